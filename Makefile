@@ -1,0 +1,56 @@
+# make demo   runs the whole job on a sample volume
+# make test   runs every gate: ruff, mypy, the import contract, the tests
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Tests run side by side; the machine's cores decide how many.
+JOBS   ?= auto
+
+.PHONY: help install demo test lint types imports tests format clean
+help:
+	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "hashscan needs Python 3.11 or later; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# Debian splits venv off; as root on Debian it is fetched, elsewhere it is asked for.
+.PHONY: system-venv
+system-venv:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq python3-venv; \
+	else echo "Python's venv is missing: install the package python3-venv and run make again" >&2; exit 2; fi
+
+install: $(VENV)/.ready
+
+demo: install
+	$(BIN)/hashscan demo
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+tests: install
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+test: lint types imports tests
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	git clean -fdX

@@ -1,0 +1,153 @@
+"""One error tree. Each class carries the exit code that the command line gives it.
+
+Every message tells three things: where, what happened, and what to do. Several exit
+codes may hold for one run; ``exit_code_of`` orders them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar, NamedTuple
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command."""
+
+    NOTHING_FOUND = 0
+    MATCHES = 1
+    USAGE = 2
+    UNREADABLE = 3
+    LOCKED = 4
+    FILTER = 5
+    SERVICE = 6
+    INTERNAL = 70
+    INTERRUPTED = 130
+
+
+class HashscanError(Exception):
+    """Root of the errors that hashscan raises on purpose."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+
+
+class UsageError(HashscanError):
+    """The command was called wrongly: a path that is missing, options that exclude each other."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong with an input file.
+
+    Attributes:
+        where: file and line, e.g. ``/etc/hashscan/config.yaml:4: volumes[0].path``.
+        what: what is wrong.
+        fix: what to do about it; may be empty where ``what`` says it.
+    """
+
+    where: str
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f"; {self.fix}" if self.fix else "")
+
+
+class FindingsError(UsageError):
+    """Everything that is wrong with an input, all at once."""
+
+    def __init__(self, summary: str, findings: list[Finding]) -> None:
+        """Keep ``findings`` in file order; ``summary`` is the first line of the message."""
+        self.findings = findings
+        super().__init__("\n".join([summary, *(f"  {finding}" for finding in findings)]))
+
+
+class ConfigError(FindingsError):
+    """The configuration cannot be used."""
+
+
+class DigestListError(FindingsError):
+    """A digest list has lines that are no digests; nothing was written."""
+
+
+class LockedError(HashscanError):
+    """Another hashscan process works on the same state."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class FilterError(HashscanError):
+    """A filter is missing, damaged, expired or not what its metadata says. It is never used."""
+
+    exit_code = ExitCode.FILTER
+
+
+class ServiceError(HashscanError):
+    """The central service gave no verdict. The candidate is kept and asked again.
+
+    Attributes:
+        retry_after: seconds to wait before asking again, where the service said so.
+    """
+
+    exit_code = ExitCode.SERVICE
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """``message`` must never hold credentials."""
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class ServiceUnavailableError(ServiceError):
+    """Unreachable, too slow, overloaded or talking nonsense: worth asking again later."""
+
+
+class ServiceRefusedError(ServiceError):
+    """The service refused this one question (400, 404, 422); others may still be answered."""
+
+
+class CredentialsError(ServiceError):
+    """The service refused the credentials (401, 403): no further question is asked."""
+
+
+class StateError(HashscanError):
+    """The catalog or another part of the state directory cannot be read or written."""
+
+
+class QuarantineError(HashscanError):
+    """A file could not be moved to quarantine, or out of it. It is where it was.
+
+    Attributes:
+        reason: one word for the report, e.g. ``read-only``, ``immutable``, ``no-space``.
+    """
+
+    exit_code = ExitCode.UNREADABLE
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        """``reason`` is a stable word; ``message`` is for the reader."""
+        self.reason = reason
+        super().__init__(message)
+
+
+class InterruptError(HashscanError):
+    """Ctrl-C or SIGTERM; what was done is committed."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+# Where several hold: 1, then 6, then 3 (design 4.1); a scan that did not end is never "nothing".
+_ORDER = (
+    ExitCode.INTERRUPTED,
+    ExitCode.INTERNAL,
+    ExitCode.MATCHES,
+    ExitCode.SERVICE,
+    ExitCode.UNREADABLE,
+    ExitCode.NOTHING_FOUND,
+)
+
+
+def exit_code_of(codes: set[ExitCode]) -> ExitCode:
+    """The one exit code that stands for ``codes``."""
+    for code in _ORDER:
+        if code in codes:
+            return code
+    return next(iter(codes), ExitCode.NOTHING_FOUND)

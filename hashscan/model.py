@@ -1,0 +1,329 @@
+"""The words of the project (docs/design.md, "Words") as frozen types, and the stages' Protocols.
+
+Paths of customers' files are ``bytes``: the part below the volume's root, without a leading
+slash. Digests are lower-case hexadecimal ``str`` wherever people or filters meet them, and raw
+``bytes`` in the catalog and between processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Algorithm = Literal["md5", "sha1", "sha256"]
+ALGORITHMS: tuple[Algorithm, ...] = ("md5", "sha1", "sha256")
+HEX_LENGTH: dict[Algorithm, int] = {"md5": 32, "sha1": 40, "sha256": 64}
+ALGORITHM_BY_LENGTH: dict[int, Algorithm] = {length: name for name, length in HEX_LENGTH.items()}
+
+DEFAULT_CATEGORY = "baseline"
+PRIVATE_DIRECTORY = b".hashscan"
+
+
+class Digest(NamedTuple):
+    """One algorithm and one lower-case hexadecimal digest."""
+
+    algorithm: Algorithm
+    hex: str
+
+
+#: Every empty file has these: one such line in a list would condemn them all.
+EMPTY_DIGESTS: frozenset[Digest] = frozenset(
+    Digest(name, hashlib.new(name, b"", usedforsecurity=False).hexdigest()) for name in ALGORITHMS
+)
+
+
+class FileDigests(NamedTuple):
+    """Raw digests of one file's content; ``None`` where an algorithm was not computed."""
+
+    md5: bytes | None = None
+    sha1: bytes | None = None
+    sha256: bytes | None = None
+
+    def hex(self, algorithm: Algorithm) -> str | None:
+        """Lower-case hex of one algorithm's digest, or ``None``."""
+        raw: bytes | None = getattr(self, algorithm)
+        return None if raw is None else raw.hex()
+
+    def as_dict(self) -> dict[str, str]:
+        """Algorithm to lower-case hex, without those that were not computed."""
+        return {name: raw.hex() for name, raw in self._asdict().items() if raw is not None}
+
+
+class Stamp(NamedTuple):
+    """What tells that a file's content may have changed. Size in bytes, times in nanoseconds."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Identity(NamedTuple):
+    """Which inode a name stands for."""
+
+    device: int
+    inode: int
+
+
+class Skipped(StrEnum):
+    """Reasons for an outcome ``skipped``: nothing went wrong, and here is why it was not read."""
+
+    SYMLINK = "symlink"
+    FIFO = "fifo"
+    SOCKET = "socket"
+    DEVICE = "device"
+    EXCLUDED = "excluded"
+    OTHER_FILESYSTEM = "other-filesystem"
+    OTHER_VOLUME = "other-volume"
+    LOOP = "loop"
+    HASHSCAN = "hashscan"
+    TOO_LARGE = "too-large"
+    SPARSE = "sparse"
+    VANISHED = "vanished"
+
+
+class Problem(StrEnum):
+    """Reasons for an outcome ``problem``: the file may hold anything; the exit code says so."""
+
+    DENIED = "denied"
+    CHANGED = "changed"
+    IO_ERROR = "io-error"
+    STALE = "stale"
+    BUSY = "busy"
+    TOO_DEEP = "too-deep"
+    WORKER_DIED = "worker-died"
+    STALLED = "stalled"
+    OTHER = "other"
+
+
+class FilterHit(NamedTuple):
+    """A digest that a filter holds, and which filter that was."""
+
+    digest: Digest
+    category: str
+    filter_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file with at least one digest in a filter, as it was when it was hashed.
+
+    Attributes:
+        volume: absolute path of the volume's root.
+        path: path below it.
+        links: the inode's link count.
+        hits: at least one.
+    """
+
+    volume: bytes
+    path: bytes
+    identity: Identity
+    stamp: Stamp
+    digests: FileDigests
+    links: int
+    uid: int
+    hits: tuple[FilterHit, ...]
+
+    @property
+    def full_path(self) -> bytes:
+        """For reports only; files are opened by descriptor from the volume's root."""
+        return join(self.volume, self.path)
+
+
+def join(volume: bytes, path: bytes) -> bytes:
+    """The absolute path that a report shows for ``path`` below ``volume``."""
+    return volume.rstrip(b"/") + b"/" + path if path else volume
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict: whether the service knows the digest, and in which category if it says."""
+
+    known: bool
+    category: str | None = None
+
+
+class Confirmer(Protocol):
+    """Answers whether a digest is in the known set.
+
+    Attributes:
+        name: what a record names as the source of the verdict, e.g. the service's URL.
+        remote: whether a question leaves this machine; verdicts of a remote one are remembered.
+    """
+
+    name: str
+    remote: bool
+
+    def confirm(self, digest: Digest) -> Answer:
+        """Ask for one digest.
+
+        Raises:
+            ServiceError: there is no verdict; the candidate must be kept.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release connections and files."""
+        ...
+
+
+Action = Literal["quarantined", "reported", "held"]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A candidate with verdict ``known``: what the act stage gets.
+
+    Attributes:
+        hit: the filter hit whose digest was confirmed.
+        category: the service's category, else the filter's.
+        service: the confirmer's name.
+        detected: RFC 3339 UTC time of the detection.
+    """
+
+    candidate: Candidate
+    hit: FilterHit
+    category: str
+    service: str
+    detected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What was done about a match.
+
+    Attributes:
+        message: for the reader, why it was held or only reported; empty where all went well.
+        problem: a one-word reason where an action was tried and failed.
+        remaining_links: names of the inode that are still outside the quarantine, as far as the
+            link count tells.
+    """
+
+    action: Action
+    quarantine_id: str | None = None
+    message: str = ""
+    problem: str | None = None
+    remaining_links: int = 0
+
+
+class Actor(Protocol):
+    """The act stage: report, hold or quarantine."""
+
+    def act(self, match: Confirmed) -> Acted:
+        """Act on one match; an action that fails is told in the result, never raised."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MatchEvent:
+    """A match and what was done about it, for the tell stage."""
+
+    match: Confirmed
+    acted: Acted
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemEvent:
+    """A file (or a directory that could not be listed) with outcome ``problem``."""
+
+    path: bytes
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEvent:
+    """A candidate for which there is no verdict yet."""
+
+    candidate: Candidate
+    message: str
+
+
+@dataclass(slots=True)
+class Summary:
+    """Counts of one scan. ``files`` is always the sum of the four outcomes."""
+
+    hashed: int = 0
+    unchanged: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    problems: int = 0
+    bytes_hashed: int = 0
+    candidates: int = 0
+    false_positives: int = 0
+    matches: int = 0
+    quarantined: int = 0
+    held: int = 0
+    pending: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def files(self) -> int:
+        """Everything met that is not a directory which was entered."""
+        return self.hashed + self.unchanged + sum(self.skipped.values()) + self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A look at a running scan. ``fraction`` is an estimate from 0 to 1."""
+
+    files: int
+    bytes_hashed: int
+    directories: int
+    fraction: float
+    matches: int
+    pending: int
+
+
+class Reporter(Protocol):
+    """The tell stage."""
+
+    def match(self, event: MatchEvent) -> None:
+        """Tell of a match."""
+        ...
+
+    def problem(self, event: ProblemEvent) -> None:
+        """Tell of a file that could not be judged."""
+        ...
+
+    def pending(self, event: PendingEvent) -> None:
+        """Tell of a candidate that still waits for its verdict."""
+        ...
+
+    def notice(self, message: str) -> None:
+        """Tell something that is neither of the above, once."""
+        ...
+
+    def progress(self, progress: Progress) -> None:
+        """Show how far the scan is; called a few times a second."""
+        ...
+
+    def summary(self, summary: Summary) -> None:
+        """Tell the counts, last of all."""
+        ...
+
+
+class Filter(Protocol):
+    """One category's Bloom filter after all its checks."""
+
+    category: str
+    version: str
+    algorithms: frozenset[Algorithm]
+
+    def __contains__(self, hex_digest: str) -> bool:
+        """Whether the filter holds ``hex_digest`` (lower case); may err towards yes."""
+        ...
+
+
+def hits(filters: list[Filter], digests: Mapping[Algorithm, str]) -> tuple[FilterHit, ...]:
+    """All hits of one file's digests in ``filters``."""
+    return tuple(
+        FilterHit(Digest(algorithm, hex_digest), one.category, one.version)
+        for one in filters
+        for algorithm, hex_digest in digests.items()
+        if algorithm in one.algorithms and hex_digest in one
+    )

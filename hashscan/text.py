@@ -1,0 +1,80 @@
+"""Names, sizes and times as people and other programs read them."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import UTC, datetime
+
+# C0, DEL, C1, the Unicode line separators and the marks that turn the direction of writing:
+# a file name must not be able to forge a line, move the cursor or hide its ending.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\\\\\ud800-\udfff]"
+)
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = found.group()
+    code = ord(character)
+    if character == "\\":
+        return "\\\\"
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\x{code:02x}")
+    return f"\\u{code:04x}"
+
+
+def shown(path: bytes | str) -> str:
+    """A path for a terminal or a log line: one line, printable, unambiguous."""
+    return _CONTROL.sub(_escape, os.fsdecode(path))
+
+
+def rfc3339(seconds: float | None = None) -> str:
+    """A point in time (seconds since the epoch; default now) as RFC 3339 in UTC."""
+    moment = time.time() if seconds is None else seconds
+    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def human_size(size: float) -> str:
+    """Bytes with a binary unit: ``1.5 GiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} PiB"
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGTP])(i?)B?|B)?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def parse_size(text: str) -> int:
+    """``50MiB``, ``1.5G``, ``1000`` to bytes; ``K`` and ``KiB`` are 1024, ``KB`` is 1000.
+
+    Raises:
+        ValueError: not a size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is not a size: write e.g. 50MiB, 2GiB or 1000")
+    number, unit, binary = found.groups()
+    if not unit:
+        return int(float(number))
+    base = 1024 if binary or not text.strip().upper().endswith("B") else 1000
+    return int(float(number) * base ** ("KMGTP".index(unit.upper()) + 1))
+
+
+def parse_duration(text: str) -> float:
+    """``10s``, ``5m``, ``1h``, ``7d`` to seconds.
+
+    Raises:
+        ValueError: not a duration.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is not a duration: write e.g. 10s, 5m, 1h or 7d")
+    return float(found.group(1)) * _SECONDS[found.group(2) or "s"]
