@@ -1,1 +1,5 @@
-"""TBD."""
+"""The SQLite store of outcomes, candidates and verdicts: what must survive a crash.
+
+One process writes (``store``), the worker processes read (``reader``). ``schema`` holds the
+tables and brings older catalogs up to date.
+"""

@@ -1,7 +1,129 @@
-"""The command line: thin click commands over hashscan.agent."""
+"""The command line: thin click commands over ``hashscan.agent``, each in a module of its own.
+
+A command's module is imported only when it is called: ``hashscan --version`` and completion must
+not wait for libraries that they do not use.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+
+import click
+
+from hashscan import __version__
+from hashscan.errors import ExitCode, HashscanError
+
+#: Command, its module below this package, and its line in ``hashscan --help``.
+COMMANDS = {
+    "scan": ("scan", "Scan volumes once: hash, ask the filter, confirm, act."),
+    "check": ("check", "Is a file or a digest known? Nothing is moved."),
+    "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
+    "filter": ("filter", "Build a filter from digest lists, and check one."),
+    "config": ("config", "Write, check and show the configuration."),
+    "demo": ("demo", "The whole job on a sample volume, without a server and without root."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What stands before the command's name.
+
+    Attributes:
+        config_path: of ``--config``.
+        verbosity: -1 quiet, 0 normal, 1 and more verbose.
+    """
+
+    config_path: str | None = None
+    verbosity: int = 0
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of a first use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"hashscan.cli.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 nothing found, 1 matches found, 2 usage or configuration, 3 some files "
+    "could not be read, 4 another instance holds the lock, 5 filter missing, expired or "
+    "unverified, 6 service unreachable or refusing, 70 internal error, 130 interrupted.",
+)
+@click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    help="Configuration; default /etc/hashscan/config.yaml where that exists.",
+)
+@click.option("-v", "--verbose", count=True, help="Say more, on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what needs somebody.")
+@click.version_option(__version__, prog_name="hashscan")
+@click.pass_context
+def cli(ctx: click.Context, config_path: str | None, verbose: int, quiet: bool) -> None:
+    """Find known child-abuse material on this server by digest, and quarantine it.
+
+    Files are read to compute digests; they are never opened, shown or sent anywhere. Only digests
+    of candidates leave the machine, and only to the configured service.
+    """
+    if verbose and quiet:
+        raise click.UsageError("-v and -q exclude each other")
+    ctx.obj = Options(config_path, -1 if quiet else verbose)
+
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script: run a command and end with its exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = cli.main(standalone_mode=False, prog_name="hashscan")
+    except click.exceptions.Abort:
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except HashscanError as error:
+        click.echo(f"hashscan: error: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo("hashscan: interrupted", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (| head). Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last net: a line for the sysadmin, then the trace
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+        click.echo(
+            f"hashscan: internal error: {type(error).__name__}: {error}; "
+            "please report it with the lines above",
+            err=True,
+        )
+        return ExitCode.INTERNAL
+    return code if isinstance(code, int) else ExitCode.NOTHING_FOUND

@@ -1,1 +1,1 @@
-"""TBD."""
+"""The tell stage: ``text`` for people, ``jsonl`` for programs; siblings with one interface."""

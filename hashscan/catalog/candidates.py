@@ -1,0 +1,233 @@
+"""The queue of candidates, and the verdicts that a remote service gave."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.catalog.schema import translated
+from hashscan.catalog.writer import Writer
+from hashscan.model import (
+    Answer,
+    Candidate,
+    Digest,
+    FileDigests,
+    FilterHit,
+    Identity,
+    Stamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashscan.catalog.rows import FoundCandidate, QueuedDirectory
+
+#: A verdict of a remote service is asked for anew after this many seconds, or with other filters.
+VERDICT_AGE = 86400.0
+
+_CANDIDATE = (
+    "id, found, known, volume, path, device, inode, size, mtime_ns, ctime_ns,"
+    " md5, sha1, sha256, links, uid, hits"
+)
+
+
+class QueuedCandidate(NamedTuple):
+    """A candidate in the queue.
+
+    Attributes:
+        number: its id in the catalog.
+        known: category and hit of a verdict ``known`` that is still to be acted on.
+    """
+
+    number: int
+    candidate: Candidate
+    found: float
+    known: tuple[str, int] | None
+
+
+class CandidateQueue(Writer):
+    """Candidates wait here for a verdict, and matches for an action."""
+
+    def put_candidate(
+        self, scan: int, volume: bytes, directory: QueuedDirectory, found: FoundCandidate
+    ) -> bool:
+        """Queue a candidate; False where it is already queued in this scan."""
+        prefix = directory.path + b"/" if directory.path else b""
+        hits = json.dumps([(*hit.digest, hit.category, hit.filter_version) for hit in found.hits])
+        self._write()
+        with translated(self.path):
+            row = self._connection.execute(
+                "INSERT INTO candidate (volume, path, dir, name, device, inode, size, mtime_ns,"
+                " ctime_ns, md5, sha1, sha256, links, uid, hits, found, seen)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (volume, path) DO UPDATE SET dir = excluded.dir,"
+                " name = excluded.name, device = excluded.device, inode = excluded.inode,"
+                " size = excluded.size, mtime_ns = excluded.mtime_ns,"
+                " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
+                " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
+                " hits = excluded.hits, known = NULL, error = NULL, asked = 0,"
+                " seen = excluded.seen WHERE seen <> excluded.seen RETURNING id",
+                (
+                    volume,
+                    prefix + found.name,
+                    directory.number,
+                    found.name,
+                    *found.identity,
+                    *found.stamp,
+                    *found.digests,
+                    found.links,
+                    found.uid,
+                    hits,
+                    time.time(),
+                    scan,
+                ),
+            ).fetchone()
+        self._has_candidates = True
+        return row is not None
+
+    def put_other_name(
+        self, queued: QueuedCandidate, *, scan: int, volume: bytes, path: bytes, directory: int
+    ) -> None:
+        """Queue another name of a match's inode, as known as the match itself."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute(
+                "INSERT OR IGNORE INTO candidate (volume, path, dir, name, device, inode, size,"
+                " mtime_ns, ctime_ns, md5, sha1, sha256, links, uid, hits, found, known, asked,"
+                " seen) SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5, sha1,"
+                " sha256, links, uid, hits, found, known, asked, ? FROM candidate WHERE id = ?",
+                (volume, path, directory, path.rpartition(b"/")[2], scan, queued.number),
+            )
+
+    def candidates_to_ask(self, scan: int, limit: int) -> list[QueuedCandidate]:
+        """Candidates without a verdict that were not asked for in this scan, oldest first."""
+        return self._candidates("known IS NULL AND asked <> ? ORDER BY id LIMIT ?", (scan, limit))
+
+    def candidates_to_act(self) -> list[QueuedCandidate]:
+        """Candidates with verdict ``known`` that were not acted on, names of an inode together."""
+        return self._candidates("known IS NOT NULL ORDER BY device, inode, id", ())
+
+    def candidate(self, number: int) -> QueuedCandidate | None:
+        """One candidate of the queue."""
+        found = self._candidates("id = ?", (number,))
+        return found[0] if found else None
+
+    def _candidates(self, condition: str, values: tuple[object, ...]) -> list[QueuedCandidate]:
+        with translated(self.path):
+            rows = self._connection.execute(
+                f"SELECT {_CANDIDATE} FROM candidate WHERE {condition}",  # noqa: S608
+                values,
+            ).fetchall()
+        return [
+            QueuedCandidate(
+                number,
+                Candidate(
+                    volume=volume,
+                    path=path,
+                    identity=Identity(*rest[:2]),
+                    stamp=Stamp(*rest[2:5]),
+                    digests=FileDigests(*rest[5:8]),
+                    links=rest[8],
+                    uid=rest[9],
+                    hits=tuple(
+                        FilterHit(Digest(algorithm, digest), category, version)
+                        for algorithm, digest, category, version in json.loads(rest[10])
+                    ),
+                ),
+                found,
+                None if known is None else tuple(json.loads(known)),
+            )
+            for number, found, known, volume, path, *rest in rows
+        ]
+
+    def mark_asked(self, scan: int, numbers: Iterable[int]) -> None:
+        """Note that candidates are being asked for in this scan."""
+        self._write()
+        with translated(self.path):
+            self._connection.executemany(
+                "UPDATE candidate SET asked = ? WHERE id = ?", [(scan, n) for n in numbers]
+            )
+
+    def mark_pending(self, number: int, error: str) -> None:
+        """Note why a candidate has no verdict."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute("UPDATE candidate SET error = ? WHERE id = ?", (error, number))
+
+    def mark_known(self, number: int, category: str, hit: int) -> None:
+        """Note that a candidate is a match, by its hit number ``hit``, and is to be acted on."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute(
+                "UPDATE candidate SET known = ?, error = NULL WHERE id = ?",
+                (json.dumps([category, hit]), number),
+            )
+
+    def drop_candidate(self, number: int, *, file_too: bool) -> None:
+        """Take a candidate from the queue; with ``file_too`` its file left the volume."""
+        self._write()
+        with translated(self.path):
+            if file_too:
+                self._connection.execute(
+                    "DELETE FROM file WHERE (dir, name) IN"
+                    " (SELECT dir, name FROM candidate WHERE id = ?)",
+                    (number,),
+                )
+            self._connection.execute("DELETE FROM candidate WHERE id = ?", (number,))
+
+    def pending(self) -> Iterator[tuple[QueuedCandidate, str]]:
+        """Candidates that wait for a verdict, and why."""
+        last = 0
+        while queued := self._candidates("known IS NULL AND id > ? ORDER BY id LIMIT 256", (last,)):
+            for one in queued:
+                last = one.number
+                with translated(self.path):
+                    (error,) = self._connection.execute(
+                        "SELECT coalesce(error, 'it was not asked for yet') FROM candidate"
+                        " WHERE id = ?",
+                        (last,),
+                    ).fetchone()
+                yield one, error
+
+    def ask_again(self, scan: int) -> int:
+        """Let candidates that got no answer in this scan be asked for once more; how many."""
+        self._write()
+        with translated(self.path):
+            return self._connection.execute(
+                "UPDATE candidate SET asked = 0 WHERE known IS NULL AND asked = ?", (scan,)
+            ).rowcount
+
+    def put_verdict(self, service: str, digest: Digest, answer: Answer, filterset: int) -> None:
+        """Remember a verdict."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    service,
+                    digest.algorithm,
+                    bytes.fromhex(digest.hex),
+                    answer.known,
+                    answer.category,
+                    filterset,
+                    time.time(),
+                ),
+            )
+
+    def verdict(self, service: str, digest: Digest, filterset: int) -> Answer | None:
+        """A remembered verdict that still holds: under the same filters and not old."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT known, category FROM verdict WHERE service = ? AND algorithm = ?"
+                " AND digest = ? AND filterset = ? AND time BETWEEN ? AND ?",
+                (
+                    service,
+                    digest.algorithm,
+                    bytes.fromhex(digest.hex),
+                    filterset,
+                    time.time() - VERDICT_AGE,
+                    time.time() + 60,
+                ),
+            ).fetchone()
+        return None if row is None else Answer(bool(row[0]), row[1])

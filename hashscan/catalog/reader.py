@@ -1,0 +1,83 @@
+"""What the worker processes ask the catalog, each over a read-only connection of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from hashscan.catalog.rows import COLUMNS, FileRow
+from hashscan.catalog.schema import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.model import Stamp
+
+#: Directories with more files than this are looked up a few names at a time, to stay flat.
+WHOLE_DIRECTORY = 8192
+
+
+class CatalogReader:
+    """Look-ups by directory and by inode."""
+
+    def __init__(self, path: str) -> None:
+        """Open the catalog at ``path``, which the writer has made.
+
+        Raises:
+            StateError: it cannot be opened.
+        """
+        self.path = path
+        with translated(path):
+            self._connection = sqlite3.connect(
+                f"file:{quote(path)}?mode=ro", uri=True, timeout=30, isolation_level=None
+            )
+            self._connection.execute("PRAGMA cache_size = -4096")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def directory(self, directory: int) -> dict[bytes, FileRow] | None:
+        """All files of a directory by name; ``None`` where it has too many to hold."""
+        with translated(self.path):
+            rows = self._connection.execute(
+                f"SELECT {COLUMNS} FROM file WHERE dir = ? LIMIT ?",  # noqa: S608
+                (directory, WHOLE_DIRECTORY + 1),
+            ).fetchall()
+        if len(rows) > WHOLE_DIRECTORY:
+            return None
+        return {row[0]: FileRow._make(row) for row in rows}
+
+    def named(self, directory: int, name: bytes) -> FileRow | None:
+        """One file of a directory."""
+        with translated(self.path):
+            row = self._connection.execute(
+                f"SELECT {COLUMNS} FROM file WHERE dir = ? AND name = ?",  # noqa: S608
+                (directory, name),
+            ).fetchone()
+        return None if row is None else FileRow._make(row)
+
+    def names(self, directory: int) -> Iterator[bytes]:
+        """The names of a directory's files, a thousand at a time."""
+        last = b""
+        while True:
+            with translated(self.path):
+                names = self._connection.execute(
+                    "SELECT name FROM file WHERE dir = ? AND name > ? ORDER BY name LIMIT 1000",
+                    (directory, last),
+                ).fetchall()
+            if not names:
+                return
+            for (last,) in names:
+                yield last
+
+    def linked(self, device: int, inode: int, stamp: Stamp) -> FileRow | None:
+        """A file that is another name of this inode, with the stamp it has now."""
+        with translated(self.path):
+            row = self._connection.execute(
+                f"SELECT {COLUMNS} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
+                " AND device = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND racy = 0",
+                (inode, device, *stamp),
+            ).fetchone()
+        return None if row is None else FileRow._make(row)

@@ -1,0 +1,84 @@
+"""What travels between the worker processes, which find things out, and the catalog's writer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hashscan.model import FileDigests, FilterHit, Identity, Stamp
+
+
+class FileRow(NamedTuple):
+    """A file as it was when it was last hashed.
+
+    Attributes:
+        name: in its directory.
+        device: 0 for the device of the volume's root, whose number changes from boot to boot.
+        linked: the inode has more than one name.
+        hit: a digest of it is in a filter of the set ``judged``.
+        racy: it may have changed since without a new stamp, so the stamp does not count.
+        judged: the filter set (``Catalog.filterset``) that ``hit`` stands for.
+        scan: the scan that hashed it.
+    """
+
+    name: bytes
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    md5: bytes | None
+    sha1: bytes | None
+    sha256: bytes | None
+    linked: bool
+    hit: bool
+    racy: bool
+    judged: int
+    scan: int
+
+    @property
+    def stamp(self) -> Stamp:
+        """The stamp it had."""
+        return Stamp(self.size, self.mtime_ns, self.ctime_ns)
+
+    @property
+    def digests(self) -> FileDigests:
+        """The digests it had."""
+        return FileDigests(self.md5, self.sha1, self.sha256)
+
+
+#: The columns of table ``file`` that make a row.
+COLUMNS = ", ".join(FileRow._fields)
+
+
+class FoundCandidate(NamedTuple):
+    """A candidate in a directory, before the writer adds where that directory is."""
+
+    name: bytes
+    identity: Identity
+    stamp: Stamp
+    digests: FileDigests
+    links: int
+    uid: int
+    hits: tuple[FilterHit, ...]
+
+
+class FoundProblem(NamedTuple):
+    """A problem with an entry; an empty name means the directory itself."""
+
+    name: bytes
+    reason: str
+    message: str
+
+
+class QueuedDirectory(NamedTuple):
+    """A directory to be listed.
+
+    Attributes:
+        number: its id in the catalog.
+        path: below the volume's root.
+        fresh: the catalog holds nothing of it.
+    """
+
+    number: int
+    path: bytes
+    fresh: bool

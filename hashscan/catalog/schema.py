@@ -1,0 +1,182 @@
+"""Tables of the catalog, how they are opened, and how older ones are brought up to date.
+
+``dir`` is the tree of directories: a path is stored once a component, so that depth costs an
+adversary as much as us. ``file`` holds what was found in a file when it was last hashed; its key
+is the directory and the name, so that one range read brings a whole directory. ``candidate`` is
+the queue of files without a verdict, or with one that was not acted on. ``verdict`` remembers the
+answers of a remote service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from hashscan.errors import StateError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: "hscn": tells a catalog from any other SQLite file.
+APPLICATION_ID = 0x6873636E
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE scan (
+    id INTEGER PRIMARY KEY,
+    started REAL NOT NULL,
+    ended REAL,
+    volumes BLOB NOT NULL,
+    complete INTEGER NOT NULL,
+    files INTEGER,
+    interrupted INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE filterset (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE dir (
+    id INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    born INTEGER NOT NULL,
+    scan INTEGER NOT NULL,
+    UNIQUE (parent, name)
+);
+CREATE TABLE file (
+    dir INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    md5 BLOB, sha1 BLOB, sha256 BLOB,
+    linked INTEGER NOT NULL,
+    hit INTEGER NOT NULL,
+    racy INTEGER NOT NULL,
+    judged INTEGER NOT NULL,
+    scan INTEGER NOT NULL,
+    PRIMARY KEY (dir, name)
+) WITHOUT ROWID;
+CREATE INDEX file_linked ON file (inode) WHERE linked = 1;
+CREATE TABLE problem (
+    dir INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    scan INTEGER NOT NULL,
+    PRIMARY KEY (dir, name)
+) WITHOUT ROWID;
+CREATE TABLE candidate (
+    id INTEGER PRIMARY KEY,
+    volume BLOB NOT NULL,
+    path BLOB NOT NULL,
+    dir INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    md5 BLOB, sha1 BLOB, sha256 BLOB,
+    links INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    hits TEXT NOT NULL,
+    found REAL NOT NULL,
+    known TEXT,
+    error TEXT,
+    asked INTEGER NOT NULL DEFAULT 0,
+    seen INTEGER NOT NULL,
+    UNIQUE (volume, path)
+);
+CREATE INDEX candidate_file ON candidate (dir, name);
+CREATE TABLE verdict (
+    service TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    known INTEGER NOT NULL,
+    category TEXT,
+    filterset INTEGER NOT NULL,
+    time REAL NOT NULL,
+    PRIMARY KEY (service, algorithm, digest)
+) WITHOUT ROWID;
+"""
+
+#: How to bring version N to N + 1, in order; empty as long as there was one version.
+_MIGRATIONS: dict[int, str] = {}
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn SQLite's errors into ``StateError`` with what to do about them."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name.startswith("SQLITE_FULL"):
+            fix = "free some space there and start again; what was committed is kept"
+        elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            fix = "move it away and start again: the next scan hashes every file anew"
+        elif name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
+            fix = "hashscan must be able to write there: see the owner, the mode and the mount"
+        elif name.startswith("SQLITE_BUSY"):
+            fix = "another process holds it for very long; look for one with 'fuser'"
+        else:
+            fix = "see the kernel's log for errors of the disk"
+        raise StateError(f"the catalog {shown(path)} cannot be used: {error}; {fix}") from error
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open the catalog for writing; makes it, or brings it up to date, where need be.
+
+    Raises:
+        StateError: it is damaged, foreign, newer than this program, or cannot be written.
+    """
+    with translated(path):
+        # The file must never exist with another mode, not even for a moment.
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StateError(
+                f"the catalog {shown(path)} cannot be opened: {error.strerror}; "
+                "hashscan must be able to write there: see the owner, the mode and the mount"
+            ) from error
+        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise StateError(f"{shown(path)} is another program's database; give another --state")
+    if version > VERSION:
+        raise StateError(
+            f"the catalog {shown(path)} was made by a newer hashscan (its version {version}, "
+            f"this program's {VERSION}); upgrade hashscan, or give another --state"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA temp_store = FILE")
+    connection.execute("PRAGMA cache_size = -16384")
+    if not tables:
+        _run(connection, _SCHEMA, VERSION)
+        return
+    for step in range(version, VERSION):
+        _run(connection, _MIGRATIONS[step], step + 1)
+
+
+def _run(connection: sqlite3.Connection, script: str, version: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in script.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute("COMMIT")

@@ -1,0 +1,252 @@
+"""The catalog as its one writer sees it: scans, directories and files, and the candidates."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.candidates import CandidateQueue
+from hashscan.catalog.rows import COLUMNS, FileRow, QueuedDirectory
+from hashscan.catalog.schema import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hashscan.catalog.rows import FoundProblem
+    from hashscan.model import Identity
+
+_UPSERT_FILE = (
+    "INSERT OR REPLACE INTO file (dir, name, device, inode, size, mtime_ns, ctime_ns,"
+    " md5, sha1, sha256, linked, hit, racy, judged, scan)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Catalog(CandidateQueue):
+    """Everything that is written to the catalog, and what its writer reads from it."""
+
+    # Scans
+
+    def begin_scan(self, volumes: Iterable[bytes], *, complete: bool) -> tuple[int, int | None]:
+        """Note that a scan starts.
+
+        Returns:
+            Its number; and for a complete (``--full``) one that goes on with an interrupted
+            complete scan of the same volumes, the number of that one, else ``None``.
+        """
+        key = b"\0".join(sorted(volumes))
+        self._write()
+        with translated(self.path):
+            last = self._connection.execute(
+                "SELECT id, interrupted, complete FROM scan WHERE volumes = ?"
+                " ORDER BY id DESC LIMIT 1",
+                (key,),
+            ).fetchone()
+            resumed = None
+            if complete and last and last[2] and last[1] != -1:
+                # ``interrupted`` is 0 while a scan runs (and after a kill), 1 + the scan it went on
+                # with where a signal ended it, -1 where it came to its end.
+                resumed = self._first_of(last[0])
+            (number,) = self._connection.execute(
+                "INSERT INTO scan (started, volumes, complete) VALUES (?, ?, ?) RETURNING id",
+                (time.time(), key, complete),
+            ).fetchone()
+        self.commit()
+        return int(number), resumed
+
+    def _first_of(self, number: int) -> int:
+        """The first of a row of interrupted complete scans of the same volumes."""
+        (first,) = self._connection.execute(
+            "SELECT coalesce(min(id), :n) FROM scan WHERE complete AND interrupted <> -1"
+            " AND volumes = (SELECT volumes FROM scan WHERE id = :n) AND id > coalesce("
+            "(SELECT max(id) FROM scan WHERE interrupted = -1"
+            " AND volumes = (SELECT volumes FROM scan WHERE id = :n)), 0)",
+            {"n": number},
+        ).fetchone()
+        return int(first)
+
+    def end_scan(self, scan: int, *, files: int, interrupted: bool) -> None:
+        """Note that a scan ended; one that was not interrupted forgets what is gone."""
+        self._write()
+        with translated(self.path):
+            if not interrupted:
+                self._forget_gone_directories(scan)
+            self._connection.execute(
+                "UPDATE scan SET ended = ?, files = ?, interrupted = ? WHERE id = ?",
+                (time.time(), files, 1 if interrupted else -1, scan),
+            )
+            self._connection.execute("DELETE FROM scan WHERE id < ? - 1000", (scan,))
+        self.commit()
+
+    def files_of_last_scan(self, volumes: Iterable[bytes]) -> int | None:
+        """How many files the last whole scan of these volumes met: for the progress bar."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT files FROM scan WHERE volumes = ? AND interrupted = -1"
+                " ORDER BY id DESC LIMIT 1",
+                (b"\0".join(sorted(volumes)),),
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def _forget_gone_directories(self, scan: int) -> None:
+        execute = self._connection.execute
+        execute("CREATE TEMP TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY)")
+        execute("DELETE FROM gone")
+        execute(
+            "INSERT INTO gone WITH RECURSIVE lost (id) AS ("
+            " SELECT child.id FROM dir AS child JOIN dir AS parent ON child.parent = parent.id"
+            " WHERE child.scan <> ?1 AND parent.scan = ?1"
+            " UNION ALL SELECT dir.id FROM dir JOIN lost ON dir.parent = lost.id)"
+            " SELECT id FROM lost",
+            (scan,),
+        )
+        for table in ("file", "problem"):
+            execute(f"DELETE FROM {table} WHERE dir IN (SELECT id FROM gone)")  # noqa: S608
+        execute("DELETE FROM dir WHERE id IN (SELECT id FROM gone)")
+
+    def filterset(self, name: str) -> int:
+        """The number of the set of filters called ``name`` (their versions, joined)."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute("INSERT OR IGNORE INTO filterset (name) VALUES (?)", (name,))
+            (number,) = self._connection.execute(
+                "SELECT id FROM filterset WHERE name = ?", (name,)
+            ).fetchone()
+        return int(number)
+
+    # Directories
+
+    def queue_directories(
+        self, scan: int, parent: int, parent_path: bytes, names: Iterable[bytes]
+    ) -> list[QueuedDirectory]:
+        """Note subdirectories that are to be listed; those already noted in this scan are not.
+
+        A volume's root has the parent 0 and its absolute path as name.
+        """
+        self._write()
+        prefix = parent_path + b"/" if parent_path else b""
+        queued = []
+        with translated(self.path):
+            for name in names:
+                row = self._connection.execute(
+                    "INSERT INTO dir (parent, name, born, scan) VALUES (?1, ?2, ?3, ?3)"
+                    " ON CONFLICT (parent, name) DO UPDATE SET scan = ?3 WHERE scan <> ?3"
+                    " RETURNING id, born = ?3",
+                    (parent, name, scan),
+                ).fetchone()
+                if row:
+                    path = prefix + name if parent else b""
+                    queued.append(QueuedDirectory(row[0], path, bool(row[1])))
+        return queued
+
+    def spill(self, directories: Iterable[tuple[int, int, bool, float]]) -> None:
+        """Lay queued directories aside on disk: volume, id, fresh, weight."""
+        with translated(self.path):
+            self._connection.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS frontier"
+                " (number INTEGER PRIMARY KEY, volume, id, fresh, weight)"
+            )
+            self._connection.executemany(
+                "INSERT INTO frontier (volume, id, fresh, weight) VALUES (?, ?, ?, ?)", directories
+            )
+
+    def unspill(self, limit: int) -> list[tuple[int, int, bool, float]]:
+        """Take directories back that were laid aside, the latest first."""
+        with translated(self.path):
+            return self._connection.execute(
+                "DELETE FROM frontier WHERE number IN"
+                " (SELECT number FROM frontier ORDER BY number DESC LIMIT ?)"
+                " RETURNING volume, id, fresh, weight",
+                (limit,),
+            ).fetchall()
+
+    def directory_path(self, number: int) -> bytes:
+        """The path below its volume of the directory with this id."""
+        with translated(self.path):
+            names = self._connection.execute(
+                "WITH RECURSIVE up (id, parent, name, level) AS ("
+                " SELECT id, parent, name, 0 FROM dir WHERE id = ?"
+                " UNION ALL SELECT dir.id, dir.parent, dir.name, level + 1"
+                " FROM dir JOIN up ON dir.id = up.parent)"
+                " SELECT name FROM up WHERE parent <> 0 ORDER BY level DESC",
+                (number,),
+            ).fetchall()
+        return b"/".join(name for (name,) in names)
+
+    def volume_of(self, number: int) -> bytes | None:
+        """The root of the volume that the directory with this id is in."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "WITH RECURSIVE up (parent, name) AS ("
+                " SELECT parent, name FROM dir WHERE id = ?"
+                " UNION ALL SELECT dir.parent, dir.name FROM dir JOIN up ON dir.id = up.parent)"
+                " SELECT name FROM up WHERE parent = 0",
+                (number,),
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    # Files
+
+    def put_files(self, directory: int, rows: list[FileRow]) -> None:
+        """Store what was found in files of one directory.
+
+        A file whose new content hits no filter is a candidate no longer.
+        """
+        self._write()
+        with translated(self.path):
+            self._connection.executemany(_UPSERT_FILE, [(directory, *row) for row in rows])
+            if self._has_candidates:
+                self._connection.executemany(
+                    "DELETE FROM candidate WHERE dir = ? AND name = ?",
+                    [(directory, row.name) for row in rows if not row.hit],
+                )
+
+    def rejudge(self, directory: int, judged: int, names: list[tuple[bytes, bool]]) -> None:
+        """Note that files, by their kept digests, were judged by another set of filters."""
+        self._write()
+        with translated(self.path):
+            self._connection.executemany(
+                "UPDATE file SET judged = ?, hit = ? WHERE dir = ? AND name = ?",
+                [(judged, hit, directory, name) for name, hit in names],
+            )
+
+    def forget_files(self, directory: int, names: Iterable[bytes]) -> None:
+        """Forget files that are not there any more."""
+        self._write()
+        with translated(self.path):
+            for table in ("file", "problem"):
+                self._connection.executemany(
+                    f"DELETE FROM {table} WHERE dir = ? AND name = ?",  # noqa: S608
+                    [(directory, name) for name in names],
+                )
+
+    def put_problems(
+        self, scan: int, directory: int, problems: Iterable[FoundProblem]
+    ) -> list[FoundProblem]:
+        """Store problems; returns those that were not yet noted in this scan."""
+        self._write()
+        with translated(self.path):
+            return [
+                problem
+                for problem in problems
+                if self._connection.execute(
+                    "INSERT INTO problem (dir, name, reason, message, scan) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT (dir, name) DO UPDATE SET reason = excluded.reason,"
+                    " message = excluded.message, scan = excluded.scan"
+                    " WHERE scan <> excluded.scan RETURNING 1",
+                    (directory, *problem, scan),
+                ).fetchone()
+            ]
+
+    def other_names(self, identity: Identity, device: int) -> list[tuple[int, FileRow]]:
+        """Directory id and row of every name of an inode that the catalog knows.
+
+        ``device`` is the number that rows have for it: 0 for that of a volume's root.
+        """
+        with translated(self.path):
+            rows = self._connection.execute(
+                f"SELECT dir, {COLUMNS} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
+                " AND device IN (?, ?)",
+                (identity.inode, device, identity.device),
+            ).fetchall()
+        return [(row[0], FileRow._make(row[1:])) for row in rows]

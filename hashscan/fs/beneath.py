@@ -1,0 +1,245 @@
+"""Opening directories and files below a volume's root, whatever their owners do meanwhile.
+
+No component of a path below the root may be a symbolic link, ``.`` or ``..``, and unless asked
+no mount is crossed. Two ways lead there: openat2(2), which resolves many components in one call
+inside the kernel, and, where the kernel lacks it or mounts may be crossed, one openat(2) a
+component. Both take paths of any length: nothing here is limited by PATH_MAX.
+
+All errors are ``OSError`` with the kernel's number; ``CrossesMountError`` and ``LoopError`` are the
+two that a caller treats as an outcome of their own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hashscan.model import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Longest path below a volume's root that is entered, in bytes: sixteen times PATH_MAX. The cost
+#: of a directory grows with its depth, so without a bound a chain of directories stalls a scan.
+MAX_PATH = 65536
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+_PATH_MAX = 4096
+_SYS_OPENAT2 = 437  # the same number on every architecture
+_RESOLVE = 0x01 | 0x02 | 0x04 | 0x08  # NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH
+
+
+class CrossesMountError(OSError):
+    """Another file system is mounted on the way, and the caller does not cross mounts."""
+
+
+class LoopError(OSError):
+    """A directory is mounted below itself."""
+
+
+class _OpenHow(ctypes.Structure):
+    """``struct open_how`` of openat2(2)."""
+
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.restype = ctypes.c_long
+
+
+def _openat2(parent: int, path: bytes, flags: int) -> int:
+    how = _OpenHow(flags, 0, _RESOLVE)
+    fd = _syscall(
+        ctypes.c_long(_SYS_OPENAT2),
+        ctypes.c_int(parent),
+        ctypes.c_char_p(path),
+        ctypes.byref(how),
+        ctypes.c_size_t(ctypes.sizeof(how)),
+    )
+    if fd < 0:
+        number = ctypes.get_errno()
+        kind = CrossesMountError if number == errno.EXDEV else OSError
+        raise kind(number, os.strerror(number), path)
+    return int(fd)
+
+
+def has_openat2() -> bool:
+    """Whether this kernel resolves paths with openat2(2); asked once."""
+    global _known  # noqa: PLW0603
+    if _known is None:
+        root = os.open("/", _STEP)
+        try:
+            os.close(_openat2(root, b".", _STEP))
+            _known = True
+        except OSError as error:
+            # Container runtimes answer EPERM or ENOSYS to calls that their filter does not know.
+            _known = error.errno not in {errno.ENOSYS, errno.EPERM}
+        finally:
+            os.close(root)
+    return _known
+
+
+_known: bool | None = None
+
+
+def identity_of(fd: int) -> Identity:
+    """Device and inode of an open descriptor."""
+    status = os.fstat(fd)
+    return Identity(status.st_dev, status.st_ino)
+
+
+def components(path: bytes) -> list[bytes]:
+    """The names in ``path``; an empty path is the root itself.
+
+    Raises:
+        ValueError: a component is empty, ``.`` or ``..``, or holds a NUL.
+    """
+    if not path:
+        return []
+    names = path.split(b"/")
+    if b"\0" in path or not {b"", b".", b".."}.isdisjoint(names):
+        raise ValueError(f"not a path below a volume: {path!r}")
+    return names
+
+
+def open_root(path: bytes) -> int:
+    """Open a volume's root. ``path`` is the administrator's word, so links in it are followed."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def open_directory(root: int, path: bytes, *, cross_mounts: bool = False) -> int:
+    """Open the directory ``path`` below ``root``; the caller closes the descriptor.
+
+    Args:
+        root: descriptor of the volume's root.
+        path: path below it; empty for the root itself.
+        cross_mounts: enter other file systems too.
+
+    Raises:
+        CrossesMountError: a mount is on the way and ``cross_mounts`` is false.
+        LoopError: a directory is on the way a second time.
+        OSError: as the kernel says: ENOENT, ENOTDIR or ELOOP (a link stands there), EACCES...
+    """
+    names = components(path)
+    if not names:
+        return os.open(b".", _DIRECTORY, dir_fd=root)
+    if cross_mounts or not has_openat2():
+        return _open_by_steps(root, names, cross_mounts=cross_mounts)
+    return _open_by_chunks(root, names)
+
+
+def _open_by_chunks(root: int, names: list[bytes]) -> int:
+    chunks: list[list[bytes]] = [[]]
+    length = 0
+    for name in names:
+        if length + len(name) + 1 >= _PATH_MAX:
+            chunks.append([])
+            length = 0
+        chunks[-1].append(name)
+        length += len(name) + 1
+    fd = root
+    try:
+        for number, chunk in enumerate(chunks, 1):
+            last = number == len(chunks)
+            following = (
+                _without_atime(fd, b"/".join(chunk))
+                if last
+                else _openat2(fd, b"/".join(chunk), _STEP)
+            )
+            if fd != root:
+                os.close(fd)
+            fd = following
+    except BaseException:
+        if fd != root:
+            os.close(fd)
+        raise
+    return fd
+
+
+def _without_atime(parent: int, path: bytes) -> int:
+    try:
+        return _openat2(parent, path, _DIRECTORY | os.O_NOATIME)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:  # EPERM: not the owner, so no O_NOATIME; EACCES is final
+            raise
+        return _openat2(parent, path, _DIRECTORY)
+
+
+def _open_by_steps(root: int, names: list[bytes], *, cross_mounts: bool) -> int:
+    seen = {identity_of(root)}
+    device = next(iter(seen)).device
+    fd = root
+    try:
+        for number, name in enumerate(names, 1):
+            flags = _DIRECTORY if number == len(names) else _STEP
+            following = os.open(name, flags, dir_fd=fd)
+            if fd != root:
+                os.close(fd)
+            fd = following
+            here = identity_of(fd)
+            if here.device != device and not cross_mounts:
+                raise CrossesMountError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+            if here in seen:
+                raise LoopError(errno.ELOOP, "the directory is mounted below itself", name)
+            seen.add(here)
+    except BaseException:
+        if fd != root:
+            os.close(fd)
+        raise
+    return fd
+
+
+def open_file(directory: int, name: bytes) -> int:
+    """Open the file ``name`` for reading, without following a link and without waiting.
+
+    Access time is left alone where the agent may say so (owner or root). The caller must fstat
+    the descriptor: it can be a FIFO or a device by now, and is harmless as long as nobody reads.
+
+    Raises:
+        OSError: ELOOP for a link, ENXIO for a socket, EAGAIN where another process holds a
+            lease, else as the kernel says.
+    """
+    try:
+        return os.open(name, _FILE | os.O_NOATIME, dir_fd=directory)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:
+            raise
+        return os.open(name, _FILE, dir_fd=directory)
+
+
+def open_parent(root: int, path: bytes, *, cross_mounts: bool = False) -> tuple[int, bytes]:
+    """Open the directory that holds ``path``; returns its descriptor and the last name.
+
+    Raises:
+        ValueError: ``path`` is empty.
+        OSError: as ``open_directory``.
+    """
+    head, _, name = path.rpartition(b"/")
+    if name in {b"", b".", b".."}:
+        raise ValueError(f"not the path of a file below a volume: {path!r}")
+    return open_directory(root, head, cross_mounts=cross_mounts), name
+
+
+@contextmanager
+def closing(fd: int) -> Iterator[int]:
+    """Close ``fd`` when the block ends."""
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def is_regular(status: os.stat_result) -> bool:
+    """Whether a status is that of a regular file."""
+    return stat.S_ISREG(status.st_mode)

@@ -1,0 +1,93 @@
+"""Reading a directory in flat memory, one entry at a time, by descriptor.
+
+The kind of an entry comes from the directory itself where the file system gives it there, so that
+only regular files cost a stat. Names are bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.model import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class ListedFile(NamedTuple):
+    """A regular file, as the directory and lstat show it."""
+
+    name: bytes
+    status: os.stat_result
+
+
+class ListedDirectory(NamedTuple):
+    """A directory that may be entered."""
+
+    name: bytes
+
+
+class ListedOther(NamedTuple):
+    """An entry that is not read, and why."""
+
+    name: bytes
+    reason: Skipped
+
+
+class ListedError(NamedTuple):
+    """An entry whose kind or status could not be found out."""
+
+    name: bytes
+    error: OSError
+
+
+Listed = ListedFile | ListedDirectory | ListedOther | ListedError
+
+
+def reason_not_read(mode: int) -> Skipped:
+    """Why something with this ``st_mode``, which is neither file nor directory, is not read."""
+    if stat.S_ISLNK(mode):
+        return Skipped.SYMLINK
+    if stat.S_ISFIFO(mode):
+        return Skipped.FIFO
+    if stat.S_ISSOCK(mode):
+        return Skipped.SOCKET
+    return Skipped.DEVICE
+
+
+def listing(directory: int) -> Iterator[Listed]:
+    """What the directory open at descriptor ``directory`` holds, without ``.`` and ``..``.
+
+    Raises:
+        OSError: the directory itself could not be read, or not to its end.
+    """
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            name = os.fsencode(entry.name)
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        yield ListedFile(name, status)
+                        continue
+                    mode = status.st_mode  # replaced between the listing and the stat
+                elif entry.is_dir(follow_symlinks=False):
+                    yield ListedDirectory(name)
+                    continue
+                elif entry.is_symlink():
+                    yield ListedOther(name, Skipped.SYMLINK)
+                    continue
+                else:
+                    mode = entry.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode):
+                    yield ListedDirectory(name)
+                elif stat.S_ISREG(mode):
+                    yield ListedFile(name, os.lstat(name, dir_fd=directory))
+                else:
+                    yield ListedOther(name, reason_not_read(mode))
+            except FileNotFoundError:
+                yield ListedOther(name, Skipped.VANISHED)
+            except OSError as error:
+                yield ListedError(name, error)

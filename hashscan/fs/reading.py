@@ -1,0 +1,191 @@
+"""Reading content without disturbing the page cache, and noticing that it changes meanwhile.
+
+Three ways to read, the first that the file system takes is kept for its device:
+
+``DONTCACHE``  preadv2 with RWF_DONTCACHE (Linux 6.14 and later): pages that this read brought in
+               are dropped again, pages that were there stay.
+``MINCORE``    mincore(2) tells which pages are there; the others are read without read-ahead and
+               dropped afterwards. As exact, at a few calls more. (RWF_NOWAIT is no way to ask:
+               newer kernels answer it and start reading.)
+``PLAIN``      file systems whose files cannot be mapped keep their own rules.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import stat
+from enum import Enum
+
+from hashscan.model import Identity, Stamp
+
+BUFFER_SIZE = 1 << 20  # bytes; larger gains nothing, smaller costs calls
+
+_RWF_DONTCACHE = 0x80
+_UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV, errno.EACCES}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int64,
+]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
+_MAP_FAILED = ctypes.c_void_p(-1).value
+
+
+class Way(Enum):
+    """How a device's files are read; see the module."""
+
+    DONTCACHE = 1
+    MINCORE = 2
+    PLAIN = 3
+
+
+class CacheNeutralReader:
+    """One buffer and, for each device, the way of reading that it takes. Not thread-safe.
+
+    Attributes:
+        view: the buffer; ``read`` fills it from its start.
+    """
+
+    def __init__(self, first: Way = Way.DONTCACHE) -> None:
+        """Start with way ``first`` on every device; a test of the later ways names them."""
+        self._buffer = bytearray(BUFFER_SIZE)
+        self.view = memoryview(self._buffer)
+        self._first = first
+        self._ways: dict[int, Way] = {}
+
+    def read(self, fd: int, offset: int, device: int) -> int:
+        """Fill the buffer from ``offset`` of ``fd`` on; returns the number of bytes, 0 at the end.
+
+        Raises:
+            OSError: EIO, ESTALE and what else the file system has to say.
+        """
+        way = self._ways.get(device, self._first)
+        if way is Way.DONTCACHE:
+            try:
+                return os.preadv(fd, [self._buffer], offset, _RWF_DONTCACHE)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                way = self._ways[device] = Way.MINCORE
+        if way is Way.MINCORE:
+            try:
+                return self._read_and_drop(fd, offset)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                self._ways[device] = Way.PLAIN
+        return os.preadv(fd, [self._buffer], offset)
+
+    def _read_and_drop(self, fd: int, offset: int) -> int:
+        size = os.fstat(fd).st_size
+        length = min(BUFFER_SIZE, size - offset)
+        if length <= 0:
+            return os.preadv(fd, [self._buffer], offset)
+        # Read-ahead would bring in pages behind this range, to be taken for the customers' next.
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+        start = offset - offset % mmap.PAGESIZE
+        was_cached = _cached_pages(fd, start, offset + length - start)
+        count = os.preadv(fd, [self.view[:length]], offset)
+        cold = 0  # pages in a row that this read brought in
+        for page, cached in enumerate([*was_cached, 1]):
+            if cached & 1:
+                if cold:
+                    first = start + (page - cold) * mmap.PAGESIZE
+                    os.posix_fadvise(fd, first, cold * mmap.PAGESIZE, os.POSIX_FADV_DONTNEED)
+                cold = 0
+            else:
+                cold += 1
+        return count
+
+
+def _cached_pages(fd: int, start: int, length: int) -> bytes:
+    """One byte a page, its lowest bit set where the page is in the page cache: mincore(2)."""
+    address = _libc.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, fd, start)
+    if address == _MAP_FAILED:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    try:
+        vector = ctypes.create_string_buffer(-(-length // mmap.PAGESIZE))
+        if _libc.mincore(address, length, vector):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return vector.raw
+    finally:
+        _libc.munmap(address, length)
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp in a status."""
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def identity_in(status: os.stat_result) -> Identity:
+    """The identity in a status."""
+    return Identity(status.st_dev, status.st_ino)
+
+
+def has_writer(fd: int) -> bool:
+    """Whether somebody has the file open, or mapped, for writing at this moment.
+
+    A shared mapping can change a page that is already dirty without a new time stamp, so a file
+    with a writer may change under its stamp. Asked by trying for a read lease (fcntl(2),
+    F_SETLEASE), which the kernel grants only without writers and which is given back at once;
+    the process must ignore SIGIO. Where leases are not to be had the answer is False: the stamp
+    is then all there is.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+#: A file is left unread as sparse when more than this many of its bytes are holes, ...
+SPARSE_HOLES = 64 << 20
+#: ... and holes are more than nine tenths of it. Digests of the field's material never lie there:
+#: media has no such runs of zeros, and reading exabytes of them is how a scan is made to stall.
+SPARSE_SHARE = 0.9
+
+
+def is_sparse_giant(fd: int, status: os.stat_result) -> bool:
+    """Whether the file is nearly all holes, by its allocation and by SEEK_DATA.
+
+    Allocation alone would take a compressed file for a sparse one.
+    """
+    if status.st_size - status.st_blocks * 512 <= SPARSE_HOLES:
+        return False
+    data = 0
+    position = 0
+    limit = status.st_size * (1 - SPARSE_SHARE)
+    try:
+        for _ in range(100_000):
+            position = os.lseek(fd, position, os.SEEK_DATA)
+            end = os.lseek(fd, position, os.SEEK_HOLE)
+            data += end - position
+            if data >= limit:
+                return False
+            position = end
+    except OSError as error:
+        # ENXIO: no data behind this position. A file system without holes says all is data.
+        if error.errno != errno.ENXIO:
+            return False
+    return status.st_size - data > SPARSE_HOLES
+
+
+def is_file(status: os.stat_result) -> bool:
+    """Whether the status is that of a regular file."""
+    return stat.S_ISREG(status.st_mode)

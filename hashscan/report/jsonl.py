@@ -1,0 +1,98 @@
+"""JSON lines: one object a line, ``event`` first (docs/design.md, "Command line").
+
+Paths are ``os.fsdecode``d and escaped, so that ``os.fsencode`` of what a JSON parser gives is the
+path's bytes again, whatever they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import IO, TYPE_CHECKING, Any
+
+from hashscan.text import rfc3339
+
+if TYPE_CHECKING:
+    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
+
+
+def line(event: str, **values: Any) -> str:
+    """One event as one line without its newline; ASCII, so that no name can break it."""
+    return json.dumps({"event": event, **values}, separators=(",", ":"))
+
+
+class JsonReporter:
+    """Writes events as they come. Notices and progress are not results and go elsewhere."""
+
+    def __init__(self, out: IO[str], log: IO[str]) -> None:
+        """``out`` gets the events, ``log`` the notices."""
+        self._out = out
+        self._log = log
+
+    def _write(self, event: str, **values: Any) -> None:
+        print(line(event, **values), file=self._out, flush=True)
+
+    def match(self, event: MatchEvent) -> None:
+        """Write a match."""
+        candidate, acted = event.match.candidate, event.acted
+        self._write(
+            "match",
+            path=os.fsdecode(candidate.full_path),
+            size=candidate.stamp.size,
+            digests=candidate.digests.as_dict(),
+            algorithm=event.match.hit.digest.algorithm,
+            category=event.match.category,
+            action=acted.action,
+            quarantine_id=acted.quarantine_id,
+            uid=candidate.uid,
+            time=rfc3339(),
+            filter=event.match.hit.filter_version,
+            service=event.match.service,
+            message=acted.message,
+            problem=acted.problem,
+            remaining_links=acted.remaining_links,
+        )
+
+    def problem(self, event: ProblemEvent) -> None:
+        """Write a problem."""
+        self._write(
+            "problem", path=os.fsdecode(event.path), reason=event.reason, message=event.message
+        )
+
+    def pending(self, event: PendingEvent) -> None:
+        """Write a candidate without a verdict."""
+        candidate = event.candidate
+        self._write(
+            "pending",
+            path=os.fsdecode(candidate.full_path),
+            size=candidate.stamp.size,
+            digests=candidate.digests.as_dict(),
+            message=event.message,
+        )
+
+    def notice(self, message: str) -> None:
+        """Log a notice."""
+        print(f"hashscan: {message}", file=self._log, flush=True)
+
+    def progress(self, progress: Progress) -> None:
+        """Say nothing: progress is for a terminal."""
+
+    def summary(self, summary: Summary) -> None:
+        """Write the counts."""
+        self._write(
+            "summary",
+            files=summary.files,
+            hashed=summary.hashed,
+            unchanged=summary.unchanged,
+            skipped=summary.skipped,
+            problems=summary.problems,
+            bytes_hashed=summary.bytes_hashed,
+            candidates=summary.candidates,
+            false_positives=summary.false_positives,
+            matches=summary.matches,
+            quarantined=summary.quarantined,
+            held=summary.held,
+            pending=summary.pending,
+            seconds=round(summary.seconds, 3),
+            interrupted=summary.interrupted,
+        )

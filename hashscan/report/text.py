@@ -1,0 +1,117 @@
+"""Lines for a person. One fact a line; names cannot forge one."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+from hashscan.text import human_size, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
+
+#: Lines of one kind on a terminal; who wants all of a million asks for ``--json``.
+MOST_LINES = 200
+
+
+class TextReporter:
+    """Writes matches, problems and pending candidates to ``out``, notices to ``log``."""
+
+    def __init__(
+        self,
+        out: IO[str],
+        log: IO[str],
+        *,
+        quiet: bool = False,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_line: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``on_line`` is called before each line, ``on_progress`` now and then.
+
+        ``quiet`` leaves out notices and a summary without anything to do about.
+        """
+        self._out = out
+        self._log = log
+        self._quiet = quiet
+        self._on_progress = on_progress
+        self._on_line = on_line
+        self._lines: dict[str, int] = {}
+
+    def _write(self, text: str) -> None:
+        self._on_line()
+        print(text, file=self._out, flush=True)
+
+    def _write_limited(self, kind: str, text: str) -> None:
+        count = self._lines[kind] = self._lines.get(kind, 0) + 1
+        if count <= MOST_LINES:
+            self._write(text)
+        elif count == MOST_LINES + 1:
+            self._write(f"{kind}: more than {MOST_LINES}; --json lists them all")
+
+    def match(self, event: MatchEvent) -> None:
+        """Write a match, with what was done and how to undo it."""
+        match, acted = event.match, event.acted
+        what: str = acted.action
+        if acted.quarantine_id and acted.action == "quarantined":
+            what = f"quarantined as {acted.quarantine_id}"
+        if acted.message:
+            what += f" ({acted.message})"
+        if acted.remaining_links:
+            what += f"; {acted.remaining_links} more names of it are outside what was scanned"
+        self._write(
+            f"MATCH {shown(match.candidate.full_path)}: {what}"
+            f" [{match.category}, {match.hit.digest.algorithm} {match.hit.digest.hex}]"
+        )
+
+    def problem(self, event: ProblemEvent) -> None:
+        """Write a problem."""
+        self._write_limited(
+            "PROBLEM", f"PROBLEM {shown(event.path)}: {event.reason}: {event.message}"
+        )
+
+    def pending(self, event: PendingEvent) -> None:
+        """Write a candidate without a verdict."""
+        self._write_limited(
+            "PENDING", f"PENDING {shown(event.candidate.full_path)}: {event.message}"
+        )
+
+    def notice(self, message: str) -> None:
+        """Log a notice."""
+        if not self._quiet:
+            self._on_line()
+            print(f"hashscan: {message}", file=self._log, flush=True)
+
+    def progress(self, progress: Progress) -> None:
+        """Show the progress where there is something to show it on."""
+        self._on_progress(progress)
+
+    def summary(self, summary: Summary) -> None:
+        """Write the counts, and what to do next."""
+        if self._quiet and not (summary.matches or summary.problems or summary.pending):
+            return
+        skipped = ", ".join(f"{count:,} {reason}" for reason, count in summary.skipped.items())
+        skipped_total = sum(summary.skipped.values())
+        ended = "Interrupted after" if summary.interrupted else "Scanned"
+        self._write(
+            f"{ended} {summary.files:,} files in {summary.seconds:.1f} s: "
+            f"{summary.hashed:,} hashed ({human_size(summary.bytes_hashed)}), "
+            f"{summary.unchanged:,} unchanged, {skipped_total:,} skipped"
+            f"{f' ({skipped})' if skipped else ''}, {summary.problems:,} problems."
+        )
+        self._write(
+            f"Candidates {summary.candidates:,}: {summary.matches:,} matches, "
+            f"{summary.false_positives:,} false positives, {summary.pending:,} pending. "
+            f"Quarantined {summary.quarantined:,}, held {summary.held:,}."
+        )
+        if summary.quarantined:
+            self._write(
+                "See 'hashscan quarantine list'; "
+                "'hashscan quarantine restore ID' puts a file back as it was."
+            )
+        elif summary.matches > summary.held:
+            self._write("Nothing was moved; 'hashscan scan --action quarantine' isolates matches.")
+        if summary.pending:
+            self._write("The next scan asks for the pending candidates again.")
+        if summary.interrupted:
+            self._write("What was hashed is kept; the same command goes on from here.")

@@ -1,0 +1,121 @@
+"""The process that asks the central service, so that a slow one never holds up the scan.
+
+A process of its own rather than a thread of the engine: the engine forks worker processes, and a
+fork must not copy a lock that a thread holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.errors import HashscanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from hashscan.model import Answer, Confirmer, Digest
+
+PARALLEL = 4
+
+
+class NoAnswer(NamedTuple):
+    """A question without a verdict, and why."""
+
+    kind: str
+    message: str
+
+
+class Reply(NamedTuple):
+    """What came of one question."""
+
+    digest: Digest
+    answer: Answer | NoAnswer
+
+
+class Asker:
+    """Asks in the background; at most ``PARALLEL`` questions at a time go out."""
+
+    def __init__(self, make: Callable[[], Confirmer]) -> None:
+        """Start the process; ``make`` makes the confirmer in it."""
+        self._make = make
+        self._asked: set[Digest] = set()
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("fork")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_main, args=(theirs, self.connection, self._make), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def ask(self, digest: Digest) -> None:
+        """Put a question; its reply comes by ``connection``."""
+        self._asked.add(digest)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(digest)
+
+    def replies(self) -> list[Reply]:
+        """The replies that are there. Where the process has died: no answers, and a new process."""
+        found: list[Reply] = []
+        try:
+            while self.connection.poll():
+                reply: Reply = self.connection.recv()
+                self._asked.discard(reply.digest)
+                found.append(reply)
+        except (EOFError, OSError):
+            self.connection.close()
+            self._process.join(timeout=1)
+            lost = NoAnswer(
+                "ServiceUnavailableError",
+                "the process that asks the service died; see the kernel's log (out of memory?)",
+            )
+            found.extend(Reply(digest, lost) for digest in self._asked)
+            self._asked.clear()
+            self._start()
+        return found
+
+    def close(self) -> None:
+        """End the process; questions under way are not answered any more."""
+        self.connection.close()
+        self._process.terminate()
+        self._process.join(timeout=2)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+def _main(connection: Connection, engines: Connection, make: Callable[[], Confirmer]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    engines.close()
+    sending = threading.Lock()
+
+    def answer(digest: Digest) -> None:
+        found: Answer | NoAnswer
+        try:
+            found = confirmer.confirm(digest)
+        except HashscanError as error:
+            found = NoAnswer(type(error).__name__, str(error))
+        except Exception as error:  # noqa: BLE001 - an error is never a verdict, whatever it is
+            found = NoAnswer("ServiceUnavailableError", f"{type(error).__name__}: {error}")
+        with sending, contextlib.suppress(OSError):
+            connection.send(Reply(digest, found))
+
+    try:
+        confirmer = make()
+    except HashscanError as error:
+        failed = NoAnswer(type(error).__name__, str(error))
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                connection.send(Reply(connection.recv(), failed))
+        return
+    with ThreadPoolExecutor(PARALLEL) as threads, contextlib.suppress(EOFError, OSError):
+        while True:
+            threads.submit(answer, connection.recv())

@@ -1,0 +1,237 @@
+"""From candidate to verdict to action: the queue in the catalog, worked off beside the walk.
+
+A candidate is asked for by its strongest hit first, and is a false positive only when every hit
+was answered ``unknown``. One question goes out for each distinct digest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hashscan.model import (
+    Acted,
+    Answer,
+    Confirmed,
+    MatchEvent,
+    PendingEvent,
+    Summary,
+)
+from hashscan.scan.asking import NoAnswer
+from hashscan.text import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.catalog.candidates import QueuedCandidate
+    from hashscan.catalog.store import Catalog
+    from hashscan.model import Actor, Candidate, Digest, FilterHit, Reporter
+    from hashscan.scan.asking import Asker, Reply
+
+#: The service is asked by SHA-1 first: it knows MD5 and SHA-1 for certain (design 4.3).
+_PREFERENCE = {"sha1": 0, "sha256": 1, "md5": 2}
+_IN_FLIGHT = 256
+
+
+class Confirmation:
+    """Asks, remembers, acts. The engine calls it between its other work."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        asker: Asker,
+        actor: Actor,
+        reporter: Reporter,
+        summary: Summary,
+        *,
+        scan: int,
+        filterset: int,
+        service: str,
+        remote: bool,
+        device_of: Callable[[Candidate], int],
+    ) -> None:
+        """Work off ``catalog``'s queue for scan number ``scan``.
+
+        ``service`` is the confirmer's name, verdicts of a ``remote`` one are remembered for as
+        long as ``filterset`` holds, and ``device_of`` gives the number that the catalog's rows
+        have for a candidate's device.
+        """
+        self._catalog = catalog
+        self._asker = asker
+        self._actor = actor
+        self._reporter = reporter
+        self._summary = summary
+        self._scan = scan
+        self._filterset = filterset
+        self._service = service
+        self._remote = remote
+        self._device_of = device_of
+        self._waiting: dict[Digest, list[int]] = {}
+        self._open: dict[int, QueuedCandidate] = {}
+        self._answers: dict[Digest, Answer] = {}
+        self._refusals: dict[Digest, NoAnswer] = {}
+        self._no_more: NoAnswer | None = None
+        self._told = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether questions are under way."""
+        return bool(self._open)
+
+    def ask_more(self) -> int:
+        """Put questions for queued candidates; returns how many candidates were taken up."""
+        room = _IN_FLIGHT - len(self._open)
+        if room <= 0:
+            return 0
+        queued = self._catalog.candidates_to_ask(self._scan, room)
+        if not queued:
+            return 0
+        self._catalog.mark_asked(self._scan, [one.number for one in queued])
+        # A candidate is in the catalog for good before its digest leaves this machine.
+        self._catalog.commit()
+        for one in queued:
+            self._open[one.number] = one
+            self._advance(one)
+        return len(queued)
+
+    def take(self, replies: list[Reply]) -> None:
+        """Take replies of the service."""
+        for digest, answer in replies:
+            if isinstance(answer, NoAnswer):
+                self._refusals[digest] = answer
+                if answer.kind == "CredentialsError":
+                    self._no_more = answer
+            else:
+                self._remember(digest, answer)
+            for number in self._waiting.pop(digest, []):
+                if number in self._open:
+                    self._advance(self._open[number])
+            self._refusals.pop(digest, None)
+
+    def _remember(self, digest: Digest, answer: Answer) -> None:
+        if len(self._answers) >= 4096:
+            self._answers.clear()
+        self._answers[digest] = answer
+        if self._remote:
+            self._catalog.put_verdict(self._service, digest, answer, self._filterset)
+
+    def _answer(self, digest: Digest) -> Answer | None:
+        found = self._answers.get(digest)
+        if found is None and self._remote:
+            found = self._catalog.verdict(self._service, digest, self._filterset)
+        return found
+
+    def _advance(self, queued: QueuedCandidate) -> None:
+        """Bring a candidate as far as the answers so far allow."""
+        refused: NoAnswer | None = None
+        order = sorted(
+            enumerate(queued.candidate.hits), key=lambda hit: _PREFERENCE[hit[1].digest.algorithm]
+        )
+        for number, hit in order:
+            answer = self._answer(hit.digest)
+            if answer is None:
+                refusal = self._refusals.get(hit.digest) or self._no_more
+                if refusal:
+                    # Another digest of the same file may still be answered.
+                    refused = refused or refusal
+                    continue
+                if hit.digest not in self._waiting:
+                    self._asker.ask(hit.digest)
+                self._waiting.setdefault(hit.digest, []).append(queued.number)
+                return
+            if answer.known:
+                del self._open[queued.number]
+                self._known(queued, number, hit, answer)
+                return
+        del self._open[queued.number]
+        if refused:
+            self._catalog.mark_pending(queued.number, refused.message)
+            if not self._told:
+                self._told = True
+                self._reporter.notice(f"no verdict, candidates are kept: {refused.message}")
+        else:
+            self._summary.false_positives += 1
+            self._catalog.drop_candidate(queued.number, file_too=False)
+
+    def _known(self, queued: QueuedCandidate, number: int, hit: FilterHit, answer: Answer) -> None:
+        category = answer.category or hit.category
+        self._catalog.mark_known(queued.number, category, number)
+        if queued.candidate.links == 1:
+            self.act(replace_known(queued, category, number))
+        # An inode with more names waits until the walk has found them all: see ``act_on_links``.
+
+    def act(self, queued: QueuedCandidate, *, names_left: int = 0) -> None:
+        """Act on a match and tell of it; ``names_left`` of its inode's names come after it."""
+        assert queued.known is not None
+        category, number = queued.known
+        self._catalog.commit()
+        match = Confirmed(
+            candidate=queued.candidate,
+            hit=queued.candidate.hits[number],
+            category=category,
+            service=self._service,
+            detected=rfc3339(queued.found),
+        )
+        acted = self._actor.act(match)
+        remaining = max(0, acted.remaining_links - names_left)
+        acted = replace(acted, remaining_links=remaining)
+        self._count(acted)
+        self._catalog.drop_candidate(queued.number, file_too=acted.action == "quarantined")
+        self._catalog.commit()
+        self._reporter.match(MatchEvent(match, acted))
+
+    def _count(self, acted: Acted) -> None:
+        self._summary.matches += 1
+        self._summary.quarantined += acted.action == "quarantined"
+        self._summary.held += acted.action == "held"
+
+    def act_on_links(self) -> None:
+        """Act on what is left: inodes with several names, and what a killed scan left undone."""
+        left = self._catalog.candidates_to_act()
+        self._add_other_names(left)
+        left = self._catalog.candidates_to_act()
+        after = Counter(queued.candidate.identity for queued in left)
+        for queued in left:
+            after[queued.candidate.identity] -= 1
+            self.act(queued, names_left=after[queued.candidate.identity])
+
+    def _add_other_names(self, left: list[QueuedCandidate]) -> None:
+        """Queue names of matched inodes that this scan did not meet, from the catalog."""
+        names = {(one.candidate.volume, one.candidate.path) for one in left}
+        done = set()
+        for queued in left:
+            candidate = queued.candidate
+            if candidate.links == 1 or candidate.identity in done:
+                continue
+            done.add(candidate.identity)
+            for directory, row in self._catalog.other_names(
+                candidate.identity, self._device_of(candidate)
+            ):
+                volume = self._catalog.volume_of(directory)
+                if volume is None or row.stamp != candidate.stamp:
+                    continue
+                path = self._catalog.directory_path(directory)
+                path = path + b"/" + row.name if path else row.name
+                if (volume, path) in names:
+                    continue
+                names.add((volume, path))
+                self._catalog.put_other_name(
+                    queued, scan=self._scan, volume=volume, path=path, directory=directory
+                )
+                self._summary.candidates += 1
+
+    def ask_again(self) -> bool:
+        """Ask once more for what got no answer, unless the credentials were refused."""
+        return self._no_more is None and self._catalog.ask_again(self._scan) > 0
+
+    def tell_pending(self) -> None:
+        """Tell what still waits for a verdict, and count it."""
+        for queued, message in self._catalog.pending():
+            self._summary.pending += 1
+            self._reporter.pending(PendingEvent(queued.candidate, message))
+
+
+def replace_known(queued: QueuedCandidate, category: str, hit: int) -> QueuedCandidate:
+    """``queued`` with its verdict."""
+    return queued._replace(known=(category, hit))

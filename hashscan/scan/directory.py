@@ -1,0 +1,261 @@
+"""One task of a worker process: a directory listed, or some of its files hashed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+from hashscan.fs.beneath import MAX_PATH
+from hashscan.fs.listing import ListedDirectory, ListedFile, ListedOther, listing
+from hashscan.fs.reading import stamp_of
+from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped
+from hashscan.scan.hashing import NotHashed, outcome_of_error
+from hashscan.scan.work import Findings, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.fs.listing import Listed
+    from hashscan.model import FilterHit
+    from hashscan.scan.worker import VolumeRoot, Worker
+
+#: A part of a directory: so many files, or so many bytes, to hash at a time.
+PART_FILES = 256
+PART_BYTES = 64 << 20
+
+
+def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
+    """Count one entry that was not hashed; a problem is told too."""
+    if isinstance(outcome.reason, Skipped):
+        findings.tally.skip({outcome.reason.value: 1})
+    else:
+        findings.tally.problems += 1
+        findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
+
+
+class DirectoryPart:
+    """One task under way."""
+
+    def __init__(self, worker: Worker, task: Task, root: VolumeRoot, fd: int) -> None:
+        self._worker = worker
+        self._task = task
+        self._root = root
+        self._fd = fd
+        self._findings = Findings(task.group)
+        self._prefix = task.path + b"/" if task.path else b""
+        self._todo: list[ListedFile] = []
+        self._todo_bytes = 0
+        self._known: dict[bytes, FileRow] | None = {}
+
+    def _send(self, *, done: bool = False) -> None:
+        self._findings.done = done
+        self._worker.put(self._findings)
+        self._findings = Findings(self._task.group)
+
+    def list_directory(self) -> None:
+        """List the directory; hash what changed, or give parts of it away."""
+        status = os.fstat(self._fd)
+        if self._is_not_entered(status):
+            self._send(done=True)
+            return
+        if not self._task.fresh:
+            self._known = self._worker.catalog.directory(self._task.directory)
+        met: set[bytes] | None = None if self._known is None else set()
+        try:
+            for entry in listing(self._fd):
+                if met is not None and isinstance(entry, ListedFile):
+                    met.add(entry.name)
+                self._meet(entry)
+        except OSError as error:
+            count_not_hashed(self._findings, b"", outcome_of_error(error))
+            met = None
+            self._finish_part()
+            self._send(done=True)
+            return
+        self._finish_part()
+        self._findings.gone.extend(self._gone(met))
+        self._send(done=True)
+
+    def _is_not_entered(self, status: os.stat_result) -> bool:
+        if self._worker.is_own(status):
+            self._findings.tally.skip({Skipped.HASHSCAN.value: 1})
+            return True
+        if self._worker.is_other_volume(self._root, status):
+            self._findings.tally.skip({Skipped.OTHER_VOLUME.value: 1})
+            return True
+        name = self._task.path.rpartition(b"/")[2]
+        if (
+            name == PRIVATE_DIRECTORY
+            and status.st_uid == os.geteuid()
+            and status.st_mode & 0o7777 == 0o700
+        ):
+            self._findings.tally.skip({Skipped.HASHSCAN.value: 1})
+            return True
+        return False
+
+    def _gone(self, met: set[bytes] | None) -> Iterator[bytes]:
+        """Names that the catalog has and that are no files here any more."""
+        if met is not None and self._known is not None:
+            yield from self._known.keys() - met
+        elif self._known is None:
+            for name in self._worker.catalog.names(self._task.directory):
+                try:
+                    os.lstat(name, dir_fd=self._fd)
+                except FileNotFoundError:
+                    yield name
+                except OSError:
+                    continue
+
+    def _meet(self, entry: Listed) -> None:
+        tally = self._findings.tally
+        if isinstance(entry, ListedFile):
+            if self._root.excludes(self._prefix + entry.name):
+                tally.skip({Skipped.EXCLUDED.value: 1})
+            elif not self._is_settled(entry):
+                self._todo.append(entry)
+                self._todo_bytes += entry.status.st_size
+                if len(self._todo) >= PART_FILES or self._todo_bytes >= PART_BYTES:
+                    self._end_part()
+        elif isinstance(entry, ListedDirectory):
+            self._meet_directory(entry)
+        elif isinstance(entry, ListedOther):
+            excluded = self._root.excludes(self._prefix + entry.name)
+            reason = Skipped.EXCLUDED if excluded else entry.reason
+            tally.skip({reason.value: 1})
+        else:
+            count_not_hashed(self._findings, entry.name, outcome_of_error(entry.error))
+        if len(self._findings.directories) >= PART_FILES or tally.files >= 16 * PART_FILES:
+            self._send()
+
+    def _meet_directory(self, entry: ListedDirectory) -> None:
+        path = self._prefix + entry.name
+        # A glob that ends in /* means all below, so the directory itself need not be entered.
+        if self._root.excludes(path) or self._root.excludes(path + b"/"):
+            self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
+        elif len(path) > MAX_PATH:
+            message = f"paths are followed to {MAX_PATH} bytes; move this directory up"
+            count_not_hashed(self._findings, entry.name, NotHashed(Problem.TOO_DEEP, message))
+        else:
+            self._findings.directories.append(entry.name)
+
+    def _device(self, status: os.stat_result) -> int:
+        return 0 if status.st_dev == self._root.device else status.st_dev
+
+    def _is_settled(self, entry: ListedFile) -> bool:
+        """Whether the catalog tells what the file holds; then it is counted."""
+        if self._known is None:
+            row = self._worker.catalog.named(self._task.directory, entry.name)
+        else:
+            row = self._known.get(entry.name)
+        status = entry.status
+        if (
+            row is None
+            or row.inode != status.st_ino
+            or row.stamp != stamp_of(status)
+            or row.device != self._device(status)
+            or not self._worker.has_all(row.digests)
+        ):
+            return False
+        settings = self._worker.settings
+        tally = self._findings.tally
+        if self._task.again and row.scan == settings.scan:
+            tally.hashed += 1
+            tally.bytes_hashed += row.size
+            return True
+        if row.racy:
+            return False
+        if settings.full and (settings.resumed is None or row.scan < settings.resumed):
+            return False
+        tally.unchanged += 1
+        if row.hit or row.judged != settings.judged:
+            found = self._worker.judge(row.digests)
+            if row.judged != settings.judged:
+                self._findings.rejudged.append((row.name, bool(found)))
+            if found:
+                self._found_candidate(entry.name, status, row.digests, found)
+        return True
+
+    def _found_candidate(
+        self,
+        name: bytes,
+        status: os.stat_result,
+        digests: FileDigests,
+        found: tuple[FilterHit, ...],
+    ) -> None:
+        self._findings.candidates.append(
+            FoundCandidate(
+                name,
+                Identity(status.st_dev, status.st_ino),
+                stamp_of(status),
+                digests,
+                status.st_nlink,
+                status.st_uid,
+                found,
+            )
+        )
+
+    def _end_part(self) -> None:
+        """Hash the gathered files, or give them to a process that has nothing to do."""
+        if not self._task.again and self._worker.may_give():
+            self._findings.give = tuple(entry.name for entry in self._todo)
+            self._todo = []
+            self._todo_bytes = 0
+            self._send()
+            self._worker.flush()
+        else:
+            self._finish_part()
+            self._send()
+
+    def _finish_part(self) -> None:
+        for entry in self._todo:
+            self._hash(entry.name, entry.status)
+        self._todo = []
+        self._todo_bytes = 0
+
+    def hash_names(self, names: tuple[bytes, ...]) -> None:
+        """Hash files that another process listed."""
+        for name in names:
+            try:
+                status = os.lstat(name, dir_fd=self._fd)
+            except OSError as error:
+                count_not_hashed(self._findings, name, outcome_of_error(error))
+            else:
+                self._hash(name, status)
+        self._send(done=True)
+
+    def _hash(self, name: bytes, status: os.stat_result) -> None:
+        if name in self._task.avoid:
+            message = "a worker process died over it, more than once; see the kernel's log"
+            count_not_hashed(self._findings, name, NotHashed(Problem.WORKER_DIED, message))
+            return
+        if self._task.again:
+            self._worker.announce(self._task, name)
+        if status.st_nlink > 1:
+            result = self._worker.hash_link(self._fd, name, status, self._device(status))
+        else:
+            result = self._worker.hash(self._fd, name)
+        if isinstance(result, NotHashed):
+            count_not_hashed(self._findings, name, result)
+            return
+        found = self._worker.judge(result.digests)
+        status = result.status
+        settings = self._worker.settings
+        self._findings.rows.append(
+            FileRow(
+                name,
+                self._device(status),
+                status.st_ino,
+                *stamp_of(status),
+                *result.digests,
+                linked=status.st_nlink > 1,
+                hit=bool(found),
+                racy=result.racy,
+                judged=settings.judged,
+                scan=settings.scan,
+            )
+        )
+        self._findings.tally.hashed += 1
+        self._findings.tally.bytes_hashed += result.bytes_read
+        if found:
+            self._found_candidate(name, status, result.digests, found)

@@ -1,0 +1,76 @@
+"""The directories that are still to be listed: a stack of bounded size, the rest of it on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.catalog.rows import QueuedDirectory
+
+if TYPE_CHECKING:
+    from hashscan.catalog.store import Catalog
+
+_MOST = 50_000
+_MOST_BYTES = 16 << 20
+_BACK = 10_000
+
+
+class Waiting(NamedTuple):
+    """A directory that waits to be listed.
+
+    Attributes:
+        volume: index of the volume.
+        weight: the share of the whole scan that it is taken for.
+    """
+
+    volume: int
+    directory: QueuedDirectory
+    weight: float
+
+
+class Frontier:
+    """Last in, first out, so that it grows with the depth of a tree rather than its width."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        """Lay aside in ``catalog``, for as long as it is open, what is too much to hold."""
+        self._catalog = catalog
+        self._stack: list[Waiting] = []
+        self._bytes = 0
+        self._spilled = 0
+
+    def __len__(self) -> int:
+        return len(self._stack) + self._spilled
+
+    def push(self, waiting: Waiting) -> None:
+        """Add a directory."""
+        self._stack.append(waiting)
+        self._bytes += len(waiting.directory.path)
+        if len(self._stack) > _MOST or self._bytes > _MOST_BYTES:
+            half = max(1, len(self._stack) // 2)
+            self._catalog.spill(
+                (volume, directory.number, directory.fresh, weight)
+                for volume, directory, weight in self._stack[:half]
+            )
+            self._spilled += half
+            del self._stack[:half]
+            self._bytes = sum(len(one.directory.path) for one in self._stack)
+
+    def pop(self) -> Waiting:
+        """Take the directory that was added last.
+
+        Raises:
+            IndexError: there is none.
+        """
+        if not self._stack and self._spilled:
+            # Ids come back; their paths, which may be long, one by one from the tree of the
+            # catalog. Few at a time where they are.
+            back = self._catalog.unspill(min(self._spilled, _BACK))
+            self._spilled -= len(back)
+            for volume, number, fresh, weight in back:
+                path = self._catalog.directory_path(number)
+                self._stack.append(
+                    Waiting(volume, QueuedDirectory(number, path, bool(fresh)), weight)
+                )
+                self._bytes += len(path)
+        waiting = self._stack.pop()
+        self._bytes -= len(waiting.directory.path)
+        return waiting

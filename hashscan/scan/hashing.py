@@ -1,0 +1,201 @@
+"""Hashing one file: all digests in one read, and the same content under the same stamp or none.
+
+A file that changes while it is read is read again, and after a few times given up as a problem;
+what grows without end, or is a hole without end, is bounded here.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.fs.beneath import open_file
+from hashscan.fs.listing import reason_not_read
+from hashscan.fs.reading import (
+    CacheNeutralReader,
+    has_writer,
+    is_file,
+    is_sparse_giant,
+    stamp_of,
+)
+from hashscan.model import ALGORITHMS, Algorithm, FileDigests, Problem, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ATTEMPTS = 3
+#: Bytes after which a long read looks whether the file still has its stamp.
+_LOOK_AGAIN = 64 << 20
+#: Nanoseconds: a stamp younger than this, when the read began, may hide a later change. File
+#: systems that keep whole seconds, or two, are told by their stamps.
+_RACY_FINE = 100_000_000
+_RACY_COARSE = 2_000_000_000
+#: Seconds since the last change after which a writer is not looked for: the kernel writes dirty
+#: pages back within about half a minute, and a page written back gets a new stamp when it changes.
+_WRITER_AGE = 3600.0
+
+
+class Hashed(NamedTuple):
+    """A file that was read whole, unchanged from its first byte to its last.
+
+    Attributes:
+        status: as it was after the read.
+        bytes_read: its size, read once.
+        racy: a later change may not show in the stamp.
+    """
+
+    status: os.stat_result
+    digests: FileDigests
+    bytes_read: int
+    racy: bool
+
+
+class NotHashed(NamedTuple):
+    """A file that was not hashed, with its reason.
+
+    Attributes:
+        message: for the reader; empty for an outcome ``skipped``.
+    """
+
+    reason: Skipped | Problem
+    message: str = ""
+
+
+_PROBLEM_BY_ERRNO = {
+    errno.EACCES: Problem.DENIED,
+    errno.EPERM: Problem.DENIED,
+    errno.EIO: Problem.IO_ERROR,
+    errno.ESTALE: Problem.STALE,
+    errno.EAGAIN: Problem.BUSY,
+    errno.ELOOP: Problem.CHANGED,
+    errno.ENOTDIR: Problem.CHANGED,
+    errno.ENAMETOOLONG: Problem.TOO_DEEP,
+}
+
+_WHAT_TO_DO = {
+    Problem.DENIED: "run hashscan as root, or give it CAP_DAC_READ_SEARCH",
+    Problem.IO_ERROR: "see the kernel's log; the disk may be failing",
+    Problem.STALE: "the file server lost it; mount the volume again",
+    Problem.BUSY: "another process holds a lease on it; it is tried again in the next scan",
+    Problem.CHANGED: "somebody replaced it meanwhile; it is tried again in the next scan",
+    Problem.TOO_DEEP: "it lies too deep; move it up",
+}
+
+
+def outcome_of_error(error: OSError) -> NotHashed:
+    """What an error of the file system means for the file, or directory, that it concerns."""
+    if error.errno == errno.ENOENT:
+        return NotHashed(Skipped.VANISHED)
+    reason = _PROBLEM_BY_ERRNO.get(error.errno or 0, Problem.OTHER)
+    text = error.strerror or str(error)
+    fix = _WHAT_TO_DO.get(reason)
+    return NotHashed(reason, f"{text}; {fix}" if fix else text)
+
+
+_REPLACED = "it was a file and is a directory now; it is entered in the next scan"
+
+
+class Hasher:
+    """Hashes files with the algorithms that the filters need.
+
+    Attributes:
+        algorithms: computed for every file, in one pass.
+    """
+
+    def __init__(
+        self,
+        algorithms: frozenset[Algorithm],
+        *,
+        max_file_size: int | None = None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        reader: CacheNeutralReader | None = None,
+    ) -> None:
+        """``on_bytes`` is called after each read with its length: to pace, and to show life."""
+        self.algorithms = tuple(name for name in ALGORITHMS if name in algorithms)
+        self._makers = [getattr(hashlib, name) for name in self.algorithms]
+        self._max_file_size = max_file_size
+        self._on_bytes = on_bytes
+        self._reader = reader or CacheNeutralReader()
+
+    def hash(self, directory: int, name: bytes) -> Hashed | NotHashed:
+        """Hash the file ``name`` of the directory open at descriptor ``directory``."""
+        last: NotHashed = NotHashed(Problem.CHANGED, "")
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(0.02 * attempt)
+            try:
+                fd = open_file(directory, name)
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    return NotHashed(Skipped.SYMLINK)
+                if error.errno == errno.ENXIO:
+                    return NotHashed(Skipped.SOCKET)
+                return outcome_of_error(error)
+            try:
+                result = self._hash_open(fd)
+            except OSError as error:
+                result = outcome_of_error(error)
+            finally:
+                os.close(fd)
+            if isinstance(result, Hashed) or result.reason is not Problem.CHANGED:
+                return result
+            last = result
+        return last
+
+    def _hash_open(self, fd: int) -> Hashed | NotHashed:
+        before = os.fstat(fd)
+        if not is_file(before):
+            if stat.S_ISDIR(before.st_mode):
+                return NotHashed(Problem.CHANGED, _REPLACED)
+            return NotHashed(reason_not_read(before.st_mode))
+        if self._max_file_size is not None and before.st_size > self._max_file_size:
+            return NotHashed(Skipped.TOO_LARGE)
+        if is_sparse_giant(fd, before):
+            return NotHashed(Skipped.SPARSE)
+        started = time.time_ns()
+        states = [maker(usedforsecurity=False) for maker in self._makers]
+        stamp = stamp_of(before)
+        size, offset, look = before.st_size, 0, _LOOK_AGAIN
+        read, view = self._reader.read, self._reader.view
+        while True:
+            count = read(fd, offset, before.st_dev)
+            if count:
+                data = view[:count]
+                for state in states:
+                    state.update(data)
+                offset += count
+                self._on_bytes(count)
+            if offset == size and size:
+                break  # a byte more would show in the stamp below
+            if not count or offset > size:
+                break
+            if offset >= look:
+                look = offset + _LOOK_AGAIN
+                if stamp_of(os.fstat(fd)) != stamp:
+                    break
+        after = os.fstat(fd)
+        if offset != size or stamp_of(after) != stamp:
+            return NotHashed(
+                Problem.CHANGED,
+                f"it changed while it was read, {ATTEMPTS} times in a row; "
+                "it is tried again in the next scan",
+            )
+        raw = dict(zip(self.algorithms, (state.digest() for state in states), strict=True))
+        return Hashed(after, FileDigests(**raw), offset, _is_racy(fd, after, started))
+
+
+def _is_racy(fd: int, status: os.stat_result, started: int) -> bool:
+    """Whether the file can change from now on and keep this stamp.
+
+    The rule of git and borg (racy timestamps), by ctime, which an owner cannot set; and beyond it
+    a mapping that was written before and still is, see ``has_writer``.
+    """
+    age = started - status.st_ctime_ns
+    coarse = status.st_ctime_ns % 1_000_000_000 == 0
+    if age < (_RACY_COARSE if coarse else _RACY_FINE):
+        return True
+    return age < _WRITER_AGE * 1e9 and has_writer(fd)

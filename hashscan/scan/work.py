@@ -1,0 +1,165 @@
+"""What the engine and its worker processes say to each other.
+
+The unit is a directory. The process that lists a large one gives parts of it away to idle
+processes, through the engine; the directory and what was given away form a group, and only a group
+that is done as a whole is counted. So one whose process dies is simply done again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+    from hashscan.model import Algorithm
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A directory tree to scan.
+
+    Attributes:
+        root: absolute path, links resolved.
+        exclude: globs against the path below the root.
+        one_file_system: do not enter other file systems.
+    """
+
+    root: bytes
+    exclude: tuple[str, ...] = ()
+    one_file_system: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """All that a worker process needs to know; the same for each.
+
+    Attributes:
+        catalog: path of the catalog.
+        filters: paths of the filter files; each process checks and maps them itself.
+        algorithms: what is computed for each file.
+        judged: number of the set of filters in the catalog.
+        scan: number of this scan.
+        full: hash what did not change, too.
+        resumed: with ``full``, the interrupted scan that this one goes on with.
+        own: identities of directories that hold hashscan's state; never entered.
+        roots: identities of the volumes' roots: met below another volume, they are left to it.
+        max_file_size: in bytes; larger files are skipped.
+        max_rate: bytes a second, for this process.
+        pause_above_io_pressure: share of time; see ``pace``.
+    """
+
+    volumes: tuple[Volume, ...]
+    catalog: str
+    filters: tuple[str, ...]
+    algorithms: frozenset[Algorithm]
+    judged: int
+    scan: int
+    full: bool = False
+    resumed: int | None = None
+    own: frozenset[tuple[int, int]] = frozenset()
+    max_file_size: int | None = None
+    max_rate: float | None = None
+    pause_above_io_pressure: float | None = None
+
+
+class Task(NamedTuple):
+    """A directory to list and hash, or some of its files to hash.
+
+    Attributes:
+        group: what this belongs to.
+        volume: index of the volume.
+        directory: id in the catalog.
+        path: below the volume's root.
+        fresh: the catalog knows nothing of it.
+        names: the files to hash; ``None``: list the directory.
+        again: a process died over this before: files already stored by this scan are counted,
+            not hashed again, and each name is announced before it is touched.
+        avoid: names over which processes died.
+    """
+
+    group: int
+    volume: int
+    directory: int
+    path: bytes
+    fresh: bool
+    names: tuple[bytes, ...] | None = None
+    again: bool = False
+    avoid: frozenset[bytes] = frozenset()
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of outcomes."""
+
+    hashed: int = 0
+    unchanged: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    problems: int = 0
+    bytes_hashed: int = 0
+
+    def add(self, other: Tally) -> None:
+        """Add another's counts to this one's."""
+        self.hashed += other.hashed
+        self.unchanged += other.unchanged
+        self.problems += other.problems
+        self.bytes_hashed += other.bytes_hashed
+        self.skip(other.skipped)
+
+    def skip(self, reasons: Mapping[str, int]) -> None:
+        """Add counts of outcome ``skipped`` by reason."""
+        for reason, count in reasons.items():
+            self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    @property
+    def files(self) -> int:
+        """All outcomes."""
+        return self.hashed + self.unchanged + self.problems + sum(self.skipped.values())
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a process found in a part of one directory.
+
+    Attributes:
+        rejudged: name and hit of files that were judged anew by their kept digests.
+        gone: names that the catalog has and the directory has not.
+        give: names of files that another process may hash.
+        done: the task is finished.
+    """
+
+    group: int
+    rows: list[FileRow] = field(default_factory=list)
+    rejudged: list[tuple[bytes, bool]] = field(default_factory=list)
+    candidates: list[FoundCandidate] = field(default_factory=list)
+    problems: list[FoundProblem] = field(default_factory=list)
+    directories: list[bytes] = field(default_factory=list)
+    gone: list[bytes] = field(default_factory=list)
+    give: tuple[bytes, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+    done: bool = False
+
+
+class At(NamedTuple):
+    """The name that a process is about to touch, in a task that is done again."""
+
+    group: int
+    name: bytes
+
+
+class Alive(NamedTuple):
+    """A sign of life during a long read, or of a pause: bytes since the last sign."""
+
+    bytes_read: int
+
+
+class Failed(NamedTuple):
+    """A process cannot go on (a filter or the catalog cannot be read); why."""
+
+    kind: str
+    message: str
+
+
+Message = list[Findings] | At | Alive | Failed

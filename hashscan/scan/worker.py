@@ -1,0 +1,283 @@
+"""What a worker process does: list a directory, hash what changed, ask the filters.
+
+It reads the catalog and writes nothing. It opens a directory from the volume's root for each task,
+by descriptor, so that nothing it was told about a path has to be true any more.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.reader import CatalogReader
+from hashscan.errors import HashscanError
+from hashscan.fs.beneath import (
+    CrossesMountError,
+    LoopError,
+    open_directory,
+    open_root,
+)
+from hashscan.fs.reading import identity_in, stamp_of
+from hashscan.known.bloom import load
+from hashscan.model import FileDigests, Problem, Skipped, hits
+from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
+from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error
+from hashscan.scan.pace import Pace
+from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, Volume, WorkerSettings
+
+if TYPE_CHECKING:
+    import mmap
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from hashscan.model import Algorithm, Filter, FilterHit
+    from hashscan.scan.links import LinkTable
+
+#: Seconds after which findings are sent although there are few.
+_SEND_AFTER = 0.2
+_ALIVE_AFTER = 1.0
+
+
+class VolumeRoot:
+    """A volume as a worker process holds it open."""
+
+    def __init__(self, volume: Volume) -> None:
+        """Open the root.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.fd = open_root(volume.root)
+        status = os.fstat(self.fd)
+        self.device = status.st_dev
+        self.identity = identity_in(status)
+        self.one_file_system = volume.one_file_system
+        patterns = "|".join(f"(?:{fnmatch.translate(glob)})" for glob in volume.exclude)
+        self._excluded = re.compile(patterns).match if patterns else None
+
+    def excludes(self, path: bytes) -> bool:
+        """Whether a glob of the configuration excludes this path below the root."""
+        return self._excluded is not None and self._excluded(os.fsdecode(path)) is not None
+
+
+class Worker:
+    """Does tasks, one at a time."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        links: LinkTable,
+        idle: mmap.mmap,
+        send: Callable[[Message], None],
+    ) -> None:
+        """Open the volumes, the catalog and the filters.
+
+        Args:
+            settings: of the scan.
+            links: shared with the other processes.
+            idle: one shared byte: how many processes have nothing to do.
+            send: to the engine.
+
+        Raises:
+            HashscanError: a filter or the catalog cannot be used.
+            OSError: a volume cannot be opened.
+        """
+        self._settings = settings
+        self._links = links
+        self._idle = idle
+        self._send = send
+        self._roots = [VolumeRoot(volume) for volume in settings.volumes]
+        self._root_identities = {root.identity for root in self._roots}
+        self._catalog = CatalogReader(settings.catalog)
+        self._filters: list[Filter] = [load(path) for path in settings.filters]
+        pace = Pace(
+            settings.max_rate,
+            settings.pause_above_io_pressure,
+            alive=lambda: self._show_life(0),
+        )
+
+        def on_bytes(count: int) -> None:
+            pace(count)
+            self._show_life(count)
+
+        self._hasher = Hasher(
+            settings.algorithms, max_file_size=settings.max_file_size, on_bytes=on_bytes
+        )
+        self._unsent: list[Findings] = []
+        self._unsent_count = 0
+        self._last_sent = time.monotonic()
+        self._last_alive = self._last_sent
+        self._bytes_since = 0
+
+    def _show_life(self, count: int) -> None:
+        self._bytes_since += count
+        now = time.monotonic()
+        if now - self._last_alive >= _ALIVE_AFTER:
+            self._send(Alive(self._bytes_since))
+            self._bytes_since = 0
+            self._last_alive = now
+
+    def _put(self, findings: Findings) -> None:
+        self._unsent.append(findings)
+        self._unsent_count += len(findings.rows) + len(findings.problems) + 1
+        if self._unsent_count >= PART_FILES or time.monotonic() - self._last_sent >= _SEND_AFTER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was found and not yet sent."""
+        if self._unsent:
+            self._send(self._unsent)
+            self._unsent = []
+            self._unsent_count = 0
+            self._bytes_since = 0
+            self._last_sent = self._last_alive = time.monotonic()
+
+    def do(self, task: Task) -> None:
+        """List a directory, or hash some of its files, and send what is found."""
+        root = self._roots[task.volume]
+        try:
+            fd = self._open(root, task.path)
+        except OSError as error:
+            self._put(self._unopened(task, error))
+            return
+        try:
+            part = DirectoryPart(self, task, root, fd)
+            if task.names is None:
+                part.list_directory()
+            else:
+                part.hash_names(task.names)
+        finally:
+            os.close(fd)
+
+    def _open(self, root: VolumeRoot, path: bytes) -> int:
+        for attempt in range(3):
+            try:
+                return open_directory(root.fd, path, cross_mounts=not root.one_file_system)
+            except (CrossesMountError, LoopError, FileNotFoundError):
+                raise
+            except NotADirectoryError:
+                if attempt == 2:
+                    raise
+            except OSError as error:
+                if attempt == 2 or outcome_of_error(error).reason is not Problem.CHANGED:
+                    raise
+        raise AssertionError
+
+    def _unopened(self, task: Task, error: OSError) -> Findings:
+        """What a directory that cannot be opened comes to: one entry of its own."""
+        findings = Findings(task.group, done=True)
+        names = task.names or (b"",)
+        if isinstance(error, CrossesMountError):
+            outcome = NotHashed(Skipped.OTHER_FILESYSTEM)
+        elif isinstance(error, LoopError):
+            outcome = NotHashed(Skipped.LOOP)
+        else:
+            outcome = outcome_of_error(error)
+        for name in names:
+            count_not_hashed(findings, name, outcome)
+        return findings
+
+    # For DirectoryPart
+
+    @property
+    def settings(self) -> WorkerSettings:
+        """Of the scan."""
+        return self._settings
+
+    @property
+    def catalog(self) -> CatalogReader:
+        """To look files up."""
+        return self._catalog
+
+    def is_own(self, status: os.stat_result) -> bool:
+        """Whether a directory is hashscan's: its state, or a place for files on their way.
+
+        Nobody else can make a directory that belongs to the agent with this mode, so a customer
+        cannot hide anything below one of this name.
+        """
+        return identity_in(status) in self._settings.own
+
+    def is_other_volume(self, root: VolumeRoot, status: os.stat_result) -> bool:
+        """Whether a directory below one volume is the root of another that is scanned too."""
+        identity = identity_in(status)
+        return identity != root.identity and identity in self._root_identities
+
+    def judge(self, digests: FileDigests) -> tuple[FilterHit, ...]:
+        """Ask the filters."""
+        known: dict[Algorithm, str] = {
+            name: raw.hex()  # type: ignore[misc]
+            for name, raw in zip(FileDigests._fields, digests, strict=True)
+            if raw is not None
+        }
+        return hits(self._filters, known)
+
+    def hash(self, directory: int, name: bytes) -> Hashed | NotHashed:
+        """Hash a file."""
+        return self._hasher.hash(directory, name)
+
+    def hash_link(
+        self, directory: int, name: bytes, status: os.stat_result, device: int
+    ) -> Hashed | NotHashed:
+        """Hash a file whose inode has other names, unless it was hashed by one of them."""
+        stamp = stamp_of(status)
+        with self._links.claim(identity_in(status), lambda: self._show_life(0)) as place:
+            digests = place.get(stamp)
+            if digests is None and not self._settings.full:
+                row = self._catalog.linked(device, status.st_ino, stamp)
+                digests = row.digests if row else None
+            if digests is not None and self.has_all(digests):
+                return Hashed(status, digests, 0, racy=False)
+            result = self.hash(directory, name)
+            if isinstance(result, Hashed) and not result.racy:
+                place.put(stamp_of(result.status), result.digests)
+            return result
+
+    def has_all(self, digests: FileDigests) -> bool:
+        """Whether digests are there for all algorithms that this scan needs."""
+        return all(
+            digest is not None or name not in self._settings.algorithms
+            for name, digest in zip(FileDigests._fields, digests, strict=True)
+        )
+
+    def put(self, findings: Findings) -> None:
+        """Send findings, now or soon."""
+        self._put(findings)
+
+    def announce(self, task: Task, name: bytes) -> None:
+        """Say which name comes next, in a task over which a process died."""
+        self._send(At(task.group, name))
+
+    def may_give(self) -> bool:
+        """Whether a process has nothing to do; it is then taken for busy."""
+        if self._idle[0]:
+            self._idle[0] = 0
+            return True
+        return False
+
+
+def run(
+    connection: Connection, settings: WorkerSettings, links: LinkTable, idle: mmap.mmap
+) -> None:
+    """A worker process: do tasks until the engine closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine hears it and ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # see fs.reading.has_writer
+    try:
+        worker = Worker(settings, links, idle, connection.send)
+        while True:
+            tasks: list[Task] = connection.recv()
+            for task in tasks:
+                worker.do(task)
+            worker.flush()
+    except EOFError:
+        return
+    except (BrokenPipeError, ConnectionResetError):
+        return
+    except HashscanError as error:
+        connection.send(Failed(type(error).__name__, str(error)))
+    except OSError as error:
+        connection.send(Failed("StateError", str(error)))

@@ -1,0 +1,171 @@
+"""hashscan.fs.beneath: nothing outside the root is opened, at any depth, on either way."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hashscan.fs import beneath
+from hashscan.fs.beneath import (
+    CrossesMountError,
+    closing,
+    components,
+    open_directory,
+    open_file,
+    open_parent,
+    open_root,
+)
+
+
+@pytest.fixture(params=["openat2", "steps"])
+def way(request, monkeypatch):
+    if request.param == "steps":
+        monkeypatch.setattr(beneath, "_known", False)
+    elif not beneath.has_openat2():
+        pytest.skip("this kernel has no openat2")
+    return request.param
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "root").mkdir()
+    fd = open_root(os.fsencode(tmp_path / "root"))
+    yield fd
+    os.close(fd)
+
+
+def make_deep(root, name, depth):
+    """A chain of ``depth`` directories below ``root``; returns the path."""
+    fd = os.dup(root)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=fd)
+        following = os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = following
+    os.close(fd)
+    return b"/".join([name] * depth)
+
+
+def test_opens_the_root_itself(way, root):
+    with closing(open_directory(root, b"")) as fd:
+        assert os.path.sameopenfile(fd, root)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"), [(b"d", 10), (b"x" * 200, 60), (b"y" * 255, 16), (b"z", 3000)]
+)
+def test_any_depth(way, root, name, depth):
+    path = make_deep(root, name, depth)
+    with closing(open_directory(root, path)) as fd:
+        os.mkdir(b"bottom", dir_fd=fd)
+    with closing(open_directory(root, path + b"/bottom")) as fd:
+        assert os.listdir(fd) == []
+
+
+@pytest.mark.parametrize("where", ["first", "middle", "last"])
+def test_a_link_is_never_followed(way, root, tmp_path, where):
+    outside = tmp_path / "outside"
+    (outside / "b" / "c").mkdir(parents=True)
+    inside = tmp_path / "root"
+    (inside / "a" / "b" / "c").mkdir(parents=True)
+    target = {
+        "first": inside / "a",
+        "middle": inside / "a" / "b",
+        "last": inside / "a" / "b" / "c",
+    }[where]
+    target.rename(inside / "moved")
+    target.symlink_to(
+        {"first": outside, "middle": outside / "b", "last": outside / "b" / "c"}[where]
+    )
+    with pytest.raises(OSError) as caught:
+        open_directory(root, b"a/b/c")
+    assert caught.value.errno in {errno.ELOOP, errno.ENOTDIR}
+
+
+@pytest.mark.parametrize("path", [b"..", b"a/../b", b"/a", b"a//b", b"a/", b".", b"a\0b"])
+def test_paths_that_could_leave_are_refused(path):
+    with pytest.raises(ValueError):
+        components(path)
+
+
+def test_a_missing_directory_leaks_no_descriptor(way, root):
+    make_deep(root, b"d", 3)
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with pytest.raises(FileNotFoundError):
+            open_directory(root, b"d/d/missing/d")
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_mounts_are_crossed_only_when_asked(tmp_path):
+    script = f"""
+import os
+from hashscan.fs import beneath
+from hashscan.fs.beneath import *
+root = open_root({os.fsencode(tmp_path)!r})
+for known in (None, False):
+    beneath._known = known
+    try:
+        open_directory(root, b"mnt/in")
+    except CrossesMountError:
+        pass
+    else:
+        raise SystemExit("crossed")
+    os.close(open_directory(root, b"mnt/in", cross_mounts=True))
+try:
+    open_directory(root, b"loop/loop", cross_mounts=True)
+except LoopError:
+    pass
+else:
+    raise SystemExit("looped")
+beneath._known = None
+try:
+    open_directory(root, b"loop")
+except CrossesMountError:
+    print("ok")
+"""
+    (tmp_path / "script").write_text(script)
+    (tmp_path / "mnt").mkdir()
+    (tmp_path / "loop").mkdir()
+    shell = (
+        f"mount -t tmpfs none {tmp_path}/mnt && mkdir {tmp_path}/mnt/in && "
+        f"mount --bind {tmp_path} {tmp_path}/loop && exec {sys.executable} {tmp_path}/script"
+    )
+    done = subprocess.run(["unshare", "-m", "sh", "-c", shell], capture_output=True, text=True)
+    assert done.stdout == "ok\n", done.stderr
+
+
+def test_open_file_does_not_wait_or_follow(root, tmp_path):
+    os.mkfifo(b"fifo", dir_fd=root)
+    os.symlink("/etc/passwd", b"link", dir_fd=root)
+    with closing(open_file(root, b"fifo")) as fd:
+        assert not os.get_blocking(fd)
+    with pytest.raises(OSError) as caught:
+        open_file(root, b"link")
+    assert caught.value.errno == errno.ELOOP
+
+
+def test_open_file_leaves_the_access_time(root, tmp_path):
+    path = tmp_path / "root" / "f"
+    path.write_bytes(b"x")
+    os.utime(path, (1, 1))
+    with closing(open_file(root, b"f")) as fd:
+        assert os.read(fd, 1) == b"x"
+    assert path.stat().st_atime == 1
+
+
+def test_open_parent(way, root):
+    path = make_deep(root, b"p" * 100, 50)
+    parent, name = open_parent(root, path + b"/file")
+    os.close(parent)
+    assert name == b"file"
+    with pytest.raises(ValueError):
+        open_parent(root, b"a/..")
+
+
+def test_error_for_a_mount_is_an_oserror():
+    assert issubclass(CrossesMountError, OSError)

@@ -1,0 +1,57 @@
+"""hashscan.fs.listing: every entry once, with its kind, names as bytes."""
+
+import os
+import socket
+
+import pytest
+
+from hashscan.fs.listing import ListedDirectory, ListedFile, ListedOther, listing
+from hashscan.model import Skipped
+
+
+def listed(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return {entry.name: entry for entry in listing(fd)}
+    finally:
+        os.close(fd)
+
+
+def test_kinds_and_names(tmp_path):
+    names = [b".hidden", b"[x]", b"new\nline", b"caf\xe9\xff", b"-rf", b" ", b"\x01"]
+    for name in names:
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb"):
+            pass
+    os.mkdir(tmp_path / "dir")
+    os.symlink("/", tmp_path / "link")
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as sock:
+        os.chdir(tmp_path)
+        sock.bind("socket")
+        found = listed(tmp_path)
+    assert {name for name, entry in found.items() if isinstance(entry, ListedFile)} == set(names)
+    assert isinstance(found[b"dir"], ListedDirectory)
+    assert found[b"link"] == ListedOther(b"link", Skipped.SYMLINK)
+    assert found[b"fifo"] == ListedOther(b"fifo", Skipped.FIFO)
+    assert found[b"socket"] == ListedOther(b"socket", Skipped.SOCKET)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="making a device needs root")
+def test_devices(tmp_path):
+    os.mknod(tmp_path / "null", 0o20600, os.makedev(1, 3))
+    assert listed(tmp_path)[b"null"] == ListedOther(b"null", Skipped.DEVICE)
+
+
+def test_a_name_that_vanishes_is_said_to_have(tmp_path):
+    for number in range(100):
+        (tmp_path / str(number)).write_bytes(b"")
+    fd = os.open(tmp_path, os.O_RDONLY)
+    entries = listing(fd)
+    next(entries)
+    for number in range(100):
+        (tmp_path / str(number)).unlink()
+    rest = list(entries)
+    os.close(fd)
+    assert len(rest) == 99
+    assert all(entry == ListedOther(entry.name, Skipped.VANISHED) for entry in rest)

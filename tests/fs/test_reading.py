@@ -1,0 +1,140 @@
+"""hashscan.fs.reading: the content as it is, the page cache as it was."""
+
+import ctypes
+import mmap
+import os
+import random
+import tempfile
+
+import pytest
+
+from hashscan.fs.reading import (
+    BUFFER_SIZE,
+    CacheNeutralReader,
+    Way,
+    has_writer,
+    is_sparse_giant,
+    stamp_of,
+)
+
+PAGE = 4096
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A folder on a file system with a page cache that can be dropped (tmpfs has none)."""
+    for parent in (str(tmp_path), os.getcwd()):
+        with tempfile.TemporaryDirectory(dir=parent) as folder:
+            probe = os.path.join(folder, "probe")
+            write_cold(probe, b"x" * PAGE)
+            if not any(cached(probe)):
+                yield folder
+                return
+    pytest.skip("no file system here whose page cache can be dropped")
+
+
+def cached(path):
+    """Which pages of a file are in the page cache, by mincore(2)."""
+    size = os.path.getsize(path)
+    pages = (size + PAGE - 1) // PAGE
+    with open(path, "rb") as file:
+        mapped = mmap.mmap(
+            file.fileno(), size, prot=mmap.PROT_READ | mmap.PROT_WRITE, flags=mmap.MAP_PRIVATE
+        )
+        vector = (ctypes.c_ubyte * pages)()
+        address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        assert _libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), vector) == 0
+    return [bool(page & 1) for page in vector]
+
+
+def write_cold(path, content, warm=()):
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    with open(path, "rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        for page in warm:
+            os.pread(file.fileno(), 1, page * PAGE)
+
+
+def read_all(path, way):
+    reader = CacheNeutralReader(way)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        device = os.fstat(fd).st_dev
+        parts, offset = [], 0
+        while count := reader.read(fd, offset, device):
+            parts.append(bytes(reader.view[:count]))
+            offset += count
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("way", [Way.DONTCACHE, Way.MINCORE])
+@pytest.mark.parametrize("size", [1, PAGE, 3 * PAGE + 7, BUFFER_SIZE, 3 * BUFFER_SIZE + 12345])
+@pytest.mark.parametrize("warm", ["cold", "some", "all"])
+def test_not_one_page_more_or_less_is_cached(disk, way, size, warm):
+    content = random.Random(size).randbytes(size)
+    pages = (size + PAGE - 1) // PAGE
+    chosen = {"cold": [], "some": range(0, pages, 7), "all": range(pages)}[warm]
+    path = os.path.join(disk, "f")
+    write_cold(path, content, chosen)
+    before = cached(path)
+    assert read_all(path, way) == content
+    assert cached(path) == before
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_every_way_reads_the_same_on_a_file_system_that_lacks_it(way):
+    # /proc knows neither flag; the next way is taken.
+    assert read_all("/proc/self/status", way).startswith(b"Name:")
+
+
+def test_writers_are_seen(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * PAGE)
+    fd = os.open(path, os.O_RDONLY)
+    assert not has_writer(fd)
+    with open(path, "r+b") as writer:
+        assert has_writer(fd)
+        mapped = mmap.mmap(writer.fileno(), PAGE)
+    assert has_writer(fd), "a mapping writes without an open descriptor"
+    mapped.close()
+    assert not has_writer(fd)
+    os.close(fd)
+
+
+def giant(path, holes, data=b""):
+    with open(path, "wb") as file:
+        file.write(data)
+        file.truncate(holes + len(data))
+
+
+def sparse(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return is_sparse_giant(fd, os.fstat(fd))
+    finally:
+        os.close(fd)
+
+
+def test_sparse_giants_are_told_from_large_files(tmp_path):
+    giant(tmp_path / "empty", 1 << 43)
+    assert sparse(tmp_path / "empty")
+    giant(tmp_path / "front", 1 << 40, os.urandom(1 << 20))
+    assert sparse(tmp_path / "front")
+    giant(tmp_path / "small", 32 << 20)
+    assert not sparse(tmp_path / "small")
+    giant(tmp_path / "half", 66 << 20, os.urandom(60 << 20))
+    assert not sparse(tmp_path / "half")
+
+
+def test_stamp_has_size_and_both_times(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"abc")
+    status = path.stat()
+    assert stamp_of(status) == (3, status.st_mtime_ns, status.st_ctime_ns)
