@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
 Algorithm = Literal["md5", "sha1", "sha256"]
 ALGORITHMS: tuple[Algorithm, ...] = ("md5", "sha1", "sha256")
@@ -51,7 +51,9 @@ class FileDigests(NamedTuple):
 
     def as_dict(self) -> dict[str, str]:
         """Algorithm to lower-case hex, without those that were not computed."""
-        return {name: raw.hex() for name, raw in self._asdict().items() if raw is not None}
+        return {
+            name: raw.hex() for name, raw in zip(ALGORITHMS, self, strict=True) if raw is not None
+        }
 
 
 class Stamp(NamedTuple):
@@ -319,11 +321,16 @@ class Filter(Protocol):
         ...
 
 
-def hits(filters: list[Filter], digests: Mapping[Algorithm, str]) -> tuple[FilterHit, ...]:
+def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ...]:
     """All hits of one file's digests in ``filters``."""
+    found = [
+        (algorithm, raw.hex())
+        for algorithm, raw in zip(ALGORITHMS, digests, strict=True)
+        if raw is not None
+    ]
     return tuple(
         FilterHit(Digest(algorithm, hex_digest), one.category, one.version)
         for one in filters
-        for algorithm, hex_digest in digests.items()
+        for algorithm, hex_digest in found
         if algorithm in one.algorithms and hex_digest in one
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PLACES = 32768
 # device, inode, size, mtime, ctime, which digests there are, and the digests
 _PLACE = struct.Struct("<QQqqqB16s20s32s")
+_RACY = 1 << 7
 _WHICH = struct.calcsize("<QQqqq")
 
 
@@ -70,8 +71,8 @@ class LinkPlace:
         self._offset = offset
         self._identity = identity
 
-    def get(self, stamp: Stamp) -> FileDigests | None:
-        """The digests that another name of this inode was found to have, under this stamp."""
+    def get(self, stamp: Stamp) -> tuple[FileDigests, bool] | None:
+        """Digests that another name of this inode was found to have under this stamp, and racy."""
         device, inode, size, mtime, ctime, which, *raw = _PLACE.unpack_from(
             self._table, self._offset
         )
@@ -79,13 +80,15 @@ class LinkPlace:
             return None
         if not which:
             return None
-        return FileDigests(
+        digests = FileDigests(
             *(digest if which & (1 << bit) else None for bit, digest in enumerate(raw))
         )
+        return digests, bool(which & _RACY)
 
-    def put(self, stamp: Stamp, digests: FileDigests) -> None:
+    def put(self, stamp: Stamp, digests: FileDigests, *, racy: bool) -> None:
         """Keep what was found."""
-        which = sum(1 << bit for bit, digest in enumerate(digests) if digest is not None)
+        which = _RACY if racy else 0
+        which += sum(1 << bit for bit, digest in enumerate(digests) if digest is not None)
         # What makes the place valid comes last: this process may be killed in between.
         _PLACE.pack_into(
             self._table,

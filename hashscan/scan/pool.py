@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Seconds without any sign of life after which a process is taken for stuck (a dead file server).
 STALL_AFTER = 300.0
-_MOST_DEATHS = 25  # in a row, without a message in between
+_MOST_FAILED_STARTS = 5  # in a row
 
 
 class WorkerHandle:
@@ -30,6 +30,7 @@ class WorkerHandle:
 
     Attributes:
         tasks: what it was given and has not reported as done.
+        started: it has said something.
         stalled: it was killed because it gave no sign of life.
     """
 
@@ -39,6 +40,7 @@ class WorkerHandle:
         self.connection = connection
         self.tasks: list[Task] = []
         self.heard = time.monotonic()
+        self.started = False
         self.stalled = False
 
 
@@ -64,7 +66,7 @@ class Pool:
         self._context = multiprocessing.get_context("fork")
         self._links = LinkTable()
         self._idle = mmap.mmap(-1, mmap.PAGESIZE)
-        self._deaths = 0
+        self._failed_starts = 0
         self.workers: list[WorkerHandle] = []
         for _ in range(size):
             self.workers.append(self._start())
@@ -123,7 +125,8 @@ class Pool:
                 yield self._replace(worker), None
                 continue
             worker.heard = time.monotonic()
-            self._deaths = 0
+            worker.started = True
+            self._failed_starts = 0
             if isinstance(message, Failed):
                 raise _error(message)
             yield worker, message
@@ -145,12 +148,12 @@ class Pool:
     def _replace(self, worker: WorkerHandle) -> WorkerHandle:
         worker.connection.close()
         worker.process.join(timeout=1)
-        self._deaths += 1
-        if self._deaths > _MOST_DEATHS:
+        self._failed_starts += not worker.started
+        if self._failed_starts >= _MOST_FAILED_STARTS:
             raise HashscanError(
-                f"worker processes died {self._deaths} times in a row, the last with exit status "
-                f"{worker.process.exitcode}; see the kernel's log (out of memory?), "
-                "or try with --jobs 1"
+                f"worker processes died as they started, {self._failed_starts} times in a row, the "
+                f"last with exit status {worker.process.exitcode}; see the kernel's log "
+                "(out of memory?), or try with --jobs 1"
             )
         self.workers.remove(worker)
         self.workers.append(self._start())

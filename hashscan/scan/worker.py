@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from hashscan.model import Algorithm, Filter, FilterHit
+    from hashscan.model import Filter, FilterHit
     from hashscan.scan.links import LinkTable
 
 #: Seconds after which findings are sent although there are few.
@@ -208,12 +208,7 @@ class Worker:
 
     def judge(self, digests: FileDigests) -> tuple[FilterHit, ...]:
         """Ask the filters."""
-        known: dict[Algorithm, str] = {
-            name: raw.hex()  # type: ignore[misc]
-            for name, raw in zip(FileDigests._fields, digests, strict=True)
-            if raw is not None
-        }
-        return hits(self._filters, known)
+        return hits(self._filters, digests)
 
     def hash(self, directory: int, name: bytes) -> Hashed | NotHashed:
         """Hash a file."""
@@ -225,15 +220,15 @@ class Worker:
         """Hash a file whose inode has other names, unless it was hashed by one of them."""
         stamp = stamp_of(status)
         with self._links.claim(identity_in(status), lambda: self._show_life(0)) as place:
-            digests = place.get(stamp)
-            if digests is None and not self._settings.full:
+            found = place.get(stamp)
+            if found is None and not self._settings.full:
                 row = self._catalog.linked(device, status.st_ino, stamp)
-                digests = row.digests if row else None
-            if digests is not None and self.has_all(digests):
-                return Hashed(status, digests, 0, racy=False)
+                found = (row.digests, False) if row else None
+            if found is not None and self.has_all(found[0]):
+                return Hashed(status, found[0], 0, racy=found[1])
             result = self.hash(directory, name)
-            if isinstance(result, Hashed) and not result.racy:
-                place.put(stamp_of(result.status), result.digests)
+            if isinstance(result, Hashed):
+                place.put(stamp_of(result.status), result.digests, racy=result.racy)
             return result
 
     def has_all(self, digests: FileDigests) -> bool:
@@ -268,6 +263,7 @@ def run(
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # see fs.reading.has_writer
     try:
         worker = Worker(settings, links, idle, connection.send)
+        connection.send(Alive(0))  # the engine tells a start that failed from a task that kills
         while True:
             tasks: list[Task] = connection.recv()
             for task in tasks:

@@ -34,6 +34,7 @@ def root(tmp_path):
     fd = open_root(os.fsencode(tmp_path / "root"))
     yield fd
     os.close(fd)
+    subprocess.run(["rm", "-rf", str(tmp_path / "root")], check=False)
 
 
 def make_deep(root, name, depth):

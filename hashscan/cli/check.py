@@ -1,0 +1,115 @@
+"""``hashscan check``."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import json_option, known_option, open_settings, state_option
+from hashscan.errors import ExitCode, UsageError, exit_code_of
+from hashscan.model import ALGORITHM_BY_LENGTH, Digest, Skipped
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.agent import Checked
+    from hashscan.cli import Options
+    from hashscan.scan.hashing import NotHashed
+
+_HEX = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
+
+
+@click.command("check")
+@click.argument("subjects", nargs=-1, required=True, metavar="FILE|DIGEST...", type=click.Path())
+@known_option
+@json_option
+@state_option
+@click.pass_obj
+def command(
+    options: Options,
+    subjects: tuple[str, ...],
+    known: tuple[str, ...],
+    as_json: bool,
+    state: str | None,
+) -> int:
+    """Say whether files or digests are known. Nothing is moved.
+
+    A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; a file of such a name is given as ./NAME.
+    """
+    from hashscan.agent import Checker, open_known_set  # noqa: PLC0415 - heavy
+    from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
+
+    settings, directory = open_settings(options, state)
+    notice = (lambda _: None) if options.verbosity < 0 else _notice
+    checker = Checker(open_known_set(settings, directory, known, notice))
+    codes = {ExitCode.NOTHING_FOUND}
+    try:
+        for subject in subjects:
+            if _HEX.fullmatch(subject):
+                digest = Digest(ALGORITHM_BY_LENGTH[len(subject)], subject.lower())
+                checked: Checked | NotHashed = checker.digest(digest)
+            else:
+                checked = checker.file(subject)
+            if isinstance(checked, NotHashed):
+                if checked.reason is Skipped.VANISHED:
+                    raise UsageError(f"{shown(subject)}: there is no such file; see the path")
+                codes.add(ExitCode.UNREADABLE)
+                _print_problem(subject, checked, as_json=as_json)
+            else:
+                codes.add(_CODES[checked.verdict])
+                _print(checked, as_json=as_json)
+    finally:
+        checker.close()
+    return exit_code_of(codes)
+
+
+_CODES = {
+    "known": ExitCode.MATCHES,
+    "pending": ExitCode.SERVICE,
+    "unknown": ExitCode.NOTHING_FOUND,
+}
+
+
+def _notice(message: str) -> None:
+    click.echo(f"hashscan: {message}", err=True)
+
+
+def _print(checked: Checked, *, as_json: bool) -> None:
+    if as_json:
+        from hashscan.report.jsonl import line  # noqa: PLC0415
+
+        click.echo(
+            line(
+                "check",
+                subject=os.fsdecode(checked.subject),
+                verdict=checked.verdict,
+                candidate=checked.candidate,
+                digests=checked.digests,
+                algorithm=checked.digest.algorithm if checked.digest else None,
+                category=checked.category,
+                message=checked.message,
+            )
+        )
+        return
+    subject = shown(checked.subject)
+    if checked.verdict == "known":
+        assert checked.digest
+        click.echo(f"KNOWN {subject} [{checked.category}, {checked.digest.algorithm}]")
+    elif checked.verdict == "pending":
+        click.echo(f"PENDING {subject}: the filter holds it, but {checked.message}")
+    elif checked.candidate:
+        click.echo(f"unknown {subject}: the filter holds it, the service does not know it")
+    else:
+        click.echo(f"unknown {subject}")
+
+
+def _print_problem(subject: str, problem: NotHashed, *, as_json: bool) -> None:
+    message = problem.message or "it is no regular file that can be hashed"
+    if as_json:
+        from hashscan.report.jsonl import line  # noqa: PLC0415
+
+        click.echo(line("problem", path=subject, reason=problem.reason.value, message=message))
+    else:
+        click.echo(f"PROBLEM {shown(subject)}: {problem.reason.value}: {message}")

@@ -1,0 +1,44 @@
+"""Options that several commands have, and what they lead to."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from hashscan.cli import Options
+    from hashscan.config.settings import Settings
+    from hashscan.state import State
+
+state_option = click.option(
+    "--state",
+    metavar="DIR",
+    type=click.Path(),
+    help="State directory: catalog, filters, quarantine; overrides the configuration's.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+known_option = click.option(
+    "--known",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(),
+    help="A digest list as the known set: no service and no network; may be given several times.",
+)
+
+
+def open_settings(options: Options, state: str | None) -> tuple[Settings, State]:
+    """The configuration and the state directory of a command.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        StateError: the state directory cannot be used.
+    """
+    from hashscan.config.loader import load_or_default, with_state  # noqa: PLC0415 - heavy
+    from hashscan.state import State  # noqa: PLC0415
+
+    settings = load_or_default(options.config_path)
+    if state is not None:
+        settings = with_state(settings, os.path.abspath(state))
+    return settings, State(settings.state)

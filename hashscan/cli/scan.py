@@ -1,0 +1,86 @@
+"""``hashscan scan``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from hashscan.cli.common import json_option, known_option, open_settings, state_option
+
+if TYPE_CHECKING:
+    from hashscan.cli import Options
+    from hashscan.model import Reporter
+
+
+@click.command("scan")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@known_option
+@click.option(
+    "--action",
+    type=click.Choice(["report", "quarantine"]),
+    help="What to do with matches; default: the configuration's, without one report.",
+)
+@click.option("--full", is_flag=True, help="Hash every file, also those that did not change.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Worker processes; default: the cores that hashscan may use.",
+)
+@json_option
+@state_option
+@click.pass_obj
+def command(
+    options: Options,
+    paths: tuple[str, ...],
+    known: tuple[str, ...],
+    action: Literal["report", "quarantine"] | None,
+    full: bool,
+    jobs: int | None,
+    as_json: bool,
+    state: str | None,
+) -> int:
+    r"""Scan volumes once: walk, hash, ask the filter, confirm, act.
+
+    PATH is a directory; without one the configured volumes are scanned. What did not change since
+    the last scan is not read again. Ctrl-C ends a scan, and the next one goes on from there.
+
+    \b
+    hashscan scan /srv/www --known digests.txt
+    hashscan scan --action quarantine
+    """
+    from hashscan.agent import run_scan  # noqa: PLC0415 - heavy
+
+    settings, directory = open_settings(options, state)
+    return run_scan(
+        settings,
+        directory,
+        reporter(options, as_json=as_json),
+        paths=paths,
+        lists=known,
+        action=action,
+        full=full,
+        jobs=jobs,
+    )
+
+
+def reporter(options: Options, *, as_json: bool) -> Reporter:
+    """The printer for this call: JSON lines, or text with a progress bar on a terminal."""
+    if as_json:
+        from hashscan.report.jsonl import JsonReporter  # noqa: PLC0415
+
+        return JsonReporter(sys.stdout, sys.stderr)
+    from hashscan.report.bar import ScanBar  # noqa: PLC0415
+    from hashscan.report.text import TextReporter  # noqa: PLC0415
+
+    bar = ScanBar(sys.stderr)
+    quiet = options.verbosity < 0
+    return TextReporter(
+        sys.stdout,
+        sys.stderr,
+        quiet=quiet,
+        on_progress=(lambda _: None) if quiet else bar.show,
+        on_line=bar.clear,
+    )

@@ -1,0 +1,123 @@
+"""The state directory: catalog, filters, quarantine and the lock, for nobody else's eyes."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from hashscan.errors import LockedError, StateError, UsageError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_OURS = {"catalog.sqlite3", "filters", "quarantine", "lock"}
+
+
+class State:
+    """Paths below the state directory, which is made with mode 0700 where it is missing.
+
+    Attributes:
+        directory: absolute path.
+        catalog: path of the catalog.
+        filters: directory of kept filters.
+    """
+
+    def __init__(self, directory: str) -> None:
+        """Make or check the directory.
+
+        Raises:
+            UsageError: it belongs to somebody else, or holds something else.
+            StateError: it cannot be made.
+        """
+        self.directory = os.path.abspath(directory)
+        self.catalog = os.path.join(self.directory, "catalog.sqlite3")
+        self.filters = os.path.join(self.directory, "filters")
+        try:
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            self._check()
+            os.makedirs(self.filters, mode=0o700, exist_ok=True)
+        except OSError as error:
+            fix = {
+                errno.ENOSPC: "free some space there",
+                errno.EROFS: "give another one with --state",
+                errno.ENOTDIR: "give a directory with --state",
+                errno.EEXIST: "give a directory with --state",
+            }.get(error.errno or 0, "give one that you can write to with --state")
+            raise StateError(
+                f"the state directory {shown(self.directory)} cannot be used: "
+                f"{error.strerror}; {fix}"
+            ) from error
+
+    def _check(self) -> None:
+        fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            status = os.fstat(fd)
+            if status.st_uid != os.geteuid():
+                raise UsageError(
+                    f"the state directory {shown(self.directory)} belongs to user "
+                    f"{status.st_uid}, not to the one who runs hashscan; give another with --state"
+                )
+            names = set(os.listdir(fd))
+            if names and names.isdisjoint(_OURS):
+                raise UsageError(
+                    f"the state directory {shown(self.directory)} holds other files; "
+                    "give an empty or a new one with --state"
+                )
+            if stat.S_IMODE(status.st_mode) != 0o700:
+                os.fchmod(fd, 0o700)
+        finally:
+            os.close(fd)
+
+    def lock(self) -> Lock:
+        """Be the only one that scans with this state, until the block ends.
+
+        Raises:
+            LockedError: another one does.
+        """
+        return Lock(os.path.join(self.directory, "lock"))
+
+
+class Lock:
+    """An flock(2) on a file; the kernel gives it back when its holder ends, however it ends."""
+
+    def __init__(self, path: str) -> None:
+        """Take it at once or not at all.
+
+        Raises:
+            LockedError: another process has it.
+            StateError: the file cannot be made.
+        """
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StateError(
+                f"the lock {shown(path)} cannot be made: {error.strerror}; "
+                "hashscan must be able to write there: see the owner, the mode and the mount"
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._fd, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise LockedError(
+                f"another hashscan (process {holder}) works with this state ({shown(path)}); "
+                "wait for it, or give this one a state of its own with --state"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def __enter__(self) -> None:
+        """Hold it."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give it back."""
+        os.close(self._fd)

@@ -1,0 +1,501 @@
+"""The scan as a whole: every file has one outcome, every known file is found, nothing else."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+from scanning import Down, Knows, Scanner, count_entries, settle, sha1
+
+from hashscan.errors import HashscanError
+from hashscan.scan import directory as directory_module
+from hashscan.scan import hashing
+from hashscan.scan.hashing import Hasher
+from hashscan.scan.worker import Worker
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / "state"
+
+
+def fill(root, count=40, seed=1):
+    """Files of random content in a few directories; returns path to content."""
+    rng = random.Random(seed)
+    contents = {}
+    for number in range(count):
+        folder = root / f"d{number % 5}" / f"e{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        content = rng.randbytes(rng.randrange(1, 20000))
+        (folder / f"f{number}").write_bytes(content)
+        contents[folder / f"f{number}"] = content
+    return contents
+
+
+def test_finds_what_is_known_and_nothing_else(volume, state):
+    contents = fill(volume)
+    chosen = sorted(contents)[::7]
+    scanner = Scanner(state, {sha1(contents[path]) for path in chosen})
+    summary = scanner.scan(volume)
+    assert scanner.told.paths == sorted(os.fsencode(path.relative_to(volume)) for path in chosen)
+    assert summary.files == summary.hashed == len(contents)
+    assert summary.matches == summary.candidates == len(chosen)
+    assert summary.bytes_hashed == sum(map(len, contents.values()))
+    assert (summary.problems, summary.pending, summary.false_positives) == (0, 0, 0)
+
+
+def nasty_places(root):
+    """Known content in the places where scanners lose files; returns how many names."""
+    root = os.fsencode(root)
+    made = 0
+    fd = os.open(root, os.O_RDONLY)
+    deep = os.dup(fd)
+    for _ in range(30):  # 6,030 bytes
+        os.mkdir(b"d" * 200, dir_fd=deep)
+        following = os.open(b"d" * 200, os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = following
+    os.mkdir(b".hidden", dir_fd=fd)
+    os.mkdir(b"[x]", dir_fd=fd)
+    os.mkdir(b"new\nline\ndir", dir_fd=fd)
+    os.mkdir(b"\xff\xfe", dir_fd=fd)
+    os.mkdir(b".hashscan", dir_fd=fd, mode=0o755)  # not ours: it would be 0700
+    os.chmod(b".hashscan", 0o755, dir_fd=fd)
+    places = [
+        b".dotfile", b".hidden/f", b"[x]/f", b"[x]/[y]*?", b"new\nline\ndir/f", b"a\nMATCH etc: quarantined",
+        b"\xff\xfe/caf\xe9", b"\xff", b"-rf", b" ", b"...", b"\x1b[2J", b"n" * 255, b"$(id)`id`;id",
+        b".hashscan/f",
+    ]  # fmt: skip
+    for place in places:
+        file = os.open(place, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=fd)
+        os.write(file, b"nasty" + place)
+        os.close(file)
+        made += 1
+    file = os.open(b"deep", os.O_WRONLY | os.O_CREAT, 0o400, dir_fd=deep)
+    os.write(file, b"nasty deep")
+    os.close(file)
+    os.link(b".dotfile", b"hard", src_dir_fd=fd, dst_dir_fd=fd)
+    os.link(b".dotfile", b"[x]/hard", src_dir_fd=fd, dst_dir_fd=fd)
+    one = os.open(b"one-byte", os.O_WRONLY | os.O_CREAT, 0o400, dir_fd=fd)
+    os.write(one, b"\x07")
+    os.close(one)
+    for handle in (fd, deep):
+        os.close(handle)
+    known = {sha1(b"nasty" + place) for place in places} | {sha1(b"nasty deep"), sha1(b"\x07")}
+    return made + 4, known
+
+
+def test_nasty_places(volume, state):
+    contents = fill(volume)
+    names, known = nasty_places(volume)
+    scanner = Scanner(state, known)
+    summary = scanner.scan(volume)
+    assert summary.matches == names
+    assert summary.files == summary.hashed == len(contents) + names
+    # .dotfile has two further names, and was read once
+    assert summary.bytes_hashed == sum(map(len, contents.values())) + sum(
+        os.lstat(event.match.candidate.full_path).st_size
+        for event in scanner.told.matches
+        if event.match.candidate.path not in {b"hard", b"[x]/hard"}
+        and b"deep" not in event.match.candidate.path
+    ) + len(b"nasty deep")
+
+
+def test_special_files_are_skipped_with_their_reason(volume, state, tmp_path):
+    fill(volume, 5)
+    os.mkfifo(volume / "fifo")
+    os.symlink("/etc/passwd", volume / "link")
+    os.symlink("/etc", volume / "dirlink")
+    with open(volume / "sparse", "wb") as file:
+        file.truncate(1 << 43)
+    scanner = Scanner(state)
+    summary = scanner.scan(volume, exclude=["d1/*", "*/e2/f2"], max_file_size=1 << 50)
+    assert summary.skipped == {"fifo": 1, "symlink": 2, "sparse": 1, "excluded": 2}
+    assert summary.files == 3 + 6
+    assert summary.hashed == 3
+
+
+def test_large_files_are_skipped_when_asked(volume, state):
+    (volume / "large").write_bytes(b"x" * 1001)
+    (volume / "small").write_bytes(b"x" * 1000)
+    assert Scanner(state).scan(volume, max_file_size=1000).skipped == {"too-large": 1}
+
+
+def test_second_scan_reads_nothing(volume, state, monkeypatch):
+    contents = fill(volume)
+    known = {sha1(next(iter(contents.values())))}
+    scanner = Scanner(state, known)
+    settle(volume)
+    scanner.scan(volume)
+    monkeypatch.setattr(Hasher, "hash", None)  # a call would fail the scan
+    summary = scanner.scan(volume)
+    assert summary.unchanged == summary.files == len(contents)
+    assert summary.bytes_hashed == 0
+    assert summary.matches == 1, "a match that is still there is reported again"
+
+
+def test_a_change_behind_a_restored_mtime_is_seen(volume, state):
+    contents = fill(volume)
+    path = sorted(contents)[3]
+    planted = b"k" * len(contents[path])
+    scanner = Scanner(state, {sha1(planted)})
+    settle(volume)
+    assert scanner.scan(volume).matches == 0
+    status = path.stat()
+    path.write_bytes(planted)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    summary = scanner.scan(volume)
+    assert (summary.hashed, summary.matches) == (1, 1)
+
+
+def test_a_racy_stamp_is_not_believed(volume, state, monkeypatch):
+    # A file hashed in the very moment of its last change is hashed again the next time.
+    monkeypatch.setattr(hashing, "_RACY_FINE", 3_600_000_000_000)
+    contents = fill(volume)
+    scanner = Scanner(state)
+    scanner.scan(volume)
+    assert scanner.scan(volume).hashed == len(contents)
+
+
+def test_a_mapped_file_is_not_believed(volume, state):
+    import mmap
+
+    path = volume / "mapped"
+    path.write_bytes(b"innocent" * 1000)
+    scanner = Scanner(state, {sha1(b"criminal" * 1000)})
+    with open(path, "r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 8000)
+    mapped[:] = mapped[:]
+    settle(volume)
+    scanner.scan(volume)
+    before = path.stat()
+    mapped[:] = b"criminal" * 1000
+    after = path.stat()
+    if before.st_ctime_ns != after.st_ctime_ns:
+        pytest.skip("the page was written back meanwhile, so the stamp tells")
+    assert scanner.scan(volume).matches == 1
+    mapped.close()
+
+
+def test_full_hashes_again(volume, state):
+    contents = fill(volume)
+    settle(volume)
+    scanner = Scanner(state)
+    scanner.scan(volume)
+    assert scanner.scan(volume, full=True).hashed == len(contents)
+
+
+def test_a_new_filter_judges_kept_digests_without_reading(volume, state, monkeypatch):
+    contents = fill(volume)
+    settle(volume)
+    Scanner(state).scan(volume)
+    monkeypatch.setattr(Hasher, "hash", None)
+    scanner = Scanner(state, {sha1(content) for content in list(contents.values())[:3]})
+    summary = scanner.scan(volume)
+    assert (summary.unchanged, summary.matches) == (len(contents), 3)
+    assert scanner.scan(volume).matches == 3
+
+
+def test_another_algorithm_makes_the_file_be_read(volume, state):
+    contents = fill(volume)
+    settle(volume)
+    Scanner(state).scan(volume)
+    scanner = Scanner(state, algorithms=("md5", "sha256"))
+    assert scanner.scan(volume).hashed == len(contents)
+    assert Scanner(state, algorithms=("sha256",)).scan(volume).unchanged == len(contents)
+
+
+def test_gone_files_and_directories_are_forgotten(volume, state):
+    contents = fill(volume)
+    scanner = Scanner(state)
+    settle(volume)
+    scanner.scan(volume)
+    subprocess.run(["rm", "-r", str(volume / "d1")], check=True)
+    min(contents).unlink()
+    scanner.scan(volume)
+    with sqlite3.connect(scanner.catalog) as catalog:
+        (files,) = catalog.execute("SELECT count(*) FROM file").fetchone()
+        (dirs,) = catalog.execute("SELECT count(*) FROM dir").fetchone()
+    assert files == sum(path.exists() for path in contents)
+    assert dirs == 1 + sum(entry.is_dir() for entry in volume.rglob("*"))
+
+
+def test_false_positives_are_counted_and_nothing_is_reported(volume, state):
+    contents = fill(volume)
+    scanner = Scanner(state, {sha1(content) for content in list(contents.values())[:4]})
+    scanner.confirmer = lambda: Knows(set())
+    summary = scanner.scan(volume)
+    assert (summary.candidates, summary.false_positives, summary.matches, summary.pending) == (
+        4,
+        4,
+        0,
+        0,
+    )
+
+
+def test_candidates_survive_a_service_that_is_down(volume, state):
+    contents = fill(volume)
+    known = {sha1(content) for content in list(contents.values())[:4]}
+    scanner = Scanner(state, known)
+    scanner.confirmer = Down
+    settle(volume)
+    summary = scanner.scan(volume)
+    assert (summary.candidates, summary.pending, summary.matches) == (4, 4, 0)
+    assert len(scanner.told.pendings) == 4
+    assert "is down" in scanner.told.pendings[0].message
+    # asked again on the next run, whatever that scans
+    other = volume.parent / "other"
+    other.mkdir()
+    scanner.confirmer = lambda: Knows(known)
+    summary = scanner.scan(other)
+    assert (summary.files, summary.matches, summary.pending) == (0, 4, 0)
+
+
+def test_a_pending_candidate_that_changed_is_none_any_more(volume, state):
+    path = volume / "f"
+    path.write_bytes(b"bad")
+    scanner = Scanner(state, {sha1(b"bad")})
+    scanner.confirmer = Down
+    assert scanner.scan(volume).pending == 1
+    path.write_bytes(b"good")
+    assert scanner.scan(volume).pending == 0
+
+
+def test_one_question_for_each_distinct_digest(volume, state, tmp_path):
+    for number in range(300):
+        (volume / f"copy{number}").write_bytes(b"same")
+    log = tmp_path / "asked"
+
+    class Logs(Knows):
+        remote = True
+
+        def confirm(self, digest):
+            with open(log, "a") as file:
+                file.write(digest.hex + "\n")
+            return super().confirm(digest)
+
+    scanner = Scanner(state, {sha1(b"same")})
+    scanner.remote = True
+    scanner.confirmer = lambda: Logs(scanner.known)
+    settle(volume)
+    assert scanner.scan(volume).matches == 300
+    assert scanner.scan(volume).matches == 300, "the verdict is remembered"
+    assert log.read_text() == sha1(b"same") + "\n"
+
+
+def test_a_process_that_asks_and_dies_leaves_candidates_pending(volume, state):
+    (volume / "f").write_bytes(b"x")
+
+    class Dies(Knows):
+        def confirm(self, digest):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    scanner = Scanner(state, {sha1(b"x")})
+    scanner.confirmer = lambda: Dies(set())
+    summary = scanner.scan(volume)
+    assert (summary.matches, summary.pending, summary.false_positives) == (0, 1, 0)
+
+
+# Worker processes
+
+
+def test_a_worker_that_dies_once_costs_nothing(volume, state, tmp_path, monkeypatch):
+    contents = fill(volume, 200)
+    known = {sha1(content) for content in list(contents.values())[::10]}
+    flag = tmp_path / "died"
+    hash_one = directory_module.DirectoryPart._hash
+
+    def dies_once(self, name, status):
+        if name == b"f100" and not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        hash_one(self, name, status)
+
+    monkeypatch.setattr(directory_module.DirectoryPart, "_hash", dies_once)
+    scanner = Scanner(state, known)
+    summary = scanner.scan(volume)
+    assert flag.exists()
+    assert summary.files == summary.hashed == len(contents)
+    assert (summary.matches, summary.problems) == (20, 0)
+
+
+def test_a_file_that_kills_every_worker_is_a_problem(volume, state, monkeypatch):
+    contents = fill(volume, 60)
+    hash_one = Worker.hash
+
+    def dies(self, directory, name):
+        if name == b"f33":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return hash_one(self, directory, name)
+
+    monkeypatch.setattr(Worker, "hash", dies)
+    scanner = Scanner(state, {sha1(content) for content in contents.values()})
+    summary = scanner.scan(volume)
+    assert summary.files == len(contents)
+    assert (summary.hashed, summary.problems) == (len(contents) - 1, 1)
+    (event,) = scanner.told.problems
+    assert (event.reason, os.path.basename(event.path)) == ("worker-died", b"f33")
+
+
+def test_a_directory_that_kills_every_worker_is_a_problem(volume, state, monkeypatch):
+    contents = fill(volume, 60)
+
+    def dies(self, status):
+        if self._task.path == b"d1/e1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    monkeypatch.setattr(directory_module.DirectoryPart, "_is_not_entered", dies)
+    scanner = Scanner(state)
+    summary = scanner.scan(volume)
+    lost = len(os.listdir(volume / "d1" / "e1"))
+    assert summary.hashed == len(contents) - lost
+    assert summary.problems == 1
+    assert scanner.told.problems[0].path.endswith(b"d1/e1")
+
+
+def test_a_worker_that_hangs_is_replaced(volume, state, monkeypatch):
+    contents = fill(volume, 20)
+    hash_one = Worker.hash
+
+    def hangs(self, directory, name):
+        if name == b"f7":
+            time.sleep(3600)
+        return hash_one(self, directory, name)
+
+    monkeypatch.setattr(Worker, "hash", hangs)
+    scanner = Scanner(state)
+    summary = scanner.scan(volume, stall_after=0.4)
+    assert (summary.hashed, summary.problems) == (len(contents) - 1, 1)
+
+
+def test_workers_that_cannot_start_end_the_scan(volume, state, monkeypatch):
+    fill(volume, 5)
+    scanner = Scanner(state)
+
+    def dies(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr("hashscan.scan.pool.run", dies)
+    with pytest.raises(HashscanError, match="died"):
+        scanner.scan(volume)
+
+
+# Large directories
+
+
+def test_a_large_directory_is_shared_between_workers(volume, state):
+    for number in range(3000):
+        (volume / f"f{number}").write_bytes(b"%d" % number)
+    scanner = Scanner(state, {sha1(b"%d" % number) for number in range(0, 3000, 100)})
+    summary = scanner.scan(volume)
+    assert summary.files == summary.hashed == 3000
+    assert summary.matches == 30
+
+
+def test_a_directory_larger_than_a_look_up(volume, state, monkeypatch):
+    from hashscan.catalog import reader
+
+    monkeypatch.setattr(reader, "WHOLE_DIRECTORY", 100)
+    for number in range(700):
+        (volume / f"f{number}").write_bytes(b"%d" % number)
+    settle(volume)
+    scanner = Scanner(state)
+    scanner.scan(volume)
+    for number in range(0, 700, 7):
+        (volume / f"f{number}").unlink()
+    summary = scanner.scan(volume)
+    assert (summary.unchanged, summary.hashed) == (600, 0)
+    with sqlite3.connect(scanner.catalog) as catalog:
+        assert catalog.execute("SELECT count(*) FROM file").fetchone() == (600,)
+
+
+def test_more_directories_than_the_frontier_holds(volume, state, monkeypatch):
+    from hashscan.scan import frontier
+
+    monkeypatch.setattr(frontier, "_MOST", 20)
+    monkeypatch.setattr(frontier, "_BACK", 7)
+    contents = {}
+    for number in range(300):
+        folder = volume / f"d{number}" / "sub"
+        folder.mkdir(parents=True)
+        (folder / "f").write_bytes(b"%d" % number)
+    summary = Scanner(state).scan(volume)
+    assert summary.files == summary.hashed == 300
+    assert contents == {}
+
+
+# Interrupts
+
+
+def test_an_interrupted_scan_goes_on(volume, state, monkeypatch):
+    contents = fill(volume, 200)
+    settle(volume)
+    hash_one = directory_module.DirectoryPart._hash
+    engine = os.getpid()
+    flag = state / "interrupted"
+
+    def interrupts(self, name, status):
+        if name == b"f150" and not flag.exists():
+            flag.touch()
+            os.kill(engine, signal.SIGTERM)
+            time.sleep(1)
+        hash_one(self, name, status)
+
+    monkeypatch.setattr(directory_module.DirectoryPart, "_hash", interrupts)
+    scanner = Scanner(state, {sha1(content) for content in contents.values()})
+    first = scanner.scan(volume)
+    assert first.interrupted
+    assert first.files < len(contents)
+    second = scanner.scan(volume)
+    assert not second.interrupted
+    assert second.files == len(contents)
+    assert second.unchanged >= first.hashed, "nothing is hashed twice"
+    assert second.matches == len(contents)
+
+
+def test_an_interrupted_full_scan_goes_on(volume, state, monkeypatch):
+    contents = fill(volume, 200)
+    settle(volume)
+    scanner = Scanner(state)
+    scanner.scan(volume)
+    hash_one = directory_module.DirectoryPart._hash
+    engine = os.getpid()
+    flag = state / "interrupted"
+
+    def interrupts(self, name, status):
+        if name == b"f150" and not flag.exists():
+            flag.touch()
+            os.kill(engine, signal.SIGTERM)
+            time.sleep(1)
+        hash_one(self, name, status)
+
+    monkeypatch.setattr(directory_module.DirectoryPart, "_hash", interrupts)
+    first = scanner.scan(volume, full=True)
+    assert first.interrupted
+    second = scanner.scan(volume, full=True)
+    assert second.hashed + second.unchanged == len(contents)
+    assert second.unchanged >= first.hashed
+    assert "going on" in scanner.told.notices[0]
+    assert scanner.scan(volume, full=True).hashed == len(contents), "that one came to its end"
+
+
+def test_progress_reaches_its_end(volume, state):
+    fill(volume, 300)
+    scanner = Scanner(state)
+    scanner.scan(volume, max_rate=8e6)
+    fractions = [one.fraction for one in scanner.told.progresses]
+    assert fractions == sorted(fractions)
+    assert all(0 <= fraction <= 1 for fraction in fractions)
+    assert len(fractions) >= 2
+
+
+def test_counts_agree_with_the_tree(volume, state):
+    fill(volume, 50)
+    nasty_places(volume)
+    os.symlink("x", volume / "d1" / "link")
+    summary = Scanner(state).scan(volume)
+    assert summary.files == count_entries(volume)
