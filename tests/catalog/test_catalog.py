@@ -1,0 +1,215 @@
+"""hashscan.catalog: what is committed stays, what cannot be used is refused with a way out."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from hashscan.catalog.reader import CatalogReader
+from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+from hashscan.catalog.schema import VERSION
+from hashscan.catalog.store import Catalog
+from hashscan.errors import StateError
+from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity, Stamp
+
+HIT = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
+
+
+def row(name, **changes):
+    base = FileRow(
+        name,
+        0,
+        5,
+        10,
+        20,
+        30,
+        None,
+        b"s" * 20,
+        None,
+        linked=False,
+        hit=False,
+        racy=False,
+        judged=1,
+        scan=1,
+    )
+    return base._replace(**changes)
+
+
+def found(name):
+    return FoundCandidate(
+        name, Identity(1, 5), Stamp(10, 20, 30), FileDigests(sha1=b"s" * 20), 1, 1000, (HIT,)
+    )
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    one = Catalog(str(tmp_path / "c.sqlite3"))
+    yield one
+    one.close()
+
+
+def test_it_is_private(tmp_path):
+    Catalog(str(tmp_path / "c")).close()
+    assert (tmp_path / "c").stat().st_mode & 0o777 == 0o600
+
+
+def test_rows_come_back(catalog):
+    rows = [row(b"\xff\n"), row(b"b", sha256=b"t" * 32, hit=True)]
+    catalog.put_files(7, rows)
+    catalog.commit()
+    reader = CatalogReader(catalog.path)
+    assert reader.directory(7) == {one.name: one for one in rows}
+    assert reader.named(7, b"b") == rows[1]
+    assert list(reader.names(7)) == [b"b", b"\xff\n"]
+    reader.close()
+
+
+def test_links_are_found_by_inode(catalog):
+    catalog.put_files(
+        7, [row(b"a", linked=True), row(b"b", linked=True, racy=True, inode=6), row(b"c")]
+    )
+    catalog.commit()
+    reader = CatalogReader(catalog.path)
+    assert reader.linked(0, 5, Stamp(10, 20, 30)).name == b"a"
+    assert reader.linked(0, 5, Stamp(10, 20, 31)) is None
+    assert reader.linked(0, 6, Stamp(10, 20, 30)) is None, "a racy row is not believed"
+    reader.close()
+
+
+def test_directories_are_queued_once_a_scan(catalog):
+    (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
+    assert (root.path, root.fresh) == (b"", True)
+    first = catalog.queue_directories(1, root.number, b"", [b"a", b"b"])
+    assert [one.path for one in first] == [b"a", b"b"]
+    assert catalog.queue_directories(1, root.number, b"", [b"a", b"b"]) == []
+    again = catalog.queue_directories(2, root.number, b"", [b"a"])
+    assert (again[0].number, again[0].fresh) == (first[0].number, False)
+    (deep,) = catalog.queue_directories(1, first[0].number, b"a", [b"x"])
+    assert deep.path == b"a/x"
+    assert catalog.directory_path(deep.number) == b"a/x"
+    assert catalog.volume_of(deep.number) == b"/srv"
+    assert catalog.directory_path(root.number) == b""
+
+
+def test_problems_are_told_once_a_scan(catalog):
+    problem = FoundProblem(b"f", "denied", "x")
+    assert catalog.put_problems(1, 7, [problem]) == [problem]
+    assert catalog.put_problems(1, 7, [problem]) == []
+    assert catalog.put_problems(2, 7, [problem]) == [problem]
+
+
+def test_a_candidate_lives_until_it_is_dropped(catalog):
+    (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
+    catalog.put_files(root.number, [row(b"f", hit=True)])
+    assert catalog.put_candidate(1, b"/srv", root, found(b"f"))
+    assert not catalog.put_candidate(1, b"/srv", root, found(b"f"))
+    (queued,) = catalog.candidates_to_ask(1, 10)
+    assert queued.candidate.full_path == b"/srv/f"
+    assert queued.candidate.hits == (HIT,)
+    catalog.mark_asked(1, [queued.number])
+    assert catalog.candidates_to_ask(1, 10) == []
+    assert len(catalog.candidates_to_ask(2, 10)) == 1
+    catalog.mark_pending(queued.number, "down")
+    assert [error for _, error in catalog.pending()] == ["down"]
+    catalog.mark_known(queued.number, "baseline", 0)
+    (known,) = catalog.candidates_to_act()
+    assert known.known == ("baseline", 0)
+    catalog.drop_candidate(queued.number, file_too=True)
+    catalog.commit()
+    reader = CatalogReader(catalog.path)
+    assert reader.directory(root.number) == {}
+    reader.close()
+
+
+def test_a_row_without_a_hit_ends_the_candidate(catalog):
+    (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
+    catalog.put_candidate(1, b"/srv", root, found(b"f"))
+    catalog.put_files(root.number, [row(b"f")])
+    assert list(catalog.pending()) == []
+
+
+def test_verdicts_hold_for_their_filters_and_a_day(catalog, monkeypatch):
+    digest = Digest("sha1", "ab" * 20)
+    catalog.put_verdict("s", digest, Answer(known=True, category="c"), 1)
+    assert catalog.verdict("s", digest, 1) == Answer(known=True, category="c")
+    assert catalog.verdict("s", digest, 2) is None
+    assert catalog.verdict("other", digest, 1) is None
+    import time
+
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 90000)
+    assert catalog.verdict("s", digest, 1) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough to be one" * 30, b"x"]
+)
+def test_a_foreign_file_is_refused(tmp_path, content):
+    (tmp_path / "c").write_bytes(content)
+    with pytest.raises(StateError, match="move it away"):
+        Catalog(str(tmp_path / "c"))
+    assert (tmp_path / "c").read_bytes() == content
+
+
+def test_another_programs_database_is_refused(tmp_path):
+    with sqlite3.connect(tmp_path / "c") as other:
+        other.execute("CREATE TABLE t (x)")
+    other.close()
+    with pytest.raises(StateError, match="another program"):
+        Catalog(str(tmp_path / "c"))
+
+
+def test_a_newer_catalog_is_refused(tmp_path):
+    Catalog(str(tmp_path / "c")).close()
+    newer = sqlite3.connect(tmp_path / "c")
+    newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    newer.close()
+    with pytest.raises(StateError, match="newer hashscan"):
+        Catalog(str(tmp_path / "c"))
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path):
+    (tmp_path / "target").write_bytes(b"")
+    os.symlink(tmp_path / "target", tmp_path / "c")
+    with pytest.raises(StateError):
+        Catalog(str(tmp_path / "c"))
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_ends_with_what_to_do_and_what_was_committed_stays(tmp_path):
+    script = f"""
+from hashscan.catalog.store import Catalog
+from hashscan.errors import StateError
+import sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_catalog import row
+catalog = Catalog({str(tmp_path / "full" / "c")!r})
+committed = 0
+try:
+    while True:
+        catalog.put_files(1, [row(b"%d" % (committed + n)) for n in range(500)])
+        catalog.commit()
+        committed += 500
+except StateError as error:
+    assert "free some space" in str(error), error
+catalog.abandon()
+import os, sqlite3
+os.unlink({str(tmp_path / "full" / "ballast")!r})
+catalog = Catalog({str(tmp_path / "full" / "c")!r})
+catalog.put_files(2, [row(b"after")])
+catalog.close()
+count = sqlite3.connect({str(tmp_path / "full" / "c")!r}).execute("select count(*) from file where dir = 1").fetchone()[0]
+assert count == committed > 0, (count, committed)
+print("ok")
+"""
+    (tmp_path / "script").write_text(script)
+    (tmp_path / "full").mkdir()
+    shell = (
+        f"mount -t tmpfs -o size=2m none {tmp_path}/full && "
+        f"head -c 600000 /dev/zero > {tmp_path}/full/ballast && exec {sys.executable} {tmp_path}/script"
+    )
+    done = subprocess.run(["unshare", "-m", "sh", "-c", shell], capture_output=True, text=True)
+    assert done.stdout == "ok\n", done.stderr
