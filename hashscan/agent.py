@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import ServiceSettings, Settings
     from hashscan.known.bloom import BloomFile
     from hashscan.model import (
+        Actor,
         Algorithm,
         Answer,
         Confirmed,
@@ -98,8 +99,12 @@ def _local(
     from hashscan.known.local import open_local  # noqa: PLC0415
 
     known = open_local(lists, state.filters, on_notice=notice)
-    filters = (given,) if given else tuple(load(path) for path in known.filters)
-    return KnownSet(filters, known.confirmer, known.name, remote=False)
+    filters = (given,) if given else tuple(known.loaded)
+    for left_out in known.left_out:
+        notice(left_out)
+    # Opened here, used in the asking process only: it is immutable, so a fork may copy it.
+    confirmer = known.confirmer
+    return KnownSet(filters, lambda: confirmer, confirmer.name, remote=False)
 
 
 def _remote(service: ServiceSettings, given: BloomFile) -> KnownSet:
