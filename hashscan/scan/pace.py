@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PRESSURE = "/proc/pressure/io"
 _LOOK_EVERY = 1.0  # seconds; the kernel renews the averages every two
-_LONGEST_PAUSE = 20.0  # seconds in a row; then a little work is done whatever the pressure is
+_LONGEST_PAUSE = 5.0  # seconds in a row; then a second of work is done whatever the pressure is
 _SOME = re.compile(rb"some avg10=([0-9.]+)")
 
 
@@ -48,7 +48,8 @@ class Pace:
         self._pressure = pressure
         self._clock = clock
         self._sleep = sleep
-        self._next = self._look = clock()
+        self._next = clock()
+        self._look = self._next + _LOOK_EVERY
 
     def __call__(self, count: int) -> None:
         """Account for ``count`` bytes, and wait as long as they ask for."""
