@@ -1,1 +1,5 @@
-"""TBD."""
+"""From a YAML file to typed, validated settings; every error at once, with line and fix.
+
+``loader.load`` reads a file, ``settings`` holds the types that everything else follows: the
+checks, the texts of errors, ``config.example.yaml`` and ``config show``.
+"""

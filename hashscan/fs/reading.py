@@ -7,7 +7,7 @@ Three ways to read, the first that the file system takes is kept for its device:
 ``MINCORE``    mincore(2) tells which pages are there; the others are read without read-ahead and
                dropped afterwards. As exact, at a few calls more. (RWF_NOWAIT is no way to ask:
                newer kernels answer it and start reading.)
-``PLAIN``      file systems whose files cannot be mapped keep their own rules.
+``PLAIN``      file systems in memory, and those whose files cannot be mapped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import fcntl
 import mmap
 import os
 import stat
+import sys
 from enum import Enum
 
 from hashscan.model import Identity, Stamp
@@ -39,6 +40,8 @@ _libc.mmap.argtypes = [
 ]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
+# The first field of struct statfs, by statfs(2): TMPFS_MAGIC, RAMFS_MAGIC.
+_MEMORY = {0x01021994, 0x858458F6}
 _MAP_FAILED = ctypes.c_void_p(-1).value
 
 
@@ -77,7 +80,8 @@ class CacheNeutralReader:
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
-                way = self._ways[device] = Way.MINCORE
+                way = Way.PLAIN if _lies_in_memory(fd) else Way.MINCORE
+                self._ways[device] = way
         if way is Way.MINCORE:
             try:
                 return self._read_and_drop(fd, offset)
@@ -107,6 +111,14 @@ class CacheNeutralReader:
             else:
                 cold += 1
         return count
+
+
+def _lies_in_memory(fd: int) -> bool:
+    """Whether the page cache is all the storage that the file has (tmpfs): nothing to leave as is."""
+    status = ctypes.create_string_buffer(256)
+    if _libc.fstatfs(fd, status):
+        return False
+    return int.from_bytes(status.raw[:4], sys.byteorder) in _MEMORY
 
 
 def _cached_pages(fd: int, start: int, length: int) -> bytes:

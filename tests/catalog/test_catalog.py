@@ -144,7 +144,7 @@ def test_verdicts_hold_for_their_filters_and_a_day(catalog, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", [b"not a database at all, but long enough to be one" * 30, b"x"]
+    "content", [b"not a database at all, but long enough to be one" * 30, b"x" * 700]
 )
 def test_a_foreign_file_is_refused(tmp_path, content):
     (tmp_path / "c").write_bytes(content)
