@@ -112,8 +112,6 @@ def _remote(service: ServiceSettings, given: BloomFile) -> KnownSet:
 
     password = read_password(service)
     url, username = service.url, service.username
-    assert url is not None
-    assert username is not None
 
     def make() -> Confirmer:
         from hashscan.known.hashcheckservice import HashCheckService  # noqa: PLC0415

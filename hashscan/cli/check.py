@@ -41,7 +41,7 @@ def command(
     from hashscan.agent import Checker, open_known_set  # noqa: PLC0415 - heavy
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
 
-    settings, directory = open_settings(options, state)
+    settings, directory = open_settings(options, state, check_files=not known)
     notice = (lambda _: None) if options.verbosity < 0 else _notice
     checker = Checker(open_known_set(settings, directory, known, notice))
     codes = {ExitCode.NOTHING_FOUND}

@@ -28,8 +28,13 @@ known_option = click.option(
 )
 
 
-def open_settings(options: Options, state: str | None) -> tuple[Settings, State]:
+def open_settings(
+    options: Options, state: str | None, *, check_files: bool = True
+) -> tuple[Settings, State]:
     """The configuration and the state directory of a command.
+
+    ``check_files``: look whether the volumes, lists and password files that it names are there;
+    not where a command needs none of them.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -38,7 +43,7 @@ def open_settings(options: Options, state: str | None) -> tuple[Settings, State]
     from hashscan.config.loader import load_or_default, with_state  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
-    settings = load_or_default(options.config_path)
+    settings = load_or_default(options.config_path, check_files=check_files)
     if state is not None:
-        settings = with_state(settings, os.path.abspath(state))
+        settings = with_state(settings, os.path.abspath(state), check_files=check_files)
     return settings, State(settings.state)

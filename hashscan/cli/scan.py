@@ -53,7 +53,7 @@ def command(
     """
     from hashscan.agent import run_scan  # noqa: PLC0415 - heavy
 
-    settings, directory = open_settings(options, state)
+    settings, directory = open_settings(options, state, check_files=not (known and paths))
     return run_scan(
         settings,
         directory,

@@ -61,7 +61,8 @@ class DirectoryPart:
             return
         if not self._task.fresh:
             self._known = self._worker.catalog.directory(self._task.directory)
-        met: set[bytes] | None = None if self._known is None else set()
+        # Only a directory that the catalog knows can have lost files.
+        met: set[bytes] | None = set() if self._known else None
         try:
             for entry in listing(self._fd):
                 if met is not None and isinstance(entry, ListedFile):

@@ -1,0 +1,157 @@
+"""``hashscan config``: write an example, look for errors, show what is in force."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashscan.config import example, loader, printing
+from hashscan.config.notes import notes, summary
+from hashscan.errors import UsageError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.config.settings import Settings
+
+
+@click.group("config")
+def config_group() -> None:
+    """Write, check and show the configuration."""
+
+
+command = config_group
+
+
+def _configured(context: click.Context) -> str | None:
+    path: str | None = getattr(context.obj, "config_path", None)
+    return path
+
+
+@config_group.command("init")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="Where to write; - is the standard output. Default: the file that --config names, else"
+    " /etc/hashscan/config.yaml for root and ~/.config/hashscan/config.yaml for others.",
+)
+@click.option(
+    "--force", is_flag=True, help="Replace a file that is there; it is kept under another name."
+)
+@click.pass_context
+def init(context: click.Context, output: str | None, force: bool) -> None:
+    """Write an example configuration, to be edited.
+
+    A file that exists is left alone; with --force it is kept as FILE.old-1, FILE.old-2 and so on.
+    """
+    text = example.render()
+    if output == "-":
+        click.echo(text, nl=False)
+        return
+    path = output or _configured(context)
+    if path is None:
+        path = loader.SYSTEM_PATH if os.geteuid() == 0 else loader.user_path()
+    kept = _write(path, text.encode(), force=force)
+    if kept:
+        click.echo(f"kept the old file as {shown(kept)}")
+    click.echo(f"wrote {shown(path)}")
+    click.echo("Now set the volumes, the service and the filter in it, and run:")
+    click.echo(f"  hashscan config check {shown(path)}")
+
+
+def _write(path: str, content: bytes, *, force: bool) -> str | None:
+    """Write a whole new file, 0600; the name under which an old one was kept is returned."""
+    folder = os.path.dirname(os.path.abspath(path))
+    temporary = os.path.join(folder, f".hashscan-{secrets.token_hex(8)}")
+    kept = None
+    try:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            try:
+                os.link(temporary, path)  # never overwrites
+            except FileExistsError:
+                if not force:
+                    raise UsageError(
+                        f"{shown(path)} exists and was not touched; write elsewhere with --output"
+                        " FILE, or replace it with --force (the old one is kept)"
+                    ) from None
+                kept = _keep(path)
+                os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+    except (OSError, ValueError) as error:
+        told = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(
+            f"{shown(path)}: {told}; choose a place that this user may write to with --output FILE"
+        ) from None
+    return kept
+
+
+def _keep(path: str) -> str:
+    """Give the file a second name."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise UsageError(f"{shown(path)} is not a regular file and was not replaced; remove it")
+    number = 1
+    while True:
+        kept = f"{path}.old-{number}"
+        try:
+            os.link(path, kept, follow_symlinks=False)
+        except FileExistsError:
+            number += 1
+        else:
+            return kept
+
+
+def _load(path: str | None) -> tuple[str, Settings]:
+    path = path or loader.default_path()
+    return path, loader.load(path)
+
+
+@config_group.command("check")
+@click.argument("file", required=False)
+@click.pass_context
+def check(context: click.Context, file: str | None) -> None:
+    """Look for errors, all of them at once.
+
+    FILE: default is the configuration in force.
+
+    Exit code 0: it can be used. 2: it cannot.
+    """
+    path, settings = _load(file or _configured(context))
+    click.echo(f"{shown(path)}: no errors")
+    for name, words in summary(settings):
+        click.echo(f"  {name:<11} {words}")
+    for note in notes(settings):
+        click.echo(f"note: {note}")
+
+
+@config_group.command("show")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; seconds and bytes.")
+@click.pass_context
+def show(context: click.Context, as_json: bool) -> None:
+    """Print the settings in force, defaults included, without secrets.
+
+    Files and directories that they name need not exist.
+    """
+    path = _configured(context)
+    settings = loader.load_or_default(path, check_files=False)
+    used = path or loader.default_path()
+    found = path is not None or os.path.lexists(used)
+    if as_json:
+        event: dict[str, Any] = {"event": "configuration", "file": used if found else None}
+        click.echo(json.dumps({**event, "settings": printing.to_plain(settings)}))
+        return
+    click.echo(f"# {shown(used)}" if found else f"# defaults: there is no {shown(used)}")
+    click.echo(printing.to_yaml(settings), nl=False)

@@ -1,0 +1,88 @@
+"""Writes ``config.example.yaml`` from the settings' own types."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+import typing
+from typing import TYPE_CHECKING, Any
+
+from hashscan.config.messages import models_of
+from hashscan.config.settings import Later, Settings, Starter
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+_HEAD = """\
+# The configuration of hashscan. This file is generated: `hashscan config init` writes it.
+#
+# A line such as "#key: value" (no space after the #) shows a setting that may be left out; remove
+# the # to set it. Unknown keys are errors. Look for errors, all of them at once, with
+# `hashscan config check`. Durations: 10s, 5m, 1h, 7d. Sizes: 1000, 50MiB, 2GiB.
+"""
+_WIDTH = 100
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./:-]*")
+_NOT_TEXT = frozenset({"yes", "no", "true", "false", "on", "off", "null", "y", "n"})
+
+
+def inline(value: Any) -> str:
+    """A value in one line of YAML."""
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT and value[-1] != ":"
+        # JSON's strings are YAML's double-quoted ones
+        return (
+            value if plain or re.fullmatch(r"[1-9][0-9]*[A-Za-z%]+", value) else json.dumps(value)
+        )
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(inline(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def render() -> str:
+    """The text of ``config.example.yaml``."""
+    lines = [_HEAD.rstrip()]
+    for name, field in Settings.model_fields.items():
+        lines += ["", *_comment(field, "")]
+        inner = models_of(field.annotation)
+        if not inner:
+            lines.append(_setting(Settings, name, field, ""))
+            continue
+        lines.append(f"{name}:")
+        is_list = typing.get_origin(field.annotation) is tuple
+        indent = "    " if is_list else "  "
+        body = []
+        for key, part in inner[0].model_fields.items():
+            body += [*_comment(part, indent), _setting(inner[0], key, part, indent)]
+        if is_list:  # the dash stands before the first setting that is written out
+            first = next(i for i, line in enumerate(body) if not line.lstrip().startswith("#"))
+            body[first] = "  - " + body[first].lstrip()
+        lines += body
+    return "\n".join(lines) + "\n"
+
+
+def _comment(field: FieldInfo, indent: str) -> list[str]:
+    told = field.description or ""
+    for mark in field.metadata:
+        if isinstance(mark, Later):
+            told += f" Used by {mark.user}, which this version does not have yet."
+    head = f"{indent}# "
+    return textwrap.wrap(
+        told,
+        _WIDTH,
+        initial_indent=head,
+        subsequent_indent=head,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _setting(model: type[BaseModel], name: str, field: FieldInfo, indent: str) -> str:
+    if field.examples:
+        value = field.examples[0]
+    else:
+        # defaults in the form that people write; what is required has an example
+        value = model.model_construct().model_dump(mode="json")[name]
+    mark = "" if any(isinstance(one, Starter) for one in field.metadata) else "#"
+    return f"{indent}{mark}{name}: {inline(value)}"

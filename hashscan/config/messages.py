@@ -1,0 +1,119 @@
+"""What pydantic found, in words for a sysadmin: file, line, place, what, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from hashscan.config.document import short
+from hashscan.config.settings import Settings
+from hashscan.config.values import kind_of
+from hashscan.errors import Finding
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic.fields import FieldInfo
+
+    from hashscan.config.document import Document, Loc
+
+MOST = 100  # findings; a file with more is not a configuration
+_SECRETS = frozenset({"password", "passwd", "pass", "secret", "token", "credentials"})
+
+
+def place(loc: Loc) -> str:
+    """``("volumes", 0, "path")`` as ``volumes[0].path``."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else ("." if text else "") + short(part)
+    return text
+
+
+def models_of(annotation: Any) -> list[type[BaseModel]]:
+    """The types of sections within a field's type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in models_of(part)]
+
+
+def section_at(loc: Loc) -> type[BaseModel] | None:
+    """The type of the section at ``loc``, if there is one."""
+    model: type[BaseModel] = Settings
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        inner = models_of(field.annotation) if field else []
+        if not inner:
+            return None
+        model = inner[0]
+    return model
+
+
+def field_at(loc: Loc) -> FieldInfo | None:
+    """The field at ``loc``, if it is one of a section."""
+    section = section_at(loc[:-1]) if loc else None
+    return section.model_fields.get(str(loc[-1])) if section else None
+
+
+def _unknown(loc: Loc) -> tuple[str, str]:
+    section = section_at(loc[:-1])
+    known = list(section.model_fields) if section else []
+    key = short(str(loc[-1]))
+    if key.lower() in _SECRETS:
+        fix = "write it into a file that only root can read, and name that as service.password_file"
+    elif near := difflib.get_close_matches(key.lower(), known, n=1):
+        fix = f"did you mean `{near[0]}`?"
+    else:
+        fix = f"known here: {', '.join(known)}"
+    return "unknown key", fix
+
+
+def _example(loc: Loc) -> str:
+    field = field_at(loc)
+    return f"write e.g. `{loc[-1]}: {field.examples[0]}`" if field and field.examples else ""
+
+
+def _words(error: Any, loc: Loc) -> tuple[str, str]:
+    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "hashscan":
+        return context["what"], context["fix"]
+    if kind == "extra_forbidden":
+        return _unknown(loc)
+    if kind == "missing":
+        return "is missing", _example(loc)
+    stands = f"but it is {kind_of(value)}"
+    if kind == "bool_type":
+        return f"must be true or false, {stands}", "write true or false, without quotes"
+    if kind == "tuple_type":
+        return f"must be a list, {stands}", "write `- ` before each item, or [a, b]"
+    if kind in {"model_type", "model_attributes_type", "dict_type"}:
+        section = section_at(loc)
+        known = ", ".join(section.model_fields) if section else ""
+        return f"must be a section, {stands}", f"write keys and values below it: {known}"
+    if kind == "literal_error":
+        return f"must be {context['expected']}", "choose one of them"
+    return str(error["msg"])[:200], ""
+
+
+def findings(path: str, document: Document, error: ValidationError | None) -> list[Finding]:
+    """All that is wrong with a file, in the order of its lines; at most 100."""
+    found: list[tuple[int, Loc, Any]] = [
+        (line, loc, words) for loc, line, *words in document.faults
+    ]
+    for one in error.errors(include_url=False) if error else ():
+        loc = (*one["loc"], *one.get("ctx", {}).get("at", ()))
+        if one["type"] == "extra_forbidden" or not document.is_spoiled(loc):
+            found.append((document.line(loc), loc, one))
+    found.sort(key=lambda each: each[0])
+    told = []
+    for line, loc, one in found[:MOST]:
+        words = _words(one, loc) if isinstance(one, dict) else one
+        where = f"{shown(path)}:{line}" if document.lines else shown(path)
+        told.append(Finding(f"{where}: {place(loc)}" if loc else where, *words))
+    if len(found) > MOST:
+        told.append(Finding(shown(path), f"and {len(found) - MOST} more"))
+    return told

@@ -1,0 +1,76 @@
+"""What a configuration comes to, in words, and what of it has no effect."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from hashscan.config import values
+from hashscan.config.settings import Later, Settings
+from hashscan.text import shown
+
+
+def notes(settings: Settings) -> list[str]:
+    """What is written in the configuration, but has no effect in this version, each with why."""
+    found = list(_later(settings, ""))
+    service = settings.service
+    if settings.filter is not None and values.is_url(settings.filter.source):
+        found.append(
+            "filter.source: a repository cannot be used yet: sync is not in this version; give the"
+            " path of a filter file"
+        )
+    if service is not None:
+        local = service.kind == "local"
+        unused = ("url", "username", "password_file", "timeout", "test") if local else ("known",)
+        found += [
+            f"service.{name}: has no effect with kind {service.kind}"
+            for name in unused
+            if name in service.model_fields_set and getattr(service, name)
+        ]
+        if service.test and not local and settings.quarantine.action == "quarantine":
+            found.append("quarantine.action: no file is moved while service.test is true")
+    return found
+
+
+def _later(section: BaseModel, prefix: str) -> list[str]:
+    found: list[str] = []
+    for name, field in type(section).model_fields.items():
+        if name not in section.model_fields_set:
+            continue
+        value = getattr(section, name)
+        later = next((mark for mark in field.metadata if isinstance(mark, Later)), None)
+        if isinstance(value, BaseModel):
+            found += _later(value, f"{prefix}{name}.")
+        elif later is not None and value not in (None, ()):
+            found.append(
+                f"{prefix}{name}: has no effect yet: it is for {later.user}, which this version"
+                " does not have"
+            )
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    found += _later(item, f"{prefix}{name}[{index}].")
+    return found
+
+
+def summary(settings: Settings) -> list[tuple[str, str]]:
+    """What is configured, in a few lines of name and words."""
+    service, filters = settings.service, settings.filter
+    volumes = ", ".join(shown(volume.path) for volume in settings.volumes)
+    if service is None:
+        who = "none: give a digest list with --known"
+    elif service.kind == "local":
+        who = "local: " + ", ".join(shown(path) for path in service.known)
+    else:
+        who = f"{service.url} as {service.username}" + (" (test)" if service.test else "")
+    if filters is not None:
+        which = f"{shown(filters.source)}, not older than {values.human_duration(filters.max_age)}"
+    else:
+        which = "none" if service is None else "made from the lists"
+    return [
+        ("state", shown(settings.state)),
+        ("volumes", volumes or "none: give a PATH to scan"),
+        ("service", who),
+        ("filter", which),
+        ("on a match", settings.quarantine.action),
+        ("quarantine", shown(settings.quarantine_directory)),
+    ]

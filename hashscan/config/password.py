@@ -1,0 +1,120 @@
+"""The service's password: from systemd's credential store, or from a file. Never shown."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from hashscan.errors import ConfigError, Finding
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.config.settings import ServiceSettings
+
+_LONGEST = 4096  # bytes
+_CREDENTIAL = "password"
+
+
+def credential() -> str | None:
+    """The path of the systemd credential ``password``, where this process was given one.
+
+    Source: systemd.exec(5), ``LoadCredential=`` and ``$CREDENTIALS_DIRECTORY``.
+    """
+    directory = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if not directory.startswith("/"):
+        return None
+    path = os.path.join(directory, _CREDENTIAL)
+    return path if os.path.lexists(path) else None
+
+
+def _why_not(path: str, status: os.stat_result, *, private: bool) -> tuple[str, str] | None:
+    if not stat.S_ISREG(status.st_mode):
+        return f"{shown(path)} is not a regular file", "name the file that holds the password"
+    if status.st_size > _LONGEST:
+        return (
+            f"{shown(path)} is too large for a password ({status.st_size} bytes)",
+            "name the file that holds the password, and nothing else",
+        )
+    if status.st_size == 0:
+        return f"{shown(path)} is empty", "write the password into it"
+    if private and status.st_mode & 0o077:
+        return (
+            f"{shown(path)} may be used by others (mode {stat.S_IMODE(status.st_mode):04o})",
+            f"run: chmod 600 {shown(path)}",
+        )
+    if private and status.st_uid not in (0, os.geteuid()):
+        return (
+            f"{shown(path)} belongs to another user (uid {status.st_uid})",
+            f"run: chown root {shown(path)}",
+        )
+    return None
+
+
+def _refusal(path: str, error: OSError) -> tuple[str, str]:
+    fix = (
+        "run as root, or as the user whom the file belongs to"
+        if isinstance(error, PermissionError)
+        else "write the password into that file, and run chmod 600 on it"
+    )
+    return f"{shown(path)}: {(error.strerror or str(error)).lower()}", fix
+
+
+def fault_of(path: str) -> tuple[str, str] | None:
+    """What keeps a password file from being used, and the fix; ``None`` where all is well."""
+    try:
+        found = _why_not(path, os.stat(path), private=True)
+        if found is None and not os.access(path, os.R_OK, effective_ids=True):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        return _refusal(path, error)
+    return found
+
+
+def read_password(service: ServiceSettings) -> str:
+    """The password of ``service``: the systemd credential, else the password file.
+
+    One line of UTF-8; the newline at its end is not part of it. Keep it out of logs.
+
+    Raises:
+        ConfigError: there is none, others may read it, or it is no line of text.
+    """
+    path = credential()
+    private = path is None
+    path = path or service.password_file
+    if path is None:
+        raise _error(
+            "is missing, and there is no systemd credential `password` either",
+            "name a file that holds the password",
+        )
+    try:
+        # O_NONBLOCK: a FIFO in its place must not stop us
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            fault = _why_not(path, os.fstat(descriptor), private=private)
+            content = b"" if fault else os.read(descriptor, _LONGEST + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _error(*_refusal(path, error)) from None
+    if fault:
+        raise _error(*fault)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _error(f"{shown(path)} is not UTF-8", "write the password as text") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if (
+        not text
+        or len(content) > _LONGEST
+        or any(ord(sign) < 32 or sign == "\x7f" for sign in text)
+    ):
+        raise _error(
+            f"{shown(path)} does not hold one line of text",
+            "write the password into it, and nothing else",
+        )
+    return text
+
+
+def _error(what: str, fix: str) -> ConfigError:
+    return ConfigError("there is no usable password", [Finding("service.password_file", what, fix)])

@@ -1,0 +1,423 @@
+"""How single values of the configuration are written, checked and shown.
+
+Each check takes what YAML gave and returns the typed value, or raises ``bad(what, fix)``.
+Values are never repeated in a message unless they are harmless: a password may stand anywhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from hashscan.text import parse_duration, parse_size, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST = 3660 * 86400.0  # seconds: ten years; more is a mistake in typing
+SHORTEST = 0.001
+LARGEST = 1 << 53  # bytes: 8 PiB; beyond it parse_size, which uses floats, is not exact
+_NONE = "none"
+_LONGEST_TEXT = 40  # characters of a number with its unit
+
+CHECK_FILES = "check_files"  # key of the validation context: look at the file system, too
+
+
+def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> PydanticCustomError:
+    """An error with its fix; ``at`` is the place below the one that is being checked."""
+    return PydanticCustomError("hashscan", "{what}", {"what": what, "fix": fix, "at": at})
+
+
+def checks_files(info: ValidationInfo) -> bool:
+    """Whether the file system is looked at, too."""
+    return bool(isinstance(info.context, dict) and info.context.get(CHECK_FILES))
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in the words of a reader of YAML."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "a switch (true, false, yes, no, on, off)"
+    for kinds, words in (
+        ((int, float), "a number"),
+        (str, "text"),
+        ((list, tuple), "a list"),
+        (dict, "a section"),
+    ):
+        if isinstance(value, kinds):
+            return words
+    return "something else"
+
+
+def _is_none(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.strip().lower() == _NONE)
+
+
+def or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``check``, but ``none`` (or nothing) is allowed as well and becomes ``None``."""
+    return lambda value: None if _is_none(value) else check(value)
+
+
+def _none_shown(shower: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: _NONE if value is None else shower(value)
+
+
+# Numbers with units
+
+
+def duration(value: object) -> float:
+    """``10s``, ``7d`` or a number of seconds, to seconds."""
+    examples = "write e.g. 10s, 5m, 1h or 7d"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise bad(f"must be a duration, but it is {kind_of(value)}", examples)
+    text = str(value)
+    try:
+        seconds = parse_duration(text) if len(text) <= _LONGEST_TEXT else -1.0
+    except ValueError:
+        raise bad("is not a duration", examples) from None
+    if not SHORTEST <= seconds <= LONGEST:
+        raise bad("is no sensible duration", f"{examples}; at least 1ms, at most ten years")
+    return seconds
+
+
+def human_duration(seconds: float) -> str:
+    """The shortest text that ``duration`` reads as exactly ``seconds``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= length and seconds % length == 0:
+            return f"{int(seconds // length)}{unit}"
+    return f"{seconds!r}s"
+
+
+def size(value: object) -> int:
+    """``50MiB`` or a number of bytes, to bytes."""
+    examples = "write e.g. 50MiB, 2GiB or 1000"
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise bad(f"must be a size, but it is {kind_of(value)}", examples)
+    text = str(value)
+    try:
+        count = parse_size(text) if len(text) <= _LONGEST_TEXT else -1
+    except ValueError:
+        raise bad("is not a size", f"{examples}, or none") from None
+    if not 1 <= count <= LARGEST:
+        raise bad("is no sensible size", f"{examples}, or none for no bound")
+    return count
+
+
+def human_size(count: int) -> str | int:
+    """The shortest text that ``size`` reads as exactly ``count``."""
+    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if count % 1024**power == 0:
+            return f"{count // 1024**power}{unit}"
+    return count
+
+
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)\s*%", re.ASCII)
+
+
+def percent(value: object) -> float:
+    """``20%`` to 0.2. A number without the sign could mean either, and is refused."""
+    found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not found or not 0 < float(found.group(1)) <= 100:
+        raise bad("must be a share above 0% and up to 100%", "write e.g. 20%, or none")
+    return float(found.group(1)) / 100
+
+
+def human_percent(share: float) -> str:
+    """A share from 0 to 1 as ``percent`` reads it."""
+    return f"{round(share * 100, 2):g}%"
+
+
+def jobs(value: object) -> int | str:
+    """``auto`` or a positive number of worker processes."""
+    if isinstance(value, str) and value.lower() == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024:
+        raise bad(
+            "must be auto or a number of processes from 1 to 1024", "write `jobs: auto` or e.g. 2"
+        )
+    return value
+
+
+# Text and places
+
+
+def text(value: object) -> str:
+    """Printable text, at most 1,000 characters."""
+    if isinstance(value, str):
+        if len(value) > 1000 or not value.isprintable():
+            raise bad("must be one line of at most 1000 printable characters", "correct the text")
+        return value
+    fix = "put it in quotes" if isinstance(value, bool | int | float) else ""
+    raise bad(f"must be text, but it is {kind_of(value)}", fix)
+
+
+def absolute_path(value: object) -> str:
+    """A full path, without double and trailing slashes."""
+    if not isinstance(value, str):
+        raise bad(f"must be a path, but it is {kind_of(value)}", "write the full path, from / on")
+    try:
+        raw = os.fsencode(value)
+    except UnicodeEncodeError:
+        raise bad("holds a character that no path can hold", "correct the path") from None
+    if b"\0" in raw:
+        raise bad("holds a NUL byte, which no path can hold", "correct the path")
+    if not value.startswith("/"):
+        raise bad(f"{short_path(value)} is not a full path", "write the full path, from / on")
+    if len(raw) > 4095:
+        raise bad("is longer than a path can be (4095 bytes)", "correct the path")
+    return re.sub("/+", "/", value).rstrip("/") or "/"
+
+
+def short_path(path: str) -> str:
+    """A path for a message; the middle of a very long one is left out."""
+    return shown(path if len(path) <= 300 else path[:150] + "…" + path[-150:])
+
+
+def _stat(path: str, fix: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise bad(f"{short_path(path)}: {(error.strerror or str(error)).lower()}", fix) from None
+
+
+def existing_file(path: str, info: ValidationInfo) -> str:
+    """``path``, where a readable regular file must be."""
+    if checks_files(info):
+        status = _stat(path, "create the file, or correct the path")
+        if not stat.S_ISREG(status.st_mode):
+            raise bad(f"{short_path(path)} is not a regular file", "name a regular file")
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise bad(
+                f"{short_path(path)} may not be read by this user", "run as root, or let it read"
+            )
+    return path
+
+
+def existing_directory(path: str, info: ValidationInfo) -> str:
+    """``path``, where a directory must be."""
+    if checks_files(info):
+        status = _stat(path, "create or mount the directory, or correct the path")
+        if not stat.S_ISDIR(status.st_mode):
+            raise bad(f"{short_path(path)} is not a directory", "name the directory that holds it")
+    return path
+
+
+def own_directory(path: str | None, info: ValidationInfo) -> str | None:
+    """``path``, where a directory is, or one can be made."""
+    if path is not None and checks_files(info):
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return path
+        except OSError as error:
+            told = (error.strerror or str(error)).lower()
+            raise bad(
+                f"{short_path(path)}: {told}", "choose a directory that this user may use"
+            ) from None
+        if not stat.S_ISDIR(status.st_mode):
+            raise bad(f"{short_path(path)} is not a directory", "choose another path")
+    return path
+
+
+def glob(value: object) -> str:
+    """A pattern against the path below a volume."""
+    if not isinstance(value, str) or not value or "\0" in value or len(value) > 4095:
+        raise bad("must be a pattern", 'write e.g. "*/cache/*"')
+    if value.startswith("/") or value.endswith("/"):
+        raise bad(
+            f"{short_path(value)} never matches: paths below the volume have no slash at the ends",
+            f'write "{short_path(value.strip("/"))}"' if value.strip("/") else "",
+        )
+    return value
+
+
+_CATEGORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def category(value: object) -> str:
+    """The name of a category."""
+    if not isinstance(value, str) or not _CATEGORY.fullmatch(value):
+        raise bad(
+            "must be the name of a category: lower-case letters, digits, _ and -",
+            "write e.g. baseline",
+        )
+    return value
+
+
+# Narrower than RFC 3986: backslashes, escapes and empty ports are where parsers disagree.
+_PLAIN_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?:/[A-Za-z0-9._~-]+)*/*"
+)
+
+
+def url(value: object) -> str:
+    """An ``https`` URL, or ``http`` to this machine; no credentials, no query."""
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,2000}", value):
+        raise bad("must be a URL in ASCII without spaces", "write e.g. https://hcs.example")
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise bad(f"is not a URL: {shown(str(error))}", "write e.g. https://hcs.example") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise bad("must start with https:// and a host", "write e.g. https://hcs.example")
+    if "@" in parts.netloc:
+        raise bad(
+            "must not hold a user name or password", "use username and password_file for them"
+        )
+    if "?" in value or "#" in value:
+        raise bad("must have no query (?) and no fragment (#)", "remove it")
+    if not _PLAIN_URL.fullmatch(value) or port == 0:
+        raise bad(
+            "holds signs that programs read in different ways, or port 0",
+            "write https://host, https://host:port or https://host/path, with letters, digits and"
+            " . _ ~ - only",
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise bad(
+            "http:// is allowed to this machine only: credentials and digests would be readable"
+            " on the way",
+            "write https://",
+        )
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine for certain."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_url(source: str) -> bool:
+    """Whether a filter's source is a repository rather than the path of a file."""
+    return not source.startswith("/")
+
+
+def source(value: object, info: ValidationInfo) -> str:
+    """The path of a filter file, or the URL of a repository."""
+    if isinstance(value, str) and "://" in value:
+        return url(value)
+    if isinstance(value, str) and not value.startswith("/"):
+        raise bad(
+            "is neither a full path nor a URL",
+            "write the full path of a filter file, from / on, or https://…",
+        )
+    return existing_file(absolute_path(value), info)
+
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_CRON_NAMES = {
+    3: {name: number for number, name in enumerate(_MONTHS, 1)},
+    4: {name: number for number, name in enumerate(_WEEKDAYS)},
+}
+_CRON_FIELDS = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day", 1, 31),
+    ("month", 1, 12),
+    ("weekday", 0, 7),
+)
+
+
+def _cron_part(part: str, index: int, lowest: int, highest: int) -> bool:
+    names = _CRON_NAMES.get(index, {})
+    span, slash, step = part.partition("/")
+    if slash and not (re.fullmatch("[0-9]{1,2}", step) and int(step) > 0):
+        return False
+    if span == "*":
+        return True
+    numbers = []
+    for end in span.split("-"):
+        if end not in names and not re.fullmatch("[0-9]{1,2}", end):
+            return False
+        numbers.append(names[end] if end in names else int(end))
+    return len(numbers) <= 2 and lowest <= numbers[0] <= numbers[-1] <= highest
+
+
+def cron(value: object) -> str:
+    """A cron expression with five fields."""
+    example = 'write e.g. "30 2 * * *" for every night at 2:30'
+    if not isinstance(value, str) or len(value) > 200:
+        raise bad("must be a cron expression", example)
+    fields = value.split()
+    if len(fields) != len(_CRON_FIELDS):
+        raise bad(f"has {len(fields)} fields, a cron expression has five", example)
+    for index, (field, (name, lowest, highest)) in enumerate(
+        zip(fields, _CRON_FIELDS, strict=True)
+    ):
+        if not all(_cron_part(part, index, lowest, highest) for part in field.lower().split(",")):
+            raise bad(
+                f"the {name} (field {index + 1}) must be * or numbers from {lowest} to {highest}",
+                example,
+            )
+    return " ".join(fields)
+
+
+def listen(value: object) -> str:
+    """Address and port to listen on."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+|localhost):([0-9]{1,5})", str(value))
+    if found and 1 <= int(found.group(2)) <= 65535:
+        host = found.group(1).strip("[]")
+        try:
+            if host == "localhost" or ipaddress.ip_address(host):
+                return str(value)
+        except ValueError:
+            pass
+    raise bad("must be an address and a port", "write e.g. 127.0.0.1:9464 or [::1]:9464, or none")
+
+
+def notification(_value: object) -> str:
+    """No kind of notification exists yet: one that is configured would be lost in silence."""
+    raise bad("this version has no notifications", "write `notify: []`")
+
+
+# The types of fields. ``model_dump(mode="json")`` gives the form that people write.
+
+
+def _shower(function: Callable[[Any], Any]) -> PlainSerializer:
+    return PlainSerializer(function, when_used="json")
+
+
+Duration = Annotated[float, PlainValidator(duration), _shower(human_duration)]
+DurationOrNone = Annotated[
+    float | None, PlainValidator(or_none(duration)), _shower(_none_shown(human_duration))
+]
+SizeOrNone = Annotated[int | None, PlainValidator(or_none(size)), _shower(_none_shown(human_size))]
+PercentOrNone = Annotated[
+    float | None, PlainValidator(or_none(percent)), _shower(_none_shown(human_percent))
+]
+Jobs = Annotated[int | Literal["auto"], PlainValidator(jobs)]
+Text = Annotated[str, PlainValidator(text)]
+Url = Annotated[str, PlainValidator(url)]
+Glob = Annotated[str, PlainValidator(glob)]
+Category = Annotated[str, PlainValidator(category)]
+Source = Annotated[str, PlainValidator(source)]
+Volume = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_directory)]
+File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_file)]
+PathOrNone = Annotated[
+    str | None, PlainValidator(or_none(absolute_path)), _shower(_none_shown(str))
+]
+OwnDirectory = Annotated[str, PlainValidator(absolute_path), AfterValidator(own_directory)]
+OwnDirectoryOrNone = Annotated[
+    str | None,
+    PlainValidator(or_none(absolute_path)),
+    AfterValidator(own_directory),
+    _shower(_none_shown(str)),
+]
+CronOrNone = Annotated[str | None, PlainValidator(or_none(cron)), _shower(_none_shown(str))]
+ListenOrNone = Annotated[str | None, PlainValidator(or_none(listen)), _shower(_none_shown(str))]
+Notification = Annotated[str, PlainValidator(notification)]

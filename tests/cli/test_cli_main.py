@@ -1,0 +1,146 @@
+"""The command line as a whole: help, start-up, exit codes, and what stands on which stream."""
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+from scanning import sha1
+
+from hashscan import __version__
+from hashscan.cli import COMMANDS, cli
+
+
+def run(*words, cwd=None, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "hashscan", *map(os.fspath, words)],
+        capture_output=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+    )
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A volume with one known file, its list, and a state directory."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "bad").write_bytes(b"bad content")
+    (tmp_path / "v" / "good").write_bytes(b"good content")
+    (tmp_path / "list").write_text(sha1(b"bad content") + "\n")
+    return tmp_path
+
+
+def scan(place, *words):
+    return run("scan", place / "v", "--known", place / "list", "--state", place / "s", *words)
+
+
+def commands(command, path=()):
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), (*path, name))
+
+
+def test_every_command_and_option_has_help():
+    found = list(commands(cli))
+    assert len(found) > 12
+    for path, command in found:
+        assert command.help, path
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (path, parameter.name)
+
+
+def test_help_lists_the_commands_without_importing_them():
+    done = run("--help")
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert name in done.stdout.decode()
+
+
+def test_version_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['hashscan', '--version']\n"
+        "from hashscan.cli import _run\n"
+        "_run()\n"
+        "heavy = {'pydantic', 'requests', 'rich', 'yaml', 'pybloom_live', 'sqlite3'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"hashscan, version {__version__}\n".encode()
+
+
+def test_exit_codes_of_a_scan(place):
+    done = scan(place)
+    assert done.returncode == 1
+    assert b"MATCH " + os.fsencode(place / "v" / "bad") in done.stdout
+    assert done.stderr == b""
+    (place / "v" / "bad").unlink()
+    assert scan(place).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["scan"], 2, b"there is none to scan"),
+        (["scan", "/no/such/volume"], 2, b"/no/such/volume"),
+        (["scan", "/etc/passwd"], 2, b"hashscan check"),
+        (["scan", "."], 2, b"--known"),
+        (["scan", ".", "--known", "/no/such/list"], 2, b"/no/such/list"),
+        (["scan", ".", "--jobs", "0"], 2, b"--jobs"),
+        (["frobnicate"], 2, b"frobnicate"),
+        (["-v", "-q", "scan"], 2, b"exclude each other"),
+        (["--config", "/no/such/config", "scan", "."], 2, b"/no/such/config"),
+        (["check", "/no/such/file", "--known", "list"], 2, b"no such file"),
+    ],
+)
+def test_usage_errors_say_what_to_do(place, words, code, said):
+    if words[0] in {"scan", "check"}:
+        words = [*words, "--state", "s"]
+    done = run(*words, cwd=place)
+    assert done.returncode == code, done
+    assert said in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert done.stdout == b""
+
+
+def test_check(place):
+    known = ["--known", place / "list", "--state", place / "s"]
+    done = run("check", place / "v" / "bad", place / "v" / "good", *known)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0].startswith(b"KNOWN ")
+    assert done.stdout.splitlines()[1].startswith(b"unknown ")
+    assert run("check", place / "v" / "good", *known).returncode == 0
+    assert run("check", sha1(b"bad content").upper(), *known).returncode == 1
+    assert run("check", sha1(b"other"), *known).returncode == 0
+    done = run("check", "0" * 64, *known)
+    assert (done.returncode, b"holds no sha256" in done.stderr) == (2, True)
+    done = run("check", "--json", place / "v" / "bad", *known)
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert (line["event"], line["verdict"], line["candidate"]) == ("check", "known", True)
+    done = run("check", place / "v", *known)
+    assert (done.returncode, done.stdout.split()[0]) == (3, b"PROBLEM")
+
+
+def test_a_state_directory_that_is_none_is_refused(place):
+    done = run("scan", place / "v", "--known", place / "list", "--state", place / "v")
+    assert done.returncode == 2
+    assert b"holds other files" in done.stderr
+    assert (place / "v").stat().st_mode & 0o777 != 0o700
+
+
+def test_the_state_is_private(place):
+    scan(place)
+    for found in (place / "s").rglob("*"):
+        assert found.stat().st_mode & 0o077 == 0, found
+    assert (place / "s").stat().st_mode & 0o777 == 0o700
+
+
+def test_quiet_says_nothing_when_there_is_nothing(place):
+    (place / "v" / "bad").unlink()
+    done = run("-q", "scan", place / "v", "--known", place / "list", "--state", place / "s")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -1,0 +1,99 @@
+"""YAML to plain data, with lines and without surprises."""
+
+import pytest
+
+from hashscan.config.document import TextError, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1:30", "1:30"),
+        ("010", "010"),
+        ("0x10", "0x10"),
+        ("1_000", "1_000"),
+        ("2024-01-01", "2024-01-01"),
+        ("1e3", "1e3"),
+        (".inf", ".inf"),
+        ("9" * 5000, "9" * 5000),
+        ("=", "="),
+        ("12", 12),
+        ("-12", -12),
+        ("1.5", 1.5),
+        ("yes", True),
+        ("off", False),
+        ("'yes'", "yes"),
+        ("~", None),
+        ("", None),
+        ('"\\udc80"', "\udc80"),
+    ],
+)
+def test_only_plain_words_are_more_than_text(text, value):
+    data = parse(f"key: {text}\n".encode()).data
+    assert data == {"key": value}
+    assert type(data["key"]) is type(value)
+
+
+def test_lines_are_those_of_keys_and_items():
+    document = parse(b"\xef\xbb\xbf# first\na:\n  - b: 1\n\n    c: 2\n  - 3\n")
+    assert document.data == {"a": [{"b": 1, "c": 2}, 3]}
+    assert document.line(("a",)) == 2
+    assert document.line(("a", 0, "c")) == 5
+    assert document.line(("a", 1)) == 6
+    assert document.line(("a", 0, "not there")) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "word"),
+    [
+        (b"a: 1\nb: [1\n", 3, "not YAML"),
+        (b"a: 1\n\tb: 1\n", 2, "not YAML"),
+        (b"a: 1\nb: \xff\n", 2, "not UTF-8"),
+        (b"a: 1\nb: \x00\n", 2, "control"),
+        (b"a: 1\n---\nb: 2\n", 2, "single document"),
+        (b"[" * 100_000, 1, "deep"),
+        (b"{a: " * 100_000, 1, "deep"),
+        (b"- " * 100_000, 1, "deep"),
+        (b"x:\n" + b"- 1\n" * 100_001, 99_999, "too many"),
+        (b"%YAML 9.9\n---\na: 1\n", 1, "not YAML"),
+    ],
+)
+def test_what_is_no_yaml_says_the_line(content, line, word):
+    with pytest.raises(TextError, match=word) as raised:
+        parse(content)
+    assert raised.value.line == line
+
+
+def test_billion_laughs_stay_small():
+    lines = ["l0: &l0 [ha, ha]"]
+    lines += [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 50)]
+    document = parse("\n".join(lines).encode())
+    assert len(document.faults) == 490
+    assert all("alias" in what for _, _, what, _ in document.faults)
+    assert document.data["l49"] == [None] * 10
+
+
+def test_a_structure_that_holds_itself_ends():
+    assert [what for _, _, what, _ in parse(b"a: &a [*a]\n").faults] == [
+        "an alias (*name) is not allowed here"
+    ]
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.system [id]", "!!str 1", "!x 1", "! 1", "!!binary aGk="]
+)
+def test_tags_are_refused_and_nothing_is_made_of_them(tag):
+    document = parse(f"a: {tag}\n".encode())
+    assert document.data == {"a": None}
+    assert document.faults[0][:2] == (("a",), 1)
+    assert document.is_spoiled(("a", 0, "x"))
+
+
+def test_keys_twice_and_keys_that_are_no_words():
+    document = parse(b"a: 1\nb: 2\na: 3\n[c]: 4\n*x : 5\non: 6\n1: 7\n")
+    assert document.data == {"a": 1, "b": 2, "on": 6, "1": 7}
+    assert [(line, what.split(";")[0]) for _, line, what, _ in document.faults] == [
+        (3, "the key stands here again"),
+        (4, "a key here is not a plain word"),
+        (5, "a key here is not a plain word"),
+    ]

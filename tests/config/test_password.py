@@ -1,0 +1,97 @@
+"""The password: where it comes from, and what is refused."""
+
+import os
+
+import pytest
+
+from hashscan.config.password import read_password
+from hashscan.config.settings import ServiceSettings
+from hashscan.errors import ConfigError
+
+
+def service(path):
+    return ServiceSettings(url="https://x", username="u", password_file=path and str(path))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "password"
+    path.write_bytes(b"s3cret\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "password"),
+    [
+        (b"s3cret", "s3cret"),
+        (b"s3cret\n", "s3cret"),
+        (b"s3cret\r\n", "s3cret"),
+        (b" two  words \n", " two  words "),
+        ("pässwörd\n".encode(), "pässwörd"),
+        (b"x" * 4096, "x" * 4096),
+    ],
+)
+def test_one_line_without_its_end(file, content, password):
+    file.write_bytes(content)
+    assert read_password(service(file)) == password
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"\n", "one line"),
+        (b"s3cret\n\n", "one line"),
+        (b"s3cret\nmore\n", "one line"),
+        (b"s3cret\0", "one line"),
+        (b"s3cret\xff", "UTF-8"),
+        (b"s3cret" * 1000, "too large"),
+    ],
+)
+def test_what_is_no_password_is_refused_and_not_shown(file, content, words):
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as raised:
+        read_password(service(file))
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o777])
+def test_a_file_that_others_may_use_is_refused(file, mode):
+    file.chmod(mode)
+    with pytest.raises(ConfigError, match=f"run: chmod 600 {file}"):
+        read_password(service(file))
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away")
+def test_a_file_of_another_user_is_refused(file):
+    os.chown(file, 1234, -1)
+    with pytest.raises(ConfigError, match="chown"):
+        read_password(service(file))
+
+
+def test_the_systemd_credential_goes_first(file, tmp_path, monkeypatch):
+    store = tmp_path / "credentials"
+    store.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(store))
+    assert read_password(service(file)) == "s3cret"
+    (store / "password").write_bytes(b"other\n")
+    (store / "password").chmod(0o440)  # as systemd makes it: an ACL shows as the group's
+    assert read_password(service(file)) == "other"
+    assert read_password(service(None)) == "other"
+
+
+def test_no_source_at_all():
+    with pytest.raises(ConfigError, match="password_file: is missing"):
+        read_password(service(None))
+
+
+def test_missing_files_and_fifos_are_refused_at_once(file, tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        read_password(service(tmp_path / "none"))
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read_password(service(tmp_path / "fifo"))
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read_password(service(tmp_path))

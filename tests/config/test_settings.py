@@ -1,0 +1,143 @@
+"""Defaults, what a command needs, what has no effect, and single values."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from hashscan.config import values
+from hashscan.config.loader import load
+from hashscan.config.notes import notes, summary
+from hashscan.config.settings import Settings, require_filter, require_service, require_volumes
+from hashscan.errors import ConfigError
+
+LOCAL = {"kind": "local", "known": ["/list"]}
+
+
+def test_settings_cannot_be_changed():
+    settings = Settings.of(volumes=[{"path": "/srv"}])
+    for change in (
+        lambda: setattr(settings, "state", "/x"),
+        lambda: setattr(settings.volumes[0], "path", "/x"),
+    ):
+        with pytest.raises(ValidationError):
+            change()
+
+
+def test_what_a_command_needs_and_how_to_mend_it():
+    nothing = Settings.of()
+    for require, words in (
+        (require_volumes, "PATH on the command line"),
+        (require_service, "--known FILE"),
+        (require_filter, "hashscan filter build"),
+    ):
+        with pytest.raises(ConfigError, match=words) as raised:
+            require(nothing, "/etc/x.yaml")
+        assert raised.value.findings[0].where.startswith("/etc/x.yaml: ")
+    settings = Settings.of(volumes=[{"path": "/srv"}], service=LOCAL, filter={"source": "/f"})
+    assert require_volumes(settings)[0].path == "/srv"
+    assert require_service(settings).known == ("/list",)
+    assert require_filter(settings) == "/f"
+    repository = Settings.of(filter={"source": "https://x/", "root": "/r"})
+    with pytest.raises(ConfigError, match="repository"):
+        require_filter(repository)
+
+
+def test_what_is_set_without_effect_is_told(write, whole, files):
+    told = [note.partition(":")[0] for note in notes(load(write(whole)))]
+    assert told == [
+        "volumes[0].watch",
+        "filter.root",
+        "filter.categories",
+        "filter.refresh",
+        "scan.schedule",
+    ]
+    text = whole.replace("metrics: {listen: none", "metrics: {listen: 127.0.0.1:1")
+    text = text.replace("test: false", "test: true").replace(
+        "known: []", f"known: [{files['known.txt']}]"
+    )
+    text = text.replace(files["baseline.filter"], "https://filters.example")
+    told = [note.partition(":")[0] for note in notes(load(write(text)))]
+    assert told[5:] == ["metrics.listen", "filter.source", "service.known", "quarantine.action"]
+
+
+def test_no_note_where_all_that_is_set_has_an_effect():
+    assert notes(Settings.of()) == []
+    effective = Settings.of(
+        state="/s",
+        volumes=[{"path": "/srv", "exclude": ["a"], "one_file_system": False}],
+        service=LOCAL,
+        filter={"source": "/f", "max_age": "1d"},
+        scan={"jobs": 2, "max_rate": "1M", "max_file_size": "1G", "pause_above_io_pressure": "1%"},
+        quarantine={"action": "quarantine", "directory": "/q", "retention": "1d"},
+    )
+    assert notes(effective) == []
+
+
+def test_local_says_what_of_the_service_it_does_not_use():
+    remote = {
+        "url": "https://x",
+        "username": "u",
+        "password_file": "/p",
+        "timeout": 3,
+        "test": True,
+    }
+    told = notes(Settings.of(service=LOCAL | remote))
+    assert [note.partition(":")[0] for note in told] == [f"service.{name}" for name in remote]
+
+
+def test_the_summary_says_who_is_asked_and_shows_names_safely():
+    told = dict(summary(Settings.of(volumes=[{"path": "/a\nb"}], service=LOCAL)))
+    assert told["volumes"] == "/a\\nb"
+    assert told["service"] == "local: /list"
+    assert told["filter"] == "made from the lists"
+    remote = {"url": "https://x", "username": "u", "test": True}
+    told = dict(summary(Settings.of(service=remote, filter={"source": "/f"})))
+    assert told["service"] == "https://x as u (test)"
+    assert told["filter"] == "/f, not older than 7d"
+
+
+def test_every_setting_is_explained():
+    from hashscan.config.messages import models_of
+
+    def walk(model):
+        for name, field in model.model_fields.items():
+            assert field.description, name
+            assert field.examples or not field.is_required(), name
+            for inner in models_of(field.annotation):
+                walk(inner)
+
+    walk(Settings)
+
+
+@given(st.integers(1, 3660 * 86400 * 1000))
+def test_durations_are_shown_as_they_are_read(milliseconds):
+    seconds = milliseconds / 1000
+    assert values.duration(values.human_duration(seconds)) == seconds
+
+
+@given(st.integers(1, values.LARGEST) | st.integers(1, 1 << 13).map(lambda n: n << 40))
+def test_sizes_are_shown_as_they_are_read(count):
+    assert values.size(values.human_size(count)) == count
+
+
+@given(st.integers(1, 10000))
+def test_shares_are_shown_as_they_are_read(hundredths):
+    share = values.percent(f"{hundredths // 100}.{hundredths % 100:02}%")
+    assert 0 < share <= 1
+    assert values.percent(values.human_percent(share)) == share
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("10s", 10.0), ("5m", 300.0), ("7d", 604800.0), (90, 90.0), (0.5, 0.5), ("250ms", 0.25)],
+)
+def test_durations(given, seconds):
+    assert values.duration(given) == seconds
+
+
+@pytest.mark.parametrize(
+    ("given", "count"), [("50MiB", 50 << 20), ("1.5K", 1536), (7, 7), ("2GB", 2 * 10**9)]
+)
+def test_sizes(given, count):
+    assert values.size(given) == count
