@@ -114,11 +114,11 @@ class CacheNeutralReader:
 
 
 def _lies_in_memory(fd: int) -> bool:
-    """Whether the page cache is all the storage that the file has (tmpfs): nothing to leave as is."""
+    """Whether the page cache is all the storage that the file has, as on tmpfs."""
     status = ctypes.create_string_buffer(256)
     if _libc.fstatfs(fd, status):
         return False
-    return int.from_bytes(status.raw[:4], sys.byteorder) in _MEMORY
+    return int.from_bytes(status.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) in _MEMORY
 
 
 def _cached_pages(fd: int, start: int, length: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +117,9 @@ def _main(connection: Connection, engines: Connection, make: Callable[[], Confir
             while True:
                 connection.send(Reply(connection.recv(), failed))
         return
-    with ThreadPoolExecutor(PARALLEL) as threads, contextlib.suppress(EOFError, OSError):
+    threads = ThreadPoolExecutor(PARALLEL)
+    with contextlib.suppress(EOFError, OSError):
         while True:
             threads.submit(answer, connection.recv())
+    # The engine has gone. Nobody hears the answers any more, so no question is waited for.
+    os._exit(0)

@@ -1,7 +1,7 @@
 """The engine: one process that hands out directories, writes the catalog, and acts.
 
-It reads no customer's file. Its loop waits for what the worker processes and the asking process
-say, stores it, and hands out more; nothing in it waits for a disk of a customer or for the network.
+Its loop waits for what the worker processes and the asking process say, stores it, and hands out
+more. It walks and hashes nothing itself, and never waits for the network.
 """
 
 from __future__ import annotations
