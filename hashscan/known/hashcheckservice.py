@@ -1,0 +1,376 @@
+"""The HashCheckService client (docs/design.md, "The real HashCheckService").
+
+``POST {url}/v1/check/{algorithm}`` with one hex digest as the body; the answer is ``true`` or
+``false``. Only status 200 with exactly that is a verdict. Everything else is an error, and the
+candidate is kept: no failure of any kind reads as "unknown".
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import string
+import threading
+import time
+from collections import deque
+from random import uniform
+from typing import TYPE_CHECKING, NamedTuple
+
+import requests
+from requests.auth import HTTPBasicAuth
+
+from hashscan import __version__
+from hashscan.errors import (
+    CredentialsError,
+    ServiceError,
+    ServiceRefusedError,
+    ServiceUnavailableError,
+    UsageError,
+)
+from hashscan.known.bounded_http import BoundedSession, whole_timeout
+from hashscan.known.breaker import LONGEST_PAUSE, CircuitBreaker
+from hashscan.known.http_trouble import (
+    FOREIGN_ERRORS,
+    explain,
+    is_certificate_error,
+    redirect_host,
+    retry_after,
+)
+from hashscan.known.service_url import check_url
+from hashscan.model import HEX_LENGTH, Answer, Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import urllib3
+
+_VERDICTS = {b"true": True, b"false": False}
+_LONGEST_BODY = 64
+#: Seconds that a question waits for its turn; a longer pause is the caller's to plan.
+_PATIENCE = 5.0
+_LONGEST_BACKOFF = 5.0
+# Basic authentication (RFC 7617): no colon in the user's name, no control characters in either.
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+class _Trouble(NamedTuple):
+    """No verdict: what to raise, and whether the same question may do better in a moment."""
+
+    error: ServiceError
+    again: bool = False
+
+
+class HashCheckService:
+    """Asks the HashCheckService, or one that speaks its protocol.
+
+    Thread-safe: a session is on loan to one thread at a time, so there are as many connections
+    as threads that ask at once, and each is used again. Redirects are not followed. Proxies and
+    the CA bundle of the environment (``https_proxy``, ``REQUESTS_CA_BUNDLE``) are used for
+    ``https``; ``~/.netrc`` never is.
+
+    Attributes:
+        name: the service's URL, with `` (test)`` behind it if it is the twin for tests.
+        remote: always true.
+    """
+
+    remote = True
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        username: str,
+        password: str,
+        timeout: float = 10.0,
+        test: bool = False,
+        ca_bundle: str | None = None,
+        attempts: int = 3,
+        backoff: float = 0.25,
+        breaker: CircuitBreaker | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        """Check the settings; nothing is sent.
+
+        Args:
+            url: ``https://host[:port][/path]``; ``http`` for loopback only.
+            username: sent as UTF-8.
+            password: sent as UTF-8, to this host only.
+            timeout: seconds for one attempt, answer included; a question takes at most three
+                times as long.
+            test: ask ``/v1/test/check/`` instead of ``/v1/check/``.
+            ca_bundle: PEM file of the authorities to trust instead of the usual ones.
+            attempts: how often one question is asked before it is given up.
+            backoff: seconds before the second attempt at most; doubles with each further one.
+            breaker: shared with other clients of the same service, or for tests.
+            clock: monotonic seconds.
+            sleep: waits so many seconds; by default until then or until ``close``.
+
+        Raises:
+            UsageError: a setting that cannot work, or would send the credentials in the clear.
+        """
+        self._url = check_url(url)
+        self.name = f"{self._url} (test)" if test else self._url
+        self._prefix = f"{self._url}/v1/test/check" if test else f"{self._url}/v1/check"
+        _check_credentials(username, password)
+        _check_ca_bundle(ca_bundle)
+        if not timeout > 0:
+            raise UsageError("service.timeout: must be more than 0 seconds; 10s is usual")
+        # bytes: requests would encode str as Latin-1, and quote the password if it cannot
+        self._auth = HTTPBasicAuth(username.encode(), password.encode())
+        self._verify: bool | str = True if ca_bundle is None else ca_bundle
+        self._timeout = timeout
+        self._attempts = attempts
+        self._backoff = backoff
+        self._clock = clock
+        self._closed = threading.Event()
+        self._sleep = self._closed.wait if sleep is None else sleep
+        self._breaker = CircuitBreaker(clock=clock) if breaker is None else breaker
+        self._idle: deque[BoundedSession] = deque()
+        self._refusal: str | None = None
+        self._last_trouble: str | None = None
+
+    def __repr__(self) -> str:
+        """Without credentials."""
+        return f"HashCheckService({self.name})"
+
+    def confirm(self, digest: Digest) -> Answer:
+        """Ask whether the service knows ``digest``.
+
+        Raises:
+            CredentialsError: 401 or 403, now or earlier; nothing is asked any more.
+            ServiceRefusedError: another 4xx, or ``digest`` is none; other questions may do better.
+            ServiceUnavailableError: no answer, none in time, or one that is no verdict;
+                ``retry_after`` tells when asking again makes sense, if that is known.
+        """
+        where = f"{self._prefix}/{digest.algorithm}"
+        if not _is_digest(digest):
+            raise ServiceRefusedError(
+                f"{self.name}: not asked, for this is no lower-case hexadecimal digest of a known"
+                " algorithm; this is an error in hashscan, please report it"
+            )
+        deadline = self._clock() + 3 * self._timeout
+        attempt = 0
+        while True:
+            self._await_turn(where, deadline)
+            attempt += 1
+            trouble = self._attempt(where, digest, min(self._timeout, deadline - self._clock()))
+            if isinstance(trouble, Answer):
+                return trouble
+            # Raised outside of any `except`, so that no foreign exception, whose request holds
+            # the credentials, hangs on it as its context.
+            error = trouble.error
+            if not isinstance(error, ServiceUnavailableError):
+                raise error
+            turn = self._breaker.look()
+            backoff = min(_LONGEST_BACKOFF, self._backoff * 2 ** (attempt - 1))
+            wait = max(uniform(0, backoff), turn.wait)
+            late = wait > _PATIENCE or self._clock() + wait >= deadline
+            if not trouble.again or attempt >= self._attempts or turn.open or late:
+                raise ServiceUnavailableError(str(error), retry_after=turn.wait or None)
+            self._sleep(wait)
+
+    def close(self) -> None:
+        """Close the connections and wake whoever waits; questions fail from now on."""
+        self._closed.set()
+        while self._idle:
+            self._idle.pop().close()
+
+    def _await_turn(self, where: str, deadline: float) -> None:
+        while True:
+            if self._closed.is_set():
+                raise ServiceUnavailableError(f"{where}: not asked, the client is closed")
+            if self._refusal is not None:
+                raise CredentialsError(self._refusal)
+            turn = self._breaker.admit()
+            if turn.wait <= 0:
+                return
+            if turn.open or turn.wait > _PATIENCE or self._clock() + turn.wait >= deadline:
+                raise ServiceUnavailableError(
+                    f"not asked for another {turn.wait:.0f} s, and the candidate is kept; the"
+                    f" last answer was: {self._last_trouble or where}",
+                    retry_after=turn.wait,
+                )
+            self._sleep(turn.wait)
+
+    def _attempt(self, where: str, digest: Digest, seconds: float) -> Answer | _Trouble:
+        """Ask once, and tell the breaker how it went."""
+        outcome: Answer | _Trouble | None = None
+        try:
+            outcome = self._exchange(where, digest, seconds)
+        finally:
+            if outcome is None:
+                self._breaker.abandoned()
+        if isinstance(outcome, Answer) or not isinstance(outcome.error, ServiceUnavailableError):
+            self._breaker.succeeded()
+        else:
+            if outcome.error.retry_after is not None:
+                self._breaker.pause(outcome.error.retry_after)
+            self._breaker.failed()
+            self._last_trouble = str(outcome.error)
+        if isinstance(outcome, _Trouble) and isinstance(outcome.error, CredentialsError):
+            self._refusal = str(outcome.error)
+        return outcome
+
+    def _exchange(self, where: str, digest: Digest, seconds: float) -> Answer | _Trouble:
+        """One request and its answer; a session that saw anything but a verdict starts anew."""
+        session = self._borrow()
+        outcome: Answer | _Trouble | None = None
+        try:
+            outcome = self._converse(session, where, digest, seconds)
+        except FOREIGN_ERRORS as error:
+            outcome = _Trouble(
+                ServiceUnavailableError(f"{where}: {explain(error, self._timeout)}"),
+                again=not is_certificate_error(error),
+            )
+        finally:
+            if not isinstance(outcome, Answer):
+                session.close()
+            self._idle.append(session)
+            if self._closed.is_set():
+                self.close()
+        return outcome
+
+    def _borrow(self) -> BoundedSession:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            # Plain http is for loopback: a proxy would carry the credentials elsewhere.
+            session = BoundedSession(trust_env=self._url.startswith("https:"))
+        session.auth = self._auth  # set, so that requests never looks into ~/.netrc
+        session.headers.update(
+            {
+                "User-Agent": f"hashscan/{__version__}",
+                "Content-Type": "text/plain",
+                "Accept-Encoding": "identity",
+            }
+        )
+        return session
+
+    def _converse(
+        self, session: BoundedSession, where: str, digest: Digest, seconds: float
+    ) -> Answer | _Trouble:
+        response = session.post(
+            where,
+            data=digest.hex.encode("ascii"),
+            timeout=whole_timeout(max(seconds, 0.001)),  # type: ignore[arg-type]
+            verify=self._verify,
+            allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            if response.status_code != requests.codes.ok:
+                trouble = self._status_trouble(where, response)
+                response.raw.close()  # unread, so the connection is of no further use
+                return trouble
+            coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+            body = _body(response.raw) if coding in {"", "identity"} else None
+            known = None if body is None else _VERDICTS.get(body.strip(string.whitespace.encode()))
+            if known is None:
+                return _Trouble(
+                    ServiceUnavailableError(
+                        f"{where}: answered 200, but with something else than true or false; is"
+                        " service.url right, and is there a proxy or a login page in between?"
+                    ),
+                    again=True,
+                )
+            return Answer(known=known)
+
+    def _status_trouble(self, where: str, response: requests.Response) -> _Trouble:
+        """What a status other than 200 means. Texts quote nothing that the server chose."""
+        status = response.status_code
+        told = f"{where}: answered {status}"
+        if status in {401, 403}:
+            return _Trouble(
+                CredentialsError(
+                    f"{told}, it refuses the credentials; nothing is asked any more. Check"
+                    " service.username and the password, then start hashscan again: the"
+                    " candidates are kept"
+                )
+            )
+        if status in {429, 503}:
+            seconds = retry_after(response.headers.get("Retry-After"))
+            pause = None if seconds is None else min(seconds, LONGEST_PAUSE)
+            return _Trouble(
+                ServiceUnavailableError(
+                    f"{told}, it is overloaded or wants fewer questions; they are asked again"
+                    " later",
+                    retry_after=pause,
+                ),
+                again=True,
+            )
+        if status == 407:
+            return _Trouble(
+                ServiceUnavailableError(
+                    f"{told}: a proxy wants credentials; check the https_proxy that hashscan's"
+                    " environment names"
+                )
+            )
+        if 300 <= status < 400:
+            host = redirect_host(response.headers.get("Location"))
+            return _Trouble(
+                ServiceUnavailableError(
+                    f"{told}, a redirect to {host}, which is not followed; if the service has"
+                    " moved, change service.url"
+                )
+            )
+        # 408, 421 and 425 ask for another attempt (RFC 9110, RFC 8470); they judge no question.
+        if 400 <= status < 500 and status not in {408, 421, 425}:
+            return _Trouble(
+                ServiceRefusedError(
+                    f"{told}, it refuses this question; the candidate is kept. If all are"
+                    " refused, check service.url and which algorithms the service takes"
+                )
+            )
+        return _Trouble(
+            ServiceUnavailableError(
+                f"{told}, which is no verdict; the question is asked again later. If it stays so,"
+                " tell the service's operator"
+            ),
+            again=True,
+        )
+
+
+def _is_digest(digest: Digest) -> bool:
+    length = HEX_LENGTH.get(digest.algorithm)
+    return length is not None and re.fullmatch(f"[0-9a-f]{{{length}}}", digest.hex) is not None
+
+
+def _check_credentials(username: str, password: str) -> None:
+    for name, value in (("username", username), ("password", password)):
+        if not value:
+            raise UsageError(f"service.{name}: is empty; ask the service's operator for it")
+        if _CONTROL.search(value):
+            raise UsageError(
+                f"service.{name}: holds a control character, perhaps a line end; remove it"
+            )
+    if ":" in username:
+        raise UsageError("service.username: holds a colon, which Basic authentication forbids")
+
+
+def _check_ca_bundle(ca_bundle: str | None) -> None:
+    if ca_bundle is None:
+        return
+    problem: str
+    try:
+        ssl.create_default_context(cafile=ca_bundle)
+        return
+    except ssl.SSLError:
+        problem = "holds no certificate in PEM form"
+    except OSError as error:
+        problem = error.strerror or "cannot be read"
+    raise UsageError(
+        f"{ca_bundle}: {problem}; service.ca_bundle must be a PEM file with the certificates of"
+        " the authorities to trust"
+    )
+
+
+def _body(raw: urllib3.HTTPResponse) -> bytes | None:
+    """The whole body as it came, or ``None`` if it is longer than any verdict."""
+    body = b""
+    while len(body) <= _LONGEST_BODY:
+        piece = raw.read(_LONGEST_BODY + 1 - len(body), decode_content=False)
+        if not piece:
+            return body
+        body += piece
+    return None

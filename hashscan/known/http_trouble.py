@@ -1,0 +1,125 @@
+"""What went wrong with a request, in words, from the exceptions and headers of it.
+
+The texts quote nothing that the server chose: it may echo the credentials that it was sent.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import time
+from email.errors import MessageError
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions
+
+from hashscan.known.bounded_http import BrokenAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Everything that requests and what lies below it may raise for a fault of the network.
+FOREIGN_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    MessageError,
+    OSError,
+    ValueError,
+)
+
+_PROXY_ERRORS = (
+    urllib3.exceptions.ProxyError,
+    urllib3.exceptions.ProxySchemeUnknown,
+    requests.exceptions.InvalidProxyURL,
+    requests.exceptions.InvalidSchema,  # a SOCKS proxy, and no library for it
+)
+_HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """``error`` and all that it wraps: requests and urllib3 hide causes in several places."""
+    seen: list[BaseException] = [error]
+    for one in seen:  # grows while it is walked
+        yield one
+        inner = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+        seen.extend(
+            other
+            for other in inner
+            if isinstance(other, BaseException) and not any(other is old for old in seen)
+        )
+
+
+def is_certificate_error(error: BaseException) -> bool:
+    """Whether the server's certificate does not verify: asking again does not help."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+
+
+def explain(error: BaseException, timeout: float) -> str:
+    """What happened and what to do, for one that ``FOREIGN_ERRORS`` caught."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its TLS certificate does not verify ({cause.verify_message}); check this"
+                " machine's clock and service.url; for a private authority name its certificate"
+                " in service.ca_bundle"
+            )
+    for cause in causes:
+        if isinstance(cause, _PROXY_ERRORS):
+            return (
+                "the proxy on the way does not let the question through; check the https_proxy"
+                " that hashscan's environment names"
+            )
+        if isinstance(cause, OSError) and "CA certificate bundle" in str(cause):
+            return (
+                "its TLS certificate cannot be judged, for the CA bundle is missing; check"
+                " service.ca_bundle and the REQUESTS_CA_BUNDLE of hashscan's environment"
+            )
+        if isinstance(cause, socket.gaierror):
+            return "its name cannot be resolved; check service.url and this machine's DNS"
+        if isinstance(cause, ssl.SSLError):
+            return (
+                "the TLS connection failed; check that service.url names a TLS server, and that"
+                " nothing on the way tampers with it"
+            )
+        if isinstance(cause, BrokenAnswerError):
+            return f"its answer is broken: {cause}; tell the service's operator"
+    # Before the time-outs: urllib3 counts a refused connection as one of them.
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
+            return f"{cause.strerror}; check the network, the firewall and that the service runs"
+    if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
+        return f"no whole answer within {timeout:g} s; check the network, or raise service.timeout"
+    return "the connection broke or the answer is no HTTP; check that service.url names the service"
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3); ``None`` if it is none.
+
+    A date in the past is 0.
+    """
+    text = (header or "").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:12])  # 30,000 years; the digits of a hostile one are not computed
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def redirect_host(location: str | None) -> str:
+    """The host that a ``Location`` header names, fit for a message; nothing else of it."""
+    try:
+        parts = urlsplit(location or "")
+        host = parts.hostname
+    except ValueError:
+        return "a place that is no URL"
+    if not host:
+        return "the same host"
+    return host if _HOST.fullmatch(host) else "a place that is no URL"

@@ -1,0 +1,52 @@
+"""Which URLs credentials may travel to."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from hashscan.errors import UsageError
+
+# Narrower than RFC 3986 on purpose: what the parsers of this world read in different ways
+# (user info, backslashes, escapes, white space, queries) has no place in a service's URL.
+_URL = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>(?:/[A-Za-z0-9._~-]+)*)/*"
+)
+
+
+def check_url(url: str) -> str:
+    """The service's URL without a slash at its end.
+
+    Raises:
+        UsageError: it is no plain URL, or credentials would travel in the clear. The text does
+            not quote a URL that may hold a password.
+    """
+    found = _URL.fullmatch(url)
+    if found is None or int(found["port"] or 443) > 65535 or found["port"] == "0":
+        advice = "write https://host or https://host:port/path, letters, digits, '.', '-' only"
+        if "@" in url:
+            advice = "user and password do not belong in it: set service.username and the password"
+        raise UsageError(f"service.url: is no URL that can be used (not shown here); {advice}")
+    host = found["host"]
+    if host.startswith("["):
+        try:
+            ipaddress.IPv6Address(host[1:-1])
+        except ValueError:
+            raise UsageError(f"service.url: {host} is no IPv6 address") from None
+    if found["scheme"] == "http" and not _is_loopback(host):
+        raise UsageError(
+            f"service.url: http://{host} would send the credentials in the clear; write https://"
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
