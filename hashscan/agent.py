@@ -122,9 +122,12 @@ def _remote(service: ServiceSettings, given: BloomFile) -> KnownSet:
             password=password,
             timeout=service.timeout,
             test=service.test,
+            ca_bundle=service.ca_bundle,
         )
 
-    return KnownSet((given,), make, url, remote=True, test=service.test)
+    # Verdicts of the test twin must not be remembered as the service's.
+    name = f"{url} (test)" if service.test else url
+    return KnownSet((given,), make, name, remote=True, test=service.test)
 
 
 class ReportOnly:

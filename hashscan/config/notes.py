@@ -20,7 +20,11 @@ def notes(settings: Settings) -> list[str]:
         )
     if service is not None:
         local = service.kind == "local"
-        unused = ("url", "username", "password_file", "timeout", "test") if local else ("known",)
+        unused = (
+            ("url", "username", "password_file", "timeout", "ca_bundle", "test")
+            if local
+            else ("known",)
+        )
         found += [
             f"service.{name}: has no effect with kind {service.kind}"
             for name in unused

@@ -98,6 +98,11 @@ class ServiceSettings(_Section):
     timeout: values.Duration = Field(
         default=10.0, description="How long to wait for an answer, before asking again."
     )
+    ca_bundle: values.PathOrNone = Field(
+        default=None,
+        description="A PEM file of the authorities to trust for the service's certificate, or none"
+        " for the usual ones. The certificate is always verified.",
+    )
     test: bool = Field(
         default=False,
         description="Ask the service's test twin, /v1/test/check/…; no file is moved.",

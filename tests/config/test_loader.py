@@ -45,6 +45,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "username": "example",
             "password_file": files["password"],
             "timeout": 10.0,
+            "ca_bundle": None,
             "test": False,
             "known": (),
         },
