@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,10 +20,11 @@ from hashscan.scan.work import Volume
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from hashscan.config.settings import ServiceSettings, Settings
     from hashscan.known.bloom import BloomFile
+    from hashscan.known.staging import BuildProgress
     from hashscan.model import (
         Actor,
         Algorithm,
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
         Summary,
     )
     from hashscan.state import State
+
+#: Around the making of a filter: gives a function that shows progress, or None.
+Building = Callable[[], AbstractContextManager["Callable[[BuildProgress], None] | None"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,11 @@ def open_known_set(
     state: State,
     lists: Iterable[str],
     notice: Callable[[str], None],
+    building: Building = nullcontext,
 ) -> KnownSet:
     """The known set that the command line names, or else the configuration.
+
+    ``building`` shows the progress where a filter is made from lists.
 
     Raises:
         ConfigError: neither names one.
@@ -81,24 +89,29 @@ def open_known_set(
 
     lists = [os.path.abspath(path) for path in lists]
     if lists:
-        return _local(lists, state, None, notice)
+        return _local(lists, state, None, notice, building)
     service = require_service(settings)
     if service.kind == "local":
         given = None
         if settings.filter is not None:
             given = load(require_filter(settings), max_age=settings.filter.max_age)
-        return _local(list(service.known), state, given, notice)
+        return _local(list(service.known), state, given, notice, building)
     assert settings.filter is not None  # the settings' own check
     given = load(require_filter(settings), max_age=settings.filter.max_age)
     return _remote(service, given)
 
 
 def _local(
-    lists: list[str], state: State, given: BloomFile | None, notice: Callable[[str], None]
+    lists: list[str],
+    state: State,
+    given: BloomFile | None,
+    notice: Callable[[str], None],
+    building: Building,
 ) -> KnownSet:
     from hashscan.known.local import open_local  # noqa: PLC0415
 
-    known = open_local(lists, state.filters, on_notice=notice)
+    with building() as on_progress:
+        known = open_local(lists, state.filters, on_notice=notice, on_progress=on_progress)
     filters = (given,) if given else tuple(known.loaded)
     for left_out in known.left_out:
         notice(left_out)
@@ -197,6 +210,7 @@ def run_scan(
     action: Literal["report", "quarantine"] | None = None,
     full: bool = False,
     jobs: int | None = None,
+    building: Building = nullcontext,
 ) -> ExitCode:
     """One scan, from the lock to the summary.
 
@@ -206,7 +220,7 @@ def run_scan(
     volumes = volumes_of(settings, paths)
     with ExitStack() as stack:
         stack.enter_context(state.lock())
-        known = open_known_set(settings, state, lists, reporter.notice)
+        known = open_known_set(settings, state, lists, reporter.notice, building)
         action = action or settings.quarantine.action
         actor = _actor(settings, action, volumes, known, stack, reporter.notice)
         options = ScanOptions(

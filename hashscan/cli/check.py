@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -39,11 +41,13 @@ def command(
     A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; a file of such a name is given as ./NAME.
     """
     from hashscan.agent import Checker, open_known_set  # noqa: PLC0415 - heavy
+    from hashscan.report.bar import build_bar  # noqa: PLC0415
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
 
     settings, directory = open_settings(options, state, check_files=not known)
     notice = (lambda _: None) if options.verbosity < 0 else _notice
-    checker = Checker(open_known_set(settings, directory, known, notice))
+    building = partial(build_bar, sys.stderr)
+    checker = Checker(open_known_set(settings, directory, known, notice, building))
     codes = {ExitCode.NOTHING_FOUND}
     try:
         for subject in subjects:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -52,6 +53,7 @@ def command(
     hashscan scan --action quarantine
     """
     from hashscan.agent import run_scan  # noqa: PLC0415 - heavy
+    from hashscan.report.bar import build_bar  # noqa: PLC0415
 
     settings, directory = open_settings(options, state, check_files=not (known and paths))
     return run_scan(
@@ -63,6 +65,7 @@ def command(
         action=action,
         full=full,
         jobs=jobs,
+        building=partial(build_bar, sys.stderr),
     )
 
 

@@ -1,14 +1,33 @@
-"""A progress bar on a terminal: files, bytes, rate, time left."""
+"""Progress bars on a terminal: for a scan (files, bytes, rate, time left) and for a build."""
 
 from __future__ import annotations
 
 import time
-from typing import IO, TYPE_CHECKING
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Protocol
 
 from hashscan.text import human_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from hashscan.model import Progress
+
+
+class BuildProgress(Protocol):
+    """How far a build is: ``done`` of ``total`` (where that is known) in a ``stage``."""
+
+    @property
+    def stage(self) -> str:
+        """Its name."""
+
+    @property
+    def done(self) -> int:
+        """Of ``total``."""
+
+    @property
+    def total(self) -> int | None:
+        """``None`` where it is not known."""
 
 
 class ScanBar:
@@ -70,3 +89,42 @@ class _Bar:
 
     def close(self) -> None:
         self._progress.stop()
+
+
+@contextmanager
+def build_bar(stream: IO[str]) -> Iterator[Callable[[BuildProgress], None] | None]:
+    """A bar for each stage of a build, on a terminal; ``None`` elsewhere."""
+    if not stream.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        TaskID,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeRemainingColumn(),
+        console=Console(file=stream),
+        transient=True,
+    )
+    with bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(progress: BuildProgress) -> None:
+            task = tasks.get(progress.stage)
+            if task is None:
+                task = tasks[progress.stage] = bar.add_task(progress.stage, total=progress.total)
+                for stage, before in tasks.items():
+                    if stage != progress.stage:
+                        bar.update(before, visible=False)
+            bar.update(task, completed=progress.done)
+
+        yield show

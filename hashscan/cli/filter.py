@@ -1,0 +1,181 @@
+"""``hashscan filter``: make a filter file from digest lists, and check one."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.text import human_size, shown
+
+if TYPE_CHECKING:
+
+    from hashscan.known.bloom import BloomFile
+    from hashscan.known.build import BuildReport
+
+_DAY = 86400.0
+
+
+@click.group("filter")
+def command() -> None:
+    """Make a filter file from digest lists, or check one."""
+
+
+@command.command("build")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The filter file to make.")
+@click.option("--category", default="baseline", show_default=True, help="Category of the filter.")
+@click.option(
+    "--error-rate",
+    type=float,
+    default=1e-6,
+    show_default=True,
+    help="Probability of a hit for a digest that is not in the lists.",
+)
+@click.option(
+    "--capacity",
+    type=click.IntRange(min=1),
+    help="Digests that the filter has room for.  [default: those of the lists]",
+)
+@click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
+@click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def build_command(
+    inputs: tuple[str, ...],
+    output: str,
+    category: str,
+    error_rate: float,
+    capacity: int | None,
+    skip_invalid: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Make a filter from the digest lists INPUT ('-' is standard input).
+
+    A list has one digest a line, or is the output of md5sum, sha1sum, sha256sum or hashdeep, CSV
+    with a header that names md5, sha1, sha256, size or category, or VICS JSON; its kind is
+    recognised. FILE.json, with what the filter is, is written beside FILE; keep them together.
+    """
+    from hashscan.known.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
+    from hashscan.report.bar import build_bar  # noqa: PLC0415
+
+    with build_bar(sys.stderr) as on_progress:
+        report = build(
+            inputs,
+            output,
+            category=category,
+            error_rate=error_rate,
+            capacity=capacity,
+            skip_invalid=skip_invalid,
+            force=force,
+            on_progress=on_progress,
+        )
+    click.echo(_build_json(report) if as_json else _build_text(report))
+
+
+@command.command("info")
+@click.argument("file", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info_command(file: str, as_json: bool) -> None:
+    """Run every check on the filter FILE, and show what it is."""
+    from hashscan.known.bloom import load  # noqa: PLC0415 - heavy libraries, see pyproject.toml
+
+    one = load(file)
+    click.echo(_info_json(one) if as_json else _info_text(one))
+
+
+def _build_text(report: BuildReport) -> str:
+    made = report.metadata
+    by_algorithm = ", ".join(f"{count:,} {name}" for name, count in report.digests.items())
+    lines = [
+        f"{shown(report.path)}: {made.digests:,} digests in {report.seconds:.1f} s",
+        f"  digests     {by_algorithm}",
+        f"  category    {made.category}",
+        f"  version     {made.version}",
+        f"  size        {human_size(made.length)}",
+        f"  duplicates  {report.duplicates:,}",
+        f"  empty       {_sum(report, 'empty'):,} digests of empty content left out",
+        f"  invalid     {_sum(report, 'invalid'):,} lines skipped",
+    ]
+    without = _sum(report, "without_digest")
+    if without:
+        lines.append(f"  no digest   {without:,} rows without md5, sha1 or sha256")
+    if report.categories:
+        named = ", ".join(f"{name} {count:,}" for name, count in report.categories.items())
+        lines.append(f"  categories  {named}")
+        lines.append("              (the filter holds them all: make sure that they all are meant)")
+    for one in report.lists:
+        lines += [f"  skipped     {finding.where}: {finding.what}" for finding in one.findings]
+        more = one.invalid - len(one.findings)
+        if one.findings and more > 0:
+            lines.append(f"  skipped     {one.name}: {more:,} more lines")
+    return "\n".join(lines)
+
+
+def _sum(report: BuildReport, name: str) -> int:
+    return sum(getattr(one, name) for one in report.lists)
+
+
+def _build_json(report: BuildReport) -> str:
+    made = report.metadata
+    return json.dumps(
+        {
+            "event": "filter",
+            "path": report.path,
+            "version": made.version,
+            "category": made.category,
+            "digests": report.digests,
+            "duplicates": report.duplicates,
+            "empty": _sum(report, "empty"),
+            "invalid": _sum(report, "invalid"),
+            "without_digest": _sum(report, "without_digest"),
+            "list_categories": report.categories,
+            "capacity": made.capacity,
+            "error_rate": made.error_rate,
+            "bytes": made.length,
+            "sha256": made.sha256,
+            "seconds": round(report.seconds, 3),
+        }
+    )
+
+
+def _info_text(one: BloomFile) -> str:
+    made = one.metadata
+    age = max(0.0, time.time() - made.created_seconds)
+    return "\n".join(
+        [
+            f"{shown(one.path)}: whole; every check passed",
+            f"  category    {made.category}",
+            f"  algorithms  {', '.join(made.algorithms)}",
+            f"  digests     {made.digests:,} of {made.capacity:,}",
+            f"  error rate  {made.error_rate:g} when full ({one.fill:.1%} of the bits are set)",
+            f"  created     {made.created}, {age / _DAY:.1f} days ago",
+            f"  version     {made.version}",
+            f"  size        {human_size(made.length)}",
+            f"  sha256      {made.sha256}",
+        ]
+    )
+
+
+def _info_json(one: BloomFile) -> str:
+    made = one.metadata
+    return json.dumps(
+        {
+            "event": "filter",
+            "path": one.path,
+            "version": made.version,
+            "category": made.category,
+            "algorithms": made.algorithms,
+            "digests": made.digests,
+            "capacity": made.capacity,
+            "error_rate": made.error_rate,
+            "fill": round(one.fill, 6),
+            "created": made.created,
+            "age_seconds": round(time.time() - made.created_seconds, 1),
+            "bytes": made.length,
+            "sha256": made.sha256,
+        }
+    )

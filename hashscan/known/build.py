@@ -1,0 +1,173 @@
+"""Makes a filter file from digest lists."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import UsageError
+from hashscan.known.bloom import CANARIES, DEFAULT_ERROR_RATE, Writer, metadata_path
+from hashscan.known.metadata import CATEGORY_PATTERN
+from hashscan.known.staging import BuildProgress, Staged, Staging, staging
+from hashscan.model import DEFAULT_CATEGORY, Algorithm
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hashscan.known.lists import ListReport
+    from hashscan.known.metadata import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build took and made.
+
+    Attributes:
+        path: of the filter file.
+        metadata: of the filter.
+        digests: distinct digests by algorithm.
+        duplicates: digests that stood in the lists more than once.
+        categories: distinct digests by the category that the lists name; the filter holds them
+            all, whatever they are called.
+        lists: what was taken from each list, and what was left out.
+        seconds: that it took.
+    """
+
+    path: str
+    metadata: Metadata
+    digests: dict[Algorithm, int]
+    duplicates: int
+    categories: dict[str, int]
+    lists: list[ListReport]
+    seconds: float
+
+
+def build(
+    inputs: Sequence[str],
+    output: str,
+    *,
+    category: str = DEFAULT_CATEGORY,
+    error_rate: float = DEFAULT_ERROR_RATE,
+    capacity: int | None = None,
+    skip_invalid: bool = False,
+    force: bool = False,
+    on_progress: Callable[[BuildProgress], None] | None = None,
+) -> BuildReport:
+    """Make the filter file ``output`` (and its metadata beside it) from digest lists.
+
+    Memory stays flat, apart from the filter itself (29 bits a digest at the default error rate).
+
+    Args:
+        inputs: digest lists; ``-`` is standard input.
+        output: the filter file.
+        category: of the filter.
+        error_rate: probability of a hit for a digest that is not in it, 1e-12 to 0.1.
+        capacity: digests that it has room for; default: those that it holds.
+        skip_invalid: count invalid lines instead of raising for them.
+        force: replace a filter that is there.
+        on_progress: called a few times a second at most, with the stage.
+
+    Raises:
+        UsageError: an option cannot be used, or ``output`` is there.
+        DigestListError: a list cannot be used.
+        StateError: no room, or not writable.
+    """
+    started = time.monotonic()
+    _check_options(category, error_rate)
+    check_output(output, force=force)
+    with staging(f"{shown(output)}: the filter") as area:
+        staged = area.fill(inputs, skip_invalid=skip_invalid, on_progress=on_progress)
+        metadata, counts = write_filter(
+            area,
+            output,
+            category=category,
+            error_rate=error_rate,
+            capacity=capacity,
+            on_progress=on_progress,
+        )
+        return _report(output, metadata, counts, staged, area, time.monotonic() - started)
+
+
+def write_filter(
+    area: Staging,
+    output: str,
+    *,
+    category: str,
+    error_rate: float = DEFAULT_ERROR_RATE,
+    capacity: int | None = None,
+    on_progress: Callable[[BuildProgress], None] | None = None,
+) -> tuple[Metadata, dict[Algorithm, int]]:
+    """Write the filter of a filled staging area; its metadata, and the digests by algorithm.
+
+    Raises:
+        UsageError: the capacity is too small.
+        StateError: it cannot be written.
+    """
+    counts = area.counts()
+    digests = sum(counts.values())
+    needed = digests + CANARIES
+    if capacity is not None and capacity < needed:
+        raise UsageError(
+            f"--capacity {capacity} is too small: the lists hold {digests} digests, and {CANARIES} "
+            f"more are added to test the filter; give at least {needed}"
+        )
+    writer = Writer(capacity=capacity or needed, error_rate=error_rate)
+    writer.add(area.hex_digests(digests, on_progress))
+    return writer.write(output, category=category, algorithms=counts), counts
+
+
+def _check_options(category: str, error_rate: float) -> None:
+    if not re.fullmatch(CATEGORY_PATTERN, category):
+        raise UsageError(
+            f"--category {category!r} is no category: use up to 64 letters, digits, '.', '_', '-'"
+        )
+    if not 1e-12 <= error_rate <= 0.1:
+        raise UsageError(f"--error-rate {error_rate} is not between 1e-12 and 0.1")
+
+
+def check_output(output: str, *, force: bool) -> None:
+    """Refuse an output that is there, or cannot be one.
+
+    Raises:
+        UsageError: says which, and what to do.
+    """
+    for path in (output, metadata_path(output)):
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"{shown(path)}: cannot be written: {error}; check the path"
+            ) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(f"{shown(path)}: is no regular file; give another name with -o")
+        if not force:
+            raise UsageError(f"{shown(path)}: exists; replace it with --force")
+    directory = os.path.dirname(output) or "."
+    if not os.path.basename(output) or not os.path.isdir(directory):
+        raise UsageError(f"{shown(output)}: no such directory; make it, or give another -o")
+
+
+def _report(
+    output: str,
+    metadata: Metadata,
+    counts: dict[Algorithm, int],
+    staged: Staged,
+    area: Staging,
+    seconds: float,
+) -> BuildReport:
+    return BuildReport(
+        path=output,
+        metadata=metadata,
+        digests=counts,
+        duplicates=staged.taken - sum(counts.values()),
+        categories=area.category_counts(staged.categories),
+        lists=staged.reports,
+        seconds=seconds,
+    )

@@ -1,0 +1,156 @@
+"""What the parsers of digest lists have in common: an entry, a list's report, a row's checks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.errors import Finding
+from hashscan.model import ALGORITHM_BY_LENGTH, HEX_LENGTH, Algorithm
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterable
+
+#: Findings that are kept for each list; the others are only counted.
+FINDINGS_KEPT = 20
+#: The longest line, in characters. PATH_MAX is 4096 bytes: no honest line comes near.
+LINE_LIMIT = 64 * 1024
+CATEGORY_LENGTH = 64
+
+HEX = re.compile(r"[0-9A-Fa-f]+")
+_NOT_IN_CATEGORY = re.compile(r"[^\w.]+")
+
+
+class Entry(NamedTuple):
+    """One digest of a list.
+
+    Attributes:
+        algorithm: its algorithm.
+        hex: the digest in lower-case hexadecimal.
+        category: in lower case, without blanks; ``None`` where the list names none.
+        size: the content's size in bytes, where the list names it.
+        line: the line (from 1) on which the row begins.
+    """
+
+    algorithm: Algorithm
+    hex: str
+    category: str | None
+    size: int | None
+    line: int
+
+
+class FatalListError(Exception):
+    """The rest of a list cannot be read; ``Lists`` makes a ``DigestListError`` of it."""
+
+    def __init__(self, where: str, what: str, fix: str = "") -> None:
+        """Keep the finding."""
+        self.finding = Finding(where, what, fix)
+        super().__init__(str(self.finding))
+
+
+@dataclass(slots=True)
+class ListReport:
+    """Counts of one list.
+
+    Attributes:
+        name: the list's path as it is shown.
+        kind: ``lines``, ``hashdeep``, ``csv`` or ``json``.
+        digests: digests taken, duplicates included.
+        empty: digests left out because they are those of empty content.
+        without_digest: rows that name no digest of a used algorithm.
+        invalid: invalid lines.
+        findings: the first of the invalid lines.
+    """
+
+    name: str
+    kind: str = ""
+    digests: int = 0
+    empty: int = 0
+    without_digest: int = 0
+    invalid: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def refuse(self, line: int, what: str, fix: str = "", *, lines: int = 1) -> None:
+        """Count ``lines`` invalid lines from number ``line`` on; ``what`` must quote nothing."""
+        self.invalid += lines
+        if len(self.findings) < FINDINGS_KEPT:
+            self.findings.append(Finding(f"{self.name}:{line}", what, fix))
+
+    @property
+    def left_out(self) -> int:
+        """Lines, digests and rows that were left out."""
+        return self.invalid + self.empty + self.without_digest
+
+    def told(self) -> str:
+        """What was left out, for a reader; ``nothing was left out`` otherwise."""
+        parts = [
+            (self.invalid, "invalid lines"),
+            (self.empty, "digests of empty content"),
+            (self.without_digest, "rows without a digest"),
+        ]
+        said = ", ".join(f"{count} {what}" for count, what in parts if count)
+        return said or "nothing was left out"
+
+
+class TextSource(NamedTuple):
+    """A list as text, and the report to fill."""
+
+    text: io.TextIOWrapper
+    report: ListReport
+
+
+def row(
+    report: ListReport,
+    line: int,
+    cells: Iterable[tuple[Algorithm | None, str]],
+    size: str,
+    category: str,
+    label: str = "",
+) -> list[Entry]:
+    """The entries of one row, or none where it is refused or left out.
+
+    Args:
+        report: counts what is refused or left out.
+        line: where the row begins.
+        cells: an algorithm (``None``: told by the length) and the text of its cell.
+        size: the content's size, or an empty text.
+        category: its category, or an empty text.
+        label: precedes the message, e.g. ``record 7: ``.
+    """
+    found: list[tuple[Algorithm, str]] = []
+    for algorithm, text in cells:
+        digest = text.strip()
+        if not digest:
+            continue
+        actual = ALGORITHM_BY_LENGTH.get(len(digest))
+        if actual is None or algorithm not in (None, actual) or not HEX.fullmatch(digest):
+            report.refuse(line, label + _no_digest(algorithm, digest))
+            return []
+        found.append((actual, digest.lower()))
+    try:
+        size_number = int(size) if size.strip() else None
+    except ValueError:
+        size_number = -1
+    if size_number is not None and not 0 <= size_number < 1 << 63:
+        report.refuse(line, label + "the size is no number of bytes")
+        return []
+    name = _NOT_IN_CATEGORY.sub("-", category.strip().lower()).strip("-")
+    if len(name) > CATEGORY_LENGTH or (category.strip() and not name):
+        report.refuse(line, f"{label}the category is no name of at most {CATEGORY_LENGTH} letters")
+        return []
+    if not found:
+        report.without_digest += 1
+    elif size_number == 0:
+        report.empty += len(found)
+        return []
+    return [Entry(name_, digest, name or None, size_number, line) for name_, digest in found]
+
+
+def _no_digest(algorithm: Algorithm | None, text: str) -> str:
+    if not HEX.fullmatch(text):
+        return f"{algorithm or 'the digest'} is not hexadecimal"
+    if algorithm is None:
+        return f"{len(text)} hexadecimal digits are no md5 (32), sha1 (40) or sha256 (64)"
+    return f"{algorithm} has {len(text)} hexadecimal digits instead of {HEX_LENGTH[algorithm]}"

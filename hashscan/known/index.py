@@ -1,0 +1,176 @@
+"""The index of a local known set: which digest is known, in which category.
+
+``index.sqlite3`` has the tables ``known`` (raw digest, number of its category or NULL),
+``category`` (number, name) and ``meta`` (key of the known set, number of digests, what was left
+out). ``index.json`` beside it is its seal: length and SHA-256, compared before each use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from hashscan.errors import ServiceRefusedError, ServiceUnavailableError, StateError
+from hashscan.known.bloom import sync_directory
+from hashscan.model import Answer, Digest
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.known.staging import Staged, Staging
+
+_APPLICATION_ID = 0x48534B53  # "HSKS"
+_INDEX = "index.sqlite3"
+_SEAL = "index.json"
+_SEAL_LIMIT = 4096
+
+
+class LocalConfirmer:
+    """Answers from the index of local lists; implements ``model.Confirmer``.
+
+    Attributes:
+        name: ``local:`` and the lists' paths.
+        remote: false; no question leaves this machine.
+    """
+
+    remote = False
+
+    def __init__(self, name: str, directory: str, key: str) -> None:
+        """Check and open the index in ``directory``.
+
+        Raises:
+            StateError: it is damaged, or no index of the known set ``key``.
+            OSError: it is missing, or cannot be read.
+        """
+        self.name = name
+        index = os.path.join(directory, _INDEX)
+        self._where = shown(index)
+        _check_seal(directory, index)
+        try:
+            # immutable: nobody changes a finished index, so neither locks nor a journal are needed.
+            self._connection = sqlite3.connect(
+                f"file:{quote(os.fsencode(index))}?mode=ro&immutable=1",
+                uri=True,
+                check_same_thread=False,
+            )
+        except sqlite3.Error as error:
+            raise StateError(f"{self._where}: cannot be opened: {error}") from error
+        try:
+            (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+            (found,) = self._connection.execute("SELECT key FROM meta").fetchone()
+            self._categories = dict(self._connection.execute("SELECT number, name FROM category"))
+        except (sqlite3.Error, TypeError) as error:
+            self.close()
+            raise StateError(f"{self._where}: is no index: {error}") from error
+        if application != _APPLICATION_ID or found != key:
+            self.close()
+            raise StateError(f"{self._where}: is the index of another known set")
+
+    def confirm(self, digest: Digest) -> Answer:
+        """Whether the lists hold the digest, and in which category if they say.
+
+        Raises:
+            ServiceUnavailableError: the index cannot be read; never taken for "unknown".
+            ServiceRefusedError: that is no digest.
+        """
+        try:
+            raw = bytes.fromhex(digest.hex)
+        except ValueError as error:
+            raise ServiceRefusedError(f"{self.name}: asked for what is no digest") from error
+        try:
+            row = self._connection.execute(
+                "SELECT category FROM known WHERE digest = ?", (raw,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise ServiceUnavailableError(
+                f"{self._where}: the index of the known set cannot be read: {error}; candidates "
+                "are kept. Check the disk; the index is made again on the next start"
+            ) from error
+        if row is None:
+            return Answer(known=False)
+        return Answer(known=True, category=self._categories.get(row[0]))
+
+    def meta(self) -> tuple[int, list[str]]:
+        """The number of distinct digests, and what of the lists was left out.
+
+        Raises:
+            StateError: the index cannot be read.
+        """
+        try:
+            digests, left_out = self._connection.execute(
+                "SELECT digests, left_out FROM meta"
+            ).fetchone()
+            return digests, json.loads(left_out)
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            raise StateError(f"{self._where}: cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Close the index; the confirmer answers nothing afterwards."""
+        self._connection.close()
+
+
+def write_index(area: Staging, staged: Staged, directory: str, key: str) -> None:
+    """Write the index of a filled staging area into ``directory``, without its seal.
+
+    Raises:
+        StateError: the disk is full or not writable.
+    """
+    path = os.path.join(directory, _INDEX)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    left_out = [f"{one.name}: left out: {one.told()}" for one in staged.reports if one.left_out]
+    try:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as index:
+            for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384"):
+                index.execute(f"PRAGMA {pragma}")
+            index.execute("BEGIN")
+            index.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+            index.execute(
+                "CREATE TABLE known (digest BLOB PRIMARY KEY, category INTEGER) WITHOUT ROWID"
+            )
+            index.execute("CREATE TABLE category (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+            index.execute("CREATE TABLE meta (key TEXT, digests INTEGER, left_out TEXT)")
+            index.executemany("INSERT INTO category VALUES (?, ?)", enumerate(staged.categories))
+            added = index.executemany(
+                "INSERT INTO known VALUES (?, ?)",
+                area.connection.execute("SELECT digest, category FROM known"),
+            ).rowcount
+            index.execute("INSERT INTO meta VALUES (?, ?, ?)", (key, added, json.dumps(left_out)))
+            index.execute("COMMIT")
+    except sqlite3.DatabaseError as error:
+        raise StateError(
+            f"{shown(path)}: the index of the known set cannot be written: {error}; make room "
+            "there (about 30 bytes a digest), then run the command again"
+        ) from error
+
+
+def seal(directory: str) -> None:
+    """Sync the index and ``directory``, and write down what the index must be."""
+    with open(os.path.join(directory, _INDEX), "rb") as index:
+        os.fsync(index.fileno())
+        found = {"sha256": hashlib.file_digest(index, "sha256").hexdigest(), "length": index.tell()}
+    path = os.path.join(directory, _SEAL)
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(json.dumps(found).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(directory)
+
+
+def _check_seal(directory: str, index: str) -> None:
+    try:
+        with open(os.path.join(directory, _SEAL), "rb") as file:
+            wanted = json.loads(file.read(_SEAL_LIMIT))
+        with open(index, "rb") as file:
+            actual = {
+                "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+                "length": file.tell(),
+            }
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{shown(directory)}: {_SEAL} is damaged") from error
+    if wanted != actual:
+        raise StateError(f"{shown(index)}: is damaged: its SHA-256 is not the one it was made with")

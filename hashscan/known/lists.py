@@ -1,0 +1,258 @@
+"""Digest lists as hotlines, police tools and sysadmins hand them over, read as a stream.
+
+The kind of a list is recognised from its first significant line (``kinds`` holds the parsers,
+``vics`` the one for JSON). Memory stays flat whatever the size of the list. Nothing of a line's
+content is ever quoted in a message: the lists are secret, and messages end in logs.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hashscan.errors import DigestListError, Finding
+from hashscan.known import kinds, vics
+from hashscan.known.entries import Entry, FatalListError, ListReport, TextSource
+from hashscan.model import EMPTY_DIGESTS
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    # Only for annotations: the C classes have no place in the types of the io module.
+    from _typeshed import WriteableBuffer
+
+__all__ = ["STDIN", "Entry", "ListReport", "Lists", "open_list", "read_list"]
+
+#: The name that stands for standard input.
+STDIN = "-"
+
+_HEAD = 64 * 1024
+_BUFFER = 1024 * 1024
+_EMPTY = frozenset(digest.hex for digest in EMPTY_DIGESTS)
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+
+
+class Lists:
+    """Several digest lists as one stream of entries.
+
+    Attributes:
+        reports: one for each list, in order; filled while the entries are read.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        skip_invalid: bool = False,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """Read ``paths`` (``-`` is standard input) in order.
+
+        Args:
+            paths: at least one.
+            skip_invalid: count invalid lines instead of raising for them.
+            on_bytes: called with the number of bytes of each chunk that was read.
+        """
+        self._paths = list(paths)
+        self._skip_invalid = skip_invalid
+        self._on_bytes = on_bytes
+        self.reports: list[ListReport] = []
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield every digest of every list, duplicates included, empty content left out.
+
+        Entries come out while the lists are read; what was made of them must be thrown away
+        when the iteration ends with an error.
+
+        Raises:
+            DigestListError: after the last list, with everything that is wrong in all of them:
+                invalid lines (unless they are skipped), a list that is missing, no regular
+                file, broken beyond the place or without any digest.
+        """
+        self.reports = []
+        findings: list[Finding] = []
+        invalid = 0
+        for path in self._paths:
+            report = ListReport("standard input" if path == STDIN else shown(path))
+            self.reports.append(report)
+            try:
+                yield from self._entries(path, report)
+            except FatalListError as error:
+                findings += [*report.findings, error.finding]
+                invalid += report.invalid + 1
+                continue
+            if report.invalid and not self._skip_invalid:
+                findings += report.findings
+                invalid += report.invalid
+            elif not report.digests:
+                findings.append(
+                    Finding(
+                        report.name,
+                        f"holds no digests ({report.told()})",
+                        "give a list of md5, sha1 or sha256 digests: one a line, the output of "
+                        "sha1sum or hashdeep, CSV with a header, or VICS JSON",
+                    )
+                )
+                invalid += 1
+        if invalid:
+            shown_findings = findings[:20]
+            more = invalid - len(shown_findings)
+            if more:
+                shown_findings.append(Finding("…", f"and {more} more"))
+            raise DigestListError(
+                f"the digest list has {invalid} error{'s' * (invalid > 1)}; nothing was written. "
+                "Mend them, or leave invalid lines out with --skip-invalid:",
+                shown_findings,
+            )
+
+    def _entries(self, path: str, report: ListReport) -> Iterator[Entry]:
+        with open_list(path) as descriptor:
+            before = os.fstat(descriptor)
+            source = _source(descriptor, before, report, self._on_bytes)
+            if source is None:
+                return
+            try:
+                parsed = vics.entries(source) if report.kind == "json" else kinds.entries(source)
+                for entry in parsed:
+                    if entry.hex in _EMPTY:
+                        report.empty += 1
+                        continue
+                    report.digests += 1
+                    yield entry
+                after = os.fstat(descriptor)
+            except OSError as error:
+                raise FatalListError(
+                    report.name,
+                    f"cannot be read to its end: {error.strerror}",
+                    "check the disk, or copy the list anew",
+                ) from error
+            if stat.S_ISREG(before.st_mode) and _stamp(before) != _stamp(after):
+                raise FatalListError(
+                    report.name,
+                    "changed while it was read",
+                    "run the command again when it is complete",
+                )
+
+
+def read_list(path: str, *, skip_invalid: bool = False) -> Iterator[Entry]:
+    """Yield the entries of one digest list; see ``Lists``.
+
+    Raises:
+        DigestListError: at the end, when the list has invalid lines or no digests.
+    """
+    return iter(Lists([path], skip_invalid=skip_invalid))
+
+
+@contextmanager
+def open_list(path: str) -> Iterator[int]:
+    """A descriptor of a digest list; never waits for a writer.
+
+    Raises:
+        FatalListError: missing, unreadable or no regular file.
+    """
+    if path == STDIN:
+        yield sys.stdin.fileno()
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        raise FatalListError(
+            shown(path), f"cannot be opened: {what}", "check the path and its permissions"
+        ) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FatalListError(
+                shown(path),
+                "is no regular file",
+                "give a file; 'hashscan filter build' also takes - for standard input",
+            )
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+class _Raw(io.RawIOBase):
+    """What was read ahead to recognise the kind, then the rest of the descriptor."""
+
+    def __init__(
+        self, head: bytes, descriptor: int, limit: int, on_bytes: Callable[[int], None] | None
+    ) -> None:
+        self._head = head
+        self._descriptor = descriptor
+        self._left = limit
+        self._on_bytes = on_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        if self._head:
+            count = min(len(view), len(self._head))
+            view[:count] = self._head[:count]
+            self._head = self._head[count:]
+        else:
+            count = os.readv(self._descriptor, [view[: self._left]]) if self._left else 0
+            self._left -= count
+        if self._on_bytes and count:
+            self._on_bytes(count)
+        return count
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int]:
+    return found.st_size, found.st_mtime_ns
+
+
+def _source(
+    descriptor: int,
+    found: os.stat_result,
+    report: ListReport,
+    on_bytes: Callable[[int], None] | None,
+) -> TextSource | None:
+    """The list as text, with its kind noted in ``report``; ``None`` for an empty file."""
+    head = b""
+    try:
+        while len(head) < _HEAD and (chunk := os.read(descriptor, _HEAD - len(head))):
+            head += chunk
+    except OSError as error:
+        raise FatalListError(
+            report.name, f"cannot be read: {error.strerror}", "check the disk and the path"
+        ) from error
+    if not head:
+        return None
+    encoding, skip = _encoding(head)
+    start = head[skip:]
+    if encoding == "utf-8" and b"\0" in start:
+        raise FatalListError(
+            report.name, "is binary (it holds NUL bytes)", "give a digest list in text form"
+        )
+    first = start.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
+    report.kind = "json" if first[:1] in ("{", "[") else "lines"
+    # A file's name in a sum file may be any bytes: they must not make the digest unreadable.
+    errors = "surrogateescape" if encoding == "utf-8" else "replace"
+    # A list that grows while it is read must come to an end.
+    limit = max(0, found.st_size - len(head)) if stat.S_ISREG(found.st_mode) else sys.maxsize
+    raw = io.BufferedReader(_Raw(start, descriptor, limit, on_bytes), _BUFFER)
+    return TextSource(io.TextIOWrapper(raw, encoding, errors, newline="\n"), report)
+
+
+def _encoding(head: bytes) -> tuple[str, int]:
+    """The encoding, and the length of its byte order mark. Windows tools export UTF-16."""
+    for mark, encoding in _BOMS:
+        if head.startswith(mark):
+            return encoding, len(mark)
+    if len(head) >= 2 and head[0] and not head[1]:
+        return "utf-16-le", 0
+    if len(head) >= 2 and head[1] and not head[0]:
+        return "utf-16-be", 0
+    return "utf-8", 0

@@ -1,0 +1,256 @@
+"""A known set from local digest lists: a filter and an index on disk, made once and kept.
+
+Below the cache directory (``STATE/filters``) each state of the lists has a directory
+``local-LISTS-KEY``: LISTS stands for the lists' paths, KEY for their content and how they were
+read. It is made under another name, synced, and renamed when it is complete, so that it is whole
+or absent, whatever kills the build. It holds:
+
+- ``filter.bloom`` and its metadata (``bloom``),
+- the index and its seal (``index``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import (
+    DigestListError,
+    FilterError,
+    Finding,
+    StateError,
+    UsageError,
+)
+from hashscan.known.bloom import BloomFile, load, sync_directory
+from hashscan.known.build import write_filter
+from hashscan.known.entries import FatalListError
+from hashscan.known.index import LocalConfirmer, seal, write_index
+from hashscan.known.lists import STDIN, open_list
+from hashscan.known.staging import BuildProgress, staging
+from hashscan.model import DEFAULT_CATEGORY
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+#: Raised whenever a kept set of an older hashscan must not be used any more.
+BUILDER_VERSION = 1
+#: Sets of the same lists that are kept: the one in use, and the one before it.
+KEPT = 2
+_FILTER = "filter.bloom"
+_UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalKnownSet:
+    """An open known set.
+
+    Attributes:
+        filters: paths of the filter files, for other processes to ``load``.
+        loaded: the same filters, loaded.
+        confirmer: gives the verdicts; close it in the end.
+        digests: distinct digests.
+        left_out: what of the lists was left out, for a reader.
+        built: whether it was made just now, not found.
+    """
+
+    filters: list[str]
+    loaded: list[BloomFile]
+    confirmer: LocalConfirmer
+    digests: int
+    left_out: list[str]
+    built: bool
+
+
+def open_local(
+    lists: Sequence[str],
+    cache_directory: str,
+    *,
+    skip_invalid: bool = False,
+    on_progress: Callable[[BuildProgress], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> LocalKnownSet:
+    """Open the known set of ``lists``; it is made first where it is not kept, or damaged.
+
+    Args:
+        lists: paths of digest lists.
+        cache_directory: where known sets are kept; made (0700) where it is missing.
+        skip_invalid: leave invalid lines out instead of raising for them.
+        on_progress: called while a set is made.
+        on_notice: called with a sentence for the reader, e.g. that a damaged set is made again.
+
+    Raises:
+        UsageError: no list, or standard input as one.
+        DigestListError: a list cannot be used; nothing was made.
+        StateError: no room for the set, or the directory cannot be used. Nothing half-made stays.
+    """
+    notice = on_notice or (lambda _message: None)
+    if not lists or STDIN in lists:
+        raise UsageError("a local known set is made from files: give the paths of digest lists")
+    paths = [os.path.abspath(path) for path in lists]
+    key = _key(paths, skip_invalid=skip_invalid)
+    group = "local-" + hashlib.sha256(os.fsencode("\0".join(paths))).hexdigest()[:12]
+    directory = os.path.join(cache_directory, f"{group}-{key[:20]}")
+    name = "local:" + ",".join(shown(path) for path in paths)
+    found = _open_kept(directory, key, name, notice)
+    if found:
+        return found
+    try:
+        os.makedirs(cache_directory, mode=0o700, exist_ok=True)
+        with _locked(cache_directory, notice):
+            _clean(cache_directory)
+            # Another process may have made it; that it is damaged was said already.
+            found = _open_kept(directory, key, name, lambda _message: None)
+            if found:
+                return found
+            made = _make(paths, cache_directory, key, skip_invalid, on_progress)
+            if os.path.lexists(directory):
+                _remove(directory)
+            os.replace(made, directory)
+            sync_directory(cache_directory)
+            _prune(cache_directory, group, directory)
+    except OSError as error:
+        raise StateError(
+            f"{shown(cache_directory)}: the known set cannot be kept: {error.strerror}; make room "
+            "there or mend the permissions, then run the command again"
+        ) from error
+    try:
+        return _open(directory, key, name, built=True)
+    except (FilterError, StateError, OSError) as error:
+        raise StateError(
+            f"{shown(directory)}: what was just written cannot be read back: {error}; check the "
+            "disk, then run the command again"
+        ) from error
+
+
+def _key(paths: list[str], *, skip_invalid: bool) -> str:
+    """What the set is made of, as a SHA-256.
+
+    Raises:
+        DigestListError: lists that cannot be read, all of them.
+    """
+    total = hashlib.sha256(json.dumps([BUILDER_VERSION, skip_invalid]).encode())
+    findings: list[Finding] = []
+    for path in paths:
+        try:
+            with open_list(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        except FatalListError as error:
+            findings.append(error.finding)
+        except OSError as error:
+            findings.append(Finding(shown(path), f"cannot be read: {error.strerror}"))
+    if findings:
+        raise DigestListError("the known set cannot be used:", findings)
+    return total.hexdigest()
+
+
+@contextlib.contextmanager
+def _locked(cache_directory: str, notice: Callable[[str], None]) -> Iterator[None]:
+    """One process makes sets at a time; the kernel gives the lock back when it dies."""
+    path = os.path.join(cache_directory, ".lock")
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            notice("another hashscan makes a known set in the same state directory: waiting for it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make(
+    paths: list[str],
+    cache_directory: str,
+    key: str,
+    skip_invalid: bool,
+    on_progress: Callable[[BuildProgress], None] | None,
+) -> str:
+    """Make the set under a temporary name; its path."""
+    made = os.path.join(cache_directory, _UNFINISHED + secrets.token_hex(8))
+    os.mkdir(made, 0o700)
+    try:
+        with staging(f"{shown(cache_directory)}: the known set") as area:
+            staged = area.fill(paths, skip_invalid=skip_invalid, on_progress=on_progress)
+            write_index(area, staged, made, key)
+            write_filter(
+                area,
+                os.path.join(made, _FILTER),
+                category=DEFAULT_CATEGORY,
+                on_progress=on_progress,
+            )
+        if _key(paths, skip_invalid=skip_invalid) != key:
+            raise UsageError(
+                f"{', '.join(shown(path) for path in paths)}: changed while it was read; run the "
+                "command again when it is complete"
+            )
+        seal(made)
+    except BaseException:
+        _remove(made)
+        raise
+    return made
+
+
+def _open_kept(
+    directory: str, key: str, name: str, notice: Callable[[str], None]
+) -> LocalKnownSet | None:
+    """The kept set, or ``None`` where there is none or it is damaged."""
+    if not os.path.lexists(directory):
+        return None
+    try:
+        return _open(directory, key, name, built=False)
+    except (FilterError, StateError, OSError) as error:
+        notice(f"{shown(directory)}: the kept known set is damaged and made again ({error})")
+        return None
+
+
+def _open(directory: str, key: str, name: str, *, built: bool) -> LocalKnownSet:
+    path = os.path.join(directory, _FILTER)
+    one = load(path)
+    confirmer = LocalConfirmer(name, directory, key)
+    digests, left_out = confirmer.meta()
+    if digests != one.metadata.digests:
+        confirmer.close()
+        raise StateError(f"{shown(directory)}: index and filter hold different numbers of digests")
+    return LocalKnownSet([path], [one], confirmer, digests, left_out, built)
+
+
+def _prune(cache_directory: str, group: str, current: str) -> None:
+    """Remove all but the newest other sets of the same lists."""
+    others = [
+        entry
+        for entry in os.scandir(cache_directory)
+        if entry.name.startswith(f"{group}-") and entry.path != current
+    ]
+    others.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns, reverse=True)
+    for entry in others[KEPT - 1 :]:
+        _remove(entry.path)
+
+
+def _clean(cache_directory: str) -> None:
+    """Remove what builds that were killed left; called under the lock, so nobody works on it."""
+    for name in os.listdir(cache_directory):
+        if name.startswith(_UNFINISHED):
+            _remove(os.path.join(cache_directory, name))
+
+
+def _remove(directory: str) -> None:
+    """Remove a set, which holds files only; a kill half-way leaves one that is cleaned later."""
+    parent, name = os.path.split(directory)
+    if not name.startswith(_UNFINISHED):
+        away = os.path.join(parent, _UNFINISHED + secrets.token_hex(8))
+        os.replace(directory, away)
+        directory = away
+    if not os.path.isdir(directory) or os.path.islink(directory):
+        os.unlink(directory)
+        return
+    for entry in os.listdir(directory):
+        os.unlink(os.path.join(directory, entry))
+    os.rmdir(directory)

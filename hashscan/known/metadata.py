@@ -1,0 +1,143 @@
+"""The metadata beside a filter file: ``FILE.json``.
+
+One JSON object, written in exactly one way (``dump``): names in the order below, two blanks of
+indent, a newline at the end. The last name, ``checksum``, is the SHA-256 of the same text without
+it, and reading demands the very bytes that ``dump`` gives: no byte of it can change unnoticed.
+That is a guard against damage, not against forgers; authenticity is the signed repository's job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from hashscan.errors import FilterError
+from hashscan.model import ALGORITHMS, Algorithm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: The format written and read. A reader of another format refuses the file.
+FORMAT = 1
+#: The longest metadata file, in bytes.
+METADATA_LIMIT = 64 * 1024
+#: The longest filter file, in bytes: 1.2 thousand million digests at the default error rate.
+FILTER_LIMIT = 4 * 1024**3
+HEADER_LENGTH = 40
+CANARIES_LIMIT = 256
+CATEGORY_PATTERN = r"^[^\W_][\w.-]{0,63}$"
+
+_Count = Annotated[int, Field(ge=1, le=1 << 40)]
+_Canaries = Annotated[
+    list[Annotated[str, Field(pattern=r"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})$")]],
+    Field(min_length=1, max_length=CANARIES_LIMIT),
+]
+
+
+class Metadata(BaseModel):
+    """What a filter file is, and what tells that it is whole.
+
+    Attributes:
+        format: version of the format, ``FORMAT``.
+        version: the filter's own version: when it was made, and the start of its SHA-256.
+        category: category of the known set.
+        algorithms: whose digests it holds, in the order of ``model.ALGORITHMS``.
+        digests: distinct digests of the known set.
+        capacity: digests that it can hold at its error rate; canaries count as well.
+        error_rate: probability of a hit for a digest that is not in it, when full.
+        created: RFC 3339 UTC time.
+        length: of the filter file, in bytes.
+        sha256: of the filter file.
+        canaries_present: random digests that were put in and must hit.
+        canaries_absent: random digests that must not.
+        checksum: see the module.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z:.+-]{1,64}$")]
+    category: Annotated[str, Field(pattern=CATEGORY_PATTERN)]
+    algorithms: Annotated[list[Algorithm], Field(min_length=1, max_length=len(ALGORITHMS))]
+    digests: _Count
+    capacity: _Count
+    error_rate: Annotated[float, Field(ge=1e-12, le=0.1)]
+    created: Annotated[str, Field(max_length=32)]
+    length: Annotated[int, Field(gt=HEADER_LENGTH, le=FILTER_LIMIT)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    canaries_present: _Canaries
+    canaries_absent: _Canaries
+    checksum: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = ""
+
+    @field_validator("algorithms")
+    @classmethod
+    def _in_order(cls, value: list[Algorithm]) -> list[Algorithm]:
+        if value != in_order(value):
+            raise ValueError("not in order, or named twice")
+        return value
+
+    @field_validator("created")
+    @classmethod
+    def _is_utc(cls, value: str) -> str:
+        if datetime.fromisoformat(value).utcoffset() != timedelta(0):
+            raise ValueError("not a time in UTC")
+        return value
+
+    @property
+    def created_seconds(self) -> float:
+        """When the filter was made, in seconds since the epoch."""
+        return datetime.fromisoformat(self.created).timestamp()
+
+
+def in_order(algorithms: Iterable[Algorithm]) -> list[Algorithm]:
+    """Distinct algorithms in the order of ``model.ALGORITHMS``."""
+    present = set(algorithms)
+    return [name for name in ALGORITHMS if name in present]
+
+
+def dump(metadata: Metadata) -> bytes:
+    """The file's bytes, checksum included."""
+    fields: dict[str, Any] = metadata.model_dump(exclude={"checksum"})
+    checksum = hashlib.sha256(_text(fields)).hexdigest()
+    return _text({**fields, "checksum": checksum})
+
+
+def _text(fields: dict[str, Any]) -> bytes:
+    return (json.dumps(fields, indent=2) + "\n").encode("ascii")
+
+
+def parse(content: bytes, where: str) -> Metadata:
+    """Read what ``dump`` wrote.
+
+    Args:
+        content: the file's bytes, at most ``METADATA_LIMIT``.
+        where: the metadata file's path as it is shown.
+
+    Raises:
+        FilterError: it is no metadata, of another format, or not what was written.
+    """
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise FilterError(f"{where}: is no filter metadata: not JSON") from error
+    if not isinstance(found, dict):
+        raise FilterError(f"{where}: is no filter metadata: not a JSON object")
+    if isinstance(found.get("format"), int) and found["format"] > FORMAT:
+        raise FilterError(
+            f"{where}: has format {str(found['format'])[:9]}, this hashscan reads {FORMAT}; "
+            "install a newer hashscan"
+        )
+    try:
+        metadata = Metadata.model_validate_json(content)
+    except ValidationError as error:
+        wrong = ", ".join(
+            ".".join(str(part) for part in one["loc"]) or "the document" for one in error.errors()
+        )
+        raise FilterError(f"{where}: is no filter metadata: wrong {wrong[:200]}") from error
+    if dump(metadata) != content:
+        raise FilterError(f"{where}: is damaged: it is not as it was written")
+    return metadata

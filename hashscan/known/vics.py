@@ -1,0 +1,262 @@
+"""VICS JSON, the exchange format of Project VIC and of the tools that follow it, as a stream.
+
+Source: the OData documents of the VICS data model, as exporters write them: ``odata.metadata``
+``…/ProjectVic/DataModels/1.x.xml#Media`` or ``#Cases``, in 2.0 ``@odata.context``
+``…/ProjectVic/DataModels/2.0.xml/…/$metadata#Media``. Beside it stands ``value``: an array of
+media, or (``#Cases``) an array of cases, each with an array ``Media``. A medium has ``MediaID``,
+``MD5`` and ``SHA1`` (usually upper-case hexadecimal, either may be empty or null), ``MediaSize``
+(a number, from some tools a text), ``Category`` (a number whose meaning each country sets) and,
+since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``, of which ``SHA256`` is
+taken and PhotoDNA passed over. ``MediaFiles`` repeats the medium's MD5 for each name it had.
+
+Category 2 becomes the category ``vics-2``. Names are compared without regard to case. Also read:
+an array of media or of digests without the envelope, and one document after another (JSON lines).
+
+Arrays called ``value`` or ``Media`` are walked element by element; everything else is decoded as
+a whole, up to 4 Mi characters. So a document of any size is read in bounded memory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from hashscan.known.entries import Entry, FatalListError, TextSource, row
+from hashscan.model import ALGORITHMS, Algorithm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHUNK = 256 * 1024
+#: The longest value that is decoded as a whole, in characters.
+VALUE_LIMIT = 4 * 1024 * 1024
+#: How deep arrays ``value`` and ``Media`` may lie in each other.
+_DEPTH = 16
+_ALGORITHMS: dict[str, Algorithm] = {name: name for name in ALGORITHMS}
+_CONTAINERS = ("value", "media")
+_NUMBER = re.compile(r"\s*[0-9]{1,9}\s*")
+_BLANK = re.compile(r"[ \t\r\n\ufeff]*")
+
+
+def entries(source: TextSource) -> Iterator[Entry]:
+    """Yield a document's entries; what is wrong is counted in the source's report.
+
+    Raises:
+        FatalListError: no JSON from some place on, so that the rest cannot be read. This is never
+            skipped: what comes after it would be missed in silence.
+    """
+    reader = _Reader(source)
+    try:
+        while reader.peek():
+            if reader.peek() not in "{[":
+                raise reader.error("is no JSON: an object or an array was expected")
+            yield from reader.walk(0)
+    except RecursionError as error:
+        raise reader.error("is nested too deeply") from error
+
+
+class _Reader:
+    """A window on the document that moves on; ``_at`` is the place in it."""
+
+    def __init__(self, source: TextSource) -> None:
+        self._text, self._report = source
+        self._window = ""
+        self._at = 0
+        self._end = False
+        self._line = 1
+        self._counted = 0  # the lines of the window up to here are in _line
+        self._record = 0
+        self._decode = json.JSONDecoder().raw_decode
+
+    def error(self, what: str) -> FatalListError:
+        return FatalListError(
+            f"{self._report.name}:{self._line_now()}",
+            f"record {self._record}: {what}",
+            "the rest of it cannot be read; export or fetch the list again",
+        )
+
+    def _more(self) -> bool:
+        """Drop what is behind and read on."""
+        if self._end:
+            return False
+        chunk = self._text.read(_CHUNK)
+        self._line_now()
+        self._window = self._window[self._at :] + chunk
+        self._at = self._counted = 0
+        self._end = not chunk
+        return bool(chunk)
+
+    def peek(self) -> str:
+        """The next character that is not blank; empty at the end."""
+        while True:
+            blank = _BLANK.match(self._window, self._at)
+            assert blank
+            self._at = blank.end()
+            if self._at < len(self._window):
+                return self._window[self._at]
+            if not self._more():
+                return ""
+
+    def _take(self, *wanted: str) -> str:
+        character = self.peek()
+        if character not in wanted or not character:
+            what = "ends in the middle" if not character else "is no JSON"
+            raise self.error(f"{what}: {' or '.join(wanted)} was expected")
+        self._at += 1
+        return character
+
+    def _value(self) -> tuple[bool, Any]:
+        """Decode the next value as a whole.
+
+        Returns:
+            Whether it was decoded, and it; an object or array beyond the limit is left where it is.
+        """
+        if not self.peek():
+            raise self.error("ends in the middle")
+        while True:
+            try:
+                value, end = self._decode(self._window, self._at)
+            except ValueError as error:
+                if len(self._window) - self._at < VALUE_LIMIT:
+                    if self._more():
+                        continue
+                    raise self.error("is no JSON, or ends in the middle") from error
+                if self._window[self._at] in "{[":
+                    return False, None
+                raise self.error("a value is too long") from error
+            # A number at the window's end may go on behind it.
+            if end == len(self._window) and self._window[end - 1] not in '"}]' and self._more():
+                continue
+            self._at = end
+            return True, value
+
+    def walk(self, depth: int) -> Iterator[Entry]:
+        """The entries of the object or array that begins here."""
+        if depth > _DEPTH:
+            raise self.error("is nested too deeply")
+        if self.peek() == "{":
+            yield from self._object(depth)
+        else:
+            yield from self._array(depth)
+
+    def _array(self, depth: int) -> Iterator[Entry]:
+        self._take("[")
+        if self.peek() == "]":
+            self._at += 1
+            return
+        while True:
+            decoded, value = self._value()
+            if decoded:
+                yield from self._decoded(value, depth)
+            else:
+                yield from self.walk(depth + 1)
+            if self._take(",", "]") == "]":
+                return
+
+    def _object(self, depth: int) -> Iterator[Entry]:
+        """An object key by key: an envelope, or one too long to be decoded as a whole."""
+        fields: dict[str, Any] = {}
+        contained = False
+        self._take("{")
+        if self.peek() == "}":
+            self._at += 1
+            return
+        while True:
+            if self.peek() != '"':
+                raise self.error("is no JSON: a name was expected")
+            _, name = self._value()
+            self._take(":")
+            key = name.lower()
+            if key in _CONTAINERS and self.peek() == "[":
+                contained = True
+                yield from self._array(depth + 1)
+            else:
+                decoded, value = self._value()
+                if not decoded:
+                    raise self.error("a value is too long")
+                fields[key] = value
+            if self._take(",", "}") == "}":
+                break
+        if not contained:
+            yield from self._medium(fields)
+
+    def _decoded(self, value: Any, depth: int) -> Iterator[Entry]:
+        """The entries of a decoded element."""
+        if depth > _DEPTH:
+            raise self.error("is nested too deeply")
+        if isinstance(value, str):
+            value = {"hash": value}
+        if not isinstance(value, dict):
+            self._record += 1
+            self._refuse("neither an object nor a digest")
+            return
+        fields = {key.lower(): one for key, one in value.items()}
+        contained = False
+        for key in _CONTAINERS:
+            inner = fields.get(key)
+            if isinstance(inner, list):
+                contained = True
+                for element in inner:
+                    yield from self._decoded(element, depth + 1)
+        if not contained:
+            yield from self._medium(fields)
+
+    def _medium(self, fields: dict[str, Any]) -> list[Entry]:
+        self._record += 1
+        cells: list[tuple[Algorithm | None, str]] = []
+        alternatives = fields.get("alternativehashes")
+        for one in alternatives if isinstance(alternatives, list) else ():
+            if isinstance(one, dict):
+                named = {key.lower(): value for key, value in one.items()}
+                name = str(named.get("hashname", "")).lower().replace("-", "")
+                if name in _ALGORITHMS and not _add(
+                    cells, _ALGORITHMS[name], named.get("hashvalue")
+                ):
+                    self._refuse(f"{name} is no text")
+                    return []
+        for name, algorithm in _NAMES.items():
+            if name in fields and not _add(cells, algorithm, fields[name]):
+                self._refuse(f"{name} is no text")
+                return []
+        category = fields.get("category")
+        if isinstance(category, int) and not isinstance(category, bool):
+            category = f"vics-{category}"
+        elif isinstance(category, str) and _NUMBER.fullmatch(category):
+            category = f"vics-{int(category)}"
+        size = fields.get("mediasize", fields.get("size"))
+        return row(
+            self._report,
+            self._line_now(),
+            cells,
+            "" if size is None else str(size),
+            category if isinstance(category, str) else "",
+            f"record {self._record}: ",
+        )
+
+    def _refuse(self, what: str) -> None:
+        self._report.refuse(self._line_now(), f"record {self._record}: {what}")
+
+    def _line_now(self) -> int:
+        self._line += self._window.count("\n", self._counted, self._at)
+        self._counted = self._at
+        return self._line
+
+
+_NAMES: dict[str, Algorithm | None] = {
+    "md5": "md5",
+    "sha1": "sha1",
+    "sha-1": "sha1",
+    "sha256": "sha256",
+    "sha-256": "sha256",
+    "hash": None,
+}
+
+
+def _add(
+    cells: list[tuple[Algorithm | None, str]], algorithm: Algorithm | None, value: object
+) -> bool:
+    """Add a digest that is not null; whether it was a text or null."""
+    if isinstance(value, str):
+        cells.append((algorithm, value))
+    return value is None or isinstance(value, str)

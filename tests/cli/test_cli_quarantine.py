@@ -1,0 +1,148 @@
+"""``hashscan quarantine`` as an administrator calls it."""
+
+import json
+import os
+import tarfile
+
+import pytest
+from click.testing import CliRunner
+from isolating import confirmed
+
+from hashscan.cli.quarantine import command
+from hashscan.errors import QuarantineError, UsageError
+from hashscan.quarantine.act import Quarantine
+
+
+@pytest.fixture
+def state(tmp_path, volume):
+    """A state directory whose quarantine holds two files with evil names."""
+    (tmp_path / "state").mkdir(mode=0o700)
+    quarantine = Quarantine.open(os.fsencode(tmp_path / "state" / "quarantine"))
+    for name in ("a\x1b[31m\n", "b\udcff"):
+        (volume / name).write_bytes(b"content of " + os.fsencode(name))
+        assert quarantine.act(confirmed(volume, name)).action == "quarantined"
+    quarantine.close()
+    return str(tmp_path / "state")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    class Context:
+        config_path = str(tmp_path / "config.yaml")
+
+    (tmp_path / "config.yaml").write_text("quarantine: {action: report}\n")
+
+    def call(*args, given=None):
+        return CliRunner().invoke(command, args, obj=Context(), input=given)
+
+    return call
+
+
+def lines(result):
+    assert result.exception is None, result.exception
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def ids(run, state):
+    return [one["id"] for one in lines(run("list", "--state", state, "--json"))]
+
+
+def test_list_and_show(run, state, volume):
+    found = lines(run("list", "--state", state, "--json"))
+    assert [one["event"] for one in found] == ["record", "record"]
+    assert [os.fsencode(one["path"]) for one in found] == [
+        os.fsencode(volume) + b"/a\x1b[31m\n",
+        os.fsencode(volume) + b"/b\xff",
+    ]
+    text = run("list", "--state", state).stdout
+    assert len(text.splitlines()) == 2
+    assert "\x1b" not in text
+    assert "b\\xff" in text
+    shown = run("show", "--state", state, found[0]["id"][-5:])
+    assert found[0]["digests"]["sha256"] in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert lines(run("show", "--state", state, "--json", found[0]["id"])) == [found[0]]
+
+
+def test_nothing_was_ever_quarantined(run, tmp_path):
+    state = str(tmp_path / "none")
+    assert "empty" in run("list", "--state", state).stdout
+    assert lines(run("verify", "--state", state, "--json")) == [
+        {"event": "summary", "checked": 0, "problems": 0}
+    ]
+    for args in (["show", "x"], ["restore", "x"], ["export", "x", "-o", "y"], ["purge", "x"]):
+        result = run(args[0], "--state", state, *args[1:])
+        assert isinstance(result.exception, QuarantineError)
+    assert not os.path.exists(state)
+
+
+def test_restore_does_all_it_can_and_tells_each_failure(run, state, volume):
+    first, second = ids(run, state)
+    (volume / "a\x1b[31m\n").write_bytes(b"newer")
+    result = run("restore", "--state", state, first, second, "zzz")
+    assert isinstance(result.exception, QuarantineError)
+    assert result.exception.exit_code == 3
+    assert "another file has the name" in str(result.exception)
+    assert "no such record" in str(result.exception)
+    assert (volume / "b\udcff").exists()
+    assert ids(run, state) == [first]
+    assert len(lines(run("list", "--state", state, "--json", "--all"))) == 2
+    (volume / "to").mkdir()
+    done = lines(run("restore", "--state", state, "--json", "--to", str(volume / "to"), first))
+    assert done[0]["event"] == "restored"
+    assert (volume / "to" / "a\x1b[31m\n").exists()
+    assert (volume / "a\x1b[31m\n").read_bytes() == b"newer"
+
+
+def test_export(run, state, tmp_path):
+    first, _ = ids(run, state)
+    result = run("export", "--state", state, first, "-o", str(tmp_path / "e.tar"))
+    assert result.exception is None
+    with tarfile.open(tmp_path / "e.tar") as tar:
+        assert tar.extractfile(f"{first}/content").read().startswith(b"content of ")
+    assert len(ids(run, state)) == 2
+
+
+def test_purge_asks_first(run, state):
+    first, second = ids(run, state)
+    result = run("purge", "--state", state)
+    assert isinstance(result.exception, UsageError)
+    assert "--older-than" in str(result.exception)
+    assert isinstance(run("purge", "--state", state, "--older-than", "x").exception, UsageError)
+    assert "nothing" in run("purge", "--state", state, "--older-than", "1h").stdout
+    run("purge", "--state", state, first, given="n\n")
+    assert ids(run, state) == [first, second]
+    run("purge", "--state", state, first, given="y\n")
+    assert ids(run, state) == [second]
+    assert lines(run("purge", "--state", state, "--older-than", "0s", "--yes", "--json"))
+    assert ids(run, state) == []
+
+
+def test_retention_of_the_configuration(run, state, tmp_path):
+    (tmp_path / "config.yaml").write_text("quarantine: {retention: 30d}\n")
+    assert "nothing" in run("purge", "--state", state, "--yes").stdout
+    assert len(ids(run, state)) == 2
+
+
+def test_verify(run, state):
+    first, second = ids(run, state)
+    found = lines(run("verify", "--state", state, "--json"))
+    assert found == [{"event": "summary", "checked": 2, "problems": 0}]
+    with open(f"{state}/quarantine/{first}/content", "wb") as file:
+        file.write(b"altered")
+    os.unlink(f"{state}/quarantine/{second}/content")
+    result = run("verify", "--state", state, "--json")
+    assert isinstance(result.exception, QuarantineError)
+    assert result.exception.exit_code == 3
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one.get("reason") for one in found] == ["altered", "missing", None]
+
+
+def test_a_damaged_record_hides_nothing(run, state):
+    first, second = ids(run, state)
+    with open(f"{state}/quarantine/{first}/record.json", "wb") as file:
+        file.write(b"\xff")
+    result = run("list", "--state", state, "--json")
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(one["event"], one["id"]) for one in found] == [("problem", first), ("record", second)]
+    assert isinstance(result.exception, QuarantineError)

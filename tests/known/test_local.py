@@ -1,0 +1,306 @@
+"""The known set of local lists: kept, checked, made again, and never wrong in silence."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hashscan.errors import (
+    DigestListError,
+    ServiceRefusedError,
+    ServiceUnavailableError,
+    StateError,
+    UsageError,
+)
+from hashscan.known.local import LocalKnownSet, open_local
+from hashscan.model import Answer, Confirmer, Digest
+
+KNOWN = [os.urandom(20).hex() for _ in range(2000)]
+
+
+@pytest.fixture
+def listed(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(KNOWN))
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "state" / "filters"
+
+
+@pytest.fixture
+def opened(cache):
+    made: list[LocalKnownSet] = []
+
+    def opener(*lists, **options) -> LocalKnownSet:
+        made.append(open_local([str(path) for path in lists], str(cache), **options))
+        return made[-1]
+
+    yield opener
+    for one in made:
+        one.confirmer.close()
+
+
+def sets(cache) -> list[str]:
+    return sorted(name for name in os.listdir(cache) if name != ".lock")
+
+
+def test_verdicts_and_filter(opened, listed, cache):
+    one = opened(listed)
+    confirmer: Confirmer = one.confirmer
+    assert (one.built, one.digests, one.left_out) == (True, 2000, [])
+    assert (confirmer.name, confirmer.remote) == (f"local:{listed}", False)
+    assert all(digest in one.loaded[0] for digest in KNOWN)
+    assert all(confirmer.confirm(Digest("sha1", digest)).known for digest in KNOWN)
+    for size, algorithm in ((16, "md5"), (20, "sha1"), (32, "sha256")):
+        assert confirmer.confirm(Digest(algorithm, os.urandom(size).hex())) == Answer(known=False)
+    # A digest of one algorithm that begins like another's is another digest.
+    assert not confirmer.confirm(Digest("md5", KNOWN[0][:32])).known
+    modes = {os.stat(path).st_mode & 0o777 for path in files(cache)}
+    assert modes == {0o600}
+    assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def files(cache) -> list[str]:
+    found = [str(cache / ".lock")]
+    for name in sets(cache):
+        found += [str(cache / name / inner) for inner in os.listdir(cache / name)]
+    return found
+
+
+def test_each_digest_keeps_its_own_category(opened, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(f"sha1,category\n{KNOWN[0]},A\n{KNOWN[1]},B\n{KNOWN[2]},\n{KNOWN[0]},B\n")
+    confirmer = opened(path).confirmer
+    answers = [confirmer.confirm(Digest("sha1", digest)) for digest in KNOWN[:3]]
+    assert answers == [Answer(True, "a"), Answer(True, "b"), Answer(True, None)]
+
+
+def test_kept_until_the_lists_change(opened, listed, tmp_path, cache):
+    other = tmp_path / "other"
+    other.write_text(os.urandom(16).hex())
+    assert [opened(listed).built, opened(listed).built] == [True, False]
+    assert [opened(listed, other).built, opened(listed, other).built] == [True, False]
+    assert opened(listed).built is False
+    assert len(sets(cache)) == 2
+    for _ in range(4):
+        with listed.open("a") as file:
+            file.write("\n" + os.urandom(20).hex())
+        assert opened(listed).built
+    assert len(sets(cache)) == 1 + 2  # of each group of lists at most two
+    assert not opened(listed, skip_invalid=False).built
+
+
+def test_what_was_left_out_is_told_each_time(opened, tmp_path):
+    path = tmp_path / "list"
+    path.write_text(f"{KNOWN[0]}\nx\nd41d8cd98f00b204e9800998ecf8427e\n")
+    with pytest.raises(DigestListError):
+        opened(path)
+    for built in (True, False):
+        one = opened(path, skip_invalid=True)
+        assert one.built is built
+        assert one.left_out == [f"{path}: left out: 1 invalid lines, 1 digests of empty content"]
+    with pytest.raises(DigestListError):  # a set that was made leniently is not used strictly
+        opened(path)
+
+
+def test_unusable_lists(opened, listed, tmp_path, cache):
+    with pytest.raises(UsageError, match="made from files"):
+        opened()
+    with pytest.raises(UsageError, match="made from files"):
+        opened("-")
+    with pytest.raises(DigestListError, match=r"(?s)none: cannot be opened.*is no regular file"):
+        opened(listed, tmp_path / "none", tmp_path)
+    assert not cache.exists()
+    listed.write_text("x\n")
+    with pytest.raises(DigestListError, match=":1: no digest"):
+        opened(listed)
+    assert sets(cache) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["filter.bloom", "filter.bloom.json", "index.sqlite3", "index.json"]
+)
+def test_a_damaged_set_is_made_again(opened, listed, cache, name):
+    opened(listed)
+    (made,) = sets(cache)
+    path = cache / made / name
+    whole = path.read_bytes()
+    rand = random.Random(7)
+    damages = [b"", whole[:-1], os.urandom(len(whole)), b"[" * 5000, None]
+    for _ in range(4):
+        flipped = bytearray(whole)
+        flipped[rand.randrange(len(whole))] ^= 1 << rand.randrange(8)
+        damages.append(bytes(flipped))
+    for damage in damages:
+        if damage is None:
+            path.unlink()
+        else:
+            path.write_bytes(damage)
+        notices = []
+        one = opened(listed, on_notice=notices.append)
+        assert one.built
+        assert len(notices) == 1
+        assert "is damaged and made again" in notices[0]
+        assert one.confirmer.confirm(Digest("sha1", KNOWN[5])).known
+    assert len(sets(cache)) == 1
+
+
+def test_the_index_of_another_set_is_not_used(opened, listed, tmp_path, cache):
+    other = tmp_path / "other"
+    other.write_text("\n".join(os.urandom(20).hex() for _ in KNOWN))
+    opened(listed)
+    (first,) = sets(cache)
+    opened(other)
+    (second,) = set(sets(cache)) - {first}
+    for name in ("index.sqlite3", "index.json"):
+        (cache / first / name).write_bytes((cache / second / name).read_bytes())
+    notices = []
+    assert opened(listed, on_notice=notices.append).built
+    assert "the index of another known set" in notices[0]
+
+
+def test_an_index_that_fails_is_never_unknown(opened, listed, cache):
+    confirmer = opened(listed).confirmer
+    (made,) = sets(cache)
+    path = cache / made / "index.sqlite3"
+    with path.open("r+b") as file:  # after the check: the disk goes bad
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    failed = 0
+    for digest in KNOWN[:200]:
+        try:
+            assert confirmer.confirm(Digest("sha1", digest)).known
+        except ServiceUnavailableError:
+            failed += 1
+    assert failed
+    with pytest.raises(ServiceRefusedError):
+        confirmer.confirm(Digest("sha1", "no digest"))
+    confirmer.close()
+    with pytest.raises(ServiceUnavailableError, match="candidates are kept"):
+        confirmer.confirm(Digest("sha1", KNOWN[0]))
+
+
+def test_a_list_that_changes_while_it_is_read(opened, listed, cache):
+    def change(_progress) -> None:
+        with listed.open("a") as file:
+            file.write("\n" + os.urandom(20).hex())
+
+    with pytest.raises(UsageError, match="changed while it was read"):
+        opened(listed, on_progress=change)
+    assert sets(cache) == []
+
+
+OPEN = (
+    "import sys\n"
+    "from hashscan.known.local import open_local\n"
+    "one = open_local([sys.argv[1]], sys.argv[2], on_notice=lambda m: print(m, file=sys.stderr))\n"
+    "print(one.built, one.digests)\n"
+)
+
+
+def start(listed, cache, script=OPEN) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(listed), str(cache)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_that_start_at_once_make_one_set(listed, cache):
+    running = [start(listed, cache) for _ in range(4)]
+    printed = [one.communicate(timeout=30) for one in running]
+    assert sorted(out for out, _ in printed) == ["False 2000\n"] * 3 + ["True 2000\n"], printed
+    assert len(sets(cache)) == 1
+
+
+def test_a_build_that_is_killed_leaves_nothing_that_is_used(opened, listed, cache):
+    """Killed after ever more of its system calls that matter; the next start makes it whole."""
+    script = (
+        "import os, signal, sys\n"
+        "from hashscan.known import bloom, index, local\n"
+        "left = int(sys.argv[3])\n"
+        "def dies(real):\n"
+        "    def call(*arguments, **options):\n"
+        "        global left\n"
+        "        left -= 1\n"
+        "        if left < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return real(*arguments, **options)\n"
+        "    return call\n"
+        "for name in ('fsync', 'replace', 'mkdir', 'unlink', 'rmdir'):\n"
+        "    setattr(os, name, dies(getattr(os, name)))\n"
+        "local.open_local([sys.argv[1]], sys.argv[2])\n"
+    )
+    for step in range(30):
+        (listed.parent / "step").write_text(f"{os.urandom(20).hex()}\n{KNOWN[0]}\n")
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(listed.parent / "step"), str(cache), str(step)],
+            capture_output=True,
+            timeout=30,
+        )
+        notices = []
+        one = opened(listed.parent / "step", on_notice=notices.append)
+        assert not notices, step
+        assert one.digests == 2
+        assert one.confirmer.confirm(Digest("sha1", KNOWN[0])).known
+        opened(listed).confirmer.close()
+        assert not [name for name in os.listdir(cache) if name.startswith(".unfinished")] or (
+            not one.built
+        )
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done
+    assert 8 < step < 29
+
+
+def test_a_full_disk_leaves_nothing(listed, cache):
+    """A file size limit stands for it."""
+    script = (
+        "import resource, signal, sys\n"
+        "from hashscan.errors import StateError\n"
+        "from hashscan.known.local import open_local\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "for limit in (0, 3_000, 6_000, 20_000, 60_000):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
+        "    try: open_local([sys.argv[1]], sys.argv[2])\n"
+        "    except StateError as error: print(error)\n"
+    )
+    printed, failed = start(listed, cache, script).communicate(timeout=30)
+    lines = printed.splitlines()
+    assert len(lines) == 5, (printed, failed)
+    assert all("make room" in line for line in lines)
+    assert sets(cache) == []
+
+
+def test_a_cache_that_cannot_be_used(opened, listed, cache):
+    cache.parent.mkdir()
+    cache.write_text("a file")
+    with pytest.raises(StateError, match="the known set cannot be kept"):
+        opened(listed)
+
+
+def test_opening_what_is_kept_is_quick(opened, listed, cache):
+    listed.write_text("\n".join(os.urandom(20).hex() for _ in range(100_000)))
+    opened(listed)
+    started = time.monotonic()
+    assert not opened(listed).built
+    assert time.monotonic() - started < 0.5
+
+
+def test_the_index_can_be_read_with_sqlite(opened, listed, cache):
+    opened(listed)
+    (made,) = sets(cache)
+    with sqlite3.connect(cache / made / "index.sqlite3") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM known").fetchone() == (2000,)
+    connection.close()

@@ -1,0 +1,163 @@
+"""VICS JSON: the shapes that exporters write, and broken documents."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tracemalloc
+
+import pytest
+
+from hashscan.errors import DigestListError
+from hashscan.known.lists import Lists
+
+# The same in each of the processes that share the tests: they are part of the tests' names.
+_random = random.Random(2)
+MD5, MD5_B = (_random.randbytes(16).hex() for _ in range(2))
+SHA1, SHA1_B = (_random.randbytes(20).hex() for _ in range(2))
+SHA256 = _random.randbytes(32).hex()
+
+FIRST = {
+    "odata.id": f'Media("{MD5}")',
+    "MediaFiles": [{"MD5": MD5.upper(), "FileName": "a", "FilePath": "b"}],
+    "MediaID": 0,
+    "Category": 1,
+    "MD5": MD5.upper(),
+    "SHA1": SHA1.upper(),
+    "MediaSize": "488",
+    "VictimIdentified": False,
+    "Exifs": [],
+}
+SECOND = {
+    "MediaID": 1,
+    "Category": 2,
+    "MD5": MD5_B.upper(),
+    "SHA1": None,
+    "MediaSize": 2835,
+    "AlternativeHashes": [
+        {"HashName": "PhotoDNA", "HashValue": "AAAA"},
+        {"HashName": "SHA-256", "HashValue": SHA256},
+    ],
+}
+EXPECTED = [
+    ("md5", MD5, "vics-1", 488),
+    ("sha1", SHA1, "vics-1", 488),
+    ("sha256", SHA256, "vics-2", 2835),
+    ("md5", MD5_B, "vics-2", 2835),
+]
+CASES = {
+    "odata.metadata": "http://github.com/ICMEC/ProjectVic/DataModels/1.3.xml#Cases",
+    "value": [{"CaseID": "x", "CaseMetadata": [{"a": 1}], "Media": [FIRST, SECOND]}, {"Media": []}],
+}
+MEDIA = {
+    "@odata.context": "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/D/$metadata#Media",
+    "value": [FIRST, SECOND],
+}
+
+
+@pytest.fixture
+def source(tmp_path):
+    def write(content: str | bytes, **options) -> Lists:
+        path = tmp_path / "list.json"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return Lists([str(path)], **options)
+
+    return write
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("document", [CASES, MEDIA, [FIRST, SECOND]])
+def test_shapes(source, document, encoding, indent):
+    lists = source(json.dumps(document, indent=indent).encode(encoding))
+    assert [entry[:4] for entry in lists] == EXPECTED
+    assert lists.reports[0].kind == "json"
+
+
+def test_json_lines_and_bare_digests(source):
+    assert [e[:2] for e in source(f'{{"md5":"{MD5}"}}\n{{"SHA1":"{SHA1}"}}\n')] == [
+        ("md5", MD5),
+        ("sha1", SHA1),
+    ]
+    assert [e.hex for e in source(json.dumps([MD5, SHA256]))] == [MD5, SHA256]
+
+
+def test_documents_larger_than_any_buffer(source, monkeypatch):
+    """Tiny windows: every value is cut somewhere, and cases are too long to decode at once."""
+    monkeypatch.setattr("hashscan.known.vics._CHUNK", 7)
+    monkeypatch.setattr("hashscan.known.vics.VALUE_LIMIT", 600)
+    for document in (CASES, MEDIA):
+        for indent in (None, 1):
+            lists = source(json.dumps(document, indent=indent))
+            assert sorted(entry[:4] for entry in lists) == sorted(EXPECTED)
+
+
+def test_a_large_case_in_flat_memory(source):
+    media = [{"MD5": os.urandom(16).hex(), "Category": 1, "Note": "n" * 200} for _ in range(20_000)]
+    lists = source(json.dumps({"value": [{"Media": media}]}))
+    del media
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in lists) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 25 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_lines_and_records_are_told(source):
+    text = json.dumps({"value": [FIRST, {**SECOND, "MD5": MD5[:-1]}]}, indent=1)
+    line = text[: text.index('"AlternativeHashes"')].count("\n") + 1
+    with pytest.raises(DigestListError) as caught:
+        list(source(text))
+    message = str(caught.value)
+    assert "record 2: md5 has 31 hexadecimal digits instead of 32" in message
+    assert MD5[:12] not in message
+    assert int(caught.value.findings[0].where.rsplit(":", 1)[1]) >= line
+
+
+@pytest.mark.parametrize(
+    ("medium", "what"),
+    [
+        ({**FIRST, "MD5": 5}, "md5 is no text"),
+        ({**FIRST, "MediaSize": -1}, "the size is no number"),
+        ({**FIRST, "MediaSize": 1.5}, "the size is no number"),
+        ({**FIRST, "Category": "x" * 100}, "the category is no name"),
+        (7, "neither an object nor a digest"),
+        (None, "neither an object nor a digest"),
+    ],
+)
+def test_invalid_media(source, medium, what):
+    document = json.dumps({"value": [medium, SECOND]})
+    with pytest.raises(DigestListError, match=what):
+        list(source(document))
+    lists = source(document, skip_invalid=True)
+    assert [entry[:4] for entry in lists] == EXPECTED[2:]
+    assert lists.reports[0].invalid == 1
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(MEDIA)[:-1],
+        json.dumps(MEDIA)[:-40],
+        json.dumps(MEDIA) + "garbage",
+        json.dumps(MEDIA).replace("},", "}", 1),
+        '{"value":[' + "[" * 100_000,
+        '{"value":' * 100,
+        "[" + "9" * 5000 + "]",
+        '{"value":[{"MD5":"' + "a" * 100,
+        "{1:2}",
+    ],
+)
+def test_a_broken_document_is_refused_even_when_invalid_lines_are_skipped(source, text, skip):
+    """What lies behind the break would be missed in silence."""
+    with pytest.raises(DigestListError, match=r"list\.json:1: record \d+: "):
+        list(source(text, skip_invalid=skip))
+
+
+def test_size_zero_is_empty_content(source):
+    lists = source(json.dumps([{**FIRST, "MediaSize": 0}, SECOND]))
+    assert len(list(lists)) == 2
+    assert lists.reports[0].empty == 2
