@@ -89,7 +89,7 @@ class DirectoryPart:
         if (
             name == PRIVATE_DIRECTORY
             and status.st_uid == os.geteuid()
-            and status.st_mode & 0o7777 == 0o700
+            and not status.st_mode & 0o077
         ):
             self._findings.tally.skip({Skipped.HASHSCAN.value: 1})
             return True

@@ -1,0 +1,358 @@
+"""``hashscan quarantine``: what was isolated, and the way back."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashscan.config.loader import load_or_default, with_state
+from hashscan.errors import HashscanError, LockedError, QuarantineError, UsageError
+from hashscan.quarantine.records import State
+from hashscan.quarantine.recover import Recovered, recover
+from hashscan.quarantine.restore import restore
+from hashscan.quarantine.store import Store
+from hashscan.quarantine.upkeep import (
+    Verified,
+    export,
+    older_than,
+    purge,
+    records,
+    resolve,
+    verify,
+)
+from hashscan.text import human_size, parse_duration, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hashscan.config.settings import Settings
+    from hashscan.quarantine.records import Record
+
+_LOCK_SECONDS = 30.0
+
+_state = click.option(
+    "--state", metavar="DIR", help="The state directory; default: the configuration's."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="JSON lines.")
+
+
+@click.group("quarantine")
+def command() -> None:
+    """List, restore, export and purge quarantined files."""
+
+
+def _settings(context: click.Context, state: str | None) -> Settings:
+    # A volume that is missing must not stand in the way of a restore to another one.
+    settings = load_or_default(getattr(context.obj, "config_path", None), check_files=False)
+    return with_state(settings, state, check_files=False) if state else settings
+
+
+@contextmanager
+def _store(settings: Settings, *, change: bool) -> Iterator[Store | None]:
+    """The store with unfinished jobs ended; ``None`` if nothing was ever quarantined.
+
+    Where nothing is changed, a store in which another process works is read as it is.
+    """
+    try:
+        store = Store.open(os.fsencode(settings.quarantine_directory), create=False)
+    except QuarantineError as error:
+        if error.reason != "no-store" or change:
+            raise
+        yield None
+        return
+    with store:
+        if change:
+            with store.lock(_LOCK_SECONDS):
+                _tell(recover(store))
+                yield store
+            return
+        try:
+            with store.lock(0):
+                _tell(recover(store))
+        except LockedError:
+            pass
+        except QuarantineError as error:  # a full or read-only disk: it can still be read
+            click.echo(str(error), err=True)
+        yield store
+
+
+def _tell(recovered: list[Recovered]) -> None:
+    for one in recovered:
+        click.echo(f"{one.record_id}: {one.message}", err=True)
+
+
+def _each(ids: tuple[str, ...], do: Callable[[str], None]) -> None:
+    """Do all, tell each failure, and raise in the end if there was one."""
+    failures: list[HashscanError] = []
+    for one in ids:
+        try:
+            do(one)
+        except HashscanError as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise QuarantineError("\n".join(str(error) for error in failures), reason="several")
+
+
+def _line(event: str, fields: dict[str, Any]) -> None:
+    click.echo(json.dumps({"event": event, **fields}))
+
+
+@command.command("list")
+@_state
+@_json
+@click.option("--all", "every", is_flag=True, help="Restored and purged ones too.")
+@click.pass_context
+def list_command(context: click.Context, state: str | None, as_json: bool, every: bool) -> None:
+    """List quarantined files, oldest first."""
+    gone = {State.RESTORED, State.PURGED, State.UNDONE}
+    damaged = 0
+    number = 0
+    with _store(_settings(context, state), change=False) as store:
+        for listed in records(store) if store else ():
+            record = listed.record
+            if record is None:
+                damaged += 1
+                if as_json:
+                    problem = {"id": listed.record_id, "message": listed.trouble}
+                    _line("problem", {"reason": "damaged-record", **problem})
+                else:
+                    click.echo(listed.trouble, err=True)
+            elif every or record.state not in gone:
+                number += 1
+                if as_json:
+                    _line("record", record.as_dict())
+                else:
+                    click.echo(_row(record))
+    if not number and not as_json:
+        click.echo("the quarantine is empty" + ("" if every else " (--all shows what was in it)"))
+    if damaged:
+        raise QuarantineError(
+            f"{damaged} damaged records; see above and `hashscan quarantine verify`",
+            reason="damaged-record",
+        )
+
+
+def _row(record: Record) -> str:
+    size = human_size(record.metadata.size if record.metadata else record.size)
+    return (
+        f"{record.id}  {record.acted[:19]}Z  {record.state:<11}  {size:>10}  "
+        f"{shown(record.category)}  {shown(record.origin.full_path)}"
+    )
+
+
+@command.command("show")
+@_state
+@_json
+@click.argument("record_id", metavar="ID")
+@click.pass_context
+def show_command(context: click.Context, state: str | None, as_json: bool, record_id: str) -> None:
+    """Show one record, whole. The content is never shown."""
+    with _store(_settings(context, state), change=False) as store:
+        if store is None:
+            raise _no_record(record_id)
+        record = store.load(resolve(store, record_id))
+        if as_json:
+            _line("record", record.as_dict())
+        else:
+            _show(record)
+
+
+def _no_record(record_id: str) -> QuarantineError:
+    return QuarantineError(
+        f"{shown(record_id)}: no such record, the quarantine is empty", reason="no-record"
+    )
+
+
+def _show(record: Record) -> None:
+    rows: list[tuple[str, str]] = [
+        ("id", record.id),
+        ("state", record.state.value),
+        ("path", shown(record.origin.full_path)),
+        ("category", shown(record.category)),
+        ("confirmed", f"{record.algorithm} {record.digest} by {shown(record.service)}"),
+        ("filter", shown(record.filter_version)),
+        ("detected", record.detected),
+        ("quarantined", record.acted),
+        ("host", f"{shown(record.host)}, hashscan {shown(record.agent_version)}"),
+    ]
+    if record.metadata:
+        one = record.metadata
+        owner = f"{one.owner or '?'}:{one.group or '?'} ({one.uid}:{one.gid})"
+        rows += [
+            ("size", f"{one.size} bytes"),
+            ("owner", shown(owner)),
+            ("mode", f"{one.mode & 0o7777:04o}"),
+            ("attributes", shown(", ".join(sorted(one.xattrs)) or "none")),
+        ]
+    if record.digests:
+        rows += list(record.digests.as_dict().items())
+    if record.remaining_links:
+        rows.append(("other names", f"{record.remaining_links} remained outside the quarantine"))
+    if record.open_for_writing:
+        rows.append(("writers", "a process had it open for writing"))
+    if record.target:
+        rows.append(("restored to", shown(record.target.full_path)))
+    if record.note:
+        rows.append(("note", shown(record.note)))
+    rows += [("history", f"{when}  {shown(step)}") for step, when in record.history]
+    for name, value in rows:
+        click.echo(f"{name:<12} {value}")
+
+
+@command.command("restore")
+@_state
+@_json
+@click.option("--to", metavar="DIR", help="Restore into this directory instead.")
+@click.option("--force", is_flag=True, help="Restore content that was altered, as it is.")
+@click.argument("record_ids", metavar="ID...", nargs=-1, required=True)
+@click.pass_context
+def restore_command(
+    context: click.Context,
+    state: str | None,
+    as_json: bool,
+    to: str | None,
+    force: bool,
+    record_ids: tuple[str, ...],
+) -> None:
+    """Put files back: content, owner, mode, times, attributes. Nothing is overwritten.
+
+    A restored file is not quarantined again by the next scan; `purge ID` lifts that.
+    """
+    with _store(_settings(context, state), change=True) as store:
+        assert store is not None
+
+        def one(given: str) -> None:
+            done = restore(
+                store,
+                resolve(store, given),
+                to=None if to is None else os.fsencode(to),
+                force=force,
+            )
+            if as_json:
+                found = {"id": done.record.id, "path": os.fsdecode(done.path)}
+                _line("restored", {**found, "notes": list(done.notes)})
+                return
+            click.echo(f"{done.record.id}: restored to {shown(done.path)}")
+            for note in done.notes:
+                click.echo(f"{done.record.id}: {note}", err=True)
+
+        _each(record_ids, one)
+
+
+@command.command("export")
+@_state
+@click.option("--output", "-o", metavar="FILE", required=True, help="A new tar file.")
+@click.argument("record_id", metavar="ID")
+@click.pass_context
+def export_command(context: click.Context, state: str | None, output: str, record_id: str) -> None:
+    """Write record and content to a tar file, for the police. It stays in quarantine."""
+    with _store(_settings(context, state), change=True) as store:
+        assert store is not None
+        full = resolve(store, record_id)
+        intact = export(store, full, os.fsencode(output))
+    click.echo(f"{full}: exported to {shown(output)}")
+    if not intact:
+        raise QuarantineError(
+            f"{full}: the exported content is not what was quarantined; see "
+            "`hashscan quarantine verify`",
+            reason="altered",
+        )
+
+
+@command.command("purge")
+@_state
+@_json
+@click.option(
+    "--older-than", "before", metavar="AGE", help="All quarantined before that, e.g. 30d."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("record_ids", metavar="[ID...]", nargs=-1)
+@click.pass_context
+def purge_command(
+    context: click.Context,
+    state: str | None,
+    as_json: bool,
+    before: str | None,
+    yes: bool,
+    record_ids: tuple[str, ...],
+) -> None:
+    """Delete contents for good; the records stay.
+
+    Without ID and --older-than, the configured quarantine.retention says which. Given the ID of a
+    restored file, scans do not pass it over any more.
+    """
+    settings = _settings(context, state)
+    age = _age(settings, before, record_ids)
+    with _store(settings, change=False) as store:
+        ids = older_than(store, age) if store and age is not None else []
+        if record_ids and store is None:
+            raise _no_record(record_ids[0])
+        if store:
+            ids = list(dict.fromkeys([*ids, *(resolve(store, one) for one in record_ids)]))
+    if not ids:
+        if not as_json:
+            click.echo("nothing to purge")
+        return
+    if not yes:  # asked without the lock: a scan does not wait for the answer
+        click.confirm(f"delete the content of {len(ids)} records for good?", abort=True)
+    with _store(settings, change=True) as store:
+        assert store is not None
+
+        def one(record_id: str) -> None:
+            record = purge(store, record_id)
+            if as_json:
+                _line("purged", {"id": record.id, "path": os.fsdecode(record.origin.full_path)})
+            else:
+                click.echo(f"{record.id}: purged, was {shown(record.origin.full_path)}")
+
+        _each(tuple(ids), one)
+
+
+def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float | None:
+    if given is not None:
+        try:
+            return parse_duration(given)
+        except ValueError as error:
+            raise UsageError(f"--older-than: {error}") from error
+    if ids:
+        return None
+    if settings.quarantine.retention is None:
+        raise UsageError(
+            "purge: say what: give IDs or --older-than, or set quarantine.retention in the "
+            "configuration"
+        )
+    return float(settings.quarantine.retention)
+
+
+@command.command("verify")
+@_state
+@_json
+@click.pass_context
+def verify_command(context: click.Context, state: str | None, as_json: bool) -> None:
+    """Hash all contents again and compare them with their records."""
+    settings = _settings(context, state)
+    volumes = [os.fsencode(volume.path) for volume in settings.volumes]
+    with _store(settings, change=False) as store:
+        result = verify(store, volumes) if store else Verified(0, [])
+    for finding in result.findings:
+        if as_json:
+            found = {"id": finding.record_id, "message": finding.message}
+            _line("problem", {"reason": finding.kind, **found})
+        else:
+            click.echo(f"{finding.kind}: {finding.message}")
+    if as_json:
+        _line("summary", {"checked": result.checked, "problems": len(result.findings)})
+    else:
+        click.echo(f"{result.checked} contents checked, {len(result.findings)} problems")
+    if result.findings:
+        raise QuarantineError(
+            f"{shown(settings.quarantine_directory)}: {len(result.findings)} problems in the "
+            "quarantine; see above",
+            reason="verify",
+        )

@@ -1,0 +1,76 @@
+"""Reading a file's bytes for digests or for a copy, leaving the page cache as it was.
+
+All reads are positional and end at a size that the caller gives, so a file that grows while it is
+read costs no more than it did when it was found.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.fs.reading import CacheNeutralReader
+from hashscan.model import ALGORITHMS, FileDigests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _blocks(fd: int, start: int, end: int) -> Iterator[memoryview]:
+    """The bytes from ``start`` to ``end``, or to the end of the file if that comes first."""
+    reader = CacheNeutralReader()
+    device = os.fstat(fd).st_dev
+    while start < end:
+        count = min(reader.read(fd, start, device), end - start)
+        if count == 0:
+            return
+        yield reader.view[:count]
+        start += count
+
+
+def digests_of(fd: int, size: int) -> FileDigests:
+    """MD5, SHA-1 and SHA-256 of the first ``size`` bytes, in one pass.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    hashes = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
+    for block in _blocks(fd, 0, size):
+        for one in hashes:
+            one.update(block)
+    return FileDigests(*(one.digest() for one in hashes))
+
+
+def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each stretch of data; holes are left out where the file system tells."""
+    offset = 0
+    while offset < size:
+        try:
+            start = os.lseek(fd, offset, os.SEEK_DATA)
+            end = min(size, os.lseek(fd, start, os.SEEK_HOLE))
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole follows
+                return
+            start, end = offset, size
+        if start >= size or end <= start:
+            return
+        yield start, end
+        offset = end
+
+
+def copy_content(source: int, target: int, size: int) -> None:
+    """Copy ``size`` bytes into the empty file ``target``; holes stay holes.
+
+    Raises:
+        OSError: reading or writing failed, e.g. ENOSPC.
+    """
+    os.ftruncate(target, size)
+    for start, end in _extents(source, size):
+        position = start
+        for block in _blocks(source, start, end):
+            written = 0
+            while written < len(block):
+                written += os.pwrite(target, block[written:], position + written)
+            position += len(block)

@@ -1,0 +1,242 @@
+"""What a file is besides its content: owner, mode, times, extended attributes, inode flags."""
+
+from __future__ import annotations
+
+import array
+import base64
+import errno
+import fcntl
+import grp
+import os
+import pwd
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+# include/uapi/linux/fs.h, for 64-bit longs; the flags themselves are an int.
+_FS_IOC_GETFLAGS = 0x80086601
+FS_APPEND_FL = 0x20
+FS_IMMUTABLE_FL = 0x10
+
+_CAPABILITY = "security.capability"
+_UNREADABLE = frozenset(
+    {errno.ENODATA, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE}
+)
+_UNSETTABLE = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Everything about a file that a restore must bring back, and its names for people.
+
+    Attributes:
+        mode: ``st_mode``, with the type bits.
+        owner: name of ``uid`` on this host when it was read, or ``None``.
+        group: name of ``gid``, likewise.
+        links: ``st_nlink`` when it was read.
+        xattrs: all extended attributes that could be read; POSIX ACLs are among them
+            (``system.posix_acl_access``).
+        flags: inode flags as of ``lsattr``, or ``None`` where the file system has none.
+    """
+
+    size: int
+    mode: int
+    uid: int
+    gid: int
+    owner: str | None
+    group: str | None
+    links: int
+    atime_ns: int
+    mtime_ns: int
+    ctime_ns: int
+    xattrs: dict[str, bytes]
+    flags: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON: the mode as octal text, attributes as base64."""
+        return {
+            "size": self.size,
+            "mode": f"{self.mode:07o}",
+            "uid": self.uid,
+            "gid": self.gid,
+            "owner": self.owner,
+            "group": self.group,
+            "links": self.links,
+            "atime_ns": self.atime_ns,
+            "mtime_ns": self.mtime_ns,
+            "ctime_ns": self.ctime_ns,
+            "xattrs": {
+                name: base64.b64encode(value).decode() for name, value in self.xattrs.items()
+            },
+            "flags": self.flags,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Metadata:
+        """The reverse of ``as_dict``.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: not what ``as_dict`` made.
+        """
+        xattrs = data["xattrs"]
+        return cls(
+            size=whole(data["size"]),
+            mode=whole(int(data["mode"], 8)),
+            uid=whole(data["uid"], high=2**32 - 2),  # 2**32 - 1 is chown's "leave it"
+            gid=whole(data["gid"], high=2**32 - 2),
+            owner=_name(data["owner"]),
+            group=_name(data["group"]),
+            links=whole(data["links"]),
+            atime_ns=whole(data["atime_ns"], low=-(2**63)),
+            mtime_ns=whole(data["mtime_ns"], low=-(2**63)),
+            ctime_ns=whole(data["ctime_ns"], low=-(2**63)),
+            xattrs={name: base64.b64decode(xattrs[name], validate=True) for name in xattrs},
+            flags=None if data["flags"] is None else whole(data["flags"], low=-(2**31)),
+        )
+
+
+def whole(value: Any, *, low: int = 0, high: int = 2**63 - 1) -> int:
+    """A number from JSON that must be whole and within bounds.
+
+    Raises:
+        TypeError, ValueError: it is not.
+    """
+    if type(value) is not int:
+        raise TypeError(f"not a whole number: {value!a:.40}")
+    if not low <= value <= high:
+        raise ValueError(f"out of bounds: {value}")
+    return value
+
+
+def _name(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"not a name: {value!a:.40}")
+    return value
+
+
+def read_metadata(fd: int) -> Metadata:
+    """Read it from an open file, before anything reads the content.
+
+    Raises:
+        OSError: fstat or the list of attributes failed with an I/O error.
+    """
+    status = os.fstat(fd)
+    return Metadata(
+        size=status.st_size,
+        mode=status.st_mode,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        owner=_user(status.st_uid),
+        group=_group(status.st_gid),
+        links=status.st_nlink,
+        atime_ns=status.st_atime_ns,
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        xattrs=_read_xattrs(fd),
+        flags=inode_flags(fd),
+    )
+
+
+def _user(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def _group(gid: int) -> str | None:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return None
+
+
+def _read_xattrs(fd: int) -> dict[str, bytes]:
+    try:
+        names = os.listxattr(fd)
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        return {}
+    found = {}
+    for name in names:
+        try:
+            found[name] = os.getxattr(fd, name)
+        except OSError as error:
+            if error.errno not in _UNREADABLE:
+                raise
+    return found
+
+
+def inode_flags(fd: int) -> int | None:
+    """The flags that ``lsattr`` shows, or ``None`` where the file system has none."""
+    buffer = array.array("i", [0, 0])
+    try:
+        fcntl.ioctl(fd, _FS_IOC_GETFLAGS, buffer)
+    except OSError:
+        return None
+    return buffer[0]
+
+
+def open_for_writing(fd: int) -> bool | None:
+    """Whether any process has the file open for writing; ``None`` where nobody can tell.
+
+    Asked by trying for a read lease, which the kernel grants only if there is no writer.
+    """
+    try:
+        # A process that opens the file in this instant makes the kernel signal the lease's
+        # holder: by SIGURG, which is ignored by default, instead of SIGIO, which kills.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else None
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def apply_ownership(fd: int, metadata: Metadata) -> list[str]:
+    """Give a fresh copy its owner, group, extended attributes and mode.
+
+    Times are set apart and last (``apply_times``): reading and writing change them.
+
+    Returns:
+        What this file system or the agent's rights would not take, one sentence each.
+
+    Raises:
+        OSError: owner, group or mode cannot be set.
+    """
+    notes = []
+    # chown clears the set-user-ID bits and the capability attribute: so it comes first.
+    os.fchown(fd, metadata.uid, metadata.gid)
+    late = [name for name in metadata.xattrs if name == _CAPABILITY]
+    early = [name for name in metadata.xattrs if name != _CAPABILITY]
+    for name in early:
+        notes += _set_xattr(fd, name, metadata.xattrs[name])
+    os.fchmod(fd, metadata.mode & 0o7777)
+    for name in late:
+        notes += _set_xattr(fd, name, metadata.xattrs[name])
+    return notes
+
+
+def _set_xattr(fd: int, name: str, value: bytes) -> list[str]:
+    try:
+        os.setxattr(fd, name, value)
+    except OSError as error:
+        if error.errno not in _UNSETTABLE:
+            raise
+        try:
+            if os.getxattr(fd, name) == value:  # e.g. a label that a new file gets by itself
+                return []
+        except OSError:
+            pass
+        return [f"attribute {name!a} could not be set: {os.strerror(error.errno)}"]
+    return []
+
+
+def apply_times(fd: int, metadata: Metadata) -> None:
+    """Set access and modification time, to the nanosecond.
+
+    Raises:
+        OSError: not the owner.
+    """
+    os.utime(fd, ns=(metadata.atime_ns, metadata.mtime_ns))

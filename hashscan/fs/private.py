@@ -1,0 +1,158 @@
+"""The private directory (``.hashscan``) in which a file lies between a volume and another disk.
+
+It stands at the topmost directory of a file system, which a customer may own. So nothing about it
+is believed from its name: the opened descriptor must be a directory of the agent's own that nobody
+else may enter, on the same file system. The owner of the directory above can still rename it, or
+remove it while it is empty; ``find_private`` finds it again by its inode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import open_directory
+from hashscan.model import PRIVATE_DIRECTORY
+from hashscan.text import shown
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def mount_of(fd: int) -> tuple[str, int]:
+    """What tells one mount from another: the kernel's mount number, else the device."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", "rb") as info:
+            for line in info:
+                if line.startswith(b"mnt_id:"):
+                    return "mount", int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return "device", os.fstat(fd).st_dev
+
+
+def open_top(root: int, directory: bytes, *, cross_mounts: bool) -> tuple[int, bytes]:
+    """Open the highest directory below ``root`` on the same mount as ``directory``.
+
+    A rename works from there to ``directory``: it is where a private directory can stand.
+
+    Returns:
+        A descriptor, which the caller closes, and the path below ``root`` (empty: ``root``).
+
+    Raises:
+        OSError: as ``open_directory``; EXDEV where mounts changed meanwhile.
+    """
+    if not cross_mounts or not directory:
+        return open_directory(root, b""), b""
+    names = directory.split(b"/")
+    top = 0
+    mount = mount_of(root)
+    here = os.dup(root)
+    try:
+        for number, name in enumerate(names, 1):
+            following = os.open(name, _STEP, dir_fd=here)
+            os.close(here)
+            here = following
+            if (now := mount_of(here)) != mount:
+                top, mount = number, now
+    finally:
+        os.close(here)
+    path = b"/".join(names[:top])
+    fd = open_directory(root, path, cross_mounts=True)
+    if mount_of(fd) != mount:
+        os.close(fd)
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+    return fd, path
+
+
+def _trusted(fd: int, top: int) -> str | None:
+    """Why the opened directory is not the agent's private one; ``None`` if it is."""
+    status = os.fstat(fd)
+    if status.st_uid != os.geteuid():
+        return f"it belongs to user {status.st_uid}"
+    if stat.S_IMODE(status.st_mode) & 0o077:  # with an ACL these bits are its mask
+        return f"others may enter it (mode {stat.S_IMODE(status.st_mode):04o})"
+    if status.st_dev != os.fstat(top).st_dev:
+        return "another file system is mounted there"
+    return None
+
+
+def open_private(top: int, where: bytes) -> int:
+    """Make or open the private directory in ``top``; the caller closes the descriptor.
+
+    Args:
+        top: descriptor of the directory it stands in.
+        where: path of ``top``, for messages.
+
+    Raises:
+        QuarantineError: something else stands there (reason ``private-directory``).
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(PRIVATE_DIRECTORY, 0o700, dir_fd=top)
+    path = shown(where + b"/" + PRIVATE_DIRECTORY)
+    try:
+        fd = os.open(PRIVATE_DIRECTORY, _OPEN, dir_fd=top)
+    except OSError as error:
+        if error.errno not in {errno.ELOOP, errno.ENOTDIR, errno.EACCES}:
+            raise
+        raise _refused(path, "it is no directory of the agent's") from error
+    reason = _trusted(fd, top)
+    if reason:
+        os.close(fd)
+        raise _refused(path, reason)
+    return fd
+
+
+def _refused(path: str, reason: str) -> QuarantineError:
+    return QuarantineError(
+        f"{path}: not used as the private directory, because {reason}; "
+        "look who made it, and move it away",
+        reason="private-directory",
+    )
+
+
+def find_private(top: int, inode: int) -> int | None:
+    """Open the private directory with this inode number, even if it was renamed within ``top``.
+
+    Nobody but the agent can move it to another directory, as that needs the right to write in it.
+
+    Returns:
+        A descriptor, which the caller closes, or ``None``: it is not there.
+
+    Raises:
+        OSError: ``top`` cannot be listed.
+    """
+    fd = _open_if(top, PRIVATE_DIRECTORY, inode)
+    if fd is not None:
+        return fd
+    with os.scandir(top) as entries:
+        names = [os.fsencode(entry.name) for entry in entries if entry.inode() == inode]
+    return next((fd for name in names if (fd := _open_if(top, name, inode)) is not None), None)
+
+
+def _open_if(top: int, name: bytes, inode: int) -> int | None:
+    try:
+        fd = os.open(name, _OPEN, dir_fd=top)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EACCES}:
+            return None
+        raise
+    if os.fstat(fd).st_ino == inode and _trusted(fd, top) is None:
+        return fd
+    os.close(fd)
+    return None
+
+
+def remove_if_empty(top: int, private: int) -> None:
+    """Remove the private directory if it is ours and empty; anything else is left alone."""
+    try:
+        status = os.stat(PRIVATE_DIRECTORY, dir_fd=top, follow_symlinks=False)
+        ours = os.fstat(private)
+        if (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
+            os.rmdir(PRIVATE_DIRECTORY, dir_fd=top)
+    except OSError:
+        pass  # in use by another store, gone, or the file system is read-only by now

@@ -1,0 +1,214 @@
+"""The act stage of ``--action quarantine``: a match is moved out of its volume."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hashscan.errors import LockedError, QuarantineError
+from hashscan.fs.beneath import identity_of, is_regular
+from hashscan.fs.rename import take
+from hashscan.model import Acted, Stamp
+from hashscan.quarantine.faults import explained_move
+from hashscan.quarantine.keep import conclude
+from hashscan.quarantine.places import Spot, failed, look, opened, private_for
+from hashscan.quarantine.records import Place, Record, State, intent, new_id
+from hashscan.quarantine.recover import Recovered, recover
+from hashscan.quarantine.store import CONTENT, Store
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Self
+
+    from hashscan.model import Candidate, Confirmed
+    from hashscan.quarantine.places import Opened
+
+_DOING = "could not be moved to quarantine"
+
+
+class Quarantine:
+    """Action ``quarantine``.
+
+    Attributes:
+        recovered: what a killed process had left, and what became of it.
+    """
+
+    def __init__(self, store: Store, *, cross_mounts: Collection[bytes] = ()) -> None:
+        """Use ``store``, and finish first what a killed process left in it.
+
+        Args:
+            store: stays the caller's to close.
+            cross_mounts: roots of those volumes below which other file systems are entered.
+
+        Raises:
+            LockedError: another hashscan holds the store for minutes.
+            QuarantineError: the store cannot be read or written.
+        """
+        self._store = store
+        self._cross_mounts = frozenset(cross_mounts)
+        with store.lock():
+            self.recovered: list[Recovered] = recover(store)
+
+    @classmethod
+    def open(cls, directory: bytes, *, cross_mounts: Collection[bytes] = ()) -> Self:
+        """Open or make the store at ``directory``; ``close`` closes it.
+
+        Raises:
+            QuarantineError, LockedError: as ``Store.open`` and ``__init__``.
+        """
+        store = Store.open(directory)
+        try:
+            return cls(store, cross_mounts=cross_mounts)
+        except BaseException:
+            store.close()
+            raise
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def act(self, match: Confirmed) -> Acted:
+        """Move a match to quarantine; what stands in the way is told in the result."""
+        path = match.candidate.full_path
+        try:
+            with self._store.lock():
+                return self._held(match.candidate) or self._act(match)
+        except QuarantineError as error:
+            return Acted("reported", message=str(error), problem=error.reason)
+        except LockedError as error:
+            return Acted("reported", message=f"{shown(path)}: {_DOING}: {error}", problem="busy")
+        except ValueError as error:
+            return Acted("reported", message=f"{shown(path)}: {_DOING}: {error}", problem="other")
+        except OSError as error:
+            failure = failed(error, self._place(match.candidate), _DOING)
+            return Acted("reported", message=str(failure), problem=failure.reason)
+
+    def _place(self, candidate: Candidate) -> Place:
+        return Place(
+            candidate.volume, candidate.path, cross_mounts=candidate.volume in self._cross_mounts
+        )
+
+    def _held(self, candidate: Candidate) -> Acted | None:
+        """Whether the administrator restored this very content to this very path."""
+        hexes = candidate.digests.as_dict()
+        for record_id in self._store.restored_ids(candidate.full_path):
+            try:
+                record = self._store.load(record_id)
+            except QuarantineError:
+                continue
+            known = record.digests.as_dict() if record.digests else {}
+            common = hexes.keys() & known.keys()
+            if (
+                record.state is State.RESTORED
+                and common
+                and all(hexes[name] == known[name] for name in common)
+            ):
+                return Acted(
+                    "held",
+                    quarantine_id=record.id,
+                    message=f"{shown(candidate.full_path)}: restored by the administrator on "
+                    f"{record.history[-1][1]} and not moved again; to quarantine it again, "
+                    f"`hashscan quarantine purge {record.id}` and scan",
+                )
+        return None
+
+    def _act(self, match: Confirmed) -> Acted:
+        place = self._place(match.candidate)
+        with opened(place) as origin:
+            _precheck(origin, match)
+            record = intent(new_id(), match, place, identity_of(origin.parent).inode)
+            self._store.create(record)
+            moved = [False]
+            try:
+                record = self._move(record, origin, moved)
+            except (OSError, QuarantineError):
+                if not moved[0]:
+                    with suppress(QuarantineError):
+                        self._store.discard(record.id)
+                raise
+        return _told(record)
+
+    def _move(self, record: Record, origin: Opened, moved: list[bool]) -> Record:
+        """Move the entry aside, into the store where a rename leads there; then judge it."""
+        if os.fstat(origin.parent).st_dev == self._store.device:
+            with self._store.entry(record.id) as entry:
+                spot = Spot(entry, CONTENT)
+                try:
+                    _take(origin, spot)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:  # EXDEV: a bind mount lies between
+                        raise
+                else:
+                    moved[0] = True
+                    return conclude(self._store, record, spot, origin)
+        for last in (False, False, True):
+            with private_for(origin, record) as (spot, staging):
+                record = replace(record, staging=staging)
+                self._store.save(record)
+                try:
+                    _take(origin, spot)
+                except QuarantineError:
+                    # Another agent, with another store, may have removed the empty directory.
+                    if not last and os.fstat(spot.directory).st_nlink == 0:
+                        continue
+                    raise
+                moved[0] = True
+                return conclude(self._store, record, spot, origin)
+        raise AssertionError  # pragma: no cover - the last turn returns or raises
+
+
+def _take(origin: Opened, spot: Spot) -> None:
+    name = origin.spot.name
+    try:
+        take(origin.parent, name, spot.directory, spot.name)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise
+        raise explained_move(error, origin.parent, name, origin.place.full_path) from error
+
+
+def _precheck(origin: Opened, match: Confirmed) -> None:
+    """Leave alone what is plainly another file, before anything is moved.
+
+    This spares an innocent file the trip; it proves nothing, as the name can change hands in the
+    next instant. The proof comes after the move.
+    """
+    candidate = match.candidate
+    status = origin.spot.status()
+    if status is None:
+        raise failed(FileNotFoundError(errno.ENOENT, ""), origin.place, _DOING)
+    stamp = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    same = (status.st_dev, status.st_ino) == candidate.identity and stamp == candidate.stamp
+    if not same and is_regular(status) and status.st_size == candidate.stamp.size:
+        digests = look(origin.spot, status.st_size).digests
+        hexes = digests.as_dict() if digests else {}
+        same = all(hexes.get(k) == v for k, v in candidate.digests.as_dict().items())
+    if not same:
+        raise QuarantineError(
+            f"{shown(candidate.full_path)}: not moved: it is not the file that was hashed any "
+            "more; the next scan looks again",
+            reason="changed",
+        )
+
+
+def _told(record: Record) -> Acted:
+    if record.state is State.QUARANTINED:
+        message = ""
+        if record.open_for_writing:
+            message = (
+                f"{shown(record.origin.full_path)}: a process has it open for writing and can "
+                f"still change it; see `fuser`, and `hashscan quarantine verify`"
+            )
+        return Acted(
+            "quarantined", record.id, message=message, remaining_links=record.remaining_links
+        )
+    path = shown(record.origin.full_path)
+    if record.state is State.DISPLACED:
+        return Acted("reported", record.id, f"{path}: {record.note}", problem="displaced")
+    return Acted(
+        "reported", message=f"{path}: put back: {record.note}; scan again", problem="changed"
+    )

@@ -1,0 +1,77 @@
+"""What went wrong with a customer's file, in one word for reports and a sentence for the reader."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import CrossesMountError, closing, open_file
+from hashscan.fs.metadata import FS_APPEND_FL, FS_IMMUTABLE_FL, inode_flags
+from hashscan.text import shown
+
+# reason and what to do about it
+_KNOWN: dict[int, tuple[str, str]] = {
+    errno.EROFS: ("read-only", "remount the file system read-write, then scan again"),
+    errno.EACCES: ("denied", "run hashscan as root, or give it the right to write there"),
+    errno.EPERM: ("denied", "run hashscan as root, or look for a security module that forbids it"),
+    errno.ENOSPC: ("no-space", "free some space there, then scan again"),
+    errno.EDQUOT: ("no-space", "raise the quota or free some space there, then scan again"),
+    errno.ENOENT: ("vanished", "it was removed or renamed meanwhile; the next scan looks again"),
+    errno.ELOOP: ("swapped", "a link stands where a directory was; the next scan looks again"),
+    errno.ENOTDIR: ("swapped", "something else stands where a directory was; scan again"),
+    errno.EXDEV: (
+        "other-filesystem",
+        "another file system is mounted on the way; scan with one_file_system: false if it belongs",
+    ),
+    errno.ESTALE: ("stale", "the network file system lost it; look at the mount, then scan again"),
+    errno.EIO: ("io-error", "look at the kernel's log: the disk may be failing"),
+    errno.EBUSY: ("busy", "it is in use, e.g. as a mount point; free it, then scan again"),
+    errno.EEXIST: ("taken", "another file has the name; it was not overwritten"),
+}
+
+
+def explained(error: OSError, path: bytes, doing: str) -> QuarantineError:
+    """The error for the reader.
+
+    Args:
+        error: what the kernel said.
+        path: full path of the file or directory concerned.
+        doing: what was tried, e.g. ``could not be moved to quarantine``.
+    """
+    reason, fix = _KNOWN.get(error.errno or 0, ("other", "look at the kernel's log"))
+    if isinstance(error, CrossesMountError):
+        reason, fix = _KNOWN[errno.EXDEV]
+    what = os.strerror(error.errno) if error.errno else str(error)
+    return QuarantineError(f"{shown(path)}: {doing}: {what}; {fix}", reason=reason)
+
+
+def explained_move(error: OSError, parent: int, name: bytes, path: bytes) -> QuarantineError:
+    """As ``explained``, and tells an immutable or append-only file or directory by its flags."""
+    doing = "could not be moved to quarantine"
+    if error.errno != errno.EPERM:
+        return explained(error, path, doing)
+    for what, shown_path, flags in (
+        ("the file", path, _flags_of(parent, name)),
+        ("its directory", os.path.dirname(path), inode_flags(parent)),
+    ):
+        for bit, letter, reason in (
+            (FS_IMMUTABLE_FL, "i", "immutable"),
+            (FS_APPEND_FL, "a", "append-only"),
+        ):
+            if flags and flags & bit:
+                return QuarantineError(
+                    f"{shown(path)}: {doing}: {what} is {reason}; look who made it so, then "
+                    f"`chattr -{letter} {shlex.quote(shown(shown_path))}` and scan again",
+                    reason=reason,
+                )
+    return explained(error, path, doing)
+
+
+def _flags_of(parent: int, name: bytes) -> int | None:
+    try:
+        with closing(open_file(parent, name)) as fd:
+            return inode_flags(fd)
+    except OSError:
+        return None

@@ -1,0 +1,193 @@
+"""From "moved aside" to "quarantined", or back. What acts and what recovers take these steps.
+
+The entry that was moved aside lies at a spot that only the agent can reach: in the store, or in
+the private directory of its volume. What happens next depends on nothing but the record on disk
+and what lies there, so that it can be taken up again after a kill at any instant.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import closing, open_file
+from hashscan.fs.copy import copy_content, digests_of
+from hashscan.fs.rename import put
+from hashscan.quarantine.places import Seen, Spot, failed, look, sync_directory
+from hashscan.quarantine.records import State
+from hashscan.quarantine.store import CONTENT, PART
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.model import Identity
+    from hashscan.quarantine.places import Opened
+    from hashscan.quarantine.records import Record
+    from hashscan.quarantine.store import Store
+
+_FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DOING = "could not be quarantined"
+
+
+def conclude(store: Store, record: Record, spot: Spot, origin: Opened | None) -> Record:
+    """Judge what was moved aside: keep it if it is what was confirmed, else put it back.
+
+    Args:
+        store: the quarantine.
+        record: in state ``intent``; ``staging`` tells whether ``spot`` lies on the volume.
+        spot: where the entry lies now.
+        origin: its old place; ``None`` if that is gone.
+
+    Returns:
+        The record as ``quarantined``, ``undone`` (it was another file) or ``displaced`` (another
+        file, and it could not be put back).
+
+    Raises:
+        QuarantineError: it could not be kept, and was put back or waits for recovery.
+    """
+    try:
+        seen = look(spot, record.size)
+        if not seen.is_expected(record):
+            note = "it is not the file that was hashed: changed or swapped meanwhile"
+            return put_back(store, record, spot, origin, note)
+        kept = _with_evidence(store, record, seen)
+        if record.staging is None:
+            return _keep_moved(store, kept, spot, origin)
+        kept = _copy_in(store, kept, spot)
+    except (OSError, QuarantineError) as error:
+        failure = error if isinstance(error, QuarantineError) else _failed(record, error)
+        undone = put_back(store, record, spot, origin, str(failure))
+        if undone.state is State.DISPLACED:
+            raise QuarantineError(f"{failure}; {undone.note}", reason=failure.reason) from error
+        raise failure from error
+    # From here on the copy is the one that counts: no way back, recovery would go on as well.
+    return finish_copied(store, kept, spot, origin)
+
+
+def _failed(record: Record, error: OSError) -> QuarantineError:
+    return failed(error, record.origin, _DOING)
+
+
+def _with_evidence(store: Store, record: Record, seen: Seen) -> Record:
+    assert seen.metadata is not None
+    links = seen.metadata.links
+    own = 1
+    if links > 1 and record.staging is None:
+        own = links_in_store(store, seen.identity)
+    return replace(
+        record,
+        identity=seen.identity,
+        metadata=seen.metadata,
+        digests=seen.digests,
+        open_for_writing=seen.open_for_writing,
+        remaining_links=max(0, links - own),
+    )
+
+
+def links_in_store(store: Store, identity: Identity) -> int:
+    """How many contents of the store are names of this inode."""
+    found = 0
+    for record_id in store.ids():
+        with suppress(OSError):
+            status = os.stat(
+                os.fsencode(record_id) + b"/" + CONTENT, dir_fd=store.fd, follow_symlinks=False
+            )
+            found += (status.st_dev, status.st_ino) == identity
+    return found
+
+
+def _keep_moved(store: Store, record: Record, spot: Spot, origin: Opened | None) -> Record:
+    """The file was renamed into the store: make that durable, then say so."""
+    with closing(open_file(spot.directory, spot.name)) as fd:
+        os.fsync(fd)  # its owner may have written it a moment ago
+    os.fsync(spot.directory)
+    if origin is not None:
+        sync_directory(origin.parent)
+    record = record.became(State.QUARANTINED)
+    store.save(record)
+    return record
+
+
+def _copy_in(store: Store, record: Record, spot: Spot) -> Record:
+    """Copy the staged file into the store, and verify what arrived."""
+    assert record.metadata is not None
+    drop_copies(store, record)
+    with store.entry(record.id) as entry, closing(open_file(spot.directory, spot.name)) as source:
+        with closing(os.open(PART, _FRESH, 0o600, dir_fd=entry)) as part:
+            copy_content(source, part, record.metadata.size)
+            os.fsync(part)
+            arrived = digests_of(part, record.metadata.size)
+        if arrived != record.digests:
+            raise QuarantineError(
+                f"{shown(record.origin.full_path)}: {_DOING}: it changed while it was copied; "
+                "the next scan looks again",
+                reason="changed",
+            )
+        os.replace(PART, CONTENT, src_dir_fd=entry, dst_dir_fd=entry)
+        os.fsync(entry)
+    record = record.became(State.COPIED)
+    store.save(record)
+    return record
+
+
+def finish_copied(store: Store, record: Record, spot: Spot | None, origin: Opened | None) -> Record:
+    """The copy is whole and on record: remove the staged file.
+
+    Raises:
+        QuarantineError: it could not be removed; recovery tries again.
+    """
+    try:
+        if spot is not None:
+            spot.remove()
+            sync_directory(spot.directory)
+            spot.leave()
+        if origin is not None:
+            sync_directory(origin.parent)
+    except OSError as error:
+        raise failed(error, record.origin, "is copied, but its staged file stays") from error
+    record = record.became(State.QUARANTINED, staging=None)
+    store.save(record)
+    return record
+
+
+def drop_copies(store: Store, record: Record) -> None:
+    """Remove copies in the store; the caller has seen the staged file."""
+    with store.entry(record.id) as entry:
+        Spot(entry, PART).remove()
+        Spot(entry, CONTENT).remove()
+
+
+def put_back(store: Store, record: Record, spot: Spot, origin: Opened | None, note: str) -> Record:
+    """Give an entry its old name again, without overwriting.
+
+    Returns:
+        The record as ``undone``; or as ``displaced``, with the entry still at ``spot``, if its
+        directory is gone or another file has the name.
+    """
+    reason = "its directory is gone"
+    if origin is not None:
+        try:
+            put(spot.directory, spot.name, origin.parent, origin.spot.name)
+            sync_directory(origin.parent)
+        except FileExistsError:
+            reason = "another file has its name by now"
+        except OSError as error:
+            reason = error.strerror or str(error)
+    if spot.status() is None:
+        spot.leave()
+        record = record.became(State.UNDONE, staging=None, note=note)
+    else:
+        record = record.became(
+            State.DISPLACED,
+            note=f"{note}; it could not be put back ({reason}) and is kept as {record.id}: "
+            f"`hashscan quarantine restore {record.id}`, or --to another directory",
+        )
+    # Where the record cannot be written, the entry is in one place all the same, and recovery
+    # comes to the same end.
+    with suppress(OSError, QuarantineError):
+        if record.staging is not None or spot.name != CONTENT:
+            drop_copies(store, record)
+        store.save(record)
+    return record

@@ -1,0 +1,247 @@
+"""Opening a file's place on a volume, and looking at what lies somewhere."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import (
+    closing,
+    identity_of,
+    is_regular,
+    open_directory,
+    open_file,
+    open_parent,
+    open_root,
+)
+from hashscan.fs.copy import digests_of
+from hashscan.fs.metadata import Metadata, open_for_writing, read_metadata
+from hashscan.fs.private import find_private, open_private, open_top, remove_if_empty
+from hashscan.model import FileDigests, Identity, join
+from hashscan.quarantine.faults import explained
+from hashscan.quarantine.records import Place, Record, Staging
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where an entry lies: a directory's descriptor and a name in it.
+
+    Attributes:
+        top: descriptor of the directory above, if the directory is a private one on a volume.
+    """
+
+    directory: int
+    name: bytes
+    top: int | None = None
+
+    def status(self) -> os.stat_result | None:
+        """What the entry is, links not followed; ``None`` if there is none."""
+        try:
+            return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def remove(self) -> None:
+        """Unlink the entry if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.name, dir_fd=self.directory)
+
+    def leave(self) -> None:
+        """Remove the private directory on a volume if it is empty now.
+
+        Called before the record says that the job is done, as nobody looks afterwards.
+        """
+        if self.top is not None:
+            remove_if_empty(self.top, self.directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A place whose volume and parent directory are open."""
+
+    place: Place
+    root: int
+    spot: Spot
+
+    @property
+    def parent(self) -> int:
+        """Descriptor of the directory that holds, held or shall hold the file."""
+        return self.spot.directory
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What lies at a spot. All but ``identity`` is ``None`` if it is not a regular file.
+
+    ``digests`` is ``None`` too where the size already told that it is another file.
+    """
+
+    identity: Identity
+    metadata: Metadata | None = None
+    digests: FileDigests | None = None
+    open_for_writing: bool | None = None
+
+    def is_expected(self, record: Record) -> bool:
+        """Whether this is the content that was confirmed."""
+        hexes = self.digests.as_dict() if self.digests else {}
+        return bool(hexes) and all(hexes.get(k) == v for k, v in record.expected.items())
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[Opened]:
+    """Open a place from its volume's root down, by descriptor.
+
+    Raises:
+        OSError: as ``open_parent``.
+    """
+    with ExitStack() as stack:
+        root = stack.enter_context(closing(open_root(place.volume)))
+        parent, name = open_parent(root, place.path, cross_mounts=place.cross_mounts)
+        stack.enter_context(closing(parent))
+        yield Opened(place, root, Spot(parent, name))
+
+
+@contextmanager
+def opened_if_there(place: Place) -> Iterator[Opened | None]:
+    """As ``opened``; ``None`` where the parent directory is gone or something else stands there.
+
+    Raises:
+        OSError: the volume itself cannot be opened, or anything else.
+    """
+    with ExitStack() as stack:
+        root = stack.enter_context(closing(open_root(place.volume)))
+        try:
+            parent, name = open_parent(root, place.path, cross_mounts=place.cross_mounts)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            yield None
+            return
+        stack.enter_context(closing(parent))
+        yield Opened(place, root, Spot(parent, name))
+
+
+def look(spot: Spot, size: int) -> Seen:
+    """Metadata and digests of what lies at a spot; digests only if it has ``size`` bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    status = os.stat(spot.name, dir_fd=spot.directory, follow_symlinks=False)
+    if not is_regular(status):  # never opened: opening a device can do things
+        return Seen(Identity(status.st_dev, status.st_ino))
+    with closing(open_file(spot.directory, spot.name)) as fd:
+        identity = identity_of(fd)
+        if not is_regular(os.fstat(fd)):
+            return Seen(identity)
+        metadata = read_metadata(fd)
+        if metadata.size != size:
+            return Seen(identity, metadata)
+        writer = open_for_writing(fd)
+        return Seen(identity, metadata, digests_of(fd, size), writer)
+
+
+def sync_directory(directory: int) -> None:
+    """Bring a directory's entries to disk; some network file systems know no such call.
+
+    Raises:
+        OSError: EIO and the like.
+    """
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:
+            raise
+
+
+@contextmanager
+def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, Staging]]:
+    """A record's spot in a private directory on the same mount as an opened place.
+
+    The directory is removed afterwards if it is empty.
+
+    Raises:
+        QuarantineError: something else stands there.
+        OSError: it cannot be made.
+    """
+    place = there.place
+    parent_path = place.path.rpartition(b"/")[0]
+    top, path = open_top(there.root, parent_path, cross_mounts=place.cross_mounts)
+    with ExitStack() as stack:
+        stack.enter_context(closing(top))
+        private = open_private(top, join(place.volume, path))
+        stack.enter_context(closing(private))
+        stack.callback(remove_if_empty, top, private)
+        staging = Staging(
+            Place(place.volume, path, cross_mounts=place.cross_mounts),
+            top_inode=identity_of(top).inode,
+            private_inode=identity_of(private).inode,
+        )
+        yield Spot(private, os.fsencode(record.id), top), staging
+
+
+@contextmanager
+def private_of(staging: Staging, record: Record) -> Iterator[Spot | None]:
+    """A record's spot in the private directory that it names; ``None`` if that is gone.
+
+    The directory is removed afterwards if it is empty.
+
+    Raises:
+        QuarantineError: the volume is not reachable, e.g. not mounted (``unreachable``).
+    """
+    place = staging.place
+    with ExitStack() as stack:
+        try:
+            root = stack.enter_context(closing(open_root(place.volume)))
+            top = open_directory(root, place.path, cross_mounts=place.cross_mounts)
+            stack.enter_context(closing(top))
+            reachable = identity_of(top).inode == staging.top_inode
+            private = find_private(top, staging.private_inode) if reachable else None
+        except OSError as error:
+            raise _unreachable(place, error.strerror or str(error)) from error
+        if not reachable:
+            raise _unreachable(place, "another directory stands there now")
+        if private is not None:
+            stack.enter_context(closing(private))
+            stack.callback(remove_if_empty, top, private)
+        yield None if private is None else Spot(private, os.fsencode(record.id), top)
+
+
+def _unreachable(place: Place, reason: str) -> QuarantineError:
+    return QuarantineError(
+        f"{shown(place.full_path)}: {reason}; a file may lie in its private directory .hashscan: "
+        "mount the volume, and the next hashscan command finishes the job",
+        reason="unreachable",
+    )
+
+
+def tidy_private(place: Place) -> None:
+    """Remove the empty private directory that a process killed early left on a place's mount."""
+    with suppress(OSError, QuarantineError), ExitStack() as stack:
+        root = stack.enter_context(closing(open_root(place.volume)))
+        parent_path = place.path.rpartition(b"/")[0]
+        top, _ = open_top(root, parent_path, cross_mounts=place.cross_mounts)
+        stack.enter_context(closing(top))
+        status = os.stat(b".hashscan", dir_fd=top, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            return
+        private = find_private(top, status.st_ino)
+        if private is not None:
+            stack.enter_context(closing(private))
+            remove_if_empty(top, private)
+
+
+def failed(error: OSError, place: Place, doing: str) -> QuarantineError:
+    """The error for the reader, about a place on a volume."""
+    return explained(error, place.full_path, doing)

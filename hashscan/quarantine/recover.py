@@ -1,0 +1,230 @@
+"""Finishing or undoing what a killed process left.
+
+Runs under the store's lock at the start of every command that changes the quarantine, so nothing
+that it meets belongs to a process that still works. Each record on its way is judged by what lies
+in the three places: the store, the private directory of the volume, the file's own name. Where one
+of them cannot be reached, the record stays as it is for the next time. Nothing is deleted unless
+its other copy was seen.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import QuarantineError
+from hashscan.quarantine.keep import conclude, drop_copies, finish_copied
+from hashscan.quarantine.places import (
+    Opened,
+    Spot,
+    failed,
+    look,
+    opened_if_there,
+    private_of,
+    sync_directory,
+    tidy_private,
+)
+from hashscan.quarantine.records import UNFINISHED, Place, Record, State
+from hashscan.quarantine.store import CONTENT, PART
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.quarantine.store import Store
+
+_DOING = "an unfinished job could not be ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of one unfinished job.
+
+    Attributes:
+        resolved: false if it waits for the next time; ``message`` says for what.
+    """
+
+    record_id: str
+    resolved: bool
+    message: str
+
+
+def recover(store: Store) -> list[Recovered]:
+    """End all unfinished jobs; the caller holds the store's lock.
+
+    Returns:
+        One entry for each job that was unfinished or whose record cannot be read.
+
+    Raises:
+        QuarantineError: the store itself cannot be listed.
+    """
+    return list(_recover(store))
+
+
+def _recover(store: Store) -> Iterator[Recovered]:
+    for record_id in store.ids():
+        record = None
+        try:
+            if store.tidy(record_id):
+                continue  # killed before the intent was written: nothing had happened
+            record = store.load(record_id)
+            if record.state not in UNFINISHED:
+                continue
+            yield Recovered(record_id, resolved=True, message=_end(store, record))
+        except QuarantineError as error:
+            after = _state_of(store, record_id)
+            resolved = after is not None and after not in UNFINISHED
+            yield Recovered(record_id, resolved=resolved, message=str(error))
+        except OSError as error:
+            place = record.origin if record else Place(store.directory, os.fsencode(record_id))
+            yield Recovered(record_id, resolved=False, message=str(failed(error, place, _DOING)))
+
+
+def _state_of(store: Store, record_id: str) -> State | None:
+    try:
+        return store.load(record_id).state
+    except QuarantineError:
+        return None
+
+
+def _end(store: Store, record: Record) -> str:
+    """End one job; returns what became of it."""
+    if record.state is State.INTENT:
+        ended = _end_intent(store, record)
+    elif record.state is State.COPIED:
+        ended = _end_copied(store, record)
+    elif record.state is State.PURGING:
+        ended = _end_purging(store, record)
+    else:
+        ended = _end_restoring(store, record)
+    path = shown(record.origin.full_path)
+    if ended is None:
+        return f"{path}: hashscan was stopped before it was moved; it was left where it is"
+    return f"{path}: hashscan was stopped at work on it ({record.state}); now it is {ended.state}"
+
+
+def _origin(stack: ExitStack, record: Record) -> Opened | None:
+    """The old place, or ``None`` if it is gone or is another directory by now."""
+    origin = stack.enter_context(opened_if_there(record.origin))
+    if origin is None or os.fstat(origin.parent).st_ino != record.parent_inode:
+        return None
+    return origin
+
+
+def _end_intent(store: Store, record: Record) -> Record | None:
+    with ExitStack() as stack:
+        entry = stack.enter_context(store.entry(record.id))
+        spot = Spot(entry, CONTENT)
+        if record.staging is None:
+            if spot.status() is not None:
+                return conclude(store, record, spot, _origin(stack, record))
+        else:
+            staged = stack.enter_context(private_of(record.staging, record))
+            if staged is not None and staged.status() is not None:
+                drop_copies(store, record)
+                return conclude(store, record, staged, _origin(stack, record))
+            if spot.status() is not None or Spot(entry, PART).status() is not None:
+                raise QuarantineError(
+                    f"{shown(record.origin.full_path)}: copied to "
+                    f"{shown(store.where(record.id))}, but its staged file is not in .hashscan at "
+                    f"{shown(record.staging.place.full_path)} any more: someone moved that "
+                    "directory; bring it back, or take the copy out by hand",
+                    reason="unresolved",
+                )
+    tidy_private(record.origin)
+    store.discard(record.id)
+    return None
+
+
+def _end_copied(store: Store, record: Record) -> Record | None:
+    assert record.staging is not None
+    assert record.metadata is not None
+    with ExitStack() as stack:
+        entry = stack.enter_context(store.entry(record.id))
+        staged = stack.enter_context(private_of(record.staging, record))
+        content = Spot(entry, CONTENT)
+        whole = (
+            content.status() is not None
+            and look(content, record.metadata.size).digests == record.digests
+        )
+        origin = _origin(stack, record)
+        if whole or staged is None or staged.status() is None:
+            return finish_copied(store, record, staged, origin)
+        drop_copies(store, record)
+        record = record.became(State.INTENT)
+        store.save(record)
+        return conclude(store, record, staged, origin)
+
+
+def _end_purging(store: Store, record: Record) -> Record:
+    with store.entry(record.id) as entry:
+        Spot(entry, CONTENT).remove()
+        sync_directory(entry)
+    record = record.became(State.PURGED)
+    store.save(record)
+    return record
+
+
+def _end_restoring(store: Store, record: Record) -> Record:
+    assert record.target is not None
+    with ExitStack() as stack:
+        entry = stack.enter_context(store.entry(record.id))
+        content = Spot(entry, CONTENT)
+        displaced_on_volume = record.resume is State.DISPLACED and record.staging is not None
+        if content.status() is None and not displaced_on_volume:
+            return finish_restored(store, record, None)
+        staged = None
+        if record.staging is not None:
+            staged = stack.enter_context(private_of(record.staging, record))
+        if displaced_on_volume:
+            content = staged or content
+            if content.status() is None:
+                return finish_restored(store, record, None)
+        target = stack.enter_context(opened_if_there(record.target))
+        if target is not None and _arrived(record, target, content):
+            sync_directory(target.parent)
+            if staged is not None:
+                staged.remove()
+                staged.leave()
+            return finish_restored(store, record, content)
+        if staged is not None and not displaced_on_volume:
+            staged.remove()
+            staged.leave()
+        keep = record.staging if displaced_on_volume else None
+    tidy_private(record.target)
+    record = record.became(
+        record.resume or State.QUARANTINED, staging=keep, target=None, target_identity=None
+    )
+    store.save(record)
+    return record
+
+
+def _arrived(record: Record, target: Opened, content: Spot) -> bool:
+    """Whether the restored file already stands at its name."""
+    there = target.spot.status()
+    ours = content.status()
+    if there is None or ours is None:
+        return False
+    if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+        return True  # killed between link and unlink, where the file system has no better rename
+    return record.target_identity is not None and (
+        there.st_ino == record.target_identity.inode and there.st_size == ours.st_size
+    )
+
+
+def finish_restored(store: Store, record: Record, content: Spot | None) -> Record:
+    """The file is back, and durably: remove the content from the store and say so.
+
+    Raises:
+        OSError, QuarantineError: the store cannot be written; recovery tries again.
+    """
+    assert record.target is not None
+    if content is not None:
+        content.remove()
+        sync_directory(content.directory)
+    store.remember_restored(record.target.full_path, record.id)
+    record = record.became(State.RESTORED, staging=None)
+    store.save(record)
+    return record

@@ -1,0 +1,288 @@
+"""Back to the volume: content, owner, mode, times, attributes and ACLs, and nothing overwritten."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import closing, identity_of, open_file
+from hashscan.fs.copy import copy_content, digests_of
+from hashscan.fs.metadata import apply_ownership, apply_times
+from hashscan.fs.rename import put
+from hashscan.model import Identity
+from hashscan.quarantine.places import (
+    Opened,
+    Spot,
+    failed,
+    look,
+    opened,
+    private_for,
+    private_of,
+    sync_directory,
+)
+from hashscan.quarantine.records import Place, Record, State
+from hashscan.quarantine.recover import finish_restored
+from hashscan.quarantine.store import CONTENT
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.quarantine.store import Store
+
+_FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DOING = "could not be restored"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restored file.
+
+    Attributes:
+        notes: what could not be brought back, e.g. an attribute that the target does not take.
+    """
+
+    record: Record
+    path: bytes
+    notes: tuple[str, ...] = ()
+
+
+def restore(
+    store: Store, record_id: str, *, to: bytes | None = None, force: bool = False
+) -> Restored:
+    """Put one file back under its name; the caller holds the lock and has recovered.
+
+    Args:
+        store: the quarantine.
+        record_id: which one.
+        to: another directory, instead of the original one.
+        force: restore content that is not what the record says any more.
+
+    Raises:
+        QuarantineError: it was not restored and is still in quarantine. Reasons: ``taken``,
+            ``no-directory``, ``altered``, ``missing``, ``not-quarantined``, or as the kernel says.
+    """
+    record = store.load(record_id)
+    if record.state not in {State.QUARANTINED, State.DISPLACED}:
+        raise QuarantineError(
+            f"{record_id}: not restored: it is {record.state}, there is no content to restore",
+            reason="not-quarantined",
+        )
+    place = record.origin
+    if to is not None:
+        place = Place(os.path.realpath(to), record.origin.path.rpartition(b"/")[2])
+    with ExitStack() as stack:
+        content = _content(stack, store, record)
+        if record.state is State.QUARANTINED and not force:
+            _check_content(record, content)
+        try:
+            target = stack.enter_context(opened(place))
+        except OSError as error:
+            raise _no_directory(error, record, place) from error
+        _check_free(record, target, content)
+        record = record.became(
+            State.RESTORING, resume=record.state, target=place, target_identity=None
+        )
+        store.save(record)
+        try:
+            return _restore(store, record, content, target)
+        except (OSError, QuarantineError) as error:
+            _give_up(store, record, content)
+            if isinstance(error, QuarantineError):
+                raise
+            if isinstance(error, FileExistsError):
+                raise _taken(record, place) from error
+            raise failed(error, place, _DOING) from error
+
+
+def _content(stack: ExitStack, store: Store, record: Record) -> Spot:
+    entry = stack.enter_context(store.entry(record.id))
+    spot = Spot(entry, CONTENT)
+    if record.state is State.DISPLACED and record.staging is not None:
+        spot = stack.enter_context(private_of(record.staging, record)) or spot
+    if spot.status() is None:
+        raise QuarantineError(
+            f"{shown(store.where(record.id))}: not restored: the content is missing; someone "
+            "removed it by hand, look for a backup",
+            reason="missing",
+        )
+    return spot
+
+
+def _check_content(record: Record, content: Spot) -> None:
+    assert record.metadata is not None
+    try:
+        digests = look(content, record.metadata.size).digests
+    except OSError as error:
+        raise failed(error, record.origin, _DOING) from error
+    if digests != record.digests:
+        raise QuarantineError(
+            f"{record.id}: not restored: the content is not what the record says (see "
+            "`quarantine verify`); a process that had the file open may have changed it; "
+            "--force restores it as it is",
+            reason="altered",
+        )
+
+
+def _check_free(record: Record, target: Opened, content: Spot) -> None:
+    there = target.spot.status()
+    ours = content.status()
+    if there is None or (ours and (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)):
+        return
+    raise _taken(record, target.place)
+
+
+def _taken(record: Record, place: Place) -> QuarantineError:
+    return QuarantineError(
+        f"{shown(place.full_path)}: not restored: another file has the name, and nothing is "
+        f"overwritten; move that one away, or `hashscan quarantine restore {record.id} --to DIR`",
+        reason="taken",
+    )
+
+
+def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineError:
+    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+        return QuarantineError(
+            f"{shown(os.path.dirname(place.full_path))}: not restored: the directory is gone, or "
+            "a link stands there; make it again (or mount the volume), or "
+            f"`hashscan quarantine restore {record.id} --to DIR`",
+            reason="no-directory",
+        )
+    return failed(error, place, _DOING)
+
+
+def _give_up(store: Store, record: Record, content: Spot) -> None:
+    """Back to the state before, if the content is still there; else recovery has the word."""
+    with suppress(OSError, QuarantineError):
+        if content.status() is not None:
+            displaced = record.resume is State.DISPLACED
+            store.save(
+                record.became(
+                    record.resume or State.QUARANTINED,
+                    target=None,
+                    staging=record.staging if displaced else None,
+                )
+            )
+
+
+def _restore(store: Store, record: Record, content: Spot, target: Opened) -> Restored:
+    try:
+        put(content.directory, content.name, target.parent, target.spot.name)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if record.resume is State.DISPLACED:
+            raise QuarantineError(
+                f"{record.id}: not restored: this was not the file that was looked for, and it "
+                "goes back by renaming only; name a directory on its own file system",
+                reason="other-filesystem",
+            ) from error
+        return _restore_copy(store, record, content, target)
+    sync_directory(target.parent)
+    sync_directory(content.directory)
+    content.leave()
+    status = target.spot.status()
+    if status is not None:
+        record = replace(record, target_identity=_identity(status))
+    record = finish_restored(store, record, None)
+    return Restored(record, target.place.full_path)
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return Identity(status.st_dev, status.st_ino)
+
+
+def _restore_copy(store: Store, record: Record, content: Spot, target: Opened) -> Restored:
+    """The store lies on another file system: a whole copy first, then the name, then the store."""
+    with private_for(target, record) as (copy, staging):
+        record = replace(record, staging=staging)
+        store.save(record)
+        try:
+            notes: list[str] = []
+            if not _link_sibling(store, record, copy):
+                notes = _make_copy(record, content, copy)
+            status = copy.status()
+            assert status is not None
+            record = replace(record, target_identity=_identity(status))
+            store.save(record)
+            put(copy.directory, copy.name, target.parent, target.spot.name)
+        except BaseException:
+            with suppress(OSError):
+                copy.remove()
+            raise
+        sync_directory(target.parent)
+        sync_directory(copy.directory)
+        copy.leave()
+        record = finish_restored(store, record, content)
+    return Restored(record, target.place.full_path, tuple(notes))
+
+
+def _make_copy(record: Record, content: Spot, copy: Spot) -> list[str]:
+    assert record.metadata is not None
+    with (
+        closing(open_file(content.directory, content.name)) as source,
+        closing(os.open(copy.name, _FRESH, 0o600, dir_fd=copy.directory)) as fd,
+    ):
+        size = os.fstat(source).st_size
+        copy_content(source, fd, size)
+        if digests_of(fd, size) != digests_of(source, size):
+            raise QuarantineError(
+                f"{record.id}: not restored: the copy is not what was read; look at the "
+                "kernel's log: the disk may be failing",
+                reason="io-error",
+            )
+        notes = apply_ownership(fd, record.metadata)
+        apply_times(fd, record.metadata)
+        os.fsync(fd)
+    return notes
+
+
+def _link_sibling(store: Store, record: Record, copy: Spot) -> bool:
+    """Make ``copy`` a link to another name of the same inode that was restored already.
+
+    Two names of one inode that went to another file system are two copies there. Back on the
+    volume they shall be one inode again, if the first one is still what was restored.
+    """
+    if record.links < 2 or record.identity is None or record.digests is None:
+        return False
+    for record_id in store.ids():
+        with suppress(OSError, QuarantineError):
+            other = store.load(record_id)
+            if (
+                other.state is State.RESTORED
+                and other.identity == record.identity
+                and other.digests == record.digests
+                and other.target is not None
+                and _link(record, other, copy)
+            ):
+                return True
+    return False
+
+
+def _link(record: Record, other: Record, copy: Spot) -> bool:
+    assert other.target is not None
+    assert record.metadata is not None
+    with opened(other.target) as there:
+        with closing(open_file(there.parent, there.spot.name)) as fd:
+            identity = identity_of(fd)
+            size = os.fstat(fd).st_size
+            if (
+                identity != other.target_identity
+                or size != record.metadata.size
+                or digests_of(fd, size) != record.digests
+            ):
+                return False
+        os.link(
+            there.spot.name,
+            copy.name,
+            src_dir_fd=there.parent,
+            dst_dir_fd=copy.directory,
+            follow_symlinks=False,
+        )
+        status = copy.status()
+        if status is not None and _identity(status) == identity:
+            return True
+        copy.remove()  # the name changed hands in between
+        return False

@@ -1,0 +1,317 @@
+"""The quarantine's directory: records, contents, one lock, and nothing written half.
+
+    STORE/lock                       flock, held for every change
+    STORE/ID/record.json             see ``records``
+    STORE/ID/content                 the isolated file
+    STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
+
+Everything below the store is opened by descriptor, and a store that others may enter is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Self
+
+from hashscan.errors import LockedError, QuarantineError
+from hashscan.fs.beneath import closing
+from hashscan.quarantine.faults import explained
+from hashscan.quarantine.records import ID_PATTERN, Record
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONTENT = b"content"
+PART = b"content.part"
+_RECORD = b"record.json"
+_NEW = b"record.json.new"
+_LOCK = b"lock"
+_RESTORED = b"restored"
+_OWN = frozenset({_LOCK, _RESTORED})
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_RECORD = 64 << 20  # bytes; xattrs of one file are far below
+
+
+class Store:
+    """An open quarantine. All writes are on disk before a method returns."""
+
+    def __init__(self, directory: bytes, fd: int) -> None:
+        """Use ``open``."""
+        self.directory = directory
+        self.fd = fd
+        self.device = os.fstat(fd).st_dev
+
+    @classmethod
+    def open(cls, directory: bytes, *, create: bool = True) -> Self:
+        """Open the quarantine, and make it (0700) where it is missing.
+
+        Raises:
+            QuarantineError: missing and not to be made (reason ``no-store``), not a directory of
+                the agent's own that nobody else may enter (``unsafe-store``), or as the kernel
+                says.
+        """
+        where = shown(directory)
+        try:
+            if create:
+                os.makedirs(directory, 0o700, exist_ok=True)
+            fd = os.open(directory, _DIRECTORY)
+        except FileNotFoundError as error:
+            raise QuarantineError(f"{where}: there is no quarantine", reason="no-store") from error
+        except OSError as error:
+            if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EEXIST}:
+                raise QuarantineError(
+                    f"{where}: the quarantine must be a directory, and this is none (or a link "
+                    "to one); name the real directory in quarantine.directory",
+                    reason="unsafe-store",
+                ) from error
+            raise explained(error, directory, "the quarantine could not be opened") from error
+        status = os.fstat(fd)
+        mode = stat.S_IMODE(status.st_mode)
+        if status.st_uid != os.geteuid() or mode & 0o077:
+            os.close(fd)
+            raise QuarantineError(
+                f"{where}: owned by user {status.st_uid}, mode {mode:04o}; the quarantine must "
+                f"belong to the agent (user {os.geteuid()}) alone: `chown {os.geteuid()}` and "
+                "`chmod 0700` it, after a look at who could write there",
+                reason="unsafe-store",
+            )
+        return cls(directory, fd)
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        os.close(self.fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def lock(self, timeout: float = 600.0) -> Iterator[None]:
+        """Hold the store's lock: no other process and no other thread changes anything.
+
+        Args:
+            timeout: seconds to wait; a copy to another disk can take a while.
+
+        Raises:
+            LockedError: another hashscan held it all the time.
+        """
+        # A new descriptor each time: workers forked in between inherit no lock, and two threads
+        # exclude each other as two processes do.
+        with self._explained():
+            fd = os.open(
+                _LOCK,
+                os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+                0o600,
+                dir_fd=self.fd,
+            )
+        try:
+            until = time.monotonic() + timeout
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() >= until:
+                        raise LockedError(
+                            f"{shown(self.directory)}: another hashscan works in the quarantine; "
+                            "try again when it has finished"
+                        ) from error
+                    time.sleep(0.02)
+            try:
+                yield
+            finally:  # said aloud: a worker that was forked meanwhile has the descriptor too
+                fcntl.flock(fd, fcntl.LOCK_UN)
+        finally:
+            os.close(fd)
+
+    def ids(self) -> list[str]:
+        """Ids of all records, oldest first; damaged ones too."""
+        return sorted(name for name in self._names() if ID_PATTERN.fullmatch(name))
+
+    def unknown(self) -> list[str]:
+        """Names in the store that hashscan never makes."""
+        own = {os.fsdecode(name) for name in _OWN}
+        return sorted(
+            name for name in self._names() if name not in own and not ID_PATTERN.fullmatch(name)
+        )
+
+    def _names(self) -> list[str]:
+        with self._explained():
+            return os.listdir(self.fd)
+
+    def where(self, record_id: str) -> bytes:
+        """Path of a record's directory, for messages."""
+        return self.directory + b"/" + os.fsencode(record_id)
+
+    @contextmanager
+    def entry(self, record_id: str) -> Iterator[int]:
+        """Descriptor of a record's directory.
+
+        Raises:
+            QuarantineError: no such record, or it cannot be opened.
+        """
+        try:
+            fd = os.open(os.fsencode(record_id), _DIRECTORY, dir_fd=self.fd)
+        except FileNotFoundError as error:
+            raise QuarantineError(
+                f"{shown(self.directory)}: no record {shown(record_id)}; see `quarantine list`",
+                reason="no-record",
+            ) from error
+        except OSError as error:
+            raise explained(error, self.where(record_id), "could not be opened") from error
+        with closing(fd):
+            yield fd
+
+    def create(self, record: Record) -> None:
+        """Make a record's directory and write its first state.
+
+        Raises:
+            QuarantineError: it could not be written, e.g. for lack of space; nothing is left.
+        """
+        name = os.fsencode(record.id)
+        with self._explained():
+            os.mkdir(name, 0o700, dir_fd=self.fd)
+        try:
+            self.save(record)
+            with self._explained():
+                os.fsync(self.fd)
+        except BaseException:
+            with suppress(QuarantineError):
+                self.discard(record.id)
+            raise
+
+    def save(self, record: Record) -> None:
+        """Replace a record's state, so that either the old or the new one is on disk, whole.
+
+        Raises:
+            QuarantineError: it could not be written; the old state stands.
+        """
+        with self.entry(record.id) as entry, self._explained(record.id):
+            _write(entry, _NEW, record.to_json())
+            os.replace(_NEW, _RECORD, src_dir_fd=entry, dst_dir_fd=entry)
+            os.fsync(entry)
+
+    def load(self, record_id: str) -> Record:
+        """Read a record.
+
+        Raises:
+            QuarantineError: missing, damaged or of another format.
+        """
+        where = shown(self.where(record_id) + b"/" + _RECORD)
+        with self.entry(record_id) as entry:
+            try:
+                fd = os.open(_RECORD, _READ, dir_fd=entry)
+                with os.fdopen(fd, "rb") as file:
+                    if os.fstat(fd).st_size > _MAX_RECORD:
+                        raise QuarantineError(f"{where}: too large", reason="damaged-record")
+                    raw = file.read()
+            except FileNotFoundError as error:
+                raise QuarantineError(
+                    f"{where}: missing; what lies beside it is left alone",
+                    reason="damaged-record",
+                ) from error
+            except OSError as error:
+                raise explained(error, self.where(record_id), "could not be read") from error
+        record = Record.from_json(raw, where)
+        if record.id != record_id:
+            raise QuarantineError(
+                f"{where}: this is the record of {record.id}; put each into its own directory",
+                reason="damaged-record",
+            )
+        return record
+
+    def tidy(self, record_id: str) -> bool:
+        """Remove what a killed write left; true if that was all and the directory is gone.
+
+        Content is never removed here.
+        """
+        with self.entry(record_id) as entry:
+            _unlink(entry, _NEW)
+            if os.listdir(entry):
+                return False
+        try:
+            os.rmdir(os.fsencode(record_id), dir_fd=self.fd)
+        except OSError:
+            return False
+        return True
+
+    def discard(self, record_id: str) -> None:
+        """Forget a record whose file was never moved. A directory that holds content stays.
+
+        Raises:
+            QuarantineError: the store cannot be written.
+        """
+        with self.entry(record_id) as entry, self._explained(record_id):
+            rest = set(os.listdir(entry)) - {_RECORD.decode(), _NEW.decode()}
+            if rest:
+                raise QuarantineError(
+                    f"{shown(self.where(record_id))}: not removed, for it holds {sorted(rest)!a}",
+                    reason="unsafe-store",
+                )
+            _unlink(entry, _NEW)
+            _unlink(entry, _RECORD)
+            os.rmdir(os.fsencode(record_id), dir_fd=self.fd)
+            os.fsync(self.fd)
+
+    def remember_restored(self, full_path: bytes, record_id: str) -> None:
+        """Note that a record is being restored to a path, for ``restored_ids``.
+
+        Raises:
+            QuarantineError: the store cannot be written.
+        """
+        ids = [*self.restored_ids(full_path), record_id]
+        with self._explained():
+            with suppress(FileExistsError):
+                os.mkdir(_RESTORED, 0o700, dir_fd=self.fd)
+            with closing(os.open(_RESTORED, _DIRECTORY, dir_fd=self.fd)) as directory:
+                _write(directory, b"new", "\n".join(dict.fromkeys(ids)).encode("ascii"))
+                os.replace(b"new", _key(full_path), src_dir_fd=directory, dst_dir_fd=directory)
+                os.fsync(directory)
+
+    def restored_ids(self, full_path: bytes) -> list[str]:
+        """Ids of records that may have been restored to a path; the records have the last word."""
+        try:
+            fd = os.open(_RESTORED + b"/" + _key(full_path), _READ, dir_fd=self.fd)
+        except OSError:
+            return []
+        with os.fdopen(fd, "rb") as file:
+            lines = file.read().decode("ascii", "replace").splitlines()
+        return [line for line in lines if ID_PATTERN.fullmatch(line)]
+
+    @contextmanager
+    def _explained(self, record_id: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = self.where(record_id) if record_id else self.directory
+            raise explained(error, where, "the quarantine could not be written") from error
+
+
+def _key(full_path: bytes) -> bytes:
+    return hashlib.sha256(full_path).hexdigest().encode("ascii")
+
+
+def _write(directory: int, name: bytes, data: bytes) -> None:
+    fd = os.open(name, _WRITE, 0o600, dir_fd=directory)
+    with closing(fd):
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.fsync(fd)
+
+
+def _unlink(directory: int, name: bytes) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)

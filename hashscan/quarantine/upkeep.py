@@ -1,0 +1,273 @@
+"""Looking after the quarantine: list, verify, export, purge."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import closing, open_file, open_root
+from hashscan.fs.private import find_private
+from hashscan.model import PRIVATE_DIRECTORY
+from hashscan.quarantine.faults import explained
+from hashscan.quarantine.places import Spot, look, private_of, sync_directory
+from hashscan.quarantine.records import Record, State
+from hashscan.quarantine.store import CONTENT
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashscan.quarantine.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A record, or why it cannot be read."""
+
+    record_id: str
+    record: Record | None
+    trouble: str = ""
+
+
+def records(store: Store) -> Iterator[Listed]:
+    """All records, oldest first; a damaged one never hides the others."""
+    for record_id in store.ids():
+        try:
+            yield Listed(record_id, store.load(record_id))
+        except QuarantineError as error:
+            yield Listed(record_id, None, str(error))
+
+
+def resolve(store: Store, given: str) -> str:
+    """The full id for an abbreviated one.
+
+    Raises:
+        QuarantineError: none or several match (``no-record``, ``ambiguous``).
+    """
+    ids = store.ids()
+    if given in ids:
+        return given
+    found = [one for one in ids if given and (one.startswith(given) or one.endswith(given))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise QuarantineError(
+            f"{shown(given)}: stands for {len(found)} records ({', '.join(found[:4])}"
+            f"{', ...' if len(found) > 4 else ''}); write more of the id",
+            reason="ambiguous",
+        )
+    raise QuarantineError(
+        f"{shown(given)}: no such record in {shown(store.directory)}; see `quarantine list --all`",
+        reason="no-record",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with one entry of the store.
+
+    Attributes:
+        kind: ``altered``, ``missing``, ``damaged``, ``unknown``, ``unfinished``, ``unreadable``
+            or ``leftover``.
+    """
+
+    record_id: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Result of ``verify``: how many contents were hashed again, and what is wrong."""
+
+    checked: int
+    findings: list[Finding]
+
+
+def verify(store: Store, volumes: Iterable[bytes] = ()) -> Verified:
+    """Hash all contents again and compare them with their records.
+
+    Hashing runs without the store's lock, so that no scan waits for it; the caller must not
+    hold it either.
+
+    Args:
+        store: the quarantine.
+        volumes: roots below which private directories may hold what no record knows.
+
+    Raises:
+        QuarantineError: the store cannot be listed.
+    """
+    checked = 0
+    findings = [
+        Finding(
+            name,
+            "unknown",
+            f"{shown(store.where(name))}: nothing that hashscan made; see what it is",
+        )
+        for name in store.unknown()
+    ]
+    on_volumes: set[bytes] = set()
+    for listed in records(store):
+        record = listed.record
+        if record is None:
+            findings.append(Finding(listed.record_id, "damaged", listed.trouble))
+            continue
+        if record.staging is not None:
+            on_volumes.add(os.fsencode(record.id))
+        finding, hashed = _verify(store, record)
+        if finding:  # perhaps it was just being moved: look again when nobody is at work
+            with store.lock():
+                try:
+                    finding, hashed = _verify(store, store.load(record.id))
+                except QuarantineError:
+                    finding = None  # forgotten meanwhile, as nothing was moved
+        checked += hashed
+        if finding:
+            findings.append(finding)
+    for volume in volumes:
+        findings += _leftovers(volume, on_volumes)
+    return Verified(checked, findings)
+
+
+def _verify(store: Store, record: Record) -> tuple[Finding | None, bool]:
+    where = shown(store.where(record.id))
+    if record.state in {State.RESTORED, State.PURGED, State.UNDONE}:
+        return None, False
+    if record.state not in {State.QUARANTINED, State.DISPLACED}:
+        text = f"{where}: still {record.state}; the next command that can reach all places ends it"
+        return Finding(record.id, "unfinished", text), False
+    try:
+        with ExitStack() as stack:
+            spot = Spot(stack.enter_context(store.entry(record.id)), CONTENT)
+            if record.staging is not None:
+                spot = stack.enter_context(private_of(record.staging, record)) or spot
+            if spot.status() is None:
+                return Finding(record.id, "missing", f"{where}: the content is missing"), False
+            if record.digests is None or record.metadata is None:
+                return None, False  # displaced: another file, whose digests are nobody's business
+            seen = look(spot, record.metadata.size)
+    except (OSError, QuarantineError) as error:
+        return Finding(record.id, "unreadable", f"{where}: {error}"), False
+    if seen.digests != record.digests:
+        text = f"{where}: the content is not what was quarantined"
+        if record.open_for_writing:
+            text += "; a process had the file open for writing then"
+        return Finding(record.id, "altered", text), True
+    return None, True
+
+
+def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[Finding]:
+    """What lies in the private directory at a volume's root and belongs to no record."""
+    with suppress(OSError), closing(open_root(volume)) as root:
+        status = os.stat(PRIVATE_DIRECTORY, dir_fd=root, follow_symlinks=False)
+        private = find_private(root, status.st_ino)
+        if private is None:
+            return
+        with closing(private):
+            for name in sorted(os.fsencode(one) for one in os.listdir(private)):
+                if name not in known:
+                    path = shown(volume + b"/" + PRIVATE_DIRECTORY + b"/" + name)
+                    text = f"{path}: belongs to no record of this quarantine; see what it is"
+                    yield Finding(shown(name), "leftover", text)
+
+
+def export(store: Store, record_id: str, output: bytes) -> bool:
+    """Write ``record.json`` and ``content`` to a new tar file, mode 0600, for the police.
+
+    Returns:
+        Whether the content is what the record says.
+
+    Raises:
+        QuarantineError: there is no content, the file exists already, or it cannot be written;
+            then nothing is left.
+    """
+    record = store.load(record_id)
+    if record.state is not State.QUARANTINED or record.metadata is None:
+        raise QuarantineError(
+            f"{record_id}: not exported: it is {record.state}; only quarantined files are",
+            reason="not-quarantined",
+        )
+    with store.entry(record_id) as entry:
+        try:
+            intact = look(Spot(entry, CONTENT), record.metadata.size).digests == record.digests
+            source = open_file(entry, CONTENT)
+        except OSError as error:
+            raise explained(error, store.where(record_id), "could not be exported") from error
+        with closing(source):
+            _write_tar(record, source, output)
+    return intact
+
+
+def _write_tar(record: Record, source: int, output: bytes) -> None:
+    doing = "the export could not be written"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(output, flags, 0o600)
+    except OSError as error:
+        raise explained(error, output, doing) from error
+    try:
+        with os.fdopen(fd, "wb") as file, os.fdopen(os.dup(source), "rb") as content:
+            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                for name, stream, size in (
+                    ("record.json", io.BytesIO(record.to_json()), len(record.to_json())),
+                    ("content", content, os.fstat(source).st_size),
+                ):
+                    member = tarfile.TarInfo(f"{record.id}/{name}")
+                    member.size, member.mode, member.mtime = size, 0o600, int(time.time())
+                    tar.addfile(member, stream)
+            file.flush()
+            os.fsync(fd)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(output)
+        raise explained(error, output, doing) from error
+
+
+def older_than(store: Store, seconds: float) -> list[str]:
+    """Ids of files that were quarantined more than ``seconds`` ago, whatever their own times."""
+    limit = time.time() - seconds
+    return [
+        listed.record_id
+        for listed in records(store)
+        if listed.record is not None
+        and listed.record.state is State.QUARANTINED
+        and datetime.fromisoformat(listed.record.acted).timestamp() <= limit
+    ]
+
+
+def purge(store: Store, record_id: str) -> Record:
+    """Delete one content for good; its record stays. The caller holds the lock and has recovered.
+
+    A restored file's record becomes ``purged`` too: scans do not pass its path over any more.
+
+    Raises:
+        QuarantineError: there is no content, or it is a displaced file, which is a customer's
+            and never deleted.
+    """
+    record = store.load(record_id)
+    if record.state is State.DISPLACED:
+        raise QuarantineError(
+            f"{record_id}: not purged: this is not the file that was looked for but another one "
+            "of the customer's; restore it, with --to if its name is taken",
+            reason="displaced",
+        )
+    if record.state not in {State.QUARANTINED, State.RESTORED}:
+        raise QuarantineError(
+            f"{record_id}: not purged: it is {record.state}", reason="not-quarantined"
+        )
+    store.save(record := record.became(State.PURGING))
+    try:
+        with store.entry(record_id) as entry:
+            Spot(entry, CONTENT).remove()
+            sync_directory(entry)
+    except OSError as error:
+        raise explained(error, store.where(record_id), "could not be purged") from error
+    store.save(record := record.became(State.PURGED))
+    return record

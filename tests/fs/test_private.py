@@ -1,0 +1,87 @@
+"""The private directory: ours alone, or not used."""
+
+import os
+
+import pytest
+from isolating import in_mount_namespace, mount, needs_root
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.private import find_private, open_private, open_top, remove_if_empty
+
+
+@pytest.fixture
+def top(tmp_path):
+    (tmp_path / "top").mkdir()
+    fd = os.open(tmp_path / "top", os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def test_made_used_and_removed(top):
+    fd = open_private(top, b"/top")
+    assert os.fstat(fd).st_mode & 0o7777 == 0o700
+    os.close(os.open("inner", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    remove_if_empty(top, fd)
+    assert os.listdir(top) == [".hashscan"]
+    os.unlink("inner", dir_fd=fd)
+    remove_if_empty(top, fd)
+    assert os.listdir(top) == []
+    os.close(fd)
+
+
+def test_another_one_of_that_name_is_not_removed(top):
+    fd = open_private(top, b"/top")
+    os.replace(".hashscan", "away", src_dir_fd=top, dst_dir_fd=top)
+    os.mkdir(".hashscan", dir_fd=top)
+    remove_if_empty(top, fd)
+    assert sorted(os.listdir(top)) == [".hashscan", "away"]
+    inode = os.fstat(fd).st_ino
+    found = find_private(top, inode)
+    assert os.fstat(found).st_ino == inode
+    os.close(found)
+    os.rmdir("away", dir_fd=top)
+    assert find_private(top, inode) is None
+    os.close(fd)
+
+
+@pytest.mark.parametrize("what", ["file", "link", "open", "foreign"])
+def test_anything_else_is_refused(top, tmp_path, what):
+    path = tmp_path / "top" / ".hashscan"
+    if what == "file":
+        path.write_bytes(b"")
+    elif what == "link":
+        (tmp_path / "else").mkdir(mode=0o700)
+        path.symlink_to(tmp_path / "else")
+    else:
+        path.mkdir(mode=0o700)
+        if what == "open":
+            os.chmod(path, 0o770)
+        elif os.geteuid() == 0:
+            os.chown(path, 4711, 4711)
+        else:
+            pytest.skip("needs root")
+    with pytest.raises(QuarantineError, match=r"/top/\.hashscan: not used") as caught:
+        open_private(top, b"/top")
+    assert caught.value.reason == "private-directory"
+
+
+@pytest.mark.root
+@needs_root
+def test_top_is_the_highest_directory_of_the_mount(tmp_path):
+    def run():
+        (tmp_path / "a" / "m").mkdir(parents=True)
+        mount("tmpfs", tmp_path / "a" / "m", "tmpfs")
+        (tmp_path / "a" / "m" / "b" / "c").mkdir(parents=True)
+        root = os.open(tmp_path, os.O_RDONLY)
+        fd, path = open_top(root, b"a/m/b/c", cross_mounts=True)
+        assert path == b"a/m"
+        assert os.fstat(fd).st_ino == os.stat(tmp_path / "a" / "m").st_ino
+        fd, path = open_top(root, b"a", cross_mounts=True)
+        assert path == b""
+        # a mount over the private directory itself
+        os.close(open_private(fd, b"/"))
+        mount("tmpfs", tmp_path / ".hashscan", "tmpfs", options="mode=0700")
+        with pytest.raises(QuarantineError, match="another file system"):
+            open_private(fd, b"/")
+
+    in_mount_namespace(run)

@@ -1,0 +1,242 @@
+"""The store's directory, its lock and its records, damaged ones included."""
+
+import json
+import os
+import tarfile
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from isolating import all_records, confirmed, recovered
+
+from hashscan.errors import LockedError, QuarantineError
+from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.records import ID_PATTERN, Record, State, new_id
+from hashscan.quarantine.recover import recover
+from hashscan.quarantine.restore import restore
+from hashscan.quarantine.store import Store
+from hashscan.quarantine.upkeep import (
+    export,
+    older_than,
+    purge,
+    records,
+    resolve,
+    verify,
+)
+
+
+@pytest.fixture
+def one(tmp_path, volume):
+    """A store with one quarantined file."""
+    (volume / "f\udcff\n").write_bytes(b"known")
+    quarantine = Quarantine.open(os.fsencode(tmp_path / "store"))
+    acted = quarantine.act(confirmed(volume, "f\udcff\n"))
+    yield quarantine._store, acted.quarantine_id, tmp_path / "store" / acted.quarantine_id
+    quarantine.close()
+
+
+def test_unsafe_stores_are_refused(tmp_path):
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "open").mkdir()
+    os.chmod(tmp_path / "open", 0o750)
+    for name in ("link", "file", "open"):
+        with pytest.raises(QuarantineError) as caught:
+            Store.open(os.fsencode(tmp_path / name))
+        assert caught.value.reason == "unsafe-store"
+        assert str(tmp_path / name) in str(caught.value)
+    with pytest.raises(QuarantineError) as caught:
+        Store.open(os.fsencode(tmp_path / "none"), create=False)
+    assert caught.value.reason == "no-store"
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_store_of_somebody_else_is_refused(tmp_path):
+    (tmp_path / "store").mkdir(mode=0o700)
+    os.chown(tmp_path / "store", 4711, 4711)
+    with pytest.raises(QuarantineError, match="owned by user 4711"):
+        Store.open(os.fsencode(tmp_path / "store"))
+
+
+def test_lock_excludes_and_waits(one):
+    store, _, _ = one
+    with store.lock(), pytest.raises(LockedError, match="another hashscan"), store.lock(0.05):
+        pass
+    started = threading.Event()
+
+    def hold():
+        with store.lock():
+            started.set()
+            time.sleep(0.2)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    started.wait()
+    with store.lock(5):
+        assert not holder.is_alive() or holder.join() is None
+    holder.join()
+
+
+def test_record_survives_json_and_keeps_every_byte_of_a_path(one):
+    store, record_id, directory = one
+    record = store.load(record_id)
+    raw = (directory / "record.json").read_bytes()
+    assert raw.isascii()
+    data = json.loads(raw)
+    assert os.fsencode(data["path"]).endswith(b"/f\xff\n")
+    assert record.origin.path == b"f\xff\n"
+    assert Record.from_json(record.to_json(), "here") == record
+    for key in ("host", "agent_version", "detected", "acted", "service", "filter_version"):
+        assert data[key]
+    assert data["verdict"] == "known"
+    assert [step["state"] for step in data["history"]] == ["intent", "quarantined"]
+
+
+def test_ids_sort_by_time_and_are_harmless():
+    ids = [new_id() for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert all(ID_PATTERN.fullmatch(one) for one in ids)
+
+
+@given(raw=st.binary(max_size=300))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)  # fmt: skip
+def test_any_bytes_for_a_record_are_told_and_kept(one, raw):
+    store, record_id, directory = one
+    good = store.load(record_id)
+    try:
+        damaged(store, directory, raw)
+    finally:
+        store.save(good)
+
+
+def damaged(store, directory, raw):
+    (directory / "record.json").write_bytes(raw)
+    (listed,) = records(store)
+    assert listed.record is None
+    assert str(directory) in listed.trouble
+    with store.lock():
+        (note,) = recover(store)
+    assert not note.resolved
+    assert (directory / "record.json").read_bytes() == raw
+    assert (directory / "content").read_bytes() == b"known"
+    assert [one.kind for one in verify(store).findings] == ["damaged"]
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)  # fmt: skip
+def test_any_value_in_a_record_is_taken_or_told(one, volume, data):
+    """One field of a good record replaced by any JSON: it never gets past unnoticed or crashes."""
+    store, record_id, directory = one
+    good = store.load(record_id)
+    fields = json.loads(good.to_json())
+    where, key = data.draw(
+        st.sampled_from(
+            [(fields, name) for name in fields]
+            + [
+                (fields[part], name)
+                for part in ("origin", "scanned", "metadata", "digests")
+                for name in fields[part]
+            ]
+        )
+    )
+    leaf = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text() | st.floats()
+    where[key] = data.draw(leaf | st.lists(leaf, max_size=2) | st.dictionaries(st.text(), leaf))
+    try:
+        (directory / "record.json").write_text(json.dumps(fields))
+        (listed,) = records(store)
+        if listed.record is None:
+            assert str(directory) in listed.trouble
+        else:
+            assert isinstance(listed.record, Record)
+            json.dumps(listed.record.as_dict())
+            assert Record.from_json(listed.record.to_json(), "here") == listed.record
+        verify(store)
+        with store.lock(), suppress(QuarantineError):
+            recover(store)
+            restore(store, record_id)
+    finally:
+        if not (directory / "content").exists():
+            (directory / "content").write_bytes(b"known")
+        for name in os.listdir(volume):
+            os.unlink(volume / name)
+        store.save(good)
+
+
+def test_records_of_another_format_are_left_alone(one):
+    store, record_id, directory = one
+    fields = json.loads((directory / "record.json").read_text())
+    fields["format"] = 2
+    (directory / "record.json").write_text(json.dumps(fields))
+    with pytest.raises(QuarantineError, match="newer hashscan"):
+        store.load(record_id)
+    with pytest.raises(QuarantineError), store.lock():
+        purge(store, record_id)
+    assert (directory / "content").exists()
+
+
+def test_abbreviated_ids(one):
+    store, record_id, _ = one
+    assert resolve(store, record_id) == record_id
+    assert resolve(store, record_id[-4:]) == record_id
+    assert resolve(store, record_id[:3]) == record_id
+    for bad in ("", "zzz", "../..", record_id + "/"):
+        with pytest.raises(QuarantineError, match="no such record"):
+            resolve(store, bad)
+    os.mkdir(store.directory + b"/20010101T000000-00000000")
+    with pytest.raises(QuarantineError, match="write more"):
+        resolve(store, "20")
+
+
+def test_purge_counts_from_the_quarantine_and_keeps_the_record(one):
+    store, record_id, directory = one
+    os.utime(directory / "content", (0, 0))  # the file's own age is nobody's business here
+    assert older_than(store, 3600) == []
+    assert older_than(store, 0) == [record_id]
+    with store.lock():
+        assert purge(store, record_id).state is State.PURGED
+        assert not (directory / "content").exists()
+        with pytest.raises(QuarantineError, match="it is purged"):
+            purge(store, record_id)
+        with pytest.raises(QuarantineError, match="there is no content"):
+            restore(store, record_id)
+    assert [record.state for record in all_records(store)] == [State.PURGED]
+    assert older_than(store, 0) == []
+
+
+def test_export(one, tmp_path):
+    store, record_id, directory = one
+    output = tmp_path / "evidence.tar"
+    assert export(store, record_id, os.fsencode(output)) is True
+    assert os.stat(output).st_mode & 0o7777 == 0o600
+    with tarfile.open(output) as tar:
+        assert tar.getnames() == [f"{record_id}/record.json", f"{record_id}/content"]
+        assert tar.extractfile(f"{record_id}/content").read() == b"known"
+        assert json.load(tar.extractfile(f"{record_id}/record.json"))["id"] == record_id
+    before = output.read_bytes()
+    with pytest.raises(QuarantineError) as caught:
+        export(store, record_id, os.fsencode(output))
+    assert caught.value.reason == "taken"
+    assert output.read_bytes() == before
+    (directory / "content").write_bytes(b"KNOWN")
+    assert export(store, record_id, os.fsencode(tmp_path / "second.tar")) is False
+    if os.path.exists("/dev/full"):
+        (tmp_path / "full").symlink_to("/dev/full")
+        with pytest.raises(QuarantineError):
+            export(store, record_id, os.fsencode(tmp_path / "full"))
+
+
+def test_leftovers_of_a_killed_write_are_removed(one, tmp_path):
+    _, _, directory = one
+    (directory / "record.json.new").write_bytes(b"{")
+    early = tmp_path / "store" / "20010101T000000-00000000"
+    early.mkdir()
+    (early / "record.json.new").write_bytes(b"")
+    with recovered(tmp_path / "store"):
+        assert not early.exists()
+        assert sorted(os.listdir(directory)) == ["content", "record.json"]
