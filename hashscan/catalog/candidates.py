@@ -16,6 +16,7 @@ from hashscan.model import (
     FilterHit,
     Identity,
     Stamp,
+    join,
 )
 
 if TYPE_CHECKING:
@@ -59,14 +60,14 @@ class CandidateQueue(Writer):
         with translated(self.path):
             row = self._connection.execute(
                 "INSERT INTO candidate (volume, path, dir, name, device, inode, size, mtime_ns,"
-                " ctime_ns, md5, sha1, sha256, links, uid, hits, found, seen)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (volume, path) DO UPDATE SET dir = excluded.dir,"
-                " name = excluded.name, device = excluded.device, inode = excluded.inode,"
-                " size = excluded.size, mtime_ns = excluded.mtime_ns,"
+                " ctime_ns, md5, sha1, sha256, links, uid, hits, found, seen, full_path)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (full_path) DO UPDATE SET volume = excluded.volume,"
+                " path = excluded.path, dir = excluded.dir, name = excluded.name,"
+                " device = excluded.device, inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns,"
                 " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
-                " hits = excluded.hits, known = NULL, error = NULL, asked = 0,"
+                " hits = excluded.hits, known = NULL, error = NULL, asked = 0, done = 0,"
                 " seen = excluded.seen WHERE seen <> excluded.seen RETURNING id",
                 (
                     volume,
@@ -81,6 +82,7 @@ class CandidateQueue(Writer):
                     hits,
                     time.time(),
                     scan,
+                    join(volume, prefix + found.name),
                 ),
             ).fetchone()
         self._has_candidates = True
@@ -95,18 +97,39 @@ class CandidateQueue(Writer):
             self._connection.execute(
                 "INSERT OR IGNORE INTO candidate (volume, path, dir, name, device, inode, size,"
                 " mtime_ns, ctime_ns, md5, sha1, sha256, links, uid, hits, found, known, asked,"
-                " seen) SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5, sha1,"
-                " sha256, links, uid, hits, found, known, asked, ? FROM candidate WHERE id = ?",
-                (volume, path, directory, path.rpartition(b"/")[2], scan, queued.number),
+                " seen, full_path) SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5,"
+                " sha1, sha256, links, uid, hits, found, known, asked, ?, ? FROM candidate"
+                " WHERE id = ?",
+                (
+                    volume,
+                    path,
+                    directory,
+                    path.rpartition(b"/")[2],
+                    scan,
+                    join(volume, path),
+                    queued.number,
+                ),
             )
 
-    def candidates_to_ask(self, scan: int, limit: int) -> list[QueuedCandidate]:
-        """Candidates without a verdict that were not asked for in this scan, oldest first."""
-        return self._candidates("known IS NULL AND asked <> ? ORDER BY id LIMIT ?", (scan, limit))
+    def candidates_to_ask(self, scan: int, limit: int, *, met: bool) -> list[QueuedCandidate]:
+        """Candidates without a verdict that were not asked for in this scan, oldest first.
+
+        With ``met`` only those that this scan has met: others it may still meet, changed.
+        """
+        condition = "done = 0 AND known IS NULL AND asked <> ?1 AND (seen = ?1 OR NOT ?2)"
+        return self._candidates(condition + " ORDER BY id LIMIT ?3", (scan, met, limit))
+
+    def take_for_met(self, scan: int, numbers: Iterable[int]) -> None:
+        """Let candidates that this scan cannot meet be asked for at once."""
+        self._write()
+        with translated(self.path):
+            self._connection.executemany(
+                "UPDATE candidate SET seen = ? WHERE id = ?", [(scan, n) for n in numbers]
+            )
 
     def candidates_to_act(self) -> list[QueuedCandidate]:
         """Candidates with verdict ``known`` that were not acted on, names of an inode together."""
-        return self._candidates("known IS NOT NULL ORDER BY device, inode, id", ())
+        return self._candidates("done = 0 AND known IS NOT NULL ORDER BY device, inode, id", ())
 
     def candidate(self, number: int) -> QueuedCandidate | None:
         """One candidate of the queue."""
@@ -174,12 +197,20 @@ class CandidateQueue(Writer):
                     " (SELECT dir, name FROM candidate WHERE id = ?)",
                     (number,),
                 )
-            self._connection.execute("DELETE FROM candidate WHERE id = ?", (number,))
+            self._connection.execute("UPDATE candidate SET done = 1 WHERE id = ?", (number,))
+
+    def forget_done(self) -> None:
+        """Forget candidates that were taken from the queue; between scans."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute("DELETE FROM candidate WHERE done = 1")
 
     def pending(self) -> Iterator[tuple[QueuedCandidate, str]]:
         """Candidates that wait for a verdict, and why."""
         last = 0
-        while queued := self._candidates("known IS NULL AND id > ? ORDER BY id LIMIT 256", (last,)):
+        while queued := self._candidates(
+            "done = 0 AND known IS NULL AND id > ? ORDER BY id LIMIT 256", (last,)
+        ):
             for one in queued:
                 last = one.number
                 with translated(self.path):
@@ -195,7 +226,8 @@ class CandidateQueue(Writer):
         self._write()
         with translated(self.path):
             return self._connection.execute(
-                "UPDATE candidate SET asked = 0 WHERE known IS NULL AND asked = ?", (scan,)
+                "UPDATE candidate SET asked = 0 WHERE done = 0 AND known IS NULL AND asked = ?",
+                (scan,),
             ).rowcount
 
     def put_verdict(self, service: str, digest: Digest, answer: Answer, filterset: int) -> None:

@@ -3,8 +3,9 @@
 ``dir`` is the tree of directories: a path is stored once a component, so that depth costs an
 adversary as much as us. ``file`` holds what was found in a file when it was last hashed; its key
 is the directory and the name, so that one range read brings a whole directory. ``candidate`` is
-the queue of files without a verdict, or with one that was not acted on. ``verdict`` remembers the
-answers of a remote service.
+the queue of files without a verdict, or with one that was not acted on; those that are done stay to
+the end of the scan, so that a directory that is listed twice brings none twice. ``verdict``
+remembers the answers of a remote service.
 """
 
 from __future__ import annotations
@@ -88,8 +89,10 @@ CREATE TABLE candidate (
     error TEXT,
     asked INTEGER NOT NULL DEFAULT 0,
     seen INTEGER NOT NULL,
-    UNIQUE (volume, path)
+    done INTEGER NOT NULL DEFAULT 0,
+    full_path BLOB NOT NULL UNIQUE
 );
+CREATE INDEX candidate_open ON candidate (id) WHERE done = 0;
 CREATE INDEX candidate_file ON candidate (dir, name);
 CREATE TABLE verdict (
     service TEXT NOT NULL,

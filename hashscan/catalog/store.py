@@ -35,7 +35,7 @@ class Catalog(CandidateQueue):
             complete scan of the same volumes, the number of that one, else ``None``.
         """
         key = b"\0".join(sorted(volumes))
-        self._write()
+        self.forget_done()
         with translated(self.path):
             last = self._connection.execute(
                 "SELECT id, interrupted, complete FROM scan WHERE volumes = ?"
@@ -67,7 +67,7 @@ class Catalog(CandidateQueue):
 
     def end_scan(self, scan: int, *, files: int, interrupted: bool) -> None:
         """Note that a scan ended; one that was not interrupted forgets what is gone."""
-        self._write()
+        self.forget_done()
         with translated(self.path):
             if not interrupted:
                 self._forget_gone_directories(scan)

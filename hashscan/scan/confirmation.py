@@ -17,12 +17,13 @@ from hashscan.model import (
     MatchEvent,
     PendingEvent,
     Summary,
+    join,
 )
 from hashscan.scan.asking import NoAnswer
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hashscan.catalog.candidates import QueuedCandidate
     from hashscan.catalog.store import Catalog
@@ -35,7 +36,11 @@ _IN_FLIGHT = 256
 
 
 class Confirmation:
-    """Asks, remembers, acts. The engine calls it between its other work."""
+    """Asks, remembers, acts. The engine calls it between its other work.
+
+    Attributes:
+        more: there may be candidates in the queue that were not taken up.
+    """
 
     def __init__(
         self,
@@ -73,18 +78,33 @@ class Confirmation:
         self._refusals: dict[Digest, NoAnswer] = {}
         self._no_more: NoAnswer | None = None
         self._told = False
+        self.more = True
 
     @property
     def busy(self) -> bool:
         """Whether questions are under way."""
         return bool(self._open)
 
-    def ask_more(self) -> int:
-        """Put questions for queued candidates; returns how many candidates were taken up."""
+    def begin(self, roots: Iterable[bytes]) -> None:
+        """Take up candidates of earlier scans that a walk of ``roots`` will not meet."""
+        prefixes = tuple(join(root, b"x")[:-1] for root in roots)
+        elsewhere = [
+            queued.number
+            for queued, _ in self._catalog.pending()
+            if not queued.candidate.full_path.startswith(prefixes)
+        ]
+        self._catalog.take_for_met(self._scan, elsewhere)
+
+    def ask_more(self, *, walking: bool = False) -> int:
+        """Put questions for queued candidates; returns how many candidates were taken up.
+
+        While ``walking``, candidates of earlier scans wait: the walk may meet them once more.
+        """
         room = _IN_FLIGHT - len(self._open)
-        if room <= 0:
+        if room <= 0 or not (self.more or not walking):
             return 0
-        queued = self._catalog.candidates_to_ask(self._scan, room)
+        queued = self._catalog.candidates_to_ask(self._scan, room, met=walking)
+        self.more = len(queued) == room
         if not queued:
             return 0
         self._catalog.mark_asked(self._scan, [one.number for one in queued])

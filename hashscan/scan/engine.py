@@ -133,6 +133,7 @@ class Engine:
         self._directories = 0
         self._provisional_bytes = 0
         self._stop = False
+        self._walking = False
         self._last_commit = self._last_progress = time.monotonic()
 
     def _catalog_device(self, candidate: Candidate) -> int:
@@ -215,7 +216,8 @@ class Engine:
 
     def _work(self, pool: Pool) -> None:
         """Hand out and take in until every directory is done."""
-        self._confirmation.ask_more()
+        self._walking = True
+        self._confirmation.begin([volume.root for volume in self._options.volumes])
         while not self._stop and (self._frontier or self._groups or self._redo or self._given):
             self._hand_out(pool)
             for said in pool.receive([self._asker.connection], 0.1):
@@ -226,6 +228,7 @@ class Engine:
                 else:
                     self._heard(said[0], said[1])
             self._tick()
+        self._walking = False
 
     def _drain(self) -> None:
         """Wait for the answers to what was asked; the client bounds how long that takes."""
@@ -239,7 +242,7 @@ class Engine:
         if now - self._last_commit >= _COMMIT_AFTER:
             self._catalog.commit()
             self._last_commit = now
-        self._confirmation.ask_more()
+        self._confirmation.ask_more(walking=self._walking)
         if now - self._last_progress >= _PROGRESS_AFTER:
             self._last_progress = now
             self._reporter.progress(self._progress())
@@ -333,6 +336,7 @@ class Engine:
         for found in findings.candidates:
             if catalog.put_candidate(self._scan, volume, directory, found):
                 self._summary.candidates += 1
+                self._confirmation.more = True
         self._tell_problems(volume, directory, findings.problems)
         if findings.directories:
             group.children += catalog.queue_directories(

@@ -105,18 +105,21 @@ def test_a_candidate_lives_until_it_is_dropped(catalog):
     catalog.put_files(root.number, [row(b"f", hit=True)])
     assert catalog.put_candidate(1, b"/srv", root, found(b"f"))
     assert not catalog.put_candidate(1, b"/srv", root, found(b"f"))
-    (queued,) = catalog.candidates_to_ask(1, 10)
+    (queued,) = catalog.candidates_to_ask(1, 10, met=False)
     assert queued.candidate.full_path == b"/srv/f"
     assert queued.candidate.hits == (HIT,)
     catalog.mark_asked(1, [queued.number])
-    assert catalog.candidates_to_ask(1, 10) == []
-    assert len(catalog.candidates_to_ask(2, 10)) == 1
+    assert catalog.candidates_to_ask(1, 10, met=False) == []
+    assert len(catalog.candidates_to_ask(2, 10, met=False)) == 1
     catalog.mark_pending(queued.number, "down")
     assert [error for _, error in catalog.pending()] == ["down"]
     catalog.mark_known(queued.number, "baseline", 0)
+    assert catalog.candidates_to_ask(3, 10, met=True) == []
     (known,) = catalog.candidates_to_act()
     assert known.known == ("baseline", 0)
     catalog.drop_candidate(queued.number, file_too=True)
+    assert not catalog.put_candidate(1, b"/srv", root, found(b"f")), "it is done in this scan"
+    assert catalog.candidates_to_act() == []
     catalog.commit()
     reader = CatalogReader(catalog.path)
     assert reader.directory(root.number) == {}

@@ -264,6 +264,30 @@ def test_a_pending_candidate_that_changed_is_none_any_more(volume, state):
     assert scanner.scan(volume).pending == 0
 
 
+def test_a_directory_that_is_done_again_tells_nothing_twice(volume, state, monkeypatch, tmp_path):
+    for number in range(400):
+        (volume / f"f{number}").write_bytes(b"%d" % number)
+    flag = tmp_path / "died"
+    hash_one = Worker.hash
+    seen = []
+
+    def dies_late(self, directory, name):
+        seen.append(name)
+        if len(seen) == 300 and not flag.exists():
+            time.sleep(0.5)  # what was found before is reported by then
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return hash_one(self, directory, name)
+
+    monkeypatch.setattr(Worker, "hash", dies_late)
+    scanner = Scanner(state, {sha1(b"%d" % number) for number in range(400)})
+    scanner.jobs = 1
+    summary = scanner.scan(volume)
+    assert flag.exists()
+    assert summary.files == summary.hashed == summary.candidates == summary.matches == 400
+    assert len(scanner.told.matches) == 400
+
+
 def test_one_question_for_each_distinct_digest(volume, state, tmp_path):
     for number in range(300):
         (volume / f"copy{number}").write_bytes(b"same")
@@ -431,9 +455,8 @@ def test_more_directories_than_the_frontier_holds(volume, state, monkeypatch):
 # Interrupts
 
 
-def test_an_interrupted_scan_goes_on(volume, state, monkeypatch):
-    contents = fill(volume, 200)
-    settle(volume)
+def interrupt_once(monkeypatch, state):
+    """Let the worker process that comes to f150 end the scan by SIGTERM, the first time."""
     hash_one = directory_module.DirectoryPart._hash
     engine = os.getpid()
     flag = state / "interrupted"
@@ -446,6 +469,12 @@ def test_an_interrupted_scan_goes_on(volume, state, monkeypatch):
         hash_one(self, name, status)
 
     monkeypatch.setattr(directory_module.DirectoryPart, "_hash", interrupts)
+
+
+def test_an_interrupted_scan_goes_on(volume, state, monkeypatch):
+    contents = fill(volume, 200)
+    settle(volume)
+    interrupt_once(monkeypatch, state)
     scanner = Scanner(state, {sha1(content) for content in contents.values()})
     first = scanner.scan(volume)
     assert first.interrupted
@@ -462,18 +491,7 @@ def test_an_interrupted_full_scan_goes_on(volume, state, monkeypatch):
     settle(volume)
     scanner = Scanner(state)
     scanner.scan(volume)
-    hash_one = directory_module.DirectoryPart._hash
-    engine = os.getpid()
-    flag = state / "interrupted"
-
-    def interrupts(self, name, status):
-        if name == b"f150" and not flag.exists():
-            flag.touch()
-            os.kill(engine, signal.SIGTERM)
-            time.sleep(1)
-        hash_one(self, name, status)
-
-    monkeypatch.setattr(directory_module.DirectoryPart, "_hash", interrupts)
+    interrupt_once(monkeypatch, state)
     first = scanner.scan(volume, full=True)
     assert first.interrupted
     second = scanner.scan(volume, full=True)
