@@ -12,7 +12,6 @@ import click
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
-
     from hashscan.known.bloom import BloomFile
     from hashscan.known.build import BuildReport
 
