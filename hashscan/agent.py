@@ -20,7 +20,7 @@ from hashscan.scan.work import Volume
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from hashscan.config.settings import ServiceSettings, Settings
     from hashscan.known.bloom import BloomFile
@@ -75,13 +75,17 @@ def open_known_set(
     lists: Iterable[str],
     notice: Callable[[str], None],
     building: Building = nullcontext,
+    *,
+    only_categories: Collection[str] = (),
 ) -> KnownSet:
     """The known set that the command line names, or else the configuration.
 
-    ``building`` shows the progress where a filter is made from lists.
+    ``building`` shows the progress where a filter is made from lists. ``only_categories`` are
+    those of the lists that count as known; the configured ones hold where none is given.
 
     Raises:
         ConfigError: neither names one.
+        UsageError: there are categories, but no lists that they could be chosen from.
         DigestListError: a list has lines that are no digests.
         FilterError: the filter cannot be used.
     """
@@ -89,13 +93,19 @@ def open_known_set(
 
     lists = [os.path.abspath(path) for path in lists]
     if lists:
-        return _local(lists, state, None, notice, building)
+        return _local(lists, only_categories, state, None, notice, building)
     service = require_service(settings)
     if service.kind == "local":
         given = None
         if settings.filter is not None:
             given = load(require_filter(settings), max_age=settings.filter.max_age)
-        return _local(list(service.known), state, given, notice, building)
+        chosen = only_categories or service.only_categories
+        return _local(list(service.known), chosen, state, given, notice, building)
+    if only_categories:
+        raise UsageError(
+            "--only-category chooses from digest lists, but the configured service is asked: give "
+            "lists with --known, or leave --only-category out"
+        )
     assert settings.filter is not None  # the settings' own check
     given = load(require_filter(settings), max_age=settings.filter.max_age)
     return _remote(service, given)
@@ -103,6 +113,7 @@ def open_known_set(
 
 def _local(
     lists: list[str],
+    only_categories: Collection[str],
     state: State,
     given: BloomFile | None,
     notice: Callable[[str], None],
@@ -111,10 +122,16 @@ def _local(
     from hashscan.known.local import open_local  # noqa: PLC0415
 
     with building() as on_progress:
-        known = open_local(lists, state.filters, on_notice=notice, on_progress=on_progress)
+        known = open_local(
+            lists,
+            state.filters,
+            only_categories=only_categories,
+            on_notice=notice,
+            on_progress=on_progress,
+        )
     filters = (given,) if given else tuple(known.loaded)
-    for left_out in known.left_out:
-        notice(left_out)
+    for remark in known.remarks:
+        notice(remark)
     # Opened here, used in the asking process only: it is immutable, so a fork may copy it.
     confirmer = known.confirmer
     return KnownSet(filters, lambda: confirmer, confirmer.name, remote=False)
@@ -207,6 +224,7 @@ def run_scan(
     *,
     paths: Iterable[str] = (),
     lists: Iterable[str] = (),
+    only_categories: Collection[str] = (),
     action: Literal["report", "quarantine"] | None = None,
     full: bool = False,
     jobs: int | None = None,
@@ -220,7 +238,9 @@ def run_scan(
     volumes = volumes_of(settings, paths)
     with ExitStack() as stack:
         stack.enter_context(state.lock())
-        known = open_known_set(settings, state, lists, reporter.notice, building)
+        known = open_known_set(
+            settings, state, lists, reporter.notice, building, only_categories=only_categories
+        )
         action = action or settings.quarantine.action
         actor = _actor(settings, action, volumes, known, stack, reporter.notice)
         options = ScanOptions(

@@ -8,6 +8,7 @@ slash. Digests are lower-case hexadecimal ``str`` wherever people or filters mee
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
@@ -21,7 +22,19 @@ HEX_LENGTH: dict[Algorithm, int] = {"md5": 32, "sha1": 40, "sha256": 64}
 ALGORITHM_BY_LENGTH: dict[int, Algorithm] = {length: name for name, length in HEX_LENGTH.items()}
 
 DEFAULT_CATEGORY = "baseline"
+CATEGORY_LENGTH = 64
+_NOT_IN_CATEGORY = re.compile(r"[^\w.]+")
 PRIVATE_DIRECTORY = b".hashscan"
+
+
+def category_name(text: str) -> str | None:
+    """A category as a list or a person writes it, in the form that is compared and kept.
+
+    In lower case, with one ``-`` for whatever is neither letter, digit, ``_`` nor ``.``; ``None``
+    where nothing remains or more than 64 letters.
+    """
+    name = _NOT_IN_CATEGORY.sub("-", text.strip().lower()).strip("-")
+    return name if 0 < len(name) <= CATEGORY_LENGTH else None
 
 
 class Digest(NamedTuple):

@@ -120,6 +120,14 @@ class CandidateQueue(Writer):
         condition = "done = 0 AND known IS NULL AND asked <> ?1 AND (seen = ?1 OR NOT ?2)"
         return self._candidates(condition + " ORDER BY id LIMIT ?3", (scan, met, limit))
 
+    def reconsider(self, scan: int) -> None:
+        """Ask anew for matches that an earlier scan did not act on: the known set may be another."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute(
+                "UPDATE candidate SET known = NULL WHERE done = 0 AND seen <> ?", (scan,)
+            )
+
     def take_for_met(self, scan: int, numbers: Iterable[int]) -> None:
         """Let candidates that this scan cannot meet be asked for at once."""
         self._write()

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import json_option, known_option, open_settings, state_option
+from hashscan.cli.common import (
+    json_option,
+    known_option,
+    only_category_option,
+    open_settings,
+    state_option,
+)
 from hashscan.errors import ExitCode, UsageError, exit_code_of
 from hashscan.model import ALGORITHM_BY_LENGTH, Digest, Skipped
 from hashscan.text import shown
@@ -26,6 +32,7 @@ _HEX = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 @click.command("check")
 @click.argument("subjects", nargs=-1, required=True, metavar="FILE|DIGEST...", type=click.Path())
 @known_option
+@only_category_option
 @json_option
 @state_option
 @click.pass_obj
@@ -33,6 +40,7 @@ def command(
     options: Options,
     subjects: tuple[str, ...],
     known: tuple[str, ...],
+    only_categories: tuple[str, ...],
     as_json: bool,
     state: str | None,
 ) -> int:
@@ -47,7 +55,11 @@ def command(
     settings, directory = open_settings(options, state, check_files=not known)
     notice = (lambda _: None) if options.verbosity < 0 else _notice
     building = partial(build_bar, sys.stderr)
-    checker = Checker(open_known_set(settings, directory, known, notice, building))
+    checker = Checker(
+        open_known_set(
+            settings, directory, known, notice, building, only_categories=only_categories
+        )
+    )
     codes = {ExitCode.NOTHING_FOUND}
     try:
         for subject in subjects:

@@ -26,6 +26,15 @@ known_option = click.option(
     type=click.Path(),
     help="A digest list as the known set: no service and no network; may be given several times.",
 )
+only_category_option = click.option(
+    "--only-category",
+    "only_categories",
+    metavar="NAME",
+    multiple=True,
+    help="Take only digests of this category from lists that name categories; may be given several"
+    " times. Without it: of VICS lists vics-1 (child abuse material); of others all categories but"
+    " non-pertinent and uncategorised.",
+)
 
 
 def open_settings(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
+from hashscan.cli.common import only_category_option
+from hashscan.known.categories import counted
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ def command() -> None:
     help="Digests that the filter has room for.  [default: those of the lists]",
 )
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
+@only_category_option
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def build_command(
@@ -49,6 +53,7 @@ def build_command(
     error_rate: float,
     capacity: int | None,
     skip_invalid: bool,
+    only_categories: tuple[str, ...],
     force: bool,
     as_json: bool,
 ) -> None:
@@ -56,7 +61,15 @@ def build_command(
 
     A list has one digest a line, or is the output of md5sum, sha1sum, sha256sum or hashdeep, CSV
     with a header that names md5, sha1, sha256, size or category, or VICS JSON; its kind is
-    recognised. FILE.json, with what the filter is, is written beside FILE; keep them together.
+    recognised.
+
+    Lists may name a category for each digest; those without one are always taken. Of VICS lists
+    (Project VIC), category 1 is taken, 'vics-1': child abuse material. The others hold innocent
+    files or what is not illegal everywhere (0 non-pertinent, 2 exploitive but no abuse material,
+    3 computer-generated, 4 for comparison, 5 uncategorised), and countries number them differently:
+    name all that are meant, e.g. --only-category vics-1 --only-category vics-2.
+
+    FILE.json, with what the filter is, is written beside FILE; keep them together.
     """
     from hashscan.known.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
     from hashscan.report.bar import build_bar  # noqa: PLC0415
@@ -69,6 +82,7 @@ def build_command(
             error_rate=error_rate,
             capacity=capacity,
             skip_invalid=skip_invalid,
+            only_categories=only_categories,
             force=force,
             on_progress=on_progress,
         )
@@ -105,7 +119,11 @@ def _build_text(report: BuildReport) -> str:
     if report.categories:
         named = ", ".join(f"{name} {count:,}" for name, count in report.categories.items())
         lines.append(f"  categories  {named}")
-        lines.append("              (the filter holds them all: make sure that they all are meant)")
+    left_out = _left_out(report)
+    if left_out:
+        lines.append(f"  not taken   {counted(left_out)}: these do not count as known;")
+        lines.append("              name each category that does with --only-category")
+    lines += [f"  note        {advice}" for one in report.lists for advice in one.advice()]
     for one in report.lists:
         lines += [f"  skipped     {finding.where}: {finding.what}" for finding in one.findings]
         more = one.invalid - len(one.findings)
@@ -116,6 +134,13 @@ def _build_text(report: BuildReport) -> str:
 
 def _sum(report: BuildReport, name: str) -> int:
     return sum(getattr(one, name) for one in report.lists)
+
+
+def _left_out(report: BuildReport) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in report.lists:
+        total.update(one.unwanted)
+    return dict(total)
 
 
 def _build_json(report: BuildReport) -> str:
@@ -132,6 +157,8 @@ def _build_json(report: BuildReport) -> str:
             "invalid": _sum(report, "invalid"),
             "without_digest": _sum(report, "without_digest"),
             "list_categories": report.categories,
+            "left_out_categories": _left_out(report),
+            "zero_size": _sum(report, "zero_size"),
             "capacity": made.capacity,
             "error_rate": made.error_rate,
             "bytes": made.length,

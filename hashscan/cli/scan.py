@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from hashscan.cli.common import json_option, known_option, open_settings, state_option
+from hashscan.cli.common import (
+    json_option,
+    known_option,
+    only_category_option,
+    open_settings,
+    state_option,
+)
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
 @click.command("scan")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
 @known_option
+@only_category_option
 @click.option(
     "--action",
     type=click.Choice(["report", "quarantine"]),
@@ -37,6 +44,7 @@ def command(
     options: Options,
     paths: tuple[str, ...],
     known: tuple[str, ...],
+    only_categories: tuple[str, ...],
     action: Literal["report", "quarantine"] | None,
     full: bool,
     jobs: int | None,
@@ -62,6 +70,7 @@ def command(
         reporter(options, as_json=as_json),
         paths=paths,
         lists=known,
+        only_categories=only_categories,
         action=action,
         full=full,
         jobs=jobs,

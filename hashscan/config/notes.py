@@ -23,7 +23,7 @@ def notes(settings: Settings) -> list[str]:
         unused = (
             ("url", "username", "password_file", "timeout", "ca_bundle", "test")
             if local
-            else ("known",)
+            else ("known", "only_categories")
         )
         found += [
             f"service.{name}: has no effect with kind {service.kind}"

@@ -114,6 +114,13 @@ class ServiceSettings(_Section):
         description="kind local: the digest lists.",
         examples=[["/etc/hashscan/known.txt"]],
     )
+    only_categories: tuple[values.ListCategory, ...] = Field(
+        default=(),
+        strict=False,
+        description="kind local: the categories of the lists that count as known, e.g."
+        " [vics-1, vics-2]; digests without a category always do. Without any: of VICS lists"
+        " vics-1 (child abuse material); of others all but non-pertinent and uncategorised.",
+    )
 
     @field_validator("url")
     @classmethod

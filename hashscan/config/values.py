@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from hashscan.model import category_name
 from hashscan.text import parse_duration, parse_size, shown
 
 if TYPE_CHECKING:
@@ -252,6 +253,14 @@ def category(value: object) -> str:
     return value
 
 
+def list_category(value: object) -> str:
+    """The name of a category as digest lists have it: free text."""
+    found = text(value)
+    if category_name(found) is None:
+        raise bad("must be the name of a category, at most 64 letters", "write e.g. vics-1")
+    return found
+
+
 # Narrower than RFC 3986: backslashes, escapes and empty ports are where parsers disagree.
 _PLAIN_URL = re.compile(
     r"https?://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
@@ -405,6 +414,7 @@ Text = Annotated[str, PlainValidator(text)]
 Url = Annotated[str, PlainValidator(url)]
 Glob = Annotated[str, PlainValidator(glob)]
 Category = Annotated[str, PlainValidator(category)]
+ListCategory = Annotated[str, PlainValidator(list_category)]
 Source = Annotated[str, PlainValidator(source)]
 Volume = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_directory)]
 File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_file)]

@@ -17,7 +17,7 @@ from hashscan.model import DEFAULT_CATEGORY, Algorithm
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from hashscan.known.lists import ListReport
     from hashscan.known.metadata import Metadata
@@ -32,8 +32,7 @@ class BuildReport:
         metadata: of the filter.
         digests: distinct digests by algorithm.
         duplicates: digests that stood in the lists more than once.
-        categories: distinct digests by the category that the lists name; the filter holds them
-            all, whatever they are called.
+        categories: distinct digests of the filter by the category that the lists name.
         lists: what was taken from each list, and what was left out.
         seconds: that it took.
     """
@@ -55,6 +54,7 @@ def build(
     error_rate: float = DEFAULT_ERROR_RATE,
     capacity: int | None = None,
     skip_invalid: bool = False,
+    only_categories: Collection[str] | None = None,
     force: bool = False,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> BuildReport:
@@ -69,6 +69,7 @@ def build(
         error_rate: probability of a hit for a digest that is not in it, 1e-12 to 0.1.
         capacity: digests that it has room for; default: those that it holds.
         skip_invalid: count invalid lines instead of raising for them.
+        only_categories: leave out entries of other categories; default: see ``categories``.
         force: replace a filter that is there.
         on_progress: called a few times a second at most, with the stage.
 
@@ -81,7 +82,12 @@ def build(
     _check_options(category, error_rate)
     check_output(output, force=force)
     with staging(f"{shown(output)}: the filter") as area:
-        staged = area.fill(inputs, skip_invalid=skip_invalid, on_progress=on_progress)
+        staged = area.fill(
+            inputs,
+            skip_invalid=skip_invalid,
+            only_categories=only_categories,
+            on_progress=on_progress,
+        )
         metadata, counts = write_filter(
             area,
             output,

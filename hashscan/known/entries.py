@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import Finding
-from hashscan.model import ALGORITHM_BY_LENGTH, HEX_LENGTH, Algorithm
+from hashscan.known.categories import counted
+from hashscan.model import (
+    ALGORITHM_BY_LENGTH,
+    CATEGORY_LENGTH,
+    HEX_LENGTH,
+    Algorithm,
+    category_name,
+)
 
 if TYPE_CHECKING:
     import io
@@ -17,10 +24,8 @@ if TYPE_CHECKING:
 FINDINGS_KEPT = 20
 #: The longest line, in characters. PATH_MAX is 4096 bytes: no honest line comes near.
 LINE_LIMIT = 64 * 1024
-CATEGORY_LENGTH = 64
 
 HEX = re.compile(r"[0-9A-Fa-f]+")
-_NOT_IN_CATEGORY = re.compile(r"[^\w.]+")
 
 
 class Entry(NamedTuple):
@@ -41,6 +46,12 @@ class Entry(NamedTuple):
     line: int
 
 
+#: How a reader says which categories are meant.
+NAME_THEM = (
+    "name each category that counts as known with --only-category, or in service.only_categories"
+)
+
+
 class FatalListError(Exception):
     """The rest of a list cannot be read; ``Lists`` makes a ``DigestListError`` of it."""
 
@@ -59,6 +70,11 @@ class ListReport:
         kind: ``lines``, ``hashdeep``, ``csv`` or ``json``.
         digests: digests taken, duplicates included.
         empty: digests left out because they are those of empty content.
+        zero_size: digests taken although the list gives the size 0, which some tools write for
+            "unknown".
+        categories: digests taken by category, duplicates included.
+        unwanted: digests left out by category, because it does not count as known.
+        all_categories: no categories were named, so what has a free text is taken.
         without_digest: rows that name no digest of a used algorithm.
         invalid: invalid lines.
         findings: the first of the invalid lines.
@@ -68,6 +84,10 @@ class ListReport:
     kind: str = ""
     digests: int = 0
     empty: int = 0
+    zero_size: int = 0
+    categories: dict[str, int] = field(default_factory=dict)
+    unwanted: dict[str, int] = field(default_factory=dict)
+    all_categories: bool = True
     without_digest: int = 0
     invalid: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -81,7 +101,7 @@ class ListReport:
     @property
     def left_out(self) -> int:
         """Lines, digests and rows that were left out."""
-        return self.invalid + self.empty + self.without_digest
+        return self.invalid + self.empty + self.without_digest + sum(self.unwanted.values())
 
     def told(self) -> str:
         """What was left out, for a reader; ``nothing was left out`` otherwise."""
@@ -90,8 +110,29 @@ class ListReport:
             (self.empty, "digests of empty content"),
             (self.without_digest, "rows without a digest"),
         ]
-        said = ", ".join(f"{count} {what}" for count, what in parts if count)
-        return said or "nothing was left out"
+        said = [f"{count} {what}" for count, what in parts if count]
+        if self.unwanted:
+            said.append(f"by category: {counted(self.unwanted)}")
+        return ", ".join(said) or "nothing was left out"
+
+    def remarks(self) -> list[str]:
+        """Sentences for the reader: what was left out, and what of the rest deserves a look."""
+        if not self.left_out:
+            return self.advice()
+        advice = f" ({NAME_THEM})" if self.unwanted else ""
+        return [f"{self.name}: left out: {self.told()}{advice}", *self.advice()]
+
+    def advice(self) -> list[str]:
+        """Sentences on what was taken, and deserves a look."""
+        found = []
+        if self.zero_size:
+            found.append(f"{self.zero_size} digests are taken although their size is given as 0")
+        if self.all_categories and len(self.categories) > 1:
+            found.append(
+                f"all these categories count as known: {counted(self.categories)}; if that is not "
+                f"meant: {NAME_THEM}"
+            )
+        return [f"{self.name}: {one}" for one in found]
 
 
 class TextSource(NamedTuple):
@@ -136,16 +177,13 @@ def row(
     if size_number is not None and not 0 <= size_number < 1 << 63:
         report.refuse(line, label + "the size is no number of bytes")
         return []
-    name = _NOT_IN_CATEGORY.sub("-", category.strip().lower()).strip("-")
-    if len(name) > CATEGORY_LENGTH or (category.strip() and not name):
+    name = category_name(category)
+    if category.strip() and not name:
         report.refuse(line, f"{label}the category is no name of at most {CATEGORY_LENGTH} letters")
         return []
     if not found:
         report.without_digest += 1
-    elif size_number == 0:
-        report.empty += len(found)
-        return []
-    return [Entry(name_, digest, name or None, size_number, line) for name_, digest in found]
+    return [Entry(algorithm_, digest, name, size_number, line) for algorithm_, digest in found]
 
 
 def _no_digest(algorithm: Algorithm | None, text: str) -> str:

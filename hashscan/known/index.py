@@ -1,8 +1,8 @@
 """The index of a local known set: which digest is known, in which category.
 
 ``index.sqlite3`` has the tables ``known`` (raw digest, number of its category or NULL),
-``category`` (number, name) and ``meta`` (key of the known set, number of digests, what was left
-out). ``index.json`` beside it is its seal: length and SHA-256, compared before each use.
+``category`` (number, name) and ``meta`` (key of the known set, number of digests, remarks on the
+lists). ``index.json`` beside it is its seal: length and SHA-256, compared before each use.
 """
 
 from __future__ import annotations
@@ -95,16 +95,16 @@ class LocalConfirmer:
         return Answer(known=True, category=self._categories.get(row[0]))
 
     def meta(self) -> tuple[int, list[str]]:
-        """The number of distinct digests, and what of the lists was left out.
+        """The number of distinct digests, and sentences on what of the lists was left out.
 
         Raises:
             StateError: the index cannot be read.
         """
         try:
-            digests, left_out = self._connection.execute(
-                "SELECT digests, left_out FROM meta"
+            digests, remarks = self._connection.execute(
+                "SELECT digests, remarks FROM meta"
             ).fetchone()
-            return digests, json.loads(left_out)
+            return digests, json.loads(remarks)
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise StateError(f"{self._where}: cannot be read: {error}") from error
 
@@ -121,7 +121,7 @@ def write_index(area: Staging, staged: Staged, directory: str, key: str) -> None
     """
     path = os.path.join(directory, _INDEX)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    left_out = [f"{one.name}: left out: {one.told()}" for one in staged.reports if one.left_out]
+    remarks = [remark for one in staged.reports for remark in one.remarks()]
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as index:
             for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384"):
@@ -132,13 +132,13 @@ def write_index(area: Staging, staged: Staged, directory: str, key: str) -> None
                 "CREATE TABLE known (digest BLOB PRIMARY KEY, category INTEGER) WITHOUT ROWID"
             )
             index.execute("CREATE TABLE category (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-            index.execute("CREATE TABLE meta (key TEXT, digests INTEGER, left_out TEXT)")
+            index.execute("CREATE TABLE meta (key TEXT, digests INTEGER, remarks TEXT)")
             index.executemany("INSERT INTO category VALUES (?, ?)", enumerate(staged.categories))
             added = index.executemany(
                 "INSERT INTO known VALUES (?, ?)",
                 area.connection.execute("SELECT digest, category FROM known"),
             ).rowcount
-            index.execute("INSERT INTO meta VALUES (?, ?, ?)", (key, added, json.dumps(left_out)))
+            index.execute("INSERT INTO meta VALUES (?, ?, ?)", (key, added, json.dumps(remarks)))
             index.execute("COMMIT")
     except sqlite3.DatabaseError as error:
         raise StateError(

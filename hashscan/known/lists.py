@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import DigestListError, Finding
 from hashscan.known import kinds, vics
-from hashscan.known.entries import Entry, FatalListError, ListReport, TextSource
+from hashscan.known.categories import chosen, is_taken
+from hashscan.known.entries import (
+    NAME_THEM,
+    Entry,
+    FatalListError,
+    ListReport,
+    TextSource,
+)
 from hashscan.model import EMPTY_DIGESTS
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     # Only for annotations: the C classes have no place in the types of the io module.
     from _typeshed import WriteableBuffer
@@ -31,6 +38,8 @@ __all__ = ["STDIN", "Entry", "ListReport", "Lists", "open_list", "read_list"]
 #: The name that stands for standard input.
 STDIN = "-"
 
+#: Distinct categories that a list may name: more of them is a column that is no category.
+CATEGORIES_LIMIT = 1000
 _HEAD = 64 * 1024
 _BUFFER = 1024 * 1024
 _EMPTY = frozenset(digest.hex for digest in EMPTY_DIGESTS)
@@ -53,6 +62,7 @@ class Lists:
         paths: Sequence[str],
         *,
         skip_invalid: bool = False,
+        only_categories: Collection[str] | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         """Read ``paths`` (``-`` is standard input) in order.
@@ -60,15 +70,23 @@ class Lists:
         Args:
             paths: at least one.
             skip_invalid: count invalid lines instead of raising for them.
+            only_categories: leave out entries of other categories; default: see ``categories``.
+                Entries without a category are always taken.
             on_bytes: called with the number of bytes of each chunk that was read.
+
+        Raises:
+            UsageError: one of ``only_categories`` is no name of a category.
         """
         self._paths = list(paths)
         self._skip_invalid = skip_invalid
+        self._only = chosen(only_categories)
         self._on_bytes = on_bytes
         self.reports: list[ListReport] = []
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield every digest of every list, duplicates included, empty content left out.
+        """Yield every digest of every list, duplicates included.
+
+        Left out are the digests of empty content, and categories that do not count as known.
 
         Entries come out while the lists are read; what was made of them must be thrown away
         when the iteration ends with an error.
@@ -82,7 +100,8 @@ class Lists:
         findings: list[Finding] = []
         invalid = 0
         for path in self._paths:
-            report = ListReport("standard input" if path == STDIN else shown(path))
+            name = "standard input" if path == STDIN else shown(path)
+            report = ListReport(name, all_categories=self._only is None)
             self.reports.append(report)
             try:
                 yield from self._entries(path, report)
@@ -94,14 +113,7 @@ class Lists:
                 findings += report.findings
                 invalid += report.invalid
             elif not report.digests:
-                findings.append(
-                    Finding(
-                        report.name,
-                        f"holds no digests ({report.told()})",
-                        "give a list of md5, sha1 or sha256 digests: one a line, the output of "
-                        "sha1sum or hashdeep, CSV with a header, or VICS JSON",
-                    )
-                )
+                findings.append(_without_digests(report))
                 invalid += 1
         if invalid:
             shown_findings = findings[:20]
@@ -126,6 +138,10 @@ class Lists:
                     if entry.hex in _EMPTY:
                         report.empty += 1
                         continue
+                    if entry.category is not None and not self._takes(entry, report):
+                        continue
+                    if entry.size == 0:
+                        report.zero_size += 1
                     report.digests += 1
                     yield entry
                 after = os.fstat(descriptor)
@@ -141,6 +157,30 @@ class Lists:
                     "changed while it was read",
                     "run the command again when it is complete",
                 )
+
+    def _takes(self, entry: Entry, report: ListReport) -> bool:
+        """Whether an entry's category counts as known; counts it."""
+        category = entry.category or ""
+        taken = is_taken(category, self._only)
+        counts = report.categories if taken else report.unwanted
+        counts[category] = counts.get(category, 0) + 1
+        if len(report.categories) + len(report.unwanted) > CATEGORIES_LIMIT:
+            raise FatalListError(
+                f"{report.name}:{entry.line}",
+                f"more than {CATEGORIES_LIMIT} distinct categories",
+                "rename the column 'category': it holds something else",
+            )
+        return taken
+
+
+def _without_digests(report: ListReport) -> Finding:
+    fix = (
+        "give a list of md5, sha1 or sha256 digests: one a line, the output of sha1sum or "
+        "hashdeep, CSV with a header, or VICS JSON"
+    )
+    if report.unwanted:
+        fix = f"if they are meant, {NAME_THEM}"
+    return Finding(report.name, f"holds no digests to take ({report.told()})", fix)
 
 
 def read_list(path: str, *, skip_invalid: bool = False) -> Iterator[Entry]:

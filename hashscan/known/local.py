@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from hashscan.errors import (
 )
 from hashscan.known.bloom import BloomFile, load, sync_directory
 from hashscan.known.build import write_filter
+from hashscan.known.categories import chosen
 from hashscan.known.entries import FatalListError
 from hashscan.known.index import LocalConfirmer, seal, write_index
 from hashscan.known.lists import STDIN, open_list
@@ -37,12 +39,14 @@ from hashscan.model import DEFAULT_CATEGORY
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 #: Raised whenever a kept set of an older hashscan must not be used any more.
-BUILDER_VERSION = 1
+BUILDER_VERSION = 2
 #: Sets of the same lists that are kept: the one in use, and the one before it.
 KEPT = 2
+#: Seconds after which a set of any lists that nobody opened is removed when another one is made.
+UNUSED = 90 * 86400
 _FILTER = "filter.bloom"
 _UNFINISHED = ".unfinished-"
 
@@ -56,7 +60,8 @@ class LocalKnownSet:
         loaded: the same filters, loaded.
         confirmer: gives the verdicts; close it in the end.
         digests: distinct digests.
-        left_out: what of the lists was left out, for a reader.
+        remarks: sentences for a reader: what of the lists was left out, and what of the rest
+            deserves a look.
         built: whether it was made just now, not found.
     """
 
@@ -64,7 +69,7 @@ class LocalKnownSet:
     loaded: list[BloomFile]
     confirmer: LocalConfirmer
     digests: int
-    left_out: list[str]
+    remarks: list[str]
     built: bool
 
 
@@ -73,6 +78,7 @@ def open_local(
     cache_directory: str,
     *,
     skip_invalid: bool = False,
+    only_categories: Collection[str] | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> LocalKnownSet:
@@ -82,11 +88,12 @@ def open_local(
         lists: paths of digest lists.
         cache_directory: where known sets are kept; made (0700) where it is missing.
         skip_invalid: leave invalid lines out instead of raising for them.
+        only_categories: leave out entries of other categories; default: see ``categories``.
         on_progress: called while a set is made.
         on_notice: called with a sentence for the reader, e.g. that a damaged set is made again.
 
     Raises:
-        UsageError: no list, or standard input as one.
+        UsageError: no list, or standard input as one; or a category that is no name of one.
         DigestListError: a list cannot be used; nothing was made.
         StateError: no room for the set, or the directory cannot be used. Nothing half-made stays.
     """
@@ -94,7 +101,8 @@ def open_local(
     if not lists or STDIN in lists:
         raise UsageError("a local known set is made from files: give the paths of digest lists")
     paths = [os.path.abspath(path) for path in lists]
-    key = _key(paths, skip_invalid=skip_invalid)
+    only = chosen(only_categories)
+    key = _key(paths, skip_invalid=skip_invalid, only=only)
     group = "local-" + hashlib.sha256(os.fsencode("\0".join(paths))).hexdigest()[:12]
     directory = os.path.join(cache_directory, f"{group}-{key[:20]}")
     name = "local:" + ",".join(shown(path) for path in paths)
@@ -109,7 +117,7 @@ def open_local(
             found = _open_kept(directory, key, name, lambda _message: None)
             if found:
                 return found
-            made = _make(paths, cache_directory, key, skip_invalid, on_progress)
+            made = _make(paths, cache_directory, key, skip_invalid, only, on_progress)
             if os.path.lexists(directory):
                 _remove(directory)
             os.replace(made, directory)
@@ -129,13 +137,14 @@ def open_local(
         ) from error
 
 
-def _key(paths: list[str], *, skip_invalid: bool) -> str:
+def _key(paths: list[str], *, skip_invalid: bool, only: frozenset[str] | None) -> str:
     """What the set is made of, as a SHA-256.
 
     Raises:
         DigestListError: lists that cannot be read, all of them.
     """
-    total = hashlib.sha256(json.dumps([BUILDER_VERSION, skip_invalid]).encode())
+    how = [BUILDER_VERSION, skip_invalid, only and sorted(only)]
+    total = hashlib.sha256(json.dumps(how).encode())
     findings: list[Finding] = []
     for path in paths:
         try:
@@ -171,6 +180,7 @@ def _make(
     cache_directory: str,
     key: str,
     skip_invalid: bool,
+    only: frozenset[str] | None,
     on_progress: Callable[[BuildProgress], None] | None,
 ) -> str:
     """Make the set under a temporary name; its path."""
@@ -178,7 +188,9 @@ def _make(
     os.mkdir(made, 0o700)
     try:
         with staging(f"{shown(cache_directory)}: the known set") as area:
-            staged = area.fill(paths, skip_invalid=skip_invalid, on_progress=on_progress)
+            staged = area.fill(
+                paths, skip_invalid=skip_invalid, only_categories=only, on_progress=on_progress
+            )
             write_index(area, staged, made, key)
             write_filter(
                 area,
@@ -186,7 +198,7 @@ def _make(
                 category=DEFAULT_CATEGORY,
                 on_progress=on_progress,
             )
-        if _key(paths, skip_invalid=skip_invalid) != key:
+        if _key(paths, skip_invalid=skip_invalid, only=only) != key:
             raise UsageError(
                 f"{', '.join(shown(path) for path in paths)}: changed while it was read; run the "
                 "command again when it is complete"
@@ -205,33 +217,40 @@ def _open_kept(
     if not os.path.lexists(directory):
         return None
     try:
-        return _open(directory, key, name, built=False)
+        found = _open(directory, key, name, built=False)
     except (FilterError, StateError, OSError) as error:
         notice(f"{shown(directory)}: the kept known set is damaged and made again ({error})")
         return None
+    with contextlib.suppress(OSError):  # e.g. a state directory that became read-only
+        os.utime(directory)  # when it was used last, for _prune
+    return found
 
 
 def _open(directory: str, key: str, name: str, *, built: bool) -> LocalKnownSet:
     path = os.path.join(directory, _FILTER)
     one = load(path)
     confirmer = LocalConfirmer(name, directory, key)
-    digests, left_out = confirmer.meta()
+    digests, remarks = confirmer.meta()
     if digests != one.metadata.digests:
         confirmer.close()
         raise StateError(f"{shown(directory)}: index and filter hold different numbers of digests")
-    return LocalKnownSet([path], [one], confirmer, digests, left_out, built)
+    return LocalKnownSet([path], [one], confirmer, digests, remarks, built)
 
 
 def _prune(cache_directory: str, group: str, current: str) -> None:
-    """Remove all but the newest other sets of the same lists."""
-    others = [
-        entry
-        for entry in os.scandir(cache_directory)
-        if entry.name.startswith(f"{group}-") and entry.path != current
-    ]
-    others.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns, reverse=True)
-    for entry in others[KEPT - 1 :]:
-        _remove(entry.path)
+    """Remove all other sets of the same lists but the one used last, and those unused for long."""
+    others = sorted(
+        (
+            (entry.stat(follow_symlinks=False).st_mtime, entry.name)
+            for entry in os.scandir(cache_directory)
+            if entry.name.startswith("local-") and entry.path != current
+        ),
+        reverse=True,
+    )
+    same = [name for _, name in others if name.startswith(f"{group}-")]
+    unused = [name for used, name in others if used < time.time() - UNUSED]
+    for name in {*same[KEPT - 1 :], *unused}:
+        _remove(os.path.join(cache_directory, name))
 
 
 def _clean(cache_directory: str) -> None:

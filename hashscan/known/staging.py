@@ -12,17 +12,15 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from hashscan.errors import DigestListError, Finding, StateError
+from hashscan.errors import StateError
 from hashscan.known.lists import STDIN, Lists
 from hashscan.model import HEX_LENGTH, Algorithm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from hashscan.known.lists import Entry, ListReport
 
-#: Distinct categories that the lists may name: more of them is a column that is no category.
-CATEGORIES_LIMIT = 1000
 # How often progress is told: digests, and bytes.
 _BATCH = 50_000
 _STEP = 1024 * 1024
@@ -71,12 +69,14 @@ class Staging:
         lists: Sequence[str],
         *,
         skip_invalid: bool,
+        only_categories: Collection[str] | None = None,
         on_progress: Callable[[BuildProgress], None] | None,
     ) -> Staged:
-        """Take all entries of the lists, and sort them.
+        """Take all entries of the lists that count as known (see ``Lists``), and sort them.
 
         Raises:
             DigestListError: a list cannot be used.
+            UsageError: one of ``only_categories`` is no name of a category.
         """
         total = _total(lists)
         done = told = 0
@@ -88,7 +88,9 @@ class Staging:
                 told = done
                 on_progress(BuildProgress("reading", done, total))
 
-        source = Lists(lists, skip_invalid=skip_invalid, on_bytes=count)
+        source = Lists(
+            lists, skip_invalid=skip_invalid, only_categories=only_categories, on_bytes=count
+        )
         numbers: dict[str, int] = {}
         self.connection.execute("CREATE TABLE taken (digest BLOB NOT NULL, category INTEGER)")
         self.connection.executemany("INSERT INTO taken VALUES (?, ?)", _rows(source, numbers))
@@ -173,17 +175,4 @@ def _rows(source: Lists, numbers: dict[str, int]) -> Iterator[tuple[bytes, int |
         if category is None:
             yield unhex(entry.hex), None
             continue
-        number = numbers.setdefault(category, len(numbers))
-        if number >= CATEGORIES_LIMIT:
-            report = source.reports[-1]
-            raise DigestListError(
-                "the digest list cannot be used; nothing was written:",
-                [
-                    Finding(
-                        f"{report.name}:{entry.line}",
-                        f"more than {CATEGORIES_LIMIT} distinct categories",
-                        "rename the column 'category': it holds something else",
-                    )
-                ],
-            )
-        yield unhex(entry.hex), number
+        yield unhex(entry.hex), numbers.setdefault(category, len(numbers))

@@ -9,8 +9,10 @@ media, or (``#Cases``) an array of cases, each with an array ``Media``. A medium
 since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``, of which ``SHA256`` is
 taken and PhotoDNA passed over. ``MediaFiles`` repeats the medium's MD5 for each name it had.
 
-Category 2 becomes the category ``vics-2``. Names are compared without regard to case. Also read:
-an array of media or of digests without the envelope, and one document after another (JSON lines).
+Category 2 becomes the category ``vics-2``; what is no such number, or missing in a medium of this
+model, becomes ``vics-none``: nobody has looked at it yet. Names are compared without regard to
+case. Also read: an array of media or of digests without the envelope, and one document after
+another (JSON lines).
 
 Arrays called ``value`` or ``Media`` are walked element by element; everything else is decoded as
 a whole, up to 4 Mi characters. So a document of any size is read in bounded memory.
@@ -22,6 +24,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from hashscan.known.categories import VICS, VICS_NONE
 from hashscan.known.entries import Entry, FatalListError, TextSource, row
 from hashscan.model import ALGORITHMS, Algorithm
 
@@ -35,7 +38,7 @@ VALUE_LIMIT = 4 * 1024 * 1024
 _DEPTH = 16
 _ALGORITHMS: dict[str, Algorithm] = {name: name for name in ALGORITHMS}
 _CONTAINERS = ("value", "media")
-_NUMBER = re.compile(r"\s*[0-9]{1,9}\s*")
+_NUMBER = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
 
 
@@ -219,18 +222,13 @@ class _Reader:
             if name in fields and not _add(cells, algorithm, fields[name]):
                 self._refuse(f"{name} is no text")
                 return []
-        category = fields.get("category")
-        if isinstance(category, int) and not isinstance(category, bool):
-            category = f"vics-{category}"
-        elif isinstance(category, str) and _NUMBER.fullmatch(category):
-            category = f"vics-{int(category)}"
         size = fields.get("mediasize", fields.get("size"))
         return row(
             self._report,
             self._line_now(),
             cells,
             "" if size is None else str(size),
-            category if isinstance(category, str) else "",
+            _category(fields),
             f"record {self._record}: ",
         )
 
@@ -241,6 +239,17 @@ class _Reader:
         self._line += self._window.count("\n", self._counted, self._at)
         self._counted = self._at
         return self._line
+
+
+def _category(fields: dict[str, Any]) -> str:
+    """The category as a text; empty where there is none and the object is no medium of VICS."""
+    value = fields.get("category")
+    if isinstance(value, str) and re.search(r"[^\W\d_]", value):
+        return value
+    # A sign is no part of a category's name: -1 must not become 1.
+    if not isinstance(value, bool) and (number := _NUMBER.fullmatch(str(value))):
+        return f"{VICS}{int(number[0])}"
+    return VICS_NONE if "category" in fields or "mediaid" in fields else ""
 
 
 _NAMES: dict[str, Algorithm | None] = {

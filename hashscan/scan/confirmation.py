@@ -87,6 +87,7 @@ class Confirmation:
 
     def begin(self, roots: Iterable[bytes]) -> None:
         """Take up candidates of earlier scans that a walk of ``roots`` will not meet."""
+        self._catalog.reconsider(self._scan)
         prefixes = tuple(join(root, b"x")[:-1] for root in roots)
         elsewhere = [
             queued.number

@@ -126,6 +126,18 @@ def test_a_candidate_lives_until_it_is_dropped(catalog):
     reader.close()
 
 
+def test_a_match_that_was_not_acted_on_is_asked_for_anew_in_the_next_scan(catalog):
+    (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
+    catalog.put_candidate(1, b"/srv", root, found(b"f"))
+    (queued,) = catalog.candidates_to_ask(1, 10, met=True)
+    catalog.mark_known(queued.number, "baseline", 0)
+    catalog.reconsider(1)
+    assert len(catalog.candidates_to_act()) == 1
+    catalog.reconsider(2)
+    assert catalog.candidates_to_act() == []
+    assert len(catalog.candidates_to_ask(2, 10, met=False)) == 1
+
+
 def test_a_row_without_a_hit_ends_the_candidate(catalog):
     (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
     catalog.put_candidate(1, b"/srv", root, found(b"f"))

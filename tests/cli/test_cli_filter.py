@@ -68,6 +68,32 @@ def test_invalid_lines(listed, tmp_path):
     assert f"{listed}:34: sha1 is not hexadecimal" in text
 
 
+def test_only_some_categories(tmp_path):
+    path = tmp_path / "list.json"
+    numbers = [1, 1, 2, 2, 2, 0]
+    media = [{"MediaID": 1, "MD5": os.urandom(16).hex(), "Category": n} for n in numbers]
+    path.write_text(json.dumps({"value": media}))
+    text = run("build", path, "-o", tmp_path / "f")
+    assert "f: 2 digests in" in text
+    assert "not taken   3 vics-2, 1 vics-0: these do not count as known;" in text
+    options = ("--only-category", "vics-1", "--only-category", "Vics-2", "--force")
+    made = json.loads(run("build", path, "-o", tmp_path / "f", *options, "--json"))
+    assert made["list_categories"] == {"vics-1": 2, "vics-2": 3}
+    assert (made["left_out_categories"], made["zero_size"]) == ({"vics-0": 1}, 0)
+    assert "vics-1 2, vics-2 3" in run("build", path, "-o", tmp_path / "f", *options)
+    with pytest.raises(UsageError, match="is no category"):
+        run("build", path, "-o", tmp_path / "f", "--only-category", " ", "--force")
+    told = run("build", "--help")
+    assert "--only-category vics-1" in told
+
+
+def test_several_categories_of_free_text_deserve_a_look(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(f"sha1,category\n{os.urandom(20).hex()},a\n{os.urandom(20).hex()},b\n")
+    text = run("build", path, "-o", tmp_path / "f")
+    assert "all these categories count as known: 1 a, 1 b; if that is not meant" in text
+
+
 def test_force(listed, tmp_path):
     run("build", listed, "-o", tmp_path / "f")
     with pytest.raises(UsageError, match="--force"):

@@ -48,6 +48,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "ca_bundle": None,
             "test": False,
             "known": (),
+            "only_categories": (),
         },
         "filter": {
             "source": files["baseline.filter"],
@@ -168,6 +169,8 @@ def test_the_password_is_never_in_a_message(write, files):
         ("kind: hashcheckservice", "kind: local", "service.known", "at least one digest list"),
         ("known: []", "known: [/none]", "service.known[0]", "no such file"),
         ("known: []", "known: [KNOWN, KNOWN]", "service.known[1]", "more than once"),
+        ("known: []", "only_categories: [a, ' ']", "service.only_categories[1]", "e.g. vics-1"),
+        ("known: []", "only_categories: [1]", "service.only_categories[0]", "in quotes"),
         ("https://hcs.example/", "http://hcs.example", "service.url", "this machine only"),
         ("https://hcs.example/", "http://127.0.0.1.example", "service.url", "this machine only"),
         ("https://hcs.example/", "ftp://hcs.example", "service.url", "https://"),

@@ -86,6 +86,14 @@ def test_local_says_what_of_the_service_it_does_not_use():
     assert [note.partition(":")[0] for note in told] == [f"service.{name}" for name in remote]
 
 
+def test_a_remote_service_says_that_it_does_not_use_categories():
+    chosen = {"only_categories": ["vics-2", "Cat. B (free text)"]}
+    assert notes(Settings.of(service=LOCAL | chosen)) == []
+    remote = {"url": "https://x", "username": "u"} | chosen
+    (note,) = notes(Settings.of(service=remote, filter={"source": "/f"}))
+    assert note == "service.only_categories: has no effect with kind hashcheckservice"
+
+
 def test_the_summary_says_who_is_asked_and_shows_names_safely():
     told = dict(summary(Settings.of(volumes=[{"path": "/a\nb"}], service=LOCAL)))
     assert told["volumes"] == "/a\\nb"

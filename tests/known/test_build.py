@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -68,6 +69,38 @@ def test_a_column_that_is_no_category(written, tmp_path):
     with pytest.raises(DigestListError, match=":1002: more than 1000 distinct categories"):
         build([path], str(tmp_path / "out"))
     assert os.listdir(tmp_path) == ["l"]
+
+
+def test_only_some_categories(written, tmp_path):
+    wanted, other, plain, both = some(4)
+    rows = [f"{wanted}, Cat A! ", f"{other},b", f"{plain},", f"{both},b", f"{both},CAT-a"]
+    path = written("l", ["sha1,category", *rows])
+    report = build([path], str(tmp_path / "out"), only_categories=["cat a", "c"])
+    one = load(str(tmp_path / "out"))
+    assert [digest in one for digest in (wanted, other, plain, both)] == [True, False, True, True]
+    assert report.categories == {"cat-a": 2}
+    assert (report.lists[0].unwanted, report.digests) == ({"b": 2}, {"sha1": 3})
+    assert report.duplicates == 0
+
+
+@pytest.mark.parametrize("names", [[""], ["a", "###"], ["x" * 65]])
+def test_what_is_no_category(written, tmp_path, names):
+    with pytest.raises(UsageError, match=r"--only-category .* is no category: give"):
+        build([written("l", some(3))], str(tmp_path / "out"), only_categories=names)
+    assert os.listdir(tmp_path) == ["l"]
+
+
+def test_a_list_of_innocent_files_makes_no_filter(written, tmp_path):
+    """As NSRL publishes them: whoever gives such a list by mistake loses no file."""
+    innocent = some(5, 16)
+    media = [{"MediaID": n, "MD5": one, "Category": 0} for n, one in enumerate(innocent)]
+    path = written("l", [json.dumps({"value": media})])
+    words = r"holds no digests to take \(by category: 5 vics-0\); if they are meant, name each"
+    with pytest.raises(DigestListError, match=words):
+        build([path], str(tmp_path / "out"))
+    assert os.listdir(tmp_path) == ["l"]
+    build([path], str(tmp_path / "out"), only_categories=["VICS-0"])
+    assert all(digest in load(str(tmp_path / "out")) for digest in innocent)
 
 
 def test_outputs_that_cannot_be(written, tmp_path):

@@ -97,9 +97,15 @@ def test_hashdeep(written):
     )
     source = Lists([path])
     found = [(e.algorithm, e.hex, e.size, e.line) for e in source]
-    assert found == [("md5", MD5, 12, 6), ("sha256", SHA256, 12, 6), ("sha1", SHA1, 7, 9)]
+    assert found == [
+        ("md5", MD5, 12, 6),
+        ("sha256", SHA256, 12, 6),
+        ("md5", MD5_B, 0, 7),
+        ("sha256", SHA256, 0, 7),
+        ("sha1", SHA1, 7, 9),
+    ]
     assert source.reports[0].kind == "hashdeep"
-    assert source.reports[0].empty == 2
+    assert (source.reports[0].empty, source.reports[0].zero_size) == (0, 2)
 
 
 def test_hashdeep_with_other_digests_only_is_refused(written):

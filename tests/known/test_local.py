@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -57,7 +58,7 @@ def sets(cache) -> list[str]:
 def test_verdicts_and_filter(opened, listed, cache):
     one = opened(listed)
     confirmer: Confirmer = one.confirmer
-    assert (one.built, one.digests, one.left_out) == (True, 2000, [])
+    assert (one.built, one.digests, one.remarks) == (True, 2000, [])
     assert (confirmer.name, confirmer.remote) == (f"local:{listed}", False)
     assert all(digest in one.loaded[0] for digest in KNOWN)
     assert all(confirmer.confirm(Digest("sha1", digest)).known for digest in KNOWN)
@@ -108,9 +109,92 @@ def test_what_was_left_out_is_told_each_time(opened, tmp_path):
     for built in (True, False):
         one = opened(path, skip_invalid=True)
         assert one.built is built
-        assert one.left_out == [f"{path}: left out: 1 invalid lines, 1 digests of empty content"]
+        assert one.remarks == [f"{path}: left out: 1 invalid lines, 1 digests of empty content"]
     with pytest.raises(DigestListError):  # a set that was made leniently is not used strictly
         opened(path)
+
+
+def test_only_the_categories_that_count(opened, tmp_path):
+    path = tmp_path / "list.json"
+    numbers = [0, 1, 2, 3, 4, 5, None]
+    media = [{"MediaID": 1, "SHA1": one, "Category": numbers[n]} for n, one in enumerate(KNOWN[:7])]
+    path.write_text(json.dumps({"value": media}))
+
+    def known(one: LocalKnownSet) -> list[int]:
+        answers = [one.confirmer.confirm(Digest("sha1", digest)) for digest in KNOWN[:7]]
+        in_filter = [digest in one.loaded[0] for digest in KNOWN[:7]]
+        assert in_filter == [answer.known for answer in answers]
+        return [n for n, answer in enumerate(answers) if answer.known]
+
+    for built in (True, False):
+        one = opened(path)
+        assert (known(one), one.built) == ([1], built)
+        (remark,) = one.remarks
+        assert remark == (
+            f"{path}: left out: by category: 1 vics-0, 1 vics-2, 1 vics-3, 1 vics-4, 1 vics-5, "
+            "1 vics-none (name each category that counts as known with --only-category, or in "
+            "service.only_categories)"
+        )
+    # Another choice is another set; order and letter case are none.
+    chosen = opened(path, only_categories=["VICS-2", " vics-1 "])
+    assert (known(chosen), chosen.built) == ([1, 2], True)
+    assert not opened(path, only_categories=["vics-1", "vics-2", "vics-2"]).built
+    assert not opened(path, only_categories=[]).built
+    with pytest.raises(UsageError, match="is no category"):
+        opened(path, only_categories=["-"])
+
+
+def test_free_text_categories_are_taken_and_told(opened, tmp_path):
+    path = tmp_path / "list.csv"
+    names = ["b", "A", "A", "Non-Pertinent", "uncategorized", ""]
+    rows = [f"{one},{name},0" for one, name in zip(KNOWN[:6], names, strict=True)]
+    path.write_text("\n".join(["sha1,category,size", *rows]))
+    one = opened(path)
+    assert one.digests == 4
+    assert one.remarks[0].startswith(
+        f"{path}: left out: by category: 1 non-pertinent, 1 uncategorized (name "
+    )
+    assert one.remarks[1] == f"{path}: 4 digests are taken although their size is given as 0"
+    assert one.remarks[2] == (
+        f"{path}: all these categories count as known: 2 a, 1 b; if that is not meant: name each "
+        "category that counts as known with --only-category, or in service.only_categories"
+    )
+    assert len(one.remarks) == 3
+    assert len(opened(path, only_categories=["a", "b"]).remarks) == 2
+
+
+def test_many_categories_are_summed_up(opened, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("sha1,category\n" + "".join(f"{d},c{n}\n" for n, d in enumerate(KNOWN[:900])))
+    (remark,) = opened(path).remarks
+    assert "1 c0, 1 c1, 1 c10, " in remark
+    assert "892 in 892 other categories" in remark
+    with path.open("a") as file:
+        file.writelines(f"{one},d{n}\n" for n, one in enumerate(KNOWN[:200]))
+    # Also those that are left out are bounded, in memory and in words.
+    with pytest.raises(DigestListError, match=r"csv:1002: more than 1000 distinct categories"):
+        opened(path, only_categories=["c0"])
+
+
+def test_sets_that_nobody_opened_for_long_are_removed(opened, listed, tmp_path, cache):
+    def other(name: str):
+        path = tmp_path / name
+        path.write_text(os.urandom(20).hex())
+        return path
+
+    long_ago = time.time() - 91 * 86400
+    opened(listed)
+    opened(other("a"))
+    for name in sets(cache):
+        os.utime(cache / name, (long_ago, long_ago))
+    (cache / "baseline").mkdir()
+    os.utime(cache / "baseline", (long_ago, long_ago))
+    assert not opened(listed).built
+    opened(other("b"))
+    assert len(sets(cache)) == 3  # not a's
+    assert "baseline" in sets(cache)
+    assert not opened(listed).built
+    assert opened(tmp_path / "a").built
 
 
 def test_unusable_lists(opened, listed, tmp_path, cache):

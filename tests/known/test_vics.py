@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -59,6 +60,7 @@ MEDIA = {
 @pytest.fixture
 def source(tmp_path):
     def write(content: str | bytes, **options) -> Lists:
+        options = {"only_categories": ["vics-1", "vics-2"], **options}
         path = tmp_path / "list.json"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return Lists([str(path)], **options)
@@ -157,7 +159,50 @@ def test_a_broken_document_is_refused_even_when_invalid_lines_are_skipped(source
         list(source(text, skip_invalid=skip))
 
 
-def test_size_zero_is_empty_content(source):
-    lists = source(json.dumps([{**FIRST, "MediaSize": 0}, SECOND]))
-    assert len(list(lists)) == 2
-    assert lists.reports[0].empty == 2
+def test_size_zero_says_nothing_about_the_content(source):
+    """Some tools write 0 for "unknown"; only the digests of empty content are left out."""
+    empty = hashlib.md5(b"").hexdigest()
+    lists = source(json.dumps([{**FIRST, "MediaSize": 0, "MD5": empty}, SECOND]))
+    assert [entry.hex for entry in lists] == [SHA1, SHA256, MD5_B]
+    assert (lists.reports[0].empty, lists.reports[0].zero_size) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("category", "name"),
+    [
+        (1, "vics-1"),
+        ("1", "vics-1"),
+        (" 01 ", "vics-1"),
+        (0, "vics-0"),
+        (5, "vics-5"),
+        (None, "vics-none"),
+        ("", "vics-none"),
+        (True, "vics-none"),
+        (-1, "vics-none"),  # never 1
+        ("-1", "vics-none"),
+        ("+1", "vics-none"),
+        (1.0, "vics-none"),
+        ("1.0", "vics-none"),
+        ([1], "vics-none"),
+        (11, "vics-11"),
+        ("Child Abuse Material (CAM)", "child-abuse-material-cam"),
+    ],
+)
+def test_only_category_1_is_child_abuse_material(source, category, name):
+    plain = os.urandom(20).hex()
+    document = json.dumps([{**FIRST, "Category": category}, {"SHA1": plain}])
+    taken = [entry.hex for entry in source(document, only_categories=None)]
+    meant = name in {"vics-1", "child-abuse-material-cam"}
+    assert taken == ([MD5, SHA1] if meant else []) + [plain]
+    assert [entry.category for entry in source(document, only_categories=[name])] == [
+        name,
+        name,
+        None,
+    ]
+
+
+def test_a_medium_without_category_is_none_that_is_meant(source):
+    without = {key: value for key, value in FIRST.items() if key != "Category"}
+    lists = source(json.dumps([without, {**SECOND, "Category": 1}]), only_categories=None)
+    assert [entry.category for entry in lists] == ["vics-1"] * 2
+    assert lists.reports[0].unwanted == {"vics-none": 2}
