@@ -121,7 +121,7 @@ class CandidateQueue(Writer):
         return self._candidates(condition + " ORDER BY id LIMIT ?3", (scan, met, limit))
 
     def reconsider(self, scan: int) -> None:
-        """Ask anew for matches that an earlier scan did not act on: the known set may be another."""
+        """Ask anew for matches that an earlier scan left: the known set may be another now."""
         self._write()
         with translated(self.path):
             self._connection.execute(
