@@ -128,6 +128,10 @@ class QuarantineError(HashscanError):
         super().__init__(message)
 
 
+class OutputError(HashscanError):
+    """What was found cannot be told: standard output is full or broken."""
+
+
 class InterruptError(HashscanError):
     """Ctrl-C or SIGTERM; what was done is committed."""
 

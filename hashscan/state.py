@@ -82,7 +82,10 @@ class State:
 
 
 class Lock:
-    """An flock(2) on a file; the kernel gives it back when its holder ends, however it ends."""
+    """A record lock on a file; the kernel gives it back when its holder ends, however it ends.
+
+    Not flock(2): that one would live on in the worker processes of a killed engine.
+    """
 
     def __init__(self, path: str) -> None:
         """Take it at once or not at all.
@@ -99,8 +102,8 @@ class Lock:
                 "hashscan must be able to write there: see the owner, the mode and the mount"
             ) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             holder = os.read(self._fd, 20).decode("ascii", "replace").strip() or "unknown"
             os.close(self._fd)
             raise LockedError(

@@ -7,19 +7,13 @@ import re
 import time
 from datetime import UTC, datetime
 
-# C0, DEL, C1, the Unicode line separators and the marks that turn the direction of writing:
-# a file name must not be able to forge a line, move the cursor or hide its ending.
-_CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
-    "\\\\\ud800-\udfff\U000e0000-\U000e007f]"
-)
 
-
-def _escape(found: re.Match[str]) -> str:
-    character = found.group()
+def _escape(character: str) -> str:
     code = ord(character)
     if character == "\\":
         return "\\\\"
+    if character.isprintable():
+        return character
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode keeps it
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
@@ -28,8 +22,17 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def shown(path: bytes | str) -> str:
-    """A path for a terminal or a log line: one line, printable, unambiguous."""
-    return _CONTROL.sub(_escape, os.fsdecode(path))
+    """A path for a terminal or a log line: one line, printable, unambiguous.
+
+    A file name must not be able to forge a line, move the cursor, hide its ending, or look like
+    another one. What Unicode calls other or separator (control and format characters, marks that
+    turn the direction of writing, unassigned ones, spaces but the usual one) is escaped, and so is
+    the backslash.
+    """
+    text = os.fsdecode(path)
+    if text.isprintable() and "\\" not in text:
+        return text
+    return "".join(map(_escape, text))
 
 
 def rfc3339(seconds: float | None = None) -> str:

@@ -6,7 +6,10 @@ not wait for libraries that they do not use.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import io
 import os
 import sys
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ import click
 
 from hashscan import __version__
 from hashscan.errors import ExitCode, HashscanError
+from hashscan.text import shown
 
 #: Command, its module below this package, and its line in ``hashscan --help``.
 COMMANDS = {
@@ -95,35 +99,82 @@ def cli(ctx: click.Context, config_path: str | None, verbose: int, quiet: bool) 
 
 def main() -> None:
     """Entry point of the console script: run a command and end with its exit code."""
-    sys.exit(_run())
+    _open_standard_streams()
+    code = _run()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    # Python would try once more to write what could not be written, and complain of it.
+    os._exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Give every standard stream a place, and let no name end a command by its characters.
+
+    Where one is closed, the next file that is opened, a customer's or the catalog, would take its
+    number, and messages would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run() -> int:
     try:
         code = cli.main(standalone_mode=False, prog_name="hashscan")
+        sys.stdout.flush()
     except click.exceptions.Abort:
         return ExitCode.INTERRUPTED
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return ExitCode.USAGE
+    except click.ClickException as error:
+        _complain(shown(error.format_message()))
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            _say(f"Try '{error.ctx.command_path} --help'.")
+        return ExitCode.USAGE
     except HashscanError as error:
-        click.echo(f"hashscan: error: {error}", err=True)
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        click.echo("hashscan: interrupted", err=True)
+        _say("hashscan: interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (| head). Python would complain once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:
+        # Click's answer to EPIPE: the reader of our output has gone (| head), so not everything was
+        # done and told.
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last net: a line for the sysadmin, then the trace
-        import traceback  # noqa: PLC0415
-
-        traceback.print_exc()
-        click.echo(
-            f"hashscan: internal error: {type(error).__name__}: {error}; "
-            "please report it with the lines above",
-            err=True,
-        )
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}:
+            return _internal(error)
+        where = f"{shown(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        _complain(f"{where}{error.strerror}; free some space, and see where the output goes")
         return ExitCode.INTERNAL
+    except Exception as error:  # noqa: BLE001 - the last net: the trace, and a line for the sysadmin
+        return _internal(error)
     return code if isinstance(code, int) else ExitCode.NOTHING_FOUND
+
+
+def _internal(error: Exception) -> int:
+    import traceback  # noqa: PLC0415
+
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+    _complain(
+        f"internal error: {type(error).__name__}: {error}; please report it with the lines above"
+    )
+    return ExitCode.INTERNAL
+
+
+def _complain(message: str) -> None:
+    _say(f"hashscan: error: {message}")
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(message, err=True)

@@ -51,12 +51,12 @@ def command(
     as_json: bool,
     state: str | None,
 ) -> int:
-    r"""Scan volumes once: walk, hash, ask the filter, confirm, act.
+    """Scan volumes once: walk, hash, ask the filter, confirm, act.
 
     PATH is a directory; without one the configured volumes are scanned. What did not change since
     the last scan is not read again. Ctrl-C ends a scan, and the next one goes on from there.
 
-    \b
+    
     hashscan scan /srv/www --known digests.txt
     hashscan scan --action quarantine
     """

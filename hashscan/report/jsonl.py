@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
+from hashscan.report import emit
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class JsonReporter:
         self._log = log
 
     def _write(self, event: str, **values: Any) -> None:
-        print(line(event, **values), file=self._out, flush=True)
+        emit(line(event, **values), self._out)
 
     def match(self, event: MatchEvent) -> None:
         """Write a match."""
@@ -72,7 +74,8 @@ class JsonReporter:
 
     def notice(self, message: str) -> None:
         """Log a notice."""
-        print(f"hashscan: {message}", file=self._log, flush=True)
+        with suppress(OSError):  # a log that cannot be written must not end a scan
+            print(f"hashscan: {message}", file=self._log, flush=True)
 
     def progress(self, progress: Progress) -> None:
         """Say nothing: progress is for a terminal."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
+from hashscan.report import emit
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class TextReporter:
 
     def _write(self, text: str) -> None:
         self._on_line()
-        print(text, file=self._out, flush=True)
+        emit(text, self._out)
 
     def _write_limited(self, kind: str, text: str) -> None:
         count = self._lines[kind] = self._lines.get(kind, 0) + 1
@@ -55,12 +57,13 @@ class TextReporter:
         what: str = acted.action
         if acted.quarantine_id and acted.action == "quarantined":
             what = f"quarantined as {acted.quarantine_id}"
+        path = shown(match.candidate.full_path)
         if acted.message:
-            what += f" ({acted.message})"
+            what += f" ({acted.message.removeprefix(path + ': ')})"
         if acted.remaining_links:
             what += f"; {acted.remaining_links} more names of it are outside what was scanned"
         self._write(
-            f"MATCH {shown(match.candidate.full_path)}: {what}"
+            f"MATCH {path}: {what}"
             f" [{match.category}, {match.hit.digest.algorithm} {match.hit.digest.hex}]"
         )
 
@@ -80,7 +83,8 @@ class TextReporter:
         """Log a notice."""
         if not self._quiet:
             self._on_line()
-            print(f"hashscan: {message}", file=self._log, flush=True)
+            with suppress(OSError):  # a log that cannot be written must not end a scan
+                print(f"hashscan: {message}", file=self._log, flush=True)
 
     def progress(self, progress: Progress) -> None:
         """Show the progress where there is something to show it on."""

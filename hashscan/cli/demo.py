@@ -1,0 +1,42 @@
+"""``hashscan demo``."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from hashscan.cli import Options
+
+
+@click.command("demo")
+@click.option("--keep", is_flag=True, help="Leave the sample volume and the state, and say where.")
+@click.option(
+    "--directory",
+    metavar="DIR",
+    type=click.Path(),
+    help="Where to make them; default: the directory for temporary files.",
+)
+@click.pass_obj
+def command(options: Options, keep: bool, directory: str | None) -> None:
+    """Run the whole job on a sample volume, without a server and without root.
+
+    It copies some 3,000 ordinary files of this machine, plants random ones among them that it
+    calls known, finds, quarantines and restores them, and compares each result with what it must
+    be. It takes less than a minute and 200 MiB, and leaves nothing behind.
+
+    Exit code 0: all was as it must be. 70: something was not, and what.
+    """
+    from hashscan.demo.story import run  # noqa: PLC0415
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of any encoding
+    if options.verbosity < 0:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            run(directory, nowhere, keep=keep)
+    else:
+        run(directory, sys.stdout, keep=keep)

@@ -1,0 +1,245 @@
+"""The demo's story: one step of the job after the other, told and compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from typing import IO, TYPE_CHECKING, Any
+
+from hashscan.demo.sample import CONFIGURATION, FILES, LISTS, VOLUME, WITHDRAWN, Sample, make
+from hashscan.demo.stage import Stage, cut, full, this_hashscan
+from hashscan.demo.tree import look
+from hashscan.demo.workplace import terminating, workplace
+from hashscan.errors import ExitCode
+from hashscan.text import human_size, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def run(
+    directory: str | None,
+    out: IO[str],
+    *,
+    keep: bool = False,
+    files: int = FILES,
+    command: Sequence[str] | None = None,
+) -> None:
+    """Run the demo.
+
+    Args:
+        directory: where to make its directory; by default the system's directory for temporary
+            files.
+        out: for the narration.
+        keep: leave the sample volume and the state where they are, and say where.
+        files: how many files of the library to copy.
+        command: starts hashscan; by default this very one.
+
+    Raises:
+        DemoError: a command did not do what it must.
+        UsageError: ``directory`` cannot be used.
+        InterruptError: SIGTERM.
+    """
+    with terminating(), workplace(directory, out, keep=keep) as place:
+        Story(place, out, command or this_hashscan()).tell(files)
+
+
+class Story(Stage):
+    """One run; its steps in their order."""
+
+    def tell(self, files: int) -> None:
+        """All of it.
+
+        Raises:
+            DemoError: something was not as expected.
+        """
+        started = time.monotonic()
+        sample = self._make(files)
+        self._build()
+        self._configure()
+        self._check(sample)
+        self._report(sample)
+        self._again(sample)
+        ids = self._quarantine(sample)
+        self._look(sample, ids)
+        self._restore(sample, ids)
+        self._hold(sample)
+        self._end(time.monotonic() - started)
+
+    def _make(self, files: int) -> Sample:
+        self._title("A sample volume")
+        sample = make(self._place, files)
+        size = sum(one.size for one in sample.seen.values())
+        self._say(
+            f"{shown(sample.volume)} now holds {len(sample.seen):,} files ({human_size(size)}): "
+            "ordinary files of Python's own library, copied, and these, which hold random bytes "
+            "and which the demo declares to be known:"
+        )
+        for path, why in sample.places:
+            self._write(f"    {cut(shown(path), 39):<39}  {why}")
+        self._say(
+            f"One more known file is an ordinary one: {shown(sample.ordinary)}. Nothing here "
+            "comes from a real list. There are traps too, which must not be found: an empty "
+            "file, a file that differs from a known one by a single bit, a link out of the volume "
+            "and a pipe that nobody ever writes to."
+        )
+        for one in sample.left_out:
+            self._say(f"This file system does not take, so left out: {one}.")
+        return sample
+
+    def _build(self) -> None:
+        self._title("The filter")
+        self._say(
+            "The known set comes as digest lists of several kinds. From them a Bloom filter is "
+            "made: a small file that says 'certainly not known' for nearly every digest, so that "
+            "nearly no digest ever has to leave a server. One of the lists holds a digest that "
+            "was withdrawn since; another holds the digest of empty content, which would condemn "
+            "every empty file, and a third names an innocent file, in the category of such files; "
+            "both are left out."
+        )
+        lists = [os.path.join("lists", name) for name in (*LISTS, WITHDRAWN)]
+        told = self.run("filter", "build", *lists, "-o", "known.filter")
+        self._expect_line(told, "1 digests of empty content left out")
+        told = self.run("filter", "info", "known.filter")
+        self._expect_line(told, "whole; every check passed")
+
+    def _configure(self) -> None:
+        self._title("The configuration")
+        self._say(
+            "It names the volume, the known set and the filter, and what to do about a match: "
+            "only report, for now. This one asks local lists; on your servers it names the "
+            "central service."
+        )
+        told = self.run("--config", CONFIGURATION, "config", "check")
+        self._expect_line(told, "no errors")
+
+    def _check(self, sample: Sample) -> None:
+        self._title("Is this file known?")
+        self._say("'check' answers for one file or digest and moves nothing. A known one:")
+        for path, word, code in (
+            (sample.ordinary, "KNOWN", ExitCode.MATCHES),
+            (sample.innocent, "unknown", ExitCode.NOTHING_FOUND),
+            (min(sample.false), "unknown", ExitCode.NOTHING_FOUND),
+        ):
+            if path == sample.innocent:
+                self._say("The innocent one that a list names as such:")
+            elif path in sample.false:
+                self._say(
+                    "And the one with the withdrawn digest. The filter still holds it, so it is a "
+                    "candidate; the known set is asked, does not know it, and it is left alone:"
+                )
+            told = self.run(
+                "--config", CONFIGURATION, "check", f"{VOLUME}/{os.fsdecode(path)}", code=code
+            )
+            self._expect_line(told, f"{word} {VOLUME}/{shown(path)}")
+
+    def _report(self, sample: Sample) -> None:
+        self._title("The first scan: only a report")
+        self._say("Always the first thing to do on a server. Every file is read once, none moved:")
+        told = self.run("--config", CONFIGURATION, "scan", code=ExitCode.MATCHES)
+        self._expect_matches(told, sample, "reported")
+        skipped = sum(1 for one in sample.seen.values() if not stat.S_ISREG(one.mode))
+        self._expect_line(told, f"Scanned {len(sample.seen):,} files in ")
+        self._expect_line(told, f" {len(sample.seen) - skipped:,} hashed (")
+        self._expect_line(told, " 0 problems.")
+        self._expect_line(told, f"{len(sample.false):,} false positives, 0 pending")
+        self._expect("nothing has changed in the volume", sample.seen, look(sample.volume))
+        self._say(
+            f"All {len(sample.known)} known files were found, and nothing else. Every file has "
+            "exactly one outcome (hashed, unchanged, skipped for a reason, or a problem), and "
+            "names are shown so that none can forge a line or hide its ending."
+        )
+
+    def _again(self, sample: Sample) -> None:
+        self._title("The second scan: what did not change is not read again")
+        self._say("The same, as JSON lines for your own scripts:")
+        told = self.run(
+            "--config", CONFIGURATION, "scan", "--json", code=ExitCode.MATCHES, first=1, last=1
+        )
+        events = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+        paths = [os.fsencode(one["path"]) for one in events if one["event"] == "match"]
+        self._expect("all matches are in the JSON lines", full(sample, sample.known), sorted(paths))
+        summary = events[-1] if events else {}
+        self._expect("no file was read again", 0, summary.get("bytes_hashed"))
+        self._expect("the outcomes add up", len(sample.seen), _outcomes(summary))
+        self._say("No byte was read again, and the matches are still told.")
+
+    def _quarantine(self, sample: Sample) -> list[str]:
+        self._title("Now in earnest: quarantine")
+        self._say(
+            "Each match is moved to a directory that only the agent may enter; nothing is deleted. "
+            "After the move it is hashed again, so that an innocent file which took the name in "
+            "the meantime goes back."
+        )
+        told = self.run(
+            "--config", CONFIGURATION, "scan", "--action", "quarantine", code=ExitCode.MATCHES
+        )
+        ids = self._expect_matches(told, sample, "quarantined")
+        left = {path: one for path, one in sample.seen.items() if path not in sample.known}
+        self._expect("the known files are gone and the others untouched", left, look(sample.volume))
+        return ids
+
+    def _look(self, sample: Sample, ids: list[str]) -> None:
+        self._title("What is in quarantine")
+        told = self.run("--config", CONFIGURATION, "quarantine", "list")
+        listed = [line.split()[0] for line in told.splitlines() if line]
+        self._expect("the list names them all", sorted(ids), sorted(listed))
+        self._say("Each has a record: the evidence, and all that is needed to put it back.")
+        told = self.run("--config", CONFIGURATION, "quarantine", "show", ids[0])
+        self._expect_line(told, ids[0])
+        self._say("Is everything whole?")
+        told = self.run("--config", CONFIGURATION, "quarantine", "verify")
+        self._expect_line(told, f"{len(sample.known)} contents checked, 0 problems")
+
+    def _restore(self, sample: Sample, ids: list[str]) -> None:
+        self._title("Undo")
+        self._say(
+            "Lists can be wrong: in 2021 one flagged pictures that come with WordPress. So every "
+            "action can be undone, in one command, and nothing is overwritten by it:"
+        )
+        told = self.run("--config", CONFIGURATION, "quarantine", "restore", *ids)
+        self._expect("each is told", len(ids), told.count(": restored to "))
+        self._expect("the volume is as it was, bit for bit", sample.seen, look(sample.volume))
+        self._say(
+            f"Compared with the state before: all {len(sample.seen):,} files have the same "
+            "content, owner, mode, modification time and links as before."
+        )
+
+    def _hold(self, sample: Sample) -> None:
+        self._title("What you restored stays")
+        self._say(
+            "The same files are found again, and held: your decision counts until you take it "
+            "back with 'quarantine purge ID'. Only the restored files are read again:"
+        )
+        told = self.run(
+            "--config", CONFIGURATION, "scan", "--action", "quarantine", code=ExitCode.MATCHES
+        )
+        self._expect_matches(told, sample, "held")
+        self._expect_line(told, f" {len(sample.known):,} hashed (")
+        self._expect("nothing was moved", sample.seen, look(sample.volume))
+
+    def _end(self, seconds: float) -> None:
+        self._write("")
+        self._write(f"Everything was as it must be ({seconds:.0f} s). hashscan works here.")
+        self._write("")
+        self._write("Where to go next:")
+        for command, why in (
+            ("hashscan config init", "write a configuration, then name your volumes in it"),
+            ("hashscan config check", "every error at once, with line and fix"),
+            ("hashscan scan", "the first real scan: it reports and moves nothing"),
+            ("hashscan scan --action quarantine", "once the report convinces you"),
+            ("hashscan COMMAND --help", "the rest; see also README.md and docs/usage.md"),
+        ):
+            self._write(f"  {command:<34}  {why}")
+
+
+def _outcomes(summary: dict[str, Any]) -> int:
+    skipped = sum(summary.get("skipped", {}).values())
+    return int(
+        summary.get("hashed", 0)
+        + summary.get("unchanged", 0)
+        + skipped
+        + summary.get("problems", 0)
+    )

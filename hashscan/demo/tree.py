@@ -1,0 +1,144 @@
+"""The demo's own view of a tree, apart from ``hashscan.fs``: what is there, write, take away.
+
+By descriptor throughout, since the sample volume is deeper than PATH_MAX. Nothing here is safe
+against an adversary: it works in the demo's own directory only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.fs.beneath import closing, open_root
+from hashscan.model import PRIVATE_DIRECTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Seen(NamedTuple):
+    """One name as it was met; equal for two looks if nothing about it changed.
+
+    Attributes:
+        what: the SHA-256 of a file's content, the target of a symbolic link, else nothing.
+        inode: tells which names are links to one file.
+    """
+
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ns: int
+    inode: int
+    links: int
+    what: bytes
+
+
+def look(root: str) -> dict[bytes, Seen]:
+    """Everything below ``root`` that is no directory, by path; the agent's own directory aside."""
+    found = {}
+    with closing(open_root(os.fsencode(root))) as top:
+        for path, folders, names, fd in os.fwalk(b".", dir_fd=top):
+            if path == b"." and PRIVATE_DIRECTORY in folders:
+                folders.remove(PRIVATE_DIRECTORY)
+            for name in folders + names:  # links to directories stand among the folders
+                status = os.lstat(name, dir_fd=fd)
+                if not stat.S_ISDIR(status.st_mode):
+                    found[os.path.join(path, name)[2:]] = _seen(fd, name, status)
+    return found
+
+
+def _seen(fd: int, name: bytes, status: os.stat_result) -> Seen:
+    what = b""
+    if stat.S_ISREG(status.st_mode):
+        with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd), "rb") as file:
+            what = hashlib.file_digest(file, "sha256").digest()
+    elif stat.S_ISLNK(status.st_mode):
+        what = os.readlink(name, dir_fd=fd)
+    return Seen(
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ino,
+        status.st_nlink,
+        what,
+    )
+
+
+def make_parent(root: int, path: bytes) -> tuple[int, bytes]:
+    """Open the directory of ``path``, made where it is missing; its descriptor and the last name.
+
+    The caller closes the descriptor.
+    """
+    *folders, name = path.split(b"/")
+    fd = os.dup(root)
+    for folder in folders:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, dir_fd=fd)
+        following = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+        os.close(fd)
+        fd = following
+    return fd, name
+
+
+def write(root: int, path: bytes, content: bytes, mode: int = 0o644) -> None:
+    """Make a new file with ``content``, and the directories that it lies in."""
+    parent, name = make_parent(root, path)
+    with closing(parent):
+        write_here(parent, name, content, mode)
+
+
+def write_here(parent: int, name: bytes, content: bytes, mode: int = 0o644) -> None:
+    """Make a new file with ``content`` in an open directory."""
+    fd = os.open(name, _NEW, 0o600, dir_fd=parent)
+    with open(fd, "wb") as file:
+        file.write(content)
+        os.fchmod(fd, mode)
+
+
+def remove(path: str) -> None:
+    """Take a directory away with all that is in it.
+
+    Raises:
+        OSError: something could not be removed; the rest may be gone.
+    """
+    for _, folders, names, fd in os.fwalk(os.fsencode(path), topdown=False):
+        for name in names:
+            os.unlink(name, dir_fd=fd)
+        for name in folders:
+            if stat.S_ISDIR(os.lstat(name, dir_fd=fd).st_mode):
+                os.rmdir(name, dir_fd=fd)
+            else:
+                os.unlink(name, dir_fd=fd)
+    os.rmdir(path)
+
+
+def ordinary_files(root: str, leave_out: frozenset[str]) -> Iterator[tuple[bytes, bytes]]:
+    """Regular files below ``root`` up to 1 MiB, as path below it and content, in a fixed order.
+
+    Args:
+        root: a directory; files in it that cannot be read are passed over.
+        leave_out: names of directories that are not entered.
+    """
+    for path, folders, names, fd in os.fwalk(root):
+        folders[:] = sorted(set(folders) - leave_out)
+        for name in sorted(names):
+            try:
+                status = os.lstat(name, dir_fd=fd)
+                if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+                    continue
+                with open(os.open(name, _READ, dir_fd=fd), "rb") as file:
+                    content = file.read(_LARGEST)
+            except OSError:
+                continue
+            yield os.fsencode(os.path.relpath(os.path.join(path, name), root)), content
+
+
+_LARGEST = 1 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

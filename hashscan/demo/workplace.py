@@ -1,0 +1,85 @@
+"""The demo's directory: made, and taken away however the demo ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import signal
+import tempfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from hashscan.demo.tree import remove
+from hashscan.errors import HashscanError, InterruptError, UsageError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class DemoError(HashscanError):
+    """Something in the demo was not as it must be."""
+
+
+@contextmanager
+def terminating() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does, so that nothing is left behind."""
+
+    def stop(number: int, frame: object) -> None:
+        del number, frame
+        raise InterruptError("demo: stopped by SIGTERM")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def workplace(directory: str | None, out: IO[str], *, keep: bool) -> Iterator[str]:
+    """An empty directory; with ``keep`` it stays, and ``out`` is told where.
+
+    Raises:
+        UsageError: it cannot be made, or the disk is full.
+        DemoError: it cannot be removed.
+    """
+    try:
+        place = os.path.realpath(tempfile.mkdtemp(prefix="hashscan-demo-", dir=directory))
+    except OSError as error:
+        raise UsageError(
+            f"{shown(directory or tempfile.gettempdir())}: the demo cannot make a directory there: "
+            f"{error.strerror}; name another with --directory DIR"
+        ) from error
+    ended = False
+    try:
+        yield place
+        ended = True
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise UsageError(
+            f"{shown(place)}: {error.strerror}; the demo needs about 200 MiB: free some space, or "
+            "name another directory with --directory DIR"
+        ) from error
+    finally:
+        if keep:
+            print(f"\nKept, as asked: {shown(place)}", file=out)
+            print(f"Remove it with: rm -rf {shlex.quote(place)}", file=out, flush=True)
+        else:
+            _clear(place, out, ended=ended)
+
+
+def _clear(place: str, out: IO[str], *, ended: bool) -> None:
+    """Remove the directory; that it cannot be removed must not hide why the demo did not end."""
+    try:
+        remove(place)
+    except OSError as error:
+        told = (
+            f"{shown(place)}: the demo's directory could not be removed: {error.strerror}; "
+            f"run: rm -rf {shlex.quote(place)}"
+        )
+        if ended:
+            raise DemoError(told) from error
+        print(told, file=out, flush=True)

@@ -1,0 +1,291 @@
+"""``hashscan demo``: it runs anywhere, leaves nothing, and fails when something is wrong."""
+
+import io
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import hashscan
+from hashscan.cli import Options
+from hashscan.cli.demo import command
+from hashscan.demo import sample, stage, story, tree, workplace
+from hashscan.errors import ExitCode, UsageError
+
+DEMO = ["-m", "hashscan", "demo"]
+FEW = 150  # files of the library, where the demo as such is not what is tested
+
+pytestmark = pytest.mark.timeout(180)  # whole jobs, on a machine that may be busy
+
+
+@pytest.fixture
+def place():
+    """A directory that anybody may use, and that is taken away whatever its depth."""
+    with tempfile.TemporaryDirectory(prefix="hashscan-test-") as directory:
+        os.chmod(directory, 0o777)
+        yield Path(directory)
+        subprocess.run(["rm", "-rf", "--", *os.listdir(directory)], cwd=directory, check=True)
+
+
+def demo(*arguments, prefix=(), python=sys.executable, **environment):
+    """The whole demo as a sysadmin runs it, without a terminal."""
+    return subprocess.run(
+        [*prefix, python, *DEMO, *arguments],
+        env={"PATH": os.environ["PATH"], **environment},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+
+
+def commands(told):
+    """What it shows as typed: command and subcommand."""
+    lines = re.findall(r"^  \$ hashscan (?:--config config\.yaml )?(.*)$", told, re.MULTILINE)
+    grouped = {"filter", "config", "quarantine"}
+    return [" ".join(line.split()[: 2 if line.split()[0] in grouped else 1]) for line in lines]
+
+
+def test_the_whole_job_without_terminal_and_locale(place):
+    done = demo("--directory", str(place), LC_ALL="C", HOME="/nonexistent")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert commands(done.stdout) == [
+        "filter build", "filter info", "config check", "check", "check", "check", "scan", "scan",
+        "scan", "quarantine list", "quarantine show", "quarantine verify", "quarantine restore",
+        "scan",
+    ]  # fmt: skip
+    assert "Everything was as it must be" in done.stdout
+    assert "hashscan config init" in done.stdout  # where to go next
+    assert (
+        "2 vics-0" in done.stdout
+    )  # the innocent file's MD5 and SHA-1 were in a list, and left out
+    assert max(map(len, done.stdout.splitlines())) < 300
+    copied = int(re.search(r"now holds ([\d,]+) files", done.stdout)[1].replace(",", ""))
+    assert 500 < copied <= sample.FILES + 20
+    assert os.listdir(place) == []
+
+
+UNPRIVILEGED = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+def python_for_others():
+    """A Python that another user may start (and start again from itself), and its environment."""
+    packages = os.pathsep.join(
+        [sysconfig.get_path("purelib"), str(Path(hashscan.__file__).parents[1])]
+    )
+    system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    again = (
+        "import hashscan, subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', '']))"
+    )
+    for python, environment in ((sys.executable, {}), (system, {"PYTHONPATH": packages})):
+        tried = subprocess.run(
+            [*UNPRIVILEGED, python, "-c", again], env=environment, cwd="/", capture_output=True
+        )
+        if tried.returncode == 0:
+            return python, environment
+    return None
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="all other tests run without root already")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="this machine has no setpriv")
+def test_the_whole_job_without_root(place):
+    found = python_for_others()
+    if found is None:
+        pytest.skip("no other user may run this Python")
+    python, environment = found
+    done = demo("--directory", str(place), prefix=UNPRIVILEGED, python=python, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Everything was as it must be" in done.stdout
+    assert "(65534:65534)" in done.stdout  # the record's owner
+    assert os.listdir(place) == []
+
+
+def test_keep_says_where_even_after_a_failure(place):
+    out = io.StringIO()
+    with pytest.raises(workplace.DemoError, match="in step 2: the exit code"):
+        story.run(str(place), out, keep=True, files=FEW, command=["false"])
+    kept = re.search(r"^Kept, as asked: (\S+)$", out.getvalue(), re.MULTILINE)[1]
+    assert sorted(os.listdir(kept)) == ["config.yaml", "lists", "www"]
+    assert os.path.dirname(kept) == str(place)
+    assert stat.S_IMODE(os.stat(kept).st_mode) == 0o700
+    advice = re.search(r"^Remove it with: (.*)$", out.getvalue(), re.MULTILINE)[1]
+    subprocess.run(advice, shell=True, check=True)
+    assert not os.path.lexists(kept)
+
+
+SABOTAGE = """
+import os, subprocess, sys
+fault, *arguments = sys.argv[1:]
+real = [sys.executable, "-P", "-m", "hashscan", *arguments]
+where = {
+    "blind": "scan", "moves-on-report": "scan", "reads-again": "--json", "leaves-one": "--action",
+}.get(fault, "restore")
+if where not in arguments:
+    os.execv(sys.executable, real)
+done = subprocess.run(real, stdout=subprocess.PIPE)
+told = done.stdout
+match fault:
+    case "blind":
+        told = b"".join(l for l in told.splitlines(True) if b"/.photo" not in l)
+    case "moves-on-report":
+        os.unlink("www/upload/empty.jpg")
+    case "reads-again":
+        told = told.replace(b'"bytes_hashed":0', b'"bytes_hashed":1')
+    case "leaves-one":
+        open("www/upload/.hidden/.photo.jpg", "w").close()
+    case "breaks-link":
+        path = "www/other-site/the-same-file.jpg"
+        status = os.stat(path)
+        os.rename(path, "original")
+        subprocess.run(["cp", "--preserve=all", "original", path], check=True)
+sys.stdout.buffer.write(told)
+sys.exit(done.returncode)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "step", "told"),
+    [
+        ("blind", 5, "exactly the known files are found"),
+        ("moves-on-report", 5, "nothing has changed in the volume"),
+        ("reads-again", 6, "no file was read again"),
+        ("leaves-one", 7, "the known files are gone and the others untouched"),
+        ("breaks-link", 9, "bit for bit"),
+    ],
+)
+def test_it_fails_when_something_is_wrong(place, tmp_path, fault, step, told):
+    script = tmp_path / "sabotage.py"
+    script.write_text(SABOTAGE)
+    out = io.StringIO()
+    with pytest.raises(workplace.DemoError) as caught:
+        story.run(str(place), out, files=FEW, command=[sys.executable, str(script), fault])
+    assert caught.value.exit_code == ExitCode.INTERNAL == 70
+    message = str(caught.value)
+    assert f"in step {step}: " in message
+    assert told in message
+    assert "expected: " in message
+    assert "hashscan demo --keep" in message
+    assert "Everything was as it must be" not in out.getvalue()
+    assert os.listdir(place) == []
+
+
+def test_the_command_fails_with_70(place, tmp_path):
+    # One command of the demo ends as if the filter were damaged.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nif 'info' in sys.argv or 'info' in sys.orig_argv:\n    sys.exit(5)\n"
+    )
+    done = demo("--directory", str(place), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 70
+    assert "in step 2: the exit code" in done.stderr
+    assert os.listdir(place) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGTERM, "  MATCH"), (signal.SIGINT, "  $ hashscan filter build")],
+)
+def test_a_signal_leaves_nothing(place, number, moment):
+    process = subprocess.Popen(
+        [sys.executable, *DEMO, "--directory", str(place)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert any(line.startswith(moment) for line in process.stdout)
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert os.listdir(place) == []
+
+
+def test_quiet_tells_nothing_but_failures(monkeypatch, capsys):
+    def telling(directory, out, *, keep):
+        print("a step", file=out)
+
+    monkeypatch.setattr(story, "run", telling)
+    for options, told in ((Options(), "a step\n"), (Options(verbosity=-1), "")):
+        command.main([], standalone_mode=False, obj=options)
+        assert capsys.readouterr() == (told, "")
+
+
+def test_a_directory_that_cannot_be_used(tmp_path):
+    done = demo("--directory", str(tmp_path / "missing"))
+    assert done.returncode == ExitCode.USAGE
+    assert "missing: the demo cannot make a directory there: No such file" in done.stderr
+    assert "--directory DIR" in done.stderr
+
+
+def test_a_full_disk(place, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sample, "_write_lists", full)
+    with pytest.raises(UsageError, match=r"200 MiB: free some space.*--directory"):
+        story.run(str(place), io.StringIO(), files=FEW)
+    assert os.listdir(place) == []
+
+
+def test_no_command_waits_forever(place, monkeypatch):
+    monkeypatch.setattr(stage, "_PATIENCE", 0.2)
+    script = [sys.executable, "-c", "import time; time.sleep(30)"]
+    started = time.monotonic()
+    with pytest.raises(workplace.DemoError, match="ended within"):
+        story.run(str(place), io.StringIO(), files=FEW, command=script)
+    assert time.monotonic() - started < 15
+    assert os.listdir(place) == []
+
+
+def test_the_sample_is_what_it_says(place):
+    one = sample.make(str(place), FEW)
+    assert {path for path, _ in sample.PLACES} <= one.known
+    assert len(max(one.known, key=len)) > 4096
+    assert one.ordinary in one.known
+    assert one.innocent not in one.known | one.false
+    assert one.false
+    assert not one.known & one.false
+    assert one.seen[b"upload/one-of-two-names.jpg"] == one.seen[b"other-site/the-same-file.jpg"]
+    assert one.seen[b"upload/one-of-two-names.jpg"].links == 2
+    kinds = {stat.S_IFMT(seen.mode) for seen in one.seen.values()}
+    assert kinds == {stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO}
+    assert tree.look(one.volume) == one.seen
+    tree.remove(one.volume)
+    assert not os.path.lexists(one.volume)
+
+
+def test_a_look_sees_every_change(place):
+    root = place / "root"
+    root.mkdir()
+    (root / "file").write_bytes(b"one")
+    (root / "link").symlink_to("file")
+    before = tree.look(str(root))
+    assert set(before) == {b"file", b"link"}
+    status = os.stat(root / "file")
+    (root / "file").write_bytes(b"two")
+    os.utime(root / "file", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert tree.look(str(root)) != before
+    (root / "file").write_bytes(b"one")
+    assert tree.look(str(root)) != before  # another mtime
+    os.utime(root / "file", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert tree.look(str(root)) == before
+    os.chmod(root / "file", 0o600)
+    assert tree.look(str(root)) != before
+    os.chmod(root / "file", stat.S_IMODE(status.st_mode))
+    os.link(root / "file", root / "second")
+    assert tree.look(str(root))[b"file"] != before[b"file"]
+    os.unlink(root / "second")
+    assert tree.look(str(root)) == before
+    (root / "link").unlink()
+    (root / "link").symlink_to("elsewhere")
+    assert tree.look(str(root)) != before
