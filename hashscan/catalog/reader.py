@@ -81,3 +81,15 @@ class CatalogReader:
                 (inode, device, *stamp),
             ).fetchone()
         return None if row is None else FileRow._make(row)
+
+    def ancestry(self, directory: int) -> list[tuple[bytes, int]]:
+        """Name and inode of a directory and of those above it, from below the volume's root on."""
+        with translated(self.path):
+            return self._connection.execute(
+                "WITH RECURSIVE up (id, parent, name, inode, level) AS ("
+                " SELECT id, parent, name, inode, 0 FROM dir WHERE id = ?"
+                " UNION ALL SELECT dir.id, dir.parent, dir.name, dir.inode, level + 1"
+                " FROM dir JOIN up ON dir.id = up.parent)"
+                " SELECT name, inode FROM up WHERE parent <> 0 ORDER BY level DESC",
+                (directory,),
+            ).fetchall()

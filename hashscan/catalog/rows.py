@@ -77,8 +77,10 @@ class QueuedDirectory(NamedTuple):
         number: its id in the catalog.
         path: below the volume's root.
         fresh: the catalog holds nothing of it.
+        inode: as its parent gave it.
     """
 
     number: int
     path: bytes
     fresh: bool
+    inode: int = 0

@@ -40,6 +40,7 @@ CREATE TABLE dir (
     id INTEGER PRIMARY KEY,
     parent INTEGER NOT NULL,
     name BLOB NOT NULL,
+    inode INTEGER NOT NULL,
     born INTEGER NOT NULL,
     scan INTEGER NOT NULL,
     UNIQUE (parent, name)

@@ -117,9 +117,9 @@ class Catalog(CandidateQueue):
     # Directories
 
     def queue_directories(
-        self, scan: int, parent: int, parent_path: bytes, names: Iterable[bytes]
+        self, scan: int, parent: int, parent_path: bytes, names: Iterable[tuple[bytes, int]]
     ) -> list[QueuedDirectory]:
-        """Note subdirectories that are to be listed; those already noted in this scan are not.
+        """Note subdirectories (name, inode) to be listed; those noted in this scan before are not.
 
         A volume's root has the parent 0 and its absolute path as name.
         """
@@ -127,16 +127,17 @@ class Catalog(CandidateQueue):
         prefix = parent_path + b"/" if parent_path else b""
         queued = []
         with translated(self.path):
-            for name in names:
+            for name, inode in names:
                 row = self._connection.execute(
-                    "INSERT INTO dir (parent, name, born, scan) VALUES (?1, ?2, ?3, ?3)"
-                    " ON CONFLICT (parent, name) DO UPDATE SET scan = ?3 WHERE scan <> ?3"
-                    " RETURNING id, born = ?3",
-                    (parent, name, scan),
+                    "INSERT INTO dir (parent, name, inode, born, scan)"
+                    " VALUES (?1, ?2, ?4, ?3, ?3)"
+                    " ON CONFLICT (parent, name) DO UPDATE SET scan = ?3, inode = ?4"
+                    " WHERE scan <> ?3 RETURNING id, born = ?3",
+                    (parent, name, scan, inode),
                 ).fetchone()
                 if row:
                     path = prefix + name if parent else b""
-                    queued.append(QueuedDirectory(row[0], path, bool(row[1])))
+                    queued.append(QueuedDirectory(row[0], path, bool(row[1]), inode))
         return queued
 
     def spill(self, directories: Iterable[tuple[int, int, bool, float]]) -> None:

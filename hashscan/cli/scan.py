@@ -56,10 +56,10 @@ def command(
     PATH is a directory; without one the configured volumes are scanned. What did not change since
     the last scan is not read again. Ctrl-C ends a scan, and the next one goes on from there.
 
-    
+    \b
     hashscan scan /srv/www --known digests.txt
     hashscan scan --action quarantine
-    """
+    """  # noqa: D301 - click knows the character that \b stands for
     from hashscan.agent import run_scan  # noqa: PLC0415 - heavy
     from hashscan.report.bar import build_bar  # noqa: PLC0415
 

@@ -27,6 +27,14 @@ class ListedDirectory(NamedTuple):
     """A directory that may be entered."""
 
     name: bytes
+    inode: int
+
+
+class ListedGone(NamedTuple):
+    """A name that was there when the directory was read, and a moment later was not."""
+
+    name: bytes
+    inode: int
 
 
 class ListedOther(NamedTuple):
@@ -43,7 +51,7 @@ class ListedError(NamedTuple):
     error: OSError
 
 
-Listed = ListedFile | ListedDirectory | ListedOther | ListedError
+Listed = ListedFile | ListedDirectory | ListedGone | ListedOther | ListedError
 
 
 def reason_not_read(mode: int) -> Skipped:
@@ -74,7 +82,7 @@ def listing(directory: int) -> Iterator[Listed]:
                         continue
                     mode = status.st_mode  # replaced between the listing and the stat
                 elif entry.is_dir(follow_symlinks=False):
-                    yield ListedDirectory(name)
+                    yield ListedDirectory(name, entry.inode())
                     continue
                 elif entry.is_symlink():
                     yield ListedOther(name, Skipped.SYMLINK)
@@ -82,12 +90,24 @@ def listing(directory: int) -> Iterator[Listed]:
                 else:
                     mode = entry.stat(follow_symlinks=False).st_mode
                 if stat.S_ISDIR(mode):
-                    yield ListedDirectory(name)
+                    yield ListedDirectory(name, entry.inode())
                 elif stat.S_ISREG(mode):
                     yield ListedFile(name, os.lstat(name, dir_fd=directory))
                 else:
                     yield ListedOther(name, reason_not_read(mode))
             except FileNotFoundError:
-                yield ListedOther(name, Skipped.VANISHED)
+                yield ListedGone(name, entry.inode())
             except OSError as error:
                 yield ListedError(name, error)
+
+
+def names_of(directory: int, inodes: set[int]) -> dict[int, bytes]:
+    """Names that inodes have in a directory now, by the numbers that the directory itself gives.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    with os.scandir(directory) as entries:
+        return {
+            entry.inode(): os.fsencode(entry.name) for entry in entries if entry.inode() in inodes
+        }

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
 from hashscan.fs.beneath import MAX_PATH
-from hashscan.fs.listing import ListedDirectory, ListedFile, ListedOther, listing
+from hashscan.fs.listing import (
+    ListedDirectory,
+    ListedFile,
+    ListedGone,
+    ListedOther,
+    listing,
+    names_of,
+)
 from hashscan.fs.reading import stamp_of
 from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped
 from hashscan.scan.hashing import NotHashed, outcome_of_error
@@ -23,6 +30,13 @@ if TYPE_CHECKING:
 #: A part of a directory: so many files, or so many bytes, to hash at a time.
 PART_FILES = 256
 PART_BYTES = 64 << 20
+#: So many names are told at a time.
+PART_NAMES = 4096
+#: Files of one directory that may be renamed between their listing and their opening, and how often
+#: each is followed, before that is a problem.
+_MOST_LOST = 4096
+_FOLLOWED = 5
+_RENAMED = "it was renamed again and again while it was scanned; see who does that"
 
 
 def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
@@ -47,6 +61,7 @@ class DirectoryPart:
         self._todo: list[ListedFile] = []
         self._todo_bytes = 0
         self._known: dict[bytes, FileRow] | None = {}
+        self._lost: list[tuple[bytes, int]] = []
 
     def _send(self, *, done: bool = False) -> None:
         self._findings.done = done
@@ -72,10 +87,15 @@ class DirectoryPart:
             count_not_hashed(self._findings, b"", outcome_of_error(error))
             met = None
             self._finish_part()
+            self._follow_lost()
             self._send(done=True)
             return
         self._finish_part()
-        self._findings.gone.extend(self._gone(met))
+        self._follow_lost()
+        for name in self._gone(met):
+            self._findings.gone.append(name)
+            if len(self._findings.gone) >= PART_NAMES:
+                self._send()
         self._send(done=True)
 
     def _is_not_entered(self, status: os.stat_result) -> bool:
@@ -120,6 +140,8 @@ class DirectoryPart:
                     self._end_part()
         elif isinstance(entry, ListedDirectory):
             self._meet_directory(entry)
+        elif isinstance(entry, ListedGone):
+            self._lose(entry.name, entry.inode)
         elif isinstance(entry, ListedOther):
             excluded = self._root.excludes(self._prefix + entry.name)
             reason = Skipped.EXCLUDED if excluded else entry.reason
@@ -138,7 +160,7 @@ class DirectoryPart:
             message = f"paths are followed to {MAX_PATH} bytes; move this directory up"
             count_not_hashed(self._findings, entry.name, NotHashed(Problem.TOO_DEEP, message))
         else:
-            self._findings.directories.append(entry.name)
+            self._findings.directories.append((entry.name, entry.inode))
 
     def _device(self, status: os.stat_result) -> int:
         return 0 if status.st_dev == self._root.device else status.st_dev
@@ -199,7 +221,7 @@ class DirectoryPart:
     def _end_part(self) -> None:
         """Hash the gathered files, or give them to a process that has nothing to do."""
         if not self._task.again and self._worker.may_give():
-            self._findings.give = tuple(entry.name for entry in self._todo)
+            self._findings.give = tuple((entry.name, entry.status.st_ino) for entry in self._todo)
             self._todo = []
             self._todo_bytes = 0
             self._send()
@@ -214,16 +236,56 @@ class DirectoryPart:
         self._todo = []
         self._todo_bytes = 0
 
-    def hash_names(self, names: tuple[bytes, ...]) -> None:
+    def hash_names(self, names: tuple[tuple[bytes, int], ...]) -> None:
         """Hash files that another process listed."""
-        for name in names:
+        for name, inode in names:
             try:
                 status = os.lstat(name, dir_fd=self._fd)
+            except FileNotFoundError:
+                self._lose(name, inode)
             except OSError as error:
                 count_not_hashed(self._findings, name, outcome_of_error(error))
             else:
                 self._hash(name, status)
+        self._follow_lost()
         self._send(done=True)
+
+    def _lose(self, name: bytes, inode: int) -> None:
+        """Note a file that was listed and is gone; it may have another name by now."""
+        if len(self._lost) < _MOST_LOST:
+            self._lost.append((name, inode))
+        else:
+            count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _RENAMED))
+
+    def _follow_lost(self) -> None:
+        """Hash files that were renamed meanwhile under the names that they have now.
+
+        What was removed has no name any more and is skipped; what is renamed faster than it can be
+        opened is a problem, never silence.
+        """
+        for _ in range(_FOLLOWED):
+            lost, self._lost = self._lost, []
+            if not lost:
+                return
+            try:
+                names = names_of(self._fd, {inode for _, inode in lost})
+            except OSError as error:
+                count_not_hashed(self._findings, b"", outcome_of_error(error))
+                names = {}
+            for name, inode in lost:
+                now = names.get(inode)
+                if now is None:
+                    self._findings.tally.skip({Skipped.VANISHED.value: 1})
+                    continue
+                try:
+                    self._hash(now, os.lstat(now, dir_fd=self._fd))
+                except FileNotFoundError:
+                    self._lost.append((name, inode))
+                except OSError as error:
+                    count_not_hashed(self._findings, name, outcome_of_error(error))
+        for name, _ in self._lost:
+            count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _RENAMED))
+        self._lost = []
 
     def _hash(self, name: bytes, status: os.stat_result) -> None:
         if name in self._task.avoid:
@@ -237,7 +299,10 @@ class DirectoryPart:
         else:
             result = self._worker.hash(self._fd, name)
         if isinstance(result, NotHashed):
-            count_not_hashed(self._findings, name, result)
+            if result.reason is Skipped.VANISHED:
+                self._lose(name, status.st_ino)
+            else:
+                count_not_hashed(self._findings, name, result)
             return
         found = self._worker.judge(result.digests)
         status = result.status

@@ -157,7 +157,7 @@ class Engine:
                     "what it hashed is not hashed again"
                 )
             for number, volume in enumerate(self._options.volumes):
-                (root,) = self._catalog.queue_directories(self._scan, 0, b"", [volume.root])
+                (root,) = self._catalog.queue_directories(self._scan, 0, b"", [(volume.root, 0)])
                 weight = 1 / len(self._options.volumes)
                 self._frontier.push(Waiting(number, root, weight))
             self._catalog.commit()
@@ -165,6 +165,7 @@ class Engine:
                 self._options.jobs,
                 self._worker_settings(),
                 others=[self._asker.connection],
+                before_fork=self._catalog.commit,
                 stall_after=self._options.stall_after,
             )
             try:

@@ -15,7 +15,7 @@ from hashscan.scan.work import Failed
 from hashscan.scan.worker import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from multiprocessing.context import ForkProcess
 
     from hashscan.scan.work import Message, Task, WorkerSettings
@@ -53,9 +53,14 @@ class Pool:
         settings: WorkerSettings,
         *,
         others: list[Connection],
+        before_fork: Callable[[], None],
         stall_after: float = STALL_AFTER,
     ) -> None:
-        """Start ``size`` processes. ``others`` are connections that they must not keep open.
+        """Start ``size`` processes.
+
+        ``others`` are connections that they must not keep open. ``before_fork`` ends what a fork
+        must not copy: SQLite's locks belong to a process, so that a new connection of the child
+        to the same file would take the locks of its parent's transaction for its own.
 
         Raises:
             OSError: the kernel lets no more processes run.
@@ -63,6 +68,7 @@ class Pool:
         self._settings = settings
         self._stall_after = stall_after
         self._others = others
+        self._before_fork = before_fork
         self._context = multiprocessing.get_context("fork")
         self._links = LinkTable()
         self._idle = mmap.mmap(-1, mmap.PAGESIZE)
@@ -72,6 +78,7 @@ class Pool:
             self.workers.append(self._start())
 
     def _start(self) -> WorkerHandle:
+        self._before_fork()
         ours, theirs = self._context.Pipe()
         # The fork copies the engine's ends of all pipes. While a process holds one, the process at
         # the other end does not hear that the engine has gone.

@@ -74,7 +74,7 @@ class Task(NamedTuple):
         directory: id in the catalog.
         path: below the volume's root.
         fresh: the catalog knows nothing of it.
-        names: the files to hash; ``None``: list the directory.
+        names: the files to hash, with their inodes; ``None``: list the directory.
         again: a process died over this before: files already stored by this scan are counted,
             not hashed again, and each name is announced before it is touched.
         avoid: names over which processes died.
@@ -85,7 +85,7 @@ class Task(NamedTuple):
     directory: int
     path: bytes
     fresh: bool
-    names: tuple[bytes, ...] | None = None
+    names: tuple[tuple[bytes, int], ...] | None = None
     again: bool = False
     avoid: frozenset[bytes] = frozenset()
 
@@ -125,8 +125,9 @@ class Findings:
 
     Attributes:
         rejudged: name and hit of files that were judged anew by their kept digests.
+        directories: names and inodes of subdirectories.
         gone: names that the catalog has and the directory has not.
-        give: names of files that another process may hash.
+        give: names and inodes of files that another process may hash.
         done: the task is finished.
     """
 
@@ -135,9 +136,9 @@ class Findings:
     rejudged: list[tuple[bytes, bool]] = field(default_factory=list)
     candidates: list[FoundCandidate] = field(default_factory=list)
     problems: list[FoundProblem] = field(default_factory=list)
-    directories: list[bytes] = field(default_factory=list)
+    directories: list[tuple[bytes, int]] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
-    give: tuple[bytes, ...] = ()
+    give: tuple[tuple[bytes, int], ...] = ()
     tally: Tally = field(default_factory=Tally)
     done: bool = False
 

@@ -21,6 +21,7 @@ from hashscan.fs.beneath import (
     open_directory,
     open_root,
 )
+from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.known.bloom import load
 from hashscan.model import FileDigests, Problem, Skipped, hits
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 #: Seconds after which findings are sent although there are few.
 _SEND_AFTER = 0.2
 _ALIVE_AFTER = 1.0
+_RENAMED = "it was renamed while it was scanned; it is entered in the next scan"
 
 
 class VolumeRoot:
@@ -123,7 +125,7 @@ class Worker:
 
     def _put(self, findings: Findings) -> None:
         self._unsent.append(findings)
-        self._unsent_count += len(findings.rows) + len(findings.problems) + 1
+        self._unsent_count += 1 + len(findings.rows) + len(findings.problems) + len(findings.gone)
         if self._unsent_count >= PART_FILES or time.monotonic() - self._last_sent >= _SEND_AFTER:
             self.flush()
 
@@ -170,16 +172,47 @@ class Worker:
     def _unopened(self, task: Task, error: OSError) -> Findings:
         """What a directory that cannot be opened comes to: one entry of its own."""
         findings = Findings(task.group, done=True)
-        names = task.names or (b"",)
+        names = [name for name, _ in task.names or ((b"", 0),)]
         if isinstance(error, CrossesMountError):
             outcome = NotHashed(Skipped.OTHER_FILESYSTEM)
         elif isinstance(error, LoopError):
             outcome = NotHashed(Skipped.LOOP)
         else:
             outcome = outcome_of_error(error)
+            if outcome.reason is Skipped.VANISHED and self._was_renamed(task):
+                outcome = NotHashed(Problem.CHANGED, _RENAMED)
         for name in names:
             count_not_hashed(findings, name, outcome)
         return findings
+
+    def _was_renamed(self, task: Task) -> bool:
+        """Whether a directory that is gone, or one above it, is still there under another name.
+
+        What was removed is no concern of a scan; what was renamed would be passed over in silence.
+        """
+        root = self._roots[task.volume]
+        above: list[bytes] = []
+        for _ in range(30):  # the engine commits about once a second
+            chain = self._catalog.ancestry(task.directory)
+            if chain:
+                break
+            time.sleep(0.1)
+        for name, inode in chain:
+            cross = not root.one_file_system
+            try:
+                parent = open_directory(root.fd, b"/".join(above), cross_mounts=cross)
+            except OSError:
+                return True  # it has gone this very moment; the next scan looks again
+            try:
+                now = names_of(parent, {inode}).get(inode)
+            except OSError:
+                return True
+            finally:
+                os.close(parent)
+            if now != name:
+                return now is not None
+            above.append(name)
+        return True
 
     # For DirectoryPart
 

@@ -79,14 +79,14 @@ def test_links_are_found_by_inode(catalog):
 
 
 def test_directories_are_queued_once_a_scan(catalog):
-    (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
+    (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     assert (root.path, root.fresh) == (b"", True)
-    first = catalog.queue_directories(1, root.number, b"", [b"a", b"b"])
+    first = catalog.queue_directories(1, root.number, b"", [(b"a", 5), (b"b", 6)])
     assert [one.path for one in first] == [b"a", b"b"]
-    assert catalog.queue_directories(1, root.number, b"", [b"a", b"b"]) == []
-    again = catalog.queue_directories(2, root.number, b"", [b"a"])
+    assert catalog.queue_directories(1, root.number, b"", [(b"a", 5), (b"b", 6)]) == []
+    again = catalog.queue_directories(2, root.number, b"", [(b"a", 5)])
     assert (again[0].number, again[0].fresh) == (first[0].number, False)
-    (deep,) = catalog.queue_directories(1, first[0].number, b"a", [b"x"])
+    (deep,) = catalog.queue_directories(1, first[0].number, b"a", [(b"x", 7)])
     assert deep.path == b"a/x"
     assert catalog.directory_path(deep.number) == b"a/x"
     assert catalog.volume_of(deep.number) == b"/srv"
@@ -101,7 +101,7 @@ def test_problems_are_told_once_a_scan(catalog):
 
 
 def test_a_candidate_lives_until_it_is_dropped(catalog):
-    (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
+    (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     catalog.put_files(root.number, [row(b"f", hit=True)])
     assert catalog.put_candidate(1, b"/srv", root, found(b"f"))
     assert not catalog.put_candidate(1, b"/srv", root, found(b"f"))
@@ -127,7 +127,7 @@ def test_a_candidate_lives_until_it_is_dropped(catalog):
 
 
 def test_a_match_that_was_not_acted_on_is_asked_for_anew_in_the_next_scan(catalog):
-    (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
+    (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     catalog.put_candidate(1, b"/srv", root, found(b"f"))
     (queued,) = catalog.candidates_to_ask(1, 10, met=True)
     catalog.mark_known(queued.number, "baseline", 0)
@@ -139,7 +139,7 @@ def test_a_match_that_was_not_acted_on_is_asked_for_anew_in_the_next_scan(catalo
 
 
 def test_a_row_without_a_hit_ends_the_candidate(catalog):
-    (root,) = catalog.queue_directories(1, 0, b"", [b"/srv"])
+    (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     catalog.put_candidate(1, b"/srv", root, found(b"f"))
     catalog.put_files(root.number, [row(b"f")])
     assert list(catalog.pending()) == []

@@ -5,7 +5,14 @@ import socket
 
 import pytest
 
-from hashscan.fs.listing import ListedDirectory, ListedFile, ListedOther, listing
+from hashscan.fs.listing import (
+    ListedDirectory,
+    ListedFile,
+    ListedGone,
+    ListedOther,
+    listing,
+    names_of,
+)
 from hashscan.model import Skipped
 
 
@@ -54,4 +61,14 @@ def test_a_name_that_vanishes_is_said_to_have(tmp_path):
     rest = list(entries)
     os.close(fd)
     assert len(rest) == 99
-    assert all(entry == ListedOther(entry.name, Skipped.VANISHED) for entry in rest)
+    assert all(isinstance(entry, ListedGone) for entry in rest)
+
+
+def test_names_of_inodes(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(b"")
+    inode = (tmp_path / "b").stat().st_ino
+    (tmp_path / "b").rename(tmp_path / "renamed")
+    fd = os.open(tmp_path, os.O_RDONLY)
+    assert names_of(fd, {inode, 1}) == {inode: b"renamed"}
+    os.close(fd)

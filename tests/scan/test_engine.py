@@ -323,6 +323,59 @@ def test_a_process_that_asks_and_dies_leaves_candidates_pending(volume, state):
     assert (summary.matches, summary.pending, summary.false_positives) == (0, 1, 0)
 
 
+def test_a_file_that_is_renamed_between_listing_and_opening_is_followed(volume, state, monkeypatch):
+    (volume / "upload.tmp").write_bytes(b"known")
+    hash_one = Worker.hash
+
+    def renames_first(self, directory, name):
+        if name == b"upload.tmp":
+            (volume / "upload.tmp").rename(volume / "picture.jpg")
+        return hash_one(self, directory, name)
+
+    monkeypatch.setattr(Worker, "hash", renames_first)
+    scanner = Scanner(state, {sha1(b"known")})
+    summary = scanner.scan(volume)
+    assert scanner.told.paths == [b"picture.jpg"]
+    assert (summary.files, summary.hashed) == (1, 1)
+
+
+def test_a_removed_file_or_directory_is_no_problem(volume, state, monkeypatch):
+    (volume / "a" / "b").mkdir(parents=True)
+    (volume / "f").write_bytes(b"x")
+    hash_one = Worker.hash
+
+    def removes(self, directory, name):
+        (volume / "f").unlink()
+        (volume / "a" / "b").rmdir()
+        (volume / "a").rmdir()
+        return hash_one(self, directory, name)
+
+    monkeypatch.setattr(Worker, "hash", removes)
+    scanner = Scanner(state)
+    scanner.jobs = 1
+    summary = scanner.scan(volume)
+    assert summary.skipped == {"vanished": 2}
+    assert (summary.files, summary.problems) == (2, 0)
+
+
+@pytest.mark.parametrize("renamed", ["a", "a/b"])
+def test_a_renamed_directory_is_a_problem(volume, state, monkeypatch, renamed):
+    (volume / "a" / "b").mkdir(parents=True)
+    (volume / "a" / "b" / "known").write_bytes(b"known")
+    opened = Worker._open
+
+    def renames(self, root, path):
+        if path == renamed.encode() and (volume / renamed).exists():
+            (volume / renamed).rename(volume / (renamed + ".new"))
+        return opened(self, root, path)
+
+    monkeypatch.setattr(Worker, "_open", renames)
+    scanner = Scanner(state)
+    summary = scanner.scan(volume)
+    assert summary.problems == 1
+    assert "renamed" in scanner.told.problems[0].message
+
+
 # Worker processes
 
 

@@ -74,13 +74,19 @@ def test_a_file_that_never_rests_is_a_problem(tmp_path, folder):
 def test_a_file_that_grows_without_end_is_bounded(tmp_path, folder):
     path = tmp_path / "f"
     path.write_bytes(b"a" * (4 << 20))
-    grow = "import sys\nwith open(sys.argv[1], 'ab', buffering=0) as f:\n"
-    grow += "    while f.tell() < 1 << 31: f.write(b'g' * 4096)"
+    grow = "import sys, time\nwith open(sys.argv[1], 'ab', buffering=0) as f:\n"
+    grow += "    while f.tell() < 1 << 33: f.write(b'g' * 4096); time.sleep(0.001)"
     grower = subprocess.Popen([sys.executable, "-c", grow, str(path)])
     try:
         while path.stat().st_size < 5 << 20:
             time.sleep(0.01)
-        result = Hasher(frozenset({"sha1"})).hash(folder, b"f")
+
+        def until_it_grew(_count):
+            size = path.stat().st_size
+            while path.stat().st_size == size:
+                time.sleep(0.001)
+
+        result = Hasher(frozenset({"sha1"}), on_bytes=until_it_grew).hash(folder, b"f")
     finally:
         grower.kill()
         grower.wait()
