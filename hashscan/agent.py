@@ -12,7 +12,7 @@ from hashscan.catalog.store import Catalog
 from hashscan.errors import CredentialsError, ExitCode, ServiceError, UsageError, exit_code_of
 from hashscan.fs.beneath import closing, identity_of, open_root
 from hashscan.known.bloom import load
-from hashscan.model import Acted, FileDigests, hits
+from hashscan.model import Acted, FileDigests, filterset_of, hits
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine, ScanOptions
 from hashscan.scan.hashing import Hasher, NotHashed, outcome_of_error
@@ -66,7 +66,7 @@ class KnownSet:
     @property
     def name(self) -> str:
         """What tells this set of filters from another."""
-        return " ".join(sorted(f"{one.category}={one.version}" for one in self.filters))
+        return filterset_of(self.filters)
 
 
 def open_known_set(
@@ -130,7 +130,8 @@ def _local(
             on_progress=on_progress,
         )
     filters = (given,) if given else tuple(known.loaded)
-    for remark in known.remarks:
+    # Said once, when the lists are read; not again in every scan.
+    for remark in known.remarks if known.built else ():
         notice(remark)
     # Opened here, used in the asking process only: it is immutable, so a fork may copy it.
     confirmer = known.confirmer
@@ -158,6 +159,18 @@ def _remote(service: ServiceSettings, given: BloomFile) -> KnownSet:
     # Verdicts of the test twin must not be remembered as the service's.
     name = f"{url} (test)" if service.test else url
     return KnownSet((given,), make, name, remote=True, test=service.test)
+
+
+def describe(known: KnownSet) -> list[str]:
+    """What ``-v`` tells of a known set."""
+    return [
+        f"known set: {known.service}",
+        *(
+            f"filter: {shown(one.path)}: {one.category}, {one.metadata.digests} digests "
+            f"({', '.join(sorted(one.algorithms))}), made {one.metadata.created}"
+            for one in known.filters
+        ),
+    ]
 
 
 class ReportOnly:
@@ -229,6 +242,7 @@ def run_scan(
     full: bool = False,
     jobs: int | None = None,
     building: Building = nullcontext,
+    verbose: bool = False,
 ) -> ExitCode:
     """One scan, from the lock to the summary.
 
@@ -241,6 +255,13 @@ def run_scan(
         known = open_known_set(
             settings, state, lists, reporter.notice, building, only_categories=only_categories
         )
+        if verbose:
+            for line in describe(known):
+                reporter.notice(line)
+            reporter.notice(f"state: {shown(state.directory)}")
+            for volume in volumes:
+                reporter.notice(f"volume: {shown(volume.root)}")
+            reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
         action = action or settings.quarantine.action
         actor = _actor(settings, action, volumes, known, stack, reporter.notice)
         options = ScanOptions(

@@ -111,7 +111,6 @@ class Problem(StrEnum):
     BUSY = "busy"
     TOO_DEEP = "too-deep"
     WORKER_DIED = "worker-died"
-    STALLED = "stalled"
     OTHER = "other"
 
 
@@ -288,10 +287,8 @@ class Progress:
 
     files: int
     bytes_hashed: int
-    directories: int
     fraction: float
     matches: int
-    pending: int
 
 
 class Reporter(Protocol):
@@ -303,6 +300,10 @@ class Reporter(Protocol):
 
     def problem(self, event: ProblemEvent) -> None:
         """Tell of a file that could not be judged."""
+        ...
+
+    def skipped(self, event: ProblemEvent) -> None:
+        """Tell of a file that was left unread for its size or its holes."""
         ...
 
     def pending(self, event: PendingEvent) -> None:
@@ -347,3 +348,8 @@ def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ..
         for algorithm, hex_digest in found
         if algorithm in one.algorithms and hex_digest in one
     )
+
+
+def filterset_of(filters: Sequence[Filter]) -> str:
+    """What tells this set of filters from another."""
+    return " ".join(sorted(f"{one.category}={one.version}" for one in filters))

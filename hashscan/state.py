@@ -47,7 +47,8 @@ class State:
                 errno.ENOTDIR: "give a directory with --state",
                 errno.EEXIST: "give a directory with --state",
             }.get(error.errno or 0, "give one that you can write to with --state")
-            raise StateError(
+            kind = StateError if error.errno in {errno.ENOSPC, errno.EDQUOT} else UsageError
+            raise kind(
                 f"the state directory {shown(self.directory)} cannot be used: "
                 f"{error.strerror}; {fix}"
             ) from error
@@ -62,12 +63,18 @@ class State:
                     f"{status.st_uid}, not to the one who runs hashscan; give another with --state"
                 )
             names = set(os.listdir(fd))
-            if names and names.isdisjoint(_OURS):
+            if names and "catalog.sqlite3" not in names and not names <= _OURS:
                 raise UsageError(
                     f"the state directory {shown(self.directory)} holds other files; "
                     "give an empty or a new one with --state"
                 )
-            if stat.S_IMODE(status.st_mode) != 0o700:
+            if stat.S_IMODE(status.st_mode) & 0o077 and names:
+                raise UsageError(
+                    f"the state directory {shown(self.directory)} is open to others (mode "
+                    f"{stat.S_IMODE(status.st_mode):04o}); look through it, then run: "
+                    f"chmod 700 {shown(self.directory)}"
+                )
+            if not names:
                 os.fchmod(fd, 0o700)
         finally:
             os.close(fd)

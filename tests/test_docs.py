@@ -260,9 +260,11 @@ def test_the_json_lines(tmp_path):
             made.add(key)
             yield event
 
-    shell.run("mkdir www && echo known > www/a && echo other > www/b && sha1sum www/a > list")
+    shell.run(
+        "mkdir www && mkfifo fifo && echo known > www/a && echo other > www/b && sha1sum www/a > list"
+    )
     local = "--known list --state state"
-    list(check("check", f"www/a www {local}"))
+    list(check("check", f"www/a fifo {local}"))
     list(check("scan", f"www {local} --action quarantine"))
     (record,) = check("quarantine list", "--state state")
     list(check("quarantine show", f"{record['id']} --state state"))

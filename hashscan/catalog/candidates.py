@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VERDICT_AGE = 86400.0
 
 _CANDIDATE = (
-    "id, found, known, volume, path, device, inode, size, mtime_ns, ctime_ns,"
+    "id, found, known, service, seen, volume, path, device, inode, size, mtime_ns, ctime_ns,"
     " md5, sha1, sha256, links, uid, hits"
 )
 
@@ -39,12 +39,16 @@ class QueuedCandidate(NamedTuple):
     Attributes:
         number: its id in the catalog.
         known: category and hit of a verdict ``known`` that is still to be acted on.
+        service: whose verdict it waits for.
+        seen: the scan that met it last.
     """
 
     number: int
     candidate: Candidate
     found: float
     known: tuple[str, int] | None
+    service: str
+    seen: int
 
 
 class CandidateQueue(Writer):
@@ -53,15 +57,20 @@ class CandidateQueue(Writer):
     def put_candidate(
         self, scan: int, volume: bytes, directory: QueuedDirectory, found: FoundCandidate
     ) -> bool:
-        """Queue a candidate; False where it is already queued in this scan."""
+        """Queue a candidate for ``self.service``; False where it is queued in this scan already.
+
+        One that waits for another service's verdict is replaced: with that service's filters the
+        file is judged again by its kept digests.
+        """
         prefix = directory.path + b"/" if directory.path else b""
         hits = json.dumps([(*hit.digest, hit.category, hit.filter_version) for hit in found.hits])
         self._write()
         with translated(self.path):
             row = self._connection.execute(
                 "INSERT INTO candidate (volume, path, dir, name, device, inode, size, mtime_ns,"
-                " ctime_ns, md5, sha1, sha256, links, uid, hits, found, seen, full_path)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ctime_ns, md5, sha1, sha256, links, uid, hits, found, seen, full_path,"
+                " service, remote)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (full_path) DO UPDATE SET volume = excluded.volume,"
                 " path = excluded.path, dir = excluded.dir, name = excluded.name,"
                 " device = excluded.device, inode = excluded.inode, size = excluded.size,"
@@ -69,6 +78,7 @@ class CandidateQueue(Writer):
                 " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
                 " hits = excluded.hits, known = NULL, error = NULL, asked = 0, done = 0,"
+                " service = excluded.service, remote = excluded.remote,"
                 " seen = excluded.seen WHERE seen <> excluded.seen RETURNING id",
                 (
                     volume,
@@ -84,6 +94,7 @@ class CandidateQueue(Writer):
                     time.time(),
                     scan,
                     join(volume, prefix + found.name),
+                    *self.service,
                 ),
             ).fetchone()
         self._has_candidates = True
@@ -98,8 +109,9 @@ class CandidateQueue(Writer):
             self._connection.execute(
                 "INSERT OR IGNORE INTO candidate (volume, path, dir, name, device, inode, size,"
                 " mtime_ns, ctime_ns, md5, sha1, sha256, links, uid, hits, found, known, asked,"
-                " seen, full_path) SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5,"
-                " sha1, sha256, links, uid, hits, found, known, asked, ?, ? FROM candidate"
+                " seen, full_path, service, remote)"
+                " SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5, sha1, sha256,"
+                " links, uid, hits, found, known, asked, ?, ?, service, remote FROM candidate"
                 " WHERE id = ?",
                 (
                     volume,
@@ -112,20 +124,31 @@ class CandidateQueue(Writer):
                 ),
             )
 
-    def candidates_to_ask(self, scan: int, limit: int, *, met: bool) -> list[QueuedCandidate]:
-        """Candidates without a verdict that were not asked for in this scan, oldest first.
+    def candidates_to_ask(
+        self, scan: int, service: str, limit: int, *, met: bool
+    ) -> list[QueuedCandidate]:
+        """Candidates that wait for ``service`` and were not asked for in this scan, oldest first.
 
         With ``met`` only those that this scan has met: others it may still meet, changed.
         """
         condition = "done = 0 AND known IS NULL AND asked <> ?1 AND (seen = ?1 OR NOT ?2)"
-        return self._candidates(condition + " ORDER BY id LIMIT ?3", (scan, met, limit))
+        condition += " AND service = ?4 ORDER BY id LIMIT ?3"
+        return self._candidates(condition, (scan, met, limit, service))
 
-    def reconsider(self, scan: int) -> None:
-        """Ask anew for matches that an earlier scan left: the known set may be another now."""
+    def reconsider(self, scan: int, service: str) -> None:
+        """Ask anew for matches that an earlier scan left: the known set may have changed.
+
+        Candidates that wait for other local lists are forgotten: a scan with those finds them again
+        by their kept digests. Those that wait for another remote service stay.
+        """
         self._write()
         with translated(self.path):
             self._connection.execute(
-                "UPDATE candidate SET known = NULL WHERE done = 0 AND seen <> ?", (scan,)
+                "UPDATE candidate SET known = NULL WHERE done = 0 AND seen <> ? AND service = ?",
+                (scan, service),
+            )
+            self._connection.execute(
+                "DELETE FROM candidate WHERE remote = 0 AND service <> ?", (service,)
             )
 
     def take_for_met(self, scan: int, numbers: Iterable[int]) -> None:
@@ -136,9 +159,10 @@ class CandidateQueue(Writer):
                 "UPDATE candidate SET seen = ? WHERE id = ?", [(scan, n) for n in numbers]
             )
 
-    def candidates_to_act(self) -> list[QueuedCandidate]:
+    def candidates_to_act(self, service: str) -> list[QueuedCandidate]:
         """Candidates with verdict ``known`` that were not acted on, names of an inode together."""
-        return self._candidates("done = 0 AND known IS NOT NULL ORDER BY device, inode, id", ())
+        condition = "done = 0 AND known IS NOT NULL AND service = ? ORDER BY device, inode, id"
+        return self._candidates(condition, (service,))
 
     def candidate(self, number: int) -> QueuedCandidate | None:
         """One candidate of the queue."""
@@ -169,8 +193,10 @@ class CandidateQueue(Writer):
                 ),
                 found,
                 None if known is None else tuple(json.loads(known)),
+                service,
+                seen,
             )
-            for number, found, known, volume, path, *rest in rows
+            for number, found, known, service, seen, volume, path, *rest in rows
         ]
 
     def mark_asked(self, scan: int, numbers: Iterable[int]) -> None:

@@ -12,7 +12,8 @@ class FileRow(NamedTuple):
 
     Attributes:
         name: in its directory.
-        device: 0 for the device of the volume's root, whose number changes from boot to boot.
+        device: for the device of the volume's root, whose number changes from boot to boot, minus
+            the id of the root's directory; else the device's number.
         linked: the inode has more than one name.
         hit: a digest of it is in a filter of the set ``judged``.
         racy: it may have changed since without a new stamp, so the stamp does not count.

@@ -37,7 +37,7 @@ CREATE TABLE scan (
 );
 CREATE TABLE filterset (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE dir (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     parent INTEGER NOT NULL,
     name BLOB NOT NULL,
     inode INTEGER NOT NULL,
@@ -91,6 +91,8 @@ CREATE TABLE candidate (
     asked INTEGER NOT NULL DEFAULT 0,
     seen INTEGER NOT NULL,
     done INTEGER NOT NULL DEFAULT 0,
+    service TEXT NOT NULL,
+    remote INTEGER NOT NULL,
     full_path BLOB NOT NULL UNIQUE
 );
 CREATE INDEX candidate_open ON candidate (id) WHERE done = 0;

@@ -95,7 +95,8 @@ class Catalog(CandidateQueue):
         execute(
             "INSERT INTO gone WITH RECURSIVE lost (id) AS ("
             " SELECT child.id FROM dir AS child JOIN dir AS parent ON child.parent = parent.id"
-            " WHERE child.scan <> ?1 AND parent.scan = ?1"
+            " WHERE child.scan <> ?1 AND parent.scan = ?1 AND NOT EXISTS (SELECT 1 FROM problem"
+            " WHERE problem.dir = parent.id AND problem.name = x'' AND problem.scan = ?1)"
             " UNION ALL SELECT dir.id FROM dir JOIN lost ON dir.parent = lost.id)"
             " SELECT id FROM lost",
             (scan,),
@@ -239,15 +240,16 @@ class Catalog(CandidateQueue):
                 ).fetchone()
             ]
 
-    def other_names(self, identity: Identity, device: int) -> list[tuple[int, FileRow]]:
+    def other_names(self, identity: Identity, devices: list[int]) -> list[tuple[int, FileRow]]:
         """Directory id and row of every name of an inode that the catalog knows.
 
-        ``device`` is the number that rows have for it: 0 for that of a volume's root.
+        ``devices`` are the numbers that rows may have for its device (see ``FileRow``).
         """
+        marks = ", ".join("?" for _ in devices)
         with translated(self.path):
             rows = self._connection.execute(
                 f"SELECT dir, {COLUMNS} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
-                " AND device IN (?, ?)",
-                (identity.inode, device, identity.device),
+                f" AND device IN ({marks})",
+                (identity.inode, *devices),
             ).fetchall()
         return [(row[0], FileRow._make(row[1:])) for row in rows]

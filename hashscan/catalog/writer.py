@@ -21,6 +21,8 @@ class Writer:
         self.path = path
         self._connection = connect(path)
         self._changed = False
+        #: Name of the confirmer whose verdicts candidates wait for, and whether it is remote.
+        self.service: tuple[str, bool] = ("", False)
         with translated(path):
             (found,) = self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM candidate)"

@@ -80,9 +80,15 @@ class LazyGroup(click.Group):
     "--config",
     "config_path",
     metavar="FILE",
-    help="Configuration; default /etc/hashscan/config.yaml where that exists.",
+    help="Configuration; default /etc/hashscan/config.yaml, and before it, for users other than "
+    "root, ~/.config/hashscan/config.yaml.",
 )
-@click.option("-v", "--verbose", count=True, help="Say more, on stderr.")
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Say on stderr what is used: known set, filters, volumes, state.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say only what needs somebody.")
 @click.version_option(__version__, prog_name="hashscan")
 @click.pass_context

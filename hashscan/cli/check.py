@@ -18,7 +18,7 @@ from hashscan.cli.common import (
     state_option,
 )
 from hashscan.errors import ExitCode, UsageError, exit_code_of
-from hashscan.model import ALGORITHM_BY_LENGTH, Digest, Skipped
+from hashscan.model import ALGORITHM_BY_LENGTH, Digest
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -48,18 +48,20 @@ def command(
 
     A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; a file of such a name is given as ./NAME.
     """
-    from hashscan.agent import Checker, open_known_set  # noqa: PLC0415 - heavy
+    from hashscan.agent import Checker, describe, open_known_set  # noqa: PLC0415 - heavy
     from hashscan.report.bar import build_bar  # noqa: PLC0415
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
 
     settings, directory = open_settings(options, state, check_files=not known)
     notice = (lambda _: None) if options.verbosity < 0 else _notice
     building = partial(build_bar, sys.stderr)
-    checker = Checker(
-        open_known_set(
-            settings, directory, known, notice, building, only_categories=only_categories
-        )
+    _require_files(subjects)
+    known_set = open_known_set(
+        settings, directory, known, notice, building, only_categories=only_categories
     )
+    for line in describe(known_set) if options.verbosity > 0 else ():
+        notice(line)
+    checker = Checker(known_set)
     codes = {ExitCode.NOTHING_FOUND}
     try:
         for subject in subjects:
@@ -69,8 +71,6 @@ def command(
             else:
                 checked = checker.file(subject)
             if isinstance(checked, NotHashed):
-                if checked.reason is Skipped.VANISHED:
-                    raise UsageError(f"{shown(subject)}: there is no such file; see the path")
                 codes.add(ExitCode.UNREADABLE)
                 _print_problem(subject, checked, as_json=as_json)
             else:
@@ -79,6 +79,24 @@ def command(
     finally:
         checker.close()
     return exit_code_of(codes)
+
+
+def _require_files(subjects: tuple[str, ...]) -> None:
+    """All that cannot be checked at once, before anything is.
+
+    Raises:
+        UsageError: files that are missing, or are directories.
+    """
+    wrong = []
+    for subject in subjects:
+        if _HEX.fullmatch(subject):
+            continue
+        if not os.path.lexists(subject):
+            wrong.append(f"{shown(subject)}: there is no such file; see the path")
+        elif os.path.isdir(subject):
+            wrong.append(f"{shown(subject)}: is a directory; 'hashscan scan' looks at those")
+    if wrong:
+        raise UsageError("\n".join(wrong))
 
 
 _CODES = {
@@ -116,7 +134,7 @@ def _print(checked: Checked, *, as_json: bool) -> None:
     elif checked.verdict == "pending":
         click.echo(f"PENDING {subject}: the filter holds it, but {checked.message}")
     elif checked.candidate:
-        click.echo(f"unknown {subject}: the filter holds it, the service does not know it")
+        click.echo(f"unknown {subject}: a false positive of the filter")
     else:
         click.echo(f"unknown {subject}")
 

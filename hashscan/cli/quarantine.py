@@ -22,6 +22,7 @@ from hashscan.quarantine.upkeep import (
     purge,
     records,
     resolve,
+    same_inode,
     verify,
 )
 from hashscan.text import human_size, parse_duration, shown
@@ -56,12 +57,18 @@ def _store(settings: Settings, *, change: bool) -> Iterator[Store | None]:
     """The store with unfinished jobs ended; ``None`` if nothing was ever quarantined.
 
     Where nothing is changed, a store in which another process works is read as it is.
+
+    Raises:
+        UsageError: something is to be changed, and there is no store.
+        QuarantineError, LockedError: as ``Store.open`` and ``Store.lock``.
     """
     try:
         store = Store.open(os.fsencode(settings.quarantine_directory), create=False)
     except QuarantineError as error:
-        if error.reason != "no-store" or change:
+        if error.reason != "no-store":
             raise
+        if change:
+            raise UsageError(f"{error}; see --state and the configuration's state") from error
         yield None
         return
     with store:
@@ -95,8 +102,11 @@ def _each(ids: tuple[str, ...], do: Callable[[str], None]) -> None:
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
+    message = "\n".join(str(error) for error in failures)
+    if failures and all(isinstance(error, UsageError) for error in failures):
+        raise UsageError(message)
     if failures:
-        raise QuarantineError("\n".join(str(error) for error in failures), reason="several")
+        raise QuarantineError(message, reason="several")
 
 
 def _line(event: str, fields: dict[str, Any]) -> None:
@@ -112,7 +122,7 @@ def list_command(context: click.Context, state: str | None, as_json: bool, every
     """List quarantined files, oldest first."""
     gone = {State.RESTORED, State.PURGED, State.UNDONE}
     damaged = 0
-    number = 0
+    rows: list[tuple[str, ...]] = []
     with _store(_settings(context, state), change=False) as store:
         for listed in records(store) if store else ():
             record = listed.record
@@ -124,12 +134,17 @@ def list_command(context: click.Context, state: str | None, as_json: bool, every
                 else:
                     click.echo(listed.trouble, err=True)
             elif every or record.state not in gone:
-                number += 1
                 if as_json:
                     _line("record", record.as_dict())
                 else:
-                    click.echo(_row(record))
-    if not number and not as_json:
+                    rows.append(_row(record))
+    if rows:
+        # The path comes last: it may be of any length.
+        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+        for *cells, path in rows:
+            row = "  ".join(map(str.ljust, cells, widths))
+            click.echo(f"{row}  {path}")
+    elif not as_json:
         click.echo("the quarantine is empty" + ("" if every else " (--all shows what was in it)"))
     if damaged:
         raise QuarantineError(
@@ -138,11 +153,15 @@ def list_command(context: click.Context, state: str | None, as_json: bool, every
         )
 
 
-def _row(record: Record) -> str:
+def _row(record: Record) -> tuple[str, ...]:
     size = human_size(record.metadata.size if record.metadata else record.size)
     return (
-        f"{record.id}  {record.acted[:19]}Z  {record.state:<11}  {size:>10}  "
-        f"{shown(record.category)}  {shown(record.origin.full_path)}"
+        record.id,
+        f"{record.acted[:19]}Z",
+        record.state.value,
+        f"{size:>10}",
+        shown(record.category),
+        shown(record.origin.full_path),
     )
 
 
@@ -157,19 +176,18 @@ def show_command(context: click.Context, state: str | None, as_json: bool, recor
         if store is None:
             raise _no_record(record_id)
         record = store.load(resolve(store, record_id))
+        others = same_inode(store, record)
         if as_json:
-            _line("record", record.as_dict())
+            _line("record", {**record.as_dict(), "same_inode": [one.id for one in others]})
         else:
-            _show(record)
+            _show(record, others)
 
 
-def _no_record(record_id: str) -> QuarantineError:
-    return QuarantineError(
-        f"{shown(record_id)}: no such record, the quarantine is empty", reason="no-record"
-    )
+def _no_record(record_id: str) -> UsageError:
+    return UsageError(f"{shown(record_id)}: no such record, the quarantine is empty")
 
 
-def _show(record: Record) -> None:
+def _show(record: Record, others: list[Record]) -> None:
     rows: list[tuple[str, str]] = [
         ("id", record.id),
         ("state", record.state.value),
@@ -192,8 +210,12 @@ def _show(record: Record) -> None:
         ]
     if record.digests:
         rows += list(record.digests.as_dict().items())
-    if record.remaining_links:
-        rows.append(("other names", f"{record.remaining_links} remained outside the quarantine"))
+    if record.metadata and (record.remaining_links or others):
+        count = record.remaining_links
+        rows.append(("other names", f"{count} outside the quarantine at the moment of its move"))
+    rows += [
+        ("same inode", f"{one.id} ({one.state}) {shown(one.origin.full_path)}") for one in others
+    ]
     if record.open_for_writing:
         rows.append(("writers", "a process had it open for writing"))
     if record.target:
@@ -305,11 +327,13 @@ def purge_command(
         assert store is not None
 
         def one(record_id: str) -> None:
+            restored = store.load(record_id).state is State.RESTORED
             record = purge(store, record_id)
             if as_json:
                 _line("purged", {"id": record.id, "path": os.fsdecode(record.origin.full_path)})
             else:
-                click.echo(f"{record.id}: purged, was {shown(record.origin.full_path)}")
+                what = "hold lifted, the restored file stays" if restored else "content removed"
+                click.echo(f"{record.id}: purged ({what}), was {shown(record.origin.full_path)}")
 
         _each(tuple(ids), one)
 
@@ -337,7 +361,7 @@ def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float |
 def verify_command(context: click.Context, state: str | None, as_json: bool) -> None:
     """Hash all contents again and compare them with their records."""
     settings = _settings(context, state)
-    volumes = [os.fsencode(volume.path) for volume in settings.volumes]
+    volumes = [os.fsencode(os.path.realpath(volume.path)) for volume in settings.volumes]
     with _store(settings, change=False) as store:
         result = verify(store, volumes) if store else Verified(0, [])
     for finding in result.findings:

@@ -75,20 +75,28 @@ def command(
         full=full,
         jobs=jobs,
         building=partial(build_bar, sys.stderr),
+        verbose=options.verbosity > 0,
     )
 
 
 def reporter(options: Options, *, as_json: bool) -> Reporter:
     """The printer for this call: JSON lines, or text with a progress bar on a terminal."""
+    from hashscan.report.bar import ScanBar  # noqa: PLC0415
+
+    bar = ScanBar(sys.stderr)
+    click.get_current_context().call_on_close(bar.clear)
+    quiet = options.verbosity < 0
     if as_json:
         from hashscan.report.jsonl import JsonReporter  # noqa: PLC0415
 
-        return JsonReporter(sys.stdout, sys.stderr)
-    from hashscan.report.bar import ScanBar  # noqa: PLC0415
+        return JsonReporter(
+            sys.stdout,
+            sys.stderr,
+            on_progress=(lambda _: None) if quiet else bar.show,
+            on_line=bar.clear,
+        )
     from hashscan.report.text import TextReporter  # noqa: PLC0415
 
-    bar = ScanBar(sys.stderr)
-    quiet = options.verbosity < 0
     return TextReporter(
         sys.stdout,
         sys.stderr,

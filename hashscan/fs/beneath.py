@@ -33,7 +33,8 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 _PATH_MAX = 4096
 _SYS_OPENAT2 = 437  # the same number on every architecture
-_RESOLVE = 0x01 | 0x02 | 0x04 | 0x08  # NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH
+_NO_LINKS = 0x02 | 0x04  # RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
+_BENEATH = _NO_LINKS | 0x01 | 0x08  # and RESOLVE_NO_XDEV, RESOLVE_BENEATH
 
 
 class CrossesMountError(OSError):
@@ -58,8 +59,8 @@ _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.restype = ctypes.c_long
 
 
-def _openat2(parent: int, path: bytes, flags: int) -> int:
-    how = _OpenHow(flags, 0, _RESOLVE)
+def _openat2(parent: int, path: bytes, flags: int, resolve: int = _BENEATH) -> int:
+    how = _OpenHow(flags, 0, resolve)
     fd = _syscall(
         ctypes.c_long(_SYS_OPENAT2),
         ctypes.c_int(parent),
@@ -114,7 +115,44 @@ def components(path: bytes) -> list[bytes]:
 
 
 def open_root(path: bytes) -> int:
-    """Open a volume's root. ``path`` is the administrator's word, so links in it are followed."""
+    """Open a volume's root by its resolved path, in which no component may be a link.
+
+    A customer may own the directory that the root stands in and put a link in the root's place at
+    any instant. So the path is resolved once, with ``os.path.realpath``, when the administrator
+    names it, and never again. Mounts on the way are crossed.
+
+    Args:
+        path: absolute and resolved; the caller closes the descriptor.
+
+    Raises:
+        ValueError: ``path`` is not absolute.
+        OSError: as the kernel says: ENOENT, ENOTDIR or ELOOP (a link stands there), EACCES...
+    """
+    if not path.startswith(b"/"):
+        raise ValueError(f"not an absolute path: {path!r}")
+    with closing(os.open(b"/", _STEP)) as top:
+        if len(path) < _PATH_MAX and has_openat2():
+            return _openat2(top, path.strip(b"/") or b".", _DIRECTORY, _NO_LINKS)
+        fd = os.dup(top)
+        try:
+            for name in path.split(b"/"):
+                if name:
+                    following = os.open(name, _STEP, dir_fd=fd)
+                    os.close(fd)
+                    fd = following
+            return os.open(b".", _DIRECTORY, dir_fd=fd)
+        finally:
+            os.close(fd)
+
+
+def open_as_named(path: bytes) -> int:
+    """Open a directory that the administrator names, and whose parents no customer owns.
+
+    Links are followed: a state directory may well be one. Never for a volume: see ``open_root``.
+
+    Raises:
+        OSError: as the kernel says.
+    """
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 

@@ -9,7 +9,6 @@ import fcntl
 import grp
 import os
 import pwd
-import signal
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,22 +175,6 @@ def inode_flags(fd: int) -> int | None:
     except OSError:
         return None
     return buffer[0]
-
-
-def open_for_writing(fd: int) -> bool | None:
-    """Whether any process has the file open for writing; ``None`` where nobody can tell.
-
-    Asked by trying for a read lease, which the kernel grants only if there is no writer.
-    """
-    try:
-        # A process that opens the file in this instant makes the kernel signal the lease's
-        # holder: by SIGURG, which is ignored by default, instead of SIGIO, which kills.
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except OSError as error:
-        return True if error.errno == errno.EAGAIN else None
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
 
 
 def apply_ownership(fd: int, metadata: Metadata) -> list[str]:

@@ -4,6 +4,8 @@ It stands at the topmost directory of a file system, which a customer may own. S
 is believed from its name: the opened descriptor must be a directory of the agent's own that nobody
 else may enter, on the same file system. The owner of the directory above can still rename it, or
 remove it while it is empty; ``find_private`` finds it again by its inode.
+
+Also here, as the walk must know it: how a quarantine's directory is told from any other.
 """
 
 from __future__ import annotations
@@ -18,8 +20,39 @@ from hashscan.fs.beneath import open_directory
 from hashscan.model import PRIVATE_DIRECTORY
 from hashscan.text import shown
 
+#: An empty file of this name stands in every quarantine.
+QUARANTINE_MARK = b".hashscan-quarantine"
+
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def is_quarantine(directory: int) -> bool:
+    """Whether an open directory is a quarantine of this agent's user, of whatever state directory.
+
+    Its contents are known material, so a scan that entered it would move them once more. A customer
+    cannot pass a directory off as one: it and its mark must be the agent's own, and closed to all
+    others.
+    """
+    status = os.fstat(directory)
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        return False
+    try:
+        mark = os.stat(QUARANTINE_MARK, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return stat.S_ISREG(mark.st_mode) and mark.st_uid == os.geteuid()
+
+
+def mark_quarantine(directory: int) -> None:
+    """Make an open directory one that ``is_quarantine`` tells; it must be the agent's alone.
+
+    Raises:
+        OSError: the mark cannot be made: read-only, no space.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    if not is_quarantine(directory):
+        os.close(os.open(QUARANTINE_MARK, flags, 0o600, dir_fd=directory))
 
 
 def mount_of(fd: int) -> tuple[str, int]:

@@ -17,6 +17,7 @@ import errno
 import fcntl
 import mmap
 import os
+import signal
 import stat
 import sys
 from enum import Enum
@@ -91,6 +92,10 @@ class CacheNeutralReader:
                 self._ways[device] = Way.PLAIN
         return os.preadv(fd, [self._buffer], offset)
 
+    def is_plain(self, device: int) -> bool:
+        """Whether a device's files are read without regard to the page cache: in memory, mostly."""
+        return self._ways.get(device, self._first) is Way.PLAIN
+
     def _read_and_drop(self, fd: int, offset: int) -> int:
         size = os.fstat(fd).st_size
         length = min(BUFFER_SIZE, size - offset)
@@ -147,27 +152,32 @@ def identity_in(status: os.stat_result) -> Identity:
     return Identity(status.st_dev, status.st_ino)
 
 
-def has_writer(fd: int) -> bool:
+def has_writer(fd: int) -> bool | None:
     """Whether somebody has the file open, or mapped, for writing at this moment.
 
     A shared mapping can change a page that is already dirty without a new time stamp, so a file
     with a writer may change under its stamp. Asked by trying for a read lease (fcntl(2),
-    F_SETLEASE), which the kernel grants only without writers and which is given back at once;
-    the process must ignore SIGIO. Where leases are not to be had the answer is False: the stamp
-    is then all there is.
+    F_SETLEASE), which the kernel grants only without writers and which is given back at once.
+
+    Returns:
+        ``None`` where leases are not to be had (another owner's file, some network file systems):
+        nobody can tell, and the stamp is all there is.
     """
     try:
+        # A process that opens the file in this instant makes the kernel signal the lease's holder:
+        # by SIGURG, which is ignored unless someone asks for it, instead of SIGIO, which kills.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return True
     except OSError:
-        return False
+        return None
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
 
 
 #: A file is left unread as sparse when more than this many of its bytes are holes, ...
-SPARSE_HOLES = 64 << 20
+SPARSE_HOLES = 1 << 20
 #: ... and holes are more than nine tenths of it. Digests of the field's material never lie there:
 #: media has no such runs of zeros, and reading exabytes of them is how a scan is made to stall.
 SPARSE_SHARE = 0.9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -116,11 +116,50 @@ class Quarantine:
                 )
         return None
 
+    def _moved_before(self, match: Confirmed) -> Acted | None:
+        """Whether this very match was moved already, and the process killed before it could tell.
+
+        The file was found before it was moved; what was found later is another file that was put
+        under the same name.
+        """
+        candidate = match.candidate
+        hexes = candidate.digests.as_dict()
+        for record_id in self._store.index.at(candidate.full_path):
+            try:
+                record = self._store.load(record_id)
+                with self._store.entry(record_id) as entry:
+                    content = Spot(entry, CONTENT).status()
+            except (OSError, QuarantineError):
+                continue
+            known = record.digests.as_dict() if record.digests else {}
+            if (
+                record.state is State.QUARANTINED
+                and content is not None
+                and record.origin.volume == candidate.volume
+                and record.found_identity.inode == candidate.identity.inode
+                and all(known.get(name) == value for name, value in hexes.items())
+                and match.detected <= record.acted
+            ):
+                return Acted(
+                    "quarantined",
+                    record.id,
+                    message=f"{shown(candidate.full_path)}: it was moved on {record.acted}, before "
+                    "the last run was killed",
+                    remaining_links=record.remaining_links,
+                )
+        return None
+
     def _act(self, match: Confirmed) -> Acted:
-        place = self._place(match.candidate)
-        with opened(place) as origin:
-            _precheck(origin, match)
-            record = intent(new_id(), match, place, identity_of(origin.parent).inode)
+        with ExitStack() as stack:
+            try:
+                origin = stack.enter_context(opened(self._place(match.candidate)))
+                _precheck(origin, match)
+            except (OSError, QuarantineError):
+                moved_before = self._moved_before(match)
+                if moved_before is None:
+                    raise
+                return moved_before
+            record = intent(new_id(), match, origin.place, identity_of(origin.parent).inode)
             self._store.create(record)
             moved = [False]
             try:

@@ -22,7 +22,6 @@ from hashscan.quarantine.store import CONTENT, PART
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from hashscan.model import Identity
     from hashscan.quarantine.places import Opened
     from hashscan.quarantine.records import Record
     from hashscan.quarantine.store import Store
@@ -75,7 +74,7 @@ def _with_evidence(store: Store, record: Record, seen: Seen) -> Record:
     links = seen.metadata.links
     own = 1
     if links > 1 and record.staging is None:
-        own = links_in_store(store, seen.identity)
+        own = len(store.index.contents(seen.identity) | {record.id})
     return replace(
         record,
         identity=seen.identity,
@@ -84,18 +83,6 @@ def _with_evidence(store: Store, record: Record, seen: Seen) -> Record:
         open_for_writing=seen.open_for_writing,
         remaining_links=max(0, links - own),
     )
-
-
-def links_in_store(store: Store, identity: Identity) -> int:
-    """How many contents of the store are names of this inode."""
-    found = 0
-    for record_id in store.ids():
-        with suppress(OSError):
-            status = os.stat(
-                os.fsencode(record_id) + b"/" + CONTENT, dir_fd=store.fd, follow_symlinks=False
-            )
-            found += (status.st_dev, status.st_ino) == identity
-    return found
 
 
 def _keep_moved(store: Store, record: Record, spot: Spot, origin: Opened | None) -> Record:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hashscan.errors import QuarantineError
@@ -20,8 +20,9 @@ from hashscan.fs.beneath import (
     open_root,
 )
 from hashscan.fs.copy import digests_of
-from hashscan.fs.metadata import Metadata, open_for_writing, read_metadata
+from hashscan.fs.metadata import Metadata, read_metadata
 from hashscan.fs.private import find_private, open_private, open_top, remove_if_empty
+from hashscan.fs.reading import has_writer
 from hashscan.model import FileDigests, Identity, join
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.records import Place, Record, Staging
@@ -68,7 +69,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A place whose volume and parent directory are open."""
+    """A place whose volume and parent directory are open; ``place`` has the root's inode."""
 
     place: Place
     root: int
@@ -98,15 +99,37 @@ class Seen:
         return bool(hexes) and all(hexes.get(k) == v for k, v in record.expected.items())
 
 
+def _open_root(place: Place) -> tuple[int, Place]:
+    """Open a place's volume, which must be the directory that it was; the place has its inode.
+
+    Raises:
+        QuarantineError: it is another one (reason ``other-root``).
+        OSError: as ``open_root``.
+    """
+    root = open_root(place.volume)
+    inode = identity_of(root).inode
+    if place.root_inode not in {None, inode}:
+        os.close(root)
+        raise QuarantineError(
+            f"{shown(place.volume)}: not touched: this is not the directory that it was when "
+            f"{shown(place.full_path)} was moved; see who replaced it, bring the right one back "
+            "(or mount it) and try again, or restore with --to DIR",
+            reason="other-root",
+        )
+    return root, replace(place, root_inode=inode)
+
+
 @contextmanager
 def opened(place: Place) -> Iterator[Opened]:
     """Open a place from its volume's root down, by descriptor.
 
     Raises:
-        OSError: as ``open_parent``.
+        QuarantineError: the volume's root is another directory (reason ``other-root``).
+        OSError: as ``open_root`` and ``open_parent``.
     """
     with ExitStack() as stack:
-        root = stack.enter_context(closing(open_root(place.volume)))
+        root, place = _open_root(place)
+        stack.enter_context(closing(root))
         parent, name = open_parent(root, place.path, cross_mounts=place.cross_mounts)
         stack.enter_context(closing(parent))
         yield Opened(place, root, Spot(parent, name))
@@ -117,10 +140,12 @@ def opened_if_there(place: Place) -> Iterator[Opened | None]:
     """As ``opened``; ``None`` where the parent directory is gone or something else stands there.
 
     Raises:
+        QuarantineError: the volume's root is another directory (reason ``other-root``).
         OSError: the volume itself cannot be opened, or anything else.
     """
     with ExitStack() as stack:
-        root = stack.enter_context(closing(open_root(place.volume)))
+        root, place = _open_root(place)
+        stack.enter_context(closing(root))
         try:
             parent, name = open_parent(root, place.path, cross_mounts=place.cross_mounts)
         except OSError as error:
@@ -148,7 +173,7 @@ def look(spot: Spot, size: int) -> Seen:
         metadata = read_metadata(fd)
         if metadata.size != size:
             return Seen(identity, metadata)
-        writer = open_for_writing(fd)
+        writer = has_writer(fd)
         return Seen(identity, metadata, digests_of(fd, size), writer)
 
 
@@ -184,7 +209,7 @@ def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, Staging]]
         stack.enter_context(closing(private))
         stack.callback(remove_if_empty, top, private)
         staging = Staging(
-            Place(place.volume, path, cross_mounts=place.cross_mounts),
+            replace(place, path=path),
             top_inode=identity_of(top).inode,
             private_inode=identity_of(private).inode,
         )
@@ -206,7 +231,9 @@ def private_of(staging: Staging, record: Record) -> Iterator[Spot | None]:
             root = stack.enter_context(closing(open_root(place.volume)))
             top = open_directory(root, place.path, cross_mounts=place.cross_mounts)
             stack.enter_context(closing(top))
-            reachable = identity_of(top).inode == staging.top_inode
+            reachable = identity_of(top).inode == staging.top_inode and (
+                place.root_inode in {None, identity_of(root).inode}
+            )
             private = find_private(top, staging.private_inode) if reachable else None
         except OSError as error:
             raise _unreachable(place, error.strerror or str(error)) from error
@@ -229,7 +256,8 @@ def _unreachable(place: Place, reason: str) -> QuarantineError:
 def tidy_private(place: Place) -> None:
     """Remove the empty private directory that a process killed early left on a place's mount."""
     with suppress(OSError, QuarantineError), ExitStack() as stack:
-        root = stack.enter_context(closing(open_root(place.volume)))
+        root, _ = _open_root(place)
+        stack.enter_context(closing(root))
         parent_path = place.path.rpartition(b"/")[0]
         top, _ = open_top(root, parent_path, cross_mounts=place.cross_mounts)
         stack.enter_context(closing(top))

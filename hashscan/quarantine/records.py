@@ -59,11 +59,14 @@ class Place:
         volume: absolute path of the volume's root.
         path: path below it.
         cross_mounts: other file systems may be mounted on the way.
+        root_inode: inode number of the volume's root when a file was moved from or to this place;
+            ``None`` before, and in records of versions that did not keep it.
     """
 
     volume: bytes
     path: bytes
     cross_mounts: bool = False
+    root_inode: int | None = None
 
     @property
     def full_path(self) -> bytes:
@@ -273,6 +276,7 @@ def _place(place: Place) -> dict[str, Any]:
         "volume_base64": base64.b64encode(place.volume).decode(),
         "path_base64": base64.b64encode(place.path).decode(),
         "cross_mounts": place.cross_mounts,
+        "root_inode": place.root_inode,
     }
 
 
@@ -370,6 +374,7 @@ def _to_place(data: dict[str, Any]) -> Place:
         base64.b64decode(data["volume_base64"], validate=True),
         base64.b64decode(data["path_base64"], validate=True),
         cross_mounts=bool(data["cross_mounts"]),
+        root_inode=_optional(data.get("root_inode"), _inode),
     )
     if not place.volume.startswith(b"/") or b"\0" in place.volume:
         raise ValueError("a volume must be an absolute path")

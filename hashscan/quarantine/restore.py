@@ -62,7 +62,8 @@ def restore(
 
     Raises:
         QuarantineError: it was not restored and is still in quarantine. Reasons: ``taken``,
-            ``no-directory``, ``altered``, ``missing``, ``not-quarantined``, or as the kernel says.
+            ``no-directory``, ``other-root``, ``altered``, ``missing``, ``not-quarantined``, or as
+            the kernel says.
     """
     record = store.load(record_id)
     if record.state not in {State.QUARANTINED, State.DISPLACED}:
@@ -81,6 +82,7 @@ def restore(
             target = stack.enter_context(opened(place))
         except OSError as error:
             raise _no_directory(error, record, place) from error
+        place = target.place
         _check_free(record, target, content)
         record = record.became(
             State.RESTORING, resume=record.state, target=place, target_identity=None
@@ -155,6 +157,7 @@ def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineErr
 
 def _give_up(store: Store, record: Record, content: Spot) -> None:
     """Back to the state before, if the content is still there; else recovery has the word."""
+    store.index.reset()
     with suppress(OSError, QuarantineError):
         if content.status() is not None:
             displaced = record.resume is State.DISPLACED
@@ -247,7 +250,7 @@ def _link_sibling(store: Store, record: Record, copy: Spot) -> bool:
     """
     if record.links < 2 or record.identity is None or record.digests is None:
         return False
-    for record_id in store.ids():
+    for record_id in store.index.names(record.identity):
         with suppress(OSError, QuarantineError):
             other = store.load(record_id)
             if (

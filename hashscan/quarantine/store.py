@@ -1,6 +1,7 @@
 """The quarantine's directory: records, contents, one lock, and nothing written half.
 
-    STORE/lock                       flock, held for every change
+    STORE/.hashscan-quarantine       by which a scan of any agent knows the store, and spares it
+    STORE/lock                       flock, held for every change; names its last holder
     STORE/ID/record.json             see ``records``
     STORE/ID/content                 the isolated file
     STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
@@ -14,6 +15,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -21,7 +23,10 @@ from typing import TYPE_CHECKING, Self
 
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import closing
+from hashscan.fs.private import QUARANTINE_MARK, mark_quarantine
+from hashscan.model import Identity
 from hashscan.quarantine.faults import explained
+from hashscan.quarantine.index import Index
 from hashscan.quarantine.records import ID_PATTERN, Record
 from hashscan.text import shown
 
@@ -34,7 +39,7 @@ _RECORD = b"record.json"
 _NEW = b"record.json.new"
 _LOCK = b"lock"
 _RESTORED = b"restored"
-_OWN = frozenset({_LOCK, _RESTORED})
+_OWN = frozenset({_LOCK, _RESTORED, QUARANTINE_MARK})
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,13 +48,19 @@ _MAX_RECORD = 64 << 20  # bytes; xattrs of one file are far below
 
 
 class Store:
-    """An open quarantine. All writes are on disk before a method returns."""
+    """An open quarantine. All writes are on disk before a method returns.
+
+    Attributes:
+        index: where to look for a record; to be believed while the lock is held.
+    """
 
     def __init__(self, directory: bytes, fd: int) -> None:
         """Use ``open``."""
         self.directory = directory
         self.fd = fd
         self.device = os.fstat(fd).st_dev
+        self.index = Index(self.ids, self._content_of, self.load)
+        self._token = secrets.token_hex(8)
 
     @classmethod
     def open(cls, directory: bytes, *, create: bool = True) -> Self:
@@ -85,6 +96,8 @@ class Store:
                 "`chmod 0700` it, after a look at who could write there",
                 reason="unsafe-store",
             )
+        with suppress(OSError):  # full or read-only: what is in the store can still be seen
+            mark_quarantine(fd)
         return cls(directory, fd)
 
     def close(self) -> None:
@@ -130,11 +143,33 @@ class Store:
                         ) from error
                     time.sleep(0.02)
             try:
+                with self._explained():
+                    self._sign(fd)
                 yield
             finally:  # said aloud: a worker that was forked meanwhile has the descriptor too
                 fcntl.flock(fd, fcntl.LOCK_UN)
         finally:
             os.close(fd)
+
+    def _sign(self, lock: int) -> None:
+        """Leave word in the lock's file who holds it; drop the index if it was somebody else."""
+        mine = f"{os.getpid():>10} {self._token}\n".encode("ascii")
+        if os.pread(lock, 64, 0) == mine:
+            return
+        self.index.reset()
+        try:
+            os.pwrite(lock, mine, 0)
+        except OSError:
+            os.ftruncate(lock, 0)  # needs no space; the one before must not find its own word
+
+    def _content_of(self, record_id: str) -> Identity | None:
+        try:
+            status = os.stat(
+                os.fsencode(record_id) + b"/" + CONTENT, dir_fd=self.fd, follow_symlinks=False
+            )
+        except OSError:
+            return None
+        return Identity(status.st_dev, status.st_ino)
 
     def ids(self) -> list[str]:
         """Ids of all records, oldest first; damaged ones too."""
@@ -198,10 +233,15 @@ class Store:
         Raises:
             QuarantineError: it could not be written; the old state stands.
         """
-        with self.entry(record.id) as entry, self._explained(record.id):
-            _write(entry, _NEW, record.to_json())
-            os.replace(_NEW, _RECORD, src_dir_fd=entry, dst_dir_fd=entry)
-            os.fsync(entry)
+        try:
+            with self.entry(record.id) as entry, self._explained(record.id):
+                _write(entry, _NEW, record.to_json())
+                os.replace(_NEW, _RECORD, src_dir_fd=entry, dst_dir_fd=entry)
+                os.fsync(entry)
+        except BaseException:
+            self.index.reset()
+            raise
+        self.index.note(record)
 
     def load(self, record_id: str) -> Record:
         """Read a record.
@@ -245,6 +285,7 @@ class Store:
             os.rmdir(os.fsencode(record_id), dir_fd=self.fd)
         except OSError:
             return False
+        self.index.forget(record_id)
         return True
 
     def discard(self, record_id: str) -> None:
@@ -263,6 +304,7 @@ class Store:
             _unlink(entry, _NEW)
             _unlink(entry, _RECORD)
             os.rmdir(os.fsencode(record_id), dir_fd=self.fd)
+            self.index.forget(record_id)
             os.fsync(self.fd)
 
     def remember_restored(self, full_path: bytes, record_id: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hashscan.errors import QuarantineError
+from hashscan.errors import QuarantineError, UsageError
 from hashscan.fs.beneath import closing, open_file, open_root
 from hashscan.fs.private import find_private
 from hashscan.model import PRIVATE_DIRECTORY
@@ -49,7 +49,7 @@ def resolve(store: Store, given: str) -> str:
     """The full id for an abbreviated one.
 
     Raises:
-        QuarantineError: none or several match (``no-record``, ``ambiguous``).
+        UsageError: none or several match.
     """
     ids = store.ids()
     if given in ids:
@@ -58,15 +58,41 @@ def resolve(store: Store, given: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise QuarantineError(
+        raise UsageError(
             f"{shown(given)}: stands for {len(found)} records ({', '.join(found[:4])}"
-            f"{', ...' if len(found) > 4 else ''}); write more of the id",
-            reason="ambiguous",
+            f"{', ...' if len(found) > 4 else ''}); write more of the id"
         )
-    raise QuarantineError(
-        f"{shown(given)}: no such record in {shown(store.directory)}; see `quarantine list --all`",
-        reason="no-record",
+    raise UsageError(
+        f"{shown(given)}: no such record in {shown(store.directory)}; see `quarantine list --all`"
     )
+
+
+def same_inode(store: Store, record: Record) -> list[Record]:
+    """Records of other names that the same inode had, oldest first.
+
+    They have the same device and inode numbers, content and modification time, and both had more
+    than one name when they were found: inode numbers alone are used again for new files.
+    """
+    if record.identity is None or record.metadata is None or not _is_linked(record):
+        return []
+    found = []
+    for record_id in sorted(store.index.names(record.identity)):
+        with suppress(QuarantineError):
+            one = store.load(record_id)
+            if (
+                one.id != record.id
+                and _is_linked(one)
+                and one.digests == record.digests
+                and one.metadata is not None
+                and one.metadata.mtime_ns == record.metadata.mtime_ns
+            ):
+                found.append(one)
+    return found
+
+
+def _is_linked(record: Record) -> bool:
+    # Where names are copied away one by one, the last has no other when its turn comes.
+    return record.links > 1 or (record.metadata is not None and record.metadata.links > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +125,7 @@ def verify(store: Store, volumes: Iterable[bytes] = ()) -> Verified:
 
     Args:
         store: the quarantine.
-        volumes: roots below which private directories may hold what no record knows.
+        volumes: resolved roots below which private directories may hold what no record knows.
 
     Raises:
         QuarantineError: the store cannot be listed.

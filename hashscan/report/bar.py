@@ -56,6 +56,7 @@ class ScanBar:
             human_size(progress.bytes_hashed),
             f"{progress.files / seconds:,.0f} files/s",
             f"{human_size(progress.bytes_hashed / seconds)}/s",
+            *([f"{progress.matches:,} matches"] if progress.matches else []),
         )
 
     def clear(self) -> None:

@@ -15,6 +15,8 @@ from hashscan.report import emit
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
 
 
@@ -26,12 +28,22 @@ def line(event: str, **values: Any) -> str:
 class JsonReporter:
     """Writes events as they come. Notices and progress are not results and go elsewhere."""
 
-    def __init__(self, out: IO[str], log: IO[str]) -> None:
-        """``out`` gets the events, ``log`` the notices."""
+    def __init__(
+        self,
+        out: IO[str],
+        log: IO[str],
+        *,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_line: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``out`` gets the events, ``log`` the notices; see ``TextReporter`` for the others."""
+        self._on_progress = on_progress
+        self._on_line = on_line
         self._out = out
         self._log = log
 
     def _write(self, event: str, **values: Any) -> None:
+        self._on_line()
         emit(line(event, **values), self._out)
 
     def match(self, event: MatchEvent) -> None:
@@ -61,6 +73,12 @@ class JsonReporter:
             "problem", path=os.fsdecode(event.path), reason=event.reason, message=event.message
         )
 
+    def skipped(self, event: ProblemEvent) -> None:
+        """Write a file that was left unread for its size or its holes."""
+        self._write(
+            "skipped", path=os.fsdecode(event.path), reason=event.reason, message=event.message
+        )
+
     def pending(self, event: PendingEvent) -> None:
         """Write a candidate without a verdict."""
         candidate = event.candidate
@@ -78,7 +96,8 @@ class JsonReporter:
             print(f"hashscan: {message}", file=self._log, flush=True)
 
     def progress(self, progress: Progress) -> None:
-        """Say nothing: progress is for a terminal."""
+        """Show the progress where there is something to show it on."""
+        self._on_progress(progress)
 
     def summary(self, summary: Summary) -> None:
         """Write the counts."""

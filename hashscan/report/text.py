@@ -39,6 +39,7 @@ class TextReporter:
         self._on_progress = on_progress
         self._on_line = on_line
         self._lines: dict[str, int] = {}
+        self._failed = 0
 
     def _write(self, text: str) -> None:
         self._on_line()
@@ -54,6 +55,7 @@ class TextReporter:
     def match(self, event: MatchEvent) -> None:
         """Write a match, with what was done and how to undo it."""
         match, acted = event.match, event.acted
+        self._failed += acted.problem is not None
         what: str = acted.action
         if acted.quarantine_id and acted.action == "quarantined":
             what = f"quarantined as {acted.quarantine_id}"
@@ -71,6 +73,12 @@ class TextReporter:
         """Write a problem."""
         self._write_limited(
             "PROBLEM", f"PROBLEM {shown(event.path)}: {event.reason}: {event.message}"
+        )
+
+    def skipped(self, event: ProblemEvent) -> None:
+        """Write a file that was left unread for its size or its holes."""
+        self._write_limited(
+            "SKIPPED", f"SKIPPED {shown(event.path)}: {event.reason}: {event.message}"
         )
 
     def pending(self, event: PendingEvent) -> None:
@@ -113,8 +121,12 @@ class TextReporter:
                 "See 'hashscan quarantine list'; "
                 "'hashscan quarantine restore ID' puts a file back as it was."
             )
+        elif self._failed:
+            self._write(f"{self._failed:,} matches could not be moved; see above for why.")
         elif summary.matches > summary.held:
-            self._write("Nothing was moved; 'hashscan scan --action quarantine' isolates matches.")
+            self._write(
+                "Nothing was moved; the same command with --action quarantine isolates matches."
+            )
         if summary.pending:
             self._write("The next scan asks for the pending candidates again.")
         if summary.interrupted:

@@ -111,7 +111,7 @@ def _main(connection: Connection, engines: Connection, make: Callable[[], Confir
 
     try:
         confirmer = make()
-    except HashscanError as error:
+    except Exception as error:  # noqa: BLE001 - each question is answered with it
         failed = NoAnswer(type(error).__name__, str(error))
         with contextlib.suppress(EOFError, OSError):
             while True:

@@ -6,10 +6,13 @@ was answered ``unknown``. One question goes out for each distinct digest.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.fs.beneath import closing, open_parent, open_root
+from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.model import (
     Acted,
     Answer,
@@ -35,6 +38,13 @@ _PREFERENCE = {"sha1": 0, "sha256": 1, "md5": 2}
 _IN_FLIGHT = 256
 
 
+class _Open(NamedTuple):
+    """A candidate that was taken up, and which of its digests got no verdict this time."""
+
+    queued: QueuedCandidate
+    refused: dict[Digest, NoAnswer]
+
+
 class Confirmation:
     """Asks, remembers, acts. The engine calls it between its other work.
 
@@ -54,12 +64,12 @@ class Confirmation:
         filterset: int,
         service: str,
         remote: bool,
-        device_of: Callable[[Candidate], int],
+        devices_of: Callable[[Candidate], list[int]],
     ) -> None:
         """Work off ``catalog``'s queue for scan number ``scan``.
 
         ``service`` is the confirmer's name, verdicts of a ``remote`` one are remembered for as
-        long as ``filterset`` holds, and ``device_of`` gives the number that the catalog's rows
+        long as ``filterset`` holds, and ``devices_of`` gives the numbers that the catalog's rows
         have for a candidate's device.
         """
         self._catalog = catalog
@@ -71,11 +81,10 @@ class Confirmation:
         self._filterset = filterset
         self._service = service
         self._remote = remote
-        self._device_of = device_of
+        self._devices_of = devices_of
         self._waiting: dict[Digest, list[int]] = {}
-        self._open: dict[int, QueuedCandidate] = {}
+        self._open: dict[int, _Open] = {}
         self._answers: dict[Digest, Answer] = {}
-        self._refusals: dict[Digest, NoAnswer] = {}
         self._no_more: NoAnswer | None = None
         self._told = False
         self.more = True
@@ -87,13 +96,15 @@ class Confirmation:
 
     def begin(self, roots: Iterable[bytes]) -> None:
         """Take up candidates of earlier scans that a walk of ``roots`` will not meet."""
-        self._catalog.reconsider(self._scan)
+        self._catalog.reconsider(self._scan, self._service)
         prefixes = tuple(join(root, b"x")[:-1] for root in roots)
         elsewhere = [
             queued.number
             for queued, _ in self._catalog.pending()
-            if not queued.candidate.full_path.startswith(prefixes)
+            if queued.service == self._service
+            and not queued.candidate.full_path.startswith(prefixes)
         ]
+        self._summary.candidates += len(elsewhere)
         self._catalog.take_for_met(self._scan, elsewhere)
 
     def ask_more(self, *, walking: bool = False) -> int:
@@ -104,7 +115,7 @@ class Confirmation:
         room = _IN_FLIGHT - len(self._open)
         if room <= 0 or not (self.more or not walking):
             return 0
-        queued = self._catalog.candidates_to_ask(self._scan, room, met=walking)
+        queued = self._catalog.candidates_to_ask(self._scan, self._service, room, met=walking)
         self.more = len(queued) == room
         if not queued:
             return 0
@@ -112,23 +123,24 @@ class Confirmation:
         # A candidate is in the catalog for good before its digest leaves this machine.
         self._catalog.commit()
         for one in queued:
-            self._open[one.number] = one
-            self._advance(one)
+            self._summary.candidates += one.seen != self._scan
+            self._open[one.number] = _Open(one, {})
+            self._advance(self._open[one.number])
         return len(queued)
 
     def take(self, replies: list[Reply]) -> None:
         """Take replies of the service."""
         for digest, answer in replies:
+            waiting = [self._open[number] for number in self._waiting.pop(digest, [])]
             if isinstance(answer, NoAnswer):
-                self._refusals[digest] = answer
                 if answer.kind == "CredentialsError":
                     self._no_more = answer
+                for one in waiting:
+                    one.refused[digest] = answer
             else:
                 self._remember(digest, answer)
-            for number in self._waiting.pop(digest, []):
-                if number in self._open:
-                    self._advance(self._open[number])
-            self._refusals.pop(digest, None)
+            for one in waiting:
+                self._advance(one)
 
     def _remember(self, digest: Digest, answer: Answer) -> None:
         if len(self._answers) >= 4096:
@@ -143,8 +155,9 @@ class Confirmation:
             found = self._catalog.verdict(self._service, digest, self._filterset)
         return found
 
-    def _advance(self, queued: QueuedCandidate) -> None:
+    def _advance(self, one: _Open) -> None:
         """Bring a candidate as far as the answers so far allow."""
+        queued = one.queued
         refused: NoAnswer | None = None
         order = sorted(
             enumerate(queued.candidate.hits), key=lambda hit: _PREFERENCE[hit[1].digest.algorithm]
@@ -152,7 +165,7 @@ class Confirmation:
         for number, hit in order:
             answer = self._answer(hit.digest)
             if answer is None:
-                refusal = self._refusals.get(hit.digest) or self._no_more
+                refusal = one.refused.get(hit.digest) or self._no_more
                 if refusal:
                     # Another digest of the same file may still be answered.
                     refused = refused or refusal
@@ -207,15 +220,32 @@ class Confirmation:
         self._summary.quarantined += acted.action == "quarantined"
         self._summary.held += acted.action == "held"
 
-    def act_on_links(self) -> None:
-        """Act on what is left: inodes with several names, and what a killed scan left undone."""
-        left = self._catalog.candidates_to_act()
-        self._add_other_names(left)
-        left = self._catalog.candidates_to_act()
+    def act_on_links(self, stopped: Callable[[], bool]) -> None:
+        """Act on what is left: inodes with several names, and what a killed scan left undone.
+
+        What is not acted on when ``stopped`` says so stays in the queue for the next scan.
+        """
+        self._add_other_names(self._catalog.candidates_to_act(self._service))
+        left = self._catalog.candidates_to_act(self._service)
         after = Counter(queued.candidate.identity for queued in left)
         for queued in left:
+            if stopped():
+                return
             after[queued.candidate.identity] -= 1
             self.act(queued, names_left=after[queued.candidate.identity])
+
+    def drop_gone(self, roots: Iterable[bytes]) -> None:
+        """After a walk of ``roots``: forget candidates there that it did not meet any more.
+
+        What was removed or renamed is not there, and what changed was judged anew. One that is
+        there as it was (its directory could not be listed this time) stays.
+        """
+        prefixes = {join(root, b"x")[:-1]: root for root in roots}
+        for queued, _ in list(self._catalog.pending()):
+            candidate = queued.candidate
+            root = next((r for p, r in prefixes.items() if candidate.full_path.startswith(p)), None)
+            if root is not None and queued.seen != self._scan and not _is_there(candidate):
+                self._catalog.drop_candidate(queued.number, file_too=False)
 
     def _add_other_names(self, left: list[QueuedCandidate]) -> None:
         """Queue names of matched inodes that this scan did not meet, from the catalog."""
@@ -227,7 +257,7 @@ class Confirmation:
                 continue
             done.add(candidate.identity)
             for directory, row in self._catalog.other_names(
-                candidate.identity, self._device_of(candidate)
+                candidate.identity, self._devices_of(candidate)
             ):
                 volume = self._catalog.volume_of(directory)
                 if volume is None or row.stamp != candidate.stamp:
@@ -248,9 +278,26 @@ class Confirmation:
 
     def tell_pending(self) -> None:
         """Tell what still waits for a verdict, and count it."""
-        for queued, message in self._catalog.pending():
+        for queued, error in self._catalog.pending():
+            message = error
+            if queued.service != self._service:
+                message = f"it waits for a verdict of {queued.service}, which was not asked now"
             self._summary.pending += 1
             self._reporter.pending(PendingEvent(queued.candidate, message))
+
+
+def _is_there(candidate: Candidate) -> bool:
+    """Whether the file is where it was, as it was; also where that cannot be told."""
+    try:
+        with closing(open_root(candidate.volume)) as root:
+            parent, name = open_parent(root, candidate.path, cross_mounts=True)
+            with closing(parent):
+                status = os.lstat(name, dir_fd=parent)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return identity_in(status) == candidate.identity and stamp_of(status) == candidate.stamp
 
 
 def replace_known(queued: QueuedCandidate, category: str, hit: int) -> QueuedCandidate:

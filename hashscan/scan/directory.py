@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
@@ -36,13 +37,25 @@ PART_NAMES = 4096
 #: each is followed, before that is a problem.
 _MOST_LOST = 4096
 _FOLLOWED = 5
+_OTHER_KINDS = {Skipped.SYMLINK, Skipped.FIFO, Skipped.SOCKET, Skipped.DEVICE}
+_SWAPPED = "it was a file and is something else now; it is looked at in the next scan"
 _RENAMED = "it was renamed again and again while it was scanned; see who does that"
+
+
+#: Levels of directories below the volume that are entered. Each directory is opened from the root,
+#: so a chain costs its length squared: at this depth about a millisecond a directory.
+MAX_LEVELS = 4096
+
+#: Reasons that come from the file itself and may surprise: told with the path.
+_TOLD = {Skipped.SPARSE, Skipped.TOO_LARGE}
 
 
 def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
     """Count one entry that was not hashed; a problem is told too."""
     if isinstance(outcome.reason, Skipped):
         findings.tally.skip({outcome.reason.value: 1})
+        if outcome.reason in _TOLD:
+            findings.skipped.append((name, outcome.reason.value))
     else:
         findings.tally.problems += 1
         findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
@@ -68,6 +81,15 @@ class DirectoryPart:
         self._worker.put(self._findings)
         self._findings = Findings(self._task.group)
 
+    def send_findings(self) -> None:
+        """Send what was found so far."""
+        self._send()
+
+    def fail(self, outcome: NotHashed) -> None:
+        """End the task with an error of the directory itself; it counts as one entry."""
+        count_not_hashed(self._findings, b"", outcome)
+        self._send(done=True)
+
     def list_directory(self) -> None:
         """List the directory; hash what changed, or give parts of it away."""
         status = os.fstat(self._fd)
@@ -80,7 +102,7 @@ class DirectoryPart:
         met: set[bytes] | None = set() if self._known else None
         try:
             for entry in listing(self._fd):
-                if met is not None and isinstance(entry, ListedFile):
+                if met is not None and self._known and entry.name in self._known:
                     met.add(entry.name)
                 self._meet(entry)
         except OSError as error:
@@ -156,14 +178,14 @@ class DirectoryPart:
         # A glob that ends in /* means all below, so the directory itself need not be entered.
         if self._root.excludes(path) or self._root.excludes(path + b"/"):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
-        elif len(path) > MAX_PATH:
-            message = f"paths are followed to {MAX_PATH} bytes; move this directory up"
+        elif len(path) > MAX_PATH or path.count(b"/") >= MAX_LEVELS:
+            message = (
+                f"directories are followed to {MAX_LEVELS} levels and {MAX_PATH} bytes; "
+                "move this one up"
+            )
             count_not_hashed(self._findings, entry.name, NotHashed(Problem.TOO_DEEP, message))
         else:
             self._findings.directories.append((entry.name, entry.inode))
-
-    def _device(self, status: os.stat_result) -> int:
-        return 0 if status.st_dev == self._root.device else status.st_dev
 
     def _is_settled(self, entry: ListedFile) -> bool:
         """Whether the catalog tells what the file holds; then it is counted."""
@@ -176,7 +198,7 @@ class DirectoryPart:
             row is None
             or row.inode != status.st_ino
             or row.stamp != stamp_of(status)
-            or row.device != self._device(status)
+            or row.device != self._root.device_of(status)
             or not self._worker.has_all(row.digests)
         ):
             return False
@@ -295,12 +317,15 @@ class DirectoryPart:
         if self._task.again:
             self._worker.announce(self._task, name)
         if status.st_nlink > 1:
-            result = self._worker.hash_link(self._fd, name, status, self._device(status))
+            result = self._worker.hash_link(self._fd, name, status, self._root.device_of(status))
         else:
             result = self._worker.hash(self._fd, name)
         if isinstance(result, NotHashed):
             if result.reason is Skipped.VANISHED:
                 self._lose(name, status.st_ino)
+            elif result.reason in _OTHER_KINDS and stat.S_ISREG(status.st_mode):
+                # It was a file when the directory was read: somebody swapped it.
+                count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _SWAPPED))
             else:
                 count_not_hashed(self._findings, name, result)
             return
@@ -310,7 +335,7 @@ class DirectoryPart:
         self._findings.rows.append(
             FileRow(
                 name,
-                self._device(status),
+                self._root.device_of(status),
                 status.st_ino,
                 *stamp_of(status),
                 *result.digests,

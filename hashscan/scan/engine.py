@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hashscan.catalog.rows import FoundProblem
 from hashscan.errors import UsageError
 from hashscan.fs.beneath import closing, identity_of, open_root
-from hashscan.model import Problem, ProblemEvent, Progress, Summary, join
+from hashscan.model import Problem, ProblemEvent, Progress, Skipped, Summary, join
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.frontier import Frontier, Waiting
 from hashscan.scan.pool import STALL_AFTER, Pool
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 #: Seconds between commits, and between looks at the progress.
 _COMMIT_AFTER = 1.0
 _PROGRESS_AFTER = 0.1
+_WHY_SKIPPED = {
+    Skipped.SPARSE.value: "nearly all of it is holes, not data",
+    Skipped.TOO_LARGE.value: "it is larger than scan.max_file_size",
+}
 #: Directories handed out at a time, at most.
 _BATCH = 64
 #: After so many deaths over one directory it is given up, and said so.
@@ -80,7 +84,6 @@ class _Group:
     waiting: Waiting
     tally: Tally = field(default_factory=Tally)
     open: int = 1
-    children: list[QueuedDirectory] = field(default_factory=list)
     failed: bool = False
     deaths: int = 0
     at: bytes | None = None
@@ -111,6 +114,10 @@ class Engine:
         self._expected = catalog.files_of_last_scan(roots)
         self._scan, self._resumed = catalog.begin_scan(roots, complete=options.full)
         self._judged = catalog.filterset(options.filterset)
+        catalog.service = (options.service, options.remote)
+        self._roots = {
+            root: catalog.queue_directories(self._scan, 0, b"", [(root, 0)])[0] for root in roots
+        }
         catalog.commit()
         self._confirmation = Confirmation(
             catalog,
@@ -122,7 +129,7 @@ class Engine:
             filterset=self._judged,
             service=options.service,
             remote=options.remote,
-            device_of=self._catalog_device,
+            devices_of=self._catalog_devices,
         )
         self._frontier = Frontier(catalog)
         self._groups: dict[int, _Group] = {}
@@ -130,15 +137,15 @@ class Engine:
         self._redo: list[_Group] = []
         self._given: list[Task] = []
         self._fraction = 0.0
-        self._directories = 0
         self._provisional_bytes = 0
         self._stop = False
         self._walking = False
         self._last_commit = self._last_progress = time.monotonic()
 
-    def _catalog_device(self, candidate: Candidate) -> int:
+    def _catalog_devices(self, candidate: Candidate) -> list[int]:
         device = candidate.identity.device
-        return 0 if device == self._devices.get(candidate.volume) else device
+        own = [-self._roots[root].number for root in self._roots if self._devices[root] == device]
+        return [device, *own]
 
     # The run
 
@@ -156,11 +163,8 @@ class Engine:
                     "going on with the full scan that was interrupted: "
                     "what it hashed is not hashed again"
                 )
-            for number, volume in enumerate(self._options.volumes):
-                (root,) = self._catalog.queue_directories(self._scan, 0, b"", [(volume.root, 0)])
-                weight = 1 / len(self._options.volumes)
-                self._frontier.push(Waiting(number, root, weight))
-            self._catalog.commit()
+            for number, root in enumerate(self._roots.values()):
+                self._frontier.push(Waiting(number, root, 1 / len(self._roots)))
             pool = Pool(
                 self._options.jobs,
                 self._worker_settings(),
@@ -173,11 +177,12 @@ class Engine:
             finally:
                 pool.close()
             if not self._stop:
+                self._confirmation.drop_gone(self._roots)
                 self._drain()
                 # A service that was away for a while may be back at the end of a long scan.
                 if self._confirmation.ask_again():
                     self._drain()
-                self._confirmation.act_on_links()
+                self._confirmation.act_on_links(lambda: self._stop)
         summary = self._summary
         self._confirmation.tell_pending()
         self._fill(summary)
@@ -202,8 +207,10 @@ class Engine:
         options = self._options
         return WorkerSettings(
             volumes=options.volumes,
+            roots=tuple(root.number for root in self._roots.values()),
             catalog=self._catalog.path,
             filters=options.filters,
+            filterset=options.filterset,
             algorithms=options.algorithms,
             judged=self._judged,
             scan=self._scan,
@@ -257,10 +264,8 @@ class Engine:
             files=files,
             bytes_hashed=self._tally.bytes_hashed
             + max(self._early.bytes_hashed, self._provisional_bytes),
-            directories=self._directories,
             fraction=min(1.0, fraction),
             matches=self._summary.matches,
-            pending=0,
         )
 
     def _fill(self, summary: Summary) -> None:
@@ -306,9 +311,7 @@ class Engine:
 
     def _task_again(self, failed: _Group) -> Task:
         avoid = failed.avoid | {failed.at} if failed.at is not None else failed.avoid
-        number = self._group(
-            _Group(failed.waiting, children=failed.children, deaths=failed.deaths, avoid=avoid)
-        )
+        number = self._group(_Group(failed.waiting, deaths=failed.deaths, avoid=avoid))
         return self._task(number)._replace(fresh=False, again=True, avoid=avoid)
 
     # Taking in
@@ -339,11 +342,14 @@ class Engine:
                 self._summary.candidates += 1
                 self._confirmation.more = True
         self._tell_problems(volume, directory, findings.problems)
+        for name, reason in findings.skipped:
+            path = join(volume, directory.path + b"/" + name if directory.path else name)
+            self._reporter.skipped(ProblemEvent(path, reason, _WHY_SKIPPED.get(reason, "")))
         if findings.directories:
-            group.children += catalog.queue_directories(
+            children = catalog.queue_directories(
                 self._scan, directory.number, directory.path, findings.directories
             )
-            self._push_children(group, volume_number)
+            self._push(group, children)
         if findings.give:
             self._given.append(self._task(findings.group)._replace(names=findings.give))
             group.open += 1
@@ -366,15 +372,16 @@ class Engine:
                 ProblemEvent(join(volume, path), problem.reason, problem.message)
             )
 
-    def _push_children(self, group: _Group, volume: int) -> None:
+    def _push(self, group: _Group, children: list[QueuedDirectory]) -> None:
+        if not children:
+            return
         # A directory's share goes to its subdirectories as they are found; how many more there
         # will be is not known, so each batch gets half of what is left.
         volume, directory, weight = group.waiting
         share = weight / 2
-        for child in group.children:
-            self._frontier.push(Waiting(volume, child, share / len(group.children)))
+        for child in children:
+            self._frontier.push(Waiting(volume, child, share / len(children)))
         group.waiting = Waiting(volume, directory, weight - share)
-        group.children = []
 
     def _part_done(self, number: int, group: _Group) -> None:
         group.open -= 1
@@ -387,7 +394,6 @@ class Engine:
             return
         self._tally.add(group.tally)
         self._fraction += group.waiting.weight
-        self._directories += 1
         if not self._groups:
             self._provisional_bytes = 0
 

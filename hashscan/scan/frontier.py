@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _MOST = 50_000
 _MOST_BYTES = 16 << 20
 _BACK = 10_000
+_STEP = 50
 
 
 class Waiting(NamedTuple):
@@ -61,9 +62,15 @@ class Frontier:
             IndexError: there is none.
         """
         if not self._stack and self._spilled:
-            # Ids come back; their paths, which may be long, one by one from the tree of the
-            # catalog. Few at a time where they are.
-            back = self._catalog.unspill(min(self._spilled, _BACK))
+            self._bring_back()
+        waiting = self._stack.pop()
+        self._bytes -= len(waiting.directory.path)
+        return waiting
+
+    def _bring_back(self) -> None:
+        # Ids are kept; their paths, which may be long, come from the tree of the catalog.
+        while self._spilled and len(self._stack) < _BACK and self._bytes < _MOST_BYTES // 2:
+            back = self._catalog.unspill(min(self._spilled, _STEP))
             self._spilled -= len(back)
             for volume, number, fresh, weight in back:
                 path = self._catalog.directory_path(number)
@@ -71,6 +78,3 @@ class Frontier:
                     Waiting(volume, QueuedDirectory(number, path, bool(fresh)), weight)
                 )
                 self._bytes += len(path)
-        waiting = self._stack.pop()
-        self._bytes -= len(waiting.directory.path)
-        return waiting

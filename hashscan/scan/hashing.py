@@ -36,6 +36,7 @@ _RACY_FINE = 100_000_000
 _RACY_COARSE = 2_000_000_000
 #: Seconds since the last change after which a writer is not looked for: the kernel writes dirty
 #: pages back within about half a minute, and a page written back gets a new stamp when it changes.
+#: (File systems in memory write nothing back: there a writer is looked for always.)
 _WRITER_AGE = 3600.0
 
 
@@ -185,17 +186,17 @@ class Hasher:
                 "it is tried again in the next scan",
             )
         raw = dict(zip(self.algorithms, (state.digest() for state in states), strict=True))
-        return Hashed(after, FileDigests(**raw), offset, _is_racy(fd, after, started))
+        return Hashed(after, FileDigests(**raw), offset, self._is_racy(fd, after, started))
 
+    def _is_racy(self, fd: int, status: os.stat_result, started: int) -> bool:
+        """Whether the file can change from now on and keep this stamp.
 
-def _is_racy(fd: int, status: os.stat_result, started: int) -> bool:
-    """Whether the file can change from now on and keep this stamp.
-
-    The rule of git and borg (racy timestamps), by ctime, which an owner cannot set; and beyond it
-    a mapping that was written before and still is, see ``has_writer``.
-    """
-    age = started - status.st_ctime_ns
-    coarse = status.st_ctime_ns % 1_000_000_000 == 0
-    if age < (_RACY_COARSE if coarse else _RACY_FINE):
-        return True
-    return age < _WRITER_AGE * 1e9 and has_writer(fd)
+        The rule of git and borg (racy timestamps), by ctime, which an owner cannot set; and beyond
+        it a mapping that was written before and still is, see ``has_writer``.
+        """
+        age = started - status.st_ctime_ns
+        coarse = status.st_ctime_ns % 1_000_000_000 == 0
+        if age < (_RACY_COARSE if coarse else _RACY_FINE):
+            return True
+        written_back = age >= _WRITER_AGE * 1e9 and not self._reader.is_plain(status.st_dev)
+        return not written_back and bool(has_writer(fd))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PLACES = 32768
+LONGEST_WAIT = 60.0  # seconds; then an inode is hashed a second time
 # device, inode, size, mtime, ctime, which digests there are, and the digests
 _PLACE = struct.Struct("<QQqqqB16s20s32s")
 _RACY = 1 << 7
@@ -47,14 +48,20 @@ class LinkTable:
         """Hold an inode's place; another process that wants it waits until the block ends.
 
         ``on_wait`` is called time and again while this one waits.
+
+        Raises:
+            TimeoutError: it was held for very long (its holder may hang on a dead file server).
         """
         place = hash(identity) % _PLACES
+        end = time.monotonic() + LONGEST_WAIT
         while True:
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
                 break
             except (BlockingIOError, PermissionError):
                 on_wait()
+                if time.monotonic() > end:
+                    raise TimeoutError("the place of an inode is held by another process") from None
                 time.sleep(0.005)
         try:
             yield LinkPlace(self._table, place * _PLACE.size, identity)

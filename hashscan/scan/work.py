@@ -37,23 +37,26 @@ class WorkerSettings:
     """All that a worker process needs to know; the same for each.
 
     Attributes:
+        roots: ids of the volumes' roots in the catalog.
         catalog: path of the catalog.
         filters: paths of the filter files; each process checks and maps them itself.
+        filterset: what the filters must be by then.
         algorithms: what is computed for each file.
         judged: number of the set of filters in the catalog.
         scan: number of this scan.
         full: hash what did not change, too.
         resumed: with ``full``, the interrupted scan that this one goes on with.
         own: identities of directories that hold hashscan's state; never entered.
-        roots: identities of the volumes' roots: met below another volume, they are left to it.
         max_file_size: in bytes; larger files are skipped.
         max_rate: bytes a second, for this process.
         pause_above_io_pressure: share of time; see ``pace``.
     """
 
     volumes: tuple[Volume, ...]
+    roots: tuple[int, ...]
     catalog: str
     filters: tuple[str, ...]
+    filterset: str
     algorithms: frozenset[Algorithm]
     judged: int
     scan: int
@@ -128,6 +131,7 @@ class Findings:
         directories: names and inodes of subdirectories.
         gone: names that the catalog has and the directory has not.
         give: names and inodes of files that another process may hash.
+        skipped: name and reason of files whose skipping is told, not only counted.
         done: the task is finished.
     """
 
@@ -139,6 +143,7 @@ class Findings:
     directories: list[tuple[bytes, int]] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
     give: tuple[tuple[bytes, int], ...] = ()
+    skipped: list[tuple[bytes, str]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     done: bool = False
 

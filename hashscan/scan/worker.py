@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.reader import CatalogReader
-from hashscan.errors import HashscanError
+from hashscan.errors import FilterError, HashscanError
 from hashscan.fs.beneath import (
     CrossesMountError,
     LoopError,
@@ -24,11 +24,12 @@ from hashscan.fs.beneath import (
 from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.known.bloom import load
-from hashscan.model import FileDigests, Problem, Skipped, hits
+from hashscan.model import FileDigests, Problem, Skipped, filterset_of, hits
 from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
 from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error
 from hashscan.scan.pace import Pace
 from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, Volume, WorkerSettings
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     import mmap
@@ -47,19 +48,24 @@ _RENAMED = "it was renamed while it was scanned; it is entered in the next scan"
 class VolumeRoot:
     """A volume as a worker process holds it open."""
 
-    def __init__(self, volume: Volume) -> None:
-        """Open the root.
+    def __init__(self, volume: Volume, number: int) -> None:
+        """Open the root; ``number`` is its id in the catalog.
 
         Raises:
             OSError: it cannot be opened.
         """
         self.fd = open_root(volume.root)
         status = os.fstat(self.fd)
-        self.device = status.st_dev
+        self._device = status.st_dev
+        self._number = number
         self.identity = identity_in(status)
         self.one_file_system = volume.one_file_system
         patterns = "|".join(f"(?:{fnmatch.translate(glob)})" for glob in volume.exclude)
         self._excluded = re.compile(patterns).match if patterns else None
+
+    def device_of(self, status: os.stat_result) -> int:
+        """What the catalog's rows have for a file's device; see ``FileRow``."""
+        return -self._number if status.st_dev == self._device else status.st_dev
 
     def excludes(self, path: bytes) -> bool:
         """Whether a glob of the configuration excludes this path below the root."""
@@ -92,10 +98,18 @@ class Worker:
         self._links = links
         self._idle = idle
         self._send = send
-        self._roots = [VolumeRoot(volume) for volume in settings.volumes]
+        self._roots = [
+            VolumeRoot(volume, number)
+            for volume, number in zip(settings.volumes, settings.roots, strict=True)
+        ]
         self._root_identities = {root.identity for root in self._roots}
         self._catalog = CatalogReader(settings.catalog)
         self._filters: list[Filter] = [load(path) for path in settings.filters]
+        if filterset_of(self._filters) != settings.filterset:
+            raise FilterError(
+                f"{', '.join(map(shown, settings.filters))}: was replaced since the scan began; "
+                "scan again"
+            )
         pace = Pace(
             settings.max_rate,
             settings.pause_above_io_pressure,
@@ -109,6 +123,7 @@ class Worker:
         self._hasher = Hasher(
             settings.algorithms, max_file_size=settings.max_file_size, on_bytes=on_bytes
         )
+        self._part: DirectoryPart | None = None
         self._unsent: list[Findings] = []
         self._unsent_count = 0
         self._last_sent = time.monotonic()
@@ -122,6 +137,10 @@ class Worker:
             self._send(Alive(self._bytes_since))
             self._bytes_since = 0
             self._last_alive = now
+            # What was found before a long read must not wait for its end.
+            if self._part is not None:
+                self._part.send_findings()
+            self.flush()
 
     def _put(self, findings: Findings) -> None:
         self._unsent.append(findings)
@@ -146,13 +165,17 @@ class Worker:
         except OSError as error:
             self._put(self._unopened(task, error))
             return
+        part = self._part = DirectoryPart(self, task, root, fd)
         try:
-            part = DirectoryPart(self, task, root, fd)
             if task.names is None:
                 part.list_directory()
             else:
                 part.hash_names(task.names)
+        except OSError as error:
+            # An error of the directory itself, e.g. of a file server that has lost it.
+            part.fail(outcome_of_error(error))
         finally:
+            self._part = None
             os.close(fd)
 
     def _open(self, root: VolumeRoot, path: bytes) -> int:
@@ -252,17 +275,20 @@ class Worker:
     ) -> Hashed | NotHashed:
         """Hash a file whose inode has other names, unless it was hashed by one of them."""
         stamp = stamp_of(status)
-        with self._links.claim(identity_in(status), lambda: self._show_life(0)) as place:
-            found = place.get(stamp)
-            if found is None and not self._settings.full:
-                row = self._catalog.linked(device, status.st_ino, stamp)
-                found = (row.digests, False) if row else None
-            if found is not None and self.has_all(found[0]):
-                return Hashed(status, found[0], 0, racy=found[1])
-            result = self.hash(directory, name)
-            if isinstance(result, Hashed):
-                place.put(stamp_of(result.status), result.digests, racy=result.racy)
-            return result
+        try:
+            with self._links.claim(identity_in(status), lambda: self._show_life(0)) as place:
+                found = place.get(stamp)
+                if found is None and not self._settings.full:
+                    row = self._catalog.linked(device, status.st_ino, stamp)
+                    found = (row.digests, False) if row else None
+                if found is not None and self.has_all(found[0]):
+                    return Hashed(status, found[0], 0, racy=found[1])
+                result = self.hash(directory, name)
+                if isinstance(result, Hashed):
+                    place.put(stamp_of(result.status), result.digests, racy=result.racy)
+                return result
+        except TimeoutError:
+            return self.hash(directory, name)
 
     def has_all(self, digests: FileDigests) -> bool:
         """Whether digests are there for all algorithms that this scan needs."""

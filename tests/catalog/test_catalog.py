@@ -46,6 +46,7 @@ def found(name):
 @pytest.fixture
 def catalog(tmp_path):
     one = Catalog(str(tmp_path / "c.sqlite3"))
+    one.service = ("s", True)
     yield one
     one.close()
 
@@ -105,21 +106,21 @@ def test_a_candidate_lives_until_it_is_dropped(catalog):
     catalog.put_files(root.number, [row(b"f", hit=True)])
     assert catalog.put_candidate(1, b"/srv", root, found(b"f"))
     assert not catalog.put_candidate(1, b"/srv", root, found(b"f"))
-    (queued,) = catalog.candidates_to_ask(1, 10, met=False)
+    (queued,) = catalog.candidates_to_ask(1, "s", 10, met=False)
     assert queued.candidate.full_path == b"/srv/f"
     assert queued.candidate.hits == (HIT,)
     catalog.mark_asked(1, [queued.number])
-    assert catalog.candidates_to_ask(1, 10, met=False) == []
-    assert len(catalog.candidates_to_ask(2, 10, met=False)) == 1
+    assert catalog.candidates_to_ask(1, "s", 10, met=False) == []
+    assert len(catalog.candidates_to_ask(2, "s", 10, met=False)) == 1
     catalog.mark_pending(queued.number, "down")
     assert [error for _, error in catalog.pending()] == ["down"]
     catalog.mark_known(queued.number, "baseline", 0)
-    assert catalog.candidates_to_ask(3, 10, met=True) == []
-    (known,) = catalog.candidates_to_act()
+    assert catalog.candidates_to_ask(3, "s", 10, met=True) == []
+    (known,) = catalog.candidates_to_act("s")
     assert known.known == ("baseline", 0)
     catalog.drop_candidate(queued.number, file_too=True)
     assert not catalog.put_candidate(1, b"/srv", root, found(b"f")), "it is done in this scan"
-    assert catalog.candidates_to_act() == []
+    assert catalog.candidates_to_act("s") == []
     catalog.commit()
     reader = CatalogReader(catalog.path)
     assert reader.directory(root.number) == {}
@@ -129,13 +130,13 @@ def test_a_candidate_lives_until_it_is_dropped(catalog):
 def test_a_match_that_was_not_acted_on_is_asked_for_anew_in_the_next_scan(catalog):
     (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     catalog.put_candidate(1, b"/srv", root, found(b"f"))
-    (queued,) = catalog.candidates_to_ask(1, 10, met=True)
+    (queued,) = catalog.candidates_to_ask(1, "s", 10, met=True)
     catalog.mark_known(queued.number, "baseline", 0)
-    catalog.reconsider(1)
-    assert len(catalog.candidates_to_act()) == 1
-    catalog.reconsider(2)
-    assert catalog.candidates_to_act() == []
-    assert len(catalog.candidates_to_ask(2, 10, met=False)) == 1
+    catalog.reconsider(1, "s")
+    assert len(catalog.candidates_to_act("s")) == 1
+    catalog.reconsider(2, "s")
+    assert catalog.candidates_to_act("s") == []
+    assert len(catalog.candidates_to_ask(2, "s", 10, met=False)) == 1
 
 
 def test_a_row_without_a_hit_ends_the_candidate(catalog):

@@ -122,8 +122,10 @@ def test_check(place):
     done = run("check", "--json", place / "v" / "bad", *known)
     (line,) = map(json.loads, done.stdout.splitlines())
     assert (line["event"], line["verdict"], line["candidate"]) == ("check", "known", True)
-    done = run("check", place / "v", *known)
-    assert (done.returncode, done.stdout.split()[0]) == (3, b"PROBLEM")
+    done = run("check", place / "v", "missing", place / "v" / "bad", *known)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"hashscan scan" in done.stderr
+    assert b"missing: there is no such file" in done.stderr
 
 
 def test_a_state_directory_that_is_none_is_refused(place):
@@ -138,6 +140,12 @@ def test_the_state_is_private(place):
     for found in (place / "s").rglob("*"):
         assert found.stat().st_mode & 0o077 == 0, found
     assert (place / "s").stat().st_mode & 0o777 == 0o700
+
+
+def test_verbose_says_what_is_used(place):
+    done = run("-v", "scan", place / "v", "--known", place / "list", "--state", place / "s")
+    for word in (b"local:", b"1 digests", b"worker processes", os.fsencode(place / "s")):
+        assert word in done.stderr
 
 
 def test_quiet_says_nothing_when_there_is_nothing(place):

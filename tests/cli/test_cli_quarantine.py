@@ -3,6 +3,7 @@
 import json
 import os
 import tarfile
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -61,7 +62,54 @@ def test_list_and_show(run, state, volume):
     shown = run("show", "--state", state, found[0]["id"][-5:])
     assert found[0]["digests"]["sha256"] in shown.stdout
     assert "\x1b" not in shown.stdout
-    assert lines(run("show", "--state", state, "--json", found[0]["id"])) == [found[0]]
+    whole = {**found[0], "same_inode": []}
+    assert lines(run("show", "--state", state, "--json", found[0]["id"])) == [whole]
+
+
+def test_list_is_aligned(run, state, volume):
+    quarantine = Quarantine.open(os.fsencode(f"{state}/quarantine"))
+    (volume / "large").write_bytes(bytes(3_000_000))
+    match = replace(confirmed(volume, "large"), category="a-longer-category")
+    quarantine.act(match)
+    quarantine.close()
+    rows = run("list", "--state", state).stdout.splitlines()
+    assert len({row.index(os.fspath(volume)) for row in rows}) == 1, rows
+    assert len({row.index("B  ") for row in rows}) == 1, rows
+    assert "2.9 MiB  a-longer-category  /" in rows[2]
+
+
+def test_show_points_to_the_other_names(run, state, volume):
+    """Each record says what was true when it was made, and where the other names are now."""
+    (volume / "one").write_bytes(b"linked")
+    os.link(volume / "one", volume / "two")
+    matches = [confirmed(volume, name) for name in ("one", "two")]
+    quarantine = Quarantine.open(os.fsencode(f"{state}/quarantine"))
+    first, second = (quarantine.act(match).quarantine_id for match in matches)
+    quarantine.close()
+    text = run("show", "--state", state, first).stdout
+    assert "1 outside the quarantine at the moment of its move" in text
+    assert f"same inode   {second} (quarantined) {volume / 'two'}\n" in text
+    text = run("show", "--state", state, second).stdout
+    assert "0 outside the quarantine at the moment of its move" in text
+    assert f"same inode   {first} (quarantined) {volume / 'one'}\n" in text
+    (found,) = lines(run("show", "--state", state, "--json", first))
+    assert (found["remaining_links"], found["same_inode"]) == (1, [second])
+    assert "same inode" not in run("show", "--state", state, ids(run, state)[0]).stdout
+
+
+@pytest.mark.parametrize("command", ["show", "restore", "export", "purge"])
+def test_an_id_that_names_no_record_is_a_usage_error(run, state, tmp_path, command):
+    more = ["-o", str(tmp_path / "e.tar")] if command == "export" else []
+    first, second = ids(run, state)
+    common = first[:3]
+    for given, words in (("nope", "no such record"), (common, "stands for 2 records")):
+        result = run(command, "--state", state, given, *more)
+        assert isinstance(result.exception, UsageError), result.exception
+        assert result.exception.exit_code == 2
+        assert words in str(result.exception)
+    result = run("restore", "--state", state, "nope", "neither")
+    assert result.exception.exit_code == 2
+    assert ids(run, state) == [first, second]
 
 
 def test_nothing_was_ever_quarantined(run, tmp_path):
@@ -72,7 +120,8 @@ def test_nothing_was_ever_quarantined(run, tmp_path):
     ]
     for args in (["show", "x"], ["restore", "x"], ["export", "x", "-o", "y"], ["purge", "x"]):
         result = run(args[0], "--state", state, *args[1:])
-        assert isinstance(result.exception, QuarantineError)
+        assert isinstance(result.exception, UsageError)
+        assert result.exception.exit_code == 2
     assert not os.path.exists(state)
 
 

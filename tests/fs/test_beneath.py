@@ -12,6 +12,7 @@ from hashscan.fs.beneath import (
     CrossesMountError,
     closing,
     components,
+    open_as_named,
     open_directory,
     open_file,
     open_parent,
@@ -47,6 +48,46 @@ def make_deep(root, name, depth):
         fd = following
     os.close(fd)
     return b"/".join([name] * depth)
+
+
+@pytest.mark.parametrize("where", ["parent", "root"])
+def test_a_link_to_or_above_the_root_is_not_followed(way, tmp_path, where):
+    (tmp_path / "site" / "volume").mkdir(parents=True)
+    (tmp_path / "outside" / "volume").mkdir(parents=True)
+    root = os.fsencode(tmp_path / "site" / "volume")
+    with closing(open_root(root)) as fd:
+        assert os.fstat(fd).st_ino == os.stat(root).st_ino
+        os.listdir(fd)
+    away = tmp_path / "site" if where == "parent" else tmp_path / "site" / "volume"
+    away.rename(tmp_path / "away")
+    away.symlink_to(tmp_path / "outside" / ("" if where == "parent" else "volume"))
+    with pytest.raises(OSError) as caught:
+        open_root(root)
+    assert caught.value.errno in {errno.ELOOP, errno.ENOTDIR}
+    with closing(open_as_named(root)) as fd:
+        assert os.fstat(fd).st_ino == os.stat(tmp_path / "outside" / "volume").st_ino
+
+
+def test_a_root_is_absolute_and_may_lie_behind_mounts(way, tmp_path):
+    with closing(open_root(b"/")) as fd:
+        assert os.fstat(fd).st_ino == os.stat("/").st_ino
+    with closing(open_root(b"//proc/")) as fd:  # another file system
+        assert os.fstat(fd).st_dev == os.stat("/proc").st_dev
+    with pytest.raises(OSError):
+        open_root(b"/proc/self/cwd")  # a link that the kernel makes
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        open_root(os.fsencode(tmp_path / "file"))
+    with pytest.raises(FileNotFoundError):
+        open_root(os.fsencode(tmp_path / "none"))
+    with pytest.raises(ValueError, match="not an absolute path"):
+        open_root(b"proc")
+
+
+def test_a_root_beyond_path_max(way, root, tmp_path):
+    path = make_deep(root, b"x" * 200, 30)
+    with closing(open_root(os.fsencode(tmp_path / "root") + b"/" + path)) as fd:
+        assert os.listdir(fd) == []
 
 
 def test_opens_the_root_itself(way, root):

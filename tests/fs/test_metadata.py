@@ -13,7 +13,6 @@ from hashscan.fs.metadata import (
     apply_ownership,
     apply_times,
     inode_flags,
-    open_for_writing,
     read_metadata,
 )
 
@@ -70,18 +69,6 @@ def test_names_are_for_people_only(pair):
         os.fchown(pair[0], 3_999_999_999, 3_999_999_999)
         metadata = read_metadata(pair[0])
         assert (metadata.uid, metadata.owner, metadata.group) == (3_999_999_999, None, None)
-
-
-def test_writers_are_noticed(tmp_path):
-    (tmp_path / "f").write_bytes(b"x")
-    reader = os.open(tmp_path / "f", os.O_RDONLY)
-    if open_for_writing(reader) is None:
-        pytest.skip("no leases on this file system")
-    assert open_for_writing(reader) is False
-    with open(tmp_path / "f", "ab"):
-        assert open_for_writing(reader) is True
-    assert open_for_writing(reader) is False
-    os.close(reader)
 
 
 def test_no_flags_where_there_are_none():

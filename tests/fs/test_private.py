@@ -6,7 +6,15 @@ import pytest
 from isolating import in_mount_namespace, mount, needs_root
 
 from hashscan.errors import QuarantineError
-from hashscan.fs.private import find_private, open_private, open_top, remove_if_empty
+from hashscan.fs.private import (
+    QUARANTINE_MARK,
+    find_private,
+    is_quarantine,
+    mark_quarantine,
+    open_private,
+    open_top,
+    remove_if_empty,
+)
 
 
 @pytest.fixture
@@ -85,3 +93,35 @@ def test_top_is_the_highest_directory_of_the_mount(tmp_path):
             open_private(fd, b"/")
 
     in_mount_namespace(run)
+
+
+def test_a_quarantine_is_told_from_any_other_directory(top, tmp_path):
+    mark = tmp_path / "top" / os.fsdecode(QUARANTINE_MARK)
+    os.fchmod(top, 0o700)
+    assert not is_quarantine(top)
+    mark_quarantine(top)
+    mark_quarantine(top)
+    assert is_quarantine(top)
+    for mode in (0o750, 0o701, 0o702):
+        os.fchmod(top, mode)
+        assert not is_quarantine(top), f"{mode:o}: others can enter it"
+    os.fchmod(top, 0o700)
+    mark.unlink()
+    mark.symlink_to("/etc/passwd")
+    assert not is_quarantine(top)
+    with pytest.raises(OSError):
+        mark_quarantine(top)
+    mark.unlink()
+    mark.mkdir()
+    assert not is_quarantine(top)
+
+
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize("what", ["directory", "mark"])
+def test_a_customer_cannot_hide_files_in_a_false_quarantine(top, tmp_path, what):
+    os.fchmod(top, 0o700)
+    mark_quarantine(top)
+    path = tmp_path / "top"
+    os.chown(path if what == "directory" else path / os.fsdecode(QUARANTINE_MARK), 4711, 4711)
+    assert not is_quarantine(top)

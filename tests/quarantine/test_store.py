@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from isolating import all_records, confirmed, recovered
 
-from hashscan.errors import LockedError, QuarantineError
+from hashscan.errors import LockedError, QuarantineError, UsageError
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.records import ID_PATTERN, Record, State, new_id
 from hashscan.quarantine.recover import recover
@@ -186,10 +186,10 @@ def test_abbreviated_ids(one):
     assert resolve(store, record_id[-4:]) == record_id
     assert resolve(store, record_id[:3]) == record_id
     for bad in ("", "zzz", "../..", record_id + "/"):
-        with pytest.raises(QuarantineError, match="no such record"):
+        with pytest.raises(UsageError, match="no such record"):
             resolve(store, bad)
     os.mkdir(store.directory + b"/20010101T000000-00000000")
-    with pytest.raises(QuarantineError, match="write more"):
+    with pytest.raises(UsageError, match="write more"):
         resolve(store, "20")
 
 

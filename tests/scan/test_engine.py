@@ -1,16 +1,21 @@
 """The scan as a whole: every file has one outcome, every known file is found, nothing else."""
 
+import errno
+import hashlib
 import os
 import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 
 import pytest
+import scanning
 from scanning import Down, Knows, Scanner, count_entries, settle, sha1
 
-from hashscan.errors import HashscanError
+from hashscan.errors import HashscanError, ServiceRefusedError
+from hashscan.model import Answer
 from hashscan.scan import directory as directory_module
 from hashscan.scan import hashing
 from hashscan.scan.hashing import Hasher
@@ -374,6 +379,219 @@ def test_a_renamed_directory_is_a_problem(volume, state, monkeypatch, renamed):
     summary = scanner.scan(volume)
     assert summary.problems == 1
     assert "renamed" in scanner.told.problems[0].message
+
+
+def test_a_candidate_with_two_digests_and_a_service_that_is_down(volume, state):
+    (volume / "f").write_bytes(b"x")
+    scanner = Scanner(state, {sha1(b"x"), hashlib.md5(b"x").hexdigest()}, ("md5", "sha1"))
+    scanner.confirmer = Down
+    summary = scanner.scan(volume)
+    assert (summary.candidates, summary.pending, summary.matches) == (1, 1, 0)
+    assert "is down" in scanner.told.pendings[0].message
+
+
+@pytest.mark.parametrize("knows", ["md5", "sha1", None])
+def test_a_candidate_of_which_one_digest_gets_no_answer(volume, state, knows):
+    (volume / "f").write_bytes(b"x")
+    digests = {"sha1": sha1(b"x"), "md5": hashlib.md5(b"x").hexdigest()}
+
+    class Half(Knows):
+        def confirm(self, digest):
+            if digest.algorithm == knows:
+                return Answer(known=True)
+            if knows is None and digest.algorithm == "md5":
+                return Answer(known=False)
+            raise ServiceRefusedError("not this one")
+
+    scanner = Scanner(state, set(digests.values()), ("md5", "sha1"))
+    scanner.confirmer = lambda: Half(set())
+    summary = scanner.scan(volume)
+    expected = (0, 1, 0) if knows is None else (1, 0, 0)
+    assert (summary.matches, summary.pending, summary.false_positives) == expected
+
+
+def test_candidates_of_a_remote_service_wait_for_that_service(volume, state):
+    (volume / "f").write_bytes(b"x")
+    other = volume.parent / "other"
+    other.mkdir()
+    scanner = Scanner(state, {sha1(b"x")})
+    scanner.remote, scanner.service = True, "https://service"
+    scanner.confirmer = Down
+    assert scanner.scan(volume).pending == 1
+    # another known set, which does not know the digest, must not answer for the service
+    local = Scanner(state, {sha1(b"something else")})
+    summary = local.scan(other)
+    assert (summary.false_positives, summary.pending) == (0, 1)
+    assert "https://service" in local.told.pendings[0].message
+    local.scan(volume)
+    again = Scanner(state, {sha1(b"x")})
+    again.remote, again.service = True, "https://service"
+    assert again.scan(volume).matches == 1
+
+
+def test_a_pending_candidate_that_was_renamed_is_told_once(volume, state):
+    (volume / "f").write_bytes(b"x")
+    scanner = Scanner(state, {sha1(b"x")})
+    scanner.confirmer = Down
+    scanner.scan(volume)
+    (volume / "f").rename(volume / "g")
+    scanner.confirmer = lambda: Knows(scanner.known)
+    summary = scanner.scan(volume)
+    assert (summary.files, summary.candidates, summary.matches) == (1, 1, 1)
+    assert scanner.told.paths == [b"g"]
+
+
+def test_a_stale_directory_is_a_problem_and_ends_nothing(volume, state, monkeypatch):
+    contents = fill(volume, 30)
+
+    def stale(self, status):
+        if self._task.path == b"d1":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return False
+
+    monkeypatch.setattr(directory_module.DirectoryPart, "_is_not_entered", stale)
+    scanner = Scanner(state)
+    summary = scanner.scan(volume)
+    (event,) = scanner.told.problems
+    assert (event.reason, event.path) == ("stale", os.fsencode(volume / "d1"))
+    assert summary.hashed == sum("/d1/" not in str(path) for path in contents)
+
+
+def test_a_directory_that_cannot_be_listed_once_keeps_its_rows(volume, state, monkeypatch):
+    contents = fill(volume, 30)
+    settle(volume)
+    scanner = Scanner(state)
+    scanner.scan(volume)
+    entered = directory_module.DirectoryPart._is_not_entered
+
+    def broken(self, status):
+        if self._task.path == b"d1":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return entered(self, status)
+
+    monkeypatch.setattr(directory_module.DirectoryPart, "_is_not_entered", broken)
+    assert scanner.scan(volume).problems == 1
+    monkeypatch.setattr(directory_module.DirectoryPart, "_is_not_entered", entered)
+    assert scanner.scan(volume).unchanged == len(contents)
+
+
+def test_what_lies_too_deep_is_a_problem(volume, state, monkeypatch):
+    monkeypatch.setattr(directory_module, "MAX_LEVELS", 3)
+    (volume / "a" / "b" / "c" / "d").mkdir(parents=True)
+    (volume / "a" / "b" / "c" / "f").write_bytes(b"x")
+    (volume / "a" / "b" / "c" / "d" / "f").write_bytes(b"x")
+    scanner = Scanner(state)
+    summary = scanner.scan(volume)
+    assert (summary.hashed, summary.problems) == (1, 1)
+    (event,) = scanner.told.problems
+    assert (event.reason, event.path) == ("too-deep", os.fsencode(volume / "a" / "b" / "c" / "d"))
+
+
+def test_the_frontier_is_bounded_in_bytes(volume, state, monkeypatch):
+    from hashscan.scan import frontier
+
+    monkeypatch.setattr(frontier, "_MOST_BYTES", 5000)
+    held = []
+    push = frontier.Frontier.push
+    pop = frontier.Frontier.pop
+
+    def watched_push(self, waiting):
+        push(self, waiting)
+        held.append(self._bytes)
+
+    def watched_pop(self):
+        waiting = pop(self)
+        held.append(self._bytes)
+        return waiting
+
+    monkeypatch.setattr(frontier.Frontier, "push", watched_push)
+    monkeypatch.setattr(frontier.Frontier, "pop", watched_pop)
+    for number in range(300):
+        (volume / ("d" * 100) / ("e" * 100) / f"{number}").mkdir(parents=True)
+        (volume / ("d" * 100) / ("e" * 100) / f"{number}" / "f").write_bytes(b"x")
+    assert Scanner(state).scan(volume).hashed == 300
+    assert max(held) < 5000 + 50 * 210
+
+
+def test_a_volume_below_another_is_scanned_once(volume, state):
+    contents = fill(volume, 30)
+    summary = Scanner(state).scan(volume, volume / "d1")
+    assert summary.hashed == len(contents)
+    assert summary.skipped == {"other-volume": 1}
+
+
+def test_what_was_found_is_told_during_a_long_read(volume, state, monkeypatch):
+    import hashscan.scan.worker as worker_module
+
+    monkeypatch.setattr(worker_module, "_ALIVE_AFTER", 0.1)
+    for number in range(3):
+        (volume / f"small{number}").write_bytes(b"%d" % number)
+    (volume / "large").write_bytes(os.urandom(3 << 20))
+    os.utime(volume, (1, 1))
+    engine = os.getpid()
+    hash_one = Worker.hash
+
+    def interrupts(self, directory, name):
+        if name == b"large":
+            for _ in range(3):
+                time.sleep(0.11)
+                self._show_life(0)
+            os.kill(engine, signal.SIGTERM)
+            time.sleep(1)
+        return hash_one(self, directory, name)
+
+    monkeypatch.setattr(Worker, "hash", interrupts)
+    monkeypatch.setattr(
+        directory_module,
+        "listing",
+        lambda fd, _l=directory_module.listing: sorted(_l(fd), reverse=True),
+    )
+    scanner = Scanner(state, {sha1(b"1")})
+    scanner.jobs = 1
+    scanner.scan(volume)
+    with sqlite3.connect(scanner.catalog) as catalog:
+        assert catalog.execute("SELECT count(*) FROM file").fetchone() == (3,)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_row_of_one_volume_says_nothing_of_another(tmp_path):
+    """Two file systems have the same inode numbers, and an owner can make equal stamps."""
+    script = f"""
+import os, sys
+sys.path.insert(0, {os.path.dirname(scanning.__file__)!r})
+from scanning import Scanner, sha1
+base = {str(tmp_path)!r}
+for _ in range(50):
+    for one, content in (("a", b"clean"), ("b", b"known")):
+        path = f"{{base}}/{{one}}/f"
+        if os.path.exists(path): os.unlink(path); os.unlink(path + "2")
+        open(path, "wb").write(content)
+        os.link(path, path + "2")
+    for one in "ab": os.utime(f"{{base}}/{{one}}/f", (1, 1))
+    left, right = (os.stat(f"{{base}}/{{one}}/f") for one in "ab")
+    if (left.st_ino, left.st_ctime_ns) == (right.st_ino, right.st_ctime_ns): break
+else:
+    print("no equal stamps"); raise SystemExit
+import time; time.sleep(0.2)
+scanner = Scanner(base + "/state", {{sha1(b"known")}})
+assert scanner.scan(base + "/a").matches == 0
+assert scanner.scan(base + "/b").matches == 2
+assert scanner.scan(base + "/a").unchanged == 2
+print("ok")
+"""
+    (tmp_path / "script").write_text(script)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    shell = "".join(f"mount -t tmpfs none {tmp_path}/{name} && " for name in ("a", "b"))
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"{shell}exec {sys.executable} {tmp_path}/script"],
+        capture_output=True,
+        text=True,
+    )
+    if done.stdout == "no equal stamps\n":
+        pytest.skip("this kernel's stamps are too fine to be made equal")
+    assert done.stdout == "ok\n", done.stderr
 
 
 # Worker processes

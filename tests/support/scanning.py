@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ServiceUnavailableError
 from hashscan.known.bloom import Writer, load
-from hashscan.model import Acted, Answer
+from hashscan.model import Acted, Answer, filterset_of
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine, ScanOptions
 from hashscan.scan.work import Volume
@@ -27,6 +27,7 @@ class Told:
     problems: list = field(default_factory=list)
     pendings: list = field(default_factory=list)
     notices: list = field(default_factory=list)
+    skippeds: list = field(default_factory=list)
     progresses: list = field(default_factory=list)
 
     def match(self, event):
@@ -37,6 +38,9 @@ class Told:
 
     def pending(self, event):
         self.pendings.append(event)
+
+    def skipped(self, event):
+        self.skippeds.append(event)
 
     def notice(self, message):
         self.notices.append(message)
@@ -100,6 +104,7 @@ class Scanner:
         self.actor = Reports()
         self.confirmer = lambda: Knows(self.known)
         self.remote = False
+        self.service = "test"
         self.told = Told()
         self.jobs = 2
 
@@ -117,9 +122,9 @@ class Scanner:
             volumes=volumes,
             jobs=self.jobs,
             filters=(self.filter,),
-            filterset=one.version,
+            filterset=filterset_of([one]),
             algorithms=frozenset(self.algorithms),
-            service="test",
+            service=self.service,
             remote=self.remote,
         )
         catalog = Catalog(self.catalog)
