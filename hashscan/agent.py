@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hashscan.catalog.store import Catalog
 from hashscan.errors import CredentialsError, ExitCode, ServiceError, UsageError, exit_code_of
-from hashscan.fs.beneath import closing, identity_of, open_root
+from hashscan.fs.beneath import closing, identity_of, open_as_named, open_root
 from hashscan.known.bloom import load
 from hashscan.model import Acted, FileDigests, filterset_of, hits
 from hashscan.scan.asking import Asker
@@ -326,7 +326,7 @@ def _actor(
 
 
 def _identity(directory: str) -> tuple[int, int]:
-    with closing(open_root(os.fsencode(directory))) as fd:
+    with closing(open_as_named(os.fsencode(directory))) as fd:
         return identity_of(fd)
 
 

@@ -78,7 +78,7 @@ class CandidateQueue(Writer):
                 " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
                 " hits = excluded.hits, known = NULL, error = NULL, asked = 0, done = 0,"
-                " service = excluded.service, remote = excluded.remote,"
+                " acting = 0, service = excluded.service, remote = excluded.remote,"
                 " seen = excluded.seen WHERE seen <> excluded.seen RETURNING id",
                 (
                     volume,
@@ -138,17 +138,20 @@ class CandidateQueue(Writer):
     def reconsider(self, scan: int, service: str) -> None:
         """Ask anew for matches that an earlier scan left: the known set may have changed.
 
-        Candidates that wait for other local lists are forgotten: a scan with those finds them again
-        by their kept digests. Those that wait for another remote service stay.
+        One that was being acted on when the agent was killed keeps its verdict: its file may be in
+        quarantine already. Candidates that wait for other local lists are forgotten: a scan with
+        those finds them again by their kept digests. Those that wait for another remote service
+        stay.
         """
         self._write()
         with translated(self.path):
             self._connection.execute(
-                "UPDATE candidate SET known = NULL WHERE done = 0 AND seen <> ? AND service = ?",
+                "UPDATE candidate SET known = NULL"
+                " WHERE done = 0 AND acting = 0 AND seen <> ? AND service = ?",
                 (scan, service),
             )
             self._connection.execute(
-                "DELETE FROM candidate WHERE remote = 0 AND service <> ?", (service,)
+                "DELETE FROM candidate WHERE remote = 0 AND acting = 0 AND service <> ?", (service,)
             )
 
     def take_for_met(self, scan: int, numbers: Iterable[int]) -> None:
@@ -161,8 +164,14 @@ class CandidateQueue(Writer):
 
     def candidates_to_act(self, service: str) -> list[QueuedCandidate]:
         """Candidates with verdict ``known`` that were not acted on, names of an inode together."""
-        condition = "done = 0 AND known IS NOT NULL AND service = ? ORDER BY device, inode, id"
-        return self._candidates(condition, (service,))
+        condition = "done = 0 AND known IS NOT NULL AND (service = ? OR acting = 1)"
+        return self._candidates(condition + " ORDER BY device, inode, id", (service,))
+
+    def mark_acting(self, number: int) -> None:
+        """Note that a match is being acted on; a kill from now on leaves it to the next scan."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute("UPDATE candidate SET acting = 1 WHERE id = ?", (number,))
 
     def candidate(self, number: int) -> QueuedCandidate | None:
         """One candidate of the queue."""

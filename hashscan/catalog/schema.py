@@ -90,6 +90,7 @@ CREATE TABLE candidate (
     error TEXT,
     asked INTEGER NOT NULL DEFAULT 0,
     seen INTEGER NOT NULL,
+    acting INTEGER NOT NULL DEFAULT 0,
     done INTEGER NOT NULL DEFAULT 0,
     service TEXT NOT NULL,
     remote INTEGER NOT NULL,

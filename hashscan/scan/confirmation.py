@@ -199,6 +199,7 @@ class Confirmation:
         """Act on a match and tell of it; ``names_left`` of its inode's names come after it."""
         assert queued.known is not None
         category, number = queued.known
+        self._catalog.mark_acting(queued.number)
         self._catalog.commit()
         match = Confirmed(
             candidate=queued.candidate,

@@ -16,6 +16,7 @@ from hashscan.fs.listing import (
     listing,
     names_of,
 )
+from hashscan.fs.private import is_quarantine
 from hashscan.fs.reading import stamp_of
 from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped
 from hashscan.scan.hashing import NotHashed, outcome_of_error
@@ -126,6 +127,9 @@ class DirectoryPart:
             return True
         if self._worker.is_other_volume(self._root, status):
             self._findings.tally.skip({Skipped.OTHER_VOLUME.value: 1})
+            return True
+        if is_quarantine(self._fd):
+            self._findings.tally.skip({Skipped.HASHSCAN.value: 1})
             return True
         name = self._task.path.rpartition(b"/")[2]
         if (

@@ -319,7 +319,6 @@ def run(
     """A worker process: do tasks until the engine closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine hears it and ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGIO, signal.SIG_IGN)  # see fs.reading.has_writer
     try:
         worker = Worker(settings, links, idle, connection.send)
         connection.send(Alive(0))  # the engine tells a start that failed from a task that kills
