@@ -261,7 +261,7 @@ def test_the_json_lines(tmp_path):
             yield event
 
     shell.run(
-        "mkdir www && mkfifo fifo && echo known > www/a && echo other > www/b && sha1sum www/a > list"
+        "mkdir www && mkfifo fifo && truncate -s 10M www/holes && echo known > www/a && echo other > www/b && sha1sum www/a > list"
     )
     local = "--known list --state state"
     list(check("check", f"www/a fifo {local}"))
