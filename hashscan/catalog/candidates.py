@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.catalog.rows import signed, unsigned
 from hashscan.catalog.schema import translated
 from hashscan.catalog.writer import Writer
 from hashscan.model import (
@@ -85,7 +86,8 @@ class CandidateQueue(Writer):
                     prefix + found.name,
                     directory.number,
                     found.name,
-                    *found.identity,
+                    found.identity.device,
+                    signed(found.identity.inode),
                     *found.stamp,
                     *found.digests,
                     found.links,
@@ -190,7 +192,7 @@ class CandidateQueue(Writer):
                 Candidate(
                     volume=volume,
                     path=path,
-                    identity=Identity(*rest[:2]),
+                    identity=Identity(rest[0], unsigned(rest[1])),
                     stamp=Stamp(*rest[2:5]),
                     digests=FileDigests(*rest[5:8]),
                     links=rest[8],

@@ -6,7 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hashscan.catalog.rows import COLUMNS, FileRow
+from hashscan.catalog.rows import COLUMNS, FileRow, signed, unsigned
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
@@ -78,14 +78,14 @@ class CatalogReader:
             row = self._connection.execute(
                 f"SELECT {COLUMNS} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
                 " AND device = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND racy = 0",
-                (inode, device, *stamp),
+                (signed(inode), device, *stamp),
             ).fetchone()
         return None if row is None else FileRow._make(row)
 
     def ancestry(self, directory: int) -> list[tuple[bytes, int]]:
         """Name and inode of a directory and of those above it, from below the volume's root on."""
         with translated(self.path):
-            return self._connection.execute(
+            rows = self._connection.execute(
                 "WITH RECURSIVE up (id, parent, name, inode, level) AS ("
                 " SELECT id, parent, name, inode, 0 FROM dir WHERE id = ?"
                 " UNION ALL SELECT dir.id, dir.parent, dir.name, dir.inode, level + 1"
@@ -93,3 +93,4 @@ class CatalogReader:
                 " SELECT name, inode FROM up WHERE parent <> 0 ORDER BY level DESC",
                 (directory,),
             ).fetchall()
+        return [(name, unsigned(inode)) for name, inode in rows]

@@ -7,6 +7,16 @@ from typing import NamedTuple
 from hashscan.model import FileDigests, FilterHit, Identity, Stamp
 
 
+def signed(inode: int) -> int:
+    """An inode's number as SQLite keeps it: some file systems use all 64 bits, without a sign."""
+    return inode - (1 << 64) if inode >= 1 << 63 else inode
+
+
+def unsigned(inode: int) -> int:
+    """An inode's number as the kernel gives it, from what SQLite kept."""
+    return inode + (1 << 64) if inode < 0 else inode
+
+
 class FileRow(NamedTuple):
     """A file as it was when it was last hashed.
 
@@ -14,6 +24,7 @@ class FileRow(NamedTuple):
         name: in its directory.
         device: for the device of the volume's root, whose number changes from boot to boot, minus
             the id of the root's directory; else the device's number.
+        inode: ``signed``.
         linked: the inode has more than one name.
         hit: a digest of it is in a filter of the set ``judged``.
         racy: it may have changed since without a new stamp, so the stamp does not count.

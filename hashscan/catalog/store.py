@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.candidates import CandidateQueue
-from hashscan.catalog.rows import COLUMNS, FileRow, QueuedDirectory
+from hashscan.catalog.rows import COLUMNS, FileRow, QueuedDirectory, signed
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Catalog(CandidateQueue):
                     " VALUES (?1, ?2, ?4, ?3, ?3)"
                     " ON CONFLICT (parent, name) DO UPDATE SET scan = ?3, inode = ?4"
                     " WHERE scan <> ?3 RETURNING id, born = ?3",
-                    (parent, name, scan, inode),
+                    (parent, name, scan, signed(inode)),
                 ).fetchone()
                 if row:
                     path = prefix + name if parent else b""
@@ -250,6 +250,6 @@ class Catalog(CandidateQueue):
             rows = self._connection.execute(
                 f"SELECT dir, {COLUMNS} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
                 f" AND device IN ({marks})",
-                (identity.inode, *devices),
+                (signed(identity.inode), *devices),
             ).fetchall()
         return [(row[0], FileRow._make(row[1:])) for row in rows]

@@ -18,10 +18,41 @@ FS_APPEND_FL = 0x20
 FS_IMMUTABLE_FL = 0x10
 
 _CAPABILITY = "security.capability"
+#: What is asked for by name where the kernel cannot list them all (more than 64 KiB of names).
+_ALWAYS = (
+    "system.posix_acl_access",
+    _CAPABILITY,
+    "security.selinux",
+    "security.ima",
+    "security.evm",
+    "security.SMACK64",
+)
+# Bytes of values that are kept. The owner of a file makes as many of ``user.`` as the file system
+# takes, hundreds of megabytes on some; the others are the kernel's and the administrator's.
+_MAX_USER = 1 << 20
+_MAX_OTHER = 8 << 20
 _UNREADABLE = frozenset(
     {errno.ENODATA, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE}
 )
 _UNSETTABLE = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Extended attributes that were too many to be kept.
+
+    Attributes:
+        names: how many; ``None`` where they are so many that the kernel cannot list them.
+        size: bytes of their values, as far as they could be read.
+    """
+
+    names: int | None
+    size: int
+
+    def __str__(self) -> str:
+        if self.names is None:
+            return "extended attributes, too many for the kernel to list,"
+        return f"{self.names} extended attributes ({self.size} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +64,10 @@ class Metadata:
         owner: name of ``uid`` on this host when it was read, or ``None``.
         group: name of ``gid``, likewise.
         links: ``st_nlink`` when it was read.
-        xattrs: all extended attributes that could be read; POSIX ACLs are among them
-            (``system.posix_acl_access``).
+        xattrs: the extended attributes that could be read; POSIX ACLs are among them
+            (``system.posix_acl_access``). Of ``user.`` at most 1 MiB, of all others 8 MiB.
         flags: inode flags as of ``lsattr``, or ``None`` where the file system has none.
+        left_out: what ``xattrs`` has no room for; the inode has it still.
     """
 
     size: int
@@ -50,6 +82,7 @@ class Metadata:
     ctime_ns: int
     xattrs: dict[str, bytes]
     flags: int | None
+    left_out: LeftOut | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON: the mode as octal text, attributes as base64."""
@@ -67,6 +100,9 @@ class Metadata:
             "xattrs": {
                 name: base64.b64encode(value).decode() for name, value in self.xattrs.items()
             },
+            "xattrs_left_out": None
+            if self.left_out is None
+            else {"names": self.left_out.names, "bytes": self.left_out.size},
             "flags": self.flags,
         }
 
@@ -86,11 +122,12 @@ class Metadata:
             owner=_name(data["owner"]),
             group=_name(data["group"]),
             links=whole(data["links"]),
-            atime_ns=whole(data["atime_ns"], low=-(2**63)),
-            mtime_ns=whole(data["mtime_ns"], low=-(2**63)),
-            ctime_ns=whole(data["ctime_ns"], low=-(2**63)),
+            atime_ns=_time(data["atime_ns"]),
+            mtime_ns=_time(data["mtime_ns"]),
+            ctime_ns=_time(data["ctime_ns"]),
             xattrs={name: base64.b64decode(xattrs[name], validate=True) for name in xattrs},
             flags=None if data["flags"] is None else whole(data["flags"], low=-(2**31)),
+            left_out=_left_out(data.get("xattrs_left_out")),  # none in records of old versions
         )
 
 
@@ -107,6 +144,18 @@ def whole(value: Any, *, low: int = 0, high: int = 2**63 - 1) -> int:
     return value
 
 
+def _time(value: Any) -> int:
+    # tmpfs takes any 64-bit number of seconds, and anybody may set it.
+    return whole(value, low=-(2**63) * 10**9, high=2**63 * 10**9)
+
+
+def _left_out(value: Any) -> LeftOut | None:
+    if value is None:
+        return None
+    names = value["names"]
+    return LeftOut(None if names is None else whole(names), whole(value["bytes"]))
+
+
 def _name(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"not a name: {value!a:.40}")
@@ -120,6 +169,7 @@ def read_metadata(fd: int) -> Metadata:
         OSError: fstat or the list of attributes failed with an I/O error.
     """
     status = os.fstat(fd)
+    xattrs, left_out = _read_xattrs(fd)
     return Metadata(
         size=status.st_size,
         mode=status.st_mode,
@@ -131,8 +181,9 @@ def read_metadata(fd: int) -> Metadata:
         atime_ns=status.st_atime_ns,
         mtime_ns=status.st_mtime_ns,
         ctime_ns=status.st_ctime_ns,
-        xattrs=_read_xattrs(fd),
+        xattrs=xattrs,
         flags=inode_flags(fd),
+        left_out=left_out,
     )
 
 
@@ -150,21 +201,38 @@ def _group(gid: int) -> str | None:
         return None
 
 
-def _read_xattrs(fd: int) -> dict[str, bytes]:
+def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOut | None]:
+    listed = True
     try:
         names = os.listxattr(fd)
     except OSError as error:
-        if error.errno not in _UNREADABLE:
+        if error.errno == errno.E2BIG:
+            listed = False
+            names = list(_ALWAYS)
+        elif error.errno in _UNREADABLE:
+            return {}, None
+        else:
             raise
-        return {}
     found = {}
+    room = {True: _MAX_USER, False: _MAX_OTHER}
+    count = size = 0
     for name in names:
         try:
-            found[name] = os.getxattr(fd, name)
+            value = os.getxattr(fd, name)  # the kernel's limit for one is 64 KiB
         except OSError as error:
             if error.errno not in _UNREADABLE:
                 raise
-    return found
+            continue
+        user = name.startswith("user.")
+        if len(value) <= room[user]:
+            room[user] -= len(value)
+            found[name] = value
+        else:
+            count += 1
+            size += len(value)
+    if not listed:
+        return found, LeftOut(None, size)
+    return found, LeftOut(count, size) if count else None
 
 
 def inode_flags(fd: int) -> int | None:
@@ -183,12 +251,13 @@ def apply_ownership(fd: int, metadata: Metadata) -> list[str]:
     Times are set apart and last (``apply_times``): reading and writing change them.
 
     Returns:
-        What this file system or the agent's rights would not take, one sentence each.
+        What this file system or the agent's rights would not take, and what was left out when
+        it was read, one sentence each.
 
     Raises:
         OSError: owner, group or mode cannot be set.
     """
-    notes = []
+    notes = [f"{metadata.left_out} were left out of the record"] if metadata.left_out else []
     # chown clears the set-user-ID bits and the capability attribute: so it comes first.
     os.fchown(fd, metadata.uid, metadata.gid)
     late = [name for name in metadata.xattrs if name == _CAPABILITY]

@@ -24,6 +24,7 @@ from enum import Enum
 
 from hashscan.model import Identity, Stamp
 
+_LATEST = (1 << 63) - 1
 BUFFER_SIZE = 1 << 20  # bytes; larger gains nothing, smaller costs calls
 
 _RWF_DONTCACHE = 0x80
@@ -143,8 +144,11 @@ def _cached_pages(fd: int, start: int, length: int) -> bytes:
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp in a status."""
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    """The stamp in a status. Times that no 64 bits hold (some file systems take any) are cut."""
+    mtime = status.st_mtime_ns
+    if not -_LATEST <= mtime <= _LATEST:
+        mtime = max(-_LATEST, min(mtime, _LATEST))
+    return Stamp(status.st_size, mtime, status.st_ctime_ns)
 
 
 def identity_in(status: os.stat_result) -> Identity:

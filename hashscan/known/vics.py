@@ -178,7 +178,8 @@ class _Reader:
                 decoded, value = self._value()
                 if not decoded:
                     raise self.error("a value is too long")
-                fields[key] = value
+                if key in _READ:  # an object may have millions of others
+                    fields[key] = value
             if self._take(",", "}") == "}":
                 break
         if not contained:
@@ -260,6 +261,10 @@ _NAMES: dict[str, Algorithm | None] = {
     "sha-256": "sha256",
     "hash": None,
 }
+#: The names of a medium, in lower case, that its entries are made of.
+_READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid", *_NAMES})
+#: The names of a medium, in lower case, that its entries are made of.
+_READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid", *_NAMES})
 
 
 def _add(

@@ -236,10 +236,12 @@ def _precheck(origin: Opened, match: Confirmed) -> None:
 
 def _told(record: Record) -> Acted:
     if record.state is State.QUARANTINED:
-        message = ""
+        path = shown(record.origin.full_path)
+        message = f"{path}: {record.note}" if record.note else ""
         if record.open_for_writing:
-            message = (
-                f"{shown(record.origin.full_path)}: a process has it open for writing and can "
+            message = f"{message}; " if message else ""
+            message += (
+                f"{path}: a process has it open for writing and can "
                 f"still change it; see `fuser`, and `hashscan quarantine verify`"
             )
         return Acted(

@@ -101,22 +101,72 @@ def _copy_in(store: Store, record: Record, spot: Spot) -> Record:
     """Copy the staged file into the store, and verify what arrived."""
     assert record.metadata is not None
     drop_copies(store, record)
-    with store.entry(record.id) as entry, closing(open_file(spot.directory, spot.name)) as source:
-        with closing(os.open(PART, _FRESH, 0o600, dir_fd=entry)) as part:
-            copy_content(source, part, record.metadata.size)
-            os.fsync(part)
-            arrived = digests_of(part, record.metadata.size)
-        if arrived != record.digests:
-            raise QuarantineError(
-                f"{shown(record.origin.full_path)}: {_DOING}: it changed while it was copied; "
-                "the next scan looks again",
-                reason="changed",
-            )
+    with store.entry(record.id) as entry:
+        if not _link_copy(store, record, entry):
+            _make_copy(record, spot, entry)
         os.replace(PART, CONTENT, src_dir_fd=entry, dst_dir_fd=entry)
         os.fsync(entry)
-    record = record.became(State.COPIED)
+    left_out = record.metadata.left_out
+    note = f"{left_out} were not kept, and a restore cannot bring them back" if left_out else ""
+    record = record.became(State.COPIED, note=note)
     store.save(record)
     return record
+
+
+def _make_copy(record: Record, spot: Spot, entry: int) -> None:
+    assert record.metadata is not None
+    with (
+        closing(open_file(spot.directory, spot.name)) as source,
+        closing(os.open(PART, _FRESH, 0o600, dir_fd=entry)) as part,
+    ):
+        copy_content(source, part, record.metadata.size)
+        os.fsync(part)
+        arrived = digests_of(part, record.metadata.size)
+    if arrived != record.digests:
+        raise QuarantineError(
+            f"{shown(record.origin.full_path)}: {_DOING}: it changed while it was copied; "
+            "the next scan looks again",
+            reason="changed",
+        )
+
+
+def _link_copy(store: Store, record: Record, entry: int) -> bool:
+    """Make a link to the copy that another name of the same inode left in the store.
+
+    Thousands of names of one large file must not fill the store. The copy is hashed once more, so
+    nothing rests on what a record says; and it is the agent's own, no volume has a name of it.
+    """
+    assert record.metadata is not None
+    assert record.identity is not None
+    if max(record.links, record.metadata.links) < 2:
+        return False
+    for record_id in reversed(store.index.names(record.identity)):
+        with suppress(OSError, QuarantineError):  # then it is copied, as the first one was
+            other = store.load(record_id)
+            if (
+                other.id != record.id
+                and other.state is State.QUARANTINED
+                and other.is_copy
+                and other.digests == record.digests
+                and _linked(store, record, other.id, entry)
+            ):
+                return True
+    Spot(entry, PART).remove()
+    return False
+
+
+def _linked(store: Store, record: Record, other_id: str, entry: int) -> bool:
+    assert record.metadata is not None
+    size = record.metadata.size
+    with (
+        store.entry(other_id) as there,
+        closing(open_file(there, CONTENT)) as copy,
+    ):
+        if os.fstat(copy).st_size != size or digests_of(copy, size) != record.digests:
+            return False
+        os.link(CONTENT, PART, src_dir_fd=there, dst_dir_fd=entry, follow_symlinks=False)
+        os.fsync(copy)
+    return True
 
 
 def finish_copied(store: Store, record: Record, spot: Spot | None, origin: Opened | None) -> Record:

@@ -108,7 +108,7 @@ class Record:
         target: where it is being restored to, or was.
         target_identity: of the restored file, or of the copy that becomes it.
         resume: the state before ``restoring``.
-        note: why it is displaced or undone.
+        note: why it is displaced or undone; or what of a file the copy in the store lacks.
     """
 
     id: str
@@ -139,6 +139,16 @@ class Record:
     resume: State | None = None
     note: str = ""
     history: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the content in the store is a copy: without owner and attributes, perhaps shared.
+
+        Other records of the same inode may have it as their content too, by hard links.
+        """
+        return any(
+            state == State.COPIED.value for state, _ in self.history
+        ) and State.DISPLACED not in {self.state, self.resume}
 
     def became(self, state: State, **changes: Any) -> Record:
         """The record in its next state, with the time of the change in its history."""

@@ -171,6 +171,8 @@ def _give_up(store: Store, record: Record, content: Spot) -> None:
 
 
 def _restore(store: Store, record: Record, content: Spot, target: Opened) -> Restored:
+    if record.is_copy:  # on whatever file system the target lies
+        return _restore_copy(store, record, content, target)
     try:
         put(content.directory, content.name, target.parent, target.spot.name)
     except OSError as error:
@@ -198,7 +200,7 @@ def _identity(status: os.stat_result) -> Identity:
 
 
 def _restore_copy(store: Store, record: Record, content: Spot, target: Opened) -> Restored:
-    """The store lies on another file system: a whole copy first, then the name, then the store."""
+    """The content cannot go itself: a whole copy first, then the name, then the store."""
     with private_for(target, record) as (copy, staging):
         record = replace(record, staging=staging)
         store.save(record)

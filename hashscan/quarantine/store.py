@@ -231,17 +231,37 @@ class Store:
         """Replace a record's state, so that either the old or the new one is on disk, whole.
 
         Raises:
-            QuarantineError: it could not be written; the old state stands.
+            QuarantineError: it could not be written, or could not be read again (reason
+                ``unfit-record``); the old state stands.
         """
         try:
+            raw = self._fit(record)
             with self.entry(record.id) as entry, self._explained(record.id):
-                _write(entry, _NEW, record.to_json())
+                _write(entry, _NEW, raw)
                 os.replace(_NEW, _RECORD, src_dir_fd=entry, dst_dir_fd=entry)
                 os.fsync(entry)
         except BaseException:
             self.index.reset()
             raise
         self.index.note(record)
+
+    def _fit(self, record: Record) -> bytes:
+        """The record's bytes, if ``load`` takes them: else its content would be out of reach."""
+        raw = record.to_json()
+        where = shown(record.origin.full_path)
+        why = f"its record would be too large ({len(raw)} bytes)"
+        if len(raw) <= _MAX_RECORD:
+            try:
+                Record.from_json(raw, where)
+            except QuarantineError as error:
+                why = f"its record could not be read again: {error.__cause__ or error}"
+            else:
+                return raw
+        raise QuarantineError(
+            f"{where}: {why}; nothing was written; look at the file's path, times and extended "
+            "attributes (stat, getfattr -d) and handle it by hand",
+            reason="unfit-record",
+        )
 
     def load(self, record_id: str) -> Record:
         """Read a record.

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem, signed
 from hashscan.fs.beneath import MAX_PATH
 from hashscan.fs.listing import (
     ListedDirectory,
@@ -200,7 +200,7 @@ class DirectoryPart:
         status = entry.status
         if (
             row is None
-            or row.inode != status.st_ino
+            or row.inode != signed(status.st_ino)
             or row.stamp != stamp_of(status)
             or row.device != self._root.device_of(status)
             or not self._worker.has_all(row.digests)
@@ -340,7 +340,7 @@ class DirectoryPart:
             FileRow(
                 name,
                 self._root.device_of(status),
-                status.st_ino,
+                signed(status.st_ino),
                 *stamp_of(status),
                 *result.digests,
                 linked=status.st_nlink > 1,

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from hashscan.catalog.reader import CatalogReader
-from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem, signed
 from hashscan.catalog.schema import VERSION
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
@@ -76,6 +76,23 @@ def test_links_are_found_by_inode(catalog):
     assert reader.linked(0, 5, Stamp(10, 20, 30)).name == b"a"
     assert reader.linked(0, 5, Stamp(10, 20, 31)) is None
     assert reader.linked(0, 6, Stamp(10, 20, 30)) is None, "a racy row is not believed"
+    reader.close()
+
+
+def test_inode_numbers_of_64_bits(catalog):
+    largest = (1 << 64) - 2
+    (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
+    (below,) = catalog.queue_directories(1, root.number, b"", [(b"d", largest)])
+    catalog.put_files(root.number, [row(b"f", inode=signed(largest), linked=True)])
+    one = found(b"f")._replace(identity=Identity(1, largest))
+    catalog.put_candidate(1, b"/srv", root, one)
+    (queued,) = catalog.candidates_to_ask(1, "s", 10, met=True)
+    assert queued.candidate.identity == Identity(1, largest)
+    assert len(catalog.other_names(Identity(1, largest), [0, 1])) == 1
+    catalog.commit()
+    reader = CatalogReader(catalog.path)
+    assert reader.linked(0, largest, Stamp(10, 20, 30)).name == b"f"
+    assert reader.ancestry(below.number) == [(b"d", largest)]
     reader.close()
 
 

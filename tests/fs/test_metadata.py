@@ -9,6 +9,7 @@ from isolating import needs_root
 
 from hashscan.fs.copy import copy_content, digests_of
 from hashscan.fs.metadata import (
+    LeftOut,
     Metadata,
     apply_ownership,
     apply_times,
@@ -59,6 +60,22 @@ def test_an_attribute_that_is_not_taken_is_told(pair):
     metadata = replace(read_metadata(one), xattrs={"nonsense.name": b"x"})
     (note,) = apply_ownership(two, metadata)
     assert "nonsense.name" in note
+
+
+def test_attributes_are_kept_within_bounds_and_the_rest_is_counted(pair, monkeypatch):
+    one, two = pair
+    for name in "abc":
+        os.setxattr(one, f"user.{name}", name.encode() * 900)
+    monkeypatch.setattr("hashscan.fs.metadata._MAX_USER", 2000)
+    metadata = read_metadata(one)
+    assert len(metadata.xattrs) == 2
+    assert metadata.left_out == LeftOut(1, 900)
+    data = metadata.as_dict()
+    assert Metadata.from_dict(json.loads(json.dumps(data))) == metadata
+    (note,) = apply_ownership(two, metadata)
+    assert "1 extended attributes (900 bytes)" in note
+    del data["xattrs_left_out"]  # as old versions wrote it
+    assert Metadata.from_dict(data).left_out is None
 
 
 def test_names_are_for_people_only(pair):

@@ -107,6 +107,19 @@ def test_a_large_case_in_flat_memory(source):
         tracemalloc.stop()
 
 
+def test_an_object_of_many_names_in_flat_memory(source, monkeypatch):
+    monkeypatch.setattr("hashscan.known.vics.VALUE_LIMIT", 600)
+    names = ",".join(f'"n{number}":"{number}"' for number in range(60_000))
+    lists = source(f'{{{names},"MD5":"{MD5}","Category":2}}')
+    del names
+    tracemalloc.start()
+    try:
+        assert [entry[:3] for entry in lists] == [("md5", MD5, "vics-2")]
+        assert tracemalloc.get_traced_memory()[1] < 4 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
 def test_lines_and_records_are_told(source):
     text = json.dumps({"value": [FIRST, {**SECOND, "MD5": MD5[:-1]}]}, indent=1)
     line = text[: text.index('"AlternativeHashes"')].count("\n") + 1

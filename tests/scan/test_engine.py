@@ -475,6 +475,23 @@ def test_a_directory_that_cannot_be_listed_once_keeps_its_rows(volume, state, mo
     assert scanner.scan(volume).unchanged == len(contents)
 
 
+def test_times_beyond_64_bits(state):
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        for name, seconds in (("late", 1 << 60), ("early", -(1 << 60))):
+            path = os.path.join(folder, name)
+            with open(path, "wb") as file:
+                file.write(b"x")
+            os.utime(path, ns=(0, seconds * 10**9))
+            os.link(path, path + "2")
+        scanner = Scanner(state, {sha1(b"x")})
+        assert scanner.scan(folder).matches == 4
+        settle(folder)
+        scanner.scan(folder)
+        assert scanner.scan(folder).unchanged == 4
+
+
 def test_what_lies_too_deep_is_a_problem(volume, state, monkeypatch):
     monkeypatch.setattr(directory_module, "MAX_LEVELS", 3)
     (volume / "a" / "b" / "c" / "d").mkdir(parents=True)
