@@ -263,8 +263,6 @@ _NAMES: dict[str, Algorithm | None] = {
 }
 #: The names of a medium, in lower case, that its entries are made of.
 _READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid", *_NAMES})
-#: The names of a medium, in lower case, that its entries are made of.
-_READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid", *_NAMES})
 
 
 def _add(
