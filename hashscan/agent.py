@@ -130,6 +130,13 @@ def _local(
             on_progress=on_progress,
         )
     filters = (given,) if given else tuple(known.loaded)
+    missing = known.confirmer.missing_in(given) if given else 0
+    if given and missing:
+        notice(
+            f"{missing} of the {known.digests} digests of the lists are not in the filter "
+            f"{shown(given.path)}, so files with them are not found; build it anew from the lists, "
+            "or leave the section 'filter' out"
+        )
     # Said once, when the lists are read; not again in every scan.
     for remark in known.remarks if known.built else ():
         notice(remark)

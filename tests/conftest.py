@@ -1,8 +1,13 @@
 """What every test may use."""
 
+import signal
 import subprocess
 
 import pytest
+
+# A shell that starts the tests in the background (make test &) lets them ignore Ctrl-C, and what they
+# start would inherit that. A handler of our own is back at the default in each new program.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -114,6 +114,8 @@ class Metadata:
             KeyError, TypeError, ValueError, AttributeError: not what ``as_dict`` made.
         """
         xattrs = data["xattrs"]
+        if not isinstance(xattrs, dict):
+            raise TypeError("xattrs is no object")
         return cls(
             size=whole(data["size"]),
             mode=whole(int(data["mode"], 8)),

@@ -47,7 +47,7 @@ _DAY = 86400.0
 _HEADER = struct.Struct("<dQQQQ")
 _MEND = (
     "the filter is not used; make it again with 'hashscan filter build', "
-    "or fetch it again with 'hashscan sync'"
+    "or get it again from where it came"
 )
 
 
@@ -201,7 +201,7 @@ def _check_age(metadata: Metadata, where: str, max_age: float | None) -> None:
     if max_age is not None and age > max_age:
         raise FilterError(
             f"{where}: is {age / _DAY:.1f} days old, {max_age / _DAY:.1f} are allowed "
-            "(filter.max_age); fetch a newer one with 'hashscan sync', or make one with "
+            "(filter.max_age); get a newer one from where it came, or make one with "
             "'hashscan filter build'"
         )
 

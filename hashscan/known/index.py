@@ -22,6 +22,7 @@ from hashscan.text import shown
 
 if TYPE_CHECKING:
     from hashscan.known.staging import Staged, Staging
+    from hashscan.model import Filter
 
 _APPLICATION_ID = 0x48534B53  # "HSKS"
 _INDEX = "index.sqlite3"
@@ -106,6 +107,18 @@ class LocalConfirmer:
             ).fetchone()
             return digests, json.loads(remarks)
         except (sqlite3.Error, TypeError, ValueError) as error:
+            raise StateError(f"{self._where}: cannot be read: {error}") from error
+
+    def missing_in(self, one: Filter) -> int:
+        """How many of the lists' digests a filter does not hold: those are never asked for.
+
+        Raises:
+            StateError: the index cannot be read.
+        """
+        try:
+            rows = self._connection.execute("SELECT digest FROM known")
+            return sum(raw.hex() not in one for (raw,) in rows)
+        except sqlite3.Error as error:
             raise StateError(f"{self._where}: cannot be read: {error}") from error
 
     def close(self) -> None:

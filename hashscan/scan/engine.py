@@ -269,6 +269,9 @@ class Engine:
         )
 
     def _fill(self, summary: Summary) -> None:
+        if self._stop:
+            # Directories that were not done as a whole: what was hashed there is kept and counts.
+            self._tally.add(self._early)
         summary.hashed = self._tally.hashed
         summary.unchanged = self._tally.unchanged
         summary.skipped = dict(sorted(self._tally.skipped.items()))

@@ -135,6 +135,16 @@ def test_a_state_directory_that_is_none_is_refused(place):
     assert (place / "v").stat().st_mode & 0o777 != 0o700
 
 
+def test_a_filter_that_lacks_digests_of_the_lists_is_told(place):
+    (place / "other").write_text(sha1(b"another") + "\n")
+    assert run("filter", "build", place / "other", "-o", place / "f").returncode == 0
+    (place / "config").write_text(
+        f"service: {{kind: local, known: ['{place}/list']}}\nfilter: {{source: '{place}/f'}}\n"
+    )
+    done = run("--config", place / "config", "scan", place / "v", "--state", place / "s")
+    assert b"1 of the 1 digests of the lists are not in the filter" in done.stderr
+
+
 def test_the_state_is_private(place):
     scan(place)
     for found in (place / "s").rglob("*"):
