@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import subprocess
 import time
 from dataclasses import dataclass, field, replace
@@ -159,3 +160,16 @@ def count_entries(root):
         check=True,
     )
     return len(found.stdout)
+
+
+def fill(root, count=40, seed=1):
+    """Files of random content in a few directories; returns path to content."""
+    rng = random.Random(seed)
+    contents = {}
+    for number in range(count):
+        folder = root / f"d{number % 5}" / f"e{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        content = rng.randbytes(rng.randrange(1, 20000))
+        (folder / f"f{number}").write_bytes(content)
+        contents[folder / f"f{number}"] = content
+    return contents
