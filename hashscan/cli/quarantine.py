@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -317,17 +318,24 @@ def purge_command(
             raise _no_record(record_ids[0])
         if store:
             ids = list(dict.fromkeys([*ids, *(resolve(store, one) for one in record_ids)]))
+            # A restored file's record has no content any more: there is nothing to ask about.
+            contents = sum(not _is_restored(store, one) for one in ids)
     if not ids:
         if not as_json:
             click.echo("nothing to purge")
         return
-    if not yes:  # asked without the lock: a scan does not wait for the answer
-        click.confirm(f"delete the content of {len(ids)} records for good?", abort=True)
+    if contents and not yes:  # asked without the lock: a scan does not wait for the answer
+        try:
+            click.confirm(f"delete the content of {contents} records for good?", abort=True)
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+            raise UsageError("nobody is there to agree to that; say so with --yes") from None
     with _store(settings, change=True) as store:
         assert store is not None
 
         def one(record_id: str) -> None:
-            restored = store.load(record_id).state is State.RESTORED
+            restored = _is_restored(store, record_id)
             record = purge(store, record_id)
             if as_json:
                 _line("purged", {"id": record.id, "path": os.fsdecode(record.origin.full_path)})
@@ -336,6 +344,13 @@ def purge_command(
                 click.echo(f"{record.id}: purged ({what}), was {shown(record.origin.full_path)}")
 
         _each(tuple(ids), one)
+
+
+def _is_restored(store: Store, record_id: str) -> bool:
+    try:
+        return store.load(record_id).state is State.RESTORED
+    except HashscanError:
+        return False  # ``purge`` says what is wrong with it
 
 
 def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float | None:

@@ -163,6 +163,9 @@ def test_purge_asks_first(run, state):
     assert ids(run, state) == [first, second]
     run("purge", "--state", state, first, given="y\n")
     assert ids(run, state) == [second]
+    nobody = run("purge", "--state", state, second, given="")
+    assert "--yes" in str(nobody.exception)
+    assert ids(run, state) == [second]
     assert lines(run("purge", "--state", state, "--older-than", "0s", "--yes", "--json"))
     assert ids(run, state) == []
 
