@@ -18,7 +18,6 @@ import fcntl
 import mmap
 import os
 import signal
-import stat
 import sys
 from enum import Enum
 
@@ -210,8 +209,3 @@ def is_sparse_giant(fd: int, status: os.stat_result) -> bool:
         if error.errno != errno.ENXIO:
             return False
     return status.st_size - data > SPARSE_HOLES
-
-
-def is_file(status: os.stat_result) -> bool:
-    """Whether the status is that of a regular file."""
-    return stat.S_ISREG(status.st_mode)

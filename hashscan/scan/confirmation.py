@@ -205,7 +205,7 @@ class Confirmation:
             candidate=queued.candidate,
             hit=queued.candidate.hits[number],
             category=category,
-            service=self._service,
+            service=queued.service,
             detected=rfc3339(queued.found),
         )
         acted = self._actor.act(match)

@@ -303,6 +303,9 @@ class DirectoryPart:
                 if now is None:
                     self._findings.tally.skip({Skipped.VANISHED.value: 1})
                     continue
+                if self._root.excludes(self._prefix + now):
+                    self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
+                    continue
                 try:
                     self._hash(now, os.lstat(now, dir_fd=self._fd))
                 except FileNotFoundError:

@@ -13,12 +13,11 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.fs.beneath import open_file
+from hashscan.fs.beneath import is_regular, open_file
 from hashscan.fs.listing import reason_not_read
 from hashscan.fs.reading import (
     CacheNeutralReader,
     has_writer,
-    is_file,
     is_sparse_giant,
     stamp_of,
 )
@@ -149,7 +148,7 @@ class Hasher:
 
     def _hash_open(self, fd: int) -> Hashed | NotHashed:
         before = os.fstat(fd)
-        if not is_file(before):
+        if not is_regular(before):
             if stat.S_ISDIR(before.st_mode):
                 return NotHashed(Problem.CHANGED, _REPLACED)
             return NotHashed(reason_not_read(before.st_mode))

@@ -220,6 +220,19 @@ def test_a_file_that_is_renamed_between_listing_and_opening_is_followed(volume, 
     assert (summary.files, summary.hashed) == (1, 1)
 
 
+def test_a_file_that_is_renamed_to_an_excluded_name_is_not_read(volume, state, monkeypatch):
+    (volume / "upload.tmp").write_bytes(b"known")
+    hash_one = Worker.hash
+
+    def renames_first(self, directory, name):
+        (volume / "upload.tmp").rename(volume / "left.out")
+        return hash_one(self, directory, name)
+
+    monkeypatch.setattr(Worker, "hash", renames_first)
+    summary = Scanner(state, {sha1(b"known")}).scan(volume, exclude=["*.out"])
+    assert (summary.skipped, summary.matches) == ({"excluded": 1}, 0)
+
+
 def test_a_removed_file_or_directory_is_no_problem(volume, state, monkeypatch):
     (volume / "a" / "b").mkdir(parents=True)
     (volume / "f").write_bytes(b"x")

@@ -33,8 +33,11 @@ def test_the_next_scan_tells_of_what_was_moved(volume, tmp_path, names):
     assert len(list(volume.iterdir())) == names - 1
 
     scanner.actor = Quarantine.open(store)
+    scanner.service = "another known set"
     summary = scanner.scan(volume)
     scanner.actor.close()
     assert (summary.matches, summary.quarantined, summary.pending) == (names, names, 0)
     assert len({event.acted.quarantine_id for event in scanner.told.matches}) == names
     assert list(volume.iterdir()) == []
+    first = scanner.told.matches[0].match
+    assert first.service == "test", "the verdict was that service's"
