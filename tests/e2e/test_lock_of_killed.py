@@ -17,7 +17,7 @@ def test_lock_of_a_killed_engine(volume, tmp_path):
     quick = Agent(tmp_path / "state", volume, [content])
     codes = []
     for _ in range(5):
-        with started(*slow.arguments("--json")) as process:
+        with started(*slow.arguments("--json", "--full")) as process:
             until(lambda group=process.pid: len(members(group)) > 2, 30, "workers are there")
             time.sleep(0.6)
             os.kill(process.pid, 9)
