@@ -12,9 +12,9 @@ import sys
 import tempfile
 import time
 
-from hashscan.known.bloom import load
-from hashscan.known.build import build
-from hashscan.known.local import open_local
+from hashscan.known.confirmers.local import open_local
+from hashscan.known.filters.bloom import load
+from hashscan.known.filters.build import build
 from hashscan.model import Digest
 
 

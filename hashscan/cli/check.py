@@ -22,7 +22,7 @@ from hashscan.model import ALGORITHM_BY_LENGTH, Digest
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from hashscan.agent import Checked
+    from hashscan.agent.checking import Checked
     from hashscan.cli import Options
     from hashscan.scan.hashing import NotHashed
 
@@ -48,7 +48,8 @@ def command(
 
     A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; a file of such a name is given as ./NAME.
     """
-    from hashscan.agent import Checker, describe, open_known_set  # noqa: PLC0415 - heavy
+    from hashscan.agent.checking import Checker  # noqa: PLC0415 - heavy
+    from hashscan.agent.known_set import describe, open_known_set  # noqa: PLC0415
     from hashscan.report.bar import build_bar  # noqa: PLC0415
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import only_category_option
-from hashscan.known.categories import counted
+from hashscan.known.lists.categories import counted
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
-    from hashscan.known.bloom import BloomFile
-    from hashscan.known.build import BuildReport
+    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.known.filters.build import BuildReport
 
 _DAY = 86400.0
 
@@ -71,7 +71,7 @@ def build_command(
 
     FILE.json, with what the filter is, is written beside FILE; keep them together.
     """
-    from hashscan.known.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
+    from hashscan.known.filters.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
     from hashscan.report.bar import build_bar  # noqa: PLC0415
 
     with build_bar(sys.stderr) as on_progress:
@@ -94,7 +94,7 @@ def build_command(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info_command(file: str, as_json: bool) -> None:
     """Run every check on the filter FILE, and show what it is."""
-    from hashscan.known.bloom import load  # noqa: PLC0415 - heavy libraries, see pyproject.toml
+    from hashscan.known.filters.bloom import load  # noqa: PLC0415 - heavy libraries, see pyproject.toml
 
     one = load(file)
     click.echo(_info_json(one) if as_json else _info_text(one))

@@ -60,7 +60,7 @@ def command(
     hashscan scan /srv/www --known digests.txt
     hashscan scan --action quarantine
     """  # noqa: D301 - click knows the character that \b stands for
-    from hashscan.agent import run_scan  # noqa: PLC0415 - heavy
+    from hashscan.agent.scanning import run_scan  # noqa: PLC0415 - heavy
     from hashscan.report.bar import build_bar  # noqa: PLC0415
 
     settings, directory = open_settings(options, state, check_files=not (known and paths))

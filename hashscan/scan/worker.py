@@ -23,7 +23,7 @@ from hashscan.fs.beneath import (
 )
 from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, stamp_of
-from hashscan.known.bloom import load
+from hashscan.known.filters.bloom import load
 from hashscan.model import FileDigests, Problem, Skipped, filterset_of, hits
 from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
 from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error

@@ -9,7 +9,7 @@ from fault_server import KnownServer
 from hcs_words import KNOWN, PASSWORD, SECRETS, USERNAME
 
 from hashscan.errors import ServiceError
-from hashscan.known.hashcheckservice import HashCheckService
+from hashscan.known.confirmers.hashcheckservice import HashCheckService
 
 
 @pytest.fixture(autouse=True)

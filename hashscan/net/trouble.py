@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 
-from hashscan.known.bounded_http import BrokenAnswerError
+from hashscan.net.bounded import BrokenAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,17 +27,17 @@ from hashscan.errors import (
     ServiceUnavailableError,
     UsageError,
 )
-from hashscan.known.bounded_http import BoundedSession, whole_timeout
-from hashscan.known.breaker import LONGEST_PAUSE, CircuitBreaker
-from hashscan.known.http_trouble import (
+from hashscan.known.confirmers.breaker import LONGEST_PAUSE, CircuitBreaker
+from hashscan.known.confirmers.service_url import check_url
+from hashscan.model import HEX_LENGTH, Answer, Digest
+from hashscan.net.bounded import BoundedSession, whole_timeout
+from hashscan.net.trouble import (
     FOREIGN_ERRORS,
     explain,
     is_certificate_error,
     redirect_host,
     retry_after,
 )
-from hashscan.known.service_url import check_url
-from hashscan.model import HEX_LENGTH, Answer, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

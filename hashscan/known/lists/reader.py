@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hashscan.errors import DigestListError, Finding
-from hashscan.known import kinds, vics
-from hashscan.known.categories import chosen, is_taken
-from hashscan.known.entries import (
+from hashscan.known.lists import kinds, vics
+from hashscan.known.lists.categories import chosen, is_taken
+from hashscan.known.lists.entries import (
     NAME_THEM,
     Entry,
     FatalListError,

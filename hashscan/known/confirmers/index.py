@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from hashscan.errors import ServiceRefusedError, ServiceUnavailableError, StateError
-from hashscan.known.bloom import sync_directory
+from hashscan.known.filters.bloom import sync_directory
 from hashscan.model import Answer, Digest
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from hashscan.known.staging import Staged, Staging
+    from hashscan.known.lists.staging import Staged, Staging
     from hashscan.model import Filter
 
 _APPLICATION_ID = 0x48534B53  # "HSKS"

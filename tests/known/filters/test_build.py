@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from hashscan.errors import DigestListError, StateError, UsageError
-from hashscan.known.bloom import load
-from hashscan.known.build import build
+from hashscan.known.filters.bloom import load
+from hashscan.known.filters.build import build
 from hashscan.model import EMPTY_DIGESTS
 
 
@@ -151,8 +151,8 @@ def test_no_room_for_the_sorting_is_told(written, tmp_path):
     script = (
         "import resource, signal, sys\n"
         "from hashscan.errors import StateError\n"
-        "from hashscan.known import staging\n"
-        "from hashscan.known.build import build\n"
+        "from hashscan.known.lists import staging\n"
+        "from hashscan.known.filters.build import build\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "staging.CACHE_KIB = 64\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n"

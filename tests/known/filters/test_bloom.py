@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from pybloom_live import BloomFilter
 
 from hashscan.errors import ExitCode, FilterError, StateError
-from hashscan.known import bloom
-from hashscan.known.bloom import BloomFile, Writer, file_length, geometry, load
-from hashscan.known.metadata import METADATA_LIMIT, Metadata, dump
+from hashscan.known.filters import bloom
+from hashscan.known.filters.bloom import BloomFile, Writer, file_length, geometry, load
+from hashscan.known.filters.metadata import METADATA_LIMIT, Metadata, dump
 
 if TYPE_CHECKING:
     from hashscan.model import Filter
@@ -238,7 +238,7 @@ def test_a_filter_of_10_to_the_15_bits_is_refused_in_bounded_memory(pair):
     script = (
         "import sys\n"
         "from hashscan.errors import FilterError\n"
-        "from hashscan.known.bloom import load\n"
+        "from hashscan.known.filters.bloom import load\n"
         "for path in sys.argv[1:]:\n"
         "    try: load(path)\n"
         "    except FilterError as error: print('refused', error)\n"
@@ -316,7 +316,7 @@ def test_nothing_remains_where_the_disk_is_full(tmp_path):
     script = (
         "import os, resource, signal, sys\n"
         "from hashscan.errors import StateError\n"
-        "from hashscan.known.bloom import Writer\n"
+        "from hashscan.known.filters.bloom import Writer\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "writer = Writer(capacity=100_000)\n"

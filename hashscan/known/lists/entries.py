@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import Finding
-from hashscan.known.categories import counted
+from hashscan.known.lists.categories import counted
 from hashscan.model import (
     ALGORITHM_BY_LENGTH,
     CATEGORY_LENGTH,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashscan.errors import DigestListError, ExitCode
-from hashscan.known.lists import Lists, read_list
+from hashscan.known.lists.reader import Lists, read_list
 from hashscan.model import ALGORITHM_BY_LENGTH, EMPTY_DIGESTS
 
 # The same in each of the processes that share the tests: they are part of the tests' names.

@@ -24,8 +24,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from hashscan.known.categories import VICS, VICS_NONE
-from hashscan.known.entries import Entry, FatalListError, TextSource, row
+from hashscan.known.lists.categories import VICS, VICS_NONE
+from hashscan.known.lists.entries import Entry, FatalListError, TextSource, row
 from hashscan.model import ALGORITHMS, Algorithm
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hashscan.errors import StateError
-from hashscan.known.lists import STDIN, Lists
+from hashscan.known.lists.reader import STDIN, Lists
 from hashscan.model import HEX_LENGTH, Algorithm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from hashscan.known.lists import Entry, ListReport
+    from hashscan.known.lists.reader import Entry, ListReport
 
 # How often progress is told: digests, and bytes.
 _BATCH = 50_000

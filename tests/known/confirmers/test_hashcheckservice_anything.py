@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hashscan.errors import ServiceError
-from hashscan.known.breaker import CircuitBreaker
-from hashscan.known.hashcheckservice import HashCheckService
+from hashscan.known.confirmers.breaker import CircuitBreaker
+from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.model import Answer
 
 quick = settings(

@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashscan.known.entries import (
+from hashscan.known.lists.entries import (
     HEX,
     LINE_LIMIT,
     Entry,

@@ -25,7 +25,7 @@ from bitarray import bitarray
 from pybloom_live.pybloom import BloomFilter, make_hashfuncs
 
 from hashscan.errors import FilterError, StateError
-from hashscan.known.metadata import (
+from hashscan.known.filters.metadata import (
     FILTER_LIMIT,
     FORMAT,
     HEADER_LENGTH,

@@ -11,7 +11,7 @@ import tracemalloc
 import pytest
 
 from hashscan.errors import DigestListError
-from hashscan.known.lists import Lists
+from hashscan.known.lists.reader import Lists
 
 # The same in each of the processes that share the tests: they are part of the tests' names.
 _random = random.Random(2)
@@ -87,8 +87,8 @@ def test_json_lines_and_bare_digests(source):
 
 def test_documents_larger_than_any_buffer(source, monkeypatch):
     """Tiny windows: every value is cut somewhere, and cases are too long to decode at once."""
-    monkeypatch.setattr("hashscan.known.vics._CHUNK", 7)
-    monkeypatch.setattr("hashscan.known.vics.VALUE_LIMIT", 600)
+    monkeypatch.setattr("hashscan.known.lists.vics._CHUNK", 7)
+    monkeypatch.setattr("hashscan.known.lists.vics.VALUE_LIMIT", 600)
     for document in (CASES, MEDIA):
         for indent in (None, 1):
             lists = source(json.dumps(document, indent=indent))
@@ -108,7 +108,7 @@ def test_a_large_case_in_flat_memory(source):
 
 
 def test_an_object_of_many_names_in_flat_memory(source, monkeypatch):
-    monkeypatch.setattr("hashscan.known.vics.VALUE_LIMIT", 600)
+    monkeypatch.setattr("hashscan.known.lists.vics.VALUE_LIMIT", 600)
     names = ",".join(f'"n{number}":"{number}"' for number in range(60_000))
     lists = source(f'{{{names},"MD5":"{MD5}","Category":2}}')
     del names

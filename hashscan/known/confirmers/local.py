@@ -28,13 +28,13 @@ from hashscan.errors import (
     StateError,
     UsageError,
 )
-from hashscan.known.bloom import BloomFile, load, sync_directory
-from hashscan.known.build import write_filter
-from hashscan.known.categories import chosen
-from hashscan.known.entries import FatalListError
-from hashscan.known.index import LocalConfirmer, seal, write_index
-from hashscan.known.lists import STDIN, open_list
-from hashscan.known.staging import BuildProgress, staging
+from hashscan.known.confirmers.index import LocalConfirmer, seal, write_index
+from hashscan.known.filters.bloom import BloomFile, load, sync_directory
+from hashscan.known.filters.build import write_filter
+from hashscan.known.lists.categories import chosen
+from hashscan.known.lists.entries import FatalListError
+from hashscan.known.lists.reader import STDIN, open_list
+from hashscan.known.lists.staging import BuildProgress, staging
 from hashscan.model import DEFAULT_CATEGORY
 from hashscan.text import shown
 

@@ -20,7 +20,7 @@ from hashscan.errors import (
     StateError,
     UsageError,
 )
-from hashscan.known.local import LocalKnownSet, open_local
+from hashscan.known.confirmers.local import LocalKnownSet, open_local
 from hashscan.model import Answer, Confirmer, Digest
 
 KNOWN = [os.urandom(20).hex() for _ in range(2000)]
@@ -286,7 +286,7 @@ def test_a_list_that_changes_while_it_is_read(opened, listed, cache):
 
 OPEN = (
     "import sys\n"
-    "from hashscan.known.local import open_local\n"
+    "from hashscan.known.confirmers.local import open_local\n"
     "one = open_local([sys.argv[1]], sys.argv[2], on_notice=lambda m: print(m, file=sys.stderr))\n"
     "print(one.built, one.digests)\n"
 )
@@ -312,7 +312,7 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_used(opened, listed, cach
     """Killed after ever more of its system calls that matter; the next start makes it whole."""
     script = (
         "import os, signal, sys\n"
-        "from hashscan.known import bloom, index, local\n"
+        "from hashscan.known.confirmers import index, local; from hashscan.known.filters import bloom\n"
         "left = int(sys.argv[3])\n"
         "def dies(real):\n"
         "    def call(*arguments, **options):\n"
@@ -352,7 +352,7 @@ def test_a_full_disk_leaves_nothing(listed, cache):
     script = (
         "import resource, signal, sys\n"
         "from hashscan.errors import StateError\n"
-        "from hashscan.known.local import open_local\n"
+        "from hashscan.known.confirmers.local import open_local\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "for limit in (0, 3_000, 6_000, 20_000, 60_000):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"

@@ -16,8 +16,8 @@ from hashscan.errors import (
     ServiceUnavailableError,
     UsageError,
 )
-from hashscan.known.breaker import CircuitBreaker
-from hashscan.known.hashcheckservice import HashCheckService
+from hashscan.known.confirmers.breaker import CircuitBreaker
+from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.model import Answer, Confirmer, Digest
 
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
-from hashscan.known.bloom import CANARIES, DEFAULT_ERROR_RATE, Writer, metadata_path
-from hashscan.known.metadata import CATEGORY_PATTERN
-from hashscan.known.staging import BuildProgress, Staged, Staging, staging
+from hashscan.known.filters.bloom import CANARIES, DEFAULT_ERROR_RATE, Writer, metadata_path
+from hashscan.known.filters.metadata import CATEGORY_PATTERN
+from hashscan.known.lists.staging import BuildProgress, Staged, Staging, staging
 from hashscan.model import DEFAULT_CATEGORY, Algorithm
 from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from hashscan.known.lists import ListReport
-    from hashscan.known.metadata import Metadata
+    from hashscan.known.filters.metadata import Metadata
+    from hashscan.known.lists.reader import ListReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,107 @@
+"""``check``: is a file or a digest known? Nothing is moved, nothing kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from hashscan.errors import CredentialsError, ServiceError, UsageError
+from hashscan.fs.beneath import closing, open_root
+from hashscan.model import FileDigests, hits
+from hashscan.scan.hashing import Hasher, NotHashed, outcome_of_error
+
+if TYPE_CHECKING:
+    from hashscan.agent.known_set import KnownSet
+    from hashscan.model import Answer, Confirmer, Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What ``check`` found out about a file or a digest.
+
+    Attributes:
+        verdict: ``known``; ``unknown``: no filter holds it, or the service said so; ``pending``:
+            a filter holds it and there is no verdict.
+        candidate: a filter holds it.
+    """
+
+    subject: bytes
+    digests: dict[str, str]
+    verdict: Literal["known", "unknown", "pending"]
+    candidate: bool
+    digest: Digest | None = None
+    category: str | None = None
+    message: str = ""
+
+
+class Checker:
+    """Says whether files and digests are known; moves nothing, keeps nothing."""
+
+    def __init__(self, known: KnownSet) -> None:
+        """Ask ``known``."""
+        self._known = known
+        self._hasher = Hasher(known.algorithms)
+        self._confirmer: Confirmer | None = None
+        self._refused: CredentialsError | None = None
+
+    def close(self) -> None:
+        """Close connections."""
+        if self._confirmer is not None:
+            self._confirmer.close()
+
+    def file(self, path: str) -> Checked | NotHashed:
+        """Check a file."""
+        directory, name = os.path.split(os.path.realpath(path))
+        try:
+            with closing(open_root(os.fsencode(directory))) as fd:
+                hashed = self._hasher.hash(fd, os.fsencode(name))
+        except OSError as error:
+            return outcome_of_error(error)
+        if isinstance(hashed, NotHashed):
+            return hashed
+        return self._check(os.fsencode(path), hashed.digests)
+
+    def digest(self, digest: Digest) -> Checked:
+        """Check a digest.
+
+        Raises:
+            UsageError: the filters hold no digests of this algorithm, so nothing can be said.
+        """
+        if digest.algorithm not in self._known.algorithms:
+            held = ", ".join(sorted(self._known.algorithms))
+            raise UsageError(
+                f"{digest.hex}: the filter holds no {digest.algorithm} digests, only {held}; "
+                "give one of those, or the file"
+            )
+        digests = FileDigests(**{digest.algorithm: bytes.fromhex(digest.hex)})
+        return self._check(digest.hex.encode(), digests)
+
+    def _check(self, subject: bytes, digests: FileDigests) -> Checked:
+        by_name = digests.as_dict()
+        found = hits(self._known.filters, digests)
+        message = ""
+        for hit in found:
+            try:
+                answer = self._confirm(hit.digest)
+            except ServiceError as error:
+                message = message or str(error)
+                continue
+            if answer.known:
+                category = answer.category or hit.category
+                return Checked(
+                    subject, by_name, "known", True, digest=hit.digest, category=category
+                )
+        verdict: Literal["unknown", "pending"] = "pending" if message else "unknown"
+        return Checked(subject, by_name, verdict, bool(found), message=message)
+
+    def _confirm(self, digest: Digest) -> Answer:
+        if self._refused is not None:
+            raise self._refused
+        if self._confirmer is None:
+            self._confirmer = self._known.make_confirmer()
+        try:
+            return self._confirmer.confirm(digest)
+        except CredentialsError as error:
+            self._refused = error
+            raise

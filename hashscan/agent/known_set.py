@@ -1,0 +1,165 @@
+"""Which filters are asked, and who confirms: from the command line, else the configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import UsageError
+from hashscan.known.filters.bloom import load
+from hashscan.model import filterset_of
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from hashscan.config.settings import ServiceSettings, Settings
+    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.known.lists.staging import BuildProgress
+    from hashscan.model import Algorithm, Confirmer
+    from hashscan.state import State
+
+#: Around the making of a filter: gives a function that shows progress, or None.
+Building = Callable[[], AbstractContextManager["Callable[[BuildProgress], None] | None"]]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSet:
+    """Where candidates are found and confirmed.
+
+    Attributes:
+        filters: after all their checks.
+        make_confirmer: makes the one who gives verdicts, in the process that asks.
+        service, remote: its name, and whether it is on another machine.
+        test: its answers are for testing; no file is moved for them.
+    """
+
+    filters: tuple[BloomFile, ...]
+    make_confirmer: Callable[[], Confirmer]
+    service: str
+    remote: bool
+    test: bool = False
+
+    @property
+    def algorithms(self) -> frozenset[Algorithm]:
+        """What must be computed for each file."""
+        return frozenset().union(*(one.algorithms for one in self.filters))
+
+    @property
+    def name(self) -> str:
+        """What tells this set of filters from another."""
+        return filterset_of(self.filters)
+
+
+def open_known_set(
+    settings: Settings,
+    state: State,
+    lists: Iterable[str],
+    notice: Callable[[str], None],
+    building: Building = nullcontext,
+    *,
+    only_categories: Collection[str] = (),
+) -> KnownSet:
+    """The known set that the command line names, or else the configuration.
+
+    ``building`` shows the progress where a filter is made from lists. ``only_categories`` are
+    those of the lists that count as known; the configured ones hold where none is given.
+
+    Raises:
+        ConfigError: neither names one.
+        UsageError: there are categories, but no lists that they could be chosen from.
+        DigestListError: a list has lines that are no digests.
+        FilterError: the filter cannot be used.
+    """
+    from hashscan.config.settings import require_filter, require_service  # noqa: PLC0415
+
+    lists = [os.path.abspath(path) for path in lists]
+    if lists:
+        return _local(lists, only_categories, state, None, notice, building)
+    service = require_service(settings)
+    if service.kind == "local":
+        given = None
+        if settings.filter is not None:
+            given = load(require_filter(settings), max_age=settings.filter.max_age)
+        chosen = only_categories or service.only_categories
+        return _local(list(service.known), chosen, state, given, notice, building)
+    if only_categories:
+        raise UsageError(
+            "--only-category chooses from digest lists, but the configured service is asked: give "
+            "lists with --known, or leave --only-category out"
+        )
+    assert settings.filter is not None  # the settings' own check
+    given = load(require_filter(settings), max_age=settings.filter.max_age)
+    return _remote(service, given)
+
+
+def _local(
+    lists: list[str],
+    only_categories: Collection[str],
+    state: State,
+    given: BloomFile | None,
+    notice: Callable[[str], None],
+    building: Building,
+) -> KnownSet:
+    from hashscan.known.confirmers.local import open_local  # noqa: PLC0415
+
+    with building() as on_progress:
+        known = open_local(
+            lists,
+            state.filters,
+            only_categories=only_categories,
+            on_notice=notice,
+            on_progress=on_progress,
+        )
+    filters = (given,) if given else tuple(known.loaded)
+    missing = known.confirmer.missing_in(given) if given else 0
+    if given and missing:
+        notice(
+            f"{missing} of the {known.digests} digests of the lists are not in the filter "
+            f"{shown(given.path)}, so files with them are not found; build it anew from the lists, "
+            "or leave the section 'filter' out"
+        )
+    # Said once, when the lists are read; not again in every scan.
+    for remark in known.remarks if known.built else ():
+        notice(remark)
+    # Opened here, used in the asking process only: it is immutable, so a fork may copy it.
+    confirmer = known.confirmer
+    return KnownSet(filters, lambda: confirmer, confirmer.name, remote=False)
+
+
+def _remote(service: ServiceSettings, given: BloomFile) -> KnownSet:
+    from hashscan.config.password import read_password  # noqa: PLC0415
+
+    password = read_password(service)
+    url, username = service.url, service.username
+
+    def make() -> Confirmer:
+        from hashscan.known.confirmers.hashcheckservice import HashCheckService  # noqa: PLC0415
+
+        return HashCheckService(
+            url=url,
+            username=username,
+            password=password,
+            timeout=service.timeout,
+            test=service.test,
+            ca_bundle=service.ca_bundle,
+        )
+
+    # Verdicts of the test twin must not be remembered as the service's.
+    name = f"{url} (test)" if service.test else url
+    return KnownSet((given,), make, name, remote=True, test=service.test)
+
+
+def describe(known: KnownSet) -> list[str]:
+    """What ``-v`` tells of a known set."""
+    return [
+        f"known set: {known.service}",
+        *(
+            f"filter: {shown(one.path)}: {one.category}, {one.metadata.digests} digests "
+            f"({', '.join(sorted(one.algorithms))}), made {one.metadata.created}"
+            for one in known.filters
+        ),
+    ]

@@ -1,0 +1,196 @@
+"""One scan: from settings and the command line to the summary and its exit code."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, nullcontext
+from typing import TYPE_CHECKING, Literal
+
+from hashscan.agent.known_set import KnownSet, describe, open_known_set
+from hashscan.catalog.store import Catalog
+from hashscan.errors import ExitCode, UsageError, exit_code_of
+from hashscan.fs.beneath import closing, identity_of, open_as_named
+from hashscan.model import Acted
+from hashscan.scan.asking import Asker
+from hashscan.scan.engine import Engine, ScanOptions
+from hashscan.scan.work import Volume
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from hashscan.agent.known_set import Building
+    from hashscan.config.settings import Settings
+    from hashscan.model import Actor, Confirmed, Reporter, Summary
+    from hashscan.state import State
+
+
+class ReportOnly:
+    """The actor of ``--action report``: nothing is moved."""
+
+    def __init__(self, message: str = "") -> None:
+        """``message`` says why, where that is not what was asked for."""
+        self._message = message
+
+    def act(self, match: Confirmed) -> Acted:
+        """Report."""
+        del match
+        return Acted("reported", message=self._message)
+
+
+def volumes_of(settings: Settings, paths: Iterable[str]) -> tuple[Volume, ...]:
+    """The volumes to scan: those named, with the settings of a configured one of that path.
+
+    Raises:
+        UsageError: a path is no directory.
+        ConfigError: none is named and none configured.
+    """
+    from hashscan.config.settings import require_volumes  # noqa: PLC0415
+
+    paths = list(paths)
+    configured = {os.path.realpath(volume.path): volume for volume in settings.volumes}
+    if not paths:
+        require_volumes(settings)
+        paths = list(configured)
+    volumes: dict[str, Volume] = {}
+    for path in paths:
+        real = os.path.realpath(path)
+        if not os.path.lexists(real):
+            raise UsageError(f"{shown(path)}: there is no such directory; see the path")
+        if not os.path.isdir(real):
+            raise UsageError(
+                f"{shown(path)} is no directory; 'hashscan check' looks at a single file"
+            )
+        given = configured.get(real)
+        if given is None:
+            volumes[real] = Volume(os.fsencode(real))
+        else:
+            volumes[real] = Volume(
+                os.fsencode(real),
+                tuple(given.exclude),
+                given.one_file_system,
+            )
+    return tuple(volumes.values())
+
+
+def jobs_of(settings: Settings, jobs: int | None) -> int:
+    """How many worker processes: as asked, as configured, or the cores this process may use."""
+    if jobs is not None:
+        return jobs
+    if isinstance(settings.scan.jobs, int):
+        return settings.scan.jobs
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def run_scan(
+    settings: Settings,
+    state: State,
+    reporter: Reporter,
+    *,
+    paths: Iterable[str] = (),
+    lists: Iterable[str] = (),
+    only_categories: Collection[str] = (),
+    action: Literal["report", "quarantine"] | None = None,
+    full: bool = False,
+    jobs: int | None = None,
+    building: Building = nullcontext,
+    verbose: bool = False,
+) -> ExitCode:
+    """One scan, from the lock to the summary.
+
+    Raises:
+        HashscanError: see its classes; what was done before is committed.
+    """
+    volumes = volumes_of(settings, paths)
+    with ExitStack() as stack:
+        stack.enter_context(state.lock())
+        known = open_known_set(
+            settings, state, lists, reporter.notice, building, only_categories=only_categories
+        )
+        if verbose:
+            for line in describe(known):
+                reporter.notice(line)
+            reporter.notice(f"state: {shown(state.directory)}")
+            for volume in volumes:
+                reporter.notice(f"volume: {shown(volume.root)}")
+            reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
+        action = action or settings.quarantine.action
+        actor = _actor(settings, action, volumes, known, stack, reporter.notice)
+        options = ScanOptions(
+            volumes=volumes,
+            jobs=jobs_of(settings, jobs),
+            filters=tuple(one.path for one in known.filters),
+            filterset=known.name,
+            algorithms=known.algorithms,
+            service=known.service,
+            remote=known.remote,
+            full=full,
+            own=frozenset(
+                _identity(directory)
+                for directory in (state.directory, settings.quarantine_directory)
+                if os.path.isdir(directory)
+            ),
+            max_file_size=settings.scan.max_file_size,
+            max_rate=settings.scan.max_rate,
+            pause_above_io_pressure=settings.scan.pause_above_io_pressure,
+        )
+        catalog = Catalog(state.catalog)
+        try:
+            asker = Asker(known.make_confirmer)
+            try:
+                summary = Engine(options, catalog, asker, actor, reporter).run()
+            finally:
+                asker.close()
+        except BaseException:
+            catalog.abandon()
+            raise
+        catalog.close()
+    reporter.summary(summary)
+    return exit_code(summary)
+
+
+def _actor(
+    settings: Settings,
+    action: Literal["report", "quarantine"],
+    volumes: tuple[Volume, ...],
+    known: KnownSet,
+    stack: ExitStack,
+    notice: Callable[[str], None],
+) -> Actor:
+    """The act stage. A quarantine that is there first finishes what a killed process left."""
+    from hashscan.quarantine.act import Quarantine  # noqa: PLC0415
+
+    if action == "report" and not os.path.isdir(settings.quarantine_directory):
+        return ReportOnly()
+
+    quarantine = Quarantine.open(
+        os.fsencode(settings.quarantine_directory),
+        cross_mounts=[volume.root for volume in volumes if not volume.one_file_system],
+    )
+    stack.callback(quarantine.close)
+    for recovered in quarantine.recovered:
+        notice(f"quarantine {recovered.record_id}: {recovered.message}")
+    if action == "report":
+        return ReportOnly()
+    if known.test:
+        return ReportOnly("the service was asked for a test (service.test), so no file is moved")
+    return quarantine
+
+
+def _identity(directory: str) -> tuple[int, int]:
+    with closing(open_as_named(os.fsencode(directory))) as fd:
+        return identity_of(fd)
+
+
+def exit_code(summary: Summary) -> ExitCode:
+    """The exit code of a scan."""
+    codes = {ExitCode.NOTHING_FOUND}
+    if summary.interrupted:
+        codes.add(ExitCode.INTERRUPTED)
+    if summary.matches:
+        codes.add(ExitCode.MATCHES)
+    if summary.pending:
+        codes.add(ExitCode.SERVICE)
+    if summary.problems:
+        codes.add(ExitCode.UNREADABLE)
+    return exit_code_of(codes)

@@ -1,0 +1,1 @@
+"""Who gives verdicts: the central service, or an index of local lists."""

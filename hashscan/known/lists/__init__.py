@@ -1,0 +1,1 @@
+"""Digest lists as they are published: their kinds, their entries, their categories; sorted."""

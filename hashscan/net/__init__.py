@@ -1,0 +1,1 @@
+"""HTTP with bounds, and its faults in words; for whatever talks to another machine."""
