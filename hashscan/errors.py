@@ -82,6 +82,25 @@ class FilterError(HashscanError):
     exit_code = ExitCode.FILTER
 
 
+class RepositoryRefusedError(FilterError):
+    """What a repository serves is not authentic, whole and recent; the filter in use stays."""
+
+
+class RepositoryUnreachableError(HashscanError):
+    """A repository cannot be fetched from now; the filter in use stays, and is asked for again.
+
+    Attributes:
+        retry_after: seconds to wait before asking again, where the server said so.
+    """
+
+    exit_code = ExitCode.SERVICE
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """``message`` must never hold credentials."""
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
 class ServiceError(HashscanError):
     """The central service gave no verdict. The candidate is kept and asked again.
 

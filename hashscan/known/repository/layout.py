@@ -1,0 +1,106 @@
+"""What publisher and agent agree on: names of targets, and what the signed metadata says of each.
+
+The repository follows the TUF specification (https://theupdateframework.github.io/specification/)
+with consistent snapshots: ``metadata/`` holds ``N.root.json``, ``N.targets.json``,
+``N.snapshot.json`` and ``timestamp.json``; ``targets/`` holds each file as
+``CATEGORY/SHA256.NAME``. A category has
+
+- ``CATEGORY/filter.zst``: the current filter file, as one zstd frame;
+- ``CATEGORY/patch-from-SHA256.zst``: what makes the current filter file of the earlier one with
+  that SHA-256 (see ``filters.patch``), as one zstd frame.
+
+Each target's ``custom`` has one object under ``hashscan``: ``FilterTarget`` or ``PatchTarget``. It
+carries the filter's whole metadata, so that an agent writes ``FILE.json`` from what was signed.
+"""
+# No "from __future__ import annotations": pydantic needs the types at run time.
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from hashscan.errors import FilterError
+from hashscan.known.filters.metadata import FILTER_LIMIT, Metadata
+
+if TYPE_CHECKING:
+    from tuf.ngclient import TargetFile
+
+METADATA_DIRECTORY = "metadata"
+TARGETS_DIRECTORY = "targets"
+#: The file to pin, in ``METADATA_DIRECTORY``.
+FIRST_ROOT = "1.root.json"
+CUSTOM = "hashscan"
+
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Target(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class FilterTarget(_Target):
+    """A whole filter; unpacked it has ``metadata.length`` bytes and ``metadata.sha256``."""
+
+    kind: Literal["filter"] = "filter"
+    metadata: Metadata
+
+
+class PatchTarget(_Target):
+    """A patch.
+
+    Attributes:
+        base: SHA-256 of the filter file that it is for.
+        length: of the unpacked patch, in bytes.
+        metadata: of the filter that results.
+    """
+
+    kind: Literal["patch"] = "patch"
+    base: _Sha256
+    length: Annotated[int, Field(ge=1, le=FILTER_LIMIT)]
+    metadata: Metadata
+
+
+AnyTarget = Annotated[FilterTarget | PatchTarget, Field(discriminator="kind")]
+_adapter: TypeAdapter[FilterTarget | PatchTarget] = TypeAdapter(AnyTarget)
+
+
+def filter_target(category: str) -> str:
+    """Target path of a category's current filter."""
+    return f"{category}/filter.zst"
+
+
+def patch_target(category: str, base: str) -> str:
+    """Target path of the patch for the filter file whose SHA-256 is ``base``."""
+    return f"{category}/patch-from-{base}.zst"
+
+
+def custom_of(target: FilterTarget | PatchTarget) -> dict[str, Any]:
+    """The ``custom`` object of a TUF target."""
+    return {CUSTOM: target.model_dump(mode="json", exclude={"metadata": {"checksum"}})}
+
+
+def read_custom(found: "TargetFile") -> FilterTarget | PatchTarget:
+    """What a TUF target says of itself, and that it fits its path.
+
+    Raises:
+        FilterError: nothing, or nothing sane; nothing of it is used.
+    """
+    custom = found.custom
+    content = custom.get(CUSTOM) if isinstance(custom, dict) else None
+    try:
+        target = _adapter.validate_python(content)
+    except (ValidationError, RecursionError) as error:
+        raise FilterError(
+            f"the repository's {found.path[:200]!r} has no sane metadata; tell the publisher"
+        ) from error
+    category = target.metadata.category
+    expected = (
+        filter_target(category)
+        if isinstance(target, FilterTarget)
+        else patch_target(category, target.base)
+    )
+    if found.path != expected:
+        raise FilterError(
+            f"the repository's {found.path[:200]!r} says that it is another target; tell the "
+            "publisher"
+        )
+    return target
