@@ -22,7 +22,7 @@ from hashscan.errors import FilterError
 from hashscan.known.filters.metadata import FILTER_LIMIT, Metadata
 
 if TYPE_CHECKING:
-    from tuf.ngclient import TargetFile
+    from tuf.api.metadata import TargetFile
 
 METADATA_DIRECTORY = "metadata"
 TARGETS_DIRECTORY = "targets"
