@@ -16,7 +16,8 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from hashscan.config.settings import ServiceSettings, Settings
+    from hashscan.config.settings import Settings
+    from hashscan.config.sources import ServiceSettings
     from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.lists.staging import BuildProgress
     from hashscan.model import Algorithm, Confirmer

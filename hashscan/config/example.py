@@ -9,7 +9,8 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from hashscan.config.messages import models_of
-from hashscan.config.settings import Later, Settings, Starter
+from hashscan.config.section import Later, Starter
+from hashscan.config.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

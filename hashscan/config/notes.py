@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel
 
 from hashscan.config import values
-from hashscan.config.settings import Later, Settings
+from hashscan.config.section import Later
 from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.config.settings import Settings
 
 
 def notes(settings: Settings) -> list[str]:
     """What is written in the configuration, but has no effect in this version, each with why."""
     found = list(_later(settings, ""))
     service = settings.service
-    if settings.filter is not None and values.is_url(settings.filter.source):
-        found.append(
-            "filter.source: a repository cannot be used yet: sync is not in this version; give the"
-            " path of a filter file"
-        )
+    if settings.filter is not None and not values.is_url(settings.filter.source):
+        found += [
+            f"filter.{name}: is for a repository, and filter.source is a file"
+            for name in ("root", "refresh", "username", "password_file", "ca_bundle", "proxy")
+            if name in settings.filter.model_fields_set and getattr(settings.filter, name)
+        ]
     if service is not None:
         local = service.kind == "local"
         unused = (
@@ -68,6 +74,8 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
         who = f"{service.url} as {service.username}" + (" (test)" if service.test else "")
     if filters is not None:
         which = f"{shown(filters.source)}, not older than {values.human_duration(filters.max_age)}"
+        if values.is_url(filters.source):
+            which = f"{', '.join(filters.categories)} of {which}"
     else:
         which = "none" if service is None else "made from the lists"
     return [

@@ -1,4 +1,4 @@
-"""The service's password: from systemd's credential store, or from a file. Never shown."""
+"""Passwords: from systemd's credential store, or from a file. Never shown."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from hashscan.errors import ConfigError, Finding
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from hashscan.config.settings import ServiceSettings
+    from hashscan.config.sources import FilterSettings, ServiceSettings
 
 _LONGEST = 4096  # bytes
-_CREDENTIAL = "password"
+#: Names of the systemd credentials.
+SERVICE_CREDENTIAL = "password"
+FILTER_CREDENTIAL = "filter-password"
 
 
-def credential() -> str | None:
-    """The path of the systemd credential ``password``, where this process was given one.
+def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
+    """The path of the systemd credential ``name``, where this process was given one.
 
     Source: systemd.exec(5), ``LoadCredential=`` and ``$CREDENTIALS_DIRECTORY``.
     """
     directory = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not directory.startswith("/"):
         return None
-    path = os.path.join(directory, _CREDENTIAL)
+    path = os.path.join(directory, name)
     return path if os.path.lexists(path) else None
 
 
@@ -79,12 +81,28 @@ def read_password(service: ServiceSettings) -> str:
     Raises:
         ConfigError: there is none, others may read it, or it is no line of text.
     """
-    path = credential()
+    return _read(service.password_file, SERVICE_CREDENTIAL, "service")
+
+
+def read_filter_password(settings: FilterSettings) -> str | None:
+    """The password for the repository of filters; ``None`` where it asks for none.
+
+    Raises:
+        ConfigError: there is a user name and no usable password.
+    """
+    if not settings.username:
+        return None
+    return _read(settings.password_file, FILTER_CREDENTIAL, "filter")
+
+
+def _read(file: str | None, name: str, section: str) -> str:
+    path = credential(name)
     private = path is None
-    path = path or service.password_file
+    path = path or file
     if path is None:
         raise _error(
-            "is missing, and there is no systemd credential `password` either",
+            section,
+            f"is missing, and there is no systemd credential `{name}` either",
             "name a file that holds the password",
         )
     try:
@@ -96,13 +114,13 @@ def read_password(service: ServiceSettings) -> str:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _error(*_refusal(path, error)) from None
+        raise _error(section, *_refusal(path, error)) from None
     if fault:
-        raise _error(*fault)
+        raise _error(section, *fault)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        raise _error(f"{shown(path)} is not UTF-8", "write the password as text") from None
+        raise _error(section, f"{shown(path)} is not UTF-8", "write the password as text") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if (
         not text
@@ -110,11 +128,13 @@ def read_password(service: ServiceSettings) -> str:
         or any(ord(sign) < 32 or sign == "\x7f" for sign in text)
     ):
         raise _error(
+            section,
             f"{shown(path)} does not hold one line of text",
             "write the password into it, and nothing else",
         )
     return text
 
 
-def _error(what: str, fix: str) -> ConfigError:
-    return ConfigError("there is no usable password", [Finding("service.password_file", what, fix)])
+def _error(section: str, what: str, fix: str) -> ConfigError:
+    finding = Finding(f"{section}.password_file", what, fix)
+    return ConfigError("there is no usable password", [finding])

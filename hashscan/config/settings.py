@@ -6,36 +6,19 @@ looked at only where the validation context says so (``loader.load`` does).
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 import os
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hashscan.config import values
-from hashscan.config.password import credential, fault_of
+from hashscan.config.section import Later, Section, Starter
+from hashscan.config.sources import FilterSettings, ServiceSettings
 from hashscan.errors import ConfigError, Finding
 
 SYSTEM_STATE = "/var/lib/hashscan"
 
 
-@dataclass(frozen=True)
-class Later:
-    """Marks a setting that is checked, but has no effect in this version; ``user`` will use it."""
-
-    user: str
-
-
-@dataclass(frozen=True)
-class Starter:
-    """Marks a setting that is written out, not commented out, in the example."""
-
-
 _DAEMON = Later("the daemon")
-_SYNC = Later("sync")
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 def default_state() -> str:
@@ -48,7 +31,7 @@ def default_state() -> str:
     return os.path.join(base, "hashscan")
 
 
-class VolumeSettings(_Section):
+class VolumeSettings(Section):
     """A directory tree to scan."""
 
     path: Annotated[values.Volume, Starter()] = Field(
@@ -68,164 +51,7 @@ class VolumeSettings(_Section):
     )
 
 
-class ServiceSettings(_Section):
-    """Who says whether a digest is known."""
-
-    kind: Annotated[Literal["hashcheckservice", "local"], Starter()] = Field(
-        default="hashcheckservice",
-        description="hashcheckservice: ask the service at `url`. local: look into the lists in"
-        " `known`, without any network.",
-    )
-    url: Annotated[values.Text, Starter()] = Field(
-        default="",
-        validate_default=True,
-        description="Where the service is; /v1/check/{algorithm} is appended.",
-        examples=["https://hcs.example"],
-    )
-    username: Annotated[values.Text, Starter()] = Field(
-        default="",
-        validate_default=True,
-        description="The user name that the service gave you.",
-        examples=["example"],
-    )
-    password_file: Annotated[values.PathOrNone, Starter()] = Field(
-        default=None,
-        validate_default=True,
-        description="A file that holds the password, readable by its owner only (chmod 600)."
-        " The systemd credential `password` (LoadCredential=) goes before it.",
-        examples=["/etc/hashscan/password"],
-    )
-    timeout: values.Duration = Field(
-        default=10.0, description="How long to wait for an answer, before asking again."
-    )
-    ca_bundle: values.PathOrNone = Field(
-        default=None,
-        description="A PEM file of the authorities to trust for the service's certificate, or none"
-        " for the usual ones. The certificate is always verified.",
-    )
-    test: bool = Field(
-        default=False,
-        description="Ask the service's test twin, /v1/test/check/…; no file is moved.",
-    )
-    known: tuple[values.File, ...] = Field(
-        default=(),
-        strict=False,
-        validate_default=True,
-        description="kind local: the digest lists.",
-        examples=[["/etc/hashscan/known.txt"]],
-    )
-    only_categories: tuple[values.ListCategory, ...] = Field(
-        default=(),
-        strict=False,
-        description="kind local: the categories of the lists that count as known, e.g."
-        " [vics-1, vics-2]; digests without a category always do. Without any: of VICS lists"
-        " vics-1 (child abuse material); of others all but non-pertinent and uncategorised.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str, info: ValidationInfo) -> str:
-        if not url:
-            return _needed(url, info, "write e.g. `url: https://hcs.example`")
-        url = values.url(url).rstrip("/")
-        if url.endswith("/check") or "/check/" in url:
-            raise values.bad("names the check itself", "leave out /v1/check and what follows it")
-        return url
-
-    @field_validator("username")
-    @classmethod
-    def _check_username(cls, username: str, info: ValidationInfo) -> str:
-        if ":" in username:
-            raise values.bad("must not hold a colon (RFC 7617)", "correct the user name")
-        return username or _needed(username, info, "write `username: …`")
-
-    @field_validator("password_file")
-    @classmethod
-    def _check_password(cls, path: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("kind") != "hashcheckservice":
-            return path
-        if not values.checks_files(info) or credential():
-            return path
-        if path is None:
-            raise values.bad(
-                "is missing, and there is no systemd credential `password` either",
-                "write `password_file: /etc/hashscan/password`, or in the unit"
-                " LoadCredential=password:/etc/hashscan/password",
-            )
-        if fault := fault_of(path):
-            raise values.bad(*fault)
-        return path
-
-    @field_validator("known")
-    @classmethod
-    def _check_known(cls, known: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if not known and info.data.get("kind") == "local":
-            raise values.bad(
-                "kind local needs at least one digest list",
-                "write e.g. `known: [/etc/hashscan/known.txt]`",
-            )
-        seen: set[str] = set()
-        for index, path in enumerate(known):
-            if path in seen:
-                raise values.bad("stands here more than once", "keep one of them", at=(index,))
-            seen.add(path)
-        return known
-
-
-def _needed(value: str, info: ValidationInfo, fix: str) -> str:
-    if info.data.get("kind") == "hashcheckservice":
-        raise values.bad("is missing; kind hashcheckservice needs it", fix)
-    return value
-
-
-class FilterSettings(_Section):
-    """The Bloom filter that is asked before the service, so that almost no digest leaves here."""
-
-    source: Annotated[values.Source, Starter()] = Field(
-        description="The full path of a filter file (`hashscan filter build` makes one). The URL"
-        " of a signed repository is for `sync`, which this version does not have yet.",
-        examples=["/etc/hashscan/baseline.filter"],
-    )
-    root: Annotated[values.PathOrNone, _SYNC] = Field(
-        default=None,
-        validate_default=True,
-        description="The pinned trust of a repository: its 1.root.json.",
-        examples=["/etc/hashscan/root.json"],
-    )
-    categories: Annotated[tuple[values.Category, ...], _SYNC] = Field(
-        default=("baseline",),
-        strict=False,
-        description="The categories to fetch from a repository.",
-    )
-    refresh: Annotated[values.Duration, _SYNC] = Field(
-        default=3600.0, description="How often to ask a repository for news."
-    )
-    max_age: values.Duration = Field(
-        default=7 * 86400.0, description="A filter that is older is not used (exit code 5)."
-    )
-
-    @field_validator("root")
-    @classmethod
-    def _check_root(cls, root: str | None, info: ValidationInfo) -> str | None:
-        source = info.data.get("source")
-        if root is None and source is not None and values.is_url(source):
-            raise values.bad(
-                "is missing; a repository is not trusted without it",
-                "write e.g. `root: /etc/hashscan/root.json`",
-            )
-        return root if root is None else values.existing_file(root, info)
-
-    @field_validator("categories")
-    @classmethod
-    def _check_categories(cls, categories: tuple[str, ...]) -> tuple[str, ...]:
-        if not categories or len(set(categories)) != len(categories):
-            raise values.bad(
-                "must name at least one category, and each one once", "write e.g. [baseline]"
-            )
-        return categories
-
-
-class ScanSettings(_Section):
+class ScanSettings(Section):
     """How a scan treats this machine."""
 
     schedule: Annotated[values.CronOrNone, _DAEMON] = Field(
@@ -250,7 +76,7 @@ class ScanSettings(_Section):
     )
 
 
-class QuarantineSettings(_Section):
+class QuarantineSettings(Section):
     """What happens to a file whose digest the service confirms."""
 
     action: Annotated[Literal["report", "quarantine"], Starter()] = Field(
@@ -271,7 +97,7 @@ class QuarantineSettings(_Section):
     )
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """Numbers for Prometheus."""
 
     listen: Annotated[values.ListenOrNone, _DAEMON] = Field(
@@ -282,7 +108,7 @@ class MetricsSettings(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings. Every section may be left out; a command asks for what it needs.
 
     Durations are in seconds, sizes in bytes, shares from 0 to 1; ``None`` is ``none``.
@@ -436,21 +262,15 @@ def require_service(settings: Settings, where: str = _NOWHERE) -> ServiceSetting
 
 
 def require_filter(settings: Settings, where: str = _NOWHERE) -> str:
-    """The full path of the configured filter file.
+    """The full path of the configured filter file, or the URL of its repository.
 
     Raises:
-        ConfigError: there is none, or it is in a repository, which this version cannot fetch.
+        ConfigError: there is none.
     """
     if settings.filter is None:
         raise _require(
             f"{where}: filter",
             "there is no filter",
-            "make one with `hashscan filter build`, and write its path as `filter: {source: …}`",
-        )
-    if values.is_url(settings.filter.source):
-        raise _require(
-            f"{where}: filter.source",
-            "this version cannot fetch filters from a repository",
-            "fetch the filter file by other means, and write its full path",
+            "write the URL of a repository or the path of a filter file as `filter: {source: …}`",
         )
     return settings.filter.source

@@ -268,8 +268,11 @@ _PLAIN_URL = re.compile(
 )
 
 
-def url(value: object) -> str:
-    """An ``https`` URL, or ``http`` to this machine; no credentials, no query."""
+def url(value: object, *, in_the_clear: bool = False) -> str:
+    """An ``https`` URL, or ``http`` to this machine; no credentials, no query.
+
+    ``in_the_clear``: allow ``http`` to any machine, where what is fetched is signed.
+    """
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,2000}", value):
         raise bad("must be a URL in ASCII without spaces", "write e.g. https://hcs.example")
     try:
@@ -291,7 +294,7 @@ def url(value: object) -> str:
             "write https://host, https://host:port or https://host/path, with letters, digits and"
             " . _ ~ - only",
         )
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host) and not in_the_clear:
         raise bad(
             "http:// is allowed to this machine only: credentials and digests would be readable"
             " on the way",
@@ -310,6 +313,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_clear(found: str) -> bool:
+    """Whether credentials for the URL ``found`` would travel readable to another machine."""
+    parts = urlsplit(found)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def proxy(value: object) -> str:
+    """The URL of a proxy for HTTP."""
+    found = url(value, in_the_clear=True)
+    if urlsplit(found).path.strip("/"):
+        raise bad(
+            "must be a host and a port, without a path", "write e.g. http://proxy.example:3128"
+        )
+    return found
+
+
 def is_url(source: str) -> bool:
     """Whether a filter's source is a repository rather than the path of a file."""
     return not source.startswith("/")
@@ -318,7 +337,7 @@ def is_url(source: str) -> bool:
 def source(value: object, info: ValidationInfo) -> str:
     """The path of a filter file, or the URL of a repository."""
     if isinstance(value, str) and "://" in value:
-        return url(value)
+        return url(value, in_the_clear=True)
     if isinstance(value, str) and not value.startswith("/"):
         raise bad(
             "is neither a full path nor a URL",
@@ -421,6 +440,7 @@ File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_fil
 PathOrNone = Annotated[
     str | None, PlainValidator(or_none(absolute_path)), _shower(_none_shown(str))
 ]
+ProxyOrNone = Annotated[str | None, PlainValidator(or_none(proxy)), _shower(_none_shown(str))]
 OwnDirectory = Annotated[str, PlainValidator(absolute_path), AfterValidator(own_directory)]
 OwnDirectoryOrNone = Annotated[
     str | None,

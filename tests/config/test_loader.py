@@ -56,6 +56,11 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "categories": ("baseline",),
             "refresh": 3600.0,
             "max_age": 604800.0,
+            "username": "",
+            "password_file": None,
+            "ca_bundle": None,
+            "proxy": None,
+            "timeout": 30.0,
         },
         "scan": {
             "schedule": "30 2 * * *",
@@ -187,7 +192,11 @@ def test_the_password_is_never_in_a_message(write, files):
         ("username: example", "username: 12", "service.username", "quotes"),
         ("source: FILTER", "source: /none", "filter.source", "no such file"),
         ("source: FILTER", "source: WWW", "filter.source", "not a regular file"),
-        ("source: FILTER", "source: http://hcs.example/", "filter.source", "this machine only"),
+        ("source: FILTER", "source: ftp://hcs.example/", "filter.source", "https://"),
+        ("max_age: 7d", "username: a:b", "filter.username", "colon"),
+        ("max_age: 7d", "username: a", "filter.password_file", "is missing"),
+        ("max_age: 7d", "proxy: http://p.example/x", "filter.proxy", "without a path"),
+        ("max_age: 7d", "proxy: http://a:b@p.example", "filter.proxy", "user name or password"),
         ("source: FILTER", "source: baseline", "filter.source", "neither"),
         ("max_age: 7d", "max_age: none", "filter.max_age", "not a duration"),
         ("max_age: 7d", "max_age: 0s", "filter.max_age", "no sensible duration"),
@@ -491,3 +500,13 @@ def test_what_show_prints_is_read_back_the_same(write, whole, change):
     printed = to_yaml(settings)
     assert loader.load(write(printed)) == settings
     assert yaml.safe_load(printed)["service"]["timeout"].endswith("s")
+
+
+def test_a_password_never_travels_readable_to_a_repository(write, whole, files):
+    clear = whole.replace(files["baseline.filter"], "http://filters.example")
+    assert loader.load(write(clear)).filter.source == "http://filters.example"
+    named = clear.replace("max_age: 7d", f"username: a\n  password_file: {files['password']}")
+    with pytest.raises(ConfigError, match="travel readable") as raised:
+        loader.load(write(named))
+    assert "filter.username" in raised.value.findings[0].where
+    loader.load(write(named.replace("http://", "https://")))

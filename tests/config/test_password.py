@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hashscan.config.password import read_password
-from hashscan.config.settings import ServiceSettings
+from hashscan.config.sources import ServiceSettings
 from hashscan.errors import ConfigError
 
 

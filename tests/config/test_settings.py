@@ -29,7 +29,7 @@ def test_what_a_command_needs_and_how_to_mend_it():
     for require, words in (
         (require_volumes, "PATH on the command line"),
         (require_service, "--known FILE"),
-        (require_filter, "hashscan filter build"),
+        (require_filter, "URL of a repository"),
     ):
         with pytest.raises(ConfigError, match=words) as raised:
             require(nothing, "/etc/x.yaml")
@@ -39,18 +39,16 @@ def test_what_a_command_needs_and_how_to_mend_it():
     assert require_service(settings).known == ("/list",)
     assert require_filter(settings) == "/f"
     repository = Settings.of(filter={"source": "https://x/", "root": "/r"})
-    with pytest.raises(ConfigError, match="repository"):
-        require_filter(repository)
+    assert require_filter(repository) == "https://x/"
 
 
 def test_what_is_set_without_effect_is_told(write, whole, files):
     told = [note.partition(":")[0] for note in notes(load(write(whole)))]
     assert told == [
         "volumes[0].watch",
-        "filter.root",
-        "filter.categories",
-        "filter.refresh",
         "scan.schedule",
+        "filter.root",
+        "filter.refresh",
     ]
     text = whole.replace("metrics: {listen: none", "metrics: {listen: 127.0.0.1:1")
     text = text.replace("test: false", "test: true").replace(
@@ -58,7 +56,7 @@ def test_what_is_set_without_effect_is_told(write, whole, files):
     )
     text = text.replace(files["baseline.filter"], "https://filters.example")
     told = [note.partition(":")[0] for note in notes(load(write(text)))]
-    assert told[5:] == ["metrics.listen", "filter.source", "service.known", "quarantine.action"]
+    assert told[2:] == ["metrics.listen", "service.known", "quarantine.action"]
 
 
 def test_no_note_where_all_that_is_set_has_an_effect():
