@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import struct
 from typing import TYPE_CHECKING
 
 from hashscan.errors import LockedError, StateError, UsageError
@@ -24,10 +25,13 @@ class State:
         directory: absolute path.
         catalog: path of the catalog.
         filters: directory of kept filters.
+        lock_file: path of the lock.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *, make: bool = True) -> None:
         """Make or check the directory.
+
+        ``make``: false where a missing one is to stay missing, for those who only look.
 
         Raises:
             UsageError: it belongs to somebody else, or holds something else.
@@ -36,6 +40,9 @@ class State:
         self.directory = os.path.abspath(directory)
         self.catalog = os.path.join(self.directory, "catalog.sqlite3")
         self.filters = os.path.join(self.directory, "filters")
+        self.lock_file = os.path.join(self.directory, "lock")
+        if not make and not os.path.lexists(self.directory):
+            return
         try:
             os.makedirs(self.directory, mode=0o700, exist_ok=True)
             self._check()
@@ -85,7 +92,24 @@ class State:
         Raises:
             LockedError: another one does.
         """
-        return Lock(os.path.join(self.directory, "lock"))
+        return Lock(self.lock_file)
+
+
+def holder_of(path: str) -> int | None:
+    """The process that holds the ``Lock`` on ``path``, without trying to take it; else ``None``.
+
+    Source: fcntl(2), F_GETLK.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        found = struct.unpack("hhqqi", fcntl.fcntl(fd, fcntl.F_GETLK, wanted))
+    finally:
+        os.close(fd)
+    return None if found[0] == fcntl.F_UNLCK else int(found[4])
 
 
 class Lock:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashscan.text import human_size, parse_duration, parse_size, rfc3339, shown
+from hashscan.text import human_age, human_size, parse_duration, parse_size, rfc3339, shown
 
 
 @given(st.binary())
@@ -74,3 +74,19 @@ def test_times_and_sizes_for_people():
     assert human_size(1536) == "1.5 KiB"
     assert human_size(999) == "999 B"
     assert human_size(1 << 50) == "1.0 PiB"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-1, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7200, "2 h"),
+        (172799, "48 h"),
+        (172800, "2 days"),
+        (1e9, "11574 days"),
+    ],
+)
+def test_human_age(seconds, told):
+    assert human_age(seconds) == told

@@ -37,22 +37,35 @@ only_category_option = click.option(
 )
 
 
-def open_settings(
+def open_configuration(
     options: Options, state: str | None, *, check_files: bool = True
-) -> tuple[Settings, State]:
-    """The configuration and the state directory of a command.
+) -> Settings:
+    """The configuration of a command, with the state directory of its ``--state``.
 
     ``check_files``: look whether the volumes, lists and password files that it names are there;
     not where a command needs none of them.
 
     Raises:
         ConfigError: the configuration cannot be used.
-        StateError: the state directory cannot be used.
     """
     from hashscan.config.loader import load_or_default, with_state  # noqa: PLC0415 - heavy
-    from hashscan.state import State  # noqa: PLC0415
 
     settings = load_or_default(options.config_path, check_files=check_files)
     if state is not None:
         settings = with_state(settings, os.path.abspath(state), check_files=check_files)
+    return settings
+
+
+def open_settings(
+    options: Options, state: str | None, *, check_files: bool = True
+) -> tuple[Settings, State]:
+    """``open_configuration``, and the state directory, which is made where it is missing.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        StateError: the state directory cannot be used.
+    """
+    from hashscan.state import State  # noqa: PLC0415
+
+    settings = open_configuration(options, state, check_files=check_files)
     return settings, State(settings.state)

@@ -1,0 +1,82 @@
+"""A look at the catalog from outside, for ``status``: nothing is changed, nobody is held up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
+from hashscan.errors import StateError
+from hashscan.text import shown
+
+
+@dataclass(frozen=True, slots=True)
+class LastScan:
+    """The scan that was begun last. Times in seconds since the epoch.
+
+    Attributes:
+        ended: ``None`` while it runs, or where it was killed.
+        files: that it met; ``None`` as long as it did not end.
+        interrupted: it was asked to stop.
+        volumes: what was scanned.
+    """
+
+    started: float
+    ended: float | None
+    files: int | None
+    interrupted: bool
+    volumes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the catalog holds.
+
+    Attributes:
+        scan: the last one; ``None`` where there was none.
+        pending: candidates without a verdict, or with one that was not acted on yet.
+        oldest: when the oldest of them was found, in seconds since the epoch.
+        problems: files and directories that the last look at them could not judge.
+    """
+
+    scan: LastScan | None
+    pending: int
+    oldest: float | None
+    problems: int
+
+
+def overview(path: str) -> Overview | None:
+    """Look at the catalog ``path``; ``None`` where there is none yet.
+
+    Raises:
+        StateError: it cannot be read, or is of another version.
+    """
+    if not os.path.lexists(path):
+        return None
+    with translated(path), contextlib.closing(_connect(path)) as connection:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION_ID or version != VERSION:
+            raise StateError(
+                f"the catalog {shown(path)} is none of this hashscan's (version {version}, not "
+                f"{VERSION}); run a scan with this hashscan, which brings it up to date or says why"
+            )
+        row = connection.execute(
+            "SELECT started, ended, files, interrupted, volumes FROM scan ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        pending, oldest = connection.execute(
+            "SELECT count(*), min(found) FROM candidate WHERE done = 0"
+        ).fetchone()
+        (problems,) = connection.execute("SELECT count(*) FROM problem").fetchone()
+    scan = None
+    if row is not None:
+        # ``interrupted``: see Catalog.begin_scan
+        scan = LastScan(row[0], row[1], row[2], row[3] > 0, tuple(row[4].split(b"\0")))
+    return Overview(scan, pending, oldest, problems)
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=5, isolation_level=None)
