@@ -45,6 +45,12 @@ def command() -> None:
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    help="Processes that fill the filter.  [default: the cores that hashscan may use]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def build_command(
     inputs: tuple[str, ...],
@@ -55,6 +61,7 @@ def build_command(
     skip_invalid: bool,
     only_categories: tuple[str, ...],
     force: bool,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Make a filter from the digest lists INPUT ('-' is standard input).
@@ -84,6 +91,7 @@ def build_command(
             skip_invalid=skip_invalid,
             only_categories=only_categories,
             force=force,
+            jobs=jobs,
             on_progress=on_progress,
         )
     click.echo(_build_json(report) if as_json else _build_text(report))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ServiceUnavailableError
-from hashscan.known.filters.bloom import Writer, load
+from hashscan.known.filters.bloom import load
+from hashscan.known.filters.writer import Writer
 from hashscan.model import Acted, Answer, filterset_of
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine, ScanOptions

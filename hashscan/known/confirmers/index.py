@@ -15,12 +15,14 @@ import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from hashscan.durable import sync_directory
 from hashscan.errors import ServiceRefusedError, ServiceUnavailableError, StateError
-from hashscan.known.filters.bloom import sync_directory
 from hashscan.model import Answer, Digest
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hashscan.known.lists.staging import Staged, Staging
     from hashscan.model import Filter
 
@@ -109,15 +111,15 @@ class LocalConfirmer:
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise StateError(f"{self._where}: cannot be read: {error}") from error
 
-    def missing_in(self, one: Filter) -> int:
-        """How many of the lists' digests a filter does not hold: those are never asked for.
+    def missing_in(self, filters: Sequence[Filter]) -> int:
+        """How many of the lists' digests no filter holds: those are never asked for.
 
         Raises:
             StateError: the index cannot be read.
         """
         try:
             rows = self._connection.execute("SELECT digest FROM known")
-            return sum(raw.hex() not in one for (raw,) in rows)
+            return sum(not any(raw.hex() in one for one in filters) for (raw,) in rows)
         except sqlite3.Error as error:
             raise StateError(f"{self._where}: cannot be read: {error}") from error
 

@@ -21,6 +21,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hashscan.durable import sync_directory
 from hashscan.errors import (
     DigestListError,
     FilterError,
@@ -29,7 +30,7 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.known.confirmers.index import LocalConfirmer, seal, write_index
-from hashscan.known.filters.bloom import BloomFile, load, sync_directory
+from hashscan.known.filters.bloom import BloomFile, load
 from hashscan.known.filters.build import write_filter
 from hashscan.known.lists.categories import chosen
 from hashscan.known.lists.entries import FatalListError

@@ -15,34 +15,21 @@ import hashlib
 import math
 import mmap
 import os
-import secrets
 import stat
 import struct
 import time
 from typing import TYPE_CHECKING
 
 from bitarray import bitarray
-from pybloom_live.pybloom import BloomFilter, make_hashfuncs
+from pybloom_live.pybloom import make_hashfuncs
 
-from hashscan.errors import FilterError, StateError
-from hashscan.known.filters.metadata import (
-    FILTER_LIMIT,
-    FORMAT,
-    HEADER_LENGTH,
-    METADATA_LIMIT,
-    Metadata,
-    dump,
-    in_order,
-    parse,
-)
-from hashscan.model import HEX_LENGTH, Algorithm
-from hashscan.text import human_size, rfc3339, shown
+from hashscan.errors import FilterError
+from hashscan.known.filters.metadata import HEADER_LENGTH, METADATA_LIMIT, Metadata, parse
+from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from hashscan.model import Algorithm
 
-DEFAULT_ERROR_RATE = 1e-6
-CANARIES = 16
 _DAY = 86400.0
 _HEADER = struct.Struct("<dQQQQ")
 _MEND = (
@@ -106,6 +93,13 @@ def geometry(capacity: int, error_rate: float) -> tuple[int, int]:
     slices = math.ceil(math.log(1.0 / error_rate, 2))  # noqa: FURB163
     bits = math.ceil(capacity * abs(math.log(error_rate)) / (slices * (math.log(2) ** 2)))
     return slices, bits
+
+
+def header_of(metadata: Metadata) -> bytes:
+    """The header of the filter file that ``metadata`` describes."""
+    slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
+    count = metadata.digests + len(metadata.canaries_present)
+    return _HEADER.pack(metadata.error_rate, slices, bits_per_slice, metadata.capacity, count)
 
 
 def file_length(capacity: int, error_rate: float) -> int:
@@ -223,11 +217,12 @@ def _content(descriptor: int, found: os.stat_result) -> memoryview:
 
 
 def _checked(path: str, metadata: Metadata, content: memoryview) -> BloomFile:
-    header = _HEADER.unpack_from(content)
     slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
     count = metadata.digests + len(metadata.canaries_present)
-    expected = (metadata.error_rate, slices, bits_per_slice, metadata.capacity, count)
-    if header != expected or metadata.length != file_length(metadata.capacity, metadata.error_rate):
+    header = header_of(metadata)
+    if content[:HEADER_LENGTH] != header or metadata.length != file_length(
+        metadata.capacity, metadata.error_rate
+    ):
         raise _refused(path, "its header is not what its metadata says: no filter of hashscan's")
     if count > metadata.capacity:
         raise _refused(path, f"holds {count} digests, more than its {metadata.capacity}")
@@ -245,129 +240,3 @@ def _checked(path: str, metadata: Metadata, content: memoryview) -> BloomFile:
     if any(canary in one for canary in metadata.canaries_absent):
         raise _refused(path, "a digest that was never put in hits")
     return one
-
-
-class Writer:
-    """Fills a new filter and writes it with its metadata."""
-
-    def __init__(self, *, capacity: int, error_rate: float = DEFAULT_ERROR_RATE) -> None:
-        """An empty filter in memory; ``capacity`` counts the canaries too.
-
-        Raises:
-            StateError: it would be larger than ``load`` accepts.
-        """
-        length = file_length(capacity, error_rate)
-        if length > FILTER_LIMIT:
-            raise StateError(
-                f"a filter for {capacity} digests would have {human_size(length)}, more than the "
-                f"{human_size(FILTER_LIMIT)} that are accepted; make one for each part of the list"
-            )
-        self._filter = BloomFilter(capacity, error_rate)
-        self._canaries: list[str] = []
-
-    def add(self, hex_digests: Iterable[str]) -> int:
-        """Add distinct lower-case digests; returns how many."""
-        add = self._filter.add
-        count = 0
-        for digest in hex_digests:
-            add(digest, skip_check=True)
-            count += 1
-        return count
-
-    def write(self, path: str, *, category: str, algorithms: Iterable[Algorithm]) -> Metadata:
-        """Add the canaries and write the pair of files, each whole or not at all (mode 0600).
-
-        The filter goes first, then the metadata, each by rename. A kill between the two leaves a
-        pair that do not fit each other: ``load`` refuses it until it is built again, while
-        processes that loaded the old one keep it.
-
-        Raises:
-            StateError: it cannot be written; neither file was changed unless the message says so.
-        """
-        names = in_order(algorithms)
-        digests = self._filter.count
-        present = [_random_digest(names, index) for index in range(CANARIES)]
-        self.add(present)
-        absent: list[str] = []
-        while len(absent) < CANARIES:  # with a high error rate some of them hit
-            digest = _random_digest(names, len(absent))
-            if digest not in self._filter:
-                absent.append(digest)
-        temporary: list[str] = []
-        try:
-            body, length, sha256 = _write_body(self._filter, path, temporary)
-            created = rfc3339()
-            metadata = Metadata(
-                format=FORMAT,
-                version=f"{created}+{sha256[:12]}",
-                category=category,
-                algorithms=names,
-                digests=digests,
-                capacity=self._filter.capacity,
-                error_rate=self._filter.error_rate,
-                created=created,
-                length=length,
-                sha256=sha256,
-                canaries_present=present,
-                canaries_absent=absent,
-            )
-            described = _temporary(metadata_path(path), temporary)
-            with open(described, "wb") as file:
-                file.write(dump(metadata))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(body, path)
-            temporary.remove(body)
-            os.replace(described, metadata_path(path))
-            temporary.remove(described)
-            sync_directory(os.path.dirname(path) or ".")
-        except OSError as error:
-            raise StateError(
-                f"{shown(path)}: the filter cannot be written: {error.strerror}; make room or "
-                "mend the permissions there, then run the command again"
-            ) from error
-        finally:
-            for name in temporary:
-                _unlink(name)
-        return metadata
-
-
-def _random_digest(algorithms: list[Algorithm], index: int) -> str:
-    return secrets.token_hex(HEX_LENGTH[algorithms[index % len(algorithms)]] // 2)
-
-
-def _temporary(path: str, made: list[str]) -> str:
-    """A new empty file beside ``path``, on the list of what must not remain."""
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(6)}.tmp")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    made.append(temporary)
-    return temporary
-
-
-def _write_body(bloom: BloomFilter, path: str, made: list[str]) -> tuple[str, int, str]:
-    """Write the filter file under a temporary name; the name, its length and SHA-256."""
-    name = _temporary(path, made)
-    with open(name, "r+b") as file:
-        bloom.tofile(file)
-        file.flush()
-        os.fsync(file.fileno())
-        file.seek(0)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return name, file.tell(), sha256
-
-
-def sync_directory(path: str) -> None:
-    """Make the names in a directory survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
-from hashscan.known.filters.bloom import CANARIES, DEFAULT_ERROR_RATE, Writer, metadata_path
+from hashscan.known.filters.bloom import metadata_path
 from hashscan.known.filters.metadata import CATEGORY_PATTERN
+from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE, Writer
 from hashscan.known.lists.staging import BuildProgress, Staged, Staging, staging
 from hashscan.model import DEFAULT_CATEGORY, Algorithm
 from hashscan.text import shown
@@ -56,6 +57,7 @@ def build(
     skip_invalid: bool = False,
     only_categories: Collection[str] | None = None,
     force: bool = False,
+    jobs: int | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> BuildReport:
     """Make the filter file ``output`` (and its metadata beside it) from digest lists.
@@ -71,6 +73,7 @@ def build(
         skip_invalid: count invalid lines instead of raising for them.
         only_categories: leave out entries of other categories; default: see ``categories``.
         force: replace a filter that is there.
+        jobs: processes that fill the filter; default: the cores that this one may use.
         on_progress: called a few times a second at most, with the stage.
 
     Raises:
@@ -94,6 +97,7 @@ def build(
             category=category,
             error_rate=error_rate,
             capacity=capacity,
+            jobs=jobs,
             on_progress=on_progress,
         )
         return _report(output, metadata, counts, staged, area, time.monotonic() - started)
@@ -106,9 +110,13 @@ def write_filter(
     category: str,
     error_rate: float = DEFAULT_ERROR_RATE,
     capacity: int | None = None,
+    previous: Metadata | None = None,
+    jobs: int | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> tuple[Metadata, dict[Algorithm, int]]:
     """Write the filter of a filled staging area; its metadata, and the digests by algorithm.
+
+    ``previous``: of the version before, see ``Writer.write``. ``jobs``: see ``build``.
 
     Raises:
         UsageError: the capacity is too small.
@@ -123,8 +131,9 @@ def write_filter(
             f"more are added to test the filter; give at least {needed}"
         )
     writer = Writer(capacity=capacity or needed, error_rate=error_rate)
-    writer.add(area.hex_digests(digests, on_progress))
-    return writer.write(output, category=category, algorithms=counts), counts
+    jobs = jobs or len(os.sched_getaffinity(0))
+    writer.add_raw(area.raw_digests(digests, on_progress), jobs=jobs)
+    return writer.write(output, category=category, algorithms=counts, previous=previous), counts
 
 
 def _check_options(category: str, error_rate: float) -> None:

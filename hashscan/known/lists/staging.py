@@ -120,15 +120,15 @@ class Staging:
         )
         return {categories[number]: count for number, count in rows}
 
-    def hex_digests(
+    def raw_digests(
         self, total: int, on_progress: Callable[[BuildProgress], None] | None
-    ) -> Iterator[str]:
-        """Each distinct digest once, in lower-case hexadecimal."""
+    ) -> Iterator[bytes]:
+        """Each distinct digest once, in ascending order."""
         rows = self.connection.execute("SELECT digest FROM known")
         for done, (raw,) in enumerate(rows):
             if on_progress and done % _BATCH == 0:
                 on_progress(BuildProgress("adding", done, total))
-            yield raw.hex()
+            yield raw
 
 
 @contextmanager

@@ -21,8 +21,9 @@ from pybloom_live import BloomFilter
 
 from hashscan.errors import ExitCode, FilterError, StateError
 from hashscan.known.filters import bloom
-from hashscan.known.filters.bloom import BloomFile, Writer, file_length, geometry, load
+from hashscan.known.filters.bloom import BloomFile, file_length, geometry, load
 from hashscan.known.filters.metadata import METADATA_LIMIT, Metadata, dump
+from hashscan.known.filters.writer import Writer
 
 if TYPE_CHECKING:
     from hashscan.model import Filter
@@ -316,7 +317,7 @@ def test_nothing_remains_where_the_disk_is_full(tmp_path):
     script = (
         "import os, resource, signal, sys\n"
         "from hashscan.errors import StateError\n"
-        "from hashscan.known.filters.bloom import Writer\n"
+        "from hashscan.known.filters.writer import Writer\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "writer = Writer(capacity=100_000)\n"

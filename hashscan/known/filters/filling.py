@@ -1,0 +1,168 @@
+"""Sets the bits of digests, in this process or in several.
+
+Each worker process sets the bits of its share of the digests in an array of its own, in memory that
+it shares with this process; in the end the arrays are joined by OR. The bits are the same whatever
+the number of processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import multiprocessing
+import os
+import signal
+from itertools import islice
+from operator import add
+from typing import TYPE_CHECKING
+
+from bitarray import bitarray
+from pybloom_live.pybloom import make_hashfuncs
+
+from hashscan.errors import StateError
+from hashscan.known.filters.bloom import geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+#: Digests that are handed to a worker at a time. Fewer in all are not worth a second process.
+_BATCH = 4096
+_WORTH_IT = 8 * _BATCH
+
+
+def set_bits(bits: bitarray, capacity: int, error_rate: float, hex_digests: Iterable[str]) -> int:
+    """Set the bits of lower-case ``hex_digests``; returns how many digests there were.
+
+    They are those that pybloom-live's ``BloomFilter.add`` sets.
+    """
+    slices, bits_per_slice = geometry(capacity, error_rate)
+    hashes, _ = make_hashfuncs(slices, bits_per_slice)
+    offsets = range(0, slices * bits_per_slice, bits_per_slice)
+    count = 0
+    for digest in hex_digests:
+        # One assignment for all slices takes two thirds of the time of one for each.
+        bits[list(map(add, offsets, hashes(digest)))] = 1
+        count += 1
+    return count
+
+
+def fill(
+    bits: bitarray, capacity: int, error_rate: float, digests: Iterable[bytes], *, jobs: int
+) -> int:
+    """Set the bits of raw ``digests`` with ``jobs`` processes; returns how many digests there were.
+
+    Raises:
+        StateError: a worker process died, e.g. for want of memory; ``bits`` must not be used.
+    """
+    digests = iter(digests)
+    first = list(islice(digests, _WORTH_IT))
+    count = set_bits(bits, capacity, error_rate, (raw.hex() for raw in first))
+    if jobs < 2:
+        return count + set_bits(bits, capacity, error_rate, (raw.hex() for raw in digests))
+    batch = list(islice(digests, _BATCH))
+    if not batch:
+        return count
+    crew = _Crew(jobs, len(bits), capacity, error_rate)
+    try:
+        while batch:
+            crew.give(batch)
+            count += len(batch)
+            batch = list(islice(digests, _BATCH))
+        crew.join_into(bits)
+    finally:
+        crew.close()
+    return count
+
+
+class _Crew:
+    """The worker processes. Their pipes are bounded, so that the digests never pile up."""
+
+    def __init__(self, jobs: int, length: int, capacity: int, error_rate: float) -> None:
+        self._length = length
+        self._shared = [mmap.mmap(-1, (length + 7) // 8) for _ in range(jobs)]
+        self._pipes: list[Connection] = []
+        self._workers: list[BaseProcess] = []
+        self._next = 0
+        # fork: the shared memory has no name that another way could find it by
+        context = multiprocessing.get_context("fork")
+        for shared in self._shared:
+            theirs, ours = context.Pipe(duplex=False)
+            worker = context.Process(
+                target=_work,
+                args=(theirs, [*self._pipes, ours], shared, length, capacity, error_rate),
+                daemon=True,
+            )
+            worker.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._workers.append(worker)
+
+    def give(self, batch: list[bytes]) -> None:
+        """Hand a batch to the next worker; waits where it has not taken the one before."""
+        try:
+            self._pipes[self._next].send(batch)
+        except OSError as error:
+            raise self._died() from error
+        self._next = (self._next + 1) % len(self._pipes)
+
+    def join_into(self, bits: bitarray) -> None:
+        """Wait for all of them, and take over what they set."""
+        for pipe in self._pipes:
+            try:
+                pipe.send(None)
+            except OSError as error:
+                raise self._died() from error
+        for worker, shared in zip(self._workers, self._shared, strict=True):
+            worker.join()
+            if worker.exitcode != 0:
+                raise self._died()
+            bits |= _view(shared, self._length)
+
+    def _died(self) -> StateError:
+        codes = [worker.exitcode for worker in self._workers if worker.exitcode]
+        told = f" (exit code {codes[0]})" if codes else ""
+        return StateError(
+            f"a process that filled the filter died{told}, so there is no filter; see the kernel's "
+            "log (out of memory?), and try again with --jobs 1"
+        )
+
+    def close(self) -> None:
+        """End them, whatever they do; nothing of them stays."""
+        for pipe in self._pipes:
+            pipe.close()
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.kill()
+            worker.join()
+            worker.close()
+        for shared in self._shared:
+            with contextlib.suppress(BufferError):  # a traceback may still hold a view of it
+                shared.close()
+
+
+def _view(shared: mmap.mmap, length: int) -> bitarray:
+    return bitarray(buffer=shared, endian="little")[:length]
+
+
+def _work(
+    pipe: Connection,
+    others: list[Connection],
+    shared: mmap.mmap,
+    length: int,
+    capacity: int,
+    error_rate: float,
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in others:  # or the end of a pipe whose writer died would never be seen
+        other.close()
+    bits = bitarray(buffer=shared, endian="little")
+    assert len(bits) >= length
+    try:
+        while (batch := pipe.recv()) is not None:
+            set_bits(bits, capacity, error_rate, (raw.hex() for raw in batch))
+    except (EOFError, OSError):
+        os._exit(1)
+    os._exit(0)

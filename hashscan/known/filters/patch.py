@@ -1,0 +1,182 @@
+"""Patches: what makes one version of a filter file of another one with the same geometry.
+
+Format, before it is packed (``packing``): ``HSPATCH1``; two unsigned 64-bit integers,
+little-endian: the number of bits of the filter (those after the header, padding included) and the
+number of positions; then the positions of the bits that differ, ascending, each as the number of
+bits between it and the one before (from -1 on), in LEB128 (7 bits a byte, lowest first, the top bit
+set in all but the last). The header of the result is not in it: it follows from the metadata.
+
+A bit that differs is inverted, so a patch works both ways, and two of them in a row are their
+symmetric difference (``compose``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from bitarray import bitarray
+
+from hashscan.durable import new_file
+from hashscan.errors import FilterError
+from hashscan.known.filters.bloom import header_of
+from hashscan.known.filters.metadata import HEADER_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashscan.known.filters.metadata import Metadata
+
+MAGIC = b"HSPATCH1"
+_COUNTS = struct.Struct("<QQ")
+_START = len(MAGIC) + _COUNTS.size
+_CHUNK = 1 << 20
+_ONE = bitarray("1", endian="little")
+#: 7 bits each: more than any filter has (metadata.FILTER_LIMIT).
+_LONGEST_GAP = 6
+
+
+def diff(base: str, result: str) -> bytes | None:
+    """The patch that makes the filter file ``result`` of ``base``.
+
+    Returns:
+        The unpacked patch; ``None`` where it would not be shorter than the filter itself.
+
+    Raises:
+        FilterError: they differ in length, so no patch can do it.
+        OSError: one cannot be read.
+    """
+    length = os.stat(result).st_size
+    if os.stat(base).st_size != length:
+        raise FilterError("filters of different lengths have no patch")
+    positions: list[int] = []
+    with open(base, "rb") as old, open(result, "rb") as new:
+        old.seek(HEADER_LENGTH)
+        new.seek(HEADER_LENGTH)
+        at = 0
+        while left := old.read(_CHUNK):
+            right = new.read(_CHUNK)
+            if left != right:
+                changed = _bits(left) ^ _bits(right)
+                positions.extend(at + found for found in changed.search(_ONE))
+                if len(positions) > length:
+                    return None
+            at += 8 * len(left)
+    patch = _encode(positions, at)
+    return patch if len(patch) < length else None
+
+
+def _bits(content: bytes) -> bitarray:
+    bits = bitarray(endian="little")
+    bits.frombytes(content)
+    return bits
+
+
+def compose(first: bytes, second: bytes) -> bytes:
+    """One patch for two in a row.
+
+    Raises:
+        FilterError: one is damaged, or they are for filters of different sizes.
+    """
+    bits = bits_of(first)
+    if bits_of(second) != bits:
+        raise FilterError("patches for filters of different sizes cannot be joined")
+    return _encode(sorted(set(_positions(first)) ^ set(_positions(second))), bits)
+
+
+def count(patch: bytes) -> int:
+    """How many bits it changes.
+
+    Raises:
+        FilterError: it is no patch.
+    """
+    return _head(patch)[1]
+
+
+def bits_of(patch: bytes) -> int:
+    """How many bits the filters have that it is for.
+
+    Raises:
+        FilterError: it is no patch.
+    """
+    return _head(patch)[0]
+
+
+def apply(base: str, patch: bytes, metadata: Metadata, output: str) -> None:
+    """Write the filter file that ``metadata`` describes: ``base`` with the bits inverted.
+
+    Args:
+        base: path of a filter file.
+        patch: unpacked.
+        metadata: of the result.
+        output: path of a file that is not there; mode 0600, synced.
+
+    Raises:
+        FilterError: base or patch do not fit, or the result is not the one that is described; no
+            ``output`` stays.
+        OSError: it cannot be read or written; no ``output`` stays.
+    """
+    with open(base, "rb") as file:
+        content = bytearray(file.read(metadata.length + 1))
+    if len(content) != metadata.length:
+        raise FilterError("is for a filter of another length")
+    bits, _ = _head(patch)
+    if bits != 8 * (len(content) - HEADER_LENGTH):
+        raise FilterError("is for a filter of another size")
+    for position in _positions(patch):
+        content[HEADER_LENGTH + (position >> 3)] ^= 1 << (position & 7)
+    content[:HEADER_LENGTH] = header_of(metadata)
+    if hashlib.sha256(content).hexdigest() != metadata.sha256:
+        raise FilterError("does not give the filter that was announced")
+    with new_file(output) as file:
+        file.write(content)
+
+
+def _head(patch: bytes) -> tuple[int, int]:
+    if len(patch) < _START or not patch.startswith(MAGIC):
+        raise FilterError("is no patch for a filter")
+    bits, positions = _COUNTS.unpack_from(patch, len(MAGIC))
+    if positions > len(patch) - _START:  # each takes a byte at least
+        raise FilterError("is a damaged patch: it is cut off")
+    return bits, positions
+
+
+def _encode(positions: Iterable[int], bits: int) -> bytes:
+    encoded = bytearray()
+    number = 0
+    for before, position in pairwise((-1, *positions)):
+        gap = position - before - 1
+        while gap > 0x7F:
+            encoded.append(gap & 0x7F | 0x80)
+            gap >>= 7
+        encoded.append(gap)
+        number += 1
+    return MAGIC + _COUNTS.pack(bits, number) + encoded
+
+
+def _positions(patch: bytes) -> Iterator[int]:
+    """The positions, ascending and within the filter.
+
+    Raises:
+        FilterError: they are not, or their number is another one.
+    """
+    bits, expected = _head(patch)
+    position, gap, shift, number = -1, 0, 0, 0
+    for byte in memoryview(patch)[_START:]:
+        gap |= (byte & 0x7F) << shift
+        if byte & 0x80:
+            shift += 7
+            if shift >= 7 * _LONGEST_GAP:
+                raise FilterError("is a damaged patch: a gap is too long")
+            continue
+        position += gap + 1
+        if position >= bits:
+            raise FilterError("is a damaged patch: it leaves the filter")
+        yield position
+        gap = shift = 0
+        number += 1
+    if shift or number != expected:
+        raise FilterError("is a damaged patch: it is cut off")

@@ -1,0 +1,175 @@
+"""Writes a filter file and its metadata: filled by one process or several, whole or not at all.
+
+The same digests, geometry and canaries give the same bytes, whoever fills the filter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from operator import add
+from typing import TYPE_CHECKING
+
+from bitarray import bitarray
+from pybloom_live.pybloom import make_hashfuncs
+
+from hashscan.durable import new_file, sync_directory, temporary_name
+from hashscan.errors import StateError
+from hashscan.known.filters.bloom import file_length, geometry, header_of, metadata_path
+from hashscan.known.filters.filling import fill, set_bits
+from hashscan.known.filters.metadata import FILTER_LIMIT, FORMAT, Metadata, dump, in_order
+from hashscan.model import HEX_LENGTH, Algorithm
+from hashscan.text import human_size, rfc3339, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+DEFAULT_ERROR_RATE = 1e-6
+CANARIES = 16
+
+
+class Writer:
+    """Fills a new filter and writes it with its metadata."""
+
+    def __init__(self, *, capacity: int, error_rate: float = DEFAULT_ERROR_RATE) -> None:
+        """An empty filter in memory; ``capacity`` counts the canaries too.
+
+        Raises:
+            StateError: it would be larger than ``load`` accepts.
+        """
+        length = file_length(capacity, error_rate)
+        if length > FILTER_LIMIT:
+            raise StateError(
+                f"a filter for {capacity} digests would have {human_size(length)}, more than the "
+                f"{human_size(FILTER_LIMIT)} that are accepted; make one for each part of the list"
+            )
+        self._capacity = capacity
+        self._error_rate = error_rate
+        slices, bits_per_slice = geometry(capacity, error_rate)
+        self._bits = bitarray(slices * bits_per_slice, endian="little")
+        self._bits.setall(0)
+        self._digests = 0
+
+    def add(self, hex_digests: Iterable[str]) -> int:
+        """Add distinct lower-case digests; returns how many."""
+        count = set_bits(self._bits, self._capacity, self._error_rate, hex_digests)
+        self._digests += count
+        return count
+
+    def add_raw(self, digests: Iterable[bytes], *, jobs: int) -> int:
+        """Add distinct raw digests with ``jobs`` processes; returns how many.
+
+        Raises:
+            StateError: a process died; the filter must not be used.
+        """
+        count = fill(self._bits, self._capacity, self._error_rate, digests, jobs=jobs)
+        self._digests += count
+        return count
+
+    def write(
+        self,
+        path: str,
+        *,
+        category: str,
+        algorithms: Iterable[Algorithm],
+        previous: Metadata | None = None,
+    ) -> Metadata:
+        """Add the canaries and write the pair of files, each whole or not at all (mode 0600).
+
+        The filter goes first, then the metadata, each by rename. A kill between the two leaves a
+        pair that do not fit each other: ``load`` refuses it until it is built again, while
+        processes that loaded the old one keep it.
+
+        ``previous`` is the metadata of the version before: where the geometry is the same its
+        canaries are used again, so that the two differ in little more than in their digests.
+
+        Raises:
+            StateError: it cannot be written; neither file was changed unless the message says so.
+        """
+        names = in_order(algorithms)
+        present, absent = self._canaries(names, previous)
+        created = rfc3339()
+        header = header_of(
+            Metadata.model_construct(
+                digests=self._digests,
+                capacity=self._capacity,
+                error_rate=self._error_rate,
+                canaries_present=present,
+            )
+        )
+        body, described = temporary_name(path), temporary_name(metadata_path(path))
+        try:
+            with new_file(body) as file:
+                file.write(header)
+                self._bits.tofile(file)
+            with open(body, "rb") as written:
+                sha256 = hashlib.file_digest(written, "sha256").hexdigest()
+                length = written.tell()
+            metadata = Metadata(
+                format=FORMAT,
+                version=f"{created}+{sha256[:12]}",
+                category=category,
+                algorithms=names,
+                digests=self._digests,
+                capacity=self._capacity,
+                error_rate=self._error_rate,
+                created=created,
+                length=length,
+                sha256=sha256,
+                canaries_present=present,
+                canaries_absent=absent,
+            )
+            with new_file(described) as file:
+                file.write(dump(metadata))
+            os.replace(body, path)
+            os.replace(described, metadata_path(path))
+            sync_directory(os.path.dirname(path) or ".")
+        except OSError as error:
+            raise StateError(
+                f"{shown(path)}: the filter cannot be written: {error.strerror}; make room or "
+                "mend the permissions there, then run the command again"
+            ) from error
+        finally:
+            for name in (body, described):
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+        return metadata
+
+    def _canaries(
+        self, names: list[Algorithm], previous: Metadata | None
+    ) -> tuple[list[str], list[str]]:
+        """Add those that must hit, and find those that must not."""
+        old_present: list[str] = []
+        old_absent: list[str] = []
+        if previous is not None and (previous.capacity, previous.error_rate) == (
+            self._capacity,
+            self._error_rate,
+        ):
+            old_present, old_absent = previous.canaries_present, previous.canaries_absent
+        present = old_present or [_random_digest(names, index) for index in range(CANARIES)]
+        set_bits(self._bits, self._capacity, self._error_rate, present)
+        hits = self._asker()
+        absent = [digest for digest in old_absent if not hits(digest)]
+        while len(absent) < CANARIES:  # with a high error rate some of them hit
+            digest = _random_digest(names, len(absent))
+            if not hits(digest):
+                absent.append(digest)
+        return list(present), absent
+
+    def _asker(self) -> Callable[[str], bool]:
+        """Whether a digest hits, as the filter is now."""
+        slices, bits_per_slice = geometry(self._capacity, self._error_rate)
+        hashes, _ = make_hashfuncs(slices, bits_per_slice)
+        bits = self._bits
+        offsets = range(0, slices * bits_per_slice, bits_per_slice)
+
+        def hits(digest: str) -> bool:
+            return all(bits[place] for place in map(add, offsets, hashes(digest)))
+
+        return hits
+
+
+def _random_digest(algorithms: list[Algorithm], index: int) -> str:
+    return secrets.token_hex(HEX_LENGTH[algorithms[index % len(algorithms)]] // 2)
