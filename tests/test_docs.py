@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from file_server import FileServer
 
 import hashscan
 from hashscan.cli import COMMANDS, cli
@@ -253,8 +254,8 @@ def test_the_json_lines(tmp_path):
             table[command, event.strip("`")] = ["event", *re.findall(r"`(.*?)`", keys)]
     made = set()
 
-    def check(command, arguments):
-        for event in shell.events(f"hashscan {command} {arguments} --json"):
+    def check(command, arguments, before=""):
+        for event in shell.events(f"hashscan {before} {command} {arguments} --json"):
             key = command, event["event"]
             assert list(event) == table[key], key
             made.add(key)
@@ -279,6 +280,17 @@ def test_the_json_lines(tmp_path):
     list(check("filter build", "list -o filter"))
     list(check("filter info", "filter"))
     list(check("config show", ""))
+    list(check("repository init", "repository --keys keys"))
+    list(check("repository add", "repository list --keys keys --category baseline"))
+    list(check("repository refresh", "repository --keys keys"))
+    list(check("repository rotate", "repository --keys keys --role timestamp"))
+    with FileServer(tmp_path / "repository") as server:
+        (tmp_path / "config.yaml").write_text(
+            f"state: {tmp_path}/state\nfilter: {{source: '{server.url}', "
+            f"root: {tmp_path}/repository/metadata/1.root.json}}\n"
+        )
+        list(check("sync", "", "--config config.yaml"))
+    list(check("status", "", "--config config.yaml"))
     # Problems and pending candidates of a scan need a disk or a service that fails: their keys
     # are compared with the printer's own.
     assert set(table) - made == {("scan", "problem"), ("scan", "pending")}

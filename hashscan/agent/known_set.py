@@ -75,16 +75,14 @@ def open_known_set(
         DigestListError: a list has lines that are no digests.
         FilterError: the filter cannot be used.
     """
-    from hashscan.config.settings import require_filter, require_service  # noqa: PLC0415
+    from hashscan.config.settings import require_service  # noqa: PLC0415
 
     lists = [os.path.abspath(path) for path in lists]
     if lists:
-        return _local(lists, only_categories, state, None, notice, building)
+        return _local(lists, only_categories, state, (), notice, building)
     service = require_service(settings)
     if service.kind == "local":
-        given = None
-        if settings.filter is not None:
-            given = load(require_filter(settings), max_age=settings.filter.max_age)
+        given = open_configured(settings, state) if settings.filter is not None else ()
         chosen = only_categories or service.only_categories
         return _local(list(service.known), chosen, state, given, notice, building)
     if only_categories:
@@ -92,16 +90,33 @@ def open_known_set(
             "--only-category chooses from digest lists, but the configured service is asked: give "
             "lists with --known, or leave --only-category out"
         )
-    assert settings.filter is not None  # the settings' own check
-    given = load(require_filter(settings), max_age=settings.filter.max_age)
-    return _remote(service, given)
+    return _remote(service, open_configured(settings, state))
+
+
+def open_configured(settings: Settings, state: State) -> tuple[BloomFile, ...]:
+    """The filters that the configuration names: a file, or what was synced of a repository.
+
+    Raises:
+        ConfigError: it names none.
+        FilterError: one is missing, damaged, or older than allowed.
+    """
+    from hashscan.config.settings import require_filter  # noqa: PLC0415
+    from hashscan.config.values import is_url  # noqa: PLC0415
+
+    path = require_filter(settings)
+    assert settings.filter is not None
+    if is_url(path):
+        from hashscan.agent.syncing import open_filters  # noqa: PLC0415 - only where it is needed
+
+        return open_filters(settings, state)
+    return (load(path, max_age=settings.filter.max_age),)
 
 
 def _local(
     lists: list[str],
     only_categories: Collection[str],
     state: State,
-    given: BloomFile | None,
+    given: tuple[BloomFile, ...],
     notice: Callable[[str], None],
     building: Building,
 ) -> KnownSet:
@@ -115,13 +130,13 @@ def _local(
             on_notice=notice,
             on_progress=on_progress,
         )
-    filters = (given,) if given else tuple(known.loaded)
+    filters = given or tuple(known.loaded)
     missing = known.confirmer.missing_in(given) if given else 0
     if given and missing:
         notice(
-            f"{missing} of the {known.digests} digests of the lists are not in the filter "
-            f"{shown(given.path)}, so files with them are not found; build it anew from the lists, "
-            "or leave the section 'filter' out"
+            f"{missing} of the {known.digests} digests of the lists are not in "
+            f"{', '.join(shown(one.path) for one in given)}, so files with them are not found; "
+            "build the filter anew from the lists, or leave the section 'filter' out"
         )
     # Said once, when the lists are read; not again in every scan.
     for remark in known.remarks if known.built else ():
@@ -131,7 +146,7 @@ def _local(
     return KnownSet(filters, lambda: confirmer, confirmer.name, remote=False)
 
 
-def _remote(service: ServiceSettings, given: BloomFile) -> KnownSet:
+def _remote(service: ServiceSettings, given: tuple[BloomFile, ...]) -> KnownSet:
     from hashscan.config.password import read_password  # noqa: PLC0415
 
     password = read_password(service)
@@ -151,7 +166,7 @@ def _remote(service: ServiceSettings, given: BloomFile) -> KnownSet:
 
     # Verdicts of the test twin must not be remembered as the service's.
     name = f"{url} (test)" if service.test else url
-    return KnownSet((given,), make, name, remote=True, test=service.test)
+    return KnownSet(given, make, name, remote=True, test=service.test)
 
 
 def describe(known: KnownSet) -> list[str]:

@@ -24,8 +24,11 @@ from hashscan.text import shown
 COMMANDS = {
     "scan": ("scan", "Scan volumes once: hash, ask the filter, confirm, act."),
     "check": ("check", "Is a file or a digest known? Nothing is moved."),
+    "sync": ("sync", "Fetch and verify the newest filters of a repository."),
+    "status": ("status", "One screen: does it work, what waits, what was found."),
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
     "filter": ("filter", "Build a filter from digest lists, and check one."),
+    "repository": ("repository", "Publish signed filters as static files."),
     "config": ("config", "Write, check and show the configuration."),
     "demo": ("demo", "The whole job on a sample volume, without a server and without root."),
 }

@@ -1,5 +1,7 @@
 """requests, with the bounds that it lacks: one time limit for a whole answer, and one size.
 
+A download has no time limit as a whole, but a least rate: seconds are added as its bytes arrive.
+
 The time-out of requests starts anew with every byte that arrives, so a server that sends one byte
 a second holds it for ever; ``http.client`` accepts six megabytes of headers and any number of
 ``100 Continue``. Here the seconds cover the answer as a whole, from its status line to its last
@@ -18,7 +20,7 @@ import re
 import socket
 import time
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 import urllib3
@@ -43,14 +45,35 @@ class BrokenAnswerError(http.client.HTTPException):
     """An answer that is too long or whose end is not certain. The text quotes nothing of it."""
 
 
+class Bounds(NamedTuple):
+    """What one answer may cost.
+
+    Attributes:
+        answer: bytes on the wire: status line, headers and body.
+        slowest: bytes a second that a body must bring on average, or it is given up; 0: all of the
+            answer must be there within the time-out.
+    """
+
+    answer: int = ANSWER_LIMIT
+    slowest: float = 0.0
+
+
 class _Tap(io.RawIOBase):
     """A socket's file with one deadline and one byte count for everything that is read."""
 
-    def __init__(self, file: io.RawIOBase, sock: socket.socket, seconds: float | None) -> None:
+    def __init__(
+        self,
+        file: io.RawIOBase,
+        sock: socket.socket,
+        seconds: float | None,
+        bounds: Bounds,
+    ) -> None:
         self._file = file
         self._sock = sock
+        self._silence = seconds
         self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._left = ANSWER_LIMIT
+        self._bounds = bounds
+        self._left = bounds.answer
         self.ended = False
 
     def readable(self) -> bool:
@@ -63,11 +86,14 @@ class _Tap(io.RawIOBase):
             remaining = self._deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError("the answer as a whole took too long")
-            self._sock.settimeout(remaining)
+            assert self._silence is not None
+            self._sock.settimeout(min(remaining, self._silence))
         count: int | None = self._file.readinto(buffer)
         self._left -= count or 0
         if self._left < 0:
-            raise BrokenAnswerError(f"more than {ANSWER_LIMIT} bytes of headers and body")
+            raise BrokenAnswerError(f"more than {self._bounds.answer} bytes of headers and body")
+        if self._deadline is not None and self._bounds.slowest and count:
+            self._deadline += count / self._bounds.slowest
         return count
 
     def pending(self) -> bool:
@@ -117,6 +143,8 @@ class _Reader(io.BufferedReader):
 class _Answer(http.client.HTTPResponse):
     """``http.client``'s parser over a bounded reader, strict about where an answer ends."""
 
+    bounds = Bounds()
+
     def __init__(
         self,
         sock: socket.socket,
@@ -126,7 +154,7 @@ class _Answer(http.client.HTTPResponse):
     ) -> None:
         super().__init__(sock, 0, method, url)
         # urllib3 has just set the seconds that are left for the answer as the socket's time-out
-        self._reader = _Reader(_Tap(self.fp.detach(), sock, sock.gettimeout()))
+        self._reader = _Reader(_Tap(self.fp.detach(), sock, sock.gettimeout(), self.bounds))
         self.fp = self._reader
 
     def begin(self) -> None:
@@ -157,35 +185,43 @@ class _Answer(http.client.HTTPResponse):
         return data
 
 
-class _Connection(HTTPConnection):
-    response_class = _Answer
-    debuglevel = 0  # a global debug level would print the credentials
+def _pools(bounds: Bounds) -> dict[str, type[HTTPConnectionPool]]:
+    """Pools by scheme whose answers are within ``bounds``: urllib3 takes classes, not values."""
 
+    class Answer(_Answer):
+        pass
 
-class _TLSConnection(HTTPSConnection):
-    response_class = _Answer
-    debuglevel = 0
+    Answer.bounds = bounds
 
+    class Connection(HTTPConnection):
+        response_class = Answer
+        debuglevel = 0  # a global debug level would print the credentials
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    class TLSConnection(HTTPSConnection):
+        response_class = Answer
+        debuglevel = 0
 
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
 
-class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
+    class TLSPool(HTTPSConnectionPool):
+        ConnectionCls = TLSConnection
 
-
-_POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _Pool, "https": _TLSPool}
+    return {"http": Pool, "https": TLSPool}
 
 
 class _Adapter(HTTPAdapter):
+    def __init__(self, bounds: Bounds) -> None:
+        self._pools = _pools(bounds)
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **options)
-        manager.pool_classes_by_scheme = _POOLS
+        manager.pool_classes_by_scheme = self._pools
         return manager
 
 
@@ -196,12 +232,12 @@ class BoundedSession(requests.Session):
     from ``response.raw``: requests would unpack a compressed one.
     """
 
-    def __init__(self, *, trust_env: bool) -> None:
+    def __init__(self, *, trust_env: bool, bounds: Bounds = Bounds()) -> None:  # noqa: B008
         """``trust_env`` allows the proxies and the CA bundle that the environment names."""
         super().__init__()
         self.trust_env = trust_env
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(pool_connections=1, pool_maxsize=1)
+        adapter = _Adapter(bounds)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 

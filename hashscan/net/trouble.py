@@ -12,7 +12,7 @@ import ssl
 import time
 from email.errors import MessageError
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -60,43 +60,52 @@ def is_certificate_error(error: BaseException) -> bool:
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
-def explain(error: BaseException, timeout: float) -> str:
+class Names(NamedTuple):
+    """What the settings are called that a fault may have its cause in."""
+
+    url: str = "service.url"
+    ca_bundle: str = "service.ca_bundle"
+    timeout: str = "service.timeout"
+    proxy: str = "the https_proxy that hashscan's environment names"
+    who: str = "the service"
+
+
+def explain(error: BaseException, timeout: float, names: Names = Names()) -> str:  # noqa: B008
     """What happened and what to do, for one that ``FOREIGN_ERRORS`` caught."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its TLS certificate does not verify ({cause.verify_message}); check this"
-                " machine's clock and service.url; for a private authority name its certificate"
-                " in service.ca_bundle"
+                f" machine's clock and {names.url}; for a private authority name its certificate"
+                f" in {names.ca_bundle}"
             )
     for cause in causes:
         if isinstance(cause, _PROXY_ERRORS):
-            return (
-                "the proxy on the way does not let the question through; check the https_proxy"
-                " that hashscan's environment names"
-            )
+            return f"the proxy on the way does not let the question through; check {names.proxy}"
         if isinstance(cause, OSError) and "CA certificate bundle" in str(cause):
             return (
                 "its TLS certificate cannot be judged, for the CA bundle is missing; check"
-                " service.ca_bundle and the REQUESTS_CA_BUNDLE of hashscan's environment"
+                f" {names.ca_bundle} and the REQUESTS_CA_BUNDLE of hashscan's environment"
             )
         if isinstance(cause, socket.gaierror):
-            return "its name cannot be resolved; check service.url and this machine's DNS"
+            return f"its name cannot be resolved; check {names.url} and this machine's DNS"
         if isinstance(cause, ssl.SSLError):
             return (
-                "the TLS connection failed; check that service.url names a TLS server, and that"
+                f"the TLS connection failed; check that {names.url} names a TLS server, and that"
                 " nothing on the way tampers with it"
             )
         if isinstance(cause, BrokenAnswerError):
-            return f"its answer is broken: {cause}; tell the service's operator"
+            return f"its answer is broken: {cause}; tell {names.who}'s operator"
     # Before the time-outs: urllib3 counts a refused connection as one of them.
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
-            return f"{cause.strerror}; check the network, the firewall and that the service runs"
+            return f"{cause.strerror}; check the network, the firewall and that {names.who} runs"
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
-        return f"no whole answer within {timeout:g} s; check the network, or raise service.timeout"
-    return "the connection broke or the answer is no HTTP; check that service.url names the service"
+        return f"no whole answer within {timeout:g} s; check the network, or raise {names.timeout}"
+    return (
+        f"the connection broke or the answer is no HTTP; check that {names.url} names {names.who}"
+    )
 
 
 def retry_after(header: str | None) -> float | None:

@@ -10,7 +10,8 @@ with consistent snapshots: ``metadata/`` holds ``N.root.json``, ``N.targets.json
   that SHA-256 (see ``filters.patch``), as one zstd frame.
 
 Each target's ``custom`` has one object under ``hashscan``: ``FilterTarget`` or ``PatchTarget``. It
-carries the filter's whole metadata, so that an agent writes ``FILE.json`` from what was signed.
+carries the filter's whole metadata, so that an agent writes ``FILE.json`` from what was signed;
+the error rate is a string in it, for the canonical JSON that is signed has no fractions.
 """
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
@@ -49,18 +50,26 @@ class PatchTarget(_Target):
 
     Attributes:
         base: SHA-256 of the filter file that it is for.
+        base_created: when that one was made, as in its metadata.
         length: of the unpacked patch, in bytes.
         metadata: of the filter that results.
     """
 
     kind: Literal["patch"] = "patch"
     base: _Sha256
+    base_created: Annotated[str, Field(max_length=32)]
     length: Annotated[int, Field(ge=1, le=FILTER_LIMIT)]
     metadata: Metadata
 
 
 AnyTarget = Annotated[FilterTarget | PatchTarget, Field(discriminator="kind")]
 _adapter: TypeAdapter[FilterTarget | PatchTarget] = TypeAdapter(AnyTarget)
+
+
+def target_file(path: str, sha256: str) -> str:
+    """Where the file of a target lies below ``TARGETS_DIRECTORY`` (consistent snapshots)."""
+    directory, _, name = path.rpartition("/")
+    return f"{directory}/{sha256}.{name}" if directory else f"{sha256}.{name}"
 
 
 def filter_target(category: str) -> str:
@@ -75,7 +84,9 @@ def patch_target(category: str, base: str) -> str:
 
 def custom_of(target: FilterTarget | PatchTarget) -> dict[str, Any]:
     """The ``custom`` object of a TUF target."""
-    return {CUSTOM: target.model_dump(mode="json", exclude={"metadata": {"checksum"}})}
+    content = target.model_dump(mode="json", exclude={"metadata": {"checksum"}})
+    content["metadata"]["error_rate"] = repr(target.metadata.error_rate)
+    return {CUSTOM: content}
 
 
 def read_custom(found: "TargetFile") -> FilterTarget | PatchTarget:
@@ -85,10 +96,12 @@ def read_custom(found: "TargetFile") -> FilterTarget | PatchTarget:
         FilterError: nothing, or nothing sane; nothing of it is used.
     """
     custom = found.custom
-    content = custom.get(CUSTOM) if isinstance(custom, dict) else None
+    content: Any = custom.get(CUSTOM) if isinstance(custom, dict) else None
     try:
+        content = {**content, "metadata": dict(content["metadata"])}
+        content["metadata"]["error_rate"] = float(content["metadata"]["error_rate"])
         target = _adapter.validate_python(content)
-    except (ValidationError, RecursionError) as error:
+    except (ValidationError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FilterError(
             f"the repository's {found.path[:200]!r} has no sane metadata; tell the publisher"
         ) from error

@@ -1,0 +1,158 @@
+"""``status``: whether it works, from what is on disk. Nothing is made, fetched or held up."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hashscan.agent.syncing import from_repository, source_of
+from hashscan.catalog.overview import Overview, overview
+from hashscan.errors import HashscanError, QuarantineError
+from hashscan.known.repository.kept import open_kept
+from hashscan.quarantine.store import Store
+from hashscan.quarantine.upkeep import records
+from hashscan.state import State, holder_of
+
+if TYPE_CHECKING:
+    from hashscan.config.settings import Settings
+    from hashscan.known.filters.bloom import BloomFile
+
+
+@dataclass(frozen=True, slots=True)
+class FilterStatus:
+    """One filter.
+
+    Attributes:
+        name: its category, or the path of a configured file.
+        version, digests, path: ``None`` where it cannot be used.
+        created: RFC 3339 UTC time of its making.
+        verified: when its repository last said that it is the newest, in seconds since the epoch;
+            ``None`` for a file.
+        age: seconds since it was verified, or made; what ``filter.max_age`` limits.
+        trouble: why it cannot be used, and what to do.
+    """
+
+    name: str
+    version: str | None = None
+    digests: int | None = None
+    path: str | None = None
+    created: str | None = None
+    verified: float | None = None
+    age: float | None = None
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the state directory tells.
+
+    Attributes:
+        state: its path.
+        running: the process that scans with it now.
+        source: where the filters come from, in words.
+        filters: those of the configuration.
+        catalog: ``None`` where nothing was scanned yet.
+        quarantine: records by state; a damaged one is ``damaged``.
+        trouble: whatever needs somebody, other than a filter.
+    """
+
+    state: str
+    running: int | None
+    source: str
+    filters: tuple[FilterStatus, ...]
+    catalog: Overview | None
+    quarantine: dict[str, int]
+    trouble: tuple[str, ...]
+
+    @property
+    def filters_usable(self) -> bool:
+        """Whether a scan would find every filter that it needs."""
+        return all(one.trouble is None for one in self.filters)
+
+
+def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatus, ...]]:
+    """Where the configured filters come from, in words, and each of them after all its checks."""
+    if settings.filter is None:
+        if settings.service is None:
+            return "none is configured: give digest lists with --known", ()
+        return "made from the lists of service.known by the next scan", ()
+    if not from_repository(settings):
+        return settings.filter.source, (_file(settings),)
+    source = source_of(settings)
+    found = []
+    for category in source.categories:
+        try:
+            (kept,) = open_kept(
+                replace(source, categories=(category,)),
+                state.filters,
+                max_age=settings.filter.max_age,
+            )
+        except HashscanError as error:
+            found.append(FilterStatus(category, trouble=str(error)))
+        else:
+            found.append(_filter(category, kept.loaded, kept.verified))
+    return source.url, tuple(found)
+
+
+def _file(settings: Settings) -> FilterStatus:
+    from hashscan.known.filters.bloom import load  # noqa: PLC0415 - heavy
+
+    assert settings.filter is not None
+    path = settings.filter.source
+    try:
+        one = load(path, max_age=settings.filter.max_age)
+    except HashscanError as error:
+        return FilterStatus(path, trouble=str(error))
+    return _filter(one.category, one, None)
+
+
+def _filter(name: str, one: BloomFile, verified: float | None) -> FilterStatus:
+    since = one.metadata.created_seconds if verified is None else verified
+    return FilterStatus(
+        name,
+        version=one.version,
+        digests=one.metadata.digests,
+        path=one.path,
+        created=one.metadata.created,
+        verified=verified,
+        age=max(0.0, time.time() - since),
+    )
+
+
+def status_of(settings: Settings) -> Status:
+    """Look at everything that the configuration names; a part that cannot be read is a trouble."""
+    trouble: list[str] = []
+    catalog: Overview | None = None
+    running: int | None = None
+    source = "unknown: the state directory cannot be used"
+    filters: tuple[FilterStatus, ...] = ()
+    try:
+        state = State(settings.state, make=False)
+        running = holder_of(state.lock_file)
+        source, filters = filters_of(settings, state)
+        catalog = overview(state.catalog)
+    except HashscanError as error:
+        trouble.append(str(error))
+    counts: Counter[str] = Counter()
+    try:
+        counts.update(_quarantine(settings.quarantine_directory))
+    except HashscanError as error:
+        trouble.append(str(error))
+    return Status(settings.state, running, source, filters, catalog, dict(counts), tuple(trouble))
+
+
+def _quarantine(directory: str) -> Counter[str]:
+    try:
+        store = Store.open(os.fsencode(directory), create=False)
+    except QuarantineError as error:
+        if error.reason == "no-store":
+            return Counter()
+        raise
+    with store:
+        return Counter(
+            "damaged" if listed.record is None else str(listed.record.state)
+            for listed in records(store)
+        )

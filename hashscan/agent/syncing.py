@@ -1,0 +1,82 @@
+"""Sync: from settings to a repository's filters, fetched or kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.config import values
+from hashscan.errors import ConfigError, Finding
+from hashscan.known.repository.kept import open_kept
+from hashscan.known.repository.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.config.settings import Settings
+    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.known.repository.client import SyncReport
+    from hashscan.state import State
+
+
+def from_repository(settings: Settings) -> bool:
+    """Whether the configured filter comes from a repository."""
+    return settings.filter is not None and values.is_url(settings.filter.source)
+
+
+def source_of(settings: Settings, *, password: str | None = None) -> Source:
+    """The configured repository.
+
+    ``password`` is needed where something is fetched, not where what was fetched is opened.
+
+    Raises:
+        ConfigError: no repository is configured.
+    """
+    section = settings.filter
+    if section is None or not values.is_url(section.source):
+        finding = Finding(
+            "configuration: filter.source",
+            "no repository is named" if section is None else "is a file, not a repository",
+            "write its URL, and the root key to trust as filter.root",
+        )
+        raise ConfigError("there is nothing to sync", [finding])
+    assert section.root is not None  # the settings' own check
+    return Source(
+        url=section.source,
+        root=section.root,
+        categories=section.categories,
+        username=section.username,
+        password=password,
+        ca_bundle=section.ca_bundle,
+        proxy=section.proxy,
+        timeout=section.timeout,
+    )
+
+
+def run_sync(
+    settings: Settings, state: State, *, on_notice: Callable[[str], None] | None = None
+) -> SyncReport:
+    """Fetch, verify and keep the newest filters of the configured categories.
+
+    Raises:
+        ConfigError: no repository is configured, or the password cannot be read.
+        LockedError: another process syncs with this state.
+        StateError: the state directory cannot be written.
+    """
+    from hashscan.config.password import read_filter_password  # noqa: PLC0415
+    from hashscan.known.repository.client import sync  # noqa: PLC0415 - heavy: TUF, HTTP
+
+    source = source_of(settings)
+    assert settings.filter is not None
+    source = source_of(settings, password=read_filter_password(settings.filter))
+    return sync(source, state.filters, on_notice=on_notice)
+
+
+def open_filters(settings: Settings, state: State) -> tuple[BloomFile, ...]:
+    """The kept filters of the configured categories.
+
+    Raises:
+        FilterError: one is missing, damaged, or was not verified for longer than allowed.
+    """
+    assert settings.filter is not None
+    kept = open_kept(source_of(settings), state.filters, max_age=settings.filter.max_age)
+    return tuple(one.loaded for one in kept)

@@ -1,0 +1,363 @@
+"""``hashscan repository``: publish signed filters as static files that any web server can hold."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import only_category_option
+from hashscan.text import human_size, parse_duration, rfc3339, shown
+
+if TYPE_CHECKING:
+    from hashscan.known.repository.publish import Published
+    from hashscan.known.repository.versions import Added
+
+_ROLES = ("root", "targets", "snapshot", "timestamp")
+
+keys_option = click.option(
+    "--keys",
+    metavar="DIR",
+    multiple=True,
+    required=True,
+    help="A directory with keys; may be given several times, e.g. for one on another medium.",
+)
+expires_option = click.option(
+    "--expires",
+    metavar="ROLE=DURATION",
+    multiple=True,
+    help="How long what is signed now is valid.  [default: root=365d targets=90d snapshot=7d"
+    " timestamp=2d]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group("repository")
+def command() -> None:
+    """Publish signed filters as static files."""
+
+
+@command.command("init")
+@click.argument("directory", metavar="DIR")
+@click.option(
+    "--keys", metavar="DIR", required=True, help="Where to make the keys; outside of DIR, private."
+)
+@click.option(
+    "--root-keys",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many root keys to make.",
+)
+@click.option(
+    "--root-threshold",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many of them must sign.",
+)
+@click.option(
+    "--targets-keys",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many targets keys to make.",
+)
+@click.option(
+    "--targets-threshold",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many of them must sign.",
+)
+@expires_option
+@json_option
+def init_command(
+    directory: str,
+    keys: str,
+    root_keys: int,
+    root_threshold: int,
+    targets_keys: int,
+    targets_threshold: int,
+    expires: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Make keys and an empty repository in DIR.
+
+    DIR/metadata/1.root.json is the file to give to the agents, by a way that they trust: they pin
+    it as filter.root. Keep the root and targets keys off line; 'refresh' needs only the others.
+    """
+    from hashscan.known.repository.publish import init  # noqa: PLC0415 - heavy: cryptography
+
+    made = init(
+        directory,
+        keys,
+        counts={"root": root_keys, "targets": targets_keys},
+        thresholds={"root": root_threshold, "targets": targets_threshold},
+        terms=_terms(expires),
+    )
+    if as_json:
+        click.echo(_json(made, command="init"))
+        return
+    click.echo(f"{shown(directory)}: an empty repository; its keys are in {shown(keys)}")
+    _print_roles(made)
+    click.echo(f"  agents pin  {shown(made.pin)}")
+    click.echo(
+        "  off line    root-*.pem and targets-*.pem: move them to a medium that you put away"
+    )
+    click.echo("  next        hashscan repository add, then refresh by a timer, twice a day")
+
+
+@command.command("add")
+@click.argument("directory", metavar="DIR")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@keys_option
+@click.option("--category", required=True, metavar="NAME", help="Category, e.g. baseline.")
+@click.option(
+    "--error-rate",
+    metavar="RATE",
+    type=float,
+    default=1e-6,
+    show_default=True,
+    help="Probability of a hit for a digest that is not in the lists.",
+)
+@click.option(
+    "--head-room",
+    metavar="SHARE",
+    type=click.FloatRange(0, 10),
+    default=0.25,
+    show_default=True,
+    help="Room for digests to come, where the filter is made anew.",
+)
+@click.option(
+    "--patches",
+    metavar="N",
+    type=click.IntRange(0, 1000),
+    default=14,
+    show_default=True,
+    help="Earlier versions that agents are served a patch from.",
+)
+@click.option(
+    "--allow-large-change",
+    is_flag=True,
+    help="Publish even if a tenth of the digests goes, or more come than there are.",
+)
+@click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
+@only_category_option
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    help="Processes that fill the filter.  [default: the cores that hashscan may use]",
+)
+@expires_option
+@json_option
+def add_command(
+    directory: str,
+    inputs: tuple[str, ...],
+    keys: tuple[str, ...],
+    category: str,
+    error_rate: float,
+    head_room: float,
+    patches: int,
+    allow_large_change: bool,
+    skip_invalid: bool,
+    only_categories: tuple[str, ...],
+    jobs: int | None,
+    expires: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Publish the next version of a category's filter, from the lists INPUT as they now are.
+
+    The lists are the whole category: a digest that they lack is withdrawn. Agents with one of the
+    last versions fetch a patch; the others, and all of them where the filter is made anew, the
+    whole file. The same lists again only renew what expires.
+
+    Lists are read as by 'hashscan filter build', see there. The keys of targets, snapshot and
+    timestamp are needed.
+    """
+    from hashscan.known.repository.versions import add  # noqa: PLC0415 - heavy: cryptography
+    from hashscan.report.bar import build_bar  # noqa: PLC0415
+
+    with build_bar(sys.stderr) as on_progress:
+        added = add(
+            directory,
+            keys,
+            category,
+            inputs,
+            error_rate=error_rate,
+            head_room=head_room,
+            patches=patches,
+            allow_large_change=allow_large_change,
+            skip_invalid=skip_invalid,
+            only_categories=only_categories,
+            jobs=jobs,
+            terms=_terms(expires),
+            ask=_passphrase,
+            on_progress=on_progress,
+        )
+    if as_json:
+        click.echo(_json(added.published, command="add", **_added(added)))
+    else:
+        _print_added(added)
+
+
+@command.command("refresh")
+@click.argument("directory", metavar="DIR")
+@keys_option
+@expires_option
+@json_option
+def refresh_command(
+    directory: str, keys: tuple[str, ...], expires: tuple[str, ...], as_json: bool
+) -> None:
+    """Renew what expires; run it by a timer, twice a day.
+
+    Snapshot and timestamp are always renewed. Targets and root are in the last third of their
+    terms, where their keys are given; otherwise you are warned.
+    """
+    from hashscan.known.repository.publish import refresh  # noqa: PLC0415 - heavy: cryptography
+
+    done = refresh(directory, keys, ask=_passphrase, terms=_terms(expires))
+    if as_json:
+        click.echo(_json(done, command="refresh"))
+    else:
+        click.echo(f"{shown(directory)}: refreshed")
+        _print_roles(done)
+
+
+@command.command("rotate")
+@click.argument("directory", metavar="DIR")
+@keys_option
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(_ROLES),
+    metavar="ROLE",
+    help="Whose key: root, targets, snapshot or timestamp.",
+)
+@click.option(
+    "--remove",
+    metavar="KEYID",
+    multiple=True,
+    help="The key to be trusted no more; may be given several times.  [default: the"
+    " role's only one]",
+)
+@json_option
+def rotate_command(
+    directory: str, keys: tuple[str, ...], role: str, remove: tuple[str, ...], as_json: bool
+) -> None:
+    """Make a new key for a role, and trust an old one no more.
+
+    The new key is kept in the first directory of --keys. The keys of root are needed, and those of
+    the role and of what hangs on it. Agents follow by themselves; they need no new pin.
+    """
+    from hashscan.known.repository.publish import rotate  # noqa: PLC0415 - heavy: cryptography
+
+    done = rotate(directory, keys, role, remove=remove, ask=_passphrase)
+    if as_json:
+        click.echo(_json(done, command="rotate"))
+        return
+    for keyid in done.keys[role]:
+        click.echo(f"{shown(directory)}: {role} has the new key {keyid}, kept in {shown(keys[0])}")
+    for keyid in done.removed_keys:
+        click.echo(f"  no more     {keyid}: destroy its file")
+    _print_roles(done)
+
+
+def _passphrase(path: str) -> str:
+    found: str = click.prompt(f"Passphrase of {path}", hide_input=True, err=True)
+    return found
+
+
+def _terms(expires: tuple[str, ...]) -> dict[str, timedelta]:
+    terms = {}
+    for text in expires:
+        role, _, duration = text.partition("=")
+        try:
+            seconds = parse_duration(duration)
+        except ValueError as error:
+            raise click.UsageError(f"--expires {text}: {error}") from error
+        if role not in _ROLES or not 60 <= seconds <= 86400 * 3660:
+            raise click.UsageError(
+                f"--expires {text}: write e.g. timestamp=2d; roles are {', '.join(_ROLES)}, and a"
+                " term is between a minute and ten years"
+            )
+        terms[role] = timedelta(seconds=seconds)
+    return terms
+
+
+def _print_roles(done: Published) -> None:
+    for one in done.roles:
+        mark = ", renewed" if one.renewed else ""
+        until = f"{one.expires:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"  {one.role:<10}  version {one.version}, expires {until}{mark}")
+    for warning in done.warnings:
+        click.echo(f"hashscan: {warning}", err=True)
+
+
+def _print_added(added: Added) -> None:
+    made = added.metadata
+    what = f"{made.digests:,} digests of {made.category}"
+    before = "" if added.before is None else f", {added.before:,} before"
+    if not added.changed:
+        click.echo(
+            f"{shown(added.published.directory)}: {what}, as before; what expires is renewed"
+        )
+    else:
+        click.echo(f"{shown(added.published.directory)}: published {what}{before}")
+    click.echo(f"  version     {made.version}")
+    click.echo(f"  capacity    {made.capacity:,}" + (", made anew" if added.anew else ""))
+    click.echo(f"  whole file  {human_size(added.length)}")
+    for one in added.patches:
+        click.echo(f"  patch       {human_size(one.length)} from {one.base[:12]}")
+    for report in added.lists:
+        for remark in report.remarks():
+            click.echo(f"  note        {remark}")
+    _print_roles(added.published)
+
+
+def _added(added: Added) -> dict[str, object]:
+    made = added.metadata
+    return {
+        "category": made.category,
+        "version": made.version,
+        "changed": added.changed,
+        "anew": added.anew,
+        "digests": added.digests,
+        "digests_before": added.before,
+        "capacity": made.capacity,
+        "error_rate": made.error_rate,
+        "sha256": made.sha256,
+        "bytes": made.length,
+        "packed_bytes": added.length,
+        "patches": [{"base": one.base, "packed_bytes": one.length} for one in added.patches],
+    }
+
+
+def _json(done: Published, **more: object) -> str:
+    from hashscan.report.jsonl import line  # noqa: PLC0415
+
+    roles = {
+        one.role: {
+            "version": one.version,
+            "expires": rfc3339(one.expires.timestamp()),
+            "renewed": one.renewed,
+        }
+        for one in done.roles
+    }
+    return line(
+        "repository",
+        **more,
+        path=done.directory,
+        pin=done.pin,
+        roles=roles,
+        keys=done.keys,
+        removed_keys=list(done.removed_keys),
+        warnings=list(done.warnings),
+    )

@@ -1,0 +1,111 @@
+"""``hashscan sync``."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import json_option, open_settings, state_option
+from hashscan.text import rfc3339, shown
+
+if TYPE_CHECKING:
+    from hashscan.cli import Options
+    from hashscan.errors import ExitCode
+    from hashscan.known.repository.client import CategoryReport, SyncReport
+
+
+@click.command("sync")
+@state_option
+@json_option
+@click.option(
+    "--spread",
+    is_flag=True,
+    help="Wait first: this host's own moment of filter.refresh, so that a fleet which starts at"
+    " the same minute does not ask at the same second.",
+)
+@click.pass_obj
+def command(options: Options, state: str | None, as_json: bool, spread: bool) -> ExitCode:
+    """Fetch and verify the newest filters of the configured repository.
+
+    Nothing is used before its signatures, its length, its digest and its content were checked;
+    then it replaces the one in use at once. Where anything is wrong, the filter in use stays, until
+    filter.max_age after its last verification.
+
+    Exit code 0: all categories are the newest. 5: something was refused as not authentic, whole
+    and recent. 6: the repository cannot be reached.
+    """
+    from hashscan.agent.syncing import run_sync, source_of  # noqa: PLC0415 - heavy
+
+    settings, directory = open_settings(options, state, check_files=False)
+    source_of(settings)
+    assert settings.filter is not None
+    if spread:
+        _wait(settings.filter.refresh, quiet=options.verbosity < 0)
+    report = run_sync(settings, directory, on_notice=_notice)
+    if as_json:
+        _print_json(report)
+    else:
+        for one in report.categories:
+            _print(one, settings.filter.max_age, quiet=options.verbosity < 0)
+    return report.exit_code
+
+
+def _wait(interval: float, *, quiet: bool) -> None:
+    from hashscan.known.repository.source import sync_offset  # noqa: PLC0415
+
+    offset = sync_offset(socket.getfqdn(), interval)
+    if not quiet:
+        _notice(f"waiting {offset:.0f} s: this host's share of filter.refresh")
+    time.sleep(offset)
+
+
+def _notice(message: str) -> None:
+    click.echo(f"hashscan: {message}", err=True)
+
+
+def _print(one: CategoryReport, max_age: float, *, quiet: bool) -> None:
+    name = shown(one.category)
+    if one.state in {"updated", "current"}:
+        if not quiet:
+            what = f"by {one.way}" if one.way else "is the newest"
+            click.echo(f"{name}: {one.digests:,} digests, {what}, version {one.version}")
+        return
+    click.echo(f"hashscan: error: {name}: {one.message}", err=True)
+    if one.verified is None:
+        told = "there is no filter of it to be used: scans end with exit code 5 until a sync works"
+    elif one.verified + max_age < time.time():
+        told = "the filter in use is too old (filter.max_age): scans end with exit code 5"
+    else:
+        until = rfc3339(one.verified + max_age)
+        told = f"the filter in use stays, until {until} (filter.max_age)"
+    click.echo(f"hashscan: {name}: {told}", err=True)
+
+
+def _print_json(report: SyncReport) -> None:
+    from hashscan.report.jsonl import line  # noqa: PLC0415
+
+    for one in report.categories:
+        click.echo(
+            line(
+                "filter",
+                category=one.category,
+                state=one.state,
+                version=one.version,
+                digests=one.digests,
+                verified=None if one.verified is None else rfc3339(one.verified),
+                way=one.way,
+                message=one.message,
+            )
+        )
+    click.echo(
+        line(
+            "sync",
+            source=report.source,
+            fetched=report.fetched,
+            retry_after=report.retry_after,
+            exit_code=int(report.exit_code),
+        )
+    )

@@ -1,0 +1,463 @@
+"""Sync: fetch, verify and switch to the newest filters of a repository.
+
+python-tuf's client decides what is authentic and recent. A filter then comes as a patch where there
+is one for the version in use and it is smaller, else whole; it is unpacked within the signed
+length, compared with the signed digest and loaded with all checks, all beside the one in use. Only
+then does the pointer (``kept``) change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    LengthOrHashMismatchError,
+    RepositoryError,
+)
+from tuf.api.metadata import Metadata, Targets
+from tuf.ngclient import Updater, UpdaterConfig
+
+from hashscan.durable import new_file, sync_directory
+from hashscan.errors import (
+    ExitCode,
+    FilterError,
+    HashscanError,
+    RepositoryRefusedError,
+    RepositoryUnreachableError,
+    StateError,
+)
+from hashscan.known.filters import packing, patch
+from hashscan.known.filters.bloom import load, metadata_path
+from hashscan.known.filters.metadata import dump
+from hashscan.known.repository.fetcher import DiskError, Fetcher, FetchError
+from hashscan.known.repository.kept import FILTER, Entry, Place, Pointer, load_entry, names_in
+from hashscan.known.repository.layout import (
+    METADATA_DIRECTORY,
+    TARGETS_DIRECTORY,
+    FilterTarget,
+    PatchTarget,
+    filter_target,
+    patch_target,
+    read_custom,
+)
+from hashscan.state import Lock
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tuf.api.metadata import TargetFile
+
+    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.known.repository.source import Source
+
+_UNFINISHED = ".unfinished-"
+_ROLES = ("timestamp", "snapshot", "targets")
+_CONFIG = UpdaterConfig(targets_max_length=16 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryReport:
+    """What became of one category.
+
+    Attributes:
+        state: ``updated``; ``current``: it was the newest already; ``refused``: what was served is
+            not authentic, whole and recent; ``unreachable``: it cannot be fetched now.
+        version, digests: of the filter in use; ``None`` where there is none.
+        verified: when it was last said to be the newest, in seconds since the epoch.
+        way: ``patch`` or ``whole``, where it was updated.
+        message: what is wrong, and what to do.
+    """
+
+    category: str
+    state: Literal["updated", "current", "refused", "unreachable"]
+    version: str | None = None
+    digests: int | None = None
+    verified: float | None = None
+    way: Literal["patch", "whole"] | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a sync did.
+
+    Attributes:
+        source: URL of the repository.
+        categories: in the order of the configuration.
+        fetched: bytes.
+        retry_after: seconds that the server asked to wait.
+    """
+
+    source: str
+    categories: tuple[CategoryReport, ...]
+    fetched: int
+    retry_after: float | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command line ends with."""
+        states = {one.state for one in self.categories}
+        if "refused" in states:
+            return ExitCode.FILTER
+        return ExitCode.SERVICE if "unreachable" in states else ExitCode.NOTHING_FOUND
+
+
+def sync(
+    source: Source,
+    cache_directory: str,
+    *,
+    on_notice: Callable[[str], None] | None = None,
+) -> SyncReport:
+    """Bring the filters of ``source`` up to date; what cannot be stays as it was, and is told.
+
+    Args:
+        source: the repository.
+        cache_directory: ``STATE/filters``.
+        on_notice: called with sentences for a reader, e.g. that a patch did not fit.
+
+    Raises:
+        FilterError: the pinned root cannot be read.
+        LockedError: another process syncs from the same repository into the same state.
+        StateError: the disk is full or not writable; the filters in use stay.
+    """
+    place = Place(source, cache_directory)
+    try:
+        for name in ("trust", "partial", "filters"):
+            os.makedirs(os.path.join(place.directory, name), mode=0o700, exist_ok=True)
+        with Lock(os.path.join(place.directory, "lock")):
+            return _Sync(source, place, on_notice or (lambda _message: None)).run()
+    except OSError as error:
+        raise _disk(place, error) from error
+    except DiskError as error:
+        raise _disk(place, error.error) from error
+
+
+def _disk(place: Place, error: OSError) -> StateError:
+    return StateError(
+        f"{shown(error.filename or place.directory)}: the filters cannot be synced: "
+        f"{error.strerror}; those in use stay. Make room or mend the permissions there, then run "
+        "the command again"
+    )
+
+
+class _Sync:
+    def __init__(self, source: Source, place: Place, notice: Callable[[str], None]) -> None:
+        self._source = source
+        self._place = place
+        self._notice = notice
+        self._fetcher = Fetcher(source, os.path.join(place.directory, "partial"))
+        self._pointer = place.read()
+
+    def run(self) -> SyncReport:
+        self._clean()
+        retry_after = None
+        reports: list[CategoryReport] = []
+        try:
+            updater = self._refresh()
+        except (RepositoryRefusedError, RepositoryUnreachableError) as error:
+            retry_after = getattr(error, "retry_after", None)
+            reports = [self._failed(category, error) for category in self._source.categories]
+        else:
+            for category in self._source.categories:
+                try:
+                    reports.append(self._category(updater, category))
+                except (FilterError, RepositoryUnreachableError) as error:
+                    # Another category may still be brought up to date.
+                    retry_after = getattr(error, "retry_after", None) or retry_after
+                    reports.append(self._failed(category, error))
+            if all(one.state in {"updated", "current"} for one in reports):
+                self._fetcher.forget()
+        return SyncReport(self._source.url, tuple(reports), self._fetcher.fetched, retry_after)
+
+    def _failed(self, category: str, error: HashscanError) -> CategoryReport:
+        kept, entry = self._kept(category), self._pointer.categories.get(category)
+        unreachable = isinstance(error, RepositoryUnreachableError)
+        return CategoryReport(
+            category,
+            "unreachable" if unreachable else "refused",
+            version=kept.version if kept else None,
+            digests=kept.metadata.digests if kept else None,
+            verified=entry.verified if kept and entry else None,
+            message=str(error),
+        )
+
+    def _clean(self) -> None:
+        """Remove what killed syncs left; called under the lock."""
+        for name in names_in(self._place.directory):
+            if name.startswith(_UNFINISHED):
+                shutil.rmtree(os.path.join(self._place.directory, name))  # noqa: TID251 - our own
+
+    # Trust
+
+    def _refresh(self) -> Updater:
+        base = self._source.url.rstrip("/")
+        trust = os.path.join(self._place.directory, "trust")
+        with self._translated("its metadata"):
+            updater = Updater(
+                trust,
+                f"{base}/{METADATA_DIRECTORY}/",
+                target_base_url=f"{base}/{TARGETS_DIRECTORY}/",
+                fetcher=self._fetcher,
+                config=_CONFIG,
+                bootstrap=self._place.root,
+            )
+            updater.refresh()
+        self._check_seen(trust)
+        return updater
+
+    def _check_seen(self, trust: str) -> None:
+        """Refuse a rollback that python-tuf cannot see because its own record was lost."""
+        found = {"root": max(_root_versions(trust), default=0)}
+        for role in _ROLES:
+            path = os.path.join(trust, f"{role}.json")
+            found[role] = Metadata.from_file(path).signed.version
+        seen = self._pointer.seen
+        # A new root may be the way out of a fast-forward attack: it may begin to count anew.
+        if found["root"] == seen.get("root") or found["root"] < seen.get("root", 0):
+            for role in ("root", *_ROLES):
+                if found[role] < seen.get(role, 0):
+                    for name in _ROLES:
+                        with contextlib.suppress(FileNotFoundError):
+                            os.unlink(os.path.join(trust, f"{name}.json"))
+                    raise self._refused(
+                        f"its {role} metadata has version {found[role]}, and version {seen[role]} "
+                        "was there before: an old state is served again (rollback)"
+                    )
+        self._pointer = self._pointer.model_copy(update={"seen": found})
+        if found != seen:
+            self._place.write(self._pointer)
+
+    def _refused(self, what: str) -> RepositoryRefusedError:
+        return RepositoryRefusedError(
+            f"{shown(self._source.url)}: {what}; nothing of it is used. Tell the publisher, and "
+            "look for somebody in between"
+        )
+
+    @contextlib.contextmanager
+    def _translated(self, subject: str) -> Iterator[None]:
+        """Turn TUF's errors into ours, in words for a sysadmin."""
+        where = shown(self._source.url)
+        try:
+            yield
+        except FetchError as error:
+            raise RepositoryUnreachableError(str(error), retry_after=error.retry_after) from None
+        except DownloadLengthMismatchError as error:
+            raise self._refused(f"{subject} is longer than it may be ({error})") from None
+        except DownloadHTTPError as error:
+            raise RepositoryUnreachableError(
+                f"{where}: {subject} is not there ({error}); check filter.source, and whether the "
+                "publisher's upload is complete"
+            ) from None
+        except DownloadError as error:
+            raise RepositoryUnreachableError(f"{where}: {error}") from None
+        except ExpiredMetadataError as error:
+            raise self._refused(
+                f"its metadata has expired ({shown(str(error))}): the publisher does not refresh "
+                "it, an old state is served (freeze), or this machine's clock is wrong "
+                "(timedatectl)"
+            ) from None
+        except LengthOrHashMismatchError as error:
+            raise self._refused(
+                f"{subject} is not what was signed ({shown(str(error)[:300])})"
+            ) from None
+        except RepositoryError as error:
+            raise self._refused(
+                f"{subject} is not to be trusted ({shown(str(error)[:300])}); check that "
+                "filter.root is the publisher's root"
+            ) from None
+        except ValueError as error:
+            raise self._refused(f"{subject} cannot be read ({shown(str(error)[:300])})") from None
+
+    # Filters
+
+    def _kept(self, category: str) -> BloomFile | None:
+        entry = self._pointer.categories.get(category)
+        if entry is None:
+            return None
+        try:
+            return load_entry(self._place, category, entry)
+        except FilterError as error:
+            self._notice(str(error))
+            return None
+
+    def _category(self, updater: Updater, category: str) -> CategoryReport:
+        with self._translated(f"category {category}"):
+            target = updater.get_targetinfo(filter_target(category))
+        if target is None:
+            raise FilterError(
+                f"{shown(self._source.url)}: has no category {shown(category)}, only "
+                f"{', '.join(map(shown, self._categories())) or 'none yet'}; correct "
+                "filter.categories, or ask the publisher"
+            )
+        found = read_custom(target)
+        assert isinstance(found, FilterTarget)  # by its path, which read_custom compares
+        kept = self._kept(category)
+        if kept is not None and dump(kept.metadata) == dump(found.metadata):
+            entry = self._pointer.categories[category]
+            self._point(category, entry.model_copy(update={"verified": time.time()}))
+            return self._report(category, "current", kept)
+        way: Literal["patch", "whole"] = "patch"
+        made = self._by_patch(updater, category, target, kept) if kept else None
+        if made is None:
+            way = "whole"
+            made = self._whole(updater, target, found)
+        try:
+            one = self._take_over(category, made)
+        finally:
+            self._remove(made)
+        return self._report(category, "updated", one, way)
+
+    def _categories(self) -> list[str]:
+        path = os.path.join(self._place.directory, "trust", "targets.json")
+        paths = Metadata[Targets].from_file(path).signed.targets
+        return sorted(path.rpartition("/")[0] for path in paths if path.endswith("/filter.zst"))
+
+    def _report(
+        self,
+        category: str,
+        state: Literal["updated", "current"],
+        one: BloomFile,
+        way: Literal["patch", "whole"] | None = None,
+    ) -> CategoryReport:
+        verified = self._pointer.categories[category].verified
+        return CategoryReport(category, state, one.version, one.metadata.digests, verified, way)
+
+    def _by_patch(
+        self, updater: Updater, category: str, whole: TargetFile, kept: BloomFile
+    ) -> str | None:
+        """The directory of a filter made by patch; ``None`` where there is none that serves."""
+        with self._translated(f"category {category}"):
+            target = updater.get_targetinfo(patch_target(category, kept.metadata.sha256))
+        if target is None or target.length >= whole.length:
+            return None
+        made = self._new()
+        try:
+            found = read_custom(target)
+            assert isinstance(found, PatchTarget)
+            packed = os.path.join(made, "packed")
+            self._fetch(updater, target, packed)
+            with open(packed, "rb") as file:
+                content = packing.unpack_bytes(file.read(), found.length)
+            os.unlink(packed)
+            patch.apply(kept.path, content, found.metadata, os.path.join(made, FILTER))
+            _describe(made, found)
+        except (FilterError, RepositoryUnreachableError) as error:
+            self._remove(made)
+            self._notice(
+                f"the patch of category {shown(category)} is not used, but the whole file: {error}"
+            )
+            return None
+        except BaseException:
+            self._remove(made)
+            raise
+        return made
+
+    def _whole(self, updater: Updater, target: TargetFile, found: FilterTarget) -> str:
+        """The directory of a filter that was fetched whole.
+
+        Raises:
+            FilterError, RepositoryUnreachableError: as ``_fetch``, or it is not what it should be.
+        """
+        made = self._new()
+        try:
+            packed = os.path.join(made, "packed")
+            self._fetch(updater, target, packed)
+            try:
+                packing.unpack(packed, os.path.join(made, FILTER), found.metadata.length)
+            except FilterError as error:
+                raise self._refused(f"its {shown(target.path)} {error}") from error
+            os.unlink(packed)
+            _describe(made, found)
+        except BaseException:
+            self._remove(made)
+            raise
+        return made
+
+    def _fetch(self, updater: Updater, target: TargetFile, path: str) -> None:
+        with self._translated(target.path):
+            try:
+                updater.download_target(target, path)
+            except (LengthOrHashMismatchError, FetchError):
+                if not self._fetcher.resumed:
+                    raise
+                # What an earlier run had fetched may be what is wrong: once more, from the start.
+                self._fetcher.forget()
+                updater.download_target(target, path)
+
+    def _take_over(self, category: str, made: str) -> BloomFile:
+        """Check a filter as every user of it will, and switch to it.
+
+        Raises:
+            FilterError: it does not pass the checks.
+        """
+        one = load(os.path.join(made, FILTER))
+        metadata = one.metadata
+        parent = self._place.category(category)
+        directory = metadata.sha256[:20]
+        os.makedirs(parent, mode=0o700, exist_ok=True)
+        final = os.path.join(parent, directory)
+        if os.path.lexists(final):  # damaged, or used before under another description
+            os.replace(final, os.path.join(self._place.directory, _UNFINISHED + _token()))
+        sync_directory(made)
+        os.replace(made, final)
+        sync_directory(parent)
+        sync_directory(os.path.dirname(parent))
+        before = self._pointer.categories.get(category)
+        previous = before.directory if before and before.directory != directory else ""
+        entry = Entry(
+            sha256=metadata.sha256,
+            version=metadata.version,
+            directory=directory,
+            previous=previous,
+            verified=time.time(),
+        )
+        self._point(category, entry)
+        for name in names_in(parent):
+            if name not in {entry.directory, entry.previous}:
+                self._remove(os.path.join(parent, name))
+        return load_entry(self._place, category, entry)
+
+    def _point(self, category: str, entry: Entry) -> None:
+        categories = {**self._pointer.categories, category: entry}
+        self._pointer = Pointer(categories=categories, seen=self._pointer.seen)
+        self._place.write(self._pointer)
+
+    # Directories
+
+    def _new(self) -> str:
+        made = os.path.join(self._place.directory, _UNFINISHED + _token())
+        os.mkdir(made, 0o700)
+        return made
+
+    def _remove(self, directory: str) -> None:
+        """Remove a version; a kill half-way leaves one that is cleaned later."""
+        if not os.path.lexists(directory):
+            return
+        away = os.path.join(self._place.directory, _UNFINISHED + _token())
+        os.replace(directory, away)
+        shutil.rmtree(away)  # noqa: TID251 - our own directory, which nobody else may enter
+
+
+def _describe(made: str, found: FilterTarget | PatchTarget) -> None:
+    with new_file(metadata_path(os.path.join(made, FILTER))) as file:
+        file.write(dump(found.metadata))
+
+
+def _root_versions(trust: str) -> list[int]:
+    names = names_in(os.path.join(trust, "root_history"))
+    return [int(name.partition(".")[0]) for name in names if name.endswith(".root.json")]
+
+
+def _token() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,227 @@
+"""Fetches files of a repository: python-tuf's fetcher over requests, with bounds.
+
+An answer has at most the bytes that TUF allows for it, arrives at ``SLOWEST`` bytes a second or
+more, and comes from the configured host only: redirects are not followed, so credentials never
+travel elsewhere. A download of a target that broke off goes on where it was; python-tuf checks the
+whole of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
+from tuf.ngclient import FetcherInterface
+
+from hashscan import __version__
+from hashscan.net.bounded import BoundedSession, Bounds, whole_timeout
+from hashscan.net.trouble import FOREIGN_ERRORS, Names, explain, redirect_host, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.known.repository.source import Source
+
+#: Bytes a second, on average, below which a download is given up.
+SLOWEST = 1024.0
+_CHUNK = 1 << 16
+_HEADERS = 64 * 1024  # bytes beside the body: status line, headers, sizes of chunks
+_PARTIAL = re.compile(r"[0-9a-f]{64}\.")
+_RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/(?:[0-9]{1,15}|\*)")
+_NAMES = Names(
+    "filter.source", "filter.ca_bundle", "filter.timeout", "filter.proxy", "the repository"
+)
+_LATER = (requests.codes.too_many_requests, requests.codes.service_unavailable)
+
+
+class FetchError(DownloadError):
+    """The repository cannot be fetched from; the text says why, and holds no credentials.
+
+    Attributes:
+        retry_after: seconds to wait, where the server said so.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """``message``: what happened and what to do."""
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class Fetcher(FetcherInterface):
+    """Fetches metadata and targets of one repository.
+
+    Attributes:
+        fetched: bytes of bodies so far.
+        resumed: whether the last file was continued from an earlier run.
+    """
+
+    def __init__(self, source: Source, partial: str) -> None:
+        """``partial``: a directory for downloads that broke off."""
+        self.fetched = 0
+        self.resumed = False
+        self._source = source
+        self._partial = partial
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        """Only to satisfy the interface: ``download_file`` is what TUF's client calls."""
+        with self.download_file(url, 1 << 20) as file:
+            yield from iter(lambda: file.read(_CHUNK), b"")
+
+    @contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        """The file at ``url``, open for reading.
+
+        Raises:
+            DownloadHTTPError: an HTTP status that is none of success.
+            DownloadLengthMismatchError: more than ``max_length`` bytes.
+            FetchError: anything else.
+        """
+        name = urlsplit(url).path.rpartition("/")[2]
+        self.resumed = False
+        with self._open(name) as file:
+            try:
+                self._download(url, file, max_length)
+            except FOREIGN_ERRORS as error:
+                where = urlsplit(self._source.url)
+                raise FetchError(
+                    f"{where.scheme}://{where.netloc}: "
+                    f"{explain(error, self._source.timeout, _NAMES)}"
+                ) from None
+            file.seek(0)
+            yield file
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[IO[bytes]]:
+        """A temporary file; for a target one that stays, so that it can be gone on with."""
+        if not _PARTIAL.match(name):
+            with tempfile.TemporaryFile(dir=self._partial) as file:
+                yield file
+            return
+        path = os.path.join(self._partial, name[:64])
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "r+b") as file:
+            yield file
+        # Read to its end without an error: it is whole, or a lie; both are done with.
+        os.unlink(path)
+
+    def forget(self) -> None:
+        """Throw away what earlier downloads left."""
+        for entry in os.scandir(self._partial):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+
+    def _download(self, url: str, file: IO[bytes], max_length: int) -> None:
+        start = file.seek(0, os.SEEK_END)
+        if start >= max_length:  # it was whole, or is none of this target
+            start = 0
+        bounds = Bounds(answer=max_length + _HEADERS + max_length // 64, slowest=SLOWEST)
+        trust_env = self._source.proxy is None
+        with contextlib.closing(BoundedSession(trust_env=trust_env, bounds=bounds)) as session:
+            headers = {"User-Agent": f"hashscan/{__version__}", "Accept-Encoding": "identity"}
+            if start:
+                headers["Range"] = f"bytes={start}-"
+            with self._get(session, url, headers) as response:
+                if start and response.status_code == requests.codes.range_not_satisfiable:
+                    start = 0
+                elif start and response.status_code == requests.codes.partial_content:
+                    found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+                    if not found or int(found[1]) != start:
+                        raise FetchError("the server answers with another part than was asked for")
+                    self.resumed = True
+                    return self._take(response, file, start, max_length)
+                else:
+                    self._check(response, url)
+                    return self._take(response, file, 0, max_length)
+            headers.pop("Range")
+            with self._get(session, url, headers) as response:
+                self._check(response, url)
+                return self._take(response, file, 0, max_length)
+
+    def _get(self, session: BoundedSession, url: str, headers: dict[str, str]) -> requests.Response:
+        source = self._source
+        session.auth = (source.username, source.password or "") if source.username else _no_auth
+        return session.get(
+            url,
+            headers=headers,
+            timeout=whole_timeout(source.timeout),  # type: ignore[arg-type]
+            verify=source.ca_bundle or True,
+            proxies={"http": source.proxy, "https": source.proxy} if source.proxy else None,
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def _check(self, response: requests.Response, url: str) -> None:
+        status = response.status_code
+        if status == requests.codes.ok:
+            return
+        parts = urlsplit(self._source.url)
+        where = f"{parts.scheme}://{parts.netloc}"
+        if status in {requests.codes.unauthorized, requests.codes.proxy_authentication_required}:
+            raise FetchError(
+                f"{where}: wants other credentials (HTTP {status}); check filter.username and "
+                "filter.password_file, and the proxy on the way"
+            )
+        if 300 <= status < 400:
+            host = redirect_host(response.headers.get("Location"))
+            raise FetchError(
+                f"{where}: redirects to {host}, which is not followed; write the URL where the "
+                "repository is in filter.source"
+            )
+        if status in _LATER:
+            seconds = retry_after(response.headers.get("Retry-After"))
+            wait = "" if seconds is None else f", and asks to wait {seconds:.0f} s"
+            raise FetchError(
+                f"{where}: is too busy (HTTP {status}){wait}; the next sync asks again",
+                retry_after=seconds,
+            )
+        # TUF asks for a next root until there is none: 404, and 403 of some stores.
+        raise DownloadHTTPError(f"HTTP {status} for {urlsplit(url).path[-200:]}", status)
+
+    def _take(
+        self, response: requests.Response, file: IO[bytes], start: int, max_length: int
+    ) -> None:
+        with _on_disk():
+            file.truncate(start)
+            file.seek(start)
+        left = max_length - start
+        while chunk := response.raw.read(_CHUNK, decode_content=False):
+            left -= len(chunk)
+            if left < 0:
+                raise DownloadLengthMismatchError(f"more than the {max_length} bytes allowed")
+            with _on_disk():
+                file.write(chunk)
+            self.fetched += len(chunk)
+        with _on_disk():
+            file.flush()
+        length = response.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length[:15]) != max_length - start - left:
+            raise requests.ConnectionError("it ended before its announced length")
+
+
+class DiskError(Exception):
+    """The disk, not the network: ``error`` is what it said."""
+
+    def __init__(self, error: OSError) -> None:
+        """Keep ``error``."""
+        self.error = error
+        super().__init__(str(error))
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(error) from error
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Set, so that requests never looks into ``~/.netrc``."""
+    return request

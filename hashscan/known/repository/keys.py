@@ -1,0 +1,121 @@
+"""The publisher's keys: Ed25519, one PEM file (PKCS #8) each, ``ROLE-NUMBER.pem``.
+
+Root and targets keys belong off line; snapshot and timestamp keys stay where the repository is
+refreshed. A file may be encrypted (``openssl pkcs8 -topk8``); its passphrase is then asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from securesystemslib.exceptions import Error as SigningError
+from securesystemslib.signer import CryptoSigner
+
+from hashscan.durable import new_file, sync_directory
+from hashscan.errors import UsageError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+ROLES = ("root", "targets", "snapshot", "timestamp")
+_LONGEST = 64 * 1024
+_NAME = re.compile(rf"({'|'.join(ROLES)})-([0-9]{{1,6}})\.pem")
+
+
+def make_key(directory: str, role: str) -> CryptoSigner:
+    """Make a key for ``role``; it is kept in ``directory`` (made, 0700, where missing) for good.
+
+    Raises:
+        UsageError: the directory cannot be used, or is open to others.
+    """
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        _check_private(directory, os.stat(directory))
+        used = [int(found[2]) for _, found in _named(directory) if found[1] == role]
+        path = os.path.join(directory, f"{role}-{max(used, default=0) + 1}.pem")
+        signer = CryptoSigner.generate_ed25519()
+        with new_file(path) as file:
+            file.write(signer.private_bytes)
+        sync_directory(directory)
+    except OSError as error:
+        raise UsageError(
+            f"{shown(directory)}: the key cannot be kept there: {error.strerror}; name another "
+            "directory with --keys"
+        ) from error
+    return signer
+
+
+def load_keys(
+    directories: Sequence[str], ask: Callable[[str], str] | None = None
+) -> dict[str, CryptoSigner]:
+    """All keys in ``directories``, by key id.
+
+    Raises:
+        UsageError: a directory or a file cannot be used, or others may read a key.
+    """
+    signers: dict[str, CryptoSigner] = {}
+    for directory in directories:
+        try:
+            _check_private(directory, os.stat(directory))
+            for path, _ in _named(directory):
+                signer = _load(path, ask)
+                signers[signer.public_key.keyid] = signer
+        except OSError as error:
+            where = shown(error.filename or directory)
+            raise UsageError(
+                f"{where}: cannot be read: {error.strerror}; see --keys, and whether the medium "
+                "with the keys is mounted"
+            ) from error
+    return signers
+
+
+def _named(directory: str) -> Iterator[tuple[str, re.Match[str]]]:
+    for name in sorted(os.listdir(directory)):
+        if found := _NAME.fullmatch(name):
+            yield os.path.join(directory, name), found
+
+
+def _check_private(path: str, status: os.stat_result) -> None:
+    if status.st_mode & 0o077:
+        mode = "700" if stat.S_ISDIR(status.st_mode) else "600"
+        raise UsageError(
+            f"{shown(path)}: others may use it (mode {stat.S_IMODE(status.st_mode):04o}); look who "
+            f"had access, then run: chmod {mode} {shown(path)}"
+        )
+
+
+def _load(path: str, ask: Callable[[str], str] | None) -> CryptoSigner:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{shown(path)}: is no regular file; take it out of --keys")
+        _check_private(path, status)
+        content = os.read(descriptor, _LONGEST)
+    finally:
+        os.close(descriptor)
+    private: PrivateKeyTypes
+    try:
+        try:
+            private = load_pem_private_key(content, None)
+        except TypeError:  # it is encrypted
+            if ask is None:
+                raise UsageError(
+                    f"{shown(path)}: is encrypted, and nobody can be asked for its passphrase; run "
+                    "the command on a terminal"
+                ) from None
+            private = load_pem_private_key(content, ask(shown(path)).encode())
+        return CryptoSigner(private)
+    except (ValueError, TypeError, UnsupportedAlgorithm, SigningError) as error:
+        raise UsageError(
+            f"{shown(path)}: is no private key, or the passphrase is wrong; take it out of --keys "
+            "or try again"
+        ) from error
