@@ -134,7 +134,7 @@ def _local(
     missing = known.confirmer.missing_in(given) if given else 0
     if given and missing:
         notice(
-            f"{missing} of the {known.digests} digests of the lists are not in "
+            f"{missing} of the {known.digests} digests of the lists are not in the filter "
             f"{', '.join(shown(one.path) for one in given)}, so files with them are not found; "
             "build the filter anew from the lists, or leave the section 'filter' out"
         )
