@@ -26,7 +26,7 @@ class Exchange:
 
     def answer(self, code, body=b"", **headers):
         self.handler.send_response(code)
-        headers = {"Content-Length": str(len(body)), **headers}
+        headers = {"Content_Length": str(len(body)), **headers}
         for name, value in headers.items():
             if value is not None:
                 self.handler.send_header(name.replace("_", "-"), value)

@@ -195,8 +195,17 @@ class _Sync:
     def _clean(self) -> None:
         """Remove what killed syncs left; called under the lock."""
         for name in names_in(self._place.directory):
+            path = os.path.join(self._place.directory, name)
             if name.startswith(_UNFINISHED):
-                shutil.rmtree(os.path.join(self._place.directory, name))  # noqa: TID251 - our own
+                shutil.rmtree(path)  # noqa: TID251 - our own
+            elif name.endswith(".tmp"):
+                os.unlink(path)
+        for category, entry in self._pointer.categories.items():
+            self._prune(category, entry)
+        trust = os.path.join(self._place.directory, "trust")
+        for name in names_in(trust):
+            if name.startswith("tmp"):  # python-tuf's own
+                os.unlink(os.path.join(trust, name))
 
     # Trust
 
@@ -407,8 +416,7 @@ class _Sync:
         directory = metadata.sha256[:20]
         os.makedirs(parent, mode=0o700, exist_ok=True)
         final = os.path.join(parent, directory)
-        if os.path.lexists(final):  # damaged, or used before under another description
-            os.replace(final, os.path.join(self._place.directory, _UNFINISHED + _token()))
+        self._remove(final)  # damaged, not switched to, or used before under another description
         sync_directory(made)
         os.replace(made, final)
         sync_directory(parent)
@@ -423,10 +431,15 @@ class _Sync:
             verified=time.time(),
         )
         self._point(category, entry)
+        self._prune(category, entry)
+        return load_entry(self._place, category, entry)
+
+    def _prune(self, category: str, entry: Entry) -> None:
+        """Remove all versions but the one in use and the one before it."""
+        parent = self._place.category(category)
         for name in names_in(parent):
             if name not in {entry.directory, entry.previous}:
                 self._remove(os.path.join(parent, name))
-        return load_entry(self._place, category, entry)
 
     def _point(self, category: str, entry: Entry) -> None:
         categories = {**self._pointer.categories, category: entry}

@@ -191,7 +191,7 @@ class Fetcher(FetcherInterface):
             file.truncate(start)
             file.seek(start)
         left = max_length - start
-        while chunk := response.raw.read(_CHUNK, decode_content=False):
+        while chunk := response.raw.read(min(_CHUNK, left + 1), decode_content=False):
             left -= len(chunk)
             if left < 0:
                 raise DownloadLengthMismatchError(f"more than the {max_length} bytes allowed")

@@ -202,11 +202,15 @@ class _Current:
         try:
             with open(packed, "rb") as file:
                 target.verify_length_and_hashes(file)
-            packing.unpack(packed, path, found.metadata.length)
-            with new_file(metadata_path(path)) as described:
-                described.write(dump(found.metadata))
+        except (OSError, RepositoryError) as error:
+            raise _damaged(packed, error) from error
+        try:
+            with explained(work):
+                packing.unpack(packed, path, found.metadata.length)
+                with new_file(metadata_path(path)) as described:
+                    described.write(dump(found.metadata))
             load(path)
-        except (OSError, ValueError, FilterError, RepositoryError) as error:
+        except FilterError as error:
             raise _damaged(packed, error) from error
         return cls(found.metadata, path)
 
@@ -331,7 +335,7 @@ def _make_patches(
                 frame = file.read(target.length + 1)
             target.verify_length_and_hashes(frame)
             joined = patch.compose(packing.unpack_bytes(frame, old.length), step)
-        except (OSError, ValueError, FilterError, RepositoryError) as error:
+        except (OSError, FilterError, RepositoryError) as error:
             raise _damaged(packed, error) from error
         made.append((_target(old.base, old.base_created, joined, metadata), joined))
     return made

@@ -1,0 +1,419 @@
+"""The publisher: signed as TUF demands, whole after a kill, and careful with what it is given."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from publishing import Agent, Publisher, later, random_digests
+from tuf.api.metadata import Metadata
+from tuf.ngclient import Updater
+
+from hashscan.errors import (
+    ExitCode,
+    FilterError,
+    LockedError,
+    RepositoryRefusedError,
+    UsageError,
+)
+from hashscan.known.repository import keys, publish, store
+
+
+def roles(done):
+    return {one.role: one.version for one in done.roles}
+
+
+def all_files(directory):
+    return {path: path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()}
+
+
+# -- what is published ----------------------------------------------------------------------------
+
+
+def test_any_tuf_client_takes_it(tmp_path, publisher, server):
+    """python-tuf's own client with its own fetcher, from the pinned root on."""
+    for name in ("trust", "files"):
+        (tmp_path / name).mkdir()
+    with open(publisher.root, "rb") as root:
+        updater = Updater(
+            str(tmp_path / "trust"),
+            server.url + "/metadata/",
+            str(tmp_path / "files"),
+            server.url + "/targets/",
+            bootstrap=root.read(),
+        )
+    target = updater.get_targetinfo("baseline/filter.zst")
+    path = updater.download_target(target)
+    assert os.path.getsize(path) == target.length
+
+
+def test_the_lists_never_leave(publisher, digests):
+    publisher.add(digests[1:])
+    for path, content in all_files(publisher.path).items():
+        text = content.lower()
+        for digest in digests:
+            assert digest.encode() not in text, path
+            assert bytes.fromhex(digest) not in content, path
+    assert not any(name.endswith(".pem") for name in os.listdir(publisher.path))
+
+
+def test_modes_serve_a_web_server_and_keep_keys_private(publisher):
+    for path, folders, files in os.walk(publisher.path):  # noqa: TID251 - our own files
+        assert os.stat(path).st_mode & 0o777 == 0o755, path
+        for name in files:
+            assert os.stat(os.path.join(path, name)).st_mode & 0o777 == 0o644, name
+        del folders
+    assert os.stat(publisher.keys).st_mode & 0o777 == 0o700
+    for name in os.listdir(publisher.keys):
+        assert os.stat(os.path.join(publisher.keys, name)).st_mode & 0o777 == 0o600
+
+
+def test_the_same_list_again_renews_and_changes_nothing(publisher, digests):
+    before = publisher.published
+    done = publisher.add(reversed(digests))
+    assert not done.changed
+    assert publisher.published == before
+    assert roles(done.published) == {"root": 1, "targets": 3, "snapshot": 3, "timestamp": 3}
+
+
+def test_the_capacity_has_head_room_and_is_made_anew_when_it_is_used_up(publisher, digests):
+    first = publisher.add(digests + random_digests(75))
+    assert not first.anew
+    assert first.metadata.capacity == 375 + 16
+    assert len(first.patches) == 1
+    second = publisher.add(digests + random_digests(76))
+    assert second.anew
+    assert second.metadata.capacity == 470 + 16
+    assert second.patches == ()
+    third = publisher.add(digests, error_rate=1e-5)
+    assert third.metadata.error_rate == 1e-5
+    assert third.patches == ()
+
+
+def test_a_patch_that_is_not_smaller_is_not_published(publisher):
+    done = publisher.add(random_digests(300))
+    assert done.patches == ()
+
+
+def test_patches_from_the_last_versions_only(publisher, digests):
+    bases = [publisher.add(digests[:-n], patches=3).metadata.sha256 for n in range(1, 6)]
+    done = publisher.add(digests, patches=3)
+    # The list of the first version again: from then on its own digest is no base any more.
+    assert [one.base for one in done.patches] == bases[:1:-1][:3]
+
+
+def test_a_large_change_needs_somebodys_word(publisher):
+    publisher.add(random_digests(2000), "large")
+    for count in (1799, 4001):
+        with pytest.raises(UsageError, match="--allow-large-change"):
+            publisher.add(random_digests(count), "large", allow_large_change=False)
+    for count in (1800, 3600):
+        publisher.add(random_digests(count), "large", allow_large_change=False)
+
+
+@pytest.mark.parametrize("category", ["", "../up", "a/b", ".hidden", "-x", "x" * 65])
+def test_a_category_that_is_none(category, publisher):
+    before = all_files(publisher.path)
+    with pytest.raises(UsageError, match="no category"):
+        publisher.add(random_digests(3), category)
+    assert all_files(publisher.path) == before
+
+
+# -- refresh ----------------------------------------------------------------------------------------
+
+
+def test_refresh_renews_what_is_on_line(tmp_path, publisher, server):
+    offline = tmp_path / "offline"
+    offline.mkdir(mode=0o700)
+    for name in ("root-1.pem", "targets-1.pem"):
+        os.rename(os.path.join(publisher.keys, name), offline / name)  # noqa: TID251
+    agent = Agent(tmp_path / "state", server.url, publisher.root)
+    done = publisher.refresh(now=later(days=1))
+    assert {one.role for one in done.roles if one.renewed} == {"snapshot", "timestamp"}
+    assert done.warnings == ()
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+    done = publisher.refresh(now=later(days=65))
+    assert [warning.split()[0] for warning in done.warnings] == ["targets"]
+    done = publish.refresh(publisher.path, [publisher.keys, str(offline)], now=later(days=300))
+    assert {one.role for one in done.roles if one.renewed} == {
+        "root", "targets", "snapshot", "timestamp",
+    }  # fmt: skip
+    assert done.warnings == ()
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+    with pytest.raises(UsageError, match="1 keys of the role targets"):
+        publisher.add(random_digests(3))
+
+
+def test_terms_can_be_chosen(publisher):
+    from datetime import timedelta
+
+    done = publisher.refresh(now=later(days=10), terms={"timestamp": timedelta(hours=1)})
+    expires = {one.role: one.expires for one in done.roles}
+    assert abs((expires["timestamp"] - later(days=10, hours=1)).total_seconds()) < 60
+    assert abs((expires["snapshot"] - later(days=17)).total_seconds()) < 60
+
+
+# -- thresholds and rotation ------------------------------------------------------------------------
+
+
+def test_two_of_three_root_keys(tmp_path):
+    one = Publisher(tmp_path / "p").init(counts={"root": 3}, thresholds={"root": 2})
+    first, second, third = Metadata.from_bytes(one.read("1.root.json")).signed.roles["root"].keyids
+    os.unlink(os.path.join(one.keys, "root-2.pem"))  # one is lost
+    with pytest.raises(UsageError, match="say with --remove which key"):
+        one.rotate("root")
+    lost = next(iter({first, second, third} - set(keys.load_keys([one.keys]))))
+    done = one.rotate("root", remove=[lost])
+    assert done.removed_keys == (lost,)
+    for _ in range(2):
+        os.unlink(os.path.join(one.keys, min(os.listdir(one.keys))))
+    with pytest.raises(UsageError, match="2 keys of the role root are needed"):
+        one.rotate("timestamp")
+
+
+def test_a_threshold_that_cannot_be_reached(tmp_path):
+    with pytest.raises(UsageError, match="cannot give 2 signatures"):
+        Publisher(tmp_path / "p").init(thresholds={"targets": 2})
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
+def test_an_agent_that_slept_follows_all_changes_of_keys(role, tmp_path, publisher, server):
+    agent = Agent(tmp_path / "state", server.url, publisher.root)
+    agent.sync()
+    for _ in range(4):
+        publisher.rotate(role)
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+
+
+# -- keys -----------------------------------------------------------------------------------------
+
+
+def test_keys_that_others_may_read_are_refused(publisher):
+    path = os.path.join(publisher.keys, "targets-1.pem")
+    os.chmod(path, 0o640)
+    with pytest.raises(UsageError, match=rf"chmod 600 {re.escape(path)}"):
+        publisher.refresh()
+    os.chmod(path, 0o600)
+    os.chmod(publisher.keys, 0o711)
+    with pytest.raises(UsageError, match=r"chmod 700"):
+        publisher.refresh()
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", os.urandom(200)])
+def test_a_file_that_is_no_key(content, publisher):
+    path = os.path.join(publisher.keys, "targets-7.pem")
+    Path(path).write_bytes(content)
+    os.chmod(path, 0o600)
+    with pytest.raises(UsageError, match=r"targets-7\.pem: is no private key"):
+        publisher.refresh()
+
+
+def test_an_encrypted_key_asks_for_its_passphrase(publisher):
+    path = os.path.join(publisher.keys, "timestamp-1.pem")
+    from cryptography.hazmat.primitives import serialization
+
+    with open(path, "rb") as file:
+        key = serialization.load_pem_private_key(file.read(), None)
+    Path(path).write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"word"),
+        )
+    )
+    asked = []
+
+    def ask(where):
+        asked.append(where)
+        return "word"
+
+    publisher.refresh(ask=ask)
+    assert asked == [path]
+    with pytest.raises(UsageError, match="nobody can be asked"):
+        publisher.refresh()
+    with pytest.raises(UsageError, match="passphrase is wrong"):
+        publisher.refresh(ask=lambda _: "other")
+
+
+def test_keys_must_not_lie_in_the_repository(tmp_path):
+    for where in ("repository/keys", "repository/x/../keys", "repository"):
+        with pytest.raises(UsageError, match="lies in the repository"):
+            publish.init(str(tmp_path / "repository"), str(tmp_path / where))
+
+
+def test_nothing_is_overwritten(tmp_path, publisher):
+    before = all_files(publisher.directory)
+    for directory, keys_directory, words in (
+        (publisher.path, str(tmp_path / "new-keys"), "not empty"),
+        (str(tmp_path / "new"), publisher.keys, "holds keys already"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            publish.init(directory, keys_directory)
+    assert all_files(publisher.directory) == before
+
+
+# -- a repository that was tampered with --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["1.root.json", "timestamp.json", "2.snapshot.json", "2.targets.json"]
+)
+def test_a_change_that_nobody_signed_is_not_built_on(name, publisher):
+    path = Path(publisher.path, "metadata", name)
+    content = path.read_bytes()
+    for changed in (
+        re.sub(rb'("expires": *"20)', rb"\g<1>9", content, count=1),
+        re.sub(rb'("sig": *")..', rb"\g<1>00", content),
+        b"{}",
+        b"",
+        content[:-20],
+    ):
+        path.write_bytes(changed)
+        with pytest.raises(RepositoryRefusedError, match="copy of the repository that you trust"):
+            publisher.refresh()
+        assert path.read_bytes() == changed
+    path.write_bytes(content)
+    publisher.refresh()
+
+
+@pytest.mark.parametrize("which", ["filter.zst", "patch-from"])
+def test_a_damaged_file_is_not_built_on(which, publisher, digests):
+    publisher.add(digests[1:])
+    for path in Path(publisher.path, "targets").rglob(f"*{which}*"):
+        content = bytearray(path.read_bytes())
+        content[-10] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(FilterError, match="is not the file that was published"):
+        publisher.add(digests[2:])
+    publisher.refresh()
+
+
+def test_no_repository_there(tmp_path):
+    one = Publisher(tmp_path / "p")
+    with pytest.raises(UsageError, match="repository init"):
+        one.refresh() if os.makedirs(one.keys, 0o700) is None else None
+
+
+def test_one_publisher_at_a_time(publisher):
+    with (
+        store.locked(publisher.path),
+        pytest.raises(LockedError, match="another hashscan publishes"),
+    ):
+        publisher.refresh()
+
+
+# -- tidy -------------------------------------------------------------------------------------------
+
+
+def test_old_files_go_after_a_day_and_named_ones_stay(publisher, digests):
+    for number in range(1, 5):
+        publisher.add(digests[number:])
+    everything = set(all_files(publisher.path))
+    long_ago = time.time() - 3 * store.KEEP
+    for path in everything:
+        os.utime(path, (long_ago, long_ago))
+    publisher.refresh()
+    left = {path.name for path in all_files(publisher.path)}
+    assert "1.root.json" in left
+    assert "1.targets.json" not in left
+    assert "2.targets.json" not in left
+    targets = Metadata.from_bytes(publisher.read(publisher.newest("targets"))).signed.targets
+    named = {f"{target.hashes['sha256']}.{path.split('/')[1]}" for path, target in targets.items()}
+    assert named <= left
+    assert len(all_files(publisher.path)) < len(everything)
+
+
+def test_what_was_just_replaced_stays_for_who_is_half_way(publisher, digests):
+    old = set(Path(publisher.path, "targets").rglob("*filter.zst"))
+    long_ago = time.time() - 3 * store.KEEP
+    for path in old:
+        os.utime(path, (long_ago, long_ago))
+    publisher.add(digests[1:])
+    publisher.add(digests[2:])
+    publisher.add(digests[3:])
+    assert all(path.exists() for path in old)
+
+
+# -- kills ------------------------------------------------------------------------------------------
+
+PUBLISH = """
+import os, signal, sys
+from hashscan.known.repository import publish, versions
+left = int(sys.argv[5])
+def dies(real):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0: os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    return call
+for name in ("fsync", "replace", "mkdir", "unlink", "utime"):
+    setattr(os, name, dies(getattr(os, name)))
+what, path, keys, listed = sys.argv[1:5]
+if what == "add":
+    versions.add(path, [keys], "baseline", [listed], jobs=1, allow_large_change=True)
+elif what == "refresh":
+    publish.refresh(path, [keys])
+else:
+    publish.rotate(path, [keys], what, remove=sys.argv[6:])
+"""
+
+
+@pytest.mark.parametrize("what", ["add", "refresh", "timestamp", "targets", "root"])
+@pytest.mark.timeout(180)
+def test_killed_at_any_instant_agents_can_sync(what, tmp_path, publisher, server, digests):
+    agent = Agent(tmp_path / "state", server.url, publisher.root)
+    agent.sync()
+    steps = 0
+    for step in range(60):
+        listed = publisher.directory / "next"
+        listed.write_text("".join(f"{d}\n" for d in [*digests[step % 9 :], os.urandom(20).hex()]))
+        root = Metadata.from_bytes(publisher.read(publisher.newest("root"))).signed
+        present = root.roles[what].keyids if what in root.roles else []
+        done = subprocess.run(
+            [sys.executable, "-c", PUBLISH, what, publisher.path, publisher.keys, str(listed),
+             str(steps), *present],
+            capture_output=True,
+            timeout=60,
+        )  # fmt: skip
+        assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, (step, agent.sync())
+        publisher.add(digests[step % 7 :])
+        assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, step
+        assert agent.bytes == publisher.published, step
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        steps += 1
+    assert steps >= 5
+
+
+def test_a_full_disk_publishes_nothing(publisher, server, tmp_path):
+    script = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from hashscan.errors import HashscanError\n"
+        "from hashscan.known.repository import versions\n"
+        "import hashscan.known.repository.store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)\n"
+        "try: versions.add(sys.argv[1], [sys.argv[2]], 'baseline', [sys.argv[3]], jobs=1,"
+        " allow_large_change=True)\n"
+        "except HashscanError as error: print(type(error).__name__, error); sys.exit(9)\n"
+    )
+    listed = tmp_path / "list"
+    listed.write_text("".join(f"{digest}\n" for digest in random_digests(3000)))
+    before = publisher.published
+    for limit in (500, 8000, 13_000):
+        done = subprocess.run(
+            [sys.executable, "-c", script, publisher.path, publisher.keys, str(listed), str(limit)],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 9, done
+        assert "StateError" in done.stdout
+    agent = Agent(tmp_path / "state", server.url, publisher.root)
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+    assert agent.bytes == before
