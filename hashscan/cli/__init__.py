@@ -29,6 +29,7 @@ COMMANDS = {
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
     "filter": ("filter", "Build a filter from digest lists, and check one."),
     "repository": ("repository", "Publish signed filters as static files."),
+    "service": ("service", "Run the reference central service, for pilots and tests."),
     "config": ("config", "Write, check and show the configuration."),
     "demo": ("demo", "The whole job on a sample volume, without a server and without root."),
 }

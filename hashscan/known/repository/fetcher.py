@@ -146,7 +146,10 @@ class Fetcher(FetcherInterface):
 
     def _get(self, session: BoundedSession, url: str, headers: dict[str, str]) -> requests.Response:
         source = self._source
-        session.auth = (source.username, source.password or "") if source.username else _no_auth
+        session.auth = _no_auth
+        if source.username:
+            # As bytes, for requests would encode text as Latin-1 (RFC 7617 has UTF-8).
+            session.auth = (source.username.encode(), (source.password or "").encode())
         return session.get(
             url,
             headers=headers,

@@ -1,0 +1,211 @@
+"""``hashscan service``: the reference central service, for pilots, demos and tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import only_category_option
+from hashscan.errors import UsageError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.service.data import Data
+
+_EXTRA = ("starlette", "uvicorn")
+
+data_option = click.option(
+    "--data", metavar="DIR", required=True, help="The service's directory: lists, users, audit."
+)
+
+
+@click.group("service")
+def command() -> None:
+    """Run the reference central service, for pilots and tests."""
+
+
+@command.command("run")
+@data_option
+@click.option(
+    "--listen",
+    metavar="ADDRESS:PORT",
+    default="127.0.0.1:8080",
+    show_default=True,
+    help="Where to listen; port 0 takes a free one, and says which.",
+)
+@click.option("--tls-certificate", metavar="FILE", help="PEM file with the certificate chain.")
+@click.option("--tls-key", metavar="FILE", help="PEM file with its key.")
+@click.option(
+    "--behind-proxy", is_flag=True, help="A TLS proxy stands before it: allow plain HTTP to others."
+)
+@click.option(
+    "--repository",
+    metavar="DIR",
+    help="Serve this signed repository too, at /repository/.",
+)
+@click.option(
+    "--private-repository", is_flag=True, help="Serve the repository to the service's users only."
+)
+@click.option(
+    "--rate",
+    metavar="N",
+    type=click.FloatRange(0.01, 1e6),
+    default=2000.0,
+    show_default=True,
+    help="Questions a second of one user; more get 429 and Retry-After.",
+)
+@click.option(
+    "--audit-days",
+    metavar="N",
+    type=click.FloatRange(0.01),
+    help="Remove what is older from the audit.  [default: nothing is removed]",
+)
+def run_command(
+    data: str,
+    listen: str,
+    tls_certificate: str | None,
+    tls_key: str | None,
+    behind_proxy: bool,
+    repository: str | None,
+    private_repository: bool,
+    rate: float,
+    audit_days: float | None,
+) -> None:
+    """Answer whether digests are known, as the HashCheckService does.
+
+    POST /v1/check/{md5,sha1,sha256} and its test twin /v1/test/check/…: Basic authentication, one
+    hex digest as body, 'true' or 'false'. The test twin answers from the list that 'service load
+    --test' loaded. SIGTERM ends it.
+    """
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the service needs {' and '.join(missing)}; run: pip install 'hashscan[service]'"
+        )
+    from hashscan.service.serve import ServeOptions, serve  # noqa: PLC0415 - an extra
+
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise click.UsageError("--listen: write ADDRESS:PORT, e.g. 127.0.0.1:8080")
+    options = ServeOptions(
+        host=host.strip("[]"),
+        port=int(port),
+        certificate=tls_certificate,
+        key=tls_key,
+        behind_proxy=behind_proxy,
+        repository=repository,
+        private_repository=private_repository,
+        rate=rate,
+        audit_days=audit_days,
+    )
+    serve(_data(data), options, _say)
+
+
+@command.command("load")
+@click.argument("inputs", nargs=-1, required=True, metavar="LIST...")
+@data_option
+@click.option("--test", is_flag=True, help="The list of the test twin, not the known set.")
+@click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
+@only_category_option
+def load_command(
+    inputs: tuple[str, ...],
+    data: str,
+    test: bool,
+    skip_invalid: bool,
+    only_categories: tuple[str, ...],
+) -> None:
+    """Load the digest lists LIST as the known set, in place of the one before.
+
+    A running service takes it over within a second or two; until then it answers from the one
+    before. Lists are read as by 'hashscan filter build'.
+    """
+    from hashscan.report.bar import build_bar  # noqa: PLC0415
+    from hashscan.service.data import load_set  # noqa: PLC0415
+
+    with build_bar(sys.stderr) as on_progress:
+        digests = load_set(
+            _data(data),
+            "test" if test else "known",
+            inputs,
+            skip_invalid=skip_invalid,
+            only_categories=only_categories,
+            on_progress=on_progress,
+        )
+    click.echo(f"{shown(data)}: {digests:,} digests are the {'test' if test else 'known'} set now")
+
+
+@command.group("user")
+def user_group() -> None:
+    """Add, remove and list the users of the service."""
+
+
+@user_group.command("add")
+@click.argument("name", metavar="NAME")
+@data_option
+@click.option(
+    "--password-file", metavar="FILE", help="Read the password from it ('-' is standard input)."
+)
+@click.option("--generate", is_flag=True, help="Make a password, and print it once.")
+def add_command(name: str, data: str, password_file: str | None, generate: bool) -> None:
+    """Add a user, or give one a new password; it is asked for unless an option says otherwise.
+
+    Only a salted hash of it is kept. A running service takes it over within a second.
+    """
+    from hashscan.service.users import add_user  # noqa: PLC0415
+
+    if generate and password_file:
+        raise click.UsageError("--generate and --password-file exclude each other")
+    if generate:
+        password = secrets.token_urlsafe(18)
+    elif password_file:
+        password = _read_password(password_file)
+    else:
+        password = click.prompt(
+            f"Password of {shown(name)}", hide_input=True, confirmation_prompt=True, err=True
+        )
+    add_user(_data(data), name, password)
+    if generate:
+        click.echo(password)
+
+
+@user_group.command("remove")
+@click.argument("name", metavar="NAME")
+@data_option
+def remove_command(name: str, data: str) -> None:
+    """Remove a user; a running service refuses it within a second."""
+    from hashscan.service.users import remove_user  # noqa: PLC0415
+
+    remove_user(_data(data), name)
+
+
+@user_group.command("list")
+@data_option
+def list_command(data: str) -> None:
+    """List the names of the users."""
+    from hashscan.service.users import read_users  # noqa: PLC0415
+
+    for name in sorted(read_users(_data(data))):
+        click.echo(name)
+
+
+def _data(directory: str) -> Data:
+    from hashscan.service.data import Data  # noqa: PLC0415
+
+    return Data(directory)
+
+
+def _read_password(path: str) -> str:
+    try:
+        with click.open_file(path, "r", encoding="utf-8") as file:
+            text: str = file.read(4096)
+            return text.removesuffix("\n").removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{shown(path)}: the password cannot be read: {error}") from error
+
+
+def _say(message: str) -> None:
+    click.echo(f"hashscan: {message}", err=True)

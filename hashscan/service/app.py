@@ -1,0 +1,225 @@
+"""The HTTP side of the service (docs/design.md, "The HashCheckService").
+
+``POST /v1/check/{md5|sha1|sha256}`` and its twin ``/v1/test/check/…``: Basic authentication, one
+hexadecimal digest as the body, ``true`` or ``false`` as the whole answer. Anything else is an HTTP
+error whose text says what is wrong, and never a verdict.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import os
+import time
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from hashscan.errors import HashscanError
+from hashscan.known.repository.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY
+from hashscan.model import HEX_LENGTH, Algorithm, Digest
+from hashscan.service.audit import Row
+from hashscan.service.limits import Limiter
+from hashscan.service.users import PASSWORD_LIMIT, Credentials
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from hashscan.known.confirmers.index import LocalConfirmer
+    from hashscan.service.audit import Audit
+    from hashscan.service.data import Which
+
+#: Bytes of a question: the longest digest, and white space around it.
+_BODY = 256
+#: Wrong credentials: so many at once from one address for one user, then one in so many seconds.
+_WRONG_BURST, _WRONG_SECONDS = 5, 20.0
+_HASHINGS = 4
+
+
+class Desk:
+    """What the requests share. Its user, ``serve``, keeps the parts up to date.
+
+    Attributes:
+        credentials: who may ask.
+        sets: what is asked; ``None`` where none was loaded.
+    """
+
+    def __init__(self, audit: Audit, *, rate: float) -> None:
+        """``rate``: questions a second of one user, with a burst of twice as many."""
+        self.credentials = Credentials()
+        self.sets: dict[Which, LocalConfirmer | None] = {"known": None, "test": None}
+        self.audit = audit
+        self._limits = Limiter(rate, max(1.0, 2 * rate))
+        self._wrong = Limiter(1 / _WRONG_SECONDS, _WRONG_BURST)
+        self._hashing = 0
+
+    async def user(self, request: Request) -> str:
+        """Who asks.
+
+        Raises:
+            HTTPException: 401, or 429 where too many wrong passwords came before.
+        """
+        found = _basic(request.headers.get("authorization", ""))
+        if found is None:
+            raise _unauthorized()
+        name, password = found
+        if self.credentials.remembered(name, password):
+            return name
+        # Per address, so that a stranger cannot lock a user out.
+        key = (name, _address(request))
+        wait = self._wrong.empty(key)
+        if wait or self._hashing >= _HASHINGS:
+            raise _later(429, wait or 1.0, "too many wrong credentials")
+        self._hashing += 1
+        try:
+            right = await run_in_threadpool(self.credentials.check, name, password)
+        finally:
+            self._hashing -= 1
+        if not right:
+            self._wrong.wait(key)
+            raise _unauthorized()
+        return name
+
+    async def check(self, request: Request) -> Response:
+        """``POST /v1/check/{algorithm}``."""
+        return await self._check(request, "known")
+
+    async def test_check(self, request: Request) -> Response:
+        """``POST /v1/test/check/{algorithm}``."""
+        return await self._check(request, "test")
+
+    async def _check(self, request: Request, which: Which) -> Response:
+        user = await self.user(request)
+        if wait := self._limits.wait(user):
+            raise _later(429, wait, "too many questions")
+        algorithm = _algorithm(request.path_params["algorithm"])
+        digest = _digest(algorithm, await _body(request))
+        one = self.sets[which]
+        if one is None:
+            raise _later(503, 60.0, "no list was loaded")
+        try:
+            known = one.confirm(digest).known
+        except HashscanError:
+            raise _later(503, 60.0, "the list cannot be read") from None
+        answer = "true" if known else "false"
+        keyed = self.audit.keyed(algorithm, bytes.fromhex(digest.hex))
+        row = Row(time.time(), user, _address(request), which == "test", algorithm, keyed, answer)
+        if not self.audit.note(row):
+            raise _later(503, 10.0, "the audit cannot be written")
+        return PlainTextResponse(answer)
+
+
+def application(desk: Desk, *, repository: str | None, private_repository: bool) -> Starlette:
+    """The ASGI application.
+
+    Args:
+        desk: what the requests share.
+        repository: directory of a signed repository to serve at ``/repository/``.
+        private_repository: only to users.
+    """
+    routes: list[Route | Mount] = [
+        Route("/v1/check/{algorithm}", desk.check, methods=["POST"]),
+        Route("/v1/test/check/{algorithm}", desk.test_check, methods=["POST"]),
+        Route("/healthz", _health, methods=["GET"]),
+    ]
+    if repository is not None:
+        guard = desk if private_repository else None
+        for name in (METADATA_DIRECTORY, TARGETS_DIRECTORY):
+            files = _Files(os.path.join(repository, name), guard)
+            routes.append(Mount(f"/repository/{name}", files))
+    return Starlette(routes=routes, exception_handlers={HTTPException: _explain})
+
+
+class _Files(StaticFiles):
+    """Static files without hidden ones and without links (Starlette's own rule)."""
+
+    def __init__(self, directory: str, desk: Desk | None) -> None:
+        super().__init__(directory=directory, check_dir=False)
+        self._desk = desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._desk is not None:
+            from starlette.requests import Request as Asked  # noqa: PLC0415
+
+            await self._desk.user(Asked(scope))
+        await super().__call__(scope, receive, send)
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        if any(part.startswith(".") for part in path.split("/")):
+            return "", None
+        found, status = super().lookup_path(path)
+        if found and os.path.islink(found):
+            return "", None
+        return found, status
+
+
+async def _health(request: Request) -> Response:
+    del request
+    return PlainTextResponse("ok")
+
+
+async def _explain(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, HTTPException)
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+
+
+def _basic(header: str) -> tuple[str, str] | None:
+    """User and password of Basic authentication (RFC 7617); ``None`` where it is none."""
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() != "basic" or len(rest) > 4 * PASSWORD_LIMIT:
+        return None
+    try:
+        text = base64.b64decode(rest.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return None
+    name, colon, password = text.partition(":")
+    if not colon or not name or len(password.encode()) > PASSWORD_LIMIT:
+        return None
+    return name, password
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _BODY:
+            raise HTTPException(413, "the body is more than one digest")
+    return body
+
+
+def _algorithm(name: str) -> Algorithm:
+    for algorithm in HEX_LENGTH:
+        if name == algorithm:
+            return algorithm
+    raise HTTPException(404, f"no such check; there are {', '.join(HEX_LENGTH)}")
+
+
+def _digest(algorithm: Algorithm, body: bytes) -> Digest:
+    text = body.strip(b" \t\r\n").lower()
+    if len(text) != HEX_LENGTH[algorithm] or text.strip(b"0123456789abcdef"):
+        raise HTTPException(
+            400, f"the body must be one {algorithm} digest: {HEX_LENGTH[algorithm]} hex digits"
+        )
+    return Digest(algorithm, text.decode("ascii"))
+
+
+def _unauthorized() -> HTTPException:
+    return HTTPException(
+        401, "wrong user name or password", {"WWW-Authenticate": 'Basic realm="hashscan"'}
+    )
+
+
+def _later(status: int, seconds: float, why: str) -> HTTPException:
+    return HTTPException(status, why, {"Retry-After": str(max(1, math.ceil(seconds)))})
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""

@@ -1,0 +1,159 @@
+"""The service's directory: the known sets, replaced at once while the service runs.
+
+``sets.json`` names the directory of the set that is asked, ``known``, and of that of the test twin,
+``test``. Each is an index as local lists have (``known.confirmers.index``), whole or absent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Literal
+
+from hashscan.durable import replace_file, sync_directory
+from hashscan.errors import StateError, UsageError
+from hashscan.known.confirmers.index import LocalConfirmer, seal, write_index
+from hashscan.known.lists.staging import staging
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from hashscan.known.lists.staging import BuildProgress
+
+Which = Literal["known", "test"]
+_SETS = "sets.json"
+_LONGEST = 1 << 20
+
+
+class Data:
+    """Paths below the service's directory, which is made with mode 0700 where it is missing.
+
+    Attributes:
+        directory: its path.
+    """
+
+    def __init__(self, directory: str) -> None:
+        """Make or check the directory.
+
+        Raises:
+            UsageError: it cannot be used, or others may enter it.
+        """
+        self.directory = os.path.abspath(directory)
+        try:
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            status = os.stat(self.directory)
+        except OSError as error:
+            raise UsageError(
+                f"{shown(directory)}: {error.strerror}; name another directory with --data"
+            ) from error
+        if status.st_mode & 0o077 or status.st_uid != os.geteuid():
+            raise UsageError(
+                f"{shown(directory)}: belongs to somebody else, or is open to others (mode "
+                f"{stat.S_IMODE(status.st_mode):04o}); run: chmod 700 {shown(directory)}"
+            )
+
+    def path(self, name: str) -> str:
+        """The path of ``name`` in it."""
+        return os.path.join(self.directory, name)
+
+    def sets(self) -> dict[str, dict[str, str]]:
+        """Directory and key of each set that is in use.
+
+        Raises:
+            StateError: the file that says so is damaged.
+        """
+        try:
+            with open(self.path(_SETS), "rb") as file:
+                found = json.loads(file.read(_LONGEST))
+            return {
+                name: {"directory": one["directory"], "key": one["key"]}
+                for name, one in found.items()
+            }
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StateError(
+                f"{shown(self.path(_SETS))}: is damaged; load the lists again with 'hashscan "
+                "service load'"
+            ) from error
+
+    def stamp(self, name: str = _SETS) -> tuple[int, int] | None:
+        """What tells that a file was replaced; ``None`` where it is missing."""
+        try:
+            status = os.stat(self.path(name))
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def open_set(self, which: Which) -> LocalConfirmer | None:
+        """The set in use; ``None`` where none was loaded.
+
+        Raises:
+            StateError: it is damaged.
+        """
+        found = self.sets().get(which)
+        if found is None:
+            return None
+        directory = self.path(os.path.basename(found["directory"]))
+        try:
+            return LocalConfirmer(which, directory, found["key"])
+        except OSError as error:
+            raise StateError(
+                f"{shown(directory)}: cannot be read: {error.strerror}; load the lists again with "
+                "'hashscan service load'"
+            ) from error
+
+
+def load_set(
+    data: Data,
+    which: Which,
+    lists: Sequence[str],
+    *,
+    skip_invalid: bool = False,
+    only_categories: Collection[str] | None = None,
+    on_progress: Callable[[BuildProgress], None] | None = None,
+) -> int:
+    """Make a set of ``lists`` and put it in the place of the one in use; its number of digests.
+
+    Raises:
+        DigestListError: a list cannot be used; the set in use stays.
+        StateError: it cannot be written; the set in use stays.
+    """
+    key = secrets.token_hex(16)
+    name = f"set-{key}"
+    directory = data.path(name)
+    try:
+        with staging(f"{shown(data.directory)}: the known set") as area:
+            staged = area.fill(
+                lists,
+                skip_invalid=skip_invalid,
+                only_categories=only_categories,
+                on_progress=on_progress,
+            )
+            os.mkdir(directory, 0o700)
+            write_index(area, staged, directory, key)
+            seal(directory)
+            digests = sum(area.counts().values())
+        sync_directory(data.directory)
+        sets = {**data.sets(), which: {"directory": name, "key": key}}
+        replace_file(data.path(_SETS), json.dumps(sets, indent=2).encode() + b"\n")
+        _tidy(data, {one["directory"] for one in sets.values()})
+    except OSError as error:
+        raise StateError(
+            f"{shown(error.filename or directory)}: the set cannot be kept: {error.strerror}; make "
+            "room there, then load it again. The set in use stays"
+        ) from error
+    return digests
+
+
+def _tidy(data: Data, keep: set[str]) -> None:
+    """Remove sets that nobody uses; a service that has one open goes on reading it."""
+    for name in os.listdir(data.directory):
+        if name.startswith("set-") and name not in keep:
+            directory = data.path(name)
+            for entry in os.listdir(directory):
+                os.unlink(os.path.join(directory, entry))
+            os.rmdir(directory)

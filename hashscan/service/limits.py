@@ -1,0 +1,55 @@
+"""How often somebody may ask: token buckets."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Buckets that are kept; full ones are thrown away first, so that strangers cannot fill memory.
+_KEPT = 10_000
+
+
+class Limiter:
+    """A bucket for each key: ``burst`` tokens at first, ``rate`` more a second, one for each go."""
+
+    def __init__(
+        self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Both at least one token; ``clock`` in seconds."""
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._buckets: dict[object, tuple[float, float]] = {}
+
+    def wait(self, key: object) -> float:
+        """Seconds until ``key`` may go on; 0: it may, and a token is taken."""
+        now = self._clock()
+        tokens = self._tokens(key, now)
+        if tokens < 1:
+            return (1 - tokens) / self._rate
+        if len(self._buckets) >= _KEPT:
+            self._shrink(now)
+        self._buckets[key] = (tokens - 1, now)
+        return 0.0
+
+    def empty(self, key: object) -> float:
+        """Seconds until ``key`` may go on; takes no token."""
+        tokens = self._tokens(key, self._clock())
+        return 0.0 if tokens >= 1 else (1 - tokens) / self._rate
+
+    def _tokens(self, key: object, now: float) -> float:
+        tokens, since = self._buckets.get(key, (self._burst, now))
+        return min(self._burst, tokens + (now - since) * self._rate)
+
+    def _shrink(self, now: float) -> None:
+        self._buckets = {
+            key: bucket
+            for key, bucket in self._buckets.items()
+            if self._tokens(key, now) < self._burst
+        }
+        if len(self._buckets) >= _KEPT:  # all in use: the oldest ones
+            ordered = sorted(self._buckets.items(), key=lambda one: one[1][1])
+            self._buckets = dict(ordered[_KEPT // 2 :])

@@ -1,0 +1,553 @@
+"""The reference central service on a real socket, asked by the project's own client."""
+
+import base64
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from publishing import Agent, Publisher, random_digests
+from raw_http import ask_raw
+
+from hashscan.errors import (
+    CredentialsError,
+    ExitCode,
+    ServiceRefusedError,
+    ServiceUnavailableError,
+    StateError,
+    UsageError,
+)
+from hashscan.model import ALGORITHM_BY_LENGTH, Digest
+from hashscan.service.audit import Audit, Row
+from hashscan.service.data import Data
+from hashscan.service.limits import Limiter
+from hashscan.service.serve import ServeOptions, running, serve
+from hashscan.service.users import Credentials, add_user, read_users, remove_user
+
+PASSWORD = "a pässword: of some length"
+
+
+def digest_of(text):
+    return Digest(ALGORITHM_BY_LENGTH[len(text)], text)
+
+
+def post(served, path, body, user="me", password=PASSWORD, **headers):
+    token = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return requests.post(
+        served.url + path, data=body, headers={"Authorization": f"Basic {token}", **headers},
+        timeout=10,
+    )  # fmt: skip
+
+
+# -- answers ------------------------------------------------------------------------------------
+
+
+def test_each_answer_is_right(served):
+    unknown = random_digests(100)
+    with ThreadPoolExecutor(4) as threads:
+        client = served.client()
+        answers = list(
+            threads.map(lambda d: client.confirm(digest_of(d)).known, served.known + unknown)
+        )
+        client.close()
+    assert answers == [True] * len(served.known) + [False] * len(unknown)
+
+
+def test_the_test_twin_answers_from_its_own_list(served):
+    client = served.client(test=True)
+    assert client.confirm(digest_of(served.test[0])).known
+    assert not client.confirm(digest_of(served.known[0])).known
+    client.close()
+
+
+@pytest.mark.parametrize("form", ["{}", " {}\r\n", "\t{}\n"])
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_both_letter_cases_and_white_space(form, case, served):
+    answer = post(served, "/v1/check/sha1", form.format(case(served.known[0])))
+    assert (answer.status_code, answer.text) == (200, "true")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/check/sha1", "", 400),
+        ("/v1/check/sha1", "0" * 39, 400),
+        ("/v1/check/sha1", "0" * 32, 400),
+        ("/v1/check/sha1", "g" * 40, 400),
+        ("/v1/check/sha1", "0x" + "0" * 38, 400),
+        ("/v1/check/sha1", "0" * 20 + "\n" + "0" * 20, 400),
+        ("/v1/check/sha1", "0" * 100_000, 413),
+        ("/v1/check/photodna", "0" * 40, 404),
+        ("/v1/check/SHA1", "0" * 40, 404),
+        ("/v1/check/", "0" * 40, 404),
+        ("/v1/test/sha1", "0" * 40, 404),
+        ("/", "", 404),
+    ],
+)
+def test_what_is_no_question_has_no_verdict(path, body, status, served):
+    answer = post(served, path, body)
+    assert answer.status_code == status
+    assert answer.text.strip() not in {"true", "false"}
+
+
+def test_other_methods(served):
+    assert requests.get(served.url + "/v1/check/sha1", timeout=10).status_code == 405
+    assert requests.get(served.url + "/healthz", timeout=10).text == "ok"
+
+
+# -- users --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "password"), [("me", "wrong-word"), ("you", PASSWORD), ("", ""), ("me", "x" * 5000)]
+)
+def test_wrong_credentials(user, password, served):
+    answer = post(served, "/v1/check/sha1", served.known[0], user, password)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic")
+    assert answer.text.strip() not in {"true", "false"}
+
+
+@pytest.mark.parametrize("header", ["", "Basic", "Basic !!", "Bearer x", "Basic " + "A" * 9000])
+def test_credentials_that_are_none(header, served):
+    headers = {"Authorization": header} if header else {}
+    answer = requests.post(served.url + "/v1/check/sha1", data="0" * 40, headers=headers, timeout=9)
+    assert answer.status_code in {400, 401, 431}
+
+
+def test_the_client_stops_at_wrong_credentials(served):
+    client = served.client(password="wrong-word")
+    with pytest.raises(CredentialsError):
+        client.confirm(digest_of(served.known[0]))
+    client.close()
+
+
+def test_guessing_is_slowed_down_and_locks_nobody_else_out(served):
+    codes = [
+        post(served, "/v1/check/sha1", "0" * 40, "me", f"guess-{n}").status_code for n in range(8)
+    ]
+    assert codes[:5] == [401] * 5
+    assert codes[5:] == [429] * 3
+    answer = post(served, "/v1/check/sha1", "0" * 40, "you", "guess-of-another")
+    assert answer.status_code == 401
+    add_user(served.data, "you", "the password of you")
+    _until(lambda: post(served, "/v1/check/sha1", "0" * 40, "you", "the password of you").ok)
+
+
+def _until(happens):
+    """Ask once in more than a second: wrong credentials are counted meanwhile."""
+    for _ in range(5):
+        time.sleep(1.2)
+        if happens():
+            return
+    pytest.fail("it did not happen")
+
+
+def test_a_running_service_follows_changes_of_users(served):
+    def code(user, password):
+        return post(served, "/v1/check/sha1", "0" * 40, user, password).status_code
+
+    assert code("me", PASSWORD) == 200
+    add_user(served.data, "new", "the first password")
+    _until(lambda: code("new", "the first password") == 200)
+    add_user(served.data, "new", "the second password")
+    _until(lambda: code("new", "the first password") == 401)
+    assert code("new", "the second password") == 200
+    remove_user(served.data, "me")
+    _until(lambda: code("me", PASSWORD) == 401)
+
+
+def test_passwords_are_hashed_and_salted(prepared):
+    add_user(prepared.data, "other", PASSWORD)
+    users = read_users(prepared.data)
+    assert users["me"].result != users["other"].result
+    for path in Path(prepared.data.directory).rglob("*"):
+        if path.is_file():
+            assert PASSWORD.encode() not in path.read_bytes()
+            assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a b", "x" * 65, "ü", "-x", "a\n"])
+def test_names_that_are_none(name, prepared):
+    with pytest.raises(UsageError, match="no user name"):
+        add_user(prepared.data, name, PASSWORD)
+
+
+@pytest.mark.parametrize("password", ["short", "x" * 2000, "two\nlines of text"])
+def test_passwords_that_are_none(password, prepared):
+    with pytest.raises(UsageError, match="password"):
+        add_user(prepared.data, "new", password)
+
+
+def test_what_was_right_is_remembered_until_the_user_changes(prepared):
+    credentials = Credentials()
+    credentials.take(read_users(prepared.data))
+    assert not credentials.remembered("me", PASSWORD)
+    assert credentials.check("me", PASSWORD)
+    assert credentials.remembered("me", PASSWORD)
+    assert not credentials.check("me", "other password")
+    assert not credentials.remembered("me", "other password")
+    assert not credentials.check("nobody", PASSWORD)
+    add_user(prepared.data, "me", PASSWORD)  # the same word with a new salt
+    credentials.take(read_users(prepared.data))
+    assert not credentials.remembered("me", PASSWORD)
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+
+def test_a_user_who_asks_too_often_is_told_to_wait(serve):
+    served = serve("--rate", "0.02")
+    answers = [post(served, "/v1/check/sha1", "0" * 40) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    assert 40 <= int(answers[1].headers["Retry-After"]) <= 50
+    client = served.client(timeout=1.0)
+    with pytest.raises(ServiceUnavailableError):
+        client.confirm(digest_of(served.known[0]))
+    client.close()
+
+
+def test_the_bucket():
+    now = 0.0
+    limiter = Limiter(2.0, 3.0, lambda: now)
+    assert [limiter.wait("a") for _ in range(4)] == [0, 0, 0, 0.5]
+    assert limiter.wait("b") == 0
+    now = 0.5
+    assert [limiter.wait("a"), limiter.wait("a")] == [0, 0.5]
+    now = 100.0
+    assert [limiter.wait("a") for _ in range(4)] == [0, 0, 0, 0.5]
+    for number in range(30_000):
+        limiter.wait(number)
+    assert len(limiter._buckets) <= 10_000
+
+
+# -- the known set ----------------------------------------------------------------------------------
+
+
+def test_a_new_list_is_taken_over_while_it_runs(served):
+    fresh = random_digests(5)
+    client = served.client()
+    assert not client.confirm(digest_of(fresh[0])).known
+    served.load(fresh)
+    _until(lambda: client.confirm(digest_of(fresh[0])).known)
+    assert not client.confirm(digest_of(served.known[0])).known
+    client.close()
+    sets = [name for name in os.listdir(served.data.directory) if name.startswith("set-")]
+    assert len(sets) == 2
+
+
+def test_without_a_list_there_is_no_verdict(tmp_path):
+    data = Data(str(tmp_path / "data"))
+    add_user(data, "me", PASSWORD)
+    with running(data.directory) as url:
+        token = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+        answer = requests.post(
+            url + "/v1/check/sha1", data="0" * 40, headers={"Authorization": f"Basic {token}"},
+            timeout=10,
+        )  # fmt: skip
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_damaged_set_is_told_and_answers_nothing(prepared):
+    (directory,) = {one["directory"] for one in prepared.data.sets().values()} - {
+        prepared.data.sets()["test"]["directory"]
+    }
+    path = Path(prepared.data.path(directory), "index.sqlite3")
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StateError, match="damaged"):
+        prepared.data.open_set("known")
+
+
+LOAD = """
+import os, signal, sys
+from hashscan.service.data import Data, load_set
+left = int(sys.argv[3])
+def dies(real):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0: os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    return call
+for name in ("fsync", "replace", "mkdir", "unlink", "rmdir"):
+    setattr(os, name, dies(getattr(os, name)))
+load_set(Data(sys.argv[1]), "known", [sys.argv[2]])
+"""
+
+
+def test_killed_while_a_list_is_loaded_the_old_or_the_new_one_is_whole(prepared):
+    old = prepared.known
+    for step in range(40):
+        new = random_digests(20)
+        (prepared.directory / "new").write_text("\n".join(new))
+        done = subprocess.run(
+            [sys.executable, "-c", LOAD, prepared.data.directory,
+             str(prepared.directory / "new"), str(step)],
+            capture_output=True,
+        )  # fmt: skip
+        one = prepared.data.open_set("known")
+        answers = {one.confirm(digest_of(digest)).known for digest in old}
+        others = {one.confirm(digest_of(digest)).known for digest in new}
+        one.close()
+        assert (answers, others) in [({True}, {False}), ({False}, {True})], step
+        old = old if True in answers else new
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert step > 5
+    assert len([n for n in os.listdir(prepared.data.directory) if n.startswith("set-")]) == 2
+
+
+# -- the audit --------------------------------------------------------------------------------------
+
+
+def test_every_question_is_on_record_and_no_digest_leaks(prepared):
+    asked = [*prepared.known[:20], *random_digests(20)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "hashscan", "service", "run", "--data", prepared.data.directory,
+         "--listen", "127.0.0.1:0"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        line = process.stderr.readline().decode()
+        prepared.url = line.split()[-1]
+        client = prepared.client()
+        for digest in asked:
+            client.confirm(digest_of(digest))
+        client.close()
+        post(prepared, "/v1/check/sha1", asked[0], "me", "wrong-word")
+        process.send_signal(signal.SIGTERM)
+        told = line.encode() + b"".join(process.communicate())
+    assert process.returncode == 0
+    rows = (
+        sqlite3.connect(prepared.data.path("audit.sqlite3"))
+        .execute("SELECT user, address, test, algorithm, digest, answer FROM question")
+        .fetchall()
+    )
+    assert [row[5] for row in rows] == ["true"] * 20 + ["false"] * 20
+    assert {row[:4] for row in rows} == {("me", "127.0.0.1", 0, "sha1")}
+    audit = Audit(prepared.data)
+    assert [row[4] for row in rows] == [audit.keyed("sha1", bytes.fromhex(d)) for d in asked]
+    audit.close()
+    files = {
+        path: path.read_bytes()
+        for path in Path(prepared.data.directory).rglob("*")
+        if path.is_file() and "set-" not in str(path)
+    }
+    files[Path("stderr")] = told
+    for path, content in files.items():
+        for digest in asked:
+            for form in (digest.encode(), digest.upper().encode(), bytes.fromhex(digest),
+                         base64.b64encode(bytes.fromhex(digest))):  # fmt: skip
+                assert form not in content, path
+        assert PASSWORD.encode() not in content
+        assert b"wrong-word" not in content
+
+
+def test_old_rows_are_removed(prepared):
+    audit = Audit(prepared.data, days=1.0)
+    for age in (0, 2 * 86400):
+        audit.note(Row(time.time() - age, "me", "::1", False, "sha1", b"x", "true"))
+    audit.commit()
+    count = audit._connection.execute("SELECT count(*) FROM question").fetchone()
+    audit.close()
+    assert count == (1,)
+
+
+def test_what_cannot_be_put_on_record_is_not_answered(prepared):
+    """The audit's disk is full: no answers until it has room, and the reader is told."""
+    script = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from hashscan.service.data import Data\n"
+        "from hashscan.service.audit import Audit, Row\n"
+        "audit = Audit(Data(sys.argv[1]))\n"
+        "row = Row(1.0, 'me', '::1', False, 'sha1', b'x' * 32, 'true')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        "assert all(audit.note(row) for _ in range(1000))\n"
+        "audit.commit()\n"
+        "assert 'questions are refused' in audit.trouble, audit.trouble\n"
+        "assert not audit.note(row)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
+        "audit.commit()\n"
+        "assert not audit.trouble, audit.trouble\n"
+        "assert audit.note(row)\n"
+        "audit.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, prepared.data.directory], check=True)
+    rows = sqlite3.connect(prepared.data.path("audit.sqlite3"))
+    assert rows.execute("SELECT count(*) FROM question").fetchone() == (1001,)
+
+
+# -- the repository beside it -----------------------------------------------------------------------
+
+
+def test_agents_sync_from_the_service(tmp_path, serve):
+    publisher = Publisher(tmp_path / "publisher").init()
+    publisher.add(random_digests(50))
+    served = serve("--repository", publisher.path)
+    agent = Agent(tmp_path / "state", served.url + "/repository", publisher.root)
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+    publisher.add(random_digests(50))
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+    assert agent.bytes == publisher.published
+    answer = requests.get(
+        served.url + "/repository/metadata/timestamp.json",
+        headers={"Range": "bytes=5-9"},
+        timeout=9,
+    )
+    assert (answer.status_code, len(answer.content)) == (206, 5)
+
+
+def test_a_private_repository_is_for_users(tmp_path, serve):
+    publisher = Publisher(tmp_path / "publisher").init()
+    publisher.add(random_digests(50))
+    served = serve("--repository", publisher.path, "--private-repository")
+    agent = Agent(tmp_path / "state", served.url + "/repository", publisher.root)
+    assert "other credentials" in agent.sync().categories[0].message
+    agent.with_(username="me", password=PASSWORD)
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+
+
+def test_nothing_else_of_the_disk_is_served(tmp_path, serve):
+    publisher = Publisher(tmp_path / "publisher").init()
+    publisher.add(random_digests(50))
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret-content")
+    metadata = Path(publisher.path, "metadata")
+    (metadata / "link").symlink_to(secret)
+    (metadata / ".hidden").write_text("s3cret-content")
+    (metadata / "inner").symlink_to(publisher.keys)
+    served = serve("--repository", publisher.path)
+    port = int(served.url.rpartition(":")[2])
+    for path in (
+        "metadata/link", "metadata/.hidden", "metadata/inner/root-1.pem", "metadata/", "metadata",
+        "metadata/../../secret", "metadata/..%2f..%2fsecret", "metadata//etc/passwd", "targets/",
+        "metadata/%2e%2e/%2e%2e/secret", "../users.json", "metadata/\\..\\..\\secret", "",
+        f"metadata/{secret}", "metadata/%00", "metadata/" + "x" * 5000,
+    ):  # fmt: skip
+        answer = ask_raw(
+            port, f"GET /repository/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        assert b"s3cret-content" not in answer, path
+        assert b"PRIVATE" not in answer, path
+        assert not answer.startswith(b"HTTP/1.1 200"), path
+        assert not answer.startswith(b"HTTP/1.1 5"), (path, answer[:200])
+
+
+# -- how it runs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (ServeOptions(host="0.0.0.0"), "readable on the way"),
+        (ServeOptions(host="192.0.2.1"), "readable on the way"),
+        (ServeOptions(host="192.0.2.1", behind_proxy=True), "cannot listen there"),
+        (ServeOptions(certificate="/none"), "together"),
+        (ServeOptions(certificate="/none", key="/none"), "cannot be read"),
+        (ServeOptions(repository="/none"), "is no directory"),
+    ],
+)
+def test_what_cannot_be_served(options, words, prepared):
+    with pytest.raises(UsageError, match=words):
+        serve(prepared.data, options, print)
+
+
+def test_tls(tmp_path, serve):
+    import trustme
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    served = serve(
+        "--tls-certificate", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")
+    )
+    assert served.url.startswith("https://")
+    client = served.client(ca_bundle=str(tmp_path / "ca.pem"))
+    assert client.confirm(digest_of(served.known[0])).known
+    client.close()
+
+
+def test_a_service_that_cannot_start_says_why(tmp_path):
+    (tmp_path / "data").mkdir(mode=0o755)
+    with pytest.raises(StateError, match="chmod 700"), running(str(tmp_path / "data")):
+        pass
+
+
+def test_killed_it_leaves_nothing_that_keeps_it_from_starting(prepared):
+    for _ in range(2):
+        with subprocess.Popen(
+            [sys.executable, "-m", "hashscan", "service", "run", "--data",
+             prepared.data.directory, "--listen", "127.0.0.1:0"],
+            stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            prepared.url = process.stderr.readline().decode().split()[-1]
+            assert post(prepared, "/v1/check/sha1", prepared.known[0]).text == "true"
+            process.kill()
+
+
+def test_an_idle_connection_holds_up_nobody(served):
+    port = int(served.url.rpartition(":")[2])
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
+    for one in idle:
+        one.sendall(b"POST /v1/check/sha1 HTTP/1.1\r\nHost")
+    assert post(served, "/v1/check/sha1", served.known[0]).text == "true"
+    for one in idle:
+        one.close()
+
+
+# -- anything -----------------------------------------------------------------------------------------
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    method=st.sampled_from(["POST", "GET", "PUT", "X"]),
+    path=st.one_of(
+        st.sampled_from(["/v1/check/sha1", "/v1/check/md5", "/v1/test/check/sha1"]),
+        st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40).map("/{}".format),
+    ),
+    body=st.one_of(st.binary(max_size=300), st.from_regex(rb"[0-9a-fA-F]{30,66}", fullmatch=True)),
+    right=st.booleans(),
+)
+def test_anything_is_answered_without_a_fault_and_never_true(served, method, path, body, right):
+    port = int(served.url.rpartition(":")[2])
+    token = base64.b64encode(f"me:{PASSWORD if right else 'x'}".encode()).decode()
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Authorization: Basic {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    answer = ask_raw(port, head.encode() + body)
+    assert answer.startswith(b"HTTP/1.1 ")
+    status = int(answer.split()[1])
+    assert status < 500, answer[:300]
+    content = answer.partition(b"\r\n\r\n")[2].strip()
+    assert content != b"true"
+    if content == b"false":
+        assert status == 200
+        assert right
+        assert body.strip().isalnum()
+
+
+def test_refusals_are_told_by_the_client(served):
+    client = served.client()
+    with pytest.raises(ServiceRefusedError):
+        client.confirm(Digest("md5", "0" * 40))
+    client.close()
