@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
+from requests.auth import HTTPBasicAuth
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
 
@@ -149,7 +150,10 @@ class Fetcher(FetcherInterface):
         session.auth = _no_auth
         if source.username:
             # As bytes, for requests would encode text as Latin-1 (RFC 7617 has UTF-8).
-            session.auth = (source.username.encode(), (source.password or "").encode())
+            session.auth = HTTPBasicAuth(
+                source.username.encode(),  # type: ignore[arg-type]
+                (source.password or "").encode(),  # type: ignore[arg-type]
+            )
         return session.get(
             url,
             headers=headers,
