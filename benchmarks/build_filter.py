@@ -2,6 +2,8 @@
 """Time and memory of a filter and of a local known set, with random digests.
 
 Usage: python benchmarks/build_filter.py [DIGESTS] [DIRECTORY]
+
+Memory is the greatest resident set of this process, and of the largest of its worker processes.
 """
 
 from __future__ import annotations
@@ -19,8 +21,12 @@ from hashscan.model import Digest
 
 
 def peak() -> str:
-    """Peak memory of this process so far."""
-    return f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
+    """Peak memory of this process and of the largest child so far."""
+    own, child = (
+        resource.getrusage(who).ru_maxrss // 1024
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return f"peak {own} MiB" + (f", worker {child} MiB" if child else "")
 
 
 def say(what: str, started: float) -> None:
@@ -38,9 +44,10 @@ def main(count: int, parent: str | None) -> None:
             known = [file.readline().strip() for _ in range(10_000)]
         asked = [os.urandom(20).hex() for _ in range(200_000)]
 
-        started = time.monotonic()
-        build([path], os.path.join(directory, "filter"))
-        say(f"filter build, {count:,} digests", started)
+        for jobs in (1, len(os.sched_getaffinity(0))):
+            started = time.monotonic()
+            build([path], os.path.join(directory, "filter"), jobs=jobs, force=True)
+            say(f"filter build, {count:,} digests, {jobs} processes", started)
 
         started = time.monotonic()
         one = load(os.path.join(directory, "filter"))

@@ -1,10 +1,12 @@
 """``hashscan demo``: it runs anywhere, leaves nothing, and fails when something is wrong."""
 
+import contextlib
 import io
 import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -52,7 +54,7 @@ def demo(*arguments, prefix=(), python=sys.executable, **environment):
 def commands(told):
     """What it shows as typed: command and subcommand."""
     lines = re.findall(r"^  \$ hashscan (?:--config config\.yaml )?(.*)$", told, re.MULTILINE)
-    grouped = {"filter", "config", "quarantine"}
+    grouped = {"repository", "config", "quarantine", "service"}
     return [" ".join(line.split()[: 2 if line.split()[0] in grouped else 1]) for line in lines]
 
 
@@ -60,9 +62,10 @@ def test_the_whole_job_without_terminal_and_locale(place):
     done = demo("--directory", str(place), LC_ALL="C", HOME="/nonexistent")
     assert (done.returncode, done.stderr) == (0, "")
     assert commands(done.stdout) == [
-        "filter build", "filter info", "config check", "check", "check", "check", "scan", "scan",
-        "scan", "quarantine list", "quarantine show", "quarantine verify", "quarantine restore",
-        "scan",
+        "repository init", "repository add", "service load", "service user", "config check",
+        "sync", "status", "check", "check", "check", "scan", "scan", "scan", "quarantine list",
+        "quarantine show", "quarantine verify", "quarantine restore", "scan", "repository add",
+        "sync", "scan",
     ]  # fmt: skip
     assert "Everything was as it must be" in done.stdout
     assert "hashscan config init" in done.stdout  # where to go next
@@ -116,7 +119,7 @@ def test_keep_says_where_even_after_a_failure(place):
     with pytest.raises(workplace.DemoError, match="in step 2: the exit code"):
         story.run(str(place), out, keep=True, files=FEW, command=["false"])
     kept = re.search(r"^Kept, as asked: (\S+)$", out.getvalue(), re.MULTILINE)[1]
-    assert sorted(os.listdir(kept)) == ["config.yaml", "lists", "www"]
+    assert sorted(os.listdir(kept)) == ["lists", "www"]
     assert os.path.dirname(kept) == str(place)
     assert stat.S_IMODE(os.stat(kept).st_mode) == 0o700
     advice = re.search(r"^Remove it with: (.*)$", out.getvalue(), re.MULTILINE)[1]
@@ -157,11 +160,11 @@ sys.exit(done.returncode)
 @pytest.mark.parametrize(
     ("fault", "step", "told"),
     [
-        ("blind", 5, "exactly the known files are found"),
-        ("moves-on-report", 5, "nothing has changed in the volume"),
-        ("reads-again", 6, "no file was read again"),
-        ("leaves-one", 7, "the known files are gone and the others untouched"),
-        ("breaks-link", 9, "bit for bit"),
+        ("blind", 7, "exactly the known files are found"),
+        ("moves-on-report", 7, "nothing has changed in the volume"),
+        ("reads-again", 8, "no file was read again"),
+        ("leaves-one", 9, "the known files are gone and the others untouched"),
+        ("breaks-link", 11, "bit for bit"),
     ],
 )
 def test_it_fails_when_something_is_wrong(place, tmp_path, fault, step, told):
@@ -181,19 +184,19 @@ def test_it_fails_when_something_is_wrong(place, tmp_path, fault, step, told):
 
 
 def test_the_command_fails_with_70(place, tmp_path):
-    # One command of the demo ends as if the filter were damaged.
+    # One command of the demo ends as if the filter were refused.
     (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nif 'info' in sys.argv or 'info' in sys.orig_argv:\n    sys.exit(5)\n"
+        "import sys\nif 'sync' in sys.argv or 'sync' in sys.orig_argv:\n    sys.exit(5)\n"
     )
     done = demo("--directory", str(place), PYTHONPATH=str(tmp_path))
     assert done.returncode == 70
-    assert "in step 2: the exit code" in done.stderr
+    assert "in step 5: the exit code" in done.stderr
     assert os.listdir(place) == []
 
 
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [(signal.SIGTERM, "  MATCH"), (signal.SIGINT, "  $ hashscan filter build")],
+    [(signal.SIGTERM, "  MATCH"), (signal.SIGINT, "  $ hashscan repository add")],
 )
 def test_a_signal_leaves_nothing(place, number, moment):
     process = subprocess.Popen(
@@ -208,6 +211,34 @@ def test_a_signal_leaves_nothing(place, number, moment):
         process.communicate(timeout=30)
     assert process.returncode == ExitCode.INTERRUPTED
     assert os.listdir(place) == []
+
+
+def test_no_service_outlives_the_demo(place):
+    """Not even a demo that was killed; what it made is left then, for nobody could remove it."""
+    process = subprocess.Popen(
+        [sys.executable, *DEMO, "--directory", str(place)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert any(
+            line.startswith("  $ hashscan --config config.yaml sync") for line in process.stdout
+        )
+        (made,) = os.listdir(place)
+        url = re.search(
+            r"  url: http://127.0.0.1:(\d+)", (place / made / "config.yaml").read_text()
+        )
+        process.kill()
+        process.communicate(timeout=30)
+    deadline = time.monotonic() + 20
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(url[1]))).close()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+            continue
+        break
 
 
 def test_quiet_tells_nothing_but_failures(monkeypatch, capsys):

@@ -31,7 +31,7 @@ COMMANDS = {
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),
     "config": ("config", "Write, check and show the configuration."),
-    "demo": ("demo", "The whole job on a sample volume, without a server and without root."),
+    "demo": ("demo", "The whole job on a sample volume of its own, without root."),
 }
 
 

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def command(options: Options, keep: bool, directory: str | None) -> None:
-    """Run the whole job on a sample volume, without a server and without root.
+    """Run the whole job on a sample volume, over real sockets of this machine, without root.
 
     It copies some 3,000 ordinary files of this machine, plants random ones among them that it
-    calls known, finds, quarantines and restores them, and compares each result with what it must
-    be. It takes less than a minute and 200 MiB, and leaves nothing behind.
+    calls known, publishes their digests as a signed filter, starts a central service on a free port
+    of this machine, finds, quarantines and restores them, and compares each result with what it
+    must be. It takes less than a minute and 200 MiB, and leaves nothing behind. It needs the extra
+    hashscan[service].
 
     Exit code 0: all was as it must be. 70: something was not, and what.
     """

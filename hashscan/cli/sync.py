@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hashscan.known.repository.client import CategoryReport, SyncReport
 
 
+_WAYS = {"patch": "updated by a patch", "whole": "fetched whole"}
+
+
 @click.command("sync")
 @state_option
 @json_option
@@ -70,7 +73,7 @@ def _print(one: CategoryReport, max_age: float, *, quiet: bool) -> None:
     name = shown(one.category)
     if one.state in {"updated", "current"}:
         if not quiet:
-            what = f"by {one.way}" if one.way else "is the newest"
+            what = _WAYS[one.way] if one.way else "the newest already"
             click.echo(f"{name}: {one.digests:,} digests, {what}, version {one.version}")
         return
     click.echo(f"hashscan: error: {name}: {one.message}", err=True)

@@ -1,4 +1,4 @@
-"""A sample volume with known files at nasty places, digest lists of them, a configuration.
+"""A sample volume with known files at nasty places, and digest lists of them.
 
 The known files hold random bytes or are ordinary files of Python's library. Nothing here comes from
 a real list: the demo itself calls them known.
@@ -59,7 +59,7 @@ class Sample:
     """What was made, and what must be found.
 
     Attributes:
-        directory: holds ``www`` (the volume), ``lists``, ``config.yaml`` and, later, the state.
+        directory: holds ``www`` (the volume), ``lists`` and, later, all that the story makes.
         seen: all of the volume that is no directory.
         places: the nasty ones that this file system takes, and what is nasty.
         known: names whose content is in the known set.
@@ -85,7 +85,7 @@ class Sample:
 
 
 def make(directory: str, files: int = FILES) -> Sample:
-    """Make volume, lists and configuration in the empty ``directory``.
+    """Make volume and lists in the empty ``directory``.
 
     Raises:
         OSError: no space, no right to write.
@@ -109,7 +109,6 @@ def make(directory: str, files: int = FILES) -> Sample:
         comparison = _read(root, innocent)
     known = [contents[path] for path in (*planted, ordinary)]
     _write_lists(os.path.join(directory, "lists"), known, contents[withdrawn], comparison)
-    _write_configuration(directory, volume)
     seen = look(volume)
     return Sample(
         directory=directory,
@@ -228,18 +227,3 @@ def _write_lists(directory: str, known: list[bytes], withdrawn: bytes, innocent:
     for name, text in zip((*LISTS, WITHDRAWN), texts, strict=True):
         with open(os.path.join(directory, name), "x", encoding="ascii") as file:
             file.write(text + "\n")
-
-
-def _write_configuration(directory: str, volume: str) -> None:
-    def below(*names: str) -> str:
-        return json.dumps(os.path.join(directory, *names))  # YAML reads it as JSON does
-
-    known = ", ".join(below("lists", name) for name in LISTS)
-    with open(os.path.join(directory, CONFIGURATION), "x", encoding="ascii") as file:
-        file.write(
-            f"state: {below('state')}\n"
-            f"volumes:\n  - path: {json.dumps(volume)}\n"
-            f"service: {{kind: local, known: [{known}]}}\n"
-            f"filter: {{source: {below('known.filter')}}}\n"
-            f"quarantine: {{action: report}}\n"
-        )

@@ -8,11 +8,23 @@ import stat
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from hashscan.demo.sample import CONFIGURATION, FILES, LISTS, VOLUME, WITHDRAWN, Sample, make
+from hashscan.demo.sample import FILES, LISTS, VOLUME, WITHDRAWN, Sample, make
 from hashscan.demo.stage import Stage, cut, full, this_hashscan
+from hashscan.demo.surroundings import (
+    CONFIGURATION,
+    KEYS,
+    PASSWORD,
+    REPOSITORY,
+    SERVICE,
+    USER,
+    require_service,
+    write_configuration,
+    write_password,
+)
 from hashscan.demo.tree import look
 from hashscan.demo.workplace import terminating, workplace
 from hashscan.errors import ExitCode
+from hashscan.service.serve import running
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
@@ -39,9 +51,10 @@ def run(
 
     Raises:
         DemoError: a command did not do what it must.
-        UsageError: ``directory`` cannot be used.
+        UsageError: ``directory`` cannot be used, or the service's libraries are missing.
         InterruptError: SIGTERM.
     """
+    require_service()
     with terminating(), workplace(directory, out, keep=keep) as place:
         Story(place, out, command or this_hashscan()).tell(files)
 
@@ -57,16 +70,24 @@ class Story(Stage):
         """
         started = time.monotonic()
         sample = self._make(files)
-        self._build()
-        self._configure()
-        self._check(sample)
-        self._report(sample)
-        self._again(sample)
-        ids = self._quarantine(sample)
-        self._look(sample, ids)
-        self._restore(sample, ids)
-        self._hold(sample)
+        self._publish()
+        self._prepare_service()
+        data, arguments = self._path(SERVICE), ("--repository", self._path(REPOSITORY))
+        with running(data, arguments, self._command) as url:
+            self._configure(sample, url)
+            self._sync()
+            self._check(sample)
+            self._report(sample)
+            self._again(sample)
+            ids = self._quarantine(sample)
+            self._look(sample, ids)
+            self._restore(sample, ids)
+            self._hold(sample)
+            self._withdraw(sample)
         self._end(time.monotonic() - started)
+
+    def _path(self, *names: str) -> str:
+        return os.path.join(self._place, *names)
 
     def _make(self, files: int) -> Sample:
         self._title("A sample volume")
@@ -89,31 +110,60 @@ class Story(Stage):
             self._say(f"This file system does not take, so left out: {one}.")
         return sample
 
-    def _build(self) -> None:
-        self._title("The filter")
+    def _publish(self) -> None:
+        self._title("The publisher: a signed filter as static files")
         self._say(
-            "The known set comes as digest lists of several kinds. From them a Bloom filter is "
-            "made: a small file that says 'certainly not known' for nearly every digest, so that "
-            "nearly no digest ever has to leave a server. One of the lists holds a digest that "
-            "was withdrawn since; another holds the digest of empty content, which would condemn "
-            "every empty file, and a third names an innocent file, in the category of such files; "
-            "both are left out."
+            "The police or a hotline has the lists. From them it makes a Bloom filter: a file that "
+            "says 'certainly not known' for nearly every digest, so that nearly no digest ever has "
+            "to leave a server, and from which no list can be read. Keys first; agents will "
+            "believe what these sign, and nothing else:"
         )
-        lists = [os.path.join("lists", name) for name in (*LISTS, WITHDRAWN)]
-        told = self.run("filter", "build", *lists, "-o", "known.filter")
-        self._expect_line(told, "1 digests of empty content left out")
-        told = self.run("filter", "info", "known.filter")
-        self._expect_line(told, "whole; every check passed")
-
-    def _configure(self) -> None:
-        self._title("The configuration")
+        self.run("repository", "init", REPOSITORY, "--keys", KEYS)
         self._say(
-            "It names the volume, the known set and the filter, and what to do about a match: "
-            "only report, for now. This one asks local lists; on your servers it names the "
-            "central service."
+            "One of the lists holds the digest of empty content, which would condemn every empty "
+            "file, and another names an innocent file, in the category of such files; both are "
+            "left out. A third one holds a digest that will be withdrawn later:"
+        )
+        told = self._add(*LISTS, WITHDRAWN)
+        self._expect_line(told, "whole file")
+
+    def _add(self, *names: str) -> str:
+        lists = [os.path.join("lists", name) for name in names]
+        arguments = ("--keys", KEYS, "--category", "baseline")
+        return self.run("repository", "add", REPOSITORY, *lists, *arguments)
+
+    def _prepare_service(self) -> None:
+        self._title("The central service")
+        self._say(
+            "It keeps the lists and answers one question: is this digest known? It has a user for "
+            "each provider. (The digest that will be withdrawn is not in it any more.)"
+        )
+        write_password(self._place)
+        lists = [os.path.join("lists", name) for name in LISTS]
+        told = self.run("service", "load", "--data", SERVICE, *lists)
+        self._expect_line(told, "digests are the known set now")
+        arguments = ("--password-file", PASSWORD, USER)
+        self.run("service", "user", "add", "--data", SERVICE, *arguments)
+
+    def _configure(self, sample: Sample, url: str) -> None:
+        self._title("The agent's configuration")
+        write_configuration(self._place, sample.volume, url)
+        self._say(
+            f"The service runs at {url} now, on this machine only, and serves the signed files "
+            "too. The configuration names the volume, the service, the repository with its pinned "
+            "root key, and what to do about a match: only report, for now."
         )
         told = self.run("--config", CONFIGURATION, "config", "check")
         self._expect_line(told, "no errors")
+
+    def _sync(self) -> None:
+        self._title("Fetch the filter")
+        self._say("Nothing of it is used before its signatures and its content are checked:")
+        told = self.run("--config", CONFIGURATION, "sync")
+        self._expect_line(told, "fetched whole")
+        self._say("One screen says whether all is well:")
+        told = self.run("--config", CONFIGURATION, "status")
+        self._expect_line(told, "all is well")
 
     def _check(self, sample: Sample) -> None:
         self._title("Is this file known?")
@@ -127,8 +177,8 @@ class Story(Stage):
                 self._say("The innocent one that a list names as such:")
             elif path in sample.false:
                 self._say(
-                    "And the one with the withdrawn digest. The filter still holds it, so it is a "
-                    "candidate; the known set is asked, does not know it, and it is left alone:"
+                    "And the one whose digest only the filter holds: so it is a candidate, the "
+                    "service is asked, does not know it, and it is left alone:"
                 )
             told = self.run(
                 "--config", CONFIGURATION, "check", f"{VOLUME}/{os.fsdecode(path)}", code=code
@@ -219,6 +269,22 @@ class Story(Stage):
         self._expect_matches(told, sample, "held")
         self._expect_line(told, f" {len(sample.known):,} hashed (")
         self._expect("nothing was moved", sample.seen, look(sample.volume))
+
+    def _withdraw(self, sample: Sample) -> None:
+        self._title("A digest is withdrawn")
+        self._say(
+            "The publisher makes the next version without it. Agents fetch a patch, which is a "
+            "small part of the whole file, and the digest is no candidate any more:"
+        )
+        told = self._add(*LISTS)
+        self._expect_line(told, "  patch ")
+        told = self.run("--config", CONFIGURATION, "sync")
+        self._expect_line(told, "updated by a patch")
+        told = self.run("--config", CONFIGURATION, "scan", code=ExitCode.MATCHES, first=0, last=3)
+        self._expect_line(told, " 0 hashed (")
+        self._expect_line(told, " 0 false positives, 0 pending")
+        self._expect("nothing has changed in the volume", sample.seen, look(sample.volume))
+        self._say("No file was read for that: the digests from before were asked again.")
 
     def _end(self, seconds: float) -> None:
         self._write("")

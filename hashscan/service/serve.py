@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import ipaddress
 import os
 import re
@@ -238,6 +239,7 @@ def running(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": path},
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - callers fork workers, so have no threads
     )
     assert process.stderr is not None
     try:
@@ -250,6 +252,12 @@ def running(
             process.kill()
             process.wait()
         process.stderr.close()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when its parent is killed (prctl(2), PR_SET_PDEATHSIG)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes]) -> str:

@@ -151,8 +151,8 @@ class Fetcher(FetcherInterface):
         if source.username:
             # As bytes, for requests would encode text as Latin-1 (RFC 7617 has UTF-8).
             session.auth = HTTPBasicAuth(
-                source.username.encode(),  # type: ignore[arg-type]
-                (source.password or "").encode(),  # type: ignore[arg-type]
+                source.username.encode(),
+                (source.password or "").encode(),
             )
         return session.get(
             url,

@@ -1,0 +1,61 @@
+"""What the story needs beside the volume: names of directories, a password, a configuration."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import secrets
+
+from hashscan.errors import UsageError
+
+CONFIGURATION = "config.yaml"
+REPOSITORY, KEYS, SERVICE, PASSWORD = "repository", "keys", "service", "password"
+USER = "demo"
+
+
+def require_service() -> None:
+    """The demo runs the reference service, which is an extra.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    missing = [one for one in ("starlette", "uvicorn") if importlib.util.find_spec(one) is None]
+    if missing:
+        raise UsageError(
+            f"the demo runs a central service, which needs {' and '.join(missing)}; run: "
+            "pip install 'hashscan[service]'"
+        )
+
+
+def write_password(directory: str) -> None:
+    """Make the password that the agent shows to the service."""
+    path = os.path.join(directory, PASSWORD)
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(18) + "\n")
+
+
+def write_configuration(directory: str, volume: str, url: str) -> None:
+    """Write the agent's configuration; ``url`` is the service's."""
+
+    def below(*names: str) -> str:
+        return json.dumps(os.path.join(directory, *names))  # YAML reads it as JSON does
+
+    lines = [
+        f"state: {below('state')}",
+        "volumes:",
+        f"  - path: {json.dumps(volume)}",
+        "service:",
+        "  kind: hashcheckservice",
+        f"  url: {url}",
+        f"  username: {USER}",
+        f"  password_file: {below(PASSWORD)}",
+        "filter:",
+        f"  source: {url}/repository/",
+        f"  root: {below(REPOSITORY, 'metadata', '1.root.json')}",
+        "quarantine:",
+        "  action: report",
+    ]
+    with open(os.path.join(directory, CONFIGURATION), "x", encoding="ascii") as file:
+        file.write("\n".join(lines) + "\n")
