@@ -209,7 +209,7 @@ def test_shell_blocks_are_shell():
 
 def test_the_configuration_in_the_readme(tmp_path):
     (block,) = blocks(README, "yaml")
-    for name in ("www", "password", "baseline.filter"):
+    for name in ("www", "password", "root.json"):
         path = tmp_path / name
         path.mkdir() if name == "www" else path.touch(0o600)
     (tmp_path / "password").write_text("secret\n")

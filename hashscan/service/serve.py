@@ -209,6 +209,9 @@ def _listening(options: ServeOptions) -> Iterator[socket.socket]:
             f"{shown(options.host)}:{options.port}: cannot listen there: {error.strerror}; choose "
             "another --listen"
         ) from error
+    # Connections inherit it; asyncio sets it only where a socket names its protocol. Without it the
+    # two parts of each answer wait for one another: 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
         yield listener
 

@@ -30,7 +30,7 @@ from hashscan.model import ALGORITHM_BY_LENGTH, Digest
 from hashscan.service.audit import Audit, Row
 from hashscan.service.data import Data
 from hashscan.service.limits import Limiter
-from hashscan.service.serve import ServeOptions, running, serve
+from hashscan.service.serve import ServeOptions, _listening, running, serve
 from hashscan.service.users import Credentials, add_user, read_users, remove_user
 
 PASSWORD = "a pässword: of some length"
@@ -465,6 +465,16 @@ def test_nothing_else_of_the_disk_is_served(tmp_path, serve):
 def test_what_cannot_be_served(options, words, prepared):
     with pytest.raises(UsageError, match=words):
         serve(prepared.data, options, print)
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    """Nagle's algorithm and delayed acknowledgements would make each answer take 40 ms."""
+    with _listening(ServeOptions(port=0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for one in (client, accepted):
+            one.close()
 
 
 def test_tls(tmp_path, serve):
