@@ -1,5 +1,6 @@
 """The signed repository (TUF): published as static files, synced by agents.
 
-``layout`` is what both sides agree on; ``keys`` and ``publish`` are the publisher's; ``fetcher``,
-``client`` and ``kept`` the agent's.
+``layout`` is what both sides agree on. The publisher: ``keys``, ``store`` (the directory),
+``publish`` (roles), ``versions`` (filters). The agent: ``source``, ``fetcher``, ``trust`` (what is
+authentic and recent), ``client`` (the sync), ``kept`` (what is in use).
 """

@@ -8,7 +8,6 @@ then does the pointer (``kept``) change.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -16,16 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tuf.api.exceptions import (
-    DownloadError,
-    DownloadHTTPError,
-    DownloadLengthMismatchError,
-    ExpiredMetadataError,
-    LengthOrHashMismatchError,
-    RepositoryError,
-)
-from tuf.api.metadata import Metadata, Targets
-from tuf.ngclient import Updater, UpdaterConfig
+from tuf.api.exceptions import LengthOrHashMismatchError
 
 from hashscan.durable import new_file, sync_directory
 from hashscan.errors import (
@@ -42,28 +32,26 @@ from hashscan.known.filters.metadata import dump
 from hashscan.known.repository.fetcher import DiskError, Fetcher, FetchError
 from hashscan.known.repository.kept import FILTER, Entry, Place, Pointer, load_entry, names_in
 from hashscan.known.repository.layout import (
-    METADATA_DIRECTORY,
-    TARGETS_DIRECTORY,
     FilterTarget,
     PatchTarget,
     filter_target,
     patch_target,
     read_custom,
 )
+from hashscan.known.repository.trust import categories_in, refresh, refused, translated, trust_of
 from hashscan.state import Lock
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tuf.api.metadata import TargetFile
+    from tuf.ngclient import Updater
 
     from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.repository.source import Source
 
 _UNFINISHED = ".unfinished-"
-_ROLES = ("timestamp", "snapshot", "targets")
-_CONFIG = UpdaterConfig(targets_max_length=16 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +152,9 @@ class _Sync:
         retry_after = None
         reports: list[CategoryReport] = []
         try:
-            updater = self._refresh()
+            updater, self._pointer = refresh(
+                self._source, self._place, self._fetcher, self._pointer
+            )
         except (RepositoryRefusedError, RepositoryUnreachableError) as error:
             retry_after = getattr(error, "retry_after", None)
             reports = [self._failed(category, error) for category in self._source.categories]
@@ -202,91 +192,10 @@ class _Sync:
                 os.unlink(path)
         for category, entry in self._pointer.categories.items():
             self._prune(category, entry)
-        trust = os.path.join(self._place.directory, "trust")
+        trust = trust_of(self._place)
         for name in names_in(trust):
             if name.startswith("tmp"):  # python-tuf's own
                 os.unlink(os.path.join(trust, name))
-
-    # Trust
-
-    def _refresh(self) -> Updater:
-        base = self._source.url.rstrip("/")
-        trust = os.path.join(self._place.directory, "trust")
-        with self._translated("its metadata"):
-            updater = Updater(
-                trust,
-                f"{base}/{METADATA_DIRECTORY}/",
-                target_base_url=f"{base}/{TARGETS_DIRECTORY}/",
-                fetcher=self._fetcher,
-                config=_CONFIG,
-                bootstrap=self._place.root,
-            )
-            updater.refresh()
-        self._check_seen(trust)
-        return updater
-
-    def _check_seen(self, trust: str) -> None:
-        """Refuse a rollback that python-tuf cannot see because its own record was lost."""
-        found = {"root": max(_root_versions(trust), default=0)}
-        for role in _ROLES:
-            path = os.path.join(trust, f"{role}.json")
-            found[role] = Metadata.from_file(path).signed.version
-        seen = self._pointer.seen
-        # A new root may be the way out of a fast-forward attack: it may begin to count anew.
-        if found["root"] == seen.get("root") or found["root"] < seen.get("root", 0):
-            for role in ("root", *_ROLES):
-                if found[role] < seen.get(role, 0):
-                    for name in _ROLES:
-                        with contextlib.suppress(FileNotFoundError):
-                            os.unlink(os.path.join(trust, f"{name}.json"))
-                    raise self._refused(
-                        f"its {role} metadata has version {found[role]}, and version {seen[role]} "
-                        "was there before: an old state is served again (rollback)"
-                    )
-        self._pointer = self._pointer.model_copy(update={"seen": found})
-        if found != seen:
-            self._place.write(self._pointer)
-
-    def _refused(self, what: str) -> RepositoryRefusedError:
-        return RepositoryRefusedError(
-            f"{shown(self._source.url)}: {what}; nothing of it is used. Tell the publisher, and "
-            "look for somebody in between"
-        )
-
-    @contextlib.contextmanager
-    def _translated(self, subject: str) -> Iterator[None]:
-        """Turn TUF's errors into ours, in words for a sysadmin."""
-        where = shown(self._source.url)
-        try:
-            yield
-        except FetchError as error:
-            raise RepositoryUnreachableError(str(error), retry_after=error.retry_after) from None
-        except DownloadLengthMismatchError as error:
-            raise self._refused(f"{subject} is longer than it may be ({error})") from None
-        except DownloadHTTPError as error:
-            raise RepositoryUnreachableError(
-                f"{where}: {subject} is not there ({error}); check filter.source, and whether the "
-                "publisher's upload is complete"
-            ) from None
-        except DownloadError as error:
-            raise RepositoryUnreachableError(f"{where}: {error}") from None
-        except ExpiredMetadataError as error:
-            raise self._refused(
-                f"its metadata has expired ({shown(str(error))}): the publisher does not refresh "
-                "it, an old state is served (freeze), or this machine's clock is wrong "
-                "(timedatectl)"
-            ) from None
-        except LengthOrHashMismatchError as error:
-            raise self._refused(
-                f"{subject} is not what was signed ({shown(str(error)[:300])})"
-            ) from None
-        except RepositoryError as error:
-            raise self._refused(
-                f"{subject} is not to be trusted ({shown(str(error)[:300])}); check that "
-                "filter.root is the publisher's root"
-            ) from None
-        except ValueError as error:
-            raise self._refused(f"{subject} cannot be read ({shown(str(error)[:300])})") from None
 
     # Filters
 
@@ -301,12 +210,12 @@ class _Sync:
             return None
 
     def _category(self, updater: Updater, category: str) -> CategoryReport:
-        with self._translated(f"category {category}"):
+        with translated(self._source.url, f"category {category}"):
             target = updater.get_targetinfo(filter_target(category))
         if target is None:
             raise FilterError(
                 f"{shown(self._source.url)}: has no category {shown(category)}, only "
-                f"{', '.join(map(shown, self._categories())) or 'none yet'}; correct "
+                f"{', '.join(map(shown, categories_in(self._place))) or 'none yet'}; correct "
                 "filter.categories, or ask the publisher"
             )
         found = read_custom(target)
@@ -327,11 +236,6 @@ class _Sync:
             self._remove(made)
         return self._report(category, "updated", one, way)
 
-    def _categories(self) -> list[str]:
-        path = os.path.join(self._place.directory, "trust", "targets.json")
-        paths = Metadata[Targets].from_file(path).signed.targets
-        return sorted(path.rpartition("/")[0] for path in paths if path.endswith("/filter.zst"))
-
     def _report(
         self,
         category: str,
@@ -346,7 +250,7 @@ class _Sync:
         self, updater: Updater, category: str, whole: TargetFile, kept: BloomFile
     ) -> str | None:
         """The directory of a filter made by patch; ``None`` where there is none that serves."""
-        with self._translated(f"category {category}"):
+        with translated(self._source.url, f"category {category}"):
             target = updater.get_targetinfo(patch_target(category, kept.metadata.sha256))
         if target is None or target.length >= whole.length:
             return None
@@ -385,7 +289,7 @@ class _Sync:
             try:
                 packing.unpack(packed, os.path.join(made, FILTER), found.metadata.length)
             except FilterError as error:
-                raise self._refused(f"its {shown(target.path)} {error}") from error
+                raise refused(self._source.url, f"its {shown(target.path)} {error}") from error
             os.unlink(packed)
             _describe(made, found)
         except BaseException:
@@ -394,7 +298,7 @@ class _Sync:
         return made
 
     def _fetch(self, updater: Updater, target: TargetFile, path: str) -> None:
-        with self._translated(target.path):
+        with translated(self._source.url, target.path):
             try:
                 updater.download_target(target, path)
             except (LengthOrHashMismatchError, FetchError):
@@ -465,11 +369,6 @@ class _Sync:
 def _describe(made: str, found: FilterTarget | PatchTarget) -> None:
     with new_file(metadata_path(os.path.join(made, FILTER))) as file:
         file.write(dump(found.metadata))
-
-
-def _root_versions(trust: str) -> list[int]:
-    names = names_in(os.path.join(trust, "root_history"))
-    return [int(name.partition(".")[0]) for name in names if name.endswith(".root.json")]
 
 
 def _token() -> str:
