@@ -33,6 +33,9 @@ def command(options: Options, keep: bool, directory: str | None) -> None:
 
     Exit code 0: all was as it must be. 70: something was not, and what.
     """
+    from hashscan.demo.surroundings import require_service  # noqa: PLC0415
+
+    require_service()
     from hashscan.demo.story import run  # noqa: PLC0415
 
     if isinstance(sys.stdout, io.TextIOWrapper):

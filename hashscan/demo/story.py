@@ -17,7 +17,6 @@ from hashscan.demo.surroundings import (
     REPOSITORY,
     SERVICE,
     USER,
-    require_service,
     write_configuration,
     write_password,
 )
@@ -51,10 +50,9 @@ def run(
 
     Raises:
         DemoError: a command did not do what it must.
-        UsageError: ``directory`` cannot be used, or the service's libraries are missing.
+        UsageError: ``directory`` cannot be used.
         InterruptError: SIGTERM.
     """
-    require_service()
     with terminating(), workplace(directory, out, keep=keep) as place:
         Story(place, out, command or this_hashscan()).tell(files)
 

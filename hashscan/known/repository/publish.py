@@ -184,8 +184,12 @@ def init(
             f"{shown(keys)} lies in the repository, which everybody may read; name another "
             "directory with --keys"
         )
-    with explained(directory):
+    try:
         os.makedirs(directory, mode=0o755, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{shown(directory)}: is no directory; name a new one") from error
+    except OSError as error:
+        raise UsageError(f"{shown(directory)}: {error.strerror}; name another one") from error
     with locked(directory):
         if os.listdir(directory):
             raise UsageError(f"{shown(directory)}: is not empty; name a new directory")

@@ -1,0 +1,189 @@
+"""hashscan repository and service on the command line: what is told, and what is refused."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+HASHSCAN = [sys.executable, "-m", "hashscan"]
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "list").write_text("".join(f"{os.urandom(20).hex()}\n" for _ in range(1200)))
+    return tmp_path
+
+
+def run(place, *arguments, **options):
+    return subprocess.run(
+        [*HASHSCAN, *arguments], cwd=place, capture_output=True, text=True, timeout=60, **options
+    )
+
+
+def init(place, *more):
+    return run(place, "repository", "init", "repository", "--keys", "keys", *more)
+
+
+def add(place, *more, listed="list"):
+    return run(
+        place, "repository", "add", "repository", listed, "--keys", "keys", "--category",
+        "baseline", *more,
+    )  # fmt: skip
+
+
+def test_what_a_publisher_is_told(place):
+    done = init(place, "--root-keys", "3", "--root-threshold", "2", "--expires", "timestamp=6h")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "agents pin  repository/metadata/1.root.json" in done.stdout
+    assert "off line    root-*.pem and targets-*.pem" in done.stdout
+    assert sorted(os.listdir(place / "keys"))[:3] == ["root-1.pem", "root-2.pem", "root-3.pem"]
+    done = add(place)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "repository: published 1,200 digests of baseline\n" in done.stdout
+    (place / "list").write_text((place / "list").read_text() + os.urandom(20).hex() + "\n")
+    done = add(place, "--patches", "3")
+    assert "published 1,201 digests of baseline, 1,200 before" in done.stdout
+    assert re.search(r"  patch       \d+ B from [0-9a-f]{12}\n", done.stdout)
+    done = add(place)
+    assert "1,201 digests of baseline, as before; what expires is renewed" in done.stdout
+
+
+def test_a_warning_comes_before_the_end(place):
+    init(place, "--expires", "targets=10d", "--expires", "root=20d")
+    for name in ("root-1.pem", "targets-1.pem"):
+        (place / "keys" / name).unlink()
+    done = run(place, "repository", "refresh", "repository", "--keys", "keys")
+    assert done.returncode == 0
+    warnings = done.stderr.splitlines()
+    assert len(warnings) == 2
+    assert all("run 'hashscan repository refresh' with the" in line for line in warnings)
+    done = run(place, "repository", "refresh", "repository", "--keys", "keys", "--json")
+    assert len(json.loads(done.stdout)["warnings"]) == 2
+
+
+def test_a_rotation_names_both_keys(place):
+    init(place)
+    done = run(place, "repository", "rotate", "repository", "--keys", "keys", "--role", "timestamp")
+    assert done.returncode == 0
+    assert "timestamp has the new key" in done.stdout
+    assert "destroy its file" in done.stdout
+    assert (place / "keys" / "timestamp-2.pem").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["init", "repository", "--keys", "repository/keys"], "lies in the repository"),
+        (["init", "new", "--keys", "keys", "--root-threshold", "2"], "cannot give 2 signatures"),
+        (["init", "list", "--keys", "new"], "is no directory"),
+        (["add", "nowhere", "list", "--keys", "keys", "--category", "x"], "repository init"),
+        (["add", "repository", "list", "--keys", "nowhere", "--category", "x"], "medium"),
+        (["add", "repository", "nowhere", "--keys", "keys", "--category", "x"], "nowhere"),
+        (["add", "repository", "list", "--keys", "keys", "--category", "../x"], "no category"),
+        (["add", "repository", "empty", "--keys", "keys", "--category", "x"], "no digest"),
+        (["add", "repository", "list", "--keys", "keys"], "--category"),
+        (["refresh", "repository", "--keys", "keys", "--expires", "root"], "not a duration"),
+        (["refresh", "repository", "--keys", "keys", "--expires", "x=1d"], "roles are"),
+        (["refresh", "repository", "--keys", "keys", "--expires", "root=1s"], "a minute"),
+        (["rotate", "repository", "--keys", "keys", "--role", "x"], "timestamp"),
+        (["rotate", "repository", "--keys", "keys", "--role", "root", "--remove", "x"], "--remove"),
+    ],
+)
+def test_what_is_refused_leaves_all_as_it_was(place, arguments, words):
+    init(place)
+    (place / "empty").write_text("")
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    done = run(place, "repository", *arguments)
+    assert done.returncode == 2, done
+    assert words in done.stderr
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+
+
+def test_a_large_change_is_refused_until_it_is_meant(place):
+    init(place)
+    add(place)
+    (place / "half").write_text("".join((place / "list").read_text().splitlines(True)[:600]))
+    done = add(place, listed="half")
+    assert done.returncode == 2
+    assert "600 digests, and the version before 1,200" in done.stderr
+    assert add(place, "--allow-large-change", listed="half").returncode == 0
+
+
+def test_a_passphrase_is_asked_for_on_the_terminal(place):
+    init(place)
+    path = place / "keys" / "timestamp-1.pem"
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"word"),
+        )
+    )
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*HASHSCAN, "repository", "refresh", "repository", "--keys", "keys"],
+        cwd=place, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        told = b""
+        while b"Passphrase of" not in told:
+            told += os.read(ours, 1000)
+        os.write(ours, b"word\n")
+        out = process.stdout.read()
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"refreshed" in out
+
+
+# -- the service ------------------------------------------------------------------------------------
+
+
+def test_users_of_the_service(place):
+    done = run(place, "service", "user", "add", "--data", "data", "--generate", "one")
+    assert done.returncode == 0
+    assert len(done.stdout.strip()) == 24
+    done = run(
+        place, "service", "user", "add", "--data", "data", "--password-file", "-", "two",
+        input="a password of two\n",
+    )  # fmt: skip
+    assert done.returncode == 0, done
+    done = run(place, "service", "user", "list", "--data", "data")
+    assert done.stdout.split() == ["one", "two"]
+    assert run(place, "service", "user", "remove", "--data", "data", "one").returncode == 0
+    done = run(place, "service", "user", "remove", "--data", "data", "one")
+    assert done.returncode == 2
+    assert "there is no user one" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--data", "data", "--listen", "127.0.0.1"], "ADDRESS:PORT"),
+        (["run", "--data", "data", "--listen", "0.0.0.0:0"], "--tls-certificate"),
+        (["load", "--data", "list", "list"], "--data"),
+        (["load", "--data", "data", "nowhere"], "nowhere"),
+        (["user", "add", "--data", "data", "a:b", "--generate"], "no user name"),
+        (["user", "add", "--data", "data", "a", "--password-file", "nowhere"], "nowhere"),
+        (["user", "add", "--data", "data", "a", "--password-file", "x", "--generate"], "exclude"),
+    ],
+)
+def test_what_the_service_refuses(place, arguments, words):
+    done = run(place, "service", *arguments)
+    assert done.returncode == 2, done
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("command", [["demo"], ["service", "run", "--data", "data"]])
+def test_without_the_extra_the_line_to_run_is_told(place, command):
+    (place / "sitecustomize.py").write_text(
+        "import sys\nsys.modules.update(starlette=None, uvicorn=None)\n"
+    )
+    done = run(place, *command, env={**os.environ, "PYTHONPATH": str(place)})
+    assert done.returncode == 2, done.stderr
+    assert "pip install 'hashscan[service]'" in done.stderr
