@@ -485,13 +485,23 @@ def test_tls(tmp_path, serve):
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    publisher = Publisher(tmp_path / "publisher").init()
+    publisher.add(random_digests(50))
     served = serve(
-        "--tls-certificate", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")
-    )
+        "--tls-certificate", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"),
+        "--repository", publisher.path,
+    )  # fmt: skip
     assert served.url.startswith("https://")
     client = served.client(ca_bundle=str(tmp_path / "ca.pem"))
     assert client.confirm(digest_of(served.known[0])).known
     client.close()
+    agent = Agent(tmp_path / "state", served.url + "/repository", publisher.root)
+    (one,) = agent.sync().categories
+    assert one.state == "unreachable"
+    assert "does not verify" in one.message
+    assert "filter.ca_bundle" in one.message
+    agent.with_(ca_bundle=str(tmp_path / "ca.pem"))
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
 
 
 def test_a_service_that_cannot_start_says_why(tmp_path):

@@ -46,6 +46,7 @@ class _Fault:
     pattern: str
     act: object
     times: float = float("inf")
+    skip: int = 0
 
 
 @dataclass
@@ -59,6 +60,12 @@ class FileServer:
 
     def fault(self, pattern, act, times=float("inf")):
         self.faults.append(_Fault(pattern, act, times))
+
+    def fault_at(self, number, act):
+        """Only the ``number``-th request from now on, counted from 0."""
+        fault = _Fault("", act, 1)
+        fault.skip = number
+        self.faults.append(fault)
 
     def replace(self, pattern, content):
         self.fault(pattern, lambda exchange: exchange.answer(200, content))
@@ -107,6 +114,9 @@ class FileServer:
         exchange = Exchange(handler, handler.path, content, self._stopping)
         for fault in self.faults:
             if fault.pattern in handler.path and fault.times > 0:
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
                 fault.times -= 1
                 fault.act(exchange)
                 return

@@ -300,6 +300,23 @@ def test_a_mirror_that_prevents_updates_is_told(
     assert synced.bytes == publisher.published
 
 
+@pytest.mark.parametrize(
+    "fault", [status(500), truncate(), flip, stall], ids=["500", "cut", "flip", "stall"]
+)
+@pytest.mark.parametrize("number", range(7))
+def test_a_fault_at_the_nth_request(number, fault, synced, publisher, server):
+    """Wherever it strikes, the filter in use is the old or the new one, and the next sync works."""
+    before = synced.bytes
+    publisher.rotate("snapshot")
+    publisher.add(random_digests(300))
+    synced.with_(timeout=0.3)
+    server.fault_at(number, fault)
+    report = synced.sync()
+    assert synced.bytes == (publisher.published if report.categories[0].way else before)
+    assert synced.sync().exit_code == ExitCode.NOTHING_FOUND
+    assert synced.bytes == publisher.published
+
+
 def test_the_wait_that_a_server_asks_for_is_handed_on(synced, server):
     server.fault("timestamp", status(429, Retry_After="77"))
     assert synced.sync().retry_after == 77
