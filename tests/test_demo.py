@@ -220,6 +220,7 @@ def test_no_service_outlives_the_demo(place):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     with process:
         assert any(
@@ -239,6 +240,11 @@ def test_no_service_outlives_the_demo(place):
             time.sleep(0.1)
             continue
         break
+    # The command that ran at that moment may still write; the place is removed after this.
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(0.05)
 
 
 def test_quiet_tells_nothing_but_failures(monkeypatch, capsys):

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 
 @dataclass
@@ -106,7 +107,7 @@ class FileServer:
     def _serve(self, handler):
         self.requests.append(handler.path)
         self.sent[handler.path] = dict(handler.headers)
-        path = os.path.join(self.directory, handler.path.lstrip("/"))
+        path = os.path.join(self.directory, unquote(handler.path.lstrip("/")))
         content = None
         if os.path.isfile(path):
             with open(path, "rb") as file:

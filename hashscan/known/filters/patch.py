@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from itertools import pairwise
+from array import array
 from typing import TYPE_CHECKING
 
 from bitarray import bitarray
@@ -34,6 +34,7 @@ MAGIC = b"HSPATCH1"
 _COUNTS = struct.Struct("<QQ")
 _START = len(MAGIC) + _COUNTS.size
 _CHUNK = 1 << 20
+_SMALL = 100_000
 _ONE = bitarray("1", endian="little")
 #: 7 bits each: more than any filter has (metadata.FILTER_LIMIT).
 _LONGEST_GAP = 6
@@ -43,7 +44,7 @@ def diff(base: str, result: str) -> bytes | None:
     """The patch that makes the filter file ``result`` of ``base``.
 
     Returns:
-        The unpacked patch; ``None`` where it would not be shorter than the filter itself.
+        The unpacked patch; ``None`` where they differ in so much that it would save little.
 
     Raises:
         FilterError: they differ in length, so no patch can do it.
@@ -52,7 +53,7 @@ def diff(base: str, result: str) -> bytes | None:
     length = os.stat(result).st_size
     if os.stat(base).st_size != length:
         raise FilterError("filters of different lengths have no patch")
-    positions: list[int] = []
+    positions = array("Q")
     with open(base, "rb") as old, open(result, "rb") as new:
         old.seek(HEADER_LENGTH)
         new.seek(HEADER_LENGTH)
@@ -62,7 +63,8 @@ def diff(base: str, result: str) -> bytes | None:
             if left != right:
                 changed = _bits(left) ^ _bits(right)
                 positions.extend(at + found for found in changed.search(_ONE))
-                if len(positions) > length:
+                # One bit in 32: such a patch packs to a fifth of the filter; more is little use.
+                if len(positions) > max(length // 4, _SMALL):
                     return None
             at += 8 * len(left)
     patch = _encode(positions, at)
@@ -84,7 +86,25 @@ def compose(first: bytes, second: bytes) -> bytes:
     bits = bits_of(first)
     if bits_of(second) != bits:
         raise FilterError("patches for filters of different sizes cannot be joined")
-    return _encode(sorted(set(_positions(first)) ^ set(_positions(second))), bits)
+    return _encode(_in_one(_positions(first), _positions(second)), bits)
+
+
+def _in_one(first: Iterator[int], second: Iterator[int]) -> Iterator[int]:
+    """What stands in exactly one of two ascending sequences, ascending."""
+    left, right = next(first, None), next(second, None)
+    while left is not None and right is not None:
+        if left == right:
+            left, right = next(first, None), next(second, None)
+        elif left < right:
+            yield left
+            left = next(first, None)
+        else:
+            yield right
+            right = next(second, None)
+    for last, rest in ((left, first), (right, second)):
+        if last is not None:
+            yield last
+            yield from rest
 
 
 def count(patch: bytes) -> int:
@@ -147,8 +167,10 @@ def _head(patch: bytes) -> tuple[int, int]:
 def _encode(positions: Iterable[int], bits: int) -> bytes:
     encoded = bytearray()
     number = 0
-    for before, position in pairwise((-1, *positions)):
+    before = -1
+    for position in positions:
         gap = position - before - 1
+        before = position
         while gap > 0x7F:
             encoded.append(gap & 0x7F | 0x80)
             gap >>= 7

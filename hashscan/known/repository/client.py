@@ -38,7 +38,14 @@ from hashscan.known.repository.layout import (
     patch_target,
     read_custom,
 )
-from hashscan.known.repository.trust import categories_in, refresh, refused, translated, trust_of
+from hashscan.known.repository.trust import (
+    categories_in,
+    refresh,
+    refused,
+    translated,
+    trust_of,
+    wanted,
+)
 from hashscan.state import Lock
 from hashscan.text import shown
 
@@ -159,6 +166,7 @@ class _Sync:
             retry_after = getattr(error, "retry_after", None)
             reports = [self._failed(category, error) for category in self._source.categories]
         else:
+            self._fetcher.forget(keep=wanted(self._place))
             for category in self._source.categories:
                 try:
                     reports.append(self._category(updater, category))
@@ -265,7 +273,7 @@ class _Sync:
             os.unlink(packed)
             patch.apply(kept.path, content, found.metadata, os.path.join(made, FILTER))
             _describe(made, found)
-        except (FilterError, RepositoryUnreachableError) as error:
+        except (FilterError, RepositoryUnreachableError, MemoryError) as error:
             self._remove(made)
             self._notice(
                 f"the patch of category {shown(category)} is not used, but the whole file: {error}"

@@ -26,7 +26,7 @@ from hashscan.net.bounded import BoundedSession, Bounds, whole_timeout
 from hashscan.net.trouble import FOREIGN_ERRORS, Names, explain, redirect_host, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from hashscan.known.repository.source import Source
 
@@ -112,9 +112,11 @@ class Fetcher(FetcherInterface):
         # Read to its end without an error: it is whole, or a lie; both are done with.
         os.unlink(path)
 
-    def forget(self) -> None:
-        """Throw away what earlier downloads left."""
+    def forget(self, keep: Collection[str] = ()) -> None:
+        """Throw away what earlier downloads left, but for targets with a SHA-256 in ``keep``."""
         for entry in os.scandir(self._partial):
+            if entry.name in keep:
+                continue
             with contextlib.suppress(OSError):
                 os.unlink(entry.path)
 
@@ -123,7 +125,9 @@ class Fetcher(FetcherInterface):
         if start >= max_length:  # it was whole, or is none of this target
             start = 0
         bounds = Bounds(answer=max_length + _HEADERS + max_length // 64, slowest=SLOWEST)
-        trust_env = self._source.proxy is None
+        # A password for this machine must not go to a proxy that the environment names.
+        plain = urlsplit(self._source.url).scheme != "https"
+        trust_env = self._source.proxy is None and not (plain and self._source.username)
         with contextlib.closing(BoundedSession(trust_env=trust_env, bounds=bounds)) as session:
             headers = {"User-Agent": f"hashscan/{__version__}", "Accept-Encoding": "identity"}
             if start:

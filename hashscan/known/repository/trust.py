@@ -27,6 +27,8 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tuf.api.metadata import TargetFile
+
     from hashscan.known.repository.fetcher import Fetcher
     from hashscan.known.repository.kept import Place
     from hashscan.known.repository.source import Source
@@ -98,11 +100,20 @@ def _root_versions(trust: str) -> list[int]:
     return [int(name.partition(".")[0]) for name in names if name.endswith(".root.json")]
 
 
+def _targets(place: Place) -> dict[str, TargetFile]:
+    path = os.path.join(trust_of(place), "targets.json")
+    return Metadata[Targets].from_file(path).signed.targets
+
+
 def categories_in(place: Place) -> list[str]:
     """The categories that the verified metadata names."""
-    path = os.path.join(trust_of(place), "targets.json")
-    paths = Metadata[Targets].from_file(path).signed.targets
-    return sorted(path.rpartition("/")[0] for path in paths if path.endswith("/filter.zst"))
+    found = (path.rpartition("/") for path in _targets(place))
+    return sorted(category for category, _, name in found if name == "filter.zst")
+
+
+def wanted(place: Place) -> set[str]:
+    """The hashes of all targets that the verified metadata names."""
+    return {value for one in _targets(place).values() for value in one.hashes.values()}
 
 
 def refused(url: str, what: str) -> RepositoryRefusedError:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from file_server import flip, truncate
-from publishing import Agent, random_digests
+from publishing import Agent, FileServer, random_digests
 
 from hashscan.errors import ExitCode, FilterError, LockedError, StateError
 from hashscan.known.repository.kept import Place
@@ -236,6 +236,34 @@ def test_a_download_that_broke_off_goes_on(agent, publisher, server):
     assert report.fetched < 0.5 * len(publisher.published[0])
     assert agent.bytes == publisher.published
     assert os.listdir(os.path.join(Place(agent.source, agent.state).directory, "partial")) == []
+
+
+def test_what_broke_off_does_not_pile_up(agent, publisher, server):
+    """A mirror that cuts off every version must not fill the disk with their parts."""
+    agent.sync()
+    for _ in range(4):
+        publisher.add(random_digests(20_000))
+        server.fault("filter.zst", truncate(0.7))
+        assert agent.sync().categories[0].state == "unreachable"
+        partial = os.path.join(Place(agent.source, agent.state).directory, "partial")
+        assert len(os.listdir(partial)) == 1
+
+
+def test_a_password_for_this_machine_does_not_go_to_a_proxy(agent, server, monkeypatch):
+    with FileServer(os.devnull) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        agent.with_(username="me", password="s3cret-word").sync()
+        assert proxy.requests == []
+        assert server.requests
+
+
+def test_a_category_of_any_letters(tmp_path, publisher, server, digests):
+    publisher.add(digests, category="größe.x_1-ж")
+    one = Agent(tmp_path / "other", server.url, publisher.root, ("größe.x_1-ж",))
+    assert states(one.sync()) == [("updated", "whole")]
+    publisher.add(digests[1:], category="größe.x_1-ж")
+    assert states(one.sync()) == [("updated", "patch")]
 
 
 def test_a_server_without_ranges_serves_the_whole(agent, publisher, server):
