@@ -30,6 +30,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from hashscan.known.confirmers.index import LocalConfirmer
     from hashscan.service.data import Data, Which
 
 #: Questions a second of one user.
@@ -148,6 +149,7 @@ class _Keeper:
         self._say = say
         self._users: object = ()
         self._sets: object = ()
+        self._old: list[LocalConfirmer | None] = []
         self._trouble = ""
 
     async def keep(self) -> None:
@@ -166,9 +168,13 @@ class _Keeper:
             stamp = self._data.stamp()
             if stamp != self._sets:
                 names: tuple[Which, ...] = ("known", "test")
-                # The old ones are not closed: a question may be on its way through them.
+                old, self._old = self._old, list(self._desk.sets.values())
                 self._desk.sets = {name: self._data.open_set(name) for name in names}
                 self._sets = stamp
+                # Those that were in use just now stay open: a question may be on its way.
+                for one in old:
+                    if one is not None:
+                        one.close()
         except HashscanError as error:
             trouble = trouble or str(error)
         if trouble and trouble != self._trouble:
