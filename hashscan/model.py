@@ -185,7 +185,7 @@ class Confirmer(Protocol):
         ...
 
 
-Action = Literal["quarantined", "reported", "held"]
+Action = Literal["quarantined", "reported", "held", "allowed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,8 @@ class Acted:
     """What was done about a match.
 
     Attributes:
-        message: for the reader, why it was held or only reported; empty where all went well.
+        message: for the reader, why it was held, allowed or only reported; empty where all went
+            well.
         problem: a one-word reason where an action was tried and failed.
         remaining_links: names of the inode that are still outside the quarantine, as far as the
             link count tells.
@@ -259,7 +260,10 @@ class PendingEvent:
 
 @dataclass(slots=True)
 class Summary:
-    """Counts of one scan. ``files`` is always the sum of the four outcomes."""
+    """Counts of one scan. ``files`` is always the sum of the four outcomes.
+
+    ``matches`` is the sum of those quarantined, held, allowed and only reported.
+    """
 
     hashed: int = 0
     unchanged: int = 0
@@ -274,6 +278,7 @@ class Summary:
     pending: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    allowed: int = 0
 
     @property
     def files(self) -> int:

@@ -13,6 +13,7 @@ from hashscan.scan.hashing import Hasher, NotHashed, outcome_of_error
 
 if TYPE_CHECKING:
     from hashscan.agent.known_set import KnownSet
+    from hashscan.known.allow import AllowList
     from hashscan.model import Answer, Confirmer, Digest
 
 
@@ -24,6 +25,9 @@ class Checked:
         verdict: ``known``; ``unknown``: no filter holds it, or the service said so; ``pending``:
             a filter holds it and there is no verdict.
         candidate: a filter holds it.
+        digest, category: of what is known.
+        allowed: the file of the allow-list that holds what is known.
+        message: why there is no verdict, or why nobody can say whether it is allowed.
     """
 
     subject: bytes
@@ -32,16 +36,18 @@ class Checked:
     candidate: bool
     digest: Digest | None = None
     category: str | None = None
+    allowed: str | None = None
     message: str = ""
 
 
 class Checker:
     """Says whether files and digests are known; moves nothing, keeps nothing."""
 
-    def __init__(self, known: KnownSet) -> None:
-        """Ask ``known``."""
+    def __init__(self, known: KnownSet, allow: AllowList | None = None) -> None:
+        """Ask ``known``, and for what is known ``allow``."""
         self._known = known
-        self._hasher = Hasher(known.algorithms)
+        self._allow = allow
+        self._hasher = Hasher(known.algorithms.union(allow.algorithms if allow else ()))
         self._confirmer: Confirmer | None = None
         self._refused: CredentialsError | None = None
 
@@ -88,12 +94,35 @@ class Checker:
                 message = message or str(error)
                 continue
             if answer.known:
-                category = answer.category or hit.category
+                allowed, message = self._allowed(digests)
                 return Checked(
-                    subject, by_name, "known", True, digest=hit.digest, category=category
+                    subject,
+                    by_name,
+                    "known",
+                    True,
+                    digest=hit.digest,
+                    category=answer.category or hit.category,
+                    allowed=allowed,
+                    message=message,
                 )
         verdict: Literal["unknown", "pending"] = "pending" if message else "unknown"
         return Checked(subject, by_name, verdict, bool(found), message=message)
+
+    def _allowed(self, digests: FileDigests) -> tuple[str | None, str]:
+        """The file of the allow-list that holds one of them; or why nobody can say."""
+        if self._allow is None:
+            return None, ""
+        try:
+            found = self._allow.find(digests)
+        except ServiceError as error:
+            return None, str(error)
+        missing = self._allow.missing(digests)
+        if found is not None or not missing:
+            return found, ""
+        return None, (
+            f"the allow-list holds {', '.join(missing)} digests too: whether the file is allowed "
+            "can be said of the file only"
+        )
 
     def _confirm(self, digest: Digest) -> Answer:
         if self._refused is not None:

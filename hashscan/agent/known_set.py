@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.opening import open_filter
 from hashscan.model import filterset_of
 from hashscan.text import shown
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from hashscan.config.settings import Settings
-    from hashscan.config.sources import ServiceSettings
-    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.config.sources import FilterSettings, ServiceSettings
+    from hashscan.known.allow import AllowList
+    from hashscan.known.filters.opening import FilterFile
     from hashscan.known.lists.staging import BuildProgress
     from hashscan.model import Algorithm, Confirmer
     from hashscan.state import State
@@ -38,7 +39,7 @@ class KnownSet:
         test: its answers are for testing; no file is moved for them.
     """
 
-    filters: tuple[BloomFile, ...]
+    filters: tuple[FilterFile, ...]
     make_confirmer: Callable[[], Confirmer]
     service: str
     remote: bool
@@ -93,7 +94,7 @@ def open_known_set(
     return _remote(service, open_configured(settings, state))
 
 
-def open_configured(settings: Settings, state: State) -> tuple[BloomFile, ...]:
+def open_configured(settings: Settings, state: State) -> tuple[FilterFile, ...]:
     """The filters that the configuration names: a file, or what was synced of a repository.
 
     Raises:
@@ -109,14 +110,28 @@ def open_configured(settings: Settings, state: State) -> tuple[BloomFile, ...]:
         from hashscan.agent.syncing import open_filters  # noqa: PLC0415 - only where it is needed
 
         return open_filters(settings, state)
-    return (load(path, max_age=settings.filter.max_age),)
+    return (open_file(settings.filter),)
+
+
+def open_file(settings: FilterSettings) -> FilterFile:
+    """The configured filter file.
+
+    Raises:
+        FilterError: it is missing, damaged, or older than allowed.
+    """
+    return open_filter(
+        settings.source,
+        max_age=settings.max_age,
+        category=settings.categories[0],
+        algorithms=settings.algorithms,
+    )
 
 
 def _local(
     lists: list[str],
     only_categories: Collection[str],
     state: State,
-    given: tuple[BloomFile, ...],
+    given: tuple[FilterFile, ...],
     notice: Callable[[str], None],
     building: Building,
 ) -> KnownSet:
@@ -146,7 +161,7 @@ def _local(
     return KnownSet(filters, lambda: confirmer, confirmer.name, remote=False)
 
 
-def _remote(service: ServiceSettings, given: tuple[BloomFile, ...]) -> KnownSet:
+def _remote(service: ServiceSettings, given: tuple[FilterFile, ...]) -> KnownSet:
     from hashscan.config.password import read_password  # noqa: PLC0415
 
     password = read_password(service)
@@ -169,13 +184,15 @@ def _remote(service: ServiceSettings, given: tuple[BloomFile, ...]) -> KnownSet:
     return KnownSet(given, make, name, remote=True, test=service.test)
 
 
-def describe(known: KnownSet) -> list[str]:
-    """What ``-v`` tells of a known set."""
+def describe(known: KnownSet, allow: AllowList | None = None) -> list[str]:
+    """What ``-v`` tells of a known set, and of what is allowed."""
     return [
         f"known set: {known.service}",
         *(
-            f"filter: {shown(one.path)}: {one.category}, {one.metadata.digests} digests "
-            f"({', '.join(sorted(one.algorithms))}), made {one.metadata.created}"
+            f"filter: {shown(one.path)}: {one.category}, version {one.version}, "
+            f"{one.metadata.digests} digests ({', '.join(sorted(one.algorithms))}), made "
+            f"{one.metadata.created}"
             for one in known.filters
         ),
+        *(f"allow-list: {shown(path)}" for path in (allow.paths if allow else ())),
     ]

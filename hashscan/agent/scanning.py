@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Literal
 
+from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, UsageError, exit_code_of
@@ -107,8 +108,11 @@ def run_scan(
         known = open_known_set(
             settings, state, lists, reporter.notice, building, only_categories=only_categories
         )
+        allow = open_allow(settings, state, reporter.notice, building)
+        if allow is not None:
+            stack.callback(allow.close)
         if verbose:
-            for line in describe(known):
+            for line in describe(known, allow):
                 reporter.notice(line)
             reporter.notice(f"state: {shown(state.directory)}")
             for volume in volumes:
@@ -116,10 +120,12 @@ def run_scan(
             reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
         action = action or settings.quarantine.action
         actor = _actor(settings, action, volumes, known, stack, reporter.notice)
+        if allow is not None:
+            actor = Allowing(allow, actor)
         options = ScanOptions(
             volumes=volumes,
             jobs=jobs_of(settings, jobs),
-            filters=tuple(one.path for one in known.filters),
+            filters=known.filters,
             filterset=known.name,
             algorithms=known.algorithms,
             service=known.service,
@@ -187,7 +193,7 @@ def exit_code(summary: Summary) -> ExitCode:
     codes = {ExitCode.NOTHING_FOUND}
     if summary.interrupted:
         codes.add(ExitCode.INTERRUPTED)
-    if summary.matches:
+    if summary.matches > summary.allowed:
         codes.add(ExitCode.MATCHES)
     if summary.pending:
         codes.add(ExitCode.SERVICE)

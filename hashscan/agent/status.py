@@ -18,7 +18,7 @@ from hashscan.state import State, holder_of
 
 if TYPE_CHECKING:
     from hashscan.config.settings import Settings
-    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.known.filters.opening import FilterFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +98,18 @@ def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatu
 
 
 def _file(settings: Settings) -> FilterStatus:
-    from hashscan.known.filters.bloom import load  # noqa: PLC0415 - heavy
+    from hashscan.agent.known_set import open_file  # noqa: PLC0415 - heavy
 
     assert settings.filter is not None
     path = settings.filter.source
     try:
-        one = load(path, max_age=settings.filter.max_age)
+        one = open_file(settings.filter)
     except HashscanError as error:
         return FilterStatus(path, trouble=str(error))
     return _filter(one.category, one, None)
 
 
-def _filter(name: str, one: BloomFile, verified: float | None) -> FilterStatus:
+def _filter(name: str, one: FilterFile, verified: float | None) -> FilterStatus:
     since = one.metadata.created_seconds if verified is None else verified
     return FilterStatus(
         name,

@@ -48,7 +48,8 @@ def command(
 
     A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; a file of such a name is given as ./NAME.
     """
-    from hashscan.agent.checking import Checker  # noqa: PLC0415 - heavy
+    from hashscan.agent.allowing import open_allow  # noqa: PLC0415 - heavy
+    from hashscan.agent.checking import Checker  # noqa: PLC0415
     from hashscan.agent.known_set import describe, open_known_set  # noqa: PLC0415
     from hashscan.report.bar import build_bar  # noqa: PLC0415
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
@@ -60,9 +61,10 @@ def command(
     known_set = open_known_set(
         settings, directory, known, notice, building, only_categories=only_categories
     )
-    for line in describe(known_set) if options.verbosity > 0 else ():
+    allow = open_allow(settings, directory, notice, building)
+    for line in describe(known_set, allow) if options.verbosity > 0 else ():
         notice(line)
-    checker = Checker(known_set)
+    checker = Checker(known_set, allow)
     codes = {ExitCode.NOTHING_FOUND}
     try:
         for subject in subjects:
@@ -75,7 +77,8 @@ def command(
                 codes.add(ExitCode.UNREADABLE)
                 _print_problem(subject, checked, as_json=as_json)
             else:
-                codes.add(_CODES[checked.verdict])
+                if checked.allowed is None:  # else somebody has decided already
+                    codes.add(_CODES[checked.verdict])
                 _print(checked, as_json=as_json)
     finally:
         checker.close()
@@ -125,13 +128,17 @@ def _print(checked: Checked, *, as_json: bool) -> None:
                 algorithm=checked.digest.algorithm if checked.digest else None,
                 category=checked.category,
                 message=checked.message,
+                allowed=checked.allowed,
             )
         )
         return
     subject = shown(checked.subject)
     if checked.verdict == "known":
         assert checked.digest
-        click.echo(f"KNOWN {subject} [{checked.category}, {checked.digest.algorithm}]")
+        told = f"KNOWN {subject} [{checked.category}, {checked.digest.algorithm}]"
+        if checked.allowed is not None:
+            told += f": allowed, stands in the allow-list {shown(checked.allowed)}"
+        click.echo(f"{told}: {checked.message}" if checked.message else told)
     elif checked.verdict == "pending":
         click.echo(f"PENDING {subject}: the filter holds it, but {checked.message}")
     elif checked.candidate:

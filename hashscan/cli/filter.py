@@ -6,17 +6,19 @@ import json
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashscan.cli.common import only_category_option
+from hashscan.cli.common import only_category_option, open_configuration, state_option
+from hashscan.errors import ExitCode
 from hashscan.known.lists.categories import counted
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
-    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.cli import Options
     from hashscan.known.filters.build import BuildReport
+    from hashscan.known.filters.opening import FilterFile
 
 _DAY = 86400.0
 
@@ -98,14 +100,42 @@ def build_command(
 
 
 @command.command("info")
-@click.argument("file", metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info_command(file: str, as_json: bool) -> None:
-    """Run every check on the filter FILE, and show what it is."""
-    from hashscan.known.filters.bloom import load  # noqa: PLC0415 - heavy libraries, see pyproject.toml
+@click.argument("file", metavar="[FILE]", required=False)
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+@click.pass_obj
+def info_command(options: Options, file: str | None, state: str | None, as_json: bool) -> ExitCode:
+    """Run every check on the filter FILE, and show what it is.
 
-    one = load(file)
+    Without FILE: list the filters that the configuration names, with category, age and number of
+    digests. Exit code 5: one of them cannot be used.
+    """
+    if file is None:
+        return _list_configured(options, state, as_json=as_json)
+    from hashscan.known.filters.opening import open_filter  # noqa: PLC0415 - heavy libraries
+
+    one = open_filter(file)
     click.echo(_info_json(one) if as_json else _info_text(one))
+    return ExitCode.NOTHING_FOUND
+
+
+def _list_configured(options: Options, state: str | None, *, as_json: bool) -> ExitCode:
+    from hashscan.agent.status import filters_of  # noqa: PLC0415 - heavy libraries
+    from hashscan.cli.status import filter_json, filter_line  # noqa: PLC0415
+    from hashscan.report.jsonl import line  # noqa: PLC0415
+    from hashscan.state import State  # noqa: PLC0415
+
+    settings = open_configuration(options, state, check_files=False)
+    source, found = filters_of(settings, State(settings.state, make=False))
+    if as_json:
+        for one in found:
+            click.echo(line("filter", **filter_json(one)))
+    else:
+        click.echo(f"filters: {shown(source)}")
+        for one in found:
+            click.echo(f"  {filter_line(one)}")
+    usable = all(one.trouble is None for one in found)
+    return ExitCode.NOTHING_FOUND if usable else ExitCode.FILTER
 
 
 def _build_text(report: BuildReport) -> str:
@@ -176,33 +206,49 @@ def _build_json(report: BuildReport) -> str:
     )
 
 
-def _info_text(one: BloomFile) -> str:
+def _info_text(one: FilterFile) -> str:
     made = one.metadata
     age = max(0.0, time.time() - made.created_seconds)
+    said = _said(one)
+    unsaid = "not said by the file; see filter.categories and filter.algorithms"
     return "\n".join(
         [
             f"{shown(one.path)}: whole; every check passed",
-            f"  category    {made.category}",
-            f"  algorithms  {', '.join(made.algorithms)}",
+            f"  kind        {said['kind']}",
+            f"  category    {said['category'] or unsaid}",
+            f"  algorithms  {', '.join(said['algorithms'] or [unsaid])}",
             f"  digests     {made.digests:,} of {made.capacity:,}",
             f"  error rate  {made.error_rate:g} when full ({one.fill:.1%} of the bits are set)",
             f"  created     {made.created}, {age / _DAY:.1f} days ago",
-            f"  version     {made.version}",
+            f"  version     {said['version']}",
             f"  size        {human_size(made.length)}",
             f"  sha256      {made.sha256}",
         ]
     )
 
 
-def _info_json(one: BloomFile) -> str:
+def _said(one: FilterFile) -> dict[str, Any]:
+    """What a filter file says of itself; a DCSO filter does not say what its digests are."""
+    from hashscan.known.filters.dcso import DcsoFile  # noqa: PLC0415
+
+    if isinstance(one, DcsoFile):
+        version = one.metadata.sha256[:16]
+        return {"kind": "dcso", "version": version, "category": None, "algorithms": None}
+    return {
+        "kind": "hashscan",
+        "version": one.version,
+        "category": one.category,
+        "algorithms": one.metadata.algorithms,
+    }
+
+
+def _info_json(one: FilterFile) -> str:
     made = one.metadata
     return json.dumps(
         {
             "event": "filter",
             "path": one.path,
-            "version": made.version,
-            "category": made.category,
-            "algorithms": made.algorithms,
+            **_said(one),
             "digests": made.digests,
             "capacity": made.capacity,
             "error_rate": made.error_rate,

@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 def notes(settings: Settings) -> list[str]:
     """What is written in the configuration, but has no effect in this version, each with why."""
     found = list(_later(settings, ""))
-    service = settings.service
-    if settings.filter is not None and not values.is_url(settings.filter.source):
+    service, filters = settings.service, settings.filter
+    if filters is not None and values.is_url(filters.source):
+        if not settings.allow and "algorithms" in filters.model_fields_set:
+            found.append(
+                "filter.algorithms: is for a file that does not say so itself, and filter.source"
+                " is a repository"
+            )
+    elif filters is not None:
         found += [
             f"filter.{name}: is for a repository, and filter.source is a file"
             for name in ("root", "refresh", "username", "password_file", "ca_bundle", "proxy")
-            if name in settings.filter.model_fields_set and getattr(settings.filter, name)
+            if name in filters.model_fields_set and getattr(filters, name)
         ]
     if service is not None:
         local = service.kind == "local"
@@ -78,11 +84,13 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
             which = f"{', '.join(filters.categories)} of {which}"
     else:
         which = "none" if service is None else "made from the lists"
+    allowed = [("allow", ", ".join(map(shown, settings.allow)))] if settings.allow else []
     return [
         ("state", shown(settings.state)),
         ("volumes", volumes or "none: give a PATH to scan"),
         ("service", who),
         ("filter", which),
+        *allowed,
         ("on a match", settings.quarantine.action),
         ("quarantine", shown(settings.quarantine_directory)),
     ]

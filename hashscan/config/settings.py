@@ -132,6 +132,13 @@ class Settings(Section):
         description="The Bloom filter that is asked first, so that almost no digest leaves this"
         " machine. With kind local it may be left out: it is then made from the lists.",
     )
+    allow: tuple[values.File, ...] = Field(
+        default=(),
+        strict=False,
+        description="Digest lists and filters of files that must never be moved: a match that one"
+        " of them holds is only told, as allowed.",
+        examples=[["/etc/hashscan/allow.txt"]],
+    )
     scan: ScanSettings = Field(
         default_factory=ScanSettings, description="How a scan treats this machine."
     )
@@ -179,6 +186,29 @@ class Settings(Section):
                     at=(index, "path"),
                 )
         return volumes
+
+    @field_validator("allow")
+    @classmethod
+    def _check_allow(cls, allow: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        places: dict[str, str] = {}
+        for name, section in (("service.known", "service"), ("filter.source", "filter")):
+            given = info.data.get(section)
+            if section == "service" and given is not None and given.kind == "local":
+                places |= {_place(path, info): name for path in given.known}
+            elif section == "filter" and given is not None and not values.is_url(given.source):
+                places[_place(given.source, info)] = name
+        for index, path in enumerate(allow):
+            other = places.setdefault(_place(path, info), "allow")
+            if other != "allow":
+                raise values.bad(
+                    f"{values.short_path(path)} stands in {other}, too: nothing of it would ever"
+                    " be moved",
+                    "remove it from one of the two",
+                    at=(index,),
+                )
+            if path in allow[:index]:
+                raise values.bad("stands here more than once", "keep one of them", at=(index,))
+        return allow
 
     @field_validator("quarantine")
     @classmethod

@@ -125,7 +125,7 @@ class FilterSettings(Section):
 
     source: Annotated[values.Source, Starter()] = Field(
         description="The URL of a signed repository, which `hashscan sync` fetches from, or the"
-        " full path of a filter file (`hashscan filter build` makes one).",
+        " full path of a filter file: `hashscan filter build` makes one, or a DCSO Bloom filter.",
         examples=["https://filters.example/"],
     )
     root: Annotated[values.PathOrNone, Starter()] = Field(
@@ -139,6 +139,12 @@ class FilterSettings(Section):
         default=("baseline",),
         strict=False,
         description="The categories to fetch from a repository, and to look for.",
+    )
+    algorithms: tuple[Literal["md5", "sha1", "sha256"], ...] = Field(
+        default=("md5", "sha1"),
+        strict=False,
+        description="Whose digests a filter file may hold that does not say so itself (a DCSO"
+        " Bloom filter, here or in `allow`).",
     )
     refresh: values.Duration = Field(
         default=3600.0,
@@ -214,6 +220,15 @@ class FilterSettings(Section):
         if fault := fault_of(path):
             raise values.bad(*fault)
         return path
+
+    @field_validator("algorithms")
+    @classmethod
+    def _check_algorithms(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+        if not algorithms or len(set(algorithms)) != len(algorithms):
+            raise values.bad(
+                "must name at least one algorithm, and each one once", "write e.g. [sha1]"
+            )
+        return algorithms
 
     @field_validator("categories")
     @classmethod

@@ -60,7 +60,7 @@ class JsonReporter:
             quarantine_id=acted.quarantine_id,
             uid=candidate.uid,
             time=rfc3339(),
-            filter=event.match.hit.filter_version,
+            filter_version=event.match.hit.filter_version,
             service=event.match.service,
             message=acted.message,
             problem=acted.problem,
@@ -117,4 +117,5 @@ class JsonReporter:
             pending=summary.pending,
             seconds=round(summary.seconds, 3),
             interrupted=summary.interrupted,
+            allowed=summary.allowed,
         )

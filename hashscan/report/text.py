@@ -55,6 +55,8 @@ class TextReporter:
     def match(self, event: MatchEvent) -> None:
         """Write a match, with what was done and how to undo it."""
         match, acted = event.match, event.acted
+        if self._quiet and acted.action == "allowed":
+            return  # somebody has decided already
         self._failed += acted.problem is not None
         what: str = acted.action
         if acted.quarantine_id and acted.action == "quarantined":
@@ -100,7 +102,8 @@ class TextReporter:
 
     def summary(self, summary: Summary) -> None:
         """Write the counts, and what to do next."""
-        if self._quiet and not (summary.matches or summary.problems or summary.pending):
+        undecided = summary.matches - summary.allowed
+        if self._quiet and not (undecided or summary.problems or summary.pending):
             return
         skipped = ", ".join(f"{count:,} {reason}" for reason, count in summary.skipped.items())
         skipped_total = sum(summary.skipped.values())
@@ -114,7 +117,8 @@ class TextReporter:
         self._write(
             f"Candidates {summary.candidates:,}: {summary.matches:,} matches, "
             f"{summary.false_positives:,} false positives, {summary.pending:,} pending. "
-            f"Quarantined {summary.quarantined:,}, held {summary.held:,}."
+            f"Quarantined {summary.quarantined:,}, held {summary.held:,}"
+            f"{f', allowed {summary.allowed:,}' if summary.allowed else ''}."
         )
         if summary.quarantined:
             self._write(
@@ -123,7 +127,7 @@ class TextReporter:
             )
         elif self._failed:
             self._write(f"{self._failed:,} matches could not be moved; see above for why.")
-        elif summary.matches > summary.held:
+        elif undecided > summary.held:
             self._write(
                 "Nothing was moved; the same command with --action quarantine isolates matches."
             )

@@ -220,6 +220,7 @@ class Confirmation:
         self._summary.matches += 1
         self._summary.quarantined += acted.action == "quarantined"
         self._summary.held += acted.action == "held"
+        self._summary.allowed += acted.action == "allowed"
 
     def act_on_links(self, stopped: Callable[[], bool]) -> None:
         """Act on what is left: inodes with several names, and what a killed scan left undone.

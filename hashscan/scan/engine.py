@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.rows import QueuedDirectory
     from hashscan.catalog.store import Catalog
-    from hashscan.model import Actor, Algorithm, Candidate, Reporter
+    from hashscan.model import Actor, Algorithm, Candidate, Filter, Reporter
     from hashscan.scan.asking import Asker
     from hashscan.scan.pool import WorkerHandle
     from hashscan.scan.work import Message
@@ -52,7 +52,7 @@ class ScanOptions:
 
     Attributes:
         jobs: worker processes.
-        filters: paths of filter files, which were checked.
+        filters: after all their checks.
         filterset: what tells one set of filters from another: their versions.
         algorithms: what the filters need.
         full: hash what did not change, too.
@@ -64,7 +64,7 @@ class ScanOptions:
 
     volumes: tuple[Volume, ...]
     jobs: int
-    filters: tuple[str, ...]
+    filters: tuple[Filter, ...]
     filterset: str
     algorithms: frozenset[Algorithm]
     service: str
@@ -210,7 +210,6 @@ class Engine:
             roots=tuple(root.number for root in self._roots.values()),
             catalog=self._catalog.path,
             filters=options.filters,
-            filterset=options.filterset,
             algorithms=options.algorithms,
             judged=self._judged,
             scan=self._scan,

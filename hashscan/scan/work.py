@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
-    from hashscan.model import Algorithm
+    from hashscan.model import Algorithm, Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ class WorkerSettings:
     Attributes:
         roots: ids of the volumes' roots in the catalog.
         catalog: path of the catalog.
-        filters: paths of the filter files; each process checks and maps them itself.
-        filterset: what the filters must be by then.
+        filters: after all their checks; a fork shares their memory.
         algorithms: what is computed for each file.
         judged: number of the set of filters in the catalog.
         scan: number of this scan.
@@ -55,8 +54,7 @@ class WorkerSettings:
     volumes: tuple[Volume, ...]
     roots: tuple[int, ...]
     catalog: str
-    filters: tuple[str, ...]
-    filterset: str
+    filters: tuple[Filter, ...]
     algorithms: frozenset[Algorithm]
     judged: int
     scan: int
@@ -162,7 +160,7 @@ class Alive(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A process cannot go on (a filter or the catalog cannot be read); why."""
+    """A process cannot go on (e.g. the catalog cannot be read); why."""
 
     kind: str
     message: str

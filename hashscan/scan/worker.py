@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.reader import CatalogReader
-from hashscan.errors import FilterError, HashscanError
+from hashscan.errors import HashscanError
 from hashscan.fs.beneath import (
     CrossesMountError,
     LoopError,
@@ -23,20 +23,18 @@ from hashscan.fs.beneath import (
 )
 from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, stamp_of
-from hashscan.known.filters.bloom import load
-from hashscan.model import FileDigests, Problem, Skipped, filterset_of, hits
+from hashscan.model import FileDigests, Problem, Skipped, hits
 from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
 from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error
 from hashscan.scan.pace import Pace
 from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, Volume, WorkerSettings
-from hashscan.text import shown
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from hashscan.model import Filter, FilterHit
+    from hashscan.model import FilterHit
     from hashscan.scan.links import LinkTable
 
 #: Seconds after which findings are sent although there are few.
@@ -82,7 +80,7 @@ class Worker:
         idle: mmap.mmap,
         send: Callable[[Message], None],
     ) -> None:
-        """Open the volumes, the catalog and the filters.
+        """Open the volumes and the catalog.
 
         Args:
             settings: of the scan.
@@ -91,7 +89,7 @@ class Worker:
             send: to the engine.
 
         Raises:
-            HashscanError: a filter or the catalog cannot be used.
+            HashscanError: the catalog cannot be used.
             OSError: a volume cannot be opened.
         """
         self._settings = settings
@@ -104,12 +102,7 @@ class Worker:
         ]
         self._root_identities = {root.identity for root in self._roots}
         self._catalog = CatalogReader(settings.catalog)
-        self._filters: list[Filter] = [load(path) for path in settings.filters]
-        if filterset_of(self._filters) != settings.filterset:
-            raise FilterError(
-                f"{', '.join(map(shown, settings.filters))}: was replaced since the scan began; "
-                "scan again"
-            )
+        self._filters = settings.filters
         pace = Pace(
             settings.max_rate,
             settings.pause_above_io_pressure,

@@ -17,7 +17,7 @@ def with_real_files(text, root):
     """The example with every path below ``root``, where what it names exists."""
     for name in ("srv/www", "etc/hashscan", "var/lib/hashscan"):
         (root / name).mkdir(parents=True)
-    for name in ("password", "known.txt", "filter-password", "root.json"):
+    for name in ("password", "known.txt", "allow.txt", "filter-password", "root.json"):
         (root / "etc/hashscan" / name).write_text("x")
         (root / "etc/hashscan" / name).chmod(0o600)
     for name in ("srv/www", "etc/hashscan", "var/lib/hashscan"):

@@ -54,6 +54,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "source": files["baseline.filter"],
             "root": files["root.json"],
             "categories": ("baseline",),
+            "algorithms": ("md5", "sha1"),
             "refresh": 3600.0,
             "max_age": 604800.0,
             "username": "",
@@ -62,6 +63,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "proxy": None,
             "timeout": 30.0,
         },
+        "allow": (),
         "scan": {
             "schedule": "30 2 * * *",
             "jobs": "auto",

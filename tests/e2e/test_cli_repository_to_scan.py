@@ -105,6 +105,13 @@ def test_the_whole_way(site):
         assert [one["category"] for one in ran.events[0]["filters"]] == ["baseline", "other"]
         assert [one["digests"] for one in ran.events[0]["filters"]] == [52, 51]
 
+        ran = site.run("filter", "info", "--json")
+        assert [(one["category"], one["digests"]) for one in ran.of("filter")] == [
+            ("baseline", 52), ("other", 51),
+        ]  # fmt: skip
+        ran = site.run("filter", "info")
+        assert ran.out.count(" digests, verified ") == 2
+
         ran = site.run("scan", "--action", "quarantine", "--json")
         assert ran.code == 1, ran.err
         found = {os.path.basename(e["path"]): e for e in ran.matches}
@@ -115,7 +122,7 @@ def test_the_whole_way(site):
         }
         versions = {one["category"]: one["version"] for one in json.loads(
             site.run("status", "--json").out)["filters"]}  # fmt: skip
-        assert {e["category"]: e["filter"] for e in found.values()} == versions
+        assert {e["category"]: e["filter_version"] for e in found.values()} == versions
         assert ran.summary["false_positives"] == 1
         assert sorted(os.listdir(site.volume)) == ["file1", "file3"]
         ran = site.run("quarantine", "restore", *[e["quarantine_id"] for e in found.values()])
@@ -169,6 +176,7 @@ def test_a_scan_keeps_its_filter_while_the_repository_lies_and_ends_with_5_when_
         ran = site.run("status")
         assert ran.code == 5
         assert "CANNOT BE USED" in ran.out
+        assert site.run("filter", "info").code == 5
         server.heal()
         assert site.run("sync").code == 0
         assert site.run("scan").code == 1

@@ -123,7 +123,7 @@ class Scanner:
         base = ScanOptions(
             volumes=volumes,
             jobs=self.jobs,
-            filters=(self.filter,),
+            filters=(one,),
             filterset=filterset_of([one]),
             algorithms=frozenset(self.algorithms),
             service=self.service,

@@ -37,6 +37,7 @@ class LocalConfirmer:
 
     Attributes:
         name: ``local:`` and the lists' paths.
+        categories: that the lists name.
         remote: false; no question leaves this machine.
     """
 
@@ -65,10 +66,13 @@ class LocalConfirmer:
         try:
             (application,) = self._connection.execute("PRAGMA application_id").fetchone()
             (found,) = self._connection.execute("SELECT key FROM meta").fetchone()
-            self._categories = dict(self._connection.execute("SELECT number, name FROM category"))
+            self._categories: dict[int, str] = dict(
+                self._connection.execute("SELECT number, name FROM category")
+            )
         except (sqlite3.Error, TypeError) as error:
             self.close()
             raise StateError(f"{self._where}: is no index: {error}") from error
+        self.categories = frozenset(self._categories.values())
         if application != _APPLICATION_ID or found != key:
             self.close()
             raise StateError(f"{self._where}: is the index of another known set")

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import mmap
 import os
-import stat
 import struct
 import time
 from typing import TYPE_CHECKING
@@ -25,6 +23,7 @@ from pybloom_live.pybloom import make_hashfuncs
 
 from hashscan.errors import FilterError
 from hashscan.known.filters.metadata import HEADER_LENGTH, METADATA_LIMIT, Metadata, parse
+from hashscan.known.filters.regular import content_of, open_regular
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
@@ -135,22 +134,18 @@ def load(path: str, *, max_age: float | None = None) -> BloomFile:
     except FilterError as error:
         raise FilterError(f"{error}; {_MEND}") from error
     _check_age(metadata, where, max_age)
-    descriptor = _open(path, shown(path))
-    try:
+    with open_regular(path, _MEND) as descriptor:
         found = os.fstat(descriptor)
         if found.st_size != metadata.length:
             raise _refused(path, f"has {found.st_size} bytes instead of {metadata.length}")
         try:
-            content_view = _content(descriptor, found)
-            one = _checked(path, metadata, content_view)
+            one = _checked(path, metadata, content_of(descriptor, found))
         except (OSError, ValueError) as error:
             raise _refused(path, f"cannot be read: {error}") from error
         except MemoryError as error:
             raise _refused(
                 path, f"{human_size(metadata.length)} do not fit into the memory"
             ) from error
-    finally:
-        os.close(descriptor)
     return one
 
 
@@ -158,28 +153,12 @@ def _refused(path: str, what: str) -> FilterError:
     return FilterError(f"{shown(path)}: {what}; {_MEND}")
 
 
-def _open(path: str, where: str) -> int:
-    try:
-        descriptor = os.open(
-            path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        )
-    except (OSError, ValueError) as error:
-        what = error.strerror if isinstance(error, OSError) else str(error)
-        raise FilterError(f"{where}: cannot be opened: {what}; {_MEND}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FilterError(f"{where}: is no regular file; {_MEND}")
-    return descriptor
-
-
 def _read_metadata(path: str, where: str) -> bytes:
-    descriptor = _open(path, where)
-    try:
-        content = os.read(descriptor, METADATA_LIMIT + 1)
-    except OSError as error:
-        raise FilterError(f"{where}: cannot be read: {error.strerror}; {_MEND}") from error
-    finally:
-        os.close(descriptor)
+    with open_regular(path, _MEND) as descriptor:
+        try:
+            content = os.read(descriptor, METADATA_LIMIT + 1)
+        except OSError as error:
+            raise FilterError(f"{where}: cannot be read: {error.strerror}; {_MEND}") from error
     if len(content) > METADATA_LIMIT:
         raise FilterError(f"{where}: is longer than {METADATA_LIMIT} bytes; {_MEND}")
     return content
@@ -198,22 +177,6 @@ def _check_age(metadata: Metadata, where: str, max_age: float | None) -> None:
             "(filter.max_age); get a newer one from where it came, or make one with "
             "'hashscan filter build'"
         )
-
-
-def _content(descriptor: int, found: os.stat_result) -> memoryview:
-    """The file's bytes: mapped where nobody else can rewrite them, else a private copy."""
-    private = found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022
-    if private:
-        return memoryview(mmap.mmap(descriptor, found.st_size, access=mmap.ACCESS_READ))
-    content = bytearray(found.st_size)
-    view = memoryview(content)
-    at = 0
-    while at < len(content):
-        count = os.preadv(descriptor, [view[at:]], at)
-        if not count:
-            raise ValueError("it became shorter while it was read")
-        at += count
-    return view
 
 
 def _checked(path: str, metadata: Metadata, content: memoryview) -> BloomFile:

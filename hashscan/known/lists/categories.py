@@ -34,6 +34,10 @@ NOT_MEANT = frozenset(
 )
 
 
+#: In place of names: entries of any category are taken. Not for a list that condemns.
+EVERY = frozenset({"*"})
+
+
 def chosen(names: Collection[str] | None) -> frozenset[str] | None:
     """The named categories as the entries of lists have them; ``None`` where none is named.
 
@@ -42,6 +46,8 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
     """
     if not names:
         return None
+    if names is EVERY:  # nothing that a reader writes is this very object
+        return EVERY
     found = {name: category_name(name) for name in names}
     for name, normal in found.items():
         if not normal:
@@ -55,7 +61,7 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
 def is_taken(category: str, only: frozenset[str] | None) -> bool:
     """Whether entries of ``category`` count as known; ``only`` comes from ``chosen``."""
     if only is not None:
-        return category in only
+        return only is EVERY or category in only
     if category.startswith(VICS):
         return category in VICS_TAKEN
     return category not in NOT_MEANT

@@ -68,7 +68,8 @@ def test_what_was_put_in_hits_and_nothing_else(pair):
     assert one.category == "baseline"
     assert one.algorithms == {"sha1"}
     assert all(digest in one for digest in DIGESTS)
-    assert not any(os.urandom(20).hex() in one for _ in range(2000))
+    # At an error rate of 1e-6 two hits are as good as impossible, while one happens at times.
+    assert sum(os.urandom(20).hex() in one for _ in range(2000)) < 2
     assert (pair.stat().st_mode & 0o777, pair.stat().st_size) == (0o600, file_length(516, 1e-6))
 
 

@@ -1,0 +1,165 @@
+"""The allow-list: files that must never be moved, by their digests.
+
+Its files are digest lists, which are looked up exactly, and filters, which may err towards yes. All
+categories of a list are taken: a class of innocent files ("non-pertinent") is a good allow-list.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import ConfigError, DigestListError, UsageError
+from hashscan.known.confirmers.local import open_local
+from hashscan.known.filters.opening import kind_of, open_filter
+from hashscan.known.lists.categories import EVERY, VICS
+from hashscan.model import Digest, FileDigests
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from hashscan.known.confirmers.index import LocalConfirmer
+    from hashscan.known.filters.opening import FilterFile
+    from hashscan.known.lists.staging import BuildProgress
+    from hashscan.model import Algorithm
+
+#: Error rate above which a filter's errors are told: one in a million is what ours have.
+_ERRS_RARELY = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class _Exact:
+    path: str
+    algorithms: frozenset[Algorithm]
+    index: LocalConfirmer
+
+    def holds(self, digest: Digest) -> bool:
+        return self.index.confirm(digest).known
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    path: str
+    algorithms: frozenset[Algorithm]
+    one: FilterFile
+
+    def holds(self, digest: Digest) -> bool:
+        return digest.hex in self.one
+
+
+class AllowList:
+    """Digests of files that must never be moved.
+
+    Attributes:
+        paths: of its files.
+        algorithms: whose digests it holds.
+    """
+
+    def __init__(self, parts: Sequence[_Exact | _Filter]) -> None:
+        """Only for ``open_allow_list``."""
+        # What errs never is asked first, and named.
+        self._parts = sorted(parts, key=lambda part: isinstance(part, _Filter))
+        self.paths = tuple(part.path for part in parts)
+        self.algorithms: frozenset[Algorithm] = frozenset().union(
+            *(part.algorithms for part in parts)
+        )
+
+    def find(self, digests: FileDigests) -> str | None:
+        """The path of the allow-list's file that holds one of a file's digests, or ``None``.
+
+        Raises:
+            ServiceError: a list's index cannot be read, so nothing can be said.
+        """
+        for part in self._parts:
+            for algorithm in part.algorithms:
+                text = digests.hex(algorithm)
+                if text is not None and part.holds(Digest(algorithm, text)):
+                    return part.path
+        return None
+
+    def missing(self, digests: FileDigests) -> list[Algorithm]:
+        """Algorithms that ``digests`` lack, and without which no one can say "not on it"."""
+        return sorted(name for name in self.algorithms if digests.hex(name) is None)
+
+    def close(self) -> None:
+        """Close its files."""
+        for part in self._parts:
+            if isinstance(part, _Exact):
+                part.index.close()
+
+
+def open_allow_list(
+    paths: Iterable[str],
+    cache_directory: str,
+    *,
+    algorithms: Iterable[Algorithm],
+    on_notice: Callable[[str], None],
+    on_progress: Callable[[BuildProgress], None] | None = None,
+) -> AllowList:
+    """Open the files of an allow-list.
+
+    Args:
+        paths: digest lists of any kind, filters of hashscan, DCSO filters.
+        cache_directory: where the indexes of lists are kept (``STATE/filters``).
+        algorithms: of filters that do not say so themselves.
+        on_notice: called with sentences for the reader.
+        on_progress: called while an index is made.
+
+    Raises:
+        ConfigError: a digest list cannot be used.
+        FilterError: a filter cannot be used.
+        StateError: no room for an index, or the directory cannot be used.
+    """
+    algorithms = tuple(algorithms)
+    parts: list[_Exact | _Filter] = []
+    try:
+        for path in paths:
+            if kind_of(os.path.realpath(path)) == "other":
+                parts.append(_exact(path, cache_directory, on_notice, on_progress))
+            else:
+                one = open_filter(path, algorithms=algorithms)
+                parts.append(_Filter(path, one.algorithms, one))
+                if one.metadata.error_rate > _ERRS_RARELY:
+                    on_notice(
+                        f"allow: {shown(path)}: is a filter that holds by mistake up to "
+                        f"{one.metadata.error_rate:g} of all digests: as many matches may be "
+                        "allowed wrongly; a digest list makes no such mistakes"
+                    )
+    except BaseException:
+        AllowList(parts).close()
+        raise
+    return AllowList(parts)
+
+
+def _exact(
+    path: str,
+    cache_directory: str,
+    on_notice: Callable[[str], None],
+    on_progress: Callable[[BuildProgress], None] | None,
+) -> _Exact:
+    try:
+        known = open_local(
+            [path],
+            cache_directory,
+            only_categories=EVERY,
+            on_notice=on_notice,
+            on_progress=on_progress,
+        )
+    except DigestListError as error:
+        raise ConfigError(
+            "allow: the allow-list cannot be used, so nothing is scanned or moved:", error.findings
+        ) from error
+    except UsageError as error:
+        raise ConfigError(f"allow: {error}", []) from error
+    for remark in known.remarks if known.built else ():
+        on_notice(f"allow: {remark}")
+    condemned = f"{VICS}1"
+    if condemned in known.confirmer.categories:
+        on_notice(
+            f"allow: {shown(path)}: holds digests of category {condemned} (child abuse material): "
+            "files with them are never moved; unless that is meant, take them out"
+        )
+    (one,) = known.loaded
+    return _Exact(path, one.algorithms, known.confirmer)

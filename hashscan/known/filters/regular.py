@@ -1,0 +1,59 @@
+"""A filter file's bytes: of a regular file only, and such that nobody else rewrites them in use."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hashscan.errors import FilterError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def open_regular(path: str, mend: str) -> Iterator[int]:
+    """A descriptor of ``path``; no link is followed at its end, and nothing is waited for.
+
+    ``mend`` ends the message of an error.
+
+    Raises:
+        FilterError: missing, unreadable or no regular file.
+    """
+    try:
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        )
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        raise FilterError(f"{shown(path)}: cannot be opened: {what}; {mend}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FilterError(f"{shown(path)}: is no regular file; {mend}")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def content_of(descriptor: int, found: os.stat_result) -> memoryview:
+    """The file's bytes: mapped where nobody else can rewrite them, else a private copy.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is empty, or became shorter.
+        MemoryError: it does not fit.
+    """
+    if found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022:
+        return memoryview(mmap.mmap(descriptor, found.st_size, access=mmap.ACCESS_READ))
+    view = memoryview(bytearray(found.st_size))
+    at = 0
+    while at < len(view):
+        count = os.preadv(descriptor, [view[at:]], at)
+        if not count:
+            raise ValueError("it became shorter while it was read")
+        at += count
+    return view
