@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from dying import dying
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from publishing import Agent, Publisher, random_digests
@@ -272,18 +273,8 @@ def test_a_damaged_set_is_told_and_answers_nothing(prepared):
 
 
 LOAD = """
-import os, signal, sys
+import sys
 from hashscan.service.data import Data, load_set
-left = int(sys.argv[3])
-def dies(real):
-    def call(*arguments, **options):
-        global left
-        left -= 1
-        if left < 0: os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **options)
-    return call
-for name in ("fsync", "replace", "mkdir", "unlink", "rmdir"):
-    setattr(os, name, dies(getattr(os, name)))
 load_set(Data(sys.argv[1]), "known", [sys.argv[2]])
 """
 
@@ -294,10 +285,9 @@ def test_killed_while_a_list_is_loaded_the_old_or_the_new_one_is_whole(prepared)
         new = random_digests(20)
         (prepared.directory / "new").write_text("\n".join(new))
         done = subprocess.run(
-            [sys.executable, "-c", LOAD, prepared.data.directory,
-             str(prepared.directory / "new"), str(step)],
+            dying(LOAD, step, prepared.data.directory, prepared.directory / "new"),
             capture_output=True,
-        )  # fmt: skip
+        )
         one = prepared.data.open_set("known")
         answers = {one.confirm(digest_of(digest)).known for digest in old}
         others = {one.confirm(digest_of(digest)).known for digest in new}

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from dying import dying
 from publishing import Agent, Publisher, later, random_digests
 from tuf.api.metadata import Metadata
 from tuf.ngclient import Updater
@@ -341,26 +342,17 @@ def test_what_was_just_replaced_stays_for_who_is_half_way(publisher, digests):
 # -- kills ------------------------------------------------------------------------------------------
 
 PUBLISH = """
-import os, signal, sys
+import sys
 from hashscan.known.repository import publish, versions
-left = int(sys.argv[5])
-def dies(real):
-    def call(*arguments, **options):
-        global left
-        left -= 1
-        if left < 0: os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **options)
-    return call
-for name in ("fsync", "replace", "mkdir", "unlink", "utime"):
-    setattr(os, name, dies(getattr(os, name)))
 what, path, keys, listed = sys.argv[1:5]
 if what == "add":
     versions.add(path, [keys], "baseline", [listed], jobs=1, allow_large_change=True)
 elif what == "refresh":
     publish.refresh(path, [keys])
 else:
-    publish.rotate(path, [keys], what, remove=sys.argv[6:])
+    publish.rotate(path, [keys], what, remove=sys.argv[5:])
 """
+CALLS = "fsync,replace,mkdir,unlink,utime"
 
 
 @pytest.mark.parametrize("what", ["add", "refresh", "timestamp", "targets", "root"])
@@ -375,11 +367,12 @@ def test_killed_at_any_instant_agents_can_sync(what, tmp_path, publisher, server
         root = Metadata.from_bytes(publisher.read(publisher.newest("root"))).signed
         present = root.roles[what].keyids if what in root.roles else []
         done = subprocess.run(
-            [sys.executable, "-c", PUBLISH, what, publisher.path, publisher.keys, str(listed),
-             str(steps), *present],
+            dying(
+                PUBLISH, steps, what, publisher.path, publisher.keys, listed, *present, names=CALLS
+            ),
             capture_output=True,
             timeout=60,
-        )  # fmt: skip
+        )
         assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, (step, agent.sync())
         publisher.add(digests[step % 7 :])
         assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, step

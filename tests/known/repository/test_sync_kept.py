@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from dying import dying
 from file_server import flip, truncate
 from publishing import Agent, FileServer, random_digests
 
@@ -291,21 +292,12 @@ def test_a_wrong_part_is_thrown_away(agent, publisher, server):
 # -- kills, disks, locks --------------------------------------------------------------------------
 
 SYNC = """
-import os, signal, sys
+import sys
 from hashscan.known.repository.client import sync
 from hashscan.known.repository.source import Source
-left = int(sys.argv[4])
-def dies(real):
-    def call(*arguments, **options):
-        global left
-        left -= 1
-        if left < 0: os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **options)
-    return call
-for name in ("fsync", "replace", "mkdir", "unlink", "remove", "rmdir", "symlink"):
-    setattr(os, name, dies(getattr(os, name)))
 sys.exit(sync(Source(sys.argv[1], sys.argv[2], ("baseline",)), sys.argv[3]).exit_code)
 """
+CALLS = "fsync,replace,mkdir,unlink,remove,rmdir,symlink"
 
 
 @pytest.mark.timeout(180)
@@ -316,11 +308,10 @@ def test_killed_at_any_instant_the_filter_is_the_old_or_the_new_one(agent, publi
         before = agent.bytes
         publisher.add([*digests[step % 7 :], os.urandom(20).hex()])
         done = subprocess.run(
-            [sys.executable, "-c", SYNC, agent.source.url, agent.source.root, agent.state,
-             str(steps)],
+            dying(SYNC, steps, agent.source.url, agent.source.root, agent.state, names=CALLS),
             capture_output=True,
             timeout=60,
-        )  # fmt: skip
+        )
         assert agent.bytes in (before, publisher.published), step
         assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, step
         assert agent.bytes == publisher.published, step
