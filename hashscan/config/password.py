@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hashscan.errors import ConfigError, Finding
 from hashscan.text import shown
-
-if TYPE_CHECKING:
-    from hashscan.config.sources import FilterSettings, ServiceSettings
 
 _LONGEST = 4096  # bytes
 #: Names of the systemd credentials.
 SERVICE_CREDENTIAL = "password"
 FILTER_CREDENTIAL = "filter-password"
+
+
+class HasPassword(Protocol):
+    """A section of the settings that may name a password file."""
+
+    @property
+    def password_file(self) -> str | None:
+        """Its path."""
+        ...
+
+
+class HasUser(HasPassword, Protocol):
+    """A section that may name a user, too; without one no password is needed."""
+
+    @property
+    def username(self) -> str:
+        """Empty where there is none."""
+        ...
 
 
 def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
@@ -73,7 +88,7 @@ def fault_of(path: str) -> tuple[str, str] | None:
     return found
 
 
-def read_password(service: ServiceSettings) -> str:
+def read_password(service: HasPassword) -> str:
     """The password of ``service``: the systemd credential, else the password file.
 
     One line of UTF-8; the newline at its end is not part of it. Keep it out of logs.
@@ -84,7 +99,7 @@ def read_password(service: ServiceSettings) -> str:
     return _read(service.password_file, SERVICE_CREDENTIAL, "service")
 
 
-def read_filter_password(settings: FilterSettings) -> str | None:
+def read_filter_password(settings: HasUser) -> str | None:
     """The password for the repository of filters; ``None`` where it asks for none.
 
     Raises:
