@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import only_category_option
+from hashscan.errors import ExitCode
 from hashscan.text import human_size, parse_duration, rfc3339, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hashscan.known.repository.publish import Published
     from hashscan.known.repository.versions import Added
 
@@ -199,7 +202,7 @@ def add_command(
             only_categories=only_categories,
             jobs=jobs,
             terms=_terms(expires),
-            ask=_passphrase,
+            ask=_ask(),
             on_progress=on_progress,
         )
     if as_json:
@@ -211,24 +214,41 @@ def add_command(
 @command.command("refresh")
 @click.argument("directory", metavar="DIR")
 @keys_option
+@click.option(
+    "--continue-older",
+    is_flag=True,
+    help="The newest state is lost: go on from this older one, e.g. of a backup.",
+)
 @expires_option
 @json_option
 def refresh_command(
-    directory: str, keys: tuple[str, ...], expires: tuple[str, ...], as_json: bool
-) -> None:
+    directory: str,
+    keys: tuple[str, ...],
+    continue_older: bool,
+    expires: tuple[str, ...],
+    as_json: bool,
+) -> ExitCode:
     """Renew what expires; run it by a timer, twice a day.
 
     Snapshot and timestamp are always renewed. Targets and root are in the last third of their
-    terms, where their keys are given; otherwise you are warned.
+    terms, where their keys are given; otherwise you are warned. Exit code 5: one of them has
+    expired, and agents take nothing any more.
     """
     from hashscan.known.repository.publish import refresh  # noqa: PLC0415 - heavy: cryptography
 
-    done = refresh(directory, keys, ask=_passphrase, terms=_terms(expires))
+    done = refresh(
+        directory,
+        keys,
+        ask=_ask(),
+        terms=_terms(expires),
+        continue_older=continue_older,
+    )
     if as_json:
         click.echo(_json(done, command="refresh"))
     else:
         click.echo(f"{shown(directory)}: refreshed")
         _print_roles(done)
+    return ExitCode.FILTER if done.expired else ExitCode.NOTHING_FOUND
 
 
 @command.command("rotate")
@@ -259,7 +279,7 @@ def rotate_command(
     """
     from hashscan.known.repository.publish import rotate  # noqa: PLC0415 - heavy: cryptography
 
-    done = rotate(directory, keys, role, remove=remove, ask=_passphrase)
+    done = rotate(directory, keys, role, remove=remove, ask=_ask())
     if as_json:
         click.echo(_json(done, command="rotate"))
         return
@@ -268,6 +288,11 @@ def rotate_command(
     for keyid in done.removed_keys:
         click.echo(f"  no more     {keyid}: destroy its file")
     _print_roles(done)
+
+
+def _ask() -> Callable[[str], str] | None:
+    """Asks for passphrases, where somebody can be asked."""
+    return _passphrase if sys.stdin.isatty() else None
 
 
 def _passphrase(path: str) -> str:

@@ -6,6 +6,7 @@ refreshed. A file may be encrypted (``openssl pkcs8 -topk8``); its passphrase is
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.exceptions import Error as SigningError
 from securesystemslib.signer import CryptoSigner
 
-from hashscan.durable import new_file, sync_directory
+from hashscan.durable import new_file, replace_file, sync_directory
 from hashscan.errors import UsageError
 from hashscan.text import shown
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 _LONGEST = 64 * 1024
+#: Copy of the first root, beside the keys: the publisher must not believe the directory's own one.
+PIN = "root.json"
+#: The versions that were published last, beside the keys: an older state is not signed as new.
+PUBLISHED = "published.json"
 _NAME = re.compile(rf"({'|'.join(ROLES)})-([0-9]{{1,6}})\.pem")
 
 
@@ -75,6 +80,88 @@ def load_keys(
                 "with the keys is mounted"
             ) from error
     return signers
+
+
+def keep_pin(directory: str, content: bytes) -> None:
+    """Keep the first root beside the keys.
+
+    Raises:
+        UsageError: it cannot be kept.
+    """
+    try:
+        replace_file(os.path.join(directory, PIN), content)
+    except OSError as error:
+        raise UsageError(
+            f"{shown(directory)}: the root cannot be kept there: {error.strerror}"
+        ) from error
+
+
+def read_pin(directories: Sequence[str]) -> bytes:
+    """The first root, as it was kept beside the keys.
+
+    Raises:
+        UsageError: no directory has it, or two have different ones.
+    """
+    found = set()
+    for directory in directories:
+        path = os.path.join(directory, PIN)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UsageError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+        with open(descriptor, "rb") as file:
+            found.add(file.read(_LONGEST * 8))
+    if len(found) != 1:
+        what = "is missing" if not found else "differs"
+        raise UsageError(
+            f"{', '.join(map(shown, directories))}: {PIN} {what}, so it cannot be told whether the "
+            "repository is the one of these keys; copy the file that the agents pinned there"
+        )
+    return found.pop()
+
+
+def keep_published(directories: Sequence[str], versions: dict[str, int]) -> None:
+    """Note beside the keys which versions were published.
+
+    Raises:
+        UsageError: it cannot be kept.
+    """
+    for directory in directories:
+        if os.path.lexists(os.path.join(directory, PIN)):
+            try:
+                content = json.dumps(versions, indent=2).encode() + b"\n"
+                replace_file(os.path.join(directory, PUBLISHED), content)
+            except OSError as error:
+                raise UsageError(
+                    f"{shown(directory)}: published, but {PUBLISHED} cannot be kept there: "
+                    f"{error.strerror}; make room or mend the permissions, and refresh"
+                ) from error
+
+
+def read_published(directories: Sequence[str]) -> dict[str, int]:
+    """The highest versions that were published with these keys, by role.
+
+    Raises:
+        UsageError: a note of them is damaged.
+    """
+    highest: dict[str, int] = {}
+    for directory in directories:
+        path = os.path.join(directory, PUBLISHED)
+        try:
+            with open(path, "rb") as file:
+                found = json.loads(file.read(_LONGEST))
+            for role in ROLES:
+                highest[role] = max(highest.get(role, 0), int(found[role]))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{shown(path)}: is damaged; if you are sure that the repository is the newest "
+                "state, remove it"
+            ) from error
+    return highest
 
 
 def _named(directory: str) -> Iterator[tuple[str, re.Match[str]]]:

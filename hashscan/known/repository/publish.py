@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
-from hashscan.errors import UsageError
-from hashscan.known.repository.keys import ROLES, load_keys, make_key
+from hashscan.errors import RepositoryRefusedError, UsageError
+from hashscan.known.repository.keys import (
+    ROLES,
+    keep_pin,
+    keep_published,
+    load_keys,
+    make_key,
+    read_pin,
+    read_published,
+)
 from hashscan.known.repository.layout import FIRST_ROOT, METADATA_DIRECTORY, TARGETS_DIRECTORY
 from hashscan.known.repository.store import Repository, explained, locked, open_repository
 from hashscan.text import shown
@@ -60,6 +68,11 @@ class Published:
     keys: dict[str, list[str]] = field(default_factory=dict)
     removed_keys: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def expired(self) -> bool:
+        """Whether agents take nothing from it any more."""
+        return any("HAS EXPIRED" in warning for warning in self.warnings)
 
     @property
     def pin(self) -> str:
@@ -148,6 +161,43 @@ class Signing:
         return self.now + self._terms[role]
 
 
+def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = False) -> Repository:
+    """The repository of these keys, in the newest state that was published with them.
+
+    ``continue_older``: take an older state, e.g. of a backup, and let its versions go on after
+    those that agents have seen.
+
+    Raises:
+        UsageError: there is no repository, or the root is not kept beside the keys.
+        RepositoryRefusedError: it is not what its keys signed, or an older state.
+    """
+    repository = open_repository(directory, read_pin(keys))
+    for role, version in read_published(keys).items():
+        found = getattr(repository, role).signed
+        if found.version >= version:
+            continue
+        if role == "root" or not continue_older:
+            raise RepositoryRefusedError(
+                f"{shown(directory)}: its {role} metadata has version {found.version}, and version "
+                f"{version} was published: this is an older state, which agents refuse. Copy the "
+                "newest one here, e.g. from the web server"
+                + (
+                    ""
+                    if role == "root"
+                    else "; if it is lost, run 'hashscan repository refresh "
+                    "--continue-older' with the targets keys, then add the lists as they now are"
+                )
+            )
+        found.version = version
+    return repository
+
+
+def note_published(repository: Repository, keys: Sequence[str]) -> None:
+    """Note beside the keys what was published just now."""
+    versions = {role: getattr(repository, role).signed.version for role in ROLES}
+    keep_published(keys, versions)
+
+
 def init(
     directory: str,
     keys: str,
@@ -192,9 +242,15 @@ def init(
         raise UsageError(f"{shown(directory)}: {error.strerror}; name another one") from error
     with locked(directory):
         if os.listdir(directory):
-            raise UsageError(f"{shown(directory)}: is not empty; name a new directory")
+            raise UsageError(
+                f"{shown(directory)}: is not empty; name a new directory. If an init was "
+                "interrupted there, remove it and the keys that it made"
+            )
         if os.path.isdir(keys) and load_keys([keys]):
-            raise UsageError(f"{shown(keys)}: holds keys already; name a new directory with --keys")
+            raise UsageError(
+                f"{shown(keys)}: holds keys already; name a new directory with --keys. If an init "
+                "was interrupted there, remove it and what it made of the repository"
+            )
         made: dict[str, CryptoSigner] = {}
         by_role: dict[str, list[str]] = {}
         root = Root(consistent_snapshot=True)
@@ -216,11 +272,14 @@ def init(
         )
         for role in ROLES:
             signing.sign(getattr(repository, role), by_role[role])
+        keep_pin(keys, repository.root.to_bytes())
         with explained(directory):
+            os.chmod(directory, 0o755)  # noqa: S103 - for a web server
             for name in (TARGETS_DIRECTORY, METADATA_DIRECTORY):
                 os.mkdir(os.path.join(directory, name))
                 os.chmod(os.path.join(directory, name), 0o755)  # noqa: S103 - for a web server
         repository.write()
+        note_published(repository, [keys])
         return published(repository, signing, set(ROLES), keys=by_role)
 
 
@@ -230,11 +289,13 @@ def refresh(
     *,
     ask: Callable[[str], str] | None = None,
     terms: Mapping[str, timedelta] | None = None,
+    continue_older: bool = False,
     now: datetime | None = None,
 ) -> Published:
     """Renew what expires: snapshot and timestamp always, the others in their last third.
 
-    Targets and root are renewed only where their keys are at hand.
+    Targets and root are renewed only where their keys are at hand. ``continue_older``: see
+    ``open_newest``; then the targets keys are needed.
 
     Raises:
         UsageError: keys are missing, or there is no repository.
@@ -243,9 +304,12 @@ def refresh(
     """
     signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
     with locked(directory):
-        repository = open_repository(directory)
+        repository = open_newest(directory, keys, continue_older=continue_older)
         signing.require(repository.root, "snapshot", "timestamp")
         renewed = {"snapshot", "timestamp"}
+        if continue_older:
+            signing.require(repository.root, "targets")
+            renewed.add("targets")
         for role in OFFLINE:
             if _is_due(repository, role, signing.now) and signing.can(repository.root, role):
                 renewed.add(role)
@@ -253,6 +317,7 @@ def refresh(
             signing.next_root(repository, lambda _: None)
         signing.renew(repository, *renewed)
         repository.write()
+        note_published(repository, keys)
         repository.tidy()
         return published(repository, signing, renewed)
 
@@ -287,12 +352,20 @@ def rotate(
     signers = load_keys(keys, ask)
     now = now or datetime.now(UTC)
     with locked(directory):
-        repository = open_repository(directory)
+        repository = open_newest(directory, keys)
         present = list(repository.root.signed.roles[role].keyids)
-        gone = tuple(remove) or (tuple(present) if len(present) == 1 else ())
+        gone = tuple(dict.fromkeys(remove)) or (tuple(present) if len(present) == 1 else ())
         if not gone or not set(gone) <= set(present):
             raise UsageError(
                 f"say with --remove which key of the role {role} is to go: {', '.join(present)}"
+            )
+        threshold = repository.root.signed.roles[role].threshold
+        left = set(present) - set(gone)
+        if len(left) + 1 < threshold or len(left & set(signers)) + 1 < threshold:
+            raise UsageError(
+                f"the role {role} needs {threshold} signatures, and without the keys of --remove "
+                f"only {len(left & set(signers))} of its keys and the new one could give them; "
+                "remove one key at a time, or give the directories with the others"
             )
         signing = Signing(signers, now)
         below = {
@@ -317,6 +390,7 @@ def rotate(
         signing.next_root(repository, revoke)
         signing.require(repository.root, *again)
         repository.write_root()
+        note_published(repository, keys)
         new = {role: [made.public_key.keyid]}
         return published(repository, signing, {"root", *again}, keys=new, removed=gone)
 
@@ -345,9 +419,21 @@ def published(
         for role in ROLES
     )
     warnings = tuple(
-        f"{one.role} expires at {one.expires:%Y-%m-%d %H:%M} UTC, and agents take nothing after "
-        f"that: run 'hashscan repository refresh' with the {one.role} keys before"
+        _warning(one, signing.now)
         for one in roles
         if one.role in OFFLINE and _is_due(repository, one.role, signing.now)
     )
     return Published(repository.directory, roles, keys or {}, removed, warnings)
+
+
+def _warning(one: RoleState, now: datetime) -> str:
+    mend = f"run 'hashscan repository refresh' with the {one.role} keys"
+    if one.expires <= now:
+        return (
+            f"{one.role} HAS EXPIRED at {one.expires:%Y-%m-%d %H:%M} UTC: agents take nothing from "
+            f"this repository any more; {mend} now"
+        )
+    return (
+        f"{one.role} expires at {one.expires:%Y-%m-%d %H:%M} UTC, and agents take nothing after "
+        f"that: {mend} before"
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
 _LONGEST = 64 << 20  # bytes of one metadata file of our own
+_TARGET = re.compile(r"[0-9a-f]{64}\.(?:filter|patch-from-[0-9a-f]{64})\.zst|\..*\.tmp")
 _NUMBERED = re.compile(r"([1-9][0-9]{0,8})\.(root|targets|snapshot)\.json")
 #: Seconds that a file stays after no metadata names it: an agent may be half-way through a sync.
 KEEP = 86400.0
@@ -112,7 +113,8 @@ class Repository:
                     continue
                 for entry in os.scandir(category.path):
                     old = entry.stat(follow_symlinks=False).st_mtime < before
-                    if old and f"{category.name}/{entry.name}" not in named:
+                    ours = _TARGET.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                    if ours and old and f"{category.name}/{entry.name}" not in named:
                         os.unlink(entry.path)
                         removed += 1
             current = {"targets": self.targets.signed, "snapshot": self.snapshot.signed}
@@ -127,14 +129,20 @@ class Repository:
         return removed
 
 
-def open_repository(directory: str) -> Repository:
+def open_repository(directory: str, pin: bytes) -> Repository:
     """Read the newest state, and check every signature from the first root on.
+
+    ``pin`` is the first root as it was kept beside the keys. Whoever can write the directory could
+    put another one there that names his keys beside ours, and have us sign what he wrote.
 
     Raises:
         UsageError: there is no repository.
         RepositoryRefusedError: something in it is not what its keys signed.
     """
     try:
+        path = os.path.join(directory, METADATA_DIRECTORY, "1.root.json")
+        if not _is(path, pin):
+            raise _tampered(path, "is missing, or not the root that was kept beside the keys")
         root = _read(directory, "1.root.json", Root)
         _verify(directory, root, root, "root")
         while True:
@@ -194,10 +202,11 @@ def _tampered(path: str, what: str) -> RepositoryRefusedError:
 
 def _is(path: str, content: bytes) -> bool:
     try:
-        with open(path, "rb") as file:
-            return file.read(len(content) + 1) == content
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    with open(descriptor, "rb") as file:
+        return file.read(len(content) + 1) == content
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tuf.api.exceptions import RepositoryError
@@ -35,14 +36,21 @@ from hashscan.known.repository.layout import (
     patch_target,
     read_custom,
 )
-from hashscan.known.repository.publish import Published, Signing, published
-from hashscan.known.repository.store import Repository, explained, locked, open_repository
+from hashscan.known.repository.publish import (
+    Published,
+    Signing,
+    note_published,
+    open_newest,
+    published,
+)
+from hashscan.known.repository.store import Repository, explained, locked
 from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import timedelta
 
+    from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.lists.reader import ListReport
     from hashscan.known.lists.staging import BuildProgress, Staging
     from hashscan.model import Algorithm
@@ -53,6 +61,8 @@ HEAD_ROOM = 0.25
 PATCHES = 14
 #: A list may lose or win this share of its digests; more needs somebody's word that it is meant.
 SHRINK, GROW = 0.1, 1.0
+#: Digests that are looked up in the version before, to see how many stayed.
+SAMPLE = 200_000
 #: Below that many digests every change is a large one, and none is refused for it.
 SMALL = 1000
 
@@ -143,7 +153,7 @@ def add(
         raise UsageError(f"--error-rate {error_rate} is not between 1e-12 and 0.1")
     signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
     with locked(directory), tempfile.TemporaryDirectory(prefix="hashscan-publish-") as work:
-        repository = open_repository(directory)
+        repository = open_newest(directory, keys)
         signing.require(repository.root, "targets", "snapshot", "timestamp")
         current = _Current.open(repository, category, work)
         with staging(f"{shown(directory)}: the filter") as area, explained(work):
@@ -154,7 +164,7 @@ def add(
                 on_progress=on_progress,
             )
             digests = sum(area.counts().values())
-            _check_change(current, digests, allow_large_change)
+            _check_change(current, area, digests, allow_large_change)
             metadata, counts, path = _build(
                 area, work, category, current, digests, error_rate, head_room, jobs, on_progress
             )
@@ -166,6 +176,7 @@ def add(
                 metadata = current.metadata
         signing.renew(repository, "targets", "snapshot", "timestamp")
         repository.write()
+        note_published(repository, keys)
         repository.tidy()
         targets = repository.targets.signed.targets
         return Added(
@@ -173,7 +184,9 @@ def add(
             metadata=metadata,
             before=current.metadata.digests if current else None,
             changed=changed,
-            anew=current is not None and metadata.capacity != current.metadata.capacity,
+            anew=current is not None
+            and (metadata.capacity, metadata.error_rate)
+            != (current.metadata.capacity, current.metadata.error_rate),
             digests=counts,
             length=targets[filter_target(category)].length,
             patches=tuple(
@@ -190,6 +203,7 @@ class _Current:
 
     metadata: Metadata
     path: str
+    loaded: BloomFile
 
     @classmethod
     def open(cls, repository: Repository, category: str, work: str) -> _Current | None:
@@ -209,10 +223,10 @@ class _Current:
                 packing.unpack(packed, path, found.metadata.length)
                 with new_file(metadata_path(path)) as described:
                     described.write(dump(found.metadata))
-            load(path)
+            loaded = load(path)
         except FilterError as error:
             raise _damaged(packed, error) from error
-        return cls(found.metadata, path)
+        return cls(found.metadata, path, loaded)
 
 
 def _damaged(path: str, error: Exception) -> FilterError:
@@ -222,16 +236,22 @@ def _damaged(path: str, error: Exception) -> FilterError:
     )
 
 
-def _check_change(current: _Current | None, digests: int, allowed: bool) -> None:
+def _check_change(current: _Current | None, area: Staging, digests: int, allowed: bool) -> None:
     """A list of another category, or half a list, must not reach every agent by one command."""
     if current is None or allowed or max(digests, current.metadata.digests) < SMALL:
         return
     before = current.metadata.digests
-    if not (1 - SHRINK) * before <= digests <= (1 + GROW) * before:
+    step = max(1, digests // SAMPLE)
+    asked = islice(area.raw_digests(digests, None), 0, None, step)
+    hits = [raw.hex() in current.loaded for raw in asked]
+    stayed = round(digests * sum(hits) / len(hits))
+    gone, came = max(0, before - stayed), digests - stayed
+    if gone > SHRINK * before or came > GROW * before:
         raise UsageError(
-            f"the lists hold {digests:,} digests, and the version before {before:,}: is this the "
-            f"whole list of category {shown(current.metadata.category)}, and nothing else? If it "
-            "is, publish it with --allow-large-change"
+            f"the lists hold {digests:,} digests, and the version before {before:,}; about "
+            f"{gone:,} of those would go and {came:,} come: is this the whole list of category "
+            f"{shown(current.metadata.category)}, and nothing else? If it is, publish it with "
+            "--allow-large-change"
         )
 
 

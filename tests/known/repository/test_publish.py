@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from dying import dying
 from publishing import Agent, Publisher, later, random_digests
+from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
 from tuf.ngclient import Updater
 
@@ -108,12 +110,13 @@ def test_patches_from_the_last_versions_only(publisher, digests):
 
 
 def test_a_large_change_needs_somebodys_word(publisher):
-    publisher.add(random_digests(2000), "large")
-    for count in (1799, 4001):
+    first = random_digests(2000)
+    publisher.add(first, "large")
+    for changed in (first[:1799], first + random_digests(2001), random_digests(2000)):
         with pytest.raises(UsageError, match="--allow-large-change"):
-            publisher.add(random_digests(count), "large", allow_large_change=False)
-    for count in (1800, 3600):
-        publisher.add(random_digests(count), "large", allow_large_change=False)
+            publisher.add(changed, "large", allow_large_change=False)
+    for changed in (first[200:], first + random_digests(1500)):
+        publisher.add(changed, "large", allow_large_change=False)
 
 
 @pytest.mark.parametrize("category", ["", "../up", "a/b", ".hidden", "-x", "x" * 65])
@@ -171,7 +174,8 @@ def test_two_of_three_root_keys(tmp_path):
     done = one.rotate("root", remove=[lost])
     assert done.removed_keys == (lost,)
     for _ in range(2):
-        os.unlink(os.path.join(one.keys, min(os.listdir(one.keys))))
+        pems = [name for name in os.listdir(one.keys) if name.startswith("root-")]
+        os.unlink(os.path.join(one.keys, min(pems)))
     with pytest.raises(UsageError, match="2 keys of the role root are needed"):
         one.rotate("timestamp")
 
@@ -281,6 +285,50 @@ def test_a_change_that_nobody_signed_is_not_built_on(name, publisher):
     publisher.refresh()
 
 
+@pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
+def test_a_root_that_names_our_keys_beside_a_thiefs_is_not_signed(role, publisher, digests):
+    """Who can write the directory must not get our signature under what he wrote."""
+    thief = CryptoSigner.generate_ed25519()
+    path = Path(publisher.path, "metadata", "1.root.json")
+    root = Metadata.from_bytes(path.read_bytes())
+    root.signed.add_key(thief.public_key, "root")
+    root.signed.add_key(thief.public_key, role)
+    root.signed.expires = later(days=3).replace(microsecond=0)
+    root.sign(thief)
+    path.write_bytes(root.to_bytes())
+    before = all_files(publisher.path)
+    for act in (publisher.refresh, lambda: publisher.add(digests), lambda: publisher.rotate(role)):
+        with pytest.raises(RepositoryRefusedError, match="not the root that was kept"):
+            act()
+    assert all_files(publisher.path) == before
+
+
+def test_without_the_kept_root_nothing_is_signed(publisher):
+    os.unlink(os.path.join(publisher.keys, "root.json"))
+    with pytest.raises(UsageError, match="copy the file that the agents pinned"):
+        publisher.refresh()
+
+
+def test_a_rotation_that_could_not_end_is_not_begun(tmp_path):
+    one = Publisher(tmp_path / "p").init(counts={"targets": 3}, thresholds={"targets": 3})
+    present = Metadata.from_bytes(one.read("1.root.json")).signed.roles["targets"].keyids
+    before = all_files(one.directory)
+    with pytest.raises(UsageError, match="needs 3 signatures"):
+        one.rotate("targets", remove=present[:2])
+    assert all_files(one.directory) == before
+    one.rotate("targets", remove=[present[0], present[0]])
+
+
+def test_what_the_publisher_did_not_make_stays(publisher):
+    foreign = Path(publisher.path, "targets", "baseline")
+    (foreign / ".htaccess").write_text("Require all denied")
+    (foreign / "directory").mkdir()
+    for path in foreign.iterdir():
+        os.utime(path, (1, 1))
+    publisher.refresh()
+    assert (foreign / ".htaccess").exists()
+
+
 @pytest.mark.parametrize("which", ["filter.zst", "patch-from"])
 def test_a_damaged_file_is_not_built_on(which, publisher, digests):
     publisher.add(digests[1:])
@@ -305,6 +353,45 @@ def test_one_publisher_at_a_time(publisher):
         pytest.raises(LockedError, match="another hashscan publishes"),
     ):
         publisher.refresh()
+
+
+# -- an older state ---------------------------------------------------------------------------------
+
+
+def test_an_older_state_is_not_signed_as_new(tmp_path, publisher, server, digests):
+    """A backup, or a state that somebody put back: agents would take withdrawn digests again."""
+    agent = Agent(tmp_path / "state", server.url, publisher.root)
+    backup = publisher.copy("backup")
+    publisher.add(digests[100:])
+    agent.sync()
+    shutil.rmtree(publisher.path)  # noqa: TID251 - our own
+    shutil.copytree(backup, publisher.path)
+    for command in (publisher.refresh, lambda: publisher.add(digests[100:])):
+        with pytest.raises(RepositoryRefusedError, match="older state, which agents refuse"):
+            command()
+    done = publisher.refresh(continue_older=True)
+    assert roles(done) == {"root": 1, "targets": 4, "snapshot": 4, "timestamp": 4}
+    publisher.add(digests[100:])
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+    assert agent.bytes == publisher.published
+
+
+def test_an_older_state_is_not_gone_on_from_without_the_targets_keys(publisher, digests):
+    backup = publisher.copy("backup")
+    publisher.add(digests[100:])
+    shutil.rmtree(publisher.path)  # noqa: TID251 - our own
+    shutil.copytree(backup, publisher.path)
+    os.unlink(os.path.join(publisher.keys, "targets-1.pem"))
+    with pytest.raises(UsageError, match="1 keys of the role targets"):
+        publisher.refresh(continue_older=True)
+
+
+def test_what_has_expired_is_said(publisher):
+    os.unlink(os.path.join(publisher.keys, "targets-1.pem"))
+    done = publisher.refresh(now=later(days=91))
+    assert done.expired
+    assert "targets HAS EXPIRED" in done.warnings[0]
+    assert not publisher.refresh(now=later(days=89)).expired
 
 
 # -- tidy -------------------------------------------------------------------------------------------
