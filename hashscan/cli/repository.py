@@ -141,7 +141,7 @@ def init_command(
 @click.option(
     "--patches",
     metavar="N",
-    type=click.IntRange(0, 1000),
+    type=click.IntRange(0, 100),
     default=14,
     show_default=True,
     help="Earlier versions that agents are served a patch from.",

@@ -88,6 +88,24 @@ def test_a_rotation_names_both_keys(place):
         (["add", "repository", "list", "--keys", "keys", "--category", "../x"], "no category"),
         (["add", "repository", "empty", "--keys", "keys", "--category", "x"], "no digest"),
         (["add", "repository", "list", "--keys", "keys"], "--category"),
+        (
+            ["add", "repository", "repository/list", "--keys", "keys", "--category", "x"],
+            "the list itself would be published",
+        ),
+        (
+            [
+                "add",
+                "repository",
+                "list",
+                "--keys",
+                "keys",
+                "--category",
+                "x",
+                "--head-room",
+                "nan",
+            ],
+            "--head-room",
+        ),
         (["refresh", "repository", "--keys", "keys", "--expires", "root"], "not a duration"),
         (["refresh", "repository", "--keys", "keys", "--expires", "x=1d"], "roles are"),
         (["refresh", "repository", "--keys", "keys", "--expires", "root=1s"], "a minute"),
@@ -98,6 +116,7 @@ def test_a_rotation_names_both_keys(place):
 def test_what_is_refused_leaves_all_as_it_was(place, arguments, words):
     init(place)
     (place / "empty").write_text("")
+    (place / "repository" / "list").write_text((place / "list").read_text())
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     done = run(place, "repository", *arguments)
     assert done.returncode == 2, done

@@ -151,6 +151,14 @@ def add(
         )
     if not 1e-12 <= error_rate <= 0.1:
         raise UsageError(f"--error-rate {error_rate} is not between 1e-12 and 0.1")
+    if not 0 <= head_room <= 10:
+        raise UsageError(f"--head-room {head_room} is not between 0 and 10")
+    for path in inputs:
+        if os.path.realpath(path).startswith(os.path.realpath(directory) + "/"):
+            raise UsageError(
+                f"{shown(path)}: lies in the repository, so the list itself would be published; "
+                "move it away, and look whether it was copied to the web server"
+            )
     signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
     with locked(directory), tempfile.TemporaryDirectory(prefix="hashscan-publish-") as work:
         repository = open_newest(directory, keys)
