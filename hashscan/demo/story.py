@@ -292,6 +292,7 @@ class Story(Stage):
         for command, why in (
             ("hashscan config init", "write a configuration, then name your volumes in it"),
             ("hashscan config check", "every error at once, with line and fix"),
+            ("hashscan sync", "fetch the filter, where the configuration names a repository"),
             ("hashscan scan", "the first real scan: it reports and moves nothing"),
             ("hashscan scan --action quarantine", "once the report convinces you"),
             ("hashscan COMMAND --help", "the rest; see also README.md and docs/usage.md"),
