@@ -356,6 +356,8 @@ def _added(added: Added) -> dict[str, object]:
         "anew": added.anew,
         "digests": added.digests,
         "digests_before": added.before,
+        "invalid": sum(one.invalid for one in added.lists),
+        "empty": sum(one.empty for one in added.lists),
         "capacity": made.capacity,
         "error_rate": made.error_rate,
         "sha256": made.sha256,

@@ -52,6 +52,11 @@ def test_what_a_publisher_is_told(place):
     assert re.search(r"  patch       \d+ B from [0-9a-f]{12}\n", done.stdout)
     done = add(place)
     assert "1,201 digests of baseline, as before; what expires is renewed" in done.stdout
+    with (place / "list").open("a") as file:
+        file.write("no digest\nda39a3ee5e6b4b0d3255bfef95601890afd80709\n")
+    assert add(place).returncode == 2
+    told = json.loads(add(place, "--skip-invalid", "--json").stdout)
+    assert (told["invalid"], told["empty"], told["changed"]) == (1, 1, False)
 
 
 def test_a_warning_comes_before_the_end(place):
