@@ -14,7 +14,7 @@ from hashscan.fs.beneath import closing, identity_of, open_as_named
 from hashscan.model import Acted
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine, ScanOptions
-from hashscan.scan.work import Volume
+from hashscan.fs.volume import Volume
 from hashscan.text import shown
 
 if TYPE_CHECKING:

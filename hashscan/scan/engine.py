@@ -20,7 +20,7 @@ from hashscan.model import Problem, ProblemEvent, Progress, Skipped, Summary, jo
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.frontier import Frontier, Waiting
 from hashscan.scan.pool import STALL_AFTER, Pool
-from hashscan.scan.work import Alive, At, Findings, Tally, Task, Volume, WorkerSettings
+from hashscan.scan.work import Alive, At, Findings, Tally, Task, WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.rows import QueuedDirectory
     from hashscan.catalog.store import Catalog
+    from hashscan.fs.volume import Volume
     from hashscan.model import Actor, Algorithm, Candidate, Filter, Reporter
     from hashscan.scan.asking import Asker
     from hashscan.scan.pool import WorkerHandle

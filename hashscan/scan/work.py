@@ -14,22 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+    from hashscan.fs.volume import Volume
     from hashscan.model import Algorithm, Filter
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """A directory tree to scan.
-
-    Attributes:
-        root: absolute path, links resolved.
-        exclude: globs against the path below the root.
-        one_file_system: do not enter other file systems.
-    """
-
-    root: bytes
-    exclude: tuple[str, ...] = ()
-    one_file_system: bool = True
 
 
 @dataclass(frozen=True, slots=True)

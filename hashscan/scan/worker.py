@@ -6,9 +6,7 @@ by descriptor, so that nothing it was told about a path has to be true any more.
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -23,17 +21,19 @@ from hashscan.fs.beneath import (
 )
 from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, stamp_of
+from hashscan.fs.volume import excluder
 from hashscan.model import FileDigests, Problem, Skipped, hits
 from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
 from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error
 from hashscan.scan.pace import Pace
-from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, Volume, WorkerSettings
+from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, WorkerSettings
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
+    from hashscan.fs.volume import Volume
     from hashscan.model import FilterHit
     from hashscan.scan.links import LinkTable
 
@@ -58,16 +58,11 @@ class VolumeRoot:
         self._number = number
         self.identity = identity_in(status)
         self.one_file_system = volume.one_file_system
-        patterns = "|".join(f"(?:{fnmatch.translate(glob)})" for glob in volume.exclude)
-        self._excluded = re.compile(patterns).match if patterns else None
+        self.excludes = excluder(volume.exclude)
 
     def device_of(self, status: os.stat_result) -> int:
         """What the catalog's rows have for a file's device; see ``FileRow``."""
         return -self._number if status.st_dev == self._device else status.st_dev
-
-    def excludes(self, path: bytes) -> bool:
-        """Whether a glob of the configuration excludes this path below the root."""
-        return self._excluded is not None and self._excluded(os.fsdecode(path)) is not None
 
 
 class Worker:

@@ -14,7 +14,7 @@ from hashscan.known.filters.writer import Writer
 from hashscan.model import Acted, Answer, filterset_of
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine, ScanOptions
-from hashscan.scan.work import Volume
+from hashscan.fs.volume import Volume
 
 
 def sha1(content):
