@@ -58,7 +58,7 @@ class CandidateQueue(Writer):
     def put_candidate(
         self, scan: int, volume: bytes, directory: QueuedDirectory, found: FoundCandidate
     ) -> bool:
-        """Queue a candidate for ``self.service``; False where it is queued in this scan already.
+        """Queue a candidate for ``self.service``; False where this scan queued it as it is now.
 
         One that waits for another service's verdict is replaced: with that service's filters the
         file is judged again by its kept digests.
@@ -80,7 +80,9 @@ class CandidateQueue(Writer):
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
                 " hits = excluded.hits, known = NULL, error = NULL, asked = 0, done = 0,"
                 " acting = 0, service = excluded.service, remote = excluded.remote,"
-                " seen = excluded.seen WHERE seen <> excluded.seen RETURNING id",
+                " seen = excluded.seen WHERE seen <> excluded.seen OR device <> excluded.device"
+                " OR inode <> excluded.inode OR size <> excluded.size"
+                " OR mtime_ns <> excluded.mtime_ns OR ctime_ns <> excluded.ctime_ns RETURNING id",
                 (
                     volume,
                     prefix + found.name,

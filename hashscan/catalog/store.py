@@ -95,7 +95,7 @@ class Catalog(CandidateQueue):
         execute(
             "INSERT INTO gone WITH RECURSIVE lost (id) AS ("
             " SELECT child.id FROM dir AS child JOIN dir AS parent ON child.parent = parent.id"
-            " WHERE child.scan <> ?1 AND parent.scan = ?1 AND NOT EXISTS (SELECT 1 FROM problem"
+            " WHERE child.scan < ?1 AND parent.scan = ?1 AND NOT EXISTS (SELECT 1 FROM problem"
             " WHERE problem.dir = parent.id AND problem.name = x'' AND problem.scan = ?1)"
             " UNION ALL SELECT dir.id FROM dir JOIN lost ON dir.parent = lost.id)"
             " SELECT id FROM lost",
@@ -118,28 +118,58 @@ class Catalog(CandidateQueue):
     # Directories
 
     def queue_directories(
-        self, scan: int, parent: int, parent_path: bytes, names: Iterable[tuple[bytes, int]]
+        self,
+        scan: int,
+        parent: int,
+        parent_path: bytes,
+        names: Iterable[tuple[bytes, int]],
+        *,
+        again: bool = False,
     ) -> list[QueuedDirectory]:
         """Note subdirectories (name, inode) to be listed; those noted in this scan before are not.
 
-        A volume's root has the parent 0 and its absolute path as name.
+        With ``again`` they all are, and to which scan one that was known belongs stays as it is: a
+        scan under way beside this one must meet it once, and forget what it did not meet. A
+        volume's root has the parent 0 and its absolute path as name.
         """
         self._write()
         prefix = parent_path + b"/" if parent_path else b""
         queued = []
+        update = "inode = ?4" if again else "scan = ?3, inode = ?4 WHERE scan <> ?3"
         with translated(self.path):
             for name, inode in names:
                 row = self._connection.execute(
-                    "INSERT INTO dir (parent, name, inode, born, scan)"
+                    "INSERT INTO dir (parent, name, inode, born, scan)"  # noqa: S608
                     " VALUES (?1, ?2, ?4, ?3, ?3)"
-                    " ON CONFLICT (parent, name) DO UPDATE SET scan = ?3, inode = ?4"
-                    " WHERE scan <> ?3 RETURNING id, born = ?3",
+                    f" ON CONFLICT (parent, name) DO UPDATE SET {update} RETURNING id, born = ?3",
                     (parent, name, scan, signed(inode)),
                 ).fetchone()
                 if row:
                     path = prefix + name if parent else b""
-                    queued.append(QueuedDirectory(row[0], path, bool(row[1]), inode))
+                    queued.append(QueuedDirectory(row[0], path, bool(row[1]) and not again, inode))
         return queued
+
+    def find_directory(self, scan: int, root: int, path: bytes) -> QueuedDirectory:
+        """The directory ``path`` below the volume whose root has the id ``root``.
+
+        Those of its components that the catalog did not know are noted as met by ``scan``, with an
+        inode of 0: not known.
+        """
+        self._write()
+        number = root
+        with translated(self.path):
+            for name in path.split(b"/") if path else ():
+                found = self._connection.execute(
+                    "SELECT id FROM dir WHERE parent = ? AND name = ?", (number, name)
+                ).fetchone()
+                if found is None:
+                    found = self._connection.execute(
+                        "INSERT INTO dir (parent, name, inode, born, scan) VALUES (?, ?, 0, ?, ?)"
+                        " RETURNING id",
+                        (number, name, scan, scan),
+                    ).fetchone()
+                (number,) = found
+        return QueuedDirectory(number, path, False)
 
     def spill(self, directories: Iterable[tuple[int, int, bool, float]]) -> None:
         """Lay queued directories aside on disk: volume, id, fresh, weight."""

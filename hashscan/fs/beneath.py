@@ -238,6 +238,27 @@ def _open_by_steps(root: int, names: list[bytes], *, cross_mounts: bool) -> int:
     return fd
 
 
+def each_on_the_way(root: int, path: bytes) -> Iterator[tuple[bytes, int]]:
+    """The name and a descriptor (``O_PATH``) of each directory from below ``root`` to ``path``.
+
+    Mounts are crossed. A descriptor is closed when the next one is asked for.
+
+    Raises:
+        OSError: as ``open_directory``.
+    """
+    fd = root
+    try:
+        for name in components(path):
+            following = os.open(name, _STEP, dir_fd=fd)
+            if fd != root:
+                os.close(fd)
+            fd = following
+            yield name, fd
+    finally:
+        if fd != root:
+            os.close(fd)
+
+
 def open_file(directory: int, name: bytes) -> int:
     """Open the file ``name`` for reading, without following a link and without waiting.
 

@@ -101,6 +101,21 @@ def listing(directory: int) -> Iterator[Listed]:
                 yield ListedError(name, error)
 
 
+def listed(directory: int, name: bytes) -> Listed:
+    """What one entry of a directory is now."""
+    try:
+        status = os.lstat(name, dir_fd=directory)
+    except FileNotFoundError:
+        return ListedGone(name, 0)
+    except OSError as error:
+        return ListedError(name, error)
+    if stat.S_ISREG(status.st_mode):
+        return ListedFile(name, status)
+    if stat.S_ISDIR(status.st_mode):
+        return ListedDirectory(name, status.st_ino)
+    return ListedOther(name, reason_not_read(status.st_mode))
+
+
 def names_of(directory: int, inodes: set[int]) -> dict[int, bytes]:
     """Names that inodes have in a directory now, by the numbers that the directory itself gives.
 

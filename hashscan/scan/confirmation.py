@@ -50,6 +50,9 @@ class Confirmation:
 
     Attributes:
         more: there may be candidates in the queue that were not taken up.
+        summaries: where what becomes of candidates is counted, by the scan that met them last.
+        refused: why nothing more is asked: the service refused the credentials.
+        answered: how many verdicts were given, and ``failed`` how many questions had none.
     """
 
     def __init__(
@@ -65,12 +68,14 @@ class Confirmation:
         service: str,
         remote: bool,
         devices_of: Callable[[Candidate], list[int]],
+        lasting: bool = False,
     ) -> None:
         """Work off ``catalog``'s queue for scan number ``scan``.
 
         ``service`` is the confirmer's name, verdicts of a ``remote`` one are remembered for as
         long as ``filterset`` holds, and ``devices_of`` gives the numbers that the catalog's rows
-        have for a candidate's device.
+        have for a candidate's device. A ``lasting`` one serves several scans, which count their
+        candidates themselves; what belongs to none of ``summaries`` is counted in ``summary``.
         """
         self._catalog = catalog
         self._asker = asker
@@ -85,8 +90,12 @@ class Confirmation:
         self._waiting: dict[Digest, list[int]] = {}
         self._open: dict[int, _Open] = {}
         self._answers: dict[Digest, Answer] = {}
-        self._no_more: NoAnswer | None = None
+        self._lasting = lasting
         self._told = False
+        self.refused: NoAnswer | None = None
+        self.answered = 0
+        self.failed = 0
+        self.summaries: dict[int, Summary] = {scan: summary}
         self.more = True
 
     @property
@@ -123,21 +132,30 @@ class Confirmation:
         # A candidate is in the catalog for good before its digest leaves this machine.
         self._catalog.commit()
         for one in queued:
-            self._summary.candidates += one.seen != self._scan
-            self._open[one.number] = _Open(one, {})
-            self._advance(self._open[one.number])
+            if not self._lasting:
+                self._summary.candidates += one.seen != self._scan
+            # One that was met again while it is asked for goes on when its answer comes.
+            if one.number not in self._open:
+                self._open[one.number] = _Open(one, {})
+                self._advance(self._open[one.number])
         return len(queued)
 
     def take(self, replies: list[Reply]) -> None:
         """Take replies of the service."""
         for digest, answer in replies:
-            waiting = [self._open[number] for number in self._waiting.pop(digest, [])]
+            waiting = [
+                self._open[number]
+                for number in self._waiting.pop(digest, [])
+                if number in self._open
+            ]
             if isinstance(answer, NoAnswer):
+                self.failed += 1
                 if answer.kind == "CredentialsError":
-                    self._no_more = answer
+                    self.refused = answer
                 for one in waiting:
                     one.refused[digest] = answer
             else:
+                self.answered += 1
                 self._remember(digest, answer)
             for one in waiting:
                 self._advance(one)
@@ -165,7 +183,7 @@ class Confirmation:
         for number, hit in order:
             answer = self._answer(hit.digest)
             if answer is None:
-                refusal = one.refused.get(hit.digest) or self._no_more
+                refusal = one.refused.get(hit.digest) or self.refused
                 if refusal:
                     # Another digest of the same file may still be answered.
                     refused = refused or refusal
@@ -176,17 +194,37 @@ class Confirmation:
                 return
             if answer.known:
                 del self._open[queued.number]
-                self._known(queued, number, hit, answer)
+                current = self._current(queued)
+                if current is not None:
+                    self._known(current, number, hit, answer)
                 return
         del self._open[queued.number]
+        current = self._current(queued)
+        if current is None:
+            return
+        queued = current
         if refused:
             self._catalog.mark_pending(queued.number, refused.message)
             if not self._told:
                 self._told = True
                 self._reporter.notice(f"no verdict, candidates are kept: {refused.message}")
         else:
-            self._summary.false_positives += 1
+            self._summary_of(queued).false_positives += 1
             self._catalog.drop_candidate(queued.number, file_too=False)
+
+    def _current(self, queued: QueuedCandidate) -> QueuedCandidate | None:
+        """The candidate as the queue has it now; ``None`` where another file took its place.
+
+        That one is asked for by itself: no verdict of the one before may be taken for its own.
+        """
+        now = self._catalog.candidate(queued.number)
+        if now is None or now.candidate != queued.candidate:
+            self.more = True
+            return None
+        return now
+
+    def _summary_of(self, queued: QueuedCandidate) -> Summary:
+        return self.summaries.get(queued.seen, self._summary)
 
     def _known(self, queued: QueuedCandidate, number: int, hit: FilterHit, answer: Answer) -> None:
         category = answer.category or hit.category
@@ -211,16 +249,16 @@ class Confirmation:
         acted = self._actor.act(match)
         remaining = max(0, acted.remaining_links - names_left)
         acted = replace(acted, remaining_links=remaining)
-        self._count(acted)
+        self._count(self._summary_of(queued), acted)
         self._catalog.drop_candidate(queued.number, file_too=acted.action == "quarantined")
         self._catalog.commit()
         self._reporter.match(MatchEvent(match, acted))
 
-    def _count(self, acted: Acted) -> None:
-        self._summary.matches += 1
-        self._summary.quarantined += acted.action == "quarantined"
-        self._summary.held += acted.action == "held"
-        self._summary.allowed += acted.action == "allowed"
+    def _count(self, summary: Summary, acted: Acted) -> None:
+        summary.matches += 1
+        summary.quarantined += acted.action == "quarantined"
+        summary.held += acted.action == "held"
+        summary.allowed += acted.action == "allowed"
 
     def act_on_links(self, stopped: Callable[[], bool]) -> None:
         """Act on what is left: inodes with several names, and what a killed scan left undone.
@@ -236,17 +274,18 @@ class Confirmation:
             after[queued.candidate.identity] -= 1
             self.act(queued, names_left=after[queued.candidate.identity])
 
-    def drop_gone(self, roots: Iterable[bytes]) -> None:
-        """After a walk of ``roots``: forget candidates there that it did not meet any more.
+    def drop_gone(self, roots: Iterable[bytes], scan: int | None = None) -> None:
+        """After a walk of ``roots`` by a scan (default: this one): forget candidates there that it did not meet any more.
 
         What was removed or renamed is not there, and what changed was judged anew. One that is
         there as it was (its directory could not be listed this time) stays.
         """
         prefixes = {join(root, b"x")[:-1]: root for root in roots}
+        scan = self._scan if scan is None else scan
         for queued, _ in list(self._catalog.pending()):
             candidate = queued.candidate
             root = next((r for p, r in prefixes.items() if candidate.full_path.startswith(p)), None)
-            if root is not None and queued.seen != self._scan and not _is_there(candidate):
+            if root is not None and queued.seen != scan and not _is_there(candidate):
                 self._catalog.drop_candidate(queued.number, file_too=False)
 
     def _add_other_names(self, left: list[QueuedCandidate]) -> None:
@@ -272,11 +311,11 @@ class Confirmation:
                 self._catalog.put_other_name(
                     queued, scan=self._scan, volume=volume, path=path, directory=directory
                 )
-                self._summary.candidates += 1
+                self._summary_of(queued).candidates += 1
 
     def ask_again(self) -> bool:
         """Ask once more for what got no answer, unless the credentials were refused."""
-        return self._no_more is None and self._catalog.ask_again(self._scan) > 0
+        return self.refused is None and self._catalog.ask_again(self._scan) > 0
 
     def tell_pending(self) -> None:
         """Tell what still waits for a verdict, and count it."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem, signed
-from hashscan.fs.beneath import MAX_PATH
+from hashscan.fs.beneath import MAX_PATH, closing, each_on_the_way, is_regular, open_file
 from hashscan.fs.listing import (
     ListedDirectory,
     ListedFile,
     ListedGone,
     ListedOther,
+    listed,
     listing,
     names_of,
 )
 from hashscan.fs.private import is_quarantine
-from hashscan.fs.reading import stamp_of
+from hashscan.fs.reading import has_writer, stamp_of
 from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped
 from hashscan.scan.hashing import NotHashed, outcome_of_error
 from hashscan.scan.work import Findings, Task
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 #: A part of a directory: so many files, or so many bytes, to hash at a time.
 PART_FILES = 256
 PART_BYTES = 64 << 20
+#: Nanoseconds without a change after which a file that was told of is taken for whole.
+REST = 200_000_000
 #: So many names are told at a time.
 PART_NAMES = 4096
 #: Files of one directory that may be renamed between their listing and their opening, and how often
@@ -60,6 +64,21 @@ def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> Non
     else:
         findings.tally.problems += 1
         findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
+
+
+def is_at_rest(directory: int, entry: ListedFile) -> bool:
+    """Whether a file is whole, as far as one can tell: not changed just now, and without a writer.
+
+    Where it cannot be opened, the hashing tells why; so it is at rest here.
+    """
+    age = time.time_ns() - entry.status.st_ctime_ns
+    if 0 <= age < REST:
+        return False
+    try:
+        with closing(open_file(directory, entry.name)) as fd:
+            return not (is_regular(os.fstat(fd)) and has_writer(fd))
+    except OSError:
+        return True
 
 
 class DirectoryPart:
@@ -122,24 +141,58 @@ class DirectoryPart:
         self._send(done=True)
 
     def _is_not_entered(self, status: os.stat_result) -> bool:
-        if self._worker.is_own(status):
-            self._findings.tally.skip({Skipped.HASHSCAN.value: 1})
-            return True
-        if self._worker.is_other_volume(self._root, status):
-            self._findings.tally.skip({Skipped.OTHER_VOLUME.value: 1})
-            return True
-        if is_quarantine(self._fd):
-            self._findings.tally.skip({Skipped.HASHSCAN.value: 1})
-            return True
         name = self._task.path.rpartition(b"/")[2]
-        if (
-            name == PRIVATE_DIRECTORY
-            and status.st_uid == os.geteuid()
-            and not status.st_mode & 0o077
-        ):
-            self._findings.tally.skip({Skipped.HASHSCAN.value: 1})
+        reason = self._why_not_entered(name, self._fd, status)
+        if reason is not None:
+            self._findings.tally.skip({reason.value: 1})
+        return reason is not None
+
+    def _why_not_entered(self, name: bytes, fd: int, status: os.stat_result) -> Skipped | None:
+        if self._worker.is_own(status):
+            return Skipped.HASHSCAN
+        if self._worker.is_other_volume(self._root, status):
+            return Skipped.OTHER_VOLUME
+        private = name == PRIVATE_DIRECTORY and status.st_uid == os.geteuid()
+        if (private and not status.st_mode & 0o077) or is_quarantine(fd):
+            return Skipped.HASHSCAN
+        return None
+
+    def is_below_not_entered(self) -> bool:
+        """Whether the directory, or one above it, is none that a scan would enter.
+
+        A scan does not come here; who is told of a change does.
+        """
+        if self._why_not_entered(b"", self._root.fd, os.fstat(self._root.fd)) is not None:
             return True
-        return False
+        return any(
+            self._why_not_entered(name, fd, os.fstat(fd)) is not None
+            for name, fd in each_on_the_way(self._root.fd, self._task.path)
+        )
+
+    def look(self, names: tuple[tuple[bytes, int], ...]) -> None:
+        """Look at entries that changed: hash what is whole, hand back what is not."""
+        self._known = None
+        if not self.is_below_not_entered():
+            for name, _ in names:
+                self._look(name)
+            self._finish_part()
+            self._follow_lost()
+        self._send(done=True)
+
+    def _look(self, name: bytes) -> None:
+        entry = listed(self._fd, name)
+        if isinstance(entry, ListedGone):
+            if self._worker.catalog.named(self._task.directory, name) is not None:
+                self._findings.gone.append(name)
+        elif not isinstance(entry, ListedFile) or self._task.final:
+            self._meet(entry)
+        elif self._root.excludes(self._prefix + name):
+            self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
+        elif not self._is_settled(entry):
+            if is_at_rest(self._fd, entry):
+                self._meet_changed(entry)
+            else:
+                self._findings.unrested.append((name, entry.status.st_size))
 
     def _gone(self, met: set[bytes] | None) -> Iterator[bytes]:
         """Names that the catalog has and that are no files here any more."""
@@ -160,10 +213,7 @@ class DirectoryPart:
             if self._root.excludes(self._prefix + entry.name):
                 tally.skip({Skipped.EXCLUDED.value: 1})
             elif not self._is_settled(entry):
-                self._todo.append(entry)
-                self._todo_bytes += entry.status.st_size
-                if len(self._todo) >= PART_FILES or self._todo_bytes >= PART_BYTES:
-                    self._end_part()
+                self._meet_changed(entry)
         elif isinstance(entry, ListedDirectory):
             self._meet_directory(entry)
         elif isinstance(entry, ListedGone):
@@ -176,6 +226,12 @@ class DirectoryPart:
             count_not_hashed(self._findings, entry.name, outcome_of_error(entry.error))
         if len(self._findings.directories) >= PART_FILES or tally.files >= 16 * PART_FILES:
             self._send()
+
+    def _meet_changed(self, entry: ListedFile) -> None:
+        self._todo.append(entry)
+        self._todo_bytes += entry.status.st_size
+        if len(self._todo) >= PART_FILES or self._todo_bytes >= PART_BYTES:
+            self._end_part()
 
     def _meet_directory(self, entry: ListedDirectory) -> None:
         path = self._prefix + entry.name
@@ -246,7 +302,7 @@ class DirectoryPart:
 
     def _end_part(self) -> None:
         """Hash the gathered files, or give them to a process that has nothing to do."""
-        if not self._task.again and self._worker.may_give():
+        if not (self._task.again or self._task.look) and self._worker.may_give():
             self._findings.give = tuple((entry.name, entry.status.st_ino) for entry in self._todo)
             self._todo = []
             self._todo_bytes = 0

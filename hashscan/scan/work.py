@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
     from hashscan.fs.volume import Volume
-    from hashscan.model import Algorithm, Filter
+    from hashscan.model import Algorithm, Filter, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,10 @@ class Task(NamedTuple):
         again: a process died over this before: files already stored by this scan are counted,
             not hashed again, and each name is announced before it is touched.
         avoid: names over which processes died.
+        look: the names are those of entries that changed, whatever they are: files that the
+            catalog knows as they are count as unchanged, directories are told, and a file that is
+            not whole yet is handed back.
+        final: with ``look``: a file is hashed even where it is not whole yet.
     """
 
     group: int
@@ -75,6 +79,8 @@ class Task(NamedTuple):
     names: tuple[tuple[bytes, int], ...] | None = None
     again: bool = False
     avoid: frozenset[bytes] = frozenset()
+    look: bool = False
+    final: bool = False
 
 
 @dataclass(slots=True)
@@ -100,6 +106,14 @@ class Tally:
         for reason, count in reasons.items():
             self.skipped[reason] = self.skipped.get(reason, 0) + count
 
+    def fill(self, summary: Summary) -> None:
+        """Set the outcomes of a summary."""
+        summary.hashed = self.hashed
+        summary.unchanged = self.unchanged
+        summary.skipped = dict(sorted(self.skipped.items()))
+        summary.problems = self.problems
+        summary.bytes_hashed = self.bytes_hashed
+
     @property
     def files(self) -> int:
         """All outcomes."""
@@ -116,6 +130,7 @@ class Findings:
         gone: names that the catalog has and the directory has not.
         give: names and inodes of files that another process may hash.
         skipped: name and reason of files whose skipping is told, not only counted.
+        unrested: names and sizes of files that somebody still writes to, or wrote to just now.
         done: the task is finished.
     """
 
@@ -128,6 +143,7 @@ class Findings:
     gone: list[bytes] = field(default_factory=list)
     give: tuple[tuple[bytes, int], ...] = ()
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
+    unrested: list[tuple[bytes, int]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     done: bool = False
 

@@ -6,6 +6,7 @@ by descriptor, so that nothing it was told about a path has to be true any more.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -22,7 +23,7 @@ from hashscan.fs.beneath import (
 from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.fs.volume import excluder
-from hashscan.model import FileDigests, Problem, Skipped, hits
+from hashscan.model import FileDigests, Identity, Problem, Skipped, hits
 from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
 from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error
 from hashscan.scan.pace import Pace
@@ -44,21 +45,39 @@ _RENAMED = "it was renamed while it was scanned; it is entered in the next scan"
 
 
 class VolumeRoot:
-    """A volume as a worker process holds it open."""
+    """A volume as a worker process knows it.
+
+    It is open only while there is something to do: an open directory would keep the volume's
+    file system from being unmounted.
+    """
 
     def __init__(self, volume: Volume, number: int) -> None:
-        """Open the root; ``number`` is its id in the catalog.
+        """``number`` is the root's id in the catalog."""
+        self._volume = volume
+        self._device = -1
+        self._number = number
+        self.fd = -1
+        self.identity = Identity(-1, -1)
+        self.one_file_system = volume.one_file_system
+        self.excludes = excluder(volume.exclude)
+
+    def open(self) -> None:
+        """Open the root; nothing is done where it is open.
 
         Raises:
             OSError: it cannot be opened.
         """
-        self.fd = open_root(volume.root)
-        status = os.fstat(self.fd)
-        self._device = status.st_dev
-        self._number = number
-        self.identity = identity_in(status)
-        self.one_file_system = volume.one_file_system
-        self.excludes = excluder(volume.exclude)
+        if self.fd < 0:
+            self.fd = open_root(self._volume.root)
+            status = os.fstat(self.fd)
+            self._device = status.st_dev
+            self.identity = identity_in(status)
+
+    def close(self) -> None:
+        """Close the root; its identity stays known."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def device_of(self, status: os.stat_result) -> int:
         """What the catalog's rows have for a file's device; see ``FileRow``."""
@@ -75,7 +94,7 @@ class Worker:
         idle: mmap.mmap,
         send: Callable[[Message], None],
     ) -> None:
-        """Open the volumes and the catalog.
+        """Open the catalog.
 
         Args:
             settings: of the scan.
@@ -85,7 +104,6 @@ class Worker:
 
         Raises:
             HashscanError: the catalog cannot be used.
-            OSError: a volume cannot be opened.
         """
         self._settings = settings
         self._links = links
@@ -95,7 +113,6 @@ class Worker:
             VolumeRoot(volume, number)
             for volume, number in zip(settings.volumes, settings.roots, strict=True)
         ]
-        self._root_identities = {root.identity for root in self._roots}
         self._catalog = CatalogReader(settings.catalog)
         self._filters = settings.filters
         pace = Pace(
@@ -149,13 +166,16 @@ class Worker:
         """List a directory, or hash some of its files, and send what is found."""
         root = self._roots[task.volume]
         try:
+            root.open()
             fd = self._open(root, task.path)
         except OSError as error:
             self._put(self._unopened(task, error))
             return
         part = self._part = DirectoryPart(self, task, root, fd)
         try:
-            if task.names is None:
+            if task.look:
+                part.look(task.names or ())
+            elif task.names is None:
                 part.list_directory()
             else:
                 part.hash_names(task.names)
@@ -165,6 +185,17 @@ class Worker:
         finally:
             self._part = None
             os.close(fd)
+
+    def rest(self) -> None:
+        """Close the volumes until there is something to do."""
+        for root in self._roots:
+            root.close()
+
+    def open_volumes(self) -> None:
+        """Open the volumes that can be opened, so that each knows the roots of the others."""
+        for root in self._roots:
+            with contextlib.suppress(OSError):
+                root.open()
 
     def _open(self, root: VolumeRoot, path: bytes) -> int:
         for attempt in range(3):
@@ -190,7 +221,10 @@ class Worker:
             outcome = NotHashed(Skipped.LOOP)
         else:
             outcome = outcome_of_error(error)
-            if outcome.reason is Skipped.VANISHED and self._was_renamed(task):
+            if task.look and outcome.reason in {Skipped.VANISHED, Problem.CHANGED}:
+                # What the directory was renamed to is told of by itself.
+                outcome = NotHashed(Skipped.VANISHED)
+            elif outcome.reason is Skipped.VANISHED and self._was_renamed(task):
                 outcome = NotHashed(Problem.CHANGED, _RENAMED)
         for name in names:
             count_not_hashed(findings, name, outcome)
@@ -248,7 +282,9 @@ class Worker:
     def is_other_volume(self, root: VolumeRoot, status: os.stat_result) -> bool:
         """Whether a directory below one volume is the root of another that is scanned too."""
         identity = identity_in(status)
-        return identity != root.identity and identity in self._root_identities
+        return identity != root.identity and any(
+            other.identity == identity for other in self._roots
+        )
 
     def judge(self, digests: FileDigests) -> tuple[FilterHit, ...]:
         """Ask the filters."""
@@ -312,8 +348,10 @@ def run(
         connection.send(Alive(0))  # the engine tells a start that failed from a task that kills
         while True:
             tasks: list[Task] = connection.recv()
+            worker.open_volumes()
             for task in tasks:
                 worker.do(task)
+            worker.rest()
             worker.flush()
     except EOFError:
         return

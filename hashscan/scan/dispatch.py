@@ -1,0 +1,322 @@
+"""Which directory goes to which worker process, and what becomes of what they find.
+
+A scan hands out every directory of its volumes once; the daemon's watch hands out those in which
+something changed. Both store findings in the catalog, and nothing is counted before the whole of a
+directory is done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.rows import FoundProblem
+from hashscan.model import Problem, ProblemEvent, Skipped, join
+from hashscan.scan.frontier import Frontier, Waiting
+from hashscan.scan.work import Alive, At, Findings, Tally, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hashscan.catalog.rows import QueuedDirectory
+    from hashscan.catalog.store import Catalog
+    from hashscan.fs.volume import Volume
+    from hashscan.model import Reporter
+    from hashscan.scan.pool import Pool, WorkerHandle
+    from hashscan.scan.work import Message
+
+_WHY_SKIPPED = {
+    Skipped.SPARSE.value: "nearly all of it is holes, not data",
+    Skipped.TOO_LARGE.value: "it is larger than scan.max_file_size",
+}
+#: Directories handed out at a time, at most.
+_BATCH = 64
+#: After so many deaths over one directory it is given up, and said so.
+_MOST_DEATHS = 8
+
+
+@dataclass(slots=True)
+class _Group:
+    """A directory under way, with what was given away of it.
+
+    Attributes:
+        names: only these of its entries are looked at; ``None``: all are.
+        final: files among them are hashed even where they are not whole yet.
+    """
+
+    waiting: Waiting
+    tally: Tally = field(default_factory=Tally)
+    open: int = 1
+    failed: bool = False
+    deaths: int = 0
+    at: bytes | None = None
+    avoid: frozenset[bytes] = frozenset()
+    names: tuple[tuple[bytes, int], ...] | None = None
+    final: bool = False
+
+
+class Dispatch:
+    """Hands out directories and takes in findings.
+
+    Attributes:
+        tally: outcomes of directories that are done as a whole.
+        early: outcomes in those that are not.
+        fraction: how much of the work is done, an estimate from 0 to 1.
+        provisional_bytes: read of files that are not done.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        reporter: Reporter,
+        volumes: Sequence[Volume],
+        *,
+        scan: int,
+        judged: int,
+        jobs: int,
+        on_candidate: Callable[[], None],
+        once: bool = True,
+        on_unrested: Callable[[int, bytes, list[tuple[bytes, int]]], None] | None = None,
+    ) -> None:
+        """Store what is found as that of scan number ``scan``, judged by filter set ``judged``.
+
+        ``on_candidate`` is called for each that was queued. With ``once`` a directory is listed
+        once in this scan, however often it is met.
+        """
+        self._catalog = catalog
+        self._reporter = reporter
+        self._volumes = volumes
+        self.scan = scan
+        self._judged = judged
+        self._jobs = jobs
+        self._on_candidate = on_candidate
+        self._once = once
+        self._on_unrested = on_unrested
+        self._frontier = Frontier(catalog)
+        self._groups: dict[int, _Group] = {}
+        self._next_group = 1
+        self._redo: list[_Group] = []
+        self._given: list[Task] = []
+        self._looks: deque[_Group] = deque()
+        self.tally = Tally()
+        self.early = Tally()
+        self.fraction = 0.0
+        self.provisional_bytes = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything is left to do."""
+        return bool(self._groups or self._frontier or self._redo or self._given or self._looks)
+
+    def __len__(self) -> int:
+        """Directories that wait or are under way."""
+        return len(self._groups) + len(self._frontier) + len(self._redo) + len(self._looks)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a worker process has something of it, or is to get the rest of something."""
+        return bool(self._groups)
+
+    def push(self, volume: int, directory: QueuedDirectory, weight: float = 0.0) -> None:
+        """Have a directory listed; the share ``weight`` of the whole is done with it."""
+        self._frontier.push(Waiting(volume, directory, weight))
+
+    def look(
+        self, volume: int, directory: QueuedDirectory, names: Sequence[bytes], *, final: bool
+    ) -> None:
+        """Have some entries of a directory looked at, before whatever else waits.
+
+        A file that is not whole yet is handed back to ``on_unrested``, unless ``final``.
+        """
+        self._looks.append(
+            _Group(
+                Waiting(volume, directory, 0.0),
+                names=tuple((name, 0) for name in names),
+                final=final,
+            )
+        )
+
+    # Handing out
+
+    def hand_out(self, pool: Pool, *, urgent: bool = False) -> None:
+        """Give idle processes something to do; with ``urgent`` only the rest of what is begun."""
+        idle = pool.idle()
+        while idle:
+            tasks = self._next_tasks(urgent=urgent)
+            if not tasks:
+                break
+            pool.give(idle.pop(), tasks)
+        pool.tell_idle(len(idle))
+
+    def _next_tasks(self, *, urgent: bool) -> list[Task]:
+        if self._given:
+            return [self._given.pop()]
+        if self._redo:
+            # Alone, so that the next death tells which directory it is.
+            return [self._task_again(self._redo.pop())]
+        if urgent:
+            return []
+        if self._looks:
+            count = max(1, min(_BATCH, len(self._looks) // (2 * self._jobs)))
+            return [
+                self._task(self._group(self._looks.popleft()))
+                for _ in range(min(count, len(self._looks)))
+            ]
+        count = max(1, min(_BATCH, len(self._frontier) // (2 * self._jobs)))
+        tasks: list[Task] = []
+        while self._frontier and len(tasks) < count:
+            waiting = self._frontier.pop()
+            tasks.append(self._task(self._group(_Group(waiting))))
+        return tasks
+
+    def _group(self, group: _Group) -> int:
+        number = self._next_group
+        self._next_group += 1
+        self._groups[number] = group
+        return number
+
+    def _task(self, number: int) -> Task:
+        group = self._groups[number]
+        volume, directory, _ = group.waiting
+        task = Task(number, volume, directory.number, directory.path, directory.fresh)
+        if group.names is None:
+            return task
+        return task._replace(names=group.names, look=True, final=group.final)
+
+    def _task_again(self, failed: _Group) -> Task:
+        avoid = failed.avoid | {failed.at} if failed.at is not None else failed.avoid
+        number = self._group(
+            _Group(
+                failed.waiting,
+                deaths=failed.deaths,
+                avoid=avoid,
+                names=failed.names,
+                final=failed.final,
+            )
+        )
+        return self._task(number)._replace(fresh=False, again=True, avoid=avoid)
+
+    # Taking in
+
+    def heard(self, worker: WorkerHandle, message: Message) -> None:
+        """Take what a process said."""
+        if isinstance(message, Alive):
+            self.provisional_bytes += message.bytes_read
+        elif isinstance(message, At):
+            if message.group in self._groups:
+                self._groups[message.group].at = message.name
+        elif isinstance(message, list):
+            for findings in message:
+                self._store(worker, findings)
+
+    def _store(self, worker: WorkerHandle, findings: Findings) -> None:
+        group = self._groups[findings.group]
+        volume_number, directory, _ = group.waiting
+        volume = self._volumes[volume_number].root
+        catalog = self._catalog
+        if findings.rows:
+            catalog.put_files(directory.number, findings.rows)
+        if findings.rejudged:
+            catalog.rejudge(directory.number, self._judged, findings.rejudged)
+        if findings.gone:
+            catalog.forget_files(directory.number, findings.gone)
+        for found in findings.candidates:
+            if catalog.put_candidate(self.scan, volume, directory, found):
+                self._on_candidate()
+        self._tell_problems(volume, directory, findings.problems)
+        for name, reason in findings.skipped:
+            path = join(volume, directory.path + b"/" + name if directory.path else name)
+            self._reporter.skipped(ProblemEvent(path, reason, _WHY_SKIPPED.get(reason, "")))
+        if findings.directories:
+            children = catalog.queue_directories(
+                self.scan,
+                directory.number,
+                directory.path,
+                findings.directories,
+                again=not self._once,
+            )
+            self._push(group, children)
+        if findings.unrested and self._on_unrested is not None:
+            self._on_unrested(volume_number, directory.path, findings.unrested)
+        if findings.give:
+            self._given.append(self._task(findings.group)._replace(names=findings.give, look=False))
+            group.open += 1
+        group.tally.add(findings.tally)
+        self.early.add(findings.tally)
+        if findings.done:
+            worker.tasks = [task for task in worker.tasks if task.group != findings.group]
+            self._part_done(findings.group, group)
+
+    def _tell_problems(
+        self, volume: bytes, directory: QueuedDirectory, problems: list[FoundProblem]
+    ) -> None:
+        if not problems:
+            return
+        for problem in self._catalog.put_problems(self.scan, directory.number, problems):
+            path = directory.path
+            if problem.name:
+                path = path + b"/" + problem.name if path else problem.name
+            self._reporter.problem(
+                ProblemEvent(join(volume, path), problem.reason, problem.message)
+            )
+
+    def _push(self, group: _Group, children: list[QueuedDirectory]) -> None:
+        if not children:
+            return
+        # A directory's share goes to its subdirectories as they are found; how many more there
+        # will be is not known, so each batch gets half of what is left.
+        volume, directory, weight = group.waiting
+        share = weight / 2
+        for child in children:
+            self._frontier.push(Waiting(volume, child, share / len(children)))
+        group.waiting = Waiting(volume, directory, weight - share)
+
+    def _part_done(self, number: int, group: _Group) -> None:
+        group.open -= 1
+        if group.open:
+            return
+        del self._groups[number]
+        self._subtract_early(group.tally)
+        if group.failed:
+            self._give_up_or_redo(group)
+            return
+        self.tally.add(group.tally)
+        self.fraction += group.waiting.weight
+        if not self._groups:
+            self.provisional_bytes = 0
+
+    def _subtract_early(self, tally: Tally) -> None:
+        self.early.hashed -= tally.hashed
+        self.early.unchanged -= tally.unchanged
+        self.early.problems -= tally.problems
+        self.early.bytes_hashed -= tally.bytes_hashed
+        self.early.skip({reason: -count for reason, count in tally.skipped.items()})
+
+    def died(self, worker: WorkerHandle) -> None:
+        """A worker process died: what it had is done again, once what was given away is done."""
+        tasks, worker.tasks = worker.tasks, []
+        for task in tasks:
+            group = self._groups.get(task.group)
+            if group is None:
+                continue
+            group.failed = True
+            if task is tasks[0]:
+                group.deaths += 1
+                if worker.stalled:
+                    group.deaths += _MOST_DEATHS // 2  # each costs minutes
+            self._part_done(task.group, group)
+
+    def _give_up_or_redo(self, group: _Group) -> None:
+        if group.deaths < _MOST_DEATHS:
+            self._redo.append(group)
+            return
+        volume, directory, weight = group.waiting
+        reason = Problem.WORKER_DIED
+        message = (
+            f"worker processes died over this directory {group.deaths} times; "
+            "see the kernel's log, and scan it alone with --jobs 1"
+        )
+        root = self._volumes[volume].root
+        self._tell_problems(root, directory, [FoundProblem(b"", reason.value, message)])
+        self.tally.problems += 1
+        self.fraction += weight
