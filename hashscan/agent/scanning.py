@@ -11,10 +11,11 @@ from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, UsageError, exit_code_of
 from hashscan.fs.beneath import closing, identity_of, open_as_named
+from hashscan.fs.volume import Volume
 from hashscan.model import Acted
 from hashscan.scan.asking import Asker
-from hashscan.scan.engine import Engine, ScanOptions
-from hashscan.fs.volume import Volume
+from hashscan.scan.engine import Engine
+from hashscan.scan.options import ScanOptions
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def run_scan(
             ),
             max_file_size=settings.scan.max_file_size,
             max_rate=settings.scan.max_rate,
+            max_files=settings.scan.max_files,
             pause_above_io_pressure=settings.scan.pause_above_io_pressure,
         )
         catalog = Catalog(state.catalog)

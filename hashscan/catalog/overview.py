@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
 from hashscan.errors import StateError
 from hashscan.text import shown
+
+_SCAN = "started, ended, files, interrupted, volumes, kind, summary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class LastScan:
         files: that it met; ``None`` as long as it did not end.
         interrupted: it was asked to stop.
         volumes: what was scanned.
+        kind: ``scan``; of the daemon ``start``, ``schedule``, ``unwatched``...
+        summary: what it found, by the names of ``Summary``; empty as long as it did not end.
     """
 
     started: float
@@ -29,6 +35,8 @@ class LastScan:
     files: int | None
     interrupted: bool
     volumes: tuple[bytes, ...]
+    kind: str
+    summary: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +48,14 @@ class Overview:
         pending: candidates without a verdict, or with one that was not acted on yet.
         oldest: when the oldest of them was found, in seconds since the epoch.
         problems: files and directories that the last look at them could not judge.
+        whole: the last scan that came to its end.
     """
 
     scan: LastScan | None
     pending: int
     oldest: float | None
     problems: int
+    whole: LastScan | None = None
 
 
 def overview(path: str) -> Overview | None:
@@ -65,17 +75,32 @@ def overview(path: str) -> Overview | None:
                 f"{VERSION}); run a scan with this hashscan, which brings it up to date or says why"
             )
         row = connection.execute(
-            "SELECT started, ended, files, interrupted, volumes FROM scan ORDER BY id DESC LIMIT 1"
+            f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' ORDER BY id DESC LIMIT 1"  # noqa: S608
+        ).fetchone()
+        whole = connection.execute(
+            f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND interrupted = -1"  # noqa: S608
+            " ORDER BY id DESC LIMIT 1"
         ).fetchone()
         pending, oldest = connection.execute(
             "SELECT count(*), min(found) FROM candidate WHERE done = 0"
         ).fetchone()
         (problems,) = connection.execute("SELECT count(*) FROM problem").fetchone()
-    scan = None
-    if row is not None:
-        # ``interrupted``: see Catalog.begin_scan
-        scan = LastScan(row[0], row[1], row[2], row[3] > 0, tuple(row[4].split(b"\0")))
-    return Overview(scan, pending, oldest, problems)
+    return Overview(_scan(row), pending, oldest, problems, _scan(whole))
+
+
+def _scan(row: tuple[Any, ...] | None) -> LastScan | None:
+    if row is None:
+        return None
+    # ``interrupted``: see Catalog.begin_scan
+    return LastScan(
+        row[0],
+        row[1],
+        row[2],
+        row[3] > 0,
+        tuple(row[4].split(b"\0")),
+        row[5],
+        {} if row[6] is None else json.loads(row[6]),
+    )
 
 
 def _connect(path: str) -> sqlite3.Connection:

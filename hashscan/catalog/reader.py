@@ -72,6 +72,16 @@ class CatalogReader:
             for (last,) in names:
                 yield last
 
+    def files_after(self, directory: int, name: bytes, limit: int) -> list[tuple[int, FileRow]]:
+        """The next files in the order of directory ids and names, after one of them."""
+        with translated(self.path):
+            rows = self._connection.execute(
+                f"SELECT dir, {COLUMNS} FROM file WHERE (dir, name) > (?, ?)"  # noqa: S608
+                " ORDER BY dir, name LIMIT ?",
+                (directory, name, limit),
+            ).fetchall()
+        return [(row[0], FileRow._make(row[1:])) for row in rows]
+
     def linked(self, device: int, inode: int, stamp: Stamp) -> FileRow | None:
         """A file that is another name of this inode, with the stamp it has now."""
         with translated(self.path):

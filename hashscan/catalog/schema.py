@@ -5,7 +5,7 @@ adversary as much as us. ``file`` holds what was found in a file when it was las
 is the directory and the name, so that one range read brings a whole directory. ``candidate`` is
 the queue of files without a verdict, or with one that was not acted on; those that are done stay to
 the end of the scan, so that a directory that is listed twice brings none twice. ``verdict``
-remembers the answers of a remote service.
+remembers the answers of a remote service. ``mounted`` names the volumes that were mount points.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: "hscn": tells a catalog from any other SQLite file.
 APPLICATION_ID = 0x6873636E
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE scan (
@@ -33,9 +33,16 @@ CREATE TABLE scan (
     volumes BLOB NOT NULL,
     complete INTEGER NOT NULL,
     files INTEGER,
-    interrupted INTEGER NOT NULL DEFAULT 0
+    interrupted INTEGER NOT NULL DEFAULT 0,
+    kind TEXT NOT NULL DEFAULT 'scan',
+    summary TEXT
 );
-CREATE TABLE filterset (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE filterset (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    judged_until INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE mounted (volume BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE dir (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     parent INTEGER NOT NULL,
@@ -110,8 +117,15 @@ CREATE TABLE verdict (
 ) WITHOUT ROWID;
 """
 
-#: How to bring version N to N + 1, in order; empty as long as there was one version.
-_MIGRATIONS: dict[int, str] = {}
+#: How to bring version N to N + 1, in order.
+_MIGRATIONS: dict[int, str] = {
+    1: """
+ALTER TABLE scan ADD COLUMN kind TEXT NOT NULL DEFAULT 'scan';
+ALTER TABLE scan ADD COLUMN summary TEXT;
+ALTER TABLE filterset ADD COLUMN judged_until INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE mounted (volume BLOB PRIMARY KEY) WITHOUT ROWID
+""",
+}
 
 
 @contextlib.contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.candidates import CandidateQueue
+from hashscan.catalog.mounted import MountedVolumes
 from hashscan.catalog.rows import COLUMNS, FileRow, QueuedDirectory, signed
 from hashscan.catalog.schema import translated
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hashscan.catalog.rows import FoundProblem
-    from hashscan.model import Identity
+    from hashscan.model import Identity, Summary
 
 _UPSERT_FILE = (
     "INSERT OR REPLACE INTO file (dir, name, device, inode, size, mtime_ns, ctime_ns,"
@@ -22,13 +25,15 @@ _UPSERT_FILE = (
 )
 
 
-class Catalog(CandidateQueue):
+class Catalog(CandidateQueue, MountedVolumes):
     """Everything that is written to the catalog, and what its writer reads from it."""
 
     # Scans
 
-    def begin_scan(self, volumes: Iterable[bytes], *, complete: bool) -> tuple[int, int | None]:
-        """Note that a scan starts.
+    def begin_scan(
+        self, volumes: Iterable[bytes], *, complete: bool, kind: str = "scan"
+    ) -> tuple[int, int | None]:
+        """Note that a scan starts. ``kind`` says why, for the reader of ``status``.
 
         Returns:
             Its number; and for a complete (``--full``) one that goes on with an interrupted
@@ -48,8 +53,9 @@ class Catalog(CandidateQueue):
                 # with where a signal ended it, -1 where it came to its end.
                 resumed = self._first_of(last[0])
             (number,) = self._connection.execute(
-                "INSERT INTO scan (started, volumes, complete) VALUES (?, ?, ?) RETURNING id",
-                (time.time(), key, complete),
+                "INSERT INTO scan (started, volumes, complete, kind) VALUES (?, ?, ?, ?)"
+                " RETURNING id",
+                (time.time(), key, complete, kind),
             ).fetchone()
         self.commit()
         return int(number), resumed
@@ -65,15 +71,30 @@ class Catalog(CandidateQueue):
         ).fetchone()
         return int(first)
 
-    def end_scan(self, scan: int, *, files: int, interrupted: bool) -> None:
+    def begin_watch(self) -> int:
+        """A number for what is met outside of scans from now on: later than every scan begun."""
+        with translated(self.path):
+            self._connection.execute("DELETE FROM scan WHERE kind = 'watch'")
+        number, _ = self.begin_scan((), complete=False, kind="watch")
+        return number
+
+    def end_scan(
+        self, scan: int, *, files: int, interrupted: bool, summary: Summary | None = None
+    ) -> None:
         """Note that a scan ended; one that was not interrupted forgets what is gone."""
         self.forget_done()
         with translated(self.path):
             if not interrupted:
                 self._forget_gone_directories(scan)
             self._connection.execute(
-                "UPDATE scan SET ended = ?, files = ?, interrupted = ? WHERE id = ?",
-                (time.time(), files, 1 if interrupted else -1, scan),
+                "UPDATE scan SET ended = ?, files = ?, interrupted = ?, summary = ? WHERE id = ?",
+                (
+                    time.time(),
+                    files,
+                    1 if interrupted else -1,
+                    None if summary is None else json.dumps(asdict(summary)),
+                    scan,
+                ),
             )
             self._connection.execute("DELETE FROM scan WHERE id < ? - 1000", (scan,))
         self.commit()
@@ -114,6 +135,22 @@ class Catalog(CandidateQueue):
                 "SELECT id FROM filterset WHERE name = ?", (name,)
             ).fetchone()
         return int(number)
+
+    def judged_until(self, filterset: int) -> int:
+        """The last scan before all that was in the catalog was judged by a set of filters; or 0."""
+        with translated(self.path):
+            (number,) = self._connection.execute(
+                "SELECT judged_until FROM filterset WHERE id = ?", (filterset,)
+            ).fetchone()
+        return int(number)
+
+    def set_judged_until(self, filterset: int, scan: int) -> None:
+        """Note that all rows of scans up to ``scan`` were judged by a set of filters."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute(
+                "UPDATE filterset SET judged_until = ? WHERE id = ?", (scan, filterset)
+            )
 
     # Directories
 

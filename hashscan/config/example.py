@@ -67,7 +67,7 @@ def _comment(field: FieldInfo, indent: str) -> list[str]:
     told = field.description or ""
     for mark in field.metadata:
         if isinstance(mark, Later):
-            told += f" Used by {mark.user}, which this version does not have yet."
+            told += f" Used by {mark.user}."
     head = f"{indent}# "
     return textwrap.wrap(
         told,

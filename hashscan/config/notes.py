@@ -57,10 +57,7 @@ def _later(section: BaseModel, prefix: str) -> list[str]:
         if isinstance(value, BaseModel):
             found += _later(value, f"{prefix}{name}.")
         elif later is not None and value not in (None, ()):
-            found.append(
-                f"{prefix}{name}: has no effect yet: it is for {later.user}, which this version"
-                " does not have"
-            )
+            found.append(f"{prefix}{name}: has no effect yet: it is for {later.user}")
         elif isinstance(value, tuple):
             for index, item in enumerate(value):
                 if isinstance(item, BaseModel):

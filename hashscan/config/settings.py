@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from hashscan.config import values
+from hashscan.config import daemon, values
 from hashscan.config.section import Later, Section, Starter
 from hashscan.config.sources import FilterSettings, ServiceSettings
 from hashscan.errors import ConfigError, Finding
@@ -18,7 +18,7 @@ from hashscan.errors import ConfigError, Finding
 SYSTEM_STATE = "/var/lib/hashscan"
 
 
-_DAEMON = Later("the daemon")
+_LATER = Later("a later version")
 
 
 def default_state() -> str:
@@ -37,8 +37,10 @@ class VolumeSettings(Section):
     path: Annotated[values.Volume, Starter()] = Field(
         description="The directory tree: a full path.", examples=["/srv/www"]
     )
-    watch: Annotated[bool, _DAEMON] = Field(
-        default=True, description="Check files as soon as they are written."
+    watch: daemon.Watch = Field(
+        default="auto",
+        description="How the daemon learns of changes at once: auto (fanotify where it may, else"
+        " inotify), inotify, fanotify, or off: by scheduled scans only.",
     )
     exclude: tuple[values.Glob, ...] = Field(
         default=(),
@@ -54,9 +56,14 @@ class VolumeSettings(Section):
 class ScanSettings(Section):
     """How a scan treats this machine."""
 
-    schedule: Annotated[values.CronOrNone, _DAEMON] = Field(
+    schedule: daemon.CronOrNone = Field(
         default="30 2 * * *",
-        description="When to scan everything: a cron expression with five fields, or none.",
+        description="When the daemon scans everything: a cron expression with five fields, in local"
+        " time, or none.",
+    )
+    unwatched: values.Duration = Field(
+        default=900.0,
+        description="How often the daemon scans a volume of which not all could be watched.",
     )
     jobs: values.Jobs = Field(
         default="auto",
@@ -64,6 +71,9 @@ class ScanSettings(Section):
     )
     max_rate: values.SizeOrNone = Field(
         default=None, description="Bytes a second, of all processes together; e.g. 50MiB, or none."
+    )
+    max_files: daemon.RateOrNone = Field(
+        default=None, description="Files a second, of all processes together; e.g. 500, or none."
     )
     max_file_size: values.SizeOrNone = Field(
         default=None,
@@ -100,10 +110,10 @@ class QuarantineSettings(Section):
 class MetricsSettings(Section):
     """Numbers for Prometheus."""
 
-    listen: Annotated[values.ListenOrNone, _DAEMON] = Field(
+    listen: Annotated[values.ListenOrNone, _LATER] = Field(
         default=None, description="Address and port, e.g. 127.0.0.1:9464, or none."
     )
-    textfile: Annotated[values.PathOrNone, _DAEMON] = Field(
+    textfile: Annotated[values.PathOrNone, _LATER] = Field(
         default=None, description="A file for node_exporter's textfile collector, or none."
     )
 
@@ -147,10 +157,10 @@ class Settings(Section):
         description="What happens to a file whose digest the service confirms.",
         validate_default=True,
     )
-    notify: Annotated[tuple[values.Notification, ...], _DAEMON] = Field(
+    notify: Annotated[tuple[values.Notification, ...], _LATER] = Field(
         default=(), strict=False, description="Whom to tell; there is no kind of it yet."
     )
-    metrics: Annotated[MetricsSettings, _DAEMON] = Field(
+    metrics: Annotated[MetricsSettings, _LATER] = Field(
         default_factory=MetricsSettings, description="Numbers for Prometheus."
     )
 

@@ -67,7 +67,7 @@ def or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if _is_none(value) else check(value)
 
 
-def _none_shown(shower: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def none_shown(shower: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: _NONE if value is None else shower(value)
 
 
@@ -346,55 +346,6 @@ def source(value: object, info: ValidationInfo) -> str:
     return existing_file(absolute_path(value), info)
 
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_CRON_NAMES = {
-    3: {name: number for number, name in enumerate(_MONTHS, 1)},
-    4: {name: number for number, name in enumerate(_WEEKDAYS)},
-}
-_CRON_FIELDS = (
-    ("minute", 0, 59),
-    ("hour", 0, 23),
-    ("day", 1, 31),
-    ("month", 1, 12),
-    ("weekday", 0, 7),
-)
-
-
-def _cron_part(part: str, index: int, lowest: int, highest: int) -> bool:
-    names = _CRON_NAMES.get(index, {})
-    span, slash, step = part.partition("/")
-    if slash and not (re.fullmatch("[0-9]{1,2}", step) and int(step) > 0):
-        return False
-    if span == "*":
-        return True
-    numbers = []
-    for end in span.split("-"):
-        if end not in names and not re.fullmatch("[0-9]{1,2}", end):
-            return False
-        numbers.append(names[end] if end in names else int(end))
-    return len(numbers) <= 2 and lowest <= numbers[0] <= numbers[-1] <= highest
-
-
-def cron(value: object) -> str:
-    """A cron expression with five fields."""
-    example = 'write e.g. "30 2 * * *" for every night at 2:30'
-    if not isinstance(value, str) or len(value) > 200:
-        raise bad("must be a cron expression", example)
-    fields = value.split()
-    if len(fields) != len(_CRON_FIELDS):
-        raise bad(f"has {len(fields)} fields, a cron expression has five", example)
-    for index, (field, (name, lowest, highest)) in enumerate(
-        zip(fields, _CRON_FIELDS, strict=True)
-    ):
-        if not all(_cron_part(part, index, lowest, highest) for part in field.lower().split(",")):
-            raise bad(
-                f"the {name} (field {index + 1}) must be * or numbers from {lowest} to {highest}",
-                example,
-            )
-    return " ".join(fields)
-
-
 def listen(value: object) -> str:
     """Address and port to listen on."""
     found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+|localhost):([0-9]{1,5})", str(value))
@@ -416,17 +367,17 @@ def notification(_value: object) -> str:
 # The types of fields. ``model_dump(mode="json")`` gives the form that people write.
 
 
-def _shower(function: Callable[[Any], Any]) -> PlainSerializer:
+def shower(function: Callable[[Any], Any]) -> PlainSerializer:
     return PlainSerializer(function, when_used="json")
 
 
-Duration = Annotated[float, PlainValidator(duration), _shower(human_duration)]
+Duration = Annotated[float, PlainValidator(duration), shower(human_duration)]
 DurationOrNone = Annotated[
-    float | None, PlainValidator(or_none(duration)), _shower(_none_shown(human_duration))
+    float | None, PlainValidator(or_none(duration)), shower(none_shown(human_duration))
 ]
-SizeOrNone = Annotated[int | None, PlainValidator(or_none(size)), _shower(_none_shown(human_size))]
+SizeOrNone = Annotated[int | None, PlainValidator(or_none(size)), shower(none_shown(human_size))]
 PercentOrNone = Annotated[
-    float | None, PlainValidator(or_none(percent)), _shower(_none_shown(human_percent))
+    float | None, PlainValidator(or_none(percent)), shower(none_shown(human_percent))
 ]
 Jobs = Annotated[int | Literal["auto"], PlainValidator(jobs)]
 Text = Annotated[str, PlainValidator(text)]
@@ -438,16 +389,15 @@ Source = Annotated[str, PlainValidator(source)]
 Volume = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_directory)]
 File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_file)]
 PathOrNone = Annotated[
-    str | None, PlainValidator(or_none(absolute_path)), _shower(_none_shown(str))
+    str | None, PlainValidator(or_none(absolute_path)), shower(none_shown(str))
 ]
-ProxyOrNone = Annotated[str | None, PlainValidator(or_none(proxy)), _shower(_none_shown(str))]
+ProxyOrNone = Annotated[str | None, PlainValidator(or_none(proxy)), shower(none_shown(str))]
 OwnDirectory = Annotated[str, PlainValidator(absolute_path), AfterValidator(own_directory)]
 OwnDirectoryOrNone = Annotated[
     str | None,
     PlainValidator(or_none(absolute_path)),
     AfterValidator(own_directory),
-    _shower(_none_shown(str)),
+    shower(none_shown(str)),
 ]
-CronOrNone = Annotated[str | None, PlainValidator(or_none(cron)), _shower(_none_shown(str))]
-ListenOrNone = Annotated[str | None, PlainValidator(or_none(listen)), _shower(_none_shown(str))]
+ListenOrNone = Annotated[str | None, PlainValidator(or_none(listen)), shower(none_shown(str))]
 Notification = Annotated[str, PlainValidator(notification)]

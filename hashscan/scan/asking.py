@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import HashscanError
+from hashscan.process import end_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class Asker:
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=_main, args=(theirs, self.connection, self._make), daemon=True
+            target=_main, args=(os.getpid(), theirs, self.connection, self._make), daemon=True
         )
         self._process.start()
         theirs.close()
@@ -92,9 +92,10 @@ class Asker:
             self._process.kill()
 
 
-def _main(connection: Connection, engines: Connection, make: Callable[[], Confirmer]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _main(
+    parent: int, connection: Connection, engines: Connection, make: Callable[[], Confirmer]
+) -> None:
+    end_with(parent)
     engines.close()
     sending = threading.Lock()
 

@@ -275,7 +275,9 @@ class Confirmation:
             self.act(queued, names_left=after[queued.candidate.identity])
 
     def drop_gone(self, roots: Iterable[bytes], scan: int | None = None) -> None:
-        """After a walk of ``roots`` by a scan (default: this one): forget candidates there that it did not meet any more.
+        """After a walk of ``roots``: forget candidates there that it did not meet any more.
+
+        ``scan`` is the number of that walk; default: this one's.
 
         What was removed or renamed is not there, and what changed was judged anew. One that is
         there as it was (its directory could not be listed this time) stays.

@@ -273,7 +273,8 @@ class DirectoryPart:
         if settings.full and (settings.resumed is None or row.scan < settings.resumed):
             return False
         tally.unchanged += 1
-        if row.hit or row.judged != settings.judged:
+        is_judged = row.judged == settings.judged or row.scan <= settings.judged_until
+        if row.hit or not is_judged:
             found = self._worker.judge(row.digests)
             if row.judged != settings.judged:
                 self._findings.rejudged.append((row.name, bool(found)))

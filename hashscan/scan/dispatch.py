@@ -43,6 +43,7 @@ class _Group:
     Attributes:
         names: only these of its entries are looked at; ``None``: all are.
         final: files among them are hashed even where they are not whole yet.
+        unrested: names and sizes of files among them that are not whole yet.
     """
 
     waiting: Waiting
@@ -54,6 +55,7 @@ class _Group:
     avoid: frozenset[bytes] = frozenset()
     names: tuple[tuple[bytes, int], ...] | None = None
     final: bool = False
+    unrested: list[tuple[bytes, int]] = field(default_factory=list)
 
 
 class Dispatch:
@@ -77,12 +79,13 @@ class Dispatch:
         jobs: int,
         on_candidate: Callable[[], None],
         once: bool = True,
-        on_unrested: Callable[[int, bytes, list[tuple[bytes, int]]], None] | None = None,
+        on_looked: Callable[[int, bytes, list[bytes], list[tuple[bytes, int]]], None] | None = None,
     ) -> None:
         """Store what is found as that of scan number ``scan``, judged by filter set ``judged``.
 
         ``on_candidate`` is called for each that was queued. With ``once`` a directory is listed
-        once in this scan, however often it is met.
+        once in this scan, however often it is met. ``on_looked`` gets the volume, the directory and
+        the names of a ``look`` that is done, and names and sizes of files that were not whole.
         """
         self._catalog = catalog
         self._reporter = reporter
@@ -92,7 +95,7 @@ class Dispatch:
         self._jobs = jobs
         self._on_candidate = on_candidate
         self._once = once
-        self._on_unrested = on_unrested
+        self._on_looked = on_looked
         self._frontier = Frontier(catalog)
         self._groups: dict[int, _Group] = {}
         self._next_group = 1
@@ -126,7 +129,7 @@ class Dispatch:
     ) -> None:
         """Have some entries of a directory looked at, before whatever else waits.
 
-        A file that is not whole yet is handed back to ``on_unrested``, unless ``final``.
+        A file that is not whole yet is handed back, unless ``final``.
         """
         self._looks.append(
             _Group(
@@ -236,8 +239,7 @@ class Dispatch:
                 again=not self._once,
             )
             self._push(group, children)
-        if findings.unrested and self._on_unrested is not None:
-            self._on_unrested(volume_number, directory.path, findings.unrested)
+        group.unrested += findings.unrested
         if findings.give:
             self._given.append(self._task(findings.group)._replace(names=findings.give, look=False))
             group.open += 1
@@ -280,6 +282,10 @@ class Dispatch:
         if group.failed:
             self._give_up_or_redo(group)
             return
+        if group.names is not None and self._on_looked is not None:
+            names = [name for name, _ in group.names]
+            volume, directory, _ = group.waiting
+            self._on_looked(volume, directory.path, names, group.unrested)
         self.tally.add(group.tally)
         self.fraction += group.waiting.weight
         if not self._groups:

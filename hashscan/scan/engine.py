@@ -6,64 +6,29 @@ more. It walks and hashes nothing itself, and never waits for the network.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashscan.errors import UsageError
-from hashscan.fs.beneath import closing, identity_of, open_root
 from hashscan.model import Progress, Summary
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.dispatch import Dispatch
-from hashscan.scan.pool import STALL_AFTER, Pool
-from hashscan.scan.work import WorkerSettings
+from hashscan.scan.options import device_of_root, worker_settings
+from hashscan.scan.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
     from hashscan.catalog.store import Catalog
-    from hashscan.fs.volume import Volume
-    from hashscan.model import Actor, Algorithm, Candidate, Filter, Reporter
+    from hashscan.model import Actor, Candidate, Reporter
     from hashscan.scan.asking import Asker
+    from hashscan.scan.options import ScanOptions
 
 #: Seconds between commits, and between looks at the progress.
 _COMMIT_AFTER = 1.0
 _PROGRESS_AFTER = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class ScanOptions:
-    """What to scan and how.
-
-    Attributes:
-        jobs: worker processes.
-        filters: after all their checks.
-        filterset: what tells one set of filters from another: their versions.
-        algorithms: what the filters need.
-        full: hash what did not change, too.
-        own: identities of directories that hold hashscan's state.
-        service, remote: the confirmer's name, and whether its verdicts are remembered.
-        max_rate: bytes a second, of all processes together.
-        stall_after: seconds without a sign of life after which a worker process is replaced.
-    """
-
-    volumes: tuple[Volume, ...]
-    jobs: int
-    filters: tuple[Filter, ...]
-    filterset: str
-    algorithms: frozenset[Algorithm]
-    service: str
-    remote: bool
-    full: bool = False
-    own: frozenset[tuple[int, int]] = frozenset()
-    max_file_size: int | None = None
-    max_rate: float | None = None
-    pause_above_io_pressure: float | None = None
-    stall_after: float = STALL_AFTER
 
 
 class Engine:
@@ -84,7 +49,7 @@ class Engine:
         self._reporter = reporter
         self._summary = Summary()
         roots = [volume.root for volume in options.volumes]
-        self._devices = {root: _device(root) for root in roots}
+        self._devices = {root: device_of_root(root) for root in roots}
         self._expected = catalog.files_of_last_scan(roots)
         self._scan, self._resumed = catalog.begin_scan(roots, complete=options.full)
         self._judged = catalog.filterset(options.filterset)
@@ -147,7 +112,14 @@ class Engine:
                 self._work.push(number, root, 1 / len(self._roots))
             pool = Pool(
                 self._options.jobs,
-                self._worker_settings(),
+                worker_settings(
+                    self._options,
+                    self._catalog.path,
+                    [root.number for root in self._roots.values()],
+                    scan=self._scan,
+                    judged=self._judged,
+                    resumed=self._resumed,
+                ),
                 others=[self._asker.connection],
                 before_fork=self._catalog.commit,
                 stall_after=self._options.stall_after,
@@ -168,7 +140,9 @@ class Engine:
         self._fill(summary)
         summary.interrupted = self._stop
         summary.seconds = time.monotonic() - started
-        self._catalog.end_scan(self._scan, files=summary.files, interrupted=self._stop)
+        self._catalog.end_scan(
+            self._scan, files=summary.files, interrupted=self._stop, summary=summary
+        )
         return summary
 
     @contextmanager
@@ -182,24 +156,6 @@ class Engine:
         finally:
             for name, handler in before.items():
                 signal.signal(name, handler)
-
-    def _worker_settings(self) -> WorkerSettings:
-        options = self._options
-        return WorkerSettings(
-            volumes=options.volumes,
-            roots=tuple(root.number for root in self._roots.values()),
-            catalog=self._catalog.path,
-            filters=options.filters,
-            algorithms=options.algorithms,
-            judged=self._judged,
-            scan=self._scan,
-            full=options.full,
-            resumed=self._resumed,
-            own=options.own,
-            max_file_size=options.max_file_size,
-            max_rate=None if options.max_rate is None else options.max_rate / options.jobs,
-            pause_above_io_pressure=options.pause_above_io_pressure,
-        )
 
     def _walk(self, pool: Pool) -> None:
         """Hand out and take in until every directory is done."""
@@ -254,14 +210,3 @@ class Engine:
             # Directories that were not done as a whole: what was hashed there is kept and counts.
             tally.add(self._work.early)
         tally.fill(summary)
-
-
-def _device(root: bytes) -> int:
-    try:
-        with closing(open_root(root)) as fd:
-            return identity_of(fd).device
-    except OSError as error:
-        raise UsageError(
-            f"the volume {os.fsdecode(root)!r} cannot be opened: {error.strerror}; "
-            "see the path, the mount and the rights of this user"
-        ) from error

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import mmap
 import multiprocessing
+import os
 import time
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
+from hashscan.process import end_with
 from hashscan.scan.links import LinkTable
+from hashscan.scan.priority import step_aside
 from hashscan.scan.work import Failed
 from hashscan.scan.worker import run
 
@@ -85,7 +88,7 @@ class Pool:
         engines = [ours, *self._others, *(worker.connection for worker in self.workers)]
         process = self._context.Process(
             target=_main,
-            args=(theirs, engines, self._settings, self._links, self._idle),
+            args=(os.getpid(), theirs, engines, self._settings, self._links, self._idle),
             daemon=True,
         )
         process.start()
@@ -180,14 +183,18 @@ class Pool:
 
 
 def _main(
+    parent: int,
     connection: Connection,
     engines: list[Connection],
     settings: WorkerSettings,
     links: LinkTable,
     idle: mmap.mmap,
 ) -> None:
+    end_with(parent)
     for end in engines:
         end.close()
+    if settings.step_aside:
+        step_aside()
     run(connection, settings, links, idle)
 
 

@@ -34,7 +34,11 @@ class WorkerSettings:
         own: identities of directories that hold hashscan's state; never entered.
         max_file_size: in bytes; larger files are skipped.
         max_rate: bytes a second, for this process.
+        max_files: files a second, for this process.
         pause_above_io_pressure: share of time; see ``pace``.
+        judged_until: the last scan before all that was in the catalog was judged by the set of
+            filters ``judged``, whatever a row says; 0: none.
+        step_aside: with the lowest priority.
     """
 
     volumes: tuple[Volume, ...]
@@ -49,7 +53,10 @@ class WorkerSettings:
     own: frozenset[tuple[int, int]] = frozenset()
     max_file_size: int | None = None
     max_rate: float | None = None
+    max_files: float | None = None
     pause_above_io_pressure: float | None = None
+    judged_until: int = 0
+    step_aside: bool = False
 
 
 class Task(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -341,8 +340,6 @@ def run(
     connection: Connection, settings: WorkerSettings, links: LinkTable, idle: mmap.mmap
 ) -> None:
     """A worker process: do tasks until the engine closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine hears it and ends us
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         worker = Worker(settings, links, idle, connection.send)
         connection.send(Alive(0))  # the engine tells a start that failed from a task that kills

@@ -34,7 +34,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
         "volumes": (
             {
                 "path": files["www"],
-                "watch": True,
+                "watch": "auto",
                 "exclude": ("*/cache/*",),
                 "one_file_system": True,
             },
@@ -66,8 +66,10 @@ def test_the_whole_example_of_the_design(write, whole, files):
         "allow": (),
         "scan": {
             "schedule": "30 2 * * *",
+            "unwatched": 900.0,
             "jobs": "auto",
             "max_rate": None,
+            "max_files": None,
             "max_file_size": None,
             "pause_above_io_pressure": 0.2,
         },
@@ -135,7 +137,7 @@ metrics: []
     for place, words in {
         "volums": "did you mean `volumes`",
         "volumes[0].path": "no such file",
-        "volumes[0].watch": "without quotes",
+        "volumes[0].watch": "watch: auto",
         "volumes[1]": "path, watch, exclude",
         "volumes[2].paht": "did you mean `path`",
         "volumes[2].path": "is missing; write e.g. `path: /srv/www`",

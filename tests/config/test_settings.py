@@ -45,8 +45,6 @@ def test_what_a_command_needs_and_how_to_mend_it():
 def test_what_is_set_without_effect_is_told(write, whole, files):
     told = [note.partition(":")[0] for note in notes(load(write(whole)))]
     assert told == [
-        "volumes[0].watch",
-        "scan.schedule",
         "filter.root",
         "filter.refresh",
     ]
@@ -56,17 +54,17 @@ def test_what_is_set_without_effect_is_told(write, whole, files):
     )
     text = text.replace(files["baseline.filter"], "https://filters.example")
     told = [note.partition(":")[0] for note in notes(load(write(text)))]
-    assert told[2:] == ["metrics.listen", "service.known", "quarantine.action"]
+    assert told == ["metrics.listen", "service.known", "quarantine.action"]
 
 
 def test_no_note_where_all_that_is_set_has_an_effect():
     assert notes(Settings.of()) == []
     effective = Settings.of(
         state="/s",
-        volumes=[{"path": "/srv", "exclude": ["a"], "one_file_system": False}],
+        volumes=[{"path": "/srv", "watch": "inotify", "exclude": ["a"], "one_file_system": False}],
         service=LOCAL,
         filter={"source": "/f", "max_age": "1d"},
-        scan={"jobs": 2, "max_rate": "1M", "max_file_size": "1G", "pause_above_io_pressure": "1%"},
+        scan={"jobs": 2, "schedule": "1 1 * * *", "max_files": 9, "max_rate": "1M", "max_file_size": "1G", "pause_above_io_pressure": "1%"},
         quarantine={"action": "quarantine", "directory": "/q", "retention": "1d"},
     )
     assert notes(effective) == []

@@ -13,7 +13,8 @@ from hashscan.known.filters.bloom import load
 from hashscan.known.filters.writer import Writer
 from hashscan.model import Acted, Answer, filterset_of
 from hashscan.scan.asking import Asker
-from hashscan.scan.engine import Engine, ScanOptions
+from hashscan.scan.engine import Engine
+from hashscan.scan.options import ScanOptions
 from hashscan.fs.volume import Volume
 
 

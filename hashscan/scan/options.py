@@ -1,0 +1,100 @@
+"""What to scan and how, and what of it a worker process needs to know."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import UsageError
+from hashscan.fs.beneath import closing, identity_of, open_root
+from hashscan.scan.pool import STALL_AFTER
+from hashscan.scan.work import WorkerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashscan.fs.volume import Volume
+    from hashscan.model import Algorithm, Filter
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """What to scan and how.
+
+    Attributes:
+        jobs: worker processes.
+        filters: after all their checks.
+        filterset: what tells one set of filters from another: their versions.
+        algorithms: what the filters need.
+        full: hash what did not change, too.
+        own: identities of directories that hold hashscan's state.
+        service, remote: the confirmer's name, and whether its verdicts are remembered.
+        max_rate, max_files: bytes and files a second, of all processes together.
+        step_aside: with the lowest priority.
+        stall_after: seconds without a sign of life after which a worker process is replaced.
+    """
+
+    volumes: tuple[Volume, ...]
+    jobs: int
+    filters: tuple[Filter, ...]
+    filterset: str
+    algorithms: frozenset[Algorithm]
+    service: str
+    remote: bool
+    full: bool = False
+    own: frozenset[tuple[int, int]] = frozenset()
+    max_file_size: int | None = None
+    max_rate: float | None = None
+    max_files: float | None = None
+    pause_above_io_pressure: float | None = None
+    step_aside: bool = False
+    stall_after: float = STALL_AFTER
+
+
+def worker_settings(
+    options: ScanOptions,
+    catalog: str,
+    roots: Sequence[int],
+    *,
+    scan: int,
+    judged: int,
+    judged_until: int = 0,
+    resumed: int | None = None,
+) -> WorkerSettings:
+    """For scan number ``scan``; ``roots`` are the volumes' roots in the catalog."""
+    jobs = options.jobs
+    return WorkerSettings(
+        volumes=options.volumes,
+        roots=tuple(roots),
+        catalog=catalog,
+        filters=options.filters,
+        algorithms=options.algorithms,
+        judged=judged,
+        scan=scan,
+        full=options.full,
+        resumed=resumed,
+        own=options.own,
+        max_file_size=options.max_file_size,
+        max_rate=None if options.max_rate is None else options.max_rate / jobs,
+        max_files=None if options.max_files is None else options.max_files / jobs,
+        pause_above_io_pressure=options.pause_above_io_pressure,
+        judged_until=judged_until,
+        step_aside=options.step_aside,
+    )
+
+
+def device_of_root(root: bytes) -> int:
+    """The number of the device that a volume lies on.
+
+    Raises:
+        UsageError: it cannot be opened.
+    """
+    try:
+        with closing(open_root(root)) as fd:
+            return identity_of(fd).device
+    except OSError as error:
+        raise UsageError(
+            f"the volume {os.fsdecode(root)!r} cannot be opened: {error.strerror}; "
+            "see the path, the mount and the rights of this user"
+        ) from error
