@@ -15,7 +15,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from types import TracebackType
 
-_OURS = {"catalog.sqlite3", "filters", "quarantine", "lock"}
+_OURS = {"beside", "catalog.sqlite3", "daemon.json", "filters", "lock", "quarantine"}
 
 
 class State:

@@ -120,7 +120,7 @@ def run_scan(
                 reporter.notice(f"volume: {shown(volume.root)}")
             reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
         action = action or settings.quarantine.action
-        actor = _actor(settings, action, volumes, known, stack, reporter.notice)
+        actor = open_actor(settings, action, volumes, known, stack, reporter.notice)
         if allow is not None:
             actor = Allowing(allow, actor)
         options = ScanOptions(
@@ -133,7 +133,7 @@ def run_scan(
             remote=known.remote,
             full=full,
             own=frozenset(
-                _identity(directory)
+                identity_of_directory(directory)
                 for directory in (state.directory, settings.quarantine_directory)
                 if os.path.isdir(directory)
             ),
@@ -157,7 +157,7 @@ def run_scan(
     return exit_code(summary)
 
 
-def _actor(
+def open_actor(
     settings: Settings,
     action: Literal["report", "quarantine"],
     volumes: tuple[Volume, ...],
@@ -185,7 +185,7 @@ def _actor(
     return quarantine
 
 
-def _identity(directory: str) -> tuple[int, int]:
+def identity_of_directory(directory: str) -> tuple[int, int]:
     with closing(open_as_named(os.fsencode(directory))) as fd:
         return identity_of(fd)
 

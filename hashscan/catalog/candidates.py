@@ -269,6 +269,26 @@ class CandidateQueue(Writer):
                     ).fetchone()
                 yield one, error
 
+    def pending_of(self, scan: int) -> int:
+        """How many candidates that ``scan`` met wait for a verdict, or to be acted on."""
+        with translated(self.path):
+            (count,) = self._connection.execute(
+                "SELECT count(*) FROM candidate WHERE done = 0 AND seen = ?", (scan,)
+            ).fetchone()
+        return int(count)
+
+    def waiting(self) -> tuple[int, float | None, str | None]:
+        """How many candidates wait, since when the oldest does, and why, if that is known."""
+        with translated(self.path):
+            count, oldest = self._connection.execute(
+                "SELECT count(*), min(found) FROM candidate WHERE done = 0"
+            ).fetchone()
+            why = self._connection.execute(
+                "SELECT error FROM candidate WHERE done = 0 AND error IS NOT NULL"
+                " ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+        return int(count), oldest, None if why is None else why[0]
+
     def ask_again(self, scan: int) -> int:
         """Let candidates that got no answer in this scan be asked for once more; how many."""
         self._write()

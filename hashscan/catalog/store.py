@@ -208,25 +208,26 @@ class Catalog(CandidateQueue, MountedVolumes):
                 (number,) = found
         return QueuedDirectory(number, path, False)
 
-    def spill(self, directories: Iterable[tuple[int, int, bool, float]]) -> None:
-        """Lay queued directories aside on disk: volume, id, fresh, weight."""
+    def spill(self, owner: int, directories: Iterable[tuple[int, int, bool, float]]) -> None:
+        """Lay directories that ``owner`` queued aside on disk: volume, id, fresh, weight."""
         with translated(self.path):
             self._connection.execute(
                 "CREATE TEMP TABLE IF NOT EXISTS frontier"
-                " (number INTEGER PRIMARY KEY, volume, id, fresh, weight)"
+                " (number INTEGER PRIMARY KEY, volume, id, fresh, weight, owner)"
             )
             self._connection.executemany(
-                "INSERT INTO frontier (volume, id, fresh, weight) VALUES (?, ?, ?, ?)", directories
+                "INSERT INTO frontier (volume, id, fresh, weight, owner) VALUES (?, ?, ?, ?, ?)",
+                [(*directory, owner) for directory in directories],
             )
 
-    def unspill(self, limit: int) -> list[tuple[int, int, bool, float]]:
+    def unspill(self, owner: int, limit: int) -> list[tuple[int, int, bool, float]]:
         """Take directories back that were laid aside, the latest first."""
         with translated(self.path):
             return self._connection.execute(
                 "DELETE FROM frontier WHERE number IN"
-                " (SELECT number FROM frontier ORDER BY number DESC LIMIT ?)"
+                " (SELECT number FROM frontier WHERE owner = ? ORDER BY number DESC LIMIT ?)"
                 " RETURNING volume, id, fresh, weight",
-                (limit,),
+                (owner, limit),
             ).fetchall()
 
     def directory_path(self, number: int) -> bytes:

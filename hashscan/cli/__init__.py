@@ -24,6 +24,7 @@ from hashscan.text import shown
 COMMANDS = {
     "scan": ("scan", "Scan volumes once: hash, ask the filter, confirm, act."),
     "check": ("check", "Is a file or a digest known? Nothing is moved."),
+    "daemon": ("daemon", "Watch, scan by schedule, sync and confirm: what runs as a service."),
     "sync": ("sync", "Fetch and verify the newest filters of a repository."),
     "status": ("status", "One screen: does it work, what waits, what was found."),
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),

@@ -388,9 +388,7 @@ ListCategory = Annotated[str, PlainValidator(list_category)]
 Source = Annotated[str, PlainValidator(source)]
 Volume = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_directory)]
 File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_file)]
-PathOrNone = Annotated[
-    str | None, PlainValidator(or_none(absolute_path)), shower(none_shown(str))
-]
+PathOrNone = Annotated[str | None, PlainValidator(or_none(absolute_path)), shower(none_shown(str))]
 ProxyOrNone = Annotated[str | None, PlainValidator(or_none(proxy)), shower(none_shown(str))]
 OwnDirectory = Annotated[str, PlainValidator(absolute_path), AfterValidator(own_directory)]
 OwnDirectoryOrNone = Annotated[

@@ -83,6 +83,12 @@ class Asker:
             self._start()
         return found
 
+    def restart(self) -> None:
+        """Begin anew, with a confirmer that is made anew; nothing may be under way."""
+        self.close()
+        self._asked.clear()
+        self._start()
+
     def close(self) -> None:
         """End the process; questions under way are not answered any more."""
         self.connection.close()

@@ -51,6 +51,7 @@ class Confirmation:
     Attributes:
         more: there may be candidates in the queue that were not taken up.
         summaries: where what becomes of candidates is counted, by the scan that met them last.
+        links_wait: there may be matches whose inodes have several names.
         refused: why nothing more is asked: the service refused the credentials.
         answered: how many verdicts were given, and ``failed`` how many questions had none.
     """
@@ -97,6 +98,7 @@ class Confirmation:
         self.failed = 0
         self.summaries: dict[int, Summary] = {scan: summary}
         self.more = True
+        self.links_wait = True
 
     @property
     def busy(self) -> bool:
@@ -163,7 +165,8 @@ class Confirmation:
     def _remember(self, digest: Digest, answer: Answer) -> None:
         if len(self._answers) >= 4096:
             self._answers.clear()
-        self._answers[digest] = answer
+        if not (self._lasting and self._remote):  # what the catalog remembers grows old there
+            self._answers[digest] = answer
         if self._remote:
             self._catalog.put_verdict(self._service, digest, answer, self._filterset)
 
@@ -205,7 +208,7 @@ class Confirmation:
         queued = current
         if refused:
             self._catalog.mark_pending(queued.number, refused.message)
-            if not self._told:
+            if self._lasting or not self._told:
                 self._told = True
                 self._reporter.notice(f"no verdict, candidates are kept: {refused.message}")
         else:
@@ -231,7 +234,9 @@ class Confirmation:
         self._catalog.mark_known(queued.number, category, number)
         if queued.candidate.links == 1:
             self.act(replace_known(queued, category, number))
+            return
         # An inode with more names waits until the walk has found them all: see ``act_on_links``.
+        self.links_wait = True
 
     def act(self, queued: QueuedCandidate, *, names_left: int = 0) -> None:
         """Act on a match and tell of it; ``names_left`` of its inode's names come after it."""
@@ -314,6 +319,11 @@ class Confirmation:
                     queued, scan=self._scan, volume=volume, path=path, directory=directory
                 )
                 self._summary_of(queued).candidates += 1
+
+    def judge_by(self, filterset: int) -> None:
+        """Go on with another set of filters: remembered verdicts hold for one set only."""
+        self._filterset = filterset
+        self._answers.clear()
 
     def ask_again(self) -> bool:
         """Ask once more for what got no answer, unless the credentials were refused."""

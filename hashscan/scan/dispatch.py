@@ -124,6 +124,15 @@ class Dispatch:
         """Have a directory listed; the share ``weight`` of the whole is done with it."""
         self._frontier.push(Waiting(volume, directory, weight))
 
+    def start_over(self, judged: int) -> None:
+        """The worker processes are gone: what they had is done again, by filter set ``judged``."""
+        self._judged = judged
+        self._given.clear()
+        for number in list(self._groups):
+            group = self._groups[number]
+            group.open, group.failed, group.at = 1, True, None
+            self._part_done(number, group)
+
     def look(
         self, volume: int, directory: QueuedDirectory, names: Sequence[bytes], *, final: bool
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.catalog.rows import QueuedDirectory
@@ -13,6 +14,7 @@ _MOST = 50_000
 _MOST_BYTES = 16 << 20
 _BACK = 10_000
 _STEP = 50
+_owners = itertools.count()
 
 
 class Waiting(NamedTuple):
@@ -34,6 +36,7 @@ class Frontier:
     def __init__(self, catalog: Catalog) -> None:
         """Lay aside in ``catalog``, for as long as it is open, what is too much to hold."""
         self._catalog = catalog
+        self._owner = next(_owners)
         self._stack: list[Waiting] = []
         self._bytes = 0
         self._spilled = 0
@@ -48,8 +51,11 @@ class Frontier:
         if len(self._stack) > _MOST or self._bytes > _MOST_BYTES:
             half = max(1, len(self._stack) // 2)
             self._catalog.spill(
-                (volume, directory.number, directory.fresh, weight)
-                for volume, directory, weight in self._stack[:half]
+                self._owner,
+                (
+                    (volume, directory.number, directory.fresh, weight)
+                    for volume, directory, weight in self._stack[:half]
+                ),
             )
             self._spilled += half
             del self._stack[:half]
@@ -70,7 +76,7 @@ class Frontier:
     def _bring_back(self) -> None:
         # Ids are kept; their paths, which may be long, come from the tree of the catalog.
         while self._spilled and len(self._stack) < _BACK and self._bytes < _MOST_BYTES // 2:
-            back = self._catalog.unspill(min(self._spilled, _STEP))
+            back = self._catalog.unspill(self._owner, min(self._spilled, _STEP))
             self._spilled -= len(back)
             for volume, number, fresh, weight in back:
                 path = self._catalog.directory_path(number)

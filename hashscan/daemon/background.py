@@ -1,0 +1,74 @@
+"""A job in a process of its own: the daemon waits for no network and for no disk."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from hashscan.errors import HashscanError
+from hashscan.process import end_with
+from hashscan.scan.priority import step_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+Result = TypeVar("Result")
+
+
+class Failure(NamedTuple):
+    """Why a job has no result; ``usage``: the same again would fail again."""
+
+    kind: str
+    message: str
+
+
+class Background(Generic[Result]):
+    """One job under way.
+
+    Attributes:
+        connection: readable when ``take`` has the result.
+    """
+
+    def __init__(self, job: Callable[[], Result]) -> None:
+        """Start ``job`` in a fork of this process; its result must be picklable."""
+        context = multiprocessing.get_context("fork")
+        self.connection, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_main, args=(os.getpid(), theirs, job), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def take(self) -> Result | Failure:
+        """The result; waits for it."""
+        try:
+            result: Result | Failure = self.connection.recv()
+        except (EOFError, OSError):
+            self._process.join(timeout=2)
+            result = Failure(
+                "HashscanError",
+                f"the process that did it died (exit status {self._process.exitcode}); see the "
+                "kernel's log (out of memory?)",
+            )
+        self.close()
+        return result
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self.connection.close()
+        self._process.terminate()
+        self._process.join(timeout=2)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+def _main(parent: int, connection: Connection, job: Callable[[], object]) -> None:
+    end_with(parent)
+    step_aside()
+    try:
+        result = job()
+    except HashscanError as error:
+        result = Failure(type(error).__name__, str(error))
+    except Exception as error:  # noqa: BLE001 - told by the daemon
+        result = Failure("Exception", f"{type(error).__name__}: {error}")
+    connection.send(result)

@@ -1,0 +1,119 @@
+"""What of each volume is watched, and what only scans find."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.text import shown
+from hashscan.watch.mounts import is_mounted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from hashscan.catalog.store import Catalog
+    from hashscan.daemon.log import Log
+    from hashscan.fs.volume import Volume
+    from hashscan.watch.source import Coverage
+
+
+class Coverages:
+    """Keeps what the watch says of each volume, and tells when it changes."""
+
+    def __init__(self, volumes: Sequence[Volume], catalog: Catalog, log: Log) -> None:
+        """Nothing is known yet."""
+        self._volumes = volumes
+        self._catalog = catalog
+        self._log = log
+        self._said: dict[int, Coverage] = {}
+        self._away: dict[int, str] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the watch has said of every volume what it does: from now on nothing is missed."""
+        return len(self._said) == len(self._volumes)
+
+    def heard(self, told: Coverage) -> None:
+        """Take what the watch says."""
+        before = self._said.get(told.volume)
+        self._said[told.volume] = told
+        if before is not None and (before.backend, before.unwatched, before.message) == (
+            told.backend,
+            told.unwatched,
+            told.message,
+        ):
+            return
+        root = shown(self._volumes[told.volume].root)
+        if told.backend == "off":
+            level, what = ("warning" if told.unwatched else "info"), "is not watched: scans only"
+        elif told.unwatched:
+            level = "warning"
+            what = (
+                f"{told.unwatched:,} directories (e.g. {shown(told.example)}) are not watched, "
+                f"scans find what changes there; {told.directories:,} are ({told.backend})"
+            )
+        else:
+            level, what = "info", f"watched by {told.backend}"
+            if told.directories:
+                what += f", {told.directories:,} directories"
+        message = f"{root}: {what}" + (f": {told.message}" if told.message else "")
+        if level == "warning":
+            self._log.limited(f"coverage {root}", "warning", message)
+        else:
+            self._log.limited(f"coverage {root}", "info", message)
+
+    def partly_watched(self) -> list[int]:
+        """Volumes of which something should be watched and is not."""
+        return [number for number, said in self._said.items() if said.unwatched]
+
+    def remounted(self, volume: int) -> None:
+        """Something was mounted or unmounted there."""
+        self._away.pop(volume, None)
+
+    def may_be_scanned(self, number: int) -> bool:
+        """Whether a volume is there: an empty mount point is not an empty volume."""
+        volume = self._volumes[number]
+        why = self._why_away(volume)
+        root = shown(volume.root)
+        if why is None:
+            if self._away.pop(number, None) is not None:
+                self._log.info(f"{root}: it is there again")
+            return True
+        if self._away.get(number) != why:
+            self._log.error(f"{root}: not scanned: {why}; what is known of its files is kept")
+        self._away[number] = why
+        return False
+
+    def _why_away(self, volume: Volume) -> str | None:
+        try:
+            mounted = is_mounted(volume)
+            with os.scandir(volume.root) as entries:
+                empty = next(entries, None) is None
+        except OSError as error:
+            return f"it cannot be opened: {error.strerror}"
+        if mounted:
+            self._catalog.set_mounted(volume.root)
+        elif self._catalog.was_mounted(volume.root):
+            if empty:
+                return "its file system is not mounted; mount it, and it is scanned at once"
+            self._catalog.forget_mounted(volume.root)
+        return None
+
+    def facts(self) -> list[dict[str, Any]]:
+        """For the file that ``status`` reads."""
+        found = []
+        for number, volume in enumerate(self._volumes):
+            said = self._said.get(number)
+            found.append(
+                {
+                    "path": os.fsdecode(volume.root),
+                    "backend": "starting" if said is None else said.backend,
+                    "directories": 0 if said is None else said.directories,
+                    "unwatched": 0 if said is None else said.unwatched,
+                    "example": "" if said is None else os.fsdecode(said.example),
+                    "message": "" if said is None else said.message,
+                    "away": self._away.get(number),
+                }
+            )
+        return found

@@ -1,0 +1,340 @@
+"""``hashscan daemon``: from the lock to the end, with everything that comes by the clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+from hashscan import __version__
+from hashscan.agent.known_set import open_known_set
+from hashscan.agent.syncing import from_repository, run_sync
+from hashscan.config.settings import require_service, require_volumes
+from hashscan.daemon import state_file
+from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.duty import Duty
+from hashscan.daemon.notify import Notifier
+from hashscan.daemon.schedule import Cron, Every
+from hashscan.errors import (
+    ConfigError,
+    ExitCode,
+    FilterError,
+    HashscanError,
+    LockedError,
+    StateError,
+    UsageError,
+)
+from hashscan.quarantine.housekeeping import purge_older
+from hashscan.text import human_age, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from types import FrameType
+    from typing import Any
+
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.log import Log
+    from hashscan.known.repository.client import SyncReport
+    from hashscan.state import State
+
+#: Seconds between two writings of what ``status`` reads.
+_FACTS_AFTER = 5.0
+#: Seconds after which work that does not go on is no progress any more: the service manager's
+#: watchdog is not told that all is well. Longer than a stuck worker process is waited for.
+_STUCK_AFTER = 900.0
+_HOUSEKEEPING = 6 * 3600.0
+
+
+class Daemon:
+    """One instance, from its start to its end."""
+
+    def __init__(
+        self, settings: Settings, state: State, load: Callable[[], Settings], log: Log
+    ) -> None:
+        """``load`` reads the configuration anew, for a reload.
+
+        Raises:
+            ConfigError: there is no volume, or nobody who gives verdicts.
+        """
+        require_volumes(settings)
+        require_service(settings)
+        self._settings = settings
+        self._state = state
+        self._load = load
+        self._log = log
+        self._notifier = Notifier()
+        self._stop = False
+        self._reload = False
+        self._duty: Duty | None = None
+        self._trouble = ""
+        self._started = time.time()
+        self._synced: dict[str, Any] = {"time": None, "message": ""}
+        self._sync: Background[SyncReport] | None = None
+        self._housekeeping: Background[int] | None = None
+        self._facts_at = 0.0
+        self._ping_at = 0.0
+        self._progress = (time.monotonic(), -1)
+        self._set_timers()
+
+    def _set_timers(self) -> None:
+        settings = self._settings
+        self._scan = Cron(settings.scan.schedule)
+        refresh = settings.filter.refresh if settings.filter is not None else None
+        self._refresh = Every(refresh, at_once=from_repository(settings))
+        keeps = settings.quarantine.retention is not None
+        self._keep = Every(_HOUSEKEEPING if keeps else None, at_once=True)
+
+    def run(self) -> ExitCode:
+        """Work until SIGTERM or SIGINT.
+
+        Raises:
+            LockedError: another instance works with this state.
+            StateError: the state directory cannot be used (any more).
+            HashscanError: worker processes cannot work.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(self._state.lock())
+            ours, theirs = socket.socketpair()
+            for end in (ours, theirs):
+                end.setblocking(False)
+                stack.callback(end.close)
+            self._wake = ours
+            stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(theirs.fileno()))
+            for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                stack.callback(signal.signal, name, signal.signal(name, self._signalled))
+            stack.callback(self._end)
+            self._log.info(f"hashscan {__version__} starts, state {shown(self._state.directory)}")
+            self._refresh_known()
+            self._notifier.ready(self._status_line())
+            while not self._stop:
+                self._turn()
+        return ExitCode.NOTHING_FOUND
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._reload = True
+        else:
+            self._stop = True
+
+    def _end(self) -> None:
+        self._notifier.stopping()
+        for job in (self._sync, self._housekeeping):
+            if job is not None:
+                job.close()
+        self._close_duty()
+        self._log.tick(everything=True)
+        self._log.info("ended; what changes from now on is found by the scan of the next start")
+        with suppress(OSError):
+            state_file.write(self._state.directory, {**self._facts(), "stopped": True})
+
+    # The loop
+
+    def _turn(self) -> None:
+        jobs: list[Connection] = [
+            job.connection for job in (self._sync, self._housekeeping) if job is not None
+        ]
+        listen = [*jobs, self._wake]
+        if self._duty is not None:
+            ready = self._duty.turn(listen)
+        else:
+            from multiprocessing.connection import wait  # noqa: PLC0415
+
+            ready = list(wait(listen, 1.0))
+        with suppress(BlockingIOError):
+            self._wake.recv(4096)
+        if self._stop:
+            return
+        if self._sync is not None and self._sync.connection in ready:
+            self._take_sync(self._sync)
+        if self._housekeeping is not None and self._housekeeping.connection in ready:
+            self._take_housekeeping(self._housekeeping)
+        if self._reload:
+            self._reload = False
+            self._load_anew()
+        self._by_the_clock()
+        self._tell()
+
+    def _by_the_clock(self) -> None:
+        if self._scan.due() and self._duty is not None:
+            self._duty.want_all("schedule")
+        if self._refresh.due():
+            if from_repository(self._settings):
+                self._begin_sync()
+            else:
+                self._refresh_known()
+        if self._keep.due() and self._housekeeping is None:
+            directory = os.fsencode(self._settings.quarantine_directory)
+            age = self._settings.quarantine.retention
+            assert age is not None
+            self._housekeeping = Background(lambda: purge_older(directory, age))
+
+    # Filters
+
+    def _begin_sync(self) -> None:
+        if self._sync is None:
+            settings, state = self._settings, self._state
+            self._sync = Background(lambda: run_sync(settings, state))
+
+    def _take_sync(self, job: Background[SyncReport]) -> None:
+        self._sync = None
+        report = job.take()
+        trouble = []
+        wait: float | None = None
+        if isinstance(report, Failure):
+            trouble.append(report.message)
+        else:
+            wait = report.retry_after
+            for one in report.categories:
+                if one.state == "updated":
+                    self._log.info(
+                        f"filter {one.category}: version {one.version} ({one.way},"
+                        f" {report.fetched:,} bytes fetched)"
+                    )
+                elif one.state != "current":
+                    trouble.append(f"filter {one.category}: {one.state}: {one.message}")
+        self._synced = {"time": time.time(), "message": "; ".join(trouble)}
+        if trouble:
+            again = self._refresh.failed(wait)
+            for message in trouble:
+                self._log.limited("sync", "warning", f"{message}; again in {human_age(again)}")
+        else:
+            self._refresh.succeeded()
+        self._refresh_known()
+
+    def _refresh_known(self) -> None:
+        """Open the filters with all their checks, and use them if they are others than before."""
+        try:
+            known = open_known_set(self._settings, self._state, (), self._log.notice)
+        except (FilterError, ConfigError, UsageError) as error:
+            self._without(str(error))
+            return
+        duty = self._duty
+        try:
+            if duty is None:
+                self._duty = Duty(self._settings, self._state, known, self._log)
+                self._trouble = ""
+            elif duty.known.name != known.name:
+                self._log.info("a newer set of filters is used: " + known.name)
+                duty.swap(known)
+        except (FilterError, ConfigError, UsageError, LockedError) as error:
+            self._without(str(error))
+
+    def _without(self, why: str) -> None:
+        """No filter may be used: nothing is looked at, and somebody has to know."""
+        if self._trouble != why:
+            self._log.error(f"nothing is scanned: {why}")
+        self._trouble = why
+        self._close_duty()
+
+    def _close_duty(self) -> None:
+        if self._duty is not None:
+            duty, self._duty = self._duty, None
+            duty.close()
+
+    # Reload
+
+    def _load_anew(self) -> None:
+        self._notifier.reloading()
+        try:
+            settings = self._load()
+            require_volumes(settings)
+            require_service(settings)
+            if settings.state != self._settings.state:
+                raise UsageError("the state directory cannot be changed by a reload: restart")
+        except HashscanError as error:
+            self._log.error(f"reload refused, the old configuration stays: {error}")
+        else:
+            self._log.info("the configuration was read anew; all volumes are scanned")
+            self._close_duty()
+            if self._sync is not None:
+                self._sync.close()
+                self._sync = None
+            self._settings = settings
+            self._set_timers()
+            self._refresh_known()
+        self._notifier.ready(self._status_line())
+
+    # Quarantine
+
+    def _take_housekeeping(self, job: Background[int]) -> None:
+        self._housekeeping = None
+        done = job.take()
+        if isinstance(done, Failure):
+            self._log.limited("housekeeping", "warning", f"quarantine: {done.message}")
+        elif done:
+            self._log.info(f"quarantine: {done:,} contents older than its retention were removed")
+
+    # Telling
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        interval = self._notifier.watchdog_interval
+        if interval is not None and now >= self._ping_at and self._goes_on(now):
+            self._ping_at = now + interval
+            self._notifier.watchdog()
+        if now < self._facts_at:
+            return
+        self._facts_at = now + _FACTS_AFTER
+        self._log.tick()
+        self._notifier.status(self._status_line())
+        try:
+            state_file.write(self._state.directory, self._facts())
+        except OSError as error:
+            self._log.limited(
+                "state",
+                "error",
+                f"{shown(self._state.directory)}: {error.strerror}: free some space",
+            )
+
+    def _goes_on(self, now: float) -> bool:
+        """Whether work that is there gets done: what the watchdog of systemd wants to know."""
+        duty = self._duty
+        since, turns = self._progress
+        if duty is None or duty.turns != turns or not duty.looking.busy:
+            self._progress = (now, -1 if duty is None else duty.turns)
+            return True
+        return now - since < _STUCK_AFTER
+
+    def _status_line(self) -> str:
+        duty = self._duty
+        if duty is None:
+            return f"nothing is scanned: {self._trouble}"
+        walk = duty.walk
+        parts = [f"{duty.looking.backlog:,} changes wait"]
+        if walk is not None:
+            parts.append(f"scan ({walk.kind}) {walk.fraction:.0%}, {walk.files:,} files")
+        parts.append(f"{duty.found.matches:,} matches")
+        if duty.verdicts.in_trouble:
+            parts.append("the service does not answer")
+        return "; ".join(parts)
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": self._started,
+            "time": time.time(),
+            "stopped": False,
+            "trouble": self._trouble,
+            "sync": {**self._synced, "next": self._refresh.next},
+            "next_scan": self._scan.next,
+        }
+        if self._duty is not None:
+            with suppress(StateError):
+                facts |= self._duty.facts()
+        return facts
+
+
+def run_daemon(
+    settings: Settings, state: State, load: Callable[[], Settings], log: Log
+) -> ExitCode:
+    """Watch, scan by schedule, sync and confirm, until SIGTERM.
+
+    Raises:
+        HashscanError: see its classes.
+    """
+    return Daemon(settings, state, load, log).run()

@@ -1,0 +1,215 @@
+"""What the daemon tells: one line a fact, and no flood.
+
+Lines for people go to stderr, with syslog's levels where the journal reads them (sd-daemon(3)) and
+with the time elsewhere. With ``--json`` results are JSON lines on stdout, as those of a scan, and
+the log is JSON lines on stderr. Names are escaped in both, so that none can forge a line.
+
+Of each kind of problem only some lines are told in a while, and then how many more there were; all
+of them are in the catalog. A match is always told.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Literal
+
+from hashscan.report.jsonl import JsonReporter, line
+from hashscan.text import rfc3339, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
+
+Level = Literal["error", "warning", "info", "debug"]
+_ORDER: dict[Level, int] = {"error": 3, "warning": 4, "info": 6, "debug": 7}
+#: So many lines of a kind in so many seconds.
+MOST_LINES = 20
+WINDOW = 600.0
+
+
+def reaches_the_journal(stream: IO[str]) -> bool:
+    """Whether a stream is the one that systemd connected to the journal (systemd.exec(5))."""
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        status = os.fstat(stream.fileno())
+        return (status.st_dev, status.st_ino) == (int(device), int(inode))
+    except (OSError, ValueError):
+        return False
+
+
+class FloodGuard:
+    """Counts lines by kind, and says which are one too many."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` in seconds."""
+        self._clock = clock
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def admits(self, kind: str) -> bool:
+        """Whether one more line of this kind may be told now."""
+        now = self._clock()
+        began, count = self._windows.get(kind, (now, 0))
+        self._windows[kind] = (began, count + 1)
+        return count < MOST_LINES
+
+    def over(self, *, everything: bool = False) -> list[tuple[str, int]]:
+        """Kinds whose window has ended, with how many lines were not told; they begin anew."""
+        now = self._clock()
+        ended = [
+            kind
+            for kind, (began, _) in self._windows.items()
+            if everything or now - began >= WINDOW
+        ]
+        counts = [(kind, self._windows.pop(kind)[1] - MOST_LINES) for kind in ended]
+        return [(kind, count) for kind, count in counts if count > 0]
+
+
+class Log:
+    """The tell stage of the daemon, and its log."""
+
+    def __init__(
+        self,
+        out: IO[str],
+        err: IO[str],
+        *,
+        as_json: bool = False,
+        verbosity: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``verbosity`` -1: warnings and what was found; 0: what is done; 1: everything."""
+        self._err = err
+        self._as_json = as_json
+        self._most = {-1: 4, 0: 6}.get(verbosity, 7)
+        self._journal = not as_json and reaches_the_journal(err)
+        self._guard = FloodGuard(clock)
+        self._results = JsonReporter(out, err)
+
+    # The log
+
+    def write(self, level: Level, message: str) -> None:
+        """One fact."""
+        if _ORDER[level] > self._most:
+            return
+        text = " ".join(shown(part) for part in message.splitlines() if part.strip())
+        if self._as_json:
+            text = line("log", level=level, time=rfc3339(), message=message)
+        elif self._journal:
+            text = f"<{_ORDER[level]}>{text}"
+        else:
+            text = f"{rfc3339()} {level}: {text}"
+        with suppress(OSError, ValueError):  # a log that cannot be written must not end the daemon
+            print(text, file=self._err, flush=True)
+
+    def error(self, message: str) -> None:
+        """Something does not work, and somebody has to see to it."""
+        self.write("error", message)
+
+    def warning(self, message: str) -> None:
+        """Something is not as it should be."""
+        self.write("warning", message)
+
+    def info(self, message: str) -> None:
+        """What is done."""
+        self.write("info", message)
+
+    def debug(self, message: str) -> None:
+        """What only a search for a fault needs."""
+        self.write("debug", message)
+
+    def limited(self, kind: str, level: Level, message: str) -> None:
+        """One of a kind of facts of which there may be a million."""
+        if self._guard.admits(kind):
+            self.write(level, message)
+
+    def tick(self, *, everything: bool = False) -> None:
+        """Say how many lines were left out, where their time is over."""
+        for kind, count in self._guard.over(everything=everything):
+            self.write("warning", f"{kind}: {count:,} more such lines were left out")
+
+    # The tell stage (model.Reporter)
+
+    def match(self, event: MatchEvent) -> None:
+        """A match and what was done about it."""
+        if self._as_json:
+            self._result(lambda: self._results.match(event))
+            return
+        match, acted = event.match, event.acted
+        what = acted.action
+        if acted.quarantine_id and acted.action == "quarantined":
+            what += f" as {acted.quarantine_id}"
+        path = shown(match.candidate.full_path)
+        if acted.message:
+            what += f" ({acted.message.removeprefix(path + ': ')})"
+        if acted.remaining_links:
+            what += f"; {acted.remaining_links} more names of it are elsewhere"
+        level: Level = "warning" if acted.problem is None else "error"
+        self.write(
+            level,
+            f"match {path}: {what} [{match.category}, {match.hit.digest.algorithm}"
+            f" {match.hit.digest.hex}]",
+        )
+
+    def problem(self, event: ProblemEvent) -> None:
+        """A file that could not be judged."""
+        self._event("problem", "warning", event)
+
+    def skipped(self, event: ProblemEvent) -> None:
+        """A file that was left unread for its size or its holes."""
+        self._event("skipped", "info", event)
+
+    def _event(self, kind: str, level: Level, event: ProblemEvent) -> None:
+        if not self._guard.admits(f"{kind} {event.reason}"):
+            return
+        if self._as_json:
+            tell = self._results.problem if kind == "problem" else self._results.skipped
+            self._result(lambda: tell(event))
+        else:
+            self.write(level, f"{kind} {shown(event.path)}: {event.reason}: {event.message}")
+
+    def pending(self, event: PendingEvent) -> None:
+        """A candidate without a verdict."""
+        if self._guard.admits("pending"):
+            if self._as_json:
+                self._result(lambda: self._results.pending(event))
+            else:
+                path = shown(event.candidate.full_path)
+                self.write("warning", f"pending {path}: {event.message}")
+
+    def notice(self, message: str) -> None:
+        """Something that is neither of the above."""
+        self.limited("notice", "info", message)
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing: see ``status``."""
+
+    def summary(self, summary: Summary) -> None:
+        """What a scan found."""
+        if self._as_json:
+            self._result(lambda: self._results.summary(summary))
+            return
+        skipped = sum(summary.skipped.values())
+        ended = "interrupted after" if summary.interrupted else "scanned"
+        self.info(
+            f"{ended} {summary.files:,} files in {summary.seconds:.1f} s: {summary.hashed:,} "
+            f"hashed, {summary.unchanged:,} unchanged, {skipped:,} skipped, {summary.problems:,} "
+            f"problems; {summary.matches:,} matches, {summary.false_positives:,} false positives, "
+            f"{summary.pending:,} pending; quarantined {summary.quarantined:,}, held "
+            f"{summary.held:,}, allowed {summary.allowed:,}"
+        )
+
+    def _result(self, tell: Callable[[], None]) -> None:
+        # Whoever reads stdout may go; the daemon's work does not depend on being heard.
+        with suppress(OSError, ValueError):
+            try:
+                tell()
+            except Exception as error:  # noqa: BLE001 - OutputError: told, and nothing more
+                self.limited("output", "error", str(error))
+
+
+def standard_log(*, as_json: bool, verbosity: int) -> Log:
+    """On the process's own streams."""
+    return Log(sys.stdout, sys.stderr, as_json=as_json, verbosity=verbosity)

@@ -1,0 +1,203 @@
+"""What changed is looked at: from what the watch tells to the worker processes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.rows import QueuedDirectory
+from hashscan.daemon.changes import BATCH, Changes, Key
+from hashscan.scan.dispatch import Dispatch
+from hashscan.scan.options import worker_settings
+from hashscan.scan.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from hashscan.catalog.store import Catalog
+    from hashscan.model import Reporter
+    from hashscan.scan.options import ScanOptions
+    from hashscan.scan.pool import WorkerHandle
+    from hashscan.scan.work import Message, Tally
+
+#: Names that are given to the workers ahead of time; the rest waits and coalesces.
+_AHEAD = 2048
+_KNOWN_DIRECTORIES = 20_000
+
+
+class Looking:
+    """Changes, and worker processes of their own, so that no scan is ever before them.
+
+    Attributes:
+        changes: what waits.
+        pool: the worker processes.
+    """
+
+    def __init__(
+        self,
+        options: ScanOptions,
+        catalog: Catalog,
+        reporter: Reporter,
+        *,
+        judged: int,
+        judged_until: int,
+        on_candidate: Callable[[], None],
+    ) -> None:
+        """Start the worker processes."""
+        self._options = options
+        self._catalog = catalog
+        scan = catalog.begin_watch()
+        self._roots = [
+            catalog.queue_directories(scan, 0, b"", [(volume.root, 0)], again=True)[0]
+            for volume in options.volumes
+        ]
+        catalog.commit()
+        self._directories: dict[Key, QueuedDirectory] = {}
+        self.changes = Changes()
+        self._dispatch = Dispatch(
+            catalog,
+            reporter,
+            options.volumes,
+            scan=scan,
+            judged=judged,
+            jobs=options.jobs,
+            on_candidate=on_candidate,
+            once=False,
+            on_looked=self._looked,
+        )
+        self.pool = self._make_pool(judged, judged_until)
+
+    def _make_pool(self, judged: int, judged_until: int) -> Pool:
+        settings = worker_settings(
+            self._options,
+            self._catalog.path,
+            [root.number for root in self._roots],
+            scan=self._dispatch.scan,
+            judged=judged,
+            judged_until=judged_until,
+        )
+        return Pool(
+            self._options.jobs,
+            settings,
+            others=[],
+            before_fork=self._catalog.commit,
+            stall_after=self._options.stall_after,
+        )
+
+    @property
+    def root_numbers(self) -> dict[bytes, int]:
+        """Ids of the volumes' roots in the catalog."""
+        return {
+            volume.root: root.number
+            for volume, root in zip(self._options.volumes, self._roots, strict=True)
+        }
+
+    @property
+    def scan(self) -> int:
+        """The number under which the catalog has what is met now."""
+        return self._dispatch.scan
+
+    @property
+    def tally(self) -> Tally:
+        """Outcomes so far."""
+        return self._dispatch.tally
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is due or under way."""
+        due = self.changes.next_due()
+        return bool(self._dispatch) or (due is not None and due <= time.monotonic())
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a worker process has something."""
+        return self._dispatch.under_way
+
+    @property
+    def backlog(self) -> int:
+        """Entries and directories that wait or are under way."""
+        return len(self.changes) + len(self._dispatch)
+
+    def begin(self) -> None:
+        """A scan has begun: what is met from now on is later than it."""
+        self._dispatch.scan = self._catalog.begin_watch()
+
+    def ended(self) -> None:
+        """A scan has ended, and may have forgotten directories that are not there any more."""
+        self._directories.clear()
+
+    def changed(self, volume: int, directory: bytes, name: bytes) -> bool:
+        """Note a change; ``False``: too many wait, the volume must be scanned."""
+        return self.changes.add(Key(volume, directory), name, time.monotonic())
+
+    def look_known(self, volume: int, directory: int, names: list[bytes]) -> None:
+        """Have files looked at that the catalog knows, in the directory with that id."""
+        path = self._catalog.directory_path(directory)
+        queued = QueuedDirectory(directory, path, False)
+        for start in range(0, len(names), BATCH):
+            self._dispatch.look(volume, queued, names[start : start + BATCH], final=True)
+
+    def rescan(self, volume: int, directory: bytes) -> None:
+        """Have a directory tree scanned, beside whatever changes."""
+        self._dispatch.push(volume, self._directory(Key(volume, directory)))
+
+    def hand_out(self, *, hold: bool = False) -> None:
+        """Give the worker processes what is due; with ``hold`` only the rest of what they have."""
+        if not hold and len(self._dispatch) < _AHEAD // 8:
+            for key, names, final in self.changes.take(time.monotonic(), _AHEAD):
+                self._dispatch.look(key.volume, self._directory(key), names, final=final)
+        self._dispatch.hand_out(self.pool, urgent=hold)
+
+    def _directory(self, key: Key) -> QueuedDirectory:
+        found = self._directories.get(key)
+        if found is None:
+            if len(self._directories) >= _KNOWN_DIRECTORIES:
+                self._directories.clear()
+            root = self._roots[key.volume].number
+            found = self._catalog.find_directory(self._dispatch.scan, root, key.directory)
+            self._directories[key] = found
+        return found
+
+    def _looked(
+        self, volume: int, directory: bytes, names: list[bytes], unrested: list[tuple[bytes, int]]
+    ) -> None:
+        now = time.monotonic()
+        key = Key(volume, directory)
+        waiting = {name for name, _ in unrested}
+        self.changes.rested(key, [name for name in names if name not in waiting])
+        too_many = [
+            name for name, size in unrested if not self.changes.not_whole(key, name, size, now)
+        ]
+        if too_many:
+            self._dispatch.look(volume, self._directory(key), too_many, final=True)
+
+    def receive(self, others: list[Connection], timeout: float) -> tuple[list[Connection], int]:
+        """Take what the worker processes say; which of ``others`` are ready, and how many spoke."""
+        ready: list[Connection] = []
+        spoke = 0
+        for said in self.pool.receive(others, timeout):
+            if isinstance(said, tuple):
+                spoke += 1
+                self._take(*said)
+            else:
+                ready.append(said)
+        return ready, spoke
+
+    def _take(self, worker: WorkerHandle, message: Message | None) -> None:
+        if message is None:
+            self._dispatch.died(worker)
+        else:
+            self._dispatch.heard(worker, message)
+
+    def swap(self, options: ScanOptions, judged: int, judged_until: int) -> None:
+        """Go on with other filters: what is under way is done again with them."""
+        self.pool.close()
+        self._dispatch.start_over(judged)
+        self._options = replace(options, volumes=self._options.volumes)
+        self.pool = self._make_pool(judged, judged_until)
+
+    def close(self) -> None:
+        """End the worker processes; what they had is found by the next scan."""
+        self.pool.close()

@@ -1,0 +1,121 @@
+"""When something is to be done next, by the clock on the wall.
+
+What was missed while the machine slept is done once, and then the next time is reckoned from now. A
+clock that is set back does not put it off for longer than the interval.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from cronsim import CronSim, CronSimError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Timer(Protocol):
+    """Something that comes again."""
+
+    next: float | None
+
+    def due(self) -> bool:
+        """Whether its time has come; then the next one is reckoned from now."""
+        ...
+
+
+class Cron:
+    """By a cron expression, in local time; across changes of summer time it runs once.
+
+    Attributes:
+        next: in seconds since the epoch; ``None``: never.
+    """
+
+    def __init__(self, expression: str | None, *, clock: Callable[[], float] = time.time) -> None:
+        """``expression`` has five fields; ``None``: never."""
+        self._expression = expression
+        self._clock = clock
+        self.next = self._after(clock())
+
+    def _after(self, now: float) -> float | None:
+        if self._expression is None:
+            return None
+        here = datetime.fromtimestamp(now).astimezone()
+        try:
+            following = next(CronSim(self._expression, here))
+        except (CronSimError, StopIteration):
+            return None  # e.g. the thirtieth of February
+        return following.timestamp()
+
+    def due(self) -> bool:
+        """Whether its time has come; then the next one is reckoned from now."""
+        now = self._clock()
+        is_due = self.next is not None and now >= self.next
+        following = self._after(now)
+        if is_due or self.next is None or (following is not None and following < self.next):
+            self.next = following
+        return is_due
+
+
+class Every:
+    """At an interval, a little more or less; sooner after a failure.
+
+    Attributes:
+        next: in seconds since the epoch; ``None``: never.
+    """
+
+    def __init__(
+        self,
+        interval: float | None,
+        *,
+        at_once: bool = False,
+        first_retry: float = 60.0,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """``interval`` in seconds; ``None``: never."""
+        self._interval = interval
+        self._clock = clock
+        self._jitter = jitter
+        self._first_retry = first_retry
+        self._retry = first_retry
+        self.next: float | None = None
+        if interval is not None:
+            self.next = clock() if at_once else self._in(interval)
+
+    def _in(self, seconds: float) -> float:
+        return self._clock() + seconds * self._jitter(0.9, 1.1)
+
+    def due(self) -> bool:
+        """Whether its time has come; then the next one is reckoned from now."""
+        if self.next is None or self._interval is None:
+            return False
+        now = self._clock()
+        if now < self.next and self.next - now <= 1.2 * max(self._interval, self._retry):
+            return False
+        self.next = self._in(self._interval)
+        return True
+
+    def failed(self, at_least: float | None = None) -> float:
+        """Try again sooner than the interval, each time later; returns the seconds until then.
+
+        ``at_least``: what the other side asked to wait.
+        """
+        assert self._interval is not None
+        wait = min(self._retry, self._interval)
+        self._retry = min(2 * self._retry, max(self._interval, self._first_retry))
+        wait = max(wait, min(at_least or 0.0, 86400.0))
+        self.next = self._in(wait)
+        return wait
+
+    def succeeded(self) -> None:
+        """The next failure is the first one again."""
+        self._retry = self._first_retry
+
+
+def local(seconds: float) -> str:
+    """A time as an administrator reads it: local, to the minute."""
+    return (datetime.fromtimestamp(seconds).astimezone() + timedelta(0)).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,80 @@
+"""Verdicts in the daemon: asked at once, asked again with growing pauses, acted on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashscan.daemon.log import Log
+    from hashscan.scan.asking import Asker
+    from hashscan.scan.confirmation import Confirmation
+
+#: Seconds until candidates without a verdict are asked for again, twice as long each time up to ...
+_FIRST = 5.0
+_LONGEST = 900.0
+#: ... and where the service refused the credentials: somebody has to change them first.
+_REFUSED = 3600.0
+#: Seconds between two looks for inodes with several names, whose names are moved together.
+_LINKS = 2.0
+
+
+class Verdicts:
+    """When what is asked. The client bounds how long each question takes, and how often."""
+
+    def __init__(self, confirmation: Confirmation, asker: Asker, log: Log) -> None:
+        """For one known set."""
+        self._confirmation = confirmation
+        self._asker = asker
+        self._log = log
+        self._wait = _FIRST
+        self._again: float | None = None
+        self._failed = 0
+        self._answered = 0
+        self._links = 0.0
+        self.in_trouble = False
+
+    @property
+    def next_try(self) -> float | None:
+        """Seconds until candidates without a verdict are asked for again."""
+        return None if self._again is None else max(0.0, self._again - time.monotonic())
+
+    def step(self) -> None:
+        """Ask for what is new, or due again, and act on what waited for other names."""
+        now = time.monotonic()
+        confirmation = self._confirmation
+        self._hear(now)
+        if self._again is not None and now >= self._again and not confirmation.busy:
+            self._again = None
+            if confirmation.refused is not None:
+                confirmation.refused = None
+                self._asker.restart()  # it reads the password anew
+            if not confirmation.ask_again() and not confirmation.more:
+                self._wait = _FIRST
+            confirmation.more = True
+        if confirmation.more:
+            confirmation.ask_more()
+        if confirmation.links_wait and now - self._links >= _LINKS:
+            self._links = now
+            confirmation.links_wait = False
+            confirmation.act_on_links(lambda: False)
+
+    def _hear(self, now: float) -> None:
+        confirmation = self._confirmation
+        failed, answered = (
+            confirmation.failed != self._failed,
+            confirmation.answered != self._answered,
+        )
+        self._failed, self._answered = confirmation.failed, confirmation.answered
+        if failed:
+            self.in_trouble = True
+            if self._again is None:
+                wait = _REFUSED if confirmation.refused is not None else self._wait
+                self._again = now + wait
+                self._wait = min(2 * self._wait, _LONGEST)
+        elif answered and self.in_trouble:
+            self.in_trouble = False
+            self._wait = _FIRST
+            self._log.info("the service answers again")
+            if self._again is not None:
+                self._again = min(self._again, now + _FIRST)

@@ -1,0 +1,180 @@
+"""One scan of volumes inside the daemon: paced, beside the watch, and after it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hashscan.model import Summary
+from hashscan.scan.dispatch import Dispatch
+from hashscan.scan.options import worker_settings
+from hashscan.scan.pool import Pool
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from hashscan.catalog.store import Catalog
+    from hashscan.model import Reporter
+    from hashscan.scan.confirmation import Confirmation
+    from hashscan.scan.options import ScanOptions
+
+#: Seconds for which the end of a scan waits for verdicts; those that are missing are pending.
+_VERDICTS = 60.0
+#: Seconds for which a scan is held back by what changes, before it gets a turn all the same.
+_HELD = 1.0
+
+
+class Walk:
+    """A scan under way.
+
+    Attributes:
+        kind: why: ``start``, ``schedule``, ``unwatched``, ``overflow``, ``mount``...
+        volumes: indices of the daemon's volumes.
+        started: in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        options: ScanOptions,
+        catalog: Catalog,
+        reporter: Reporter,
+        confirmation: Confirmation,
+        *,
+        kind: str,
+        volumes: list[int],
+        judged: int,
+        judged_until: int,
+    ) -> None:
+        """Begin; ``options`` has the volumes that are scanned."""
+        self.kind = kind
+        self.volumes = volumes
+        self.started = time.time()
+        self._began = time.monotonic()
+        self._options = options
+        self._catalog = catalog
+        self._confirmation = confirmation
+        self._roots = [volume.root for volume in options.volumes]
+        self._expected = catalog.files_of_last_scan(self._roots)
+        self.scan, _ = catalog.begin_scan(self._roots, complete=False, kind=kind)
+        self._summary = confirmation.summaries[self.scan] = Summary()
+        self._dispatch = Dispatch(
+            catalog,
+            reporter,
+            options.volumes,
+            scan=self.scan,
+            judged=judged,
+            jobs=options.jobs,
+            on_candidate=self._on_candidate,
+        )
+        self._numbers = [
+            catalog.queue_directories(self.scan, 0, b"", [(root, 0)])[0] for root in self._roots
+        ]
+        catalog.commit()
+        for number, directory in enumerate(self._numbers):
+            self._dispatch.push(number, directory, 1 / len(self._roots))
+        self.pool = self._make_pool(judged, judged_until)
+        self._walked: float | None = None
+        self._last_turn = self._began
+
+    def _make_pool(self, judged: int, judged_until: int) -> Pool:
+        return Pool(
+            self._options.jobs,
+            worker_settings(
+                self._options,
+                self._catalog.path,
+                [directory.number for directory in self._numbers],
+                scan=self.scan,
+                judged=judged,
+                judged_until=judged_until,
+            ),
+            others=[],
+            before_fork=self._catalog.commit,
+            stall_after=self._options.stall_after,
+        )
+
+    def _on_candidate(self) -> None:
+        self._summary.candidates += 1
+        self._confirmation.more = True
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Of the worker processes."""
+        return [worker.connection for worker in self.pool.workers]
+
+    @property
+    def walked(self) -> bool:
+        """Whether every directory is done, and only verdicts may be missing."""
+        return not self._dispatch
+
+    @property
+    def files(self) -> int:
+        """That were met so far."""
+        return self._dispatch.tally.files + self._dispatch.early.files
+
+    @property
+    def fraction(self) -> float:
+        """How much is done, an estimate from 0 to 1."""
+        if self._expected:
+            return max(self._dispatch.fraction, min(0.99, self.files / self._expected))
+        return min(1.0, self._dispatch.fraction)
+
+    def hand_out(self, *, hold: bool) -> None:
+        """Give the worker processes directories; with ``hold`` only now and then."""
+        now = time.monotonic()
+        if hold and now - self._last_turn < _HELD:
+            self._dispatch.hand_out(self.pool, urgent=True)
+            return
+        self._last_turn = now
+        self._dispatch.hand_out(self.pool)
+
+    def receive(self) -> int:
+        """Take what the worker processes say, without waiting; how many spoke."""
+        spoke = 0
+        for said in self.pool.receive([], 0):
+            if isinstance(said, tuple):
+                spoke += 1
+                worker, message = said
+                if message is None:
+                    self._dispatch.died(worker)
+                else:
+                    self._dispatch.heard(worker, message)
+        return spoke
+
+    def settled(self) -> bool:
+        """Whether the walk has ended and its verdicts are there, or were waited for long enough."""
+        if not self.walked:
+            return False
+        now = time.monotonic()
+        if self._walked is None:
+            self._walked = now
+            self.pool.close()
+            self._confirmation.drop_gone(self._roots, self.scan)
+            self._confirmation.more = True
+        busy = self._confirmation.busy or self._confirmation.more
+        return not busy or now - self._walked > _VERDICTS
+
+    def swap(self, options: ScanOptions, judged: int, judged_until: int) -> None:
+        """Go on with other filters: what is under way is done again with them."""
+        self._options = options
+        if not self.walked:
+            self.pool.close()
+            self._dispatch.start_over(judged)
+            self.pool = self._make_pool(judged, judged_until)
+
+    def end(self, *, interrupted: bool) -> Summary:
+        """Write down what the scan found, and end the worker processes."""
+        if self._walked is None:
+            self.pool.close()
+        summary = self._summary
+        tally = self._dispatch.tally
+        if interrupted:
+            tally.add(self._dispatch.early)
+        tally.fill(summary)
+        summary.pending = self._catalog.pending_of(self.scan)
+        summary.interrupted = interrupted
+        summary.seconds = time.monotonic() - self._began
+        self._confirmation.summaries.pop(self.scan, None)
+        self._catalog.end_scan(
+            self.scan, files=summary.files, interrupted=interrupted, summary=summary
+        )
+        return summary

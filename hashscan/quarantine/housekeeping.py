@@ -1,0 +1,36 @@
+"""What is done in a quarantine from time to time, without anybody asking."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from hashscan.errors import QuarantineError
+from hashscan.quarantine.recover import recover
+from hashscan.quarantine.store import Store
+from hashscan.quarantine.upkeep import older_than, purge
+
+
+def purge_older(directory: bytes, seconds: float) -> int:
+    """Remove contents that are in the quarantine for longer than ``seconds``; how many.
+
+    Records stay. What cannot be removed (e.g. a displaced file of a customer) is left alone.
+
+    Raises:
+        QuarantineError, LockedError: the quarantine cannot be used.
+    """
+    try:
+        store = Store.open(directory, create=False)
+    except QuarantineError as error:
+        if error.reason == "no-store":
+            return 0
+        raise
+    done = 0
+    with store:
+        old = older_than(store, seconds)
+        for record_id in old:
+            # The lock is given back in between: a match must not wait for a thousand removals.
+            with store.lock(), suppress(QuarantineError):
+                recover(store)
+                purge(store, record_id)
+                done += 1
+    return done

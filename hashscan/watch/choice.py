@@ -1,0 +1,41 @@
+"""Which back-end watches which volume, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.watch.fanotify import why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashscan.fs.volume import Volume
+
+
+class Choice(NamedTuple):
+    """``fanotify``, ``inotify`` or ``off`` for a volume, and why, for the reader."""
+
+    backend: str
+    why: str
+
+
+def choose(volumes: Sequence[Volume], modes: Sequence[str]) -> list[Choice]:
+    """For each volume: what its mode (``auto``, ``inotify``, ``fanotify``, ``off``) comes to."""
+    found = []
+    for volume, mode in zip(volumes, modes, strict=True):
+        if mode == "off":
+            found.append(Choice("off", "the configuration says so (watch: off)"))
+            continue
+        if mode == "inotify":
+            found.append(Choice("inotify", "the configuration says so (watch: inotify)"))
+            continue
+        missing = why_not([volume])
+        if missing is None:
+            found.append(
+                Choice("fanotify", "one mark for the whole file system, whatever its size")
+            )
+        elif mode == "fanotify":
+            found.append(Choice("inotify", f"fanotify was asked for but cannot be had: {missing}"))
+        else:
+            found.append(Choice("inotify", f"fanotify cannot be had: {missing}"))
+    return found

@@ -1,0 +1,368 @@
+"""fanotify(7): one mark for a whole file system, whatever the number of its directories.
+
+The mark reports, for each event, a handle of the directory and the entry's name
+(FAN_REPORT_DIR_FID, FAN_REPORT_NAME; Linux 5.9), so that moves and links are told as well. Events
+of the whole file system come; a handle is turned into a path once, and what lies outside the
+volumes is dropped. Needs CAP_SYS_ADMIN for the mark and CAP_DAC_READ_SEARCH for the handles.
+
+Layouts: ``struct fanotify_event_metadata``, ``fanotify_event_info_fid`` and ``file_handle`` of
+<linux/fanotify.h> and open_by_handle_at(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from collections import OrderedDict
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.fs.beneath import closing, open_root
+from hashscan.fs.volume import Volume, excluder
+from hashscan.model import PRIVATE_DIRECTORY
+from hashscan.watch.mounts import MOUNTINFO
+from hashscan.watch.mounts import parse as parse_mounts
+from hashscan.watch.source import Changed, Coverage, Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashscan.watch.source import Told
+
+_CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
+_REPORT_DIR_FID, _REPORT_NAME = 0x400, 0x800
+_MARK_ADD, _MARK_FILESYSTEM = 0x1, 0x100
+CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE = 0x8, 0x40, 0x80, 0x100
+Q_OVERFLOW, ONDIR = 0x4000, 0x40000000
+_MASK = CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | ONDIR
+_AT_FDCWD = -100
+_INFO_DFID_NAME = 2
+_METADATA = struct.Struct("=IBBHQii")
+_INFO = struct.Struct("=BBH8sIi")
+_VERSION = 3
+_BUFFER = 256 << 10
+_MOST_EVENTS = 8192
+_CACHE = 16384
+_PATH_MAX = 4096
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fanotify_mark.argtypes = (
+    ctypes.c_int,
+    ctypes.c_uint,
+    ctypes.c_uint64,
+    ctypes.c_int,
+    ctypes.c_char_p,
+)
+
+
+class Event(NamedTuple):
+    """One event.
+
+    Attributes:
+        mask: what happened.
+        filesystem: the ``fsid`` that ``handle`` belongs to.
+        handle: type and bytes of the directory's file handle; empty where there is none.
+        name: of the entry.
+    """
+
+    mask: int
+    filesystem: bytes
+    handle: bytes
+    name: bytes
+
+
+def parse(data: bytes) -> Iterator[Event]:
+    """The events in what was read; nothing that runs over its own length is believed.
+
+    Raises:
+        ValueError: it is not what this kernel interface gives.
+    """
+    at = 0
+    while at + _METADATA.size <= len(data):
+        length, version, _, header, mask, _, _ = _METADATA.unpack_from(data, at)
+        if version != _VERSION or header < _METADATA.size or length < header:
+            raise ValueError(f"not a fanotify event: version {version}, length {length}")
+        if at + length > len(data):
+            raise ValueError("a fanotify event is cut off")
+        yield _event(mask, data[at + header : at + length])
+        at += length
+
+
+def _event(mask: int, info: bytes) -> Event:
+    at = 0
+    while at + _INFO.size <= len(info):
+        kind, _, length, filesystem, size, handle_type = _INFO.unpack_from(info, at)
+        if length < _INFO.size or at + length > len(info):
+            raise ValueError("a fanotify event's information is cut off")
+        if kind == _INFO_DFID_NAME:
+            start = at + _INFO.size
+            if start + size > at + length:
+                raise ValueError("a file handle is cut off")
+            handle = struct.pack("=Ii", size, handle_type) + info[start : start + size]
+            name = info[start + size : at + length].split(b"\0", 1)[0]
+            return Event(mask, filesystem, handle, name)
+        at += length
+    return Event(mask, b"", b"", b"")
+
+
+def _init() -> int:
+    flags = _CLOEXEC | _NONBLOCK | _UNLIMITED_QUEUE | _REPORT_DIR_FID | _REPORT_NAME
+    fd = _libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC)
+    if fd < 0:
+        raise _error("fanotify_init")
+    return int(fd)
+
+
+def _mark(fd: int, directory: int) -> None:
+    """Mark the file system that an open directory lies on."""
+    place = b"/proc/self/fd/%d" % directory
+    if _libc.fanotify_mark(fd, _MARK_ADD | _MARK_FILESYSTEM, _MASK, _AT_FDCWD, place) < 0:
+        raise _error("fanotify_mark")
+
+
+def _error(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _open_handle(mount: int, handle: bytes) -> int:
+    fd = _libc.open_by_handle_at(mount, handle, os.O_PATH | os.O_CLOEXEC)
+    if fd < 0:
+        raise _error("open_by_handle_at")
+    return int(fd)
+
+
+def _handle_of(directory: int) -> bytes:
+    """Type and bytes of an open directory's file handle (name_to_handle_at(2))."""
+    buffer = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0), 8 + 128)
+    mount = ctypes.c_int()
+    if _libc.name_to_handle_at(directory, b"", buffer, ctypes.byref(mount), 0x1000) < 0:
+        raise _error("name_to_handle_at")
+    (size,) = struct.unpack_from("=I", buffer.raw)
+    return buffer.raw[: 8 + size]
+
+
+def _fsid(directory: int) -> bytes:
+    """The file system's identity as events give it: ``f_fsid`` of statfs(2)."""
+    return struct.pack("=Q", os.fstatvfs(directory).f_fsid & (2**64 - 1))
+
+
+_WHAT_TO_DO = {
+    errno.EPERM: "it needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH: run hashscan as root, outside of "
+    "a container",
+    errno.EINVAL: "this kernel is too old for it; Linux 5.9 is needed",
+    errno.ENOSYS: "this kernel was built without it, or a container's filter forbids it",
+    errno.ENODEV: "this file system has no identity of its own",
+    errno.EXDEV: "this file system has several identities, e.g. a subvolume of btrfs",
+    errno.EOPNOTSUPP: "this file system has no file handles",
+}
+
+
+def why_not(volumes: Sequence[Volume]) -> str | None:
+    """Why this back-end cannot watch the volumes here, in a line; ``None``: it can."""
+    try:
+        fd = _init()
+    except OSError as error:
+        return _told(error)
+    try:
+        for volume in volumes:
+            with closing(open_root(volume.root)) as root:
+                _mark(fd, root)
+                os.close(_open_handle(root, _handle_of(root)))
+    except OSError as error:
+        return _told(error)
+    finally:
+        os.close(fd)
+    return None
+
+
+def _told(error: OSError) -> str:
+    fix = _WHAT_TO_DO.get(error.errno or 0)
+    return f"{error.strerror}" + (f" ({fix})" if fix else "")
+
+
+class _Place(NamedTuple):
+    """Where a directory is: index of the volume and path below its root."""
+
+    volume: int
+    directory: bytes
+
+
+class FanotifySource:
+    """Changes by file-system marks; see ``source.Source``."""
+
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        """For these volumes, which may lie inside each other; the innermost has a change."""
+        self._volumes = volumes
+        # The innermost first.
+        self._order = sorted(
+            range(len(volumes)), key=lambda number: len(volumes[number].root), reverse=True
+        )
+        self._excludes = [excluder(volume.exclude) for volume in volumes]
+        self._fd = -1
+        self._cache: OrderedDict[tuple[bytes, bytes], _Place | None] = OrderedDict()
+        #: By file system: paths that lie on it, one of which is opened to resolve its handles.
+        self._on: dict[bytes, set[bytes]] = {}
+
+    def start(self) -> list[Told]:
+        """Mark the file systems."""
+        self._fd = _init()
+        told: list[Told] = []
+        for number in range(len(self._volumes)):
+            told += self._watch(number)
+        return told
+
+    def _watch(self, number: int) -> list[Told]:
+        volume = self._volumes[number]
+        try:
+            with closing(open_root(volume.root)) as root:
+                _mark(self._fd, root)
+                self._on.setdefault(_fsid(root), set()).add(volume.root)
+            trouble = "" if volume.one_file_system else self._watch_below(volume)
+        except OSError as error:
+            trouble = f"{_told(error)}: {os.fsdecode(volume.root)!r}"
+        if trouble:
+            return [Coverage(number, "fanotify", unwatched=1, message=trouble)]
+        return [Coverage(number, "fanotify")]
+
+    def _watch_below(self, volume: Volume) -> str:
+        """Mark what is mounted below a volume that crosses file systems; what went wrong."""
+        with open(MOUNTINFO, "rb") as file:
+            mounts = parse_mounts(file.read())
+        trouble = ""
+        for mount in mounts:
+            if not mount.where.startswith(volume.root.rstrip(b"/") + b"/"):
+                continue
+            try:
+                with closing(open_root(mount.where)) as root:
+                    _mark(self._fd, root)
+                    self._on.setdefault(_fsid(root), set()).add(mount.where)
+            except OSError as error:
+                trouble = f"{_told(error)}: {os.fsdecode(mount.where)!r}"
+        return trouble
+
+    def fileno(self) -> int:
+        """Readable when there are events."""
+        return self._fd
+
+    def read(self) -> list[Told]:
+        """What happened since."""
+        told: dict[Told, None] = {}
+        mounts: dict[bytes, int] = {}
+        count = 0
+        try:
+            while count < _MOST_EVENTS:
+                try:
+                    data = os.read(self._fd, _BUFFER)
+                except BlockingIOError:
+                    break
+                for event in parse(data):
+                    count += 1
+                    for one in self._tell(event, mounts):
+                        told[one] = None
+        except ValueError as error:
+            told |= dict.fromkeys(self._all_lost("unreadable", str(error)))
+        finally:
+            # An open directory would keep the file system from being unmounted.
+            for fd in mounts.values():
+                if fd >= 0:
+                    os.close(fd)
+        return list(told)
+
+    def _all_lost(self, reason: str, message: str) -> list[Told]:
+        return [Lost(number, b"", reason, message) for number in range(len(self._volumes))]
+
+    def _tell(self, event: Event, mounts: dict[bytes, int]) -> list[Told]:
+        if event.mask & Q_OVERFLOW:
+            return self._all_lost("overflow", "the kernel's queue of changes was full")
+        if event.mask & ONDIR and event.mask & (MOVED_FROM | MOVED_TO):
+            self._cache.clear()  # whatever lies below it has another path now
+        if not event.handle or not event.mask & (CLOSE_WRITE | MOVED_TO | CREATE):
+            return []
+        if event.filesystem not in self._on:
+            return self._all_lost("unplaced", "a change on a file system that nobody marked")
+        key = (event.filesystem, event.handle)
+        if key in self._cache:
+            place = self._cache[key]
+        else:
+            try:
+                place = self._place(event, mounts)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    message = "something changed in a directory whose path is too long to be told"
+                    return self._lost_on(event.filesystem, "unplaced", message)
+                if error.errno == errno.ESTALE:
+                    return []  # the directory is not there any more, nor is anything in it
+                return self._lost_on(
+                    event.filesystem, "unplaced", f"a change has no place: {error.strerror}"
+                )
+            self._cache[key] = place
+            if len(self._cache) > _CACHE:
+                self._cache.popitem(last=False)
+        if place is None:
+            return []
+        path = place.directory + b"/" + event.name if place.directory else event.name
+        excludes = self._excludes[place.volume]
+        if not event.name or path == PRIVATE_DIRECTORY or excludes(path):
+            return []
+        return [Changed(place.volume, place.directory, event.name)]
+
+    def _lost_on(self, filesystem: bytes, reason: str, message: str) -> list[Told]:
+        roots = self._on.get(filesystem, set())
+        return [
+            Lost(number, b"", reason, message)
+            for number, volume in enumerate(self._volumes)
+            if any(root == volume.root or root.startswith(volume.root + b"/") for root in roots)
+        ]
+
+    def _place(self, event: Event, mounts: dict[bytes, int]) -> _Place | None:
+        """Where the event's directory is now; ``None``: outside the volumes.
+
+        Raises:
+            OSError: ESTALE: it is gone; ENAMETOOLONG: its path is too long.
+        """
+        # Each root sees what lies below the mount that it is on; a file system may be mounted, or
+        # bound, in several places.
+        found: _Place | None = None
+        for root in self._on.get(event.filesystem, ()):
+            mount = mounts.get(root)
+            if mount is None:
+                try:
+                    mount = open_root(root)
+                except OSError:
+                    mount = -1
+                mounts[root] = mount
+            if mount < 0:
+                continue
+            with closing(_open_handle(mount, event.handle)) as fd:
+                path = os.readlink(b"/proc/self/fd/%d" % fd)
+                if len(path) >= _PATH_MAX - 1:
+                    raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+                if not os.fstat(fd).st_nlink:
+                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            found = self._in_a_volume(path)
+            if found is not None:
+                return found
+        return found
+
+    def _in_a_volume(self, path: bytes) -> _Place | None:
+        for number in self._order:
+            root = self._volumes[number].root
+            if path == root:
+                return _Place(number, b"")
+            prefix = root.rstrip(b"/") + b"/"
+            if path.startswith(prefix):
+                return _Place(number, path[len(prefix) :])
+        return None
+
+    def rewatch(self, volume: int) -> list[Told]:
+        """Mark what lies there now."""
+        self._cache.clear()
+        return self._watch(volume)
+
+    def close(self) -> None:
+        """Close; the marks go with it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,420 @@
+"""inotify(7): one watch for each directory, through watchdog's interface to the kernel.
+
+A watch is put on a directory that was opened safely from the volume's root, never on a path. The
+tree of watched directories is kept as parent and name, so that a rename moves one node, whatever
+lies below it. A queue that overflowed, a watch that could not be set, a tree that was moved in:
+each is told, and becomes a scan of what it concerns.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from watchdog.observers.inotify_c import (
+    InotifyConstants,
+    InotifyFD,
+    Mask,
+    WatchDescriptor,
+    inotify_add_watch,
+    inotify_rm_watch,
+)
+
+from hashscan.fs.beneath import closing, open_directory, open_root
+from hashscan.fs.volume import excluder
+from hashscan.model import PRIVATE_DIRECTORY
+from hashscan.watch.source import Changed, Coverage, Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashscan.fs.volume import Volume
+    from hashscan.watch.source import Told
+
+_MASK = Mask(
+    InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_MOVED_FROM
+    | InotifyConstants.IN_MOVED_TO
+    | InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_ONLYDIR
+    | InotifyConstants.IN_EXCL_UNLINK
+)
+_TELLS = InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CREATE
+_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
+_BUFFER = 256 << 10
+_MOST_EVENTS = 8192
+#: Seconds between two attempts to set the watches that could not be set.
+_TRY_AGAIN = 60.0
+#: ... or so many times as long as an attempt takes.
+_TRY_AGAIN_AFTER = 20.0
+#: Seconds between two walks that make the tree of watches whole after the queue overflowed.
+_WALK_AGAIN = 3.0
+
+
+class _Node:
+    """A watched directory: the watch of its parent, or minus one and the volume; and its name."""
+
+    __slots__ = ("children", "name", "parent", "volume")
+
+    def __init__(self, volume: int, parent: int, name: bytes) -> None:
+        self.volume = volume
+        self.parent = parent
+        self.name = name
+        self.children: dict[bytes, int] | None = None
+
+
+class _Volume:
+    """What the source keeps of a volume."""
+
+    def __init__(self, number: int, volume: Volume) -> None:
+        self.number = number
+        self.volume = volume
+        self.excludes = excluder(volume.exclude)
+        self.root: int = -1
+        self.watched = 0
+        self.unwatched = 0
+        self.example = b""
+        self.message = ""
+
+    def coverage(self) -> Coverage:
+        return Coverage(
+            self.number, "inotify", self.watched, self.unwatched, self.example, self.message
+        )
+
+
+class InotifySource:
+    """Changes by a watch on each directory; see ``source.Source``."""
+
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        """For these volumes; one that lies inside another is watched as itself.
+
+        Raises:
+            OSError: the limit of inotify instances is reached.
+        """
+        self._volumes = [_Volume(number, volume) for number, volume in enumerate(volumes)]
+        self._roots = {volume.root for volume in volumes}
+        self._kernel = InotifyFD()
+        self._fd = self._kernel._inotify_fd  # noqa: SLF001 - it reads by a thread, else by none
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+        fcntl.fcntl(self._fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        self._nodes: dict[int, _Node] = {}
+        self._moved: dict[int, int] = {}
+        self._limited = False
+        self._met: set[int] = set()
+        self._try_again = 0.0
+        self._walk_at: float | None = None
+        self._walked = 0.0
+
+    def start(self) -> list[Told]:
+        """Watch every directory that is there."""
+        told: list[Told] = []
+        for one in self._volumes:
+            told += self._watch_volume(one)
+        return told
+
+    def fileno(self) -> int:
+        """Readable when there are events."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close; the watches go with it."""
+        self._kernel.close()
+        with suppress(OSError):  # its reading thread would close it, and was never started
+            os.close(self._fd)
+
+    # Watches
+
+    def _watch_volume(self, one: _Volume) -> list[Told]:
+        """Watch a volume anew; what is watched already stays as it is."""
+        one.unwatched, one.example, one.message = 0, b"", ""
+        began = time.monotonic()
+        self._met = set()
+        try:
+            root = open_root(one.volume.root)
+        except OSError as error:
+            if one.root in self._nodes:
+                self._forget(one.root)
+            one.unwatched, one.message = 1, f"it cannot be opened: {error.strerror}"
+            return [one.coverage()]
+        with closing(root):
+            found = self._add(one, root, -1, b"", b"")
+            if found is not None:
+                if one.root not in {-1, found} and one.root in self._nodes:
+                    self._forget(one.root)  # another file system is mounted there now
+                one.root = found
+            self._watch_below(one, root, b"", found)
+        # What is not there any more; its removal may have been lost.
+        gone = [
+            watch
+            for watch, node in self._nodes.items()
+            if node.volume == one.number and watch not in self._met
+        ]
+        for watch in gone:
+            self._forget(watch)
+        now = time.monotonic()
+        self._try_again = now + max(_TRY_AGAIN, _TRY_AGAIN_AFTER * (now - began))
+        return [one.coverage()]
+
+    def _watch_below(self, one: _Volume, root: int, path: bytes, watch: int | None) -> None:
+        """Watch the directories below ``path``; those that cannot be are counted."""
+        # Directories are opened again by path, so that depth costs no descriptors.
+        waiting: list[tuple[bytes, int | None]] = [(path, watch)]
+        cross = not one.volume.one_file_system
+        while waiting:
+            here, above = waiting.pop()
+            try:
+                directory = open_directory(root, here, cross_mounts=cross)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._not_watched(one, here, error)
+                continue
+            with closing(directory):
+                for name in self._directories(one, directory, here):
+                    below = here + b"/" + name if here else name
+                    try:
+                        child = os.open(
+                            name,
+                            os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
+                            dir_fd=directory,
+                        )
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue
+                    except OSError as error:
+                        self._not_watched(one, below, error)
+                        continue
+                    with closing(child):
+                        if not cross and os.fstat(child).st_dev != os.fstat(root).st_dev:
+                            continue
+                        found = self._add(one, child, above, name, below)
+                    waiting.append((below, found))
+
+    def _directories(self, one: _Volume, directory: int, path: bytes) -> Iterator[bytes]:
+        prefix = path + b"/" if path else b""
+        root = one.volume.root.rstrip(b"/") + b"/"
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        continue
+                    name = os.fsencode(entry.name)
+                    below = prefix + name
+                    if below == PRIVATE_DIRECTORY or root + below in self._roots:
+                        continue
+                    if not (one.excludes(below) or one.excludes(below + b"/")):
+                        yield name
+        except OSError as error:
+            self._not_watched(one, path, error)
+
+    def _add(
+        self, one: _Volume, fd: int, parent: int | None, name: bytes, path: bytes
+    ) -> int | None:
+        """Watch an open directory; ``None``: it cannot be, and is counted as not watched."""
+        if parent is None:
+            # What lies above it is not watched: a watch would tell of changes without a place.
+            one.unwatched += 1
+            return None
+        if self._limited:
+            self._not_watched(one, path, OSError(errno.ENOSPC, ""))
+            return None
+        watch = inotify_add_watch(self._fd, b"/proc/self/fd/%d" % fd, _MASK)
+        if watch < 0:
+            error = OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            self._limited = error.errno == errno.ENOSPC
+            self._not_watched(one, path, error)
+            return None
+        node = self._nodes.get(watch)
+        if node is None:
+            self._nodes[watch] = _Node(one.number, parent, name)
+            one.watched += 1
+        elif (node.parent, node.name, node.volume) != (parent, name, one.number):
+            self._detach(watch, node)
+            self._volumes[node.volume].watched -= 1
+            node.parent, node.name, node.volume = parent, name, one.number
+            one.watched += 1
+        if parent >= 0:
+            above = self._nodes[parent]
+            if above.children is None:
+                above.children = {}
+            above.children[name] = watch
+        self._met.add(watch)
+        return int(watch)
+
+    def _not_watched(self, one: _Volume, path: bytes, error: OSError) -> None:
+        one.unwatched += 1
+        one.example = one.example or path
+        if error.errno == errno.ENOSPC:
+            with open(_LIMIT, encoding="ascii") as file:
+                limit = int(file.read())
+            wanted = max(2 * limit, 524288)
+            one.message = (
+                f"the limit of inotify watches ({limit:,}) is reached; raise it: "
+                f"sysctl fs.inotify.max_user_watches={wanted}, and for good in /etc/sysctl.d"
+            )
+        else:
+            one.message = one.message or f"a watch cannot be set: {error.strerror}"
+
+    def _detach(self, watch: int, node: _Node) -> None:
+        above = self._nodes.get(node.parent)
+        if above is not None and above.children and above.children.get(node.name) == watch:
+            del above.children[node.name]
+
+    def _forget(self, watch: int) -> None:
+        """Take a directory and all below it out of the tree, and out of the kernel."""
+        node = self._nodes.get(watch)
+        if node is not None:
+            self._detach(watch, node)
+        waiting = [watch]
+        while waiting:
+            one = waiting.pop()
+            node = self._nodes.pop(one, None)
+            if node is None:
+                continue
+            self._volumes[node.volume].watched -= 1
+            inotify_rm_watch(self._fd, WatchDescriptor(one))  # it may be gone: no matter
+            self._limited = False
+            waiting += (node.children or {}).values()
+
+    def _path(self, watch: int) -> tuple[int, bytes] | None:
+        """Volume and path of a watched directory; ``None``: it hangs on nothing any more."""
+        names: list[bytes] = []
+        node = self._nodes.get(watch)
+        while node is not None:
+            if node.parent == -1:
+                return node.volume, b"/".join(reversed(names))
+            names.append(node.name)
+            node = self._nodes.get(node.parent)
+        return None
+
+    # Events
+
+    def read(self) -> list[Told]:
+        """What happened since."""
+        told: dict[Told, None] = {}
+        count = 0
+        while count < _MOST_EVENTS:
+            try:
+                data = os.read(self._fd, _BUFFER)
+            except BlockingIOError:
+                break
+            for event in InotifyFD._parse_event_buffer(data):  # noqa: SLF001
+                count += 1
+                for one in self._tell(*event):
+                    told[one] = None
+        if not count:
+            # All that was there is read: what was moved away did not come back into a volume.
+            for watch in self._moved.values():
+                self._forget(watch)
+            self._moved.clear()
+        for one in self._make_whole():
+            told[one] = None
+        return list(told)
+
+    def _tell(self, watch: int, mask: int, cookie: int, name: bytes) -> list[Told]:
+        if mask & InotifyConstants.IN_Q_OVERFLOW:
+            if self._walk_at is None:
+                self._walk_at = max(time.monotonic(), self._walked + _WALK_AGAIN)
+            return []
+        node = self._nodes.get(watch)
+        if node is None:
+            return []
+        if mask & (InotifyConstants.IN_UNMOUNT | InotifyConstants.IN_IGNORED):
+            return self._gone(watch, node)
+        place = self._path(watch)
+        if place is None or not name:
+            return []
+        volume, directory = place
+        one = self._volumes[volume]
+        path = directory + b"/" + name if directory else name
+        is_directory = bool(mask & InotifyConstants.IN_ISDIR)
+        if mask & InotifyConstants.IN_MOVED_FROM and is_directory:
+            child = (node.children or {}).get(name)
+            if child is not None:
+                self._detach(child, self._nodes[child])
+                self._nodes[child].parent = -2
+                self._moved[cookie] = child
+        if not mask & _TELLS or path == PRIVATE_DIRECTORY:
+            return []
+        if one.excludes(path) or (is_directory and one.excludes(path + b"/")):
+            self._forget_moved(cookie)
+            return []
+        told: list[Told] = [Changed(volume, directory, name)]
+        if is_directory:
+            told = self._directory_came(one, watch, name, path, cookie) + told
+        return told
+
+    def _forget_moved(self, cookie: int) -> None:
+        child = self._moved.pop(cookie, None) if cookie else None
+        if child is not None:
+            self._forget(child)
+
+    def _directory_came(
+        self, one: _Volume, watch: int, name: bytes, path: bytes, cookie: int
+    ) -> list[Told]:
+        """Watch a directory that was made or moved there, and all below it."""
+        before = one.unwatched
+        child = self._moved.pop(cookie, None) if cookie else None
+        if child is not None and child in self._nodes:
+            node = self._nodes[child]
+            if node.volume != one.number:
+                self._forget(child)
+            else:
+                node.parent, node.name = watch, name
+        try:
+            root = open_root(one.volume.root)
+        except OSError as error:
+            self._not_watched(one, path, error)
+            return [one.coverage()]
+        with closing(root):
+            try:
+                directory = open_directory(root, path, cross_mounts=not one.volume.one_file_system)
+            except FileNotFoundError:
+                return []  # it is gone, or has another name, which is told too
+            except OSError as error:
+                if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+                    return []
+                self._not_watched(one, path, error)
+                return [one.coverage()]
+            with closing(directory):
+                found = self._add(one, directory, watch, name, path)
+            self._watch_below(one, root, path, found)
+        return [one.coverage()] if one.unwatched != before else []
+
+    def _gone(self, watch: int, node: _Node) -> list[Told]:
+        """A watched directory was removed, or its file system was unmounted."""
+        is_root = node.parent == -1
+        one = self._volumes[node.volume]
+        self._forget(watch)
+        if not is_root:
+            return []
+        one.root, one.unwatched = -1, 1
+        one.message = "it is not there: its file system was unmounted, or it was removed"
+        return [one.coverage(), Lost(one.number, b"", "mount", one.message)]
+
+    def _make_whole(self) -> list[Told]:
+        """Set the watches that an overflow, or the limit, prevented."""
+        now = time.monotonic()
+        overflowed = self._walk_at is not None and now >= self._walk_at
+        again = now >= self._try_again and any(one.unwatched for one in self._volumes)
+        if not (overflowed or again):
+            return []
+        self._limited = False
+        told: list[Told] = []
+        for one in self._volumes:
+            if overflowed or one.unwatched:
+                told += self._watch_volume(one)
+        if overflowed:
+            self._walk_at, self._walked = None, time.monotonic()
+            message = "the kernel's queue of changes (fs.inotify.max_queued_events) was full"
+            told += [Lost(one.number, b"", "overflow", message) for one in self._volumes]
+        return told
+
+    def rewatch(self, volume: int) -> list[Told]:
+        """Watch what lies there now."""
+        return self._watch_volume(self._volumes[volume])

@@ -1,0 +1,105 @@
+"""Which file systems are mounted at and below volumes, and when that changes.
+
+Source: proc(5), /proc/self/mountinfo; a poll for POLLPRI and POLLERR tells of each change.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashscan.fs.volume import Volume
+
+MOUNTINFO = "/proc/self/mountinfo"
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+
+
+class Mount(NamedTuple):
+    """One line of mountinfo: its number, ``major:minor``, where, and the file system's type."""
+
+    number: int
+    device: bytes
+    where: bytes
+    kind: bytes
+
+
+def parse(text: bytes) -> list[Mount]:
+    """The mounts in the text of mountinfo; lines that are none are left out."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split(b" ")
+        try:
+            separator = fields.index(b"-")
+            where = _OCTAL.sub(lambda octal: bytes([int(octal.group(1), 8) & 0xFF]), fields[4])
+            found.append(Mount(int(fields[0]), fields[2], where, fields[separator + 1]))
+        except (ValueError, IndexError):
+            continue
+    return found
+
+
+def concerning(mounts: Sequence[Mount], volume: Volume) -> frozenset[Mount]:
+    """The mount that a volume lies on, and, where it crosses file systems, those below it."""
+    root = volume.root.rstrip(b"/") + b"/"
+    found: set[Mount] = set()
+    on: Mount | None = None
+    for mount in mounts:
+        where = mount.where.rstrip(b"/") + b"/"
+        # A later mount on the same place hides the earlier one.
+        if root.startswith(where) and (on is None or len(mount.where) >= len(on.where)):
+            on = mount
+        elif where.startswith(root) and not volume.one_file_system:
+            found.add(mount)
+    return frozenset(found | ({on} if on else set()))
+
+
+class Mounts:
+    """Tells which volumes are concerned when something is mounted or unmounted."""
+
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        """Note what is mounted now.
+
+        Raises:
+            OSError: there is no /proc.
+        """
+        self._volumes = volumes
+        self._fd = os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
+        self._now = self._look()
+
+    def fileno(self) -> int:
+        """To poll for POLLPRI."""
+        return self._fd
+
+    def _look(self) -> list[frozenset[Mount]]:
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        text = b""
+        while part := os.read(self._fd, 1 << 16):
+            text += part
+        mounts = parse(text)
+        return [concerning(mounts, volume) for volume in self._volumes]
+
+    def changed(self) -> list[int]:
+        """Indices of the volumes that lie on other mounts than when this was asked last."""
+        before, self._now = self._now, self._look()
+        return [
+            index
+            for index, (old, new) in enumerate(zip(before, self._now, strict=True))
+            if old != new
+        ]
+
+    def close(self) -> None:
+        """Close."""
+        os.close(self._fd)
+
+
+def is_mounted(volume: Volume) -> bool:
+    """Whether a volume's root is a mount point now.
+
+    Raises:
+        OSError: there is no /proc.
+    """
+    with open(MOUNTINFO, "rb") as file:
+        return any(mount.where == volume.root for mount in parse(file.read()))

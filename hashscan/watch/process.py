@@ -1,0 +1,204 @@
+"""The process that watches: it takes what the kernel tells at once, whatever the others do.
+
+A process of its own, at normal priority: the kernel's queue must be emptied while workers, at the
+lowest priority, lag behind. What nobody has fetched yet waits here, once for each entry; if that
+grows beyond all bounds, it becomes a scan of the volumes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import select
+import threading
+from typing import TYPE_CHECKING
+
+from hashscan.process import end_with
+from hashscan.watch.choice import Choice, choose
+from hashscan.watch.fanotify import FanotifySource
+from hashscan.watch.inotify import InotifySource
+from hashscan.watch.mounts import Mounts
+from hashscan.watch.source import Changed, Coverage, Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection
+
+    from hashscan.fs.volume import Volume
+    from hashscan.watch.source import Source, Told
+
+_MOST = 1_000_000
+_BATCH = 4096
+_POLL = 10.0  # seconds; a source may have something to try again
+
+
+class Watching:
+    """The process, as the daemon sees it.
+
+    Attributes:
+        connection: readable when ``take`` has something.
+    """
+
+    def __init__(self, volumes: Sequence[Volume], modes: Sequence[str]) -> None:
+        """Start it. The first that it tells is a ``Coverage`` for each volume."""
+        context = multiprocessing.get_context("fork")
+        self.connection, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_main, args=(os.getpid(), theirs, volumes, modes), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process."""
+        return self._process.pid
+
+    def take(self) -> list[Told] | None:
+        """What was told; ``None`` where the process has died."""
+        try:
+            told: list[Told] = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        return told
+
+    def close(self) -> None:
+        """End the process."""
+        self.connection.close()
+        self._process.terminate()
+        self._process.join(timeout=2)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+class _Outbox:
+    """What waits to be fetched: sent by a thread of its own, so that nobody waits for the pipe."""
+
+    def __init__(self, connection: Connection, volumes: int) -> None:
+        self._connection = connection
+        self._volumes = volumes
+        self._waiting: dict[Told, None] = {}
+        self._there = threading.Condition()
+        threading.Thread(target=self._send, daemon=True).start()
+
+    def put(self, told: Sequence[Told]) -> None:
+        with self._there:
+            if len(self._waiting) + len(told) > _MOST:
+                kept = [one for one in self._waiting if isinstance(one, Coverage)]
+                self._waiting = dict.fromkeys(kept)
+                told = [one for one in told if isinstance(one, Coverage)]
+                message = f"more than {_MOST:,} changes waited to be looked at"
+                for volume in range(self._volumes):
+                    self._waiting[Lost(volume, b"", "overflow", message)] = None
+            for one in told:
+                self._waiting[one] = None
+            self._there.notify()
+
+    def _send(self) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while True:
+                with self._there:
+                    while not self._waiting:
+                        self._there.wait()
+                    batch = (
+                        list(self._waiting)[:_BATCH]
+                        if len(self._waiting) > _BATCH
+                        else list(self._waiting)
+                    )
+                    for one in batch:
+                        del self._waiting[one]
+                self._connection.send(batch)
+        os._exit(0)  # nobody listens any more
+
+
+def _renumbered(told: Sequence[Told], numbers: Sequence[int]) -> list[Told]:
+    """A source numbers its own volumes; the daemon all of them."""
+    found: list[Told] = []
+    for one in told:
+        number = numbers[one.volume]
+        if isinstance(one, Changed):
+            found.append(Changed(number, one.directory, one.name))
+        elif isinstance(one, Lost):
+            found.append(Lost(number, one.directory, one.reason, one.message))
+        else:
+            found.append(
+                Coverage(
+                    number, one.backend, one.directories, one.unwatched, one.example, one.message
+                )
+            )
+    return found
+
+
+class _Backend:
+    """One source and the volumes that it watches."""
+
+    def __init__(
+        self, make: Callable[[Sequence[Volume]], Source], volumes: Sequence[Volume], of: list[int]
+    ) -> None:
+        self.of = of
+        self.source = make([volumes[number] for number in of])
+
+    def told(self, told: Sequence[Told]) -> list[Told]:
+        return _renumbered(told, self.of)
+
+
+def _main(
+    parent: int, connection: Connection, volumes: Sequence[Volume], modes: Sequence[str]
+) -> None:
+    end_with(parent)
+    outbox = _Outbox(connection, len(volumes))
+    mounts = Mounts(volumes)
+    choices = choose(volumes, modes)
+    backends, told = _start(volumes, choices)
+    outbox.put(told)
+    poll = select.poll()
+    poll.register(mounts.fileno(), select.POLLPRI | select.POLLERR)
+    for backend in backends:
+        poll.register(backend.source.fileno(), select.POLLIN)
+    while True:
+        ready = {fd for fd, _ in poll.poll(_POLL * 1000)}
+        if mounts.fileno() in ready:
+            outbox.put(_remounted(mounts.changed(), backends))
+        for backend in backends:
+            if not ready or backend.source.fileno() in ready:
+                outbox.put(backend.told(backend.source.read()))
+
+
+def _start(
+    volumes: Sequence[Volume], choices: Sequence[Choice]
+) -> tuple[list[_Backend], list[Told]]:
+    told: list[Told] = [
+        Coverage(number, "off", message=choice.why)
+        for number, choice in enumerate(choices)
+        if choice.backend == "off"
+    ]
+    found = []
+    left: list[int] = []
+    for name, make in (("fanotify", FanotifySource), ("inotify", InotifySource)):
+        of = [number for number, choice in enumerate(choices) if choice.backend == name]
+        of += left if name == "inotify" else []
+        if not of:
+            continue
+        try:
+            backend = _Backend(make, volumes, of)
+            told += backend.told(backend.source.start())
+            found.append(backend)
+        except OSError as error:
+            why = f"{name} cannot be used: {error.strerror or error}"
+            if name == "fanotify":
+                left = of
+            else:
+                told += [Coverage(number, "off", unwatched=1, message=why) for number in of]
+    return found, told
+
+
+def _remounted(changed: Sequence[int], backends: Sequence[_Backend]) -> list[Told]:
+    told: list[Told] = []
+    for number in changed:
+        for backend in backends:
+            if number in backend.of:
+                told += backend.told(backend.source.rewatch(backend.of.index(number)))
+        message = "a file system was mounted or unmounted there"
+        told.append(Lost(number, b"", "mount", message))
+    return told
