@@ -186,6 +186,11 @@ def open_actor(
 
 
 def identity_of_directory(directory: str) -> tuple[int, int]:
+    """Device and inode of a directory of hashscan's own.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
     with closing(open_as_named(os.fsencode(directory))) as fd:
         return identity_of(fd)
 

@@ -68,6 +68,7 @@ def or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def none_shown(shower: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``shower``, but ``None`` is shown as ``none``."""
     return lambda value: _NONE if value is None else shower(value)
 
 
@@ -368,6 +369,7 @@ def notification(_value: object) -> str:
 
 
 def shower(function: Callable[[Any], Any]) -> PlainSerializer:
+    """How ``config show`` writes a value."""
     return PlainSerializer(function, when_used="json")
 
 

@@ -31,7 +31,7 @@ class Coverages:
 
     @property
     def complete(self) -> bool:
-        """Whether the watch has said of every volume what it does: from now on nothing is missed."""
+        """Whether the watch has said of every volume what it does: now nothing is missed."""
         return len(self._said) == len(self._volumes)
 
     def heard(self, told: Coverage) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import socket
 import time
 from contextlib import ExitStack, suppress
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from hashscan import __version__
@@ -98,12 +99,11 @@ class Daemon:
         """
         with ExitStack() as stack:
             stack.enter_context(self._state.lock())
-            ours, theirs = socket.socketpair()
-            for end in (ours, theirs):
-                end.setblocking(False)
+            self._wake, waker = multiprocessing.Pipe(duplex=False)
+            for end in (self._wake, waker):
+                os.set_blocking(end.fileno(), False)
                 stack.callback(end.close)
-            self._wake = ours
-            stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(theirs.fileno()))
+            stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno()))
             for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 stack.callback(signal.signal, name, signal.signal(name, self._signalled))
             stack.callback(self._end)
@@ -141,11 +141,10 @@ class Daemon:
         if self._duty is not None:
             ready = self._duty.turn(listen)
         else:
-            from multiprocessing.connection import wait  # noqa: PLC0415
-
-            ready = list(wait(listen, 1.0))
+            woken = set(wait(listen, 1.0))
+            ready = [one for one in listen if one in woken]
         with suppress(BlockingIOError):
-            self._wake.recv(4096)
+            os.read(self._wake.fileno(), 4096)
         if self._stop:
             return
         if self._sync is not None and self._sync.connection in ready:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _COMMIT_AFTER = 0.25
 _IDLE = 1.0  # seconds without anything to do, at most, before a look at the clock
-#: After a scan that a loss asked for: so many of its lengths until the next one for the same reason.
+#: After a scan that a loss asked for: so many of its lengths until the next one like it.
 _REST_AFTER = 2.0
 _SHORTEST_REST = 5.0
 
@@ -77,7 +77,7 @@ class Duty:
         self._catalog = catalog = Catalog(state.catalog)
         self._stack.callback(catalog.close)
         catalog.service = (known.service, known.remote)
-        allow = open_allow(settings, state, log.notice, ExitStack)
+        allow = open_allow(settings, state, log.notice, nullcontext)
         if allow is not None:
             self._stack.callback(allow.close)
         actor = open_actor(
@@ -108,7 +108,7 @@ class Duty:
         catalog.commit()
         # Before anything is opened that a fork would copy.
         self.watching = Watching(self._volumes, [one.watch for one in settings.volumes])
-        self._stack.callback(lambda: self.watching.close())
+        self._stack.callback(self._end_watching)
         self._asker = Asker(known.make_confirmer)
         self._stack.callback(self._asker.close)
         self.found = Summary()
@@ -217,6 +217,9 @@ class Duty:
         if self.walk is not None:
             walk, self.walk = self.walk, None
             self._log.summary(walk.end(interrupted=True))
+
+    def _end_watching(self) -> None:
+        self.watching.close()  # the one that there is then, not the one of the start
 
     def _end_rejudging(self) -> None:
         if self._rejudging is not None:

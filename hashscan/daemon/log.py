@@ -138,7 +138,7 @@ class Log:
             self._result(lambda: self._results.match(event))
             return
         match, acted = event.match, event.acted
-        what = acted.action
+        what: str = acted.action
         if acted.quarantine_id and acted.action == "quarantined":
             what += f" as {acted.quarantine_id}"
         path = shown(match.candidate.full_path)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 NAME = "daemon.json"
 _LONGEST = 1 << 20
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write(directory: str, facts: dict[str, Any]) -> None:
