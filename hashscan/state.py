@@ -86,6 +86,16 @@ class State:
         finally:
             os.close(fd)
 
+    def beside(self) -> State:
+        """A state of its own for a scan beside a running daemon: another catalog, the same filters.
+
+        Raises:
+            StateError: it cannot be made.
+        """
+        other = State(os.path.join(self.directory, "beside"))
+        other.filters = self.filters
+        return other
+
     def lock(self) -> Lock:
         """Be the only one that scans with this state, until the block ends.
 

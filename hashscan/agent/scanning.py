@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
+from hashscan.agent.status import read_daemon_file
 from hashscan.catalog.store import Catalog
-from hashscan.errors import ExitCode, UsageError, exit_code_of
+from hashscan.errors import ExitCode, LockedError, UsageError, exit_code_of
 from hashscan.fs.beneath import closing, identity_of, open_as_named
 from hashscan.fs.volume import Volume
 from hashscan.model import Acted
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
+from hashscan.state import holder_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -105,7 +107,8 @@ def run_scan(
     """
     volumes = volumes_of(settings, paths)
     with ExitStack() as stack:
-        stack.enter_context(state.lock())
+        own = (state.directory, settings.quarantine_directory)
+        state = _locked(state, stack, reporter)
         known = open_known_set(
             settings, state, lists, reporter.notice, building, only_categories=only_categories
         )
@@ -133,9 +136,7 @@ def run_scan(
             remote=known.remote,
             full=full,
             own=frozenset(
-                identity_of_directory(directory)
-                for directory in (state.directory, settings.quarantine_directory)
-                if os.path.isdir(directory)
+                identity_of_directory(directory) for directory in own if os.path.isdir(directory)
             ),
             max_file_size=settings.scan.max_file_size,
             max_rate=settings.scan.max_rate,
@@ -155,6 +156,28 @@ def run_scan(
         catalog.close()
     reporter.summary(summary)
     return exit_code(summary)
+
+
+def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
+    """The state to scan with, locked: beside a running daemon one of its own.
+
+    Raises:
+        LockedError: another scan works with it.
+    """
+    try:
+        stack.enter_context(state.lock())
+    except LockedError:
+        daemon = read_daemon_file(state.directory)
+        if daemon is None or daemon.get("pid") != holder_of(state.lock_file):
+            raise
+        reporter.notice(
+            f"the daemon (process {daemon['pid']}) works with this state: this scan keeps a catalog"
+            f" of its own ({shown(state.directory)}/beside), so it hashes what the daemon may have"
+            " hashed before"
+        )
+        state = state.beside()
+        stack.enter_context(state.lock())
+    return state
 
 
 def open_actor(

@@ -1,7 +1,12 @@
-"""``status``: whether it works, from what is on disk. Nothing is made, fetched or held up."""
+"""``status``: whether it works, from what is on disk. Nothing is made, fetched or held up.
+
+``STATE/daemon.json`` is what the daemon writes of itself every few seconds; the lock tells whether
+that daemon is still there.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -15,10 +20,21 @@ from hashscan.known.repository.kept import open_kept
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import records
 from hashscan.state import State, holder_of
+from hashscan.text import human_age, shown
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from hashscan.config.settings import Settings
     from hashscan.known.filters.opening import FilterFile
+
+
+#: What the daemon writes of itself, in the state directory.
+DAEMON_FILE = "daemon.json"
+_LONGEST = 1 << 20
+#: Seconds without a word of a running daemon, and without a verdict, that are trouble.
+_SILENT = 120.0
+_PENDING = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,9 @@ class Status:
         catalog: ``None`` where nothing was scanned yet.
         quarantine: records by state; a damaged one is ``damaged``.
         trouble: whatever needs somebody, other than a filter.
+        daemon: what the daemon said of itself last; ``None`` where none has worked with this state.
+        alive: that daemon is running.
+        uncovered: volumes of which not all is watched, or that are not there; each with why.
     """
 
     state: str
@@ -66,6 +85,15 @@ class Status:
     catalog: Overview | None
     quarantine: dict[str, int]
     trouble: tuple[str, ...]
+    daemon: dict[str, Any] | None = None
+    alive: bool = False
+    uncovered: tuple[str, ...] = ()
+
+    @property
+    def waits_too_long(self) -> bool:
+        """Whether candidates have been without a verdict for so long that somebody should look."""
+        oldest = self.catalog.oldest if self.catalog else None
+        return oldest is not None and time.time() - oldest > _PENDING
 
     @property
     def filters_usable(self) -> bool:
@@ -141,7 +169,68 @@ def status_of(settings: Settings) -> Status:
         counts.update(_quarantine(settings.quarantine_directory))
     except HashscanError as error:
         trouble.append(str(error))
-    return Status(settings.state, running, source, filters, catalog, dict(counts), tuple(trouble))
+    daemon = read_daemon_file(settings.state)
+    alive = daemon is not None and running is not None and daemon.get("pid") == running
+    uncovered: tuple[str, ...] = ()
+    if daemon is not None:
+        trouble += _daemon_trouble(daemon, alive=alive)
+        uncovered = tuple(_uncovered(daemon)) if alive else ()
+    return Status(
+        settings.state,
+        running,
+        source,
+        filters,
+        catalog,
+        dict(counts),
+        tuple(trouble),
+        daemon,
+        alive,
+        uncovered,
+    )
+
+
+def read_daemon_file(directory: str) -> dict[str, Any] | None:
+    """What a daemon said of itself last; ``None`` where there is nothing that can be read."""
+    try:
+        with open(os.path.join(directory, DAEMON_FILE), "rb") as file:
+            found = json.loads(file.read(_LONGEST))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
+    if not alive and daemon.get("stopped"):
+        return []
+    if not alive:
+        died = (
+            f"the daemon (process {daemon.get('pid')}) is not there any more and did not end by "
+            "itself; see its log (journalctl -u hashscan), and start it again"
+        )
+        return [died]
+    found = []
+    silent = time.time() - float(daemon.get("time") or 0)
+    if silent > _SILENT:
+        found.append(
+            f"the daemon has said nothing for {human_age(silent)}; see its log, and restart it"
+        )
+    if daemon.get("trouble"):
+        found.append(f"nothing is scanned: {daemon['trouble']}")
+    found += [
+        f"{shown(one['path'])}: not scanned: {one['away']}"
+        for one in daemon.get("volumes", ())
+        if one.get("away")
+    ]
+    return found
+
+
+def _uncovered(daemon: dict[str, Any]) -> list[str]:
+    return [
+        f"{shown(one['path'])}: {one['unwatched']:,} directories are not watched, scans find what "
+        f"changes there: {one['message']}"
+        for one in daemon.get("volumes", ())
+        if one.get("unwatched")
+    ]
 
 
 def _quarantine(directory: str) -> Counter[str]:

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     """One screen: filters and their age, the last scan, what waits, what is in quarantine.
 
-    Nothing is changed or fetched. Exit code 5: a scan would not run, for a filter is missing,
-    expired or damaged. 70: a part of the state cannot be read.
+    Of a daemon also: does it run, what of each volume is watched, what waits, when what comes next.
+
+    Nothing is changed or fetched. The exit code is one for a monitoring check: 0 all is well; 3 not
+    all of a volume is watched; 5 a scan would not run, for a filter is missing, expired or damaged;
+    6 candidates have waited for a verdict for more than 15 minutes; 70 the daemon died or hangs, a
+    volume is not there, or a part of the state cannot be read.
     """
     from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
 
@@ -34,22 +38,29 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     click.echo(_as_json(found) if as_json else _as_text(found))
     if not found.filters_usable:
         return ExitCode.FILTER
-    return ExitCode.INTERNAL if found.trouble else ExitCode.NOTHING_FOUND
+    if found.trouble:
+        return ExitCode.INTERNAL
+    if found.waits_too_long:
+        return ExitCode.SERVICE
+    return ExitCode.UNREADABLE if found.uncovered else ExitCode.NOTHING_FOUND
 
 
 def _as_text(found: Status) -> str:
     lines = ["needs somebody: see below" if _needs(found) else "all is well"]
-    running = f", process {found.running} scans" if found.running else ""
+    running = f", process {found.running} scans" if found.running and not found.alive else ""
     lines.append(f"  state       {shown(found.state)}{running}")
+    lines += _daemon_lines(found)
     lines.append(f"  filters     {shown(found.source)}")
     lines += [f"              {filter_line(one)}" for one in found.filters]
     lines.append(f"  last scan   {_scan_line(found)}")
     catalog = found.catalog
+    if catalog and catalog.whole is not None and catalog.whole != catalog.scan:
+        lines.append(f"  last whole  {_whole_line(catalog.whole)}")
     if catalog is not None and catalog.pending:
         since = human_age(time.time() - (catalog.oldest or time.time()))
         lines.append(
             f"  pending     {catalog.pending:,} candidates without a verdict, the oldest for "
-            f"{since}; the next scan asks again"
+            f"{since}; {_why_pending(found)}"
         )
     if catalog is not None and catalog.problems:
         lines.append(
@@ -58,12 +69,76 @@ def _as_text(found: Status) -> str:
         )
     kept = ", ".join(f"{count:,} {name}" for name, count in sorted(found.quarantine.items()))
     lines.append(f"  quarantine  {kept or 'empty'}")
+    lines += [f"  not watched {one}" for one in found.uncovered]
     lines += [f"  trouble     {one}" for one in found.trouble]
     return "\n".join(lines)
 
 
 def _needs(found: Status) -> bool:
-    return bool(found.trouble or not found.filters_usable or found.quarantine.get("damaged"))
+    return bool(
+        found.trouble
+        or not found.filters_usable
+        or found.quarantine.get("damaged")
+        or found.uncovered
+        or found.waits_too_long
+    )
+
+
+def _daemon_lines(found: Status) -> list[str]:
+    daemon = found.daemon
+    if daemon is None:
+        return []
+    if not found.alive:
+        return ["  daemon      not running"]
+    since = human_age(time.time() - float(daemon["started"]))
+    lines = [f"  daemon      runs for {since}, process {daemon['pid']}"]
+    for one in daemon.get("volumes", ()):
+        how = one["backend"]
+        if one["directories"]:
+            how += f", {one['directories']:,} directories"
+        lines.append(f"  volume      {shown(one['path'])}: {how}")
+    if "events" in daemon:
+        lines.append(
+            f"  changes     {daemon['events']:,} told, {daemon['backlog']:,} wait, "
+            f"{daemon['hashed']:,} files hashed ({daemon['rate']:.1f}/s now), "
+            f"{daemon['lost']:,} losses made good by scans"
+        )
+    scan = daemon.get("scan")
+    if scan is not None:
+        lines.append(
+            f"  scan now    {scan['kind']}: {scan['fraction']:.0%}, {scan['files']:,} files"
+        )
+    sync = daemon.get("sync", {})
+    if sync.get("message"):
+        lines.append(f"  sync        {sync['message']}")
+    following = [
+        f"{name} {rfc3339(at)}"
+        for name, at in (("scan", daemon.get("next_scan")), ("sync", sync.get("next")))
+        if at is not None
+    ]
+    if following:
+        lines.append(f"  next        {', '.join(following)}")
+    return lines
+
+
+def _why_pending(found: Status) -> str:
+    if not found.alive or found.daemon is None:
+        return "the next scan asks again"
+    pending = found.daemon.get("pending") or {}
+    told = pending.get("why") or "they are being asked for"
+    if pending.get("next_try") is not None:
+        told += f"; asked again in {human_age(pending['next_try'])}"
+    return str(told)
+
+
+def _whole_line(scan: LastScan) -> str:
+    told = f"{scan.kind}, ended {human_age(time.time() - (scan.ended or scan.started))} ago"
+    if scan.summary:
+        told += (
+            f": {scan.files or 0:,} files, {scan.summary.get('matches', 0):,} matches, "
+            f"{scan.summary.get('problems', 0):,} problems"
+        )
+    return told
 
 
 def filter_line(one: FilterStatus) -> str:
@@ -113,6 +188,9 @@ def _scan_json(scan: LastScan) -> dict[str, object]:
         "files": scan.files,
         "interrupted": scan.interrupted,
         "volumes": [os.fsdecode(volume) for volume in scan.volumes],
+        "kind": scan.kind,
+        "matches": scan.summary.get("matches"),
+        "problems": scan.summary.get("problems"),
     }
 
 
@@ -128,6 +206,9 @@ def _as_json(found: Status) -> str:
         source=found.source,
         filters=[filter_json(one) for one in found.filters],
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
+        last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
+        daemon=None if found.daemon is None else {"running": found.alive, **found.daemon},
+        uncovered=list(found.uncovered),
         pending=catalog.pending if catalog else 0,
         problems=catalog.problems if catalog else 0,
         quarantine=found.quarantine,

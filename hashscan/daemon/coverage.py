@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class Coverages:
-    """Keeps what the watch says of each volume, and tells when it changes."""
+    """Keeps what the watch says of each volume, and tells when it changes.
+
+    Attributes:
+        said: how often it said something.
+    """
 
     def __init__(self, volumes: Sequence[Volume], catalog: Catalog, log: Log) -> None:
         """Nothing is known yet."""
@@ -28,6 +32,7 @@ class Coverages:
         self._log = log
         self._said: dict[int, Coverage] = {}
         self._away: dict[int, str] = {}
+        self.said = 0
 
     @property
     def complete(self) -> bool:
@@ -38,6 +43,7 @@ class Coverages:
         """Take what the watch says."""
         before = self._said.get(told.volume)
         self._said[told.volume] = told
+        self.said += 1
         if before is not None and (before.backend, before.unwatched, before.message) == (
             told.backend,
             told.unwatched,

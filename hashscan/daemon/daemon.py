@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from hashscan import __version__
 from hashscan.agent.known_set import open_known_set
+from hashscan.agent.status import DAEMON_FILE
 from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.config.settings import require_service, require_volumes
-from hashscan.daemon import state_file
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.notify import Notifier
@@ -48,6 +49,7 @@ _FACTS_AFTER = 5.0
 #: watchdog is not told that all is well. Longer than a stuck worker process is waited for.
 _STUCK_AFTER = 900.0
 _HOUSEKEEPING = 6 * 3600.0
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Daemon:
@@ -129,7 +131,7 @@ class Daemon:
         self._log.tick(everything=True)
         self._log.info("ended; what changes from now on is found by the scan of the next start")
         with suppress(OSError):
-            state_file.write(self._state.directory, {**self._facts(), "stopped": True})
+            _write_facts(self._state.directory, {**self._facts(), "stopped": True})
 
     # The loop
 
@@ -275,13 +277,14 @@ class Daemon:
         if interval is not None and now >= self._ping_at and self._goes_on(now):
             self._ping_at = now + interval
             self._notifier.watchdog()
-        if now < self._facts_at:
+        changed = self._duty is not None and self._duty.has_news()
+        if now < self._facts_at and not changed:
             return
         self._facts_at = now + _FACTS_AFTER
         self._log.tick()
         self._notifier.status(self._status_line())
         try:
-            state_file.write(self._state.directory, self._facts())
+            _write_facts(self._state.directory, self._facts())
         except OSError as error:
             self._log.limited(
                 "state",
@@ -326,6 +329,20 @@ class Daemon:
             with suppress(StateError):
                 facts |= self._duty.facts()
         return facts
+
+
+def _write_facts(directory: str, facts: dict[str, Any]) -> None:
+    """Replace the file that ``status`` reads.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    # Not synced to the disk: after a power cut nothing in it would be true.
+    path = os.path.join(directory, DAEMON_FILE)
+    beside = os.path.join(directory, f".{DAEMON_FILE}.tmp")
+    with open(os.open(beside, _FLAGS, 0o600), "wb") as file:
+        file.write(json.dumps(facts, indent=1).encode())
+    os.replace(beside, path)
 
 
 def run_daemon(

@@ -149,6 +149,8 @@ class Duty:
         self.turns = 0
         self.rejudged = 0
         self.scans = 0
+        self._measured = (time.monotonic(), 0)
+        self._news: tuple[object, ...] = ()
         for number in range(len(self._volumes)):
             self.want(number, "start")
 
@@ -422,6 +424,12 @@ class Duty:
 
     # What ``status`` tells
 
+    def has_news(self) -> bool:
+        """Whether something happened since this was asked that ``status`` should tell at once."""
+        news = (self.scans, self.walk is None, self.coverage.said)
+        before, self._news = self._news, news
+        return news != before
+
     def facts(self) -> dict[str, Any]:
         """For the file that ``status`` reads."""
         pending, oldest, why = self._catalog.waiting()
@@ -433,6 +441,7 @@ class Duty:
             "lost": self.lost,
             "backlog": self.looking.backlog,
             "hashed": tally.hashed,
+            "rate": self._rate(tally.hashed),
             "bytes_hashed": tally.bytes_hashed,
             "problems": tally.problems,
             "matches": self.found.matches,
@@ -453,6 +462,13 @@ class Duty:
                 "next_try": self.verdicts.next_try,
             },
         }
+
+    def _rate(self, hashed: int) -> float:
+        """Files hashed a second, since this was asked last."""
+        now = time.monotonic()
+        at, before = self._measured
+        self._measured = (now, hashed)
+        return round((hashed - before) / max(0.1, now - at), 1)
 
     def close(self) -> None:
         """End everything within seconds; what was found is in the catalog."""
