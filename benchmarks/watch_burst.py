@@ -62,7 +62,9 @@ def burst(arguments, directories, knowns, files):
     """All writers at once."""
     start, results = multiprocessing.Event(), multiprocessing.Queue()
     writers = [
-        multiprocessing.Process(target=write, args=(n, directories, files // 2, part, start, results))
+        multiprocessing.Process(
+            target=write, args=(n, directories, files // 2, part, start, results)
+        )
         for n, part in enumerate((knowns[::2], knowns[1::2]))
     ]
     for writer in writers:

@@ -36,13 +36,20 @@ class HasUser(HasPassword, Protocol):
 def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
     """The path of the systemd credential ``name``, where this process was given one.
 
+    An empty one is none: so the unit says that there may be a file, and need not.
+
     Source: systemd.exec(5), ``LoadCredential=`` and ``$CREDENTIALS_DIRECTORY``.
     """
     directory = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not directory.startswith("/"):
         return None
     path = os.path.join(directory, name)
-    return path if os.path.lexists(path) else None
+    try:
+        return path if os.stat(path).st_size else None
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return path  # whoever opens it tells why that fails
 
 
 def _why_not(path: str, status: os.stat_result, *, private: bool) -> tuple[str, str] | None:

@@ -114,9 +114,10 @@ class Worker:
         ]
         self._catalog = CatalogReader(settings.catalog)
         self._filters = settings.filters
-        pace = Pace(
+        pace = self._pace = Pace(
             settings.max_rate,
             settings.pause_above_io_pressure,
+            max_files=settings.max_files,
             alive=lambda: self._show_life(0),
         )
 
@@ -291,6 +292,7 @@ class Worker:
 
     def hash(self, directory: int, name: bytes) -> Hashed | NotHashed:
         """Hash a file."""
+        self._pace.file()
         return self._hasher.hash(directory, name)
 
     def hash_link(

@@ -64,7 +64,14 @@ def test_no_note_where_all_that_is_set_has_an_effect():
         volumes=[{"path": "/srv", "watch": "inotify", "exclude": ["a"], "one_file_system": False}],
         service=LOCAL,
         filter={"source": "/f", "max_age": "1d"},
-        scan={"jobs": 2, "schedule": "1 1 * * *", "max_files": 9, "max_rate": "1M", "max_file_size": "1G", "pause_above_io_pressure": "1%"},
+        scan={
+            "jobs": 2,
+            "schedule": "1 1 * * *",
+            "max_files": 9,
+            "max_rate": "1M",
+            "max_file_size": "1G",
+            "pause_above_io_pressure": "1%",
+        },
         quarantine={"action": "quarantine", "directory": "/q", "retention": "1d"},
     )
     assert notes(effective) == []

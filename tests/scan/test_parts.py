@@ -5,7 +5,7 @@ import time
 
 from hashscan.model import FileDigests, Identity, Stamp
 from hashscan.scan.links import LinkTable
-from hashscan.scan.pace import Pace, io_pressure
+from hashscan.scan.pace import Pace
 from hashscan.scan.work import Tally
 
 STAMP = Stamp(10, 20, 30)
@@ -100,13 +100,20 @@ def test_pace_pauses_under_pressure_and_shows_life_but_not_for_ever():
     assert time_.now == before, "then a little work is done"
 
 
-def test_pressure_is_read_from_the_kernel(tmp_path):
-    path = tmp_path / "io"
-    path.write_text("some avg10=12.50 avg60=1.00 avg300=0.00 total=1\nfull avg10=0.00\n")
-    assert io_pressure(str(path)) == 0.125
-    assert io_pressure(str(tmp_path / "missing")) == 0.0
-    path.write_text("nonsense")
-    assert io_pressure(str(path)) == 0.0
+def test_pace_keeps_the_rate_of_files():
+    time_ = Time()
+    pace = Pace(None, None, max_files=10, clock=time_.clock, sleep=time_.sleep)
+    for _ in range(100):
+        pace.file()
+    assert 9.0 <= time_.now <= 10.5
+
+
+def test_pace_looks_at_the_pressure_for_small_files_too():
+    time_ = Time()
+    pace = Pace(None, 0.2, pressure=lambda: 0.5, clock=time_.clock, sleep=time_.sleep)
+    time_.now = 1.0
+    pace.file()
+    assert 5.5 <= time_.now <= 7
 
 
 def test_tallies_add_up():

@@ -90,7 +90,9 @@ class Daemon:
                 self._there.wait(min(left, 0.1))
 
     def told(self):
-        return "\n".join(str(one.get("message", one)) for one in [*self.logs[-40:], *self.events[-10:]])
+        return "\n".join(
+            str(one.get("message", one)) for one in [*self.logs[-40:], *self.events[-10:]]
+        )
 
     def logged(self, words):
         return any(words in one.get("message", "") for one in self.logs)
@@ -134,7 +136,9 @@ class Daemon:
 
     def rows(self):
         """Every file that the catalog holds, by its path below the volume."""
-        catalog = sqlite3.connect(f"file:{self.state}/catalog.sqlite3?mode=ro", uri=True, timeout=30)
+        catalog = sqlite3.connect(
+            f"file:{self.state}/catalog.sqlite3?mode=ro", uri=True, timeout=30
+        )
         try:
             names = {row[0]: row[1:] for row in catalog.execute("SELECT id, parent, name FROM dir")}
             files = catalog.execute("SELECT dir, name FROM file").fetchall()
