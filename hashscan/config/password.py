@@ -36,7 +36,7 @@ class HasUser(HasPassword, Protocol):
 def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
     """The path of the systemd credential ``name``, where this process was given one.
 
-    An empty one is none: so the unit says that there may be a file, and need not.
+    One that is nothing but the end of a line is none: so the unit says that there may be a file, and need not.
 
     Source: systemd.exec(5), ``LoadCredential=`` and ``$CREDENTIALS_DIRECTORY``.
     """
@@ -45,7 +45,7 @@ def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
         return None
     path = os.path.join(directory, name)
     try:
-        return path if os.stat(path).st_size else None
+        return path if os.stat(path).st_size > 1 else None
     except FileNotFoundError:
         return None
     except OSError:

@@ -73,10 +73,6 @@ class Coverages:
         """Volumes of which something should be watched and is not."""
         return [number for number, said in self._said.items() if said.unwatched]
 
-    def remounted(self, volume: int) -> None:
-        """Something was mounted or unmounted there."""
-        self._away.pop(volume, None)
-
     def may_be_scanned(self, number: int) -> bool:
         """Whether a volume is there: an empty mount point is not an empty volume."""
         volume = self._volumes[number]

@@ -338,8 +338,6 @@ class Duty:
         if told.directory:
             self.looking.rescan(told.volume, told.directory)
             return
-        if told.reason == "mount":
-            self.coverage.remounted(told.volume)
         running = self.walk is not None and told.volume in self.walk.volumes
         self.want(told.volume, told.reason, rest=_SHORTEST_REST if running else 0.0)
 

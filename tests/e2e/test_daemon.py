@@ -1,0 +1,401 @@
+"""The daemon as a whole: real processes, real files, both back-ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commandline import needs_root
+from running_daemon import Daemon
+
+from hashscan.fs.volume import Volume
+from hashscan.watch.fanotify import why_not
+
+KNOWN = os.urandom(3000)
+OTHER = os.urandom(3000)
+
+
+def backends(tmp_path):
+    return ["inotify"] + ([] if why_not([Volume(os.fsencode(tmp_path))]) else ["fanotify"])
+
+
+@pytest.fixture(params=["inotify", "fanotify"])
+def watch(request, tmp_path):
+    if request.param not in backends(tmp_path):
+        pytest.skip(f"fanotify: {why_not([Volume(os.fsencode(tmp_path))])}")
+    return request.param
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    with Daemon(tmp_path, watch="auto", known=[KNOWN, OTHER]) as one:
+        yield one
+
+
+def hashscan(daemon, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "hashscan", "--config", str(daemon.config), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def gone(daemon, *paths):
+    daemon.wait(lambda: not any(os.path.lexists(path) for path in paths))
+    wanted = {os.fsencode(path) for path in paths}
+    daemon.wait(lambda: wanted <= {os.fsencode(m["path"]) for m in daemon.quarantined()})
+
+
+def test_whatever_brings_a_file_it_is_found(tmp_path, watch):
+    outside = tmp_path / "outside"
+    (outside / "tree" / "deep" / "er").mkdir(parents=True)
+    for path in (outside / "one", outside / "linked", outside / "tree" / "deep" / "er" / "two"):
+        path.write_bytes(KNOWN)
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        volume = daemon.volume
+        (volume / "dir" / "sub").mkdir(parents=True)
+        daemon.start()
+        written = volume / "dir" / "written"
+        written.write_bytes(KNOWN)
+        gone(daemon, written)
+        moved = volume / "moved"
+        os.rename(outside / "one", moved)
+        linked = volume / "dir" / "sub" / "linked"
+        os.link(outside / "linked", linked)
+        gone(daemon, moved, linked)
+        os.rename(outside / "tree", volume / "tree")
+        gone(daemon, volume / "tree" / "deep" / "er" / "two")
+        # a tree that was renamed, and one that was moved in, tell of what comes later, too
+        os.rename(volume / "dir", volume / "renamed")
+        later = [volume / "renamed" / "sub" / "later", volume / "tree" / "deep" / "later"]
+        for path in later:
+            path.write_bytes(KNOWN)
+        gone(daemon, *later)
+        odd = os.path.join(os.fsencode(volume), b"a\nb\xff\x1b[2J")
+        with open(odd, "wb") as file:
+            file.write(KNOWN)
+        gone(daemon, odd)
+        new = volume / "n1" / "n2" / "n3"
+        new.mkdir(parents=True)
+        (new / "x").write_bytes(KNOWN)
+        gone(daemon, new / "x")
+        daemon.wait_accounted()
+        assert daemon.end() == 0
+    assert all(b"\n" not in os.fsencode(one.get("message", "")) for one in daemon.logs)
+
+
+def test_a_burst_loses_nothing(tmp_path, watch):
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        directories = [daemon.volume / f"d{number}" for number in range(300)]
+        for directory in directories:
+            directory.mkdir()
+        daemon.start()
+        known = []
+        for number in range(3000):
+            path = directories[number % 300] / f"f{number}"
+            path.write_bytes(KNOWN if number % 150 == 0 else b"%d" % number)
+            if number % 150 == 0:
+                known.append(path)
+        gone(daemon, *known)
+        daemon.wait_accounted()
+        assert len(daemon.quarantined()) == 20
+        assert daemon.end() == 0
+
+
+def test_a_file_that_is_still_written_waits_until_it_is_whole(daemon):
+    daemon.start()
+    path = daemon.volume / "growing"
+    with open(path, "wb") as file:
+        file.write(KNOWN[:100])
+        file.flush()
+        time.sleep(1.5)
+        file.write(KNOWN[100:])
+        file.flush()
+        time.sleep(1.0)
+        assert path.exists()
+        assert daemon.quarantined() == []
+    gone(daemon, path)
+    assert daemon.facts()["lost"] == 0
+
+
+def test_what_changed_while_nobody_watched_is_found_at_the_next_start(daemon):
+    (daemon.volume / "a").mkdir()
+    for number in range(200):
+        (daemon.volume / "a" / f"f{number}").write_bytes(b"%d" % number)
+    daemon.start()
+    assert daemon.end() == 0
+    (daemon.volume / "a" / "between").write_bytes(KNOWN)
+    daemon.events.clear()
+    daemon.start()
+    gone(daemon, daemon.volume / "a" / "between")
+    assert daemon.summaries[0]["hashed"] == 1, "the catalog knows the others"
+    assert daemon.summaries[0]["unchanged"] == 200
+    daemon.end()
+
+
+def test_killed_in_the_middle_of_a_burst(tmp_path, watch):
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        daemon.start()
+        known = []
+        for number in range(2000):
+            directory = daemon.volume / f"d{number % 50}"
+            directory.mkdir(exist_ok=True)
+            path = directory / f"f{number}"
+            path.write_bytes(KNOWN if number % 100 == 0 else b"%d" % number)
+            if number % 100 == 0:
+                known.append(path)
+            if number == 1000:
+                daemon.end(signal.SIGKILL)
+        daemon.start(until=None)
+        daemon.wait(lambda: not any(path.exists() for path in known))
+        daemon.wait_accounted()
+        assert daemon.end() == 0
+        listed = hashscan(daemon, "quarantine", "list", "--json").stdout.splitlines()
+        paths = [json.loads(line)["path"] for line in listed]
+        assert sorted(paths) == sorted(str(path) for path in known), "each in exactly one place"
+
+
+def test_the_children_end_with_a_killed_daemon(daemon):
+    daemon.start()
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(daemon.process.pid)],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert len(children) >= 4
+    daemon.end(signal.SIGKILL)
+    daemon.wait(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), 5)
+
+
+def processes_of(daemon):
+    """The daemon's children by what they do; only the watching one has threads and an inotify or
+    fanotify descriptor."""
+    found = {}
+    for pid in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (pid / "status").read_text()
+            parent = int(status.split("PPid:")[1].split()[0])
+            if parent != daemon.process.pid:
+                continue
+            links = [os.readlink(link) for link in (pid / "fd").iterdir()]
+        except OSError:
+            continue
+        kind = "watch" if any("notify" in link for link in links) else "other"
+        found.setdefault(kind, []).append(int(pid.name))
+    return found
+
+
+def test_an_overflow_of_the_kernels_queue_becomes_a_scan(tmp_path):
+    with Daemon(tmp_path, watch="inotify", known=[KNOWN]) as daemon:
+        for number in range(20):
+            (daemon.volume / f"d{number}").mkdir()
+        daemon.start()
+        (watcher,) = processes_of(daemon)["watch"]
+        os.kill(watcher, signal.SIGSTOP)
+        limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+        for number in range(limit + 2000):  # each makes more than one event
+            (daemon.volume / f"d{number % 20}" / f"f{number}").touch()
+        late = daemon.volume / "d3" / "late"
+        late.mkdir()
+        (late / "known").write_bytes(KNOWN)
+        os.kill(watcher, signal.SIGCONT)
+        daemon.wait(lambda: daemon.logged("max_queued_events"))
+        gone(daemon, late / "known")
+        (late / "again").write_bytes(OTHER + KNOWN)
+        (late / "second").write_bytes(KNOWN)
+        gone(daemon, late / "second")
+        daemon.wait_accounted()
+        assert daemon.facts()["lost"] >= 1
+        assert daemon.end() == 0
+
+
+def test_directories_that_cannot_be_watched_are_told_and_scanned(tmp_path):
+    daemon = Daemon(
+        tmp_path, watch="inotify", known=[KNOWN],
+        extra="scan: {pause_above_io_pressure: none, unwatched: 2s}",
+    )  # fmt: skip
+    for number in range(60):
+        (daemon.volume / f"d{number}").mkdir()
+    # a user namespace has a limit of its own, so that no other test is disturbed
+    daemon.wrap = ["unshare", "-U", "-r", "sh", "-c",
+                   'echo 20 > /proc/sys/user/max_inotify_watches && exec "$@"', "sh"]  # fmt: skip
+    if subprocess.run([*daemon.wrap, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces here")
+    with daemon:
+        daemon.start()
+        daemon.wait(lambda: daemon.logged("are not watched"))
+        status = hashscan(daemon, "status")
+        assert status.returncode == 3, status
+        assert "sysctl fs.inotify.max_user_watches" in status.stdout
+        paths = [daemon.volume / f"d{number}" / "x" for number in range(60)]
+        for path in paths:
+            path.write_bytes(KNOWN)
+        gone(daemon, *paths)
+        assert daemon.end() == 0
+
+
+@needs_root
+def test_unmounted_and_mounted_again(tmp_path, watch):
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        mount = ["mount", "-t", "tmpfs", "none", str(daemon.volume)]
+        subprocess.run(mount, check=True)
+        try:
+            (daemon.volume / "a").mkdir()
+            (daemon.volume / "a" / "x").write_bytes(b"harmless")
+            daemon.start()
+            # nothing that the daemon holds keeps it from being unmounted
+            until = time.monotonic() + 10
+            while subprocess.run(["umount", str(daemon.volume)], check=False).returncode:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            daemon.wait(lambda: daemon.logged("not mounted"))
+            daemon.wait(lambda: hashscan(daemon, "status").returncode == 70)
+            assert daemon.rows() == {b"a/x"}, "what is known of its files is kept"
+            subprocess.run(mount, check=True)
+            (daemon.volume / "early").write_bytes(KNOWN)
+            gone(daemon, daemon.volume / "early")
+            daemon.wait(lambda: daemon.logged("it is there again"))
+            time.sleep(0.5)
+            (daemon.volume / "late").write_bytes(KNOWN)
+            gone(daemon, daemon.volume / "late")
+            assert daemon.end() == 0
+        finally:
+            subprocess.run(["umount", "-l", str(daemon.volume)], check=False, capture_output=True)
+
+
+def test_the_watching_process_dies(daemon):
+    daemon.start()
+    (watcher,) = processes_of(daemon)["watch"]
+    os.kill(watcher, signal.SIGKILL)
+    daemon.wait(lambda: daemon.logged("started again"))
+    path = daemon.volume / "x"
+    path.write_bytes(KNOWN)
+    gone(daemon, path)
+    daemon.wait(lambda: len(daemon.summaries) >= 2, 15)
+    assert daemon.end() == 0
+
+
+def test_worker_processes_die(daemon):
+    daemon.start()
+    for pid in processes_of(daemon)["other"]:
+        os.kill(pid, signal.SIGKILL)
+    path = daemon.volume / "x"
+    path.write_bytes(KNOWN)
+    gone(daemon, path)
+    assert daemon.end() == 0
+
+
+def test_a_reload_takes_a_good_configuration_and_refuses_a_wrong_one(daemon):
+    daemon.start()
+    good = daemon.config.read_text()
+    daemon.config.write_text(good + "nonsense: 1\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait(lambda: daemon.logged("reload refused"))
+    path = daemon.volume / "x"
+    path.write_bytes(KNOWN)
+    gone(daemon, path)
+    more = daemon.directory / "more"
+    more.mkdir()
+    (more / "there").write_bytes(KNOWN)
+    daemon.config.write_text(
+        good.replace("volumes: [", f"volumes: [{{path: {more}, watch: inotify}}, ")
+    )
+    daemon.process.send_signal(signal.SIGHUP)
+    gone(daemon, more / "there")
+    (more / "new").write_bytes(KNOWN)
+    gone(daemon, more / "new")
+    daemon.config.write_text(good.replace(str(daemon.state), str(daemon.directory / "other")))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait(lambda: daemon.logged("cannot be changed by a reload"))
+    assert daemon.end() == 0
+
+
+def test_the_end_comes_within_seconds_in_the_middle_of_a_scan(tmp_path):
+    with Daemon(
+        tmp_path, known=[KNOWN], extra="scan: {pause_above_io_pressure: none, max_rate: 100KiB}"
+    ) as daemon:
+        for number in range(100):
+            (daemon.volume / f"f{number}").write_bytes(os.urandom(100_000))
+        daemon.start(until=None)
+        daemon.wait(lambda: daemon.logged("scan (start)"))
+        time.sleep(1)
+        began = time.monotonic()
+        assert daemon.end() == 0
+        assert time.monotonic() - began < 8
+        assert daemon.summaries[-1]["interrupted"]
+        assert daemon.facts()["stopped"]
+        assert hashscan(daemon, "status").returncode == 0
+
+
+def test_one_instance_and_what_works_beside_it(daemon, tmp_path):
+    daemon.start()
+    second = hashscan(daemon, "daemon")
+    assert second.returncode == 4, second
+    assert str(daemon.process.pid) in second.stderr
+    path = daemon.volume / "x"
+    path.write_bytes(KNOWN)
+    gone(daemon, path)
+    beside = hashscan(daemon, "scan", "--json")
+    assert beside.returncode == 0, beside
+    assert "a catalog of its own" in beside.stderr
+    identity = daemon.quarantined()[0]["quarantine_id"]
+    assert hashscan(daemon, "quarantine", "restore", identity).returncode == 0
+    daemon.wait(lambda: any(m["action"] == "held" for m in daemon.matches))
+    assert path.read_bytes() == KNOWN
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "y").write_bytes(KNOWN)
+    ran = hashscan(daemon, "scan", elsewhere, "--action", "quarantine")
+    assert ran.returncode == 1, ran
+    assert not (elsewhere / "y").exists()
+    status = hashscan(daemon, "status")
+    assert status.returncode == 0, status
+    assert f"process {daemon.process.pid}" in status.stdout
+    assert daemon.end() == 0
+    assert "not running" in hashscan(daemon, "status").stdout
+
+
+def test_status_tells_of_a_daemon_that_was_killed(daemon):
+    daemon.start()
+    daemon.end(signal.SIGKILL)
+    status = hashscan(daemon, "status")
+    assert status.returncode == 70
+    assert "did not end by itself" in status.stdout
+    told = json.loads(hashscan(daemon, "status", "--json").stdout)
+    assert told["daemon"]["running"] is False
+    assert told["well"] is False
+
+
+def test_the_service_manager_hears_of_it(daemon, tmp_path):
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(20)
+        daemon.start(env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"}, until=None)
+        heard = [manager.recv(4096).decode()]
+        assert heard[0].startswith("READY=1\nSTATUS=")
+        while not any("WATCHDOG=1" in one for one in heard):
+            heard.append(manager.recv(4096).decode())
+        daemon.process.send_signal(signal.SIGHUP)
+        while not any("RELOADING=1\nMONOTONIC_USEC=" in one for one in heard):
+            heard.append(manager.recv(4096).decode())
+        while not heard[-1].startswith("READY=1"):
+            heard.append(manager.recv(4096).decode())
+        # stopped: nothing goes on, and nothing is said to go on
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        manager.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            while True:
+                manager.recv(4096)
+        os.kill(daemon.process.pid, signal.SIGCONT)
+        manager.settimeout(20)
+        daemon.process.send_signal(signal.SIGTERM)
+        while not any("STOPPING=1" in one for one in heard):
+            heard.append(manager.recv(4096).decode())
+    assert daemon.end() == 0
