@@ -82,6 +82,10 @@ class FilterError(HashscanError):
     exit_code = ExitCode.FILTER
 
 
+class FilterExpiredError(FilterError):
+    """A filter was not verified, or made, for longer than the configuration allows."""
+
+
 class RepositoryRefusedError(FilterError):
     """What a repository serves is not authentic, whole and recent; the filter in use stays."""
 

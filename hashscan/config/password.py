@@ -36,7 +36,7 @@ class HasUser(HasPassword, Protocol):
 def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
     """The path of the systemd credential ``name``, where this process was given one.
 
-    One that is nothing but the end of a line is none: so the unit says that there may be a file, and need not.
+    One that is nothing but the end of a line is none: so the unit says that there may be a file.
 
     Source: systemd.exec(5), ``LoadCredential=`` and ``$CREDENTIALS_DIRECTORY``.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hashscan import __version__
 from hashscan.agent.known_set import open_known_set
-from hashscan.agent.status import DAEMON_FILE
+from hashscan.agent.status import DAEMON_FILE, filters_of
 from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
@@ -24,6 +25,7 @@ from hashscan.errors import (
     ConfigError,
     ExitCode,
     FilterError,
+    FilterExpiredError,
     HashscanError,
     LockedError,
     StateError,
@@ -81,6 +83,7 @@ class Daemon:
         self._facts_at = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
+        self._good_until = 0.0
         self._set_timers()
 
     def _set_timers(self) -> None:
@@ -132,6 +135,7 @@ class Daemon:
         self._log.info("ended; what changes from now on is found by the scan of the next start")
         with suppress(OSError):
             _write_facts(self._state.directory, {**self._facts(), "stopped": True})
+        self._notifier.close()
 
     # The loop
 
@@ -207,12 +211,20 @@ class Daemon:
         self._refresh_known()
 
     def _refresh_known(self) -> None:
-        """Open the filters with all their checks, and use them if they are others than before."""
+        """Open the filters with all their checks, and use them if they are others than before.
+
+        One that fails is not used, and the one in use stays, as long as it would be recent enough.
+        """
         try:
             known = open_known_set(self._settings, self._state, (), self._log.notice)
         except (FilterError, ConfigError, UsageError) as error:
-            self._without(str(error))
+            expired = isinstance(error, FilterExpiredError) or time.time() > self._good_until
+            if self._duty is None or expired:
+                self._without(str(error))
+            else:
+                self._log.limited("filter", "error", f"the filters in use stay, for: {error}")
             return
+        self._good_until = self._good_for()
         duty = self._duty
         try:
             if duty is None:
@@ -223,6 +235,14 @@ class Daemon:
                 duty.swap(known)
         except (FilterError, ConfigError, UsageError, LockedError) as error:
             self._without(str(error))
+
+    def _good_for(self) -> float:
+        """Until when the filters that were just opened may be used, in seconds since the epoch."""
+        section = self._settings.filter
+        if section is None or section.max_age is None:
+            return math.inf
+        _, found = filters_of(self._settings, self._state)
+        return time.time() + min((section.max_age - (one.age or 0.0) for one in found), default=0)
 
     def _without(self, why: str) -> None:
         """No filter may be used: nothing is looked at, and somebody has to know."""

@@ -42,6 +42,12 @@ class Notifier:
             with suppress(OSError):
                 self._socket.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
 
+    def close(self) -> None:
+        """Say nothing more."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def ready(self, status: str) -> None:
         """It works; also after a reload."""
         self._send("READY=1", _status(status))

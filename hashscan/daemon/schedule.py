@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from cronsim import CronSim, CronSimError
@@ -43,7 +43,8 @@ class Cron:
     def _after(self, now: float) -> float | None:
         if self._expression is None:
             return None
-        here = datetime.fromtimestamp(now).astimezone()
+        # Without a zone: an hour that comes twice in autumn counts once.
+        here = datetime.fromtimestamp(now)  # noqa: DTZ006
         try:
             following = next(CronSim(self._expression, here))
         except (CronSimError, StopIteration):
@@ -114,8 +115,3 @@ class Every:
     def succeeded(self) -> None:
         """The next failure is the first one again."""
         self._retry = self._first_retry
-
-
-def local(seconds: float) -> str:
-    """A time as an administrator reads it: local, to the minute."""
-    return (datetime.fromtimestamp(seconds).astimezone() + timedelta(0)).strftime("%Y-%m-%d %H:%M")

@@ -66,14 +66,14 @@ def test_whatever_brings_a_file_it_is_found(tmp_path, watch):
         written.write_bytes(KNOWN)
         gone(daemon, written)
         moved = volume / "moved"
-        os.rename(outside / "one", moved)
+        (outside / "one").rename(moved)
         linked = volume / "dir" / "sub" / "linked"
         os.link(outside / "linked", linked)
         gone(daemon, moved, linked)
-        os.rename(outside / "tree", volume / "tree")
+        (outside / "tree").rename(volume / "tree")
         gone(daemon, volume / "tree" / "deep" / "er" / "two")
         # a tree that was renamed, and one that was moved in, tell of what comes later, too
-        os.rename(volume / "dir", volume / "renamed")
+        (volume / "dir").rename(volume / "renamed")
         later = [volume / "renamed" / "sub" / "later", volume / "tree" / "deep" / "later"]
         for path in later:
             path.write_bytes(KNOWN)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ServiceUnavailableError
+from hashscan.fs.volume import Volume
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.writer import Writer
 from hashscan.model import Acted, Answer, filterset_of
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
-from hashscan.fs.volume import Volume
 
 
 def sha1(content):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from bitarray import bitarray
 from pybloom_live.pybloom import make_hashfuncs
 
-from hashscan.errors import FilterError
+from hashscan.errors import FilterError, FilterExpiredError
 from hashscan.known.filters.metadata import HEADER_LENGTH, METADATA_LIMIT, Metadata, parse
 from hashscan.known.filters.regular import content_of, open_regular
 from hashscan.text import human_size, shown
@@ -115,9 +115,8 @@ def metadata_path(path: str) -> str:
 def load(path: str, *, max_age: float | None = None) -> BloomFile:
     """Check a filter file and open it.
 
-    The bits are mapped, so that processes that load the same file share its memory. The checks run
-    on the mapping itself. Where others than root and this user could rewrite the file, a private
-    copy is checked and used instead.
+    The checks run on a copy in memory, which processes that are forked later share: whatever
+    becomes of the file, what was checked is what is used.
 
     Args:
         path: of the filter file; its metadata lies beside it.
@@ -172,7 +171,7 @@ def _check_age(metadata: Metadata, where: str, max_age: float | None) -> None:
             "machine's clock (timedatectl) and the filter's source"
         )
     if max_age is not None and age > max_age:
-        raise FilterError(
+        raise FilterExpiredError(
             f"{where}: is {age / _DAY:.1f} days old, {max_age / _DAY:.1f} are allowed "
             "(filter.max_age); get a newer one from where it came, or make one with "
             "'hashscan filter build'"

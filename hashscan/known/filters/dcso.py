@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from bitarray import bitarray
 
-from hashscan.errors import FilterError
+from hashscan.errors import FilterError, FilterExpiredError
 from hashscan.known.filters.metadata import FILTER_LIMIT, in_order
 from hashscan.known.filters.regular import content_of, open_regular
 from hashscan.model import EMPTY_DIGESTS
@@ -253,7 +253,7 @@ def _check_age(path: str, found: os.stat_result, max_age: float | None) -> None:
             "(timedatectl), then get the filter again"
         )
     if max_age is not None and age > max_age:
-        raise FilterError(
+        raise FilterExpiredError(
             f"{shown(path)}: was modified {age / _DAY:.1f} days ago, {max_age / _DAY:.1f} are "
             "allowed (filter.max_age); get a newer one from where it came"
         )

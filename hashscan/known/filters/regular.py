@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 from contextlib import contextmanager
@@ -40,15 +39,18 @@ def open_regular(path: str, mend: str) -> Iterator[int]:
 
 
 def content_of(descriptor: int, found: os.stat_result) -> memoryview:
-    """The file's bytes: mapped where nobody else can rewrite them, else a private copy.
+    """The file's bytes, in a copy that is this process's own, and of those that it forks.
+
+    Not mapped: who copies a newer filter over one that a daemon uses would change it under its
+    hands, or end it (SIGBUS).
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is empty, or became shorter.
         MemoryError: it does not fit.
     """
-    if found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o022:
-        return memoryview(mmap.mmap(descriptor, found.st_size, access=mmap.ACCESS_READ))
+    if not found.st_size:
+        raise ValueError("it is empty")
     view = memoryview(bytearray(found.st_size))
     at = 0
     while at < len(view):

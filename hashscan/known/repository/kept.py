@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hashscan.durable import replace_file
-from hashscan.errors import FilterError
+from hashscan.errors import FilterError, FilterExpiredError
 from hashscan.known.filters.bloom import BloomFile, load
 from hashscan.text import human_age, rfc3339, shown
 
@@ -200,7 +200,7 @@ def _check_age(category: str, source: Source, entry: Entry, max_age: float | Non
             "'hashscan sync'"
         )
     if max_age is not None and age > max_age:
-        raise FilterError(
+        raise FilterExpiredError(
             f"the filter of category {shown(category)} was last verified {human_age(age)} ago, and "
             f"{human_age(max_age)} are allowed (filter.max_age); run 'hashscan sync', and see why "
             f"{shown(source.url)} could not be synced since"

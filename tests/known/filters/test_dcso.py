@@ -311,15 +311,15 @@ def test_a_gzip_bomb_is_not_unpacked(path, monkeypatch):
 # Who may change it, where it lies, how old it is
 
 
-def test_a_file_that_others_may_write_is_copied(path):
+def test_a_file_that_is_overwritten_changes_nothing(path):
     path.write_bytes(WHOLE)
-    for mode, follows in ((0o600, True), (0o660, False), (0o606, False)):
+    for mode in (0o600, 0o660, 0o606):
         path.chmod(mode)
         one = load(path)
         with path.open("r+b") as file:
             file.seek(48)
             file.write(bytes(len(WHOLE) - 48))
-        assert (DIGESTS[0] not in one) == follows
+        assert DIGESTS[0] in one
         with path.open("r+b") as file:
             file.write(WHOLE)
 

@@ -1,0 +1,140 @@
+"""hashscan.daemon.changes: bursts coalesce, nothing waits for ever, nothing grows for ever."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashscan.daemon import changes
+from hashscan.daemon.changes import BOUND, LONGEST_QUIET, QUIET, Changes, Due, Key
+
+HERE = Key(0, b"a/b")
+
+
+def names(found):
+    return sorted(name for due in found for name in due.names)
+
+
+def test_a_burst_on_one_name_is_one_look_after_a_quiet_moment():
+    waiting = Changes()
+    for tick in range(5):
+        assert waiting.add(HERE, b"x", tick * 0.1)
+    assert len(waiting) == 1
+    assert waiting.take(0.4 + QUIET - 0.01, 100) == []
+    assert waiting.take(0.4 + QUIET, 100) == [Due(HERE, [b"x"], final=False)]
+    assert waiting.take(10, 100) == []
+    assert len(waiting) == 0
+
+
+def test_a_directory_that_never_rests_is_looked_at_all_the_same():
+    waiting = Changes()
+    now, looked = 0.0, []
+    while now < 10:
+        waiting.add(HERE, b"%f" % now, now)
+        looked += [now] * bool(waiting.take(now, 100))
+        now += 0.1
+    assert len(looked) >= 8
+    assert all(b - a <= LONGEST_QUIET + 0.21 for a, b in zip([0.0, *looked], looked, strict=False))
+
+
+def test_a_file_that_is_not_whole_comes_back_and_is_hashed_at_a_bound():
+    waiting = Changes()
+    waiting.add(HERE, b"x", 0.0)
+    (due,) = waiting.take(1.0, 100)
+    now, looks = 1.0, 0
+    while not due.final:
+        assert waiting.not_whole(HERE, b"x", 1000, now)
+        found = []
+        while not found:
+            now += 0.25
+            found = waiting.take(now, 100)
+        (due,) = found
+        looks += 1
+    assert BOUND <= now <= BOUND + 12
+    assert looks < 25
+    waiting.rested(HERE, [b"x"])
+    assert len(waiting) == 0
+
+
+def test_the_bound_grows_with_the_size():
+    waiting = Changes()
+    waiting.not_whole(HERE, b"x", 10 << 40, 0.0)
+    now = 0.0
+    while now < 3600:
+        now += 5
+        assert not any(due.final for due in waiting.take(now, 100))
+        waiting.not_whole(HERE, b"x", 10 << 40, now)
+
+
+def test_changes_while_it_is_not_whole_do_not_put_the_bound_off():
+    waiting = Changes()
+    waiting.not_whole(HERE, b"x", 10, 0.0)
+    now, final = 0.0, []
+    while now < BOUND + 15:
+        now += 0.5
+        waiting.add(HERE, b"x", now)
+        for due in waiting.take(now, 100):
+            final += [now] * due.final
+            waiting.not_whole(HERE, b"x", 10, now)
+    assert final
+    assert BOUND <= final[0] <= BOUND + 6
+
+
+def test_both_are_bounded(monkeypatch):
+    monkeypatch.setattr(changes, "MOST_NAMES", 10)
+    monkeypatch.setattr(changes, "MOST_UNRESTED", 3)
+    waiting = Changes()
+    assert all(waiting.add(HERE, b"%d" % number, 0.0) for number in range(10))
+    assert not waiting.add(HERE, b"one more", 0.0)
+    assert all(waiting.not_whole(HERE, b"%d" % number, 1, 0.0) for number in range(3))
+    assert not waiting.not_whole(HERE, b"one more", 1, 0.0)
+    waiting.forget_volume(0)
+    assert len(waiting) == 0
+    assert waiting.add(HERE, b"x", 0.0)
+
+
+def test_large_directories_are_split():
+    waiting = Changes()
+    for number in range(1000):
+        waiting.add(HERE, b"%04d" % number, 0.0)
+    found = waiting.take(5.0, 10)
+    assert all(len(due.names) <= changes.BATCH for due in found)
+    assert len(names(found)) == 1000
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["add", "not_whole", "rested", "take", "forget"]),
+            st.integers(0, 2),
+            st.sampled_from([b"a", b"b", b"c"]),
+            st.floats(0, 3),
+        ),
+        max_size=60,
+    )
+)
+def test_nothing_is_forgotten_and_the_count_is_right(steps):
+    waiting, now, expected = Changes(), 0.0, set()
+    for what, volume, name, after in steps:
+        now += after
+        key = Key(volume, b"d")
+        if what == "add":
+            waiting.add(key, name, now)
+            expected.add((key, name))
+        elif what == "not_whole":
+            waiting.not_whole(key, name, 1, now)
+            expected.add((key, name))
+        elif what == "rested":
+            waiting.rested(key, [name])
+        elif what == "forget":
+            waiting.forget_volume(volume)
+            expected = {one for one in expected if one[0].volume != volume}
+        else:
+            for due in waiting.take(now, 100):
+                expected -= {(due.key, one) for one in due.names}
+        assert len(waiting) >= 0
+    seen = set()
+    for later in range(1, 30):
+        for due in waiting.take(now + later * 5, 1000):
+            seen |= {(due.key, one) for one in due.names}
+    # What rested was looked at; all else that was not taken yet comes.
+    rested = {(Key(v, b"d"), n) for what, v, n, _ in steps if what == "rested"}
+    assert expected - rested <= seen

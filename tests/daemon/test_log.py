@@ -1,0 +1,103 @@
+"""hashscan.daemon.log: one line a fact, no forged line, no flood."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashscan.daemon.log import MOST_LINES, WINDOW, Log
+from hashscan.model import ProblemEvent
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def made(**options):
+    out, err, clock = io.StringIO(), io.StringIO(), Clock()
+    return Log(out, err, clock=clock, **options), out, err, clock
+
+
+def problem(path=b"/v/x", reason="io-error", message="Input/output error"):
+    return ProblemEvent(path, reason, message)
+
+
+def test_a_million_failures_are_a_few_lines_and_a_number():
+    log, _, err, clock = made()
+    for number in range(100_000):
+        log.problem(problem(b"/v/%d" % number))
+    log.problem(problem(reason="denied"))
+    assert len(err.getvalue().splitlines()) == MOST_LINES + 1
+    clock.now += WINDOW
+    log.tick()
+    assert "problem io-error: 99,980 more such lines were left out" in err.getvalue()
+    log.problem(problem())
+    assert err.getvalue().splitlines()[-1].endswith("Input/output error")
+
+
+def test_levels():
+    for verbosity, expected in ((-1, "ew"), (0, "ewi"), (1, "ewid")):
+        log, _, err, _ = made(verbosity=verbosity)
+        log.error("e")
+        log.warning("w")
+        log.info("i")
+        log.debug("d")
+        assert "".join(line[-1] for line in err.getvalue().splitlines()) == expected
+
+
+@given(st.binary(min_size=1).filter(lambda name: b"\0" not in name), st.text(), st.booleans())
+def test_no_name_and_no_message_makes_a_line(name, message, as_json):
+    log, out, err, _ = made(as_json=as_json)
+    log.problem(problem(b"/v/" + name, message=message))
+    log.warning(f"about {message}")
+    lines = (out.getvalue() + err.getvalue()).split("\n")
+    assert lines[-1] == ""
+    assert len(lines) == 3
+    for line in lines[:2]:
+        assert not re.search("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202e]", line), line
+        if as_json:
+            assert json.loads(line)["event"] in {"problem", "log"}
+        else:
+            assert re.match(r"\d{4}-\d\d-\d\dT[0-9:.]+Z warning: ", line)
+
+
+def test_the_journal_gets_levels_and_no_times():
+    script = (
+        "import sys, os\n"
+        "status = os.fstat(2)\n"
+        "os.environ['JOURNAL_STREAM'] = f'{status.st_dev}:{status.st_ino}'\n"
+        "from hashscan.daemon.log import standard_log\n"
+        "log = standard_log(as_json=False, verbosity=0)\n"
+        "log.error('bad'); log.info('good')\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert ran.stderr == "<3>bad\n<6>good\n"
+
+
+def test_a_reader_that_went_away_ends_nothing():
+    script = (
+        "import os\n"
+        "from hashscan.daemon.log import standard_log\n"
+        "from hashscan.model import ProblemEvent\n"
+        "log = standard_log(as_json=True, verbosity=0)\n"
+        "log.problem(ProblemEvent(b'/x', 'io-error', 'm'))\n"
+        "log.info('still here')\n"
+        "os._exit(7)\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], stdout=write, stderr=write, check=False, env=os.environ
+    )
+    os.close(write)
+    assert ran.returncode == 7

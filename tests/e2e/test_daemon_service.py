@@ -1,0 +1,147 @@
+"""The daemon with a service over sockets, and with filters that come, expire and are wrong."""
+
+import os
+import signal
+import time
+
+import pytest
+from running_daemon import Daemon
+from service_of_lists import LateService
+from test_daemon import gone, hashscan
+
+KNOWN = [os.urandom(2000) for _ in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_of_this_machine(monkeypatch):
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def service(tmp_path):
+    one = LateService(tmp_path, KNOWN[:3])
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def daemon(tmp_path, service):
+    with Daemon(tmp_path, service=service.section) as one:
+        yield one
+
+
+def test_candidates_wait_for_a_service_that_is_away(daemon, service):
+    daemon.start(until=None)
+    paths = [daemon.volume / f"k{number}" for number in range(3)]
+    for path, content in zip(paths, KNOWN, strict=False):
+        path.write_bytes(content)
+    (daemon.volume / "other").write_bytes(b"other")
+    daemon.wait(lambda: daemon.logged("candidates are kept"))
+    daemon.wait(lambda: daemon.facts().get("pending", {}).get("candidates") == 3, 15)
+    assert all(path.exists() for path in paths)
+    told = hashscan(daemon, "status").stdout
+    assert "3 candidates without a verdict" in told
+    assert "asked again in" in told
+    daemon.end(signal.SIGKILL)  # and they survive that
+    daemon.start(until=None)
+    service.start()
+    gone(daemon, *paths)
+    assert not daemon.facts() or daemon.end() == 0
+
+
+def test_a_new_filter_judges_what_was_hashed_without_reading_it(daemon, service):
+    service.start()
+    for number in range(300):
+        (daemon.volume / f"f{number}").write_bytes(b"%d" % number)
+    late = daemon.volume / "late"
+    late.write_bytes(KNOWN[4])
+    changed = daemon.volume / "changed"
+    changed.write_bytes(KNOWN[5])
+    daemon.start()
+    daemon.wait(lambda: daemon.facts().get("scan", 1) is None)
+    assert late.exists()
+    times = {path: os.stat(path).st_atime_ns for path in daemon.volume.iterdir()}
+    service.load([*KNOWN[:3], KNOWN[4], b"7"])
+    daemon.wait(lambda: daemon.logged("a newer set of filters is used"))
+    gone(daemon, late, daemon.volume / "f7")
+    daemon.wait(lambda: daemon.logged("were judged anew without being read"))
+    daemon.wait(lambda: daemon.facts().get("rejudged", 0) >= 300, 15)
+    assert daemon.facts()["hashed"] == 0, "nothing was read but what was moved"
+    assert sum(one["hashed"] for one in daemon.summaries) == 302
+    assert {path: os.stat(path).st_atime_ns for path in daemon.volume.iterdir()} == {
+        path: at for path, at in times.items() if path.exists()
+    }
+    assert changed.exists()
+    # and it stays so after the next start
+    assert daemon.end() == 0
+    daemon.events.clear()
+    daemon.start()
+    assert daemon.summaries[0]["hashed"] == 0
+    assert daemon.end() == 0
+
+
+def test_a_candidate_of_a_new_filter_that_changed_meanwhile_is_not_taken_for_the_old_one(
+    daemon, service
+):
+    service.start()
+    path = daemon.volume / "x"
+    path.write_bytes(KNOWN[4])
+    daemon.start()
+    daemon.end(signal.SIGTERM)
+    path.write_bytes(b"harmless by now")
+    service.load([*KNOWN[:3], KNOWN[4]])
+    daemon.events.clear()
+    daemon.start()
+    time.sleep(1)
+    assert path.read_bytes() == b"harmless by now"
+    assert daemon.quarantined() == []
+    assert daemon.end() == 0
+
+
+def test_a_wrong_filter_is_not_used_and_the_one_in_use_stays(daemon, service):
+    service.start()
+    daemon.start()
+    service.filter.write_bytes(b"\0" * service.filter.stat().st_size)
+    daemon.wait(lambda: daemon.logged("the filters in use stay"))
+    path = daemon.volume / "x"
+    path.write_bytes(KNOWN[0])
+    gone(daemon, path)
+    assert hashscan(daemon, "status").returncode == 5
+    assert daemon.end() == 0
+
+
+def test_an_expired_filter_is_not_used_any_more(daemon, service):
+    service.start()
+    text = daemon.config.read_text().replace("refresh: 1s", "refresh: 1s, max_age: 4s")
+    daemon.config.write_text(text)
+    service.load(KNOWN[:3])
+    daemon.start()
+    daemon.wait(lambda: daemon.logged("nothing is scanned"))
+    path = daemon.volume / "x"
+    path.write_bytes(KNOWN[0])
+    time.sleep(1.0)
+    assert path.exists()
+    daemon.wait(lambda: hashscan(daemon, "status").returncode == 5)
+    service.load(KNOWN[:3])
+    gone(daemon, path)
+    assert daemon.end() == 0
+
+
+def test_wrong_credentials_are_told_and_not_asked_for_over_and_over(daemon, service):
+    service.start()
+    service.password.write_text("wrong")
+    daemon.start()
+    path = daemon.volume / "x"
+    path.write_bytes(KNOWN[0])
+    daemon.wait(lambda: daemon.logged("candidates are kept"))
+    time.sleep(1.0)
+    assert path.exists()
+    refused = daemon.logs and [one for one in daemon.logs if "kept" in one.get("message", "")]
+    assert len(refused) == 1
+    assert "401" in refused[0]["message"]
+    service.password.write_text("a password of some length")
+    daemon.process.send_signal(signal.SIGHUP)
+    gone(daemon, path)
+    assert daemon.end() == 0
