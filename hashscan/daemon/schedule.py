@@ -46,10 +46,12 @@ class Cron:
         # Without a zone: an hour that comes twice in autumn counts once.
         here = datetime.fromtimestamp(now)  # noqa: DTZ006
         try:
-            following = next(CronSim(self._expression, here))
-        except (CronSimError, StopIteration):
-            return None  # e.g. the thirtieth of February
-        return following.timestamp()
+            for following in CronSim(self._expression, here):
+                if following.timestamp() > now:
+                    return following.timestamp()
+        except CronSimError:
+            pass  # the settings' own check lets through what never comes
+        return None  # e.g. the thirtieth of February
 
     def due(self) -> bool:
         """Whether its time has come; then the next one is reckoned from now."""

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.beneath import closing, open_root
 from hashscan.fs.volume import Volume, excluder
-from hashscan.model import PRIVATE_DIRECTORY
 from hashscan.watch.mounts import MOUNTINFO
 from hashscan.watch.mounts import parse as parse_mounts
 from hashscan.watch.source import Changed, Coverage, Lost
@@ -304,7 +303,7 @@ class FanotifySource:
             return []
         path = place.directory + b"/" + event.name if place.directory else event.name
         excludes = self._excludes[place.volume]
-        if not event.name or path == PRIVATE_DIRECTORY or excludes(path):
+        if not event.name or excludes(path):
             return []
         return [Changed(place.volume, place.directory, event.name)]
 

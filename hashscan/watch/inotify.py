@@ -27,7 +27,6 @@ from watchdog.observers.inotify_c import (
 
 from hashscan.fs.beneath import closing, open_directory, open_root
 from hashscan.fs.volume import excluder
-from hashscan.model import PRIVATE_DIRECTORY
 from hashscan.watch.source import Changed, Coverage, Lost
 
 if TYPE_CHECKING:
@@ -205,7 +204,7 @@ class InotifySource:
                         continue
                     name = os.fsencode(entry.name)
                     below = prefix + name
-                    if below == PRIVATE_DIRECTORY or root + below in self._roots:
+                    if root + below in self._roots:
                         continue
                     if not (one.excludes(below) or one.excludes(below + b"/")):
                         yield name
@@ -339,7 +338,7 @@ class InotifySource:
                 self._detach(child, self._nodes[child])
                 self._nodes[child].parent = -2
                 self._moved[cookie] = child
-        if not mask & _TELLS or path == PRIVATE_DIRECTORY:
+        if not mask & _TELLS:
             return []
         if one.excludes(path) or (is_directory and one.excludes(path + b"/")):
             self._forget_moved(cookie)
