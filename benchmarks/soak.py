@@ -74,7 +74,9 @@ def churn(volume, known, stop, rate, made):
                     with open(path, "ab") as file:
                         file.write(b"more")
                 elif what < 0.8:
-                    files[at] = os.path.join(chance.choice(directories), f"m{tick}-{chance.random()}")
+                    files[at] = os.path.join(
+                        chance.choice(directories), f"m{tick}-{chance.random()}"
+                    )
                     Path(path).rename(files[at])
                 else:
                     files.pop(at)
@@ -130,7 +132,9 @@ def soak(arguments, place):
         return {
             "minutes": arguments.minutes,
             "samples": len(samples),
-            "memory_mib": [round(statistics.median(one[0] for one in part), 1) for part in (second, last)],
+            "memory_mib": [
+                round(statistics.median(one[0] for one in part), 1) for part in (second, last)
+            ],
             "descriptors": [statistics.median(one[1] for one in part) for part in (second, last)],
             "highest": [round(max(one[0] for one in samples), 1), max(one[1] for one in samples)],
             "known": len(made),

@@ -25,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from running_daemon import Daemon
+from service_of_lists import LateService
 
 LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 
@@ -58,7 +59,7 @@ def write(number, directories, files, known, start, results):
     results.put((closed, time.time() - began))
 
 
-def burst(arguments, directories, knowns, files):
+def burst(directories, knowns, files):
     """All writers at once."""
     start, results = multiprocessing.Event(), multiprocessing.Queue()
     writers = [
@@ -96,10 +97,8 @@ def main():
         print(json.dumps(run(arguments, place, stack)))
 
 
-def service(arguments, place, knowns, stack):
-    """Configuration of a service on loopback that is not there yet, and how to start it."""
-    from service_of_lists import LateService
-
+def service(place, knowns, stack):
+    """A service on loopback that is not there yet."""
     late = LateService(place, knowns)
     stack.callback(late.close)
     return late
@@ -113,7 +112,7 @@ def run(arguments, place, stack):
     late = None
     section = ""
     if arguments.service_down is not None:
-        late = service(arguments, place, idle + knowns, stack)
+        late = service(place, idle + knowns, stack)
         section = late.section
     daemon = stack.enter_context(
         Daemon(place, watch=arguments.watch, known=idle + knowns, extra=extra, service=section)
@@ -134,7 +133,7 @@ def run(arguments, place, stack):
             time.sleep(0.5)
         if waits:
             figures["idle"] = spread(waits)
-    writers, results = burst(arguments, directories, knowns, arguments.files)
+    writers, results = burst(directories, knowns, arguments.files)
     if arguments.kill:
         time.sleep(arguments.kill)
         daemon.end(9)
