@@ -291,6 +291,7 @@ def test_the_json_lines(tmp_path):
         )
         list(check("sync", "", "--config config.yaml"))
     list(check("status", "", "--config config.yaml"))
+    list(check("doctor", "", "--config config.yaml"))
     # Problems and pending candidates of a scan need a disk or a service that fails: their keys
     # are compared with the printer's own.
     assert set(table) - made == {("scan", "problem"), ("scan", "pending")}

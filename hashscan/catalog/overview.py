@@ -103,5 +103,18 @@ def _scan(row: tuple[Any, ...] | None) -> LastScan | None:
     )
 
 
+def directories_known(path: str) -> int | None:
+    """How many directories the catalog holds; ``None`` where there is none yet.
+
+    Raises:
+        StateError: it cannot be read.
+    """
+    if not os.path.lexists(path):
+        return None
+    with translated(path), contextlib.closing(_connect(path)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM dir").fetchone()
+    return int(count)
+
+
 def _connect(path: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=5, isolation_level=None)

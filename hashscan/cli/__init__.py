@@ -32,6 +32,7 @@ COMMANDS = {
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),
     "config": ("config", "Write, check and show the configuration."),
+    "doctor": ("doctor", "What stands in the way on this machine, and the fix for each."),
     "demo": ("demo", "The whole job on a sample volume of its own, without root."),
 }
 

@@ -28,6 +28,7 @@ from hashscan.errors import (
     FilterExpiredError,
     HashscanError,
     LockedError,
+    QuarantineError,
     StateError,
     UsageError,
 )
@@ -51,6 +52,8 @@ _FACTS_AFTER = 5.0
 #: watchdog is not told that all is well. Longer than a stuck worker process is waited for.
 _STUCK_AFTER = 900.0
 _HOUSEKEEPING = 6 * 3600.0
+#: Seconds between two attempts to work at all, where something stands in the way.
+_TRY_AGAIN = 30.0
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -92,6 +95,7 @@ class Daemon:
         refresh = settings.filter.refresh if settings.filter is not None else None
         self._refresh = Every(refresh, at_once=from_repository(settings))
         keeps = settings.quarantine.retention is not None
+        self._again = Every(_TRY_AGAIN)
         self._keep = Every(_HOUSEKEEPING if keeps else None, at_once=True)
 
     def run(self) -> ExitCode:
@@ -145,7 +149,12 @@ class Daemon:
         ]
         listen = [*jobs, self._wake]
         if self._duty is not None:
-            ready = self._duty.turn(listen)
+            try:
+                ready = self._duty.turn(listen)
+            except StateError as error:
+                # A full disk: what was committed is kept, and it is tried again.
+                ready = []
+                self._without(str(error))
         else:
             woken = set(wait(listen, 1.0))
             ready = [one for one in listen if one in woken]
@@ -171,6 +180,8 @@ class Daemon:
                 self._begin_sync()
             else:
                 self._refresh_known()
+        if self._duty is None and self._again.due():
+            self._refresh_known()
         if self._keep.due() and self._housekeeping is None:
             directory = os.fsencode(self._settings.quarantine_directory)
             age = self._settings.quarantine.retention
@@ -233,7 +244,14 @@ class Daemon:
             elif duty.known.name != known.name:
                 self._log.info("a newer set of filters is used: " + known.name)
                 duty.swap(known)
-        except (FilterError, ConfigError, UsageError, LockedError) as error:
+        except (
+            FilterError,
+            ConfigError,
+            UsageError,
+            LockedError,
+            StateError,
+            QuarantineError,
+        ) as error:
             self._without(str(error))
 
     def _good_for(self) -> float:
@@ -254,7 +272,10 @@ class Daemon:
     def _close_duty(self) -> None:
         if self._duty is not None:
             duty, self._duty = self._duty, None
-            duty.close()
+            try:
+                duty.close()
+            except StateError as error:
+                self._log.limited("close", "error", str(error))
 
     # Reload
 

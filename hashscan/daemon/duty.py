@@ -47,6 +47,7 @@ _IDLE = 1.0  # seconds without anything to do, at most, before a look at the clo
 #: After a scan that a loss asked for: so many of its lengths until the next one like it.
 _REST_AFTER = 2.0
 _SHORTEST_REST = 5.0
+_MOST_BACKLOG = 20_000
 
 
 class Duty:
@@ -107,7 +108,9 @@ class Duty:
         self._judged = catalog.filterset(known.name)
         catalog.commit()
         # Before anything is opened that a fork would copy.
-        self.watching = Watching(self._volumes, [one.watch for one in settings.volumes])
+        self.watching: Watching | None = None
+        self._watch_at, self._watch_wait = 0.0, 0.5
+        self._start_watching()
         self._stack.callback(self._end_watching)
         self._asker = Asker(known.make_confirmer)
         self._stack.callback(self._asker.close)
@@ -221,7 +224,8 @@ class Duty:
             self._log.summary(walk.end(interrupted=True))
 
     def _end_watching(self) -> None:
-        self.watching.close()  # the one that there is then, not the one of the start
+        if self.watching is not None:
+            self.watching.close()  # the one that there is then, not the one of the start
 
     def _end_rejudging(self) -> None:
         if self._rejudging is not None:
@@ -240,15 +244,20 @@ class Duty:
         self.verdicts.step()
         ending = self.walk is not None and self.walk.walked
         self.looking.hand_out(hold=ending and self.walk_is_settled)
-        listen = [self.watching.connection, self._asker.connection, *others]
-        if self._rejudging is not None:
+        listen = [self._asker.connection, *others]
+        if self.watching is not None:
+            listen.append(self.watching.connection)
+        elif time.monotonic() >= self._watch_at:
+            self._watch_anew()
+        # A filter that holds everything must not fill the memory.
+        if self._rejudging is not None and self.looking.backlog < _MOST_BACKLOG:
             listen.append(self._rejudging.connection)
         if self.walk is not None and not self.walk.walked:
             self.walk.hand_out(hold=self.looking.busy)
             listen += self.walk.connections
         ready, spoke = self.looking.receive(listen, min(longest, self._until_next()))
-        if self.watching.connection in ready:
-            self._hear()
+        if self.watching is not None and self.watching.connection in ready:
+            self._hear(self.watching)
         if self._asker.connection in ready:
             self._confirmation.take(self._asker.replies())
         if self._rejudging is not None and self._rejudging.connection in ready:
@@ -307,19 +316,34 @@ class Duty:
 
     # The watch
 
-    def _hear(self) -> None:
-        told = self.watching.take()
-        if told is None:
-            self._log.error("the process that watches died; it is started again")
-            self.watching.close()
-            self._catalog.commit()
-            self.watching = Watching(self._volumes, [one.watch for one in self._settings.volumes])
-            self.lost += 1
-            for number in range(len(self._volumes)):
-                self.want(number, "watch-died", rest=_SHORTEST_REST)
+    def _hear(self, watching: Watching) -> None:
+        told = watching.take()
+        if told is not None:
+            for one in told:
+                self._heard(one)
             return
-        for one in told:
-            self._heard(one)
+        watching.close()
+        self.watching = None
+        self.lost += 1
+        now = time.monotonic()
+        lasted = now - self._watch_began
+        self._watch_wait = 1.0 if lasted > 60 else min(2 * self._watch_wait, 300.0)
+        self._watch_at = now + self._watch_wait
+        message = f"the process that watches died; it is started again in {self._watch_wait:.0f} s"
+        self._log.limited("watch", "error", message)
+        for number, settings in enumerate(self._settings.volumes):
+            if settings.watch != "off":
+                self.coverage.heard(Coverage(number, "off", unwatched=1, message=message))
+
+    def _watch_anew(self) -> None:
+        self._catalog.commit()
+        self._start_watching()
+        self.want_all("watch-died")
+
+    def _start_watching(self) -> None:
+        modes = [one.watch for one in self._settings.volumes]
+        self.watching = Watching(self._volumes, modes)
+        self._watch_began = time.monotonic()
 
     def _heard(self, told: Told) -> None:
         if isinstance(told, Changed):

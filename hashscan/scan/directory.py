@@ -164,10 +164,14 @@ class DirectoryPart:
         """
         if self._why_not_entered(b"", self._root.fd, os.fstat(self._root.fd)) is not None:
             return True
-        return any(
-            self._why_not_entered(name, fd, os.fstat(fd)) is not None
-            for name, fd in each_on_the_way(self._root.fd, self._task.path)
-        )
+        path = b""
+        for name, fd in each_on_the_way(self._root.fd, self._task.path):
+            path = path + b"/" + name if path else name
+            if self._root.excludes(path) or self._root.excludes(path + b"/"):
+                return True
+            if self._why_not_entered(name, fd, os.fstat(fd)) is not None:
+                return True
+        return False
 
     def look(self, names: tuple[tuple[bytes, int], ...]) -> None:
         """Look at entries that changed: hash what is whole, hand back what is not."""

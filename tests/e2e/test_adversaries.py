@@ -217,9 +217,9 @@ def test_ancestors_that_are_renamed(volume, agent):
     def step():
         for one, other in (("a", "x"), ("a/b", "a/b2"), ("x/b", "a/b3"), ("a/b3", "x/b")):
             with suppress(OSError):
-                os.rename(volume / one, volume / f"{other}.tmp")  # noqa: TID251
+                os.rename(volume / one, volume / f"{other}.tmp")
             with suppress(OSError):
-                os.rename(volume / f"{other}.tmp", volume / one)  # noqa: TID251
+                os.rename(volume / f"{other}.tmp", volume / one)
 
     mine = contents(volume)
     with adversary(step) as renames:
@@ -463,10 +463,10 @@ def test_volume_that_is_moved_away_meanwhile(volume, agent, tmp_path):
         write(os.fsencode(volume), b"d%d/f%d" % (number % 100, number), b"%d" % number)
     with started(*agent.arguments("--json")) as process:
         until((agent.state / "catalog.sqlite3").exists, 10, "it scans")
-        os.rename(volume, tmp_path / "elsewhere")  # noqa: TID251
+        os.rename(volume, tmp_path / "elsewhere")
         volume.mkdir()
         _out, err = process.communicate(timeout=30)
         os.rmdir(volume)
-        os.rename(tmp_path / "elsewhere", volume)  # noqa: TID251
+        os.rename(tmp_path / "elsewhere", volume)
     assert b"Traceback" not in err
     assert process.returncode in {0, 3}

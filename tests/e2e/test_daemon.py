@@ -269,6 +269,78 @@ def test_unmounted_and_mounted_again(tmp_path, watch):
             subprocess.run(["umount", "-l", str(daemon.volume)], check=False, capture_output=True)
 
 
+def test_what_is_excluded_is_left_alone(tmp_path, watch):
+    with Daemon(
+        tmp_path, watch=watch, known=[KNOWN], volume_extra=", exclude: [cache, 'tmp/*', '*.part']"
+    ) as daemon:
+        for name in ("cache/deep", "tmp", "open"):
+            (daemon.volume / name).mkdir(parents=True)
+        daemon.start()
+        left = [
+            daemon.volume / name for name in ("cache/a", "cache/deep/b", "tmp/c", "open/d.part")
+        ]
+        for path in left:
+            path.write_bytes(KNOWN)
+        (daemon.volume / "open" / "e").write_bytes(KNOWN)
+        gone(daemon, daemon.volume / "open" / "e")
+        time.sleep(1.5)
+        assert all(path.exists() for path in left)
+        assert daemon.end() == 0
+
+
+def test_a_quarantine_inside_a_volume_is_left_alone(tmp_path, watch):
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        daemon.state = daemon.volume / "var" / "state"
+        daemon.state.parent.mkdir()
+        daemon.write_config()
+        daemon.start()
+        (daemon.volume / "x").write_bytes(KNOWN)
+        gone(daemon, daemon.volume / "x")
+        time.sleep(1.5)
+        assert len(daemon.matches) == 1
+        assert daemon.end() == 0
+
+
+def test_a_customers_directory_with_a_name_of_hashscans_hides_nothing(daemon):
+    daemon.start()
+    hidden = daemon.volume / ".hashscan"
+    hidden.mkdir(mode=0o755)
+    (hidden / "x").write_bytes(KNOWN)
+    gone(daemon, hidden / "x")
+
+
+def test_a_full_disk_ends_nothing(tmp_path):
+    if os.geteuid():
+        pytest.skip("needs root")
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(small)], check=True)
+    try:
+        with Daemon(tmp_path, known=[KNOWN]) as daemon:
+            daemon.state = small / "state"
+            daemon.write_config()
+            daemon.start()
+            with open(small / "filler", "wb") as filler, pytest.raises(OSError):
+                while True:
+                    filler.write(b"x" * 4096)
+                    filler.flush()
+            for number in range(3000):
+                (daemon.volume / f"a-rather-long-name-{number}").write_bytes(b"%d" % number)
+            daemon.wait(lambda: daemon.logged("nothing is scanned"), 40)
+            (daemon.volume / "known").write_bytes(KNOWN)
+            assert daemon.process.poll() is None
+            (small / "filler").unlink()
+            gone_within(daemon, daemon.volume / "known", 50)
+            daemon.wait_accounted()
+            assert daemon.end() == 0
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=False)
+
+
+def gone_within(daemon, path, seconds):
+    daemon.wait(lambda: not path.exists(), seconds)
+
+
 def test_the_watching_process_dies(daemon):
     daemon.start()
     (watcher,) = processes_of(daemon)["watch"]

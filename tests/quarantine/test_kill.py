@@ -58,8 +58,8 @@ def places(request, memory, tmp_path):
 
     def make(number, content=CONTENT):
         for old in (memory / f"v{number - 1}", memory / f"s{number - 1}"):
-            shutil.rmtree(old, ignore_errors=True)  # noqa: TID251
-        shutil.rmtree(tmp_path / f"v{number - 1}", ignore_errors=True)  # noqa: TID251
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(tmp_path / f"v{number - 1}", ignore_errors=True)
         base = memory if request.param == "same-fs" else tmp_path
         volume = base / f"v{number}"
         (volume / "d").mkdir(parents=True)

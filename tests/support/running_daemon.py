@@ -158,7 +158,7 @@ class Daemon:
         """Every file of the volume, by its path below it."""
         top = os.fsencode(self.volume)
         found = set()
-        for directory, _, names in os.walk(top):  # noqa: TID251 - a test's own tree
+        for directory, _, names in os.walk(top):
             prefix = os.path.relpath(directory, top)
             prefix = b"" if prefix == b"." else prefix + b"/"
             found.update(prefix + name for name in names)

@@ -65,7 +65,7 @@ def test_the_lists_never_leave(publisher, digests):
 
 
 def test_modes_serve_a_web_server_and_keep_keys_private(publisher):
-    for path, folders, files in os.walk(publisher.path):  # noqa: TID251 - our own files
+    for path, folders, files in os.walk(publisher.path):
         assert os.stat(path).st_mode & 0o777 == 0o755, path
         for name in files:
             assert os.stat(os.path.join(path, name)).st_mode & 0o777 == 0o644, name
@@ -134,7 +134,7 @@ def test_refresh_renews_what_is_on_line(tmp_path, publisher, server):
     offline = tmp_path / "offline"
     offline.mkdir(mode=0o700)
     for name in ("root-1.pem", "targets-1.pem"):
-        os.rename(os.path.join(publisher.keys, name), offline / name)  # noqa: TID251
+        os.rename(os.path.join(publisher.keys, name), offline / name)
     agent = Agent(tmp_path / "state", server.url, publisher.root)
     done = publisher.refresh(now=later(days=1))
     assert {one.role for one in done.roles if one.renewed} == {"snapshot", "timestamp"}
@@ -364,7 +364,7 @@ def test_an_older_state_is_not_signed_as_new(tmp_path, publisher, server, digest
     backup = publisher.copy("backup")
     publisher.add(digests[100:])
     agent.sync()
-    shutil.rmtree(publisher.path)  # noqa: TID251 - our own
+    shutil.rmtree(publisher.path)
     shutil.copytree(backup, publisher.path)
     for command in (publisher.refresh, lambda: publisher.add(digests[100:])):
         with pytest.raises(RepositoryRefusedError, match="older state, which agents refuse"):
@@ -379,7 +379,7 @@ def test_an_older_state_is_not_signed_as_new(tmp_path, publisher, server, digest
 def test_an_older_state_is_not_gone_on_from_without_the_targets_keys(publisher, digests):
     backup = publisher.copy("backup")
     publisher.add(digests[100:])
-    shutil.rmtree(publisher.path)  # noqa: TID251 - our own
+    shutil.rmtree(publisher.path)
     shutil.copytree(backup, publisher.path)
     os.unlink(os.path.join(publisher.keys, "targets-1.pem"))
     with pytest.raises(UsageError, match="1 keys of the role targets"):

@@ -1,0 +1,240 @@
+"""``doctor``: what stands in the way on this machine, and what to do about each."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from hashscan.agent.status import filters_of
+from hashscan.catalog.overview import directories_known
+from hashscan.config.password import read_password
+from hashscan.errors import ExitCode, HashscanError
+from hashscan.fs.beneath import closing, open_as_named, open_root
+from hashscan.fs.volume import Volume
+from hashscan.process import end_with
+from hashscan.scan.pressure import Pressure
+from hashscan.scan.priority import step_aside
+from hashscan.state import State
+from hashscan.text import shown
+from hashscan.watch.choice import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+
+    from hashscan.config.settings import Settings
+
+_WATCHES = "/proc/sys/fs/inotify/max_user_watches"
+_LEASES = "/proc/sys/fs/leases-enable"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: of what.
+        result: ``ok``; ``note``: it works, but could better; ``fail``: it does not.
+        message: what was found.
+        fix: what to do; empty where nothing is to be done.
+        code: what the command ends with where it fails.
+    """
+
+    name: str
+    result: Literal["ok", "note", "fail"]
+    message: str
+    fix: str = ""
+    code: ExitCode = ExitCode.USAGE
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Look at everything that the configuration names. Nothing is changed, no digest is sent."""
+    for look in (_volumes, _watch, _filters, _service, _quarantine, _kernel, _priority):
+        try:
+            yield from look(settings)
+        except (HashscanError, OSError) as error:
+            yield Check(look.__name__.strip("_"), "fail", str(error))
+
+
+def _volumes(settings: Settings) -> Iterator[Check]:
+    if not settings.volumes:
+        yield Check("volumes", "fail", "none is configured", "add `volumes: [{path: /srv/www}]`")
+    for one in settings.volumes:
+        try:
+            with closing(open_root(os.fsencode(os.path.realpath(one.path)))) as fd:
+                os.listdir(fd)
+        except OSError as error:
+            yield Check(
+                f"volume {shown(one.path)}",
+                "fail",
+                f"cannot be read: {error.strerror}",
+                "see the path and the mount, and run hashscan as root",
+            )
+        else:
+            yield Check(f"volume {shown(one.path)}", "ok", "is there and can be read")
+    if os.geteuid() != 0:
+        yield Check(
+            "rights",
+            "note",
+            "this is not root: files of others may not be readable",
+            "run hashscan as root, or give it CAP_DAC_READ_SEARCH",
+        )
+
+
+def _watch(settings: Settings) -> Iterator[Check]:
+    volumes = [
+        Volume(os.fsencode(os.path.realpath(one.path)), tuple(one.exclude), one.one_file_system)
+        for one in settings.volumes
+    ]
+    choices = choose(volumes, [one.watch for one in settings.volumes])
+    for one, choice in zip(settings.volumes, choices, strict=True):
+        name = f"watch {shown(one.path)}"
+        asked = one.watch in {choice.backend, "auto"}
+        fix = "" if asked else "write `watch: auto`, or mend what it needs"
+        yield Check(name, "ok" if asked else "note", f"will be {choice.backend}: {choice.why}", fix)
+    if any(choice.backend == "inotify" for choice in choices):
+        yield from _watches(settings)
+
+
+def _watches(settings: Settings) -> Iterator[Check]:
+    with open(_WATCHES, encoding="ascii") as file:
+        limit = int(file.read())
+    known = directories_known(State(settings.state, make=False).catalog)
+    if known is None:
+        yield Check(
+            "inotify watches",
+            "note",
+            f"the limit is {limit:,}; how many directories there are is known after a scan",
+        )
+    elif known > 0.8 * limit:
+        wanted = max(524288, 2 * known)
+        yield Check(
+            "inotify watches",
+            "note" if known <= limit else "fail",
+            f"the limit is {limit:,}, and there are {known:,} directories: not all can be watched",
+            f"sysctl fs.inotify.max_user_watches={wanted}, and for good in /etc/sysctl.d",
+            ExitCode.UNREADABLE,
+        )
+    else:
+        yield Check("inotify watches", "ok", f"{known:,} directories, and the limit is {limit:,}")
+
+
+def _filters(settings: Settings) -> Iterator[Check]:
+    source, found = filters_of(settings, State(settings.state, make=False))
+    for one in found:
+        if one.trouble is not None:
+            yield Check(f"filter {shown(one.name)}", "fail", one.trouble, code=ExitCode.FILTER)
+        else:
+            yield Check(f"filter {shown(one.name)}", "ok", f"{one.digests:,} digests")
+    if not found:
+        yield Check("filter", "ok", shown(source))
+
+
+def _service(settings: Settings) -> Iterator[Check]:
+    service = settings.service
+    if service is None:
+        yield Check(
+            "service", "fail", "nobody is named who gives verdicts", "add the section `service`"
+        )
+        return
+    if service.kind == "local":
+        yield Check("service", "ok", f"{len(service.known)} local lists")
+        return
+    read_password(service)
+    assert service.url is not None
+    parts = urlsplit(service.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=5).close()
+    except OSError as error:
+        yield Check(
+            "service",
+            "fail",
+            f"{shown(service.url)} cannot be reached: {error.strerror or error}",
+            "see the name, the network and the firewall; candidates wait meanwhile",
+            ExitCode.SERVICE,
+        )
+    else:
+        yield Check(
+            "service", "ok", f"{shown(service.url)} can be reached; 'hashscan check' asks it"
+        )
+
+
+def _quarantine(settings: Settings) -> Iterator[Check]:
+    directory = settings.quarantine_directory
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    with closing(open_as_named(os.fsencode(directory))) as fd:
+        device = os.fstat(fd).st_dev
+        room = os.fstatvfs(fd)
+    free = room.f_bavail * room.f_frsize
+    others = [one.path for one in settings.volumes if os.stat(one.path).st_dev != device]
+    if others:
+        yield Check(
+            "quarantine",
+            "note",
+            f"lies on another file system than {shown(others[0])}: files are copied there "
+            f"({free >> 30} GiB are free)",
+            "with one quarantine for all volumes there is no other way; see its free space",
+        )
+    else:
+        yield Check("quarantine", "ok", f"files are moved, not copied ({free >> 30} GiB are free)")
+
+
+def _kernel(settings: Settings) -> Iterator[Check]:
+    pressure = Pressure()
+    if settings.scan.pause_above_io_pressure is not None:
+        if os.path.exists("/proc/pressure/io"):
+            yield Check("I/O pressure", "ok", f"from {pressure.describe()}")
+        else:
+            yield Check(
+                "I/O pressure",
+                "note",
+                "this kernel does not tell it, so scans do not step aside for it",
+                "boot with psi=1, or bound scans with scan.max_rate",
+            )
+    with open(_LEASES, encoding="ascii") as file:
+        if file.read().strip() != "1":
+            yield Check(
+                "leases",
+                "note",
+                "are disabled: whether a file is still written is told by its times only",
+                "sysctl fs.leases-enable=1",
+            )
+
+
+def _priority(settings: Settings) -> Iterator[Check]:
+    del settings
+    trouble = _in_a_child(step_aside)
+    if trouble:
+        yield Check(
+            "priority",
+            "note",
+            f"the lowest cannot be had: {'; '.join(trouble)}",
+            "see the service manager's rules (SystemCallFilter=)",
+        )
+    else:
+        yield Check("priority", "ok", "scanning processes run with the lowest")
+
+
+def _in_a_child(job: Callable[[], list[str]]) -> list[str]:
+    ours, theirs = get_context("fork").Pipe(duplex=False)
+    process = get_context("fork").Process(target=_answer, args=(os.getpid(), theirs, job))
+    process.start()
+    theirs.close()
+    try:
+        found: list[str] = ours.recv()
+    except EOFError:
+        found = ["the process that tried died"]
+    process.join()
+    ours.close()
+    return found
+
+
+def _answer(parent: int, connection: Connection, job: Callable[[], list[str]]) -> None:
+    end_with(parent)
+    connection.send(job())

@@ -1,0 +1,80 @@
+"""``hashscan doctor``: what it says of real places."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def doctor(tmp_path):
+    (tmp_path / "www").mkdir()
+    (tmp_path / "list").write_text("0" * 40 + "\n")
+
+    def run(*arguments, **changes):
+        settings = {
+            "volumes": f"[{{path: {tmp_path}/www, watch: inotify}}]",
+            "service": f"{{kind: local, known: [{tmp_path}/list]}}",
+            **changes,
+        }
+        text = "".join(f"{name}: {value}\n" for name, value in settings.items() if value)
+        (tmp_path / "config.yaml").write_text(f"state: {tmp_path}/state\n{text}")
+        return subprocess.run(
+            [sys.executable, "-m", "hashscan", "--config", tmp_path / "config.yaml", "doctor",
+             *arguments],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_all_is_well(doctor, tmp_path):
+    ran = doctor()
+    assert ran.returncode == 0, ran
+    assert "will be inotify: the configuration says so" in ran.stdout
+    assert "FAIL" not in ran.stdout
+    assert not (tmp_path / "state").exists(), "nothing is made"
+
+
+def test_json_has_one_object_a_check(doctor):
+    lines = [json.loads(line) for line in doctor("--json").stdout.splitlines()]
+    assert all(list(one) == ["event", "name", "result", "message", "fix"] for one in lines)
+    assert {one["result"] for one in lines} <= {"ok", "note"}
+
+
+def test_what_is_missing_is_told_with_its_fix(doctor, tmp_path):
+    ran = doctor(volumes=f"[{{path: {tmp_path}/none}}]")
+    assert ran.returncode == 2
+    assert "FAIL volume" in ran.stdout
+    assert "-> see the path and the mount" in ran.stdout
+    assert "service:" not in doctor(service=None).stdout.replace("FAIL service:", "")
+    assert doctor(service=None).returncode == 2
+
+
+def test_a_service_that_cannot_be_reached(doctor, tmp_path):
+    (tmp_path / "password").write_text("x")
+    (tmp_path / "password").chmod(0o600)
+    built = subprocess.run(
+        [sys.executable, "-m", "hashscan", "filter", "build", tmp_path / "list", "-o",
+         tmp_path / "f"],
+        check=False, capture_output=True,
+    )  # fmt: skip
+    assert built.returncode == 0
+    service = (
+        "{kind: hashcheckservice, url: 'http://127.0.0.1:1', username: me,"
+        f" password_file: {tmp_path}/password}}"
+    )
+    ran = doctor(service=service, filter=f"{{source: {tmp_path}/f}}")
+    assert ran.returncode == 6, ran
+    assert "cannot be reached" in ran.stdout
+    ran = doctor(service=service, filter=f"{{source: {tmp_path}/none}}")
+    assert ran.returncode == 5, ran
+
+
+def test_fanotify_is_explained(doctor, tmp_path):
+    told = doctor(volumes=f"[{{path: {tmp_path}/www, watch: fanotify}}]").stdout
+    assert "fanotify" in told
+    if os.geteuid() != 0:
+        assert "CAP_SYS_ADMIN" in told
