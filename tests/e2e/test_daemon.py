@@ -320,10 +320,11 @@ def test_a_full_disk_ends_nothing(tmp_path):
             daemon.state = small / "state"
             daemon.write_config()
             daemon.start()
-            with open(small / "filler", "wb") as filler, pytest.raises(OSError):
+            filler = os.open(small / "filler", os.O_WRONLY | os.O_CREAT)
+            with pytest.raises(OSError, match="No space"):
                 while True:
-                    filler.write(b"x" * 4096)
-                    filler.flush()
+                    os.write(filler, b"x" * 4096)
+            os.close(filler)
             for number in range(3000):
                 (daemon.volume / f"a-rather-long-name-{number}").write_bytes(b"%d" % number)
             daemon.wait(lambda: daemon.logged("nothing is scanned"), 40)
