@@ -1,5 +1,6 @@
 # make demo   runs the whole job on a sample volume
 # make test   runs every gate: ruff, mypy, the import contract, the tests
+# make soak   runs the daemon for an hour; make bench-daemon takes its figures
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
@@ -43,18 +44,38 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-# One test looks at its own system calls from outside. As root on Debian the tool is fetched;
-# elsewhere that test is skipped, with the reason.
+# One test looks at its own system calls from outside, and systemd's own tool looks at the unit. As
+# root on Debian they are fetched; elsewhere those tests are skipped, with the reason.
 .PHONY: system-tools
 system-tools:
 	@command -v strace >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq strace || echo "no strace: one test is skipped" >&2; \
+	fi
+	@command -v systemd-analyze >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd \
+	    || echo "no systemd-analyze: the unit's tests are skipped" >&2; \
 	fi
 
 tests: install system-tools
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 test: lint types imports tests
+
+# An hour of files that come, change and go: is memory flat, is anything missed?
+.PHONY: soak bench-daemon
+soak: install
+	$(BIN)/python benchmarks/soak.py --minutes 60
+
+# The daemon's figures; as root, for fanotify and for the limit of watches. About half an hour.
+bench-daemon: install
+	for watch in inotify fanotify; do \
+	  for more in "" "--kill 2" "--service-down 60"; do \
+	    $(BIN)/python benchmarks/watch_burst.py --watch $$watch $$more || exit 1; \
+	  done; \
+	  $(BIN)/python benchmarks/idle.py --watch $$watch || exit 1; \
+	done
+	$(BIN)/python benchmarks/watch_burst.py --watch inotify --limit 10000 --idle 0
+	$(BIN)/python benchmarks/neighbour.py
 
 format: install
 	$(BIN)/ruff format .

@@ -246,3 +246,59 @@ print("ok")
     )
     done = subprocess.run(["unshare", "-m", "sh", "-c", shell], capture_output=True, text=True)
     assert done.stdout == "ok\n", done.stderr
+
+
+def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path):
+    path = str(tmp_path / "catalog.sqlite3")
+    catalog = Catalog(path)
+    number, _ = catalog.begin_scan([b"/v"], complete=False)
+    catalog.filterset("baseline=1")
+    catalog.end_scan(number, files=7, interrupted=False)
+    catalog.close()
+    old = sqlite3.connect(path)
+    for statement in (
+        "ALTER TABLE scan DROP COLUMN kind",
+        "ALTER TABLE scan DROP COLUMN summary",
+        "ALTER TABLE filterset DROP COLUMN judged_until",
+        "DROP TABLE mounted",
+        "PRAGMA user_version = 1",
+    ):
+        old.execute(statement)
+    old.commit()
+    old.close()
+    catalog = Catalog(path)
+    assert catalog.files_of_last_scan([b"/v"]) == 7
+    filters = catalog.filterset("baseline=1")
+    assert catalog.judged_until(filters) == 0
+    catalog.set_judged_until(filters, number)
+    catalog.set_mounted(b"/v")
+    catalog.close()
+    catalog = Catalog(path)
+    assert catalog.judged_until(filters) == number
+    assert catalog.was_mounted(b"/v")
+    assert not catalog.was_mounted(b"/w")
+    catalog.forget_mounted(b"/v")
+    assert not catalog.was_mounted(b"/v")
+    catalog.close()
+
+
+def test_what_is_met_beside_a_scan_is_not_forgotten_by_its_end(tmp_path):
+    catalog = Catalog(str(tmp_path / "catalog.sqlite3"))
+    before, _ = catalog.begin_scan([b"/v"], complete=False)
+    (root,) = catalog.queue_directories(before, 0, b"", [(b"/v", 0)])
+    catalog.queue_directories(before, root.number, b"", [(b"gone", 5), (b"stays", 6)])
+    catalog.end_scan(before, files=0, interrupted=False)
+    scan, _ = catalog.begin_scan([b"/v"], complete=False)
+    watch = catalog.begin_watch()
+    catalog.queue_directories(scan, 0, b"", [(b"/v", 0)])
+    catalog.queue_directories(scan, root.number, b"", [(b"stays", 6)])
+    made = catalog.find_directory(watch, root.number, b"made/deep")
+    assert catalog.directory_path(made.number) == b"made/deep"
+    # met by the watch as well: the scan meets it once, and once only
+    (again,) = catalog.queue_directories(watch, root.number, b"", [(b"stays", 6)], again=True)
+    assert not again.fresh
+    assert catalog.queue_directories(scan, root.number, b"", [(b"stays", 6)]) == []
+    catalog.end_scan(scan, files=0, interrupted=False)
+    names = {name for (name,) in catalog._connection.execute("SELECT name FROM dir")}
+    assert names == {b"/v", b"stays", b"made", b"deep"}
+    catalog.close()
