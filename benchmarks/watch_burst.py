@@ -97,6 +97,16 @@ def main():
         print(json.dumps(run(arguments, place, stack)))
 
 
+def writers_alone(place, files):
+    """Files a second that the same writers make where nobody watches, for a comparison."""
+    directories = tree(os.path.join(place, "alone"), 2000)
+    writers, results = burst(directories, [], files)
+    seconds = max(results.get()[1] for _ in writers)
+    for writer in writers:
+        writer.join()
+    return round(files / seconds)
+
+
 def service(place, knowns, stack):
     """A service on loopback that is not there yet."""
     late = LateService(place, knowns)
@@ -117,11 +127,16 @@ def run(arguments, place, stack):
     daemon = stack.enter_context(
         Daemon(place, watch=arguments.watch, known=idle + knowns, extra=extra, service=section)
     )
+    alone = writers_alone(place, arguments.files // 5)
     directories = tree(str(daemon.volume), arguments.directories)
     began = time.time()
     daemon.start()
     started = time.time() - began
-    figures = {"watch": daemon.facts().get("volumes"), "start_seconds": round(started, 1)}
+    figures = {
+        "watch": daemon.facts().get("volumes"),
+        "start_seconds": round(started, 1),
+        "files_per_second_alone": alone,
+    }
     if late is None:
         waits = []
         for number, content in enumerate(idle):

@@ -16,6 +16,7 @@ from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.scanning import identity_of_directory, jobs_of, open_actor
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.coverage import Coverages
+from hashscan.daemon.judging import Judging
 from hashscan.daemon.looking import Looking
 from hashscan.daemon.verdicts import Verdicts
 from hashscan.daemon.walking import Walk
@@ -25,7 +26,6 @@ from hashscan.model import Summary
 from hashscan.scan.asking import Asker
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.options import ScanOptions, device_of_root
-from hashscan.scan.rejudging import Rejudging
 from hashscan.text import shown
 from hashscan.watch.process import Watching
 from hashscan.watch.source import Changed, Coverage, Lost
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
     from hashscan.model import Candidate
-    from hashscan.scan.rejudging import Judged
     from hashscan.state import State
     from hashscan.watch.source import Told
 
@@ -47,7 +46,6 @@ _IDLE = 1.0  # seconds without anything to do, at most, before a look at the clo
 #: After a scan that a loss asked for: so many of its lengths until the next one like it.
 _REST_AFTER = 2.0
 _SHORTEST_REST = 5.0
-_MOST_BACKLOG = 20_000
 
 
 class Duty:
@@ -142,15 +140,16 @@ class Duty:
         self.coverage = Coverages(self._volumes, catalog, log)
         self.walk: Walk | None = None
         self._stack.callback(self._end_walk)
-        self._rejudging: Rejudging | None = None
-        self._stack.callback(self._end_rejudging)
+        self.judging = Judging(
+            catalog, self.looking, self._volumes, log, lambda: self.want_all("filters")
+        )
+        self._stack.callback(self.judging.end)
         self._wanted: dict[int, tuple[float, str]] = {}
         self._last_unwatched = time.monotonic()
         self._last_commit = time.monotonic()
         self.events = 0
         self.lost = 0
         self.turns = 0
-        self.rejudged = 0
         self.scans = 0
         self._measured = (time.monotonic(), 0)
         self._news: tuple[object, ...] = ()
@@ -227,11 +226,6 @@ class Duty:
         if self.watching is not None:
             self.watching.close()  # the one that there is then, not the one of the start
 
-    def _end_rejudging(self) -> None:
-        if self._rejudging is not None:
-            self._rejudging.close()
-            self._rejudging = None
-
     # A turn
 
     def turn(self, others: list[Connection], longest: float = _IDLE) -> list[Connection]:
@@ -249,9 +243,7 @@ class Duty:
             listen.append(self.watching.connection)
         elif time.monotonic() >= self._watch_at:
             self._watch_anew()
-        # A filter that holds everything must not fill the memory.
-        if self._rejudging is not None and self.looking.backlog < _MOST_BACKLOG:
-            listen.append(self._rejudging.connection)
+        listen += self.judging.connections
         if self.walk is not None and not self.walk.walked:
             self.walk.hand_out(hold=self.looking.busy)
             listen += self.walk.connections
@@ -260,8 +252,7 @@ class Duty:
             self._hear(self.watching)
         if self._asker.connection in ready:
             self._confirmation.take(self._asker.replies())
-        if self._rejudging is not None and self._rejudging.connection in ready:
-            self._rejudge(self._rejudging)
+        self.judging.take(ready)
         if self.walk is not None:
             if not self.walk.walked:
                 spoke += self.walk.receive()
@@ -276,7 +267,7 @@ class Duty:
 
     def _until_next(self) -> float:
         """Seconds until something is due, whoever says something or not."""
-        if self._confirmation.more:
+        if self._confirmation.more and self._confirmation.has_room:
             return 0.0
         now = time.monotonic()
         due = self.looking.changes.next_due()
@@ -381,7 +372,7 @@ class Duty:
 
     def swap(self, known: KnownSet) -> None:
         """Go on with newer filters, and judge by them whatever was hashed before."""
-        self._end_rejudging()
+        self.judging.end()
         self._catalog.commit()
         self.known = known
         self._judged = self._catalog.filterset(known.name)
@@ -397,52 +388,7 @@ class Duty:
         if self.walk is not None:
             volumes = tuple(self._volumes[number] for number in self.walk.volumes)
             self.walk.swap(replace(self._options, volumes=volumes), self._judged, until)
-        self.rejudge()
-
-    def rejudge(self) -> None:
-        """Judge what the catalog holds by the filters in use, unless that was done."""
-        self.looking.begin()
-        self._catalog.commit()
-        self._rejudging = Rejudging(
-            self._catalog.path,
-            self.known.filters,
-            self.known.algorithms,
-            filterset=self._judged,
-            until=self.looking.scan - 1,
-        )
-
-    def _rejudge(self, rejudging: Rejudging) -> None:
-        part = rejudging.take()
-        if part is None:
-            self._log.error("the process that judges the catalog died; it is started again")
-            self._end_rejudging()
-            self.rejudge()
-            return
-        self._take_judged(part)
-        if part.done:
-            # All that it found is in the catalog before it says that it is through.
-            self._catalog.commit()
-            self._catalog.set_judged_until(rejudging.filterset, rejudging.until)
-            self._catalog.commit()
-            self._end_rejudging()
-            self.rejudged += part.files
-            if part.files:
-                self._log.info(f"{part.files:,} files were judged anew without being read")
-
-    def _take_judged(self, part: Judged) -> None:
-        catalog = self._catalog
-        by_root = {volume.root: number for number, volume in enumerate(self._volumes)}
-        for found, hit in ((part.found, True), (part.cleared, False)):
-            by_directory: dict[int, list[bytes]] = {}
-            for directory, name in found:
-                by_directory.setdefault(directory, []).append(name)
-            for number, names in by_directory.items():
-                catalog.rejudge(number, self._judged, [(name, hit) for name in names])
-                if not hit:
-                    continue
-                volume = by_root.get(catalog.volume_of(number) or b"")
-                if volume is not None:
-                    self.looking.look_known(volume, number, names)
+        self.judging.begin(known, self._judged)
 
     # What ``status`` tells
 
@@ -468,7 +414,7 @@ class Duty:
             "problems": tally.problems,
             "matches": self.found.matches,
             "quarantined": self.found.quarantined,
-            "rejudged": self.rejudged,
+            "rejudged": self.judging.files,
             "scan": None
             if walk is None
             else {

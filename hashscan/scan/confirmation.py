@@ -105,6 +105,11 @@ class Confirmation:
         """Whether questions are under way."""
         return bool(self._open)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more questions may be put now."""
+        return len(self._open) < _IN_FLIGHT
+
     def begin(self, roots: Iterable[bytes]) -> None:
         """Take up candidates of earlier scans that a walk of ``roots`` will not meet."""
         self._catalog.reconsider(self._scan, self._service)

@@ -1,0 +1,122 @@
+"""New filters: what the catalog holds is judged by them, and only new candidates are opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.scan.rejudging import Rejudging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection
+
+    from hashscan.agent.known_set import KnownSet
+    from hashscan.catalog.store import Catalog
+    from hashscan.daemon.log import Log
+    from hashscan.daemon.looking import Looking
+    from hashscan.fs.volume import Volume
+    from hashscan.scan.rejudging import Judged
+
+#: Found candidates that may wait to be looked at: a filter that holds everything must not fill the
+#: memory.
+_MOST_BACKLOG = 20_000
+_MOST_DEATHS = 3
+
+
+class Judging:
+    """The process that goes through the catalog, and what it finds.
+
+    Attributes:
+        files: that were judged anew so far.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        looking: Looking,
+        volumes: Sequence[Volume],
+        log: Log,
+        on_failure: Callable[[], None],
+    ) -> None:
+        """``on_failure``: the process dies again and again; a scan has to judge instead."""
+        self._catalog = catalog
+        self._looking = looking
+        self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
+        self._log = log
+        self._on_failure = on_failure
+        self._process: Rejudging | None = None
+        self._known: KnownSet | None = None
+        self._filterset = 0
+        self._deaths = 0
+        self.files = 0
+
+    def begin(self, known: KnownSet, filterset: int) -> None:
+        """Judge all rows by ``known``, whose number is ``filterset``; what is under way ends."""
+        self.end()
+        self._known, self._filterset, self._deaths = known, filterset, 0
+        self._start(known)
+
+    def _start(self, known: KnownSet) -> None:
+        # What is met from now on has a later number, and is judged by these filters already.
+        self._looking.begin()
+        self._catalog.commit()
+        self._process = Rejudging(
+            self._catalog.path,
+            known.filters,
+            known.algorithms,
+            filterset=self._filterset,
+            until=self._looking.scan - 1,
+        )
+
+    def end(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    @property
+    def connections(self) -> list[Connection]:
+        """What to listen to now."""
+        if self._process is None or self._looking.backlog >= _MOST_BACKLOG:
+            return []
+        return [self._process.connection]
+
+    def take(self, ready: Sequence[Connection]) -> None:
+        """Take the next part, if it is there."""
+        process = self._process
+        if process is None or process.connection not in ready:
+            return
+        part = process.take()
+        if part is None:
+            self._died()
+            return
+        self._store(part)
+        if part.done:
+            # All that it found is in the catalog before that says that it is through.
+            self._catalog.commit()
+            self._catalog.set_judged_until(process.filterset, process.until)
+            self._catalog.commit()
+            self.end()
+            self.files += part.files
+            if part.files:
+                self._log.info(f"{part.files:,} files were judged anew without being read")
+
+    def _died(self) -> None:
+        self.end()
+        self._deaths += 1
+        if self._deaths >= _MOST_DEATHS or self._known is None:
+            self._log.error("the process that judges the catalog died; a scan judges instead")
+            self._on_failure()
+        else:
+            self._start(self._known)
+
+    def _store(self, part: Judged) -> None:
+        for found, hit in ((part.found, True), (part.cleared, False)):
+            by_directory: dict[int, list[bytes]] = {}
+            for directory, name in found:
+                by_directory.setdefault(directory, []).append(name)
+            for number, names in by_directory.items():
+                self._catalog.rejudge(number, self._filterset, [(name, hit) for name in names])
+                volume = self._numbers.get(self._catalog.volume_of(number) or b"")
+                if hit and volume is not None:
+                    self._looking.look_known(volume, number, names)
