@@ -472,3 +472,63 @@ def test_the_service_manager_hears_of_it(daemon, tmp_path):
         while not any("STOPPING=1" in one for one in heard):
             heard.append(manager.recv(4096).decode())
     assert daemon.end() == 0
+
+
+def test_what_changes_goes_before_a_scan_and_a_scan_has_the_lowest_priority(tmp_path):
+    with Daemon(
+        tmp_path, known=[KNOWN], extra="scan: {pause_above_io_pressure: none, max_rate: 200KiB}"
+    ) as daemon:
+        for number in range(60):
+            (daemon.volume / f"f{number}").write_bytes(os.urandom(100_000))
+        daemon.start(until=None)
+        daemon.wait(lambda: daemon.facts().get("scan"))
+        path = daemon.volume / "now"
+        path.write_bytes(KNOWN)
+        written = time.time()
+        gone(daemon, path)
+        assert daemon.quarantined()[0]["heard"] - written < 5
+        assert daemon.summaries == [], "the scan still goes on"
+        told = hashscan(daemon, "status").stdout
+        assert "scan now    start:" in told
+        nice = {}
+        for pids in processes_of(daemon).values():
+            for pid in pids:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                nice[pid] = int(fields[16])
+        assert list(nice.values()).count(19) >= 2, nice
+        (watcher,) = processes_of(daemon)["watch"]
+        assert nice[watcher] == os.getpriority(os.PRIO_PROCESS, 0), "it empties the kernel's queue"
+        assert daemon.end() == 0
+
+
+def test_what_is_in_quarantine_for_too_long_is_removed(daemon):
+    text = daemon.config.read_text()
+    daemon.config.write_text(
+        text.replace("action: quarantine}", "action: quarantine, retention: 1s}")
+    )
+    (daemon.volume / "x").write_bytes(KNOWN)
+    daemon.start()
+    gone(daemon, daemon.volume / "x")
+    time.sleep(1.2)
+    daemon.process.send_signal(signal.SIGHUP)  # housekeeping comes with a start, then now and then
+    daemon.wait(lambda: daemon.logged("older than its retention were removed"))
+    assert "is empty" in hashscan(daemon, "quarantine", "list").stdout
+    assert "purged" in hashscan(daemon, "quarantine", "list", "--all").stdout
+    assert daemon.end() == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_scheduled_scan_comes_by_the_clock(tmp_path):
+    with Daemon(
+        tmp_path, watch="off", known=[KNOWN],
+        extra="scan: {pause_above_io_pressure: none, schedule: '* * * * *'}",
+    ) as daemon:  # fmt: skip
+        daemon.start()
+        path = daemon.volume / "x"
+        path.write_bytes(KNOWN)
+        daemon.wait(lambda: not path.exists(), 70)
+        assert daemon.logged("scan (schedule)")
+        assert daemon.logged("watch: off")
+        status = hashscan(daemon, "status")
+        assert "schedule" in status.stdout
+        assert daemon.end() == 0

@@ -1,10 +1,14 @@
 """The daemon with a service over sockets, and with filters that come, expire and are wrong."""
 
+import hashlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
+from file_server import FileServer, status
+from publishing import Publisher
 from running_daemon import Daemon
 from service_of_lists import LateService
 from test_daemon import gone, hashscan
@@ -145,3 +149,36 @@ def test_wrong_credentials_are_told_and_not_asked_for_over_and_over(daemon, serv
     daemon.process.send_signal(signal.SIGHUP)
     gone(daemon, path)
     assert daemon.end() == 0
+
+
+def sha1(content):
+    return hashlib.sha1(content).hexdigest()
+
+
+def test_filters_of_a_repository_are_synced_and_used(tmp_path, service):
+    publisher = Publisher(tmp_path / "publisher").init()
+    publisher.add([sha1(KNOWN[0])])
+    service.start()
+    with FileServer(publisher.path) as server:
+        section = service.section.partition("filter:")[0] + (
+            f"filter: {{source: '{server.url}', root: {publisher.root}, refresh: 1s}}"
+        )
+        with Daemon(tmp_path, service=section) as daemon:
+            first = daemon.volume / "first"
+            first.write_bytes(KNOWN[0])
+            second = daemon.volume / "second"
+            second.write_bytes(KNOWN[1])
+            daemon.start()
+            gone(daemon, first)
+            assert daemon.logged("nothing is scanned"), "before the first sync there is no filter"
+            assert second.exists()
+            publisher.add([sha1(KNOWN[0]), sha1(KNOWN[1])])
+            gone(daemon, second)
+            assert daemon.logged("(patch") or daemon.logged("(whole")
+            server.fault("", status(500))
+            daemon.wait(lambda: daemon.logged("unreachable"), 40)
+            again = daemon.volume / "again"
+            again.write_bytes(KNOWN[0])
+            gone(daemon, again)
+            daemon.wait(lambda: "unreachable" in hashscan(daemon, "status").stdout)
+            assert daemon.end() == 0
