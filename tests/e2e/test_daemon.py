@@ -532,3 +532,46 @@ def test_a_scheduled_scan_comes_by_the_clock(tmp_path):
         status = hashscan(daemon, "status")
         assert "schedule" in status.stdout
         assert daemon.end() == 0
+
+
+def test_links_pipes_and_swapped_directories_lead_nowhere(tmp_path, watch):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x").write_bytes(KNOWN)
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        daemon.start()
+        os.mkfifo(daemon.volume / "pipe")
+        os.symlink(outside / "x", daemon.volume / "link")
+        os.symlink("loop", daemon.volume / "loop")
+        place, aside = daemon.volume / "d", daemon.volume / "aside"
+        for _ in range(300):
+            place.mkdir()
+            (place / "x").write_bytes(b"bait")
+            place.rename(aside)
+            os.symlink(outside, place)
+            (aside / "x").unlink()
+            aside.rmdir()
+            place.unlink()
+        place.mkdir()
+        (place / "x").write_bytes(KNOWN)
+        gone(daemon, place / "x")
+        daemon.wait(lambda: daemon.facts()["backlog"] == 0)
+        assert (outside / "x").read_bytes() == KNOWN
+        assert len(daemon.matches) == 1
+        assert daemon.end() == 0
+
+
+def test_a_storm_of_renames_of_directories_hides_nothing(tmp_path, watch):
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        for number in range(5):
+            (daemon.volume / f"d{number}" / "sub").mkdir(parents=True)
+        daemon.start()
+        for tick in range(400):
+            number = tick % 5
+            here, there = daemon.volume / f"d{number}", daemon.volume / f"r{number}"
+            here.rename(there)
+            (there / "sub" / f"f{tick}").write_bytes(KNOWN if tick % 20 == 0 else b"%d" % tick)
+            there.rename(here)
+        daemon.wait(lambda: len(daemon.quarantined()) == 20)
+        daemon.wait_accounted()
+        assert daemon.end() == 0

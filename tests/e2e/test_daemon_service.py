@@ -4,7 +4,6 @@ import hashlib
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 from file_server import FileServer, status
