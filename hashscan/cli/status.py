@@ -178,7 +178,14 @@ def _scan_line(found: Status) -> str:
         how = "still running" if found.running else "killed before its end; the next goes on"
         return f"began {began}, {how}: {where}"
     how = "interrupted after" if scan.interrupted else "whole,"
-    return f"began {began}, {how} {scan.files or 0:,} files: {where}"
+    what = ""
+    if scan.summary:
+        what = (
+            f", {scan.summary.get('matches', 0):,} matches, "
+            f"{scan.summary.get('problems', 0):,} problems"
+        )
+    kind = "" if scan.kind == "scan" else f" ({scan.kind})"
+    return f"began {began}{kind}, {how} {scan.files or 0:,} files{what}: {where}"
 
 
 def _scan_json(scan: LastScan) -> dict[str, object]:
