@@ -12,8 +12,10 @@ import multiprocessing
 import os
 import select
 import threading
+import time
 from typing import TYPE_CHECKING
 
+from hashscan.model import Identity
 from hashscan.process import end_with
 from hashscan.watch.choice import Choice, choose
 from hashscan.watch.fanotify import FanotifySource
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
 
 _MOST = 1_000_000
 _BATCH = 4096
-_POLL = 10.0  # seconds; a source may have something to try again
+_POLL = 5.0  # seconds; a source may have something to try again
+#: Seconds between two looks whether the volumes' roots are the directories that they were.
+_ROOTS = 5.0
+_MOUNTED = "a file system was mounted or unmounted there"
+_REPLACED = "another directory stands there now"
 
 
 class Watching:
@@ -156,10 +162,18 @@ def _main(
     poll.register(mounts.fileno(), select.POLLPRI | select.POLLERR)
     for backend in backends:
         poll.register(backend.source.fileno(), select.POLLIN)
+    roots = [_identity(volume) for volume in volumes]
+    looked = time.monotonic()
     while True:
         ready = {fd for fd, _ in poll.poll(_POLL * 1000)}
+        if time.monotonic() - looked >= _ROOTS:
+            looked = time.monotonic()
+            now = [_identity(volume) for volume in volumes]
+            changed = [number for number, one in enumerate(now) if one != roots[number]]
+            roots = now
+            outbox.put(_renewed(changed, backends, _REPLACED))
         if mounts.fileno() in ready:
-            outbox.put(_remounted(mounts.changed(), backends))
+            outbox.put(_renewed(mounts.changed(), backends, _MOUNTED))
         for backend in backends:
             if not ready or backend.source.fileno() in ready:
                 outbox.put(backend.told(backend.source.read()))
@@ -193,12 +207,20 @@ def _start(
     return found, told
 
 
-def _remounted(changed: Sequence[int], backends: Sequence[_Backend]) -> list[Told]:
+def _identity(volume: Volume) -> Identity | None:
+    """Which directory stands at a volume's path: who puts another in its place mounts nothing."""
+    try:
+        status = os.lstat(volume.root)
+    except OSError:
+        return None
+    return Identity(status.st_dev, status.st_ino)
+
+
+def _renewed(changed: Sequence[int], backends: Sequence[_Backend], message: str) -> list[Told]:
     told: list[Told] = []
     for number in changed:
         for backend in backends:
             if number in backend.of:
                 told += backend.told(backend.source.rewatch(backend.of.index(number)))
-        message = "a file system was mounted or unmounted there"
         told.append(Lost(number, b"", "mount", message))
     return told

@@ -575,3 +575,19 @@ def test_a_storm_of_renames_of_directories_hides_nothing(tmp_path, watch):
         daemon.wait(lambda: len(daemon.quarantined()) == 20)
         daemon.wait_accounted()
         assert daemon.end() == 0
+
+
+def test_another_directory_in_the_volumes_place(tmp_path, watch):
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        (daemon.volume / "a").mkdir()
+        daemon.start()
+        other = tmp_path / "other"
+        (other / "b").mkdir(parents=True)
+        (other / "b" / "x").write_bytes(KNOWN)
+        daemon.volume.rename(tmp_path / "old")
+        other.rename(daemon.volume)
+        gone(daemon, daemon.volume / "b" / "x")
+        daemon.wait(lambda: len(daemon.summaries) >= 2)
+        (daemon.volume / "b" / "y").write_bytes(KNOWN)
+        gone(daemon, daemon.volume / "b" / "y")
+        assert daemon.end() == 0
