@@ -145,6 +145,7 @@ class Duty:
         )
         self._stack.callback(self.judging.end)
         self._wanted: dict[int, tuple[float, str]] = {}
+        self._rest_until: dict[int, float] = {}
         self._last_unwatched = time.monotonic()
         self._last_commit = time.monotonic()
         self.events = 0
@@ -178,8 +179,13 @@ class Duty:
     # What is wanted
 
     def want(self, volume: int, kind: str, *, rest: float = 0.0) -> None:
-        """Have a volume scanned as soon as no other scan goes on, after ``rest`` seconds."""
+        """Have a volume scanned as soon as no other scan goes on, after ``rest`` seconds.
+
+        What a customer can bring about (a loss) is made good, but not by scans without a pause.
+        """
         at = time.monotonic() + rest
+        if kind not in {"start", "schedule", "mount"}:
+            at = max(at, self._rest_until.get(volume, 0.0))
         before = self._wanted.get(volume)
         if before is None or at < before[0]:
             self._wanted[volume] = (at, kind)
@@ -299,11 +305,12 @@ class Duty:
         self.looking.ended()
         self.scans += 1
         self._log.summary(summary)
+        until = time.monotonic() + max(_SHORTEST_REST, _REST_AFTER * summary.seconds)
         for number in walk.volumes:
+            self._rest_until[number] = until
             if number in self._wanted:
                 at, kind = self._wanted[number]
-                rest = max(_SHORTEST_REST, _REST_AFTER * summary.seconds)
-                self._wanted[number] = (max(at, time.monotonic() + rest), kind)
+                self._wanted[number] = (max(at, until), kind)
 
     # The watch
 

@@ -18,7 +18,7 @@ import struct
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.fs.beneath import closing, open_root
+from hashscan.fs.beneath import closing, identity_of, open_root
 from hashscan.fs.volume import Volume, excluder
 from hashscan.watch.mounts import MOUNTINFO
 from hashscan.watch.mounts import parse as parse_mounts
@@ -44,6 +44,7 @@ _BUFFER = 256 << 10
 _MOST_EVENTS = 8192
 _CACHE = 16384
 _PATH_MAX = 4096
+_MOST_LEVELS = 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fanotify_mark.argtypes = (
@@ -179,6 +180,28 @@ def why_not(volumes: Sequence[Volume]) -> str | None:
 def _told(error: OSError) -> str:
     fix = _WHAT_TO_DO.get(error.errno or 0)
     return f"{error.strerror}" + (f" ({fix})" if fix else "")
+
+
+def _is_outside(fd: int, root: int) -> bool:
+    """Whether a directory surely does not lie below ``root``.
+
+    Found by climbing, for one that has no path; what is too deep even for that may lie there.
+    """
+    wanted = identity_of(root)
+    here = os.dup(fd)
+    try:
+        for _ in range(_MOST_LEVELS):
+            now = identity_of(here)
+            if now == wanted:
+                return False
+            above = os.open(b"..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
+            os.close(here)
+            here = above
+            if identity_of(here) == now:
+                return True  # the root of the file system
+        return False
+    finally:
+        os.close(here)
 
 
 class _Place(NamedTuple):
@@ -335,8 +358,15 @@ class FanotifySource:
             if mount < 0:
                 continue
             with closing(_open_handle(mount, event.handle)) as fd:
-                path = os.readlink(b"/proc/self/fd/%d" % fd)
+                try:
+                    path = os.readlink(b"/proc/self/fd/%d" % fd)
+                except OSError as error:
+                    if error.errno != errno.ENAMETOOLONG:
+                        raise
+                    path = b"/" * _PATH_MAX
                 if len(path) >= _PATH_MAX - 1:
+                    if _is_outside(fd, mount):
+                        continue
                     raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
                 if not os.fstat(fd).st_nlink:
                     raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))

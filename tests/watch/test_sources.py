@@ -202,20 +202,33 @@ def test_a_directory_that_is_gone_is_no_error(watched, top):
 
 
 def test_a_very_deep_directory_is_told_or_told_as_lost(watched, top):
-    fd = os.open(top, os.O_RDONLY)
-    for _ in range(30):
-        os.mkdir(b"d" * 200, dir_fd=fd)
-        following = os.open(b"d" * 200, os.O_RDONLY, dir_fd=fd)
-        os.close(fd)
-        fd = following
+    fd = deep(top)
     found = watched.read()
-    deep = os.open(b"f", os.O_WRONLY | os.O_CREAT, dir_fd=fd)
-    os.close(deep)
+    os.close(os.open(b"f", os.O_WRONLY | os.O_CREAT, dir_fd=fd))
     os.close(fd)
     found += watched.read()
     path = b"/".join([b"d" * 200] * 30)
     lost = [one for one in found if isinstance(one, Lost)]
     assert Changed(0, path, b"f") in found or Changed(0, b"", b"d" * 200) in found or lost
+
+
+def deep(directory):
+    """A directory whose path is longer than PATH_MAX; an open descriptor of it."""
+    fd = os.open(directory, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir(b"d" * 200, dir_fd=fd)
+        following = os.open(b"d" * 200, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = following
+    return fd
+
+
+def test_a_very_deep_directory_elsewhere_concerns_nobody(watched, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    fd = deep(tmp_path / "elsewhere")
+    os.close(os.open(b"f", os.O_WRONLY | os.O_CREAT, dir_fd=fd))
+    os.close(fd)
+    assert changed(watched, tries=3) == set()
 
 
 @needs_root
