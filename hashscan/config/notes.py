@@ -27,7 +27,7 @@ def notes(settings: Settings) -> list[str]:
     elif filters is not None:
         found += [
             f"filter.{name}: is for a repository, and filter.source is a file"
-            for name in ("root", "refresh", "username", "password_file", "ca_bundle", "proxy")
+            for name in ("root", "username", "password_file", "ca_bundle", "proxy")
             if name in filters.model_fields_set and getattr(filters, name)
         ]
     if service is not None:

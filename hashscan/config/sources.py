@@ -148,7 +148,8 @@ class FilterSettings(Section):
     )
     refresh: values.Duration = Field(
         default=3600.0,
-        description="How often to ask a repository for news. Each host has its own moment in it.",
+        description="How often the daemon asks a repository for news, or looks at the filter file."
+        " Each host has its own moment in it.",
     )
     max_age: values.Duration = Field(
         default=7 * 86400.0,

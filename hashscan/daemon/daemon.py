@@ -52,6 +52,8 @@ _FACTS_AFTER = 5.0
 #: watchdog is not told that all is well. Longer than a stuck worker process is waited for.
 _STUCK_AFTER = 900.0
 _HOUSEKEEPING = 6 * 3600.0
+#: Seconds between two looks at local lists.
+_LISTS_AFTER = 3600.0
 #: Seconds between two attempts to work at all, where something stands in the way.
 _TRY_AGAIN = 30.0
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -92,7 +94,8 @@ class Daemon:
     def _set_timers(self) -> None:
         settings = self._settings
         self._scan = Cron(settings.scan.schedule)
-        refresh = settings.filter.refresh if settings.filter is not None else None
+        # Without a filter it is made from local lists, which may change as well.
+        refresh = settings.filter.refresh if settings.filter is not None else _LISTS_AFTER
         self._refresh = Every(refresh, at_once=from_repository(settings))
         keeps = settings.quarantine.retention is not None
         self._again = Every(_TRY_AGAIN)

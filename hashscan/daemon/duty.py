@@ -391,6 +391,9 @@ class Duty:
         )
         until = self._catalog.judged_until(self._judged)
         self._confirmation.judge_by(self._judged)
+        if not known.remote:
+            # The lists are others than before, and so is who gives the verdicts.
+            self._confirmation.take(self._asker.restart(known.make_confirmer))
         self.looking.swap(self._looking_options(), self._judged, until)
         if self.walk is not None:
             volumes = tuple(self._volumes[number] for number in self.walk.volumes)

@@ -48,7 +48,7 @@ class Verdicts:
             self._again = None
             if confirmation.refused is not None:
                 confirmation.refused = None
-                self._asker.restart()  # it reads the password anew
+                confirmation.take(self._asker.restart())  # it reads the password anew
             if not confirmation.ask_again() and not confirmation.more:
                 self._wait = _FIRST
             confirmation.more = True

@@ -83,11 +83,19 @@ class Asker:
             self._start()
         return found
 
-    def restart(self) -> None:
-        """Begin anew, with a confirmer that is made anew; nothing may be under way."""
+    def restart(self, make: Callable[[], Confirmer] | None = None) -> list[Reply]:
+        """Begin anew, with a confirmer that is made anew, or by ``make``.
+
+        Returns:
+            a reply without an answer to each question that was under way.
+        """
         self.close()
+        self._make = make or self._make
+        lost = NoAnswer("ServiceUnavailableError", "another known set is asked; it is asked again")
+        replies = [Reply(digest, lost) for digest in self._asked]
         self._asked.clear()
         self._start()
+        return replies
 
     def close(self) -> None:
         """End the process; questions under way are not answered any more."""

@@ -46,7 +46,6 @@ def test_what_is_set_without_effect_is_told(write, whole, files):
     told = [note.partition(":")[0] for note in notes(load(write(whole)))]
     assert told == [
         "filter.root",
-        "filter.refresh",
     ]
     text = whole.replace("metrics: {listen: none", "metrics: {listen: 127.0.0.1:1")
     text = text.replace("test: false", "test: true").replace(

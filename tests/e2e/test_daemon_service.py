@@ -181,3 +181,25 @@ def test_filters_of_a_repository_are_synced_and_used(tmp_path, service):
             gone(daemon, again)
             daemon.wait(lambda: "unreachable" in hashscan(daemon, "status").stdout)
             assert daemon.end() == 0
+
+
+def test_a_list_that_changed_is_used(tmp_path):
+    """With local lists and a filter file: both are looked at, and the verdicts are the new ones."""
+    built = LateService(tmp_path, KNOWN[:1])
+    listed = tmp_path / "local.txt"
+    listed.write_text(f"{sha1(KNOWN[0])}\n")
+    section = (
+        f"service: {{kind: local, known: [{listed}]}}\n"
+        f"filter: {{source: {built.filter}, refresh: 1s}}"
+    )
+    with Daemon(tmp_path, service=section) as daemon:
+        for number in range(3):
+            (daemon.volume / f"k{number}").write_bytes(KNOWN[number])
+        daemon.start()
+        gone(daemon, daemon.volume / "k0")
+        listed.write_text("".join(f"{sha1(one)}\n" for one in KNOWN[:2]))
+        built.load(KNOWN[:2], service=False)
+        gone(daemon, daemon.volume / "k1")
+        assert (daemon.volume / "k2").exists()
+        assert daemon.end() == 0
+    built.close()
