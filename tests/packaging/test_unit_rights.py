@@ -1,0 +1,64 @@
+"""The daemon with the rights of the unit and no others: they are enough, for both back-ends."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running_daemon import Daemon
+
+UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "hashscan.service"
+KNOWN = os.urandom(2000)
+_NO_WRITE_AND_EXECUTE = (
+    "import ctypes, os, sys\n"
+    "ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)\n"  # PR_SET_MDWE, inherited; Linux 6.3 and later
+    "os.execvp(sys.argv[1], sys.argv[1:])\n"
+)
+
+
+def confined(*, without=()):
+    (line,) = [
+        one for one in UNIT.read_text().splitlines() if one.startswith("CapabilityBoundingSet=")
+    ]
+    rights = [one.removeprefix("CAP_").lower() for one in line.partition("=")[2].split()]
+    kept = ",".join(f"+{one}" for one in rights if one not in without)
+    return ["setpriv", "--no-new-privs", "--bounding-set", f"-all,{kept}",
+            sys.executable, "-c", _NO_WRITE_AND_EXECUTE]  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+@pytest.mark.parametrize("watch", ["fanotify", "inotify"])
+def test_a_customers_private_file_is_found_moved_and_restored(tmp_path, watch):
+    os.chmod(tmp_path, 0o755)
+    with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
+        home = daemon.volume / "customer"
+        home.mkdir()
+        os.chown(home, 12345, 12345)
+        home.chmod(0o700)
+        daemon.wrap = confined(without={"sys_admin"} if watch == "inotify" else ())
+        daemon.start()
+        path = home / "private"
+        path.write_bytes(KNOWN)
+        path.chmod(0o600)
+        os.utime(path, (1, 2))
+        os.setxattr(path, "user.note", b"kept")
+        os.chown(path, 12345, 54321)
+        daemon.wait(lambda: not path.exists())
+        daemon.wait(daemon.quarantined)
+        (volume,) = daemon.facts()["volumes"]
+        assert (volume["backend"], volume["unwatched"]) == (watch, 0), volume
+        identity = daemon.quarantined()[0]["quarantine_id"]
+        restored = subprocess.run(
+            [*daemon.wrap, sys.executable, "-m", "hashscan", "--config", str(daemon.config),
+             "quarantine", "restore", identity],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert restored.returncode == 0, restored
+        found = path.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 54321, 0o600)
+        assert os.getxattr(path, "user.note") == b"kept"
+        assert path.read_bytes() == KNOWN
+        assert daemon.end() == 0
