@@ -62,6 +62,11 @@ tests: install system-tools
 test: lint types imports tests
 
 # An hour of files that come, change and go: is memory flat, is anything missed?
+# What the gate does a part of, as a whole: a hundred random lives of a repository and an agent.
+.PHONY: test-long
+test-long: install
+	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
+
 .PHONY: soak bench-daemon
 soak: install
 	$(BIN)/python benchmarks/soak.py --minutes 60

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from dying import dying
+from dying import Dying
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from publishing import Agent, Publisher, random_digests
@@ -281,22 +281,20 @@ load_set(Data(sys.argv[1]), "known", [sys.argv[2]])
 
 def test_killed_while_a_list_is_loaded_the_old_or_the_new_one_is_whole(prepared):
     old = prepared.known
-    for step in range(40):
-        new = random_digests(20)
-        (prepared.directory / "new").write_text("\n".join(new))
-        done = subprocess.run(
-            dying(LOAD, step, prepared.data.directory, prepared.directory / "new"),
-            capture_output=True,
-        )
-        one = prepared.data.open_set("known")
-        answers = {one.confirm(digest_of(digest)).known for digest in old}
-        others = {one.confirm(digest_of(digest)).known for digest in new}
-        one.close()
-        assert (answers, others) in [({True}, {False}), ({False}, {True})], step
-        old = old if True in answers else new
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
+    with Dying(LOAD) as script:
+        for step in range(40):
+            new = random_digests(20)
+            (prepared.directory / "new").write_text("\n".join(new))
+            done = script.run(step, prepared.data.directory, prepared.directory / "new")
+            one = prepared.data.open_set("known")
+            answers = {one.confirm(digest_of(digest)).known for digest in old}
+            others = {one.confirm(digest_of(digest)).known for digest in new}
+            one.close()
+            assert (answers, others) in [({True}, {False}), ({False}, {True})], step
+            old = old if True in answers else new
+            if done.returncode == 0:
+                break
+            assert done.returncode == -signal.SIGKILL, done.stderr
     assert step > 5
     assert len([n for n in os.listdir(prepared.data.directory) if n.startswith("set-")]) == 2
 

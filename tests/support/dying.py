@@ -1,30 +1,93 @@
 """A Python script that is killed (SIGKILL) at the n-th of some calls into the kernel."""
 
+import json
+import subprocess
 import sys
+from dataclasses import dataclass
 
-_PRELUDE = """
-import os, signal, sys
-_left, _names = int(sys.argv.pop(1)), sys.argv.pop(1)
-def _dies(real):
-    def call(*arguments, **options):
-        global _left
-        _left -= 1
-        if _left < 0: os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **options)
-    return call
+# Imports once; then forks for each run, which is a process of its own like any other.
+_RUNNER = """
+import json, os, signal, sys, traceback
 {imports}
-for _name in _names.split(","):
-    setattr(os, _name, _dies(getattr(os, _name)))
+_names = {names!r}.split(",")
+_code = compile({rest!r}, "script", "exec")
+
+def _child(left, arguments, errors):
+    def dies(real):
+        def call(*given, **options):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*given, **options)
+        return call
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd, of in ((nothing, 0), (nothing, 1), (errors, 2)):
+        os.dup2(fd, of)
+    for name in _names:
+        setattr(os, name, dies(getattr(os, name)))
+    sys.argv[1:] = arguments
+    code = 0
+    try:
+        exec(_code, {{**globals(), "__name__": "__main__"}})
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)
+
+for _line in sys.stdin:
+    _left, _arguments = json.loads(_line)
+    _errors = os.memfd_create("errors")
+    _pid = os.fork()
+    if not _pid:
+        _child(_left, _arguments, _errors)
+    _, _status = os.waitpid(_pid, 0)
+    os.lseek(_errors, 0, 0)
+    _text = os.read(_errors, 1 << 20).decode(errors="replace")
+    os.close(_errors)
+    print(json.dumps([os.waitstatus_to_exitcode(_status), _text]), flush=True)
 """
 
 
-def dying(script, left, *arguments, names="fsync,replace,mkdir,unlink,rmdir"):
-    """The command line that runs ``script`` and kills it at call ``left`` of ``os``'s ``names``.
+@dataclass
+class Done:
+    """How one run ended, as subprocess tells it."""
+
+    returncode: int
+    stderr: str
+
+
+class Dying:
+    """Runs ``script`` and kills it at a call of one of ``os``'s ``names``; time and again.
 
     The script's import lines come first, so that importing is not counted.
     """
-    lines = script.strip().splitlines()
-    imports = [line for line in lines if line.startswith(("import ", "from "))]
-    rest = [line for line in lines if line not in imports]
-    whole = _PRELUDE.format(imports="\n".join(imports)) + "\n".join(rest)
-    return [sys.executable, "-c", whole, str(left), names, *map(str, arguments)]
+
+    def __init__(self, script, names="fsync,replace,mkdir,unlink,rmdir"):
+        lines = script.strip().splitlines()
+        imports = [line for line in lines if line.startswith(("import ", "from "))]
+        rest = [line for line in lines if line not in imports]
+        whole = _RUNNER.format(imports="\n".join(imports), rest="\n".join(rest), names=names)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", whole], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, left, *arguments):
+        """One run, killed before call ``left`` (from 0) of those; how it ended."""
+        print(
+            json.dumps([left, [str(one) for one in arguments]]),
+            file=self._process.stdin,
+            flush=True,
+        )
+        return Done(*json.loads(self._process.stdout.readline()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(10)

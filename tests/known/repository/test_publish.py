@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dying import dying
+from dying import Dying
 from publishing import Agent, Publisher, later, random_digests
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
@@ -448,26 +448,22 @@ def test_killed_at_any_instant_agents_can_sync(what, tmp_path, publisher, server
     agent = Agent(tmp_path / "state", server.url, publisher.root)
     agent.sync()
     steps = 0
-    for step in range(60):
-        listed = publisher.directory / "next"
-        listed.write_text("".join(f"{d}\n" for d in [*digests[step % 9 :], os.urandom(20).hex()]))
-        root = Metadata.from_bytes(publisher.read(publisher.newest("root"))).signed
-        present = root.roles[what].keyids if what in root.roles else []
-        done = subprocess.run(
-            dying(
-                PUBLISH, steps, what, publisher.path, publisher.keys, listed, *present, names=CALLS
-            ),
-            capture_output=True,
-            timeout=60,
-        )
-        assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, (step, agent.sync())
-        publisher.add(digests[step % 7 :])
-        assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, step
-        assert agent.bytes == publisher.published, step
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        steps += 1
+    with Dying(PUBLISH, CALLS) as script:
+        for step in range(60):
+            listed = publisher.directory / "next"
+            new = [*digests[step % 9 :], os.urandom(20).hex()]
+            listed.write_text("".join(f"{digest}\n" for digest in new))
+            root = Metadata.from_bytes(publisher.read(publisher.newest("root"))).signed
+            present = root.roles[what].keyids if what in root.roles else []
+            done = script.run(steps, what, publisher.path, publisher.keys, listed, *present)
+            assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, (step, agent.sync())
+            publisher.add(digests[step % 7 :])
+            assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, step
+            assert agent.bytes == publisher.published, step
+            if done.returncode == 0:
+                break
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            steps += 1
     assert steps >= 5
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dying import dying
+from dying import Dying
 from file_server import flip, truncate
 from publishing import Agent, FileServer, random_digests
 
@@ -304,25 +304,22 @@ CALLS = "fsync,replace,mkdir,unlink,remove,rmdir,symlink"
 def test_killed_at_any_instant_the_filter_is_the_old_or_the_new_one(agent, publisher, digests):
     agent.sync()
     steps = 0
-    for step in range(200):
-        before = agent.bytes
-        publisher.add([*digests[step % 7 :], os.urandom(20).hex()])
-        done = subprocess.run(
-            dying(SYNC, steps, agent.source.url, agent.source.root, agent.state, names=CALLS),
-            capture_output=True,
-            timeout=60,
-        )
-        assert agent.bytes in (before, publisher.published), step
-        assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, step
-        assert agent.bytes == publisher.published, step
-        place = Place(agent.source, agent.state).directory
-        assert not [name for name in os.listdir(place) if name.startswith(".")], step
-        assert len(os.listdir(os.path.join(place, "filters", "baseline"))) <= 2, step
-        assert not [n for n in os.listdir(os.path.join(place, "trust")) if n.startswith("tmp")]
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        steps += 1
+    with Dying(SYNC, CALLS) as script:
+        for step in range(200):
+            before = agent.bytes
+            publisher.add([*digests[step % 7 :], os.urandom(20).hex()])
+            done = script.run(steps, agent.source.url, agent.source.root, agent.state)
+            assert agent.bytes in (before, publisher.published), step
+            assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, step
+            assert agent.bytes == publisher.published, step
+            place = Place(agent.source, agent.state).directory
+            assert not [name for name in os.listdir(place) if name.startswith(".")], step
+            assert len(os.listdir(os.path.join(place, "filters", "baseline"))) <= 2, step
+            assert not [n for n in os.listdir(os.path.join(place, "trust")) if n.startswith("tmp")]
+            if done.returncode == 0:
+                break
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            steps += 1
     assert steps > 15
 
 
