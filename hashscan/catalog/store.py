@@ -24,6 +24,9 @@ _UPSERT_FILE = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
+#: Who lays directories aside only for as long as a scan ends; others are counted from 0.
+_HELD = -1
+
 
 class Catalog(CandidateQueue, MountedVolumes):
     """Everything that is written to the catalog, and what its writer reads from it."""
@@ -79,13 +82,23 @@ class Catalog(CandidateQueue, MountedVolumes):
         return number
 
     def end_scan(
-        self, scan: int, *, files: int, interrupted: bool, summary: Summary | None = None
+        self,
+        scan: int,
+        *,
+        files: int,
+        interrupted: bool,
+        summary: Summary | None = None,
+        held: Iterable[int] = (),
     ) -> None:
-        """Note that a scan ended; one that was not interrupted forgets what is gone."""
+        """Note that a scan ended; one that was not interrupted forgets what is gone.
+
+        ``held`` are directories that somebody is still to store something of, by their ids: those,
+        those above them, and those that were laid aside stay until the end of the next scan.
+        """
         self.forget_done()
         with translated(self.path):
             if not interrupted:
-                self._forget_gone_directories(scan)
+                self._forget_gone_directories(scan, held)
             self._connection.execute(
                 "UPDATE scan SET ended = ?, files = ?, interrupted = ?, summary = ? WHERE id = ?",
                 (
@@ -109,8 +122,9 @@ class Catalog(CandidateQueue, MountedVolumes):
             ).fetchone()
         return None if row is None else row[0]
 
-    def _forget_gone_directories(self, scan: int) -> None:
+    def _forget_gone_directories(self, scan: int, held: Iterable[int]) -> None:
         execute = self._connection.execute
+        self.spill(_HELD, ((0, number, False, 0.0) for number in held))
         execute("CREATE TEMP TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY)")
         execute("DELETE FROM gone")
         execute(
@@ -122,6 +136,11 @@ class Catalog(CandidateQueue, MountedVolumes):
             " SELECT id FROM lost",
             (scan,),
         )
+        execute(
+            "DELETE FROM gone WHERE id IN (WITH RECURSIVE up (id) AS (SELECT id FROM frontier"
+            " UNION SELECT dir.parent FROM dir JOIN up ON dir.id = up.id) SELECT id FROM up)"
+        )
+        execute("DELETE FROM frontier WHERE owner = ?", (_HELD,))
         for table in ("file", "problem"):
             execute(f"DELETE FROM {table} WHERE dir IN (SELECT id FROM gone)")  # noqa: S608
         execute("DELETE FROM dir WHERE id IN (SELECT id FROM gone)")

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from hashscan.watch.source import Told
 
 _COMMIT_AFTER = 0.25
+#: Bytes: a fraction of a second, where max_rate sets no bound.
+_LARGE_APART = 64 << 20
 _IDLE = 1.0  # seconds without anything to do, at most, before a look at the clock
 #: After a scan that a loss asked for: so many of its lengths until the next one like it.
 _REST_AFTER = 2.0
@@ -159,7 +161,12 @@ class Duty:
 
     def _looking_options(self) -> ScanOptions:
         # What changed is looked at whatever the disks do: a few files, and soon.
-        return replace(self._options, max_files=None, pause_above_io_pressure=None)
+        return replace(
+            self._options,
+            max_files=None,
+            pause_above_io_pressure=None,
+            large_apart=_LARGE_APART,
+        )
 
     def _on_candidate(self) -> None:
         self.found.candidates += 1
@@ -242,8 +249,7 @@ class Duty:
         """
         self._begin_walk()
         self.verdicts.step()
-        ending = self.walk is not None and self.walk.walked
-        self.looking.hand_out(hold=ending and self.walk_is_settled)
+        self.looking.hand_out()
         listen = [self._asker.connection, *others]
         if self.watching is not None:
             listen.append(self.watching.connection)
@@ -290,18 +296,12 @@ class Duty:
             wait = min(wait, 0.5)
         return min(wait, _IDLE)
 
-    @property
-    def walk_is_settled(self) -> bool:
-        """Whether the scan has ended but for writing that down."""
-        return self.walk is not None and self.walk.settled()
-
     def _try_to_end_walk(self) -> None:
         walk = self.walk
-        if walk is None or not walk.settled() or self.looking.under_way:
-            # The end forgets directories that are gone: none of them may be under way then.
+        if walk is None or not walk.settled():
             return
         self.walk = None
-        summary = walk.end(interrupted=False)
+        summary = walk.end(interrupted=False, held=self.looking.held())
         self.looking.ended()
         self.scans += 1
         self._log.summary(summary)

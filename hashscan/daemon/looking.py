@@ -115,6 +115,10 @@ class Looking:
         """Whether a worker process has something."""
         return self._dispatch.under_way
 
+    def held(self) -> set[int]:
+        """Ids of the directories that wait or are under way: they are not to be forgotten."""
+        return self._dispatch.held()
+
     @property
     def backlog(self) -> int:
         """Entries and directories that wait or are under way."""
@@ -143,12 +147,12 @@ class Looking:
         """Have a directory tree scanned, beside whatever changes."""
         self._dispatch.push(volume, self._directory(Key(volume, directory)))
 
-    def hand_out(self, *, hold: bool = False) -> None:
-        """Give the worker processes what is due; with ``hold`` only the rest of what they have."""
-        if not hold and len(self._dispatch) < _AHEAD // 8:
+    def hand_out(self) -> None:
+        """Give the worker processes what is due."""
+        if self._dispatch.ahead < _AHEAD // 8:
             for key, names, final in self.changes.take(time.monotonic(), _AHEAD):
                 self._dispatch.look(key.volume, self._directory(key), names, final=final)
-        self._dispatch.hand_out(self.pool, urgent=hold)
+        self._dispatch.hand_out(self.pool)
 
     def _directory(self, key: Key) -> QueuedDirectory:
         found = self._directories.get(key)

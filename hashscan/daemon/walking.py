@@ -11,6 +11,7 @@ from hashscan.scan.options import worker_settings
 from hashscan.scan.pool import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from multiprocessing.connection import Connection
 
     from hashscan.catalog.store import Catalog
@@ -161,8 +162,11 @@ class Walk:
             self._dispatch.start_over(judged)
             self.pool = self._make_pool(judged, judged_until)
 
-    def end(self, *, interrupted: bool) -> Summary:
-        """Write down what the scan found, and end the worker processes."""
+    def end(self, *, interrupted: bool, held: Iterable[int] = ()) -> Summary:
+        """Write down what the scan found, and end the worker processes.
+
+        ``held``: ids of directories that are not to be forgotten, for they are being looked at.
+        """
         if self._walked is None:
             self.pool.close()
         summary = self._summary
@@ -175,6 +179,6 @@ class Walk:
         summary.seconds = time.monotonic() - self._began
         self._confirmation.summaries.pop(self.scan, None)
         self._catalog.end_scan(
-            self.scan, files=summary.files, interrupted=interrupted, summary=summary
+            self.scan, files=summary.files, interrupted=interrupted, summary=summary, held=held
         )
         return summary

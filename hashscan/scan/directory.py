@@ -19,7 +19,7 @@ from hashscan.fs.listing import (
     names_of,
 )
 from hashscan.fs.private import is_quarantine
-from hashscan.fs.reading import has_writer, stamp_of
+from hashscan.fs.reading import SPARSE_SHARE, has_writer, stamp_of
 from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped
 from hashscan.scan.hashing import NotHashed, outcome_of_error
 from hashscan.scan.work import Findings, Task
@@ -193,7 +193,7 @@ class DirectoryPart:
         elif self._root.excludes(self._prefix + name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
         elif not self._is_settled(entry):
-            if is_at_rest(self._fd, entry):
+            if self._is_apart(entry) or is_at_rest(self._fd, entry):
                 self._meet_changed(entry)
             else:
                 self._findings.unrested.append((name, entry.status.st_size))
@@ -231,7 +231,18 @@ class DirectoryPart:
         if len(self._findings.directories) >= PART_FILES or tally.files >= 16 * PART_FILES:
             self._send()
 
+    def _is_apart(self, entry: ListedFile) -> bool:
+        """Whether a file has to be handed back for its size; one of holes is not even read."""
+        bound = self._worker.settings.large_apart
+        if bound is None or self._task.large:
+            return False
+        size, allocated = entry.status.st_size, 512 * entry.status.st_blocks
+        return size > bound and allocated > size * (1 - SPARSE_SHARE)
+
     def _meet_changed(self, entry: ListedFile) -> None:
+        if self._is_apart(entry):
+            self._findings.large.append(entry.name)
+            return
         self._todo.append(entry)
         self._todo_bytes += entry.status.st_size
         if len(self._todo) >= PART_FILES or self._todo_bytes >= PART_BYTES:

@@ -7,6 +7,7 @@ directory is done.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ _WHY_SKIPPED = {
 }
 #: Directories handed out at a time, at most.
 _BATCH = 64
+#: Seconds after which a single process takes a large file although small ones wait.
+_LARGE_WAITS = 30.0
 #: After so many deaths over one directory it is given up, and said so.
 _MOST_DEATHS = 8
 
@@ -43,7 +46,9 @@ class _Group:
     Attributes:
         names: only these of its entries are looked at; ``None``: all are.
         final: files among them are hashed even where they are not whole yet.
+        large: they are large files.
         unrested: names and sizes of files among them that are not whole yet.
+        elsewhere: large files among them, which are looked at by themselves.
     """
 
     waiting: Waiting
@@ -55,7 +60,9 @@ class _Group:
     avoid: frozenset[bytes] = frozenset()
     names: tuple[tuple[bytes, int], ...] | None = None
     final: bool = False
+    large: bool = False
     unrested: list[tuple[bytes, int]] = field(default_factory=list)
+    elsewhere: set[bytes] = field(default_factory=set)
 
 
 class Dispatch:
@@ -102,6 +109,9 @@ class Dispatch:
         self._redo: list[_Group] = []
         self._given: list[Task] = []
         self._looks: deque[_Group] = deque()
+        self._large: dict[tuple[int, bytes], _Group] = {}
+        self._large_open: set[int] = set()
+        self._large_at = 0.0
         self.tally = Tally()
         self.early = Tally()
         self.fraction = 0.0
@@ -109,16 +119,39 @@ class Dispatch:
 
     def __bool__(self) -> bool:
         """Whether anything is left to do."""
-        return bool(self._groups or self._frontier or self._redo or self._given or self._looks)
+        return bool(
+            self._groups
+            or self._frontier
+            or self._redo
+            or self._given
+            or self._looks
+            or self._large
+        )
 
     def __len__(self) -> int:
         """Directories that wait or are under way."""
-        return len(self._groups) + len(self._frontier) + len(self._redo) + len(self._looks)
+        return (
+            len(self._groups)
+            + len(self._frontier)
+            + len(self._redo)
+            + len(self._looks)
+            + len(self._large)
+        )
+
+    @property
+    def ahead(self) -> int:
+        """Directories that wait or are under way, but for large files that wait apart."""
+        return len(self) - len(self._large)
 
     @property
     def under_way(self) -> bool:
         """Whether a worker process has something of it, or is to get the rest of something."""
         return bool(self._groups)
+
+    def held(self) -> set[int]:
+        """Ids of the directories that wait or are under way, but for those laid aside on disk."""
+        groups = [*self._groups.values(), *self._redo, *self._looks, *self._large.values()]
+        return {group.waiting.directory.number for group in groups} | set(self._frontier.held())
 
     def push(self, volume: int, directory: QueuedDirectory, weight: float = 0.0) -> None:
         """Have a directory listed; the share ``weight`` of the whole is done with it."""
@@ -148,6 +181,18 @@ class Dispatch:
             )
         )
 
+    def _look_apart(self, found: _Group, name: bytes) -> None:
+        """Have a large file looked at by itself, once for all changes until its turn comes."""
+        volume, directory, _ = found.waiting
+        found.elsewhere.add(name)
+        if not self._large:
+            self._large_at = time.monotonic()
+        one = self._large.setdefault(
+            (directory.number, name),
+            _Group(Waiting(volume, directory, 0.0), names=((name, 0),), large=True),
+        )
+        one.final = one.final or found.final
+
     # Handing out
 
     def hand_out(self, pool: Pool, *, urgent: bool = False) -> None:
@@ -168,6 +213,8 @@ class Dispatch:
             return [self._task_again(self._redo.pop())]
         if urgent:
             return []
+        if self._large and self._is_large_next():
+            return [self._next_large()]
         if self._looks:
             count = max(1, min(_BATCH, len(self._looks) // (2 * self._jobs)))
             return [
@@ -179,12 +226,31 @@ class Dispatch:
         while self._frontier and len(tasks) < count:
             waiting = self._frontier.pop()
             tasks.append(self._task(self._group(_Group(waiting))))
+        if not tasks and self._large and len(self._large_open) < max(1, self._jobs - 1):
+            return [self._next_large()]
         return tasks
+
+    def _next_large(self) -> Task:
+        self._large_at = time.monotonic()
+        return self._task(self._group(self._large.pop(next(iter(self._large)))))
+
+    def _is_large_next(self) -> bool:
+        """Whether a large file goes before small ones.
+
+        One process may always be at a large one, and one never is: whoever keeps changing large
+        files must not hold up the small ones of others, nor the other way round. A single process
+        takes a large one now and then.
+        """
+        if self._large_open:
+            return False
+        return self._jobs > 1 or time.monotonic() - self._large_at > _LARGE_WAITS
 
     def _group(self, group: _Group) -> int:
         number = self._next_group
         self._next_group += 1
         self._groups[number] = group
+        if group.large:
+            self._large_open.add(number)
         return number
 
     def _task(self, number: int) -> Task:
@@ -193,7 +259,7 @@ class Dispatch:
         task = Task(number, volume, directory.number, directory.path, directory.fresh)
         if group.names is None:
             return task
-        return task._replace(names=group.names, look=True, final=group.final)
+        return task._replace(names=group.names, look=True, final=group.final, large=group.large)
 
     def _task_again(self, failed: _Group) -> Task:
         avoid = failed.avoid | {failed.at} if failed.at is not None else failed.avoid
@@ -204,6 +270,7 @@ class Dispatch:
                 avoid=avoid,
                 names=failed.names,
                 final=failed.final,
+                large=failed.large,
             )
         )
         return self._task(number)._replace(fresh=False, again=True, avoid=avoid)
@@ -249,6 +316,8 @@ class Dispatch:
             )
             self._push(group, children)
         group.unrested += findings.unrested
+        for name in findings.large:
+            self._look_apart(group, name)
         if findings.give:
             self._given.append(self._task(findings.group)._replace(names=findings.give, look=False))
             group.open += 1
@@ -287,12 +356,13 @@ class Dispatch:
         if group.open:
             return
         del self._groups[number]
+        self._large_open.discard(number)
         self._subtract_early(group.tally)
         if group.failed:
             self._give_up_or_redo(group)
             return
         if group.names is not None and self._on_looked is not None:
-            names = [name for name, _ in group.names]
+            names = [name for name, _ in group.names if name not in group.elsewhere]
             volume, directory, _ = group.waiting
             self._on_looked(volume, directory.path, names, group.unrested)
         self.tally.add(group.tally)

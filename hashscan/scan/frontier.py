@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.catalog.rows import QueuedDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hashscan.catalog.store import Catalog
 
 _MOST = 50_000
@@ -43,6 +45,10 @@ class Frontier:
 
     def __len__(self) -> int:
         return len(self._stack) + self._spilled
+
+    def held(self) -> Iterator[int]:
+        """Ids of the directories that are not laid aside in the catalog."""
+        return (waiting.directory.number for waiting in self._stack)
 
     def push(self, waiting: Waiting) -> None:
         """Add a directory."""

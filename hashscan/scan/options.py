@@ -32,6 +32,7 @@ class ScanOptions:
         service, remote: the confirmer's name, and whether its verdicts are remembered.
         max_rate, max_files: bytes and files a second, of all processes together.
         step_aside: with the lowest priority.
+        large_apart: bytes; changed files that are larger are looked at apart from the others.
         stall_after: seconds without a sign of life after which a worker process is replaced.
     """
 
@@ -49,6 +50,7 @@ class ScanOptions:
     max_files: float | None = None
     pause_above_io_pressure: float | None = None
     step_aside: bool = False
+    large_apart: int | None = None
     stall_after: float = STALL_AFTER
 
 
@@ -81,6 +83,7 @@ def worker_settings(
         pause_above_io_pressure=options.pause_above_io_pressure,
         judged_until=judged_until,
         step_aside=options.step_aside,
+        large_apart=options.large_apart,
     )
 
 

@@ -39,6 +39,7 @@ class WorkerSettings:
         judged_until: the last scan before all that was in the catalog was judged by the set of
             filters ``judged``, whatever a row says; 0: none.
         step_aside: with the lowest priority.
+        large_apart: bytes; larger files are handed back, so that they can be looked at apart.
     """
 
     volumes: tuple[Volume, ...]
@@ -57,6 +58,7 @@ class WorkerSettings:
     pause_above_io_pressure: float | None = None
     judged_until: int = 0
     step_aside: bool = False
+    large_apart: int | None = None
 
 
 class Task(NamedTuple):
@@ -76,6 +78,7 @@ class Task(NamedTuple):
             catalog knows as they are count as unchanged, directories are told, and a file that is
             not whole yet is handed back.
         final: with ``look``: a file is hashed even where it is not whole yet.
+        large: the names are those of files that were handed back for their size.
     """
 
     group: int
@@ -88,6 +91,7 @@ class Task(NamedTuple):
     avoid: frozenset[bytes] = frozenset()
     look: bool = False
     final: bool = False
+    large: bool = False
 
 
 @dataclass(slots=True)
@@ -138,6 +142,7 @@ class Findings:
         give: names and inodes of files that another process may hash.
         skipped: name and reason of files whose skipping is told, not only counted.
         unrested: names and sizes of files that somebody still writes to, or wrote to just now.
+        large: names of files that are larger than ``WorkerSettings.large_apart``, not looked at.
         done: the task is finished.
     """
 
@@ -151,6 +156,7 @@ class Findings:
     give: tuple[tuple[bytes, int], ...] = ()
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
     unrested: list[tuple[bytes, int]] = field(default_factory=list)
+    large: list[bytes] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     done: bool = False
 

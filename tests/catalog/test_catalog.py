@@ -111,6 +111,42 @@ def test_directories_are_queued_once_a_scan(catalog):
     assert catalog.directory_path(root.number) == b""
 
 
+def test_what_is_held_is_not_forgotten_at_the_end_of_a_scan(catalog):
+    def make(scan, parent, *names):
+        return [
+            d.number for d in catalog.queue_directories(scan, parent, b"", [(n, 1) for n in names])
+        ]
+
+    first, _ = catalog.begin_scan([b"/srv"], complete=False)
+    (root,) = make(first, 0, b"/srv")
+    kept, gone = make(first, root, b"kept", b"gone")
+    (deep,) = make(first, kept, b"deep")
+    (deeper,) = make(first, deep, b"deeper")
+    (aside,) = make(first, root, b"aside")
+    for directory in (kept, gone, deep, deeper, aside):
+        catalog.put_files(directory, [row(b"f")])
+    catalog.end_scan(first, files=4, interrupted=False)
+
+    second, _ = catalog.begin_scan([b"/srv"], complete=False)
+    make(second, 0, b"/srv")
+    catalog.spill(5, [(0, aside, False, 0.0)])
+    catalog.end_scan(second, files=0, interrupted=False, held=[deep])
+    left = {n: catalog.directory_path(n) for n in (kept, gone, deep, deeper, aside)}
+    assert left == {
+        kept: b"kept", gone: b"", deep: b"kept/deep", deeper: b"", aside: b"aside"
+    }  # fmt: skip
+    assert catalog.unspill(5, 10), "what was laid aside is still there"
+    reader = CatalogReader(catalog.path)
+    catalog.commit()
+    assert [bool(reader.directory(n)) for n in left] == [True, False, True, False, True]
+    reader.close()
+
+    third, _ = catalog.begin_scan([b"/srv"], complete=False)
+    make(third, 0, b"/srv")
+    catalog.end_scan(third, files=0, interrupted=False)
+    assert {catalog.directory_path(n) for n in left} == {b""}
+
+
 def test_problems_are_told_once_a_scan(catalog):
     problem = FoundProblem(b"f", "denied", "x")
     assert catalog.put_problems(1, 7, [problem]) == [problem]

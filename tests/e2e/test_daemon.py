@@ -501,6 +501,24 @@ def test_what_changes_goes_before_a_scan_and_a_scan_has_the_lowest_priority(tmp_
         assert daemon.end() == 0
 
 
+def test_large_files_do_not_hold_up_small_ones(tmp_path):
+    # At this rate each of the large ones takes a process more than four seconds.
+    extra = "scan: {pause_above_io_pressure: none, jobs: 2, max_rate: 30MiB}"
+    large = os.urandom(66 << 20)
+    with Daemon(tmp_path, known=[KNOWN, large], extra=extra) as daemon:
+        daemon.start()
+        paths = [daemon.volume / f"large{number}" for number in range(2)]
+        for path in paths:
+            path.write_bytes(large)
+        time.sleep(0.8)  # by now they are being read
+        small = daemon.volume / "small"
+        small.write_bytes(KNOWN)
+        gone(daemon, small)
+        assert os.path.basename(daemon.quarantined()[0]["path"]) == "small"
+        gone(daemon, *paths)
+        assert daemon.end() == 0
+
+
 def test_what_is_in_quarantine_for_too_long_is_removed(daemon):
     text = daemon.config.read_text()
     daemon.config.write_text(
