@@ -1,8 +1,10 @@
 """A Python script that is killed (SIGKILL) at the n-th of some calls into the kernel."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 
 # Imports once; then forks for each run, which is a process of its own like any other.
@@ -71,8 +73,14 @@ class Dying:
         imports = [line for line in lines if line.startswith(("import ", "from "))]
         rest = [line for line in lines if line not in imports]
         whole = _RUNNER.format(imports="\n".join(imports), rest="\n".join(rest), names=names)
+        # What is killed leaves its working directories behind.
+        self._temporary = tempfile.TemporaryDirectory(prefix="hashscan-dying-")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", whole], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", whole],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": self._temporary.name},
         )
 
     def run(self, left, *arguments):
@@ -91,3 +99,4 @@ class Dying:
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait(10)
+        self._temporary.cleanup()
