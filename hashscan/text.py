@@ -35,6 +35,15 @@ def shown(path: bytes | str) -> str:
     return "".join(map(_escape, text))
 
 
+def one_line(text: str) -> str:
+    """A message as one printable line; what is escaped in it already stays as it is."""
+    parts = [part.strip() for part in text.splitlines()]
+    text = " ".join(part for part in parts if part)
+    if text.isprintable():
+        return text
+    return "".join(one if one == "\\" else _escape(one) for one in text)
+
+
 def rfc3339(seconds: float | None = None) -> str:
     """A point in time (seconds since the epoch; default now) as RFC 3339 in UTC."""
     moment = time.time() if seconds is None else seconds

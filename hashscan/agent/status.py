@@ -174,7 +174,7 @@ def status_of(settings: Settings) -> Status:
     uncovered: tuple[str, ...] = ()
     if daemon is not None:
         trouble += _daemon_trouble(daemon, alive=alive)
-        uncovered = tuple(_uncovered(daemon)) if alive else ()
+        uncovered = tuple(_uncovered(daemon)) if alive else _stopped(settings.state, daemon)
     return Status(
         settings.state,
         running,
@@ -222,6 +222,19 @@ def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
         if one.get("away")
     ]
     return found
+
+
+def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
+    """What follows from a daemon that ended by itself: somebody may have forgotten to start it."""
+    if not daemon.get("stopped"):
+        return ()
+    since = human_age(time.time() - float(daemon.get("time") or 0))
+    path = shown(os.path.join(directory, DAEMON_FILE))
+    told = (
+        f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
+        f"it starts again (systemctl start hashscan); if it is not meant to, remove {path}"
+    )
+    return (told,)
 
 
 def _uncovered(daemon: dict[str, Any]) -> list[str]:

@@ -13,6 +13,8 @@ from hashscan.errors import ExitCode
 from hashscan.text import human_age, rfc3339, shown
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from hashscan.agent.status import FilterStatus, Status
     from hashscan.catalog.overview import LastScan
     from hashscan.cli import Options
@@ -28,9 +30,9 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     Of a daemon also: does it run, what of each volume is watched, what waits, when what comes next.
 
     Nothing is changed or fetched. The exit code is one for a monitoring check: 0 all is well; 3 not
-    all of a volume is watched; 5 a scan would not run, for a filter is missing, expired or damaged;
-    6 candidates have waited for a verdict for more than 15 minutes; 70 the daemon died or hangs, a
-    volume is not there, or a part of the state cannot be read.
+    all of a volume is watched, or the daemon was stopped; 5 a scan would not run, for a filter is
+    missing, expired or damaged; 6 candidates have waited for a verdict for more than 15 minutes; 70
+    the daemon died or hangs, a volume is not there, or a part of the state cannot be read.
     """
     from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
 
@@ -102,6 +104,10 @@ def _daemon_lines(found: Status) -> list[str]:
             f"  changes     {daemon['events']:,} told, {daemon['backlog']:,} wait, "
             f"{daemon['hashed']:,} files hashed ({daemon['rate']:.1f}/s now), "
             f"{daemon['lost']:,} losses made good by scans"
+        )
+        lines.append(
+            f"  found       {daemon['matches']:,} matches since it started, "
+            f"{daemon['quarantined']:,} of them moved to quarantine"
         )
     scan = daemon.get("scan")
     if scan is not None:
@@ -201,6 +207,23 @@ def _scan_json(scan: LastScan) -> dict[str, object]:
     }
 
 
+#: What in the daemon's own file is a time, in seconds since the epoch.
+_TIMES = {"started", "time", "next", "next_scan", "oldest"}
+
+
+def _dated(facts: dict[str, Any]) -> dict[str, Any]:
+    """The daemon's facts with times as other programs read them: RFC 3339."""
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            found[name] = _dated(value)
+        elif name in _TIMES and isinstance(value, int | float):
+            found[name] = rfc3339(value)
+        else:
+            found[name] = value
+    return found
+
+
 def _as_json(found: Status) -> str:
     from hashscan.report.jsonl import line  # noqa: PLC0415
 
@@ -214,7 +237,7 @@ def _as_json(found: Status) -> str:
         filters=[filter_json(one) for one in found.filters],
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
         last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
-        daemon=None if found.daemon is None else {"running": found.alive, **found.daemon},
+        daemon=None if found.daemon is None else {"running": found.alive, **_dated(found.daemon)},
         uncovered=list(found.uncovered),
         pending=catalog.pending if catalog else 0,
         problems=catalog.problems if catalog else 0,

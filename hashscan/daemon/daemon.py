@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two writings of what ``status`` reads.
 _FACTS_AFTER = 5.0
+#: ... and where there is news.
+_FACTS_SOON = 0.5
 #: Seconds after which work that does not go on is no progress any more: the service manager's
 #: watchdog is not told that all is well. Longer than a stuck worker process is waited for.
 _STUCK_AFTER = 900.0
@@ -85,7 +87,7 @@ class Daemon:
         self._synced: dict[str, Any] = {"time": None, "message": ""}
         self._sync: Background[SyncReport] | None = None
         self._housekeeping: Background[int] | None = None
-        self._facts_at = 0.0
+        self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
         self._good_until = 0.0
@@ -322,9 +324,9 @@ class Daemon:
             self._ping_at = now + interval
             self._notifier.watchdog()
         changed = self._duty is not None and self._duty.has_news()
-        if now < self._facts_at and not changed:
+        if now < self._facts_at and not (changed and now >= self._facts_soon):
             return
-        self._facts_at = now + _FACTS_AFTER
+        self._facts_at, self._facts_soon = now + _FACTS_AFTER, now + _FACTS_SOON
         self._log.tick()
         self._notifier.status(self._status_line())
         try:

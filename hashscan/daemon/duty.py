@@ -404,12 +404,24 @@ class Duty:
 
     def has_news(self) -> bool:
         """Whether something happened since this was asked that ``status`` should tell at once."""
-        news = (self.scans, self.walk is None, self.coverage.said)
-        before, self._news = self._news, news
-        return news != before
+        return self._current_news() != self._news
+
+    def _current_news(self) -> tuple[object, ...]:
+        found, tally = self.found, self.looking.tally
+        return (
+            self.scans,
+            self.walk is None,
+            self.coverage.said,
+            self.lost,
+            self.events,
+            tally.hashed,
+            found.matches,
+            found.quarantined,
+        )
 
     def facts(self) -> dict[str, Any]:
         """For the file that ``status`` reads."""
+        self._news = self._current_news()
         pending, oldest, why = self._catalog.waiting()
         walk = self.walk
         tally = self.looking.tally

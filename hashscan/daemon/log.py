@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Literal
 
 from hashscan.report.jsonl import JsonReporter, line
-from hashscan.text import rfc3339, shown
+from hashscan.text import one_line, rfc3339, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class Log:
         """One fact."""
         if _ORDER[level] > self._most:
             return
-        text = " ".join(shown(part) for part in message.splitlines() if part.strip())
+        text = one_line(message)
         if self._as_json:
             text = line("log", level=level, time=rfc3339(), message=message)
         elif self._journal:

@@ -104,6 +104,8 @@ class InotifySource:
         fcntl.fcntl(self._fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
         self._nodes: dict[int, _Node] = {}
         self._moved: dict[int, int] = {}
+        #: Directories that came, by their watches: what lies below them is still to be watched.
+        self._came: dict[int, None] = {}
         self._limited = False
         self._met: set[int] = set()
         self._try_again = 0.0
@@ -311,6 +313,8 @@ class InotifySource:
             for watch in self._moved.values():
                 self._forget(watch)
             self._moved.clear()
+        for one in self._watch_what_came():
+            told[one] = None
         for one in self._make_whole():
             told[one] = None
         return list(told)
@@ -356,7 +360,7 @@ class InotifySource:
     def _directory_came(
         self, one: _Volume, watch: int, name: bytes, path: bytes, cookie: int
     ) -> list[Told]:
-        """Watch a directory that was made or moved there, and all below it."""
+        """Watch a directory that was made or moved there; what lies below it follows soon."""
         before = one.unwatched
         child = self._moved.pop(cookie, None) if cookie else None
         if child is not None and child in self._nodes:
@@ -382,8 +386,34 @@ class InotifySource:
                 return [one.coverage()]
             with closing(directory):
                 found = self._add(one, directory, watch, name, path)
-            self._watch_below(one, root, path, found)
+        if found is not None:
+            self._came[found] = None
         return [one.coverage()] if one.unwatched != before else []
+
+    def _watch_what_came(self) -> list[Told]:
+        """Watch what lies below directories that came; it is told of afterwards.
+
+        Once for all events that were read together: who renames the top of a large tree again and
+        again must not have all of it walked each time, while the kernel's queue runs over.
+        """
+        told: list[Told] = []
+        came, self._came = self._came, {}
+        for watch in came:
+            place = self._path(watch)
+            if place is None:
+                continue  # it is gone already, or was moved out
+            one = self._volumes[place[0]]
+            before = one.unwatched
+            try:
+                root = open_root(one.volume.root)
+            except OSError as error:
+                self._not_watched(one, place[1], error)
+            else:
+                with closing(root):
+                    self._watch_below(one, root, place[1], watch)
+            if one.unwatched != before:
+                told.append(one.coverage())
+        return told
 
     def _gone(self, watch: int, node: _Node) -> list[Told]:
         """A watched directory was removed, or its file system was unmounted."""

@@ -69,6 +69,13 @@ def test_no_name_and_no_message_makes_a_line(name, message, as_json):
             assert re.match(r"\d{4}-\d\d-\d\dT[0-9:.]+Z warning: ", line)
 
 
+def test_a_name_is_escaped_once():
+    log, _, err, _ = made()
+    log.problem(problem(b"/v/a\n\x1b[31m\\b", message="no\n  luck"))
+    assert r" problem /v/a\n\x1b[31m\\b: " in err.getvalue()
+    assert err.getvalue().endswith("no luck\n")
+
+
 def test_the_journal_gets_levels_and_no_times():
     script = (
         "import sys, os\n"

@@ -403,7 +403,6 @@ def test_the_end_comes_within_seconds_in_the_middle_of_a_scan(tmp_path):
         assert time.monotonic() - began < 8
         assert daemon.summaries[-1]["interrupted"]
         assert daemon.facts()["stopped"]
-        assert hashscan(daemon, "status").returncode == 0
 
 
 def test_one_instance_and_what_works_beside_it(daemon, tmp_path):
@@ -431,7 +430,31 @@ def test_one_instance_and_what_works_beside_it(daemon, tmp_path):
     assert status.returncode == 0, status
     assert f"process {daemon.process.pid}" in status.stdout
     assert daemon.end() == 0
-    assert "not running" in hashscan(daemon, "status").stdout
+
+
+def test_status_tells_of_a_daemon_that_was_stopped_and_forgotten(daemon):
+    assert hashscan(daemon, "status").returncode == 0, "there never was one"
+    daemon.start()
+    daemon.end()
+    stopped = hashscan(daemon, "status")
+    assert stopped.returncode == 3
+    assert "the daemon was stopped" in stopped.stdout
+    assert str(daemon.state / "daemon.json") in stopped.stdout
+    os.unlink(daemon.state / "daemon.json")
+    assert hashscan(daemon, "status").returncode == 0
+
+
+def test_status_tells_at_once_what_was_found(daemon):
+    daemon.start()
+    path = daemon.volume / "one"
+    path.write_bytes(KNOWN)
+    gone(daemon, path)
+    time.sleep(1.5)
+    assert "1 matches since it started, 1 of them moved" in hashscan(daemon, "status").stdout
+    told = json.loads(hashscan(daemon, "status", "--json").stdout)["daemon"]
+    assert (told["matches"], told["quarantined"]) == (1, 1)
+    for moment in (told["started"], told["time"], told["next_scan"], told["sync"]["next"]):
+        assert moment.endswith("Z"), told
 
 
 def test_status_tells_of_a_daemon_that_was_killed(daemon):

@@ -323,6 +323,27 @@ def test_the_limit_of_watches(top):
     assert ran.returncode == 0, ran.stderr
 
 
+def test_the_top_of_a_large_tree_is_renamed_all_the_time(top, monkeypatch):
+    """Each rename costs the customer one call; it must not cost a walk of all that lies below."""
+    for number in range(300):
+        (top / "tree0" / f"d{number}").mkdir(parents=True)
+    source = InotifySource([Volume(os.fsencode(top))])
+    source.start()
+    listed = []
+    real = source._directories
+    monkeypatch.setattr(
+        source, "_directories", lambda *given: listed.append(given[2]) or real(*given)
+    )
+    for number in range(100):
+        (top / f"tree{number}").rename(top / f"tree{number + 1}")
+    assert (b"", b"tree100") in changed(source)
+    assert len(listed) == 301, "once, whatever the number of renames"
+    write(top / "tree100" / "d7" / "new")
+    assert changed(source) == {(b"tree100/d7", b"new")}
+    assert source.rewatch(0)[0].directories == 302
+    source.close()
+
+
 def test_memory_of_a_directory(top):
     code = (
         "import os, sys\n"
