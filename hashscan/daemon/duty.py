@@ -45,6 +45,8 @@ _COMMIT_AFTER = 0.25
 #: Bytes: a fraction of a second, where max_rate sets no bound.
 _LARGE_APART = 64 << 20
 _IDLE = 1.0  # seconds without anything to do, at most, before a look at the clock
+#: Scans that no customer can bring about.
+_ORDINARY = {"start", "schedule", "mount"}
 #: After a scan that a loss asked for: so many of its lengths until the next one like it.
 _REST_AFTER = 2.0
 _SHORTEST_REST = 5.0
@@ -191,7 +193,7 @@ class Duty:
         What a customer can bring about (a loss) is made good, but not by scans without a pause.
         """
         at = time.monotonic() + rest
-        if kind not in {"start", "schedule", "mount"}:
+        if kind not in _ORDINARY:
             at = max(at, self._rest_until.get(volume, 0.0))
         before = self._wanted.get(volume)
         if before is None or at < before[0]:
@@ -305,7 +307,10 @@ class Duty:
         self.looking.ended()
         self.scans += 1
         self._log.summary(summary)
-        until = time.monotonic() + max(_SHORTEST_REST, _REST_AFTER * summary.seconds)
+        rest = _SHORTEST_REST
+        if walk.kind not in _ORDINARY:
+            rest = max(rest, _REST_AFTER * summary.seconds)
+        until = time.monotonic() + rest
         for number in walk.volumes:
             self._rest_until[number] = until
             if number in self._wanted:

@@ -268,6 +268,11 @@ class FanotifySource:
         """Readable when there are events."""
         return self._fd
 
+    @property
+    def has_more(self) -> bool:
+        """Never: all that was read was told."""
+        return False
+
     def read(self) -> list[Told]:
         """What happened since."""
         told: dict[Told, None] = {}

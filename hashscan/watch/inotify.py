@@ -11,8 +11,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import itertools
 import os
 import time
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,10 @@ _MASK = Mask(
 _TELLS = InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CREATE
 _LIMIT = "/proc/sys/fs/inotify/max_user_watches"
 _BUFFER = 256 << 10
+#: Directories that are walked between two looks whether the kernel has something to tell, and bytes
+#: of it that are kept until then.
+_DRAIN_AFTER = 64
+_MOST_UNREAD = 64 << 20
 _MOST_EVENTS = 8192
 #: Seconds between two attempts to set the watches that could not be set.
 _TRY_AGAIN = 60.0
@@ -106,6 +112,8 @@ class InotifySource:
         self._moved: dict[int, int] = {}
         #: Directories that came, by their watches: what lies below them is still to be watched.
         self._came: dict[int, None] = {}
+        self._unread: deque[bytes] = deque()
+        self._unread_bytes = 0
         self._limited = False
         self._met: set[int] = set()
         self._try_again = 0.0
@@ -167,7 +175,11 @@ class InotifySource:
         # Directories are opened again by path, so that depth costs no descriptors.
         waiting: list[tuple[bytes, int | None]] = [(path, watch)]
         cross = not one.volume.one_file_system
-        while waiting:
+        for walked in itertools.count(1):
+            if not waiting:
+                return
+            if walked % _DRAIN_AFTER == 0:
+                self._drain()
             here, above = waiting.pop()
             try:
                 directory = open_directory(root, here, cross_mounts=cross)
@@ -295,14 +307,41 @@ class InotifySource:
 
     # Events
 
+    def _drain(self) -> None:
+        """Empty the kernel's queue while something else goes on; ``read`` tells of it later.
+
+        Setting tens of thousands of watches takes seconds, in which it would run over.
+        """
+        while self._unread_bytes < _MOST_UNREAD:
+            try:
+                data = os.read(self._fd, _BUFFER)
+            except BlockingIOError:
+                return
+            self._unread.append(data)
+            self._unread_bytes += len(data)
+
+    def _next_events(self) -> bytes | None:
+        if self._unread:
+            data = self._unread.popleft()
+            self._unread_bytes -= len(data)
+            return data
+        try:
+            return os.read(self._fd, _BUFFER)
+        except BlockingIOError:
+            return None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether events were taken from the kernel and not told of yet."""
+        return bool(self._unread)
+
     def read(self) -> list[Told]:
         """What happened since."""
         told: dict[Told, None] = {}
         count = 0
         while count < _MOST_EVENTS:
-            try:
-                data = os.read(self._fd, _BUFFER)
-            except BlockingIOError:
+            data = self._next_events()
+            if data is None:
                 break
             for event in InotifyFD._parse_event_buffer(data):  # noqa: SLF001
                 count += 1

@@ -165,7 +165,8 @@ def _main(
     roots = [_identity(volume) for volume in volumes]
     looked = time.monotonic()
     while True:
-        ready = {fd for fd, _ in poll.poll(_POLL * 1000)}
+        at_once = any(backend.source.has_more for backend in backends)
+        ready = {fd for fd, _ in poll.poll(0 if at_once else _POLL * 1000)}
         if time.monotonic() - looked >= _ROOTS:
             looked = time.monotonic()
             now = [_identity(volume) for volume in volumes]
@@ -175,7 +176,7 @@ def _main(
         if mounts.fileno() in ready:
             outbox.put(_renewed(mounts.changed(), backends, _MOUNTED))
         for backend in backends:
-            if not ready or backend.source.fileno() in ready:
+            if not ready or backend.source.has_more or backend.source.fileno() in ready:
                 outbox.put(backend.told(backend.source.read()))
 
 

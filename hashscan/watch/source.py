@@ -85,6 +85,11 @@ class Source(Protocol):
         """A descriptor that is readable when ``read`` has something."""
         ...
 
+    @property
+    def has_more(self) -> bool:
+        """Whether ``read`` has something although the descriptor need not be readable."""
+        ...
+
     def read(self) -> list[Told]:
         """What happened since; at most some thousands of events at a time, without waiting."""
         ...

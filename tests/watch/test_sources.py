@@ -290,6 +290,36 @@ def test_an_overflow_is_told_and_the_watches_are_made_whole(top):
         source.close()
 
 
+def test_what_happens_while_watches_are_set_does_not_overflow(top, monkeypatch):
+    """Setting the watches of a large volume takes seconds, in which customers go on."""
+    with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as file:
+        limit = int(file.read())
+    for number in range(400):
+        (top / f"d{number}").mkdir()
+    source = InotifySource([Volume(os.fsencode(top))])
+    each = limit // 400
+    written = set()
+    real = source._directories
+
+    def busy(one, directory, path):
+        if path == b"" or len(written) > limit:
+            return real(one, directory, path)
+        for number in range(each):
+            os.close(os.open(top / f"{len(written)}-{number}", os.O_WRONLY | os.O_CREAT))
+            written.add(b"%d-%d" % (len(written), number))
+        return real(one, directory, path)
+
+    monkeypatch.setattr(source, "_directories", busy)
+    source.start()
+    assert 2 * len(written) > limit, "each is made and closed"
+    told = set()
+    while source.has_more:
+        told |= {name for _, name in changed(source)}
+    told |= {name for _, name in changed(source)}
+    assert written <= told
+    source.close()
+
+
 _LIMITED = """
 import os, sys
 sys.path[:0] = [%r]
