@@ -1,9 +1,9 @@
 """inotify(7): one watch for each directory, through watchdog's interface to the kernel.
 
 A watch is put on a directory that was opened safely from the volume's root, never on a path. The
-tree of watched directories is kept as parent and name, so that a rename moves one node, whatever
-lies below it. A queue that overflowed, a watch that could not be set, a tree that was moved in:
-each is told, and becomes a scan of what it concerns.
+tree of watched directories (``tree``) is kept by events and walks. A queue that overflowed, a watch
+that could not be set, a tree that was moved in: each is told, and becomes a scan of what it
+concerns.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from watchdog.observers.inotify_c import (
 from hashscan.fs.beneath import closing, open_directory, open_root
 from hashscan.fs.volume import excluder
 from hashscan.watch.source import Changed, Coverage, Lost
+from hashscan.watch.tree import ROOT, NoPlaceError, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Told
+    from hashscan.watch.tree import Node
 
 _MASK = Mask(
     InotifyConstants.IN_CLOSE_WRITE
@@ -59,18 +61,7 @@ _TRY_AGAIN = 60.0
 _TRY_AGAIN_AFTER = 20.0
 #: Seconds between two walks that make the tree of watches whole after the queue overflowed.
 _WALK_AGAIN = 3.0
-
-
-class _Node:
-    """A watched directory: the watch of its parent, or minus one and the volume; and its name."""
-
-    __slots__ = ("children", "name", "parent", "volume")
-
-    def __init__(self, volume: int, parent: int, name: bytes) -> None:
-        self.volume = volume
-        self.parent = parent
-        self.name = name
-        self.children: dict[bytes, int] | None = None
+_UNPLACED = "something changed in a directory that lies too deep, or was moved just now"
 
 
 class _Volume:
@@ -108,7 +99,7 @@ class InotifySource:
         flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
         fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | os.O_NONBLOCK)
         fcntl.fcntl(self._fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-        self._nodes: dict[int, _Node] = {}
+        self._tree = Tree()
         self._moved: dict[int, int] = {}
         #: Directories that came, by their watches: what lies below them is still to be watched.
         self._came: dict[int, None] = {}
@@ -147,25 +138,20 @@ class InotifySource:
         try:
             root = open_root(one.volume.root)
         except OSError as error:
-            if one.root in self._nodes:
-                self._forget(one.root)
+            self._forget(one.root)
             one.unwatched, one.message = 1, f"it cannot be opened: {error.strerror}"
             return [one.coverage()]
         with closing(root):
-            found = self._add(one, root, -1, b"", b"")
+            found = self._add(one, root, ROOT, b"", b"")
             if found is not None:
-                if one.root not in {-1, found} and one.root in self._nodes:
+                if one.root != found:
                     self._forget(one.root)  # another file system is mounted there now
                 one.root = found
             self._watch_below(one, root, b"", found)
         # What is not there any more; its removal may have been lost.
-        gone = [
-            watch
-            for watch, node in self._nodes.items()
-            if node.volume == one.number and watch not in self._met
-        ]
-        for watch in gone:
-            self._forget(watch)
+        for watch in self._tree.watches_of(one.number):
+            if watch not in self._met:
+                self._forget(watch)
         now = time.monotonic()
         self._try_again = now + max(_TRY_AGAIN, _TRY_AGAIN_AFTER * (now - began))
         return [one.coverage()]
@@ -242,20 +228,10 @@ class InotifySource:
             self._limited = error.errno == errno.ENOSPC
             self._not_watched(one, path, error)
             return None
-        node = self._nodes.get(watch)
-        if node is None:
-            self._nodes[watch] = _Node(one.number, parent, name)
-            one.watched += 1
-        elif (node.parent, node.name, node.volume) != (parent, name, one.number):
-            self._detach(watch, node)
-            self._volumes[node.volume].watched -= 1
-            node.parent, node.name, node.volume = parent, name, one.number
-            one.watched += 1
-        if parent >= 0:
-            above = self._nodes[parent]
-            if above.children is None:
-                above.children = {}
-            above.children[name] = watch
+        before = self._tree.put(watch, one.number, parent, name)
+        if before is not None:
+            self._volumes[before].watched -= 1
+        one.watched += 1
         self._met.add(watch)
         return int(watch)
 
@@ -273,37 +249,12 @@ class InotifySource:
         else:
             one.message = one.message or f"a watch cannot be set: {error.strerror}"
 
-    def _detach(self, watch: int, node: _Node) -> None:
-        above = self._nodes.get(node.parent)
-        if above is not None and above.children and above.children.get(node.name) == watch:
-            del above.children[node.name]
-
     def _forget(self, watch: int) -> None:
         """Take a directory and all below it out of the tree, and out of the kernel."""
-        node = self._nodes.get(watch)
-        if node is not None:
-            self._detach(watch, node)
-        waiting = [watch]
-        while waiting:
-            one = waiting.pop()
-            node = self._nodes.pop(one, None)
-            if node is None:
-                continue
+        for one, node in self._tree.take_out(watch):
             self._volumes[node.volume].watched -= 1
             inotify_rm_watch(self._fd, WatchDescriptor(one))  # it may be gone: no matter
             self._limited = False
-            waiting += (node.children or {}).values()
-
-    def _path(self, watch: int) -> tuple[int, bytes] | None:
-        """Volume and path of a watched directory; ``None``: it hangs on nothing any more."""
-        names: list[bytes] = []
-        node = self._nodes.get(watch)
-        while node is not None:
-            if node.parent == -1:
-                return node.volume, b"/".join(reversed(names))
-            names.append(node.name)
-            node = self._nodes.get(node.parent)
-        return None
 
     # Events
 
@@ -363,12 +314,15 @@ class InotifySource:
             if self._walk_at is None:
                 self._walk_at = max(time.monotonic(), self._walked + _WALK_AGAIN)
             return []
-        node = self._nodes.get(watch)
+        node = self._tree.get(watch)
         if node is None:
             return []
         if mask & (InotifyConstants.IN_UNMOUNT | InotifyConstants.IN_IGNORED):
             return self._gone(watch, node)
-        place = self._path(watch)
+        try:
+            place = self._tree.place(watch)
+        except NoPlaceError:
+            return [Lost(node.volume, b"", "unplaced", _UNPLACED)] if name else []
         if place is None or not name:
             return []
         volume, directory = place
@@ -376,10 +330,9 @@ class InotifySource:
         path = directory + b"/" + name if directory else name
         is_directory = bool(mask & InotifyConstants.IN_ISDIR)
         if mask & InotifyConstants.IN_MOVED_FROM and is_directory:
-            child = (node.children or {}).get(name)
+            child = self._tree.child(watch, name)
             if child is not None:
-                self._detach(child, self._nodes[child])
-                self._nodes[child].parent = -2
+                self._tree.move_away(child)
                 self._moved[cookie] = child
         if not mask & _TELLS:
             return []
@@ -402,12 +355,12 @@ class InotifySource:
         """Watch a directory that was made or moved there; what lies below it follows soon."""
         before = one.unwatched
         child = self._moved.pop(cookie, None) if cookie else None
-        if child is not None and child in self._nodes:
-            node = self._nodes[child]
+        node = None if child is None else self._tree.get(child)
+        if child is not None and node is not None:
             if node.volume != one.number:
                 self._forget(child)
             else:
-                node.parent, node.name = watch, name
+                self._tree.put(child, one.number, watch, name)
         try:
             root = open_root(one.volume.root)
         except OSError as error:
@@ -438,7 +391,13 @@ class InotifySource:
         told: list[Told] = []
         came, self._came = self._came, {}
         for watch in came:
-            place = self._path(watch)
+            node = self._tree.get(watch)
+            try:
+                place = self._tree.place(watch)
+            except NoPlaceError:
+                if node is not None:
+                    told.append(Lost(node.volume, b"", "unplaced", _UNPLACED))
+                continue
             if place is None:
                 continue  # it is gone already, or was moved out
             one = self._volumes[place[0]]
@@ -454,9 +413,9 @@ class InotifySource:
                 told.append(one.coverage())
         return told
 
-    def _gone(self, watch: int, node: _Node) -> list[Told]:
+    def _gone(self, watch: int, node: Node) -> list[Told]:
         """A watched directory was removed, or its file system was unmounted."""
-        is_root = node.parent == -1
+        is_root = node.parent == ROOT
         one = self._volumes[node.volume]
         self._forget(watch)
         if not is_root:

@@ -1,0 +1,130 @@
+"""Which watched directory lies where: by parent and name, so that a rename moves one node.
+
+Events tell of the past and walks of the present, so for moments the tree may be wrong: even two
+directories that each lie in the other, where a customer turned them round between the two. The
+events that are still to come put it right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The parent of a volume's root, ...
+ROOT = -1
+#: ... and of a directory that was moved away, nobody knows where to yet.
+AWAY = -2
+#: Levels up to which a place is looked for; scans enter no more either (``scan.directory``).
+MOST_LEVELS = 4096
+
+
+class Node:
+    """A watched directory.
+
+    Attributes:
+        volume: index of the volume.
+        parent: the watch of the directory that it lies in, or ``ROOT`` or ``AWAY``.
+        name: in its parent.
+        children: watches by name.
+    """
+
+    __slots__ = ("children", "name", "parent", "volume")
+
+    def __init__(self, volume: int, parent: int, name: bytes) -> None:
+        """Without children."""
+        self.volume = volume
+        self.parent = parent
+        self.name = name
+        self.children: dict[bytes, int] | None = None
+
+
+class NoPlaceError(Exception):
+    """A directory lies too deep, or, for a moment, in itself."""
+
+
+class Tree:
+    """All watched directories, by their watches."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._nodes: dict[int, Node] = {}
+
+    def __contains__(self, watch: int) -> bool:
+        return watch in self._nodes
+
+    def get(self, watch: int) -> Node | None:
+        """The directory with this watch."""
+        return self._nodes.get(watch)
+
+    def watches_of(self, volume: int) -> list[int]:
+        """The watches of a volume's directories."""
+        return [watch for watch, node in self._nodes.items() if node.volume == volume]
+
+    def put(self, watch: int, volume: int, parent: int, name: bytes) -> int | None:
+        """Note where a directory is.
+
+        Returns:
+            the volume in which it was before, ``None`` where it is new.
+        """
+        node = self._nodes.get(watch)
+        before = None if node is None else node.volume
+        if node is None:
+            self._nodes[watch] = Node(volume, parent, name)
+        elif (node.parent, node.name, node.volume) != (parent, name, volume):
+            self._detach(watch, node)
+            node.parent, node.name, node.volume = parent, name, volume
+        above = self._nodes.get(parent)
+        if above is not None:
+            if above.children is None:
+                above.children = {}
+            above.children[name] = watch
+        return before
+
+    def child(self, watch: int, name: bytes) -> int | None:
+        """The watch of a directory's subdirectory."""
+        node = self._nodes.get(watch)
+        return None if node is None or node.children is None else node.children.get(name)
+
+    def move_away(self, watch: int) -> None:
+        """Note that a directory is no longer where it was."""
+        node = self._nodes[watch]
+        self._detach(watch, node)
+        node.parent = AWAY
+
+    def _detach(self, watch: int, node: Node) -> None:
+        above = self._nodes.get(node.parent)
+        if above is not None and above.children and above.children.get(node.name) == watch:
+            del above.children[node.name]
+
+    def take_out(self, watch: int) -> Iterator[tuple[int, Node]]:
+        """Take a directory out, and all below it; each is given with its watch."""
+        node = self._nodes.get(watch)
+        if node is not None:
+            self._detach(watch, node)
+        waiting = [watch]
+        while waiting:
+            one = waiting.pop()
+            node = self._nodes.pop(one, None)
+            if node is None:
+                continue
+            waiting += (node.children or {}).values()
+            yield one, node
+
+    def place(self, watch: int) -> tuple[int, bytes] | None:
+        """Volume and path of a directory; ``None``: it is not in a volume any more.
+
+        Raises:
+            NoPlaceError: it lies deeper than ``MOST_LEVELS``, or in itself.
+        """
+        names: list[bytes] = []
+        node = self._nodes.get(watch)
+        while node is not None:
+            if node.parent == ROOT:
+                return node.volume, b"/".join(reversed(names))
+            if len(names) >= MOST_LEVELS:
+                raise NoPlaceError
+            names.append(node.name)
+            node = self._nodes.get(node.parent)
+        return None
