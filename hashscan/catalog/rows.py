@@ -6,6 +6,24 @@ from typing import NamedTuple
 
 from hashscan.model import FileDigests, FilterHit, Identity, Stamp
 
+#: The fields of a ``FileRow`` as a plain tuple, which costs a fraction to send and to take in.
+RawRow = tuple[
+    bytes,
+    int,
+    int,
+    int,
+    int,
+    int,
+    bytes | None,
+    bytes | None,
+    bytes | None,
+    bool,
+    bool,
+    bool,
+    int,
+    int,
+]
+
 
 def signed(inode: int) -> int:
     """An inode's number as SQLite keeps it: some file systems use all 64 bits, without a sign."""

@@ -13,9 +13,9 @@ from hashscan.catalog.rows import COLUMNS, FileRow, QueuedDirectory, signed
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from hashscan.catalog.rows import FoundProblem
+    from hashscan.catalog.rows import FoundProblem, RawRow
     from hashscan.model import Identity, Summary
 
 _UPSERT_FILE = (
@@ -276,7 +276,7 @@ class Catalog(CandidateQueue, MountedVolumes):
 
     # Files
 
-    def put_files(self, directory: int, rows: list[FileRow]) -> None:
+    def put_files(self, directory: int, rows: Sequence[RawRow]) -> None:
         """Store what was found in files of one directory.
 
         A file whose new content hits no filter is a candidate no longer.
@@ -287,7 +287,7 @@ class Catalog(CandidateQueue, MountedVolumes):
             if self._has_candidates:
                 self._connection.executemany(
                     "DELETE FROM candidate WHERE dir = ? AND name = ?",
-                    [(directory, row.name) for row in rows if not row.hit],
+                    [(directory, row.name) for row in map(FileRow._make, rows) if not row.hit],
                 )
 
     def rejudge(self, directory: int, judged: int, names: list[tuple[bytes, bool]]) -> None:

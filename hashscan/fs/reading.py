@@ -142,6 +142,15 @@ def _cached_pages(fd: int, start: int, length: int) -> bytes:
         _libc.munmap(address, length)
 
 
+def is_same_stamp(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether two statuses have the same stamp."""
+    return (
+        one.st_size == other.st_size
+        and one.st_mtime_ns == other.st_mtime_ns
+        and one.st_ctime_ns == other.st_ctime_ns
+    )
+
+
 def stamp_of(status: os.stat_result) -> Stamp:
     """The stamp in a status. Times that no 64 bits hold (some file systems take any) are cut."""
     mtime = status.st_mtime_ns
@@ -153,6 +162,22 @@ def stamp_of(status: os.stat_result) -> Stamp:
 def identity_in(status: os.stat_result) -> Identity:
     """The identity in a status."""
     return Identity(status.st_dev, status.st_ino)
+
+
+class _Process:
+    """What holds for the whole of this process."""
+
+    ignores_lease_breaks = False
+
+
+def ignore_lease_breaks() -> None:
+    """Let this process ignore the signal that would otherwise kill it when a lease is broken.
+
+    Saves ``has_writer`` a call for each file. Only from the main thread, and for processes that
+    do nothing else with SIGIO; a fork inherits it.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    _Process.ignores_lease_breaks = True
 
 
 def has_writer(fd: int) -> bool | None:
@@ -169,7 +194,8 @@ def has_writer(fd: int) -> bool | None:
     try:
         # A process that opens the file in this instant makes the kernel signal the lease's holder:
         # by SIGURG, which is ignored unless someone asks for it, instead of SIGIO, which kills.
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        if not _Process.ignores_lease_breaks:
+            fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return True

@@ -7,7 +7,7 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem, signed
+from hashscan.catalog.rows import FoundCandidate, FoundProblem, signed
 from hashscan.fs.beneath import MAX_PATH, closing, each_on_the_way, is_regular, open_file
 from hashscan.fs.listing import (
     ListedDirectory,
@@ -27,6 +27,7 @@ from hashscan.scan.work import Findings, Task
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hashscan.catalog.rows import FileRow
     from hashscan.fs.listing import Listed
     from hashscan.model import FilterHit
     from hashscan.scan.worker import VolumeRoot, Worker
@@ -411,18 +412,19 @@ class DirectoryPart:
         found = self._worker.judge(result.digests)
         status = result.status
         settings = self._worker.settings
+        # The fields of a FileRow.
         self._findings.rows.append(
-            FileRow(
+            (
                 name,
                 self._root.device_of(status),
                 signed(status.st_ino),
                 *stamp_of(status),
                 *result.digests,
-                linked=status.st_nlink > 1,
-                hit=bool(found),
-                racy=result.racy,
-                judged=settings.judged,
-                scan=settings.scan,
+                status.st_nlink > 1,
+                bool(found),
+                result.racy,
+                settings.judged,
+                settings.scan,
             )
         )
         self._findings.tally.hashed += 1

@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.beneath import is_regular, open_file
@@ -18,8 +19,8 @@ from hashscan.fs.listing import reason_not_read
 from hashscan.fs.reading import (
     CacheNeutralReader,
     has_writer,
+    is_same_stamp,
     is_sparse_giant,
-    stamp_of,
 )
 from hashscan.model import ALGORITHMS, Algorithm, FileDigests, Problem, Skipped
 
@@ -97,6 +98,10 @@ def outcome_of_error(error: OSError) -> NotHashed:
 
 
 _REPLACED = "it was a file and is a directory now; it is entered in the next scan"
+_CHANGED = NotHashed(
+    Problem.CHANGED,
+    f"it changed while it was read, {ATTEMPTS} times in a row; it is tried again in the next scan",
+)
 
 
 class Hasher:
@@ -116,7 +121,10 @@ class Hasher:
     ) -> None:
         """``on_bytes`` is called after each read with its length: to pace, and to show life."""
         self.algorithms = tuple(name for name in ALGORITHMS if name in algorithms)
-        self._makers = [getattr(hashlib, name) for name in self.algorithms]
+        self._makers = [
+            partial(getattr(hashlib, name), usedforsecurity=False) for name in self.algorithms
+        ]
+        self._places = [ALGORITHMS.index(name) for name in self.algorithms]
         self._max_file_size = max_file_size
         self._on_bytes = on_bytes
         self._reader = reader or CacheNeutralReader()
@@ -157,12 +165,29 @@ class Hasher:
         if is_sparse_giant(fd, before):
             return NotHashed(Skipped.SPARSE)
         started = time.time_ns()
-        states = [maker(usedforsecurity=False) for maker in self._makers]
-        stamp = stamp_of(before)
+        size = before.st_size
+        count = self._reader.read(fd, 0, before.st_dev)
+        if count == size and count:
+            # All of it is in the buffer, as it is of nearly every file.
+            data = self._reader.view[:count]
+            raw: list[bytes] | None = [maker(data).digest() for maker in self._makers]
+            self._on_bytes(count)
+        else:
+            raw = self._hash_parts(fd, before, count)
+        after = os.fstat(fd)
+        if raw is None or not is_same_stamp(before, after):
+            return _CHANGED
+        return self._hashed(fd, after, raw, started)
+
+    def _hash_parts(self, fd: int, before: os.stat_result, count: int) -> list[bytes] | None:
+        """Hash a file of which the buffer has the first ``count`` bytes.
+
+        ``None``: it has another size by now, or another stamp.
+        """
+        states = [maker() for maker in self._makers]
         size, offset, look = before.st_size, 0, _LOOK_AGAIN
         read, view = self._reader.read, self._reader.view
         while True:
-            count = read(fd, offset, before.st_dev)
             if count:
                 data = view[:count]
                 for state in states:
@@ -175,17 +200,17 @@ class Hasher:
                 break
             if offset >= look:
                 look = offset + _LOOK_AGAIN
-                if stamp_of(os.fstat(fd)) != stamp:
-                    break
-        after = os.fstat(fd)
-        if offset != size or stamp_of(after) != stamp:
-            return NotHashed(
-                Problem.CHANGED,
-                f"it changed while it was read, {ATTEMPTS} times in a row; "
-                "it is tried again in the next scan",
-            )
-        raw = dict(zip(self.algorithms, (state.digest() for state in states), strict=True))
-        return Hashed(after, FileDigests(**raw), offset, self._is_racy(fd, after, started))
+                if not is_same_stamp(before, os.fstat(fd)):
+                    return None
+            count = read(fd, offset, before.st_dev)
+        return [state.digest() for state in states] if offset == size else None
+
+    def _hashed(self, fd: int, status: os.stat_result, raw: list[bytes], started: int) -> Hashed:
+        digests: list[bytes | None] = [None] * len(ALGORITHMS)
+        for place, digest in zip(self._places, raw, strict=True):
+            digests[place] = digest
+        racy = self._is_racy(fd, status, started)
+        return Hashed(status, FileDigests._make(digests), status.st_size, racy)
 
     def _is_racy(self, fd: int, status: os.stat_result, started: int) -> bool:
         """Whether the file can change from now on and keep this stamp.

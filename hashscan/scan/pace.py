@@ -15,7 +15,11 @@ _LONGEST_PAUSE = 5.0  # seconds in a row; then a second of work is done whatever
 
 
 class Pace:
-    """Slows one worker process down. Call it after each read, and ``file`` for each file."""
+    """Slows one worker process down. Call it after each read, and ``file`` for each file.
+
+    Attributes:
+        bounds: whether there is anything to wait for; else neither need be called.
+    """
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class Pace:
 
         ``alive`` is called once a second during pauses.
         """
+        self.bounds = not (max_rate is None and pause_above is None and max_files is None)
         self._rate = max_rate
         self._pause_above = pause_above
         self._alive = alive

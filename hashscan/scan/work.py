@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+    from hashscan.catalog.rows import FoundCandidate, FoundProblem, RawRow
     from hashscan.fs.volume import Volume
     from hashscan.model import Algorithm, Filter, Summary
 
@@ -147,7 +147,7 @@ class Findings:
     """
 
     group: int
-    rows: list[FileRow] = field(default_factory=list)
+    rows: list[RawRow] = field(default_factory=list)
     rejudged: list[tuple[bytes, bool]] = field(default_factory=list)
     candidates: list[FoundCandidate] = field(default_factory=list)
     problems: list[FoundProblem] = field(default_factory=list)

@@ -19,11 +19,11 @@ import time
 from typing import TYPE_CHECKING
 
 from bitarray import bitarray
-from pybloom_live.pybloom import make_hashfuncs
 
 from hashscan.errors import FilterError, FilterExpiredError
 from hashscan.known.filters.metadata import HEADER_LENGTH, METADATA_LIMIT, Metadata, parse
 from hashscan.known.filters.regular import content_of, open_regular
+from hashscan.known.filters.rounds import rounds_of
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class BloomFile:
     __slots__ = (
         "_bits",
         "_bits_per_slice",
-        "_hashes",
+        "_rounds",
         "algorithms",
         "category",
         "fill",
@@ -70,19 +70,21 @@ class BloomFile:
         self.metadata = metadata
         slices, self._bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
         self._bits = bits
-        self._hashes, _ = make_hashfuncs(slices, self._bits_per_slice)
+        self._rounds = rounds_of(slices, self._bits_per_slice)
         self.fill = bits.count() / (slices * self._bits_per_slice)
 
     def __contains__(self, hex_digest: str) -> bool:
         """Whether the filter holds ``hex_digest`` (lower case); may err towards yes."""
-        # BloomFilter.__contains__, without a call in between: this is the hot path of a scan.
+        # The hot path of a scan, so without a call in between.
         bits = self._bits
         step = self._bits_per_slice
-        offset = 0
-        for place in self._hashes(hex_digest):
-            if not bits[offset + place]:
-                return False
-            offset += step
+        key = hex_digest.encode()
+        for start, numbers, offsets in self._rounds:
+            state = start.copy()
+            state.update(key)
+            for offset, number in zip(offsets, numbers(state.digest()), strict=False):
+                if not bits[offset + number % step]:
+                    return False
         return True
 
 

@@ -1,0 +1,83 @@
+"""Which bits a digest sets: pybloom-live's own scheme, in the order in which a look-up wants them.
+
+pybloom-live (4.0, ``pybloom.make_hashfuncs``) hashes the key after each of a few salts, takes each
+digest apart into numbers, one for each slice, and each number modulo the bits of a slice. Its
+generator costs more than the hashing; here a look-up that misses, as nearly all do, hashes once and
+looks at two bits on average.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import xxhash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Hash(Protocol):
+    """What hashlib and xxhash make alike."""
+
+    @property
+    def digest_size(self) -> int:
+        """In bytes."""
+        ...
+
+    def copy(self) -> Hash:
+        """One that goes on from here by itself."""
+        ...
+
+    def update(self, data: bytes, /) -> None:
+        """Take in more."""
+        ...
+
+    def digest(self) -> bytes:
+        """Of all that it took in."""
+        ...
+
+
+class Round(NamedTuple):
+    """What one salt gives.
+
+    Attributes:
+        start: a hash that has taken the salt; copy it and give it the key.
+        numbers: takes its digest apart.
+        offsets: where the slices begin that those numbers belong to, in bits.
+    """
+
+    start: Hash
+    numbers: Callable[[bytes], tuple[int, ...]]
+    offsets: tuple[int, ...]
+
+
+def _hash_for(bits: int) -> Callable[..., Hash]:
+    """The hash that gives so many bits; for few, one that is none for security."""
+    for more_than, name in ((384, "sha512"), (256, "sha384"), (160, "sha256"), (128, "sha1")):
+        if bits > more_than:
+            return partial(hashlib.new, name, usedforsecurity=False)
+    return xxhash.xxh128
+
+
+def rounds_of(slices: int, bits_per_slice: int) -> tuple[Round, ...]:
+    """The rounds of a filter with ``slices`` slices of ``bits_per_slice`` bits each."""
+    if bits_per_slice >= 1 << 31:
+        code, size = "Q", 8
+    elif bits_per_slice >= 1 << 15:
+        code, size = "I", 4
+    else:
+        code, size = "H", 2
+    make = _hash_for(8 * slices * size)
+    length = make().digest_size
+    numbers = struct.Struct(code * (length // size))
+    each = length // size
+    rounds = []
+    for number in range(-(-slices // each)):
+        salt = make(struct.pack("I", number)).digest()
+        first = number * each
+        offsets = tuple(one * bits_per_slice for one in range(first, min(first + each, slices)))
+        rounds.append(Round(make(salt), numbers.unpack, offsets))
+    return tuple(rounds)
