@@ -93,11 +93,21 @@ def churn(volume, known, stop, rate, made):
         made.append(path)
 
 
+def fill(place, files):
+    """Files that were there before, so that the catalog is as large as it will be."""
+    for number in range(files):
+        if number % 100 == 0:
+            directory = place / f"d{number // 100}"
+            directory.mkdir(parents=True)
+        (directory / f"f{number}").write_bytes(b"%d" % number)
+
+
 def main():
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=int, default=30, help="changes a second")
+    parser.add_argument("--files", type=int, default=0, help="that are there from the start")
     parser.add_argument("--watch", default="auto")
     arguments = parser.parse_args()
     place = tempfile.mkdtemp(prefix="hashscan-soak-")
@@ -113,6 +123,7 @@ def soak(arguments, place):
     extra = "scan: {pause_above_io_pressure: none, schedule: '*/5 * * * *'}"
     stop, made, samples = threading.Event(), [], []
     with Daemon(place, watch=arguments.watch, known=[known], extra=extra) as daemon:
+        fill(daemon.volume / "old", arguments.files)
         daemon.start()
         writer = threading.Thread(
             target=churn, args=(str(daemon.volume), known, stop, arguments.rate, made)
@@ -142,6 +153,10 @@ def soak(arguments, place):
             "unaccounted": len(daemon.files() - daemon.rows()),
             "events": daemon.facts().get("events"),
             "lost": daemon.facts().get("lost"),
+            "losses": [one["message"] for one in daemon.logs if "scanned anew" in str(one)][:5],
+            "memory_each_tenth": [
+                round(one[0], 1) for one in samples[:: max(1, len(samples) // 10)]
+            ],
             "scans": len(daemon.summaries),
             "problems": daemon.facts().get("problems"),
             "exit": daemon.end(),

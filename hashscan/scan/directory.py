@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -70,7 +71,8 @@ def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> Non
 def is_at_rest(directory: int, entry: ListedFile) -> bool:
     """Whether a file is whole, as far as one can tell: not changed just now, and without a writer.
 
-    Where it cannot be opened, the hashing tells why; so it is at rest here.
+    One under a lease of another process is not: the lease is being broken. Where it cannot be
+    opened for another reason, the hashing tells why; so it is at rest here.
     """
     age = time.time_ns() - entry.status.st_ctime_ns
     if 0 <= age < REST:
@@ -78,8 +80,8 @@ def is_at_rest(directory: int, entry: ListedFile) -> bool:
     try:
         with closing(open_file(directory, entry.name)) as fd:
             return not (is_regular(os.fstat(fd)) and has_writer(fd))
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno != errno.EAGAIN
 
 
 class DirectoryPart:
@@ -94,6 +96,7 @@ class DirectoryPart:
         self._prefix = task.path + b"/" if task.path else b""
         self._todo: list[ListedFile] = []
         self._todo_bytes = 0
+        self._looked_bytes = 0
         self._known: dict[bytes, FileRow] | None = {}
         self._lost: list[tuple[bytes, int]] = []
 
@@ -233,17 +236,22 @@ class DirectoryPart:
             self._send()
 
     def _is_apart(self, entry: ListedFile) -> bool:
-        """Whether a file has to be handed back for its size; one of holes is not even read."""
+        """Whether a file has to be handed back for its size, or that of those before it.
+
+        One of holes is not even read, so its size is none.
+        """
         bound = self._worker.settings.large_apart
         if bound is None or self._task.large:
             return False
         size, allocated = entry.status.st_size, 512 * entry.status.st_blocks
-        return size > bound and allocated > size * (1 - SPARSE_SHARE)
+        before = self._looked_bytes if self._task.look else 0
+        return before + size > bound and allocated > size * (1 - SPARSE_SHARE)
 
     def _meet_changed(self, entry: ListedFile) -> None:
         if self._is_apart(entry):
             self._findings.large.append(entry.name)
             return
+        self._looked_bytes += min(entry.status.st_size, 5120 * entry.status.st_blocks)
         self._todo.append(entry)
         self._todo_bytes += entry.status.st_size
         if len(self._todo) >= PART_FILES or self._todo_bytes >= PART_BYTES:

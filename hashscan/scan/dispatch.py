@@ -64,6 +64,15 @@ class _Group:
     unrested: list[tuple[bytes, int]] = field(default_factory=list)
     elsewhere: set[bytes] = field(default_factory=set)
 
+    @property
+    def is_bulk(self) -> bool:
+        """Whether it may take long: all of a directory, or a large file."""
+        return self.names is None or self.large
+
+
+def _is_bulk(task: Task) -> bool:
+    return not task.look or task.large
+
 
 class Dispatch:
     """Hands out directories and takes in findings.
@@ -102,6 +111,9 @@ class Dispatch:
         self._jobs = jobs
         self._on_candidate = on_candidate
         self._once = once
+        # Where changes are looked at, one process is kept for them: whoever moves whole trees in,
+        # or keeps changing large files, must not hold up the small files of others.
+        self._most_in_bulk = jobs if once else max(1, jobs - 1)
         self._on_looked = on_looked
         self._frontier = Frontier(catalog)
         self._groups: dict[int, _Group] = {}
@@ -140,8 +152,8 @@ class Dispatch:
 
     @property
     def ahead(self) -> int:
-        """Directories that wait or are under way, but for large files that wait apart."""
-        return len(self) - len(self._large)
+        """Looks that wait."""
+        return len(self._looks)
 
     @property
     def under_way(self) -> bool:
@@ -198,22 +210,25 @@ class Dispatch:
     def hand_out(self, pool: Pool, *, urgent: bool = False) -> None:
         """Give idle processes something to do; with ``urgent`` only the rest of what is begun."""
         idle = pool.idle()
+        in_bulk = sum(any(map(_is_bulk, worker.tasks)) for worker in pool.workers)
         while idle:
-            tasks = self._next_tasks(urgent=urgent)
+            tasks = self._next_tasks(urgent=urgent, bulk=in_bulk < self._most_in_bulk)
             if not tasks:
                 break
+            in_bulk += _is_bulk(tasks[0])
             pool.give(idle.pop(), tasks)
-        pool.tell_idle(len(idle))
+        # What would be given away has to be taken by somebody.
+        pool.tell_idle(len(idle) if in_bulk < self._most_in_bulk else 0)
 
-    def _next_tasks(self, *, urgent: bool) -> list[Task]:
-        if self._given:
+    def _next_tasks(self, *, urgent: bool, bulk: bool = True) -> list[Task]:
+        if self._given and bulk:
             return [self._given.pop()]
-        if self._redo:
+        if self._redo and (bulk or not self._redo[-1].is_bulk):
             # Alone, so that the next death tells which directory it is.
             return [self._task_again(self._redo.pop())]
         if urgent:
             return []
-        if self._large and self._is_large_next():
+        if self._large and bulk and self._is_large_next():
             return [self._next_large()]
         if self._looks:
             count = max(1, min(_BATCH, len(self._looks) // (2 * self._jobs)))
@@ -221,12 +236,16 @@ class Dispatch:
                 self._task(self._group(self._looks.popleft()))
                 for _ in range(min(count, len(self._looks)))
             ]
-        count = max(1, min(_BATCH, len(self._frontier) // (2 * self._jobs)))
+        if not bulk:
+            return []
+        # A scan has nothing else to do; where changes are looked at, they must not wait for many.
+        most = _BATCH if self._once else 1
+        count = max(1, min(most, len(self._frontier) // (2 * self._jobs)))
         tasks: list[Task] = []
         while self._frontier and len(tasks) < count:
             waiting = self._frontier.pop()
             tasks.append(self._task(self._group(_Group(waiting))))
-        if not tasks and self._large and len(self._large_open) < max(1, self._jobs - 1):
+        if not tasks and self._large:
             return [self._next_large()]
         return tasks
 
@@ -235,11 +254,9 @@ class Dispatch:
         return self._task(self._group(self._large.pop(next(iter(self._large)))))
 
     def _is_large_next(self) -> bool:
-        """Whether a large file goes before small ones.
+        """Whether a large file goes before small ones: one process may always be at one.
 
-        One process may always be at a large one, and one never is: whoever keeps changing large
-        files must not hold up the small ones of others, nor the other way round. A single process
-        takes a large one now and then.
+        A single process takes one now and then.
         """
         if self._large_open:
             return False

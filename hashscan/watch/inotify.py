@@ -301,7 +301,8 @@ class InotifySource:
         if not count:
             # All that was there is read: what was moved away did not come back into a volume.
             for watch in self._moved.values():
-                self._forget(watch)
+                if self._tree.is_away(watch):  # else it came back, by a move of its own
+                    self._forget(watch)
             self._moved.clear()
         for one in self._watch_what_came():
             told[one] = None
@@ -346,7 +347,7 @@ class InotifySource:
 
     def _forget_moved(self, cookie: int) -> None:
         child = self._moved.pop(cookie, None) if cookie else None
-        if child is not None:
+        if child is not None and self._tree.is_away(child):
             self._forget(child)
 
     def _directory_came(

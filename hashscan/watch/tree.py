@@ -93,6 +93,11 @@ class Tree:
         self._detach(watch, node)
         node.parent = AWAY
 
+    def is_away(self, watch: int) -> bool:
+        """Whether a directory was moved away, and has not been put anywhere since."""
+        node = self._nodes.get(watch)
+        return node is not None and node.parent == AWAY
+
     def _detach(self, watch: int, node: Node) -> None:
         above = self._nodes.get(node.parent)
         if above is not None and above.children and above.children.get(node.name) == watch:

@@ -128,6 +128,28 @@ def test_a_file_that_is_still_written_waits_until_it_is_whole(daemon):
     assert daemon.facts()["lost"] == 0
 
 
+def test_a_file_under_a_lease_is_looked_at_again(daemon):
+    holder = (
+        "import fcntl, os, signal, sys, time\n"
+        "signal.signal(signal.SIGIO, signal.SIG_IGN)\n"
+        "path, content = sys.argv[1], bytes.fromhex(sys.argv[2])\n"
+        "fd = os.open(path, os.O_WRONLY | os.O_CREAT)\n"
+        "os.write(fd, content)\n"
+        "os.close(fd)\n"
+        "fd = os.open(path, os.O_RDONLY)\n"
+        "fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n"
+        "time.sleep(3)\n"
+    )
+    daemon.start()
+    path = daemon.volume / "leased"
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", holder, path, KNOWN.hex()]) as process:
+        gone(daemon, path)
+        assert process.wait(10) == 0
+    assert time.monotonic() - began > 2.5, "the lease was held"
+    assert daemon.end() == 0
+
+
 def test_what_changed_while_nobody_watched_is_found_at_the_next_start(daemon):
     (daemon.volume / "a").mkdir()
     for number in range(200):

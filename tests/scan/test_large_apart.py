@@ -1,4 +1,4 @@
-"""Large files that changed are looked at apart: neither they nor small ones hold the others up."""
+"""Large files and whole trees that changed are looked at apart: none holds small files up."""
 
 import pytest
 
@@ -11,10 +11,27 @@ from hashscan.scan.work import Findings
 
 
 class Worker:
-    """A worker process, as far as findings concern it."""
+    """A worker process, as far as handing out and findings concern it."""
 
     def __init__(self):
         self.tasks = []
+
+
+class Pool:
+    """Worker processes that do nothing by themselves."""
+
+    def __init__(self, size):
+        self.workers = [Worker() for _ in range(size)]
+        self.idle_told = None
+
+    def idle(self):
+        return [worker for worker in self.workers if not worker.tasks]
+
+    def give(self, worker, tasks):
+        worker.tasks = tasks
+
+    def tell_idle(self, count):
+        self.idle_told = count
 
 
 @pytest.fixture
@@ -37,6 +54,7 @@ def make(state):
             on_looked=lambda *told: looked.append(told[2:]),
         )
         one.told = looked
+        one.pool = Pool(jobs)
         return one
 
     yield dispatch
@@ -50,65 +68,95 @@ def look(dispatch, *names, final=False):
     dispatch.look(0, HERE, names, final=final)
 
 
-def take(dispatch):
-    """What the next idle process gets."""
-    tasks = dispatch._next_tasks(urgent=False)
-    return [(name, task.large) for task in tasks for name, _ in task.names], tasks
+def hand_out(dispatch):
+    """What each process has after that: names, or a directory's path."""
+    dispatch.hand_out(dispatch.pool)
+    return sorted(
+        name if task.names else task.path
+        for worker in dispatch.pool.workers
+        for task in worker.tasks
+        for name, _ in task.names or ((b"", 0),)
+    )
 
 
-def done(dispatch, tasks, **findings):
-    for task in tasks:
-        dispatch.heard(Worker(), [Findings(task.group, done=True, **findings)])
+def done(dispatch, name, **findings):
+    """The process that has ``name``, or the directory of that path, is through with it."""
+    for worker in dispatch.pool.workers:
+        for task in worker.tasks:
+            if name == task.path or name in [one for one, _ in task.names or ()]:
+                dispatch.heard(worker, [Findings(task.group, done=True, **findings)])
+                return
+    raise AssertionError(name)
 
 
 def hand_back(dispatch, *names, final=False):
-    look(dispatch, *names, final=final)
-    _, tasks = take(dispatch)
-    done(dispatch, tasks, large=list(names))
+    """Those are found to be large by a process that is idle now."""
+    for name in names:
+        look(dispatch, name, final=final)
+        hand_out(dispatch)
+        done(dispatch, name, large=[name])
 
 
-def test_one_process_is_at_large_files_and_the_others_never_are(make):
+def test_one_process_is_kept_for_small_files(make):
     dispatch = make(3)
     hand_back(dispatch, b"L1", b"L2", b"L3")
-    for number in range(3):
-        look(dispatch, b"s%d" % number)
-    first, of_first = take(dispatch)
-    assert first == [(b"L1", True)]
-    assert take(dispatch)[0] == [(b"s0", False)], "one is at a large one already"
-    assert take(dispatch)[0] == [(b"s1", False)]
-    assert take(dispatch)[0] == [(b"s2", False)]
-    assert take(dispatch)[0] == [(b"L2", True)], "no small one waits"
-    assert take(dispatch)[0] == [], "and the last process is kept for small ones"
-    look(dispatch, b"s3")
-    assert take(dispatch)[0] == [(b"s3", False)]
-    done(dispatch, of_first)
-    assert take(dispatch)[0] == [(b"L3", True)]
+    assert hand_out(dispatch) == [b"L1", b"L2"], "the last is kept, though nothing waits"
+    look(dispatch, b"s0")
+    assert hand_out(dispatch) == [b"L1", b"L2", b"s0"]
+    look(dispatch, b"s1")
+    done(dispatch, b"L1")
+    assert hand_out(dispatch) == [b"L2", b"s0", b"s1"], "one is at a large one all the time"
+    done(dispatch, b"L2")
+    look(dispatch, b"s2")
+    assert hand_out(dispatch) == [b"L3", b"s0", b"s1"], "also while small ones wait"
+
+
+def test_trees_that_are_moved_in_leave_one_process_for_small_files_too(make):
+    dispatch = make(2)
+    for number in range(300):
+        dispatch.push(0, QueuedDirectory(100 + number, b"t%d" % number, True))
+    assert len(hand_out(dispatch)) == 1
+    assert dispatch.pool.idle_told == 0, "nothing is to be given away that nobody would take"
+    assert dispatch.ahead == 0, "and changes are still taken"
+    look(dispatch, b"s0")
+    assert b"s0" in hand_out(dispatch)
+    first = next(path for path in hand_out(dispatch) if path.startswith(b"t"))
+    done(dispatch, first)
+    look(dispatch, b"s1")
+    done(dispatch, b"s0")
+    now = hand_out(dispatch)
+    assert b"s1" in now
+    assert len(now) == 2
 
 
 def test_a_single_process_takes_a_large_one_when_nothing_waits_or_after_a_while(make, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     dispatch = make(1)
-    hand_back(dispatch, b"L1", b"L2")
+    look(dispatch, b"L1", b"L2")
     look(dispatch, b"s0")
-    assert take(dispatch)[0] == [(b"s0", False)]
-    found, tasks = take(dispatch)
-    assert found == [(b"L1", True)]
-    done(dispatch, tasks)
+    hand_out(dispatch)
+    done(dispatch, b"L1", large=[b"L1", b"L2"])
+    assert hand_out(dispatch) == [b"s0"]
+    done(dispatch, b"s0")
+    assert hand_out(dispatch) == [b"L1"]
     look(dispatch, b"s1")
+    done(dispatch, b"L1")
+    assert hand_out(dispatch) == [b"s1"]
+    done(dispatch, b"s1")
+    look(dispatch, b"s2")
     now[0] += module._LARGE_WAITS + 1
-    assert take(dispatch)[0] == [(b"L2", True)]
+    assert hand_out(dispatch) == [b"L2"]
 
 
 def test_a_large_file_that_changes_again_waits_once(make):
     dispatch = make(2)
     hand_back(dispatch, b"first")
-    assert take(dispatch)[0] == [(b"first", True)]
+    assert hand_out(dispatch) == [b"first"]
     for _ in range(5):
         hand_back(dispatch, b"L")
-    assert len(dispatch) - dispatch.ahead == 1, "however often it changes"
+    assert len(dispatch._large) == 1, "however often it changes"
     hand_back(dispatch, b"M", final=True)
-    assert len(dispatch) - dispatch.ahead == 2
     finals = {group.names[0][0]: group.final for group in dispatch._large.values()}
     assert finals == {b"L": False, b"M": True}
     hand_back(dispatch, b"L", final=True)
@@ -119,10 +167,10 @@ def test_a_large_file_that_changes_again_waits_once(make):
 def test_a_file_that_is_handed_back_is_not_taken_for_looked_at(make):
     dispatch = make(2)
     look(dispatch, b"small", b"L")
-    _, tasks = take(dispatch)
-    done(dispatch, tasks, large=[b"L"])
+    hand_out(dispatch)
+    done(dispatch, b"L", large=[b"L"])
     assert dispatch.told == [([b"small"], [])]
-    _, tasks = take(dispatch)
-    done(dispatch, tasks, unrested=[(b"L", 99)])
+    hand_out(dispatch)
+    done(dispatch, b"L", unrested=[(b"L", 99)])
     assert dispatch.told[1:] == [([b"L"], [(b"L", 99)])]
     assert not dispatch

@@ -373,6 +373,23 @@ def test_directories_that_were_turned_round_between_a_walk_and_its_events(top):
     source.close()
 
 
+@pytest.mark.parametrize("where", ["outside", "excluded"])
+def test_a_directory_that_is_moved_away_and_back_stays_watched(top, tmp_path, where):
+    (top / "d" / "sub").mkdir(parents=True)
+    (top / "cache").mkdir()
+    (tmp_path / "out").mkdir()
+    source = InotifySource([Volume(os.fsencode(top), exclude=("cache/*",))])
+    source.start()
+    away = (tmp_path / "out" if where == "outside" else top / "cache") / "d"
+    (top / "d").rename(away)
+    away.rename(top / "d")
+    for _ in range(3):
+        source.read()
+    write(top / "d" / "sub" / "new")
+    assert Changed(0, b"d/sub", b"new") in source.read()
+    source.close()
+
+
 def test_the_top_of_a_large_tree_is_renamed_all_the_time(top, monkeypatch):
     """Each rename costs the customer one call; it must not cost a walk of all that lies below."""
     for number in range(300):
