@@ -5,7 +5,7 @@ with the time elsewhere. With ``--json`` results are JSON lines on stdout, as th
 the log is JSON lines on stderr. Names are escaped in both, so that none can forge a line.
 
 Of each kind of problem only some lines are told in a while, and then how many more there were; all
-of them are in the catalog. A match is always told.
+of them are in the catalog. A match that was acted on is always told.
 """
 
 from __future__ import annotations
@@ -138,6 +138,11 @@ class Log:
             self._result(lambda: self._results.match(event))
             return
         match, acted = event.match, event.acted
+        # What stays where it is comes again with every scan, and may be a million files.
+        stays = acted.action == "held" or acted.problem is not None
+        kind = f"match {acted.action} {acted.problem or ''}".strip()
+        if stays and not self._guard.admits(kind):
+            return
         what: str = acted.action
         if acted.quarantine_id and acted.action == "quarantined":
             what += f" as {acted.quarantine_id}"

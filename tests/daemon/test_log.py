@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashscan.daemon.log import MOST_LINES, WINDOW, Log
-from hashscan.model import ProblemEvent
+from hashscan.model import (
+    Acted,
+    Candidate,
+    Confirmed,
+    Digest,
+    FileDigests,
+    FilterHit,
+    Identity,
+    MatchEvent,
+    ProblemEvent,
+    Stamp,
+)
 
 
 class Clock:
@@ -41,6 +52,37 @@ def test_a_million_failures_are_a_few_lines_and_a_number():
     assert "problem io-error: 99,980 more such lines were left out" in err.getvalue()
     log.problem(problem())
     assert err.getvalue().splitlines()[-1].endswith("Input/output error")
+
+
+def test_matches_that_stay_are_no_flood_and_others_are_all_told():
+    candidate = Candidate(
+        volume=b"/v",
+        path=b"x",
+        identity=Identity(1, 2),
+        stamp=Stamp(1, 2, 3),
+        digests=FileDigests(sha1=b"s" * 20),
+        links=1,
+        uid=0,
+        hits=(),
+    )
+    hit = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
+    match = Confirmed(candidate=candidate, hit=hit, category="c", service="s", detected="now")
+    log, _, err, clock = made()
+    for acted in (
+        Acted("quarantined", "id"),
+        Acted("held", "id", message="restored"),
+        Acted("reported", message="no space", problem="no-space"),
+        Acted("reported"),
+    ):
+        for _ in range(1000):
+            log.match(MatchEvent(match, acted))
+    lines = err.getvalue().splitlines()
+    count = {word: sum(word in line for line in lines) for word in ("quarantined", "held", "no sp")}
+    assert count == {"quarantined": 1000, "held": MOST_LINES, "no sp": MOST_LINES}
+    assert len(lines) == 2000 + 2 * MOST_LINES
+    clock.now += WINDOW
+    log.tick()
+    assert f"match held: {1000 - MOST_LINES} more such lines" in err.getvalue()
 
 
 def test_levels():
