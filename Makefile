@@ -1,5 +1,6 @@
 # make demo   runs the whole job on a sample volume
 # make test   runs every gate: ruff, mypy, the import contract, the tests
+# make bench  runs scans beside other programs: a table of ratios
 # make soak   runs the daemon for an hour; make bench-daemon takes its figures
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -67,9 +68,15 @@ test: lint types imports tests
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
 
+# Whichever of openssl, hashdeep, clamscan and rclone are installed. On a file system in memory, so
+# that the page cache is warm for all of them; --where says where else.
+.PHONY: bench
+bench: install
+	$(BIN)/python benchmarks/side_by_side.py --where /dev/shm
+
 .PHONY: soak bench-daemon
 soak: install
-	$(BIN)/python benchmarks/soak.py --minutes 60
+	$(BIN)/python benchmarks/soak.py --minutes 60 --files 40000
 
 # The daemon's figures; as root, for fanotify and for the limit of watches. About half an hour.
 bench-daemon: install
