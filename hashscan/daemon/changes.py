@@ -20,7 +20,8 @@ AGAIN = 0.5
 AGAIN_MOST = 5.0
 #: Seconds after which a file that is never whole is hashed as it is, ...
 BOUND = 60.0
-#: ... and one second more for so many bytes.
+#: ... and one second more for so many bytes that it had at first: what grows faster than that must
+#: not put it off for ever.
 BOUND_BYTES = 10 << 20
 #: Names that wait, at most; and files that are remembered for not being whole.
 MOST_NAMES = 500_000
@@ -60,15 +61,14 @@ class _Entry:
 
 
 class _Unrested:
-    """A file that was not whole: since when, and the seconds until it is looked at again."""
+    """A file that was not whole: when it is looked at again, and when as it is."""
 
-    __slots__ = ("again", "bound", "since", "wait")
+    __slots__ = ("again", "bound", "wait")
 
-    def __init__(self, now: float) -> None:
-        self.since = now
+    def __init__(self, now: float, size: int) -> None:
         self.wait = AGAIN
         self.again = now + AGAIN
-        self.bound = now + BOUND
+        self.bound = now + BOUND + size / BOUND_BYTES
 
 
 class Changes:
@@ -109,11 +109,10 @@ class Changes:
         if found is None:
             if self._unrested_count >= MOST_UNRESTED:
                 return False
-            found = self._unrested.setdefault(key, {})[name] = _Unrested(now)
+            found = self._unrested.setdefault(key, {})[name] = _Unrested(now, size)
             self._unrested_count += 1
         else:
             found.wait = min(2 * found.wait, AGAIN_MOST)
-        found.bound = found.since + BOUND + size / BOUND_BYTES
         found.again = now + found.wait
         heapq.heappush(self._heap, (found.again, key))
         return True

@@ -9,7 +9,7 @@ from hashscan.text import shown
 from hashscan.watch.mounts import is_mounted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from hashscan.catalog.store import Catalog
@@ -32,12 +32,21 @@ class Coverages:
         self._log = log
         self._said: dict[int, Coverage] = {}
         self._away: dict[int, str] = {}
+        self._awaited: set[int] = set()
         self.said = 0
 
     @property
     def complete(self) -> bool:
         """Whether the watch has said of every volume what it does: now nothing is missed."""
-        return len(self._said) == len(self._volumes)
+        return not self._awaited
+
+    def awaits(self, volumes: Iterable[int]) -> None:
+        """Note that the watch is to say what it does about these volumes: scans wait for that."""
+        self._awaited = set(volumes)
+
+    def awaits_no_more(self, volume: int) -> None:
+        """Note that it has said so of one."""
+        self._awaited.discard(volume)
 
     def heard(self, told: Coverage) -> None:
         """Take what the watch says."""

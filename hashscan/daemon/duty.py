@@ -109,6 +109,7 @@ class Duty:
         )
         self._judged = catalog.filterset(known.name)
         catalog.commit()
+        self.coverage = Coverages(self._volumes, catalog, log)
         # Before anything is opened that a fork would copy.
         self.watching: Watching | None = None
         self._watch_at, self._watch_wait = 0.0, 0.5
@@ -141,7 +142,6 @@ class Duty:
             on_candidate=self._on_candidate,
         )
         self._stack.callback(self.looking.close)
-        self.coverage = Coverages(self._volumes, catalog, log)
         self.walk: Walk | None = None
         self._stack.callback(self._end_walk)
         self.judging = Judging(
@@ -327,6 +327,7 @@ class Duty:
             return
         watching.close()
         self.watching = None
+        self.coverage.awaits(())  # scans go on without it
         self.lost += 1
         now = time.monotonic()
         lasted = now - self._watch_began
@@ -346,6 +347,7 @@ class Duty:
     def _start_watching(self) -> None:
         modes = [one.watch for one in self._settings.volumes]
         self.watching = Watching(self._volumes, modes)
+        self.coverage.awaits(range(len(self._volumes)))
         self._watch_began = time.monotonic()
 
     def _heard(self, told: Told) -> None:
@@ -355,6 +357,7 @@ class Duty:
                 self._drop_changes(told.volume)
         elif isinstance(told, Coverage):
             self.coverage.heard(told)
+            self.coverage.awaits_no_more(told.volume)
         else:
             self._lost(told)
 
@@ -418,7 +421,7 @@ class Duty:
             self.walk is None,
             self.coverage.said,
             self.lost,
-            self.events,
+            # Not the events: those of a state directory inside of a volume would never end.
             tally.hashed,
             found.matches,
             found.quarantined,

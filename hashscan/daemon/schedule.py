@@ -85,6 +85,7 @@ class Every:
         self._jitter = jitter
         self._first_retry = first_retry
         self._retry = first_retry
+        self._longest = 0.0 if interval is None else interval
         self.next: float | None = None
         if interval is not None:
             self.next = clock() if at_once else self._in(interval)
@@ -97,8 +98,10 @@ class Every:
         if self.next is None or self._interval is None:
             return False
         now = self._clock()
-        if now < self.next and self.next - now <= 1.2 * max(self._interval, self._retry):
+        # Further away than it was ever put: the clock was set back.
+        if now < self.next and self.next - now <= 1.2 * self._longest:
             return False
+        self._longest = self._interval
         self.next = self._in(self._interval)
         return True
 
@@ -111,6 +114,7 @@ class Every:
         wait = min(self._retry, self._interval)
         self._retry = min(2 * self._retry, max(self._interval, self._first_retry))
         wait = max(wait, min(at_least or 0.0, 86400.0))
+        self._longest = max(wait, self._interval)
         self.next = self._in(wait)
         return wait
 

@@ -61,6 +61,7 @@ _TRY_AGAIN = 60.0
 _TRY_AGAIN_AFTER = 20.0
 #: Seconds between two walks that make the tree of watches whole after the queue overflowed.
 _WALK_AGAIN = 3.0
+_WATCHED_NOW = "directories are watched now that were not"
 _UNPLACED = "something changed in a directory that lies too deep, or was moved just now"
 
 
@@ -436,7 +437,11 @@ class InotifySource:
         told: list[Told] = []
         for one in self._volumes:
             if overflowed or one.unwatched:
+                before = one.unwatched
                 told += self._watch_volume(one)
+                if one.unwatched < before:
+                    # What changed there until now, nobody has told.
+                    told.append(Lost(one.number, b"", "unwatched", _WATCHED_NOW))
         if overflowed:
             self._walk_at, self._walked = None, time.monotonic()
             message = "the kernel's queue of changes (fs.inotify.max_queued_events) was full"

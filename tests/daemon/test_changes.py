@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashscan.daemon import changes
-from hashscan.daemon.changes import BOUND, LONGEST_QUIET, QUIET, Changes, Due, Key
+from hashscan.daemon.changes import (
+    AGAIN_MOST,
+    BOUND,
+    LONGEST_QUIET,
+    QUIET,
+    Changes,
+    Due,
+    Key,
+)
 
 HERE = Key(0, b"a/b")
 
@@ -62,6 +70,20 @@ def test_the_bound_grows_with_the_size():
         now += 5
         assert not any(due.final for due in waiting.take(now, 100))
         waiting.not_whole(HERE, b"x", 10 << 40, now)
+
+
+def test_what_grows_faster_than_its_bound_is_hashed_all_the_same():
+    changes, key, now, final = Changes(), Key(0, b"d"), 0.0, None
+    changes.add(key, b"f", now)
+    while now < 10 * BOUND and final is None:
+        now += 0.25
+        for due in changes.take(now, 100):
+            if due.final:
+                final = now
+            else:
+                changes.not_whole(key, b"f", int(20 * (1 << 20) * now), now)
+    assert final is not None
+    assert final <= BOUND + 2 * AGAIN_MOST
 
 
 def test_changes_while_it_is_not_whole_do_not_put_the_bound_off():

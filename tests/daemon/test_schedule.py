@@ -93,6 +93,12 @@ def test_failures_come_again_sooner_and_each_time_later():
     assert waits[:4] == [60, 120, 240, 480]
     assert waits[-1] == 3600
     assert every.failed(7200) == 7200, "the other side's word"
+    for _ in range(71):
+        clock.now += 100
+        assert not every.due(), "it is kept, though it is longer than the interval"
+    clock.now += 101
+    assert every.due()
+    assert not every.due()
     every.succeeded()
     assert every.failed() == 60
     clock.now += 61

@@ -335,7 +335,8 @@ assert said.example
 with open("/proc/sys/user/max_inotify_watches", "w") as file:
     file.write("1000")
 source._try_again = 0
-(again,) = source.read()
+again, lost = source.read()
+assert (lost.directory, lost.reason) == (b"", "unwatched"), "what changed there meanwhile"
 assert (again.directories, again.unwatched, again.message) == (31, 0, ""), again
 """
 
