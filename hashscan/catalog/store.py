@@ -76,9 +76,11 @@ class Catalog(CandidateQueue, MountedVolumes):
 
     def begin_watch(self) -> int:
         """A number for what is met outside of scans from now on: later than every scan begun."""
-        with translated(self.path):
-            self._connection.execute("DELETE FROM scan WHERE kind = 'watch'")
         number, _ = self.begin_scan((), complete=False, kind="watch")
+        # Only now: SQLite gives the number of a last row that was deleted once more, and then what
+        # was met before would not be earlier.
+        with translated(self.path):
+            self._connection.execute("DELETE FROM scan WHERE kind = 'watch' AND id < ?", (number,))
         return number
 
     def end_scan(

@@ -323,8 +323,11 @@ class Daemon:
         if interval is not None and now >= self._ping_at and self._goes_on(now):
             self._ping_at = now + interval
             self._notifier.watchdog()
-        changed = self._duty is not None and self._duty.has_news()
-        if now < self._facts_at and not (changed and now >= self._facts_soon):
+        duty = self._duty
+        changed = duty is not None and (
+            duty.has_news() or (now >= self._facts_soon and duty.has_counted())
+        )
+        if now < self._facts_at and not changed:
             return
         self._facts_at, self._facts_soon = now + _FACTS_AFTER, now + _FACTS_SOON
         self._log.tick()

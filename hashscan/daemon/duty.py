@@ -158,6 +158,7 @@ class Duty:
         self.scans = 0
         self._measured = (time.monotonic(), 0)
         self._news: tuple[object, ...] = ()
+        self._counts: tuple[int, ...] = ()
         for number in range(len(self._volumes)):
             self.want(number, "start")
 
@@ -306,6 +307,8 @@ class Duty:
         summary = walk.end(interrupted=False, held=self.looking.held())
         self.looking.ended()
         self.scans += 1
+        self.found.matches += summary.matches
+        self.found.quarantined += summary.quarantined
         self._log.summary(summary)
         rest = _SHORTEST_REST
         if walk.kind not in _ORDINARY:
@@ -411,25 +414,23 @@ class Duty:
     # What ``status`` tells
 
     def has_news(self) -> bool:
-        """Whether something happened since this was asked that ``status`` should tell at once."""
-        return self._current_news() != self._news
+        """Whether something happened since ``facts`` that ``status`` should tell at once."""
+        return self._news_now() != self._news
 
-    def _current_news(self) -> tuple[object, ...]:
-        found, tally = self.found, self.looking.tally
-        return (
-            self.scans,
-            self.walk is None,
-            self.coverage.said,
-            self.lost,
-            # Not the events: those of a state directory inside of a volume would never end.
-            tally.hashed,
-            found.matches,
-            found.quarantined,
-        )
+    def has_counted(self) -> bool:
+        """Whether something happened since ``facts`` that ``status`` should tell soon."""
+        return self._counts_now() != self._counts
+
+    def _news_now(self) -> tuple[object, ...]:
+        return (self.scans, self.walk is None, self.coverage.said)
+
+    def _counts_now(self) -> tuple[int, ...]:
+        # Not the events: those of a state directory inside of a volume would never end.
+        return (self.lost, self.looking.tally.hashed, self.found.matches, self.found.quarantined)
 
     def facts(self) -> dict[str, Any]:
         """For the file that ``status`` reads."""
-        self._news = self._current_news()
+        self._news, self._counts = self._news_now(), self._counts_now()
         pending, oldest, why = self._catalog.waiting()
         walk = self.walk
         tally = self.looking.tally

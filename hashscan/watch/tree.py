@@ -50,6 +50,8 @@ class Tree:
     def __init__(self) -> None:
         """Empty."""
         self._nodes: dict[int, Node] = {}
+        #: By parent and name: who had that name before another directory got it.
+        self._displaced: dict[tuple[int, bytes], int] = {}
 
     def __contains__(self, watch: int) -> bool:
         return watch in self._nodes
@@ -79,11 +81,22 @@ class Tree:
         if above is not None:
             if above.children is None:
                 above.children = {}
+            self._displace(above.children.get(name, watch), watch)
             above.children[name] = watch
         return before
 
+    def _displace(self, old: int, new: int) -> None:
+        """Another directory has that name now: the old one was removed, or the two exchanged."""
+        node = self._nodes.get(old)
+        if node is not None and old != new:
+            self._displaced[node.parent, node.name] = old
+            node.parent = AWAY
+
     def child(self, watch: int, name: bytes) -> int | None:
-        """The watch of a directory's subdirectory."""
+        """The watch of the subdirectory of which an event tells that it leaves."""
+        displaced = self._displaced.pop((watch, name), None)
+        if displaced is not None and self.is_away(displaced):
+            return displaced
         node = self._nodes.get(watch)
         return None if node is None or node.children is None else node.children.get(name)
 
@@ -116,6 +129,10 @@ class Tree:
                 continue
             waiting += (node.children or {}).values()
             yield one, node
+        if self._displaced:
+            self._displaced = {
+                place: one for place, one in self._displaced.items() if one in self._nodes
+            }
 
     def place(self, watch: int) -> tuple[int, bytes] | None:
         """Volume and path of a directory; ``None``: it is not in a volume any more.

@@ -85,6 +85,22 @@ def test_a_new_filter_judges_what_was_hashed_without_reading_it(daemon, service)
     assert daemon.end() == 0
 
 
+def test_what_came_between_two_new_filters_is_judged_by_the_second(daemon, service):
+    service.start()
+    daemon.start()
+    daemon.wait(lambda: daemon.facts().get("scan", 1) is None)
+    known = KNOWN[:3]
+    for number, content in enumerate(KNOWN[3:6]):
+        path = daemon.volume / f"came{number}"
+        path.write_bytes(content)
+        daemon.wait_accounted()
+        known = [*known, content]
+        service.load(known)
+        gone(daemon, path)
+    assert len(daemon.summaries) == 1, "by no scan"
+    assert daemon.end() == 0
+
+
 def test_a_candidate_of_a_new_filter_that_changed_meanwhile_is_not_taken_for_the_old_one(
     daemon, service
 ):

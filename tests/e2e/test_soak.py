@@ -11,7 +11,7 @@ def test_memory_and_descriptors_are_flat_and_nothing_is_missed(tmp_path):
     found = importlib.util.spec_from_file_location("soak", SOAK)
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    told = module.soak(Namespace(minutes=0.35, rate=40, watch="auto"), str(tmp_path))
+    told = module.soak(Namespace(minutes=0.35, rate=40, files=200, watch="auto"), str(tmp_path))
     assert told["exit"] == 0
     assert told["known"] == told["quarantined"] >= 10
     assert told["unaccounted"] == 0

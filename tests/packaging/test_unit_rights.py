@@ -48,6 +48,7 @@ def test_a_customers_private_file_is_found_moved_and_restored(tmp_path, watch):
         os.chown(path, 12345, 54321)
         daemon.wait(lambda: not path.exists())
         daemon.wait(daemon.quarantined)
+        daemon.wait(lambda: daemon.facts()["volumes"][0]["backend"] != "starting")
         (volume,) = daemon.facts()["volumes"]
         assert (volume["backend"], volume["unwatched"]) == (watch, 0), volume
         identity = daemon.quarantined()[0]["quarantine_id"]

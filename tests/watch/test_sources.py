@@ -1,5 +1,6 @@
 """Both back-ends against one suite: whatever brings or changes a file is told, or told as lost."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -388,6 +389,26 @@ def test_a_directory_that_is_moved_away_and_back_stays_watched(top, tmp_path, wh
         source.read()
     write(top / "d" / "sub" / "new")
     assert Changed(0, b"d/sub", b"new") in source.read()
+    source.close()
+
+
+def test_two_directories_that_are_exchanged(top):
+    """renameat2(RENAME_EXCHANGE): one call, four events."""
+    for name in "ab":
+        (top / name / "sub").mkdir(parents=True)
+    source = InotifySource([Volume(os.fsencode(top))])
+    source.start()
+    libc = ctypes.CDLL(None, use_errno=True)
+    for _ in range(3):
+        done = libc.renameat2(-100, bytes(top / "a"), -100, bytes(top / "b"), 2)
+        assert done == 0, os.strerror(ctypes.get_errno())
+        changed(source)
+        for name in ("a", "b"):
+            write(top / name / "in")
+            write(top / name / "sub" / "in")
+        told = changed(source)
+        assert told == {(b"a", b"in"), (b"b", b"in"), (b"a/sub", b"in"), (b"b/sub", b"in")}
+    assert source.rewatch(0)[0].directories == 5
     source.close()
 
 
