@@ -96,6 +96,11 @@ class Status:
         return oldest is not None and time.time() - oldest > _PENDING
 
     @property
+    def unmoved(self) -> tuple[int, bytes, str] | None:
+        """Matches that could not be moved: how many, path of one, and why; ``None``: none."""
+        return self.catalog.unmoved if self.catalog else None
+
+    @property
     def filters_usable(self) -> bool:
         """Whether a scan would find every filter that it needs."""
         return all(one.trouble is None for one in self.filters)

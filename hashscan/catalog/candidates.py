@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 #: A verdict of a remote service is asked for anew after this many seconds, or with other filters.
 VERDICT_AGE = 86400.0
 
+#: Matches that are still in their place although they should have been moved.
+UNMOVED = "done = 0 AND known IS NOT NULL AND error IS NOT NULL"
+#: All others in the queue: without a verdict, or with one that is to be acted on.
+WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"
+
 _CANDIDATE = (
     "id, found, known, service, seen, volume, path, device, inode, size, mtime_ns, ctime_ns,"
     " md5, sha1, sha256, links, uid, hits"
@@ -167,9 +172,39 @@ class CandidateQueue(Writer):
             )
 
     def candidates_to_act(self, service: str) -> list[QueuedCandidate]:
-        """Candidates with verdict ``known`` that were not acted on, names of an inode together."""
-        condition = "done = 0 AND known IS NOT NULL AND (service = ? OR acting = 1)"
-        return self._candidates(condition + " ORDER BY device, inode, id", (service,))
+        """Candidates with verdict ``known`` that were not acted on, names of an inode together.
+
+        Those that could not be moved are not among them: see ``unmoved``.
+        """
+        condition = "done = 0 AND known IS NOT NULL AND error IS NULL"
+        condition += " AND (service = ? OR acting = 1) ORDER BY device, inode, id"
+        return self._candidates(condition, (service,))
+
+    def mark_unmoved(self, number: int, why: str) -> None:
+        """Note that a match could not be moved: it is tried again."""
+        self._write()
+        with translated(self.path):
+            self._connection.execute(
+                "UPDATE candidate SET acting = 0, error = ? WHERE id = ?", (why, number)
+            )
+
+    def unmoved(self, after: int, limit: int) -> list[QueuedCandidate]:
+        """The next matches that could not be moved, by their ids."""
+        condition = f"{UNMOVED} AND id > ? ORDER BY id LIMIT ?"
+        return self._candidates(condition, (after, limit))
+
+    def unmoved_now(self) -> tuple[int, bytes, str] | None:
+        """How many matches could not be moved, and path and reason of one; ``None``: none."""
+        with translated(self.path):
+            count, number = self._connection.execute(
+                f"SELECT count(*), max(id) FROM candidate WHERE {UNMOVED}"  # noqa: S608
+            ).fetchone()
+            if not count:
+                return None
+            path, why = self._connection.execute(
+                "SELECT full_path, error FROM candidate WHERE id = ?", (number,)
+            ).fetchone()
+        return int(count), path, why
 
     def mark_acting(self, number: int) -> None:
         """Note that a match is being acted on; a kill from now on leaves it to the next scan."""
@@ -278,14 +313,17 @@ class CandidateQueue(Writer):
         return int(count)
 
     def waiting(self) -> tuple[int, float | None, str | None]:
-        """How many candidates wait, since when the oldest does, and why, if that is known."""
+        """How many candidates wait, since when the oldest does, and why, if that is known.
+
+        Matches that could not be moved are not among them: see ``unmoved_now``.
+        """
         with translated(self.path):
             count, oldest = self._connection.execute(
-                "SELECT count(*), min(found) FROM candidate WHERE done = 0"
+                f"SELECT count(*), min(found) FROM candidate WHERE {WAITING}"  # noqa: S608
             ).fetchone()
             why = self._connection.execute(
-                "SELECT error FROM candidate WHERE done = 0 AND error IS NOT NULL"
-                " ORDER BY id DESC LIMIT 1"
+                "SELECT error FROM candidate WHERE done = 0 AND known IS NULL"
+                " AND error IS NOT NULL ORDER BY id DESC LIMIT 1"
             ).fetchone()
         return int(count), oldest, None if why is None else why[0]
 

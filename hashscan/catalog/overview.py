@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from hashscan.catalog.candidates import UNMOVED, WAITING
 from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
 from hashscan.errors import StateError
 from hashscan.text import shown
@@ -48,6 +49,7 @@ class Overview:
         pending: candidates without a verdict, or with one that was not acted on yet.
         oldest: when the oldest of them was found, in seconds since the epoch.
         problems: files and directories that the last look at them could not judge.
+        unmoved: matches that could not be moved, path of one of them, and why; ``None``: none.
         whole: the last scan that came to its end.
     """
 
@@ -56,6 +58,7 @@ class Overview:
     oldest: float | None
     problems: int
     whole: LastScan | None = None
+    unmoved: tuple[int, bytes, str] | None = None
 
 
 def overview(path: str) -> Overview | None:
@@ -82,10 +85,14 @@ def overview(path: str) -> Overview | None:
             " ORDER BY id DESC LIMIT 1"
         ).fetchone()
         pending, oldest = connection.execute(
-            "SELECT count(*), min(found) FROM candidate WHERE done = 0"
+            f"SELECT count(*), min(found) FROM candidate WHERE {WAITING}"  # noqa: S608
+        ).fetchone()
+        unmoved = connection.execute(
+            "SELECT count(*) OVER (), full_path, error FROM candidate"  # noqa: S608
+            f" WHERE {UNMOVED} ORDER BY id DESC LIMIT 1"
         ).fetchone()
         (problems,) = connection.execute("SELECT count(*) FROM problem").fetchone()
-    return Overview(_scan(row), pending, oldest, problems, _scan(whole))
+    return Overview(_scan(row), pending, oldest, problems, _scan(whole), unmoved)
 
 
 def _scan(row: tuple[Any, ...] | None) -> LastScan | None:

@@ -29,10 +29,11 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
 
     Of a daemon also: does it run, what of each volume is watched, what waits, when what comes next.
 
-    Nothing is changed or fetched. The exit code is one for a monitoring check: 0 all is well; 3 not
-    all of a volume is watched, or the daemon was stopped; 5 a scan would not run, for a filter is
-    missing, expired or damaged; 6 candidates have waited for a verdict for more than 15 minutes; 70
-    the daemon died or hangs, a volume is not there, or a part of the state cannot be read.
+    Nothing is changed or fetched. The exit code is one for a monitoring check: 0 all is well; 1
+    matches are where they were, for they could not be moved; 3 not all of a volume is watched, or
+    the daemon was stopped; 5 a scan would not run, for a filter is missing, expired or damaged; 6
+    candidates have waited for a verdict for more than 15 minutes; 70 the daemon died or hangs, a
+    volume is not there, or a part of the state cannot be read. Where several hold: 5, 70, 1, 6, 3.
     """
     from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
 
@@ -42,6 +43,8 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
         return ExitCode.FILTER
     if found.trouble:
         return ExitCode.INTERNAL
+    if found.unmoved is not None:
+        return ExitCode.MATCHES
     if found.waits_too_long:
         return ExitCode.SERVICE
     return ExitCode.UNREADABLE if found.uncovered else ExitCode.NOTHING_FOUND
@@ -64,6 +67,12 @@ def _as_text(found: Status) -> str:
             f"  pending     {catalog.pending:,} candidates without a verdict, the oldest for "
             f"{since}; {_why_pending(found)}"
         )
+    if found.unmoved is not None:
+        count, path, why = found.unmoved
+        lines.append(
+            f"  in place    {count:,} matches could not be moved, e.g. "
+            f"{why if why.startswith(shown(path)) else f'{shown(path)}: {why}'}{_when_moved(found)}"
+        )
     if catalog is not None and catalog.problems:
         lines.append(
             f"  problems    {catalog.problems:,} files or directories could not be read; "
@@ -83,6 +92,7 @@ def _needs(found: Status) -> bool:
         or found.quarantine.get("damaged")
         or found.uncovered
         or found.waits_too_long
+        or found.unmoved
     )
 
 
@@ -125,6 +135,13 @@ def _daemon_lines(found: Status) -> list[str]:
     if following:
         lines.append(f"  next        {', '.join(following)}")
     return lines
+
+
+def _when_moved(found: Status) -> str:
+    if not found.alive or found.daemon is None:
+        return ""
+    at = found.daemon.get("next_move")
+    return "" if at is None else f"; tried again in {human_age(at)}"
 
 
 def _why_pending(found: Status) -> str:
@@ -240,6 +257,7 @@ def _as_json(found: Status) -> str:
         daemon=None if found.daemon is None else {"running": found.alive, **_dated(found.daemon)},
         uncovered=list(found.uncovered),
         pending=catalog.pending if catalog else 0,
+        unmoved=found.unmoved[0] if found.unmoved else 0,
         problems=catalog.problems if catalog else 0,
         quarantine=found.quarantine,
         trouble=list(found.trouble),

@@ -460,6 +460,7 @@ class Duty:
                 "why": why,
                 "next_try": self.verdicts.next_try,
             },
+            "next_move": self.verdicts.next_move,
         }
 
     def _rate(self, hashed: int) -> float:

@@ -17,6 +17,11 @@ _LONGEST = 900.0
 _REFUSED = 3600.0
 #: Seconds between two looks for inodes with several names, whose names are moved together.
 _LINKS = 2.0
+#: Seconds until matches that could not be moved are tried again, twice as long each time up to
+#: ``_LONGEST``.
+_MOVE = 5.0
+#: Seconds of moving in one turn: meanwhile nothing else is done.
+_TURN = 0.5
 
 
 class Verdicts:
@@ -32,6 +37,9 @@ class Verdicts:
         self._failed = 0
         self._answered = 0
         self._links = 0.0
+        self._move_wait = _MOVE
+        self._move_at: float | None = None
+        self._move_after = 0
         self.in_trouble = False
 
     @property
@@ -57,7 +65,35 @@ class Verdicts:
         if confirmation.links_wait and now - self._links >= _LINKS:
             self._links = now
             confirmation.links_wait = False
-            confirmation.act_on_links(lambda: False)
+            confirmation.act_on_links(lambda: self._is_late(now))
+            confirmation.links_wait |= self._is_late(now)
+        self._move_again(now)
+
+    @staticmethod
+    def _is_late(began: float) -> bool:
+        return time.monotonic() - began > _TURN
+
+    @property
+    def next_move(self) -> float | None:
+        """Seconds until matches that could not be moved are tried again."""
+        return None if self._move_at is None else max(0.0, self._move_at - time.monotonic())
+
+    def _move_again(self, now: float) -> None:
+        confirmation = self._confirmation
+        if self._move_at is None:
+            if confirmation.unmoved:
+                self._move_at = now + self._move_wait
+                self._move_wait = min(2 * self._move_wait, _LONGEST)
+            else:
+                self._move_wait = _MOVE
+            return
+        if now < self._move_at:
+            return
+        if not self._move_after:
+            confirmation.unmoved = False
+        self._move_after = confirmation.move_unmoved(self._move_after) or 0
+        if not self._move_after:
+            self._move_at = None
 
     def _hear(self, now: float) -> None:
         confirmation = self._confirmation

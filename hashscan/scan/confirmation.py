@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 #: The service is asked by SHA-1 first: it knows MD5 and SHA-1 for certain (design 4.3).
 _PREFERENCE = {"sha1": 0, "sha256": 1, "md5": 2}
 _IN_FLIGHT = 256
+#: Why a match was not moved where there is nothing left to move: it is another file by now, or
+#: none, and whoever changed it is told of.
+_GONE = frozenset({"changed", "vanished", "swapped", "displaced"})
+#: Matches that could not be moved which are tried again at a time.
+_RETRIED = 32
 
 
 class _Open(NamedTuple):
@@ -54,6 +59,7 @@ class Confirmation:
         links_wait: there may be matches whose inodes have several names.
         refused: why nothing more is asked: the service refused the credentials.
         answered: how many verdicts were given, and ``failed`` how many questions had none.
+        unmoved: a lasting one has matches in the queue that could not be moved.
     """
 
     def __init__(
@@ -96,6 +102,9 @@ class Confirmation:
         self.refused: NoAnswer | None = None
         self.answered = 0
         self.failed = 0
+        self.unmoved = False
+        #: Matches that could not be moved, by their ids: the scan that counted them last, and why.
+        self._unmoved: dict[int, tuple[int, str]] = {}
         self.summaries: dict[int, Summary] = {scan: summary}
         self.more = True
         self.links_wait = True
@@ -259,10 +268,32 @@ class Confirmation:
         acted = self._actor.act(match)
         remaining = max(0, acted.remaining_links - names_left)
         acted = replace(acted, remaining_links=remaining)
-        self._count(self._summary_of(queued), acted)
-        self._catalog.drop_candidate(queued.number, file_too=acted.action == "quarantined")
+        is_news = True
+        if self._lasting and acted.problem is not None and acted.problem not in _GONE:
+            # It must not stay where it is until the next scan only because a disk was full.
+            self._catalog.mark_unmoved(queued.number, acted.message)
+            self.unmoved = True
+            now = (queued.seen, acted.problem)
+            is_news = self._unmoved.get(queued.number) != now
+            self._unmoved[queued.number] = now
+        else:
+            self._unmoved.pop(queued.number, None)
+            self._catalog.drop_candidate(queued.number, file_too=acted.action == "quarantined")
         self._catalog.commit()
-        self._reporter.match(MatchEvent(match, acted))
+        if is_news:
+            self._count(self._summary_of(queued), acted)
+            self._reporter.match(MatchEvent(match, acted))
+
+    def move_unmoved(self, after: int = 0) -> int | None:
+        """Try once more to move some matches that could not be moved, from an id on.
+
+        Returns:
+            the id after which the next ones follow; ``None`` where these were all.
+        """
+        some = self._catalog.unmoved(after, _RETRIED)
+        for queued in some:
+            self.act(queued)
+        return some[-1].number if len(some) == _RETRIED else None
 
     def _count(self, summary: Summary, acted: Acted) -> None:
         summary.matches += 1
@@ -273,7 +304,7 @@ class Confirmation:
     def act_on_links(self, stopped: Callable[[], bool]) -> None:
         """Act on what is left: inodes with several names, and what a killed scan left undone.
 
-        What is not acted on when ``stopped`` says so stays in the queue for the next scan.
+        What is not acted on when ``stopped`` says so stays in the queue for the next call or scan.
         """
         self._add_other_names(self._catalog.candidates_to_act(self._service))
         left = self._catalog.candidates_to_act(self._service)
