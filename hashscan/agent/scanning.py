@@ -187,8 +187,13 @@ def open_actor(
     known: KnownSet,
     stack: ExitStack,
     notice: Callable[[str], None],
+    *,
+    patience: float | None = None,
 ) -> Actor:
-    """The act stage. A quarantine that is there first finishes what a killed process left."""
+    """The act stage. A quarantine that is there first finishes what a killed process left.
+
+    ``patience``: seconds for which a match waits for another process in the quarantine.
+    """
     from hashscan.quarantine.act import Quarantine  # noqa: PLC0415
 
     if action == "report" and not os.path.isdir(settings.quarantine_directory):
@@ -197,6 +202,7 @@ def open_actor(
     quarantine = Quarantine.open(
         os.fsencode(settings.quarantine_directory),
         cross_mounts=[volume.root for volume in volumes if not volume.one_file_system],
+        patience=patience,
     )
     stack.callback(quarantine.close)
     for recovered in quarantine.recovered:

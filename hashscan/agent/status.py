@@ -35,6 +35,8 @@ _LONGEST = 1 << 20
 #: Seconds without a word of a running daemon, and without a verdict, that are trouble.
 _SILENT = 120.0
 _PENDING = 900.0
+#: Seconds that the watch of a volume may take to be set.
+_STARTING = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +245,21 @@ def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _uncovered(daemon: dict[str, Any]) -> list[str]:
-    return [
-        f"{shown(one['path'])}: {one['unwatched']:,} directories are not watched, scans find what "
-        f"changes there: {one['message']}"
-        for one in daemon.get("volumes", ())
-        if one.get("unwatched")
-    ]
+    found = []
+    for one in daemon.get("volumes", ()):
+        path = shown(one["path"])
+        started = time.time() - float(one.get("starting") or time.time())
+        if started > _STARTING and not one.get("away"):
+            found.append(
+                f"{path}: its watch has been starting for {human_age(started)}; it is scanned and "
+                "watched as soon as that is through"
+            )
+        elif one.get("unwatched"):
+            found.append(
+                f"{path}: {one['unwatched']:,} directories are not watched, scans find what "
+                f"changes there: {one['message']}"
+            )
+    return found
 
 
 def _quarantine(directory: str) -> Counter[str]:

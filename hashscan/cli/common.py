@@ -38,26 +38,30 @@ only_category_option = click.option(
 
 
 def open_configuration(
-    options: Options, state: str | None, *, check_files: bool = True
+    options: Options, state: str | None, *, check_files: bool = True, check_volumes: bool = True
 ) -> Settings:
     """The configuration of a command, with the state directory of its ``--state``.
 
     ``check_files``: look whether the volumes, lists and password files that it names are there;
-    not where a command needs none of them.
+    not where a command needs none of them. ``check_volumes``: at the volumes, too.
 
     Raises:
         ConfigError: the configuration cannot be used.
     """
     from hashscan.config.loader import load_or_default, with_state  # noqa: PLC0415 - heavy
 
-    settings = load_or_default(options.config_path, check_files=check_files)
+    settings = load_or_default(
+        options.config_path, check_files=check_files, check_volumes=check_volumes
+    )
     if state is not None:
-        settings = with_state(settings, os.path.abspath(state), check_files=check_files)
+        settings = with_state(
+            settings, os.path.abspath(state), check_files=check_files, check_volumes=check_volumes
+        )
     return settings
 
 
 def open_settings(
-    options: Options, state: str | None, *, check_files: bool = True
+    options: Options, state: str | None, *, check_files: bool = True, check_volumes: bool = True
 ) -> tuple[Settings, State]:
     """``open_configuration``, and the state directory, which is made where it is missing.
 
@@ -67,5 +71,7 @@ def open_settings(
     """
     from hashscan.state import State  # noqa: PLC0415
 
-    settings = open_configuration(options, state, check_files=check_files)
+    settings = open_configuration(
+        options, state, check_files=check_files, check_volumes=check_volumes
+    )
     return settings, State(settings.state)

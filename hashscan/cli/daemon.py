@@ -29,6 +29,9 @@ def command(options: Options, as_json: bool, state: str | None) -> ExitCode:
     from hashscan.daemon.daemon import run_daemon  # noqa: PLC0415 - heavy
     from hashscan.daemon.log import standard_log  # noqa: PLC0415
 
-    settings, directory = open_settings(options, state)
+    # A volume that is not there, or does not answer, is no reason to leave the others alone.
+    settings, directory = open_settings(options, state, check_volumes=False)
     log = standard_log(as_json=as_json, verbosity=options.verbosity)
-    return run_daemon(settings, directory, lambda: open_configuration(options, state), log)
+    return run_daemon(
+        settings, directory, lambda: open_configuration(options, state, check_volumes=False), log
+    )

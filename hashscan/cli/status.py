@@ -108,6 +108,8 @@ def _daemon_lines(found: Status) -> list[str]:
         how = one["backend"]
         if one["directories"]:
             how += f", {one['directories']:,} directories"
+        if one.get("blind"):
+            how += f"; {one['blind']}: scans find it"
         lines.append(f"  volume      {shown(one['path'])}: {how}")
     if "events" in daemon:
         lines.append(
@@ -225,7 +227,7 @@ def _scan_json(scan: LastScan) -> dict[str, object]:
 
 
 #: What in the daemon's own file is a time, in seconds since the epoch.
-_TIMES = {"started", "time", "next", "next_scan", "oldest"}
+_TIMES = {"starting", "started", "time", "next", "next_scan", "oldest"}
 
 
 def _dated(facts: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +236,8 @@ def _dated(facts: dict[str, Any]) -> dict[str, Any]:
     for name, value in facts.items():
         if isinstance(value, dict):
             found[name] = _dated(value)
+        elif isinstance(value, list):
+            found[name] = [_dated(one) if isinstance(one, dict) else one for one in value]
         elif name in _TIMES and isinstance(value, int | float):
             found[name] = rfc3339(value)
         else:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from hashscan.config.document import Document, TextError, parse
 from hashscan.config.messages import MOST, findings
 from hashscan.config.settings import Settings
-from hashscan.config.values import CHECK_FILES
+from hashscan.config.values import CHECK_FILES, CHECK_VOLUMES
 from hashscan.errors import ConfigError, Finding
 from hashscan.text import shown
 
@@ -78,7 +78,11 @@ def _content(path: str) -> bytes:
 
 
 def validate(
-    document: Document, *, path: str = "configuration", check_files: bool = True
+    document: Document,
+    *,
+    path: str = "configuration",
+    check_files: bool = True,
+    check_volumes: bool = True,
 ) -> Settings:
     """Check a parsed file; ``path`` is for messages.
 
@@ -87,7 +91,9 @@ def validate(
     """
     settings, problem = None, None
     try:
-        settings = Settings.model_validate(document.data, context={CHECK_FILES: check_files})
+        settings = Settings.model_validate(
+            document.data, context={CHECK_FILES: check_files, CHECK_VOLUMES: check_volumes}
+        )
     except ValidationError as error:
         problem = error
     found = findings(path, document, problem)
@@ -99,13 +105,14 @@ def validate(
     return settings
 
 
-def load(path: str, *, check_files: bool = True) -> Settings:
+def load(path: str, *, check_files: bool = True, check_volumes: bool = True) -> Settings:
     """Read and check a configuration file.
 
     Args:
         path: a regular file of at most 1 MiB.
         check_files: look whether the files and directories that it names are there. Leave it out
             where a missing volume must not stand in the way, e.g. of a restore.
+        check_volumes: look at the volumes as well; one on a dead file server never answers.
 
     Raises:
         ConfigError: with every error at once, in the order of the lines.
@@ -117,10 +124,12 @@ def load(path: str, *, check_files: bool = True) -> Settings:
         raise _refused(f"{shown(path)}:{error.line}", str(error), "correct that line") from None
     if document.data is None and not document.faults:
         raise _refused(f"{shown(path)}:1", "the file holds no settings", _INIT)
-    return validate(document, path=path, check_files=check_files)
+    return validate(document, path=path, check_files=check_files, check_volumes=check_volumes)
 
 
-def load_or_default(path: str | None, *, check_files: bool = True) -> Settings:
+def load_or_default(
+    path: str | None, *, check_files: bool = True, check_volumes: bool = True
+) -> Settings:
     """``load(path)``; without a path the default one, and without such a file the defaults.
 
     Raises:
@@ -129,11 +138,13 @@ def load_or_default(path: str | None, *, check_files: bool = True) -> Settings:
     if path is None:
         path = default_path()
         if not os.path.lexists(path):
-            return validate(Document(data={}), check_files=check_files)
-    return load(path, check_files=check_files)
+            return validate(Document(data={}), check_files=check_files, check_volumes=check_volumes)
+    return load(path, check_files=check_files, check_volumes=check_volumes)
 
 
-def with_state(settings: Settings, state: str, *, check_files: bool = True) -> Settings:
+def with_state(
+    settings: Settings, state: str, *, check_files: bool = True, check_volumes: bool = True
+) -> Settings:
     """``settings`` with another state directory, as ``--state DIR`` gives it.
 
     Raises:
@@ -141,4 +152,6 @@ def with_state(settings: Settings, state: str, *, check_files: bool = True) -> S
     """
     data = {name: getattr(settings, name) for name in settings.model_fields_set}
     data["state"] = os.path.abspath(state)
-    return validate(Document(data=data), path="--state", check_files=check_files)
+    return validate(
+        Document(data=data), path="--state", check_files=check_files, check_volumes=check_volumes
+    )

@@ -188,7 +188,7 @@ class Settings(Section):
     ) -> tuple[VolumeSettings, ...]:
         seen: dict[str, int] = {}
         for index, volume in enumerate(volumes):
-            first = seen.setdefault(_place(volume.path, info), index)
+            first = seen.setdefault(_volume(volume.path, info), index)
             if first != index:
                 raise values.bad(
                     f"is the same directory as volumes[{first}].path",
@@ -234,7 +234,7 @@ class Settings(Section):
                 "is the state directory", "choose another one for it", at=("directory",)
             )
         for index, volume in enumerate(info.data.get("volumes", ())):
-            path = _place(volume.path, info)
+            path = _volume(volume.path, info)
             for own, name in ((directory, "the quarantine"), (state, "the state directory")):
                 if path == own or path.startswith(own.rstrip("/") + "/"):
                     what = "is" if path == own else "holds"
@@ -258,6 +258,10 @@ class Settings(Section):
 
 def _place(path: str, info: ValidationInfo) -> str:
     return os.path.realpath(path) if values.checks_files(info) else os.path.normpath(path)
+
+
+def _volume(path: str, info: ValidationInfo) -> str:
+    return os.path.realpath(path) if values.checks_volumes(info) else os.path.normpath(path)
 
 
 # What a command needs beyond a valid configuration

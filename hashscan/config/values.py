@@ -28,7 +28,8 @@ LARGEST = 1 << 53  # bytes: 8 PiB; beyond it parse_size, which uses floats, is n
 _NONE = "none"
 _LONGEST_TEXT = 40  # characters of a number with its unit
 
-CHECK_FILES = "check_files"  # key of the validation context: look at the file system, too
+# Keys of the validation context: look at the file system, too; and at the volumes.
+CHECK_FILES, CHECK_VOLUMES = "check_files", "check_volumes"
 
 
 def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> PydanticCustomError:
@@ -39,6 +40,12 @@ def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> Pydantic
 def checks_files(info: ValidationInfo) -> bool:
     """Whether the file system is looked at, too."""
     return bool(isinstance(info.context, dict) and info.context.get(CHECK_FILES))
+
+
+def checks_volumes(info: ValidationInfo) -> bool:
+    """Whether the volumes are looked at, too: one on a dead file server never answers."""
+    looks = isinstance(info.context, dict) and info.context.get(CHECK_VOLUMES)
+    return checks_files(info) and bool(looks)
 
 
 def kind_of(value: object) -> str:
@@ -203,9 +210,9 @@ def existing_file(path: str, info: ValidationInfo) -> str:
     return path
 
 
-def existing_directory(path: str, info: ValidationInfo) -> str:
-    """``path``, where a directory must be."""
-    if checks_files(info):
+def volume_directory(path: str, info: ValidationInfo) -> str:
+    """``path``, where a volume must be."""
+    if checks_volumes(info):
         status = _stat(path, "create or mount the directory, or correct the path")
         if not stat.S_ISDIR(status.st_mode):
             raise bad(f"{short_path(path)} is not a directory", "name the directory that holds it")
@@ -388,7 +395,7 @@ Glob = Annotated[str, PlainValidator(glob)]
 Category = Annotated[str, PlainValidator(category)]
 ListCategory = Annotated[str, PlainValidator(list_category)]
 Source = Annotated[str, PlainValidator(source)]
-Volume = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_directory)]
+Volume = Annotated[str, PlainValidator(absolute_path), AfterValidator(volume_directory)]
 File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_file)]
 PathOrNone = Annotated[str | None, PlainValidator(or_none(absolute_path)), shower(none_shown(str))]
 ProxyOrNone = Annotated[str | None, PlainValidator(or_none(proxy)), shower(none_shown(str))]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from hashscan.text import shown
-from hashscan.watch.mounts import is_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
     from hashscan.daemon.log import Log
+    from hashscan.daemon.probing import Seen
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Coverage
 
@@ -32,24 +33,25 @@ class Coverages:
         self._log = log
         self._said: dict[int, Coverage] = {}
         self._away: dict[int, str] = {}
-        self._awaited: set[int] = set()
+        self._awaited: dict[int, float] = {}
         self.said = 0
 
-    @property
-    def complete(self) -> bool:
-        """Whether the watch has said of every volume what it does: now nothing is missed."""
-        return not self._awaited
+    def is_told(self, volume: int) -> bool:
+        """Whether the watch has said what it does about a volume: now nothing there is missed."""
+        return volume not in self._awaited
 
     def awaits(self, volumes: Iterable[int]) -> None:
-        """Note that the watch is to say what it does about these volumes: scans wait for that."""
-        self._awaited = set(volumes)
+        """Note that a watch is to say what it does about these volumes: scans wait for that."""
+        self._awaited.update(dict.fromkeys(volumes, time.time()))
 
-    def awaits_no_more(self, volume: int) -> None:
-        """Note that it has said so of one."""
-        self._awaited.discard(volume)
+    def awaits_no_more(self, volumes: Iterable[int]) -> None:
+        """Note that it will not: scans are all there is."""
+        for volume in volumes:
+            self._awaited.pop(volume, None)
 
     def heard(self, told: Coverage) -> None:
         """Take what the watch says."""
+        self.awaits_no_more([told.volume])
         before = self._said.get(told.volume)
         self._said[told.volume] = told
         self.said += 1
@@ -73,19 +75,26 @@ class Coverages:
             if told.directories:
                 what += f", {told.directories:,} directories"
         message = f"{root}: {what}" + (f": {told.message}" if told.message else "")
+        if told.blind:
+            message += f"; {told.blind}: scans find it"
         if level == "warning":
             self._log.limited(f"coverage {root}", "warning", message)
         else:
             self._log.limited(f"coverage {root}", "info", message)
 
     def partly_watched(self) -> list[int]:
-        """Volumes of which something should be watched and is not."""
-        return [number for number, said in self._said.items() if said.unwatched]
+        """Volumes of which something should be watched and is not, or cannot be."""
+        return [number for number, said in self._said.items() if said.unwatched or said.blind]
 
-    def may_be_scanned(self, number: int) -> bool:
+    @property
+    def away(self) -> list[int]:
+        """Volumes that were not there when they were looked at last."""
+        return list(self._away)
+
+    def may_be_scanned(self, number: int, seen: Seen) -> bool:
         """Whether a volume is there: an empty mount point is not an empty volume."""
         volume = self._volumes[number]
-        why = self._why_away(volume)
+        why = self._why_away(volume, seen)
         root = shown(volume.root)
         if why is None:
             if self._away.pop(number, None) is not None:
@@ -96,17 +105,18 @@ class Coverages:
         self._away[number] = why
         return False
 
-    def _why_away(self, volume: Volume) -> str | None:
-        try:
-            mounted = is_mounted(volume)
-            with os.scandir(volume.root) as entries:
-                empty = next(entries, None) is None
-        except OSError as error:
-            return f"it cannot be opened: {error.strerror}"
-        if mounted:
+    def _why_away(self, volume: Volume, seen: Seen) -> str | None:
+        if seen.error is not None:
+            return seen.error
+        if seen.root != volume.root:
+            return (
+                f"its path leads to {shown(seen.root)} now; if that is meant, reload the "
+                "configuration (systemctl reload hashscan)"
+            )
+        if seen.mounted:
             self._catalog.set_mounted(volume.root)
         elif self._catalog.was_mounted(volume.root):
-            if empty:
+            if seen.empty:
                 return "its file system is not mounted; mount it, and it is scanned at once"
             self._catalog.forget_mounted(volume.root)
         return None
@@ -116,14 +126,17 @@ class Coverages:
         found = []
         for number, volume in enumerate(self._volumes):
             said = self._said.get(number)
+            since = self._awaited.get(number)
             found.append(
                 {
                     "path": os.fsdecode(volume.root),
-                    "backend": "starting" if said is None else said.backend,
+                    "backend": "starting" if said is None or since else said.backend,
+                    "starting": since,
                     "directories": 0 if said is None else said.directories,
                     "unwatched": 0 if said is None else said.unwatched,
                     "example": "" if said is None else os.fsdecode(said.example),
                     "message": "" if said is None else said.message,
+                    "blind": "" if said is None else said.blind,
                     "away": self._away.get(number),
                 }
             )

@@ -27,6 +27,7 @@ from hashscan.errors import (
     FilterError,
     FilterExpiredError,
     HashscanError,
+    InterruptError,
     LockedError,
     QuarantineError,
     StateError,
@@ -122,10 +123,11 @@ class Daemon:
                 stack.callback(signal.signal, name, signal.signal(name, self._signalled))
             stack.callback(self._end)
             self._log.info(f"hashscan {__version__} starts, state {shown(self._state.directory)}")
-            self._refresh_known()
-            self._notifier.ready(self._status_line())
-            while not self._stop:
-                self._turn()
+            with suppress(InterruptError):
+                self._refresh_known()
+                self._notifier.ready(self._status_line())
+                while not self._stop:
+                    self._turn()
         return ExitCode.NOTHING_FOUND
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
@@ -175,6 +177,18 @@ class Daemon:
             self._reload = False
             self._load_anew()
         self._by_the_clock()
+        self._tell()
+
+    def _during_a_turn(self, goes_on: bool) -> None:
+        """What goes on while a turn takes long, e.g. while a large match is moved.
+
+        Raises:
+            InterruptError: the daemon is to end.
+        """
+        if self._stop:
+            raise InterruptError("the daemon ends")
+        if goes_on:
+            self._progress = (time.monotonic(), -1)
         self._tell()
 
     def _by_the_clock(self) -> None:
@@ -244,7 +258,9 @@ class Daemon:
         duty = self._duty
         try:
             if duty is None:
-                self._duty = Duty(self._settings, self._state, known, self._log)
+                self._duty = Duty(
+                    self._settings, self._state, known, self._log, tick=self._during_a_turn
+                )
                 self._trouble = ""
             elif duty.known.name != known.name:
                 self._log.info("a newer set of filters is used: " + known.name)

@@ -15,22 +15,25 @@ from typing import TYPE_CHECKING
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.scanning import identity_of_directory, jobs_of, open_actor
 from hashscan.catalog.store import Catalog
+from hashscan.daemon.acting import ActingProcess
 from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.judging import Judging
 from hashscan.daemon.looking import Looking
+from hashscan.daemon.probing import Probes
 from hashscan.daemon.verdicts import Verdicts
 from hashscan.daemon.walking import Walk
-from hashscan.errors import UsageError
+from hashscan.daemon.wants import Wants
+from hashscan.daemon.watches import Watches
 from hashscan.fs.volume import Volume
 from hashscan.model import Summary
 from hashscan.scan.asking import Asker
 from hashscan.scan.confirmation import Confirmation
-from hashscan.scan.options import ScanOptions, device_of_root
+from hashscan.scan.options import ScanOptions
 from hashscan.text import shown
-from hashscan.watch.process import Watching
-from hashscan.watch.source import Changed, Coverage, Lost
+from hashscan.watch.source import Changed, Lost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from typing import Any
 
@@ -39,30 +42,40 @@ if TYPE_CHECKING:
     from hashscan.daemon.log import Log
     from hashscan.model import Candidate
     from hashscan.state import State
-    from hashscan.watch.source import Told
 
 _COMMIT_AFTER = 0.25
 #: Bytes: a fraction of a second, where max_rate sets no bound.
 _LARGE_APART = 64 << 20
 _IDLE = 1.0  # seconds without anything to do, at most, before a look at the clock
-#: Scans that no customer can bring about.
-_ORDINARY = {"start", "schedule", "mount"}
-#: After a scan that a loss asked for: so many of its lengths until the next one like it.
-_REST_AFTER = 2.0
-_SHORTEST_REST = 5.0
+#: Seconds between two looks at volumes that are not there, or whose files do not answer.
+_LOOK_AGAIN = 30.0
+#: Seconds for which another process in the quarantine is waited for, before its turn comes again.
+_PATIENCE = 1.0
 
 
 class Duty:
     """Everything that goes on while the filters may be used."""
 
-    def __init__(self, settings: Settings, state: State, known: KnownSet, log: Log) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        known: KnownSet,
+        log: Log,
+        *,
+        tick: Callable[[bool], None],
+    ) -> None:
         """Start to watch; a scan that finds what changed meanwhile is begun with the first turn.
+
+        ``tick`` is called several times a second while a turn takes long, with whether it goes on;
+        what it raises ends the turn.
 
         Raises:
             HashscanError: the catalog, the quarantine or the allow-list cannot be used.
         """
         self._settings = settings
         self._log = log
+        self._tick = tick
         self.known = known
         self._stack = ExitStack()
         try:
@@ -73,21 +86,32 @@ class Duty:
 
     def _open(self, state: State) -> None:
         settings, log, known = self._settings, self._log, self.known
-        self._volumes = tuple(
-            Volume(os.fsencode(os.path.realpath(one.path)), tuple(one.exclude), one.one_file_system)
-            for one in settings.volumes
-        )
         self._catalog = catalog = Catalog(state.catalog)
         self._stack.callback(catalog.close)
+        self._probes = Probes([one.path for one in settings.volumes], before_fork=catalog.commit)
+        self._stack.callback(self._probes.close)
+        found = self._probes.look_at_all(lambda: self._tick(True))  # noqa: FBT003
+        self._volumes = tuple(
+            Volume(seen.root, tuple(one.exclude), one.one_file_system)
+            for one, seen in zip(settings.volumes, found, strict=True)
+        )
         catalog.service = (known.service, known.remote)
         allow = open_allow(settings, state, log.notice, nullcontext)
         if allow is not None:
             self._stack.callback(allow.close)
         actor = open_actor(
-            settings, settings.quarantine.action, self._volumes, known, self._stack, log.notice
+            settings,
+            settings.quarantine.action,
+            self._volumes,
+            known,
+            self._stack,
+            log.notice,
+            patience=_PATIENCE,
         )
         if allow is not None:
             actor = Allowing(allow, actor)
+        acting = ActingProcess(actor, tick=self._tick, before_fork=catalog.commit)
+        self._stack.callback(acting.close)
         self._options = ScanOptions(
             volumes=self._volumes,
             jobs=jobs_of(settings, None),
@@ -110,18 +134,27 @@ class Duty:
         self._judged = catalog.filterset(known.name)
         catalog.commit()
         self.coverage = Coverages(self._volumes, catalog, log)
+        for number, seen in enumerate(found):
+            self.coverage.may_be_scanned(number, seen)  # it is told at once where it is not
+        self._wants = Wants()
         # Before anything is opened that a fork would copy.
-        self.watching: Watching | None = None
-        self._watch_at, self._watch_wait = 0.0, 0.5
-        self._start_watching()
-        self._stack.callback(self._end_watching)
+        self.watches = Watches(
+            self._volumes,
+            [one.watch for one in settings.volumes],
+            self.coverage,
+            log,
+            before_fork=catalog.commit,
+            on_again=lambda number: self._wants.want(number, "watch-died"),
+            on_silent=self._probes.ask,
+        )
+        self._stack.callback(self.watches.close)
         self._asker = Asker(known.make_confirmer)
         self._stack.callback(self._asker.close)
         self.found = Summary()
         self._confirmation = Confirmation(
             catalog,
             self._asker,
-            actor,
+            acting,
             log,
             self.found,
             scan=catalog.begin_watch(),
@@ -148,19 +181,18 @@ class Duty:
             catalog, self.looking, self._volumes, log, lambda: self.want_all("filters")
         )
         self._stack.callback(self.judging.end)
-        self._wanted: dict[int, tuple[float, str]] = {}
-        self._rest_until: dict[int, float] = {}
+        self._look_again = 0.0
         self._last_unwatched = time.monotonic()
         self._last_commit = time.monotonic()
         self.events = 0
-        self.lost = 0
+        self._lost_changes = 0
         self.turns = 0
         self.scans = 0
         self._measured = (time.monotonic(), 0)
         self._news: tuple[object, ...] = ()
         self._counts: tuple[int, ...] = ()
         for number in range(len(self._volumes)):
-            self.want(number, "start")
+            self._wants.want(number, "start")
 
     def _looking_options(self) -> ScanOptions:
         # What changed is looked at whatever the disks do: a few files, and soon.
@@ -178,42 +210,35 @@ class Duty:
     def _devices_of(self, candidate: Candidate) -> list[int]:
         device = candidate.identity.device
         numbers = [device]
-        for root, number in self.looking.root_numbers.items():
-            try:
-                if device_of_root(root) == device:
-                    numbers.append(-number)
-            except UsageError:
-                continue
+        for index, number in enumerate(self.looking.root_numbers):
+            seen = self._probes.latest(index)
+            if seen is not None and seen.device == device:
+                numbers.append(-number)
         return numbers
 
     # What is wanted
 
-    def want(self, volume: int, kind: str, *, rest: float = 0.0) -> None:
-        """Have a volume scanned as soon as no other scan goes on, after ``rest`` seconds.
-
-        What a customer can bring about (a loss) is made good, but not by scans without a pause.
-        """
-        at = time.monotonic() + rest
-        if kind not in _ORDINARY:
-            at = max(at, self._rest_until.get(volume, 0.0))
-        before = self._wanted.get(volume)
-        if before is None or at < before[0]:
-            self._wanted[volume] = (at, kind)
-
     def want_all(self, kind: str) -> None:
         """Have all volumes scanned."""
         for number in range(len(self._volumes)):
-            self.want(number, kind)
+            self._wants.want(number, kind)
 
     def _begin_walk(self) -> None:
-        now = time.monotonic()
-        due = [number for number, (at, _) in self._wanted.items() if at <= now]
-        if self.walk is not None or not due or not self.coverage.complete:
+        if self.walk is not None:
             return
-        kind = self._wanted[due[0]][1]
-        for number in due:
-            del self._wanted[number]
-        volumes = [number for number in sorted(due) if self.coverage.may_be_scanned(number)]
+        due = [number for number in self._wants.due() if self.coverage.is_told(number)]
+        answers = {number: self._probes.answer(number, self._wants.since(number)) for number in due}
+        for number, answer in answers.items():
+            if answer is None:
+                self._probes.ask(number)
+        if not due or None in answers.values():
+            return
+        kind = self._wants.begun(due)
+        volumes = [
+            number
+            for number, seen in sorted(answers.items())
+            if seen is not None and self.coverage.may_be_scanned(number, seen)
+        ]
         if not volumes:
             return
         self._log.info(
@@ -238,10 +263,6 @@ class Duty:
             walk, self.walk = self.walk, None
             self._log.summary(walk.end(interrupted=True))
 
-    def _end_watching(self) -> None:
-        if self.watching is not None:
-            self.watching.close()  # the one that there is then, not the one of the start
-
     # A turn
 
     def turn(self, others: list[Connection], longest: float = _IDLE) -> list[Connection]:
@@ -253,18 +274,18 @@ class Duty:
         self._begin_walk()
         self.verdicts.step()
         self.looking.hand_out()
-        listen = [self._asker.connection, *others]
-        if self.watching is not None:
-            listen.append(self.watching.connection)
-        elif time.monotonic() >= self._watch_at:
-            self._watch_anew()
-        listen += self.judging.connections
+        self.watches.step()
+        self._look_for_volumes()
+        listen = [self._asker.connection, *others, *self.watches.connections]
+        listen += [*self._probes.connections, *self.judging.connections]
         if self.walk is not None and not self.walk.walked:
             self.walk.hand_out(hold=self.looking.busy)
             listen += self.walk.connections
         ready, spoke = self.looking.receive(listen, min(longest, self._until_next()))
-        if self.watching is not None and self.watching.connection in ready:
-            self._hear(self.watching)
+        for told in self.watches.take(ready):
+            self._heard(told)
+        for number in self._probes.take(ready):
+            self._seen(number)
         if self._asker.connection in ready:
             self._confirmation.take(self._asker.replies())
         self.judging.take(ready)
@@ -310,73 +331,36 @@ class Duty:
         self.found.matches += summary.matches
         self.found.quarantined += summary.quarantined
         self._log.summary(summary)
-        rest = _SHORTEST_REST
-        if walk.kind not in _ORDINARY:
-            rest = max(rest, _REST_AFTER * summary.seconds)
-        until = time.monotonic() + rest
-        for number in walk.volumes:
-            self._rest_until[number] = until
-            if number in self._wanted:
-                at, kind = self._wanted[number]
-                self._wanted[number] = (max(at, until), kind)
+        self._wants.ended(walk.volumes, walk.kind, summary.seconds)
 
     # The watch
 
-    def _hear(self, watching: Watching) -> None:
-        told = watching.take()
-        if told is not None:
-            for one in told:
-                self._heard(one)
-            return
-        watching.close()
-        self.watching = None
-        self.coverage.awaits(())  # scans go on without it
-        self.lost += 1
-        now = time.monotonic()
-        lasted = now - self._watch_began
-        self._watch_wait = 1.0 if lasted > 60 else min(2 * self._watch_wait, 300.0)
-        self._watch_at = now + self._watch_wait
-        message = f"the process that watches died; it is started again in {self._watch_wait:.0f} s"
-        self._log.limited("watch", "error", message)
-        for number, settings in enumerate(self._settings.volumes):
-            if settings.watch != "off":
-                self.coverage.heard(Coverage(number, "off", unwatched=1, message=message))
-
-    def _watch_anew(self) -> None:
-        self._catalog.commit()
-        self._start_watching()
-        self.want_all("watch-died")
-
-    def _start_watching(self) -> None:
-        modes = [one.watch for one in self._settings.volumes]
-        self.watching = Watching(self._volumes, modes)
-        self.coverage.awaits(range(len(self._volumes)))
-        self._watch_began = time.monotonic()
-
-    def _heard(self, told: Told) -> None:
-        if isinstance(told, Changed):
-            self.events += 1
-            if not self.looking.changed(told.volume, told.directory, told.name):
-                self._drop_changes(told.volume)
-        elif isinstance(told, Coverage):
-            self.coverage.heard(told)
-            self.coverage.awaits_no_more(told.volume)
-        else:
+    def _heard(self, told: Changed | Lost) -> None:
+        if isinstance(told, Lost):
             self._lost(told)
+            return
+        self.events += 1
+        if told.volume in self.coverage.away:
+            return  # it is scanned as soon as it is there again
+        if not self.looking.changed(told.volume, told.directory, told.name):
+            self.looking.changes.forget_volume(told.volume)
+            message = "too many changes wait to be looked at"
+            self._lost(Lost(told.volume, b"", "overflow", message))
+
+    @property
+    def lost(self) -> int:
+        """How often changes were not seen, each of which asked for a scan."""
+        return self._lost_changes + self.watches.deaths
 
     def _lost(self, told: Lost) -> None:
-        self.lost += 1
+        self._lost_changes += 1
         root = shown(self._volumes[told.volume].root)
         self._log.limited(f"lost {told.reason}", "warning", f"{root}: {told.message}; scanned anew")
-        if told.directory:
-            self.looking.rescan(told.volume, told.directory)
-            return
         running = self.walk is not None and told.volume in self.walk.volumes
-        self.want(told.volume, told.reason, rest=_SHORTEST_REST if running else 0.0)
-
-    def _drop_changes(self, volume: int) -> None:
-        self.looking.changes.forget_volume(volume)
-        self._lost(Lost(volume, b"", "overflow", "too many changes wait to be looked at"))
+        if running and told.reason == "mount":
+            # What is not there for want of its file system must not be forgotten.
+            self._break_off(told.volume)
+        self._wants.want(told.volume, told.reason, running=running)
 
     def _scan_unwatched(self) -> None:
         now = time.monotonic()
@@ -384,7 +368,42 @@ class Duty:
             return
         self._last_unwatched = now
         for number in self.coverage.partly_watched():
-            self.want(number, "unwatched")
+            self._wants.want(number, "unwatched")
+
+    # Volumes that are not there
+
+    def _look_for_volumes(self) -> None:
+        """See which volumes have come back, and which have stopped to answer."""
+        now = time.monotonic()
+        if now < self._look_again:
+            return
+        self._look_again = now + _LOOK_AGAIN
+        silent = self.looking.pool.silent(_LOOK_AGAIN)
+        if self.walk is not None:
+            silent |= {self.walk.volumes[number] for number in self.walk.pool.silent(_LOOK_AGAIN)}
+        for number in {*self.coverage.away, *silent}:
+            self._probes.ask(number)
+
+    def _seen(self, number: int) -> None:
+        """Take what a look at a volume came to."""
+        seen = self._probes.latest(number)
+        if seen is None:
+            return
+        was_away = number in self.coverage.away
+        if self.coverage.may_be_scanned(number, seen):
+            if was_away:
+                self._wants.want(number, "mount")
+            return
+        self.looking.give_up(number)
+        self._break_off(number)
+
+    def _break_off(self, number: int) -> None:
+        """End a scan of a volume that is not what it was; the others are scanned once more."""
+        if self.walk is not None and number in self.walk.volumes:
+            others = [one for one in self.walk.volumes if one != number]
+            self._end_walk()
+            for one in others:
+                self._wants.want(one, "start")
 
     # Filters
 

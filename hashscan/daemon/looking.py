@@ -87,12 +87,9 @@ class Looking:
         )
 
     @property
-    def root_numbers(self) -> dict[bytes, int]:
+    def root_numbers(self) -> list[int]:
         """Ids of the volumes' roots in the catalog."""
-        return {
-            volume.root: root.number
-            for volume, root in zip(self._options.volumes, self._roots, strict=True)
-        }
+        return [root.number for root in self._roots]
 
     @property
     def scan(self) -> int:
@@ -143,9 +140,11 @@ class Looking:
         for start in range(0, len(names), BATCH):
             self._dispatch.look(volume, queued, names[start : start + BATCH], final=True)
 
-    def rescan(self, volume: int, directory: bytes) -> None:
-        """Have a directory tree scanned, beside whatever changes."""
-        self._dispatch.push(volume, self._directory(Key(volume, directory)))
+    def give_up(self, volume: int) -> None:
+        """Do nothing more about a volume that is not there; it is scanned when it comes back."""
+        self.changes.forget_volume(volume)
+        self._dispatch.forget_volume(volume)
+        self.pool.give_up(volume)
 
     def hand_out(self) -> None:
         """Give the worker processes what is due."""

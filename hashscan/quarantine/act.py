@@ -17,7 +17,7 @@ from hashscan.quarantine.keep import conclude
 from hashscan.quarantine.places import Spot, failed, look, opened, private_for
 from hashscan.quarantine.records import Place, Record, State, intent, new_id
 from hashscan.quarantine.recover import Recovered, recover
-from hashscan.quarantine.store import CONTENT, Store
+from hashscan.quarantine.store import CONTENT, LOCK_TIMEOUT, Store
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -37,12 +37,19 @@ class Quarantine:
         recovered: what a killed process had left, and what became of it.
     """
 
-    def __init__(self, store: Store, *, cross_mounts: Collection[bytes] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        cross_mounts: Collection[bytes] = (),
+        patience: float | None = None,
+    ) -> None:
         """Use ``store``, and finish first what a killed process left in it.
 
         Args:
             store: stays the caller's to close.
             cross_mounts: roots of those volumes below which other file systems are entered.
+            patience: seconds for which ``act`` waits for the store's lock; default: the store's.
 
         Raises:
             LockedError: another hashscan holds the store for minutes.
@@ -50,11 +57,18 @@ class Quarantine:
         """
         self._store = store
         self._cross_mounts = frozenset(cross_mounts)
+        self._patience = LOCK_TIMEOUT if patience is None else patience
         with store.lock():
             self.recovered: list[Recovered] = recover(store)
 
     @classmethod
-    def open(cls, directory: bytes, *, cross_mounts: Collection[bytes] = ()) -> Self:
+    def open(
+        cls,
+        directory: bytes,
+        *,
+        cross_mounts: Collection[bytes] = (),
+        patience: float | None = None,
+    ) -> Self:
         """Open or make the store at ``directory``; ``close`` closes it.
 
         Raises:
@@ -62,7 +76,7 @@ class Quarantine:
         """
         store = Store.open(directory)
         try:
-            return cls(store, cross_mounts=cross_mounts)
+            return cls(store, cross_mounts=cross_mounts, patience=patience)
         except BaseException:
             store.close()
             raise
@@ -75,7 +89,7 @@ class Quarantine:
         """Move a match to quarantine; what stands in the way is told in the result."""
         path = match.candidate.full_path
         try:
-            with self._store.lock():
+            with self._store.lock(self._patience):
                 return self._held(match.candidate) or self._act(match)
         except QuarantineError as error:
             return Acted("reported", message=str(error), problem=error.reason)

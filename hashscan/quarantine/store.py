@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 CONTENT = b"content"
 PART = b"content.part"
+#: Seconds for which the store's lock is waited for; a copy to another disk can take a while.
+LOCK_TIMEOUT = 600.0
 _RECORD = b"record.json"
 _NEW = b"record.json.new"
 _LOCK = b"lock"
@@ -111,11 +113,11 @@ class Store:
         self.close()
 
     @contextmanager
-    def lock(self, timeout: float = 600.0) -> Iterator[None]:
+    def lock(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         """Hold the store's lock: no other process and no other thread changes anything.
 
         Args:
-            timeout: seconds to wait; a copy to another disk can take a while.
+            timeout: seconds to wait.
 
         Raises:
             LockedError: another hashscan held it all the time.

@@ -49,6 +49,7 @@ class _Group:
         large: they are large files.
         unrested: names and sizes of files among them that are not whole yet.
         elsewhere: large files among them, which are looked at by themselves.
+        forgotten: it is not done again where it fails.
     """
 
     waiting: Waiting
@@ -63,6 +64,7 @@ class _Group:
     large: bool = False
     unrested: list[tuple[bytes, int]] = field(default_factory=list)
     elsewhere: set[bytes] = field(default_factory=set)
+    forgotten: bool = False
 
     @property
     def is_bulk(self) -> bool:
@@ -168,6 +170,15 @@ class Dispatch:
     def push(self, volume: int, directory: QueuedDirectory, weight: float = 0.0) -> None:
         """Have a directory listed; the share ``weight`` of the whole is done with it."""
         self._frontier.push(Waiting(volume, directory, weight))
+
+    def forget_volume(self, volume: int) -> None:
+        """Do nothing more about a volume; what is under way is not done again."""
+        self._looks = deque(one for one in self._looks if one.waiting.volume != volume)
+        self._redo = [one for one in self._redo if one.waiting.volume != volume]
+        self._frontier.forget_volume(volume)
+        self._large = {key: one for key, one in self._large.items() if one.waiting.volume != volume}
+        for group in self._groups.values():
+            group.forgotten |= group.waiting.volume == volume
 
     def start_over(self, judged: int) -> None:
         """The worker processes are gone: what they had is done again, by filter set ``judged``."""
@@ -376,7 +387,8 @@ class Dispatch:
         self._large_open.discard(number)
         self._subtract_early(group.tally)
         if group.failed:
-            self._give_up_or_redo(group)
+            if not group.forgotten:
+                self._give_up_or_redo(group)
             return
         if group.names is not None and self._on_looked is not None:
             names = [name for name, _ in group.names if name not in group.elsewhere]

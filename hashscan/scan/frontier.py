@@ -67,6 +67,11 @@ class Frontier:
             del self._stack[:half]
             self._bytes = sum(len(one.directory.path) for one in self._stack)
 
+    def forget_volume(self, volume: int) -> None:
+        """Take out the directories of a volume, but for those that were laid aside on disk."""
+        self._stack = [one for one in self._stack if one.volume != volume]
+        self._bytes = sum(len(one.directory.path) for one in self._stack)
+
     def pop(self) -> Waiting:
         """Take the directory that was added last.
 

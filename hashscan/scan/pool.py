@@ -103,6 +103,22 @@ class Pool:
         """Let busy processes know how many have nothing to do, so that they give work away."""
         self._idle[0] = min(count, 255)
 
+    def silent(self, seconds: float) -> set[int]:
+        """Volumes at which processes work that have given no sign of life for so long."""
+        now = time.monotonic()
+        return {
+            task.volume
+            for worker in self.workers
+            if worker.tasks and now - worker.heard > seconds
+            for task in worker.tasks[:1]
+        }
+
+    def give_up(self, volume: int) -> None:
+        """End the processes that work at a volume which does not answer."""
+        for worker in self.workers:
+            if worker.tasks and worker.tasks[0].volume == volume:
+                worker.heard = time.monotonic() - self._stall_after
+
     def give(self, worker: WorkerHandle, tasks: list[Task]) -> None:
         """Give tasks to a process that has none."""
         worker.tasks = tasks

@@ -6,7 +6,6 @@ by descriptor, so that nothing it was told about a path has to be true any more.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ from hashscan.errors import HashscanError
 from hashscan.fs.beneath import (
     CrossesMountError,
     LoopError,
+    closing,
+    identity_of,
     open_directory,
     open_root,
 )
@@ -57,6 +58,8 @@ class VolumeRoot:
         self._number = number
         self.fd = -1
         self.identity = Identity(-1, -1)
+        #: Of other volumes that lie inside this one.
+        self.others: frozenset[Identity] = frozenset()
         self.one_file_system = volume.one_file_system
         self.excludes = excluder(volume.exclude)
 
@@ -71,6 +74,22 @@ class VolumeRoot:
             status = os.fstat(self.fd)
             self._device = status.st_dev
             self.identity = identity_in(status)
+
+    def inside(self, other: Volume) -> Identity | None:
+        """Which directory another volume is, if it lies inside this one and may be met here.
+
+        Found from here on, so that one on a dead file server is not waited for.
+        """
+        prefix = self._volume.root.rstrip(b"/") + b"/"
+        if not other.root.startswith(prefix):
+            return None
+        try:
+            cross = not self.one_file_system
+            fd = open_directory(self.fd, other.root[len(prefix) :], cross_mounts=cross)
+        except (OSError, ValueError):
+            return None
+        with closing(fd):
+            return identity_of(fd)
 
     def close(self) -> None:
         """Close the root; its identity stays known."""
@@ -171,7 +190,7 @@ class Worker:
         """List a directory, or hash some of its files, and send what is found."""
         root = self._roots[task.volume]
         try:
-            root.open()
+            self._open_root(root)
             fd = self._open(root, task.path)
         except OSError as error:
             self._put(self._unopened(task, error))
@@ -196,11 +215,12 @@ class Worker:
         for root in self._roots:
             root.close()
 
-    def open_volumes(self) -> None:
-        """Open the volumes that can be opened, so that each knows the roots of the others."""
-        for root in self._roots:
-            with contextlib.suppress(OSError):
-                root.open()
+    def _open_root(self, root: VolumeRoot) -> None:
+        if root.fd >= 0:
+            return
+        root.open()
+        found = (root.inside(other) for other in self._settings.volumes)
+        root.others = frozenset(one for one in found if one is not None)
 
     def _open(self, root: VolumeRoot, path: bytes) -> int:
         for attempt in range(3):
@@ -286,10 +306,7 @@ class Worker:
 
     def is_other_volume(self, root: VolumeRoot, status: os.stat_result) -> bool:
         """Whether a directory below one volume is the root of another that is scanned too."""
-        identity = identity_in(status)
-        return identity != root.identity and any(
-            other.identity == identity for other in self._roots
-        )
+        return identity_in(status) in root.others
 
     def judge(self, digests: FileDigests) -> tuple[FilterHit, ...]:
         """Ask the filters."""
@@ -359,7 +376,6 @@ def run(
         connection.send(Alive(0))  # the engine tells a start that failed from a task that kills
         while True:
             tasks: list[Task] = connection.recv()
-            worker.open_volumes()
             for task in tasks:
                 worker.do(task)
             worker.rest()

@@ -33,7 +33,7 @@ from hashscan.watch.source import Changed, Coverage, Lost
 from hashscan.watch.tree import ROOT, NoPlaceError, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Told
@@ -87,8 +87,12 @@ class _Volume:
 class InotifySource:
     """Changes by a watch on each directory; see ``source.Source``."""
 
-    def __init__(self, volumes: Sequence[Volume]) -> None:
+    def __init__(
+        self, volumes: Sequence[Volume], *, alive: Callable[[], None] = lambda: None
+    ) -> None:
         """For these volumes; one that lies inside another is watched as itself.
+
+        ``alive`` is called now and then while many directories are walked.
 
         Raises:
             OSError: the limit of inotify instances is reached.
@@ -100,6 +104,7 @@ class InotifySource:
         flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
         fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | os.O_NONBLOCK)
         fcntl.fcntl(self._fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        self._alive = alive
         self._tree = Tree()
         self._moved: dict[int, int] = {}
         #: Directories that came, by their watches: what lies below them is still to be watched.
@@ -167,6 +172,7 @@ class InotifySource:
                 return
             if walked % _DRAIN_AFTER == 0:
                 self._drain()
+            self._alive()
             here, above = waiting.pop()
             try:
                 directory = open_directory(root, here, cross_mounts=cross)
@@ -201,6 +207,7 @@ class InotifySource:
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
+                    self._alive()
                     if not entry.is_dir(follow_symlinks=False):
                         continue
                     name = os.fsencode(entry.name)

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
 
 MOUNTINFO = "/proc/self/mountinfo"
+#: File systems that a server or another process answers for.
+_BY_OTHERS = {
+    *(b"nfs", b"nfs4", b"cifs", b"smb3", b"smbfs", b"9p", b"afs", b"ceph", b"lustre", b"beegfs"),
+    *(b"glusterfs", b"gfs2", b"ocfs2", b"fuse", b"fuseblk", b"orangefs", b"coda", b"virtiofs"),
+}
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
@@ -41,19 +46,50 @@ def parse(text: bytes) -> list[Mount]:
     return found
 
 
+def kind_of(mounts: Sequence[Mount], root: bytes) -> bytes:
+    """The type of the file system that the directory ``root`` lies on; empty: unknown."""
+    on = _under(mounts, root)
+    return b"" if on is None else on.kind
+
+
+def answers_by_others(kind: bytes) -> bool:
+    """Whether a file system of this type may wait for somebody who does not answer any more.
+
+    Other hosts may change what lies on it, too, and the kernel tells nobody here.
+    """
+    return kind.split(b".")[0] in _BY_OTHERS
+
+
+def _under(mounts: Sequence[Mount], root: bytes) -> Mount | None:
+    on: Mount | None = None
+    below = root.rstrip(b"/") + b"/"
+    for mount in mounts:
+        # A later mount on the same place hides the earlier one.
+        if below.startswith(mount.where.rstrip(b"/") + b"/") and (
+            on is None or len(mount.where) >= len(on.where)
+        ):
+            on = mount
+    return on
+
+
+def mounts_now() -> list[Mount]:
+    """What is mounted now, as this process sees it.
+
+    Raises:
+        OSError: there is no /proc.
+    """
+    with open(MOUNTINFO, "rb") as file:
+        return parse(file.read())
+
+
 def concerning(mounts: Sequence[Mount], volume: Volume) -> frozenset[Mount]:
     """The mount that a volume lies on, and, where it crosses file systems, those below it."""
     root = volume.root.rstrip(b"/") + b"/"
-    found: set[Mount] = set()
-    on: Mount | None = None
-    for mount in mounts:
-        where = mount.where.rstrip(b"/") + b"/"
-        # A later mount on the same place hides the earlier one.
-        if root.startswith(where) and (on is None or len(mount.where) >= len(on.where)):
-            on = mount
-        elif where.startswith(root) and not volume.one_file_system:
-            found.add(mount)
-    return frozenset(found | ({on} if on else set()))
+    on = _under(mounts, volume.root)
+    found: set[Mount] = {on} if on else set()
+    if not volume.one_file_system:
+        found |= {mount for mount in mounts if (mount.where.rstrip(b"/") + b"/").startswith(root)}
+    return frozenset(found)
 
 
 class Mounts:
@@ -101,5 +137,4 @@ def is_mounted(volume: Volume) -> bool:
     Raises:
         OSError: there is no /proc.
     """
-    with open(MOUNTINFO, "rb") as file:
-        return any(mount.where == volume.root for mount in parse(file.read()))
+    return any(mount.where == volume.root for mount in mounts_now())

@@ -2,7 +2,8 @@
 
 A process of its own, at normal priority: the kernel's queue must be emptied while workers, at the
 lowest priority, lag behind. What nobody has fetched yet waits here, once for each entry; if that
-grows beyond all bounds, it becomes a scan of the volumes.
+grows beyond all bounds, it becomes a scan of the volumes. It shows every few seconds that it goes
+on: one that waits for a dead file server does not.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ import os
 import select
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Identity
 from hashscan.process import end_with
+from hashscan.text import shown
 from hashscan.watch.choice import Choice, choose
 from hashscan.watch.fanotify import FanotifySource
 from hashscan.watch.inotify import InotifySource
-from hashscan.watch.mounts import Mounts
+from hashscan.watch.mounts import Mounts, answers_by_others, kind_of, mounts_now
 from hashscan.watch.source import Changed, Coverage, Lost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.connection import Connection
 
     from hashscan.fs.volume import Volume
@@ -33,10 +36,13 @@ if TYPE_CHECKING:
 _MOST = 1_000_000
 _BATCH = 4096
 _POLL = 5.0  # seconds; a source may have something to try again
+#: Seconds between two signs of life, where there is nothing to tell.
+_ALIVE_AFTER = 5.0
 #: Seconds between two looks whether the volumes' roots are the directories that they were.
 _ROOTS = 5.0
 _MOUNTED = "a file system was mounted or unmounted there"
 _REPLACED = "another directory stands there now"
+_BLIND = "what other hosts change on this {} is not told"
 
 
 class Watching:
@@ -44,15 +50,22 @@ class Watching:
 
     Attributes:
         connection: readable when ``take`` has something.
+        heard: when it gave a sign of life last, by the monotonic clock.
     """
 
-    def __init__(self, volumes: Sequence[Volume], modes: Sequence[str]) -> None:
-        """Start it. The first that it tells is a ``Coverage`` for each volume."""
+    def __init__(
+        self, volumes: Sequence[Volume], modes: Sequence[str], numbers: Sequence[int]
+    ) -> None:
+        """Start it, for those of ``volumes`` with these indices.
+
+        The first that it tells is a ``Coverage`` for each of them.
+        """
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_main, args=(os.getpid(), theirs, volumes, modes), daemon=True
+            target=_main, args=(os.getpid(), theirs, volumes, modes, numbers), daemon=True
         )
+        self.heard = time.monotonic()
         self._process.start()
         theirs.close()
 
@@ -62,11 +75,12 @@ class Watching:
         return self._process.pid
 
     def take(self) -> list[Told] | None:
-        """What was told; ``None`` where the process has died."""
+        """What was told, which may be nothing; ``None`` where the process has died."""
         try:
             told: list[Told] = self.connection.recv()
         except (EOFError, OSError):
             return None
+        self.heard = time.monotonic()
         return told
 
     def close(self) -> None:
@@ -81,10 +95,12 @@ class Watching:
 class _Outbox:
     """What waits to be fetched: sent by a thread of its own, so that nobody waits for the pipe."""
 
-    def __init__(self, connection: Connection, volumes: int) -> None:
+    def __init__(self, connection: Connection, volumes: Sequence[int]) -> None:
         self._connection = connection
         self._volumes = volumes
         self._waiting: dict[Told, None] = {}
+        self._is_alive = False
+        self._alive_at = time.monotonic()
         self._there = threading.Condition()
         threading.Thread(target=self._send, daemon=True).start()
 
@@ -95,18 +111,29 @@ class _Outbox:
                 self._waiting = dict.fromkeys(kept)
                 told = [one for one in told if isinstance(one, Coverage)]
                 message = f"more than {_MOST:,} changes waited to be looked at"
-                for volume in range(self._volumes):
+                for volume in self._volumes:
                     self._waiting[Lost(volume, b"", "overflow", message)] = None
             for one in told:
+                if isinstance(one, Coverage):
+                    self._waiting.pop(one, None)  # the latest word comes last
                 self._waiting[one] = None
             self._there.notify()
+
+    def alive(self) -> None:
+        """Show that work goes on; the thread that sends could not know."""
+        if time.monotonic() - self._alive_at >= _ALIVE_AFTER:
+            with self._there:
+                self._is_alive = True
+                self._alive_at = time.monotonic()
+                self._there.notify()
 
     def _send(self) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             while True:
                 with self._there:
-                    while not self._waiting:
+                    while not (self._waiting or self._is_alive):
                         self._there.wait()
+                    self._is_alive = False
                     batch = (
                         list(self._waiting)[:_BATCH]
                         if len(self._waiting) > _BATCH
@@ -128,76 +155,89 @@ def _renumbered(told: Sequence[Told], numbers: Sequence[int]) -> list[Told]:
         elif isinstance(one, Lost):
             found.append(Lost(number, one.directory, one.reason, one.message))
         else:
-            found.append(
-                Coverage(
-                    number, one.backend, one.directories, one.unwatched, one.example, one.message
-                )
-            )
+            found.append(replace(one, volume=number))
     return found
 
 
 class _Backend:
     """One source and the volumes that it watches."""
 
-    def __init__(
-        self, make: Callable[[Sequence[Volume]], Source], volumes: Sequence[Volume], of: list[int]
-    ) -> None:
+    def __init__(self, source: Source, of: list[int], volumes: Sequence[Volume]) -> None:
         self.of = of
-        self.source = make([volumes[number] for number in of])
+        self.source = source
+        self._volumes = volumes
 
     def told(self, told: Sequence[Told]) -> list[Told]:
-        return _renumbered(told, self.of)
+        return [
+            replace(one, blind=self._blind(one.volume)) if isinstance(one, Coverage) else one
+            for one in _renumbered(told, self.of)
+        ]
+
+    def _blind(self, number: int) -> str:
+        kind = kind_of(mounts_now(), self._volumes[number].root)
+        return _BLIND.format(shown(kind)) if answers_by_others(kind) else ""
 
 
 def _main(
-    parent: int, connection: Connection, volumes: Sequence[Volume], modes: Sequence[str]
+    parent: int,
+    connection: Connection,
+    volumes: Sequence[Volume],
+    modes: Sequence[str],
+    numbers: Sequence[int],
 ) -> None:
     end_with(parent)
-    outbox = _Outbox(connection, len(volumes))
+    outbox = _Outbox(connection, numbers)
     mounts = Mounts(volumes)
-    choices = choose(volumes, modes)
-    backends, told = _start(volumes, choices)
+    chosen = choose([volumes[number] for number in numbers], [modes[number] for number in numbers])
+    choices = dict(zip(numbers, chosen, strict=True))
+    backends, told = _start(volumes, choices, outbox.alive)
     outbox.put(told)
     poll = select.poll()
     poll.register(mounts.fileno(), select.POLLPRI | select.POLLERR)
     for backend in backends:
         poll.register(backend.source.fileno(), select.POLLIN)
-    roots = [_identity(volume) for volume in volumes]
+    roots = {number: _identity(volumes[number]) for number in numbers}
     looked = time.monotonic()
     while True:
+        outbox.alive()
         at_once = any(backend.source.has_more for backend in backends)
         ready = {fd for fd, _ in poll.poll(0 if at_once else _POLL * 1000)}
         if time.monotonic() - looked >= _ROOTS:
             looked = time.monotonic()
-            now = [_identity(volume) for volume in volumes]
-            changed = [number for number, one in enumerate(now) if one != roots[number]]
+            now = {number: _identity(volumes[number]) for number in numbers}
+            changed = [number for number, one in now.items() if one != roots[number]]
             roots = now
             outbox.put(_renewed(changed, backends, _REPLACED))
         if mounts.fileno() in ready:
-            outbox.put(_renewed(mounts.changed(), backends, _MOUNTED))
+            changed = [number for number in mounts.changed() if number in roots]
+            outbox.put(_renewed(changed, backends, _MOUNTED))
         for backend in backends:
             if not ready or backend.source.has_more or backend.source.fileno() in ready:
                 outbox.put(backend.told(backend.source.read()))
 
 
 def _start(
-    volumes: Sequence[Volume], choices: Sequence[Choice]
+    volumes: Sequence[Volume], choices: Mapping[int, Choice], alive: Callable[[], None]
 ) -> tuple[list[_Backend], list[Told]]:
     told: list[Told] = [
         Coverage(number, "off", message=choice.why)
-        for number, choice in enumerate(choices)
+        for number, choice in choices.items()
         if choice.backend == "off"
     ]
     found = []
     left: list[int] = []
-    for name, make in (("fanotify", FanotifySource), ("inotify", InotifySource)):
-        of = [number for number, choice in enumerate(choices) if choice.backend == name]
+    for name in ("fanotify", "inotify"):
+        of = [number for number, choice in choices.items() if choice.backend == name]
         of += left if name == "inotify" else []
         if not of:
             continue
+        these = [volumes[number] for number in of]
         try:
-            backend = _Backend(make, volumes, of)
-            told += backend.told(backend.source.start())
+            source: Source = (
+                FanotifySource(these) if name == "fanotify" else InotifySource(these, alive=alive)
+            )
+            backend = _Backend(source, of, volumes)
+            told += backend.told(source.start())
             found.append(backend)
         except OSError as error:
             why = f"{name} cannot be used: {error.strerror or error}"

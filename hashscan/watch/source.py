@@ -51,6 +51,7 @@ class Coverage:
             only.
         example: path below the root of one of those; empty where there is none.
         message: why not all is watched, and what to do; empty where all is.
+        blind: who may change something without this watch being told; empty: nobody.
     """
 
     volume: int
@@ -59,13 +60,16 @@ class Coverage:
     unwatched: int = 0
     example: bytes = b""
     message: str = ""
+    blind: str = ""
 
 
 Told = Changed | Lost | Coverage
 
 
 class Source(Protocol):
-    """A back-end. One thread uses it; nothing in it waits except ``start``.
+    """A back-end. One thread uses it; nothing in it waits except for file systems.
+
+    Where it does much at a time, it shows now and then that it goes on: see ``process``.
 
     A path is never trusted: directories are opened from the volume's root, without links.
     """

@@ -1,0 +1,68 @@
+"""hashscan.daemon.watches: a process that hangs is noticed, given up and started again."""
+
+import io
+import os
+import signal
+import time
+
+import pytest
+
+from hashscan.daemon.coverage import Coverages
+from hashscan.daemon.log import Log
+from hashscan.daemon.watches import Watches
+from hashscan.fs.volume import Volume
+
+
+def turn(watches, seconds, until=lambda: False):
+    end = time.monotonic() + seconds
+    told = []
+    while time.monotonic() < end and not until():
+        watches.step()
+        told += watches.take([one for one in watches.connections if one.poll(0.05)])
+    return told
+
+
+@pytest.fixture
+def made(tmp_path):
+    err = io.StringIO()
+    log = Log(io.StringIO(), err)
+    volumes = [Volume(os.fsencode(tmp_path))]
+    coverage = Coverages(volumes, None, log)
+    again = []
+    watches = Watches(
+        volumes,
+        ["inotify"],
+        coverage,
+        log,
+        before_fork=lambda: None,
+        on_again=again.append,
+        silent_after=7.0,
+    )
+    yield watches, coverage, again, err
+    watches.close()
+
+
+def test_one_that_hangs_is_started_again_and_what_it_missed_is_scanned(made, tmp_path):
+    watches, coverage, again, err = made
+    turn(watches, 10, lambda: coverage.is_told(0))
+    assert coverage.is_told(0)
+    (pid,) = watches.pids
+    os.kill(pid, signal.SIGSTOP)
+    turn(watches, 20, lambda: watches.deaths)
+    assert watches.deaths == 1
+    assert "no sign of life" in err.getvalue()
+    assert coverage.partly_watched() == [0]
+    turn(watches, 10, lambda: again and coverage.is_told(0))
+    assert again == [0]
+    assert not os.path.exists(f"/proc/{pid}")
+    assert coverage.partly_watched() == []
+    (tmp_path / "x").touch()
+    told = turn(watches, 2)
+    assert [one.name for one in told] == [b"x"]
+
+
+def test_one_that_has_nothing_to_tell_does_not_hang(made):
+    watches, coverage, _, _ = made
+    turn(watches, 10, lambda: coverage.is_told(0))
+    turn(watches, 15)
+    assert watches.deaths == 0

@@ -1,0 +1,83 @@
+"""One volume on a file server that is dead holds up nothing else."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from commandline import needs_root
+from running_daemon import Daemon
+from silent_fs import silent
+
+KNOWN = os.urandom(3000)
+
+
+def status(daemon):
+    return subprocess.run(
+        [sys.executable, "-m", "hashscan", "--config", str(daemon.config), "status"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.timeout(240)
+@needs_root
+def test_a_dead_server_holds_up_nothing_else(tmp_path):
+    dead = tmp_path / "dead"
+    dead.mkdir()
+    other = f"}}, {{path: {dead}"
+    with (
+        Daemon(tmp_path, watch="inotify", known=[KNOWN], volume_extra=other) as daemon,
+        silent(dead),
+    ):
+        there = daemon.volume / "there"
+        there.write_bytes(KNOWN)
+        daemon.start()
+        daemon.wait(lambda: not there.exists())
+        began = time.monotonic()
+        later = daemon.volume / "later"
+        later.write_bytes(KNOWN)
+        daemon.wait(lambda: not later.exists())
+        assert time.monotonic() - began < 5
+        daemon.wait(lambda: daemon.facts()["volumes"][1]["away"], timeout=60)
+        told = status(daemon)
+        assert told.returncode == 70, told.stdout
+        assert f"{dead}: not scanned: its file system does not answer" in told.stdout
+        began = time.monotonic()
+        assert daemon.end() == 0
+        assert time.monotonic() - began < 10
+    # it is there again with the next start, and scanned
+    (dead / "x").write_bytes(KNOWN)
+    with daemon:
+        daemon.start()
+        daemon.wait(lambda: not (dead / "x").exists())
+        assert daemon.end() == 0
+
+
+@pytest.mark.timeout(240)
+@needs_root
+def test_a_server_that_dies_later_holds_up_nothing_else_for_long(tmp_path):
+    dead = tmp_path / "dead"
+    dead.mkdir()
+    (dead / "kept").write_bytes(b"harmless")
+    other = f"}}, {{path: {dead}, watch: inotify"
+    with Daemon(tmp_path, watch="inotify", known=[KNOWN], volume_extra=other) as daemon:
+        daemon.start()
+        daemon.wait_accounted()
+        with silent(dead):
+            daemon.wait(lambda: daemon.facts()["volumes"][1]["away"], timeout=120)
+            path = daemon.volume / "x"
+            path.write_bytes(KNOWN)
+            daemon.wait(lambda: not path.exists(), timeout=120)
+            daemon.wait(lambda: daemon.facts()["volumes"][0]["backend"] == "inotify")
+            began = time.monotonic()
+            path.write_bytes(KNOWN)
+            daemon.wait(lambda: not path.exists())
+            assert time.monotonic() - began < 5
+        (dead / "back").write_bytes(KNOWN)
+        daemon.wait(lambda: not (dead / "back").exists(), timeout=90)
+        assert b"kept" in daemon.rows(), "what is known of its files is kept"
+        assert daemon.end() == 0
