@@ -37,6 +37,7 @@ class KnownSet:
         make_confirmer: makes the one who gives verdicts, in the process that asks.
         service, remote: its name, and whether it is on another machine.
         test: its answers are for testing; no file is moved for them.
+        lists: stands for the content of the lists that give the verdicts; empty for a service.
     """
 
     filters: tuple[FilterFile, ...]
@@ -44,6 +45,7 @@ class KnownSet:
     service: str
     remote: bool
     test: bool = False
+    lists: str = ""
 
     @property
     def algorithms(self) -> frozenset[Algorithm]:
@@ -52,8 +54,9 @@ class KnownSet:
 
     @property
     def name(self) -> str:
-        """What tells this set of filters from another."""
-        return filterset_of(self.filters)
+        """What tells this known set from another: with other lists all is judged anew, too."""
+        filters = filterset_of(self.filters)
+        return f"{filters} lists={self.lists[:16]}" if self.lists else filters
 
 
 def open_known_set(
@@ -158,7 +161,7 @@ def _local(
         notice(remark)
     # Opened here, used in the asking process only: it is immutable, so a fork may copy it.
     confirmer = known.confirmer
-    return KnownSet(filters, lambda: confirmer, confirmer.name, remote=False)
+    return KnownSet(filters, lambda: confirmer, confirmer.name, remote=False, lists=known.key)
 
 
 def _remote(service: ServiceSettings, given: tuple[FilterFile, ...]) -> KnownSet:

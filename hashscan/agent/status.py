@@ -35,6 +35,10 @@ _LONGEST = 1 << 20
 #: Seconds without a word of a running daemon, and without a verdict, that are trouble.
 _SILENT = 120.0
 _PENDING = 900.0
+#: Seconds for which syncs may fail.
+_SYNC_FAILS = 3600.0
+#: So many intervals of the schedule, and so many seconds, may pass without a whole scan.
+_SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
 #: Seconds that the watch of a volume may take to be set.
 _STARTING = 60.0
 
@@ -96,6 +100,14 @@ class Status:
         """Whether candidates have been without a verdict for so long that somebody should look."""
         oldest = self.catalog.oldest if self.catalog else None
         return oldest is not None and time.time() - oldest > _PENDING
+
+    @property
+    def sync_fails(self) -> float | None:
+        """Since when syncs have failed, if for so long that somebody should look."""
+        if not self.alive or self.daemon is None:
+            return None
+        since = (self.daemon.get("sync") or {}).get("failing_since")
+        return since if since is not None and time.time() - since > _SYNC_FAILS else None
 
     @property
     def unmoved(self) -> tuple[int, bytes, str] | None:
@@ -181,7 +193,10 @@ def status_of(settings: Settings) -> Status:
     uncovered: tuple[str, ...] = ()
     if daemon is not None:
         trouble += _daemon_trouble(daemon, alive=alive)
-        uncovered = tuple(_uncovered(daemon)) if alive else _stopped(settings.state, daemon)
+        if alive:
+            uncovered = (*_uncovered(daemon), *_not_scanned(daemon, catalog))
+        else:
+            uncovered = _stopped(settings.state, daemon)
     return Status(
         settings.state,
         running,
@@ -258,6 +273,24 @@ def _uncovered(daemon: dict[str, Any]) -> list[str]:
             found.append(
                 f"{path}: {one['unwatched']:,} directories are not watched, scans find what "
                 f"changes there: {one['message']}"
+            )
+    return found
+
+
+def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
+    """Volumes that the schedule should have had scanned, and did not."""
+    every = daemon.get("scan_every")
+    if every is None:
+        return []
+    found = []
+    for one in daemon.get("volumes", ()):
+        last = catalog.by_volume.get(os.fsencode(one["path"])) if catalog else None
+        ended = 0.0 if last is None else last.ended or last.started
+        late = time.time() - max(ended, float(daemon["started"]))
+        if late > _SCANS_MISSED * float(every) + _SCAN_LATE and not one.get("away"):
+            found.append(
+                f"{shown(one['path'])}: no scan has come to its end for {human_age(late)}, though "
+                f"one should every {human_age(float(every))} (scan.schedule); see the log"
             )
     return found
 

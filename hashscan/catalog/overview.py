@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -51,6 +51,7 @@ class Overview:
         problems: files and directories that the last look at them could not judge.
         unmoved: matches that could not be moved, path of one of them, and why; ``None``: none.
         whole: the last scan that came to its end.
+        by_volume: the last one of each volume.
     """
 
     scan: LastScan | None
@@ -59,6 +60,7 @@ class Overview:
     problems: int
     whole: LastScan | None = None
     unmoved: tuple[int, bytes, str] | None = None
+    by_volume: dict[bytes, LastScan] = field(default_factory=dict)
 
 
 def overview(path: str) -> Overview | None:
@@ -80,10 +82,14 @@ def overview(path: str) -> Overview | None:
         row = connection.execute(
             f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' ORDER BY id DESC LIMIT 1"  # noqa: S608
         ).fetchone()
-        whole = connection.execute(
+        whole: LastScan | None = None
+        by_volume: dict[bytes, LastScan] = {}
+        for one in connection.execute(
             f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND interrupted = -1"  # noqa: S608
-            " ORDER BY id DESC LIMIT 1"
-        ).fetchone()
+            " ORDER BY id"
+        ):
+            whole = _scan(one)
+            by_volume.update(dict.fromkeys(whole.volumes, whole))
         pending, oldest = connection.execute(
             f"SELECT count(*), min(found) FROM candidate WHERE {WAITING}"  # noqa: S608
         ).fetchone()
@@ -92,12 +98,11 @@ def overview(path: str) -> Overview | None:
             f" WHERE {UNMOVED} ORDER BY id DESC LIMIT 1"
         ).fetchone()
         (problems,) = connection.execute("SELECT count(*) FROM problem").fetchone()
-    return Overview(_scan(row), pending, oldest, problems, _scan(whole), unmoved)
+    last = None if row is None else _scan(row)
+    return Overview(last, pending, oldest, problems, whole, unmoved, by_volume)
 
 
-def _scan(row: tuple[Any, ...] | None) -> LastScan | None:
-    if row is None:
-        return None
+def _scan(row: tuple[Any, ...]) -> LastScan:
     # ``interrupted``: see Catalog.begin_scan
     return LastScan(
         row[0],

@@ -32,8 +32,9 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     Nothing is changed or fetched. The exit code is one for a monitoring check: 0 all is well; 1
     matches are where they were, for they could not be moved; 3 not all of a volume is watched, or
     the daemon was stopped; 5 a scan would not run, for a filter is missing, expired or damaged; 6
-    candidates have waited for a verdict for more than 15 minutes; 70 the daemon died or hangs, a
-    volume is not there, or a part of the state cannot be read. Where several hold: 5, 70, 1, 6, 3.
+    candidates have waited for a verdict for more than 15 minutes, or syncs have failed for an hour;
+    70 the daemon died or hangs, a volume is not there, or a part of the state cannot be read. Where
+    several hold: 5, 70, 1, 6, 3.
     """
     from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
 
@@ -45,7 +46,7 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
         return ExitCode.INTERNAL
     if found.unmoved is not None:
         return ExitCode.MATCHES
-    if found.waits_too_long:
+    if found.waits_too_long or found.sync_fails:
         return ExitCode.SERVICE
     return ExitCode.UNREADABLE if found.uncovered else ExitCode.NOTHING_FOUND
 
@@ -92,6 +93,7 @@ def _needs(found: Status) -> bool:
         or found.quarantine.get("damaged")
         or found.uncovered
         or found.waits_too_long
+        or found.sync_fails
         or found.unmoved
     )
 
@@ -110,6 +112,10 @@ def _daemon_lines(found: Status) -> list[str]:
             how += f", {one['directories']:,} directories"
         if one.get("blind"):
             how += f"; {one['blind']}: scans find it"
+        done = found.catalog.by_volume.get(os.fsencode(one["path"])) if found.catalog else None
+        if done is not None:
+            ended = human_age(time.time() - (done.ended or done.started))
+            how += f"; last scanned as a whole {ended} ago ({done.kind})"
         lines.append(f"  volume      {shown(one['path'])}: {how}")
     if "events" in daemon:
         lines.append(
@@ -128,7 +134,9 @@ def _daemon_lines(found: Status) -> list[str]:
         )
     sync = daemon.get("sync", {})
     if sync.get("message"):
-        lines.append(f"  sync        {sync['message']}")
+        since = sync.get("failing_since")
+        told = "" if since is None else f"has failed for {human_age(time.time() - since)}: "
+        lines.append(f"  sync        {told}{sync['message']}")
     following = [
         f"{name} {rfc3339(at)}"
         for name, at in (("scan", daemon.get("next_scan")), ("sync", sync.get("next")))
@@ -227,7 +235,7 @@ def _scan_json(scan: LastScan) -> dict[str, object]:
 
 
 #: What in the daemon's own file is a time, in seconds since the epoch.
-_TIMES = {"starting", "started", "time", "next", "next_scan", "oldest"}
+_TIMES = {"failing_since", "starting", "started", "time", "next", "next_scan", "oldest"}
 
 
 def _dated(facts: dict[str, Any]) -> dict[str, Any]:
@@ -257,6 +265,10 @@ def _as_json(found: Status) -> str:
         source=found.source,
         filters=[filter_json(one) for one in found.filters],
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
+        last_whole_scans={
+            os.fsdecode(path): _scan_json(one)
+            for path, one in (catalog.by_volume.items() if catalog else ())
+        },
         last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
         daemon=None if found.daemon is None else {"running": found.alive, **_dated(found.daemon)},
         uncovered=list(found.uncovered),

@@ -20,6 +20,7 @@ from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.notify import Notifier
+from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.schedule import Cron, Every
 from hashscan.errors import (
     ConfigError,
@@ -80,13 +81,18 @@ class Daemon:
         self._load = load
         self._log = log
         self._notifier = Notifier()
-        self._stop = False
+        self._stop = self._is_ready = False
         self._reload = False
         self._duty: Duty | None = None
         self._trouble = ""
         self._started = time.time()
-        self._synced: dict[str, Any] = {"time": None, "message": ""}
+        self._synced: dict[str, Any] = {
+            "time": None,
+            "message": "",
+            "failing_since": None,
+        }
         self._sync: Background[SyncReport] | None = None
+        self._reloading = Reloading(state, log)
         self._housekeeping: Background[int] | None = None
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
@@ -102,6 +108,7 @@ class Daemon:
         self._refresh = Every(refresh, at_once=from_repository(settings))
         keeps = settings.quarantine.retention is not None
         self._again = Every(_TRY_AGAIN)
+        self._expiry = Every(_TRY_AGAIN, at_once=True)
         self._keep = Every(_HOUSEKEEPING if keeps else None, at_once=True)
 
     def run(self) -> ExitCode:
@@ -126,6 +133,7 @@ class Daemon:
             with suppress(InterruptError):
                 self._refresh_known()
                 self._notifier.ready(self._status_line())
+                self._is_ready = True
                 while not self._stop:
                     self._turn()
         return ExitCode.NOTHING_FOUND
@@ -138,6 +146,7 @@ class Daemon:
 
     def _end(self) -> None:
         self._notifier.stopping()
+        self._reloading.close()
         for job in (self._sync, self._housekeeping):
             if job is not None:
                 job.close()
@@ -154,6 +163,7 @@ class Daemon:
         jobs: list[Connection] = [
             job.connection for job in (self._sync, self._housekeeping) if job is not None
         ]
+        jobs += self._reloading.connections
         listen = [*jobs, self._wake]
         if self._duty is not None:
             try:
@@ -171,6 +181,8 @@ class Daemon:
             return
         if self._sync is not None and self._sync.connection in ready:
             self._take_sync(self._sync)
+        if any(one in ready for one in self._reloading.connections):
+            self._take_fetched()
         if self._housekeeping is not None and self._housekeeping.connection in ready:
             self._take_housekeeping(self._housekeeping)
         if self._reload:
@@ -189,7 +201,8 @@ class Daemon:
             raise InterruptError("the daemon ends")
         if goes_on:
             self._progress = (time.monotonic(), -1)
-        self._tell()
+        if self._is_ready:
+            self._tell()
 
     def _by_the_clock(self) -> None:
         if self._scan.due() and self._duty is not None:
@@ -200,6 +213,8 @@ class Daemon:
             else:
                 self._refresh_known()
         if self._duty is None and self._again.due():
+            self._refresh_known()
+        if self._duty is not None and time.time() > self._good_until and self._expiry.due():
             self._refresh_known()
         if self._keep.due() and self._housekeeping is None:
             directory = os.fsencode(self._settings.quarantine_directory)
@@ -231,7 +246,12 @@ class Daemon:
                     )
                 elif one.state != "current":
                     trouble.append(f"filter {one.category}: {one.state}: {one.message}")
-        self._synced = {"time": time.time(), "message": "; ".join(trouble)}
+        since = self._synced["failing_since"] or time.time()
+        self._synced = {
+            "time": time.time(),
+            "message": "; ".join(trouble),
+            "failing_since": since if trouble else None,
+        }
         if trouble:
             again = self._refresh.failed(wait)
             for message in trouble:
@@ -247,7 +267,7 @@ class Daemon:
         """
         try:
             known = open_known_set(self._settings, self._state, (), self._log.notice)
-        except (FilterError, ConfigError, UsageError) as error:
+        except (FilterError, ConfigError, UsageError, StateError) as error:
             expired = isinstance(error, FilterExpiredError) or time.time() > self._good_until
             if self._duty is None or expired:
                 self._without(str(error))
@@ -303,22 +323,34 @@ class Daemon:
     def _load_anew(self) -> None:
         self._notifier.reloading()
         try:
-            settings = self._load()
-            require_volumes(settings)
-            require_service(settings)
-            if settings.state != self._settings.state:
-                raise UsageError("the state directory cannot be changed by a reload: restart")
+            settings = self._reloading.begin(self._load(), self._settings)
         except HashscanError as error:
-            self._log.error(f"reload refused, the old configuration stays: {error}")
+            self._refuse(error)
         else:
-            self._log.info("the configuration was read anew; all volumes are scanned")
-            self._close_duty()
-            if self._sync is not None:
-                self._sync.close()
-                self._sync = None
-            self._settings = settings
-            self._set_timers()
-            self._refresh_known()
+            if settings is not None:
+                self._take_over(settings)
+
+    def _take_fetched(self) -> None:
+        try:
+            settings = self._reloading.take()
+        except HashscanError as error:
+            self._refuse(error)
+        else:
+            self._take_over(settings)
+
+    def _take_over(self, settings: Settings) -> None:
+        self._log.info("the configuration was read anew; all volumes are scanned")
+        self._close_duty()
+        if self._sync is not None:
+            self._sync.close()
+            self._sync = None
+        self._settings = settings
+        self._set_timers()
+        self._refresh_known()
+        self._notifier.ready(self._status_line())
+
+    def _refuse(self, error: HashscanError) -> None:
+        self._log.error(f"reload refused, the old configuration stays: {error}")
         self._notifier.ready(self._status_line())
 
     # Quarantine
@@ -389,6 +421,7 @@ class Daemon:
             "trouble": self._trouble,
             "sync": {**self._synced, "next": self._refresh.next},
             "next_scan": self._scan.next,
+            "scan_every": self._scan.interval,
         }
         if self._duty is not None:
             with suppress(StateError):

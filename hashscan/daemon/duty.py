@@ -29,6 +29,7 @@ from hashscan.model import Summary
 from hashscan.scan.asking import Asker
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.options import ScanOptions
+from hashscan.scan.pace import Turns
 from hashscan.text import shown
 from hashscan.watch.source import Changed, Lost
 
@@ -90,7 +91,7 @@ class Duty:
         self._stack.callback(catalog.close)
         self._probes = Probes([one.path for one in settings.volumes], before_fork=catalog.commit)
         self._stack.callback(self._probes.close)
-        found = self._probes.look_at_all(lambda: self._tick(True))  # noqa: FBT003
+        found = self._probes.look_at_all(lambda: self._tick(True))
         self._volumes = tuple(
             Volume(seen.root, tuple(one.exclude), one.one_file_system)
             for one, seen in zip(settings.volumes, found, strict=True)
@@ -130,6 +131,7 @@ class Duty:
             max_files=settings.scan.max_files,
             pause_above_io_pressure=settings.scan.pause_above_io_pressure,
             step_aside=True,
+            turns=Turns(),
         )
         self._judged = catalog.filterset(known.name)
         catalog.commit()
@@ -173,6 +175,7 @@ class Duty:
             judged=self._judged,
             judged_until=catalog.judged_until(self._judged),
             on_candidate=self._on_candidate,
+            on_too_many=self._too_many,
         )
         self._stack.callback(self.looking.close)
         self.walk: Walk | None = None
@@ -195,13 +198,7 @@ class Duty:
             self._wants.want(number, "start")
 
     def _looking_options(self) -> ScanOptions:
-        # What changed is looked at whatever the disks do: a few files, and soon.
-        return replace(
-            self._options,
-            max_files=None,
-            pause_above_io_pressure=None,
-            large_apart=_LARGE_APART,
-        )
+        return replace(self._options, large_apart=_LARGE_APART)
 
     def _on_candidate(self) -> None:
         self.found.candidates += 1
@@ -344,8 +341,10 @@ class Duty:
             return  # it is scanned as soon as it is there again
         if not self.looking.changed(told.volume, told.directory, told.name):
             self.looking.changes.forget_volume(told.volume)
-            message = "too many changes wait to be looked at"
-            self._lost(Lost(told.volume, b"", "overflow", message))
+            self._too_many(told.volume)
+
+    def _too_many(self, volume: int) -> None:
+        self._lost(Lost(volume, b"", "overflow", "too many changes wait to be looked at"))
 
     @property
     def lost(self) -> int:
@@ -421,6 +420,9 @@ class Duty:
         )
         until = self._catalog.judged_until(self._judged)
         self._confirmation.judge_by(self._judged)
+        # What was known by the lists before may have been withdrawn.
+        self._catalog.reconsider(0, known.service)
+        self._confirmation.more = True
         if not known.remote:
             # The lists are others than before, and so is who gives the verdicts.
             self._confirmation.take(self._asker.restart(known.make_confirmer))

@@ -44,8 +44,12 @@ class Looking:
         judged: int,
         judged_until: int,
         on_candidate: Callable[[], None],
+        on_too_many: Callable[[int], None],
     ) -> None:
-        """Start the worker processes."""
+        """Start the worker processes.
+
+        ``on_too_many`` gets a volume of which so much waits that it has to be scanned.
+        """
         self._options = options
         self._catalog = catalog
         scan = catalog.begin_watch()
@@ -66,6 +70,7 @@ class Looking:
             on_candidate=on_candidate,
             once=False,
             on_looked=self._looked,
+            on_too_many=on_too_many,
         )
         self.pool = self._make_pool(judged, judged_until)
 

@@ -53,6 +53,12 @@ class Cron:
             pass  # the settings' own check lets through what never comes
         return None  # e.g. the thirtieth of February
 
+    @property
+    def interval(self) -> float | None:
+        """Seconds from the next time to the one after it; ``None``: there are no two."""
+        following = None if self.next is None else self._after(self.next)
+        return None if self.next is None or following is None else following - self.next
+
     def due(self) -> bool:
         """Whether its time has come; then the next one is reckoned from now."""
         now = self._clock()

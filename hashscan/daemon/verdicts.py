@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from hashscan.text import human_age
+
 if TYPE_CHECKING:
     from hashscan.daemon.log import Log
     from hashscan.scan.asking import Asker
@@ -108,6 +110,13 @@ class Verdicts:
                 wait = _REFUSED if confirmation.refused is not None else self._wait
                 self._again = now + wait
                 self._wait = min(2 * self._wait, _LONGEST)
+                why = confirmation.last_failure
+                self._log.limited(
+                    "no verdict",
+                    "warning",
+                    f"no verdict, candidates are kept and asked for again in {human_age(wait)}: "
+                    f"{'' if why is None else why.message}",
+                )
         elif answered and self.in_trouble:
             self.in_trouble = False
             self._wait = _FIRST

@@ -59,6 +59,7 @@ class Confirmation:
         links_wait: there may be matches whose inodes have several names.
         refused: why nothing more is asked: the service refused the credentials.
         answered: how many verdicts were given, and ``failed`` how many questions had none.
+        last_failure: of these questions the last.
         unmoved: a lasting one has matches in the queue that could not be moved.
     """
 
@@ -102,6 +103,7 @@ class Confirmation:
         self.refused: NoAnswer | None = None
         self.answered = 0
         self.failed = 0
+        self.last_failure: NoAnswer | None = None
         self.unmoved = False
         #: Matches that could not be moved, by their ids: the scan that counted them last, and why.
         self._unmoved: dict[int, tuple[int, str]] = {}
@@ -166,6 +168,7 @@ class Confirmation:
             ]
             if isinstance(answer, NoAnswer):
                 self.failed += 1
+                self.last_failure = answer
                 if answer.kind == "CredentialsError":
                     self.refused = answer
                 for one in waiting:
@@ -222,7 +225,7 @@ class Confirmation:
         queued = current
         if refused:
             self._catalog.mark_pending(queued.number, refused.message)
-            if self._lasting or not self._told:
+            if not (self._lasting or self._told):
                 self._told = True
                 self._reporter.notice(f"no verdict, candidates are kept: {refused.message}")
         else:

@@ -35,6 +35,8 @@ _WHY_SKIPPED = {
 _BATCH = 64
 #: Seconds after which a single process takes a large file although small ones wait.
 _LARGE_WAITS = 30.0
+#: Large files that wait to be looked at, at most.
+_MOST_LARGE = 20_000
 #: After so many deaths over one directory it is given up, and said so.
 _MOST_DEATHS = 8
 
@@ -98,12 +100,15 @@ class Dispatch:
         on_candidate: Callable[[], None],
         once: bool = True,
         on_looked: Callable[[int, bytes, list[bytes], list[tuple[bytes, int]]], None] | None = None,
+        on_too_many: Callable[[int], None] = lambda _volume: None,
     ) -> None:
         """Store what is found as that of scan number ``scan``, judged by filter set ``judged``.
 
         ``on_candidate`` is called for each that was queued. With ``once`` a directory is listed
         once in this scan, however often it is met. ``on_looked`` gets the volume, the directory and
         the names of a ``look`` that is done, and names and sizes of files that were not whole.
+        ``on_too_many`` gets a volume of which so many large files wait that they are forgotten: it
+        has to be scanned.
         """
         self._catalog = catalog
         self._reporter = reporter
@@ -117,6 +122,7 @@ class Dispatch:
         # or keeps changing large files, must not hold up the small files of others.
         self._most_in_bulk = jobs if once else max(1, jobs - 1)
         self._on_looked = on_looked
+        self._on_too_many = on_too_many
         self._frontier = Frontier(catalog)
         self._groups: dict[int, _Group] = {}
         self._next_group = 1
@@ -207,6 +213,12 @@ class Dispatch:
     def _look_apart(self, found: _Group, name: bytes) -> None:
         """Have a large file looked at by itself, once for all changes until its turn comes."""
         volume, directory, _ = found.waiting
+        if len(self._large) >= _MOST_LARGE:
+            self._large = {
+                key: one for key, one in self._large.items() if one.waiting.volume != volume
+            }
+            self._on_too_many(volume)
+            return
         found.elsewhere.add(name)
         if not self._large:
             self._large_at = time.monotonic()

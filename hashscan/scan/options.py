@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
 from hashscan.fs.beneath import closing, identity_of, open_root
+from hashscan.scan.pace import Turns
 from hashscan.scan.pool import STALL_AFTER
 from hashscan.scan.work import WorkerSettings
 
@@ -31,6 +32,7 @@ class ScanOptions:
         own: identities of directories that hold hashscan's state.
         service, remote: the confirmer's name, and whether its verdicts are remembered.
         max_rate, max_files: bytes and files a second, of all processes together.
+        turns: shared with other scans for which the same bounds hold.
         step_aside: with the lowest priority.
         large_apart: bytes; changed files that are larger are looked at apart from the others.
         stall_after: seconds without a sign of life after which a worker process is replaced.
@@ -52,6 +54,7 @@ class ScanOptions:
     step_aside: bool = False
     large_apart: int | None = None
     stall_after: float = STALL_AFTER
+    turns: Turns | None = None
 
 
 def worker_settings(
@@ -65,7 +68,6 @@ def worker_settings(
     resumed: int | None = None,
 ) -> WorkerSettings:
     """For scan number ``scan``; ``roots`` are the volumes' roots in the catalog."""
-    jobs = options.jobs
     return WorkerSettings(
         volumes=options.volumes,
         roots=tuple(roots),
@@ -78,8 +80,9 @@ def worker_settings(
         resumed=resumed,
         own=options.own,
         max_file_size=options.max_file_size,
-        max_rate=None if options.max_rate is None else options.max_rate / jobs,
-        max_files=None if options.max_files is None else options.max_files / jobs,
+        max_rate=options.max_rate,
+        max_files=options.max_files,
+        turns=options.turns or Turns(),
         pause_above_io_pressure=options.pause_above_io_pressure,
         judged_until=judged_until,
         step_aside=options.step_aside,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,18 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 1.0  # seconds; the kernel renews the averages every two
 _LONGEST_PAUSE = 5.0  # seconds in a row; then a second of work is done whatever the pressure is
+
+
+class Turns:
+    """When the next byte and the next file may be read: one for all processes that share a bound.
+
+    Nobody holds a lock, which a killed process could not give back: where two take the same turn
+    in the same instant, a block more is read than the bound allows.
+    """
+
+    def __init__(self) -> None:
+        """Processes that are forked later share it."""
+        self.times = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
 
 
 class Pace:
@@ -27,6 +40,7 @@ class Pace:
         pause_above: float | None,
         *,
         max_files: float | None = None,
+        turns: Turns | None = None,
         alive: Callable[[], None] = lambda: None,
         pressure: Callable[[], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -34,7 +48,7 @@ class Pace:
     ) -> None:
         """``max_rate`` in bytes, ``max_files`` in files a second, ``pause_above`` a share of time.
 
-        ``None``: no bound.
+        ``None``: no bound. The bounds hold for all that share the same ``turns``.
 
         ``alive`` is called once a second during pauses.
         """
@@ -46,24 +60,24 @@ class Pace:
         self._pressure = Pressure().others if pressure is None else pressure
         self._clock = clock
         self._sleep = sleep
-        self._next = clock()
-        self._next_file = self._next
-        self._look = self._next + _LOOK_EVERY
+        #: For the next byte, and the next file.
+        self._turns = memoryview(bytearray(16)).cast("d") if turns is None else turns.times
+        self._look = clock() + _LOOK_EVERY
 
     def __call__(self, count: int) -> None:
         """Account for ``count`` bytes, and wait as long as they ask for."""
         now = self._clock()
         if self._rate is not None:
-            self._next = max(now, self._next) + count / self._rate
-            self._wait(self._next - now)
+            turn = self._turns[0] = max(now, self._turns[0]) + count / self._rate
+            self._wait(turn - now)
         self._step_aside(now)
 
     def file(self) -> None:
         """Account for one file, however small, and wait as long as that asks for."""
         now = self._clock()
         if self._max_files is not None:
-            self._next_file = max(now, self._next_file) + 1 / self._max_files
-            self._wait(self._next_file - now)
+            turn = self._turns[1] = max(now, self._turns[1]) + 1 / self._max_files
+            self._wait(turn - now)
         self._step_aside(now)
 
     def _step_aside(self, now: float) -> None:

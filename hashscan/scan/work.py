@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import FoundCandidate, FoundProblem, RawRow
     from hashscan.fs.volume import Volume
     from hashscan.model import Algorithm, Filter, Summary
+    from hashscan.scan.pace import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class WorkerSettings:
         resumed: with ``full``, the interrupted scan that this one goes on with.
         own: identities of directories that hold hashscan's state; never entered.
         max_file_size: in bytes; larger files are skipped.
-        max_rate: bytes a second, for this process.
-        max_files: files a second, for this process.
+        max_rate, max_files: bytes and files a second, of all processes that share ``turns``.
         pause_above_io_pressure: share of time; see ``pace``.
+        turns: see ``pace``.
         judged_until: the last scan before all that was in the catalog was judged by the set of
             filters ``judged``, whatever a row says; 0: none.
         step_aside: with the lowest priority.
@@ -59,6 +60,7 @@ class WorkerSettings:
     judged_until: int = 0
     step_aside: bool = False
     large_apart: int | None = None
+    turns: Turns | None = None
 
 
 class Task(NamedTuple):

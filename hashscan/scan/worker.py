@@ -137,16 +137,21 @@ class Worker:
             (one, [number for number, name in enumerate(ALGORITHMS) if name in one.algorithms])
             for one in settings.filters
         ]
-        pace = self._pace = Pace(
+        self._bulk = self._pace = Pace(
             settings.max_rate,
             settings.pause_above_io_pressure,
             max_files=settings.max_files,
+            turns=settings.turns,
             alive=lambda: self._show_life(0),
+        )
+        # A small file that changed is looked at whatever the disks do, and however many there are.
+        self._at_once = Pace(
+            settings.max_rate, None, turns=settings.turns, alive=lambda: self._show_life(0)
         )
 
         def on_bytes(count: int) -> None:
-            if pace.bounds:
-                pace(count)
+            if self._pace.bounds:
+                self._pace(count)
             self._show_life(count)
 
         self._hasher = Hasher(
@@ -189,6 +194,7 @@ class Worker:
     def do(self, task: Task) -> None:
         """List a directory, or hash some of its files, and send what is found."""
         root = self._roots[task.volume]
+        self._pace = self._at_once if task.look and not task.large else self._bulk
         try:
             self._open_root(root)
             fd = self._open(root, task.path)

@@ -64,6 +64,7 @@ class LocalKnownSet:
         remarks: sentences for a reader: what of the lists was left out, and what of the rest
             deserves a look.
         built: whether it was made just now, not found.
+        key: stands for the content of the lists, and how they were read.
     """
 
     filters: list[str]
@@ -72,6 +73,7 @@ class LocalKnownSet:
     digests: int
     remarks: list[str]
     built: bool
+    key: str
 
 
 def open_local(
@@ -235,7 +237,7 @@ def _open(directory: str, key: str, name: str, *, built: bool) -> LocalKnownSet:
     if digests != one.metadata.digests:
         confirmer.close()
         raise StateError(f"{shown(directory)}: index and filter hold different numbers of digests")
-    return LocalKnownSet([path], [one], confirmer, digests, remarks, built)
+    return LocalKnownSet([path], [one], confirmer, digests, remarks, built, key)
 
 
 def _prune(cache_directory: str, group: str, current: str) -> None:

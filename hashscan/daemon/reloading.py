@@ -1,0 +1,94 @@
+"""A new configuration is tried out before the old one is given up."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from hashscan.agent.allowing import open_allow
+from hashscan.agent.known_set import open_known_set
+from hashscan.agent.syncing import from_repository, run_sync
+from hashscan.config.settings import require_service, require_volumes
+from hashscan.daemon.background import Background, Failure
+from hashscan.errors import FilterError, UsageError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.log import Log
+    from hashscan.known.repository.client import SyncReport
+    from hashscan.state import State
+
+
+class Reloading:
+    """Settings that are tried out; filters that were never fetched are fetched first."""
+
+    def __init__(self, state: State, log: Log) -> None:
+        """Nothing is tried out."""
+        self._state = state
+        self._log = log
+        self._new: Settings | None = None
+        self._fetch: Background[SyncReport] | None = None
+
+    @property
+    def connections(self) -> list[Connection]:
+        """What to listen to: then ``take``."""
+        return [] if self._fetch is None else [self._fetch.connection]
+
+    def begin(self, settings: Settings, now: Settings) -> Settings | None:
+        """Try settings out that are to follow those of ``now``.
+
+        Returns:
+            them, if all that they name can be used; ``None`` while something is fetched.
+
+        Raises:
+            HashscanError: they cannot be used.
+        """
+        self.close()
+        require_volumes(settings)
+        require_service(settings)
+        if settings.state != now.state:
+            raise UsageError("the state directory cannot be changed by a reload: restart")
+        try:
+            self._try(settings)
+        except FilterError as error:
+            if not from_repository(settings):
+                raise
+            self._log.info(
+                f"the filters of the new configuration are fetched first, the old one stays until "
+                f"then: {error}"
+            )
+            state = self._state
+            self._new = settings
+            self._fetch = Background(lambda: run_sync(settings, state))
+            return None
+        return settings
+
+    def take(self) -> Settings:
+        """The settings whose filters were fetched.
+
+        Raises:
+            HashscanError: they cannot be used.
+        """
+        assert self._fetch is not None
+        assert self._new is not None
+        job, self._fetch = self._fetch, None
+        settings, self._new = self._new, None
+        report = job.take()
+        if isinstance(report, Failure):
+            raise UsageError(report.message)
+        self._try(settings)
+        return settings
+
+    def _try(self, settings: Settings) -> None:
+        open_known_set(settings, self._state, (), self._log.notice)
+        allow = open_allow(settings, self._state, self._log.notice, nullcontext)
+        if allow is not None:
+            allow.close()
+
+    def close(self) -> None:
+        """Give up what is tried out."""
+        if self._fetch is not None:
+            self._fetch.close()
+            self._fetch = None
