@@ -19,8 +19,9 @@ from hashscan.process import end_with
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
 from hashscan.state import State
-from hashscan.text import shown
+from hashscan.text import human_age, shown
 from hashscan.watch.choice import choose
+from hashscan.watch.mounts import answers_by_others, kind_of, mounts_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,12 +91,22 @@ def _watch(settings: Settings) -> Iterator[Check]:
         Volume(os.fsencode(os.path.realpath(one.path)), tuple(one.exclude), one.one_file_system)
         for one in settings.volumes
     ]
+    mounts = mounts_now()
     choices = choose(volumes, [one.watch for one in settings.volumes])
     for one, choice in zip(settings.volumes, choices, strict=True):
         name = f"watch {shown(one.path)}"
         asked = one.watch in {choice.backend, "auto"}
         fix = "" if asked else "write `watch: auto`, or mend what it needs"
         yield Check(name, "ok" if asked else "note", f"will be {choice.backend}: {choice.why}", fix)
+        kind = kind_of(mounts, os.fsencode(os.path.realpath(one.path)))
+        if answers_by_others(kind):
+            yield Check(
+                name,
+                "note",
+                f"what other hosts change on this {shown(kind)} is not told; it is scanned every "
+                f"{human_age(settings.scan.unwatched)}",
+                "run hashscan on the file server itself, if that can be; or set scan.unwatched",
+            )
     if any(choice.backend == "inotify" for choice in choices):
         yield from _watches(settings)
 

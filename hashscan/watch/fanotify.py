@@ -1,7 +1,9 @@
 """fanotify(7): one mark for a whole file system, whatever the number of its directories.
 
 The mark reports, for each event, a handle of the directory and the entry's name
-(FAN_REPORT_DIR_FID, FAN_REPORT_NAME; Linux 5.9), so that moves and links are told as well. Events
+(FAN_REPORT_DIR_FID, FAN_REPORT_NAME; Linux 5.9), so that moves and links are told as well; and one
+of the entry itself (FAN_REPORT_FID), without which the kernel says nothing of a file that was
+opened by a handle, as a server of NFS does, where it does not know its directory. Events
 of the whole file system come; a handle is turned into a path once, and what lies outside the
 volumes is dropped. Needs CAP_SYS_ADMIN for the mark and CAP_DAC_READ_SEARCH for the handles.
 
@@ -15,6 +17,7 @@ import ctypes
 import errno
 import os
 import struct
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,13 +33,13 @@ if TYPE_CHECKING:
     from hashscan.watch.source import Told
 
 _CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
-_REPORT_DIR_FID, _REPORT_NAME = 0x400, 0x800
+_REPORT_FID, _REPORT_DIR_FID, _REPORT_NAME = 0x200, 0x400, 0x800
 _MARK_ADD, _MARK_FILESYSTEM = 0x1, 0x100
 CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE = 0x8, 0x40, 0x80, 0x100
 Q_OVERFLOW, ONDIR = 0x4000, 0x40000000
 _MASK = CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | ONDIR
 _AT_FDCWD = -100
-_INFO_DFID_NAME = 2
+_INFO_FID, _INFO_DFID_NAME = 1, 2
 _METADATA = struct.Struct("=IBBHQii")
 _INFO = struct.Struct("=BBH8sIi")
 _VERSION = 3
@@ -45,6 +48,8 @@ _MOST_EVENTS = 8192
 _CACHE = 16384
 _PATH_MAX = 4096
 _MOST_LEVELS = 4096
+#: Seconds between attempts to open a handle.
+_PAUSES = (0.0005, 0.002, 0.01, 0.05)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fanotify_mark.argtypes = (
@@ -62,7 +67,8 @@ class Event(NamedTuple):
     Attributes:
         mask: what happened.
         filesystem: the ``fsid`` that ``handle`` belongs to.
-        handle: type and bytes of the directory's file handle; empty where there is none.
+        handle: type and bytes of the directory's file handle; empty where the kernel does not know
+            the directory.
         name: of the entry.
     """
 
@@ -91,6 +97,7 @@ def parse(data: bytes) -> Iterator[Event]:
 
 def _event(mask: int, info: bytes) -> Event:
     at = 0
+    of_entry = b""
     while at + _INFO.size <= len(info):
         kind, _, length, filesystem, size, handle_type = _INFO.unpack_from(info, at)
         if length < _INFO.size or at + length > len(info):
@@ -102,12 +109,15 @@ def _event(mask: int, info: bytes) -> Event:
             handle = struct.pack("=Ii", size, handle_type) + info[start : start + size]
             name = info[start + size : at + length].split(b"\0", 1)[0]
             return Event(mask, filesystem, handle, name)
+        if kind == _INFO_FID:
+            of_entry = filesystem
         at += length
-    return Event(mask, b"", b"", b"")
+    return Event(mask, of_entry, b"", b"")
 
 
 def _init() -> int:
-    flags = _CLOEXEC | _NONBLOCK | _UNLIMITED_QUEUE | _REPORT_DIR_FID | _REPORT_NAME
+    flags = _CLOEXEC | _NONBLOCK | _UNLIMITED_QUEUE
+    flags |= _REPORT_FID | _REPORT_DIR_FID | _REPORT_NAME
     fd = _libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC)
     if fd < 0:
         raise _error("fanotify_init")
@@ -127,7 +137,18 @@ def _error(what: str) -> OSError:
 
 
 def _open_handle(mount: int, handle: bytes) -> int:
-    fd = _libc.open_by_handle_at(mount, handle, os.O_PATH | os.O_CLOEXEC)
+    """Open a directory by its handle.
+
+    Raises:
+        OSError: ESTALE: it is gone.
+    """
+    for pause in _PAUSES:
+        fd = _libc.open_by_handle_at(mount, handle, os.O_PATH | os.O_CLOEXEC)
+        # The kernel (iget_locked in fs/inode.c) also calls it a want of memory where it meets an
+        # inode that is just being made: one that got the number of a directory that is gone.
+        if fd >= 0 or ctypes.get_errno() != errno.ENOMEM:
+            break
+        time.sleep(pause)
     if fd < 0:
         raise _error("open_by_handle_at")
     return int(fd)
@@ -305,10 +326,13 @@ class FanotifySource:
             return self._all_lost("overflow", "the kernel's queue of changes was full")
         if event.mask & ONDIR and event.mask & (MOVED_FROM | MOVED_TO):
             self._cache.clear()  # whatever lies below it has another path now
-        if not event.handle or not event.mask & (CLOSE_WRITE | MOVED_TO | CREATE):
+        if not event.filesystem or not event.mask & (CLOSE_WRITE | MOVED_TO | CREATE):
             return []
         if event.filesystem not in self._on:
             return self._all_lost("unplaced", "a change on a file system that nobody marked")
+        if not event.handle:
+            message = "a file was written that was opened by a handle (an export of NFS?)"
+            return self._lost_on(event.filesystem, "unplaced", message)
         key = (event.filesystem, event.handle)
         if key in self._cache:
             place = self._cache[key]

@@ -38,6 +38,26 @@ def test_the_last_scan_running_whole_and_interrupted(tmp_path):
     catalog.close()
 
 
+def test_the_last_whole_scan_of_each_volume(tmp_path):
+    path = str(tmp_path / "catalog.sqlite3")
+    catalog = Catalog(path)
+    for volumes, kind, interrupted in (
+        ([b"/a", b"/b"], "start", False),
+        ([b"/b"], "schedule", False),
+        ([b"/a"], "schedule", True),
+    ):
+        number, _ = catalog.begin_scan(volumes, complete=False, kind=kind)
+        catalog.end_scan(number, files=1, interrupted=interrupted)
+    catalog.begin_watch()
+    found = overview(path).by_volume
+    assert {volume: one.kind for volume, one in found.items()} == {
+        b"/a": "start",
+        b"/b": "schedule",
+    }
+    assert overview(path).whole.kind == "schedule"
+    catalog.close()
+
+
 def test_what_is_no_catalog_is_told(tmp_path):
     path = str(tmp_path / "catalog.sqlite3")
     with sqlite3.connect(path) as other:

@@ -51,7 +51,8 @@ def test_candidates_wait_for_a_service_that_is_away(daemon, service):
     daemon.start(until=None)
     service.start()
     gone(daemon, *paths)
-    assert not daemon.facts() or daemon.end() == 0
+    daemon.wait(lambda: daemon.facts().get("pid") == daemon.process.pid)
+    assert daemon.end() == 0
 
 
 def test_a_new_filter_judges_what_was_hashed_without_reading_it(daemon, service):
@@ -135,7 +136,8 @@ def test_a_wrong_filter_is_not_used_and_the_one_in_use_stays(daemon, service):
 
 def test_an_expired_filter_is_not_used_any_more(daemon, service):
     service.start()
-    text = daemon.config.read_text().replace("refresh: 1s", "refresh: 1s, max_age: 4s")
+    # noticed when it expires, not at the next look for a newer one
+    text = daemon.config.read_text().replace("refresh: 1s", "refresh: 1h, max_age: 8s")
     daemon.config.write_text(text)
     service.load(KNOWN[:3])
     daemon.start()
@@ -146,7 +148,7 @@ def test_an_expired_filter_is_not_used_any_more(daemon, service):
     assert path.exists()
     daemon.wait(lambda: hashscan(daemon, "status").returncode == 5)
     service.load(KNOWN[:3])
-    gone(daemon, path)
+    daemon.wait(lambda: not path.exists(), 50)  # it is tried again every half minute
     assert daemon.end() == 0
 
 

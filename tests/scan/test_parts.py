@@ -5,7 +5,7 @@ import time
 
 from hashscan.model import FileDigests, Identity, Stamp
 from hashscan.scan.links import LinkTable
-from hashscan.scan.pace import Pace
+from hashscan.scan.pace import Pace, Turns
 from hashscan.scan.work import Tally
 
 STAMP = Stamp(10, 20, 30)
@@ -76,6 +76,24 @@ def test_pace_keeps_the_rate():
     for _ in range(20):
         pace(500)
     assert 9.0 <= time_.now <= 10.5
+
+
+def test_a_rate_holds_for_all_that_share_it():
+    time_ = Time()
+    turns = Turns()
+    one, other = (
+        Pace(1000, None, turns=turns, max_files=5, clock=time_.clock, sleep=time_.sleep)
+        for _ in range(2)
+    )
+    for _ in range(10):
+        one(500)
+        other(500)
+    assert 9.0 <= time_.now <= 10.5
+    before = time_.now
+    for _ in range(10):
+        one.file()
+        other.file()
+    assert 3.5 <= time_.now - before <= 4.5
 
 
 def test_pace_pauses_under_pressure_and_shows_life_but_not_for_ever():

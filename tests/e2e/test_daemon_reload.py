@@ -1,0 +1,112 @@
+"""What a running daemon makes of configurations and lists that change under it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from running_daemon import Daemon, sha1
+
+KNOWN = [os.urandom(2000) for _ in range(3)]
+
+
+def hashscan(daemon, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "hashscan", "--config", str(daemon.config), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def is_moved(daemon, name, content):
+    path = daemon.volume / name
+    path.write_bytes(content)
+    daemon.wait(lambda: not path.exists())
+
+
+@pytest.mark.parametrize("what", ["filter", "allow", "known"])
+def test_a_configuration_whose_files_cannot_be_used_is_refused(tmp_path, what):
+    with Daemon(tmp_path, known=KNOWN[:1]) as daemon:
+        damaged = tmp_path / "damaged"
+        damaged.write_bytes(b"neither a filter nor a list\n")
+        good = daemon.config.read_text()
+        daemon.start()
+        wrong = {
+            "filter": good + f"filter: {{source: {damaged}}}\n",
+            "allow": good + f"allow: [{damaged}]\n",
+            "known": good.replace(str(daemon.list), str(damaged)),
+        }[what]
+        daemon.config.write_text(wrong)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait(lambda: daemon.logged("reload refused, the old configuration stays"))
+        is_moved(daemon, "x", KNOWN[0])
+        assert not daemon.logged("nothing is scanned: "), daemon.told()
+        assert len(daemon.summaries) == 1
+        daemon.config.write_text(good)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait(lambda: daemon.logged("was read anew"))
+        is_moved(daemon, "x", KNOWN[0])
+        assert daemon.end() == 0
+
+
+def test_verdicts_follow_the_lists_where_a_filter_is_given_too(tmp_path):
+    with Daemon(tmp_path, known=KNOWN) as daemon:
+        made = hashscan(daemon, "filter", "build", daemon.list, "-o", tmp_path / "filter.bloom")
+        assert made.returncode == 0, made
+        daemon.list.write_text(sha1(KNOWN[0]) + "\n")
+        daemon.extra = f"filter: {{source: {tmp_path}/filter.bloom, refresh: 1s}}"
+        daemon.write_config()
+        second = daemon.volume / "second"
+        second.write_bytes(KNOWN[1])
+        daemon.start()
+        is_moved(daemon, "first", KNOWN[0])
+        assert second.exists(), "the filter holds it, the list does not know it"
+        # the first is withdrawn, the second is new
+        daemon.list.write_text(sha1(KNOWN[1]) + "\n")
+        daemon.wait(lambda: not second.exists())
+        first = daemon.volume / "first"
+        first.write_bytes(KNOWN[0])
+        is_moved(daemon, "third", KNOWN[1])
+        time.sleep(1)
+        assert first.exists()
+        assert len(daemon.summaries) == 1, "no scan was needed"
+        assert daemon.end() == 0
+
+
+def test_a_volume_that_is_not_there_yet_does_not_keep_the_others_waiting(tmp_path):
+    missing = tmp_path / "missing"
+    with Daemon(tmp_path, known=KNOWN, volume_extra=f"}}, {{path: {missing}") as daemon:
+        daemon.start()
+        is_moved(daemon, "x", KNOWN[0])
+        told = hashscan(daemon, "status")
+        assert told.returncode == 70, told.stdout
+        assert f"{missing}: not scanned: it cannot be opened: No such file" in told.stdout
+        missing.mkdir()
+        path = missing / "x"
+        path.write_bytes(KNOWN[0])
+        daemon.wait(lambda: not path.exists(), 50)
+        path.write_bytes(KNOWN[0])
+        daemon.wait(lambda: not path.exists(), 20)
+        daemon.wait(lambda: hashscan(daemon, "status").returncode == 0)
+        assert daemon.end() == 0
+
+
+def test_filters_of_a_new_repository_are_fetched_before_the_old_ones_are_left(tmp_path):
+    with Daemon(tmp_path, known=KNOWN[:1]) as daemon:
+        good = daemon.config.read_text()
+        daemon.start()
+        root = tmp_path / "root.json"
+        root.write_text("{}")
+        daemon.config.write_text(
+            good + f"filter: {{source: 'http://127.0.0.1:9/', root: {root}}}\n"
+        )
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait(lambda: daemon.logged("are fetched first"))
+        daemon.wait(lambda: daemon.logged("reload refused"))
+        is_moved(daemon, "x", KNOWN[0])
+        assert not daemon.logged("nothing is scanned: ")
+        assert daemon.end() == 0
