@@ -52,6 +52,10 @@ system-tools:
 	@command -v strace >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq strace || echo "no strace: one test is skipped" >&2; \
 	fi
+	@command -v mkfs.btrfs >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get install -y -qq --no-install-recommends btrfs-progs \
+	    || echo "no mkfs.btrfs: the tests of subvolumes are skipped" >&2; \
+	fi
 	@command -v systemd-analyze >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd \
 	    || echo "no systemd-analyze: the unit's tests are skipped" >&2; \
@@ -62,11 +66,11 @@ tests: install system-tools
 
 test: lint types imports tests
 
-# An hour of files that come, change and go: is memory flat, is anything missed?
 # What the gate does a part of, as a whole: a hundred random lives of a repository and an agent.
 .PHONY: test-long
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
+	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_daemon_dead_server.py
 
 # Whichever of openssl, hashdeep, clamscan and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.
@@ -75,6 +79,7 @@ bench: install
 	$(BIN)/python benchmarks/side_by_side.py --where /dev/shm
 
 .PHONY: soak bench-daemon
+# An hour of files that come, change and go: is memory flat, is anything missed?
 soak: install
 	$(BIN)/python benchmarks/soak.py --minutes 60 --files 40000
 

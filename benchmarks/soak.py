@@ -23,6 +23,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from running_daemon import Daemon
 
+#: Files that come and go, once so many are there.
+_FILES = 2000
+
 
 def processes(parent):
     """A process and its children."""
@@ -37,43 +40,48 @@ def processes(parent):
 
 
 def measure(parent):
-    """Memory in MiB and descriptors, of all of them."""
-    memory = descriptors = 0
+    """Memory in MiB and descriptors, of all of them; and the memory of each, the parent's first."""
+    each = []
+    descriptors = 0
     for process in processes(parent):
         try:
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-            memory += int(rollup.split("\nPss:")[1].split()[0])
+            each.append(int(rollup.split("\nPss:")[1].split()[0]) / 1024)
             descriptors += len(os.listdir(f"/proc/{process}/fd"))
         except (OSError, IndexError):
             continue
-    return memory / 1024, descriptors
+    return sum(each), descriptors, each
 
 
 def churn(volume, known, stop, rate, made):
-    """Files come, change, move, go; each second one of them is known."""
+    """Files come, change, move, go; each second one of them is known.
+
+    As many go as come once there are ``_FILES``, and directories that came go after a while: a
+    volume that grows is no soak.
+    """
     chance = random.Random(7)
     directories = []
     for number in range(200):
         path = os.path.join(volume, f"d{number % 20}", f"e{number}")
         os.makedirs(path)
         directories.append(path)
-    files = []
+    files, came = [], []
     tick = 0
     while not stop.wait(1.0):
         tick += 1
         for _ in range(rate):
             what = chance.random()
-            if what < 0.6 or len(files) < 100:
+            if (what < 0.6 and len(files) < _FILES) or len(files) < 100:
                 path = os.path.join(chance.choice(directories), f"f{tick}-{chance.random()}")
                 Path(path).write_bytes(os.urandom(chance.randrange(10, 5000)))
                 files.append(path)
             else:
                 at = chance.randrange(len(files))
                 path = files[at]
-                if what < 0.7:
+                if what < 0.3 or 0.6 <= what < 0.7:
                     with open(path, "ab") as file:
                         file.write(b"more")
-                elif what < 0.8:
+                elif what < 0.4 or 0.7 <= what < 0.8:
                     files[at] = os.path.join(
                         chance.choice(directories), f"m{tick}-{chance.random()}"
                     )
@@ -87,7 +95,10 @@ def churn(volume, known, stop, rate, made):
             os.makedirs(os.path.join(path, "sub"))
             Path(path, "sub", "f").write_bytes(b"%d" % tick)
             old = chance.randrange(len(directories))
-            Path(path).rename(os.path.join(directories[old], f"moved{tick}"))
+            path = Path(path).rename(os.path.join(directories[old], f"moved{tick}"))
+            came.append(path)
+            if len(came) > 30:
+                shutil.rmtree(came.pop(0))
         path = os.path.join(chance.choice(directories), f"known{tick}")
         Path(path).write_bytes(known)
         made.append(path)
@@ -156,6 +167,9 @@ def soak(arguments, place):
             "losses": [one["message"] for one in daemon.logs if "scanned anew" in str(one)][:5],
             "memory_each_tenth": [
                 round(one[0], 1) for one in samples[:: max(1, len(samples) // 10)]
+            ],
+            "memory_each_process": [
+                [round(one, 1) for one in samples[at][2]] for at in (quarter, -1)
             ],
             "scans": len(daemon.summaries),
             "problems": daemon.facts().get("problems"),

@@ -1,10 +1,14 @@
-"""What every process that hashscan forks does first."""
+"""What every process that hashscan forks does first, and how it is ended."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -23,3 +27,17 @@ def end_with(parent: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the kernel was asked
         os._exit(0)
+
+
+def end(process: BaseProcess) -> None:
+    """End a process that was forked, within seconds, and release its descriptors at once.
+
+    One that does not end waits inside the kernel, e.g. for a dead file server; it is left behind.
+    """
+    process.terminate()
+    process.join(timeout=2)
+    if process.is_alive():
+        process.kill()
+        process.join(timeout=0.1)
+    if not process.is_alive():
+        process.close()

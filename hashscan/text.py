@@ -38,7 +38,7 @@ def shown(path: bytes | str) -> str:
 def one_line(text: str) -> str:
     """A message as one printable line; what is escaped in it already stays as it is."""
     parts = [part.strip() for part in text.splitlines()]
-    text = " ".join(part for part in parts if part)
+    text = " | ".join(part for part in parts if part)
     if text.isprintable():
         return text
     return "".join(one if one == "\\" else _escape(one) for one in text)

@@ -220,7 +220,8 @@ def test_the_configuration_in_the_readme(tmp_path):
 
 
 def test_the_unit_in_the_readme():
-    (block,) = blocks(README, "ini")
+    timer, block = blocks(README, "ini")
+    assert "OnCalendar=" in timer
     unit = configparser.ConfigParser()
     unit.read_string(block)
     name, path = unit["Service"]["LoadCredential"].split(":")

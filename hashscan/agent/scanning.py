@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from hashscan.agent.allowing import Allowing, open_allow
@@ -19,6 +20,7 @@ from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
 from hashscan.state import holder_of
 from hashscan.text import shown
+from hashscan.watch.mounts import is_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -105,6 +107,7 @@ def run_scan(
     Raises:
         HashscanError: see its classes; what was done before is committed.
     """
+    paths = list(paths)
     volumes = volumes_of(settings, paths)
     with ExitStack() as stack:
         own = (state.directory, settings.quarantine_directory)
@@ -145,6 +148,8 @@ def run_scan(
         )
         catalog = Catalog(state.catalog)
         try:
+            there = _mounted(volumes, catalog, reporter, named=bool(paths))
+            options = replace(options, volumes=there)
             asker = Asker(known.make_confirmer)
             try:
                 summary = Engine(options, catalog, asker, actor, reporter).run()
@@ -155,7 +160,35 @@ def run_scan(
             raise
         catalog.close()
     reporter.summary(summary)
-    return exit_code(summary)
+    codes = {exit_code(summary)}
+    return exit_code_of(codes if there == volumes else codes | {ExitCode.UNREADABLE})
+
+
+def _mounted(
+    volumes: tuple[Volume, ...], catalog: Catalog, reporter: Reporter, *, named: bool
+) -> tuple[Volume, ...]:
+    """Those volumes that are there: an empty directory that was a mount point is not one.
+
+    Raises:
+        UsageError: none is.
+    """
+    found = []
+    for volume in volumes:
+        if is_mounted(volume):
+            catalog.set_mounted(volume.root)
+        elif catalog.was_mounted(volume.root):
+            if not named and not os.listdir(volume.root):
+                reporter.notice(
+                    f"{shown(volume.root)}: not scanned: its file system is not mounted; mount it, "
+                    "or name the path on the command line if it is meant to be empty"
+                )
+                continue
+            catalog.forget_mounted(volume.root)
+        found.append(volume)
+    catalog.commit()
+    if not found:
+        raise UsageError("no volume is there to be scanned: see above")
+    return tuple(found)
 
 
 def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:

@@ -31,16 +31,21 @@ if TYPE_CHECKING:
 
 #: What the daemon writes of itself, in the state directory.
 DAEMON_FILE = "daemon.json"
-_LONGEST = 1 << 20
 #: Seconds without a word of a running daemon, and without a verdict, that are trouble.
-_SILENT = 120.0
+_SILENT = 60.0
 _PENDING = 900.0
+#: What became of matches that nobody has to see to any more.
+_SEEN_TO = ("quarantined", "held", "allowed")
 #: Seconds for which syncs may fail.
 _SYNC_FAILS = 3600.0
 #: So many intervals of the schedule, and so many seconds, may pass without a whole scan.
 _SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
 #: Seconds that the watch of a volume may take to be set.
 _STARTING = 60.0
+_NEVER = (
+    "nothing has been scanned with the state {} yet: start the daemon (systemctl start hashscan), "
+    "or run 'hashscan scan'; if something was, see --config and --state"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Status:
         trouble: whatever needs somebody, other than a filter.
         daemon: what the daemon said of itself last; ``None`` where none has worked with this state.
         alive: that daemon is running.
+        reports_only: the configuration has matches reported, not moved.
         uncovered: volumes of which not all is watched, or that are not there; each with why.
     """
 
@@ -94,6 +100,7 @@ class Status:
     daemon: dict[str, Any] | None = None
     alive: bool = False
     uncovered: tuple[str, ...] = ()
+    reports_only: bool = False
 
     @property
     def waits_too_long(self) -> bool:
@@ -106,8 +113,11 @@ class Status:
         """Since when syncs have failed, if for so long that somebody should look."""
         if not self.alive or self.daemon is None:
             return None
-        since = (self.daemon.get("sync") or {}).get("failing_since")
-        return since if since is not None and time.time() - since > _SYNC_FAILS else None
+        sync = self.daemon.get("sync") or {}
+        since = sync.get("failing_since")
+        if since is None or not (sync.get("refused") or time.time() - since > _SYNC_FAILS):
+            return None
+        return float(since)
 
     @property
     def unmoved(self) -> tuple[int, bytes, str] | None:
@@ -117,7 +127,23 @@ class Status:
     @property
     def filters_usable(self) -> bool:
         """Whether a scan would find every filter that it needs."""
-        return all(one.trouble is None for one in self.filters)
+        return all(one.trouble is None for one in self.filters) and not self.stands_still
+
+    @property
+    def stands_still(self) -> str:
+        """Why the daemon that runs scans nothing: it has no known set; empty: it does."""
+        return str(self.daemon.get("trouble") or "") if self.alive and self.daemon else ""
+
+    @property
+    def reported(self) -> int:
+        """Matches that the last whole scans only reported, as the configuration says."""
+        if not self.reports_only or self.catalog is None:
+            return 0
+        scans = {one.started: one.summary for one in self.catalog.by_volume.values()}
+        return sum(
+            one.get("matches", 0) - sum(one.get(name, 0) for name in _SEEN_TO)
+            for one in scans.values()
+        )
 
 
 def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatus, ...]]:
@@ -193,10 +219,17 @@ def status_of(settings: Settings) -> Status:
     uncovered: tuple[str, ...] = ()
     if daemon is not None:
         trouble += _daemon_trouble(daemon, alive=alive)
+        if damaged := counts.get("damaged"):
+            trouble.append(
+                f"{damaged:,} records of the quarantine are damaged: 'hashscan quarantine verify' "
+                "names them"
+            )
         if alive:
             uncovered = (*_uncovered(daemon), *_not_scanned(daemon, catalog))
         else:
             uncovered = _stopped(settings.state, daemon)
+    elif running is None and (catalog is None or catalog.scan is None):
+        uncovered = (_NEVER.format(shown(settings.state)),)
     return Status(
         settings.state,
         running,
@@ -208,6 +241,7 @@ def status_of(settings: Settings) -> Status:
         daemon,
         alive,
         uncovered,
+        settings.quarantine.action == "report",
     )
 
 
@@ -215,7 +249,7 @@ def read_daemon_file(directory: str) -> dict[str, Any] | None:
     """What a daemon said of itself last; ``None`` where there is nothing that can be read."""
     try:
         with open(os.path.join(directory, DAEMON_FILE), "rb") as file:
-            found = json.loads(file.read(_LONGEST))
+            found = json.loads(file.read())
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -236,8 +270,8 @@ def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
         found.append(
             f"the daemon has said nothing for {human_age(silent)}; see its log, and restart it"
         )
-    if daemon.get("trouble"):
-        found.append(f"nothing is scanned: {daemon['trouble']}")
+    if daemon.get("reload_refused"):
+        found.append(f"the last reload was refused: {daemon['reload_refused']}")
     found += [
         f"{shown(one['path'])}: not scanned: {one['away']}"
         for one in daemon.get("volumes", ())

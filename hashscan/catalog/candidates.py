@@ -30,6 +30,8 @@ VERDICT_AGE = 86400.0
 
 #: Matches that are still in their place although they should have been moved.
 UNMOVED = "done = 0 AND known IS NOT NULL AND error IS NOT NULL"
+#: Matches that are to be moved, for a service.
+_TO_ACT = "done = 0 AND known IS NOT NULL AND error IS NULL AND (service = ? OR acting = 1)"
 #: All others in the queue: without a verdict, or with one that is to be acted on.
 WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"
 
@@ -171,14 +173,35 @@ class CandidateQueue(Writer):
                 "UPDATE candidate SET seen = ? WHERE id = ?", [(scan, n) for n in numbers]
             )
 
-    def candidates_to_act(self, service: str) -> list[QueuedCandidate]:
+    def candidates_to_act(self, service: str, limit: int) -> list[QueuedCandidate]:
         """Candidates with verdict ``known`` that were not acted on, names of an inode together.
 
         Those that could not be moved are not among them: see ``unmoved``.
         """
-        condition = "done = 0 AND known IS NOT NULL AND error IS NULL"
-        condition += " AND (service = ? OR acting = 1) ORDER BY device, inode, id"
+        return self._candidates(f"{_TO_ACT} ORDER BY device, inode, id LIMIT ?", (service, limit))
+
+    def linked_to_act(self, service: str) -> list[QueuedCandidate]:
+        """Of those one for each inode that has several names."""
+        each = f"SELECT min(id) FROM candidate WHERE {_TO_ACT} GROUP BY device, inode"  # noqa: S608
+        condition = f"links > 1 AND id IN ({each})"
         return self._candidates(condition, (service,))
+
+    def identities_to_act(self, service: str) -> list[Identity]:
+        """Which inodes they are, one for each."""
+        with translated(self.path):
+            rows = self._connection.execute(
+                f"SELECT device, inode FROM candidate WHERE {_TO_ACT}",  # noqa: S608
+                (service,),
+            ).fetchall()
+        return [Identity(device, unsigned(inode)) for device, inode in rows]
+
+    def places_to_act(self, service: str) -> list[tuple[bytes, bytes]]:
+        """Volume and path of each of them."""
+        with translated(self.path):
+            return self._connection.execute(
+                f"SELECT volume, path FROM candidate WHERE {_TO_ACT}",  # noqa: S608
+                (service,),
+            ).fetchall()
 
     def mark_unmoved(self, number: int, why: str) -> None:
         """Note that a match could not be moved: it is tried again."""

@@ -281,11 +281,17 @@ class Catalog(CandidateQueue, MountedVolumes):
     def put_files(self, directory: int, rows: Sequence[RawRow]) -> None:
         """Store what was found in files of one directory.
 
-        A file whose new content hits no filter is a candidate no longer.
+        A file whose new content hits no filter is a candidate no longer, and one that could not be
+        judged before is no problem any more.
         """
         self._write()
         with translated(self.path):
             self._connection.executemany(_UPSERT_FILE, [(directory, *row) for row in rows])
+            if self._has_problems:
+                self._connection.executemany(
+                    "DELETE FROM problem WHERE dir = ? AND name = ?",
+                    [(directory, row[0]) for row in rows],
+                )
             if self._has_candidates:
                 self._connection.executemany(
                     "DELETE FROM candidate WHERE dir = ? AND name = ?",
@@ -316,6 +322,7 @@ class Catalog(CandidateQueue, MountedVolumes):
     ) -> list[FoundProblem]:
         """Store problems; returns those that were not yet noted in this scan."""
         self._write()
+        self._has_problems = True
         with translated(self.path):
             return [
                 problem

@@ -6,6 +6,8 @@ calls its file hashed are always in the same one, so that no kill can part them 
 
 from __future__ import annotations
 
+import sqlite3
+
 from hashscan.catalog.schema import connect, translated
 
 
@@ -24,10 +26,11 @@ class Writer:
         #: Name of the confirmer whose verdicts candidates wait for, and whether it is remote.
         self.service: tuple[str, bool] = ("", False)
         with translated(path):
-            (found,) = self._connection.execute(
-                "SELECT EXISTS (SELECT 1 FROM candidate)"
+            candidates, problems = self._connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM candidate), EXISTS (SELECT 1 FROM problem)"
             ).fetchone()
-        self._has_candidates = bool(found)
+        #: Whether rows of files have to be looked for in these tables when they are stored.
+        self._has_candidates, self._has_problems = bool(candidates), bool(problems)
 
     def close(self) -> None:
         """Commit and close."""
@@ -49,6 +52,12 @@ class Writer:
     def commit(self) -> None:
         """Make everything so far durable against a kill of this process."""
         if self._changed:
-            with translated(self.path):
-                self._connection.execute("COMMIT")
+            # What fails now is not there: the next scan finds it again.
             self._changed = False
+            with translated(self.path):
+                try:
+                    self._connection.execute("COMMIT")
+                except sqlite3.Error:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise

@@ -340,7 +340,9 @@ def purge_command(
             if as_json:
                 _line("purged", {"id": record.id, "path": os.fsdecode(record.origin.full_path)})
             else:
-                what = "hold lifted, the restored file stays" if restored else "content removed"
+                what = "content removed"
+                if restored:
+                    what = "hold lifted; the restored file stays until the next scan finds it"
                 click.echo(f"{record.id}: purged ({what}), was {shown(record.origin.full_path)}")
 
         _each(tuple(ids), one)

@@ -29,12 +29,13 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
 
     Of a daemon also: does it run, what of each volume is watched, what waits, when what comes next.
 
-    Nothing is changed or fetched. The exit code is one for a monitoring check: 0 all is well; 1
-    matches are where they were, for they could not be moved; 3 not all of a volume is watched, or
-    the daemon was stopped; 5 a scan would not run, for a filter is missing, expired or damaged; 6
-    candidates have waited for a verdict for more than 15 minutes, or syncs have failed for an hour;
-    70 the daemon died or hangs, a volume is not there, or a part of the state cannot be read. Where
-    several hold: 5, 70, 1, 6, 3.
+    Nothing is changed or fetched. The exit code is one for a monitoring check, the first that
+    holds: 5 a scan would not run, for a filter or list is missing, expired or damaged; 70 the
+    daemon died or hangs, its last reload was refused, a volume is not there, or a part of the state
+    cannot be read; 1 matches are where they were: they could not be moved, or quarantine.action is
+    'report'; 6 candidates have waited for a verdict for more than 15 minutes, syncs have failed for
+    an hour, or a new filter or list was refused; 3 not all of a volume is watched, a scheduled scan
+    is missing, nothing was ever scanned, or the daemon was stopped; 0 all is well.
     """
     from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
 
@@ -44,7 +45,7 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
         return ExitCode.FILTER
     if found.trouble:
         return ExitCode.INTERNAL
-    if found.unmoved is not None:
+    if found.unmoved is not None or found.reported:
         return ExitCode.MATCHES
     if found.waits_too_long or found.sync_fails:
         return ExitCode.SERVICE
@@ -58,6 +59,11 @@ def _as_text(found: Status) -> str:
     lines += _daemon_lines(found)
     lines.append(f"  filters     {shown(found.source)}")
     lines += [f"              {filter_line(one)}" for one in found.filters]
+    if found.alive and found.daemon is not None and not found.filters:
+        lines += [
+            f"              {one['digests']:,} digests in force, version {one['version']}"
+            for one in found.daemon.get("filters", ())
+        ]
     lines.append(f"  last scan   {_scan_line(found)}")
     catalog = found.catalog
     if catalog and catalog.whole is not None and catalog.whole != catalog.scan:
@@ -81,7 +87,17 @@ def _as_text(found: Status) -> str:
         )
     kept = ", ".join(f"{count:,} {name}" for name, count in sorted(found.quarantine.items()))
     lines.append(f"  quarantine  {kept or 'empty'}")
-    lines += [f"  not watched {one}" for one in found.uncovered]
+    if found.reported:
+        lines.append(
+            f"  reported    {found.reported:,} matches lie where they were, for quarantine.action "
+            "is 'report'; the log names them"
+        )
+    lines += [f"  see to      {one}" for one in found.uncovered]
+    if found.stands_still:
+        lines.append(
+            f"  trouble     nothing is scanned: {found.stands_still} (it is tried again every "
+            "half minute)"
+        )
     lines += [f"  trouble     {one}" for one in found.trouble]
     return "\n".join(lines)
 
@@ -90,11 +106,11 @@ def _needs(found: Status) -> bool:
     return bool(
         found.trouble
         or not found.filters_usable
-        or found.quarantine.get("damaged")
         or found.uncovered
         or found.waits_too_long
         or found.sync_fails
         or found.unmoved
+        or found.reported
     )
 
 
@@ -108,7 +124,9 @@ def _daemon_lines(found: Status) -> list[str]:
     lines = [f"  daemon      runs for {since}, process {daemon['pid']}"]
     for one in daemon.get("volumes", ()):
         how = one["backend"]
-        if one["directories"]:
+        if one.get("away"):
+            how = "not there"
+        elif one["directories"]:
             how += f", {one['directories']:,} directories"
         if one.get("blind"):
             how += f"; {one['blind']}: scans find it"
@@ -124,8 +142,10 @@ def _daemon_lines(found: Status) -> list[str]:
             f"{daemon['lost']:,} losses made good by scans"
         )
         lines.append(
-            f"  found       {daemon['matches']:,} matches since it started, "
-            f"{daemon['quarantined']:,} of them moved to quarantine"
+            f"  found       {daemon['matches']:,} matches in "
+            f"{human_age(time.time() - float(daemon['counting_since']))}: "
+            f"{daemon['quarantined']:,} moved to quarantine, {daemon['held']:,} held, "
+            f"{daemon['allowed']:,} allowed"
         )
     scan = daemon.get("scan")
     if scan is not None:
@@ -235,7 +255,16 @@ def _scan_json(scan: LastScan) -> dict[str, object]:
 
 
 #: What in the daemon's own file is a time, in seconds since the epoch.
-_TIMES = {"failing_since", "starting", "started", "time", "next", "next_scan", "oldest"}
+_TIMES = {
+    "counting_since",
+    "failing_since",
+    "starting",
+    "started",
+    "time",
+    "next",
+    "next_scan",
+    "oldest",
+}
 
 
 def _dated(facts: dict[str, Any]) -> dict[str, Any]:
@@ -265,15 +294,16 @@ def _as_json(found: Status) -> str:
         source=found.source,
         filters=[filter_json(one) for one in found.filters],
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
+        last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
         last_whole_scans={
             os.fsdecode(path): _scan_json(one)
             for path, one in (catalog.by_volume.items() if catalog else ())
         },
-        last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
         daemon=None if found.daemon is None else {"running": found.alive, **_dated(found.daemon)},
         uncovered=list(found.uncovered),
         pending=catalog.pending if catalog else 0,
         unmoved=found.unmoved[0] if found.unmoved else 0,
+        reported=found.reported,
         problems=catalog.problems if catalog else 0,
         quarantine=found.quarantine,
         trouble=list(found.trouble),

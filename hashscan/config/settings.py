@@ -100,10 +100,10 @@ class QuarantineSettings(Section):
         " directory.",
         examples=["/var/lib/hashscan/quarantine"],
     )
-    retention: values.DurationOrNone = Field(
+    retention: values.RetentionOrNone = Field(
         default=None,
-        description="How long a file is kept before `quarantine purge` removes it; e.g. 90d, or"
-        " none.",
+        description="How long a file is kept: the daemon, or `quarantine purge`, then removes its"
+        " content for good, and keeps the record; e.g. 90d, or none.",
     )
 
 
@@ -283,7 +283,7 @@ def require_volumes(settings: Settings, where: str = _NOWHERE) -> tuple[VolumeSe
         raise _require(
             f"{where}: volumes",
             "there is none to scan",
-            "name a PATH on the command line, or add `- path: /srv/www` to `volumes`"
+            "add `- path: /srv/www` to `volumes`, or name a PATH for `hashscan scan`"
             " (`hashscan config init` writes an example)",
         )
     return settings.volumes

@@ -97,6 +97,13 @@ def duration(value: object) -> float:
     return seconds
 
 
+def retention(value: object) -> float:
+    """A duration after which contents are removed for good: with its unit, and not by mistake."""
+    if isinstance(value, int | float) or str(value).strip().replace(".", "").isdigit():
+        raise bad("has no unit", "write e.g. 90d; contents are removed for good after it")
+    return duration(value)
+
+
 def human_duration(seconds: float) -> str:
     """The shortest text that ``duration`` reads as exactly ``seconds``."""
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
@@ -383,6 +390,9 @@ def shower(function: Callable[[Any], Any]) -> PlainSerializer:
 Duration = Annotated[float, PlainValidator(duration), shower(human_duration)]
 DurationOrNone = Annotated[
     float | None, PlainValidator(or_none(duration)), shower(none_shown(human_duration))
+]
+RetentionOrNone = Annotated[
+    float | None, PlainValidator(or_none(retention)), shower(none_shown(human_duration))
 ]
 SizeOrNone = Annotated[int | None, PlainValidator(or_none(size)), shower(none_shown(human_size))]
 PercentOrNone = Annotated[

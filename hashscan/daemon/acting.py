@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.model import Acted
-from hashscan.process import end_with
+from hashscan.process import end, end_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,10 +80,7 @@ class ActingProcess:
     def close(self) -> None:
         """End the process."""
         self._connection.close()
-        self._process.terminate()
-        self._process.join(timeout=2)
-        if self._process.is_alive():
-            self._process.kill()
+        end(self._process)
 
 
 def _worked(process: int | None) -> list[bytes] | None:

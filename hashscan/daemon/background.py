@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from hashscan.errors import HashscanError
-from hashscan.process import end_with
+from hashscan.process import end, end_with
 from hashscan.scan.priority import step_aside
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ class Background(Generic[Result]):
     def close(self) -> None:
         """End the process, whatever it does."""
         self.connection.close()
-        self._process.terminate()
-        self._process.join(timeout=2)
-        if self._process.is_alive():
-            self._process.kill()
+        end(self._process)
 
 
 def _main(parent: int, connection: Connection, job: Callable[[], object]) -> None:

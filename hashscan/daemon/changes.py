@@ -2,13 +2,17 @@
 
 Entries wait by directory until it has been quiet for a moment, or for ``LONGEST_QUIET`` at most. A
 file that was not whole when it was looked at comes back, and is hashed as it is after a time that
-grows with its size: a growing file of terabytes must not be read over and over again. The queue is
-bounded: what would be too much becomes a scan of the volume.
+grows with its size: a growing file of terabytes must not be read over and over again. One that was
+hashed so and is still open, or that could not be read, comes back later and later: of what its
+writer does then, nobody may be told. The queue is bounded: what would be too much becomes a scan of
+the volume.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
+from collections import Counter
 from typing import NamedTuple
 
 #: Seconds without a further change in a directory after which its entries are looked at.
@@ -18,6 +22,16 @@ LONGEST_QUIET = 1.0
 #: Seconds between two looks at a file that is not whole; each time twice as long, up to ...
 AGAIN = 0.5
 AGAIN_MOST = 5.0
+#: ... longer in proportion where so many wait, so that whoever opens thousands keeps nobody busy.
+CROWD = 5000
+#: Seconds between two looks at a file that was hashed as it is, or could not be read; longer in
+#: proportion to ``BOUND_BYTES``, each time twice as long, up to ...
+LATER = 5.0
+LATER_MOST = 3600.0
+#: Seconds within which a look that is under way comes back.
+UNDER_WAY = 30.0
+#: Looks at one directory are brought together to such fractions of a second.
+GRID = 4
 #: Seconds after which a file that is never whole is hashed as it is, ...
 BOUND = 60.0
 #: ... and one second more for so many bytes that it had at first: what grows faster than that must
@@ -71,6 +85,16 @@ class _Unrested:
         self.bound = now + BOUND + size / BOUND_BYTES
 
 
+class _Directory:
+    """Files of one directory that were not whole, and when the next of them is due."""
+
+    __slots__ = ("due", "files")
+
+    def __init__(self) -> None:
+        self.files: dict[bytes, _Unrested] = {}
+        self.due = math.inf
+
+
 class Changes:
     """The queue. All times are of one monotonic clock, in seconds."""
 
@@ -78,7 +102,7 @@ class Changes:
         """Nothing waits."""
         self._entries: dict[Key, _Entry] = {}
         self._heap: list[tuple[float, Key]] = []
-        self._unrested: dict[Key, dict[bytes, _Unrested]] = {}
+        self._unrested: dict[Key, _Directory] = {}
         self._names = 0
         self._unrested_count = 0
 
@@ -105,17 +129,51 @@ class Changes:
 
         Returns ``False`` where too many are remembered: then it should be hashed as it is.
         """
-        found = self._unrested.get(key, {}).get(name)
+        here = self._unrested.get(key)
+        found = None if here is None else here.files.get(name)
         if found is None:
-            if self._unrested_count >= MOST_UNRESTED:
+            found = self._remember(key, name, size, now)
+            if found is None:
                 return False
-            found = self._unrested.setdefault(key, {})[name] = _Unrested(now, size)
-            self._unrested_count += 1
         else:
-            found.wait = min(2 * found.wait, AGAIN_MOST)
-        found.again = now + found.wait
-        heapq.heappush(self._heap, (found.again, key))
+            found.wait = min(2 * found.wait, AGAIN_MOST * (1 + self._unrested_count / CROWD))
+        self._put_off(key, found, now)
         return True
+
+    def look_later(self, key: Key, name: bytes, size: int, now: float) -> None:
+        """Note that a file is to be looked at as it is once more, later each time.
+
+        Where too many are remembered, the next scan does.
+        """
+        here = self._unrested.get(key)
+        found = None if here is None else here.files.get(name)
+        if found is None:
+            found = self._remember(key, name, size, now)
+            if found is None:
+                return
+        shortest = min(LATER * (1 + size / BOUND_BYTES), LATER_MOST)
+        is_later = found.bound == -math.inf
+        found.wait = min(2 * found.wait, LATER_MOST) if is_later else shortest
+        found.bound = -math.inf
+        self._put_off(key, found, now)
+
+    def _remember(self, key: Key, name: bytes, size: int, now: float) -> _Unrested | None:
+        if self._unrested_count >= MOST_UNRESTED:
+            return None
+        here = self._unrested.setdefault(key, _Directory())
+        found = here.files[name] = _Unrested(now, size)
+        self._unrested_count += 1
+        return found
+
+    def _put_off(self, key: Key, one: _Unrested, now: float) -> None:
+        one.again = math.ceil((now + one.wait) * GRID) / GRID
+        self._schedule(key, one.again)
+
+    def _schedule(self, key: Key, at: float) -> None:
+        here = self._unrested[key]
+        if at < here.due:
+            here.due = at
+            heapq.heappush(self._heap, (at, key))
 
     def rested(self, key: Key, names: list[bytes]) -> None:
         """Forget that files were not whole: they were looked at, and not handed back."""
@@ -123,8 +181,8 @@ class Changes:
         if here is None:
             return
         for name in names:
-            self._unrested_count -= here.pop(name, None) is not None
-        if not here:
+            self._unrested_count -= here.files.pop(name, None) is not None
+        if not here.files:
             del self._unrested[key]
 
     def forget_volume(self, volume: int) -> None:
@@ -132,7 +190,14 @@ class Changes:
         for key in [key for key in self._entries if key.volume == volume]:
             self._names -= len(self._entries.pop(key).names)
         for key in [key for key in self._unrested if key.volume == volume]:
-            self._unrested_count -= len(self._unrested.pop(key))
+            self._unrested_count -= len(self._unrested.pop(key).files)
+
+    def most_crowded(self) -> int:
+        """The volume of which most waits: when the queue is full, it is the one to be scanned."""
+        names: Counter[int] = Counter()
+        for key, entry in self._entries.items():
+            names[key.volume] += len(entry.names)
+        return names.most_common(1)[0][0]
 
     def next_due(self) -> float | None:
         """When something may be due; ``None``: nothing waits."""
@@ -154,7 +219,9 @@ class Changes:
                     found += self._split(key, ordered[start : start + BATCH], now)
             elif entry is not None:
                 heapq.heappush(self._heap, (entry.due, key))
-            found += self._again(key, now)
+            again = self._again(key, now)
+            count += sum(len(one.names) for one in again)
+            found += again
         return found
 
     def _split(self, key: Key, names: list[bytes], now: float) -> list[Due]:
@@ -162,17 +229,22 @@ class Changes:
         here = self._unrested.get(key)
         if here is None:
             return [Due(key, names, final=False)]
-        final = [name for name in names if name in here and here[name].bound <= now]
-        rest = [name for name in names if name not in here or here[name].bound > now]
+        files = here.files
+        final = [name for name in names if name in files and files[name].bound <= now]
+        rest = [name for name in names if name not in files or files[name].bound > now]
         found = [Due(key, rest, final=False)] if rest else []
         return found + ([Due(key, final, final=True)] if final else [])
 
     def _again(self, key: Key, now: float) -> list[Due]:
         here = self._unrested.get(key)
-        names = [] if here is None else [name for name, one in here.items() if one.again <= now]
-        if here is None or not names:
+        if here is None or here.due > now:
             return []
+        names = [name for name, one in here.files.items() if one.again <= now]
         for name in names:
-            here[name].again = now + AGAIN_MOST  # it is under way
-        heapq.heappush(self._heap, (now + AGAIN_MOST, key))
-        return self._split(key, names, now)
+            here.files[name].again = now + UNDER_WAY
+        here.due = math.inf
+        self._schedule(key, min(one.again for one in here.files.values()))
+        found: list[Due] = []
+        for start in range(0, len(names), BATCH):
+            found += self._split(key, names[start : start + BATCH], now)
+        return found

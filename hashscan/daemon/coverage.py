@@ -62,12 +62,13 @@ class Coverages:
         ):
             return
         root = shown(self._volumes[told.volume].root)
+        example = f" (e.g. {shown(told.example)})" if told.example else ""
         if told.backend == "off":
             level, what = ("warning" if told.unwatched else "info"), "is not watched: scans only"
         elif told.unwatched:
             level = "warning"
             what = (
-                f"{told.unwatched:,} directories (e.g. {shown(told.example)}) are not watched, "
+                f"{told.unwatched:,} directories{example} are not watched, "
                 f"scans find what changes there; {told.directories:,} are ({told.backend})"
             )
         else:
@@ -98,9 +99,11 @@ class Coverages:
         root = shown(volume.root)
         if why is None:
             if self._away.pop(number, None) is not None:
+                self.said += 1
                 self._log.info(f"{root}: it is there again")
             return True
         if self._away.get(number) != why:
+            self.said += 1
             self._log.error(f"{root}: not scanned: {why}; what is known of its files is kept")
         self._away[number] = why
         return False
@@ -134,7 +137,7 @@ class Coverages:
                     "starting": since,
                     "directories": 0 if said is None else said.directories,
                     "unwatched": 0 if said is None else said.unwatched,
-                    "example": "" if said is None else os.fsdecode(said.example),
+                    "example": "" if said is None else os.fsdecode(said.example[:1024]),
                     "message": "" if said is None else said.message,
                     "blind": "" if said is None else said.blind,
                     "away": self._away.get(number),

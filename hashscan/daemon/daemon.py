@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import multiprocessing
@@ -21,7 +22,7 @@ from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
-from hashscan.daemon.schedule import Cron, Every
+from hashscan.daemon.schedule import Cron, Every, Files
 from hashscan.errors import (
     ConfigError,
     ExitCode,
@@ -84,12 +85,13 @@ class Daemon:
         self._stop = self._is_ready = False
         self._reload = False
         self._duty: Duty | None = None
-        self._trouble = ""
+        self._trouble = self._reload_refused = ""
         self._started = time.time()
         self._synced: dict[str, Any] = {
             "time": None,
             "message": "",
             "failing_since": None,
+            "refused": False,
         }
         self._sync: Background[SyncReport] | None = None
         self._reloading = Reloading(state, log)
@@ -108,6 +110,7 @@ class Daemon:
         self._refresh = Every(refresh, at_once=from_repository(settings))
         keeps = settings.quarantine.retention is not None
         self._again = Every(_TRY_AGAIN)
+        self._lists = Files(_files_of(settings))
         self._expiry = Every(_TRY_AGAIN, at_once=True)
         self._keep = Every(_HOUSEKEEPING if keeps else None, at_once=True)
 
@@ -212,6 +215,8 @@ class Daemon:
                 self._begin_sync()
             else:
                 self._refresh_known()
+        if self._lists.changed() and self._sync is None:
+            self._refresh_known()
         if self._duty is None and self._again.due():
             self._refresh_known()
         if self._duty is not None and time.time() > self._good_until and self._expiry.due():
@@ -251,6 +256,7 @@ class Daemon:
             "time": time.time(),
             "message": "; ".join(trouble),
             "failing_since": since if trouble else None,
+            "refused": False,
         }
         if trouble:
             again = self._refresh.failed(wait)
@@ -260,7 +266,7 @@ class Daemon:
             self._refresh.succeeded()
         self._refresh_known()
 
-    def _refresh_known(self) -> None:
+    def _refresh_known(self, why: str = "start") -> None:
         """Open the filters with all their checks, and use them if they are others than before.
 
         One that fails is not used, and the one in use stays, as long as it would be recent enough.
@@ -272,14 +278,25 @@ class Daemon:
             if self._duty is None or expired:
                 self._without(str(error))
             else:
-                self._log.limited("filter", "error", f"the filters in use stay, for: {error}")
+                why = f"the filters in use stay, for: {error}"
+                self._log.limited("filter", "error", why)
+                since = self._synced["failing_since"] or time.time()
+                self._synced |= {"message": why, "failing_since": since, "refused": True}
+                self._facts_at = 0.0
             return
+        if self._synced["refused"]:
+            self._synced |= {"message": "", "failing_since": None, "refused": False}
         self._good_until = self._good_for()
         duty = self._duty
         try:
             if duty is None:
                 self._duty = Duty(
-                    self._settings, self._state, known, self._log, tick=self._during_a_turn
+                    self._settings,
+                    self._state,
+                    known,
+                    self._log,
+                    tick=self._during_a_turn,
+                    why=why,
                 )
                 self._trouble = ""
             elif duty.known.name != known.name:
@@ -308,6 +325,7 @@ class Daemon:
         if self._trouble != why:
             self._log.error(f"nothing is scanned: {why}")
         self._trouble = why
+        self._facts_at = 0.0
         self._close_duty()
 
     def _close_duty(self) -> None:
@@ -340,17 +358,21 @@ class Daemon:
 
     def _take_over(self, settings: Settings) -> None:
         self._log.info("the configuration was read anew; all volumes are scanned")
+        self._reload_refused = ""
+        self._facts_at = 0.0
         self._close_duty()
         if self._sync is not None:
             self._sync.close()
             self._sync = None
         self._settings = settings
         self._set_timers()
-        self._refresh_known()
+        self._refresh_known("reload")
         self._notifier.ready(self._status_line())
 
     def _refuse(self, error: HashscanError) -> None:
         self._log.error(f"reload refused, the old configuration stays: {error}")
+        self._reload_refused = str(error)
+        self._facts_at = 0.0
         self._notifier.ready(self._status_line())
 
     # Quarantine
@@ -361,7 +383,11 @@ class Daemon:
         if isinstance(done, Failure):
             self._log.limited("housekeeping", "warning", f"quarantine: {done.message}")
         elif done:
-            self._log.info(f"quarantine: {done:,} contents older than its retention were removed")
+            age = human_age(self._settings.quarantine.retention or 0.0)
+            self._log.warning(
+                f"quarantine: {done:,} contents older than its retention were removed for good "
+                f"(quarantine.retention, {age}); 'hashscan quarantine list --all' names them"
+            )
 
     # Telling
 
@@ -373,7 +399,7 @@ class Daemon:
             self._notifier.watchdog()
         duty = self._duty
         changed = duty is not None and (
-            duty.has_news() or (now >= self._facts_soon and duty.has_counted())
+            duty.facts.has_news() or (now >= self._facts_soon and duty.facts.has_counted())
         )
         if now < self._facts_at and not changed:
             return
@@ -419,13 +445,14 @@ class Daemon:
             "time": time.time(),
             "stopped": False,
             "trouble": self._trouble,
+            "reload_refused": self._reload_refused,
             "sync": {**self._synced, "next": self._refresh.next},
             "next_scan": self._scan.next,
             "scan_every": self._scan.interval,
         }
         if self._duty is not None:
             with suppress(StateError):
-                facts |= self._duty.facts()
+                facts |= self._duty.facts.collect()
         return facts
 
 
@@ -438,9 +465,27 @@ def _write_facts(directory: str, facts: dict[str, Any]) -> None:
     # Not synced to the disk: after a power cut nothing in it would be true.
     path = os.path.join(directory, DAEMON_FILE)
     beside = os.path.join(directory, f".{DAEMON_FILE}.tmp")
-    with open(os.open(beside, _FLAGS, 0o600), "wb") as file:
-        file.write(json.dumps(facts, indent=1).encode())
-    os.replace(beside, path)
+    text = json.dumps(facts, indent=1).encode()
+    try:
+        with open(os.open(beside, _FLAGS, 0o600), "wb") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # The old one would say that all is well; its own room is there.
+        with suppress(OSError):
+            os.unlink(beside)
+        with open(os.open(path, _FLAGS, 0o600), "wb") as file:
+            file.write(text)
+
+
+def _files_of(settings: Settings) -> list[str]:
+    """The lists and the filter file that the known set is made of."""
+    found = [] if settings.service is None else list(settings.service.known)
+    if settings.filter is not None and not from_repository(settings):
+        found.append(settings.filter.source)
+    return found
 
 
 def run_daemon(

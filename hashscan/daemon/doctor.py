@@ -15,6 +15,8 @@ from hashscan.config.password import read_password
 from hashscan.errors import ExitCode, HashscanError
 from hashscan.fs.beneath import closing, open_as_named, open_root
 from hashscan.fs.volume import Volume
+from hashscan.known.filters.opening import kind_of as kind_of_file
+from hashscan.known.lists.staging import staging
 from hashscan.process import end_with
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.config.settings import Settings
+    from hashscan.config.sources import ServiceSettings
 
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 _LEASES = "/proc/sys/fs/leases-enable"
@@ -87,13 +90,14 @@ def _volumes(settings: Settings) -> Iterator[Check]:
 
 
 def _watch(settings: Settings) -> Iterator[Check]:
+    there = [one for one in settings.volumes if os.path.isdir(one.path)]
     volumes = [
         Volume(os.fsencode(os.path.realpath(one.path)), tuple(one.exclude), one.one_file_system)
-        for one in settings.volumes
+        for one in there
     ]
     mounts = mounts_now()
-    choices = choose(volumes, [one.watch for one in settings.volumes])
-    for one, choice in zip(settings.volumes, choices, strict=True):
+    choices = choose(volumes, [one.watch for one in there])
+    for one, choice in zip(there, choices, strict=True):
         name = f"watch {shown(one.path)}"
         asked = one.watch in {choice.backend, "auto"}
         fix = "" if asked else "write `watch: auto`, or mend what it needs"
@@ -153,7 +157,7 @@ def _service(settings: Settings) -> Iterator[Check]:
         )
         return
     if service.kind == "local":
-        yield Check("service", "ok", f"{len(service.known)} local lists")
+        yield from _lists(settings, service)
         return
     read_password(service)
     assert service.url is not None
@@ -175,6 +179,22 @@ def _service(settings: Settings) -> Iterator[Check]:
         )
 
 
+def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:
+    """Read the lists, as a scan would; nothing is kept of them."""
+    for name, paths in (("known", service.known), ("allow", settings.allow)):
+        for path in paths:
+            if kind_of_file(os.path.realpath(path)) != "other":
+                continue
+            try:
+                with staging(shown(path)) as area:
+                    staged = area.fill([path], skip_invalid=False, on_progress=None)
+            except (HashscanError, OSError) as error:
+                fix = "mend or replace it; nothing is scanned with it, or the old one stays in use"
+                yield Check(f"{name} {shown(path)}", "fail", str(error), fix, ExitCode.FILTER)
+            else:
+                yield Check(f"{name} {shown(path)}", "ok", f"{staged.taken:,} digests")
+
+
 def _quarantine(settings: Settings) -> Iterator[Check]:
     directory = settings.quarantine_directory
     while not os.path.isdir(directory):
@@ -183,7 +203,11 @@ def _quarantine(settings: Settings) -> Iterator[Check]:
         device = os.fstat(fd).st_dev
         room = os.fstatvfs(fd)
     free = room.f_bavail * room.f_frsize
-    others = [one.path for one in settings.volumes if os.stat(one.path).st_dev != device]
+    others = [
+        one.path
+        for one in settings.volumes
+        if os.path.isdir(one.path) and os.stat(one.path).st_dev != device
+    ]
     if others:
         yield Check(
             "quarantine",

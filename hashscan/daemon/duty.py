@@ -17,6 +17,7 @@ from hashscan.agent.scanning import identity_of_directory, jobs_of, open_actor
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.acting import ActingProcess
 from hashscan.daemon.coverage import Coverages
+from hashscan.daemon.facts import Facts
 from hashscan.daemon.judging import Judging
 from hashscan.daemon.looking import Looking
 from hashscan.daemon.probing import Probes
@@ -36,7 +37,6 @@ from hashscan.watch.source import Changed, Lost
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
-    from typing import Any
 
     from hashscan.agent.known_set import KnownSet
     from hashscan.config.settings import Settings
@@ -65,11 +65,12 @@ class Duty:
         log: Log,
         *,
         tick: Callable[[bool], None],
+        why: str = "start",
     ) -> None:
         """Start to watch; a scan that finds what changed meanwhile is begun with the first turn.
 
-        ``tick`` is called several times a second while a turn takes long, with whether it goes on;
-        what it raises ends the turn.
+        ``why``: the kind of that scan. ``tick`` is called several times a second while a turn takes
+        long, with whether it goes on; what it raises ends the turn.
 
         Raises:
             HashscanError: the catalog, the quarantine or the allow-list cannot be used.
@@ -77,6 +78,8 @@ class Duty:
         self._settings = settings
         self._log = log
         self._tick = tick
+        self._why = why
+        self.began = time.time()
         self.known = known
         self._stack = ExitStack()
         try:
@@ -165,6 +168,7 @@ class Duty:
             remote=known.remote,
             devices_of=self._devices_of,
             lasting=True,
+            on_stale=self._look_at_rows,
         )
         catalog.reconsider(0, known.service)
         self.verdicts = Verdicts(self._confirmation, self._asker, log)
@@ -191,11 +195,9 @@ class Duty:
         self._lost_changes = 0
         self.turns = 0
         self.scans = 0
-        self._measured = (time.monotonic(), 0)
-        self._news: tuple[object, ...] = ()
-        self._counts: tuple[int, ...] = ()
+        self.facts = Facts(self, catalog)
         for number in range(len(self._volumes)):
-            self._wants.want(number, "start")
+            self._wants.want(number, self._why)
 
     def _looking_options(self) -> ScanOptions:
         return replace(self._options, large_apart=_LARGE_APART)
@@ -203,6 +205,9 @@ class Duty:
     def _on_candidate(self) -> None:
         self.found.candidates += 1
         self._confirmation.more = True
+
+    def _look_at_rows(self, directory: int, names: list[bytes]) -> None:
+        self.looking.look_at_rows(directory, names)
 
     def _devices_of(self, candidate: Candidate) -> list[int]:
         device = candidate.identity.device
@@ -327,6 +332,8 @@ class Duty:
         self.scans += 1
         self.found.matches += summary.matches
         self.found.quarantined += summary.quarantined
+        self.found.held += summary.held
+        self.found.allowed += summary.allowed
         self._log.summary(summary)
         self._wants.ended(walk.volumes, walk.kind, summary.seconds)
 
@@ -339,9 +346,13 @@ class Duty:
         self.events += 1
         if told.volume in self.coverage.away:
             return  # it is scanned as soon as it is there again
-        if not self.looking.changed(told.volume, told.directory, told.name):
-            self.looking.changes.forget_volume(told.volume)
-            self._too_many(told.volume)
+        if not self.looking.changed(*told):
+            # Whoever fills the queue must not have the volumes of others scanned for it.
+            crowded = self.looking.changes.most_crowded()
+            self.looking.changes.forget_volume(crowded)
+            self._too_many(crowded)
+            if crowded != told.volume:
+                self.looking.changed(*told)
 
     def _too_many(self, volume: int) -> None:
         self._lost(Lost(volume, b"", "overflow", "too many changes wait to be looked at"))
@@ -431,65 +442,6 @@ class Duty:
             volumes = tuple(self._volumes[number] for number in self.walk.volumes)
             self.walk.swap(replace(self._options, volumes=volumes), self._judged, until)
         self.judging.begin(known, self._judged)
-
-    # What ``status`` tells
-
-    def has_news(self) -> bool:
-        """Whether something happened since ``facts`` that ``status`` should tell at once."""
-        return self._news_now() != self._news
-
-    def has_counted(self) -> bool:
-        """Whether something happened since ``facts`` that ``status`` should tell soon."""
-        return self._counts_now() != self._counts
-
-    def _news_now(self) -> tuple[object, ...]:
-        return (self.scans, self.walk is None, self.coverage.said)
-
-    def _counts_now(self) -> tuple[int, ...]:
-        # Not the events: those of a state directory inside of a volume would never end.
-        return (self.lost, self.looking.tally.hashed, self.found.matches, self.found.quarantined)
-
-    def facts(self) -> dict[str, Any]:
-        """For the file that ``status`` reads."""
-        self._news, self._counts = self._news_now(), self._counts_now()
-        pending, oldest, why = self._catalog.waiting()
-        walk = self.walk
-        tally = self.looking.tally
-        return {
-            "volumes": self.coverage.facts(),
-            "events": self.events,
-            "lost": self.lost,
-            "backlog": self.looking.backlog,
-            "hashed": tally.hashed,
-            "rate": self._rate(tally.hashed),
-            "bytes_hashed": tally.bytes_hashed,
-            "problems": tally.problems,
-            "matches": self.found.matches,
-            "quarantined": self.found.quarantined,
-            "rejudged": self.judging.files,
-            "scan": None
-            if walk is None
-            else {
-                "kind": walk.kind,
-                "started": walk.started,
-                "files": walk.files,
-                "fraction": round(walk.fraction, 3),
-            },
-            "pending": {
-                "candidates": pending,
-                "oldest": oldest,
-                "why": why,
-                "next_try": self.verdicts.next_try,
-            },
-            "next_move": self.verdicts.next_move,
-        }
-
-    def _rate(self, hashed: int) -> float:
-        """Files hashed a second, since this was asked last."""
-        now = time.monotonic()
-        at, before = self._measured
-        self._measured = (now, hashed)
-        return round((hashed - before) / max(0.1, now - at), 1)
 
     def close(self) -> None:
         """End everything within seconds; what was found is in the catalog."""

@@ -152,6 +152,8 @@ class Log:
         if acted.remaining_links:
             what += f"; {acted.remaining_links} more names of it are elsewhere"
         level: Level = "warning" if acted.problem is None else "error"
+        if acted.action == "allowed":
+            level = "info"
         self.write(
             level,
             f"match {path}: {what} [{match.category}, {match.hit.digest.algorithm}"

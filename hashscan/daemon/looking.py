@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
     from hashscan.model import Reporter
+    from hashscan.scan.dispatch import Looked
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle
     from hashscan.scan.work import Message, Tally
@@ -138,6 +139,13 @@ class Looking:
         """Note a change; ``False``: too many wait, the volume must be scanned."""
         return self.changes.add(Key(volume, directory), name, time.monotonic())
 
+    def look_at_rows(self, directory: int, names: list[bytes]) -> None:
+        """Have entries looked at whose directory has that id in the catalog, in any volume."""
+        root = self._catalog.volume_of(directory)
+        for number, volume in enumerate(self._options.volumes):
+            if volume.root == root:
+                self.look_known(number, directory, names)
+
     def look_known(self, volume: int, directory: int, names: list[bytes]) -> None:
         """Have files looked at that the catalog knows, in the directory with that id."""
         path = self._catalog.directory_path(directory)
@@ -168,18 +176,21 @@ class Looking:
             self._directories[key] = found
         return found
 
-    def _looked(
-        self, volume: int, directory: bytes, names: list[bytes], unrested: list[tuple[bytes, int]]
-    ) -> None:
+    def _looked(self, looked: Looked) -> None:
         now = time.monotonic()
-        key = Key(volume, directory)
-        waiting = {name for name, _ in unrested}
-        self.changes.rested(key, [name for name in names if name not in waiting])
+        key = Key(looked.volume, looked.directory)
+        later = dict(looked.later)
+        waiting = {name for name, _ in looked.unrested} | later.keys()
+        self.changes.rested(key, [name for name in looked.names if name not in waiting])
+        for name, size in later.items():
+            self.changes.look_later(key, name, size, now)
         too_many = [
-            name for name, size in unrested if not self.changes.not_whole(key, name, size, now)
+            name
+            for name, size in looked.unrested
+            if not self.changes.not_whole(key, name, size, now)
         ]
         if too_many:
-            self._dispatch.look(volume, self._directory(key), too_many, final=True)
+            self._dispatch.look(looked.volume, self._directory(key), too_many, final=True)
 
     def receive(self, others: list[Connection], timeout: float) -> tuple[list[Connection], int]:
         """Take what the worker processes say; which of ``others`` are ready, and how many spoke."""

@@ -6,6 +6,7 @@ clock that is set back does not put it off for longer than the interval.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from cronsim import CronSim, CronSimError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class Timer(Protocol):
@@ -67,6 +68,43 @@ class Cron:
         if is_due or self.next is None or (following is not None and following < self.next):
             self.next = following
         return is_due
+
+
+class Files:
+    """Files that somebody may replace, looked at now and then by their stamps only."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        every: float = 15.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Note how they are now. ``every``: seconds between two looks."""
+        self._paths = paths
+        self._every = every
+        self._clock = clock
+        self._now = self._look()
+        self._next = clock() + every
+
+    def _look(self) -> list[tuple[int, int, int, int] | None]:
+        found: list[tuple[int, int, int, int] | None] = []
+        for path in self._paths:
+            try:
+                status = os.stat(path)
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+        return found
+
+    def changed(self) -> bool:
+        """Whether one of them is another than at the last look, and at rest since then."""
+        if not self._paths or self._clock() < self._next:
+            return False
+        self._next = self._clock() + self._every
+        before, self._now = self._now, self._look()
+        return before != self._now
 
 
 class Every:

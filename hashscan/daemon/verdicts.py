@@ -68,7 +68,10 @@ class Verdicts:
             self._links = now
             confirmation.links_wait = False
             confirmation.act_on_links(lambda: self._is_late(now))
-            confirmation.links_wait |= self._is_late(now)
+            if self._is_late(now):
+                # There are more: after as much time for everything else.
+                confirmation.links_wait = True
+                self._links = time.monotonic() + _TURN - _LINKS
         self._move_again(now)
 
     @staticmethod

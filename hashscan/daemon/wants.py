@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 #: Scans that no customer can bring about.
-_ORDINARY = {"start", "schedule", "mount"}
+_ORDINARY = {"start", "reload", "schedule", "mount"}
 #: After a scan that a loss asked for: so many of its lengths until the next one like it.
 _REST_AFTER = 2.0
 _SHORTEST_REST = 5.0

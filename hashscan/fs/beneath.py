@@ -156,6 +156,30 @@ def open_as_named(path: bytes) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
+def open_step(parent: int, name: bytes, *, cross_mounts: bool = False) -> int:
+    """A descriptor (``O_PATH``) of the directory ``name`` in an open one.
+
+    Raises:
+        CrossesMountError: another file system is mounted there and ``cross_mounts`` is false. It is
+            not waited for, whatever it is.
+        OSError: as the kernel says: ENOENT, ENOTDIR or ELOOP (a link stands there)...
+    """
+    if cross_mounts:
+        return os.open(name, _STEP, dir_fd=parent)
+    if has_openat2():
+        return _openat2(parent, name, _STEP)
+    fd = os.open(name, _STEP, dir_fd=parent)
+    try:
+        crosses = identity_of(fd).device != identity_of(parent).device
+    except BaseException:
+        os.close(fd)
+        raise
+    if crosses:
+        os.close(fd)
+        raise CrossesMountError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+    return fd
+
+
 def open_directory(root: int, path: bytes, *, cross_mounts: bool = False) -> int:
     """Open the directory ``path`` below ``root``; the caller closes the descriptor.
 

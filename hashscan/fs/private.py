@@ -13,18 +13,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
 
 from hashscan.errors import QuarantineError
-from hashscan.fs.beneath import open_directory
-from hashscan.model import PRIVATE_DIRECTORY
+from hashscan.fs.beneath import identity_of, open_directory, open_step
+from hashscan.model import PRIVATE_DIRECTORY, Identity
 from hashscan.text import shown
 
 #: An empty file of this name stands in every quarantine.
 QUARANTINE_MARK = b".hashscan-quarantine"
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_quarantine(directory: int) -> bool:
@@ -67,10 +67,23 @@ def mount_of(fd: int) -> tuple[str, int]:
     return "device", os.fstat(fd).st_dev
 
 
-def open_top(root: int, directory: bytes, *, cross_mounts: bool) -> tuple[int, bytes]:
+def _renames_within(fd: int) -> tuple[tuple[str, int], int]:
+    return mount_of(fd), os.fstat(fd).st_dev
+
+
+def open_top(
+    root: int, directory: bytes, *, cross_mounts: bool, fd: int | None = None
+) -> tuple[int, bytes]:
     """Open the highest directory below ``root`` on the same mount as ``directory``.
 
-    A rename works from there to ``directory``: it is where a private directory can stand.
+    A rename works from there to ``directory``: it is where a private directory can stand. On btrfs
+    none works between subvolumes of one mount either; each has a device number of its own.
+
+    Args:
+        root: descriptor of the volume's root.
+        directory: path below it.
+        cross_mounts: enter other file systems too.
+        fd: of the directory, if it is open; then names are looked at only where they must be.
 
     Returns:
         A descriptor, which the caller closes, and the path below ``root`` (empty: ``root``).
@@ -78,27 +91,27 @@ def open_top(root: int, directory: bytes, *, cross_mounts: bool) -> tuple[int, b
     Raises:
         OSError: as ``open_directory``; EXDEV where mounts changed meanwhile.
     """
-    if not cross_mounts or not directory:
+    if not directory or (fd is not None and _renames_within(fd) == _renames_within(root)):
         return open_directory(root, b""), b""
     names = directory.split(b"/")
     top = 0
-    mount = mount_of(root)
+    mount = _renames_within(root)
     here = os.dup(root)
     try:
         for number, name in enumerate(names, 1):
-            following = os.open(name, _STEP, dir_fd=here)
+            following = open_step(here, name, cross_mounts=cross_mounts)
             os.close(here)
             here = following
-            if (now := mount_of(here)) != mount:
+            if (now := _renames_within(here)) != mount:
                 top, mount = number, now
     finally:
         os.close(here)
     path = b"/".join(names[:top])
-    fd = open_directory(root, path, cross_mounts=True)
-    if mount_of(fd) != mount:
-        os.close(fd)
+    found = open_directory(root, path, cross_mounts=cross_mounts)
+    if _renames_within(found) != mount:
+        os.close(found)
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
-    return fd, path
+    return found, path
 
 
 def _trusted(fd: int, top: int) -> str | None:
@@ -116,6 +129,8 @@ def _trusted(fd: int, top: int) -> str | None:
 def open_private(top: int, where: bytes) -> int:
     """Make or open the private directory in ``top``; the caller closes the descriptor.
 
+    Where something else stands there, which a customer may have put there, it gets another name.
+
     Args:
         top: descriptor of the directory it stands in.
         where: path of ``top``, for messages.
@@ -124,11 +139,19 @@ def open_private(top: int, where: bytes) -> int:
         QuarantineError: something else stands there (reason ``private-directory``).
         OSError: it cannot be made.
     """
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(PRIVATE_DIRECTORY, 0o700, dir_fd=top)
-    path = shown(where + b"/" + PRIVATE_DIRECTORY)
     try:
-        fd = os.open(PRIVATE_DIRECTORY, _OPEN, dir_fd=top)
+        return _open_private(top, where, PRIVATE_DIRECTORY)
+    except QuarantineError:
+        name = PRIVATE_DIRECTORY + b"-" + os.fsencode(secrets.token_hex(8))
+        return _open_private(top, where, name)
+
+
+def _open_private(top: int, where: bytes, name: bytes) -> int:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=top)
+    path = shown(where + b"/" + name)
+    try:
+        fd = os.open(name, _OPEN, dir_fd=top)
     except OSError as error:
         if error.errno not in {errno.ELOOP, errno.ENOTDIR, errno.EACCES}:
             raise
@@ -182,10 +205,30 @@ def _open_if(top: int, name: bytes, inode: int) -> int | None:
 
 def remove_if_empty(top: int, private: int) -> None:
     """Remove the private directory if it is ours and empty; anything else is left alone."""
+    with contextlib.suppress(OSError):
+        ours = identity_of(private)
+        if _is(top, PRIVATE_DIRECTORY, ours):
+            os.rmdir(PRIVATE_DIRECTORY, dir_fd=top)  # it may be in use by another store
+            return
+        for name in private_names(top):
+            if _is(top, name, ours):
+                os.rmdir(name, dir_fd=top)
+
+
+def private_names(top: int) -> list[bytes]:
+    """Names in ``top`` that private directories have where another one was taken.
+
+    Raises:
+        OSError: ``top`` cannot be listed.
+    """
+    with os.scandir(top) as entries:
+        names = [os.fsencode(entry.name) for entry in entries]
+    return [name for name in names if name.startswith(PRIVATE_DIRECTORY + b"-")]
+
+
+def _is(top: int, name: bytes, identity: Identity) -> bool:
     try:
-        status = os.stat(PRIVATE_DIRECTORY, dir_fd=top, follow_symlinks=False)
-        ours = os.fstat(private)
-        if (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
-            os.rmdir(PRIVATE_DIRECTORY, dir_fd=top)
-    except OSError:
-        pass  # in use by another store, gone, or the file system is read-only by now
+        status = os.stat(name, dir_fd=top, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (status.st_dev, status.st_ino) == identity

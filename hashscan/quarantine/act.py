@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import identity_of, is_regular
+from hashscan.fs.listing import names_of
 from hashscan.fs.rename import take
 from hashscan.model import Acted, Stamp
 from hashscan.quarantine.faults import explained_move
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from hashscan.quarantine.places import Opened
 
 _DOING = "could not be moved to quarantine"
+#: How often a file that is renamed is followed.
+_FOLLOWED = 10
 
 
 class Quarantine:
@@ -164,10 +167,41 @@ class Quarantine:
         return None
 
     def _act(self, match: Confirmed) -> Acted:
+        """Move the match, under whatever name it has in its directory by now.
+
+        Its owner may rename it whenever somebody opens it: once it was renamed, nothing opens it
+        before it is moved.
+        """
+        for turn in range(_FOLLOWED):
+            try:
+                return self._act_at(match, opens=turn == 0)
+            except QuarantineError as error:
+                renamed = self._renamed(match) if error.reason == "vanished" else None
+                if renamed is None:
+                    raise
+                match = renamed
+        return self._act_at(match, opens=False)
+
+    def _renamed(self, match: Confirmed) -> Confirmed | None:
+        """The match with the name that its inode has now; ``None``: none in that directory."""
+        candidate = match.candidate
+        try:
+            with opened(self._place(candidate)) as origin:
+                inode = candidate.identity.inode
+                name = names_of(origin.parent, {inode}).get(inode)
+        except (OSError, QuarantineError):
+            return None
+        if name is None:
+            return None
+        above = candidate.path.rpartition(b"/")[0]
+        path = above + b"/" + name if above else name
+        return replace(match, candidate=replace(candidate, path=path))
+
+    def _act_at(self, match: Confirmed, *, opens: bool) -> Acted:
         with ExitStack() as stack:
             try:
                 origin = stack.enter_context(opened(self._place(match.candidate)))
-                _precheck(origin, match)
+                _precheck(origin, match, opens=opens)
             except (OSError, QuarantineError):
                 moved_before = self._moved_before(match)
                 if moved_before is None:
@@ -224,8 +258,10 @@ def _take(origin: Opened, spot: Spot) -> None:
         raise explained_move(error, origin.parent, name, origin.place.full_path) from error
 
 
-def _precheck(origin: Opened, match: Confirmed) -> None:
+def _precheck(origin: Opened, match: Confirmed, *, opens: bool) -> None:
     """Leave alone what is plainly another file, before anything is moved.
+
+    Unless ``opens``, one that changed since it was hashed is not looked into.
 
     This spares an innocent file the trip; it proves nothing, as the name can change hands in the
     next instant. The proof comes after the move.
@@ -235,8 +271,10 @@ def _precheck(origin: Opened, match: Confirmed) -> None:
     if status is None:
         raise failed(FileNotFoundError(errno.ENOENT, ""), origin.place, _DOING)
     stamp = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    same = (status.st_dev, status.st_ino) == candidate.identity and stamp == candidate.stamp
-    if not same and is_regular(status) and status.st_size == candidate.stamp.size:
+    same = (status.st_dev, status.st_ino) == candidate.identity and (
+        stamp == candidate.stamp or (not opens and stamp.size == candidate.stamp.size)
+    )
+    if not same and opens and is_regular(status) and status.st_size == candidate.stamp.size:
         digests = look(origin.spot, status.st_size).digests
         hexes = digests.as_dict() if digests else {}
         same = all(hexes.get(k) == v for k, v in candidate.digests.as_dict().items())

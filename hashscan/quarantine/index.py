@@ -20,11 +20,15 @@ _Key = TypeVar("_Key")
 
 
 class _Groups(Generic[_Key]):
-    """Ids by a key; an id has one key at most."""
+    """Ids by a key; an id has one key at most.
+
+    Nearly every key has one id, which is then kept without a dictionary: a process that acts for
+    months has the records of all that it ever moved here.
+    """
 
     def __init__(self) -> None:
         self._key_of: dict[str, _Key] = {}
-        self._ids: dict[_Key, dict[str, None]] = {}
+        self._ids: dict[_Key, str | dict[str, None]] = {}
 
     def put(self, record_id: str, key: _Key | None) -> None:
         old = self._key_of.get(record_id)
@@ -32,15 +36,22 @@ class _Groups(Generic[_Key]):
             return
         if old is not None:
             del self._key_of[record_id]
-            del self._ids[old][record_id]
-            if not self._ids[old]:
+            there = self._ids[old]
+            if isinstance(there, dict):
+                del there[record_id]
+            if isinstance(there, str) or not there:
                 del self._ids[old]
         if key is not None:
             self._key_of[record_id] = key
-            self._ids.setdefault(key, {})[record_id] = None
+            there = self._ids.setdefault(key, record_id)
+            if isinstance(there, dict):
+                there[record_id] = None
+            elif there != record_id:
+                self._ids[key] = {there: None, record_id: None}
 
     def of(self, key: _Key) -> Iterable[str]:
-        return self._ids.get(key, {}).keys()
+        found = self._ids.get(key, ())
+        return (found,) if isinstance(found, str) else found
 
 
 class Index:

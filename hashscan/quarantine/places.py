@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,9 +20,15 @@ from hashscan.fs.beneath import (
 )
 from hashscan.fs.copy import digests_of
 from hashscan.fs.metadata import Metadata, read_metadata
-from hashscan.fs.private import find_private, open_private, open_top, remove_if_empty
+from hashscan.fs.private import (
+    find_private,
+    open_private,
+    open_top,
+    private_names,
+    remove_if_empty,
+)
 from hashscan.fs.reading import has_writer
-from hashscan.model import FileDigests, Identity, join
+from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, join
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.records import Place, Record, Staging
 from hashscan.text import shown
@@ -202,7 +207,7 @@ def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, Staging]]
     """
     place = there.place
     parent_path = place.path.rpartition(b"/")[0]
-    top, path = open_top(there.root, parent_path, cross_mounts=place.cross_mounts)
+    top, path = open_top(there.root, parent_path, cross_mounts=place.cross_mounts, fd=there.parent)
     with ExitStack() as stack:
         stack.enter_context(closing(top))
         private = open_private(top, join(place.volume, path))
@@ -261,13 +266,13 @@ def tidy_private(place: Place) -> None:
         parent_path = place.path.rpartition(b"/")[0]
         top, _ = open_top(root, parent_path, cross_mounts=place.cross_mounts)
         stack.enter_context(closing(top))
-        status = os.stat(b".hashscan", dir_fd=top, follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode):
-            return
-        private = find_private(top, status.st_ino)
-        if private is not None:
-            stack.enter_context(closing(private))
-            remove_if_empty(top, private)
+        for name in (PRIVATE_DIRECTORY, *private_names(top)):
+            with suppress(FileNotFoundError):
+                status = os.stat(name, dir_fd=top, follow_symlinks=False)
+                private = find_private(top, status.st_ino)
+                if private is not None:
+                    stack.enter_context(closing(private))
+                    remove_if_empty(top, private)
 
 
 def failed(error: OSError, place: Place, doing: str) -> QuarantineError:

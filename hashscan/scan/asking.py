@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import HashscanError
-from hashscan.process import end_with
+from hashscan.process import end, end_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,10 +100,7 @@ class Asker:
     def close(self) -> None:
         """End the process; questions under way are not answered any more."""
         self.connection.close()
-        self._process.terminate()
-        self._process.join(timeout=2)
-        if self._process.is_alive():
-            self._process.kill()
+        end(self._process)
 
 
 def _main(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.candidates import QueuedCandidate
     from hashscan.catalog.store import Catalog
-    from hashscan.model import Actor, Candidate, Digest, FilterHit, Reporter
+    from hashscan.model import Actor, Candidate, Digest, FilterHit, Identity, Reporter
     from hashscan.scan.asking import Asker, Reply
 
 #: The service is asked by SHA-1 first: it knows MD5 and SHA-1 for certain (design 4.3).
@@ -41,6 +41,8 @@ _IN_FLIGHT = 256
 _GONE = frozenset({"changed", "vanished", "swapped", "displaced"})
 #: Matches that could not be moved which are tried again at a time.
 _RETRIED = 32
+#: Matches that are taken from the queue at a time.
+_AT_A_TIME = 64
 
 
 class _Open(NamedTuple):
@@ -77,6 +79,7 @@ class Confirmation:
         remote: bool,
         devices_of: Callable[[Candidate], list[int]],
         lasting: bool = False,
+        on_stale: Callable[[int, list[bytes]], None] = lambda _directory, _names: None,
     ) -> None:
         """Work off ``catalog``'s queue for scan number ``scan``.
 
@@ -84,6 +87,8 @@ class Confirmation:
         long as ``filterset`` holds, and ``devices_of`` gives the numbers that the catalog's rows
         have for a candidate's device. A ``lasting`` one serves several scans, which count their
         candidates themselves; what belongs to none of ``summaries`` is counted in ``summary``.
+        ``on_stale`` gets directory id and names of a match's inode that the catalog has with
+        another stamp: it was written by one of its names, and only that one was looked at.
         """
         self._catalog = catalog
         self._asker = asker
@@ -99,6 +104,8 @@ class Confirmation:
         self._open: dict[int, _Open] = {}
         self._answers: dict[Digest, Answer] = {}
         self._lasting = lasting
+        self._on_stale = on_stale
+        self._named: set[Identity] = set()
         self._told = False
         self.refused: NoAnswer | None = None
         self.answered = 0
@@ -309,14 +316,15 @@ class Confirmation:
 
         What is not acted on when ``stopped`` says so stays in the queue for the next call or scan.
         """
-        self._add_other_names(self._catalog.candidates_to_act(self._service))
-        left = self._catalog.candidates_to_act(self._service)
-        after = Counter(queued.candidate.identity for queued in left)
-        for queued in left:
-            if stopped():
-                return
-            after[queued.candidate.identity] -= 1
-            self.act(queued, names_left=after[queued.candidate.identity])
+        self._add_other_names()
+        after = Counter(self._catalog.identities_to_act(self._service))
+        while left := self._catalog.candidates_to_act(self._service, _AT_A_TIME):
+            for queued in left:
+                if stopped():
+                    return
+                after[queued.candidate.identity] -= 1
+                self.act(queued, names_left=max(0, after[queued.candidate.identity]))
+        self._named.clear()
 
     def drop_gone(self, roots: Iterable[bytes], scan: int | None = None) -> None:
         """After a walk of ``roots``: forget candidates there that it did not meet any more.
@@ -334,20 +342,22 @@ class Confirmation:
             if root is not None and queued.seen != scan and not _is_there(candidate):
                 self._catalog.drop_candidate(queued.number, file_too=False)
 
-    def _add_other_names(self, left: list[QueuedCandidate]) -> None:
+    def _add_other_names(self) -> None:
         """Queue names of matched inodes that this scan did not meet, from the catalog."""
-        names = {(one.candidate.volume, one.candidate.path) for one in left}
-        done = set()
-        for queued in left:
+        names = set(self._catalog.places_to_act(self._service))
+        for queued in self._catalog.linked_to_act(self._service):
             candidate = queued.candidate
-            if candidate.links == 1 or candidate.identity in done:
+            if candidate.identity in self._named:
                 continue
-            done.add(candidate.identity)
+            self._named.add(candidate.identity)
             for directory, row in self._catalog.other_names(
                 candidate.identity, self._devices_of(candidate)
             ):
                 volume = self._catalog.volume_of(directory)
-                if volume is None or row.stamp != candidate.stamp:
+                if volume is None:
+                    continue
+                if row.stamp != candidate.stamp:
+                    self._on_stale(directory, [row.name])
                     continue
                 path = self._catalog.directory_path(directory)
                 path = path + b"/" + row.name if path else row.name

@@ -53,6 +53,9 @@ _RENAMED = "it was renamed again and again while it was scanned; see who does th
 #: so a chain costs its length squared: at this depth about a millisecond a directory.
 MAX_LEVELS = 4096
 
+#: Problems that may pass without a further change of the file.
+_PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
+
 #: Reasons that come from the file itself and may surprise: told with the path.
 _TOLD = {Skipped.SPARSE, Skipped.TOO_LARGE}
 
@@ -66,6 +69,8 @@ def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> Non
     else:
         findings.tally.problems += 1
         findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
+        if name and outcome.reason in _PASSING:
+            findings.later.append((name, 0))
 
 
 def is_at_rest(directory: int, entry: ListedFile) -> bool:
@@ -156,7 +161,7 @@ class DirectoryPart:
             return Skipped.HASHSCAN
         if self._worker.is_other_volume(self._root, status):
             return Skipped.OTHER_VOLUME
-        private = name == PRIVATE_DIRECTORY and status.st_uid == os.geteuid()
+        private = name.startswith(PRIVATE_DIRECTORY) and status.st_uid == os.geteuid()
         if (private and not status.st_mode & 0o077) or is_quarantine(fd):
             return Skipped.HASHSCAN
         return None
@@ -192,7 +197,12 @@ class DirectoryPart:
         if isinstance(entry, ListedGone):
             if self._worker.catalog.named(self._task.directory, name) is not None:
                 self._findings.gone.append(name)
-        elif not isinstance(entry, ListedFile) or self._task.final:
+        elif not isinstance(entry, ListedFile):
+            self._meet(entry)
+        elif self._task.final:
+            if not (self._root.excludes(self._prefix + name) or is_at_rest(self._fd, entry)):
+                # What is written into it from now on, nobody may be told.
+                self._findings.later.append((name, entry.status.st_size))
             self._meet(entry)
         elif self._root.excludes(self._prefix + name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.catalog.rows import FoundProblem
 from hashscan.model import Problem, ProblemEvent, Skipped, join
@@ -50,6 +50,7 @@ class _Group:
         final: files among them are hashed even where they are not whole yet.
         large: they are large files.
         unrested: names and sizes of files among them that are not whole yet.
+        later: names and sizes of those that are to be looked at once more.
         elsewhere: large files among them, which are looked at by themselves.
         forgotten: it is not done again where it fails.
     """
@@ -65,6 +66,7 @@ class _Group:
     final: bool = False
     large: bool = False
     unrested: list[tuple[bytes, int]] = field(default_factory=list)
+    later: list[tuple[bytes, int]] = field(default_factory=list)
     elsewhere: set[bytes] = field(default_factory=set)
     forgotten: bool = False
 
@@ -72,6 +74,23 @@ class _Group:
     def is_bulk(self) -> bool:
         """Whether it may take long: all of a directory, or a large file."""
         return self.names is None or self.large
+
+
+class Looked(NamedTuple):
+    """What a look at some entries of a directory came to.
+
+    Attributes:
+        directory: path below the volume's root.
+        names: that were looked at.
+        unrested: names and sizes of files among them that are not whole yet.
+        later: names and sizes of files that are to be looked at once more as they are.
+    """
+
+    volume: int
+    directory: bytes
+    names: list[bytes]
+    unrested: list[tuple[bytes, int]]
+    later: list[tuple[bytes, int]]
 
 
 def _is_bulk(task: Task) -> bool:
@@ -99,14 +118,13 @@ class Dispatch:
         jobs: int,
         on_candidate: Callable[[], None],
         once: bool = True,
-        on_looked: Callable[[int, bytes, list[bytes], list[tuple[bytes, int]]], None] | None = None,
+        on_looked: Callable[[Looked], None] | None = None,
         on_too_many: Callable[[int], None] = lambda _volume: None,
     ) -> None:
         """Store what is found as that of scan number ``scan``, judged by filter set ``judged``.
 
         ``on_candidate`` is called for each that was queued. With ``once`` a directory is listed
-        once in this scan, however often it is met. ``on_looked`` gets the volume, the directory and
-        the names of a ``look`` that is done, and names and sizes of files that were not whole.
+        once in this scan, however often it is met. ``on_looked`` gets what a ``look`` came to.
         ``on_too_many`` gets a volume of which so many large files wait that they are forgotten: it
         has to be scanned.
         """
@@ -356,6 +374,7 @@ class Dispatch:
             )
             self._push(group, children)
         group.unrested += findings.unrested
+        group.later += findings.later
         for name in findings.large:
             self._look_apart(group, name)
         if findings.give:
@@ -402,10 +421,10 @@ class Dispatch:
             if not group.forgotten:
                 self._give_up_or_redo(group)
             return
-        if group.names is not None and self._on_looked is not None:
-            names = [name for name, _ in group.names if name not in group.elsewhere]
+        if self._on_looked is not None and (group.names is not None or group.later):
+            names = [name for name, _ in group.names or () if name not in group.elsewhere]
             volume, directory, _ = group.waiting
-            self._on_looked(volume, directory.path, names, group.unrested)
+            self._on_looked(Looked(volume, directory.path, names, group.unrested, group.later))
         self.tally.add(group.tally)
         self.fraction += group.waiting.weight
         if not self._groups:

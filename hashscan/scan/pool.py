@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
-from hashscan.process import end_with
+from hashscan.process import end, end_with
 from hashscan.scan.links import LinkTable
 from hashscan.scan.priority import step_aside
 from hashscan.scan.work import Failed
@@ -181,6 +181,8 @@ class Pool:
                 f"last with exit status {worker.process.exitcode}; see the kernel's log "
                 "(out of memory?), or try with --jobs 1"
             )
+        if not worker.process.is_alive():
+            worker.process.close()
         self.workers.remove(worker)
         self.workers.append(self._start())
         return worker
@@ -191,9 +193,7 @@ class Pool:
             worker.connection.close()
             worker.process.terminate()
         for worker in self.workers:
-            worker.process.join(timeout=2)
-            if worker.process.is_alive():
-                worker.process.kill()
+            end(worker.process)
         self._links.close()
         self._idle.close()
 
@@ -207,8 +207,8 @@ def _main(
     idle: mmap.mmap,
 ) -> None:
     end_with(parent)
-    for end in engines:
-        end.close()
+    for one in engines:
+        one.close()
     if settings.step_aside:
         step_aside()
     run(connection, settings, links, idle)

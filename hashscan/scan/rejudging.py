@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.catalog.reader import CatalogReader
 from hashscan.model import ALGORITHMS, hits
-from hashscan.process import end_with
+from hashscan.process import end, end_with
 from hashscan.scan.priority import step_aside
 
 if TYPE_CHECKING:
@@ -84,10 +84,7 @@ class Rejudging:
     def close(self) -> None:
         """End the process."""
         self.connection.close()
-        self._process.terminate()
-        self._process.join(timeout=2)
-        if self._process.is_alive():
-            self._process.kill()
+        end(self._process)
 
 
 def _main(

@@ -144,6 +144,8 @@ class Findings:
         give: names and inodes of files that another process may hash.
         skipped: name and reason of files whose skipping is told, not only counted.
         unrested: names and sizes of files that somebody still writes to, or wrote to just now.
+        later: names and sizes of files that are to be looked at once more: they were hashed
+            although somebody has them open, or could not be read.
         large: names of files that are larger than ``WorkerSettings.large_apart``, not looked at.
         done: the task is finished.
     """
@@ -158,6 +160,7 @@ class Findings:
     give: tuple[tuple[bytes, int], ...] = ()
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
     unrested: list[tuple[bytes, int]] = field(default_factory=list)
+    later: list[tuple[bytes, int]] = field(default_factory=list)
     large: list[bytes] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     done: bool = False

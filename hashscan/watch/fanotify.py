@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import os
 import struct
 import time
@@ -48,6 +49,10 @@ _MOST_EVENTS = 8192
 _CACHE = 16384
 _PATH_MAX = 4096
 _MOST_LEVELS = 4096
+#: Seconds for which, after a directory inside of a volume whose path is too long, all such are
+#: taken for being there.
+_CLIMB_AFTER = 5.0
+_TOO_DEEP = "something changed in a directory whose path is too long to be told"
 #: Seconds between attempts to open a handle.
 _PAUSES = (0.0005, 0.002, 0.01, 0.05)
 
@@ -244,6 +249,8 @@ class FanotifySource:
         )
         self._excludes = [excluder(volume.exclude) for volume in volumes]
         self._fd = -1
+        #: By file system: when something changed last in a directory that is too deep.
+        self._too_deep: dict[bytes, float] = {}
         self._cache: OrderedDict[tuple[bytes, bytes], _Place | None] = OrderedDict()
         #: By file system: paths that lie on it, one of which is opened to resolve its handles.
         self._on: dict[bytes, set[bytes]] = {}
@@ -341,8 +348,8 @@ class FanotifySource:
                 place = self._place(event, mounts)
             except OSError as error:
                 if error.errno == errno.ENAMETOOLONG:
-                    message = "something changed in a directory whose path is too long to be told"
-                    return self._lost_on(event.filesystem, "unplaced", message)
+                    self._too_deep[event.filesystem] = time.monotonic()
+                    return self._lost_on(event.filesystem, "unplaced", _TOO_DEEP)
                 if error.errno == errno.ESTALE:
                     return []  # the directory is not there any more, nor is anything in it
                 return self._lost_on(
@@ -394,7 +401,9 @@ class FanotifySource:
                         raise
                     path = b"/" * _PATH_MAX
                 if len(path) >= _PATH_MAX - 1:
-                    if _is_outside(fd, mount):
+                    last = self._too_deep.get(event.filesystem, -math.inf)
+                    # Climbing takes long, and who makes such directories makes thousands.
+                    if time.monotonic() - last > _CLIMB_AFTER and _is_outside(fd, mount):
                         continue
                     raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
                 if not os.fstat(fd).st_nlink:

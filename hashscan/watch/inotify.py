@@ -27,10 +27,17 @@ from watchdog.observers.inotify_c import (
     inotify_rm_watch,
 )
 
-from hashscan.fs.beneath import closing, open_directory, open_root
+from hashscan.fs.beneath import (
+    MAX_PATH,
+    CrossesMountError,
+    closing,
+    open_directory,
+    open_root,
+    open_step,
+)
 from hashscan.fs.volume import excluder
 from hashscan.watch.source import Changed, Coverage, Lost
-from hashscan.watch.tree import ROOT, NoPlaceError, Tree
+from hashscan.watch.tree import MOST_LEVELS, ROOT, NoPlaceError, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +68,12 @@ _TRY_AGAIN = 60.0
 _TRY_AGAIN_AFTER = 20.0
 #: Seconds between two walks that make the tree of watches whole after the queue overflowed.
 _WALK_AGAIN = 3.0
+#: Bytes of a path that are told as an example.
+_LONGEST_EXAMPLE = 1024
+#: Seconds after which it is told anew how many directories are watched, if others are.
+_COUNT_AFTER = 10.0
+#: Errors of a directory that is gone, or was replaced, since its name was read.
+_CHANGED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _WATCHED_NOW = "directories are watched now that were not"
 _UNPLACED = "something changed in a directory that lies too deep, or was moved just now"
 
@@ -73,12 +86,13 @@ class _Volume:
         self.volume = volume
         self.excludes = excluder(volume.exclude)
         self.root: int = -1
-        self.watched = 0
+        self.watched = self.told_of = 0
         self.unwatched = 0
         self.example = b""
         self.message = ""
 
     def coverage(self) -> Coverage:
+        self.told_of = self.watched
         return Coverage(
             self.number, "inotify", self.watched, self.unwatched, self.example, self.message
         )
@@ -114,6 +128,7 @@ class InotifySource:
         self._limited = False
         self._met: set[int] = set()
         self._try_again = 0.0
+        self._count_at = 0.0
         self._walk_at: float | None = None
         self._walked = 0.0
 
@@ -176,30 +191,25 @@ class InotifySource:
             here, above = waiting.pop()
             try:
                 directory = open_directory(root, here, cross_mounts=cross)
-            except FileNotFoundError:
-                continue
             except OSError as error:
-                self._not_watched(one, here, error)
+                if error.errno not in _CHANGED:
+                    self._not_watched(one, here, error)
                 continue
             with closing(directory):
                 for name in self._directories(one, directory, here):
                     below = here + b"/" + name if here else name
                     try:
-                        child = os.open(
-                            name,
-                            os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
-                            dir_fd=directory,
-                        )
-                    except (FileNotFoundError, NotADirectoryError):
-                        continue
+                        child = open_step(directory, name, cross_mounts=cross)
+                    except CrossesMountError:
+                        continue  # scans do not enter it either
                     except OSError as error:
-                        self._not_watched(one, below, error)
+                        if error.errno not in _CHANGED:
+                            self._not_watched(one, below, error)
                         continue
                     with closing(child):
-                        if not cross and os.fstat(child).st_dev != os.fstat(root).st_dev:
-                            continue
                         found = self._add(one, child, above, name, below)
-                    waiting.append((below, found))
+                    if below.count(b"/") < MOST_LEVELS and len(below) <= MAX_PATH:
+                        waiting.append((below, found))
 
     def _directories(self, one: _Volume, directory: int, path: bytes) -> Iterator[bytes]:
         prefix = path + b"/" if path else b""
@@ -227,6 +237,10 @@ class InotifySource:
             # What lies above it is not watched: a watch would tell of changes without a place.
             one.unwatched += 1
             return None
+        if path.count(b"/") >= MOST_LEVELS or len(path) > MAX_PATH:
+            # Nor do scans enter it, and they tell of it.
+            self._not_watched(one, path, OSError(errno.ENAMETOOLONG, "it lies too deep"))
+            return None
         if self._limited:
             self._not_watched(one, path, OSError(errno.ENOSPC, ""))
             return None
@@ -245,7 +259,7 @@ class InotifySource:
 
     def _not_watched(self, one: _Volume, path: bytes, error: OSError) -> None:
         one.unwatched += 1
-        one.example = one.example or path
+        one.example = one.example or path[:_LONGEST_EXAMPLE]
         if error.errno == errno.ENOSPC:
             with open(_LIMIT, encoding="ascii") as file:
                 limit = int(file.read())
@@ -314,9 +328,16 @@ class InotifySource:
             self._moved.clear()
         for one in self._watch_what_came():
             told[one] = None
-        for one in self._make_whole():
+        for one in [*self._make_whole(), *self._counts()]:
             told[one] = None
         return list(told)
+
+    def _counts(self) -> list[Told]:
+        now = time.monotonic()
+        if now < self._count_at:
+            return []
+        self._count_at = now + _COUNT_AFTER
+        return [one.coverage() for one in self._volumes if one.told_of != one.watched]
 
     def _tell(self, watch: int, mask: int, cookie: int, name: bytes) -> list[Told]:
         if mask & InotifyConstants.IN_Q_OVERFLOW:
@@ -378,11 +399,9 @@ class InotifySource:
         with closing(root):
             try:
                 directory = open_directory(root, path, cross_mounts=not one.volume.one_file_system)
-            except FileNotFoundError:
-                return []  # it is gone, or has another name, which is told too
             except OSError as error:
-                if error.errno in {errno.ENOTDIR, errno.ELOOP}:
-                    return []
+                if error.errno in _CHANGED:
+                    return []  # it is gone, or has another name, which is told too
                 self._not_watched(one, path, error)
                 return [one.coverage()]
             with closing(directory):
@@ -399,7 +418,7 @@ class InotifySource:
         """
         told: list[Told] = []
         came, self._came = self._came, {}
-        for watch in came:
+        for watch in self._tree.topmost(came):
             node = self._tree.get(watch)
             try:
                 place = self._tree.place(watch)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Identity
-from hashscan.process import end_with
+from hashscan.process import end, end_with
 from hashscan.text import shown
 from hashscan.watch.choice import Choice, choose
 from hashscan.watch.fanotify import FanotifySource
@@ -33,15 +33,20 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Source, Told
 
-_MOST = 1_000_000
-_BATCH = 4096
+#: Changes that wait to be fetched, and bytes of their paths, at most.
+_MOST, _MOST_BYTES = 1_000_000, 256 << 20
+#: ... and of those that are sent together.
+_BATCH, _BATCH_BYTES = 4096, 4 << 20
 _POLL = 5.0  # seconds; a source may have something to try again
+#: Seconds until it is tried again to watch what could not be watched at all.
+_TRY_AGAIN = 900.0
 #: Seconds between two signs of life, where there is nothing to tell.
 _ALIVE_AFTER = 5.0
 #: Seconds between two looks whether the volumes' roots are the directories that they were.
 _ROOTS = 5.0
 _MOUNTED = "a file system was mounted or unmounted there"
 _REPLACED = "another directory stands there now"
+_GONE = "it is not there any more"
 _BLIND = "what other hosts change on this {} is not told"
 
 
@@ -86,10 +91,7 @@ class Watching:
     def close(self) -> None:
         """End the process."""
         self.connection.close()
-        self._process.terminate()
-        self._process.join(timeout=2)
-        if self._process.is_alive():
-            self._process.kill()
+        end(self._process)
 
 
 class _Outbox:
@@ -99,6 +101,7 @@ class _Outbox:
         self._connection = connection
         self._volumes = volumes
         self._waiting: dict[Told, None] = {}
+        self._bytes = 0
         self._is_alive = False
         self._alive_at = time.monotonic()
         self._there = threading.Condition()
@@ -106,16 +109,19 @@ class _Outbox:
 
     def put(self, told: Sequence[Told]) -> None:
         with self._there:
-            if len(self._waiting) + len(told) > _MOST:
+            if len(self._waiting) + len(told) > _MOST or self._bytes > _MOST_BYTES:
                 kept = [one for one in self._waiting if isinstance(one, Coverage)]
                 self._waiting = dict.fromkeys(kept)
+                self._bytes = 0
                 told = [one for one in told if isinstance(one, Coverage)]
-                message = f"more than {_MOST:,} changes waited to be looked at"
+                message = "too many changes waited to be looked at"
                 for volume in self._volumes:
                     self._waiting[Lost(volume, b"", "overflow", message)] = None
             for one in told:
                 if isinstance(one, Coverage):
                     self._waiting.pop(one, None)  # the latest word comes last
+                elif one not in self._waiting:
+                    self._bytes += _size(one)
                 self._waiting[one] = None
             self._there.notify()
 
@@ -134,15 +140,25 @@ class _Outbox:
                     while not (self._waiting or self._is_alive):
                         self._there.wait()
                     self._is_alive = False
-                    batch = (
-                        list(self._waiting)[:_BATCH]
-                        if len(self._waiting) > _BATCH
-                        else list(self._waiting)
-                    )
+                    batch: list[Told] = []
+                    size = 0
+                    for one in self._waiting:
+                        if len(batch) >= _BATCH or size > _BATCH_BYTES:
+                            break
+                        batch.append(one)
+                        size += _size(one)
                     for one in batch:
                         del self._waiting[one]
+                    self._bytes = self._bytes - size if self._waiting else 0
                 self._connection.send(batch)
         os._exit(0)  # nobody listens any more
+
+
+def _size(told: Told) -> int:
+    """Bytes of the path in it."""
+    if isinstance(told, Changed):
+        return len(told.directory) + len(told.name)
+    return len(told.directory) if isinstance(told, Lost) else 0
 
 
 def _renumbered(told: Sequence[Told], numbers: Sequence[int]) -> list[Told]:
@@ -192,6 +208,11 @@ def _main(
     choices = dict(zip(numbers, chosen, strict=True))
     backends, told = _start(volumes, choices, outbox.alive)
     outbox.put(told)
+    watched = {number for backend in backends for number in backend.of}
+    failed = any(
+        choice.backend != "off" and number not in watched for number, choice in choices.items()
+    )
+    began = time.monotonic()
     poll = select.poll()
     poll.register(mounts.fileno(), select.POLLPRI | select.POLLERR)
     for backend in backends:
@@ -199,6 +220,8 @@ def _main(
     roots = {number: _identity(volumes[number]) for number in numbers}
     looked = time.monotonic()
     while True:
+        if failed and time.monotonic() - began > _TRY_AGAIN:
+            os._exit(1)  # it is started again, and then it may be possible
         outbox.alive()
         at_once = any(backend.source.has_more for backend in backends)
         ready = {fd for fd, _ in poll.poll(0 if at_once else _POLL * 1000)}
@@ -207,7 +230,8 @@ def _main(
             now = {number: _identity(volumes[number]) for number in numbers}
             changed = [number for number, one in now.items() if one != roots[number]]
             roots = now
-            outbox.put(_renewed(changed, backends, _REPLACED))
+            outbox.put(_renewed([n for n in changed if now[n]], backends, _REPLACED))
+            outbox.put(_renewed([n for n in changed if not now[n]], backends, _GONE))
         if mounts.fileno() in ready:
             changed = [number for number in mounts.changed() if number in roots]
             outbox.put(_renewed(changed, backends, _MOUNTED))

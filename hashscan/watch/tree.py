@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: The parent of a volume's root, ...
 ROOT = -1
@@ -133,6 +133,26 @@ class Tree:
             self._displaced = {
                 place: one for place, one in self._displaced.items() if one in self._nodes
             }
+
+    def topmost(self, watches: Iterable[int]) -> list[int]:
+        """Those of the directories that lie below none of the others."""
+        wanted = dict.fromkeys(watches)
+        below: dict[int, bool] = {}  # whether one of them is a directory, or lies above it
+        found = []
+        for watch in wanted:
+            node = self._nodes.get(watch)
+            climbed: list[int] = []
+            here = ROOT if node is None else node.parent
+            while here not in wanted and here not in below and here in self._nodes:
+                if len(climbed) > MOST_LEVELS:
+                    break  # for a moment it lies in itself
+                climbed.append(here)
+                here = self._nodes[here].parent
+            is_below = here in wanted or below.get(here, False)
+            below.update(dict.fromkeys(climbed, is_below))
+            if not is_below:
+                found.append(watch)
+        return found
 
     def place(self, watch: int) -> tuple[int, bytes] | None:
         """Volume and path of a directory; ``None``: it is not in a volume any more.

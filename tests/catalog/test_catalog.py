@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from hashscan.catalog.overview import overview
 from hashscan.catalog.reader import CatalogReader
 from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem, signed
 from hashscan.catalog.schema import VERSION
@@ -154,6 +155,14 @@ def test_problems_are_told_once_a_scan(catalog):
     assert catalog.put_problems(2, 7, [problem]) == [problem]
 
 
+def test_what_could_be_judged_in_the_end_is_no_problem_any_more(catalog):
+    for name in (b"f", b"g"):
+        catalog.put_problems(1, 7, [FoundProblem(name, "busy", "x")])
+    catalog.put_files(7, [row(b"f")])
+    catalog.commit()
+    assert overview(catalog.path).problems == 1
+
+
 def test_a_candidate_lives_until_it_is_dropped(catalog):
     (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     catalog.put_files(root.number, [row(b"f", hit=True)])
@@ -169,11 +178,11 @@ def test_a_candidate_lives_until_it_is_dropped(catalog):
     assert [error for _, error in catalog.pending()] == ["down"]
     catalog.mark_known(queued.number, "baseline", 0)
     assert catalog.candidates_to_ask(3, "s", 10, met=True) == []
-    (known,) = catalog.candidates_to_act("s")
+    (known,) = catalog.candidates_to_act("s", 10)
     assert known.known == ("baseline", 0)
     catalog.drop_candidate(queued.number, file_too=True)
     assert not catalog.put_candidate(1, b"/srv", root, found(b"f")), "it is done in this scan"
-    assert catalog.candidates_to_act("s") == []
+    assert catalog.candidates_to_act("s", 10) == []
     catalog.commit()
     reader = CatalogReader(catalog.path)
     assert reader.directory(root.number) == {}
@@ -186,9 +195,9 @@ def test_a_match_that_was_not_acted_on_is_asked_for_anew_in_the_next_scan(catalo
     (queued,) = catalog.candidates_to_ask(1, "s", 10, met=True)
     catalog.mark_known(queued.number, "baseline", 0)
     catalog.reconsider(1, "s")
-    assert len(catalog.candidates_to_act("s")) == 1
+    assert len(catalog.candidates_to_act("s", 10)) == 1
     catalog.reconsider(2, "s")
-    assert catalog.candidates_to_act("s") == []
+    assert catalog.candidates_to_act("s", 10) == []
     assert len(catalog.candidates_to_ask(2, "s", 10, met=False)) == 1
 
 

@@ -1,5 +1,7 @@
 """hashscan.daemon.changes: bursts coalesce, nothing waits for ever, nothing grows for ever."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,3 +162,56 @@ def test_nothing_is_forgotten_and_the_count_is_right(steps):
     # What rested was looked at; all else that was not taken yet comes.
     rested = {(Key(v, b"d"), n) for what, v, n, _ in steps if what == "rested"}
     assert expected - rested <= seen
+
+
+def test_thousands_of_open_files_in_one_directory_are_looked_at_with_little_work():
+    changes = Changes()
+    names = [b"%d" % number for number in range(20_000)]
+    for name in names:
+        assert changes.not_whole(HERE, name, 1, 0.0)
+    assert len(changes._heap) < 10, "one turn for the directory, not one for each file"
+    looked = 0
+    now = 0.0
+    for _ in range(400):
+        now += 0.25
+        for due in changes.take(now, 2048):
+            assert len(due.names) <= 256
+            looked += len(due.names)
+            for name in due.names:
+                assert changes.not_whole(HERE, name, 1, now)
+    assert len(changes._heap) < 500
+    assert looked < 20 * len(names), "the more wait, the less often each is looked at"
+    assert looked >= 4 * len(names)
+    changes.rested(HERE, names)
+    assert len(changes) == 0
+
+
+def test_a_file_that_is_still_open_after_its_bound_is_looked_at_later_and_later():
+    changes = Changes()
+    now, times = 0.0, []
+    changes.look_later(HERE, b"x", 0, now)
+    while len(times) < 14:
+        now = changes.next_due()
+        for due in changes.take(now, 10):
+            assert due.final
+            times.append(now)
+            changes.look_later(HERE, b"x", 0, now)
+    pauses = [late - early for early, late in itertools.pairwise(times)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 11
+    assert 3599 <= pauses[-1] <= 3601
+    changes.rested(HERE, [b"x"])
+    assert len(changes) == 0
+
+
+def test_the_volume_of_which_most_waits_is_the_one_to_be_scanned(monkeypatch):
+    monkeypatch.setattr(changes, "MOST_NAMES", 10)
+    queue = Changes()
+    for number in range(8):
+        assert queue.add(Key(1, b"d%d" % (number % 2)), b"%d" % number, 0.0)
+    for number in range(2):
+        assert queue.add(Key(0, b"d"), b"%d" % number, 0.0)
+    assert not queue.add(Key(0, b"d"), b"x", 0.0)
+    assert queue.most_crowded() == 1
+    queue.forget_volume(1)
+    assert queue.add(Key(0, b"d"), b"x", 0.0)

@@ -58,7 +58,7 @@ def test_one_that_hangs_is_started_again_and_what_it_missed_is_scanned(made, tmp
     assert coverage.partly_watched() == []
     (tmp_path / "x").touch()
     told = turn(watches, 2)
-    assert [one.name for one in told] == [b"x"]
+    assert {one.name for one in told} == {b"x"}
 
 
 def test_one_that_has_nothing_to_tell_does_not_hang(made):

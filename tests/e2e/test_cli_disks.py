@@ -1,10 +1,12 @@
 """Disks that are full, read-only, damaged or not ours: said with what to do, and nothing lost."""
 
+import hashlib
 import os
 import secrets
 import shutil
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 from commandline import (
@@ -302,3 +304,36 @@ def test_state_of_another_user(agent):
     assert ran.code == 2
     assert "user 1234" in ran.err
     assert ran.is_clean()
+
+
+@needs_root
+def test_a_volume_whose_file_system_is_not_mounted_is_not_taken_for_an_empty_one(tmp_path):
+    known = b"known of the disk"
+    (tmp_path / "known").write_text(hashlib.sha1(known).hexdigest() + "\n")
+    volume, other = tmp_path / "disk", tmp_path / "other"
+    volume.mkdir()
+    other.mkdir()
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"state: {tmp_path}/state\nvolumes: [{{path: {volume}}}, {{path: {other}}}]\n"
+        f"service: {{kind: local, known: [{tmp_path}/known]}}\n"
+    )
+
+    def scan(*arguments):
+        command = [sys.executable, "-m", "hashscan", "--config", config, "scan", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    subprocess.run(["mount", "-t", "tmpfs", "none", volume], check=True)
+    try:
+        (volume / "x").write_bytes(known)
+        assert scan().returncode == 1
+    finally:
+        subprocess.run(["umount", volume], check=True)
+    (other / "x").write_bytes(known)
+    ran = scan()
+    assert ran.returncode == 1, "the other volume is scanned"
+    assert f"{volume}: not scanned: its file system is not mounted" in ran.stderr
+    (other / "x").unlink()
+    assert scan().returncode == 3
+    assert scan(volume).returncode == 0, "who names it means it"
+    assert scan().returncode == 0

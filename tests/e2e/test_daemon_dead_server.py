@@ -58,6 +58,7 @@ def test_a_dead_server_holds_up_nothing_else(tmp_path):
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.skipif("HASHSCAN_LONG" not in os.environ, reason="a minute and a half: make test-long")
 @needs_root
 def test_a_server_that_dies_later_holds_up_nothing_else_for_long(tmp_path):
     dead = tmp_path / "dead"

@@ -5,7 +5,6 @@ import os
 import pytest
 from isolating import in_mount_namespace, mount, needs_root
 
-from hashscan.errors import QuarantineError
 from hashscan.fs.private import (
     QUARANTINE_MARK,
     find_private,
@@ -13,6 +12,7 @@ from hashscan.fs.private import (
     mark_quarantine,
     open_private,
     open_top,
+    private_names,
     remove_if_empty,
 )
 
@@ -53,7 +53,7 @@ def test_another_one_of_that_name_is_not_removed(top):
 
 
 @pytest.mark.parametrize("what", ["file", "link", "open", "foreign"])
-def test_anything_else_is_refused(top, tmp_path, what):
+def test_where_anything_else_stands_it_gets_another_name(top, tmp_path, what):
     path = tmp_path / "top" / ".hashscan"
     if what == "file":
         path.write_bytes(b"")
@@ -68,9 +68,23 @@ def test_anything_else_is_refused(top, tmp_path, what):
             os.chown(path, 4711, 4711)
         else:
             pytest.skip("needs root")
-    with pytest.raises(QuarantineError, match=r"/top/\.hashscan: not used") as caught:
-        open_private(top, b"/top")
-    assert caught.value.reason == "private-directory"
+    before = os.lstat(path)
+    fd = open_private(top, b"/top")
+    (name,) = private_names(top)
+    assert os.fstat(fd).st_ino == os.stat(name, dir_fd=top).st_ino
+    assert os.fstat(fd).st_mode & 0o7777 == 0o700
+    found = find_private(top, os.fstat(fd).st_ino)
+    assert found is not None
+    os.close(found)
+    remove_if_empty(top, fd)
+    os.close(fd)
+    assert os.listdir(top) == [".hashscan"]
+    after = os.lstat(path)
+    assert (after.st_ino, after.st_mode, after.st_uid) == (
+        before.st_ino, before.st_mode, before.st_uid,
+    )  # fmt: skip
+    if what == "link":
+        assert os.listdir(tmp_path / "else") == []
 
 
 @pytest.mark.root
@@ -89,8 +103,8 @@ def test_top_is_the_highest_directory_of_the_mount(tmp_path):
         # a mount over the private directory itself
         os.close(open_private(fd, b"/"))
         mount("tmpfs", tmp_path / ".hashscan", "tmpfs", options="mode=0700")
-        with pytest.raises(QuarantineError, match="another file system"):
-            open_private(fd, b"/")
+        other = open_private(fd, b"/")
+        assert os.fstat(other).st_dev == os.fstat(fd).st_dev
 
     in_mount_namespace(run)
 

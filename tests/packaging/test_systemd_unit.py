@@ -85,7 +85,7 @@ def test_it_starts_the_daemon_and_tells_systemd():
     assert found["WatchdogSec"] == ["5min"]
     assert found["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
     assert found["Restart"] == ["on-failure"]
-    assert found["RestartPreventExitStatus"] == ["2 4"], "usage, and another instance"
+    assert found["RestartPreventExitStatus"] == ["4"], "another instance"
 
 
 def test_it_has_the_rights_it_needs_and_no_more():

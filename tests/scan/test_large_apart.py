@@ -51,7 +51,7 @@ def make(state):
             jobs=jobs,
             on_candidate=lambda: None,
             once=False,
-            on_looked=lambda *told: looked.append(told[2:]),
+            on_looked=lambda told: looked.append((told.names, told.unrested)),
         )
         one.told = looked
         one.pool = Pool(jobs)

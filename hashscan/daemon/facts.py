@@ -1,0 +1,98 @@
+"""What the daemon tells ``status`` of its work, and when there is something new to tell."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hashscan.catalog.store import Catalog
+    from hashscan.daemon.duty import Duty
+
+
+class Facts:
+    """Of the work with one configuration."""
+
+    def __init__(self, duty: Duty, catalog: Catalog) -> None:
+        """Nothing was told yet."""
+        self._duty = duty
+        self._catalog = catalog
+        self._measured = (time.monotonic(), 0)
+        self._news: tuple[object, ...] = ()
+        self._counts: tuple[int, ...] = ()
+
+    def has_news(self) -> bool:
+        """Whether something happened since ``facts`` that ``status`` should tell at once."""
+        return self._news_now() != self._news
+
+    def has_counted(self) -> bool:
+        """Whether something happened since ``facts`` that ``status`` should tell soon."""
+        return self._counts_now() != self._counts
+
+    def _news_now(self) -> tuple[object, ...]:
+        return (self._duty.scans, self._duty.walk is None, self._duty.coverage.said)
+
+    def _counts_now(self) -> tuple[int, ...]:
+        # Not the events: those of a state directory inside of a volume would never end.
+        return (
+            self._duty.lost,
+            self._duty.looking.tally.hashed,
+            self._duty.found.matches,
+            self._duty.found.quarantined,
+        )
+
+    def collect(self) -> dict[str, Any]:
+        """For the file that ``status`` reads."""
+        self._news, self._counts = self._news_now(), self._counts_now()
+        pending, oldest, why = self._catalog.waiting()
+        walk = self._duty.walk
+        tally = self._duty.looking.tally
+        return {
+            "volumes": self._duty.coverage.facts(),
+            "events": self._duty.events,
+            "lost": self._duty.lost,
+            "backlog": self._duty.looking.backlog,
+            "hashed": tally.hashed,
+            "rate": self._rate(tally.hashed),
+            "bytes_hashed": tally.bytes_hashed,
+            "problems": tally.problems,
+            "matches": self._duty.found.matches,
+            "quarantined": self._duty.found.quarantined,
+            "held": self._duty.found.held,
+            "allowed": self._duty.found.allowed,
+            "counting_since": self._duty.began,
+            "filters": [
+                {
+                    "category": one.category,
+                    "version": one.version,
+                    "digests": one.metadata.digests,
+                    "path": one.path,
+                }
+                for one in self._duty.known.filters
+            ],
+            "rejudged": self._duty.judging.files,
+            "scan": None
+            if walk is None
+            else {
+                "kind": walk.kind,
+                "started": walk.started,
+                "files": walk.files,
+                "fraction": round(walk.fraction, 3),
+            },
+            "pending": {
+                "candidates": pending,
+                "oldest": oldest,
+                "why": why,
+                "next_try": self._duty.verdicts.next_try,
+            },
+            "next_move": self._duty.verdicts.next_move,
+        }
+
+    def _rate(self, hashed: int) -> float:
+        """Files hashed a second, since this was asked last."""
+        now = time.monotonic()
+        at, before = self._measured
+        self._measured = (now, hashed)
+        return round((hashed - before) / max(0.1, now - at), 1)
