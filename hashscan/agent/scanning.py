@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
+from hashscan.agent.presence import look_at, why_not_there
 from hashscan.agent.status import read_daemon_file
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, LockedError, UsageError, exit_code_of
@@ -20,7 +21,6 @@ from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
 from hashscan.state import holder_of
 from hashscan.text import shown
-from hashscan.watch.mounts import is_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -148,7 +148,7 @@ def run_scan(
         )
         catalog = Catalog(state.catalog)
         try:
-            there = _mounted(volumes, catalog, reporter, named=bool(paths))
+            there = _there(volumes, catalog, reporter, named=bool(paths))
             options = replace(options, volumes=there)
             asker = Asker(known.make_confirmer)
             try:
@@ -164,27 +164,22 @@ def run_scan(
     return exit_code_of(codes if there == volumes else codes | {ExitCode.UNREADABLE})
 
 
-def _mounted(
+def _there(
     volumes: tuple[Volume, ...], catalog: Catalog, reporter: Reporter, *, named: bool
 ) -> tuple[Volume, ...]:
-    """Those volumes that are there: an empty directory that was a mount point is not one.
+    """Those volumes that are there; the others are told.
 
     Raises:
         UsageError: none is.
     """
     found = []
     for volume in volumes:
-        if is_mounted(volume):
-            catalog.set_mounted(volume.root)
-        elif catalog.was_mounted(volume.root):
-            if not named and not os.listdir(volume.root):
-                reporter.notice(
-                    f"{shown(volume.root)}: not scanned: its file system is not mounted; mount it, "
-                    "or name the path on the command line if it is meant to be empty"
-                )
-                continue
-            catalog.forget_mounted(volume.root)
-        found.append(volume)
+        why = why_not_there(look_at(volume.root), catalog, meant=named)
+        if why is None:
+            found.append(volume)
+        else:
+            told = "" if named else ", or name its path on the command line if it is meant to be so"
+            reporter.notice(f"{shown(volume.root)}: not scanned: {why}{told}")
     catalog.commit()
     if not found:
         raise UsageError("no volume is there to be scanned: see above")

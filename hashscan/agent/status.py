@@ -214,16 +214,16 @@ def status_of(settings: Settings) -> Status:
         counts.update(_quarantine(settings.quarantine_directory))
     except HashscanError as error:
         trouble.append(str(error))
+    if counts["damaged"]:
+        trouble.append(
+            f"{counts['damaged']:,} records of the quarantine are damaged: 'hashscan quarantine "
+            "verify' names them"
+        )
     daemon = read_daemon_file(settings.state)
     alive = daemon is not None and running is not None and daemon.get("pid") == running
     uncovered: tuple[str, ...] = ()
     if daemon is not None:
         trouble += _daemon_trouble(daemon, alive=alive)
-        if damaged := counts.get("damaged"):
-            trouble.append(
-                f"{damaged:,} records of the quarantine are damaged: 'hashscan quarantine verify' "
-                "names them"
-            )
         if alive:
             uncovered = (*_uncovered(daemon), *_not_scanned(daemon, catalog))
         else:

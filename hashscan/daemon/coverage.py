@@ -6,15 +6,16 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from hashscan.agent.presence import why_not_there
 from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from hashscan.agent.presence import Seen
     from hashscan.catalog.store import Catalog
     from hashscan.daemon.log import Log
-    from hashscan.daemon.probing import Seen
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Coverage
 
@@ -109,20 +110,12 @@ class Coverages:
         return False
 
     def _why_away(self, volume: Volume, seen: Seen) -> str | None:
-        if seen.error is not None:
-            return seen.error
-        if seen.root != volume.root:
+        if seen.error is None and seen.root != volume.root:
             return (
                 f"its path leads to {shown(seen.root)} now; if that is meant, reload the "
                 "configuration (systemctl reload hashscan)"
             )
-        if seen.mounted:
-            self._catalog.set_mounted(volume.root)
-        elif self._catalog.was_mounted(volume.root):
-            if seen.empty:
-                return "its file system is not mounted; mount it, and it is scanned at once"
-            self._catalog.forget_mounted(volume.root)
-        return None
+        return why_not_there(seen, self._catalog)
 
     def facts(self) -> list[dict[str, Any]]:
         """For the file that ``status`` reads."""

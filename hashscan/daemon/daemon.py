@@ -266,10 +266,11 @@ class Daemon:
             self._refresh.succeeded()
         self._refresh_known()
 
-    def _refresh_known(self, why: str = "start") -> None:
+    def _refresh_known(self, kind: str = "start") -> None:
         """Open the filters with all their checks, and use them if they are others than before.
 
         One that fails is not used, and the one in use stays, as long as it would be recent enough.
+        ``kind``: of the scan that follows where nothing was scanned before.
         """
         try:
             known = open_known_set(self._settings, self._state, (), self._log.notice)
@@ -296,7 +297,7 @@ class Daemon:
                     known,
                     self._log,
                     tick=self._during_a_turn,
-                    why=why,
+                    kind=kind,
                 )
                 self._trouble = ""
             elif duty.known.name != known.name:

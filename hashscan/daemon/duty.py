@@ -65,11 +65,11 @@ class Duty:
         log: Log,
         *,
         tick: Callable[[bool], None],
-        why: str = "start",
+        kind: str = "start",
     ) -> None:
         """Start to watch; a scan that finds what changed meanwhile is begun with the first turn.
 
-        ``why``: the kind of that scan. ``tick`` is called several times a second while a turn takes
+        ``kind``: of that scan. ``tick`` is called several times a second while a turn takes
         long, with whether it goes on; what it raises ends the turn.
 
         Raises:
@@ -78,7 +78,7 @@ class Duty:
         self._settings = settings
         self._log = log
         self._tick = tick
-        self._why = why
+        self._kind = kind
         self.began = time.time()
         self.known = known
         self._stack = ExitStack()
@@ -197,7 +197,7 @@ class Duty:
         self.scans = 0
         self.facts = Facts(self, catalog)
         for number in range(len(self._volumes)):
-            self._wants.want(number, self._why)
+            self._wants.want(number, self._kind)
 
     def _looking_options(self) -> ScanOptions:
         return replace(self._options, large_apart=_LARGE_APART)

@@ -10,10 +10,8 @@ import time
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.agent.presence import Seen, look_at
 from hashscan.daemon.background import Background, Failure
-from hashscan.fs.beneath import closing, identity_of, open_root
-from hashscan.fs.volume import Volume
-from hashscan.watch.mounts import is_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -24,35 +22,8 @@ ANSWER_WITHIN = 20.0
 NO_ANSWER = "its file system does not answer (a dead file server?)"
 
 
-class Seen(NamedTuple):
-    """What a look at a volume came to.
-
-    Attributes:
-        root: its path, links resolved.
-        error: why it cannot be opened; ``None``: it can.
-        device: that it lies on; -1 where it cannot be opened.
-        mounted: it is a mount point.
-        empty: there is nothing in it.
-    """
-
-    root: bytes
-    error: str | None
-    device: int = -1
-    mounted: bool = False
-    empty: bool = False
-
-
-def look_at(path: str) -> Seen:
-    """Look at the volume that the administrator names ``path``."""
-    root = os.fsencode(os.path.realpath(path))
-    try:
-        with closing(open_root(root)) as fd:
-            device = identity_of(fd).device
-            with os.scandir(fd) as entries:
-                empty = next(entries, None) is None
-        return Seen(root, None, device, is_mounted(Volume(root)), empty)
-    except OSError as error:
-        return Seen(root, f"it cannot be opened: {error.strerror}")
+def _look_at(path: str) -> Seen:
+    return look_at(os.fsencode(os.path.realpath(path)))
 
 
 class _Asked(NamedTuple):
@@ -83,7 +54,7 @@ class Probes:
         if number not in self._asked:
             self._before_fork()
             path = self._paths[number]
-            self._asked[number] = _Asked(Background(lambda: look_at(path)), time.monotonic())
+            self._asked[number] = _Asked(Background(lambda: _look_at(path)), time.monotonic())
 
     def answer(self, number: int, since: float) -> Seen | None:
         """What a volume was like when it was looked at after ``since``; ``None``: not yet."""

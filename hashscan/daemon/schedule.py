@@ -99,7 +99,7 @@ class Files:
         return found
 
     def changed(self) -> bool:
-        """Whether one of them is another than at the last look, and at rest since then."""
+        """Whether one of them is another than at the last look."""
         if not self._paths or self._clock() < self._next:
             return False
         self._next = self._clock() + self._every

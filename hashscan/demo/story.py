@@ -159,9 +159,9 @@ class Story(Stage):
         self._say("Nothing of it is used before its signatures and its content are checked:")
         told = self.run("--config", CONFIGURATION, "sync")
         self._expect_line(told, "fetched whole")
-        self._say("One screen says whether all is well:")
-        told = self.run("--config", CONFIGURATION, "status")
-        self._expect_line(told, "all is well")
+        self._say("One screen says how it is, and what somebody has to see to: a first scan.")
+        told = self.run("--config", CONFIGURATION, "status", code=ExitCode.UNREADABLE)
+        self._expect_line(told, "nothing has been scanned")
 
     def _check(self, sample: Sample) -> None:
         self._title("Is this file known?")

@@ -17,7 +17,7 @@ import secrets
 import stat
 
 from hashscan.errors import QuarantineError
-from hashscan.fs.beneath import identity_of, open_directory, open_step
+from hashscan.fs.beneath import open_directory, open_step
 from hashscan.model import PRIVATE_DIRECTORY, Identity
 from hashscan.text import shown
 
@@ -206,7 +206,10 @@ def _open_if(top: int, name: bytes, inode: int) -> int | None:
 def remove_if_empty(top: int, private: int) -> None:
     """Remove the private directory if it is ours and empty; anything else is left alone."""
     with contextlib.suppress(OSError):
-        ours = identity_of(private)
+        status = os.fstat(private)
+        if not status.st_nlink:
+            return  # it is removed, and its name need not be looked for
+        ours = Identity(status.st_dev, status.st_ino)
         if _is(top, PRIVATE_DIRECTORY, ours):
             os.rmdir(PRIVATE_DIRECTORY, dir_fd=top)  # it may be in use by another store
             return

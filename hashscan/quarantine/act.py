@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import identity_of, is_regular
 from hashscan.fs.listing import names_of
+from hashscan.fs.reading import identity_in
 from hashscan.fs.rename import take
 from hashscan.model import Acted, Stamp
 from hashscan.quarantine.faults import explained_move
@@ -189,9 +190,13 @@ class Quarantine:
             with opened(self._place(candidate)) as origin:
                 inode = candidate.identity.inode
                 name = names_of(origin.parent, {inode}).get(inode)
+                if name is None:
+                    return None
+                status = os.stat(name, dir_fd=origin.parent, follow_symlinks=False)
         except (OSError, QuarantineError):
             return None
-        if name is None:
+        # The number may have been given to another file since, or to a directory.
+        if not is_regular(status) or identity_in(status) != candidate.identity:
             return None
         above = candidate.path.rpartition(b"/")[0]
         path = above + b"/" + name if above else name

@@ -57,7 +57,6 @@ class VolumeRoot:
         self._device = -1
         self._number = number
         self.fd = -1
-        self.identity = Identity(-1, -1)
         #: Of other volumes that lie inside this one.
         self.others: frozenset[Identity] = frozenset()
         self.one_file_system = volume.one_file_system
@@ -71,9 +70,7 @@ class VolumeRoot:
         """
         if self.fd < 0:
             self.fd = open_root(self._volume.root)
-            status = os.fstat(self.fd)
-            self._device = status.st_dev
-            self.identity = identity_in(status)
+            self._device = os.fstat(self.fd).st_dev
 
     def inside(self, other: Volume) -> Identity | None:
         """Which directory another volume is, if it lies inside this one and may be met here.
@@ -92,7 +89,7 @@ class VolumeRoot:
             return identity_of(fd)
 
     def close(self) -> None:
-        """Close the root; its identity stays known."""
+        """Close the root."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

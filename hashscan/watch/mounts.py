@@ -131,10 +131,10 @@ class Mounts:
         os.close(self._fd)
 
 
-def is_mounted(volume: Volume) -> bool:
-    """Whether a volume's root is a mount point now.
+def is_mounted(root: bytes) -> bool:
+    """Whether a file system is mounted on the directory ``root`` now.
 
     Raises:
         OSError: there is no /proc.
     """
-    return any(mount.where == volume.root for mount in mounts_now())
+    return any(mount.where == root for mount in mounts_now())

@@ -182,16 +182,21 @@ class _Backend:
         self.of = of
         self.source = source
         self._volumes = volumes
+        self._blind: dict[int, str] = {}
+        self.look_at_mounts()
+
+    def look_at_mounts(self) -> None:
+        """See on which volumes others may change something untold."""
+        mounts = mounts_now()
+        for number in self.of:
+            kind = kind_of(mounts, self._volumes[number].root)
+            self._blind[number] = _BLIND.format(shown(kind)) if answers_by_others(kind) else ""
 
     def told(self, told: Sequence[Told]) -> list[Told]:
         return [
-            replace(one, blind=self._blind(one.volume)) if isinstance(one, Coverage) else one
+            replace(one, blind=self._blind[one.volume]) if isinstance(one, Coverage) else one
             for one in _renumbered(told, self.of)
         ]
-
-    def _blind(self, number: int) -> str:
-        kind = kind_of(mounts_now(), self._volumes[number].root)
-        return _BLIND.format(shown(kind)) if answers_by_others(kind) else ""
 
 
 def _main(
@@ -234,6 +239,8 @@ def _main(
             outbox.put(_renewed([n for n in changed if not now[n]], backends, _GONE))
         if mounts.fileno() in ready:
             changed = [number for number in mounts.changed() if number in roots]
+            for backend in backends:
+                backend.look_at_mounts()
             outbox.put(_renewed(changed, backends, _MOUNTED))
         for backend in backends:
             if not ready or backend.source.has_more or backend.source.fileno() in ready:

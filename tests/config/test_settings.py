@@ -27,7 +27,7 @@ def test_settings_cannot_be_changed():
 def test_what_a_command_needs_and_how_to_mend_it():
     nothing = Settings.of()
     for require, words in (
-        (require_volumes, "PATH on the command line"),
+        (require_volumes, "name a PATH for `hashscan scan`"),
         (require_service, "--known FILE"),
         (require_filter, "URL of a repository"),
     ):

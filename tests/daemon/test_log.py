@@ -115,7 +115,7 @@ def test_a_name_is_escaped_once():
     log, _, err, _ = made()
     log.problem(problem(b"/v/a\n\x1b[31m\\b", message="no\n  luck"))
     assert r" problem /v/a\n\x1b[31m\\b: " in err.getvalue()
-    assert err.getvalue().endswith("no luck\n")
+    assert err.getvalue().endswith("no | luck\n")
 
 
 def test_the_journal_gets_levels_and_no_times():

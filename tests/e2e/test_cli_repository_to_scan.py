@@ -101,7 +101,8 @@ def test_the_whole_way(site):
         ran = site.run("sync", "--json")
         assert (ran.code, [e["way"] for e in ran.of("filter")]) == (0, ["whole", "whole"])
         ran = site.run("status", "--json")
-        assert ran.code == 0
+        assert ran.code == 3
+        assert "nothing has been scanned" in ran.events[0]["uncovered"][0]
         assert [one["category"] for one in ran.events[0]["filters"]] == ["baseline", "other"]
         assert [one["digests"] for one in ran.events[0]["filters"]] == [52, 51]
 
@@ -180,6 +181,10 @@ def test_a_scan_keeps_its_filter_while_the_repository_lies_and_ends_with_5_when_
         server.heal()
         assert site.run("sync").code == 0
         assert site.run("scan").code == 1
+        ran = site.run("status")
+        assert ran.code == 1
+        assert "1 matches lie where they were" in ran.out
+        assert site.run("scan", "--action", "quarantine").code == 1
         assert site.run("status").code == 0
 
 
@@ -204,8 +209,9 @@ def test_status_of_nothing_makes_nothing(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps({"state": str(tmp_path / "state")}))
     ran = hashscan("--config", config, "status")
-    assert ran.code == 0
+    assert ran.code == 3, "no monitoring may take that for a scan that found nothing"
     assert "none yet" in ran.out
+    assert "nothing has been scanned" in ran.out
     assert sorted(os.listdir(tmp_path)) == ["config.yaml"]
 
 
@@ -235,8 +241,9 @@ def test_status_tells_a_damaged_catalog_and_a_damaged_record(site):
     (record,) = Path(site.state, "quarantine").glob("2*/record.json")
     record.write_text("{")
     ran = site.run("status")
+    assert ran.code == 70
     assert "needs somebody" in ran.out
-    assert "1 damaged" in ran.out
+    assert "1 records of the quarantine are damaged" in ran.out
     Path(site.state, "catalog.sqlite3").write_bytes(b"x" * 5000)
     ran = site.run("status", "--json")
     assert ran.code == 70

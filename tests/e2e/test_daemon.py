@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,6 @@ def watch(request, tmp_path):
 def daemon(tmp_path):
     with Daemon(tmp_path, watch="auto", known=[KNOWN, OTHER]) as one:
         yield one
-
-
-def hashscan(daemon, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "hashscan", "--config", str(daemon.config), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 def gone(daemon, *paths):
@@ -181,7 +172,7 @@ def test_killed_in_the_middle_of_a_burst(tmp_path, watch):
         daemon.wait(lambda: not any(path.exists() for path in known))
         daemon.wait_accounted()
         assert daemon.end() == 0
-        listed = hashscan(daemon, "quarantine", "list", "--json").stdout.splitlines()
+        listed = daemon.hashscan("quarantine", "list", "--json").stdout.splitlines()
         paths = [json.loads(line)["path"] for line in listed]
         assert sorted(paths) == sorted(str(path) for path in known), "each in exactly one place"
 
@@ -204,9 +195,13 @@ def processes_of(daemon):
             parent = int(status.split("PPid:")[1].split()[0])
             if parent != daemon.process.pid:
                 continue
-            links = [os.readlink(link) for link in (pid / "fd").iterdir()]
+            descriptors = list((pid / "fd").iterdir())
         except OSError:
             continue
+        links = []
+        for link in descriptors:
+            with suppress(OSError):  # closed meanwhile
+                links.append(os.readlink(link))
         kind = "watch" if any("notify" in link for link in links) else "other"
         found.setdefault(kind, []).append(int(pid.name))
     return found
@@ -251,7 +246,7 @@ def test_directories_that_cannot_be_watched_are_told_and_scanned(tmp_path):
     with daemon:
         daemon.start()
         daemon.wait(lambda: daemon.logged("are not watched"))
-        status = hashscan(daemon, "status")
+        status = daemon.hashscan("status")
         assert status.returncode == 3, status
         assert "sysctl fs.inotify.max_user_watches" in status.stdout
         paths = [daemon.volume / f"d{number}" / "x" for number in range(60)]
@@ -276,7 +271,7 @@ def test_unmounted_and_mounted_again(tmp_path, watch):
                 assert time.monotonic() < until
                 time.sleep(0.1)
             daemon.wait(lambda: daemon.logged("not mounted"))
-            daemon.wait(lambda: hashscan(daemon, "status").returncode == 70)
+            daemon.wait(lambda: daemon.hashscan("status").returncode == 70)
             assert daemon.rows() == {b"a/x"}, "what is known of its files is kept"
             subprocess.run(mount, check=True)
             (daemon.volume / "early").write_bytes(KNOWN)

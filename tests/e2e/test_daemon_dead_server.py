@@ -1,8 +1,6 @@
 """One volume on a file server that is dead holds up nothing else."""
 
 import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -11,16 +9,6 @@ from running_daemon import Daemon
 from silent_fs import silent
 
 KNOWN = os.urandom(3000)
-
-
-def status(daemon):
-    return subprocess.run(
-        [sys.executable, "-m", "hashscan", "--config", str(daemon.config), "status"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 @pytest.mark.timeout(240)
@@ -43,7 +31,7 @@ def test_a_dead_server_holds_up_nothing_else(tmp_path):
         daemon.wait(lambda: not later.exists())
         assert time.monotonic() - began < 5
         daemon.wait(lambda: daemon.facts()["volumes"][1]["away"], timeout=60)
-        told = status(daemon)
+        told = daemon.hashscan("status")
         assert told.returncode == 70, told.stdout
         assert f"{dead}: not scanned: its file system does not answer" in told.stdout
         began = time.monotonic()

@@ -125,13 +125,9 @@ def test_hundreds_of_names_of_one_file_hold_up_nobody_else(daemon):
     with open(first, "ab") as file:
         file.write(KNOWN[-1:])
     daemon.wait(lambda: len(os.listdir(many)) < 600)
-    slowest = 0.0
-    while len(os.listdir(many)) > 200:
-        began = time.monotonic()
-        (other / "x").write_bytes(KNOWN)
-        daemon.wait(lambda: not (other / "x").exists())
-        slowest = max(slowest, time.monotonic() - began)
-    assert 0 < slowest < 8, "with all of them before it, it would be more"
+    (other / "x").write_bytes(KNOWN)
+    daemon.wait(lambda: not (other / "x").exists(), timeout=45)
+    assert len(os.listdir(many)) > 50, "it did not wait for all of them"
 
 
 @needs_root

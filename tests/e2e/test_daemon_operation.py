@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from running_daemon import Daemon
-from test_daemon import gone, hashscan, processes_of
+from test_daemon import gone, processes_of
 
 KNOWN = os.urandom(3000)
 OTHER = os.urandom(3000)
@@ -120,41 +120,43 @@ def test_the_end_comes_within_seconds_in_the_middle_of_a_scan(tmp_path):
 
 def test_one_instance_and_what_works_beside_it(daemon, tmp_path):
     daemon.start()
-    second = hashscan(daemon, "daemon")
+    second = daemon.hashscan("daemon")
     assert second.returncode == 4, second
     assert str(daemon.process.pid) in second.stderr
     path = daemon.volume / "x"
     path.write_bytes(KNOWN)
     gone(daemon, path)
-    beside = hashscan(daemon, "scan", "--json")
+    beside = daemon.hashscan("scan", "--json")
     assert beside.returncode == 0, beside
     assert "a catalog of its own" in beside.stderr
     identity = daemon.quarantined()[0]["quarantine_id"]
-    assert hashscan(daemon, "quarantine", "restore", identity).returncode == 0
+    assert daemon.hashscan("quarantine", "restore", identity).returncode == 0
     daemon.wait(lambda: any(m["action"] == "held" for m in daemon.matches))
     assert path.read_bytes() == KNOWN
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "y").write_bytes(KNOWN)
-    ran = hashscan(daemon, "scan", elsewhere, "--action", "quarantine")
+    ran = daemon.hashscan("scan", elsewhere, "--action", "quarantine")
     assert ran.returncode == 1, ran
     assert not (elsewhere / "y").exists()
-    status = hashscan(daemon, "status")
+    status = daemon.hashscan("status")
     assert status.returncode == 0, status
     assert f"process {daemon.process.pid}" in status.stdout
     assert daemon.end() == 0
 
 
 def test_status_tells_of_a_daemon_that_was_stopped_and_forgotten(daemon):
-    assert hashscan(daemon, "status").returncode == 0, "there never was one"
+    never = daemon.hashscan("status")
+    assert never.returncode == 3
+    assert "nothing has been scanned" in never.stdout
     daemon.start()
     daemon.end()
-    stopped = hashscan(daemon, "status")
+    stopped = daemon.hashscan("status")
     assert stopped.returncode == 3
     assert "the daemon was stopped" in stopped.stdout
     assert str(daemon.state / "daemon.json") in stopped.stdout
     os.unlink(daemon.state / "daemon.json")
-    assert hashscan(daemon, "status").returncode == 0
+    assert daemon.hashscan("status").returncode == 0
 
 
 def test_status_tells_at_once_what_was_found(daemon):
@@ -163,20 +165,28 @@ def test_status_tells_at_once_what_was_found(daemon):
     path.write_bytes(KNOWN)
     gone(daemon, path)
     time.sleep(1.5)
-    assert "1 matches since it started, 1 of them moved" in hashscan(daemon, "status").stdout
-    told = json.loads(hashscan(daemon, "status", "--json").stdout)["daemon"]
+    told = daemon.hashscan("status").stdout
+    assert "1 matches in " in told
+    assert ": 1 moved to quarantine" in told
+    told = json.loads(daemon.hashscan("status", "--json").stdout)["daemon"]
     assert (told["matches"], told["quarantined"]) == (1, 1)
-    for moment in (told["started"], told["time"], told["next_scan"], told["sync"]["next"]):
+    for moment in (
+        told["counting_since"],
+        told["started"],
+        told["time"],
+        told["next_scan"],
+        told["sync"]["next"],
+    ):
         assert moment.endswith("Z"), told
 
 
 def test_status_tells_of_a_daemon_that_was_killed(daemon):
     daemon.start()
     daemon.end(signal.SIGKILL)
-    status = hashscan(daemon, "status")
+    status = daemon.hashscan("status")
     assert status.returncode == 70
     assert "did not end by itself" in status.stdout
-    told = json.loads(hashscan(daemon, "status", "--json").stdout)
+    told = json.loads(daemon.hashscan("status", "--json").stdout)
     assert told["daemon"]["running"] is False
     assert told["well"] is False
 
@@ -224,7 +234,7 @@ def test_what_changes_goes_before_a_scan_and_a_scan_has_the_lowest_priority(tmp_
         gone(daemon, path)
         assert daemon.quarantined()[0]["heard"] - written < 5
         assert daemon.summaries == [], "the scan still goes on"
-        told = hashscan(daemon, "status").stdout
+        told = daemon.hashscan("status").stdout
         assert "scan now    start:" in told
         nice = {}
         for pids in processes_of(daemon).values():
@@ -238,8 +248,8 @@ def test_what_changes_goes_before_a_scan_and_a_scan_has_the_lowest_priority(tmp_
 
 
 def test_large_files_do_not_hold_up_small_ones(tmp_path):
-    # At this rate each of the large ones takes a process more than four seconds.
-    extra = "scan: {pause_above_io_pressure: none, jobs: 2, max_rate: 30MiB}"
+    # At this rate a large one takes more than six seconds, whoever reads it.
+    extra = "scan: {pause_above_io_pressure: none, jobs: 2, max_rate: 10MiB}"
     large = os.urandom(66 << 20)
     with Daemon(tmp_path, known=[KNOWN, large], extra=extra) as daemon:
         daemon.start()
@@ -266,8 +276,8 @@ def test_what_is_in_quarantine_for_too_long_is_removed(daemon):
     time.sleep(1.2)
     daemon.process.send_signal(signal.SIGHUP)  # housekeeping comes with a start, then now and then
     daemon.wait(lambda: daemon.logged("older than its retention were removed"))
-    assert "is empty" in hashscan(daemon, "quarantine", "list").stdout
-    assert "purged" in hashscan(daemon, "quarantine", "list", "--all").stdout
+    assert "is empty" in daemon.hashscan("quarantine", "list").stdout
+    assert "purged" in daemon.hashscan("quarantine", "list", "--all").stdout
     assert daemon.end() == 0
 
 
@@ -283,6 +293,6 @@ def test_a_scheduled_scan_comes_by_the_clock(tmp_path):
         daemon.wait(lambda: not path.exists(), 70)
         assert daemon.logged("scan (schedule)")
         assert daemon.logged("watch: off")
-        status = hashscan(daemon, "status")
+        status = daemon.hashscan("status")
         assert "schedule" in status.stdout
         assert daemon.end() == 0

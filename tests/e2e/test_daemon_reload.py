@@ -2,24 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 from running_daemon import Daemon, sha1
 
 KNOWN = [os.urandom(2000) for _ in range(3)]
-
-
-def hashscan(daemon, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "hashscan", "--config", str(daemon.config), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 def is_moved(daemon, name, content):
@@ -55,7 +43,7 @@ def test_a_configuration_whose_files_cannot_be_used_is_refused(tmp_path, what):
 
 def test_verdicts_follow_the_lists_where_a_filter_is_given_too(tmp_path):
     with Daemon(tmp_path, known=KNOWN) as daemon:
-        made = hashscan(daemon, "filter", "build", daemon.list, "-o", tmp_path / "filter.bloom")
+        made = daemon.hashscan("filter", "build", daemon.list, "-o", tmp_path / "filter.bloom")
         assert made.returncode == 0, made
         daemon.list.write_text(sha1(KNOWN[0]) + "\n")
         daemon.extra = f"filter: {{source: {tmp_path}/filter.bloom, refresh: 1s}}"
@@ -82,7 +70,7 @@ def test_a_volume_that_is_not_there_yet_does_not_keep_the_others_waiting(tmp_pat
     with Daemon(tmp_path, known=KNOWN, volume_extra=f"}}, {{path: {missing}") as daemon:
         daemon.start()
         is_moved(daemon, "x", KNOWN[0])
-        told = hashscan(daemon, "status")
+        told = daemon.hashscan("status")
         assert told.returncode == 70, told.stdout
         assert f"{missing}: not scanned: it cannot be opened: No such file" in told.stdout
         missing.mkdir()
@@ -91,7 +79,7 @@ def test_a_volume_that_is_not_there_yet_does_not_keep_the_others_waiting(tmp_pat
         daemon.wait(lambda: not path.exists(), 50)
         path.write_bytes(KNOWN[0])
         daemon.wait(lambda: not path.exists(), 20)
-        daemon.wait(lambda: hashscan(daemon, "status").returncode == 0)
+        daemon.wait(lambda: daemon.hashscan("status").returncode == 0)
         assert daemon.end() == 0
 
 

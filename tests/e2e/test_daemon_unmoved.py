@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,16 +14,6 @@ from commandline import needs_root
 from running_daemon import Daemon
 
 KNOWN = os.urandom(3000)
-
-
-def status(daemon, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "hashscan", "--config", str(daemon.config), "status", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 def chattr(flag, path):
@@ -43,11 +32,11 @@ def test_what_could_not_be_moved_is_moved_as_soon_as_it_can_be(tmp_path):
             daemon.start()
             daemon.wait(lambda: daemon.matches and daemon.facts().get("next_move") is not None)
             assert daemon.matches[0]["action"] == "reported"
-            told = status(daemon)
+            told = daemon.hashscan("status")
             assert told.returncode == 1, told.stdout
             assert f"1 matches could not be moved, e.g. {path}" in told.stdout
             assert "immutable" in told.stdout
-            found = json.loads(status(daemon, "--json").stdout)
+            found = json.loads(daemon.hashscan("status", "--json").stdout)
             assert (found["unmoved"], found["pending"], found["well"]) == (1, 0, False)
             time.sleep(6)
             assert len(daemon.matches) == 1, "one fact, told once"
@@ -56,7 +45,7 @@ def test_what_could_not_be_moved_is_moved_as_soon_as_it_can_be(tmp_path):
         daemon.wait(lambda: not path.exists(), timeout=60)
         daemon.wait(daemon.quarantined)
         assert len(daemon.summaries) == 1, "no scan was needed"
-        daemon.wait(lambda: status(daemon).returncode == 0)
+        daemon.wait(lambda: daemon.hashscan("status").returncode == 0)
         assert daemon.end() == 0
 
 
@@ -72,7 +61,7 @@ def test_what_could_not_be_moved_and_is_gone_is_forgotten(tmp_path):
         finally:
             chattr("-i", path)
         path.unlink()
-        daemon.wait(lambda: status(daemon).returncode == 0, timeout=40)
+        daemon.wait(lambda: daemon.hashscan("status").returncode == 0, timeout=40)
         assert daemon.end() == 0
 
 

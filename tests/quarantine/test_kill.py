@@ -118,7 +118,7 @@ def test_killed_while_it_quarantines(places, when):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_while_it_puts_another_file_back(places, when):
     def job(prepared):
-        act._precheck = lambda *_: None  # the swap comes right after that look
+        act._precheck = lambda *_, **__: None  # the swap comes right after that look
         with Store.open(os.fsencode(prepared.store)) as store:
             acted = Quarantine(store).act(prepared.match)
             assert (acted.action, acted.problem) == ("reported", "changed")

@@ -108,7 +108,7 @@ def test_recovery_below_a_swapped_root_waits(volume, outside, store_path, how):
     def killed():
         from hashscan.quarantine import act, keep
 
-        act._precheck = lambda *_: None
+        act._precheck = lambda *_, **__: None
         keep.put = lambda *_: os.kill(os.getpid(), 9)
         Quarantine.open(os.fsencode(store_path)).act(match)
 

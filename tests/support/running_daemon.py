@@ -127,6 +127,16 @@ class Daemon:
             self.process.kill()
             self.process.wait()
 
+    def hashscan(self, *arguments):
+        """Another command with the daemon's configuration."""
+        return subprocess.run(
+            [sys.executable, "-m", "hashscan", "--config", str(self.config), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
     # What it left
 
     def facts(self):

@@ -56,10 +56,10 @@ def test_a_mount_is_told(tmp_path):
     try:
         assert poll.poll(5000)
         assert mounts.changed() == [0]
-        assert is_mounted(Volume(os.fsencode(place)))
+        assert is_mounted(os.fsencode(place))
     finally:
         subprocess.run(["umount", str(place)], check=True)
     assert poll.poll(5000)
     assert mounts.changed() == [0]
-    assert not is_mounted(Volume(os.fsencode(place)))
+    assert not is_mounted(os.fsencode(place))
     mounts.close()

@@ -1,0 +1,58 @@
+"""Whether a volume is there: an empty directory that was a mount point is not an empty volume."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.fs.beneath import closing, identity_of, open_root
+from hashscan.watch.mounts import is_mounted
+
+if TYPE_CHECKING:
+    from hashscan.catalog.mounted import MountedVolumes
+
+
+class Seen(NamedTuple):
+    """What a look at a volume came to.
+
+    Attributes:
+        root: its path, links resolved.
+        error: why it cannot be opened; ``None``: it can.
+        device: that it lies on; -1 where it cannot be opened.
+        mounted: it is a mount point.
+        empty: there is nothing in it.
+    """
+
+    root: bytes
+    error: str | None
+    device: int = -1
+    mounted: bool = False
+    empty: bool = False
+
+
+def look_at(root: bytes) -> Seen:
+    """Look at the volume with this resolved path; one on a dead file server never answers."""
+    try:
+        with closing(open_root(root)) as fd:
+            device = identity_of(fd).device
+            with os.scandir(fd) as entries:
+                empty = next(entries, None) is None
+        return Seen(root, None, device, is_mounted(root), empty)
+    except OSError as error:
+        return Seen(root, f"it cannot be opened: {error.strerror}")
+
+
+def why_not_there(seen: Seen, catalog: MountedVolumes, *, meant: bool = False) -> str | None:
+    """Why a volume is not to be scanned now; ``None``: it is there, and the catalog notes how.
+
+    ``meant``: somebody says that it is to be scanned as it is.
+    """
+    if seen.error is not None:
+        return seen.error
+    if seen.mounted:
+        catalog.set_mounted(seen.root)
+    elif catalog.was_mounted(seen.root):
+        if seen.empty and not meant:
+            return "its file system is not mounted; mount it, and it is scanned"
+        catalog.forget_mounted(seen.root)
+    return None
