@@ -8,8 +8,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Tests run side by side; the machine's cores decide how many.
-JOBS   ?= auto
+# Tests run side by side. Many wait most of their time, for a daemon's clock or a lease, so there
+# are more of them than cores.
+JOBS   ?= $(shell echo $$(( $$(nproc) + 2 )))
+# A thousand processes of hashscan would each compile all of it.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test lint types imports tests format clean
 help:
@@ -64,13 +67,21 @@ system-tools:
 tests: install system-tools
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
-test: lint types imports tests
+# Compiled once, before each of the processes that run tests would do it, and beside the checks.
+.PHONY: compiled
+compiled: install
+	@$(BIN)/python -m compileall -q hashscan
+	@$(BIN)/pytest --collect-only -qq >/dev/null || true  # the tests themselves will tell
+
+test: install
+	@$(MAKE) --no-print-directory -j2 lint types imports compiled
+	@$(MAKE) --no-print-directory tests
 
 # What the gate does a part of, as a whole: a hundred random lives of a repository and an agent.
 .PHONY: test-long
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
-	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_daemon_dead_server.py
+	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_daemon_dead_server.py tests/quarantine/test_kill.py
 
 # Whichever of openssl, hashdeep, clamscan and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.

@@ -7,6 +7,7 @@ import sys
 
 import click
 import pytest
+import ready
 from scanning import sha1
 
 from hashscan import __version__
@@ -14,12 +15,7 @@ from hashscan.cli import COMMANDS, cli
 
 
 def run(*words, cwd=None, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "hashscan", *map(os.fspath, words)],
-        capture_output=True,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-    )
+    return ready.hashscan(*words, cwd=cwd, env={**os.environ, **(env or {})})
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import ready
 from cryptography.hazmat.primitives import serialization
 
 HASHSCAN = [sys.executable, "-m", "hashscan"]
@@ -20,9 +21,7 @@ def place(tmp_path):
 
 
 def run(place, *arguments, **options):
-    return subprocess.run(
-        [*HASHSCAN, *arguments], cwd=place, capture_output=True, text=True, timeout=60, **options
-    )
+    return ready.in_words(ready.hashscan(*arguments, cwd=place, **options))
 
 
 def init(place, *more):
@@ -175,7 +174,7 @@ def test_users_of_the_service(place):
     assert len(done.stdout.strip()) == 24
     done = run(
         place, "service", "user", "add", "--data", "data", "--password-file", "-", "two",
-        input="a password of two\n",
+        input=b"a password of two\n",
     )  # fmt: skip
     assert done.returncode == 0, done
     done = run(place, "service", "user", "list", "--data", "data")

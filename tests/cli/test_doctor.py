@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import ready
 
 
 @pytest.fixture
@@ -21,11 +22,9 @@ def doctor(tmp_path):
         }
         text = "".join(f"{name}: {value}\n" for name, value in settings.items() if value)
         (tmp_path / "config.yaml").write_text(f"state: {tmp_path}/state\n{text}")
-        return subprocess.run(
-            [sys.executable, "-m", "hashscan", "--config", tmp_path / "config.yaml", "doctor",
-             *arguments],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        return ready.in_words(
+            ready.hashscan("--config", tmp_path / "config.yaml", "doctor", *arguments)
+        )
 
     return run
 

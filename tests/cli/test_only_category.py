@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
+import ready
 from scanning import sha1
 
 
@@ -21,12 +20,8 @@ def run(tmp_path):
     (tmp_path / "list.json").write_text(json.dumps({"value": media}))
 
     def call(*words):
-        done = subprocess.run(
-            [sys.executable, "-m", "hashscan", *words, "--state", "state", "--json"],
-            capture_output=True,
-            cwd=tmp_path,
-            text=True,
-            timeout=30,
+        done = ready.in_words(
+            ready.hashscan(*words, "--state", "state", "--json", cwd=tmp_path, timeout=30)
         )
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import ready
 
 PYTHON = [sys.executable, "-m", "hashscan"]
 MATCH_KEYS = [
@@ -86,15 +87,7 @@ def environment(**more):
 
 def hashscan(*arguments, timeout=60, env=None, **options):
     """Run ``python -m hashscan`` to its end."""
-    ended = subprocess.run(
-        [*PYTHON, *map(os.fsencode, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-        env=env or environment(),
-        **options,
-    )
+    ended = ready.hashscan(*arguments, timeout=timeout, env=env or environment(), **options)
     return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 

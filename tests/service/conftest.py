@@ -39,19 +39,23 @@ class Served:
         return HashCheckService(url=self.url, username=user, password=password, **options)
 
 
-@pytest.fixture
-def prepared(tmp_path):
-    """The service's directory, loaded, and not running."""
+def prepare(directory):
     one = Served(
-        Data(str(tmp_path / "data")),
+        Data(str(directory / "data")),
         known=[os.urandom(20).hex() for _ in range(100)] + [os.urandom(16).hex()],
         test=[os.urandom(20).hex() for _ in range(3)],
-        directory=tmp_path,
+        directory=directory,
     )
     one.load(one.known)
     one.load(one.test, "test")
     add_user(one.data, "me", PASSWORD)
     return one
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """The service's directory, loaded, and not running."""
+    return prepare(tmp_path)
 
 
 @pytest.fixture
@@ -71,3 +75,11 @@ def serve(prepared):
 @pytest.fixture
 def served(serve):
     return serve()
+
+
+@pytest.fixture(scope="session")
+def asked(tmp_path_factory):
+    """One that runs for all tests that only ask, with the right password."""
+    one = prepare(tmp_path_factory.mktemp("service"))
+    with running(one.data.directory, ()) as one.url:
+        yield one

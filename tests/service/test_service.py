@@ -52,28 +52,28 @@ def post(served, path, body, user="me", password=PASSWORD, **headers):
 # -- answers ------------------------------------------------------------------------------------
 
 
-def test_each_answer_is_right(served):
+def test_each_answer_is_right(asked):
     unknown = random_digests(100)
     with ThreadPoolExecutor(4) as threads:
-        client = served.client()
+        client = asked.client()
         answers = list(
-            threads.map(lambda d: client.confirm(digest_of(d)).known, served.known + unknown)
+            threads.map(lambda d: client.confirm(digest_of(d)).known, asked.known + unknown)
         )
         client.close()
-    assert answers == [True] * len(served.known) + [False] * len(unknown)
+    assert answers == [True] * len(asked.known) + [False] * len(unknown)
 
 
-def test_the_test_twin_answers_from_its_own_list(served):
-    client = served.client(test=True)
-    assert client.confirm(digest_of(served.test[0])).known
-    assert not client.confirm(digest_of(served.known[0])).known
+def test_the_test_twin_answers_from_its_own_list(asked):
+    client = asked.client(test=True)
+    assert client.confirm(digest_of(asked.test[0])).known
+    assert not client.confirm(digest_of(asked.known[0])).known
     client.close()
 
 
 @pytest.mark.parametrize("form", ["{}", " {}\r\n", "\t{}\n"])
 @pytest.mark.parametrize("case", [str.lower, str.upper])
-def test_both_letter_cases_and_white_space(form, case, served):
-    answer = post(served, "/v1/check/sha1", form.format(case(served.known[0])))
+def test_both_letter_cases_and_white_space(form, case, asked):
+    answer = post(asked, "/v1/check/sha1", form.format(case(asked.known[0])))
     assert (answer.status_code, answer.text) == (200, "true")
     assert answer.headers["Content-Type"].startswith("text/plain")
 
@@ -95,15 +95,15 @@ def test_both_letter_cases_and_white_space(form, case, served):
         ("/", "", 404),
     ],
 )
-def test_what_is_no_question_has_no_verdict(path, body, status, served):
-    answer = post(served, path, body)
+def test_what_is_no_question_has_no_verdict(path, body, status, asked):
+    answer = post(asked, path, body)
     assert answer.status_code == status
     assert answer.text.strip() not in {"true", "false"}
 
 
-def test_other_methods(served):
-    assert requests.get(served.url + "/v1/check/sha1", timeout=10).status_code == 405
-    assert requests.get(served.url + "/healthz", timeout=10).text == "ok"
+def test_other_methods(asked):
+    assert requests.get(asked.url + "/v1/check/sha1", timeout=10).status_code == 405
+    assert requests.get(asked.url + "/healthz", timeout=10).text == "ok"
 
 
 # -- users --------------------------------------------------------------------------------------
@@ -510,12 +510,12 @@ def test_killed_it_leaves_nothing_that_keeps_it_from_starting(prepared):
             process.kill()
 
 
-def test_an_idle_connection_holds_up_nobody(served):
-    port = int(served.url.rpartition(":")[2])
+def test_an_idle_connection_holds_up_nobody(asked):
+    port = int(asked.url.rpartition(":")[2])
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
     for one in idle:
         one.sendall(b"POST /v1/check/sha1 HTTP/1.1\r\nHost")
-    assert post(served, "/v1/check/sha1", served.known[0]).text == "true"
+    assert post(asked, "/v1/check/sha1", asked.known[0]).text == "true"
     for one in idle:
         one.close()
 

@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import ready
+
 
 def sha1(content):
     return hashlib.sha1(content).hexdigest()
@@ -129,13 +131,7 @@ class Daemon:
 
     def hashscan(self, *arguments):
         """Another command with the daemon's configuration."""
-        return subprocess.run(
-            [sys.executable, "-m", "hashscan", "--config", str(self.config), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return ready.in_words(ready.hashscan("--config", str(self.config), *map(str, arguments)))
 
     # What it left
 

@@ -1,0 +1,197 @@
+"""hashscan's commands without the wait for their libraries.
+
+Each runs from its arguments to its exit code in a process of its own, as ``python -m hashscan``
+does: what differs is that the process is forked from one that has imported the libraries before.
+That is most of what a short command costs, and the tests start more than a thousand of them.
+``subprocess`` does what asks for more than this: other streams, another locale or user.
+"""
+
+import atexit
+import contextlib
+import gc
+import io
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+COMMAND = [sys.executable, "-m", "hashscan"]
+_LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
+
+
+def hashscan(*arguments, cwd=None, env=None, timeout=60, **more):
+    """What ``subprocess.run`` gives for ``python -m hashscan``, with its streams as bytes.
+
+    With ``more`` for ``subprocess.run``, it is that which starts it.
+
+    Raises:
+        subprocess.TimeoutExpired: it was killed after ``timeout`` seconds.
+    """
+    words = [os.fsencode(one) for one in arguments]
+    values = {os.fsencode(name): os.fsencode(one) for name, one in (env or os.environ).items()}
+    mask = os.umask(0o022)
+    os.umask(mask)
+    where = os.fspath(cwd) if cwd else os.getcwd()
+    request = pickle.dumps((words, values, where, mask))
+    if (
+        not more
+        and len(request) <= _LONGEST
+        and _is_plain(values)
+        and _LOCK.acquire(blocking=False)
+    ):
+        try:
+            return _run(words, request, timeout)
+        except BaseException:  # a test's own time limit, too: the next one must not get this answer
+            _end_starter()
+            raise
+        finally:
+            _LOCK.release()
+    stdin = {} if "input" in more else {"stdin": subprocess.DEVNULL}
+    return subprocess.run(
+        [*COMMAND, *words], capture_output=True, cwd=cwd, env=env, timeout=timeout, check=False,
+        **stdin, **more,
+    )  # fmt: skip
+
+
+def in_words(done):
+    """The same with its streams as text."""
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+def _is_plain(values):
+    """Whether nothing in the environment decides how the interpreter itself starts."""
+    decides = (b"PYTHON", b"LC_", b"LD_", b"MALLOC_")
+    ours = (b"PYTHONUNBUFFERED", b"PYTHONDONTWRITEBYTECODE")
+    others = [name for name in values if name.startswith(decides) and name not in ours]
+    return not others and values.get(b"LANG", b"C.UTF-8") == b"C.UTF-8"
+
+
+# Of the tests
+
+_LOCK = threading.Lock()
+_STARTER = []
+
+
+def _starter():
+    if not _STARTER or _STARTER[0] != os.getpid():
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import ready; "
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{code}ready.serve({theirs.fileno()})"],
+            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        theirs.close()
+        _STARTER[:] = [os.getpid(), ours, process]
+    return _STARTER[1]
+
+
+@atexit.register
+def _end_starter():
+    if _STARTER and _STARTER[0] == os.getpid():
+        _, ours, process = _STARTER
+        _STARTER.clear()
+        ours.close()
+        process.kill()
+        process.wait()
+
+
+def _run(words, request, timeout):
+    starter = _starter()
+    pipes = [os.pipe(), os.pipe()]
+    try:
+        socket.send_fds(starter, [request], [theirs for _, theirs in pipes])
+    finally:
+        for _, theirs in pipes:
+            os.close(theirs)
+    pid = int(starter.recv(64))
+    found = [b"", b""]
+
+    def drain(number):
+        with open(pipes[number][0], "rb") as stream:
+            found[number] = stream.read()
+
+    drains = [threading.Thread(target=drain, args=(number,)) for number in range(2)]
+    for one in drains:
+        one.start()
+    until = time.monotonic() + timeout
+    late = False
+    starter.settimeout(timeout)
+    try:
+        code = int(starter.recv(64))
+    except TimeoutError:
+        late, code = True, -signal.SIGKILL
+        os.kill(pid, signal.SIGKILL)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        starter.settimeout(None)
+    for one in drains:
+        one.join(max(0.1, until - time.monotonic()))
+        late = late or one.is_alive()
+    if late:
+        raise subprocess.TimeoutExpired([*COMMAND, *words], timeout, *found)
+    return subprocess.CompletedProcess([*COMMAND, *words], code, *found)
+
+
+# Of the process that is forked
+
+
+def serve(descriptor):
+    """Fork a process for each request, until the tests end."""
+    connection = socket.socket(fileno=descriptor)
+    import hashscan.cli
+
+    for module, _ in hashscan.cli.COMMANDS.values():
+        __import__(f"hashscan.cli.{module}")
+    for module in ("agent.scanning", "agent.checking", "agent.status", "agent.syncing"):
+        __import__(f"hashscan.{module}")
+    os.chdir("/")
+    gc.collect()
+    gc.freeze()
+    while True:
+        request, streams, _, _ = socket.recv_fds(connection, 2 * _LONGEST, 2)
+        if not request:
+            os._exit(0)
+        pid = os.fork()
+        if not pid:
+            connection.close()
+            _become(streams, *pickle.loads(request))
+        for one in streams:
+            os.close(one)
+        connection.send(b"%d" % pid)
+        _, status = os.waitpid(pid, 0)
+        with contextlib.suppress(BrokenPipeError):
+            connection.send(b"%d" % os.waitstatus_to_exitcode(status))
+
+
+def _become(streams, words, values, where, mask):
+    """Be what ``python -m hashscan`` would be at its first line."""
+    try:
+        for number, one in enumerate(streams, 1):
+            os.dup2(one, number)
+            os.close(one)
+        out, err = io.FileIO(1, "w", closefd=False), io.FileIO(2, "w", closefd=False)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(out), "utf-8", "surrogateescape")
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(err), "utf-8", "backslashreplace", line_buffering=True
+        )
+        os.environb.clear()
+        os.environb.update(values)
+        time.tzset()
+        os.umask(mask)
+        os.chdir(where)
+        gc.unfreeze()
+        sys.argv = ["hashscan", *map(os.fsdecode, words)]
+        from hashscan.cli import main
+
+        main()
+    finally:
+        os._exit(99)  # main ends by itself
