@@ -32,7 +32,7 @@ class CatalogReader:
             self._connection = sqlite3.connect(
                 f"file:{quote(path)}?mode=ro", uri=True, timeout=30, isolation_level=None
             )
-            self._connection.execute("PRAGMA cache_size = -4096")
+            self._connection.execute("PRAGMA cache_size = -1024")
 
     def close(self) -> None:
         """Close the connection."""
