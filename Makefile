@@ -10,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Tests run side by side. Many wait most of their time, for a daemon's clock or a lease, so there
 # are more of them than cores.
-JOBS   ?= $(shell echo $$(( $$(nproc) + 2 )))
+JOBS   ?= $(shell echo $$(( $$(nproc) + 3 )))
 # A thousand processes of hashscan would each compile all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -81,7 +81,8 @@ test: install
 .PHONY: test-long
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
-	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_daemon_dead_server.py tests/quarantine/test_kill.py
+	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_daemon_dead_server.py \
+	  tests/quarantine/test_kill.py tests/test_demo.py
 
 # Whichever of openssl, hashdeep, clamscan and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.
