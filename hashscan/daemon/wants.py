@@ -13,7 +13,7 @@ _SHORTEST_REST = 5.0
 
 
 class _Want(NamedTuple):
-    """Not before when, why, and when it was wanted last."""
+    """Not before when, why, and since when it has been wanted as things are mounted now."""
 
     at: float
     kind: str
@@ -39,9 +39,15 @@ class Wants:
         if kind not in _ORDINARY:
             at = max(at, self._rest_until.get(volume, 0.0))
         before = self._wanted.get(volume)
-        if before is not None and at >= before.at:
-            at, kind = before.at, before.kind
-        self._wanted[volume] = _Want(at, kind, now)
+        since = now
+        if before is not None:
+            if kind != "mount":
+                # Else who brings losses about faster than a volume is looked at would keep every
+                # answer too old, and so every scan from its begin.
+                since = before.since
+            if at >= before.at:
+                at, kind = before.at, before.kind
+        self._wanted[volume] = _Want(at, kind, since)
 
     def due(self) -> list[int]:
         """Volumes whose time has come."""
@@ -49,8 +55,9 @@ class Wants:
         return [number for number, one in self._wanted.items() if one.at <= now]
 
     def since(self, volume: int) -> float:
-        """When a volume was wanted last, by the monotonic clock."""
-        return self._wanted[volume].since
+        """After when a volume must have been looked at to be scanned, by the monotonic clock."""
+        one = self._wanted[volume]
+        return max(one.since, one.at)
 
     def begun(self, volumes: list[int]) -> str:
         """Take note that these are scanned now; why."""

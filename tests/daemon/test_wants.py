@@ -1,0 +1,27 @@
+"""Which scans are to come: losses are made good, and keep nothing from its begin."""
+
+import time
+
+from hashscan.daemon.wants import Wants
+
+
+def test_losses_without_end_do_not_make_every_look_at_a_volume_too_old():
+    wants = Wants()
+    wants.want(0, "unplaced")
+    looked = time.monotonic()
+    assert wants.since(0) <= looked
+    for _ in range(3):
+        time.sleep(0.01)
+        wants.want(0, "unplaced")
+    assert wants.since(0) <= looked
+    assert wants.due() == [0]
+    # What is mounted there may be something else now.
+    wants.want(0, "mount")
+    assert wants.since(0) > looked
+
+
+def test_a_look_from_before_a_scan_was_due_is_none():
+    wants = Wants()
+    wants.want(0, "overflow", running=True)
+    assert wants.due() == []
+    assert wants.since(0) > time.monotonic() + 1
