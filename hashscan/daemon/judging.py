@@ -77,7 +77,7 @@ class Judging:
     @property
     def connections(self) -> list[Connection]:
         """What to listen to now."""
-        if self._process is None or self._looking.backlog >= _MOST_BACKLOG:
+        if self._process is None or self._looking.queued >= _MOST_BACKLOG:
             return []
         return [self._process.connection]
 

@@ -127,6 +127,11 @@ class Looking:
         """Entries and directories that wait or are under way."""
         return len(self.changes) + len(self._dispatch)
 
+    @property
+    def queued(self) -> int:
+        """Of those the ones that only wait for a worker process, not for their writers."""
+        return len(self._dispatch)
+
     def begin(self) -> None:
         """A scan has begun: what is met from now on is later than it."""
         self._dispatch.scan = self._catalog.begin_watch()

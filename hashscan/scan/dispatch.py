@@ -8,7 +8,7 @@ directory is done.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -232,11 +232,15 @@ class Dispatch:
         """Have a large file looked at by itself, once for all changes until its turn comes."""
         volume, directory, _ = found.waiting
         if len(self._large) >= _MOST_LARGE:
+            # Whoever fills the queue must not have the volumes of others scanned for it.
+            counts = Counter(one.waiting.volume for one in self._large.values())
+            crowded = max(counts, key=counts.__getitem__)
             self._large = {
-                key: one for key, one in self._large.items() if one.waiting.volume != volume
+                key: one for key, one in self._large.items() if one.waiting.volume != crowded
             }
-            self._on_too_many(volume)
-            return
+            self._on_too_many(crowded)
+            if crowded == volume:
+                return
         found.elsewhere.add(name)
         if not self._large:
             self._large_at = time.monotonic()

@@ -39,20 +39,22 @@ def make(state):
     state.mkdir()
     catalog = Catalog(str(state / "catalog"))
     scan = catalog.begin_watch()
-    looked = []
+    looked, crowded = [], []
 
     def dispatch(jobs):
         one = Dispatch(
             catalog,
             None,
-            [Volume(b"/v")],
+            [Volume(b"/v"), Volume(b"/w")],
             scan=scan,
             judged=1,
             jobs=jobs,
             on_candidate=lambda: None,
             once=False,
             on_looked=lambda told: looked.append((told.names, told.unrested)),
+            on_too_many=crowded.append,
         )
+        one.crowded = crowded
         one.told = looked
         one.pool = Pool(jobs)
         return one
@@ -174,3 +176,21 @@ def test_a_file_that_is_handed_back_is_not_taken_for_looked_at(make):
     done(dispatch, b"L", unrested=[(b"L", 99)])
     assert dispatch.told[1:] == [([b"L"], [(b"L", 99)])]
     assert not dispatch
+
+
+def test_who_fills_the_queue_of_large_files_has_no_volume_of_others_scanned(make, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_LARGE", 4)
+    dispatch = make(2)
+    for number in range(8):
+        place = QueuedDirectory(10 + number, b"d%d" % number, False)
+        dispatch.look(0, place, [b"f"], final=False)
+    dispatch.look(1, QueuedDirectory(20, b"other", False), [b"f"], final=False)
+    for _ in range(20):
+        dispatch.hand_out(dispatch.pool)
+        for worker in dispatch.pool.workers:
+            for task in [one for one in worker.tasks if not one.large]:
+                dispatch.heard(worker, [Findings(task.group, done=True, large=[b"f"])])
+    assert dispatch.crowded
+    assert set(dispatch.crowded) == {0}
+    waiting = [*dispatch._large.values(), *dispatch._groups.values()]
+    assert any(group.waiting.volume == 1 and group.large for group in waiting)
