@@ -73,7 +73,8 @@ class ScanSettings(Section):
         default=None, description="Bytes a second, of all processes together; e.g. 50MiB, or none."
     )
     max_files: daemon.RateOrNone = Field(
-        default=None, description="Files a second, of all processes together; e.g. 500, or none."
+        default=None,
+        description="Files read a second, of all processes together; e.g. 500, or none.",
     )
     max_file_size: values.SizeOrNone = Field(
         default=None,

@@ -38,6 +38,8 @@ PART_FILES = 256
 PART_BYTES = 64 << 20
 #: Nanoseconds without a change after which a file that was told of is taken for whole.
 REST = 200_000_000
+#: After so many entries the worker steps aside where it has to.
+_LISTED = 64
 #: So many names are told at a time.
 PART_NAMES = 4096
 #: Files of one directory that may be renamed between their listing and their opening, and how often
@@ -130,7 +132,9 @@ class DirectoryPart:
         # Only a directory that the catalog knows can have lost files.
         met: set[bytes] | None = set() if self._known else None
         try:
-            for entry in listing(self._fd):
+            for number, entry in enumerate(listing(self._fd)):
+                if not number % _LISTED:
+                    self._worker.listed()
                 if met is not None and self._known and entry.name in self._known:
                     met.add(entry.name)
                 self._meet(entry)

@@ -28,7 +28,7 @@ class Turns:
 
 
 class Pace:
-    """Slows one worker process down. Call it after each read, and ``file`` for each file.
+    """Slows one worker process down. Call it after each read, ``file`` for each file that is read.
 
     Attributes:
         bounds: whether there is anything to wait for; else neither need be called.
@@ -79,6 +79,10 @@ class Pace:
             turn = self._turns[1] = max(now, self._turns[1]) + 1 / self._max_files
             self._wait(turn - now)
         self._step_aside(now)
+
+    def listed(self) -> None:
+        """Step aside while a directory is listed: that reads from the disk, too."""
+        self._step_aside(self._clock())
 
     def _step_aside(self, now: float) -> None:
         if self._pause_above is not None and now >= self._look:

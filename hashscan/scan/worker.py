@@ -353,6 +353,12 @@ class Worker:
             for name, digest in zip(FileDigests._fields, digests, strict=True)
         )
 
+    def listed(self) -> None:
+        """Step aside where the disks are busy; called once for some entries of a directory."""
+        if self._pace.bounds:
+            self._pace.listed()
+        self._show_life(0)
+
     def put(self, findings: Findings) -> None:
         """Send findings, now or soon."""
         self._put(findings)

@@ -387,3 +387,26 @@ def test_counts_agree_with_the_tree(volume, state):
     os.symlink("x", volume / "d1" / "link")
     summary = Scanner(state).scan(volume)
     assert summary.files == count_entries(volume)
+
+
+def test_a_scan_of_unchanged_files_steps_aside_too(volume, state, tmp_path, monkeypatch):
+    """It lists and stats every one of them, and disks that others wait for do that as well."""
+    from hashscan.scan import pace
+
+    for number in range(300):
+        (volume / f"f{number}").write_bytes(b"%d" % number)
+    settle(volume)
+    scanner = Scanner(state)
+    assert scanner.scan(volume).hashed == 300
+    asked = tmp_path / "asked"
+
+    def others(_self):
+        with open(asked, "ab") as file:
+            file.write(b".")
+        return 0.0
+
+    monkeypatch.setattr(pace, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(pace.Pressure, "others", others)
+    summary = scanner.scan(volume, pause_above_io_pressure=0.2)
+    assert (summary.hashed, summary.unchanged) == (0, 300)
+    assert len(asked.read_bytes()) >= 4
