@@ -217,10 +217,12 @@ def open_actor(
     notice: Callable[[str], None],
     *,
     patience: float | None = None,
+    absent: Collection[bytes] = (),
 ) -> Actor:
     """The act stage. A quarantine that is there first finishes what a killed process left.
 
-    ``patience``: seconds for which a match waits for another process in the quarantine.
+    ``patience``: seconds for which another process in the quarantine is waited for. ``absent``:
+    roots of volumes that do not answer, which are not touched for that.
     """
     from hashscan.quarantine.act import Quarantine  # noqa: PLC0415
 
@@ -231,6 +233,7 @@ def open_actor(
         os.fsencode(settings.quarantine_directory),
         cross_mounts=[volume.root for volume in volumes if not volume.one_file_system],
         patience=patience,
+        absent=absent,
     )
     stack.callback(quarantine.close)
     for recovered in quarantine.recovered:

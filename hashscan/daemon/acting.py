@@ -10,10 +10,12 @@ import contextlib
 import multiprocessing
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Acted
 from hashscan.process import end, end_with
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two signs of life while a match is acted on.
 _TICK = 0.2
+#: Seconds for which the process stands still before it is asked whether the volume answers.
+_STILL = 30.0
 #: Seconds for which nothing is tried where another process works in the quarantine.
 _BUSY = 5.0
 _DIED = "the process that moves files died; see the kernel's log (out of memory?)"
@@ -32,17 +36,26 @@ class ActingProcess:
     """Another actor (``model.Actor``), in a process of its own."""
 
     def __init__(
-        self, actor: Actor, *, tick: Callable[[bool], None], before_fork: Callable[[], None]
+        self,
+        actor: Actor,
+        *,
+        tick: Callable[[bool], None],
+        before_fork: Callable[[], None],
+        is_silent: Callable[[bytes], bool] = lambda _volume: False,
+        still: float = _STILL,
     ) -> None:
         """Start the process.
 
         ``tick`` is called several times a second while an action lasts, with whether it goes on;
         what it raises ends the waiting, and ``close`` then ends the action. ``before_fork``: see
-        ``scan.pool``.
+        ``scan.pool``. ``is_silent`` tells whether a volume does not answer; it is asked where
+        nothing goes on for ``still`` seconds, and then the action is given up.
         """
         self._actor = actor
         self._tick = tick
         self._before_fork = before_fork
+        self._is_silent = is_silent
+        self._still = still
         self._busy_until = 0.0
         self._busy: Acted | None = None
         self._start()
@@ -59,23 +72,41 @@ class ActingProcess:
 
     def act(self, match: Confirmed) -> Acted:
         """Have the match acted on, and wait for it."""
+        path = shown(match.candidate.full_path)
         if self._busy is not None and time.monotonic() < self._busy_until:
-            return self._busy
+            return replace(self._busy, message=f"{path}{self._busy.message}")
         try:
             self._connection.send(match)
-            worked = None
+            worked, since = None, time.monotonic()
             while not self._connection.poll(_TICK):
                 now = _worked(self._process.pid)
+                if now != worked:
+                    since = time.monotonic()
                 self._tick(now != worked)
                 worked = now
+                if time.monotonic() - since > self._still:
+                    if self._is_silent(match.candidate.volume):
+                        return self._given_up(path)
+                    since = time.monotonic()  # a disk may take its time
             acted: Acted = self._connection.recv()
         except (EOFError, OSError):
-            self.close()
-            self._start()
+            self._start_anew()
             return Acted("reported", message=_DIED, problem="died")
-        self._busy = acted if acted.problem == "busy" else None
+        self._busy = None
+        if acted.problem == "locked":
+            self._busy = replace(acted, message=acted.message.removeprefix(path))
         self._busy_until = time.monotonic() + _BUSY
         return acted
+
+    def _given_up(self, path: str) -> Acted:
+        """Leave an action at a dead file server behind; a lock that it holds stays held so long."""
+        self._start_anew()
+        message = f"{path}: could not be moved to quarantine: its volume does not answer"
+        return Acted("reported", message=message, problem="no-answer")
+
+    def _start_anew(self) -> None:
+        self.close()
+        self._start()
 
     def close(self) -> None:
         """End the process."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import math
 import multiprocessing
 import os
@@ -15,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from hashscan import __version__
 from hashscan.agent.known_set import open_known_set
-from hashscan.agent.status import DAEMON_FILE, filters_of
+from hashscan.agent.status import filters_of
 from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.duty import Duty
+from hashscan.daemon.facts import write_facts
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.schedule import Cron, Every, Files
@@ -61,7 +60,6 @@ _HOUSEKEEPING = 6 * 3600.0
 _LISTS_AFTER = 3600.0
 #: Seconds between two attempts to work at all, where something stands in the way.
 _TRY_AGAIN = 30.0
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Daemon:
@@ -82,7 +80,7 @@ class Daemon:
         self._load = load
         self._log = log
         self._notifier = Notifier()
-        self._stop = self._is_ready = False
+        self._stop = self._is_ready = self._in_turn = False
         self._reload = False
         self._duty: Duty | None = None
         self._trouble = self._reload_refused = ""
@@ -157,7 +155,7 @@ class Daemon:
         self._log.tick(everything=True)
         self._log.info("ended; what changes from now on is found by the scan of the next start")
         with suppress(OSError):
-            _write_facts(self._state.directory, {**self._facts(), "stopped": True})
+            write_facts(self._state.directory, {**self._facts(), "stopped": True})
         self._notifier.close()
 
     # The loop
@@ -205,7 +203,11 @@ class Daemon:
         if goes_on:
             self._progress = (time.monotonic(), -1)
         if self._is_ready:
-            self._tell()
+            self._in_turn = True
+            try:
+                self._tell()
+            finally:
+                self._in_turn = False
 
     def _by_the_clock(self) -> None:
         if self._scan.due() and self._duty is not None:
@@ -408,7 +410,7 @@ class Daemon:
         self._log.tick()
         self._notifier.status(self._status_line())
         try:
-            _write_facts(self._state.directory, self._facts())
+            write_facts(self._state.directory, self._facts())
         except OSError as error:
             self._log.limited(
                 "state",
@@ -420,6 +422,8 @@ class Daemon:
         """Whether work that is there gets done: what the watchdog of systemd wants to know."""
         duty = self._duty
         since, turns = self._progress
+        if self._in_turn:
+            return now - since < _STUCK_AFTER
         if duty is None or duty.turns != turns or not duty.looking.busy:
             self._progress = (now, -1 if duty is None else duty.turns)
             return True
@@ -455,30 +459,6 @@ class Daemon:
             with suppress(StateError):
                 facts |= self._duty.facts.collect()
         return facts
-
-
-def _write_facts(directory: str, facts: dict[str, Any]) -> None:
-    """Replace the file that ``status`` reads.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    # Not synced to the disk: after a power cut nothing in it would be true.
-    path = os.path.join(directory, DAEMON_FILE)
-    beside = os.path.join(directory, f".{DAEMON_FILE}.tmp")
-    text = json.dumps(facts, indent=1).encode()
-    try:
-        with open(os.open(beside, _FLAGS, 0o600), "wb") as file:
-            file.write(text)
-        os.replace(beside, path)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        # The old one would say that all is well; its own room is there.
-        with suppress(OSError):
-            os.unlink(beside)
-        with open(os.open(path, _FLAGS, 0o600), "wb") as file:
-            file.write(text)
 
 
 def _files_of(settings: Settings) -> list[str]:

@@ -20,7 +20,7 @@ from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.facts import Facts
 from hashscan.daemon.judging import Judging
 from hashscan.daemon.looking import Looking
-from hashscan.daemon.probing import Probes
+from hashscan.daemon.probing import NO_ANSWER, Probes
 from hashscan.daemon.verdicts import Verdicts
 from hashscan.daemon.walking import Walk
 from hashscan.daemon.wants import Wants
@@ -111,10 +111,13 @@ class Duty:
             self._stack,
             log.notice,
             patience=_PATIENCE,
+            absent=[seen.root for seen in found if seen.error == NO_ANSWER],
         )
         if allow is not None:
             actor = Allowing(allow, actor)
-        acting = ActingProcess(actor, tick=self._tick, before_fork=catalog.commit)
+        acting = ActingProcess(
+            actor, tick=self._tick, before_fork=catalog.commit, is_silent=self._is_silent
+        )
         self._stack.callback(acting.close)
         self._options = ScanOptions(
             volumes=self._volumes,
@@ -169,6 +172,7 @@ class Duty:
             devices_of=self._devices_of,
             lasting=True,
             on_stale=self._look_at_rows,
+            is_away=self._is_away,
         )
         catalog.reconsider(0, known.service)
         self.verdicts = Verdicts(self._confirmation, self._asker, log)
@@ -201,6 +205,16 @@ class Duty:
 
     def _looking_options(self) -> ScanOptions:
         return replace(self._options, large_apart=_LARGE_APART)
+
+    def _number_of(self, root: bytes) -> int | None:
+        return next((n for n, one in enumerate(self._volumes) if one.root == root), None)
+
+    def _is_away(self, root: bytes) -> bool:
+        return self._number_of(root) in self.coverage.away
+
+    def _is_silent(self, root: bytes) -> bool:
+        number = self._number_of(root)
+        return number is not None and self._probes.is_silent(number, lambda: self._tick(False))
 
     def _on_candidate(self) -> None:
         self.found.candidates += 1

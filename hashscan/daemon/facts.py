@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from hashscan.agent.status import DAEMON_FILE
 
 if TYPE_CHECKING:
     from typing import Any
 
     from hashscan.catalog.store import Catalog
     from hashscan.daemon.duty import Duty
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Facts:
@@ -96,3 +104,27 @@ class Facts:
         at, before = self._measured
         self._measured = (now, hashed)
         return round((hashed - before) / max(0.1, now - at), 1)
+
+
+def write_facts(directory: str, facts: dict[str, Any]) -> None:
+    """Replace the file that ``status`` reads.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    # Not synced to the disk: after a power cut nothing in it would be true.
+    path = os.path.join(directory, DAEMON_FILE)
+    beside = os.path.join(directory, f".{DAEMON_FILE}.tmp")
+    text = json.dumps(facts, indent=1).encode()
+    try:
+        with open(os.open(beside, _FLAGS, 0o600), "wb") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # The old one would say that all is well; its own room is there.
+        with suppress(OSError):
+            os.unlink(beside)
+        with open(os.open(path, _FLAGS, 0o600), "wb") as file:
+            file.write(text)

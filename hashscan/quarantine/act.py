@@ -47,23 +47,27 @@ class Quarantine:
         *,
         cross_mounts: Collection[bytes] = (),
         patience: float | None = None,
+        absent: Collection[bytes] = (),
     ) -> None:
         """Use ``store``, and finish first what a killed process left in it.
 
         Args:
             store: stays the caller's to close.
             cross_mounts: roots of those volumes below which other file systems are entered.
-            patience: seconds for which ``act`` waits for the store's lock; default: the store's.
+            patience: seconds for which the store's lock is waited for; default: the store's.
+            absent: roots of volumes that do not answer. What was begun there is finished when a
+                match there is acted on.
 
         Raises:
-            LockedError: another hashscan holds the store for minutes.
+            LockedError: another hashscan holds the store for longer.
             QuarantineError: the store cannot be read or written.
         """
         self._store = store
         self._cross_mounts = frozenset(cross_mounts)
         self._patience = LOCK_TIMEOUT if patience is None else patience
-        with store.lock():
-            self.recovered: list[Recovered] = recover(store)
+        self._absent = set(absent)
+        with store.lock(self._patience):
+            self.recovered: list[Recovered] = recover(store, absent=self._absent)
 
     @classmethod
     def open(
@@ -72,6 +76,7 @@ class Quarantine:
         *,
         cross_mounts: Collection[bytes] = (),
         patience: float | None = None,
+        absent: Collection[bytes] = (),
     ) -> Self:
         """Open or make the store at ``directory``; ``close`` closes it.
 
@@ -80,7 +85,7 @@ class Quarantine:
         """
         store = Store.open(directory)
         try:
-            return cls(store, cross_mounts=cross_mounts, patience=patience)
+            return cls(store, cross_mounts=cross_mounts, patience=patience, absent=absent)
         except BaseException:
             store.close()
             raise
@@ -94,11 +99,14 @@ class Quarantine:
         path = match.candidate.full_path
         try:
             with self._store.lock(self._patience):
+                if match.candidate.volume in self._absent:
+                    self._absent.discard(match.candidate.volume)
+                    recover(self._store, absent=self._absent)
                 return self._held(match.candidate) or self._act(match)
         except QuarantineError as error:
             return Acted("reported", message=str(error), problem=error.reason)
         except LockedError as error:
-            return Acted("reported", message=f"{shown(path)}: {_DOING}: {error}", problem="busy")
+            return Acted("reported", message=f"{shown(path)}: {_DOING}: {error}", problem="locked")
         except ValueError as error:
             return Acted("reported", message=f"{shown(path)}: {_DOING}: {error}", problem="other")
         except OSError as error:

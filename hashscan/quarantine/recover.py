@@ -31,7 +31,7 @@ from hashscan.quarantine.store import CONTENT, PART
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from hashscan.quarantine.store import Store
 
@@ -51,8 +51,10 @@ class Recovered:
     message: str
 
 
-def recover(store: Store) -> list[Recovered]:
+def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
     """End all unfinished jobs; the caller holds the store's lock.
+
+    Those in volumes whose roots are ``absent``, for they do not answer, are left for later.
 
     Returns:
         One entry for each job that was unfinished or whose record cannot be read.
@@ -60,10 +62,10 @@ def recover(store: Store) -> list[Recovered]:
     Raises:
         QuarantineError: the store itself cannot be listed.
     """
-    return list(_recover(store))
+    return list(_recover(store, absent))
 
 
-def _recover(store: Store) -> Iterator[Recovered]:
+def _recover(store: Store, absent: Collection[bytes]) -> Iterator[Recovered]:
     for record_id in store.ids():
         record = None
         try:
@@ -71,6 +73,11 @@ def _recover(store: Store) -> Iterator[Recovered]:
                 continue  # killed before the intent was written: nothing had happened
             record = store.load(record_id)
             if record.state not in UNFINISHED:
+                continue
+            if record.origin.volume in absent:
+                path = shown(record.origin.full_path)
+                why = f"{path}: {_DOING}: its volume does not answer"
+                yield Recovered(record_id, resolved=False, message=why)
                 continue
             yield Recovered(record_id, resolved=True, message=_end(store, record))
         except QuarantineError as error:

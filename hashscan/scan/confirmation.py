@@ -80,6 +80,7 @@ class Confirmation:
         devices_of: Callable[[Candidate], list[int]],
         lasting: bool = False,
         on_stale: Callable[[int, list[bytes]], None] = lambda _directory, _names: None,
+        is_away: Callable[[bytes], bool] = lambda _volume: False,
     ) -> None:
         """Work off ``catalog``'s queue for scan number ``scan``.
 
@@ -89,6 +90,8 @@ class Confirmation:
         candidates themselves; what belongs to none of ``summaries`` is counted in ``summary``.
         ``on_stale`` gets directory id and names of a match's inode that the catalog has with
         another stamp: it was written by one of its names, and only that one was looked at.
+        Matches in a volume of which ``is_away`` says so stay in the queue: whoever touches a file
+        of a dead file server waits for ever.
         """
         self._catalog = catalog
         self._asker = asker
@@ -105,6 +108,7 @@ class Confirmation:
         self._answers: dict[Digest, Answer] = {}
         self._lasting = lasting
         self._on_stale = on_stale
+        self._is_away = is_away
         self._named: set[Identity] = set()
         self._told = False
         self.refused: NoAnswer | None = None
@@ -266,6 +270,10 @@ class Confirmation:
         """Act on a match and tell of it; ``names_left`` of its inode's names come after it."""
         assert queued.known is not None
         category, number = queued.known
+        if self._is_away(queued.candidate.volume):
+            self._catalog.mark_unmoved(queued.number, "its volume is not there, or does not answer")
+            self.unmoved = True
+            return
         self._catalog.mark_acting(queued.number)
         self._catalog.commit()
         match = Confirmed(

@@ -7,6 +7,7 @@ import pytest
 from commandline import needs_root
 from running_daemon import Daemon
 from silent_fs import silent
+from test_daemon_unmoved import chattr
 
 KNOWN = os.urandom(3000)
 
@@ -17,6 +18,17 @@ def test_a_dead_server_holds_up_nothing_else(tmp_path):
     dead = tmp_path / "dead"
     dead.mkdir()
     other = f"}}, {{path: {dead}"
+    # A match there that cannot be moved, and is tried again and again
+    stays = dead / "stays"
+    stays.write_bytes(KNOWN)
+    chattr("+i", stays)
+    try:
+        with Daemon(tmp_path, watch="inotify", known=[KNOWN], volume_extra=other) as daemon:
+            daemon.start()
+            daemon.wait(lambda: daemon.matches)
+            assert daemon.end() == 0
+    finally:
+        chattr("-i", stays)
     with (
         Daemon(tmp_path, watch="inotify", known=[KNOWN], volume_extra=other) as daemon,
         silent(dead),
@@ -41,7 +53,7 @@ def test_a_dead_server_holds_up_nothing_else(tmp_path):
     (dead / "x").write_bytes(KNOWN)
     with daemon:
         daemon.start()
-        daemon.wait(lambda: not (dead / "x").exists())
+        daemon.wait(lambda: not (dead / "x").exists() and not stays.exists(), timeout=40)
         assert daemon.end() == 0
 
 

@@ -26,7 +26,7 @@ from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.records import UNFINISHED, State
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import purge
+from hashscan.quarantine.upkeep import purge, records
 
 CONTENT = os.urandom(5000)
 INNOCENT = os.urandom(5000)
@@ -258,3 +258,32 @@ def test_every_call_passes_the_injection(places, job, tmp_path):
     marks = [number for number, line in enumerate(lines) if "kill(" in line]
     seen = lines[marks[-2] + 1 : marks[-1]]
     assert len(seen) == int(done.stdout), "\n".join(seen)
+
+
+@pytest.mark.parametrize("places", ["same-fs"], indirect=True)
+def test_what_was_begun_in_a_volume_that_does_not_answer_waits_for_it(places):
+    def begun(store):
+        found = [one.record for one in records(store) if one.record is not None]
+        return [record for record in found if record.state in UNFINISHED]
+
+    for step in range(5, 100):
+        prepared = places(step)
+
+        def killed(step=step, prepared=prepared):
+            kill_at(step, "after")
+            act_job(prepared)
+
+        assert fork(killed)[0] != "returned"
+        with Store.open(os.fsencode(prepared.store)) as store:
+            if begun(store):
+                break
+    root = prepared.match.candidate.volume
+    with Store.open(os.fsencode(prepared.store)) as store:
+        one = Quarantine(store, absent=[root])
+        (left,) = one.recovered
+        assert not left.resolved
+        assert "its volume does not answer" in left.message
+        assert begun(store)
+        # It answers again: somebody acts on a match there.
+        assert one.act(prepared.match).action == "quarantined"
+    exactly_one_place(prepared)

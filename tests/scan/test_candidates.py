@@ -171,3 +171,41 @@ def test_a_pending_candidate_that_was_renamed_is_told_once(volume, state):
     summary = scanner.scan(volume)
     assert (summary.files, summary.candidates, summary.matches) == (1, 1, 1)
     assert scanner.told.paths == [b"g"]
+
+
+def test_matches_of_a_volume_that_is_away_stay_in_the_queue_and_are_not_touched(state, tmp_path):
+    from hashscan.catalog.store import Catalog
+    from hashscan.model import Summary
+    from hashscan.scan.confirmation import Confirmation
+
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "f").write_bytes(b"bad")
+    scanner = Scanner(state, {sha1(b"bad")})
+    scanner.confirmer = Down
+    assert scanner.scan(volume).pending == 1
+
+    class Touches:
+        def act(self, match):
+            raise AssertionError("it would wait for ever")
+
+    catalog = Catalog(scanner.catalog)
+    catalog.service = ("test", False)
+    away = {os.fsencode(volume)}
+    confirmation = Confirmation(
+        catalog, None, Touches(), scanner.told, Summary(), scan=catalog.begin_watch(),
+        filterset=1, service="test", remote=False, devices_of=lambda _: [], lasting=True,
+        is_away=away.__contains__,
+    )  # fmt: skip
+    ((queued, _),) = catalog.pending()
+    confirmation._known(queued, 0, queued.candidate.hits[0], Answer(True))
+    confirmation.act_on_links(lambda: False)
+    assert confirmation.unmoved
+    confirmation.move_unmoved()
+    count, path, why = catalog.unmoved_now()
+    assert (count, path) == (1, os.fsencode(volume / "f"))
+    assert "does not answer" in why
+    away.clear()
+    with pytest.raises(AssertionError, match="for ever"):
+        confirmation.move_unmoved()
+    catalog.close()

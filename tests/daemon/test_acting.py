@@ -1,0 +1,101 @@
+"""The process that acts: a dead file server, a lock, and files that are in use."""
+
+import os
+import time
+
+import pytest
+from silent_fs import silent
+
+from hashscan.daemon.acting import ActingProcess
+from hashscan.model import Acted
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+
+
+class Match:
+    """As much of a match as an actor of these tests wants."""
+
+    class Candidate:
+        def __init__(self, volume, name):
+            self.volume = volume
+            self.full_path = os.path.join(volume, name)
+
+    def __init__(self, volume, name=b"x"):
+        self.candidate = self.Candidate(volume, name)
+
+
+class Looks:
+    """Touches the file, as whoever moves it does."""
+
+    def act(self, match):
+        if not os.path.lexists(match.candidate.full_path):
+            return Acted("reported", problem="vanished")
+        return Acted("quarantined")
+
+
+@pytest.fixture
+def acting():
+    made = []
+
+    def make(actor, **options):
+        options = {"tick": lambda _goes_on: None, "before_fork": lambda: None, **options}
+        made.append(ActingProcess(actor, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@needs_root
+def test_a_match_at_a_dead_file_server_is_given_up_and_the_others_are_moved(acting, tmp_path):
+    dead, alive = tmp_path / "dead", tmp_path / "alive"
+    for one in (dead, alive):
+        one.mkdir()
+        (one / "x").write_bytes(b"x")
+    asked = []
+
+    def is_silent(volume):
+        asked.append(volume)
+        return volume == os.fsencode(dead)
+
+    one = acting(Looks(), is_silent=is_silent, still=0.5)
+    with silent(dead):
+        began = time.monotonic()
+        acted = one.act(Match(os.fsencode(dead)))
+        assert time.monotonic() - began < 10
+        assert (acted.action, acted.problem) == ("reported", "no-answer")
+        assert acted.message == (
+            f"{dead}/x: could not be moved to quarantine: its volume does not answer"
+        )
+        assert one.act(Match(os.fsencode(alive))).action == "quarantined"
+    assert asked == [os.fsencode(dead)]
+
+
+def test_one_whose_volume_answers_is_waited_for(acting, tmp_path):
+    class Slow:
+        def act(self, match):
+            time.sleep(1.5)  # a disk that takes its time
+            return Acted("quarantined")
+
+    asked = []
+    one = acting(Slow(), is_silent=lambda volume: bool(asked.append(volume)), still=0.4)
+    assert one.act(Match(os.fsencode(tmp_path))).action == "quarantined"
+    assert asked
+
+
+def test_a_file_in_use_holds_up_no_other_and_a_lock_is_told_by_each_ones_name(acting, tmp_path):
+    class Refuses:
+        def act(self, match):
+            path = os.fsdecode(match.candidate.full_path)
+            if path.endswith("mount"):
+                return Acted("reported", message=f"{path}: is in use", problem="busy")
+            return Acted("reported", message=f"{path}: not moved: locked", problem="locked")
+
+    one = acting(Refuses())
+    volume = os.fsencode(tmp_path)
+    assert one.act(Match(volume, b"mount")).problem == "busy"
+    for name in (b"a", b"b"):
+        acted = one.act(Match(volume, name))
+        assert acted.problem == "locked"
+        assert acted.message == f"{tmp_path}/{name.decode()}: not moved: locked"
