@@ -111,7 +111,12 @@ class Catalog(CandidateQueue, MountedVolumes):
                     scan,
                 ),
             )
-            self._connection.execute("DELETE FROM scan WHERE id < ? - 1000", (scan,))
+            # A volume that is scanned every few seconds must not have those of others forgotten.
+            self._connection.execute(
+                "DELETE FROM scan WHERE id < ? - 1000 AND id NOT IN"
+                " (SELECT max(id) FROM scan WHERE interrupted = -1 GROUP BY volumes)",
+                (scan,),
+            )
         self.commit()
 
     def files_of_last_scan(self, volumes: Iterable[bytes]) -> int | None:

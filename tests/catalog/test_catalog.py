@@ -148,6 +148,28 @@ def test_what_is_held_is_not_forgotten_at_the_end_of_a_scan(catalog):
     assert {catalog.directory_path(n) for n in left} == {b""}
 
 
+def test_the_last_whole_scan_of_each_volume_is_remembered_whatever_others_do(catalog):
+    def scan(volume, *, interrupted=False):
+        number, _ = catalog.begin_scan([volume], complete=False)
+        catalog.end_scan(number, files=number, interrupted=interrupted)
+        return number
+
+    scan(b"/quiet")
+    quiet = scan(b"/quiet")
+    scan(b"/quiet", interrupted=True)
+    scan(b"/busy")
+    catalog._connection.execute(
+        "INSERT INTO scan (id, started, volumes, complete) VALUES (2000, 0, x'', 0)"
+    )
+    busy = scan(b"/busy")
+    assert {path: one.files for path, one in overview(catalog.path).by_volume.items()} == {
+        b"/quiet": quiet, b"/busy": busy
+    }  # fmt: skip
+    assert catalog.files_of_last_scan([b"/quiet"]) == quiet
+    numbers = [number for (number,) in catalog._connection.execute("SELECT id FROM scan")]
+    assert numbers == [quiet, 2000, busy], "others are forgotten"
+
+
 def test_problems_are_told_once_a_scan(catalog):
     problem = FoundProblem(b"f", "denied", "x")
     assert catalog.put_problems(1, 7, [problem]) == [problem]
