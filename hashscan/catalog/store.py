@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import FoundProblem, RawRow
     from hashscan.model import Identity, Summary
 
+#: A row that comes late, from a process that read the file before it was written once more, must
+#: not replace the newer one. That one changed since the scan of the late one began; where only the
+#: clock was set back, it changed before, or is still to.
 _UPSERT_FILE = (
-    "INSERT OR REPLACE INTO file (dir, name, device, inode, size, mtime_ns, ctime_ns,"
-    " md5, sha1, sha256, linked, hit, racy, judged, scan)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO file AS kept"  # noqa: S608
+    f" (dir, {COLUMNS}) VALUES (?{', ?' * len(FileRow._fields)})"
+    " ON CONFLICT (dir, name) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in FileRow._fields[1:])
+    + " WHERE excluded.ctime_ns >= kept.ctime_ns"
+    " OR excluded.inode <> kept.inode OR excluded.device <> kept.device OR kept.ctime_ns > ?"
+    " OR kept.ctime_ns < (SELECT started FROM scan WHERE id = excluded.scan) * 1e9"
 )
 
 #: Who lays directories aside only for as long as a scan ends; others are counted from 0.
@@ -287,11 +294,12 @@ class Catalog(CandidateQueue, MountedVolumes):
         """Store what was found in files of one directory.
 
         A file whose new content hits no filter is a candidate no longer, and one that could not be
-        judged before is no problem any more.
+        judged before is no problem any more. What is older than the row that is there is dropped.
         """
         self._write()
         with translated(self.path):
-            self._connection.executemany(_UPSERT_FILE, [(directory, *row) for row in rows])
+            now = time.time_ns()
+            self._connection.executemany(_UPSERT_FILE, [(directory, *row, now) for row in rows])
             if self._has_problems:
                 self._connection.executemany(
                     "DELETE FROM problem WHERE dir = ? AND name = ?",
@@ -299,7 +307,9 @@ class Catalog(CandidateQueue, MountedVolumes):
                 )
             if self._has_candidates:
                 self._connection.executemany(
-                    "DELETE FROM candidate WHERE dir = ? AND name = ?",
+                    "DELETE FROM candidate WHERE dir = ? AND name = ? AND EXISTS"
+                    " (SELECT 1 FROM file AS now WHERE now.dir = candidate.dir"
+                    " AND now.name = candidate.name AND hit = 0)",
                     [(directory, row.name) for row in map(FileRow._make, rows) if not row.hit],
                 )
 

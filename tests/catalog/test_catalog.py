@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -230,14 +231,50 @@ def test_a_row_without_a_hit_ends_the_candidate(catalog):
     assert list(catalog.pending()) == []
 
 
+def read_row(catalog, directory, name):
+    catalog.commit()
+    reader = CatalogReader(catalog.path)
+    try:
+        return reader.named(directory, name)
+    finally:
+        reader.close()
+
+
+def test_a_row_that_comes_late_replaces_neither_a_newer_one_nor_its_candidate(catalog):
+    scan, _ = catalog.begin_scan([b"/srv"], complete=False)
+    (root,) = catalog.queue_directories(scan, 0, b"", [(b"/srv", 0)])
+    watch = catalog.begin_watch()
+    written = time.time_ns()
+    newer = row(b"f", ctime_ns=written, hit=True, scan=watch)
+    late = row(b"f", ctime_ns=written - 1, scan=watch)
+    catalog.put_files(root.number, [newer])
+    catalog.put_candidate(watch, b"/srv", root, found(b"f"))
+    for before in (late, late._replace(scan=scan)):
+        catalog.put_files(root.number, [before])
+        assert read_row(catalog, root.number, b"f") == newer
+        assert len(list(catalog.pending())) == 1
+    other = late._replace(inode=6)
+    catalog.put_files(root.number, [other])
+    assert read_row(catalog, root.number, b"f") == other, "it was put in its place"
+    assert list(catalog.pending()) == []
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_row_is_corrected_by_the_next_scan_where_the_clock_was_set_back(catalog, hours):
+    before = row(b"f", ctime_ns=time.time_ns() + hours * 3600 * 10**9)
+    catalog.put_files(7, [before])
+    scan, _ = catalog.begin_scan([b"/srv"], complete=False)
+    after = row(b"f", ctime_ns=before.ctime_ns - 1, scan=scan)
+    catalog.put_files(7, [after])
+    assert read_row(catalog, 7, b"f") == after
+
+
 def test_verdicts_hold_for_their_filters_and_a_day(catalog, monkeypatch):
     digest = Digest("sha1", "ab" * 20)
     catalog.put_verdict("s", digest, Answer(known=True, category="c"), 1)
     assert catalog.verdict("s", digest, 1) == Answer(known=True, category="c")
     assert catalog.verdict("s", digest, 2) is None
     assert catalog.verdict("other", digest, 1) is None
-    import time
-
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 90000)
     assert catalog.verdict("s", digest, 1) is None
