@@ -293,8 +293,12 @@ class CandidateQueue(Writer):
                 (json.dumps([category, hit]), number),
             )
 
-    def drop_candidate(self, number: int, *, file_too: bool) -> None:
-        """Take a candidate from the queue; with ``file_too`` its file left the volume."""
+    def drop_candidate(self, number: int, *, file_too: bool, until_met: bool = False) -> None:
+        """Take a candidate from the queue; with ``file_too`` its file left the volume.
+
+        Met once more by this scan as it was, it is queued only with ``until_met``: a directory
+        that was renamed and renamed back has its files back, with their stamps.
+        """
         self._write()
         with translated(self.path):
             if file_too:
@@ -303,7 +307,10 @@ class CandidateQueue(Writer):
                     " (SELECT dir, name FROM candidate WHERE id = ?)",
                     (number,),
                 )
-            self._connection.execute("UPDATE candidate SET done = 1 WHERE id = ?", (number,))
+            self._connection.execute(
+                "UPDATE candidate SET done = 1, seen = iif(?, 0, seen) WHERE id = ?",
+                (until_met, number),
+            )
 
     def forget_done(self) -> None:
         """Forget candidates that were taken from the queue; between scans."""

@@ -41,6 +41,8 @@ _IN_FLIGHT = 256
 _GONE = frozenset({"changed", "vanished", "swapped", "displaced"})
 #: Matches that could not be moved which are tried again at a time.
 _RETRIED = 32
+#: Matches that were gone, of which is remembered that it was told.
+_MOST_AWAY = 4096
 #: Matches that are taken from the queue at a time.
 _AT_A_TIME = 64
 
@@ -118,6 +120,8 @@ class Confirmation:
         self.unmoved = False
         #: Matches that could not be moved, by their ids: the scan that counted them last, and why.
         self._unmoved: dict[int, tuple[int, str]] = {}
+        #: Matches that were gone when they were to be moved: the scan that met them, path, and why.
+        self._away: set[tuple[int, bytes, str | None]] = set()
         self.summaries: dict[int, Summary] = {scan: summary}
         self.more = True
         self.links_wait = True
@@ -296,11 +300,27 @@ class Confirmation:
             self._unmoved[queued.number] = now
         else:
             self._unmoved.pop(queued.number, None)
-            self._catalog.drop_candidate(queued.number, file_too=acted.action == "quarantined")
+            gone = self._lasting and acted.problem in _GONE
+            # What is not what the catalog says is hashed anew; or, put back by its owner or by us,
+            # it would be taken for that once more.
+            file_too = acted.action == "quarantined" or acted.problem == "changed"
+            self._catalog.drop_candidate(queued.number, file_too=file_too, until_met=gone)
+            if gone:
+                is_news = self._is_first_away(queued, acted)
         self._catalog.commit()
         if is_news:
             self._count(self._summary_of(queued), acted)
             self._reporter.match(MatchEvent(match, acted))
+
+    def _is_first_away(self, queued: QueuedCandidate, acted: Acted) -> bool:
+        """Whether a match that is gone is so for the first time: its owner may play with it."""
+        now = (queued.seen, queued.candidate.full_path, acted.problem)
+        if now in self._away:
+            return False
+        if len(self._away) >= _MOST_AWAY:
+            self._away.clear()
+        self._away.add(now)
+        return True
 
     def move_unmoved(self, after: int = 0) -> int | None:
         """Try once more to move some matches that could not be moved, from an id on.
