@@ -157,7 +157,7 @@ class CandidateQueue(Writer):
         self._write()
         with translated(self.path):
             self._connection.execute(
-                "UPDATE candidate SET known = NULL"
+                "UPDATE candidate SET known = NULL, asked = 0"
                 " WHERE done = 0 AND acting = 0 AND seen <> ? AND service = ?",
                 (scan, service),
             )

@@ -224,6 +224,17 @@ def test_a_match_that_was_not_acted_on_is_asked_for_anew_in_the_next_scan(catalo
     assert len(catalog.candidates_to_ask(2, "s", 10, met=False)) == 1
 
 
+def test_what_was_withdrawn_is_asked_for_anew_in_the_same_scan(catalog):
+    (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
+    catalog.put_candidate(1, b"/srv", root, found(b"f"))
+    (queued,) = catalog.candidates_to_ask(1, "s", 10, met=False)
+    catalog.mark_asked(1, [queued.number])
+    catalog.mark_known(queued.number, "baseline", 0)
+    catalog.mark_unmoved(queued.number, "a full disk")
+    catalog.reconsider(0, "s")
+    assert len(catalog.candidates_to_ask(1, "s", 10, met=False)) == 1
+
+
 def test_a_row_without_a_hit_ends_the_candidate(catalog):
     (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     catalog.put_candidate(1, b"/srv", root, found(b"f"))
