@@ -160,13 +160,20 @@ class Catalog(CandidateQueue, MountedVolumes):
         execute("DELETE FROM dir WHERE id IN (SELECT id FROM gone)")
 
     def filterset(self, name: str) -> int:
-        """The number of the set of filters called ``name`` (their versions, joined)."""
+        """The number of the set of filters called ``name`` (their versions, joined), used from now.
+
+        What others had judged does not count any more: rows are judged by this one.
+        """
         self._write()
         with translated(self.path):
             self._connection.execute("INSERT OR IGNORE INTO filterset (name) VALUES (?)", (name,))
             (number,) = self._connection.execute(
                 "SELECT id FROM filterset WHERE name = ?", (name,)
             ).fetchone()
+            self._connection.execute(
+                "UPDATE filterset SET judged_until = 0 WHERE id <> ? AND judged_until <> 0",
+                (number,),
+            )
         return int(number)
 
     def judged_until(self, filterset: int) -> int:

@@ -235,6 +235,16 @@ def test_what_was_withdrawn_is_asked_for_anew_in_the_same_scan(catalog):
     assert len(catalog.candidates_to_ask(1, "s", 10, met=False)) == 1
 
 
+def test_what_was_judged_by_filters_counts_only_until_others_are_used(catalog):
+    first = catalog.filterset("b")
+    catalog.set_judged_until(first, 7)
+    assert catalog.filterset("b") == first
+    assert catalog.judged_until(first) == 7
+    catalog.filterset("c")  # rows may be judged by these from now on
+    assert catalog.filterset("b") == first
+    assert catalog.judged_until(first) == 0
+
+
 def test_a_row_without_a_hit_ends_the_candidate(catalog):
     (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     catalog.put_candidate(1, b"/srv", root, found(b"f"))
