@@ -17,6 +17,7 @@ from hashscan.agent.syncing import from_repository, source_of
 from hashscan.catalog.overview import Overview, overview
 from hashscan.errors import HashscanError, QuarantineError
 from hashscan.known.repository.kept import open_kept
+from hashscan.model import join
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import records
 from hashscan.state import State, holder_of
@@ -34,8 +35,6 @@ DAEMON_FILE = "daemon.json"
 #: Seconds without a word of a running daemon, and without a verdict, that are trouble.
 _SILENT = 60.0
 _PENDING = 900.0
-#: What became of matches that nobody has to see to any more.
-_SEEN_TO = ("quarantined", "held", "allowed")
 #: Seconds for which syncs may fail.
 _SYNC_FAILS = 3600.0
 #: So many intervals of the schedule, and so many seconds, may pass without a whole scan.
@@ -86,7 +85,7 @@ class Status:
         trouble: whatever needs somebody, other than a filter.
         daemon: what the daemon said of itself last; ``None`` where none has worked with this state.
         alive: that daemon is running.
-        reports_only: the configuration has matches reported, not moved.
+        reports_only: why matches are only reported, not moved; empty: they are moved.
         uncovered: volumes of which not all is watched, or that are not there; each with why.
     """
 
@@ -100,7 +99,7 @@ class Status:
     daemon: dict[str, Any] | None = None
     alive: bool = False
     uncovered: tuple[str, ...] = ()
-    reports_only: bool = False
+    reports_only: str = ""
 
     @property
     def waits_too_long(self) -> bool:
@@ -136,13 +135,18 @@ class Status:
 
     @property
     def reported(self) -> int:
-        """Matches that the last whole scans only reported, as the configuration says."""
+        """Matches that stay where they are, as the configuration says.
+
+        Where a daemon works, those of its volumes: somebody may have scanned others to try it out.
+        """
         if not self.reports_only or self.catalog is None:
             return 0
-        scans = {one.started: one.summary for one in self.catalog.by_volume.values()}
+        volumes = (self.daemon or {}).get("volumes", ())
+        roots = tuple(_below(os.fsencode(one["path"])) for one in volumes) or (b"",)
         return sum(
-            one.get("matches", 0) - sum(one.get(name, 0) for name in _SEEN_TO)
-            for one in scans.values()
+            count
+            for volume, count in self.catalog.reported.items()
+            if _below(volume).startswith(roots)
         )
 
 
@@ -241,8 +245,20 @@ def status_of(settings: Settings) -> Status:
         daemon,
         alive,
         uncovered,
-        settings.quarantine.action == "report",
+        _reports_only(settings),
     )
+
+
+def _below(root: bytes) -> bytes:
+    return join(root, b"x")[:-1]
+
+
+def _reports_only(settings: Settings) -> str:
+    if settings.quarantine.action == "report":
+        return "quarantine.action is 'report'"
+    service = settings.service
+    is_test = service is not None and service.kind != "local" and service.test
+    return "service.test is true" if is_test else ""
 
 
 def read_daemon_file(directory: str) -> dict[str, Any] | None:

@@ -32,6 +32,8 @@ VERDICT_AGE = 86400.0
 UNMOVED = "done = 0 AND known IS NOT NULL AND error IS NOT NULL"
 #: Matches that are to be moved, for a service.
 _TO_ACT = "done = 0 AND known IS NOT NULL AND error IS NULL AND (service = ? OR acting = 1)"
+#: Matches that were reported, and stay where they are: they are counted until a scan misses them.
+REPORTED = "done = 2"
 #: All others in the queue: without a verdict, or with one that is to be acted on.
 WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"
 
@@ -85,7 +87,8 @@ class CandidateQueue(Writer):
                 " mtime_ns = excluded.mtime_ns,"
                 " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
-                " hits = excluded.hits, known = NULL, error = NULL, asked = 0, done = 0,"
+                " hits = excluded.hits, found = iif(done = 0, found, excluded.found),"
+                " known = NULL, error = NULL, asked = 0, done = 0,"
                 " acting = 0, service = excluded.service, remote = excluded.remote,"
                 " seen = excluded.seen WHERE seen <> excluded.seen OR device <> excluded.device"
                 " OR inode <> excluded.inode OR size <> excluded.size"
@@ -118,12 +121,19 @@ class CandidateQueue(Writer):
         self._write()
         with translated(self.path):
             self._connection.execute(
-                "INSERT OR IGNORE INTO candidate (volume, path, dir, name, device, inode, size,"
+                "INSERT INTO candidate (volume, path, dir, name, device, inode, size,"  # noqa: S608
                 " mtime_ns, ctime_ns, md5, sha1, sha256, links, uid, hits, found, known, asked,"
                 " seen, full_path, service, remote)"
                 " SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5, sha1, sha256,"
                 " links, uid, hits, found, known, asked, ?, ?, service, remote FROM candidate"
-                " WHERE id = ?",
+                " WHERE id = ? ON CONFLICT (full_path) DO UPDATE SET device = excluded.device,"
+                " inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns,"
+                " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
+                " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
+                " hits = excluded.hits, found = excluded.found, known = excluded.known,"
+                " error = NULL, asked = excluded.asked, seen = excluded.seen, acting = 0, done = 0,"
+                " service = excluded.service, remote = excluded.remote"
+                f" WHERE {REPORTED} AND seen <> excluded.seen",
                 (
                     volume,
                     path,
@@ -293,9 +303,12 @@ class CandidateQueue(Writer):
                 (json.dumps([category, hit]), number),
             )
 
-    def drop_candidate(self, number: int, *, file_too: bool, until_met: bool = False) -> None:
+    def drop_candidate(
+        self, number: int, *, file_too: bool, until_met: bool = False, reported: bool = False
+    ) -> None:
         """Take a candidate from the queue; with ``file_too`` its file left the volume.
 
+        One that was only ``reported`` stays where it is, and is counted by ``status``.
         Met once more by this scan as it was, it is queued only with ``until_met``: a directory
         that was renamed and renamed back has its files back, with their stamps.
         """
@@ -308,9 +321,21 @@ class CandidateQueue(Writer):
                     (number,),
                 )
             self._connection.execute(
-                "UPDATE candidate SET done = 1, seen = iif(?, 0, seen) WHERE id = ?",
-                (until_met, number),
+                "UPDATE candidate SET done = ?, seen = iif(?, 0, seen) WHERE id = ?",
+                (2 if reported else 1, until_met, number),
             )
+
+    def forget_reported(self, scan: int, volumes: Iterable[bytes]) -> None:
+        """After ``scan`` of ``volumes``: forget what was reported there before, and not by it."""
+        self._write()
+        with translated(self.path):
+            for root in volumes:
+                prefix = join(root, b"x")[:-1]
+                self._connection.execute(
+                    "DELETE FROM candidate"  # noqa: S608
+                    f" WHERE {REPORTED} AND seen < ? AND substr(full_path, 1, ?) = ?",
+                    (scan, len(prefix), prefix),
+                )
 
     def forget_done(self) -> None:
         """Forget candidates that were taken from the queue; between scans."""

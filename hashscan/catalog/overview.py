@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from hashscan.catalog.candidates import UNMOVED, WAITING
+from hashscan.catalog.candidates import REPORTED, UNMOVED, WAITING
 from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
 from hashscan.errors import StateError
 from hashscan.text import shown
@@ -52,6 +52,8 @@ class Overview:
         unmoved: matches that could not be moved, path of one of them, and why; ``None``: none.
         whole: the last scan that came to its end.
         by_volume: the last one of each volume.
+        reported: matches that were reported and stay where they are, by the volume that was
+            scanned.
     """
 
     scan: LastScan | None
@@ -61,6 +63,7 @@ class Overview:
     whole: LastScan | None = None
     unmoved: tuple[int, bytes, str] | None = None
     by_volume: dict[bytes, LastScan] = field(default_factory=dict)
+    reported: dict[bytes, int] = field(default_factory=dict)
 
 
 def overview(path: str) -> Overview | None:
@@ -97,9 +100,14 @@ def overview(path: str) -> Overview | None:
             "SELECT count(*) OVER (), full_path, error FROM candidate"  # noqa: S608
             f" WHERE {UNMOVED} ORDER BY id DESC LIMIT 1"
         ).fetchone()
+        reported = dict(
+            connection.execute(
+                f"SELECT volume, count(*) FROM candidate WHERE {REPORTED} GROUP BY volume"  # noqa: S608
+            ).fetchall()
+        )
         (problems,) = connection.execute("SELECT count(*) FROM problem").fetchone()
     last = None if row is None else _scan(row)
-    return Overview(last, pending, oldest, problems, whole, unmoved, by_volume)
+    return Overview(last, pending, oldest, problems, whole, unmoved, by_volume, reported)
 
 
 def _scan(row: tuple[Any, ...]) -> LastScan:

@@ -4,7 +4,8 @@
 adversary as much as us. ``file`` holds what was found in a file when it was last hashed; its key
 is the directory and the name, so that one range read brings a whole directory. ``candidate`` is
 the queue of files without a verdict, or with one that was not acted on; those that are done stay to
-the end of the scan, so that a directory that is listed twice brings none twice. ``verdict``
+the end of the scan, so that a directory that is listed twice brings none twice, and those that
+were only reported for as long as scans find them. ``verdict``
 remembers the answers of a remote service. ``mounted`` names the volumes that were mount points.
 """
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.candidates import CandidateQueue
+from hashscan.catalog.candidates import REPORTED, CandidateQueue
 from hashscan.catalog.mounted import MountedVolumes
 from hashscan.catalog.rows import COLUMNS, FileRow, QueuedDirectory, signed
 from hashscan.catalog.schema import translated
@@ -108,6 +108,10 @@ class Catalog(CandidateQueue, MountedVolumes):
         with translated(self.path):
             if not interrupted:
                 self._forget_gone_directories(scan, held)
+                (volumes,) = self._connection.execute(
+                    "SELECT volumes FROM scan WHERE id = ?", (scan,)
+                ).fetchone()
+                self.forget_reported(scan, volumes.split(b"\0"))
             self._connection.execute(
                 "UPDATE scan SET ended = ?, files = ?, interrupted = ?, summary = ? WHERE id = ?",
                 (
@@ -328,6 +332,7 @@ class Catalog(CandidateQueue, MountedVolumes):
                 "UPDATE file SET judged = ?, hit = ? WHERE dir = ? AND name = ?",
                 [(judged, hit, directory, name) for name, hit in names],
             )
+            self._forget_reported_files(directory, [name for name, hit in names if not hit])
 
     def forget_files(self, directory: int, names: Iterable[bytes]) -> None:
         """Forget files that are not there any more."""
@@ -338,6 +343,14 @@ class Catalog(CandidateQueue, MountedVolumes):
                     f"DELETE FROM {table} WHERE dir = ? AND name = ?",  # noqa: S608
                     [(directory, name) for name in names],
                 )
+            self._forget_reported_files(directory, names)
+
+    def _forget_reported_files(self, directory: int, names: Iterable[bytes]) -> None:
+        if self._has_candidates:
+            self._connection.executemany(
+                f"DELETE FROM candidate WHERE dir = ? AND name = ? AND {REPORTED}",  # noqa: S608
+                [(directory, name) for name in names],
+            )
 
     def put_problems(
         self, scan: int, directory: int, problems: Iterable[FoundProblem]

@@ -33,9 +33,10 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     holds: 5 a scan would not run, for a filter or list is missing, expired or damaged; 70 the
     daemon died or hangs, its last reload was refused, a volume is not there, or a part of the state
     cannot be read; 1 matches are where they were: they could not be moved, or quarantine.action is
-    'report'; 6 candidates have waited for a verdict for more than 15 minutes, syncs have failed for
-    an hour, or a new filter or list was refused; 3 not all of a volume is watched, a scheduled scan
-    is missing, nothing was ever scanned, or the daemon was stopped; 0 all is well.
+    'report', or service.test is true; 6 candidates have waited for a verdict for more than 15
+    minutes, syncs have failed for an hour, or a new filter or list was refused; 3 not all of a
+    volume is watched, a scheduled scan is missing, nothing was ever scanned, or the daemon was
+    stopped; 0 all is well.
     """
     from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
 
@@ -89,9 +90,11 @@ def _as_text(found: Status) -> str:
     lines.append(f"  quarantine  {kept or 'empty'}")
     if found.reported:
         lines.append(
-            f"  reported    {found.reported:,} matches lie where they were, for quarantine.action "
-            "is 'report'; the log names them"
+            f"  reported    {found.reported:,} matches lie where they were, for "
+            f"{found.reports_only}; the log names them"
         )
+    elif found.reports_only:
+        lines.append(f"  reported    none; matches are not moved, for {found.reports_only}")
     lines += [f"  see to      {one}" for one in found.uncovered]
     if found.stands_still:
         lines.append(
@@ -304,6 +307,7 @@ def _as_json(found: Status) -> str:
         pending=catalog.pending if catalog else 0,
         unmoved=found.unmoved[0] if found.unmoved else 0,
         reported=found.reported,
+        reports_only=bool(found.reports_only),
         problems=catalog.problems if catalog else 0,
         quarantine=found.quarantine,
         trouble=list(found.trouble),

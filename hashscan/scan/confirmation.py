@@ -304,7 +304,12 @@ class Confirmation:
             # What is not what the catalog says is hashed anew; or, put back by its owner or by us,
             # it would be taken for that once more.
             file_too = acted.action == "quarantined" or acted.problem == "changed"
-            self._catalog.drop_candidate(queued.number, file_too=file_too, until_met=gone)
+            self._catalog.drop_candidate(
+                queued.number,
+                file_too=file_too,
+                until_met=gone,
+                reported=acted.action == "reported" and acted.problem is None,
+            )
             if gone:
                 is_news = self._is_first_away(queued, acted)
         self._catalog.commit()

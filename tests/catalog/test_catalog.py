@@ -224,6 +224,62 @@ def test_a_match_that_was_not_acted_on_is_asked_for_anew_in_the_next_scan(catalo
     assert len(catalog.candidates_to_ask(2, "s", 10, met=False)) == 1
 
 
+def reported(catalog):
+    catalog.commit()
+    return sum(overview(catalog.path).reported.values())
+
+
+def report(catalog, scan, root, name):
+    catalog.put_files(root.number, [row(name, hit=True)])
+    assert catalog.put_candidate(scan, b"/srv", root, found(name))
+    for queued in catalog.candidates_to_ask(scan, "s", 10, met=False):
+        catalog.mark_known(queued.number, "baseline", 0)
+        catalog.drop_candidate(queued.number, file_too=False, reported=True)
+
+
+def test_what_was_reported_is_counted_until_it_is_gone(catalog):
+    first, _ = catalog.begin_scan([b"/srv"], complete=False)
+    (root,) = catalog.queue_directories(first, 0, b"", [(b"/srv", 0)])
+    watch = catalog.begin_watch()
+    report(catalog, first, root, b"scanned")
+    for name in (b"watched", b"removed", b"withdrawn", b"written"):
+        report(catalog, watch, root, name)
+    assert not catalog.put_candidate(watch, b"/srv", root, found(b"watched")), "it is told once"
+    catalog.end_scan(first, files=5, interrupted=False)
+    assert reported(catalog) == 5
+    catalog.forget_files(root.number, [b"removed"])
+    catalog.rejudge(root.number, 2, [(b"withdrawn", False)])
+    catalog.put_files(root.number, [row(b"written")])
+    assert reported(catalog) == 2
+    other, _ = catalog.begin_scan([b"/sr"], complete=False)
+    catalog.end_scan(other, files=0, interrupted=False)
+    stopped, _ = catalog.begin_scan([b"/srv"], complete=False)
+    catalog.end_scan(stopped, files=0, interrupted=True)
+    assert reported(catalog) == 2
+    last, _ = catalog.begin_scan([b"/srv"], complete=False)
+    report(catalog, last, root, b"scanned")
+    catalog.end_scan(last, files=1, interrupted=False)
+    assert reported(catalog) == 1, "the scan did not find the other one"
+
+
+def test_another_name_of_a_match_is_acted_on_though_it_was_reported_before(catalog):
+    first, _ = catalog.begin_scan([b"/srv"], complete=False)
+    (root,) = catalog.queue_directories(first, 0, b"", [(b"/srv", 0)])
+    report(catalog, first, root, b"a")
+    report(catalog, first, root, b"b")
+    second, _ = catalog.begin_scan([b"/srv/www"], complete=False)
+    assert catalog.put_candidate(second, b"/srv", root, found(b"a"))
+    (queued,) = catalog.candidates_to_ask(second, "s", 10, met=True)
+    catalog.mark_known(queued.number, "baseline", 0)
+    for expected in ([b"a", b"b"], [b"a"]):
+        catalog.put_other_name(
+            queued, scan=second, volume=b"/srv", path=b"b", directory=root.number
+        )
+        waiting = catalog.candidates_to_act("s", 9)
+        assert [one.candidate.path for one in waiting] == expected
+        catalog.drop_candidate(waiting[-1].number, file_too=False, reported=True)
+
+
 def test_what_was_withdrawn_is_asked_for_anew_in_the_same_scan(catalog):
     (root,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
     catalog.put_candidate(1, b"/srv", root, found(b"f"))

@@ -334,6 +334,11 @@ def test_test_twin_moves_nothing_and_decides_nothing(site):
         assert {one["action"] for one in ran.matches} == {"reported"}
         assert contents(site.agent.volume) == before
         assert {request.path for request in server.requests} == {"/v1/test/check/sha1"}
+        with open(site.agent.config, "a") as config:
+            config.write("quarantine: {action: quarantine}\n")
+        told = hashscan("--config", site.agent.config, "status")
+        assert told.code == 1
+        assert "3 matches lie where they were, for service.test is true" in told.out
         server.known = {sha1(site.known[0])}
         site.use(server.url)
         real = site.agent.scan(quarantine=True)

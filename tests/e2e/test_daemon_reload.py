@@ -98,3 +98,29 @@ def test_filters_of_a_new_repository_are_fetched_before_the_old_ones_are_left(tm
         is_moved(daemon, "x", KNOWN[0])
         assert not daemon.logged("nothing is scanned: ")
         assert daemon.end() == 0
+
+
+def test_what_the_watch_finds_and_nobody_may_move_is_counted_by_status(tmp_path):
+    with Daemon(tmp_path, watch="inotify", known=KNOWN) as daemon:
+        quiet = daemon.config.read_text()
+        daemon.config.write_text(quiet.replace("action: quarantine", "action: report"))
+        daemon.start()
+        told = daemon.hashscan("status")
+        assert told.returncode == 0
+        assert "reported    none; matches are not moved" in told.stdout
+        for number, content in enumerate(KNOWN[:2]):
+            (daemon.volume / f"f{number}").write_bytes(content)
+        daemon.wait(lambda: len(daemon.matches) == 2)
+        daemon.wait(lambda: daemon.hashscan("status").returncode == 1)
+        told = daemon.hashscan("status").stdout
+        assert "2 matches lie where they were, for quarantine.action is 'report'" in told
+        assert len(daemon.summaries) == 1, "no scan was needed"
+        (daemon.volume / "f0").unlink()
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait(lambda: len(daemon.summaries) == 2)
+        daemon.wait(lambda: "1 matches lie where" in daemon.hashscan("status").stdout)
+        daemon.config.write_text(quiet)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait(lambda: not (daemon.volume / "f1").exists())
+        daemon.wait(lambda: daemon.hashscan("status").returncode == 0)
+        assert daemon.end() == 0
