@@ -91,7 +91,7 @@ def _as_text(found: Status) -> str:
     if found.reported:
         lines.append(
             f"  reported    {found.reported:,} matches lie where they were, for "
-            f"{found.reports_only}; the log names them"
+            f"{found.reports_only}; the log names some of them, 'hashscan scan' all"
         )
     elif found.reports_only:
         lines.append(f"  reported    none; matches are not moved, for {found.reports_only}")

@@ -5,7 +5,7 @@ with the time elsewhere. With ``--json`` results are JSON lines on stdout, as th
 the log is JSON lines on stderr. Names are escaped in both, so that none can forge a line.
 
 Of each kind of problem only some lines are told in a while, and then how many more there were; all
-of them are in the catalog. A match that was acted on is always told.
+of them are in the catalog. A match that was moved is always told.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _ORDER: dict[Level, int] = {"error": 3, "warning": 4, "info": 6, "debug": 7}
 #: So many lines of a kind in so many seconds.
 MOST_LINES = 20
 WINDOW = 600.0
+#: The one kind of limited facts that needs nobody.
+_ALLOWED = "match allowed"
 
 
 def reaches_the_journal(stream: IO[str]) -> bool:
@@ -128,7 +130,8 @@ class Log:
     def tick(self, *, everything: bool = False) -> None:
         """Say how many lines were left out, where their time is over."""
         for kind, count in self._guard.over(everything=everything):
-            self.write("warning", f"{kind}: {count:,} more such lines were left out")
+            level: Level = "info" if kind == _ALLOWED else "warning"
+            self.write(level, f"{kind}: {count:,} more such lines were left out")
 
     # The tell stage (model.Reporter)
 
@@ -139,7 +142,7 @@ class Log:
             return
         match, acted = event.match, event.acted
         # What stays where it is comes again with every scan, and may be a million files.
-        stays = acted.action == "held" or acted.problem is not None
+        stays = acted.action != "quarantined"
         kind = f"match {acted.action} {acted.problem or ''}".strip()
         if stays and not self._guard.admits(kind):
             return
