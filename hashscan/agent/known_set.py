@@ -167,7 +167,7 @@ def _local(
 def _remote(service: ServiceSettings, given: tuple[FilterFile, ...]) -> KnownSet:
     from hashscan.config.password import read_password  # noqa: PLC0415
 
-    password = read_password(service)
+    read_password(service)  # that there is none is said at once
     url, username = service.url, service.username
 
     def make() -> Confirmer:
@@ -176,7 +176,7 @@ def _remote(service: ServiceSettings, given: tuple[FilterFile, ...]) -> KnownSet
         return HashCheckService(
             url=url,
             username=username,
-            password=password,
+            password=read_password(service),
             timeout=service.timeout,
             test=service.test,
             ca_bundle=service.ca_bundle,

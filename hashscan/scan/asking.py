@@ -110,7 +110,13 @@ def _main(
     engines.close()
     sending = threading.Lock()
 
-    def answer(digest: Digest) -> None:
+    def made() -> Confirmer | NoAnswer:
+        try:
+            return make()
+        except Exception as error:  # noqa: BLE001 - each question is answered with it
+            return NoAnswer(type(error).__name__, str(error))
+
+    def answer(confirmer: Confirmer, digest: Digest) -> None:
         found: Answer | NoAnswer
         try:
             found = confirmer.confirm(digest)
@@ -121,17 +127,16 @@ def _main(
         with sending, contextlib.suppress(OSError):
             connection.send(Reply(digest, found))
 
-    try:
-        confirmer = make()
-    except Exception as error:  # noqa: BLE001 - each question is answered with it
-        failed = NoAnswer(type(error).__name__, str(error))
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                connection.send(Reply(connection.recv(), failed))
-        return
     threads = ThreadPoolExecutor(PARALLEL)
+    confirmer = made()
     with contextlib.suppress(EOFError, OSError):
         while True:
-            threads.submit(answer, connection.recv())
+            digest = connection.recv()
+            if isinstance(confirmer, NoAnswer):
+                confirmer = made()  # somebody may just have been writing another password
+            if isinstance(confirmer, NoAnswer):
+                connection.send(Reply(digest, confirmer))
+            else:
+                threads.submit(answer, confirmer, digest)
     # The engine has gone. Nobody hears the answers any more, so no question is waited for.
     os._exit(0)
