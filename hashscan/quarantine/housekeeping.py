@@ -27,10 +27,14 @@ def purge_older(directory: bytes, seconds: float) -> int:
     done = 0
     with store:
         old = older_than(store, seconds)
+        if old:
+            # Once: it reads every record. A job that is left unfinished from now on is no matter to
+            # the others, and its own record is not purged.
+            with store.lock():
+                recover(store)
         for record_id in old:
             # The lock is given back in between: a match must not wait for a thousand removals.
             with store.lock(), suppress(QuarantineError):
-                recover(store)
                 purge(store, record_id)
                 done += 1
     return done
