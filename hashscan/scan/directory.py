@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-import time
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FoundCandidate, FoundProblem, signed
-from hashscan.fs.beneath import MAX_PATH, closing, each_on_the_way, is_regular, open_file
+from hashscan.fs.beneath import MAX_PATH
 from hashscan.fs.listing import (
     ListedDirectory,
     ListedFile,
     ListedGone,
     ListedOther,
-    listed,
     listing,
     names_of,
 )
 from hashscan.fs.private import is_quarantine
-from hashscan.fs.reading import SPARSE_SHARE, has_writer, stamp_of
+from hashscan.fs.reading import SPARSE_SHARE, stamp_of
 from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped
 from hashscan.scan.hashing import NotHashed, outcome_of_error
 from hashscan.scan.work import Findings, Task
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
 #: A part of a directory: so many files, or so many bytes, to hash at a time.
 PART_FILES = 256
 PART_BYTES = 64 << 20
-#: Nanoseconds without a change after which a file that was told of is taken for whole.
-REST = 200_000_000
 #: After so many entries the worker steps aside where it has to.
 _LISTED = 64
 #: So many names are told at a time.
@@ -73,22 +68,6 @@ def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> Non
         findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
         if name and outcome.reason in _PASSING:
             findings.later.append((name, 0))
-
-
-def is_at_rest(directory: int, entry: ListedFile) -> bool:
-    """Whether a file is whole, as far as one can tell: not changed just now, and without a writer.
-
-    One under a lease of another process is not: the lease is being broken. Where it cannot be
-    opened for another reason, the hashing tells why; so it is at rest here.
-    """
-    age = time.time_ns() - entry.status.st_ctime_ns
-    if 0 <= age < REST:
-        return False
-    try:
-        with closing(open_file(directory, entry.name)) as fd:
-            return not (is_regular(os.fstat(fd)) and has_writer(fd))
-    except OSError as error:
-        return error.errno != errno.EAGAIN
 
 
 class DirectoryPart:
@@ -169,52 +148,6 @@ class DirectoryPart:
         if (private and not status.st_mode & 0o077) or is_quarantine(fd):
             return Skipped.HASHSCAN
         return None
-
-    def is_below_not_entered(self) -> bool:
-        """Whether the directory, or one above it, is none that a scan would enter.
-
-        A scan does not come here; who is told of a change does.
-        """
-        if self._why_not_entered(b"", self._root.fd, os.fstat(self._root.fd)) is not None:
-            return True
-        path = b""
-        for name, fd in each_on_the_way(self._root.fd, self._task.path):
-            path = path + b"/" + name if path else name
-            if self._root.excludes(path) or self._root.excludes(path + b"/"):
-                return True
-            if self._why_not_entered(name, fd, os.fstat(fd)) is not None:
-                return True
-        return False
-
-    def look(self, names: tuple[tuple[bytes, int], ...]) -> None:
-        """Look at entries that changed: hash what is whole, hand back what is not."""
-        self._known = None
-        if not self.is_below_not_entered():
-            for name, _ in names:
-                self._look(name)
-            self._finish_part()
-            self._follow_lost()
-        self._send(done=True)
-
-    def _look(self, name: bytes) -> None:
-        entry = listed(self._fd, name)
-        if isinstance(entry, ListedGone):
-            if self._worker.catalog.named(self._task.directory, name) is not None:
-                self._findings.gone.append(name)
-        elif not isinstance(entry, ListedFile):
-            self._meet(entry)
-        elif self._task.final:
-            if not (self._root.excludes(self._prefix + name) or is_at_rest(self._fd, entry)):
-                # What is written into it from now on, nobody may be told.
-                self._findings.later.append((name, entry.status.st_size))
-            self._meet(entry)
-        elif self._root.excludes(self._prefix + name):
-            self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
-        elif not self._is_settled(entry):
-            if self._is_apart(entry) or is_at_rest(self._fd, entry):
-                self._meet_changed(entry)
-            else:
-                self._findings.unrested.append((name, entry.status.st_size))
 
     def _gone(self, met: set[bytes] | None) -> Iterator[bytes]:
         """Names that the catalog has and that are no files here any more."""

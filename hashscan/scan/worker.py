@@ -26,6 +26,7 @@ from hashscan.fs.volume import excluder
 from hashscan.model import ALGORITHMS, FileDigests, Identity, Problem, Skipped, hits
 from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
 from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error
+from hashscan.scan.look import Look
 from hashscan.scan.pace import Pace
 from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, WorkerSettings
 
@@ -198,9 +199,9 @@ class Worker:
         except OSError as error:
             self._put(self._unopened(task, error))
             return
-        part = self._part = DirectoryPart(self, task, root, fd)
+        part = self._part = (Look if task.look else DirectoryPart)(self, task, root, fd)
         try:
-            if task.look:
+            if isinstance(part, Look):
                 part.look(task.names or ())
             elif task.names is None:
                 part.list_directory()

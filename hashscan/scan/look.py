@@ -1,0 +1,82 @@
+"""Entries of a directory that changed, looked at by a worker process: what a daemon is told of."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from hashscan.fs.beneath import closing, each_on_the_way, is_regular, open_file
+from hashscan.fs.listing import ListedFile, ListedGone, listed
+from hashscan.fs.reading import has_writer
+from hashscan.model import Skipped
+from hashscan.scan.directory import DirectoryPart
+
+#: Nanoseconds without a change after which a file that was told of is taken for whole.
+REST = 200_000_000
+
+
+def is_at_rest(directory: int, entry: ListedFile) -> bool:
+    """Whether a file is whole, as far as one can tell: not changed just now, and without a writer.
+
+    One under a lease of another process is not: the lease is being broken. Where it cannot be
+    opened for another reason, the hashing tells why; so it is at rest here.
+    """
+    age = time.time_ns() - entry.status.st_ctime_ns
+    if 0 <= age < REST:
+        return False
+    try:
+        with closing(open_file(directory, entry.name)) as fd:
+            return not (is_regular(os.fstat(fd)) and has_writer(fd))
+    except OSError as error:
+        return error.errno != errno.EAGAIN
+
+
+class Look(DirectoryPart):
+    """A task of which only some entries count, whatever they are by now."""
+
+    def _is_below_not_entered(self) -> bool:
+        """Whether the directory, or one above it, is none that a scan would enter.
+
+        A scan does not come here; who is told of a change does.
+        """
+        if self._why_not_entered(b"", self._root.fd, os.fstat(self._root.fd)) is not None:
+            return True
+        path = b""
+        for name, fd in each_on_the_way(self._root.fd, self._task.path):
+            path = path + b"/" + name if path else name
+            if self._root.excludes(path) or self._root.excludes(path + b"/"):
+                return True
+            if self._why_not_entered(name, fd, os.fstat(fd)) is not None:
+                return True
+        return False
+
+    def look(self, names: tuple[tuple[bytes, int], ...]) -> None:
+        """Look at entries that changed: hash what is whole, hand back what is not."""
+        self._known = None
+        if not self._is_below_not_entered():
+            for name, _ in names:
+                self._look(name)
+            self._finish_part()
+            self._follow_lost()
+        self._send(done=True)
+
+    def _look(self, name: bytes) -> None:
+        entry = listed(self._fd, name)
+        if isinstance(entry, ListedGone):
+            if self._worker.catalog.named(self._task.directory, name) is not None:
+                self._findings.gone.append(name)
+        elif not isinstance(entry, ListedFile):
+            self._meet(entry)
+        elif self._task.final:
+            if not (self._root.excludes(self._prefix + name) or is_at_rest(self._fd, entry)):
+                # What is written into it from now on, nobody may be told.
+                self._findings.later.append((name, entry.status.st_size))
+            self._meet(entry)
+        elif self._root.excludes(self._prefix + name):
+            self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
+        elif not self._is_settled(entry):
+            if self._is_apart(entry) or is_at_rest(self._fd, entry):
+                self._meet_changed(entry)
+            else:
+                self._findings.unrested.append((name, entry.status.st_size))
