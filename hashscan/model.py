@@ -339,6 +339,10 @@ class Filter(Protocol):
         """Whether the filter holds ``hex_digest`` (lower case); may err towards yes."""
         ...
 
+    def among(self, digests: Sequence[bytes]) -> list[int]:
+        """Which of ``digests``, by their indices, the filter holds: ``in`` for many at a time."""
+        ...
+
 
 def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ...]:
     """All hits of one file's digests in ``filters``."""

@@ -29,7 +29,8 @@ MAX_PATH = 65536
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+#: How a file is opened for reading: without following a link, without waiting.
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 _PATH_MAX = 4096
 _SYS_OPENAT2 = 437  # the same number on every architecture
@@ -294,11 +295,11 @@ def open_file(directory: int, name: bytes) -> int:
             lease, else as the kernel says.
     """
     try:
-        return os.open(name, _FILE | os.O_NOATIME, dir_fd=directory)
+        return os.open(name, FILE_FLAGS | os.O_NOATIME, dir_fd=directory)
     except PermissionError as error:
         if error.errno != errno.EPERM:
             raise
-        return os.open(name, _FILE, dir_fd=directory)
+        return os.open(name, FILE_FLAGS, dir_fd=directory)
 
 
 def open_parent(root: int, path: bytes, *, cross_mounts: bool = False) -> tuple[int, bytes]:

@@ -6,24 +6,26 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.rows import FoundCandidate, FoundProblem, signed
+from hashscan.catalog.rows import FoundCandidate, FoundProblem, signed, unsigned
 from hashscan.fs.beneath import MAX_PATH
 from hashscan.fs.listing import (
     ListedDirectory,
+    ListedError,
     ListedFile,
     ListedGone,
+    ListedName,
     ListedOther,
     listing,
     names_of,
 )
 from hashscan.fs.private import is_quarantine
 from hashscan.fs.reading import SPARSE_SHARE, stamp_of
-from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped
-from hashscan.scan.hashing import NotHashed, outcome_of_error
+from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped, Stamp
+from hashscan.scan.hashing import Hashed, Linked, NotHashed, outcome_of_error
 from hashscan.scan.work import Findings, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hashscan.catalog.rows import FileRow
     from hashscan.fs.listing import Listed
@@ -82,11 +84,13 @@ class DirectoryPart:
         self._prefix = task.path + b"/" if task.path else b""
         self._todo: list[ListedFile] = []
         self._todo_bytes = 0
+        self._new: list[tuple[bytes, int]] = []
         self._looked_bytes = 0
         self._known: dict[bytes, FileRow] | None = {}
         self._lost: list[tuple[bytes, int]] = []
 
     def _send(self, *, done: bool = False) -> None:
+        self._settle_ordinary()
         self._findings.done = done
         self._worker.put(self._findings)
         self._findings = Findings(self._task.group)
@@ -110,10 +114,15 @@ class DirectoryPart:
             self._known = self._worker.catalog.directory(self._task.directory)
         # Only a directory that the catalog knows can have lost files.
         met: set[bytes] | None = set() if self._known else None
+        # What has to be opened anyway needs no look before.
+        fresh = self._task.fresh and not self._task.again and not self._task.look
         try:
-            for number, entry in enumerate(listing(self._fd)):
+            for number, entry in enumerate(listing(self._fd, names_only=fresh)):
                 if not number % _LISTED:
                     self._worker.listed()
+                if isinstance(entry, ListedName):
+                    self._meet_new(entry)
+                    continue
                 if met is not None and self._known and entry.name in self._known:
                     met.add(entry.name)
                 self._meet(entry)
@@ -121,10 +130,12 @@ class DirectoryPart:
             count_not_hashed(self._findings, b"", outcome_of_error(error))
             met = None
             self._finish_part()
+            self._finish_new()
             self._follow_lost()
             self._send(done=True)
             return
         self._finish_part()
+        self._finish_new()
         self._follow_lost()
         for name in self._gone(met):
             self._findings.gone.append(name)
@@ -177,7 +188,7 @@ class DirectoryPart:
             excluded = self._root.excludes(self._prefix + entry.name)
             reason = Skipped.EXCLUDED if excluded else entry.reason
             tally.skip({reason.value: 1})
-        else:
+        elif isinstance(entry, ListedError):
             count_not_hashed(self._findings, entry.name, outcome_of_error(entry.error))
         if len(self._findings.directories) >= PART_FILES or tally.files >= 16 * PART_FILES:
             self._send()
@@ -272,26 +283,106 @@ class DirectoryPart:
             )
         )
 
+    def _meet_new(self, entry: ListedName) -> None:
+        """A file in a directory of which the catalog holds nothing."""
+        if self._root.excludes(self._prefix + entry.name):
+            self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
+            return
+        self._new.append(entry)
+        if len(self._new) >= PART_FILES:
+            self._finish_new()
+            self._send()
+
+    def _finish_new(self) -> None:
+        """Hash the files that are new, or give them to a process that has nothing to do."""
+        names, self._new = self._new, []
+        if len(names) >= PART_FILES and self._worker.may_give():
+            self._give(names)
+        else:
+            self._hash_all(names)
+
+    def _hash_all(self, names: Sequence[tuple[bytes, int]], *, may_give: bool = True) -> None:
+        """Hash files; after many bytes see whether another process has nothing to do."""
+        worker, fd, count, start = self._worker, self._fd, 0, 0
+        while start < len(names):
+            left = PART_BYTES - count
+            start, read = worker.hash_ordinary(fd, names, start, self._root, left)
+            count += read
+            if count < PART_BYTES and start < len(names):
+                count += self._hash_special(*names[start])
+                start += 1
+            if count >= PART_BYTES:
+                count = 0
+                if may_give and start < len(names) and worker.may_give():
+                    self._give(names[start:])
+                    return
+
+    def _hash_special(self, name: bytes, inode: int) -> int:
+        """Hash a file that has something special about it; returns the number of bytes read."""
+        result = self._worker.hash_single(self._fd, name)
+        if isinstance(result, Linked):
+            device = self._root.device_of(result.status)
+            result = self._worker.hash_link(self._fd, name, result.status, device)
+        self._take(name, inode, result)
+        return result.bytes_read if isinstance(result, Hashed) else 0
+
+    def _settle_ordinary(self) -> None:
+        """Judge and count what was hashed quickly."""
+        rows, owners, hits = self._worker.take_ordinary()
+        for number in hits:
+            row = rows[number]
+            name, device, inode, size, modified, changed, *raw = row[:9]
+            digests = FileDigests._make(raw)
+            found = self._worker.judge(digests)
+            if not found:
+                continue
+            rows[number] = (*row[:10], True, *row[11:])
+            self._findings.candidates.append(
+                FoundCandidate(
+                    name,
+                    Identity(self._root.device if device < 0 else device, unsigned(inode)),
+                    Stamp(size, modified, changed),
+                    digests,
+                    1,
+                    owners[number],
+                    found,
+                )
+            )
+        self._findings.rows += rows
+        self._findings.tally.hashed += len(rows)
+        self._findings.tally.bytes_hashed += sum(row[3] for row in rows)
+
+    def _give(self, names: Sequence[tuple[bytes, int]]) -> None:
+        """Give files to a process that has nothing to do."""
+        self._findings.give = tuple(names)
+        self._send()
+        self._worker.flush()
+
     def _end_part(self) -> None:
         """Hash the gathered files, or give them to a process that has nothing to do."""
         if not (self._task.again or self._task.look) and self._worker.may_give():
-            self._findings.give = tuple((entry.name, entry.status.st_ino) for entry in self._todo)
+            names = [(entry.name, entry.status.st_ino) for entry in self._todo]
             self._todo = []
             self._todo_bytes = 0
-            self._send()
-            self._worker.flush()
+            self._give(names)
         else:
             self._finish_part()
             self._send()
 
     def _finish_part(self) -> None:
-        for entry in self._todo:
-            self._hash(entry.name, entry.status)
-        self._todo = []
-        self._todo_bytes = 0
+        todo, self._todo, self._todo_bytes = self._todo, [], 0
+        if self._task.again:
+            for entry in todo:
+                self._hash(entry.name, entry.status)
+        else:
+            names = [(entry.name, entry.status.st_ino) for entry in todo]
+            self._hash_all(names, may_give=not self._task.look)
 
     def hash_names(self, names: tuple[tuple[bytes, int], ...]) -> None:
         """Hash files that another process listed."""
+        if not self._task.again:
+            self._hash_all(names)
+            names = ()
         for name, inode in names:
             try:
                 status = os.lstat(name, dir_fd=self._fd)
@@ -355,10 +446,16 @@ class DirectoryPart:
             result = self._worker.hash_link(self._fd, name, status, self._root.device_of(status))
         else:
             result = self._worker.hash(self._fd, name)
+        self._take(name, status.st_ino, result, was_file=stat.S_ISREG(status.st_mode))
+
+    def _take(
+        self, name: bytes, inode: int, result: Hashed | NotHashed, *, was_file: bool = True
+    ) -> None:
+        """Note what became of a file."""
         if isinstance(result, NotHashed):
             if result.reason is Skipped.VANISHED:
-                self._lose(name, status.st_ino)
-            elif result.reason in _OTHER_KINDS and stat.S_ISREG(status.st_mode):
+                self._lose(name, inode)
+            elif result.reason in _OTHER_KINDS and was_file:
                 # It was a file when the directory was read: somebody swapped it.
                 count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _SWAPPED))
             else:

@@ -25,7 +25,8 @@ from hashscan.fs.reading import (
 from hashscan.model import ALGORITHMS, Algorithm, FileDigests, Problem, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 ATTEMPTS = 3
 #: Bytes after which a long read looks whether the file still has its stamp.
@@ -66,6 +67,12 @@ class NotHashed(NamedTuple):
     message: str = ""
 
 
+class Linked(NamedTuple):
+    """A file that was not hashed because its inode has other names."""
+
+    status: os.stat_result
+
+
 _PROBLEM_BY_ERRNO = {
     errno.EACCES: Problem.DENIED,
     errno.EPERM: Problem.DENIED,
@@ -104,11 +111,27 @@ _CHANGED = NotHashed(
 )
 
 
+def _digests_of(
+    makers: Mapping[Algorithm, Callable[[memoryview], Any]],
+) -> Callable[[memoryview], tuple[bytes | None, bytes | None, bytes | None]]:
+    md5, sha1, sha256 = (makers.get(name) for name in ALGORITHMS)
+    if md5 is None and sha1 is not None and sha256 is None:
+        return lambda data: (None, sha1(data).digest(), None)
+    return lambda data: (
+        None if md5 is None else md5(data).digest(),
+        None if sha1 is None else sha1(data).digest(),
+        None if sha256 is None else sha256(data).digest(),
+    )
+
+
 class Hasher:
     """Hashes files with the algorithms that the filters need.
 
     Attributes:
         algorithms: computed for every file, in one pass.
+        digests_of: a file's content to its digests, as ``FileDigests`` has them.
+        max_file_size: in bytes; larger ones are skipped.
+        reader: with the one buffer.
     """
 
     def __init__(
@@ -125,12 +148,22 @@ class Hasher:
             partial(getattr(hashlib, name), usedforsecurity=False) for name in self.algorithms
         ]
         self._places = [ALGORITHMS.index(name) for name in self.algorithms]
-        self._max_file_size = max_file_size
+        self.digests_of = _digests_of(dict(zip(self.algorithms, self._makers, strict=True)))
+        self.max_file_size = max_file_size
         self._on_bytes = on_bytes
-        self._reader = reader or CacheNeutralReader()
+        self.reader = reader or CacheNeutralReader()
 
     def hash(self, directory: int, name: bytes) -> Hashed | NotHashed:
         """Hash the file ``name`` of the directory open at descriptor ``directory``."""
+        result = self._hash(directory, name, links=True)
+        assert not isinstance(result, Linked)
+        return result
+
+    def hash_single(self, directory: int, name: bytes) -> Hashed | NotHashed | Linked:
+        """The same, unless the file's inode has other names: that is told instead."""
+        return self._hash(directory, name, links=False)
+
+    def _hash(self, directory: int, name: bytes, *, links: bool) -> Hashed | NotHashed | Linked:
         last: NotHashed = NotHashed(Problem.CHANGED, "")
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -143,50 +176,54 @@ class Hasher:
                 if error.errno == errno.ENXIO:
                     return NotHashed(Skipped.SOCKET)
                 return outcome_of_error(error)
+            result: Hashed | NotHashed | Linked
             try:
-                result = self._hash_open(fd)
+                result = self._hash_open(fd, links=links)
             except OSError as error:
                 result = outcome_of_error(error)
             finally:
                 os.close(fd)
-            if isinstance(result, Hashed) or result.reason is not Problem.CHANGED:
+            if not isinstance(result, NotHashed) or result.reason is not Problem.CHANGED:
                 return result
             last = result
         return last
 
-    def _hash_open(self, fd: int) -> Hashed | NotHashed:
+    def _hash_open(self, fd: int, *, links: bool) -> Hashed | NotHashed | Linked:
         before = os.fstat(fd)
         if not is_regular(before):
             if stat.S_ISDIR(before.st_mode):
                 return NotHashed(Problem.CHANGED, _REPLACED)
             return NotHashed(reason_not_read(before.st_mode))
-        if self._max_file_size is not None and before.st_size > self._max_file_size:
+        if not links and before.st_nlink > 1:
+            return Linked(before)
+        if self.max_file_size is not None and before.st_size > self.max_file_size:
             return NotHashed(Skipped.TOO_LARGE)
         if is_sparse_giant(fd, before):
             return NotHashed(Skipped.SPARSE)
         started = time.time_ns()
         size = before.st_size
-        count = self._reader.read(fd, 0, before.st_dev)
+        count = self.reader.read(fd, 0, before.st_dev)
         if count == size and count:
             # All of it is in the buffer, as it is of nearly every file.
-            data = self._reader.view[:count]
-            raw: list[bytes] | None = [maker(data).digest() for maker in self._makers]
+            data = self.reader.view[:count]
+            digests: FileDigests | None = FileDigests._make(self.digests_of(data))
             self._on_bytes(count)
         else:
-            raw = self._hash_parts(fd, before, count)
+            digests = self._hash_parts(fd, before, count)
         after = os.fstat(fd)
-        if raw is None or not is_same_stamp(before, after):
+        if digests is None or not is_same_stamp(before, after):
             return _CHANGED
-        return self._hashed(fd, after, raw, started)
+        racy = self.is_racy(fd, after.st_ctime_ns, after.st_dev, started)
+        return Hashed(after, digests, after.st_size, racy)
 
-    def _hash_parts(self, fd: int, before: os.stat_result, count: int) -> list[bytes] | None:
+    def _hash_parts(self, fd: int, before: os.stat_result, count: int) -> FileDigests | None:
         """Hash a file of which the buffer has the first ``count`` bytes.
 
         ``None``: it has another size by now, or another stamp.
         """
         states = [maker() for maker in self._makers]
         size, offset, look = before.st_size, 0, _LOOK_AGAIN
-        read, view = self._reader.read, self._reader.view
+        read, view = self.reader.read, self.reader.view
         while True:
             if count:
                 data = view[:count]
@@ -203,24 +240,24 @@ class Hasher:
                 if not is_same_stamp(before, os.fstat(fd)):
                     return None
             count = read(fd, offset, before.st_dev)
-        return [state.digest() for state in states] if offset == size else None
-
-    def _hashed(self, fd: int, status: os.stat_result, raw: list[bytes], started: int) -> Hashed:
+        if offset != size:
+            return None
         digests: list[bytes | None] = [None] * len(ALGORITHMS)
-        for place, digest in zip(self._places, raw, strict=True):
-            digests[place] = digest
-        racy = self._is_racy(fd, status, started)
-        return Hashed(status, FileDigests._make(digests), status.st_size, racy)
+        for place, state in zip(self._places, states, strict=True):
+            digests[place] = state.digest()
+        return FileDigests._make(digests)
 
-    def _is_racy(self, fd: int, status: os.stat_result, started: int) -> bool:
-        """Whether the file can change from now on and keep this stamp.
+    def is_racy(self, fd: int, changed: int, device: int, started: int) -> bool:
+        """Whether an open file can change from now on and keep its stamp.
+
+        ``changed`` is its ctime, ``started`` when its read began, in nanoseconds.
 
         The rule of git and borg (racy timestamps), by ctime, which an owner cannot set; and beyond
         it a mapping that was written before and still is, see ``has_writer``.
         """
-        age = started - status.st_ctime_ns
-        coarse = status.st_ctime_ns % 1_000_000_000 == 0
+        age = started - changed
+        coarse = changed % 1_000_000_000 == 0
         if age < (_RACY_COARSE if coarse else _RACY_FINE):
             return True
-        written_back = age >= _WRITER_AGE * 1e9 and not self._reader.is_plain(status.st_dev)
+        written_back = age >= _WRITER_AGE * 1e9 and not self.reader.is_plain(device)
         return not written_back and bool(has_writer(fd))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hashscan.catalog.reader import CatalogReader
 from hashscan.errors import HashscanError
@@ -25,16 +25,18 @@ from hashscan.fs.reading import identity_in, ignore_lease_breaks, stamp_of
 from hashscan.fs.volume import excluder
 from hashscan.model import ALGORITHMS, FileDigests, Identity, Problem, Skipped, hits
 from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
-from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error
+from hashscan.scan.hashing import Hashed, Hasher, Linked, NotHashed, outcome_of_error
 from hashscan.scan.look import Look
 from hashscan.scan.pace import Pace
+from hashscan.scan.quick import EACH, QuickHasher
 from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, WorkerSettings
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
+    from hashscan.catalog.rows import RawRow
     from hashscan.fs.volume import Volume
     from hashscan.model import FilterHit
     from hashscan.scan.links import LinkTable
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 #: Seconds after which findings are sent although there are few.
 _SEND_AFTER = 0.2
 _ALIVE_AFTER = 1.0
+#: Where a row's digests begin.
+_FIRST_DIGEST = 6
 _RENAMED = "it was renamed while it was scanned; it is entered in the next scan"
 
 
@@ -94,6 +98,16 @@ class VolumeRoot:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    @property
+    def device(self) -> int:
+        """Of the root."""
+        return self._device
+
+    @property
+    def row_device(self) -> tuple[int, int]:
+        """The root's device, and what the catalog's rows have for it; see ``FileRow``."""
+        return self._device, -self._number
 
     def device_of(self, status: os.stat_result) -> int:
         """What the catalog's rows have for a file's device; see ``FileRow``."""
@@ -155,6 +169,8 @@ class Worker:
         self._hasher = Hasher(
             settings.algorithms, max_file_size=settings.max_file_size, on_bytes=on_bytes
         )
+        self._on_bytes = on_bytes
+        self._quick = QuickHasher(self._hasher, judged=settings.judged, scan=settings.scan)
         self._part: DirectoryPart | None = None
         self._unsent: list[Findings] = []
         self._unsent_count = 0
@@ -326,6 +342,48 @@ class Worker:
         if self._pace.bounds:
             self._pace.file()
         return self._hasher.hash(directory, name)
+
+    def hash_ordinary(
+        self,
+        directory: int,
+        names: Sequence[tuple[bytes, int]],
+        start: int,
+        root: VolumeRoot,
+        most_bytes: int,
+    ) -> tuple[int, int]:
+        """Hash files that nothing is special about, see ``QuickHasher.run``."""
+        pace = self._pace
+
+        def paced(count: int) -> None:
+            pace.file()
+            self._on_bytes(count)
+
+        return self._quick.run(
+            directory,
+            names,
+            start,
+            root=root.row_device,
+            most_bytes=most_bytes,
+            on_bytes=paced if pace.bounds else self._show_life,
+            each=1 if pace.bounds else EACH,
+        )
+
+    def take_ordinary(self) -> tuple[list[RawRow], list[int], set[int]]:
+        """Rows of ``hash_ordinary``, the files' owners, and the numbers of those that hit."""
+        rows, owners = self._quick.take()
+        found: set[int] = set()
+        if rows:
+            for one, wanted in self._questions:
+                for algorithm in wanted:
+                    digests = [cast("bytes", row[_FIRST_DIGEST + algorithm]) for row in rows]
+                    found.update(one.among(digests))
+        return rows, owners, found
+
+    def hash_single(self, directory: int, name: bytes) -> Hashed | NotHashed | Linked:
+        """Hash a file, unless its inode has other names."""
+        if self._pace.bounds:
+            self._pace.file()
+        return self._hasher.hash_single(directory, name)
 
     def hash_link(
         self, directory: int, name: bytes, status: os.stat_result, device: int

@@ -206,7 +206,7 @@ def test_a_path_that_cannot_be(allowing, volume, moves, match):
 def test_an_error_of_the_disk(allowing, match, moves, monkeypatch, number, reason):
     from hashscan.scan import hashing
 
-    def fails(*_arguments):
+    def fails(*_arguments, **_options):
         raise OSError(number, os.strerror(number))
 
     actor = allowing([b"content"])

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from scanning import Down, Knows, Scanner, fill, settle, sha1
+from scanning import Down, Knows, Scanner, fill, one_by_one, settle, sha1
 
 from hashscan.errors import ServiceRefusedError
 from hashscan.model import Answer
@@ -69,7 +69,7 @@ def test_a_directory_that_is_done_again_tells_nothing_twice(volume, state, monke
             os.kill(os.getpid(), signal.SIGKILL)
         return hash_one(self, directory, name)
 
-    monkeypatch.setattr(Worker, "hash", dies_late)
+    one_by_one(monkeypatch, dies_late)
     scanner = Scanner(state, {sha1(b"%d" % number) for number in range(400)})
     scanner.jobs = 1
     summary = scanner.scan(volume)

@@ -8,11 +8,10 @@ import sys
 
 import pytest
 import scanning
-from scanning import Scanner, count_entries, fill, settle, sha1
+from scanning import Scanner, count_entries, fill, nothing_is_hashed, one_by_one, settle, sha1
 
 from hashscan.scan import directory as directory_module
 from hashscan.scan import hashing
-from hashscan.scan.hashing import Hasher
 from hashscan.scan.worker import Worker
 
 
@@ -111,7 +110,7 @@ def test_second_scan_reads_nothing(volume, state, monkeypatch):
     scanner = Scanner(state, known)
     settle(volume)
     scanner.scan(volume)
-    monkeypatch.setattr(Hasher, "hash", None)  # a call would fail the scan
+    nothing_is_hashed(monkeypatch)  # a call would fail the scan
     summary = scanner.scan(volume)
     assert summary.unchanged == summary.files == len(contents)
     assert summary.bytes_hashed == 0
@@ -173,7 +172,7 @@ def test_a_new_filter_judges_kept_digests_without_reading(volume, state, monkeyp
     contents = fill(volume)
     settle(volume)
     Scanner(state).scan(volume)
-    monkeypatch.setattr(Hasher, "hash", None)
+    nothing_is_hashed(monkeypatch)
     scanner = Scanner(state, {sha1(content) for content in list(contents.values())[:3]})
     summary = scanner.scan(volume)
     assert (summary.unchanged, summary.matches) == (len(contents), 3)
@@ -213,7 +212,7 @@ def test_a_file_that_is_renamed_between_listing_and_opening_is_followed(volume, 
             (volume / "upload.tmp").rename(volume / "picture.jpg")
         return hash_one(self, directory, name)
 
-    monkeypatch.setattr(Worker, "hash", renames_first)
+    one_by_one(monkeypatch, renames_first)
     scanner = Scanner(state, {sha1(b"known")})
     summary = scanner.scan(volume)
     assert scanner.told.paths == [b"picture.jpg"]
@@ -228,7 +227,7 @@ def test_a_file_that_is_renamed_to_an_excluded_name_is_not_read(volume, state, m
         (volume / "upload.tmp").rename(volume / "left.out")
         return hash_one(self, directory, name)
 
-    monkeypatch.setattr(Worker, "hash", renames_first)
+    one_by_one(monkeypatch, renames_first)
     summary = Scanner(state, {sha1(b"known")}).scan(volume, exclude=["*.out"])
     assert (summary.skipped, summary.matches) == ({"excluded": 1}, 0)
 
@@ -244,7 +243,7 @@ def test_a_removed_file_or_directory_is_no_problem(volume, state, monkeypatch):
         (volume / "a").rmdir()
         return hash_one(self, directory, name)
 
-    monkeypatch.setattr(Worker, "hash", removes)
+    one_by_one(monkeypatch, removes)
     scanner = Scanner(state)
     scanner.jobs = 1
     summary = scanner.scan(volume)

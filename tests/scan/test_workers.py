@@ -6,7 +6,7 @@ import sqlite3
 import time
 
 import pytest
-from scanning import Scanner, fill, settle, sha1
+from scanning import Scanner, fill, one_by_one, settle, sha1
 
 from hashscan.errors import HashscanError
 from hashscan.scan import directory as directory_module
@@ -17,15 +17,15 @@ def test_a_worker_that_dies_once_costs_nothing(volume, state, tmp_path, monkeypa
     contents = fill(volume, 200)
     known = {sha1(content) for content in list(contents.values())[::10]}
     flag = tmp_path / "died"
-    hash_one = directory_module.DirectoryPart._hash
+    hash_one = Worker.hash
 
-    def dies_once(self, name, status):
+    def dies_once(self, directory, name):
         if name == b"f100" and not flag.exists():
             flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        hash_one(self, name, status)
+        return hash_one(self, directory, name)
 
-    monkeypatch.setattr(directory_module.DirectoryPart, "_hash", dies_once)
+    one_by_one(monkeypatch, dies_once)
     scanner = Scanner(state, known)
     summary = scanner.scan(volume)
     assert flag.exists()
@@ -42,7 +42,7 @@ def test_a_file_that_kills_every_worker_is_a_problem(volume, state, monkeypatch)
             os.kill(os.getpid(), signal.SIGKILL)
         return hash_one(self, directory, name)
 
-    monkeypatch.setattr(Worker, "hash", dies)
+    one_by_one(monkeypatch, dies)
     scanner = Scanner(state, {sha1(content) for content in contents.values()})
     summary = scanner.scan(volume)
     assert summary.files == len(contents)
@@ -77,7 +77,7 @@ def test_a_worker_that_hangs_is_replaced(volume, state, monkeypatch):
             time.sleep(3600)
         return hash_one(self, directory, name)
 
-    monkeypatch.setattr(Worker, "hash", hangs)
+    one_by_one(monkeypatch, hangs)
     scanner = Scanner(state)
     summary = scanner.scan(volume, stall_after=0.4)
     assert (summary.hashed, summary.problems) == (len(contents) - 1, 1)
@@ -164,18 +164,18 @@ def test_the_frontier_is_bounded_in_bytes(volume, state, monkeypatch):
 
 def interrupt_once(monkeypatch, state):
     """Let the worker process that comes to f150 end the scan by SIGTERM, the first time."""
-    hash_one = directory_module.DirectoryPart._hash
+    hash_one = Worker.hash
     engine = os.getpid()
     flag = state / "interrupted"
 
-    def interrupts(self, name, status):
+    def interrupts(self, directory, name):
         if name == b"f150" and not flag.exists():
             flag.touch()
             os.kill(engine, signal.SIGTERM)
             time.sleep(1)
-        hash_one(self, name, status)
+        return hash_one(self, directory, name)
 
-    monkeypatch.setattr(directory_module.DirectoryPart, "_hash", interrupts)
+    one_by_one(monkeypatch, interrupts)
 
 
 def test_an_interrupted_scan_goes_on(volume, state, monkeypatch):
@@ -238,11 +238,11 @@ def test_what_was_found_is_told_during_a_long_read(volume, state, monkeypatch):
             time.sleep(1)
         return hash_one(self, directory, name)
 
-    monkeypatch.setattr(Worker, "hash", interrupts)
+    one_by_one(monkeypatch, interrupts)
     monkeypatch.setattr(
         directory_module,
         "listing",
-        lambda fd, _l=directory_module.listing: sorted(_l(fd), reverse=True),
+        lambda fd, _l=directory_module.listing, **more: sorted(_l(fd, **more), reverse=True),
     )
     scanner = Scanner(state, {sha1(b"1")})
     scanner.jobs = 1

@@ -175,3 +175,24 @@ def fill(root, count=40, seed=1):
         (folder / f"f{number}").write_bytes(content)
         contents[folder / f"f{number}"] = content
     return contents
+
+
+def one_by_one(monkeypatch, hash_one):
+    """Have ``hash_one(worker, directory, name)`` hash every file, so that a test can interfere."""
+    from hashscan.scan.quick import QuickHasher
+    from hashscan.scan.worker import Worker
+
+    monkeypatch.setattr(
+        QuickHasher, "run", lambda _self, _fd, _names, start, **_options: (start, 0)
+    )
+    monkeypatch.setattr(Worker, "hash", hash_one)
+    monkeypatch.setattr(Worker, "hash_single", hash_one)
+
+
+def nothing_is_hashed(monkeypatch):
+    """A file that is hashed fails the scan."""
+    from hashscan.scan.hashing import Hasher
+    from hashscan.scan.quick import QuickHasher
+
+    monkeypatch.setattr(QuickHasher, "run", None)
+    monkeypatch.setattr(Hasher, "_hash", None)

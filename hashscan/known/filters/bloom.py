@@ -16,6 +16,7 @@ import math
 import os
 import struct
 import time
+from binascii import hexlify
 from typing import TYPE_CHECKING
 
 from bitarray import bitarray
@@ -27,6 +28,8 @@ from hashscan.known.filters.rounds import rounds_of
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hashscan.model import Algorithm
 
 _DAY = 86400.0
@@ -79,13 +82,29 @@ class BloomFile:
         bits = self._bits
         step = self._bits_per_slice
         key = hex_digest.encode()
-        for start, numbers, offsets in self._rounds:
+        for _, _, _, start, numbers, offsets in self._rounds:
             state = start.copy()
             state.update(key)
             for offset, number in zip(offsets, numbers(state.digest()), strict=False):
                 if not bits[offset + number % step]:
                     return False
         return True
+
+    def among(self, digests: Sequence[bytes]) -> list[int]:
+        """Which of ``digests``, by their indices, the filter holds.
+
+        Nearly all digests miss at one of the first two bits, so those are looked at in line.
+        """
+        bits, step = self._bits, self._bits_per_slice
+        first = self._rounds[0]
+        make, salt, two = first.make, first.salt, first.two
+        offset = first.offsets[1]
+        found = []
+        for number, digest in enumerate(digests):
+            one, other = two(make(salt + hexlify(digest)).digest())
+            if bits[one % step] and bits[offset + other % step] and digest.hex() in self:
+                found.append(number)
+        return found
 
 
 def geometry(capacity: int, error_rate: float) -> tuple[int, int]:

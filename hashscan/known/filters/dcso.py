@@ -31,7 +31,7 @@ from hashscan.model import EMPTY_DIGESTS
 from hashscan.text import human_size, rfc3339, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hashscan.model import Algorithm
 
@@ -172,6 +172,10 @@ class DcsoFile:
             else:
                 return hex_digest not in _EMPTY
         return False
+
+    def among(self, digests: Sequence[bytes]) -> list[int]:
+        """Which of ``digests``, by their indices, the filter holds."""
+        return [number for number, digest in enumerate(digests) if digest.hex() in self]
 
 
 def load_dcso(

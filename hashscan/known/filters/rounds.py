@@ -9,7 +9,9 @@ looks at two bits on average.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import struct
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 class Hash(Protocol):
     """What hashlib and xxhash make alike."""
+
+    @property
+    def name(self) -> str:
+        """Of the algorithm."""
+        ...
 
     @property
     def digest_size(self) -> int:
@@ -44,11 +51,16 @@ class Round(NamedTuple):
     """What one salt gives.
 
     Attributes:
+        salt, make: the hash of the key after the salt, the quickest way for a single one.
+        two: takes only the first two numbers from its digest.
         start: a hash that has taken the salt; copy it and give it the key.
         numbers: takes its digest apart.
         offsets: where the slices begin that those numbers belong to, in bits.
     """
 
+    salt: bytes
+    make: Callable[[bytes], Hash]
+    two: Callable[[bytes], tuple[int, int]]
     start: Hash
     numbers: Callable[[bytes], tuple[int, ...]]
     offsets: tuple[int, ...]
@@ -62,6 +74,18 @@ def _hash_for(bits: int) -> Callable[..., Hash]:
     return xxhash.xxh128
 
 
+def _quickest(name: str) -> Callable[[bytes], Hash]:
+    """A hash by its name, for keys of a hundred bytes.
+
+    Python's own modules, where they are there: OpenSSL takes longer to set out than to hash so few.
+    """
+    for module in ("_sha2", "_sha512", "_sha256", "_sha1"):
+        with suppress(ImportError, AttributeError):
+            make: Callable[[bytes], Hash] = getattr(importlib.import_module(module), name)
+            return make
+    return xxhash.xxh128 if name == "XXH3_128" else partial(hashlib.new, name)
+
+
 def rounds_of(slices: int, bits_per_slice: int) -> tuple[Round, ...]:
     """The rounds of a filter with ``slices`` slices of ``bits_per_slice`` bits each."""
     if bits_per_slice >= 1 << 31:
@@ -73,11 +97,13 @@ def rounds_of(slices: int, bits_per_slice: int) -> tuple[Round, ...]:
     make = _hash_for(8 * slices * size)
     length = make().digest_size
     numbers = struct.Struct(code * (length // size))
+    two = struct.Struct(code * 2).unpack_from
+    quick = _quickest(make().name)
     each = length // size
     rounds = []
     for number in range(-(-slices // each)):
         salt = make(struct.pack("I", number)).digest()
         first = number * each
         offsets = tuple(one * bits_per_slice for one in range(first, min(first + each, slices)))
-        rounds.append(Round(make(salt), numbers.unpack, offsets))
+        rounds.append(Round(salt, quick, two, make(salt), numbers.unpack, offsets))
     return tuple(rounds)

@@ -364,3 +364,15 @@ def test_whatever_becomes_of_the_file_what_was_checked_is_used(tmp_path, how):
     else:
         path.unlink()
     assert all(digest in one for digest in DIGESTS)
+
+
+def test_many_at_a_time_are_what_each_is(tmp_path):
+    digests = [os.urandom(20) for _ in range(3000)]
+    writer = Writer(capacity=2000)
+    writer.add([digest.hex() for digest in digests[::2]])
+    writer.write(str(tmp_path / "filter"), category="baseline", algorithms=("sha1",))
+    one = load(str(tmp_path / "filter"))
+    each = [number for number, digest in enumerate(digests) if digest.hex() in one]
+    assert one.among(digests) == each
+    assert set(range(0, 3000, 2)) <= set(each)
+    assert one.among([]) == []

@@ -19,8 +19,10 @@ def test_the_bits_are_those_of_the_library(slices, bits, key):
     places, _ = make_hashfuncs(slices, bits)
     theirs = [number * bits + place for number, place in enumerate(places(key))]
     ours = []
-    for start, numbers, offsets in rounds_of(slices, bits):
-        state = start.copy()
+    for one in rounds_of(slices, bits):
+        state = one.start.copy()
         state.update(key.encode())
-        ours += [o + n % bits for o, n in zip(offsets, numbers(state.digest()), strict=False)]
+        numbers = one.numbers(state.digest())
+        ours += [o + n % bits for o, n in zip(one.offsets, numbers, strict=False)]
+        assert one.two(one.make(one.salt + key.encode()).digest()) == numbers[:2]
     assert ours == theirs

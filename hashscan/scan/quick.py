@@ -1,0 +1,156 @@
+"""Hashing many ordinary files of a directory in one loop, without a call in between.
+
+What is out of the ordinary in any way (a link, a hole, a size beyond the buffer, a change while it
+was read, an error of any kind) is left to ``hashing.Hasher``, which begins with it anew and tells
+what it is. So whatever this loop does not take is as safe as before, and what it takes, the same
+calls have seen in the same order: opened without following a link, its status before and after the
+one read that gave all of it, and a look at who may still write to it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from stat import S_IFMT, S_IFREG
+from typing import TYPE_CHECKING
+
+from hashscan.fs.beneath import FILE_FLAGS
+from hashscan.fs.reading import BUFFER_SIZE, SPARSE_HOLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hashscan.catalog.rows import RawRow
+    from hashscan.scan.hashing import Hasher
+
+#: Files after which a sign of life is due, where nothing has to be paced.
+EACH = 16
+
+
+class QuickHasher:
+    """Hashes what is ordinary, as far as it comes.
+
+    Attributes:
+        rows: of the files that were hashed, for the catalog, not judged yet.
+        owners: their user ids, in the same order.
+    """
+
+    def __init__(self, hasher: Hasher, *, judged: int, scan: int) -> None:
+        """Hash as ``hasher`` does; rows are those of scan number ``scan``, judged by ``judged``."""
+        self._hasher = hasher
+        self._judged = judged
+        self._scan = scan
+        self.rows: list[RawRow] = []
+        self.owners: list[int] = []
+
+    def run(
+        self,
+        directory: int,
+        names: Sequence[tuple[bytes, int]],
+        start: int,
+        *,
+        root: tuple[int, int],
+        most_bytes: int,
+        on_bytes: Callable[[int], None],
+        each: int = EACH,
+    ) -> tuple[int, int]:
+        """Hash files of a directory.
+
+        Args:
+            directory: its descriptor.
+            names: names and inodes.
+            start: number of the first of them.
+            root: device number of the volume's root, and what rows have for files there; see
+                ``FileRow.device``.
+            most_bytes: stop when so many were read.
+            on_bytes: called with what was read, after ``each`` files or a megabyte.
+            each: so many files.
+
+        Returns:
+            the number of the file at which it stopped (one for ``Hasher``, the next one where
+            ``most_bytes`` were read, or ``len(names)``), and how many bytes were read.
+        """
+        root_device, root_number = root
+        hasher = self._hasher
+        read, view = hasher.reader.read, hasher.reader.view
+        digests_of, is_racy = hasher.digests_of, hasher.is_racy
+        most = BUFFER_SIZE if hasher.max_file_size is None else hasher.max_file_size + 1
+        most = min(most, BUFFER_SIZE)
+        open_file, close, fstat, clock = os.open, os.close, os.fstat, time.time_ns
+        flags = FILE_FLAGS | os.O_NOATIME
+        judged, scan = self._judged, self._scan
+        add, own = self.rows.append, self.owners.append
+        total = told = 0
+        for number in range(start, len(names)):
+            name = names[number][0]
+            try:
+                fd = open_file(name, flags, dir_fd=directory)
+            except OSError:
+                break
+            try:
+                before = fstat(fd)
+                size = before.st_size
+                if (
+                    S_IFMT(before.st_mode) != S_IFREG
+                    or before.st_nlink != 1
+                    or not 0 < size < most
+                    or size - 512 * before.st_blocks > SPARSE_HOLES
+                ):
+                    break
+                began = clock()
+                device = before.st_dev
+                if read(fd, 0, device) != size:
+                    break
+                md5, sha1, sha256 = digests_of(view[:size])
+                after = fstat(fd)
+                changed, modified = after.st_ctime_ns, after.st_mtime_ns
+                if (
+                    changed != before.st_ctime_ns
+                    or modified != before.st_mtime_ns
+                    or after.st_size != size
+                ):
+                    break
+                racy = is_racy(fd, changed, device, began)
+            except OSError:
+                break
+            finally:
+                close(fd)
+            inode = after.st_ino
+            add(
+                (
+                    name,
+                    root_number if device == root_device else device,
+                    inode - (1 << 64) if inode >= 1 << 63 else inode,
+                    size,
+                    modified,
+                    changed,
+                    md5,
+                    sha1,
+                    sha256,
+                    False,
+                    False,
+                    racy,
+                    judged,
+                    scan,
+                )
+            )
+            own(after.st_uid)
+            total += size
+            if total - told >= BUFFER_SIZE or not (number - start + 1) % each:
+                on_bytes(total - told)
+                told = total
+                if total >= most_bytes:
+                    number += 1  # noqa: PLW2901 - the loop ends
+                    break
+        else:
+            number = len(names)
+        if total > told:
+            on_bytes(total - told)
+        return number, total
+
+    def take(self) -> tuple[list[RawRow], list[int]]:
+        """Rows and owners since the last call; also from within ``on_bytes``."""
+        rows, owners = self.rows.copy(), self.owners.copy()
+        self.rows.clear()
+        self.owners.clear()
+        return rows, owners
