@@ -10,7 +10,7 @@ from hashscan.catalog.rows import COLUMNS, FileRow, signed, unsigned
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hashscan.model import Stamp
 
@@ -48,6 +48,28 @@ class CatalogReader:
         if len(rows) > WHOLE_DIRECTORY:
             return None
         return {row[0]: FileRow._make(row) for row in rows}
+
+    def settled(
+        self, directory: int, *, judged: int, until: int, algorithms: Iterable[str]
+    ) -> dict[bytes, tuple[bytes, int, int, int, int, int]] | None:
+        """Name, device, inode, size, mtime and ctime of all files of a directory, by name.
+
+        ``None`` where one of them has to be looked at even if it has not changed: it may have
+        changed without a new stamp, is a candidate, was not judged by the filter set ``judged``
+        (nor by a scan up to ``until``), or misses a digest of ``algorithms``; or where there are
+        too many to hold.
+        """
+        needed = "".join(f" AND {name} IS NOT NULL" for name in sorted(algorithms))
+        with translated(self.path):
+            rows = self._connection.execute(
+                "SELECT name, device, inode, size, mtime_ns, ctime_ns,"  # noqa: S608
+                f" racy = 0 AND hit = 0 AND (judged = ? OR scan <= ?){needed}"
+                " FROM file WHERE dir = ? LIMIT ?",
+                (judged, until, directory, WHOLE_DIRECTORY + 1),
+            ).fetchall()
+        if len(rows) > WHOLE_DIRECTORY or not all(row[6] for row in rows):
+            return None
+        return {row[0]: row for row in rows}
 
     def named(self, directory: int, name: bytes) -> FileRow | None:
         """One file of a directory."""

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.model import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+#: Entries between two pauses.
+_PAUSE = 64
 
 
 class ListedFile(NamedTuple):
@@ -28,6 +31,28 @@ class ListedName(NamedTuple):
 
     name: bytes
     inode: int
+
+
+class Unchanged:
+    """What the files of a directory were like; those that still are so are counted, not told.
+
+    Attributes:
+        files: name, device, inode (signed, as SQLite keeps it), size, mtime and ctime (in
+            nanoseconds) of files by their names; what is met is taken out.
+        device: device number of the volume's root, ``number``: what ``files`` have for it.
+        met: how many were met as they were.
+    """
+
+    __slots__ = ("device", "files", "met", "number")
+
+    def __init__(
+        self, files: dict[bytes, tuple[bytes, int, int, int, int, int]], device: int, number: int
+    ) -> None:
+        """Of one directory."""
+        self.files = files
+        self.device = device
+        self.number = number
+        self.met = 0
 
 
 class ListedDirectory(NamedTuple):
@@ -72,16 +97,26 @@ def reason_not_read(mode: int) -> Skipped:
     return Skipped.DEVICE
 
 
-def listing(directory: int, *, names_only: bool = False) -> Iterator[Listed]:
+def listing(
+    directory: int,
+    *,
+    names_only: bool = False,
+    unchanged: Unchanged | None = None,
+    pause: Callable[[], None] = lambda: None,
+) -> Iterator[Listed]:
     """What the directory open at descriptor ``directory`` holds, without ``.`` and ``..``.
 
-    With ``names_only`` files are told without their status: a call less for each.
+    With ``names_only`` files are told without their status: a call less for each. ``pause`` is
+    called now and then.
 
     Raises:
         OSError: the directory itself could not be read, or not to its end.
     """
+    files = None if unchanged is None else unchanged.files
     with os.scandir(directory) as entries:
-        for entry in entries:
+        for number, entry in enumerate(entries):
+            if not number % _PAUSE:
+                pause()
             name = os.fsencode(entry.name)
             try:
                 if entry.is_file(follow_symlinks=False):
@@ -89,6 +124,21 @@ def listing(directory: int, *, names_only: bool = False) -> Iterator[Listed]:
                         yield ListedName(name, entry.inode())
                         continue
                     status = entry.stat(follow_symlinks=False)
+                    if unchanged is not None and files is not None:
+                        was = files.pop(name, None)
+                        device = status.st_dev
+                        if (
+                            was is not None
+                            and (status.st_ino == was[2] or status.st_ino - (1 << 64) == was[2])
+                            and status.st_size == was[3]
+                            and status.st_mtime_ns == was[4]
+                            and status.st_ctime_ns == was[5]
+                            and (unchanged.number if device == unchanged.device else device)
+                            == was[1]
+                            and stat.S_ISREG(status.st_mode)
+                        ):
+                            unchanged.met += 1
+                            continue
                     if stat.S_ISREG(status.st_mode):
                         yield ListedFile(name, status)
                         continue

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.rows import FoundCandidate, FoundProblem, signed, unsigned
+from hashscan.catalog.rows import FoundCandidate, signed, unsigned
 from hashscan.fs.beneath import MAX_PATH
 from hashscan.fs.listing import (
     ListedDirectory,
@@ -15,6 +15,7 @@ from hashscan.fs.listing import (
     ListedGone,
     ListedName,
     ListedOther,
+    Unchanged,
     listing,
     names_of,
 )
@@ -22,6 +23,7 @@ from hashscan.fs.private import is_quarantine
 from hashscan.fs.reading import SPARSE_SHARE, stamp_of
 from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped, Stamp
 from hashscan.scan.hashing import Hashed, Linked, NotHashed, outcome_of_error
+from hashscan.scan.outcomes import count_not_hashed
 from hashscan.scan.work import Findings, Task
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 #: A part of a directory: so many files, or so many bytes, to hash at a time.
 PART_FILES = 256
 PART_BYTES = 64 << 20
-#: After so many entries the worker steps aside where it has to.
-_LISTED = 64
 #: So many names are told at a time.
 PART_NAMES = 4096
 #: Files of one directory that may be renamed between their listing and their opening, and how often
@@ -51,25 +51,6 @@ _RENAMED = "it was renamed again and again while it was scanned; see who does th
 #: Levels of directories below the volume that are entered. Each directory is opened from the root,
 #: so a chain costs its length squared: at this depth about a millisecond a directory.
 MAX_LEVELS = 4096
-
-#: Problems that may pass without a further change of the file.
-_PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
-
-#: Reasons that come from the file itself and may surprise: told with the path.
-_TOLD = {Skipped.SPARSE, Skipped.TOO_LARGE}
-
-
-def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
-    """Count one entry that was not hashed; a problem is told too."""
-    if isinstance(outcome.reason, Skipped):
-        findings.tally.skip({outcome.reason.value: 1})
-        if outcome.reason in _TOLD:
-            findings.skipped.append((name, outcome.reason.value))
-    else:
-        findings.tally.problems += 1
-        findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
-        if name and outcome.reason in _PASSING:
-            findings.later.append((name, 0))
 
 
 class DirectoryPart:
@@ -110,16 +91,18 @@ class DirectoryPart:
         if self._is_not_entered(status):
             self._send(done=True)
             return
-        if not self._task.fresh:
+        unchanged = self._unchanged()
+        if not self._task.fresh and unchanged is None:
             self._known = self._worker.catalog.directory(self._task.directory)
         # Only a directory that the catalog knows can have lost files.
         met: set[bytes] | None = set() if self._known else None
         # What has to be opened anyway needs no look before.
-        fresh = self._task.fresh and not self._task.again and not self._task.look
+        fresh = self._task.fresh and not self._task.again
+        entries = listing(
+            self._fd, names_only=fresh, unchanged=unchanged, pause=self._worker.listed
+        )
         try:
-            for number, entry in enumerate(listing(self._fd, names_only=fresh)):
-                if not number % _LISTED:
-                    self._worker.listed()
+            for entry in entries:
                 if isinstance(entry, ListedName):
                     self._meet_new(entry)
                     continue
@@ -128,7 +111,8 @@ class DirectoryPart:
                 self._meet(entry)
         except OSError as error:
             count_not_hashed(self._findings, b"", outcome_of_error(error))
-            met = None
+            if unchanged is not None:
+                self._findings.tally.unchanged += unchanged.met
             self._finish_part()
             self._finish_new()
             self._follow_lost()
@@ -137,11 +121,26 @@ class DirectoryPart:
         self._finish_part()
         self._finish_new()
         self._follow_lost()
-        for name in self._gone(met):
+        if unchanged is not None:
+            self._findings.tally.unchanged += unchanged.met
+        for name in self._gone(met) if unchanged is None else unchanged.files:
             self._findings.gone.append(name)
             if len(self._findings.gone) >= PART_NAMES:
                 self._send()
         self._send(done=True)
+
+    def _unchanged(self) -> Unchanged | None:
+        """What the files are like, if nothing has to be done about one that still is so."""
+        task, settings = self._task, self._worker.settings
+        if task.fresh or task.again or settings.full or self._root.has_excludes:
+            return None
+        files = self._worker.catalog.settled(
+            task.directory,
+            judged=settings.judged,
+            until=settings.judged_until,
+            algorithms=settings.algorithms,
+        )
+        return None if files is None else Unchanged(files, *self._root.row_device)
 
     def _is_not_entered(self, status: os.stat_result) -> bool:
         name = self._task.path.rpartition(b"/")[2]

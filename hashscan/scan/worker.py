@@ -24,9 +24,10 @@ from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, ignore_lease_breaks, stamp_of
 from hashscan.fs.volume import excluder
 from hashscan.model import ALGORITHMS, FileDigests, Identity, Problem, Skipped, hits
-from hashscan.scan.directory import PART_FILES, DirectoryPart, count_not_hashed
+from hashscan.scan.directory import PART_FILES, DirectoryPart
 from hashscan.scan.hashing import Hashed, Hasher, Linked, NotHashed, outcome_of_error
 from hashscan.scan.look import Look
+from hashscan.scan.outcomes import count_not_hashed
 from hashscan.scan.pace import Pace
 from hashscan.scan.quick import EACH, QuickHasher
 from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, WorkerSettings
@@ -66,6 +67,7 @@ class VolumeRoot:
         self.others: frozenset[Identity] = frozenset()
         self.one_file_system = volume.one_file_system
         self.excludes = excluder(volume.exclude)
+        self.has_excludes = bool(volume.exclude)
 
     def open(self) -> None:
         """Open the root; nothing is done where it is open.

@@ -69,6 +69,30 @@ def test_rows_come_back(catalog):
     reader.close()
 
 
+def test_a_directory_is_settled_if_nothing_has_to_be_done_about_its_files(catalog):
+    catalog.put_files(7, [row(b"a"), row(b"b", inode=9)])
+    catalog.put_files(8, [row(b"racy", racy=True)])
+    catalog.put_files(9, [row(b"a"), row(b"hit", hit=True)])
+    catalog.commit()
+    reader = CatalogReader(catalog.path)
+    one = row(b"a")
+
+    def settled(directory, judged=one.judged, until=0, algorithms=("sha1",)):
+        return reader.settled(directory, judged=judged, until=until, algorithms=algorithms)
+
+    found = settled(7)
+    assert {name: values[:6] for name, values in found.items()} == {
+        b"a": (b"a", one.device, 5, *one.stamp), b"b": (b"b", one.device, 9, *one.stamp),
+    }  # fmt: skip
+    assert settled(7, judged=one.judged + 1) is None
+    assert settled(7, judged=one.judged + 1, until=one.scan) == found
+    assert settled(7, algorithms=("sha1", "sha256")) is None
+    assert settled(8) is None
+    assert settled(9) is None
+    assert settled(10) == {}
+    reader.close()
+
+
 def test_links_are_found_by_inode(catalog):
     catalog.put_files(
         7, [row(b"a", linked=True), row(b"b", linked=True, racy=True, inode=6), row(b"c")]

@@ -9,7 +9,9 @@ from hashscan.fs.listing import (
     ListedDirectory,
     ListedFile,
     ListedGone,
+    ListedName,
     ListedOther,
+    Unchanged,
     listing,
     names_of,
 )
@@ -72,3 +74,57 @@ def test_names_of_inodes(tmp_path):
     fd = os.open(tmp_path, os.O_RDONLY)
     assert names_of(fd, {inode, 1}) == {inode: b"renamed"}
     os.close(fd)
+
+
+def test_names_alone(tmp_path):
+    (tmp_path / "f").touch()
+    (tmp_path / "d").mkdir()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    found = {entry.name: entry for entry in listing(fd, names_only=True)}
+    os.close(fd)
+    assert found[b"f"] == ListedName(b"f", (tmp_path / "f").stat().st_ino)
+    assert isinstance(found[b"d"], ListedDirectory)
+
+
+def was(path, device, **changes):
+    status = path.lstat()
+    values = {
+        "name": os.fsencode(path.name), "device": device, "inode": status.st_ino,
+        "size": status.st_size, "mtime": status.st_mtime_ns, "ctime": status.st_ctime_ns, **changes,
+    }  # fmt: skip
+    return tuple(values.values())
+
+
+def test_what_is_as_it_was_is_counted_and_not_told(tmp_path):
+    names = ("same", "large", "size", "mtime", "ctime", "inode", "device", "gone", "directory")
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    number, device = -7, tmp_path.stat().st_dev
+    files = {name.encode(): was(tmp_path / name, number) for name in names}
+    files[b"large"] = was(
+        tmp_path / "large", number, inode=(tmp_path / "large").stat().st_ino - (1 << 64)
+    )
+    for name in ("size", "mtime", "ctime", "inode"):
+        files[name.encode()] = was(tmp_path / name, number, **{name: 5})
+    files[b"device"] = was(tmp_path / "device", device)
+    (tmp_path / "gone").unlink()
+    (tmp_path / "directory").unlink()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "new").touch()
+    unchanged = Unchanged(files, device, number)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    told = {os.fsdecode(entry.name) for entry in listing(fd, unchanged=unchanged)}
+    os.close(fd)
+    assert told == {"size", "mtime", "ctime", "inode", "device", "directory", "new"}
+    assert unchanged.met == 2
+    assert set(unchanged.files) == {b"gone", b"directory"}, "these files are gone"
+
+
+def test_a_pause_comes_now_and_then(tmp_path):
+    for number in range(200):
+        (tmp_path / str(number)).touch()
+    pauses = []
+    fd = os.open(tmp_path, os.O_RDONLY)
+    list(listing(fd, pause=lambda: pauses.append(1)))
+    os.close(fd)
+    assert len(pauses) == 4

@@ -1,0 +1,31 @@
+"""What becomes of an entry that is not hashed: counted, told, looked at once more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.rows import FoundProblem
+from hashscan.model import Problem, Skipped
+
+if TYPE_CHECKING:
+    from hashscan.scan.hashing import NotHashed
+    from hashscan.scan.work import Findings
+
+#: Problems that may pass without a further change of the file.
+_PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
+
+#: Reasons that come from the file itself and may surprise: told with the path.
+_TOLD = {Skipped.SPARSE, Skipped.TOO_LARGE}
+
+
+def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
+    """Count one entry that was not hashed; a problem is told too."""
+    if isinstance(outcome.reason, Skipped):
+        findings.tally.skip({outcome.reason.value: 1})
+        if outcome.reason in _TOLD:
+            findings.skipped.append((name, outcome.reason.value))
+    else:
+        findings.tally.problems += 1
+        findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
+        if name and outcome.reason in _PASSING:
+            findings.later.append((name, 0))
