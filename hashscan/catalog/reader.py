@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from hashscan.model import Stamp
 
+#: Directory, name, digests, hit, judged and scan of a file, as plain as it comes.
+DigestsRow = tuple[int, bytes, bytes | None, bytes | None, bytes | None, int, int, int]
 #: Directories with more files than this are looked up a few names at a time, to stay flat.
 WHOLE_DIRECTORY = 8192
 
@@ -94,15 +96,23 @@ class CatalogReader:
             for (last,) in names:
                 yield last
 
-    def files_after(self, directory: int, name: bytes, limit: int) -> list[tuple[int, FileRow]]:
-        """The next files in the order of directory ids and names, after one of them."""
+    def last_directory(self) -> int:
+        """The highest id of a directory, or 0."""
         with translated(self.path):
-            rows = self._connection.execute(
-                f"SELECT dir, {COLUMNS} FROM file WHERE (dir, name) > (?, ?)"  # noqa: S608
-                " ORDER BY dir, name LIMIT ?",
-                (directory, name, limit),
+            (number,) = self._connection.execute("SELECT max(id) FROM dir").fetchone()
+        return number or 0
+
+    def digests_after(self, directory: int, name: bytes, last: int, limit: int) -> list[DigestsRow]:
+        """The next files in the order of directory ids and names, after one of them.
+
+        Up to the directory ``last``, and ``limit`` at the most.
+        """
+        with translated(self.path):
+            return self._connection.execute(
+                "SELECT dir, name, md5, sha1, sha256, hit, judged, scan FROM file"
+                " WHERE (dir, name) > (?, ?) AND dir <= ? ORDER BY dir, name LIMIT ?",
+                (directory, name, last, limit),
             ).fetchall()
-        return [(row[0], FileRow._make(row[1:])) for row in rows]
 
     def linked(self, device: int, inode: int, stamp: Stamp) -> FileRow | None:
         """A file that is another name of this inode, with the stamp it has now."""

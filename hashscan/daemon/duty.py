@@ -189,7 +189,12 @@ class Duty:
         self.walk: Walk | None = None
         self._stack.callback(self._end_walk)
         self.judging = Judging(
-            catalog, self.looking, self._volumes, log, lambda: self.want_all("filters")
+            catalog,
+            self.looking,
+            self._volumes,
+            log,
+            lambda: self.want_all("filters"),
+            jobs=self._options.jobs,
         )
         self._stack.callback(self.judging.end)
         self._look_again = 0.0

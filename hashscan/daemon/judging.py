@@ -24,7 +24,7 @@ _MOST_DEATHS = 3
 
 
 class Judging:
-    """The process that goes through the catalog, and what it finds.
+    """The processes that go through the catalog, and what they find.
 
     Attributes:
         files: that were judged anew so far.
@@ -37,6 +37,8 @@ class Judging:
         volumes: Sequence[Volume],
         log: Log,
         on_failure: Callable[[], None],
+        *,
+        jobs: int = 1,
     ) -> None:
         """``on_failure``: the process dies again and again; a scan has to judge instead."""
         self._catalog = catalog
@@ -44,6 +46,7 @@ class Judging:
         self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
         self._log = log
         self._on_failure = on_failure
+        self._jobs = jobs
         self._process: Rejudging | None = None
         self._known: KnownSet | None = None
         self._filterset = 0
@@ -66,6 +69,7 @@ class Judging:
             known.algorithms,
             filterset=self._filterset,
             until=self._looking.scan - 1,
+            processes=self._jobs,
         )
 
     def end(self) -> None:
@@ -79,27 +83,29 @@ class Judging:
         """What to listen to now."""
         if self._process is None or self._looking.queued >= _MOST_BACKLOG:
             return []
-        return [self._process.connection]
+        return self._process.connections
 
     def take(self, ready: Sequence[Connection]) -> None:
-        """Take the next part, if it is there."""
+        """Take the next parts that are there."""
         process = self._process
-        if process is None or process.connection not in ready:
+        if process is None:
             return
-        part = process.take()
-        if part is None:
-            self._died()
-            return
-        self._store(part)
-        if part.done:
+        for connection in process.connections:
+            if connection in ready:
+                part = process.take(connection)
+                if part is None:
+                    self._died()
+                    return
+                self._store(part)
+        if not process.connections:
             # All that it found is in the catalog before that says that it is through.
             self._catalog.commit()
             self._catalog.set_judged_until(process.filterset, process.until)
             self._catalog.commit()
             self.end()
-            self.files += part.files
-            if part.files:
-                self._log.info(f"{part.files:,} files were judged anew without being read")
+            self.files += process.files
+            if process.files:
+                self._log.info(f"{process.files:,} files were judged anew without being read")
 
     def _died(self) -> None:
         self.end()

@@ -1,8 +1,9 @@
 """A new set of filters judges what the catalog holds, without a file being read.
 
-A process of its own goes through the catalog's digests. It reports only what is judged otherwise
-than before: the files that are candidates now, and those that are none any more. The first are then
-looked at as if they had changed, which tells whether they are still what the catalog says.
+Processes of their own go through the catalog's digests, each through a part of it. They report only
+what is judged otherwise than before: the files that are candidates now, and those that are none any
+more. The first are then looked at as if they had changed, which tells whether they are still what
+the catalog says.
 """
 
 from __future__ import annotations
@@ -10,19 +11,30 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from hashscan.catalog.reader import CatalogReader
-from hashscan.model import ALGORITHMS, hits
+from hashscan.model import ALGORITHMS
 from hashscan.process import end, end_with
 from hashscan.scan.priority import step_aside
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkProcess
 
+    from hashscan.catalog.reader import DigestsRow
     from hashscan.model import Algorithm, Filter
 
 _STEP = 4096
+#: Processes at the most: the disk that the catalog lies on is one.
+_MOST_PROCESSES = 4
+#: Places in a ``DigestsRow``.
+_FIRST_DIGEST: Final = 2
+_HIT: Final = 5
+_JUDGED: Final = 6
+_SCAN: Final = 7
 
 
 class Judged(NamedTuple):
@@ -32,8 +44,8 @@ class Judged(NamedTuple):
         found: directory id and name of files that a filter holds now, or of which a digest is
             missing that the filters need.
         cleared: of files that a filter held before and none holds now.
-        files: how many were judged so far.
-        done: this is the last part.
+        files: how many were judged.
+        done: the process that tells is through.
     """
 
     found: list[tuple[int, bytes]]
@@ -42,13 +54,55 @@ class Judged(NamedTuple):
     done: bool
 
 
+class Judge:
+    """A set of filters, for many files at a time."""
+
+    def __init__(
+        self,
+        filters: Sequence[Filter],
+        algorithms: frozenset[Algorithm],
+        *,
+        filterset: int,
+        until: int,
+    ) -> None:
+        """What ``filterset`` has judged, or is of scans after ``until``, is left as it is."""
+        places = {name: _FIRST_DIGEST + number for number, name in enumerate(ALGORITHMS)}
+        self._needed = [places[name] for name in ALGORITHMS if name in algorithms]
+        self._questions = [
+            (one, places[name]) for one in filters for name in ALGORITHMS if name in one.algorithms
+        ]
+        self._filterset = filterset
+        self._until = until
+
+    def judge(self, rows: Sequence[DigestsRow]) -> Judged:
+        """Judge some files."""
+        filterset, until = self._filterset, self._until
+        todo = [row for row in rows if row[_JUDGED] != filterset and row[_SCAN] <= until]
+        whole = [row for row in todo if all(row[place] is not None for place in self._needed)]
+        hit: set[int] = set()
+        for one, place in self._questions:
+            hit.update(one.among([cast("bytes", row[place]) for row in whole]))
+        found = [whole[number][:2] for number in sorted(hit)]
+        if len(whole) < len(todo):
+            found += [
+                row[:2] for row in todo if not all(row[place] is not None for place in self._needed)
+            ]
+        cleared = [row[:2] for number, row in enumerate(whole) if row[_HIT] and number not in hit]
+        return Judged(found, cleared, len(todo), done=False)
+
+
+class _Part(NamedTuple):
+    process: ForkProcess
+    connection: Connection
+
+
 class Rejudging:
-    """The process, as the daemon sees it.
+    """The processes, as the daemon sees them.
 
     Attributes:
         filterset: number of the set of filters.
         until: rows of scans after this one are judged already.
-        connection: readable when ``take`` has something.
+        files: how many were judged so far.
     """
 
     def __init__(
@@ -59,66 +113,89 @@ class Rejudging:
         *,
         filterset: int,
         until: int,
+        processes: int = 1,
     ) -> None:
-        """Start it, on the catalog file ``catalog``."""
+        """Start them, on the catalog file ``catalog``.
+
+        Raises:
+            StateError: it cannot be read.
+        """
         self.filterset = filterset
         self.until = until
+        self.files = 0
+        judge = Judge(filters, algorithms, filterset=filterset, until=until)
+        reader = CatalogReader(catalog)
+        last = reader.last_directory()
+        reader.close()  # a fork must not copy an open one
+        count = max(1, min(processes, _MOST_PROCESSES, last))
+        bounds = [last * number // count for number in range(count + 1)]
         context = multiprocessing.get_context("fork")
-        self.connection, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_main,
-            args=(os.getpid(), theirs, catalog, filters, algorithms, filterset, until),
-            daemon=True,
-        )
-        self._process.start()
-        theirs.close()
+        self._parts: list[_Part] = []
+        for first, end_of_part in pairwise(bounds):
+            ours, theirs = context.Pipe(duplex=False)
+            others = [ours, *(one.connection for one in self._parts)]
+            process = context.Process(
+                target=_main,
+                args=(os.getpid(), theirs, others, catalog, judge, first, end_of_part),
+                daemon=True,
+            )
+            process.start()
+            theirs.close()
+            self._parts.append(_Part(process, ours))
 
-    def take(self) -> Judged | None:
-        """The next part; ``None`` where the process has died."""
+    @property
+    def connections(self) -> list[Connection]:
+        """Readable when ``take`` has something; none: all are through."""
+        return [one.connection for one in self._parts]
+
+    def take(self, connection: Connection) -> Judged | None:
+        """The next part of one of them; ``None`` where the process has died."""
         try:
-            part: Judged = self.connection.recv()
+            judged: Judged = connection.recv()
         except (EOFError, OSError):
             return None
-        return part
+        self.files += judged.files
+        if judged.done:
+            (part,) = (one for one in self._parts if one.connection is connection)
+            self._parts.remove(part)
+            _end(part)
+        return judged
 
     def close(self) -> None:
-        """End the process."""
-        self.connection.close()
-        end(self._process)
+        """End the processes."""
+        for one in self._parts:
+            _end(one)
+        self._parts.clear()
+
+
+def _end(part: _Part) -> None:
+    part.connection.close()
+    end(part.process)
 
 
 def _main(
     parent: int,
     connection: Connection,
+    others: list[Connection],
     catalog: str,
-    filters: tuple[Filter, ...],
-    algorithms: frozenset[Algorithm],
-    filterset: int,
-    until: int,
+    judge: Judge,
+    first: int,
+    last: int,
 ) -> None:
+    """Judge the files of the directories after ``first``, up to ``last``."""
     end_with(parent)
+    for one in others:
+        one.close()
     step_aside()
-    needed = [name in algorithms for name in ALGORITHMS]
     reader = CatalogReader(catalog)
-    at, files = (0, b""), 0
+    at: tuple[int, bytes] = (first + 1, b"")
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         while True:
-            rows = reader.files_after(*at, _STEP)
-            found, cleared = [], []
-            for directory, row in rows:
-                at = (directory, row.name)
-                if row.judged == filterset or row.scan > until:
-                    continue
-                files += 1
-                missing = any(
-                    need and digest is None
-                    for need, digest in zip(needed, row.digests, strict=True)
-                )
-                if missing or hits(filters, row.digests):
-                    found.append(at)
-                elif row.hit:
-                    cleared.append(at)
+            rows = reader.digests_after(*at, last, _STEP)
+            judged = judge.judge(rows)
             done = len(rows) < _STEP
-            connection.send(Judged(found, cleared, files, done))
+            if done or judged.found or judged.cleared or judged.files:
+                connection.send(judged._replace(done=done))
             if done:
                 return
+            at = rows[-1][:2]

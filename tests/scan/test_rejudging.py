@@ -1,0 +1,137 @@
+"""A new set of filters over a catalog: what changes is told, and nothing else."""
+
+import hashlib
+import os
+import signal
+from multiprocessing.connection import wait
+
+import pytest
+from scanning import make_filter
+
+from hashscan.catalog.rows import FileRow
+from hashscan.catalog.store import Catalog
+from hashscan.known.filters.bloom import load
+from hashscan.model import FileDigests, hits
+from hashscan.scan.rejudging import Judge, Rejudging
+
+FILTERSET, BEFORE = 2, 1
+
+
+def digest(name):
+    return hashlib.sha1(name).digest()
+
+
+def row(name, **changes):
+    base = FileRow(
+        name, 0, 5, 10, 20, 30, None, digest(name), None, linked=False, hit=False, racy=False,
+        judged=BEFORE, scan=3,
+    )  # fmt: skip
+    return base._replace(**changes)
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    one = Catalog(str(tmp_path / "catalog"))
+    yield one
+    one.close()
+
+
+def fill(catalog, directories, files):
+    """Directories with files; their ids."""
+    scan, _ = catalog.begin_scan([b"/v"], complete=False)
+    (root,) = catalog.queue_directories(scan, 0, b"", [(b"/v", 0)])
+    names = [(b"d%d" % number, number) for number in range(directories)]
+    numbers = [one.number for one in catalog.queue_directories(scan, root.number, b"", names)]
+    for number in numbers:
+        catalog.put_files(number, [row(b"%d-%d" % (number, file)) for file in range(files)])
+    catalog.commit()
+    return numbers
+
+
+def made(tmp_path, names, algorithms=("sha1",)):
+    return load(
+        make_filter(tmp_path / "filter", {digest(name).hex() for name in names}, algorithms)
+    )
+
+
+def all_of(rejudging):
+    found, cleared = [], []
+    while rejudging.connections:
+        for connection in wait(rejudging.connections, 20):
+            part = rejudging.take(connection)
+            assert part is not None
+            found += part.found
+            cleared += part.cleared
+    return found, cleared
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 50])
+@pytest.mark.parametrize("step", [3, 4096])
+def test_every_file_is_judged_once_whatever_the_parts(
+    catalog, tmp_path, monkeypatch, processes, step
+):
+    monkeypatch.setattr("hashscan.scan.rejudging._STEP", step)
+    numbers = fill(catalog, 11, 7)
+    known = [(number, b"%d-%d" % (number, number % 7)) for number in numbers]
+    one = made(tmp_path, [name for _, name in known])
+    catalog.put_files(numbers[0], [row(b"was", hit=True), row(b"new", judged=FILTERSET, hit=True)])
+    catalog.put_files(numbers[1], [row(b"later", scan=9), row(b"lacks", sha1=None)])
+    catalog.commit()
+    rejudging = Rejudging(
+        catalog.path, (one,), frozenset({"sha1"}), filterset=FILTERSET, until=8,
+        processes=processes,
+    )  # fmt: skip
+    assert 1 <= len(rejudging.connections) <= min(processes, 4)
+    found, cleared = all_of(rejudging)
+    rejudging.close()
+    errs = {place for place in found if place not in known} - {(numbers[1], b"lacks")}
+    assert all(hits((one,), FileDigests(sha1=digest(name))) for _, name in errs)
+    assert set(known) <= set(found)
+    assert (numbers[1], b"lacks") in found
+    assert len(found) == len(set(found))
+    assert cleared == [(numbers[0], b"was")]
+    assert rejudging.files == 11 * 7 + 2
+
+
+def test_nothing_to_judge(catalog, tmp_path):
+    rejudging = Rejudging(
+        catalog.path, (made(tmp_path, [b"x"]),), frozenset({"sha1"}), filterset=FILTERSET, until=8
+    )
+    assert all_of(rejudging) == ([], [])
+    assert rejudging.files == 0
+
+
+def test_one_that_dies_is_told(catalog, tmp_path):
+    fill(catalog, 4, 2)
+    rejudging = Rejudging(
+        catalog.path, (made(tmp_path, [b"x"]),), frozenset({"sha1"}), filterset=FILTERSET, until=8,
+        processes=2,
+    )  # fmt: skip
+    for part in rejudging._parts:
+        os.kill(part.process.pid, signal.SIGSTOP)
+        os.kill(part.process.pid, signal.SIGKILL)
+    taken = [rejudging.take(one) for one in rejudging.connections]
+    assert all(one is None or one.done for one in taken)
+    rejudging.close()
+
+
+def test_two_filters_with_algorithms_of_their_own(tmp_path):
+    def raw(name, *, md5, sha1, hit=0):
+        return (1, name, md5, sha1, None, hit, BEFORE, 3)
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    md5 = {name: hashlib.md5(name).digest() for name in (b"m", b"n")}
+    one = load(make_filter(tmp_path / "a" / "f", {md5[b"m"].hex()}, ("md5",)))
+    other = made(tmp_path / "b", [b"s"])
+    judge = Judge((one, other), frozenset({"md5", "sha1"}), filterset=FILTERSET, until=8)
+    rows = [
+        raw(b"by md5", md5=md5[b"m"], sha1=digest(b"n")),
+        raw(b"by sha1", md5=md5[b"n"], sha1=digest(b"s"), hit=1),
+        raw(b"none", md5=md5[b"n"], sha1=digest(b"n"), hit=1),
+        raw(b"lacks", md5=None, sha1=digest(b"n")),
+    ]
+    judged = judge.judge(rows)
+    assert sorted(name for _, name in judged.found) == [b"by md5", b"by sha1", b"lacks"]
+    assert [name for _, name in judged.cleared] == [b"none"]
+    assert judged.files == 4
