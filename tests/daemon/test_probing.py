@@ -21,7 +21,7 @@ def nothing():
 def taken(probes):
     found = []
 
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while not found:
         assert time.monotonic() < end
         found += probes.take([one for one in probes.connections if one.poll(0.05)])
@@ -61,6 +61,7 @@ def test_a_volume_that_hangs_costs_one_process_however_often_it_is_looked_at(tmp
     # The server is gone: the look that hung ends, and tells.
     assert taken(probes) == [0]
     assert probes.latest(0).error != NO_ANSWER
+    probes._within = 20.0  # this one has to answer, however busy the machine is
     probes.ask(0)
     assert taken(probes) == [0]
     assert probes.latest(0).error is None
