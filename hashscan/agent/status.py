@@ -6,6 +6,7 @@ that daemon is still there.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -41,6 +42,10 @@ _SYNC_FAILS = 3600.0
 _SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
 #: Seconds that the watch of a volume may take to be set.
 _STARTING = 60.0
+_OTHER_SETTINGS = (
+    "the configuration is another one than the running daemon uses: 'systemctl reload hashscan' "
+    "(or SIGHUP), and see the log for what it says"
+)
 _NEVER = (
     "nothing has been scanned with the state {} yet: start the daemon (systemctl start hashscan), "
     "or run 'hashscan scan'; if something was, see --config and --state"
@@ -155,7 +160,11 @@ def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatu
     if settings.filter is None:
         if settings.service is None:
             return "none is configured: give digest lists with --known", ()
-        return "made from the lists of service.known by the next scan", ()
+        return "made from the lists of service.known", tuple(
+            FilterStatus(path, trouble=why)
+            for path in settings.service.known
+            if (why := _unreadable(path))
+        )
     if not from_repository(settings):
         return settings.filter.source, (_file(settings),)
     source = source_of(settings)
@@ -172,6 +181,15 @@ def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatu
         else:
             found.append(_filter(category, kept.loaded, kept.verified))
     return source.url, tuple(found)
+
+
+def _unreadable(path: str) -> str:
+    """Why a list cannot be opened. Whether it is right, the next scan and ``doctor`` tell."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return f"{shown(path)}: {(error.strerror or str(error)).lower()}; put the list there"
+    return ""
 
 
 def _file(settings: Settings) -> FilterStatus:
@@ -230,6 +248,8 @@ def status_of(settings: Settings) -> Status:
         trouble += _daemon_trouble(daemon, alive=alive)
         if alive:
             uncovered = (*_uncovered(daemon), *_not_scanned(daemon, catalog))
+            if settings.volumes and daemon.get("settings") not in {None, mark_of(settings)}:
+                uncovered = (_OTHER_SETTINGS, *uncovered)
         else:
             uncovered = _stopped(settings.state, daemon)
     elif running is None and (catalog is None or catalog.scan is None):
@@ -245,7 +265,7 @@ def status_of(settings: Settings) -> Status:
         daemon,
         alive,
         uncovered,
-        _reports_only(settings),
+        daemon.get("reports_only", "") if daemon and alive else reports_only(settings),
     )
 
 
@@ -253,7 +273,13 @@ def _below(root: bytes) -> bytes:
     return join(root, b"x")[:-1]
 
 
-def _reports_only(settings: Settings) -> str:
+def mark_of(settings: Settings) -> str:
+    """What tells a configuration from another."""
+    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+
+
+def reports_only(settings: Settings) -> str:
+    """Why matches are only reported, not moved; empty: they are moved."""
     if settings.quarantine.action == "report":
         return "quarantine.action is 'report'"
     service = settings.service

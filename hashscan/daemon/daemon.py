@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hashscan import __version__
 from hashscan.agent.known_set import open_known_set
-from hashscan.agent.status import filters_of
+from hashscan.agent.status import filters_of, mark_of, reports_only
 from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
@@ -450,6 +450,8 @@ class Daemon:
             "time": time.time(),
             "stopped": False,
             "trouble": self._trouble,
+            "settings": mark_of(self._settings),
+            "reports_only": reports_only(self._settings),
             "reload_refused": self._reload_refused,
             "sync": {**self._synced, "next": self._refresh.next},
             "next_scan": self._scan.next,

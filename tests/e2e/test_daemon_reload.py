@@ -124,3 +124,25 @@ def test_what_the_watch_finds_and_nobody_may_move_is_counted_by_status(tmp_path)
         daemon.wait(lambda: not (daemon.volume / "f1").exists())
         daemon.wait(lambda: daemon.hashscan("status").returncode == 0)
         assert daemon.end() == 0
+
+
+def test_status_tells_of_a_configuration_that_the_daemon_has_not_read(tmp_path):
+    with Daemon(tmp_path, watch="inotify", known=KNOWN) as daemon:
+        daemon.start()
+        daemon.wait_accounted()
+        daemon.wait(lambda: daemon.hashscan("status").returncode == 0)
+        text = daemon.config.read_text()
+        daemon.config.write_text(text.replace("action: quarantine", "action: report"))
+        told = daemon.hashscan("status")
+        assert told.returncode == 3, told.stdout
+        assert "another one than the running daemon uses" in told.stdout
+        assert "matches are not moved" not in told.stdout, "this daemon moves them"
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait(lambda: daemon.logged("the configuration was read anew"))
+        daemon.wait(lambda: daemon.hashscan("status").returncode == 0)
+        assert "matches are not moved" in daemon.hashscan("status").stdout
+        daemon.list.rename(tmp_path / "elsewhere")
+        told = daemon.hashscan("status")
+        assert told.returncode == 5, told.stdout
+        assert f"{daemon.list}: no such file or directory" in told.stdout
+        assert daemon.end() == 0

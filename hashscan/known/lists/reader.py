@@ -121,8 +121,8 @@ class Lists:
             if more:
                 shown_findings.append(Finding("…", f"and {more} more"))
             raise DigestListError(
-                f"the digest list has {invalid} error{'s' * (invalid > 1)}; nothing was written. "
-                "Mend them, or leave invalid lines out with --skip-invalid:",
+                f"the digest list has {invalid} error{'s' * (invalid > 1)}, and is not used; "
+                "mend them ('hashscan filter build --skip-invalid' leaves invalid lines out):",
                 shown_findings,
             )
 
