@@ -145,6 +145,11 @@ def run_scan(
             max_rate=settings.scan.max_rate,
             max_files=settings.scan.max_files,
             pause_above_io_pressure=settings.scan.pause_above_io_pressure,
+            # One that lies inside of what is scanned has excludes of its own.
+            others=(
+                *volumes,
+                *(Volume(os.fsencode(os.path.realpath(one.path))) for one in settings.volumes),
+            ),
         )
         catalog = Catalog(state.catalog)
         try:

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from hashscan.model import Identity, Summary
 
 #: A row that comes late, from a process that read the file before it was written once more, must
-#: not replace the newer one; a file that is renamed into its place changes by that, too. The newer
-#: one changed since the scan of the late one began; where only the clock was set back, it changed
-#: before, or is still to.
+#: not replace the newer one. That one changed since the scan of the late one began; where only the
+#: clock was set back, it changed before, or is still to. Another inode always takes the place:
+#: where the directory was renamed, its files have the stamps that they had.
 _UPSERT_FILE = (
     "INSERT INTO file AS kept"  # noqa: S608
     f" (dir, {COLUMNS}) VALUES (?{', ?' * len(FileRow._fields)})"
     " ON CONFLICT (dir, name) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in FileRow._fields[1:])
     + " WHERE excluded.ctime_ns >= kept.ctime_ns"
-    " OR kept.ctime_ns > ?"
+    " OR excluded.inode <> kept.inode OR excluded.device <> kept.device OR kept.ctime_ns > ?"
     " OR kept.ctime_ns < (SELECT started FROM scan WHERE id = excluded.scan) * 1e9"
 )
 

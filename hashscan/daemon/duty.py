@@ -266,7 +266,11 @@ class Duty:
             f"scan ({kind}) of "
             + ", ".join(shown(self._volumes[number].root) for number in volumes)
         )
-        options = replace(self._options, volumes=tuple(self._volumes[number] for number in volumes))
+        options = replace(
+            self._options,
+            volumes=tuple(self._volumes[number] for number in volumes),
+            others=self._volumes,
+        )
         self.walk = Walk(
             options,
             self._catalog,
@@ -459,7 +463,8 @@ class Duty:
         self.looking.swap(self._looking_options(), self._judged, until)
         if self.walk is not None:
             volumes = tuple(self._volumes[number] for number in self.walk.volumes)
-            self.walk.swap(replace(self._options, volumes=volumes), self._judged, until)
+            options = replace(self._options, volumes=volumes, others=self._volumes)
+            self.walk.swap(options, self._judged, until)
         self.judging.begin(known, self._judged)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.fs.reading import cut
 from hashscan.model import Skipped
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ def listing(
                             was is not None
                             and (status.st_ino == was[2] or status.st_ino - (1 << 64) == was[2])
                             and status.st_size == was[3]
-                            and status.st_mtime_ns == was[4]
-                            and status.st_ctime_ns == was[5]
+                            and cut(status.st_mtime_ns) == was[4]
+                            and cut(status.st_ctime_ns) == was[5]
                             and (unchanged.number if device == unchanged.device else device)
                             == was[1]
                             and stat.S_ISREG(status.st_mode)

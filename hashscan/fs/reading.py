@@ -23,7 +23,8 @@ from enum import Enum
 
 from hashscan.model import Identity, Stamp
 
-_LATEST = (1 << 63) - 1
+#: Nanoseconds since the epoch that a signed integer of 64 bits holds, at the most.
+LATEST = (1 << 63) - 1
 BUFFER_SIZE = 1 << 20  # bytes; larger gains nothing, smaller costs calls
 
 _RWF_DONTCACHE = 0x80
@@ -151,12 +152,16 @@ def is_same_stamp(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
+def cut(nanoseconds: int) -> int:
+    """A time as 64 bits hold it: some file systems take any, and an owner may set mtime to any."""
+    if -LATEST <= nanoseconds <= LATEST:
+        return nanoseconds
+    return LATEST if nanoseconds > 0 else -LATEST
+
+
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp in a status. Times that no 64 bits hold (some file systems take any) are cut."""
-    mtime = status.st_mtime_ns
-    if not -_LATEST <= mtime <= _LATEST:
-        mtime = max(-_LATEST, min(mtime, _LATEST))
-    return Stamp(status.st_size, mtime, status.st_ctime_ns)
+    """The stamp in a status, its times ``cut``."""
+    return Stamp(status.st_size, cut(status.st_mtime_ns), cut(status.st_ctime_ns))
 
 
 def identity_in(status: os.stat_result) -> Identity:

@@ -24,6 +24,8 @@ class ScanOptions:
     """What to scan and how.
 
     Attributes:
+        others: volumes that are scanned at other times; one that lies inside of ``volumes`` is
+            left to its own scan.
         jobs: worker processes.
         filters: after all their checks.
         filterset: what tells one set of filters from another: their versions.
@@ -55,6 +57,7 @@ class ScanOptions:
     large_apart: int | None = None
     stall_after: float = STALL_AFTER
     turns: Turns | None = None
+    others: tuple[Volume, ...] = ()
 
 
 def worker_settings(
@@ -87,6 +90,7 @@ def worker_settings(
         judged_until=judged_until,
         step_aside=options.step_aside,
         large_apart=options.large_apart,
+        others=options.others,
     )
 
 

@@ -15,7 +15,7 @@ from stat import S_IFMT, S_IFREG
 from typing import TYPE_CHECKING
 
 from hashscan.fs.beneath import FILE_FLAGS
-from hashscan.fs.reading import BUFFER_SIZE, SPARSE_HOLES
+from hashscan.fs.reading import BUFFER_SIZE, LATEST, SPARSE_HOLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,6 +108,8 @@ class QuickHasher:
                     changed != before.st_ctime_ns
                     or modified != before.st_mtime_ns
                     or after.st_size != size
+                    or not -LATEST <= modified <= LATEST
+                    or not -LATEST <= changed <= LATEST
                 ):
                     break
                 racy = is_racy(fd, changed, device, began)

@@ -37,6 +37,7 @@ class WorkerSettings:
         max_rate, max_files: bytes and files a second, of all processes that share ``turns``.
         pause_above_io_pressure: share of time; see ``pace``.
         turns: see ``pace``.
+        others: volumes that are not scanned now, and are not entered from outside either.
         judged_until: the last scan before all that was in the catalog was judged by the set of
             filters ``judged``, whatever a row says; 0: none.
         step_aside: with the lowest priority.
@@ -61,6 +62,7 @@ class WorkerSettings:
     step_aside: bool = False
     large_apart: int | None = None
     turns: Turns | None = None
+    others: tuple[Volume, ...] = ()
 
 
 class Task(NamedTuple):

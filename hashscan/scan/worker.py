@@ -241,7 +241,8 @@ class Worker:
         if root.fd >= 0:
             return
         root.open()
-        found = (root.inside(other) for other in self._settings.volumes)
+        others = {*self._settings.volumes, *self._settings.others}
+        found = (root.inside(other) for other in others)
         root.others = frozenset(one for one in found if one is not None)
 
     def _open(self, root: VolumeRoot, path: bytes) -> int:

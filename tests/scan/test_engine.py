@@ -409,3 +409,17 @@ def test_a_scan_of_unchanged_files_steps_aside_too(volume, state, tmp_path, monk
     summary = scanner.scan(volume, pause_above_io_pressure=0.2)
     assert (summary.hashed, summary.unchanged) == (0, 300)
     assert len(asked.read_bytes()) >= 4
+
+
+def test_a_volume_inside_of_another_is_left_alone_though_it_is_not_scanned_now(volume, state):
+    """It has excludes of its own, which the outer one's scan does not know."""
+    from hashscan.fs.volume import Volume
+
+    (volume / "in" / "private").mkdir(parents=True)
+    (volume / "in" / "private" / "k").write_bytes(b"bad")
+    (volume / "f").write_bytes(b"bad")
+    scanner = Scanner(state, {sha1(b"bad")})
+    inner = Volume(os.fsencode(volume / "in"), ("private/*",))
+    summary = scanner.scan(volume, others=(inner,))
+    assert (summary.files, summary.matches) == (2, 1)
+    assert summary.skipped == {"other-volume": 1}

@@ -6,7 +6,7 @@ import socket
 import sqlite3
 
 import pytest
-from scanning import Scanner, settle
+from scanning import Scanner, settle, sha1
 
 from hashscan.fs.beneath import closing, open_root
 from hashscan.fs.reading import BUFFER_SIZE
@@ -157,3 +157,29 @@ def test_a_fresh_file_is_racy(quick, tmp_path):
     (tmp_path / "f").write_bytes(b"x")
     run(quick, tmp_path, ["f"])
     assert quick.take()[0][0][11] is True
+
+
+LATE = 13_600_000_000  # the year 2400: more nanoseconds than 64 bits hold
+
+
+def test_times_that_no_64_bits_hold_harm_nothing_and_cost_one_read(volume, state):
+    """An owner may set any: a single file must not end a scan, nor be read by every one."""
+    for name, size in (("small", 10), ("large", BUFFER_SIZE + 1), ("early", 20)):
+        (volume / name).write_bytes(os.urandom(size))
+    known = (volume / "early").read_bytes()
+    for name in ("small", "large"):
+        os.utime(volume / name, (LATE, LATE))
+    if (volume / "small").stat().st_mtime < LATE:
+        pytest.skip("this file system keeps no such times")
+    os.link(volume / "small", volume / "linked")
+    settle(volume)
+    scanner = Scanner(state, {sha1(known)})
+    summary = scanner.scan(volume)
+    assert (summary.hashed, summary.matches, summary.problems) == (4, 1, 0)
+    scanner.scan(volume)
+    summary = scanner.scan(volume)
+    assert (summary.hashed, summary.unchanged) == (0, 4)
+    # also where the directory is compared while it is listed: without a candidate in it
+    (volume / "early").unlink()
+    scanner.scan(volume)
+    assert scanner.scan(volume).unchanged == 3
