@@ -378,19 +378,8 @@ class DirectoryPart:
             self._hash_all(names, may_give=not self._task.look)
 
     def hash_names(self, names: tuple[tuple[bytes, int], ...]) -> None:
-        """Hash files that another process listed."""
-        if not self._task.again:
-            self._hash_all(names)
-            names = ()
-        for name, inode in names:
-            try:
-                status = os.lstat(name, dir_fd=self._fd)
-            except FileNotFoundError:
-                self._lose(name, inode)
-            except OSError as error:
-                count_not_hashed(self._findings, name, outcome_of_error(error))
-            else:
-                self._hash(name, status)
+        """Hash files that another process listed; what dies with it is listed once more."""
+        self._hash_all(names)
         self._follow_lost()
         self._send(done=True)
 
