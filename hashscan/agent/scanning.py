@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.agent.presence import look_at, why_not_there
-from hashscan.agent.status import read_daemon_file
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, LockedError, UsageError, exit_code_of
 from hashscan.fs.beneath import closing, identity_of, open_as_named
@@ -200,6 +199,8 @@ def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
     try:
         stack.enter_context(state.lock())
     except LockedError:
+        from hashscan.agent.status import read_daemon_file  # noqa: PLC0415 - only where needed
+
         daemon = read_daemon_file(state.directory)
         if daemon is None or daemon.get("pid") != holder_of(state.lock_file):
             raise
@@ -229,10 +230,9 @@ def open_actor(
     ``patience``: seconds for which another process in the quarantine is waited for. ``absent``:
     roots of volumes that do not answer, which are not touched for that.
     """
-    from hashscan.quarantine.act import Quarantine  # noqa: PLC0415
-
     if action == "report" and not os.path.isdir(settings.quarantine_directory):
         return ReportOnly()
+    from hashscan.quarantine.act import Quarantine  # noqa: PLC0415
 
     quarantine = Quarantine.open(
         os.fsencode(settings.quarantine_directory),

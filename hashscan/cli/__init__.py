@@ -124,7 +124,7 @@ def main() -> None:
 def _start_lightly() -> None:
     """Leave out what a start of some tenths of a second would spend most on besides imports."""
     # What is imported stays; looking through all of it for garbage a hundred times finds none.
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(100_000, 20, 20)
     # Pydantic would look through every installed package for plugins, and run those it found.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 

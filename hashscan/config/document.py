@@ -1,26 +1,15 @@
-"""YAML text to plain data, with the line of every key and without YAML's surprises.
-
-Only plain trees: no aliases (a few lines of them stand for gigabytes), no tags, no duplicate keys.
-Only ``null``, booleans, decimal integers and decimal fractions are anything but text: YAML 1.1
-would read ``1:30`` as 90 and ``010`` as 8.
-"""
+"""A configuration file's content as plain data, with the line of every key."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
-
-import yaml
 
 from hashscan.text import shown
 
 Loc = tuple[str | int, ...]
 
-_DEEPEST = 20  # levels; the settings have four
-_MOST = 100_000  # nodes
 _LONGEST_KEY = 60  # characters, in messages
-_TRUE = frozenset({"yes", "true", "on"})
 
 
 class TextError(Exception):
@@ -58,137 +47,6 @@ class Document:
         return any(loc[:length] in self.spoiled for length in range(len(loc) + 1))
 
 
-class _Loader(yaml.SafeLoader):
-    """Composes nodes; constructs nothing."""
-
-    yaml_implicit_resolvers = {}  # noqa: RUF012 - the base class's own attribute
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.refused: dict[int, str] = {}  # id of a node: what is wrong with it
-        self._depth = self._count = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        self._count += 1
-        if self._depth >= _DEEPEST:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
-        if self._count > _MOST:
-            raise yaml.MarkedYAMLError(problem="too many values", problem_mark=event.start_mark)
-        if self.check_event(yaml.AliasEvent):
-            self.get_event()  # type: ignore[no-untyped-call]
-            alias = yaml.ScalarNode("", "", event.start_mark, event.end_mark)
-            self.refused[id(alias)] = "an alias (*name) is not allowed here"
-            return alias
-        self._depth += 1
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        if getattr(event, "tag", None) is not None:
-            self.refused[id(node)] = "a tag (!name) is not allowed here"
-        return node
-
-
-_Loader.add_implicit_resolver("null", re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver(
-    "bool",
-    re.compile(r"^(yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$"),
-    list("yYnNtTfFoO"),
-)
-_NUMBER_STARTS = list("-+0123456789")
-_Loader.add_implicit_resolver("int", re.compile(r"^[-+]?(0|[1-9][0-9]{0,17})$"), _NUMBER_STARTS)
-_Loader.add_implicit_resolver(
-    "float", re.compile(r"^[-+]?[0-9]{1,18}\.[0-9]{0,18}$"), _NUMBER_STARTS
-)
-
-
 def short(key: str) -> str:
     """A key for a message: printable, and no longer than a line."""
     return shown(key if len(key) <= _LONGEST_KEY else key[: _LONGEST_KEY - 1] + "…")
-
-
-class _Builder:
-    def __init__(self, refused: dict[int, str]) -> None:
-        self.document = Document()
-        self._refused = refused
-
-    def build(self, node: yaml.Node, loc: Loc) -> Any:
-        line = node.start_mark.line + 1
-        self.document.lines.setdefault(loc, line)
-        if id(node) in self._refused:
-            self._fault(loc, line, self._refused[id(node)], "write the value itself")
-            return None
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, loc)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, (*loc, index)) for index, item in enumerate(node.value)]
-        return _scalar(node)
-
-    def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if id(key_node) in self._refused or not isinstance(key_node, yaml.ScalarNode):
-                self.document.faults.append(
-                    (loc, line, "a key here is not a plain word", "write it as `key: value`")
-                )
-                continue
-            key = key_node.value
-            here = (*loc, key)
-            if key in data:
-                first = self.document.lines[here]
-                what = f"the key stands here again; it is already in line {first}"
-                self.document.faults.append((here, line, what, "keep one of the two"))
-                continue
-            self.document.lines[here] = line
-            data[key] = self.build(value_node, here)
-        return data
-
-    def _fault(self, loc: Loc, line: int, what: str, fix: str) -> None:
-        self.document.faults.append((loc, line, what, fix))
-        self.document.spoiled.add(loc)
-
-
-def _scalar(node: yaml.Node) -> str | int | float | bool | None:
-    text: str = node.value
-    if node.tag == "null":
-        return None
-    if node.tag == "bool":
-        return text.lower() in _TRUE
-    if node.tag == "int":
-        return int(text)
-    if node.tag == "float":
-        return float(text)
-    return text
-
-
-def parse(content: bytes) -> Document:
-    """Read the content of a YAML file; its size is the caller's to bound.
-
-    Raises:
-        TextError: it is not UTF-8 or not YAML, is nested more than 20 deep, or holds more than
-            100,000 values.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise TextError(line, f"byte {content[error.start]:#04x} is not UTF-8") from error
-    loader = None
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise TextError(line, "a control character, which YAML does not allow") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        told = ", ".join(part for part in (error.context, error.problem) if part)
-        raise TextError(mark.line + 1 if mark else 1, f"not YAML: {short(told)}") from error
-    finally:
-        if loader is not None:
-            loader.dispose()
-    if node is None:
-        return Document()
-    builder = _Builder(loader.refused)
-    builder.document.data = builder.build(node, ())
-    return builder.document

@@ -7,7 +7,7 @@ import stat
 
 from pydantic import ValidationError
 
-from hashscan.config.document import Document, TextError, parse
+from hashscan.config.document import Document, TextError
 from hashscan.config.messages import MOST, findings
 from hashscan.config.settings import Settings
 from hashscan.config.values import CHECK_FILES, CHECK_VOLUMES
@@ -117,6 +117,8 @@ def load(path: str, *, check_files: bool = True, check_volumes: bool = True) -> 
     Raises:
         ConfigError: with every error at once, in the order of the lines.
     """
+    from hashscan.config.parsing import parse  # noqa: PLC0415 - not where there is no file
+
     content = _content(path)
     try:
         document = parse(content)

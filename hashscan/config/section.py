@@ -21,4 +21,6 @@ class Starter:
 class Section(BaseModel):
     """Frozen and strict; unknown keys are errors, and no value is shown in an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
 from hashscan.known.filters.bloom import metadata_path
-from hashscan.known.filters.metadata import CATEGORY_PATTERN
+from hashscan.known.filters.metadata import is_category
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE, Writer
 from hashscan.known.lists.staging import BuildProgress, Staged, Staging, staging
 from hashscan.model import DEFAULT_CATEGORY, Algorithm
@@ -137,7 +136,7 @@ def write_filter(
 
 
 def _check_options(category: str, error_rate: float) -> None:
-    if not re.fullmatch(CATEGORY_PATTERN, category):
+    if not is_category(category):
         raise UsageError(
             f"--category {category!r} is no category: use up to 64 letters, digits, '.', '_', '-'"
         )

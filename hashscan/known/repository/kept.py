@@ -44,7 +44,9 @@ class Entry(BaseModel):
         verified: when the repository last said that it is the newest, in seconds since the epoch.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True
+    )
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     version: Annotated[str, Field(max_length=64)]
@@ -62,7 +64,7 @@ class Pointer(BaseModel):
             rollback, even after TUF's own record of it was lost.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
     categories: dict[str, Entry] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from hashscan.errors import FilterError, UsageError
 from hashscan.known.filters import packing, patch
 from hashscan.known.filters.bloom import load, metadata_path
 from hashscan.known.filters.build import write_filter
-from hashscan.known.filters.metadata import CATEGORY_PATTERN, Metadata, dump
+from hashscan.known.filters.metadata import Metadata, dump, is_category
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE
 from hashscan.known.lists.staging import staging
 from hashscan.known.repository.keys import load_keys
@@ -145,7 +144,7 @@ def add(
         RepositoryRefusedError: the repository is not what its keys signed.
         StateError: it cannot be written; agents see what they saw.
     """
-    if not re.fullmatch(CATEGORY_PATTERN, category):
+    if not is_category(category):
         raise UsageError(
             f"--category {category!r} is no category: use up to 64 letters, digits, '.', '_', '-'"
         )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hashscan.config.document import TextError, parse
+from hashscan.config.document import TextError
+from hashscan.config.parsing import parse
 
 
 @pytest.mark.parametrize(
