@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from xxhash import xxh3_128_digest
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,11 @@ Algorithm = Literal["md5", "sha1", "sha256"]
 ALGORITHMS: tuple[Algorithm, ...] = ("md5", "sha1", "sha256")
 HEX_LENGTH: dict[Algorithm, int] = {"md5": 32, "sha1": 40, "sha256": 64}
 ALGORITHM_BY_LENGTH: dict[int, Algorithm] = {length: name for name, length in HEX_LENGTH.items()}
+
+TierName = Literal["sizes", "heads"]
+TIER_NAMES: tuple[TierName, ...] = ("sizes", "heads")
+#: So many of a content's first bytes are its head.
+HEAD_LENGTH = 4096
 
 DEFAULT_CATEGORY = "baseline"
 CATEGORY_LENGTH = 64
@@ -98,6 +105,8 @@ class Skipped(StrEnum):
     HASHSCAN = "hashscan"
     TOO_LARGE = "too-large"
     SPARSE = "sparse"
+    UNKNOWN_SIZE = "unknown-size"
+    UNKNOWN_HEAD = "unknown-head"
     VANISHED = "vanished"
 
 
@@ -328,12 +337,50 @@ class Reporter(Protocol):
         ...
 
 
+class Tier(Protocol):
+    """What tells, with a look at less than all of it, that a file cannot be known."""
+
+    version: str
+
+    def __contains__(self, key: bytes) -> bool:
+        """Whether a known file may have ``key`` (16 bytes); may err towards yes."""
+        ...
+
+
+class Tiers(NamedTuple):
+    """The tiers of a filter; ``None`` where not every digest of the set has what they tell by.
+
+    Attributes:
+        sizes: holds the sizes of all known files, see ``size_key``.
+        heads: holds the first blocks of all known files, see ``head_key``.
+    """
+
+    sizes: Tier | None = None
+    heads: Tier | None = None
+
+
+def size_key(size: int) -> bytes:
+    """A size in bytes as a key: 16 bytes, the highest first."""
+    return size.to_bytes(16, "big")
+
+
+def head_key(head: bytes | memoryview) -> bytes:
+    """A content's first ``HEAD_LENGTH`` bytes, or all of it where it is shorter, as a key.
+
+    XXH3 with 128 bits and seed 0, in its canonical form (as xxh128sum writes it). It is no
+    cryptographic hash, and need not be one: whoever makes another file with the same key only has
+    it hashed.
+    """
+    return xxh3_128_digest(head)
+
+
 class Filter(Protocol):
     """One category's Bloom filter after all its checks."""
 
     category: str
     version: str
     algorithms: frozenset[Algorithm]
+    tiers: Tiers
 
     def __contains__(self, hex_digest: str) -> bool:
         """Whether the filter holds ``hex_digest`` (lower case); may err towards yes."""
@@ -361,4 +408,14 @@ def hits(filters: Sequence[Filter], digests: FileDigests) -> tuple[FilterHit, ..
 
 def filterset_of(filters: Sequence[Filter]) -> str:
     """What tells this set of filters from another."""
-    return " ".join(sorted(f"{one.category}={one.version}" for one in filters))
+    return " ".join(
+        sorted(
+            f"{one.category}={one.version}"
+            + "".join(
+                f"+{name}={tier.version}"
+                for name, tier in one.tiers._asdict().items()
+                if tier is not None
+            )
+            for one in filters
+        )
+    )

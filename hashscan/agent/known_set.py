@@ -79,6 +79,24 @@ def open_known_set(
         DigestListError: a list has lines that are no digests.
         FilterError: the filter cannot be used.
     """
+    known = _open_known_set(
+        settings, state, lists, notice, building, only_categories=only_categories
+    )
+    for one in known.filters:
+        for why in one.tiers_unused:
+            notice(why)
+    return known
+
+
+def _open_known_set(
+    settings: Settings,
+    state: State,
+    lists: Iterable[str],
+    notice: Callable[[str], None],
+    building: Building,
+    *,
+    only_categories: Collection[str],
+) -> KnownSet:
     from hashscan.config.settings import require_service  # noqa: PLC0415
 
     lists = [os.path.abspath(path) for path in lists]
@@ -194,8 +212,13 @@ def describe(known: KnownSet, allow: AllowList | None = None) -> list[str]:
         *(
             f"filter: {shown(one.path)}: {one.category}, version {one.version}, "
             f"{one.metadata.digests} digests ({', '.join(sorted(one.algorithms))}), made "
-            f"{one.metadata.created}"
+            f"{one.metadata.created}{_tiers_of(one)}"
             for one in known.filters
         ),
         *(f"allow-list: {shown(path)}" for path in (allow.paths if allow else ())),
     ]
+
+
+def _tiers_of(one: FilterFile) -> str:
+    names = [name for name, tier in one.tiers._asdict().items() if tier is not None]
+    return f"; tiers: {', '.join(names)}" if names else ""

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from hashscan.model import Stamp
 
-#: Directory, name, digests, hit, judged and scan of a file, as plain as it comes.
-DigestsRow = tuple[int, bytes, bytes | None, bytes | None, bytes | None, int, int, int]
+#: Directory, name, digests, hit, judged, scan, size and head of a file, as plain as it comes.
+DigestsRow = tuple[
+    int, bytes, bytes | None, bytes | None, bytes | None, int, int, int, int, bytes | None
+]
 #: Directories with more files than this are looked up a few names at a time, to stay flat.
 WHOLE_DIRECTORY = 8192
 
@@ -58,14 +60,15 @@ class CatalogReader:
 
         ``None`` where one of them has to be looked at even if it has not changed: it may have
         changed without a new stamp, is a candidate, was not judged by the filter set ``judged``
-        (nor by a scan up to ``until``), or misses a digest of ``algorithms``; or where there are
-        too many to hold.
+        (nor by a scan up to ``until``), or misses a digest of ``algorithms`` without being ruled
+        out; or where there are too many to hold.
         """
-        needed = "".join(f" AND {name} IS NOT NULL" for name in sorted(algorithms))
+        needed = " AND ".join(["1", *(f"{name} NOTNULL" for name in sorted(algorithms))])
         with translated(self.path):
             rows = self._connection.execute(
                 "SELECT name, device, inode, size, mtime_ns, ctime_ns,"  # noqa: S608
-                f" racy = 0 AND hit = 0 AND (judged = ? OR scan <= ?){needed}"
+                " racy = 0 AND hit = 0 AND (judged = ? OR scan <= ?)"
+                f" AND (head NOTNULL OR {needed})"
                 " FROM file WHERE dir = ? LIMIT ?",
                 (judged, until, directory, WHOLE_DIRECTORY + 1),
             ).fetchall()
@@ -109,7 +112,7 @@ class CatalogReader:
         """
         with translated(self.path):
             return self._connection.execute(
-                "SELECT dir, name, md5, sha1, sha256, hit, judged, scan FROM file"
+                "SELECT dir, name, md5, sha1, sha256, hit, judged, scan, size, head FROM file"
                 " WHERE (dir, name) > (?, ?) AND dir <= ? ORDER BY dir, name LIMIT ?",
                 (directory, name, last, limit),
             ).fetchall()

@@ -22,6 +22,7 @@ RawRow = tuple[
     bool,
     int,
     int,
+    bytes | None,
 ]
 
 
@@ -36,7 +37,7 @@ def unsigned(inode: int) -> int:
 
 
 class FileRow(NamedTuple):
-    """A file as it was when it was last hashed.
+    """A file as it was when it was last looked into.
 
     Attributes:
         name: in its directory.
@@ -48,6 +49,9 @@ class FileRow(NamedTuple):
         racy: it may have changed since without a new stamp, so the stamp does not count.
         judged: the filter set (``Catalog.filterset``) that ``hit`` stands for.
         scan: the scan that hashed it.
+        head: of a file that the filter set ``judged`` ruled out by less than all of it, so that it
+            has no digests: the key of its first block, or nothing (``b""``) where its size was
+            enough. With ``hit`` it is ruled out no longer. ``None``: it was hashed.
     """
 
     name: bytes
@@ -64,6 +68,7 @@ class FileRow(NamedTuple):
     racy: bool
     judged: int
     scan: int
+    head: bytes | None = None
 
     @property
     def stamp(self) -> Stamp:

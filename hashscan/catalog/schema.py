@@ -1,12 +1,12 @@
 """Tables of the catalog, how they are opened, and how older ones are brought up to date.
 
 ``dir`` is the tree of directories: a path is stored once a component, so that depth costs an
-adversary as much as us. ``file`` holds what was found in a file when it was last hashed; its key
-is the directory and the name, so that one range read brings a whole directory. ``candidate`` is
-the queue of files without a verdict, or with one that was not acted on; those that are done stay to
-the end of the scan, so that a directory that is listed twice brings none twice, and those that
-were only reported for as long as scans find them. ``verdict``
-remembers the answers of a remote service. ``mounted`` names the volumes that were mount points.
+adversary as much as us. ``file`` holds what was found in a file when it was last hashed, or why it
+need not be; its key is the directory and the name, so that one range read brings a whole directory.
+``candidate`` is the queue of files without a verdict, or with one that was not acted on; those that
+are done stay to the end of the scan, so that a directory that is listed twice brings none twice,
+and those that were only reported for as long as scans find them. ``verdict`` remembers the answers
+of a remote service. ``mounted`` names the volumes that were mount points.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: "hscn": tells a catalog from any other SQLite file.
 APPLICATION_ID = 0x6873636E
-VERSION = 2
+VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE scan (
@@ -67,6 +67,7 @@ CREATE TABLE file (
     racy INTEGER NOT NULL,
     judged INTEGER NOT NULL,
     scan INTEGER NOT NULL,
+    head BLOB,
     PRIMARY KEY (dir, name)
 ) WITHOUT ROWID;
 CREATE INDEX file_linked ON file (inode) WHERE linked = 1;
@@ -126,6 +127,7 @@ ALTER TABLE scan ADD COLUMN summary TEXT;
 ALTER TABLE filterset ADD COLUMN judged_until INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE mounted (volume BLOB PRIMARY KEY) WITHOUT ROWID
 """,
+    2: "ALTER TABLE file ADD COLUMN head BLOB",
 }
 
 

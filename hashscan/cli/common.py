@@ -37,6 +37,14 @@ only_category_option = click.option(
 )
 
 
+no_tiers_option = click.option(
+    "--no-tiers",
+    is_flag=True,
+    help="Leave out the tiers: where every digest has a size (or the key of its first block), scans"
+    " do not open files of other sizes (nor read on those that begin otherwise).",
+)
+
+
 def open_configuration(
     options: Options, state: str | None, *, check_files: bool = True, check_volumes: bool = True
 ) -> Settings:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashscan.cli.common import only_category_option, open_configuration, state_option
+from hashscan.cli.common import (
+    no_tiers_option,
+    only_category_option,
+    open_configuration,
+    state_option,
+)
 from hashscan.errors import ExitCode
 from hashscan.known.lists.categories import counted
 from hashscan.text import human_size, shown
@@ -47,6 +52,7 @@ def command() -> None:
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@no_tiers_option
 @click.option(
     "--jobs",
     metavar="N",
@@ -63,6 +69,7 @@ def build_command(
     skip_invalid: bool,
     only_categories: tuple[str, ...],
     force: bool,
+    no_tiers: bool,
     jobs: int | None,
     as_json: bool,
 ) -> None:
@@ -78,7 +85,11 @@ def build_command(
     3 computer-generated, 4 for comparison, 5 uncategorised), and countries number them differently:
     name all that are meant, e.g. --only-category vics-1 --only-category vics-2.
 
-    FILE.json, with what the filter is, is written beside FILE; keep them together.
+    FILE.json, with what the filter is, is written beside FILE; keep them together. So are tiers,
+    each with its .json: FILE.sizes where every digest has a size in bytes (VICS, hashdeep, a column
+    'size'), FILE.heads where every one has the XXH3-128 of the first 4,096 bytes (a column
+    'xxh3-4096'). Scans with them look into far fewer files; but a size that is wrong in a list
+    hides that file, so see that the range that is printed can be true.
     """
     from hashscan.known.filters.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
     from hashscan.report.bar import build_bar  # noqa: PLC0415
@@ -93,6 +104,7 @@ def build_command(
             skip_invalid=skip_invalid,
             only_categories=only_categories,
             force=force,
+            tiers=not no_tiers,
             jobs=jobs,
             on_progress=on_progress,
         )
@@ -157,6 +169,7 @@ def _build_text(report: BuildReport) -> str:
     if report.categories:
         named = ", ".join(f"{name} {count:,}" for name, count in report.categories.items())
         lines.append(f"  categories  {named}")
+    lines += [f"  tier        {told.text}" for told in report.tiers.told()]
     left_out = _left_out(report)
     if left_out:
         lines.append(f"  not taken   {counted(left_out)}: these do not count as known;")
@@ -201,9 +214,24 @@ def _build_json(report: BuildReport) -> str:
             "error_rate": made.error_rate,
             "bytes": made.length,
             "sha256": made.sha256,
+            "tiers": {name: one.digests for name, one in report.tiers.made.items()},
+            "size_range": report.tiers.size_range,
             "seconds": round(report.seconds, 3),
         }
     )
+
+
+def _tiers_text(one: FilterFile) -> list[str]:
+    from hashscan.known.filters.bloom import BloomFile  # noqa: PLC0415 - heavy libraries
+    from hashscan.known.filters.tiers import TierFile  # noqa: PLC0415
+
+    if not isinstance(one, BloomFile):
+        return []
+    tiers = [tier.metadata for tier in one.tiers if isinstance(tier, TierFile)]
+    return [
+        *(f"  tier        {it.tier}: {it.digests:,}, {human_size(it.length)}" for it in tiers),
+        *(f"  tier        {why}" for why in one.tiers_unused),
+    ]
 
 
 def _info_text(one: FilterFile) -> str:
@@ -223,6 +251,7 @@ def _info_text(one: FilterFile) -> str:
             f"  version     {said['version']}",
             f"  size        {human_size(made.length)}",
             f"  sha256      {made.sha256}",
+            *_tiers_text(one),
         ]
     )
 
@@ -255,6 +284,7 @@ def _info_json(one: FilterFile) -> str:
             "fill": round(one.fill, 6),
             "created": made.created,
             "age_seconds": round(time.time() - made.created_seconds, 1),
+            "tiers": [name for name, tier in one.tiers._asdict().items() if tier is not None],
             "bytes": made.length,
             "sha256": made.sha256,
         }

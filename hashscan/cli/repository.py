@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import only_category_option
+from hashscan.cli.common import no_tiers_option, only_category_option
 from hashscan.errors import ExitCode
 from hashscan.text import human_size, parse_duration, rfc3339, shown
 
@@ -153,6 +153,7 @@ def init_command(
 )
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
+@no_tiers_option
 @click.option(
     "--jobs",
     metavar="N",
@@ -172,6 +173,7 @@ def add_command(
     allow_large_change: bool,
     skip_invalid: bool,
     only_categories: tuple[str, ...],
+    no_tiers: bool,
     jobs: int | None,
     expires: tuple[str, ...],
     as_json: bool,
@@ -182,8 +184,9 @@ def add_command(
     last versions fetch a patch; the others, and all of them where the filter is made anew, the
     whole file. The same lists again only renew what expires.
 
-    Lists are read as by 'hashscan filter build', see there. The keys of targets, snapshot and
-    timestamp are needed.
+    Lists are read as by 'hashscan filter build', see there; also for tiers, which are published
+    beside the filter and let agents pass over files without reading them. The keys of targets,
+    snapshot and timestamp are needed.
     """
     from hashscan.known.repository.versions import add  # noqa: PLC0415 - heavy: cryptography
     from hashscan.report.bar import build_bar  # noqa: PLC0415
@@ -200,6 +203,7 @@ def add_command(
             allow_large_change=allow_large_change,
             skip_invalid=skip_invalid,
             only_categories=only_categories,
+            tiers=not no_tiers,
             jobs=jobs,
             terms=_terms(expires),
             ask=_ask(),
@@ -341,6 +345,13 @@ def _print_added(added: Added) -> None:
     click.echo(f"  whole file  {human_size(added.length)}")
     for one in added.patches:
         click.echo(f"  patch       {human_size(one.length)} from {one.base[:12]}")
+    for told in added.tiers.told():
+        length = human_size(added.tiers_length[told.name])
+        click.echo(f"  tier        {told.text} ({length})")
+    for name in added.tiers_gone:
+        lacking = added.tiers.lacking.get(name)
+        why = f"{lacking:,} digests have none" if lacking else "as asked"
+        click.echo(f"  tier        {name}: not published any more: {why}")
     for report in added.lists:
         for remark in report.remarks():
             click.echo(f"  note        {remark}")
@@ -364,6 +375,11 @@ def _added(added: Added) -> dict[str, object]:
         "bytes": made.length,
         "packed_bytes": added.length,
         "patches": [{"base": one.base, "packed_bytes": one.length} for one in added.patches],
+        "tiers": [
+            {"tier": name, "keys": one.digests, "packed_bytes": added.tiers_length[name]}
+            for name, one in added.tiers.made.items()
+        ],
+        "size_range": added.tiers.size_range,
     }
 
 

@@ -69,6 +69,39 @@ class CacheNeutralReader:
         self._first = first
         self._ways: dict[int, Way] = {}
 
+    def read_head(self, fd: int, device: int, length: int) -> int:
+        """Read the first ``length`` bytes of ``fd`` into the buffer, or all; returns how many.
+
+        Nothing behind them is read ahead.
+
+        Raises:
+            OSError: as ``read``.
+        """
+        way = self._ways.get(device, self._first)
+        if way is Way.DONTCACHE:
+            # What is read ahead would stay: only what a read takes is dropped again after it.
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+            try:
+                return os.preadv(fd, [self.view[:length]], 0, _RWF_DONTCACHE)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                way = self._fall_back(fd, device)
+            finally:
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_NORMAL)
+        if way is Way.MINCORE:
+            try:
+                return self._read_and_drop(fd, 0, length)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                self._ways[device] = Way.PLAIN
+        return os.preadv(fd, [self.view[:length]], 0)
+
+    def _fall_back(self, fd: int, device: int) -> Way:
+        way = self._ways[device] = Way.PLAIN if _lies_in_memory(fd) else Way.MINCORE
+        return way
+
     def read(self, fd: int, offset: int, device: int) -> int:
         """Fill the buffer from ``offset`` of ``fd`` on; returns the number of bytes, 0 at the end.
 
@@ -82,11 +115,10 @@ class CacheNeutralReader:
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
-                way = Way.PLAIN if _lies_in_memory(fd) else Way.MINCORE
-                self._ways[device] = way
+                way = self._fall_back(fd, device)
         if way is Way.MINCORE:
             try:
-                return self._read_and_drop(fd, offset)
+                return self._read_and_drop(fd, offset, BUFFER_SIZE)
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
@@ -97,9 +129,9 @@ class CacheNeutralReader:
         """Whether a device's files are read without regard to the page cache: in memory, mostly."""
         return self._ways.get(device, self._first) is Way.PLAIN
 
-    def _read_and_drop(self, fd: int, offset: int) -> int:
+    def _read_and_drop(self, fd: int, offset: int, most: int) -> int:
         size = os.fstat(fd).st_size
-        length = min(BUFFER_SIZE, size - offset)
+        length = min(most, size - offset)
         if length <= 0:
             return os.preadv(fd, [self._buffer], offset)
         # Read-ahead would bring in pages behind this range, to be taken for the customers' next.

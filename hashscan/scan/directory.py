@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.rows import FoundCandidate, signed, unsigned
+from hashscan.catalog.rows import signed
 from hashscan.fs.beneath import MAX_PATH
 from hashscan.fs.listing import (
     ListedDirectory,
@@ -21,69 +21,31 @@ from hashscan.fs.listing import (
 )
 from hashscan.fs.private import is_quarantine
 from hashscan.fs.reading import SPARSE_SHARE, stamp_of
-from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, Problem, Skipped, Stamp
+from hashscan.model import PRIVATE_DIRECTORY, Problem, Skipped
 from hashscan.scan.hashing import Hashed, Linked, NotHashed, outcome_of_error
 from hashscan.scan.outcomes import count_not_hashed
-from hashscan.scan.work import Findings, Task
+from hashscan.scan.part import PART_FILES, RENAMED, Part
+from hashscan.scan.screening import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hashscan.catalog.rows import FileRow
     from hashscan.fs.listing import Listed
-    from hashscan.model import FilterHit
-    from hashscan.scan.worker import VolumeRoot, Worker
 
-#: A part of a directory: so many files, or so many bytes, to hash at a time.
-PART_FILES = 256
+#: A part of a directory: PART_FILES files, or so many bytes, to hash at a time.
 PART_BYTES = 64 << 20
 #: So many names are told at a time.
 PART_NAMES = 4096
-#: Files of one directory that may be renamed between their listing and their opening, and how often
-#: each is followed, before that is a problem.
-_MOST_LOST = 4096
+#: How often a file that was renamed after it was listed is followed, before that is a problem.
 _FOLLOWED = 5
-_OTHER_KINDS = {Skipped.SYMLINK, Skipped.FIFO, Skipped.SOCKET, Skipped.DEVICE}
-_SWAPPED = "it was a file and is something else now; it is looked at in the next scan"
-_RENAMED = "it was renamed again and again while it was scanned; see who does that"
-
 
 #: Levels of directories below the volume that are entered. Each directory is opened from the root,
 #: so a chain costs its length squared: at this depth about a millisecond a directory.
 MAX_LEVELS = 4096
 
 
-class DirectoryPart:
+class DirectoryPart(Part):
     """One task under way."""
-
-    def __init__(self, worker: Worker, task: Task, root: VolumeRoot, fd: int) -> None:
-        self._worker = worker
-        self._task = task
-        self._root = root
-        self._fd = fd
-        self._findings = Findings(task.group)
-        self._prefix = task.path + b"/" if task.path else b""
-        self._todo: list[ListedFile] = []
-        self._todo_bytes = 0
-        self._new: list[tuple[bytes, int]] = []
-        self._looked_bytes = 0
-        self._known: dict[bytes, FileRow] | None = {}
-        self._lost: list[tuple[bytes, int]] = []
-
-    def _send(self, *, done: bool = False) -> None:
-        self._settle_ordinary()
-        self._findings.done = done
-        self._worker.put(self._findings)
-        self._findings = Findings(self._task.group)
-
-    def send_findings(self) -> None:
-        """Send what was found so far."""
-        self._send()
-
-    def fail(self, outcome: NotHashed) -> None:
-        """End the task with an error of the directory itself; it counts as one entry."""
-        count_not_hashed(self._findings, b"", outcome)
-        self._send(done=True)
 
     def list_directory(self) -> None:
         """List the directory; hash what changed, or give parts of it away."""
@@ -98,8 +60,9 @@ class DirectoryPart:
         met: set[bytes] | None = set() if self._known else None
         # What has to be opened anyway needs no look before.
         fresh = self._task.fresh and not self._task.again
+        names_only = fresh and not self._worker.screen.sizes
         entries = listing(
-            self._fd, names_only=fresh, unchanged=unchanged, pause=self._worker.listed
+            self._fd, names_only=names_only, unchanged=unchanged, pause=self._worker.listed
         )
         try:
             for entry in entries:
@@ -205,6 +168,9 @@ class DirectoryPart:
         return before + size > bound and allocated > size * (1 - SPARSE_SHARE)
 
     def _meet_changed(self, entry: ListedFile) -> None:
+        if self._worker.screen.rules_out_size(entry.status.st_size):
+            self._rule_out(entry)
+            return
         if self._is_apart(entry):
             self._findings.large.append(entry.name)
             return
@@ -240,47 +206,35 @@ class DirectoryPart:
             or row.inode != signed(status.st_ino)
             or row.stamp != stamp_of(status)
             or row.device != self._root.device_of(status)
-            or not self._worker.has_all(row.digests)
+            or not (row.head is not None or self._worker.has_all(row.digests))
         ):
             return False
         settings = self._worker.settings
         tally = self._findings.tally
         if self._task.again and row.scan == settings.scan:
-            tally.hashed += 1
-            tally.bytes_hashed += row.size
+            if row.head is None:
+                tally.hashed += 1
+                tally.bytes_hashed += row.size
+            else:
+                tally.skip({reason_of(row.head).value: 1})
             return True
         if row.racy:
             return False
         if settings.full and (settings.resumed is None or row.scan < settings.resumed):
             return False
-        tally.unchanged += 1
         is_judged = row.judged == settings.judged or row.scan <= settings.judged_until
-        if row.hit or not is_judged:
+        if row.head is not None and (row.hit or not is_judged):
+            if not self._worker.screen.rules_out(row.size, row.head):
+                return False
+            self._findings.rejudged.append((row.name, False))
+        tally.unchanged += 1
+        if row.head is None and (row.hit or not is_judged):
             found = self._worker.judge(row.digests)
             if row.judged != settings.judged:
                 self._findings.rejudged.append((row.name, bool(found)))
             if found:
                 self._found_candidate(entry.name, status, row.digests, found)
         return True
-
-    def _found_candidate(
-        self,
-        name: bytes,
-        status: os.stat_result,
-        digests: FileDigests,
-        found: tuple[FilterHit, ...],
-    ) -> None:
-        self._findings.candidates.append(
-            FoundCandidate(
-                name,
-                Identity(status.st_dev, status.st_ino),
-                stamp_of(status),
-                digests,
-                status.st_nlink,
-                status.st_uid,
-                found,
-            )
-        )
 
     def _meet_new(self, entry: ListedName) -> None:
         """A file in a directory of which the catalog holds nothing."""
@@ -325,32 +279,6 @@ class DirectoryPart:
         self._take(name, inode, result)
         return result.bytes_read if isinstance(result, Hashed) else 0
 
-    def _settle_ordinary(self) -> None:
-        """Judge and count what was hashed quickly."""
-        rows, owners, hits = self._worker.take_ordinary()
-        for number in hits:
-            row = rows[number]
-            name, device, inode, size, modified, changed, *raw = row[:9]
-            digests = FileDigests._make(raw)
-            found = self._worker.judge(digests)
-            if not found:
-                continue
-            rows[number] = (*row[:10], True, *row[11:])
-            self._findings.candidates.append(
-                FoundCandidate(
-                    name,
-                    Identity(self._root.device if device < 0 else device, unsigned(inode)),
-                    Stamp(size, modified, changed),
-                    digests,
-                    1,
-                    owners[number],
-                    found,
-                )
-            )
-        self._findings.rows += rows
-        self._findings.tally.hashed += len(rows)
-        self._findings.tally.bytes_hashed += sum(row[3] for row in rows)
-
     def _give(self, names: Sequence[tuple[bytes, int]]) -> None:
         """Give files to a process that has nothing to do."""
         self._findings.give = tuple(names)
@@ -383,13 +311,6 @@ class DirectoryPart:
         self._follow_lost()
         self._send(done=True)
 
-    def _lose(self, name: bytes, inode: int) -> None:
-        """Note a file that was listed and is gone; it may have another name by now."""
-        if len(self._lost) < _MOST_LOST:
-            self._lost.append((name, inode))
-        else:
-            count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _RENAMED))
-
     def _follow_lost(self) -> None:
         """Hash files that were renamed meanwhile under the names that they have now.
 
@@ -420,7 +341,7 @@ class DirectoryPart:
                 except OSError as error:
                     count_not_hashed(self._findings, name, outcome_of_error(error))
         for name, _ in self._lost:
-            count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _RENAMED))
+            count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, RENAMED))
         self._lost = []
 
     def _hash(self, name: bytes, status: os.stat_result) -> None:
@@ -435,39 +356,3 @@ class DirectoryPart:
         else:
             result = self._worker.hash(self._fd, name)
         self._take(name, status.st_ino, result, was_file=stat.S_ISREG(status.st_mode))
-
-    def _take(
-        self, name: bytes, inode: int, result: Hashed | NotHashed, *, was_file: bool = True
-    ) -> None:
-        """Note what became of a file."""
-        if isinstance(result, NotHashed):
-            if result.reason is Skipped.VANISHED:
-                self._lose(name, inode)
-            elif result.reason in _OTHER_KINDS and was_file:
-                # It was a file when the directory was read: somebody swapped it.
-                count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _SWAPPED))
-            else:
-                count_not_hashed(self._findings, name, result)
-            return
-        found = self._worker.judge(result.digests)
-        status = result.status
-        settings = self._worker.settings
-        # The fields of a FileRow.
-        self._findings.rows.append(
-            (
-                name,
-                self._root.device_of(status),
-                signed(status.st_ino),
-                *stamp_of(status),
-                *result.digests,
-                status.st_nlink > 1,
-                bool(found),
-                result.racy,
-                settings.judged,
-                settings.scan,
-            )
-        )
-        self._findings.tally.hashed += 1
-        self._findings.tally.bytes_hashed += result.bytes_read
-        if found:
-            self._found_candidate(name, status, result.digests, found)

@@ -22,7 +22,16 @@ from hashscan.fs.reading import (
     is_same_stamp,
     is_sparse_giant,
 )
-from hashscan.model import ALGORITHMS, Algorithm, FileDigests, Problem, Skipped
+from hashscan.model import (
+    ALGORITHMS,
+    HEAD_LENGTH,
+    Algorithm,
+    FileDigests,
+    Problem,
+    Skipped,
+    head_key,
+)
+from hashscan.scan.screening import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,12 +57,15 @@ class Hashed(NamedTuple):
         status: as it was after the read.
         bytes_read: its size, read once.
         racy: a later change may not show in the stamp.
+        head: of a file that its first block ruled out, so that it has no digests: that block's
+            key; see ``catalog.rows.FileRow``.
     """
 
     status: os.stat_result
     digests: FileDigests
     bytes_read: int
     racy: bool
+    head: bytes | None = None
 
 
 class NotHashed(NamedTuple):
@@ -132,6 +144,7 @@ class Hasher:
         digests_of: a file's content to its digests, as ``FileDigests`` has them.
         max_file_size: in bytes; larger ones are skipped.
         reader: with the one buffer.
+        screen: rules files out by their first block.
     """
 
     def __init__(
@@ -141,6 +154,7 @@ class Hasher:
         max_file_size: int | None = None,
         on_bytes: Callable[[int], None] = lambda _: None,
         reader: CacheNeutralReader | None = None,
+        screen: Screen | None = None,
     ) -> None:
         """``on_bytes`` is called after each read with its length: to pace, and to show life."""
         self.algorithms = tuple(name for name in ALGORITHMS if name in algorithms)
@@ -152,6 +166,7 @@ class Hasher:
         self.max_file_size = max_file_size
         self._on_bytes = on_bytes
         self.reader = reader or CacheNeutralReader()
+        self.screen = screen or Screen(())
 
     def hash(self, directory: int, name: bytes) -> Hashed | NotHashed:
         """Hash the file ``name`` of the directory open at descriptor ``directory``."""
@@ -202,6 +217,16 @@ class Hasher:
             return NotHashed(Skipped.SPARSE)
         started = time.time_ns()
         size = before.st_size
+        if self.screen.heads:
+            count = self.reader.read_head(fd, before.st_dev, HEAD_LENGTH)
+            head = head_key(self.reader.view[:count])
+            if count == min(size, HEAD_LENGTH) and self.screen.rules_out(size, head):
+                self._on_bytes(count)
+                after = os.fstat(fd)
+                if not is_same_stamp(before, after):
+                    return _CHANGED
+                racy = self.is_racy(fd, after.st_ctime_ns, after.st_dev, started)
+                return Hashed(after, FileDigests(), count, racy, head)
         count = self.reader.read(fd, 0, before.st_dev)
         if count == size and count:
             # All of it is in the buffer, as it is of nearly every file.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.fs.beneath import FILE_FLAGS
 from hashscan.fs.reading import BUFFER_SIZE, LATEST, SPARSE_HOLES
+from hashscan.model import HEAD_LENGTH, head_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,8 @@ class QuickHasher:
     """Hashes what is ordinary, as far as it comes.
 
     Attributes:
-        rows: of the files that were hashed, for the catalog, not judged yet.
+        rows: of the files that were hashed, for the catalog, not judged yet; and of those that
+            their first block ruled out.
         owners: their user ids, in the same order.
     """
 
@@ -76,6 +78,8 @@ class QuickHasher:
         digests_of, is_racy = hasher.digests_of, hasher.is_racy
         most = BUFFER_SIZE if hasher.max_file_size is None else hasher.max_file_size + 1
         most = min(most, BUFFER_SIZE)
+        screen, read_head = hasher.screen, hasher.reader.read_head
+        rules_out = screen.rules_out if screen.heads else None
         open_file, close, fstat, clock = os.open, os.close, os.fstat, time.time_ns
         flags = FILE_FLAGS | os.O_NOATIME
         judged, scan = self._judged, self._scan
@@ -99,9 +103,21 @@ class QuickHasher:
                     break
                 began = clock()
                 device = before.st_dev
-                if read(fd, 0, device) != size:
+                head = None
+                if rules_out is not None:
+                    count = read_head(fd, device, HEAD_LENGTH)
+                    if count != min(size, HEAD_LENGTH):
+                        break
+                    key = head_key(view[:count])
+                    if rules_out(size, key):
+                        head = key
+                if head is not None:
+                    md5 = sha1 = sha256 = None
+                elif read(fd, 0, device) != size:
                     break
-                md5, sha1, sha256 = digests_of(view[:size])
+                else:
+                    md5, sha1, sha256 = digests_of(view[:size])
+                    count = size
                 after = fstat(fd)
                 changed, modified = after.st_ctime_ns, after.st_mtime_ns
                 if (
@@ -134,10 +150,11 @@ class QuickHasher:
                     racy,
                     judged,
                     scan,
+                    head,
                 )
             )
             own(after.st_uid)
-            total += size
+            total += count
             if total - told >= BUFFER_SIZE or not (number - start + 1) % each:
                 on_bytes(total - told)
                 told = total

@@ -18,6 +18,7 @@ from hashscan.catalog.reader import CatalogReader
 from hashscan.model import ALGORITHMS
 from hashscan.process import end, end_with
 from hashscan.scan.priority import step_aside
+from hashscan.scan.screening import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,8 @@ _FIRST_DIGEST: Final = 2
 _HIT: Final = 5
 _JUDGED: Final = 6
 _SCAN: Final = 7
+_SIZE: Final = 8
+_HEAD: Final = 9
 
 
 class Judged(NamedTuple):
@@ -42,7 +45,7 @@ class Judged(NamedTuple):
 
     Attributes:
         found: directory id and name of files that a filter holds now, or of which a digest is
-            missing that the filters need.
+            missing that the filters need, and which their tiers do not rule out.
         cleared: of files that a filter held before and none holds now.
         files: how many were judged.
         done: the process that tells is through.
@@ -73,6 +76,7 @@ class Judge:
         ]
         self._filterset = filterset
         self._until = until
+        self._screen = Screen(filters)
 
     def judge(self, rows: Sequence[DigestsRow]) -> Judged:
         """Judge some files."""
@@ -83,11 +87,17 @@ class Judge:
         for one, place in self._questions:
             hit.update(one.among([cast("bytes", row[place]) for row in whole]))
         found = [whole[number][:2] for number in sorted(hit)]
-        if len(whole) < len(todo):
-            found += [
-                row[:2] for row in todo if not all(row[place] is not None for place in self._needed)
-            ]
         cleared = [row[:2] for number, row in enumerate(whole) if row[_HIT] and number not in hit]
+        if len(whole) < len(todo):
+            rules_out = self._screen.rules_out
+            for row in todo:
+                if all(row[place] is not None for place in self._needed):
+                    continue
+                head = row[_HEAD]
+                if head is None or not rules_out(row[_SIZE], head):
+                    found.append(row[:2])
+                elif row[_HIT]:
+                    cleared.append(row[:2])
         return Judged(found, cleared, len(todo), done=False)
 
 

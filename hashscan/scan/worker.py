@@ -24,12 +24,14 @@ from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, ignore_lease_breaks, stamp_of
 from hashscan.fs.volume import excluder
 from hashscan.model import ALGORITHMS, FileDigests, Identity, Problem, Skipped, hits
-from hashscan.scan.directory import PART_FILES, DirectoryPart
+from hashscan.scan.directory import DirectoryPart
 from hashscan.scan.hashing import Hashed, Hasher, Linked, NotHashed, outcome_of_error
 from hashscan.scan.look import Look
 from hashscan.scan.outcomes import count_not_hashed
 from hashscan.scan.pace import Pace
+from hashscan.scan.part import PART_FILES
 from hashscan.scan.quick import EACH, QuickHasher
+from hashscan.scan.screening import Screen
 from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, WorkerSettings
 
 if TYPE_CHECKING:
@@ -117,7 +119,11 @@ class VolumeRoot:
 
 
 class Worker:
-    """Does tasks, one at a time."""
+    """Does tasks, one at a time.
+
+    Attributes:
+        screen: rules files out.
+    """
 
     def __init__(
         self,
@@ -168,8 +174,13 @@ class Worker:
                 self._pace(count)
             self._show_life(count)
 
+        # Who asks for every file to be hashed gets just that.
+        self.screen = Screen(() if settings.full else settings.filters)
         self._hasher = Hasher(
-            settings.algorithms, max_file_size=settings.max_file_size, on_bytes=on_bytes
+            settings.algorithms,
+            max_file_size=settings.max_file_size,
+            on_bytes=on_bytes,
+            screen=self.screen,
         )
         self._on_bytes = on_bytes
         self._quick = QuickHasher(self._hasher, judged=settings.judged, scan=settings.scan)
@@ -378,8 +389,14 @@ class Worker:
         if rows:
             for one, wanted in self._questions:
                 for algorithm in wanted:
-                    digests = [cast("bytes", row[_FIRST_DIGEST + algorithm]) for row in rows]
-                    found.update(one.among(digests))
+                    digests = [row[_FIRST_DIGEST + algorithm] for row in rows]
+                    if self.screen.heads:
+                        hashed = [number for number, raw in enumerate(digests) if raw is not None]
+                        digests = [digests[number] for number in hashed]
+                        hit = one.among(cast("list[bytes]", digests))
+                        found.update(hashed[number] for number in hit)
+                    else:
+                        found.update(one.among(cast("list[bytes]", digests)))
         return rows, owners, found
 
     def hash_single(self, directory: int, name: bytes) -> Hashed | NotHashed | Linked:
@@ -402,7 +419,7 @@ class Worker:
                 if found is not None and self.has_all(found[0]):
                     return Hashed(status, found[0], 0, racy=found[1])
                 result = self.hash(directory, name)
-                if isinstance(result, Hashed):
+                if isinstance(result, Hashed) and result.head is None:
                     place.put(stamp_of(result.status), result.digests, racy=result.racy)
                 return result
         except TimeoutError:

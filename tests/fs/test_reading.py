@@ -92,6 +92,26 @@ def test_not_one_page_more_or_less_is_cached(disk, way, size, warm):
     assert cached(path) == before
 
 
+@pytest.mark.parametrize("way", [Way.DONTCACHE, Way.MINCORE])
+@pytest.mark.parametrize("size", [1, 4096, 4097, 9 * PAGE + 7, BUFFER_SIZE])
+@pytest.mark.parametrize("warm", [[], [0], [1, 2, 5]])
+def test_reading_the_head_brings_nothing_in_behind_it(disk, way, size, warm):
+    content = random.Random(size).randbytes(size)
+    path = os.path.join(disk, "f")
+    write_cold(path, content, [page for page in warm if page * PAGE < size])
+    before = cached(path)
+    reader = CacheNeutralReader(way)
+    with open(path, "rb", buffering=0) as file:
+        device = os.fstat(file.fileno()).st_dev
+        assert reader.read_head(file.fileno(), device, 4096) == min(size, 4096)
+        assert reader.view[: min(size, 4096)] == content[:4096]
+        assert cached(path) == before
+        # What is read on is read as ever.
+        assert reader.read(file.fileno(), 0, device) == size
+        assert reader.view[:size] == content
+    assert cached(path) == before
+
+
 @pytest.mark.parametrize("way", list(Way))
 def test_every_way_reads_the_same_on_a_file_system_that_lacks_it(way):
     # /proc knows neither flag; the next way is taken.

@@ -104,10 +104,10 @@ class Publisher:
         """The filter file that is published now, and its metadata's text."""
         from hashscan.known.filters.metadata import dump
         from hashscan.known.filters.packing import unpack_bytes
-        from hashscan.known.repository.layout import filter_target, read_custom, target_file
+        from hashscan.known.repository.layout import read_custom, target_file, whole_target
 
         targets = Metadata.from_bytes(self.read(self.newest("targets"))).signed.targets
-        target = targets[filter_target("baseline")]
+        target = targets[whole_target("baseline", "filter")]
         metadata = read_custom(target).metadata
         packed = Path(self.path, "targets", target_file(target.path, target.hashes["sha256"]))
         return unpack_bytes(packed.read_bytes(), metadata.length), dump(metadata)

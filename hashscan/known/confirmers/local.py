@@ -5,7 +5,7 @@ Below the cache directory (``STATE/filters``) each state of the lists has a dire
 read. It is made under another name, synced, and renamed when it is complete, so that it is whole
 or absent, whatever kills the build. It holds:
 
-- ``filter.bloom`` and its metadata (``bloom``),
+- ``filter.bloom``, its metadata (``bloom``) and its tiers (``tiers``),
 - the index and its seal (``index``).
 """
 
@@ -31,7 +31,7 @@ from hashscan.errors import (
 )
 from hashscan.known.confirmers.index import LocalConfirmer, seal, write_index
 from hashscan.known.filters.bloom import BloomFile, load
-from hashscan.known.filters.build import write_filter
+from hashscan.known.filters.build import write_filter, write_tiers
 from hashscan.known.lists.categories import chosen
 from hashscan.known.lists.entries import FatalListError
 from hashscan.known.lists.reader import STDIN, open_list
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
 #: Raised whenever a kept set of an older hashscan must not be used any more.
-BUILDER_VERSION = 2
+BUILDER_VERSION = 3
 #: Sets of the same lists that are kept: the one in use, and the one before it.
 KEPT = 2
 #: Seconds after which a set of any lists that nobody opened is removed when another one is made.
@@ -195,12 +195,11 @@ def _make(
                 paths, skip_invalid=skip_invalid, only_categories=only, on_progress=on_progress
             )
             write_index(area, staged, made, key)
-            write_filter(
-                area,
-                os.path.join(made, _FILTER),
-                category=DEFAULT_CATEGORY,
-                on_progress=on_progress,
+            path = os.path.join(made, _FILTER)
+            metadata, _ = write_filter(
+                area, path, category=DEFAULT_CATEGORY, on_progress=on_progress
             )
+            write_tiers(area, path, metadata)
         if _key(paths, skip_invalid=skip_invalid, only=only) != key:
             raise UsageError(
                 f"{', '.join(shown(path) for path in paths)}: changed while it was read; run the "

@@ -6,21 +6,66 @@ import os
 import stat
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.errors import UsageError
-from hashscan.known.filters.bloom import metadata_path
+from hashscan.errors import StateError, UsageError
+from hashscan.known.filters.bits import metadata_path
 from hashscan.known.filters.metadata import is_category
+from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE, Writer
 from hashscan.known.lists.staging import BuildProgress, Staged, Staging, staging
-from hashscan.model import DEFAULT_CATEGORY, Algorithm
+from hashscan.model import DEFAULT_CATEGORY, TIER_NAMES, Algorithm, TierName
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from hashscan.known.filters.metadata import Metadata
+    from hashscan.known.filters.metadata import Metadata, TierMetadata
     from hashscan.known.lists.reader import ListReport
+
+
+class ToldTier(NamedTuple):
+    """A tier, and what a reader has to know of it."""
+
+    name: TierName
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TiersMade:
+    """The tiers of a filter, and why others were not made; see ``tiers``.
+
+    Attributes:
+        made: their metadata by name.
+        lacking: of tiers that were not made, digests of the set without what they tell by.
+        size_range: the smallest and the largest size, in bytes, where there are sizes.
+    """
+
+    made: dict[TierName, TierMetadata]
+    lacking: dict[TierName, int]
+    size_range: tuple[int, int] | None
+
+    def told(self) -> list[ToldTier]:
+        """What a reader has to know of each."""
+        found = []
+        if "sizes" in self.made and self.size_range is not None:
+            low, high = self.size_range
+            found.append(
+                ToldTier(
+                    "sizes",
+                    f"sizes: every digest has one, {low:,} to {high:,} bytes; files of other sizes"
+                    " are not opened",
+                )
+            )
+        if "heads" in self.made:
+            found.append(
+                ToldTier(
+                    "heads",
+                    "heads: every digest has the key of its first block; files that begin otherwise"
+                    " are not read on",
+                )
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +79,7 @@ class BuildReport:
         duplicates: digests that stood in the lists more than once.
         categories: distinct digests of the filter by the category that the lists name.
         lists: what was taken from each list, and what was left out.
+        tiers: what was made beside the filter.
         seconds: that it took.
     """
 
@@ -43,6 +89,7 @@ class BuildReport:
     duplicates: int
     categories: dict[str, int]
     lists: list[ListReport]
+    tiers: TiersMade
     seconds: float
 
 
@@ -56,6 +103,7 @@ def build(
     skip_invalid: bool = False,
     only_categories: Collection[str] | None = None,
     force: bool = False,
+    tiers: bool = True,
     jobs: int | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> BuildReport:
@@ -72,6 +120,7 @@ def build(
         skip_invalid: count invalid lines instead of raising for them.
         only_categories: leave out entries of other categories; default: see ``categories``.
         force: replace a filter that is there.
+        tiers: make the tiers that the lists have all for.
         jobs: processes that fill the filter; default: the cores that this one may use.
         on_progress: called a few times a second at most, with the stage.
 
@@ -99,7 +148,8 @@ def build(
             jobs=jobs,
             on_progress=on_progress,
         )
-        return _report(output, metadata, counts, staged, area, time.monotonic() - started)
+        made = write_tiers(area, output, metadata, wanted=tiers, jobs=jobs)
+        return _report(output, metadata, counts, staged, area, made, time.monotonic() - started)
 
 
 def write_filter(
@@ -135,6 +185,62 @@ def write_filter(
     return writer.write(output, category=category, algorithms=counts, previous=previous), counts
 
 
+def write_tiers(
+    area: Staging,
+    output: str,
+    metadata: Metadata,
+    *,
+    wanted: bool = True,
+    capacities: Mapping[TierName, int] | None = None,
+    previous: Mapping[TierName, TierMetadata] | None = None,
+    jobs: int | None = None,
+) -> TiersMade:
+    """Write the tiers of a filter that was just made of a staging area; old ones are removed.
+
+    Args:
+        area: what the filter was made of.
+        output: the filter file.
+        metadata: of the filter.
+        wanted: false: only remove.
+        capacities: keys that each has room for; default: those that there are.
+        previous: of the version before, see ``Writer.write``.
+        jobs: see ``build``.
+
+    Raises:
+        StateError: one cannot be written.
+    """
+    made: dict[TierName, TierMetadata] = {}
+    lacking: dict[TierName, int] = {}
+    for name in TIER_NAMES:
+        count = area.tier_count(name) if wanted else None
+        if count is None:
+            if wanted:
+                lacking[name] = area.tier_lacking(name)
+            path = tier_path(output, name)
+            for one in (path, metadata_path(path)):
+                _remove(one)
+            continue
+        capacity = (capacities or {}).get(name, count + CANARIES)
+        writer = Writer(capacity=max(capacity, count + CANARIES), error_rate=TIER_ERROR_RATE)
+        writer.add_raw(area.tier_keys(name), jobs=jobs or len(os.sched_getaffinity(0)))
+        made[name] = writer.write_tier(
+            output, tier=name, sha256=metadata.sha256, previous=(previous or {}).get(name)
+        )
+    return TiersMade(made, lacking, area.size_range() if "sizes" in made else None)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StateError(
+            f"{shown(path)}: cannot be removed: {error.strerror}; it belongs to the filter before: "
+            "remove it"
+        ) from error
+
+
 def _check_options(category: str, error_rate: float) -> None:
     if not is_category(category):
         raise UsageError(
@@ -150,7 +256,8 @@ def check_output(output: str, *, force: bool) -> None:
     Raises:
         UsageError: says which, and what to do.
     """
-    for path in (output, metadata_path(output)):
+    files = (output, *(tier_path(output, name) for name in TIER_NAMES))
+    for path in (name for one in files for name in (one, metadata_path(one))):
         try:
             found = os.lstat(path)
         except FileNotFoundError:
@@ -174,6 +281,7 @@ def _report(
     counts: dict[Algorithm, int],
     staged: Staged,
     area: Staging,
+    tiers: TiersMade,
     seconds: float,
 ) -> BuildReport:
     return BuildReport(
@@ -183,5 +291,6 @@ def _report(
         duplicates=staged.taken - sum(counts.values()),
         categories=area.category_counts(staged.categories),
         lists=staged.reports,
+        tiers=tiers,
         seconds=seconds,
     )

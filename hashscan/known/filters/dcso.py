@@ -27,7 +27,7 @@ from bitarray import bitarray
 from hashscan.errors import FilterError, FilterExpiredError
 from hashscan.known.filters.metadata import FILTER_LIMIT, in_order
 from hashscan.known.filters.regular import content_of, open_regular
-from hashscan.model import EMPTY_DIGESTS
+from hashscan.model import EMPTY_DIGESTS, Tiers
 from hashscan.text import human_size, rfc3339, shown
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class DcsoFile:
         version: the start of the file's SHA-256, and the algorithms.
         metadata: what is known of it.
         fill: share of the bits that are set, 0 to 1.
+        tiers, tiers_unused: none.
     """
 
     __slots__ = (
@@ -125,6 +126,8 @@ class DcsoFile:
         "fill",
         "metadata",
         "path",
+        "tiers",
+        "tiers_unused",
         "version",
     )
 
@@ -146,6 +149,8 @@ class DcsoFile:
         # Another choice of algorithms must judge all files anew.
         self.version = "+".join([metadata.sha256[:16], *names])
         self.metadata = metadata
+        self.tiers = Tiers()  # the format has none
+        self.tiers_unused: tuple[str, ...] = ()
         self._bits = bits
         self._modulus = header.bits
         self._rounds = range(header.hashes)

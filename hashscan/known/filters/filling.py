@@ -20,7 +20,7 @@ from bitarray import bitarray
 from pybloom_live.pybloom import make_hashfuncs
 
 from hashscan.errors import StateError
-from hashscan.known.filters.bloom import geometry
+from hashscan.known.filters.bits import geometry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,8 +1,9 @@
-"""The metadata beside a filter file: ``FILE.json``.
+"""The metadata beside a filter file, and beside each of its tiers: ``FILE.json``.
 
-One JSON object, written in exactly one way (``dump``): names in the order below, two blanks of
-indent, a newline at the end. The last name, ``checksum``, is the SHA-256 of the same text without
-it, and reading demands the very bytes that ``dump`` gives: no byte of it can change unnoticed.
+One JSON object, written in exactly one way (``dump``): names in the order of ``ORDER``, two blanks
+of indent, a newline at the end. The last name, ``checksum``, is the SHA-256 of the same text
+without it, and reading demands the very bytes that ``dump`` gives: no byte of it can change
+unnoticed.
 That is a guard against damage, not against forgers; authenticity is the signed repository's job.
 """
 
@@ -12,12 +13,12 @@ import hashlib
 import json
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hashscan.errors import FilterError
-from hashscan.model import ALGORITHMS, Algorithm
+from hashscan.model import ALGORITHMS, Algorithm, TierName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,8 @@ CANARIES_LIMIT = 256
 CATEGORY_LENGTH = 64
 _CATEGORY = r"^[^\W_][\w.-]*$"  # a repetition with a bound would take 50 ms of each start to set up
 
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Sha256OrNone = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 _Count = Annotated[int, Field(ge=1, le=1 << 40)]
 _Canaries = Annotated[
     list[Annotated[str, Field(pattern=r"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})$")]],
@@ -40,24 +43,24 @@ _Canaries = Annotated[
 ]
 
 
-class Metadata(BaseModel):
-    """What a filter file is, and what tells that it is whole.
+class FileMetadata(BaseModel):
+    """What any file of bits is, and what tells that it is whole.
 
     Attributes:
         format: version of the format, ``FORMAT``.
-        version: the filter's own version: when it was made, and the start of its SHA-256.
-        category: category of the known set.
-        algorithms: whose digests it holds, in the order of ``model.ALGORITHMS``.
-        digests: distinct digests of the known set.
-        capacity: digests that it can hold at its error rate; canaries count as well.
-        error_rate: probability of a hit for a digest that is not in it, when full.
+        version: the file's own version: when it was made, and the start of its SHA-256.
+        digests: distinct keys that were put in: of a filter, the digests of the known set.
+        capacity: keys that it can hold at its error rate; canaries count as well.
+        error_rate: probability of a hit for a key that is not in it, when full.
         created: RFC 3339 UTC time.
-        length: of the filter file, in bytes.
-        sha256: of the filter file.
-        canaries_present: random digests that were put in and must hit.
-        canaries_absent: random digests that must not.
+        length: of the file, in bytes.
+        sha256: of the file.
+        canaries_present: random keys that were put in and must hit.
+        canaries_absent: random keys that must not.
         checksum: see the module.
     """
+
+    ORDER: ClassVar[tuple[str, ...]]
 
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True
@@ -65,24 +68,15 @@ class Metadata(BaseModel):
 
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
     version: Annotated[str, Field(pattern=r"^[0-9A-Za-z:.+-]{1,64}$")]
-    category: Annotated[str, Field(pattern=_CATEGORY, max_length=CATEGORY_LENGTH)]
-    algorithms: Annotated[list[Algorithm], Field(min_length=1, max_length=len(ALGORITHMS))]
     digests: _Count
     capacity: _Count
     error_rate: Annotated[float, Field(ge=1e-12, le=0.1)]
     created: Annotated[str, Field(max_length=32)]
     length: Annotated[int, Field(gt=HEADER_LENGTH, le=FILTER_LIMIT)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: _Sha256
     canaries_present: _Canaries
     canaries_absent: _Canaries
-    checksum: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = ""
-
-    @field_validator("algorithms")
-    @classmethod
-    def _in_order(cls, value: list[Algorithm]) -> list[Algorithm]:
-        if value != in_order(value):
-            raise ValueError("not in order, or named twice")
-        return value
+    checksum: _Sha256OrNone = ""
 
     @field_validator("created")
     @classmethod
@@ -97,6 +91,49 @@ class Metadata(BaseModel):
         return datetime.fromisoformat(self.created).timestamp()
 
 
+_SHARED = ("digests", "capacity", "error_rate", "created", "length", "sha256")
+_CANARIES = ("canaries_present", "canaries_absent")
+
+
+class Metadata(FileMetadata):
+    """What a filter file is.
+
+    Attributes:
+        category: category of the known set.
+        algorithms: whose digests it holds, in the order of ``model.ALGORITHMS``.
+    """
+
+    ORDER = ("format", "version", "category", "algorithms", *_SHARED, *_CANARIES)
+
+    category: Annotated[str, Field(pattern=_CATEGORY, max_length=CATEGORY_LENGTH)]
+    algorithms: Annotated[list[Algorithm], Field(min_length=1, max_length=len(ALGORITHMS))]
+
+    @field_validator("algorithms")
+    @classmethod
+    def _in_order(cls, value: list[Algorithm]) -> list[Algorithm]:
+        if value != in_order(value):
+            raise ValueError("not in order, or named twice")
+        return value
+
+
+class TierMetadata(FileMetadata):
+    """What a tier of a filter is; see ``tiers``.
+
+    Attributes:
+        tier: which one.
+        filter: SHA-256 of the filter file that it belongs to: of no other set's files may be told
+            by it that they cannot be known.
+    """
+
+    ORDER = ("format", "version", "tier", "filter", *_SHARED, *_CANARIES)
+
+    tier: TierName
+    filter: _Sha256
+
+
+M = TypeVar("M", bound=FileMetadata)
+
+
 def is_category(name: str) -> bool:
     """Whether a category may have this name: up to 64 letters, digits, ``_``, ``.`` and ``-``."""
     return len(name) <= CATEGORY_LENGTH and re.fullmatch(_CATEGORY, name) is not None
@@ -108,9 +145,9 @@ def in_order(algorithms: Iterable[Algorithm]) -> list[Algorithm]:
     return [name for name in ALGORITHMS if name in present]
 
 
-def dump(metadata: Metadata) -> bytes:
+def dump(metadata: FileMetadata) -> bytes:
     """The file's bytes, checksum included."""
-    fields: dict[str, Any] = metadata.model_dump(exclude={"checksum"})
+    fields: dict[str, Any] = {name: getattr(metadata, name) for name in metadata.ORDER}
     checksum = hashlib.sha256(_text(fields)).hexdigest()
     return _text({**fields, "checksum": checksum})
 
@@ -119,12 +156,13 @@ def _text(fields: dict[str, Any]) -> bytes:
     return (json.dumps(fields, indent=2) + "\n").encode("ascii")
 
 
-def parse(content: bytes, where: str) -> Metadata:
+def parse(content: bytes, where: str, kind: type[M]) -> M:
     """Read what ``dump`` wrote.
 
     Args:
         content: the file's bytes, at most ``METADATA_LIMIT``.
         where: the metadata file's path as it is shown.
+        kind: ``Metadata`` or ``TierMetadata``.
 
     Raises:
         FilterError: it is no metadata, of another format, or not what was written.
@@ -141,7 +179,7 @@ def parse(content: bytes, where: str) -> Metadata:
             "install a newer hashscan"
         )
     try:
-        metadata = Metadata.model_validate_json(content)
+        metadata = kind.model_validate_json(content)
     except ValidationError as error:
         wrong = ", ".join(
             ".".join(str(part) for part in one["loc"]) or "the document" for one in error.errors()

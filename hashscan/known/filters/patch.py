@@ -22,13 +22,13 @@ from bitarray import bitarray
 
 from hashscan.durable import new_file
 from hashscan.errors import FilterError
-from hashscan.known.filters.bloom import header_of
+from hashscan.known.filters.bits import header_of
 from hashscan.known.filters.metadata import HEADER_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hashscan.known.filters.metadata import Metadata
+    from hashscan.known.filters.metadata import FileMetadata
 
 MAGIC = b"HSPATCH1"
 _COUNTS = struct.Struct("<QQ")
@@ -125,7 +125,7 @@ def bits_of(patch: bytes) -> int:
     return _head(patch)[0]
 
 
-def apply(base: str, patch: bytes, metadata: Metadata, output: str) -> None:
+def apply(base: str, patch: bytes, metadata: FileMetadata, output: str) -> None:
     """Write the filter file that ``metadata`` describes: ``base`` with the bits inverted.
 
     Args:

@@ -1,4 +1,4 @@
-"""Writes a filter file and its metadata: filled by one process or several, whole or not at all.
+"""Writes a filter file, or a tier of one, with its metadata, whole or not at all.
 
 The same digests, geometry and canaries give the same bytes, whoever fills the filter.
 """
@@ -10,24 +10,36 @@ import hashlib
 import os
 import secrets
 from operator import add
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bitarray import bitarray
 from pybloom_live.pybloom import make_hashfuncs
 
 from hashscan.durable import new_file, sync_directory, temporary_name
 from hashscan.errors import StateError
-from hashscan.known.filters.bloom import file_length, geometry, header_of, metadata_path
+from hashscan.known.filters.bits import file_length, geometry, header_of, metadata_path
 from hashscan.known.filters.filling import fill, set_bits
-from hashscan.known.filters.metadata import FILTER_LIMIT, FORMAT, Metadata, dump, in_order
-from hashscan.model import HEX_LENGTH, Algorithm
+from hashscan.known.filters.metadata import (
+    FILTER_LIMIT,
+    FORMAT,
+    FileMetadata,
+    Metadata,
+    TierMetadata,
+    dump,
+    in_order,
+)
+from hashscan.known.filters.tiers import tier_path
+from hashscan.model import HEX_LENGTH, Algorithm, TierName
 from hashscan.text import human_size, rfc3339, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+F = TypeVar("F", bound=FileMetadata)
+
 DEFAULT_ERROR_RATE = 1e-6
 CANARIES = 16
+_TIER_KEY = 16  # bytes, see model.size_key
 
 
 class Writer:
@@ -76,6 +88,49 @@ class Writer:
         algorithms: Iterable[Algorithm],
         previous: Metadata | None = None,
     ) -> Metadata:
+        """Write the filter file ``path`` and its metadata; see ``_write``.
+
+        ``previous`` is the metadata of the version before.
+
+        Raises:
+            StateError: it cannot be written; neither file was changed unless the message says so.
+        """
+        names = in_order(algorithms)
+        lengths = [HEX_LENGTH[name] // 2 for name in names]
+
+        def described(fields: dict[str, Any]) -> Metadata:
+            return Metadata(category=category, algorithms=names, **fields)
+
+        return self._write(path, lengths, previous, described)
+
+    def write_tier(
+        self,
+        path: str,
+        *,
+        tier: TierName,
+        sha256: str,
+        previous: TierMetadata | None = None,
+    ) -> TierMetadata:
+        """Write the tier ``tier`` of the filter file ``path``, whose SHA-256 is ``sha256``.
+
+        ``previous`` is the metadata of this tier of the version before.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+
+        def described(fields: dict[str, Any]) -> TierMetadata:
+            return TierMetadata(tier=tier, filter=sha256, **fields)
+
+        return self._write(tier_path(path, tier), [_TIER_KEY], previous, described)
+
+    def _write(
+        self,
+        path: str,
+        lengths: list[int],
+        previous: FileMetadata | None,
+        described: Callable[[dict[str, Any]], F],
+    ) -> F:
         """Add the canaries and write the pair of files, each whole or not at all (mode 0600).
 
         The filter goes first, then the metadata, each by rename. A kill between the two leaves a
@@ -88,8 +143,7 @@ class Writer:
         Raises:
             StateError: it cannot be written; neither file was changed unless the message says so.
         """
-        names = in_order(algorithms)
-        present, absent = self._canaries(names, previous)
+        present, absent = self._canaries(lengths, previous)
         created = rfc3339()
         header = header_of(
             Metadata.model_construct(
@@ -99,7 +153,7 @@ class Writer:
                 canaries_present=present,
             )
         )
-        body, described = temporary_name(path), temporary_name(metadata_path(path))
+        body, beside = temporary_name(path), temporary_name(metadata_path(path))
         try:
             with new_file(body) as file:
                 file.write(header)
@@ -107,24 +161,24 @@ class Writer:
             with open(body, "rb") as written:
                 sha256 = hashlib.file_digest(written, "sha256").hexdigest()
                 length = written.tell()
-            metadata = Metadata(
-                format=FORMAT,
-                version=f"{created}+{sha256[:12]}",
-                category=category,
-                algorithms=names,
-                digests=self._digests,
-                capacity=self._capacity,
-                error_rate=self._error_rate,
-                created=created,
-                length=length,
-                sha256=sha256,
-                canaries_present=present,
-                canaries_absent=absent,
+            metadata = described(
+                {
+                    "format": FORMAT,
+                    "version": f"{created}+{sha256[:12]}",
+                    "digests": self._digests,
+                    "capacity": self._capacity,
+                    "error_rate": self._error_rate,
+                    "created": created,
+                    "length": length,
+                    "sha256": sha256,
+                    "canaries_present": present,
+                    "canaries_absent": absent,
+                }
             )
-            with new_file(described) as file:
+            with new_file(beside) as file:
                 file.write(dump(metadata))
             os.replace(body, path)
-            os.replace(described, metadata_path(path))
+            os.replace(beside, metadata_path(path))
             sync_directory(os.path.dirname(path) or ".")
         except OSError as error:
             raise StateError(
@@ -132,13 +186,13 @@ class Writer:
                 "mend the permissions there, then run the command again"
             ) from error
         finally:
-            for name in (body, described):
+            for name in (body, beside):
                 with contextlib.suppress(OSError):
                     os.unlink(name)
         return metadata
 
     def _canaries(
-        self, names: list[Algorithm], previous: Metadata | None
+        self, lengths: list[int], previous: FileMetadata | None
     ) -> tuple[list[str], list[str]]:
         """Add those that must hit, and find those that must not."""
         old_present: list[str] = []
@@ -148,12 +202,12 @@ class Writer:
             self._error_rate,
         ):
             old_present, old_absent = previous.canaries_present, previous.canaries_absent
-        present = old_present or [_random_digest(names, index) for index in range(CANARIES)]
+        present = old_present or [_random_key(lengths, index) for index in range(CANARIES)]
         set_bits(self._bits, self._capacity, self._error_rate, present)
         hits = self._asker()
         absent = [digest for digest in old_absent if not hits(digest)]
         while len(absent) < CANARIES:  # with a high error rate some of them hit
-            digest = _random_digest(names, len(absent))
+            digest = _random_key(lengths, len(absent))
             if not hits(digest):
                 absent.append(digest)
         return list(present), absent
@@ -171,5 +225,5 @@ class Writer:
         return hits
 
 
-def _random_digest(algorithms: list[Algorithm], index: int) -> str:
-    return secrets.token_hex(HEX_LENGTH[algorithms[index % len(algorithms)]] // 2)
+def _random_key(lengths: list[int], index: int) -> str:
+    return secrets.token_hex(lengths[index % len(lengths)])

@@ -25,6 +25,8 @@ FINDINGS_KEPT = 20
 #: The longest line, in characters. PATH_MAX is 4096 bytes: no honest line comes near.
 LINE_LIMIT = 64 * 1024
 
+#: What a column or a hash is called that has the key of a content's first block.
+HEAD_NAME = "xxh3-4096"
 HEX = re.compile(r"[0-9A-Fa-f]+")
 
 
@@ -36,6 +38,7 @@ class Entry(NamedTuple):
         hex: the digest in lower-case hexadecimal.
         category: in lower case, without blanks; ``None`` where the list names none.
         size: the content's size in bytes, where the list names it.
+        head: the key of the content's first block (``model.head_key``), where the list names it.
         line: the line (from 1) on which the row begins.
     """
 
@@ -44,6 +47,7 @@ class Entry(NamedTuple):
     category: str | None
     size: int | None
     line: int
+    head: bytes | None = None
 
 
 #: How a reader says which categories are meant.
@@ -148,6 +152,7 @@ def row(
     cells: Iterable[tuple[Algorithm | None, str]],
     size: str,
     category: str,
+    head: str = "",
     label: str = "",
 ) -> list[Entry]:
     """The entries of one row, or none where it is refused or left out.
@@ -158,6 +163,7 @@ def row(
         cells: an algorithm (``None``: told by the length) and the text of its cell.
         size: the content's size, or an empty text.
         category: its category, or an empty text.
+        head: the key of its first block in hexadecimal, or an empty text.
         label: precedes the message, e.g. ``record 7: ``.
     """
     found: list[tuple[Algorithm, str]] = []
@@ -181,9 +187,16 @@ def row(
     if category.strip() and not name:
         report.refuse(line, f"{label}the category is no name of at most {CATEGORY_LENGTH} letters")
         return []
+    head = head.strip()
+    if head and (len(head) != 32 or not HEX.fullmatch(head)):
+        report.refuse(line, f"{label}{HEAD_NAME} has no 32 hexadecimal digits")
+        return []
+    head_key = bytes.fromhex(head) if head else None
     if not found:
         report.without_digest += 1
-    return [Entry(algorithm_, digest, name, size_number, line) for algorithm_, digest in found]
+    return [
+        Entry(algorithm_, digest, name, size_number, line, head_key) for algorithm_, digest in found
+    ]
 
 
 def _no_digest(algorithm: Algorithm | None, text: str) -> str:

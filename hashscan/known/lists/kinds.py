@@ -6,7 +6,9 @@ r"""The line-based kinds of digest lists.
   BSD tools write ``SHA1 (name) = digest``, OpenSSL ``SHA1(name)= digest``.
 - hashdeep (its man page, "FILE FORMAT"): ``%%%% HASHDEEP-1.0``, a line ``%%%% size,md5,…,filename``
   that names the columns, ``##`` comments, then rows whose last column may hold commas.
-- CSV with a header (RFC 4180; also ``;`` and tabs), e.g. NSRL's or ICSE's exports.
+- CSV with a header (RFC 4180; also ``;`` and tabs), e.g. NSRL's or ICSE's exports. A column
+  ``size`` (also ``filesize``, ``size_in_bytes`` ...) has the content's size in bytes, a column
+  ``xxh3-4096`` the key of its first block (``model.head_key``).
 
 Blank lines and those that begin with ``#`` are comments. The first three may be mixed line by line.
 """
@@ -41,7 +43,9 @@ _TAGGED = re.compile(
 _DIGEST_COLUMN = re.compile(
     r"(?:file|media|content|hash)?(md5|sha1|sha256|hash|digest|checksum)(?:hash|sum|digest|value|hex)?"
 )
-_SIZE_COLUMN = re.compile(r"(?:file|media|content)?(?:size|length)(?:in)?(?:bytes)?")
+# A "length" may be one of a film, in seconds.
+_SIZE_COLUMN = re.compile(r"(?:file|media|content)?(?:size(?:in)?(?:bytes)?|length(?:in)?bytes)")
+_HEAD_COLUMN = re.compile(r"xxh3(?:128)?4096")
 _CATEGORY_COLUMN = re.compile(r"(?:media|file)?category(?:name)?")
 
 
@@ -53,6 +57,7 @@ class _Columns:
     digests: tuple[tuple[Algorithm | None, int], ...]
     size: int | None
     category: int | None
+    head: int | None
 
 
 def entries(source: TextSource) -> Iterator[Entry]:
@@ -179,7 +184,7 @@ def _other(line: str, deep: _Columns | None, report: ListReport, number: int) ->
 def _columns(names: list[str], report: ListReport, number: int) -> _Columns | None:
     """The columns that a header names, or ``None`` if it names no digest."""
     digests: dict[str, int] = {}
-    size = category = None
+    size = category = head = None
     for index, name in enumerate(names):
         plain = re.sub(r"[^a-z0-9]", "", name.lower())
         if found := _DIGEST_COLUMN.fullmatch(plain):
@@ -193,6 +198,8 @@ def _columns(names: list[str], report: ListReport, number: int) -> _Columns | No
             digests[known] = index
         elif size is None and _SIZE_COLUMN.fullmatch(plain):
             size = index
+        elif head is None and _HEAD_COLUMN.fullmatch(plain):
+            head = index
         elif category is None and _CATEGORY_COLUMN.fullmatch(plain):
             category = index
     if not digests:
@@ -201,7 +208,7 @@ def _columns(names: list[str], report: ListReport, number: int) -> _Columns | No
         (next((known for known in ALGORITHMS if known == name), None), index)
         for name, index in digests.items()
     )
-    return _Columns(len(names), named, size, category)
+    return _Columns(len(names), named, size, category, head)
 
 
 def _row(cells: list[str], columns: _Columns, report: ListReport, number: int) -> list[Entry]:
@@ -214,6 +221,7 @@ def _row(cells: list[str], columns: _Columns, report: ListReport, number: int) -
         [(algorithm, cell(index)) for algorithm, index in columns.digests],
         cell(columns.size),
         cell(columns.category),
+        cell(columns.head),
     )
 
 

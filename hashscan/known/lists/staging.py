@@ -2,7 +2,7 @@
 
 A temporary SQLite database takes the entries as they come; its sorter, which spills to disk, gives
 them back in order. A digest that stands in several categories keeps the one whose name appears
-first in the lists.
+first in the lists. Where lists give it different sizes, each of them counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hashscan.errors import StateError
 from hashscan.known.lists.reader import STDIN, Lists
-from hashscan.model import HEX_LENGTH, Algorithm
+from hashscan.model import HEX_LENGTH, Algorithm, TierName, size_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -57,6 +57,13 @@ class Staged(NamedTuple):
     categories: list[str]
 
 
+#: What a tier is made of: a table of distinct keys, and the mark of digests that have one.
+_TIER_TABLES: dict[TierName, tuple[str, str]] = {
+    "sizes": ("size", "sized"),
+    "heads": ("head", "headed"),
+}
+
+
 class Staging:
     """The sorted, distinct digests of some lists, for as long as they are needed."""
 
@@ -92,17 +99,27 @@ class Staging:
             lists, skip_invalid=skip_invalid, only_categories=only_categories, on_bytes=count
         )
         numbers: dict[str, int] = {}
-        self.connection.execute("CREATE TABLE taken (digest BLOB NOT NULL, category INTEGER)")
-        self.connection.executemany("INSERT INTO taken VALUES (?, ?)", _rows(source, numbers))
+        self.connection.execute(
+            "CREATE TABLE taken (digest BLOB NOT NULL, category INTEGER, size INTEGER, head BLOB)"
+        )
+        self.connection.executemany("INSERT INTO taken VALUES (?, ?, ?, ?)", _rows(source, numbers))
         if on_progress:
             on_progress(BuildProgress("sorting", 0, None))
         self.connection.execute(
-            "CREATE TABLE known (digest BLOB PRIMARY KEY, category INTEGER) WITHOUT ROWID"
+            "CREATE TABLE known (digest BLOB PRIMARY KEY, category INTEGER,"
+            " sized INTEGER, headed INTEGER) WITHOUT ROWID"
         )
         # In sorted order each row is appended, which is what keeps a large index quick to build.
         self.connection.execute(
-            "INSERT INTO known SELECT digest, min(category) FROM taken GROUP BY digest"
+            "INSERT INTO known SELECT digest, min(category), max(size) NOTNULL, max(head) NOTNULL"
+            " FROM taken GROUP BY digest"
         )
+        for column, mark in _TIER_TABLES.values():
+            if self._all_have(mark):
+                self.connection.execute(
+                    f"CREATE TABLE {column}s AS SELECT {column} AS key FROM taken"  # noqa: S608
+                    f" WHERE {column} NOTNULL GROUP BY {column}"
+                )
         self.connection.execute("DROP TABLE taken")
         return Staged(source.reports, sum(one.digests for one in source.reports), list(numbers))
 
@@ -112,6 +129,37 @@ class Staging:
             self.connection.execute("SELECT length(digest) * 2, count(*) FROM known GROUP BY 1")
         )
         return {name: rows[length] for name, length in HEX_LENGTH.items() if length in rows}
+
+    def _all_have(self, mark: str) -> bool:
+        (found,) = self.connection.execute(f"SELECT min({mark}) FROM known").fetchone()  # noqa: S608
+        return bool(found)
+
+    def tier_count(self, name: TierName) -> int | None:
+        """Distinct keys of a tier; ``None`` where not every digest has one."""
+        column, mark = _TIER_TABLES[name]
+        if not self._all_have(mark):
+            return None
+        (count,) = self.connection.execute(f"SELECT count(*) FROM {column}s").fetchone()  # noqa: S608
+        return int(count)
+
+    def tier_lacking(self, name: TierName) -> int:
+        """Distinct digests that have no key of a tier."""
+        _, mark = _TIER_TABLES[name]
+        (count,) = self.connection.execute(
+            f"SELECT count(*) FROM known WHERE NOT {mark}"  # noqa: S608
+        ).fetchone()
+        return int(count)
+
+    def tier_keys(self, name: TierName) -> Iterator[bytes]:
+        """Each distinct key of a tier that ``tier_count`` knows, raw, in ascending order."""
+        column, _ = _TIER_TABLES[name]
+        rows = self.connection.execute(f"SELECT key FROM {column}s")  # noqa: S608
+        return (size_key(key) if name == "sizes" else key for (key,) in rows)
+
+    def size_range(self) -> tuple[int, int]:
+        """The smallest and the largest size, where ``tier_count`` knows sizes."""
+        low, high = self.connection.execute("SELECT min(key), max(key) FROM sizes").fetchone()
+        return int(low), int(high)
 
     def category_counts(self, categories: Sequence[str]) -> dict[str, int]:
         """Distinct digests by the category that the lists name; those without one are left out."""
@@ -167,12 +215,13 @@ def _total(lists: Sequence[str]) -> int | None:
         return None
 
 
-def _rows(source: Lists, numbers: dict[str, int]) -> Iterator[tuple[bytes, int | None]]:
+def _rows(
+    source: Lists, numbers: dict[str, int]
+) -> Iterator[tuple[bytes, int | None, int | None, bytes | None]]:
     entry: Entry
     unhex = bytes.fromhex
     for entry in source:
         category = entry.category
-        if category is None:
-            yield unhex(entry.hex), None
-            continue
-        yield unhex(entry.hex), numbers.setdefault(category, len(numbers))
+        number = None if category is None else numbers.setdefault(category, len(numbers))
+        # Some tools write 0 for a size that they do not know.
+        yield unhex(entry.hex), number, entry.size or None, entry.head

@@ -7,7 +7,8 @@ media, or (``#Cases``) an array of cases, each with an array ``Media``. A medium
 ``MD5`` and ``SHA1`` (usually upper-case hexadecimal, either may be empty or null), ``MediaSize``
 (a number, from some tools a text), ``Category`` (a number whose meaning each country sets) and,
 since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``, of which ``SHA256`` is
-taken and PhotoDNA passed over. ``MediaFiles`` repeats the medium's MD5 for each name it had.
+taken, and ``XXH3-4096``, the key of the first block (``model.head_key``); PhotoDNA is passed over.
+``MediaFiles`` repeats the medium's MD5 for each name it had.
 
 Category 2 becomes the category ``vics-2``; what is no such number, or missing in a medium of this
 model, becomes ``vics-none``: nobody has looked at it yet. Names are compared without regard to
@@ -25,7 +26,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hashscan.known.lists.categories import VICS, VICS_NONE
-from hashscan.known.lists.entries import Entry, FatalListError, TextSource, row
+from hashscan.known.lists.entries import HEAD_NAME, Entry, FatalListError, TextSource, row
 from hashscan.model import ALGORITHMS, Algorithm
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ VALUE_LIMIT = 4 * 1024 * 1024
 #: How deep arrays ``value`` and ``Media`` may lie in each other.
 _DEPTH = 16
 _ALGORITHMS: dict[str, Algorithm] = {name: name for name in ALGORITHMS}
+_HEAD = HEAD_NAME.replace("-", "")
 _CONTAINERS = ("value", "media")
 _NUMBER = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
@@ -209,11 +211,18 @@ class _Reader:
     def _medium(self, fields: dict[str, Any]) -> list[Entry]:
         self._record += 1
         cells: list[tuple[Algorithm | None, str]] = []
+        head = ""
         alternatives = fields.get("alternativehashes")
         for one in alternatives if isinstance(alternatives, list) else ():
             if isinstance(one, dict):
                 named = {key.lower(): value for key, value in one.items()}
                 name = str(named.get("hashname", "")).lower().replace("-", "")
+                if name == _HEAD:
+                    value = named.get("hashvalue")
+                    if value is not None and not isinstance(value, str):
+                        self._refuse(f"{HEAD_NAME} is no text")
+                        return []
+                    head = value or ""
                 if name in _ALGORITHMS and not _add(
                     cells, _ALGORITHMS[name], named.get("hashvalue")
                 ):
@@ -230,6 +239,7 @@ class _Reader:
             cells,
             "" if size is None else str(size),
             _category(fields),
+            head,
             f"record {self._record}: ",
         )
 

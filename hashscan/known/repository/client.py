@@ -8,6 +8,8 @@ then does the pointer (``kept``) change.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -15,9 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tuf.api.exceptions import LengthOrHashMismatchError
-
-from hashscan.durable import new_file, sync_directory
+from hashscan.durable import sync_directory
 from hashscan.errors import (
     ExitCode,
     FilterError,
@@ -26,31 +26,32 @@ from hashscan.errors import (
     RepositoryUnreachableError,
     StateError,
 )
-from hashscan.known.filters import packing, patch
-from hashscan.known.filters.bloom import load, metadata_path
-from hashscan.known.filters.metadata import dump
-from hashscan.known.repository.fetcher import DiskError, Fetcher, FetchError
+from hashscan.known.filters.bits import metadata_path
+from hashscan.known.filters.bloom import load
+from hashscan.known.filters.metadata import TierMetadata, dump
+from hashscan.known.filters.tiers import TierFile, tier_path
+from hashscan.known.repository.fetcher import DiskError, Fetcher
 from hashscan.known.repository.kept import FILTER, Entry, Place, Pointer, load_entry, names_in
 from hashscan.known.repository.layout import (
     FilterTarget,
-    PatchTarget,
-    filter_target,
-    patch_target,
+    TierTarget,
     read_custom,
+    whole_target,
 )
+from hashscan.known.repository.making import Kept, Maker, Wanted
 from hashscan.known.repository.trust import (
     categories_in,
     refresh,
-    refused,
     translated,
     trust_of,
     wanted,
 )
+from hashscan.model import TIER_NAMES, TierName
 from hashscan.state import Lock
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tuf.api.metadata import TargetFile
     from tuf.ngclient import Updater
@@ -218,8 +219,44 @@ class _Sync:
             return None
 
     def _category(self, updater: Updater, category: str) -> CategoryReport:
+        target, found = self._wanted(updater, category)
+        tiers = self._wanted_tiers(updater, category, found)
+        kept = self._kept(category)
+        if kept is not None and _description(kept) == _description_of(found, tiers.values()):
+            return self._still(category, kept)
+        maker = Maker(updater, self._fetcher, self._source.url, self._notice)
+        made = self._new()
+        try:
+            path = os.path.join(made, FILTER)
+            base = Kept(kept.path, kept.metadata) if kept else None
+            way = maker.make(category, "filter", Wanted(target, found), base, path)
+            for name, wanted in tiers.items():
+                self._make_tier(maker, category, wanted, kept, tier_path(path, name))
+            one = load(path)
+            for why in one.tiers_unused:
+                self._notice(why)
+            if kept is not None and _description(kept) == _description(one):
+                return self._still(category, kept)  # a tier is new, and cannot be had
+            one = self._take_over(category, made, one)
+        finally:
+            self._remove(made)
+        return self._report(category, "updated", one, way)
+
+    def _still(self, category: str, kept: BloomFile) -> CategoryReport:
+        """Note that what is in use is the newest."""
+        entry = self._pointer.categories[category]
+        self._point(category, entry.model_copy(update={"verified": time.time()}))
+        return self._report(category, "current", kept)
+
+    def _wanted(self, updater: Updater, category: str) -> tuple[TargetFile, FilterTarget]:
+        """What the repository has as a category's filter.
+
+        Raises:
+            FilterError: nothing, or nothing sane.
+            RepositoryUnreachableError: its metadata cannot be fetched.
+        """
         with translated(self._source.url, f"category {category}"):
-            target = updater.get_targetinfo(filter_target(category))
+            target = updater.get_targetinfo(whole_target(category, "filter"))
         if target is None:
             raise FilterError(
                 f"{shown(self._source.url)}: has no category {shown(category)}, only "
@@ -228,21 +265,51 @@ class _Sync:
             )
         found = read_custom(target)
         assert isinstance(found, FilterTarget)  # by its path, which read_custom compares
-        kept = self._kept(category)
-        if kept is not None and dump(kept.metadata) == dump(found.metadata):
-            entry = self._pointer.categories[category]
-            self._point(category, entry.model_copy(update={"verified": time.time()}))
-            return self._report(category, "current", kept)
-        way: Literal["patch", "whole"] = "patch"
-        made = self._by_patch(updater, category, target, kept) if kept else None
-        if made is None:
-            way = "whole"
-            made = self._whole(updater, target, found)
+        return target, found
+
+    def _wanted_tiers(
+        self, updater: Updater, category: str, wanted: FilterTarget
+    ) -> dict[TierName, Wanted]:
+        """The tiers of that filter; one that is not sane is told and left out."""
+        found: dict[TierName, Wanted] = {}
+        for name in TIER_NAMES:
+            with translated(self._source.url, f"category {category}"):
+                target = updater.get_targetinfo(whole_target(category, name))
+            if target is None:
+                continue
+            try:
+                custom = read_custom(target)
+                assert isinstance(custom, TierTarget)
+                if custom.metadata.filter != wanted.metadata.sha256:
+                    raise FilterError(
+                        f"the repository's {shown(target.path)} is of another filter; tell the "
+                        "publisher"
+                    )
+                found[name] = Wanted(target, custom)
+            except FilterError as error:
+                self._notice(_without_tier(category, error))
+        return found
+
+    def _make_tier(
+        self,
+        maker: Maker,
+        category: str,
+        wanted: Wanted,
+        kept: BloomFile | None,
+        path: str,
+    ) -> None:
+        """Make a tier's file; where that cannot be, the filter is used without it."""
+        metadata = wanted.custom.metadata
+        assert isinstance(metadata, TierMetadata)
+        old = None if kept is None else getattr(kept.tiers, metadata.tier)
+        base = Kept(old.path, old.metadata) if isinstance(old, TierFile) else None
         try:
-            one = self._take_over(category, made)
-        finally:
-            self._remove(made)
-        return self._report(category, "updated", one, way)
+            maker.make(category, metadata.tier, wanted, base, path)
+        except (FilterError, RepositoryUnreachableError) as error:
+            for name in (path, metadata_path(path)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)
+            self._notice(_without_tier(category, error))
 
     def _report(
         self,
@@ -254,78 +321,11 @@ class _Sync:
         verified = self._pointer.categories[category].verified
         return CategoryReport(category, state, one.version, one.metadata.digests, verified, way)
 
-    def _by_patch(
-        self, updater: Updater, category: str, whole: TargetFile, kept: BloomFile
-    ) -> str | None:
-        """The directory of a filter made by patch; ``None`` where there is none that serves."""
-        with translated(self._source.url, f"category {category}"):
-            target = updater.get_targetinfo(patch_target(category, kept.metadata.sha256))
-        if target is None or target.length >= whole.length:
-            return None
-        made = self._new()
-        try:
-            found = read_custom(target)
-            assert isinstance(found, PatchTarget)
-            packed = os.path.join(made, "packed")
-            self._fetch(updater, target, packed)
-            with open(packed, "rb") as file:
-                content = packing.unpack_bytes(file.read(), found.length)
-            os.unlink(packed)
-            patch.apply(kept.path, content, found.metadata, os.path.join(made, FILTER))
-            _describe(made, found)
-        except (FilterError, RepositoryUnreachableError, MemoryError) as error:
-            self._remove(made)
-            self._notice(
-                f"the patch of category {shown(category)} is not used, but the whole file: {error}"
-            )
-            return None
-        except BaseException:
-            self._remove(made)
-            raise
-        return made
-
-    def _whole(self, updater: Updater, target: TargetFile, found: FilterTarget) -> str:
-        """The directory of a filter that was fetched whole.
-
-        Raises:
-            FilterError, RepositoryUnreachableError: as ``_fetch``, or it is not what it should be.
-        """
-        made = self._new()
-        try:
-            packed = os.path.join(made, "packed")
-            self._fetch(updater, target, packed)
-            try:
-                packing.unpack(packed, os.path.join(made, FILTER), found.metadata.length)
-            except FilterError as error:
-                raise refused(self._source.url, f"its {shown(target.path)} {error}") from error
-            os.unlink(packed)
-            _describe(made, found)
-        except BaseException:
-            self._remove(made)
-            raise
-        return made
-
-    def _fetch(self, updater: Updater, target: TargetFile, path: str) -> None:
-        with translated(self._source.url, target.path):
-            try:
-                updater.download_target(target, path)
-            except (LengthOrHashMismatchError, FetchError):
-                if not self._fetcher.resumed:
-                    raise
-                # What an earlier run had fetched may be what is wrong: once more, from the start.
-                self._fetcher.forget()
-                updater.download_target(target, path)
-
-    def _take_over(self, category: str, made: str) -> BloomFile:
-        """Check a filter as every user of it will, and switch to it.
-
-        Raises:
-            FilterError: it does not pass the checks.
-        """
-        one = load(os.path.join(made, FILTER))
+    def _take_over(self, category: str, made: str, one: BloomFile) -> BloomFile:
+        """Switch to the filter in ``made``, which was loaded as every user of it will."""
         metadata = one.metadata
         parent = self._place.category(category)
-        directory = metadata.sha256[:20]
+        directory = _directory_of(one)
         os.makedirs(parent, mode=0o700, exist_ok=True)
         final = os.path.join(parent, directory)
         self._remove(final)  # damaged, not switched to, or used before under another description
@@ -374,9 +374,30 @@ class _Sync:
         shutil.rmtree(away)  # noqa: TID251 - our own directory, which nobody else may enter
 
 
-def _describe(made: str, found: FilterTarget | PatchTarget) -> None:
-    with new_file(metadata_path(os.path.join(made, FILTER))) as file:
-        file.write(dump(found.metadata))
+def _description(one: BloomFile) -> list[bytes]:
+    """What tells a filter and its tiers from others."""
+    tiers = [tier.metadata for tier in one.tiers if isinstance(tier, TierFile)]
+    return [dump(one.metadata), *map(dump, tiers)]
+
+
+def _description_of(found: FilterTarget, tiers: Iterable[Wanted]) -> list[bytes]:
+    """The same of what the repository has."""
+    return [dump(found.metadata), *(dump(one.custom.metadata) for one in tiers)]
+
+
+def _directory_of(one: BloomFile) -> str:
+    """The name of a version's directory: another one for other tiers, too."""
+    shas = [one.metadata.sha256]
+    shas += [tier.metadata.sha256 for tier in one.tiers if isinstance(tier, TierFile)]
+    key = shas[0] if len(shas) == 1 else hashlib.sha256(" ".join(shas).encode()).hexdigest()
+    return key[:20]
+
+
+def _without_tier(category: str, error: Exception) -> str:
+    return (
+        f"a tier of category {shown(category)} is not used, so more files are read than need be: "
+        f"{error}"
+    )
 
 
 def _token() -> str:

@@ -7,20 +7,25 @@ with consistent snapshots: ``metadata/`` holds ``N.root.json``, ``N.targets.json
 
 - ``CATEGORY/filter.zst``: the current filter file, as one zstd frame;
 - ``CATEGORY/patch-from-SHA256.zst``: what makes the current filter file of the earlier one with
-  that SHA-256 (see ``filters.patch``), as one zstd frame.
+  that SHA-256 (see ``filters.patch``), as one zstd frame;
+- ``CATEGORY/TIER.zst`` and ``CATEGORY/TIER-patch-from-SHA256.zst``: the same for a tier of the
+  filter (``sizes``, ``heads``; see ``filters.tiers``), where every digest of the set has what it
+  tells by. An agent that does not know tiers does not ask for them.
 
-Each target's ``custom`` has one object under ``hashscan``: ``FilterTarget`` or ``PatchTarget``. It
-carries the filter's whole metadata, so that an agent writes ``FILE.json`` from what was signed;
+Each target's ``custom`` has one object under ``hashscan``: ``FilterTarget``, ``PatchTarget``,
+``TierTarget`` or ``TierPatchTarget``. It carries the whole metadata of the filter, or tier, so that
+an agent writes ``FILE.json`` from what was signed;
 the error rate is a string in it, for the canonical JSON that is signed has no fractions.
 """
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hashscan.errors import FilterError
-from hashscan.known.filters.metadata import FILTER_LIMIT, Metadata
+from hashscan.known.filters.metadata import FILTER_LIMIT, Metadata, TierMetadata
+from hashscan.model import TierName
 
 if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile
@@ -62,8 +67,29 @@ class PatchTarget(_Target):
     metadata: Metadata
 
 
-AnyTarget = Annotated[FilterTarget | PatchTarget, Field(discriminator="kind")]
-_adapter: TypeAdapter[FilterTarget | PatchTarget] = TypeAdapter(AnyTarget)
+class TierTarget(_Target):
+    """A whole tier, like ``FilterTarget``."""
+
+    kind: Literal["tier"] = "tier"
+    metadata: TierMetadata
+
+
+class TierPatchTarget(_Target):
+    """A patch of a tier, like ``PatchTarget``."""
+
+    kind: Literal["tier-patch"] = "tier-patch"
+    base: _Sha256
+    base_created: Annotated[str, Field(max_length=32)]
+    length: Annotated[int, Field(ge=1, le=FILTER_LIMIT)]
+    metadata: TierMetadata
+
+
+Whole: TypeAlias = FilterTarget | TierTarget
+AnyPatch: TypeAlias = PatchTarget | TierPatchTarget
+AnyTarget = Annotated[Whole | AnyPatch, Field(discriminator="kind")]
+_adapter: TypeAdapter[Whole | AnyPatch] = TypeAdapter(AnyTarget)
+#: What a category has: its filter, and the filter's tiers.
+PartName: TypeAlias = Literal["filter"] | TierName
 
 
 def target_file(path: str, sha256: str) -> str:
@@ -72,24 +98,29 @@ def target_file(path: str, sha256: str) -> str:
     return f"{directory}/{sha256}.{name}" if directory else f"{sha256}.{name}"
 
 
-def filter_target(category: str) -> str:
-    """Target path of a category's current filter."""
-    return f"{category}/filter.zst"
+def whole_target(category: str, part: PartName) -> str:
+    """Target path of a category's current filter, or of a tier of it."""
+    return f"{category}/{part}.zst"
 
 
-def patch_target(category: str, base: str) -> str:
-    """Target path of the patch for the filter file whose SHA-256 is ``base``."""
-    return f"{category}/patch-from-{base}.zst"
+def patch_prefix(category: str, part: PartName) -> str:
+    """What the target paths of a part's patches begin with; the base's SHA-256 comes next."""
+    return f"{category}/{'' if part == 'filter' else f'{part}-'}patch-from-"
 
 
-def custom_of(target: FilterTarget | PatchTarget) -> dict[str, Any]:
+def patch_target(category: str, part: PartName, base: str) -> str:
+    """Target path of the patch for the filter file, or tier, whose SHA-256 is ``base``."""
+    return f"{patch_prefix(category, part)}{base}.zst"
+
+
+def custom_of(target: Whole | AnyPatch) -> dict[str, Any]:
     """The ``custom`` object of a TUF target."""
     content = target.model_dump(mode="json", exclude={"metadata": {"checksum"}})
     content["metadata"]["error_rate"] = repr(target.metadata.error_rate)
     return {CUSTOM: content}
 
 
-def read_custom(found: "TargetFile") -> FilterTarget | PatchTarget:
+def read_custom(found: "TargetFile") -> Whole | AnyPatch:
     """What a TUF target says of itself, and that it fits its path.
 
     Raises:
@@ -105,12 +136,16 @@ def read_custom(found: "TargetFile") -> FilterTarget | PatchTarget:
         raise FilterError(
             f"the repository's {found.path[:200]!r} has no sane metadata; tell the publisher"
         ) from error
-    category = target.metadata.category
-    expected = (
-        filter_target(category)
-        if isinstance(target, FilterTarget)
-        else patch_target(category, target.base)
-    )
+    metadata = target.metadata
+    part: PartName = "filter"
+    if isinstance(metadata, TierMetadata):
+        category, part = found.path.partition("/")[0], metadata.tier
+    else:
+        category = metadata.category
+    if isinstance(target, PatchTarget | TierPatchTarget):
+        expected = patch_target(category, part, target.base)
+    else:
+        expected = whole_target(category, part)
     if found.path != expected:
         raise FilterError(
             f"the repository's {found.path[:200]!r} says that it is another target; tell the "

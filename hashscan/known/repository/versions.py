@@ -1,12 +1,7 @@
-"""Adds the next version of a category's filter: the whole file, and patches from earlier ones.
-
-The base of every patch is known by its SHA-256 alone: the patch from an older version is that to
-the version before, joined with the step from there. So old filters need not be kept.
-"""
+"""Adds the next version of a category's filter and its tiers, from the digest lists of its set."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import tempfile
@@ -15,26 +10,16 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import TargetFile
-
-from hashscan.durable import new_file, replace_file, sync_directory
 from hashscan.errors import FilterError, UsageError
-from hashscan.known.filters import packing, patch
-from hashscan.known.filters.bloom import load, metadata_path
-from hashscan.known.filters.build import write_filter
-from hashscan.known.filters.metadata import Metadata, dump, is_category
+from hashscan.known.filters.bloom import load
+from hashscan.known.filters.build import TiersMade, write_filter, write_tiers
+from hashscan.known.filters.metadata import Metadata, TierMetadata, is_category
+from hashscan.known.filters.tiers import tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE
 from hashscan.known.lists.staging import staging
 from hashscan.known.repository.keys import load_keys
-from hashscan.known.repository.layout import (
-    FilterTarget,
-    PatchTarget,
-    custom_of,
-    filter_target,
-    patch_target,
-    read_custom,
-)
+from hashscan.known.repository.layout import patch_target, whole_target
+from hashscan.known.repository.parts import Version, damaged, patches_of, replace, unpacked
 from hashscan.known.repository.publish import (
     Published,
     Signing,
@@ -42,7 +27,8 @@ from hashscan.known.repository.publish import (
     open_newest,
     published,
 )
-from hashscan.known.repository.store import Repository, explained, locked
+from hashscan.known.repository.store import explained, locked
+from hashscan.model import TIER_NAMES, TierName
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -52,6 +38,8 @@ if TYPE_CHECKING:
     from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.lists.reader import ListReport
     from hashscan.known.lists.staging import BuildProgress, Staging
+    from hashscan.known.repository.layout import PartName
+    from hashscan.known.repository.store import Repository
     from hashscan.model import Algorithm
 
 #: Room for digests to come, as a share of those that are there.
@@ -88,6 +76,9 @@ class Added:
         length: bytes of the whole file as it is fetched.
         patches: those that agents may fetch instead, from the newest base on.
         lists: what was taken from each list.
+        tiers: what was published beside the filter, and what could not be.
+        tiers_gone: tiers that the version before had, and this one has not.
+        tiers_length: bytes of each tier as it is fetched whole.
     """
 
     published: Published
@@ -99,6 +90,9 @@ class Added:
     length: int
     patches: tuple[Patch, ...]
     lists: list[ListReport]
+    tiers: TiersMade
+    tiers_gone: tuple[TierName, ...]
+    tiers_length: dict[TierName, int]
 
 
 def add(
@@ -113,6 +107,7 @@ def add(
     allow_large_change: bool = False,
     skip_invalid: bool = False,
     only_categories: Collection[str] | None = None,
+    tiers: bool = True,
     jobs: int | None = None,
     terms: Mapping[str, timedelta] | None = None,
     ask: Callable[[str], str] | None = None,
@@ -132,6 +127,7 @@ def add(
         allow_large_change: publish even if many digests come or go.
         skip_invalid: see ``build``.
         only_categories: see ``build``.
+        tiers: see ``build``.
         jobs: see ``build``.
         terms: see ``publish.init``.
         ask: see ``keys.load_keys``.
@@ -176,11 +172,26 @@ def add(
                 area, work, category, current, digests, error_rate, head_room, jobs, on_progress
             )
             changed = current is None or metadata.sha256 != current.metadata.sha256
+            before = Version(current.metadata, current.path) if current else None
             if changed:
-                _replace(repository, category, current, metadata, path, work, patches)
+                replace(repository, category, "filter", before, Version(metadata, path), patches)
             else:
                 assert current is not None
                 metadata = current.metadata
+            old = _current_tiers(repository, category, work)
+            made = write_tiers(
+                area,
+                path,
+                metadata,
+                wanted=tiers,
+                capacities=_tier_capacities(area, old, head_room) if tiers else None,
+                previous={name: one.metadata for name, one in old.items()},
+                jobs=jobs,
+            )
+            for name in TIER_NAMES:
+                _replace_tier(
+                    repository, category, path, old.get(name), made.made.get(name), name, patches
+                )
         signing.renew(repository, "targets", "snapshot", "timestamp")
         repository.write()
         note_published(repository, keys)
@@ -195,12 +206,15 @@ def add(
             and (metadata.capacity, metadata.error_rate)
             != (current.metadata.capacity, current.metadata.error_rate),
             digests=counts,
-            length=targets[filter_target(category)].length,
+            length=targets[whole_target(category, "filter")].length,
             patches=tuple(
-                Patch(found.base, targets[patch_target(category, found.base)].length)
-                for found in _patches(repository, category)
+                Patch(found.base, targets[patch_target(category, "filter", found.base)].length)
+                for found in patches_of(repository, category, "filter")
             ),
             lists=staged.reports,
+            tiers=made,
+            tiers_gone=tuple(name for name in old if name not in made.made),
+            tiers_length={name: targets[whole_target(category, name)].length for name in made.made},
         )
 
 
@@ -214,32 +228,72 @@ class _Current:
 
     @classmethod
     def open(cls, repository: Repository, category: str, work: str) -> _Current | None:
-        target = repository.targets.signed.targets.get(filter_target(category))
-        if target is None:
-            return None
-        found = read_custom(target)
-        packed = repository.target_path(target.path, target.hashes["sha256"])
         path = os.path.join(work, "current")
+        found = unpacked(repository, category, "filter", path)
+        if found is None:
+            return None
         try:
-            with open(packed, "rb") as file:
-                target.verify_length_and_hashes(file)
-        except (OSError, RepositoryError) as error:
-            raise _damaged(packed, error) from error
-        try:
-            with explained(work):
-                packing.unpack(packed, path, found.metadata.length)
-                with new_file(metadata_path(path)) as described:
-                    described.write(dump(found.metadata))
             loaded = load(path)
         except FilterError as error:
-            raise _damaged(packed, error) from error
-        return cls(found.metadata, path, loaded)
+            raise damaged(found.packed, error) from error
+        return cls(loaded.metadata, path, loaded)
 
 
-def _damaged(path: str, error: Exception) -> FilterError:
-    return FilterError(
-        f"{shown(path)}: is not the file that was published ({error}); nothing was published now. "
-        "Copy the repository's directory from where it is whole, and run the command again"
+@dataclass(frozen=True, slots=True)
+class _CurrentTier:
+    """A tier that is published now, unpacked."""
+
+    metadata: TierMetadata
+    path: str
+
+
+def _current_tiers(
+    repository: Repository, category: str, work: str
+) -> dict[TierName, _CurrentTier]:
+    found = {}
+    for name in TIER_NAMES:
+        one = unpacked(repository, category, name, os.path.join(work, f"current.{name}"))
+        if one is not None:
+            assert isinstance(one.metadata, TierMetadata)  # by its path, which is compared
+            found[name] = _CurrentTier(one.metadata, one.path)
+    return found
+
+
+def _tier_capacities(
+    area: Staging, old: Mapping[TierName, _CurrentTier], head_room: float
+) -> dict[TierName, int]:
+    """Keys that each tier gets room for: as before where they fit, so that patches do."""
+    found = {}
+    for name in TIER_NAMES:
+        count = area.tier_count(name) or 0
+        before = old[name].metadata.capacity if name in old else 0
+        fits = count + CANARIES <= before
+        found[name] = before if fits else math.ceil(count * (1 + head_room)) + CANARIES
+    return found
+
+
+def _replace_tier(
+    repository: Repository,
+    category: str,
+    path: str,
+    old: _CurrentTier | None,
+    made: TierMetadata | None,
+    name: TierName,
+    patches: int,
+) -> None:
+    """Publish a tier of the filter at ``path``, or that there is none any more."""
+    if old is None and made is None:
+        return
+    if old and made and (old.metadata.sha256, old.metadata.filter) == (made.sha256, made.filter):
+        return
+    part: PartName = name
+    replace(
+        repository,
+        category,
+        part,
+        Version(old.metadata, old.path) if old else None,
+        Version(made, tier_path(path, name)) if made else None,
+        patches,
     )
 
 
@@ -293,96 +347,3 @@ def _build(
         on_progress=on_progress,
     )
     return metadata, counts, path
-
-
-def _patches(repository: Repository, category: str) -> list[PatchTarget]:
-    """The patches of a category that are published, newest base first."""
-    found = [
-        read
-        for path, target in repository.targets.signed.targets.items()
-        if path.startswith(f"{category}/patch-from-")
-        and isinstance(read := read_custom(target), PatchTarget)
-    ]
-    return sorted(found, key=lambda one: (one.base_created, one.base), reverse=True)
-
-
-def _replace(
-    repository: Repository,
-    category: str,
-    current: _Current | None,
-    metadata: Metadata,
-    path: str,
-    work: str,
-    patches: int,
-) -> None:
-    """Put the new version's files into the repository, and their targets in place of the old."""
-    targets = repository.targets.signed.targets
-    made = _make_patches(repository, category, current, metadata, path, patches)
-    packed = os.path.join(work, "packed")
-    packing.pack(path, packed)
-    with open(packed, "rb") as file:
-        whole = file.read()
-    for name in [name for name in targets if name.startswith(f"{category}/")]:
-        gone = targets.pop(name)
-        with explained(repository.directory), contextlib.suppress(FileNotFoundError):
-            # Agents may be half-way through a sync of it: it stays for ``store.KEEP`` from now on.
-            os.utime(repository.target_path(name, gone.hashes["sha256"]))
-    _put(repository, filter_target(category), whole, FilterTarget(metadata=metadata))
-    for target, content in made:
-        frame = packing.pack_bytes(content)
-        if len(frame) < len(whole):
-            _put(repository, patch_target(category, target.base), frame, target)
-
-
-def _make_patches(
-    repository: Repository,
-    category: str,
-    current: _Current | None,
-    metadata: Metadata,
-    path: str,
-    number: int,
-) -> list[tuple[PatchTarget, bytes]]:
-    if current is None or number < 1:
-        return []
-    before = current.metadata
-    if (before.capacity, before.error_rate) != (metadata.capacity, metadata.error_rate):
-        return []
-    step = patch.diff(current.path, path)
-    if step is None:
-        return []
-    made = [(_target(before.sha256, before.created, step, metadata), step)]
-    for old in _patches(repository, category):
-        # The same set as some versions ago: there is nothing to patch it from.
-        if len(made) == number or old.base == metadata.sha256:
-            continue
-        target = repository.targets.signed.targets[patch_target(category, old.base)]
-        packed = repository.target_path(target.path, target.hashes["sha256"])
-        try:
-            with open(packed, "rb") as file:
-                frame = file.read(target.length + 1)
-            target.verify_length_and_hashes(frame)
-            joined = patch.compose(packing.unpack_bytes(frame, old.length), step)
-        except (OSError, FilterError, RepositoryError) as error:
-            raise _damaged(packed, error) from error
-        made.append((_target(old.base, old.base_created, joined, metadata), joined))
-    return made
-
-
-def _target(base: str, created: str, content: bytes, metadata: Metadata) -> PatchTarget:
-    return PatchTarget(base=base, base_created=created, length=len(content), metadata=metadata)
-
-
-def _put(
-    repository: Repository, path: str, content: bytes, custom: FilterTarget | PatchTarget
-) -> None:
-    target = TargetFile.from_data(path, content, ["sha256"])
-    target.unrecognized_fields["custom"] = custom_of(custom)
-    where = repository.target_path(path, target.hashes["sha256"])
-    with explained(repository.directory):
-        directory = os.path.dirname(where)
-        if not os.path.isdir(directory):
-            os.mkdir(directory)
-            os.chmod(directory, 0o755)  # noqa: S103 - for a web server
-            sync_directory(os.path.dirname(directory))
-        replace_file(where, content, 0o644)
-    repository.targets.signed.targets[path] = target

@@ -20,7 +20,8 @@ from pybloom_live import BloomFilter
 
 from hashscan.errors import ExitCode, FilterError, StateError
 from hashscan.known.filters import bloom
-from hashscan.known.filters.bloom import file_length, geometry, load
+from hashscan.known.filters.bits import file_length, geometry
+from hashscan.known.filters.bloom import load
 from hashscan.known.filters.metadata import METADATA_LIMIT, Metadata, dump
 from hashscan.known.filters.writer import Writer
 
@@ -298,7 +299,7 @@ def test_a_kill_between_the_two_renames_leaves_what_is_refused(pair, monkeypatch
         done.append(target)
         real(source, target)
 
-    monkeypatch.setattr(bloom.os, "replace", dies)
+    monkeypatch.setattr(os, "replace", dies)
     with pytest.raises(KeyboardInterrupt):
         write(pair, DIGESTS[:300])
     monkeypatch.undo()

@@ -10,7 +10,7 @@ from pybloom_live import BloomFilter
 
 from hashscan.errors import StateError
 from hashscan.known.filters import filling
-from hashscan.known.filters.bloom import geometry
+from hashscan.known.filters.bits import geometry
 
 
 def empty(capacity, error_rate):

@@ -123,7 +123,7 @@ def test_csv(written, delimiter):
         ["4", "", "", "", "", "only a PhotoDNA"],
     ]
     source = Lists([written("\n".join(delimiter.join(row) for row in rows))])
-    assert [tuple(entry) for entry in source] == [
+    assert [tuple(entry)[:5] for entry in source] == [
         ("sha1", SHA1, "baseline", 5, 2),
         ("md5", MD5, "baseline", 5, 2),
         ("md5", MD5_B, "cat-2-b", None, 4),

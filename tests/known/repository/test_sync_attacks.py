@@ -25,7 +25,7 @@ from tuf.api.metadata import Metadata, MetaFile
 from hashscan.errors import ExitCode, FilterError
 from hashscan.known.filters.packing import pack_bytes
 from hashscan.known.repository.keys import load_keys
-from hashscan.known.repository.layout import filter_target, target_file
+from hashscan.known.repository.layout import target_file, whole_target
 
 
 @pytest.fixture
@@ -425,7 +425,7 @@ def test_keys_are_changed_under_way(role, synced, publisher):
 )
 def test_a_target_without_sane_metadata(change, synced, publisher, refused):
     def spoil(signed):
-        change(signed.targets[filter_target("baseline")].unrecognized_fields["custom"])
+        change(signed.targets[whole_target("baseline", "filter")].unrecognized_fields["custom"])
 
     publisher.sign_targets(spoil)
     refused("has no sane metadata")
@@ -444,7 +444,7 @@ def test_a_target_without_sane_metadata(change, synced, publisher, refused):
 )
 def test_a_filter_that_is_not_what_its_signed_metadata_says(change, synced, publisher, refused):
     def spoil(signed):
-        custom = signed.targets[filter_target("baseline")].unrecognized_fields["custom"]
+        custom = signed.targets[whole_target("baseline", "filter")].unrecognized_fields["custom"]
         change(custom["hashscan"]["metadata"])
 
     publisher.sign_targets(spoil)

@@ -1,0 +1,203 @@
+"""A file of bits: a pybloom-live file that is used only after every check that can be made.
+
+Format of the file (pybloom-live 4.0, ``BloomFilter.tofile``): a header of 40 bytes, little-endian
+``<dQQQQ`` = error rate, slices, bits a slice, capacity, count; then the bits of all slices, lowest
+bit first, padded to a whole byte. Its keys are lower-case hexadecimal ``str``. ``metadata``
+describes ``FILE.json`` beside it.
+
+pybloom-live believes any header, so it never parses a file here: length, SHA-256, header and
+bounds are checked first, then the bits are handed to it, then the canaries are asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import struct
+from binascii import hexlify
+from typing import TYPE_CHECKING
+
+from bitarray import bitarray
+
+from hashscan.errors import FilterError
+from hashscan.known.filters.metadata import HEADER_LENGTH, METADATA_LIMIT, parse
+from hashscan.known.filters.regular import content_of, open_regular
+from hashscan.known.filters.rounds import rounds_of
+from hashscan.text import human_size, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashscan.known.filters.metadata import FileMetadata, M
+
+_HEADER = struct.Struct("<dQQQQ")
+MEND = (
+    "it is not used; make the filter again with 'hashscan filter build', "
+    "or get it again from where it came"
+)
+
+
+class Bits:
+    """The bits of a file after all its checks.
+
+    Attributes:
+        path: of the file.
+        version: of the file.
+        fill: share of the bits that are set, 0 to 1.
+    """
+
+    __slots__ = ("_bits", "_bits_per_slice", "_rounds", "fill", "path", "version")
+
+    def __init__(self, path: str, metadata: FileMetadata, bits: bitarray) -> None:
+        """``bits`` are believed."""
+        self.path = path
+        self.version: str = metadata.version
+        slices, self._bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
+        self._bits = bits
+        self._rounds = rounds_of(slices, self._bits_per_slice)
+        self.fill = bits.count() / (slices * self._bits_per_slice)
+
+    def holds(self, hex_key: str) -> bool:
+        """Whether the file holds ``hex_key`` (lower case); may err towards yes."""
+        # The hot path of a scan, so without a call in between.
+        bits = self._bits
+        step = self._bits_per_slice
+        key = hex_key.encode()
+        for _, _, _, start, numbers, offsets in self._rounds:
+            state = start.copy()
+            state.update(key)
+            for offset, number in zip(offsets, numbers(state.digest()), strict=False):
+                if not bits[offset + number % step]:
+                    return False
+        return True
+
+    def among(self, keys: Sequence[bytes]) -> list[int]:
+        """Which of raw ``keys``, by their indices, the file holds.
+
+        Nearly all keys miss at one of the first two bits, so those are looked at in line.
+        """
+        bits, step = self._bits, self._bits_per_slice
+        first = self._rounds[0]
+        make, salt, two = first.make, first.salt, first.two
+        offset = first.offsets[1]
+        found = []
+        for number, key in enumerate(keys):
+            one, other = two(make(salt + hexlify(key)).digest())
+            if bits[one % step] and bits[offset + other % step] and self.holds(key.hex()):
+                found.append(number)
+        return found
+
+
+def geometry(capacity: int, error_rate: float) -> tuple[int, int]:
+    """Slices and bits a slice that pybloom-live gives a filter (``BloomFilter.__init__``)."""
+    # Not log2: the result must be the library's, to the last bit.
+    slices = math.ceil(math.log(1.0 / error_rate, 2))  # noqa: FURB163
+    bits = math.ceil(capacity * abs(math.log(error_rate)) / (slices * (math.log(2) ** 2)))
+    return slices, bits
+
+
+def header_of(metadata: FileMetadata) -> bytes:
+    """The header of the file that ``metadata`` describes."""
+    slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
+    count = metadata.digests + len(metadata.canaries_present)
+    return _HEADER.pack(metadata.error_rate, slices, bits_per_slice, metadata.capacity, count)
+
+
+def file_length(capacity: int, error_rate: float) -> int:
+    """Length in bytes of a file."""
+    slices, bits = geometry(capacity, error_rate)
+    return HEADER_LENGTH + (slices * bits + 7) // 8
+
+
+def metadata_path(path: str) -> str:
+    """Where the metadata of the file ``path`` lies."""
+    return path + ".json"
+
+
+def read_metadata(path: str, kind: type[M]) -> M:
+    """The metadata of the file ``path``.
+
+    Raises:
+        FilterError: missing, or not what was written.
+    """
+    where = shown(metadata_path(path))
+    content = _read_metadata(metadata_path(path), where)
+    try:
+        return parse(content, where, kind)
+    except FilterError as error:
+        raise FilterError(f"{error}; {MEND}") from error
+
+
+def read_bits(path: str, metadata: FileMetadata) -> bitarray:
+    """The bits of the file ``path``, after every check but the canaries.
+
+    The checks run on a copy in memory, which processes that are forked later share: whatever
+    becomes of the file, what was checked is what is used.
+
+    Raises:
+        FilterError: missing, damaged or foreign.
+    """
+    with open_regular(path, MEND) as descriptor:
+        found = os.fstat(descriptor)
+        if found.st_size != metadata.length:
+            raise refused(path, f"has {found.st_size} bytes instead of {metadata.length}")
+        try:
+            return _checked(path, metadata, content_of(descriptor, found))
+        except (OSError, ValueError) as error:
+            raise refused(path, f"cannot be read: {error}") from error
+        except MemoryError as error:
+            raise refused(
+                path, f"{human_size(metadata.length)} do not fit into the memory"
+            ) from error
+
+
+def refused(path: str, what: str) -> FilterError:
+    """The error of a file that is not used."""
+    return FilterError(f"{shown(path)}: {what}; {MEND}")
+
+
+def _read_metadata(path: str, where: str) -> bytes:
+    with open_regular(path, MEND) as descriptor:
+        try:
+            content = os.read(descriptor, METADATA_LIMIT + 1)
+        except OSError as error:
+            raise FilterError(f"{where}: cannot be read: {error.strerror}; {MEND}") from error
+    if len(content) > METADATA_LIMIT:
+        raise FilterError(f"{where}: is longer than {METADATA_LIMIT} bytes; {MEND}")
+    return content
+
+
+def _checked(path: str, metadata: FileMetadata, content: memoryview) -> bitarray:
+    count = metadata.digests + len(metadata.canaries_present)
+    header = header_of(metadata)
+    if content[:HEADER_LENGTH] != header or metadata.length != file_length(
+        metadata.capacity, metadata.error_rate
+    ):
+        raise refused(path, "its header is not what its metadata says: no filter of hashscan's")
+    if count > metadata.capacity:
+        raise refused(path, f"holds {count} digests, more than its {metadata.capacity}")
+    if hashlib.sha256(content).hexdigest() != metadata.sha256:
+        raise refused(path, "is damaged: its SHA-256 is not the one in its metadata")
+    return bitarray(buffer=content[HEADER_LENGTH:], endian="little")
+
+
+def check_bits(one: Bits, metadata: FileMetadata) -> None:
+    """The last checks: how many bits are set, and the canaries.
+
+    Raises:
+        FilterError: the bits are not those of a file with so many keys, or of another.
+    """
+    path = one.path
+    slices, bits_per_slice = geometry(metadata.capacity, metadata.error_rate)
+    count = metadata.digests + len(metadata.canaries_present)
+    # Each digest sets one bit of each slice, unless it is set already. Small filters scatter: six
+    # standard deviations, so that none is refused by chance.
+    usual = 1 - math.exp(-count / bits_per_slice)
+    scatter = 6 * math.sqrt(usual * (1 - usual) / (slices * bits_per_slice))
+    if abs(one.fill - usual) > 0.1 * usual + scatter:
+        raise refused(path, f"{one.fill:.2%} of its bits are set instead of {usual:.2%}")
+    if not all(one.holds(canary) for canary in metadata.canaries_present):
+        raise refused(path, "a digest that was put in does not hit")
+    if any(one.holds(canary) for canary in metadata.canaries_absent):
+        raise refused(path, "a digest that was never put in hits")

@@ -1,0 +1,336 @@
+"""Tiers in a scan: files are passed over only where no known file can be among them."""
+
+import hashlib
+import os
+import random
+import sqlite3
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from scanning import Scanner, Told, fill, nothing_is_hashed, settle, sha1
+from tiered import tiered
+
+from hashscan.fs.reading import BUFFER_SIZE
+from hashscan.known.filters.bloom import load
+from hashscan.known.filters.build import build
+from hashscan.model import HEAD_LENGTH, Tiers, head_key, size_key
+from hashscan.scan.rejudging import Judge
+from hashscan.scan.screening import Screen
+from hashscan.scan.worker import Worker
+
+SIZE, HEAD = "unknown-size", "unknown-head"
+
+
+class Holds:
+    """A tier of just these keys."""
+
+    version = "1"
+
+    def __init__(self, *keys):
+        self.keys = keys
+
+    def __contains__(self, key):
+        return key in self.keys
+
+
+def of(sizes=None, heads=None):
+    return SimpleNamespace(
+        tiers=Tiers(
+            None if sizes is None else Holds(*map(size_key, sizes)),
+            None if heads is None else Holds(*heads),
+        )
+    )
+
+
+H, OTHER = head_key(b"h"), head_key(b"o")
+
+
+@pytest.mark.parametrize(
+    ("filters", "by_size", "by_head"),
+    [
+        ([], False, False),
+        ([of()], False, False),
+        ([of(sizes=[5])], True, False),
+        ([of(heads=[H])], False, True),
+        ([of(sizes=[5]), of(sizes=[6])], True, False),
+        ([of(sizes=[5]), of()], False, False),
+        ([of(sizes=[5], heads=[H]), of(sizes=[6])], True, True),
+        ([of(sizes=[5]), of(heads=[H])], False, True),
+        ([of(heads=[H]), of()], False, False),
+    ],
+)
+def test_every_filter_must_be_able_to_say_no(filters, by_size, by_head):
+    screen = Screen(filters)
+    assert (screen.sizes, screen.heads) == (by_size, by_head)
+    assert screen.rules_out_size(7) == by_size
+
+
+def test_a_file_is_ruled_out_by_each_filter_in_its_own_way():
+    screen = Screen([of(sizes=[5], heads=[H]), of(sizes=[6])])
+    assert not screen.rules_out_size(5)
+    assert not screen.rules_out_size(6)
+    assert screen.rules_out(5, OTHER)
+    assert not screen.rules_out(5, H)
+    assert not screen.rules_out(6, OTHER), "the second has no heads to say no by"
+    assert not screen.rules_out(5, b""), "a head that is not known says nothing"
+
+
+def test_remembered_sizes_do_not_pile_up(monkeypatch):
+    monkeypatch.setattr("hashscan.scan.screening._REMEMBERED", 10)
+    screen = Screen([of(sizes=[5])])
+    for size in range(100):
+        assert screen.rules_out_size(size) == (size != 5)
+        assert screen.rules_out_size(size) == (size != 5)
+    assert len(screen._remembered) <= 10
+
+
+# Scans
+
+
+class Tiered(Scanner):
+    """Scans with a filter of contents, and its tiers."""
+
+    def __init__(self, directory, contents, **options):
+        super().__init__(directory, {sha1(content) for content in contents})
+        self.set(contents, **options)
+
+    def set(self, contents, **options):
+        self.known = {sha1(content) for content in contents}
+        path = os.path.join(self.directory, "tiered")
+        self.filter = tiered(Path(path), contents, **options)
+
+    def rows(self):
+        with sqlite3.connect(self.catalog) as connection:
+            return {
+                name: (sha, head)
+                for name, sha, head in connection.execute("SELECT name, sha1, head FROM file")
+            }
+
+
+def passed_over(summary):
+    """How many files tiers ruled out; by chance a size hits, and then the first block is asked."""
+    assert set(summary.skipped) <= {SIZE, HEAD}
+    return sum(summary.skipped.values())
+
+
+def known_of_all_kinds():
+    rng = random.Random(3)
+    sizes = [1, 100, HEAD_LENGTH - 1, HEAD_LENGTH, HEAD_LENGTH + 1, 60_000, BUFFER_SIZE + 5]
+    return [rng.randbytes(size) for size in sizes]
+
+
+@pytest.mark.parametrize(
+    "columns", [("sha1", "size"), ("sha1", "xxh3-4096"), ("sha1", "size", "xxh3-4096")]
+)
+def test_known_files_are_found_whatever_their_owner_does(volume, state, columns):
+    known = known_of_all_kinds()
+    fill(volume, 120)
+    paths = []
+    for number, content in enumerate(known):
+        folder = volume / f"d{number % 5}"
+        folder.mkdir(exist_ok=True)
+        path = folder / f".{number}.txt"
+        path.write_bytes(content)
+        os.utime(path, (0, 0))
+        paths.append(path)
+        os.link(path, folder / f"{number}.link")
+        paths.append(folder / f"{number}.link")
+        # Like a known file, but for its end, its length or its start: another file.
+        (folder / f"{number}.longer").write_bytes(content + b"x")
+        (folder / f"{number}.other").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        (folder / f"{number}.start").write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    (volume / "empty").write_bytes(b"")
+    with open(volume / "hole", "wb") as file:
+        file.truncate(BUFFER_SIZE + 5)
+    settle(volume)
+    scanner = Tiered(state, known, columns=columns)
+    summary = scanner.scan(volume)
+    assert scanner.told.paths == sorted(
+        os.fsencode(os.path.relpath(path, volume)) for path in paths
+    )
+    assert summary.files == 120 + len(known) * 5 + 2
+    assert summary.files == summary.hashed + sum(summary.skipped.values())
+    passed_over = summary.skipped.get(SIZE, 0) + summary.skipped.get(HEAD, 0)
+    assert passed_over >= 110, summary
+    assert (SIZE in summary.skipped) == ("size" in columns)
+    assert (HEAD in summary.skipped) == ("xxh3-4096" in columns)
+    # What is passed over by its size was not read, by its start only that far.
+    again = scanner.scan(volume)
+    assert again.unchanged == again.files - sum(again.skipped.values())
+    assert again.matches == 2 * len(known)
+
+
+def test_what_is_passed_over_by_its_size_is_not_opened(volume, state, monkeypatch):
+    contents = fill(volume, 60).values()
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 77_777], columns=("sha1", "size"))
+    while not all(Screen([load(scanner.filter)]).rules_out_size(len(one)) for one in contents):
+        scanner.set([b"k" * 77_777], columns=("sha1", "size"))  # other canaries, other chances
+    nothing_is_hashed(monkeypatch)
+    summary = scanner.scan(volume)
+    assert summary.skipped == {SIZE: 60}
+    assert summary.bytes_hashed == 0
+    assert set(scanner.rows().values()) == {(None, b"")}
+
+
+def test_all_is_hashed_where_all_is_asked_for(volume, state):
+    fill(volume, 30)
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 77_777])
+    assert passed_over(scanner.scan(volume)) == 30
+    full = scanner.scan(volume, full=True)
+    assert (full.hashed, full.skipped) == (30, {})
+    assert scanner.scan(volume).unchanged == 30
+
+
+def test_a_set_without_tiers_hashes_what_one_with_them_passed_over(volume, state):
+    contents = fill(volume, 30)
+    wanted = list(contents.values())[7]
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 77_777])
+    assert passed_over(scanner.scan(volume)) == 30
+    scanner.set([b"k" * 77_777, wanted], columns=("sha1",))
+    summary = scanner.scan(volume)
+    assert (summary.hashed, summary.matches) == (30, 1)
+
+
+def test_a_new_set_opens_only_what_it_cannot_rule_out(volume, state):
+    contents = fill(volume, 40)
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 77_777])
+    assert passed_over(scanner.scan(volume)) == 40
+    wanted = list(contents.values())[11]
+    scanner.set([b"k" * 77_777, wanted])
+    summary = scanner.scan(volume)
+    assert summary.matches == 1
+    assert summary.hashed == 1
+    assert summary.unchanged + summary.skipped.get(HEAD, 0) == 39
+    rows = scanner.rows()
+    assert sum(sha is not None for sha, _ in rows.values()) == 1
+
+
+def test_sizes_that_are_put_right_bring_back_what_wrong_ones_hid(volume, state):
+    """The digests stay, only the tier is another one: that alone has to count as a new set."""
+    contents = fill(volume, 10)
+    wanted = list(contents.values())[3]
+    settle(volume)
+    wrong = Tiered(state, [wanted], columns=("sha1",))
+    source = state / "wrong.csv"
+    source.write_text(f"sha1,size\n{sha1(wanted)},{len(wanted) + 1}\n")
+    build([str(source)], wrong.filter, force=True, jobs=1)
+    assert wrong.scan(volume).matches == 0
+    source.write_text(f"sha1,size\n{sha1(wanted)},{len(wanted)}\n")
+    build([str(source)], wrong.filter, force=True, jobs=1)
+    assert wrong.scan(volume).matches == 1
+
+
+def test_a_file_that_changes_is_looked_at_anew(volume, state):
+    known = b"k" * 5000
+    path = volume / "f"
+    path.write_bytes(b"x" * 4999)
+    settle(volume)
+    scanner = Tiered(state, [known])
+    assert passed_over(scanner.scan(volume)) == 1
+    path.write_bytes(b"x" * 5000)
+    settle(volume)
+    assert scanner.scan(volume).skipped == {HEAD: 1}
+    path.write_bytes(known)
+    settle(volume)
+    assert scanner.scan(volume).matches == 1
+    path.write_bytes(b"x" * 4999)
+    settle(volume)
+    summary = scanner.scan(volume)
+    assert (summary.matches, passed_over(summary)) == (0, 1)
+    with sqlite3.connect(scanner.catalog) as connection:
+        assert connection.execute("SELECT count(*) FROM candidate").fetchone() == (0,)
+
+
+def test_a_file_that_may_change_under_its_stamp_is_ruled_out_each_time_anew(volume, state):
+    """Who has it open, or mapped, could write the known content behind what was read."""
+    path = volume / "f"
+    path.write_bytes(b"x" * 5000)
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 5000], columns=("sha1", "xxh3-4096"))
+    with open(path, "r+b"):
+        assert scanner.scan(volume).skipped == {HEAD: 1}
+        assert scanner.scan(volume).skipped == {HEAD: 1}
+    assert scanner.scan(volume).skipped == {HEAD: 1}
+    assert scanner.scan(volume).unchanged == 1
+
+
+def test_excluded_files_are_excluded_first(volume, state):
+    fill(volume, 10)
+    scanner = Tiered(state, [b"k" * 77_777])
+    assert scanner.scan(volume, exclude=["*/f*"]).skipped == {"excluded": 10}
+
+
+def test_linked_names_of_what_is_ruled_out(volume, state):
+    first = volume / "first"
+    first.write_bytes(b"x" * 5000)
+    os.link(first, volume / "second")
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 5000])
+    assert scanner.scan(volume).skipped == {HEAD: 2}
+    scanner.set([b"x" * 5000], columns=("sha1",))
+    assert scanner.scan(volume).matches == 2
+
+
+def test_a_catalog_is_judged_anew_without_opening_what_tiers_rule_out(tmp_path):
+    one = load(tiered(tmp_path / "f", [b"k" * 5000]))
+    judge = Judge([one], frozenset({"sha1"}), filterset=2, until=8)
+    known = head_key((b"k" * 5000)[:HEAD_LENGTH])
+    digest = hashlib.sha1(b"k" * 5000).digest()
+
+    def row(name, size, head, sha=None, hit=0, judged=1):
+        return (1, name, None, sha, None, hit, judged, 3, size, head)
+
+    judged = judge.judge(
+        [
+            row(b"other size", 4999, b""),
+            row(b"other size, was due", 4999, b"", hit=1),
+            row(b"same size, never begun", 5000, b""),
+            row(b"same size, begins otherwise", 5000, head_key(b"x")),
+            row(b"begins alike", 5000, known),
+            row(b"hashed", 5000, None, sha=digest),
+            row(b"hashed, other", 5000, None, sha=bytes(20), hit=1),
+            row(b"lacks its digest", 5000, None),
+            row(b"judged already", 5000, known, judged=2),
+        ]
+    )
+    assert sorted(name for _, name in judged.found) == [
+        b"begins alike", b"hashed", b"lacks its digest", b"same size, never begun",
+    ]  # fmt: skip
+    assert sorted(name for _, name in judged.cleared) == [b"hashed, other", b"other size, was due"]
+    assert judged.files == 8
+
+
+def test_workers_that_die_lose_no_file(volume, state, monkeypatch):
+    """A directory that is done again counts what was ruled out before as what it was."""
+    fill(volume, 40)
+    (volume / "kills").write_bytes(b"k" * 5000)
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 5000])
+    real = Worker.hash_ordinary
+    flag = state / "died"
+
+    def dies(self, directory, names, start, root, most):
+        if not flag.exists():
+            flag.touch()
+            os._exit(9)
+        return real(self, directory, names, start, root, most)
+
+    monkeypatch.setattr(Worker, "hash_ordinary", dies)
+    summary = scanner.scan(volume)
+    assert summary.files == 41
+    assert summary.matches == 1
+    assert summary.skipped[SIZE] + summary.skipped.get(HEAD, 0) == 40
+
+
+def test_each_reason_is_counted_not_told(volume, state):
+    fill(volume, 5)
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 77_777])
+    scanner.scan(volume)
+    assert isinstance(scanner.told, Told)
+    assert scanner.told.skippeds == []

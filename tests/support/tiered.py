@@ -1,0 +1,30 @@
+"""Digest lists that carry more than digests: sizes, and the keys of first blocks."""
+
+import hashlib
+
+from hashscan.known.filters.build import build
+from hashscan.model import HEAD_LENGTH, head_key
+
+
+def listed(path, contents, *, columns=("sha1", "size", "xxh3-4096"), without=()):
+    """Write a CSV list of what is known; ``without`` has contents that lack all but the digest."""
+    lines = [",".join(columns)]
+    for content in [*contents, *without]:
+        cells = {
+            "md5": hashlib.md5(content).hexdigest(),
+            "sha1": hashlib.sha1(content).hexdigest(),
+            "size": str(len(content)),
+            "xxh3-4096": head_key(content[:HEAD_LENGTH]).hex(),
+        }
+        if content in without:
+            cells["size"] = cells["xxh3-4096"] = ""
+        lines.append(",".join(cells[column] for column in columns))
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def tiered(path, contents, **options):
+    """A filter file at ``path`` of the list that ``listed`` writes beside it."""
+    source = listed(path.with_name(f"{path.name}.csv"), contents, **options)
+    build([source], str(path), force=True, jobs=1)
+    return str(path)
