@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
 from hashscan.process import end, end_with
+from hashscan.scan.copies import copy_table
 from hashscan.scan.links import LinkTable
 from hashscan.scan.priority import step_aside
 from hashscan.scan.work import Failed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.context import ForkProcess
 
+    from hashscan.scan.copies import CopyTable
     from hashscan.scan.work import Message, Task, WorkerSettings
 
 #: Seconds without any sign of life after which a process is taken for stuck (a dead file server).
@@ -74,6 +76,7 @@ class Pool:
         self._before_fork = before_fork
         self._context = multiprocessing.get_context("fork")
         self._links = LinkTable()
+        self._copies = copy_table(settings.algorithms)
         self._idle = mmap.mmap(-1, mmap.PAGESIZE)
         self._failed_starts = 0
         self.workers: list[WorkerHandle] = []
@@ -88,7 +91,15 @@ class Pool:
         engines = [ours, *self._others, *(worker.connection for worker in self.workers)]
         process = self._context.Process(
             target=_main,
-            args=(os.getpid(), theirs, engines, self._settings, self._links, self._idle),
+            args=(
+                os.getpid(),
+                theirs,
+                engines,
+                self._settings,
+                self._links,
+                self._copies,
+                self._idle,
+            ),
             daemon=True,
         )
         process.start()
@@ -195,6 +206,8 @@ class Pool:
         for worker in self.workers:
             end(worker.process)
         self._links.close()
+        if self._copies is not None:
+            self._copies.close()
         self._idle.close()
 
 
@@ -204,6 +217,7 @@ def _main(
     engines: list[Connection],
     settings: WorkerSettings,
     links: LinkTable,
+    copies: CopyTable | None,
     idle: mmap.mmap,
 ) -> None:
     end_with(parent)
@@ -211,7 +225,7 @@ def _main(
         one.close()
     if settings.step_aside:
         step_aside()
-    run(connection, settings, links, idle)
+    run(connection, settings, links, copies, idle)
 
 
 def _error(message: Failed) -> HashscanError:

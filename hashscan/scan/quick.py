@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hashscan.catalog.rows import RawRow
+    from hashscan.scan.copies import CopyTable
     from hashscan.scan.hashing import Hasher
 
 #: Files after which a sign of life is due, where nothing has to be paced.
@@ -37,9 +38,15 @@ class QuickHasher:
         owners: their user ids, in the same order.
     """
 
-    def __init__(self, hasher: Hasher, *, judged: int, scan: int) -> None:
-        """Hash as ``hasher`` does; rows are those of scan number ``scan``, judged by ``judged``."""
+    def __init__(
+        self, hasher: Hasher, *, judged: int, scan: int, copies: CopyTable | None = None
+    ) -> None:
+        """Hash as ``hasher`` does.
+
+        Rows are those of scan number ``scan``, judged by ``judged``; ``copies`` knows content.
+        """
         self._hasher = hasher
+        self._copies = copies
         self._judged = judged
         self._scan = scan
         self.rows: list[RawRow] = []
@@ -75,7 +82,7 @@ class QuickHasher:
         root_device, root_number = root
         hasher = self._hasher
         read, view = hasher.reader.read, hasher.reader.view
-        digests_of, is_racy = hasher.digests_of, hasher.is_racy
+        digests_of, is_racy = self._digests_of(hasher), hasher.is_racy
         most = BUFFER_SIZE if hasher.max_file_size is None else hasher.max_file_size + 1
         most = min(most, BUFFER_SIZE)
         screen, read_head = hasher.screen, hasher.reader.read_head
@@ -166,6 +173,29 @@ class QuickHasher:
         if total > told:
             on_bytes(total - told)
         return number, total
+
+    def _digests_of(
+        self, hasher: Hasher
+    ) -> Callable[[memoryview], tuple[bytes | None, bytes | None, bytes | None]]:
+        """Content to its digests, as ``Hasher.digests_of``; copies are recognised."""
+        copies, compute = self._copies, hasher.digests_of
+        if copies is None:
+            return compute
+        seen, key_of, get, put = copies.seen, copies.key_of, copies.get, copies.put
+
+        def digests_of(content: memoryview) -> tuple[bytes | None, bytes | None, bytes | None]:
+            size = len(content)
+            if not seen[size]:
+                seen[size] = 1
+                return compute(content)
+            key = key_of(content).digest()
+            found = get(key)
+            if found is None:
+                found = compute(content)
+                put(key, found)
+            return found
+
+        return digests_of
 
     def take(self) -> tuple[list[RawRow], list[int]]:
         """Rows and owners since the last call; also from within ``on_bytes``."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import RawRow
     from hashscan.fs.volume import Volume
     from hashscan.model import FilterHit
+    from hashscan.scan.copies import CopyTable
     from hashscan.scan.links import LinkTable
 
 #: Seconds after which findings are sent although there are few.
@@ -129,6 +130,7 @@ class Worker:
         self,
         settings: WorkerSettings,
         links: LinkTable,
+        copies: CopyTable | None,
         idle: mmap.mmap,
         send: Callable[[Message], None],
     ) -> None:
@@ -137,6 +139,7 @@ class Worker:
         Args:
             settings: of the scan.
             links: shared with the other processes.
+            copies: shared with the other processes.
             idle: one shared byte: how many processes have nothing to do.
             send: to the engine.
 
@@ -183,7 +186,9 @@ class Worker:
             screen=self.screen,
         )
         self._on_bytes = on_bytes
-        self._quick = QuickHasher(self._hasher, judged=settings.judged, scan=settings.scan)
+        self._quick = QuickHasher(
+            self._hasher, judged=settings.judged, scan=settings.scan, copies=copies
+        )
         self._part: DirectoryPart | None = None
         self._unsent: list[Findings] = []
         self._unsent_count = 0
@@ -455,12 +460,16 @@ class Worker:
 
 
 def run(
-    connection: Connection, settings: WorkerSettings, links: LinkTable, idle: mmap.mmap
+    connection: Connection,
+    settings: WorkerSettings,
+    links: LinkTable,
+    copies: CopyTable | None,
+    idle: mmap.mmap,
 ) -> None:
     """A worker process: do tasks until the engine closes the connection."""
     try:
         ignore_lease_breaks()
-        worker = Worker(settings, links, idle, connection.send)
+        worker = Worker(settings, links, copies, idle, connection.send)
         connection.send(Alive(0))  # the engine tells a start that failed from a task that kills
         while True:
             tasks: list[Task] = connection.recv()
