@@ -1,16 +1,15 @@
 """hashscan.fs.reading: the content as it is, the page cache as it was."""
 
-import ctypes
 import fcntl
 import mmap
 import os
 import random
 import signal
-import tempfile
 from contextlib import suppress
 
 import pytest
 from isolating import fork
+from page_cache import PAGE, cached, disk_directory, write_cold
 
 from hashscan.fs.reading import (
     BUFFER_SIZE,
@@ -21,47 +20,11 @@ from hashscan.fs.reading import (
     stamp_of,
 )
 
-PAGE = 4096
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 @pytest.fixture
 def disk(tmp_path):
-    """A folder on a file system with a page cache that can be dropped (tmpfs has none)."""
-    for parent in (str(tmp_path), os.getcwd()):
-        with tempfile.TemporaryDirectory(dir=parent) as folder:
-            probe = os.path.join(folder, "probe")
-            write_cold(probe, b"x" * PAGE)
-            if not any(cached(probe)):
-                yield folder
-                return
-    pytest.skip("no file system here whose page cache can be dropped")
-
-
-def cached(path):
-    """Which pages of a file are in the page cache, by mincore(2)."""
-    size = os.path.getsize(path)
-    pages = (size + PAGE - 1) // PAGE
-    with open(path, "rb") as file:
-        mapped = mmap.mmap(
-            file.fileno(), size, prot=mmap.PROT_READ | mmap.PROT_WRITE, flags=mmap.MAP_PRIVATE
-        )
-        vector = (ctypes.c_ubyte * pages)()
-        address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
-        assert _libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), vector) == 0
-    return [bool(page & 1) for page in vector]
-
-
-def write_cold(path, content, warm=()):
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    with open(path, "rb", buffering=0) as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
-        for page in warm:
-            os.pread(file.fileno(), 1, page * PAGE)
+    with disk_directory(str(tmp_path), os.getcwd()) as folder:
+        yield folder
 
 
 def read_all(path, way):
