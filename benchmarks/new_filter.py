@@ -40,7 +40,8 @@ def fill(catalog: Catalog, count: int) -> bytes:
                 digest = os.urandom(20)
                 rows.append(
                     (b"file-%06d.jpg" % number, -1, made + number, 4096, 1_700_000_000_000_000_000,
-                     1_700_000_000_000_000_000, None, digest, None, False, False, False, 1, scan)
+                     1_700_000_000_000_000_000, None, digest, None, False, False, False, 1, scan,
+                     None)
                 )  # fmt: skip
             catalog.put_files(directory.number, rows)
             made += _A_DIRECTORY

@@ -10,9 +10,9 @@ from hashscan.catalog.rows import COLUMNS, FileRow, signed, unsigned
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from hashscan.model import Stamp
+    from hashscan.model import Algorithm, Stamp
 
 #: Directory, name, digests, hit, judged, scan, size and head of a file, as plain as it comes.
 DigestsRow = tuple[
@@ -104,6 +104,36 @@ class CatalogReader:
         with translated(self.path):
             (number,) = self._connection.execute("SELECT max(id) FROM dir").fetchone()
         return number or 0
+
+    def plain_digests(
+        self,
+        after: int,
+        last: int,
+        algorithms: Sequence[Algorithm],
+        *,
+        judged: int,
+        until: int,
+        step: int,
+    ) -> Iterator[list[tuple[bytes | None, ...]]]:
+        """The digests of files, and nothing else: a third of what ``digests_after`` costs.
+
+        Args:
+            after: of the directories after this one,
+            last: up to this one.
+            algorithms: which digests; ``None`` instead of the first, where the file is a candidate.
+            judged: not those that this set of filters has judged, ...
+            until: ... nor those of later scans.
+            step: so many at a time.
+        """
+        columns = ", ".join(["CASE hit WHEN 0 THEN " + algorithms[0] + " END", *algorithms[1:]])
+        with translated(self.path):
+            rows = self._connection.execute(
+                f"SELECT {columns} FROM file"  # noqa: S608
+                " WHERE dir > ? AND dir <= ? AND judged <> ? AND scan <= ?",
+                (after, last, judged, until),
+            )
+            while found := rows.fetchmany(step):
+                yield found
 
     def digests_after(self, directory: int, name: bytes, last: int, limit: int) -> list[DigestsRow]:
         """The next files in the order of directory ids and names, after one of them.

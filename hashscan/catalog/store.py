@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.candidates import REPORTED, CandidateQueue
@@ -309,6 +310,9 @@ class Catalog(CandidateQueue, MountedVolumes):
         judged before is no problem any more. What is older than the row that is there is dropped.
         """
         self._write()
+        # In the order of the key, or the table's pages stay half empty: some file systems list the
+        # newest file first.
+        rows = sorted(rows, key=itemgetter(0))
         with translated(self.path):
             now = time.time_ns()
             self._connection.executemany(_UPSERT_FILE, [(directory, *row, now) for row in rows])

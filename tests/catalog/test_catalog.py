@@ -467,6 +467,7 @@ def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path):
         "ALTER TABLE scan DROP COLUMN summary",
         "ALTER TABLE filterset DROP COLUMN judged_until",
         "DROP TABLE mounted",
+        "ALTER TABLE file DROP COLUMN head",
         "PRAGMA user_version = 1",
     ):
         old.execute(statement)

@@ -117,7 +117,7 @@ def test_one_that_dies_is_told(catalog, tmp_path):
 
 def test_two_filters_with_algorithms_of_their_own(tmp_path):
     def raw(name, *, md5, sha1, hit=0):
-        return (1, name, md5, sha1, None, hit, BEFORE, 3)
+        return (1, name, md5, sha1, None, hit, BEFORE, 3, 10, None)
 
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -135,3 +135,31 @@ def test_two_filters_with_algorithms_of_their_own(tmp_path):
     assert sorted(name for _, name in judged.found) == [b"by md5", b"by sha1", b"lacks"]
     assert [name for _, name in judged.cleared] == [b"none"]
     assert judged.files == 4
+
+
+def test_what_is_special_is_found_among_directories_that_are_passed_as_a_whole(
+    catalog, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hashscan.scan.rejudging._DIRECTORIES", 2)
+    numbers = fill(catalog, 9, 5)
+    odd = [
+        row(b"was a candidate", hit=True),
+        row(b"has no digest", sha1=None),
+        row(b"is ruled out", sha1=None, head=b""),
+        row(b"is judged", judged=FILTERSET),
+        row(b"is newer", scan=99),
+    ]
+    for number, one in zip(numbers[::2], odd, strict=True):
+        catalog.put_files(number, [one])
+    catalog.commit()
+    known = made(tmp_path, [b"%d-3" % numbers[1]])
+    rejudging = Rejudging(
+        catalog.path, (known,), frozenset({"sha1"}), filterset=FILTERSET, until=8, processes=1
+    )
+    found, cleared = all_of(rejudging)
+    assert sorted(found) == sorted(
+        [(numbers[1], b"%d-3" % numbers[1]), (numbers[2], b"has no digest"),
+         (numbers[4], b"is ruled out")]
+    )  # fmt: skip
+    assert cleared == [(numbers[0], b"was a candidate")]
+    assert rejudging.files == 9 * 5 + 3

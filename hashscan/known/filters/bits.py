@@ -75,16 +75,23 @@ class Bits:
     def among(self, keys: Sequence[bytes]) -> list[int]:
         """Which of raw ``keys``, by their indices, the file holds.
 
-        Nearly all keys miss at one of the first two bits, so those are looked at in line.
+        Nearly all keys miss at one of the first four bits, so those are looked at before all
+        numbers are taken out of the digest.
         """
         bits, step = self._bits, self._bits_per_slice
         first = self._rounds[0]
-        make, salt, two = first.make, first.salt, first.two
-        offset = first.offsets[1]
+        make, salt, few = first.make, first.salt, first.few
+        _, at_b, at_c, at_d = first.offsets[:4]
         found = []
         for number, key in enumerate(keys):
-            one, other = two(make(salt + hexlify(key)).digest())
-            if bits[one % step] and bits[offset + other % step] and self.holds(key.hex()):
+            a, b, c, d = few(make(salt + hexlify(key)).digest())
+            if (
+                bits[a % step]
+                and bits[at_b + b % step]
+                and bits[at_c + c % step]
+                and bits[at_d + d % step]
+                and self.holds(key.hex())
+            ):
                 found.append(number)
         return found
 

@@ -52,7 +52,7 @@ class Round(NamedTuple):
 
     Attributes:
         salt, make: the hash of the key after the salt, the quickest way for a single one.
-        two: takes only the first two numbers from its digest.
+        few: takes only the first four numbers from its digest; no filter has fewer slices.
         start: a hash that has taken the salt; copy it and give it the key.
         numbers: takes its digest apart.
         offsets: where the slices begin that those numbers belong to, in bits.
@@ -60,7 +60,7 @@ class Round(NamedTuple):
 
     salt: bytes
     make: Callable[[bytes], Hash]
-    two: Callable[[bytes], tuple[int, int]]
+    few: Callable[[bytes], tuple[int, int, int, int]]
     start: Hash
     numbers: Callable[[bytes], tuple[int, ...]]
     offsets: tuple[int, ...]
@@ -97,7 +97,7 @@ def rounds_of(slices: int, bits_per_slice: int) -> tuple[Round, ...]:
     make = _hash_for(8 * slices * size)
     length = make().digest_size
     numbers = struct.Struct(code * (length // size))
-    two = struct.Struct(code * 2).unpack_from
+    few = struct.Struct(code * 4).unpack_from
     quick = _quickest(make().name)
     each = length // size
     rounds = []
@@ -105,5 +105,5 @@ def rounds_of(slices: int, bits_per_slice: int) -> tuple[Round, ...]:
         salt = make(struct.pack("I", number)).digest()
         first = number * each
         offsets = tuple(one * bits_per_slice for one in range(first, min(first + each, slices)))
-        rounds.append(Round(salt, quick, two, make(salt), numbers.unpack, offsets))
+        rounds.append(Round(salt, quick, few, make(salt), numbers.unpack, offsets))
     return tuple(rounds)

@@ -64,12 +64,10 @@ class TierFile(Bits):
     def __contains__(self, key: bytes) -> bool:
         """Whether a known file may have ``key``; may err towards yes."""
         first = self._rounds[0]
-        one, other = first.two(first.make(first.salt + hexlify(key)).digest())
+        a, b, _, _ = first.few(first.make(first.salt + hexlify(key)).digest())
         bits, step = self._bits, self._bits_per_slice
         # Most keys miss at one of these two.
-        return bool(
-            bits[one % step] and bits[first.offsets[1] + other % step] and self.holds(key.hex())
-        )
+        return bool(bits[a % step] and bits[first.offsets[1] + b % step] and self.holds(key.hex()))
 
 
 class FoundTiers(NamedTuple):
