@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from file_server import FileServer, flip, status, truncate
-from publishing import Agent, Publisher
+from file_server import flip, status, truncate
+from publishing import Publisher
 from tiered import listed
 
 from hashscan.errors import ExitCode
@@ -33,17 +33,6 @@ def contents_of(count, seed=0):
 @pytest.fixture
 def publisher(tmp_path):
     return Tiering(tmp_path / "publisher").init()
-
-
-@pytest.fixture
-def server(publisher):
-    with FileServer(publisher.path) as one:
-        yield one
-
-
-@pytest.fixture
-def agent(tmp_path, server, publisher):
-    return Agent(tmp_path / "state", server.url, publisher.root)
 
 
 def tiers(agent):
