@@ -33,10 +33,10 @@ def counted(volume, tmp_path):
     (tmp_path / "list").write_text("ab" * 20 + "\n")
     told = tmp_path / "calls"
 
-    def scan(where):
+    def scan(where, state="state"):
         command = [strace, "-f", "-qq", "-o", told, "-e", "trace=%file,%desc,getdents64",
                    "-e", "signal=none", sys.executable, "-m", "hashscan", "scan", where,
-                   "--known", tmp_path / "list", "--state", tmp_path / "state", "--jobs", "2"]  # fmt: skip
+                   "--known", tmp_path / "list", "--state", tmp_path / state, "--jobs", "2"]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, env=environment(), timeout=100)
         calls = collections.Counter()
         for line in told.read_text(errors="replace").splitlines():
@@ -74,3 +74,26 @@ def test_what_a_file_costs(counted, volume, tmp_path):
     assert each.get("openat", 0) < 0.1, each
     assert each.get("newfstatat", 0) + each.get("lstat", 0) < 1.2, each
     assert sum(each.values()) < 1.5, each
+
+
+@pytest.mark.timeout(200)
+def test_what_a_file_costs_that_a_tier_rules_out(counted, volume, tmp_path):
+    (tmp_path / "empty").mkdir()
+    start = counted(tmp_path / "empty", "empty-state")
+
+    def scanned(header, key):
+        (tmp_path / "list").write_text(f"sha1,{header}\n{'ab' * 20},{key}\n")
+        calls = counted(volume, header)
+        assert rows(tmp_path / header) == FILES
+        return {name: (calls[name] - start[name]) / FILES for name in calls}
+
+    # A Bloom filter of a tier errs once in 256 times; then the file is read as ever.
+    sizes = scanned("size", 999_999)
+    assert sizes.get("openat", 0) < 0.1, sizes
+    assert sizes.get("newfstatat", 0) + sizes.get("lstat", 0) < 1.2, sizes
+    assert sum(sizes.values()) < 1.8, sizes
+
+    heads = scanned("xxh3-4096", "ab" * 16)
+    assert heads["openat"] < 1.1, heads
+    assert sum(heads.get(name, 0) for name in ("preadv2", "preadv", "pread64", "read")) < 2.3, heads
+    assert sum(heads.values()) < 10.5, heads

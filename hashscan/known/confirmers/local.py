@@ -231,6 +231,8 @@ def _open_kept(
 def _open(directory: str, key: str, name: str, *, built: bool) -> LocalKnownSet:
     path = os.path.join(directory, _FILTER)
     one = load(path)
+    if one.tiers_unused:
+        raise StateError("; ".join(one.tiers_unused))
     confirmer = LocalConfirmer(name, directory, key)
     digests, remarks = confirmer.meta()
     if digests != one.metadata.digests:

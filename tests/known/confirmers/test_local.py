@@ -212,9 +212,14 @@ def test_unusable_lists(opened, listed, tmp_path, cache):
 
 
 @pytest.mark.parametrize(
-    "name", ["filter.bloom", "filter.bloom.json", "index.sqlite3", "index.json"]
-)
+    "name",
+    [
+        "filter.bloom", "filter.bloom.json", "filter.bloom.sizes", "filter.bloom.sizes.json",
+        "index.sqlite3", "index.json",
+    ],
+)  # fmt: skip
 def test_a_damaged_set_is_made_again(opened, listed, cache, name):
+    listed.write_text("sha1,size\n" + "".join(f"{digest},77\n" for digest in KNOWN))
     opened(listed)
     (made,) = sets(cache)
     path = cache / made / name
