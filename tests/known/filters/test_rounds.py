@@ -24,5 +24,7 @@ def test_the_bits_are_those_of_the_library(slices, bits, key):
         state.update(key.encode())
         numbers = one.numbers(state.digest())
         ours += [o + n % bits for o, n in zip(one.offsets, numbers, strict=False)]
+        if slices < 4:  # no filter's: the highest error rate is 0.1
+            continue
         assert one.few(one.make(one.salt + key.encode()).digest()) == numbers[:4]
     assert ours == theirs
