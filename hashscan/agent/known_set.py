@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
 from hashscan.known.filters.opening import open_filter
-from hashscan.model import filterset_of
+from hashscan.known.filters.tiers import tier_path
+from hashscan.model import TIER_NAMES, Tiers, filterset_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -67,11 +68,13 @@ def open_known_set(
     building: Building = nullcontext,
     *,
     only_categories: Collection[str] = (),
+    tiers: bool = True,
 ) -> KnownSet:
     """The known set that the command line names, or else the configuration.
 
     ``building`` shows the progress where a filter is made from lists. ``only_categories`` are
-    those of the lists that count as known; the configured ones hold where none is given.
+    those of the lists that count as known; the configured ones hold where none is given. Without
+    ``tiers``, or where the configuration does not want them, filters come without.
 
     Raises:
         ConfigError: neither names one.
@@ -82,6 +85,10 @@ def open_known_set(
     known = _open_known_set(
         settings, state, lists, notice, building, only_categories=only_categories
     )
+    if not (tiers and settings.scan.tiers):
+        for one in known.filters:
+            one.tiers = Tiers()
+        return known
     for one in known.filters:
         for why in one.tiers_unused:
             notice(why)
@@ -132,6 +139,17 @@ def open_configured(settings: Settings, state: State) -> tuple[FilterFile, ...]:
 
         return open_filters(settings, state)
     return (open_file(settings.filter),)
+
+
+def files_of(settings: Settings) -> list[str]:
+    """The lists, or the filter file and its tiers, that the configured known set is made of."""
+    from hashscan.config.values import is_url  # noqa: PLC0415
+
+    found = [] if settings.service is None else list(settings.service.known)
+    if settings.filter is not None and not is_url(settings.filter.source):
+        path = settings.filter.source
+        found += [path, *(tier_path(path, name) for name in TIER_NAMES)]
+    return found
 
 
 def open_file(settings: FilterSettings) -> FilterFile:

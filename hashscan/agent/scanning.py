@@ -97,6 +97,7 @@ def run_scan(
     only_categories: Collection[str] = (),
     action: Literal["report", "quarantine"] | None = None,
     full: bool = False,
+    tiers: bool = True,
     jobs: int | None = None,
     building: Building = nullcontext,
     verbose: bool = False,
@@ -112,7 +113,13 @@ def run_scan(
         own = (state.directory, settings.quarantine_directory)
         state = _locked(state, stack, reporter)
         known = open_known_set(
-            settings, state, lists, reporter.notice, building, only_categories=only_categories
+            settings,
+            state,
+            lists,
+            reporter.notice,
+            building,
+            only_categories=only_categories,
+            tiers=tiers,
         )
         allow = open_allow(settings, state, reporter.notice, building)
         if allow is not None:

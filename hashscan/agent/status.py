@@ -64,6 +64,8 @@ class FilterStatus:
             ``None`` for a file.
         age: seconds since it was verified, or made; what ``filter.max_age`` limits.
         trouble: why it cannot be used, and what to do.
+        tiers: that it has.
+        tiers_unused: why others are not used.
     """
 
     name: str
@@ -74,6 +76,8 @@ class FilterStatus:
     verified: float | None = None
     age: float | None = None
     trouble: str | None = None
+    tiers: tuple[str, ...] = ()
+    tiers_unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,8 @@ def _filter(name: str, one: FilterFile, verified: float | None) -> FilterStatus:
         created=one.metadata.created,
         verified=verified,
         age=max(0.0, time.time() - since),
+        tiers=tuple(name for name, tier in one.tiers._asdict().items() if tier is not None),
+        tiers_unused=one.tiers_unused,
     )
 
 

@@ -88,8 +88,8 @@ def build_command(
     FILE.json, with what the filter is, is written beside FILE; keep them together. So are tiers,
     each with its .json: FILE.sizes where every digest has a size in bytes (VICS, hashdeep, a column
     'size'), FILE.heads where every one has the XXH3-128 of the first 4,096 bytes (a column
-    'xxh3-4096'). Scans with them look into far fewer files; but a size that is wrong in a list
-    hides that file, so see that the range that is printed can be true.
+    'xxh3-4096'). Scans with them look into far fewer files; but a size or key that is wrong in a
+    list hides that file, so see that the range that is printed can be true.
     """
     from hashscan.known.filters.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
     from hashscan.report.bar import build_bar  # noqa: PLC0415
@@ -215,6 +215,7 @@ def _build_json(report: BuildReport) -> str:
             "bytes": made.length,
             "sha256": made.sha256,
             "tiers": {name: one.digests for name, one in report.tiers.made.items()},
+            "tiers_lacking": report.tiers.lacking,
             "size_range": report.tiers.size_range,
             "seconds": round(report.seconds, 3),
         }

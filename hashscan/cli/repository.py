@@ -335,9 +335,9 @@ def _print_added(added: Added) -> None:
     what = f"{made.digests:,} digests of {made.category}"
     before = "" if added.before is None else f", {added.before:,} before"
     if not added.changed:
-        click.echo(
-            f"{shown(added.published.directory)}: {what}, as before; what expires is renewed"
-        )
+        tiers = ", ".join((*added.tiers_changed, *added.tiers_gone))
+        also = f"tiers published anew: {tiers}" if tiers else "what expires is renewed"
+        click.echo(f"{shown(added.published.directory)}: {what}, as before; {also}")
     else:
         click.echo(f"{shown(added.published.directory)}: published {what}{before}")
     click.echo(f"  version     {made.version}")
@@ -346,11 +346,12 @@ def _print_added(added: Added) -> None:
     for one in added.patches:
         click.echo(f"  patch       {human_size(one.length)} from {one.base[:12]}")
     for told in added.tiers.told():
-        length = human_size(added.tiers_length[told.name])
-        click.echo(f"  tier        {told.text} ({length})")
+        length = added.tiers_length.get(told.name)
+        size = "" if length is None else f" ({human_size(length)})"
+        click.echo(f"  tier        {told.text}{size}")
     for name in added.tiers_gone:
         lacking = added.tiers.lacking.get(name)
-        why = f"{lacking:,} digests have none" if lacking else "as asked"
+        why = f"{lacking:,} digests lack them" if lacking else "as asked"
         click.echo(f"  tier        {name}: not published any more: {why}")
     for report in added.lists:
         for remark in report.remarks():
@@ -379,6 +380,9 @@ def _added(added: Added) -> dict[str, object]:
             {"tier": name, "keys": one.digests, "packed_bytes": added.tiers_length[name]}
             for name, one in added.tiers.made.items()
         ],
+        "tiers_lacking": added.tiers.lacking,
+        "tiers_changed": added.tiers_changed,
+        "tiers_gone": added.tiers_gone,
         "size_range": added.tiers.size_range,
     }
 

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 )
 @click.option("--full", is_flag=True, help="Hash every file, also those that did not change.")
 @click.option(
+    "--no-tiers",
+    is_flag=True,
+    help="Hash files also where size or first block tell that the known set cannot hold them.",
+)
+@click.option(
     "--jobs",
     type=click.IntRange(1, 256),
     metavar="N",
@@ -47,6 +52,7 @@ def command(
     only_categories: tuple[str, ...],
     action: Literal["report", "quarantine"] | None,
     full: bool,
+    no_tiers: bool,
     jobs: int | None,
     as_json: bool,
     state: str | None,
@@ -73,6 +79,7 @@ def command(
         only_categories=only_categories,
         action=action,
         full=full,
+        tiers=not no_tiers,
         jobs=jobs,
         building=partial(build_bar, sys.stderr),
         verbose=options.verbosity > 0,

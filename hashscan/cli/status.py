@@ -206,6 +206,8 @@ def filter_line(one: FilterStatus) -> str:
     return (
         f"{shown(one.name)}: {one.digests:,} digests, {since} {human_age(one.age)} ago, "
         f"version {one.version}"
+        + (f", tiers: {', '.join(one.tiers)}" if one.tiers else "")
+        + "".join(f"; {why}" for why in one.tiers_unused)
     )
 
 
@@ -220,7 +222,8 @@ def filter_json(one: FilterStatus) -> dict[str, object]:
         "verified": None if one.verified is None else rfc3339(one.verified),
         "age_seconds": None if one.age is None else round(one.age, 1),
         "path": one.path,
-        "message": one.trouble or "",
+        "tiers": one.tiers,
+        "message": one.trouble or "; ".join(one.tiers_unused),
     }
 
 

@@ -80,6 +80,12 @@ class ScanSettings(Section):
         default=None,
         description="Skip larger files, and count them as skipped; e.g. 2GiB, or none.",
     )
+    tiers: bool = Field(
+        default=True,
+        description="Where the known set tells all sizes, or first blocks, of known files, do not"
+        " open others, or read them on. false: hash every file; give it if the sizes in the lists"
+        " may be wrong.",
+    )
     pause_above_io_pressure: values.PercentOrNone = Field(
         default=0.2,
         description="Pause while others wait for the disks for more than this share of the time"

@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from hashscan import __version__
-from hashscan.agent.known_set import open_known_set
+from hashscan.agent.known_set import files_of, open_known_set
 from hashscan.agent.status import filters_of, mark_of, reports_only
 from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.config.settings import require_service, require_volumes
@@ -108,7 +108,7 @@ class Daemon:
         self._refresh = Every(refresh, at_once=from_repository(settings))
         keeps = settings.quarantine.retention is not None
         self._again = Every(_TRY_AGAIN)
-        self._lists = Files(_files_of(settings))
+        self._lists = Files(files_of(settings))
         self._expiry = Every(_TRY_AGAIN, at_once=True)
         self._keep = Every(_HOUSEKEEPING if keeps else None, at_once=True)
 
@@ -248,10 +248,13 @@ class Daemon:
             for one in report.categories:
                 if one.state == "updated":
                     self._log.info(
-                        f"filter {one.category}: version {one.version} ({one.way},"
+                        f"filter {one.category}: version {one.version} ({one.way or 'tiers'},"
                         f" {report.fetched:,} bytes fetched)"
                     )
-                elif one.state != "current":
+                if one.state in {"updated", "current"}:
+                    if one.message:
+                        self._log.limited("tier", "warning", one.message)
+                else:
                     trouble.append(f"filter {one.category}: {one.state}: {one.message}")
         since = self._synced["failing_since"] or time.time()
         self._synced = {
@@ -461,14 +464,6 @@ class Daemon:
             with suppress(StateError):
                 facts |= self._duty.facts.collect()
         return facts
-
-
-def _files_of(settings: Settings) -> list[str]:
-    """The lists and the filter file that the known set is made of."""
-    found = [] if settings.service is None else list(settings.service.known)
-    if settings.filter is not None and not from_repository(settings):
-        found.append(settings.filter.source)
-    return found
 
 
 def run_daemon(

@@ -1,4 +1,8 @@
-"""New filters: what the catalog holds is judged by them, and only new candidates are opened."""
+"""New filters: what the catalog holds is judged by them, and only new candidates are opened.
+
+What was never hashed as they need it, because a tier ruled it out that they have not, or because
+they are of another algorithm, is read by a scan, with all its brakes; a few of those at once.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 #: memory.
 _MOST_BACKLOG = 20_000
 _MOST_DEATHS = 3
+#: Files that have to be read, and are at once; more of them wait for the scan.
+_DUE_AT_ONCE = 1000
 
 
 class Judging:
@@ -36,16 +42,17 @@ class Judging:
         looking: Looking,
         volumes: Sequence[Volume],
         log: Log,
-        on_failure: Callable[[], None],
+        want_scan: Callable[[], None],
         *,
         jobs: int = 1,
     ) -> None:
-        """``on_failure``: the process dies again and again; a scan has to judge instead."""
+        """``want_scan``: for what is not read at once, and where processes die again and again."""
         self._catalog = catalog
         self._looking = looking
         self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
         self._log = log
-        self._on_failure = on_failure
+        self._want_scan = want_scan
+        self._due = 0
         self._jobs = jobs
         self._process: Rejudging | None = None
         self._known: KnownSet | None = None
@@ -56,7 +63,7 @@ class Judging:
     def begin(self, known: KnownSet, filterset: int) -> None:
         """Judge all rows by ``known``, whose number is ``filterset``; what is under way ends."""
         self.end()
-        self._known, self._filterset, self._deaths = known, filterset, 0
+        self._known, self._filterset, self._deaths, self._due = known, filterset, 0, 0
         self._start(known)
 
     def _start(self, known: KnownSet) -> None:
@@ -104,25 +111,40 @@ class Judging:
             self._catalog.commit()
             self.end()
             self.files += process.files
-            if process.files:
-                self._log.info(f"{process.files:,} files were judged anew without being read")
+            if process.files > self._due:
+                count = process.files - self._due
+                self._log.info(f"{count:,} files were judged anew without being read")
+            if self._due > _DUE_AT_ONCE:
+                self._log.info(
+                    f"{self._due:,} files were never hashed as these filters need it: a scan of"
+                    " all volumes reads them"
+                )
+                self._want_scan()
 
     def _died(self) -> None:
         self.end()
         self._deaths += 1
         if self._deaths >= _MOST_DEATHS or self._known is None:
             self._log.error("the process that judges the catalog died; a scan judges instead")
-            self._on_failure()
+            self._want_scan()
         else:
             self._start(self._known)
 
     def _store(self, part: Judged) -> None:
-        for found, hit in ((part.found, True), (part.cleared, False)):
+        at_once = part.due[: max(0, _DUE_AT_ONCE - self._due)]
+        later = part.due[len(at_once) :]
+        self._due += len(part.due)
+        # What is due is marked as a hit: no scan takes it for settled then.
+        for found, hit, look in (
+            (part.found + at_once, True, True),
+            (later, True, False),
+            (part.cleared, False, False),
+        ):
             by_directory: dict[int, list[bytes]] = {}
             for directory, name in found:
                 by_directory.setdefault(directory, []).append(name)
             for number, names in by_directory.items():
                 self._catalog.rejudge(number, self._filterset, [(name, hit) for name in names])
                 volume = self._numbers.get(self._catalog.volume_of(number) or b"")
-                if hit and volume is not None:
+                if look and volume is not None:
                     self._looking.look_known(volume, number, names)

@@ -71,7 +71,10 @@ class Cron:
 
 
 class Files:
-    """Files that somebody may replace, looked at now and then by their stamps only."""
+    """Files that somebody may replace, looked at now and then by their stamps only.
+
+    Several are replaced one after another, so a change counts when nothing changed for a look.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class Files:
         self._every = every
         self._clock = clock
         self._now = self._look()
+        self._unrest = False
         self._next = clock() + every
 
     def _look(self) -> list[tuple[int, int, int, int] | None]:
@@ -99,12 +103,16 @@ class Files:
         return found
 
     def changed(self) -> bool:
-        """Whether one of them is another than at the last look."""
+        """Whether one of them is another than it was, and has come to rest."""
         if not self._paths or self._clock() < self._next:
             return False
         self._next = self._clock() + self._every
         before, self._now = self._now, self._look()
-        return before != self._now
+        if before != self._now:
+            self._unrest = True
+            return False
+        unrest, self._unrest = self._unrest, False
+        return unrest
 
 
 class Every:

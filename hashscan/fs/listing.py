@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.reading import cut
@@ -114,11 +115,12 @@ def listing(
         OSError: the directory itself could not be read, or not to its end.
     """
     files = None if unchanged is None else unchanged.files
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
     with os.scandir(directory) as entries:
         for number, entry in enumerate(entries):
             if not number % _PAUSE:
                 pause()
-            name = os.fsencode(entry.name)
+            name = entry.name.encode(encoding, errors)  # as os.fsencode, at half its price
             try:
                 if entry.is_file(follow_symlinks=False):
                     if names_only:
@@ -132,8 +134,8 @@ def listing(
                             was is not None
                             and (status.st_ino == was[2] or status.st_ino - (1 << 64) == was[2])
                             and status.st_size == was[3]
-                            and cut(status.st_mtime_ns) == was[4]
-                            and cut(status.st_ctime_ns) == was[5]
+                            and (status.st_mtime_ns == was[4] or cut(status.st_mtime_ns) == was[4])
+                            and (status.st_ctime_ns == was[5] or cut(status.st_ctime_ns) == was[5])
                             and (unchanged.number if device == unchanged.device else device)
                             == was[1]
                             and stat.S_ISREG(status.st_mode)

@@ -10,10 +10,10 @@ make two contents with one BLAKE3 digest, so what an entry says of a content is 
 that has its digest, whoever owns either. MD5 and SHA-1 would not do: somebody who made a harmless
 and a harmful file with the same SHA-1 could let the first speak for the second. A name, a size or a
 time says nothing; the size is used only to leave BLAKE3 out where no file of that size was met
-before, so that a volume without copies does not pay for it. Entries are only what worker processes
-of this scan computed themselves, and each has a checksum under a key of this table: of one that two
-processes wrote at the same moment, or that was half written when its process was killed, nothing is
-believed.
+before, or too few copies lately, so that a volume without copies hardly pays for it. Entries are
+only what worker processes of this scan computed themselves, and each has a checksum under a key of
+this table: of one that two processes wrote at the same moment, or that was half written when its
+process was killed, nothing is believed.
 """
 
 from __future__ import annotations

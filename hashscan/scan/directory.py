@@ -211,7 +211,9 @@ class DirectoryPart(Part):
             return False
         settings = self._worker.settings
         tally = self._findings.tally
-        if self._task.again and row.scan == settings.scan:
+        if settings.full and row.head is not None:
+            return False  # every file is to be hashed
+        if self._task.again and row.scan == settings.scan and row.judged == settings.judged:
             if row.head is None:
                 tally.hashed += 1
                 tally.bytes_hashed += row.size

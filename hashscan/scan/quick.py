@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Files after which a sign of life is due, where nothing has to be paced.
 EACH = 16
+#: So many look-ups of contents with fewer copies among them than is worth it, and the next files,
+#: so many, are hashed as if there were none.
+_ASKED, _WORTH_IT, _PAUSE = 128, 16, 512
 
 
 class QuickHasher:
@@ -182,17 +185,29 @@ class QuickHasher:
         if copies is None:
             return compute
         seen, key_of, get, put = copies.seen, copies.key_of, copies.get, copies.put
+        asked = found_before = paused = 0
 
         def digests_of(content: memoryview) -> tuple[bytes | None, bytes | None, bytes | None]:
+            nonlocal asked, found_before, paused
             size = len(content)
             if not seen[size]:
                 seen[size] = 1
                 return compute(content)
+            if paused:
+                paused -= 1
+                return compute(content)
             key = key_of(content).digest()
             found = get(key)
+            asked += 1
             if found is None:
                 found = compute(content)
                 put(key, found)
+            else:
+                found_before += 1
+            if asked == _ASKED:
+                # Many files share a size where there are many, and are no copies all the same.
+                paused = 0 if found_before >= _WORTH_IT else _PAUSE
+                asked = found_before = 0
             return found
 
         return digests_of

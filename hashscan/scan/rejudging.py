@@ -3,7 +3,8 @@
 Processes of their own go through the catalog's digests, each through a part of it. They report only
 what is judged otherwise than before: the files that are candidates now, and those that are none any
 more. The first are then looked at as if they had changed, which tells whether they are still what
-the catalog says.
+the catalog says. Files that were never hashed as these filters need it are told apart: there may be
+as many as there are files.
 """
 
 from __future__ import annotations
@@ -46,14 +47,16 @@ class Judged(NamedTuple):
     """What a part of the catalog came to.
 
     Attributes:
-        found: directory id and name of files that a filter holds now, or of which a digest is
-            missing that the filters need, and which their tiers do not rule out.
+        found: directory id and name of files that a filter holds now.
+        due: of files of which a digest is missing that the filters need, and which their tiers do
+            not rule out: they have to be read.
         cleared: of files that a filter held before and none holds now.
         files: how many were judged.
         done: the process that tells is through.
     """
 
     found: list[tuple[int, bytes]]
+    due: list[tuple[int, bytes]]
     cleared: list[tuple[int, bytes]]
     files: int
     done: bool
@@ -112,6 +115,7 @@ class Judge:
             hit.update(one.among([cast("bytes", row[place]) for row in whole]))
         found = [whole[number][:2] for number in sorted(hit)]
         cleared = [row[:2] for number, row in enumerate(whole) if row[_HIT] and number not in hit]
+        due = []
         if len(whole) < len(todo):
             rules_out = self._screen.rules_out
             for row in todo:
@@ -119,10 +123,10 @@ class Judge:
                     continue
                 head = row[_HEAD]
                 if head is None or not rules_out(row[_SIZE], head):
-                    found.append(row[:2])
+                    due.append(row[:2])
                 elif row[_HIT]:
                     cleared.append(row[:2])
-        return Judged(found, cleared, len(todo), done=False)
+        return Judged(found, due, cleared, len(todo), done=False)
 
 
 class _Part(NamedTuple):
@@ -227,10 +231,10 @@ def _main(
             up_to = min(after + _DIRECTORIES, last)
             files = _count_clear(reader, judge, after, up_to)
             if files:
-                connection.send(Judged([], [], files, done=False))
+                connection.send(Judged([], [], [], files, done=False))
             elif files is None:
                 _judge_one_by_one(reader, judge, after, up_to, connection)
-        connection.send(Judged([], [], 0, done=True))
+        connection.send(Judged([], [], [], 0, done=True))
 
 
 def _count_clear(reader: CatalogReader, judge: Judge, after: int, up_to: int) -> int | None:

@@ -37,8 +37,12 @@ class Screen:
         self._remembered: dict[int, bool] = {}
 
     def rules_out_size(self, size: int) -> bool:
-        """Whether no known file has this size, in bytes."""
-        if not self.sizes:
+        """Whether no known file has this size, in bytes.
+
+        Nothing is no size to go by: some file systems say so of whatever they hold (FUSE, /proc),
+        and an empty file costs little.
+        """
+        if not self.sizes or not size:
             return False
         known = self._remembered.get(size)
         if known is None:

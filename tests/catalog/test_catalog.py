@@ -487,6 +487,28 @@ def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path):
     catalog.forget_mounted(b"/v")
     assert not catalog.was_mounted(b"/v")
     catalog.close()
+    with sqlite3.connect(path) as now:
+        assert "head" in {row[1] for row in now.execute("PRAGMA table_info(file)")}
+
+
+def test_rows_in_any_order_fill_the_catalogs_pages(tmp_path):
+    """Some file systems list the newest file first."""
+    sizes = []
+    for order in (1, -1):
+        catalog = Catalog(str(tmp_path / f"catalog{order}"))
+        scan, _ = catalog.begin_scan([b"/v"], complete=False)
+        (root,) = catalog.queue_directories(scan, 0, b"", [(b"/v", 0)])
+        for number in range(60):
+            rows = [
+                (b"file-%06d.jpg" % file, -1, file, 4096, 1 << 60, 1 << 60, None, os.urandom(20),
+                 None, False, False, False, 1, scan, None)
+                for file in range(200)
+            ]  # fmt: skip
+            catalog.put_files(root.number + number, rows[::order])
+        catalog.close()
+        sizes.append(os.path.getsize(tmp_path / f"catalog{order}"))
+    assert sizes[1] < 1.05 * sizes[0]
+    assert sizes[0] / 12_000 < 130
 
 
 def test_what_is_met_beside_a_scan_is_not_forgotten_by_its_end(tmp_path):

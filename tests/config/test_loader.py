@@ -71,6 +71,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "max_rate": None,
             "max_files": None,
             "max_file_size": None,
+            "tiers": True,
             "pause_above_io_pressure": 0.2,
         },
         "quarantine": {

@@ -196,6 +196,36 @@ def test_files_of_one_size_are_told_apart_by_their_content_alone(tmp_path, table
             assert found[str(number)] == digests_of(b"%04d" % number * 100)
 
 
+def test_files_that_share_no_more_than_their_size_soon_cost_no_blake3(tmp_path, table):
+    asked = []
+
+    def counting(content):
+        asked.append(1)
+        return blake3(content)
+
+    table.key_of = counting
+    names = [f"{number:04}" for number in range(2000)]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode() * 5)
+    found, computed = hash_all(tmp_path, names, table)
+    assert len(computed) == 2000
+    assert len(asked) < 2000 / 4
+    assert all(found[name] == digests_of(name.encode() * 5) for name in names)
+
+
+def test_copies_that_come_late_are_recognised_all_the_same(tmp_path, table):
+    names = []
+    for number in range(1000):
+        names.append(f"a{number:04}")
+        (tmp_path / names[-1]).write_bytes(b"%04d" % number * 5)
+    for copy in range(40):
+        for number in range(50):
+            names.append(f"b{copy:02}-{number:02}")
+            (tmp_path / names[-1]).write_bytes(b"copy %02d" % number * 9)
+    _, computed = hash_all(tmp_path, names, table)
+    assert len(computed) < 1000 + 2000 / 2
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_whole_scan_says_the_same_with_copies_and_without(volume, tmp_path, monkeypatch, jobs):
     contents = [os.urandom(number * 300 + 1) for number in range(25)]

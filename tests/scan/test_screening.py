@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import sqlite3
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,10 +12,11 @@ import pytest
 from scanning import Scanner, Told, fill, nothing_is_hashed, settle, sha1
 from tiered import tiered
 
-from hashscan.fs.reading import BUFFER_SIZE
+from hashscan.catalog.store import Catalog
+from hashscan.fs.reading import BUFFER_SIZE, CacheNeutralReader
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import build
-from hashscan.model import HEAD_LENGTH, Tiers, head_key, size_key
+from hashscan.model import HEAD_LENGTH, Tiers, filterset_of, head_key, size_key
 from hashscan.scan.rejudging import Judge
 from hashscan.scan.screening import Screen
 from hashscan.scan.worker import Worker
@@ -79,7 +81,7 @@ def test_a_file_is_ruled_out_by_each_filter_in_its_own_way():
 def test_remembered_sizes_do_not_pile_up(monkeypatch):
     monkeypatch.setattr("hashscan.scan.screening._REMEMBERED", 10)
     screen = Screen([of(sizes=[5])])
-    for size in range(100):
+    for size in range(1, 100):
         assert screen.rules_out_size(size) == (size != 5)
         assert screen.rules_out_size(size) == (size != 5)
     assert len(screen._remembered) <= 10
@@ -162,11 +164,9 @@ def test_known_files_are_found_whatever_their_owner_does(volume, state, columns)
 
 
 def test_what_is_passed_over_by_its_size_is_not_opened(volume, state, monkeypatch):
-    contents = fill(volume, 60).values()
+    fill(volume, 60)
     settle(volume)
     scanner = Tiered(state, [b"k" * 77_777], columns=("sha1", "size"))
-    while not all(Screen([load(scanner.filter)]).rules_out_size(len(one)) for one in contents):
-        scanner.set([b"k" * 77_777], columns=("sha1", "size"))  # other canaries, other chances
     nothing_is_hashed(monkeypatch)
     summary = scanner.scan(volume)
     assert summary.skipped == {SIZE: 60}
@@ -298,33 +298,50 @@ def test_a_catalog_is_judged_anew_without_opening_what_tiers_rule_out(tmp_path):
             row(b"judged already", 5000, known, judged=2),
         ]
     )
-    assert sorted(name for _, name in judged.found) == [
-        b"begins alike", b"hashed", b"lacks its digest", b"same size, never begun",
+    assert [name for _, name in judged.found] == [b"hashed"]
+    assert sorted(name for _, name in judged.due) == [
+        b"begins alike", b"lacks its digest", b"same size, never begun",
     ]  # fmt: skip
     assert sorted(name for _, name in judged.cleared) == [b"hashed, other", b"other size, was due"]
     assert judged.files == 8
 
 
 def test_workers_that_die_lose_no_file(volume, state, monkeypatch):
-    """A directory that is done again counts what was ruled out before as what it was."""
-    fill(volume, 40)
-    (volume / "kills").write_bytes(b"k" * 5000)
+    """A directory that is done again counts what was stored as ruled out as just that."""
+    for number in range(600):
+        (volume / f"{number:03}").write_bytes(b"x" * 4000 + b"%d" % number)
+    (volume / "zz-known").write_bytes(b"k" * 5000)
     settle(volume)
-    scanner = Tiered(state, [b"k" * 5000])
+    scanner = Tiered(state, [b"k" * 5000], columns=("sha1", "xxh3-4096"))
+    scanner.jobs = 1
     real = Worker.hash_ordinary
     flag = state / "died"
 
     def dies(self, directory, names, start, root, most):
-        if not flag.exists():
+        if start == 0 and not flag.exists() and scanner_rows(scanner) >= 256:
             flag.touch()
             os._exit(9)
-        return real(self, directory, names, start, root, most)
+        done = real(self, directory, names, start, root, most)
+        self._part.send_findings()
+        self.flush()
+        for _ in range(100):
+            if scanner_rows(scanner) >= 256:
+                break
+            time.sleep(0.05)
+        return done
 
     monkeypatch.setattr(Worker, "hash_ordinary", dies)
     summary = scanner.scan(volume)
-    assert summary.files == 41
-    assert summary.matches == 1
-    assert summary.skipped[SIZE] + summary.skipped.get(HEAD, 0) == 40
+    assert flag.exists()
+    assert summary.files == 601
+    assert (summary.hashed, summary.matches) == (1, 1)
+    assert summary.skipped == {HEAD: 600}
+    assert summary.bytes_hashed == 5000
+
+
+def scanner_rows(scanner):
+    with sqlite3.connect(f"file:{scanner.catalog}?mode=ro", uri=True) as connection:
+        return connection.execute("SELECT count(*) FROM file").fetchone()[0]
 
 
 def test_each_reason_is_counted_not_told(volume, state):
@@ -334,3 +351,109 @@ def test_each_reason_is_counted_not_told(volume, state):
     scanner.scan(volume)
     assert isinstance(scanner.told, Told)
     assert scanner.told.skippeds == []
+
+
+def test_a_match_among_files_that_are_ruled_out_is_the_file_that_it_is(volume, state):
+    known = [b"k%d" % number + b"y" * 6000 for number in range(5)]
+    for number in range(300):
+        content = known[number // 60] if number % 60 == 59 else b"%d" % number + b"x" * 6000
+        (volume / f"{number:03}").write_bytes(content)
+    settle(volume)
+    scanner = Tiered(state, known, columns=("sha1", "xxh3-4096"))
+    summary = scanner.scan(volume)
+    assert scanner.told.paths == [b"059", b"119", b"179", b"239", b"299"]
+    assert (summary.hashed, summary.skipped) == (5, {HEAD: 295})
+
+
+def test_what_is_ruled_out_no_longer_is_hashed_whatever_became_of_who_noted_it(volume, state):
+    """The daemon marks such rows, and may be killed before anybody has looked."""
+    (volume / "f").write_bytes(b"w" * 5000)
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 5001])
+    assert passed_over(scanner.scan(volume)) == 1
+    scanner.set([b"k" * 5001, b"w" * 5000])
+    catalog = Catalog(scanner.catalog)
+    judged = catalog.filterset(filterset_of([load(scanner.filter)]))
+    catalog.rejudge(1, judged, [(b"f", True)])
+    catalog.close()
+    assert scanner.scan(volume).matches == 1
+
+
+def test_a_full_scan_that_goes_on_takes_nothing_for_hashed_that_was_ruled_out(tmp_path, state):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for directory in (one, other):
+        directory.mkdir()
+        fill(directory, 30)
+        settle(directory)
+    scanner = Tiered(state, [b"k" * 77_777])
+    catalog = Catalog(scanner.catalog)
+    scan, _ = catalog.begin_scan([os.fsencode(one), os.fsencode(other)], complete=True)
+    catalog.end_scan(scan, files=0, interrupted=True)
+    catalog.close()
+    assert passed_over(scanner.scan(one)) == 30
+    full = scanner.scan(one, other, full=True)
+    assert (full.hashed, full.unchanged) == (60, 0)
+
+
+def test_a_file_system_that_tells_no_sizes_is_no_reason_to_pass_over(state):
+    """Everything below it is a problem without tiers; it must not be clean with them."""
+    where = "/proc/sys/vm"
+    plain = Scanner(state / "plain").scan(where)
+    assert plain.problems
+    tiered_ = Tiered(state / "tiered", [b"k" * 5000]).scan(where)
+    assert tiered_.problems + tiered_.hashed >= plain.problems
+    assert SIZE not in tiered_.skipped
+
+
+@pytest.mark.parametrize("size", [5000, BUFFER_SIZE + 5])
+@pytest.mark.parametrize("links", [1, 2])
+@pytest.mark.parametrize("change", ["shorter", "touched", "grown"])
+def test_a_file_that_changes_while_its_head_is_read_is_not_ruled_out(
+    volume, state, monkeypatch, size, links, change
+):
+    path = volume / "f"
+    path.write_bytes(b"x" * size)
+    for number in range(1, links):
+        os.link(path, volume / f"link{number}")
+    settle(volume)
+    scanner = Tiered(state, [b"k" * size], columns=("sha1", "xxh3-4096"))
+    real = CacheNeutralReader.read_head
+
+    def read_head(self, fd, device, length):
+        if change == "shorter":
+            return min(100, real(self, fd, device, length))
+        count = real(self, fd, device, length)
+        if change == "touched":
+            os.utime(path, (5, 5))
+        else:
+            with open(path, "ab") as file:
+                file.write(b"y")
+        return count
+
+    monkeypatch.setattr(CacheNeutralReader, "read_head", read_head)
+    summary = scanner.scan(volume)
+    assert HEAD not in summary.skipped, summary
+    assert summary.hashed + summary.problems == links
+
+
+@pytest.mark.parametrize("size", [BUFFER_SIZE + 5, 5000])
+def test_a_large_file_with_a_writer_is_ruled_out_each_time_anew(volume, state, size):
+    path = volume / "f"
+    path.write_bytes(b"x" * size)
+    settle(volume)
+    scanner = Tiered(state, [b"k" * size], columns=("sha1", "xxh3-4096"))
+    with open(path, "r+b"):
+        for _ in range(2):
+            assert scanner.scan(volume).skipped == {HEAD: 1}
+    assert scanner.scan(volume).skipped == {HEAD: 1}
+    assert scanner.scan(volume).unchanged == 1
+
+
+def test_rows_of_linked_files_say_so(volume, state):
+    (volume / "a").write_bytes(b"x" * 5000)
+    os.link(volume / "a", volume / "b")
+    settle(volume)
+    scanner = Tiered(state, [b"k" * 77_777], columns=("sha1", "size"))
+    assert passed_over(scanner.scan(volume)) == 2
+    with sqlite3.connect(scanner.catalog) as connection:
+        assert connection.execute("SELECT sum(linked) FROM file").fetchone() == (2,)

@@ -1,6 +1,7 @@
 """Digest lists that carry more than digests: sizes, and the keys of first blocks."""
 
 import hashlib
+from unittest import mock
 
 from hashscan.known.filters.build import build
 from hashscan.model import HEAD_LENGTH, head_key
@@ -23,8 +24,12 @@ def listed(path, contents, *, columns=("sha1", "size", "xxh3-4096"), without=())
     return str(path)
 
 
-def tiered(path, contents, **options):
-    """A filter file at ``path`` of the list that ``listed`` writes beside it."""
+def tiered(path, contents, *, error_rate=1e-9, **options):
+    """A filter file at ``path`` of the list that ``listed`` writes beside it.
+
+    Its tiers hit by chance once in so many times that a test may count on it never to happen.
+    """
     source = listed(path.with_name(f"{path.name}.csv"), contents, **options)
-    build([source], str(path), force=True, jobs=1)
+    with mock.patch("hashscan.known.filters.build.TIER_ERROR_RATE", error_rate):
+        build([source], str(path), force=True, jobs=1)
     return str(path)

@@ -21,7 +21,7 @@ from hashscan.model import Answer, Digest
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hashscan.known.lists.staging import Staged, Staging
     from hashscan.model import Filter
@@ -132,15 +132,19 @@ class LocalConfirmer:
         self._connection.close()
 
 
-def write_index(area: Staging, staged: Staged, directory: str, key: str) -> None:
+def write_index(
+    area: Staging, staged: Staged, directory: str, key: str, more: Iterable[str] = ()
+) -> None:
     """Write the index of a filled staging area into ``directory``, without its seal.
+
+    ``more``: remarks beside those on the lists.
 
     Raises:
         StateError: the disk is full or not writable.
     """
     path = os.path.join(directory, _INDEX)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    remarks = [remark for one in staged.reports for remark in one.remarks()]
+    remarks = [*(remark for one in staged.reports for remark in one.remarks()), *more]
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as index:
             for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384"):

@@ -126,7 +126,13 @@ def open_local(
             os.replace(made, directory)
             sync_directory(cache_directory)
             _prune(cache_directory, group, directory)
-    except OSError as error:
+    except (OSError, StateError) as error:
+        # Where only a tier is damaged, the set is used without it.
+        spare = _open_kept(directory, key, name, lambda _message: None, strict=False)
+        if spare:
+            return spare
+        if isinstance(error, StateError):
+            raise
         raise StateError(
             f"{shown(cache_directory)}: the known set cannot be kept: {error.strerror}; make room "
             "there or mend the permissions, then run the command again"
@@ -194,12 +200,17 @@ def _make(
             staged = area.fill(
                 paths, skip_invalid=skip_invalid, only_categories=only, on_progress=on_progress
             )
-            write_index(area, staged, made, key)
             path = os.path.join(made, _FILTER)
             metadata, _ = write_filter(
                 area, path, category=DEFAULT_CATEGORY, on_progress=on_progress
             )
-            write_tiers(area, path, metadata)
+            tiers = write_tiers(area, path, metadata)
+            told = [
+                f"{one.text} (if that cannot be right: --no-tiers, or scan.tiers: false)"
+                for one in tiers.told()
+                if one.name in tiers.made
+            ]
+            write_index(area, staged, made, key, told)
         if _key(paths, skip_invalid=skip_invalid, only=only) != key:
             raise UsageError(
                 f"{', '.join(shown(path) for path in paths)}: changed while it was read; run the "
@@ -213,13 +224,16 @@ def _make(
 
 
 def _open_kept(
-    directory: str, key: str, name: str, notice: Callable[[str], None]
+    directory: str, key: str, name: str, notice: Callable[[str], None], *, strict: bool = True
 ) -> LocalKnownSet | None:
-    """The kept set, or ``None`` where there is none or it is damaged."""
+    """The kept set, or ``None`` where there is none or it is damaged.
+
+    Not ``strict``: a damaged tier is no damage.
+    """
     if not os.path.lexists(directory):
         return None
     try:
-        found = _open(directory, key, name, built=False)
+        found = _open(directory, key, name, built=False, strict=strict)
     except (FilterError, StateError, OSError) as error:
         notice(f"{shown(directory)}: the kept known set is damaged and made again ({error})")
         return None
@@ -228,10 +242,12 @@ def _open_kept(
     return found
 
 
-def _open(directory: str, key: str, name: str, *, built: bool) -> LocalKnownSet:
+def _open(
+    directory: str, key: str, name: str, *, built: bool, strict: bool = True
+) -> LocalKnownSet:
     path = os.path.join(directory, _FILTER)
     one = load(path)
-    if one.tiers_unused:
+    if strict and one.tiers_unused:
         raise StateError("; ".join(one.tiers_unused))
     confirmer = LocalConfirmer(name, directory, key)
     digests, remarks = confirmer.meta()

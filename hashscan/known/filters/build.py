@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.durable import sync_directory, temporary_name
 from hashscan.errors import StateError, UsageError
 from hashscan.known.filters.bits import metadata_path
 from hashscan.known.filters.metadata import is_category
@@ -18,7 +20,7 @@ from hashscan.model import DEFAULT_CATEGORY, TIER_NAMES, Algorithm, TierName
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from hashscan.known.filters.metadata import Metadata, TierMetadata
     from hashscan.known.lists.reader import ListReport
@@ -39,15 +41,21 @@ class TiersMade:
         made: their metadata by name.
         lacking: of tiers that were not made, digests of the set without what they tell by.
         size_range: the smallest and the largest size, in bytes, where there are sizes.
+        digests: of the set.
     """
 
     made: dict[TierName, TierMetadata]
     lacking: dict[TierName, int]
     size_range: tuple[int, int] | None
+    digests: int
 
     def told(self) -> list[ToldTier]:
-        """What a reader has to know of each."""
+        """What a reader has to know of each, and of one that some digests have the keys for."""
         found = []
+        for name, lacking in self.lacking.items():
+            if lacking < self.digests:
+                text = f"{name}: none, for {lacking:,} of {self.digests:,} digests lack them"
+                found.append(ToldTier(name, text))
         if "sizes" in self.made and self.size_range is not None:
             low, high = self.size_range
             found.append(
@@ -139,16 +147,18 @@ def build(
             only_categories=only_categories,
             on_progress=on_progress,
         )
-        metadata, counts = write_filter(
-            area,
-            output,
-            category=category,
-            error_rate=error_rate,
-            capacity=capacity,
-            jobs=jobs,
-            on_progress=on_progress,
-        )
-        made = write_tiers(area, output, metadata, wanted=tiers, jobs=jobs)
+        with _beside(output) as path:
+            metadata, counts = write_filter(
+                area,
+                path,
+                category=category,
+                error_rate=error_rate,
+                capacity=capacity,
+                jobs=jobs,
+                on_progress=on_progress,
+            )
+            made = write_tiers(area, path, metadata, wanted=tiers, jobs=jobs)
+            _take_place(path, output)
         return _report(output, metadata, counts, staged, area, made, time.monotonic() - started)
 
 
@@ -195,7 +205,7 @@ def write_tiers(
     previous: Mapping[TierName, TierMetadata] | None = None,
     jobs: int | None = None,
 ) -> TiersMade:
-    """Write the tiers of a filter that was just made of a staging area; old ones are removed.
+    """Write the tiers of a filter that was just made of a staging area.
 
     Args:
         area: what the filter was made of.
@@ -216,9 +226,6 @@ def write_tiers(
         if count is None:
             if wanted:
                 lacking[name] = area.tier_lacking(name)
-            path = tier_path(output, name)
-            for one in (path, metadata_path(path)):
-                _remove(one)
             continue
         capacity = (capacities or {}).get(name, count + CANARIES)
         writer = Writer(capacity=max(capacity, count + CANARIES), error_rate=TIER_ERROR_RATE)
@@ -226,19 +233,57 @@ def write_tiers(
         made[name] = writer.write_tier(
             output, tier=name, sha256=metadata.sha256, previous=(previous or {}).get(name)
         )
-    return TiersMade(made, lacking, area.size_range() if "sizes" in made else None)
+    size_range = area.size_range() if "sizes" in made else None
+    return TiersMade(made, lacking, size_range, metadata.digests)
 
 
-def _remove(path: str) -> None:
+@contextlib.contextmanager
+def _beside(output: str) -> Iterator[str]:
+    """A path for a filter file in a directory of its own, on the same file system as ``output``.
+
+    Raises:
+        StateError: it cannot be made.
+    """
+    directory = temporary_name(output)
+    path = os.path.join(directory, os.path.basename(output))
     try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
+        os.mkdir(directory, 0o700)
+        try:
+            yield path
+        finally:
+            for name in os.listdir(directory):
+                os.unlink(os.path.join(directory, name))
+            os.rmdir(directory)
+    except StateError as error:
+        raise StateError(str(error).replace(shown(path), shown(output))) from error
     except OSError as error:
-        raise StateError(
-            f"{shown(path)}: cannot be removed: {error.strerror}; it belongs to the filter before: "
-            "remove it"
-        ) from error
+        raise _unwritable(output, error) from error
+
+
+def _take_place(path: str, output: str) -> None:
+    """Put a filter with its tiers in the place of another one with its own.
+
+    Tiers first: a tier of another filter is not used, so whoever reads in between, or after a kill,
+    misses nothing, and who waits for a change of the filter finds all of it.
+    """
+    for name in TIER_NAMES:
+        made, place = tier_path(path, name), tier_path(output, name)
+        for one, other in ((made, place), (metadata_path(made), metadata_path(place))):
+            if os.path.lexists(one):
+                os.replace(one, other)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(other)
+    os.replace(path, output)
+    os.replace(metadata_path(path), metadata_path(output))
+    sync_directory(os.path.dirname(output) or ".")
+
+
+def _unwritable(output: str, error: OSError) -> StateError:
+    return StateError(
+        f"{shown(output)}: the filter cannot be written: {error.strerror}; make room or mend the "
+        "permissions there, then run the command again"
+    )
 
 
 def _check_options(category: str, error_rate: float) -> None:

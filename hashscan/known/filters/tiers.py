@@ -13,9 +13,10 @@ not the content of a known file: with another byte, or one more, it is another f
 would find either. A Bloom filter errs only towards "may be known", and two contents with the same
 XXH3 are one more reason to hash, never one to pass over. So a tier costs work where it errs.
 
-The exception is a list that gives a wrong size to a digest. So sizes are taken only from what is
-defined to be one in bytes, only where **every** digest of the set has one, and whoever builds a
-filter is told their range and may leave them out.
+The exception is a list that gives a wrong size, or key, to a digest. So sizes are taken only from
+what is defined to be one in bytes, tiers are made only where **every** digest of the set has what
+they tell by, whoever builds a filter is told the range of the sizes and may leave tiers out, and so
+may whoever scans.
 
 A tier names the filter file that it belongs to by its SHA-256 and is not used with another.
 """

@@ -76,6 +76,7 @@ class ListReport:
         empty: digests left out because they are those of empty content.
         zero_size: digests taken although the list gives the size 0, which some tools write for
             "unknown".
+        size_columns: columns that may be the size; of several none is taken.
         categories: digests taken by category, duplicates included.
         unwanted: digests left out by category, because it does not count as known.
         all_categories: no categories were named, so what has a free text is taken.
@@ -89,6 +90,7 @@ class ListReport:
     digests: int = 0
     empty: int = 0
     zero_size: int = 0
+    size_columns: int = 0
     categories: dict[str, int] = field(default_factory=dict)
     unwanted: dict[str, int] = field(default_factory=dict)
     all_categories: bool = True
@@ -131,6 +133,11 @@ class ListReport:
         found = []
         if self.zero_size:
             found.append(f"{self.zero_size} digests are taken although their size is given as 0")
+        if self.size_columns > 1:
+            found.append(
+                f"{self.size_columns} columns may be the size, so none is taken: rename those that "
+                "are not"
+            )
         if self.all_categories and len(self.categories) > 1:
             found.append(
                 f"all these categories count as known: {counted(self.categories)}; if that is not "

@@ -184,7 +184,8 @@ def _other(line: str, deep: _Columns | None, report: ListReport, number: int) ->
 def _columns(names: list[str], report: ListReport, number: int) -> _Columns | None:
     """The columns that a header names, or ``None`` if it names no digest."""
     digests: dict[str, int] = {}
-    size = category = head = None
+    category = head = None
+    sizes: list[int] = []
     for index, name in enumerate(names):
         plain = re.sub(r"[^a-z0-9]", "", name.lower())
         if found := _DIGEST_COLUMN.fullmatch(plain):
@@ -196,8 +197,8 @@ def _columns(names: list[str], report: ListReport, number: int) -> _Columns | No
                     "rename the one that is not meant",
                 )
             digests[known] = index
-        elif size is None and _SIZE_COLUMN.fullmatch(plain):
-            size = index
+        elif _SIZE_COLUMN.fullmatch(plain):
+            sizes.append(index)
         elif head is None and _HEAD_COLUMN.fullmatch(plain):
             head = index
         elif category is None and _CATEGORY_COLUMN.fullmatch(plain):
@@ -208,6 +209,9 @@ def _columns(names: list[str], report: ListReport, number: int) -> _Columns | No
         (next((known for known in ALGORITHMS if known == name), None), index)
         for name, index in digests.items()
     )
+    # Of several nobody knows which is the size of what the digest is of.
+    report.size_columns = max(report.size_columns, len(sizes))
+    size = sizes[0] if len(sizes) == 1 else None
     return _Columns(len(names), named, size, category, head)
 
 

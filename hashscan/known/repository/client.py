@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from hashscan.known.repository.source import Source
 
 _UNFINISHED = ".unfinished-"
+#: So many seconds since the version in use was the newest, a tier that cannot be had is waited for.
+_PATIENCE = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class CategoryReport:
         version, digests: of the filter in use; ``None`` where there is none.
         verified: when it was last said to be the newest, in seconds since the epoch.
         way: ``patch`` or ``whole``, where it was updated.
-        message: what is wrong, and what to do.
+        message: what is wrong, and what to do; also where only a tier could not be had.
     """
 
     category: str
@@ -154,6 +156,8 @@ class _Sync:
         self._notice = notice
         self._fetcher = Fetcher(source, os.path.join(place.directory, "partial"))
         self._pointer = place.read()
+        self._left_out: dict[str, list[str]] = {}
+        self._unreachable: dict[str, RepositoryUnreachableError] = {}
 
     def run(self) -> SyncReport:
         self._clean()
@@ -175,7 +179,7 @@ class _Sync:
                     # Another category may still be brought up to date.
                     retry_after = getattr(error, "retry_after", None) or retry_after
                     reports.append(self._failed(category, error))
-            if all(one.state in {"updated", "current"} for one in reports):
+            if all(one.state in {"updated", "current"} and not one.message for one in reports):
                 self._fetcher.forget()
         return SyncReport(self._source.url, tuple(reports), self._fetcher.fetched, retry_after)
 
@@ -237,6 +241,7 @@ class _Sync:
                 self._notice(why)
             if kept is not None and _description(kept) == _description(one):
                 return self._still(category, kept)  # a tier is new, and cannot be had
+            self._wait_for_tiers(category)
             one = self._take_over(category, made, one)
         finally:
             self._remove(made)
@@ -287,7 +292,7 @@ class _Sync:
                     )
                 found[name] = Wanted(target, custom)
             except FilterError as error:
-                self._notice(_without_tier(category, error))
+                self._leave_out(category, error)
         return found
 
     def _make_tier(
@@ -309,7 +314,30 @@ class _Sync:
             for name in (path, metadata_path(path)):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)
-            self._notice(_without_tier(category, error))
+            self._leave_out(category, error)
+            if isinstance(error, RepositoryUnreachableError) and old is not None:
+                self._unreachable.setdefault(category, error)
+
+    def _leave_out(self, category: str, error: Exception) -> None:
+        """Tell that a tier is not used, now and in the report."""
+        message = (
+            f"a tier of category {shown(category)} is not used, so more files are read than need "
+            f"be: {error}"
+        )
+        self._notice(message)
+        self._left_out.setdefault(category, []).append(message)
+
+    def _wait_for_tiers(self, category: str) -> None:
+        """Stay with the version in use for some hours, where a tier that it has cannot be had.
+
+        Without it every agent would read what it rules out, because a server had a bad minute.
+
+        Raises:
+            RepositoryUnreachableError: it is to be tried again soon.
+        """
+        error, entry = self._unreachable.get(category), self._pointer.categories.get(category)
+        if error is not None and entry is not None and time.time() - entry.verified < _PATIENCE:
+            raise error
 
     def _report(
         self,
@@ -319,13 +347,20 @@ class _Sync:
         way: Literal["patch", "whole"] | None = None,
     ) -> CategoryReport:
         verified = self._pointer.categories[category].verified
-        return CategoryReport(category, state, one.version, one.metadata.digests, verified, way)
+        message = "; ".join(self._left_out.get(category, ()))
+        return CategoryReport(
+            category, state, one.version, one.metadata.digests, verified, way, message
+        )
 
     def _take_over(self, category: str, made: str, one: BloomFile) -> BloomFile:
         """Switch to the filter in ``made``, which was loaded as every user of it will."""
         metadata = one.metadata
         parent = self._place.category(category)
         directory = _directory_of(one)
+        before = self._pointer.categories.get(category)
+        if before is not None and before.directory == directory:
+            # A part of it was damaged. What is in use stays until the pointer leads elsewhere.
+            directory = secrets.token_hex(10)
         os.makedirs(parent, mode=0o700, exist_ok=True)
         final = os.path.join(parent, directory)
         self._remove(final)  # damaged, not switched to, or used before under another description
@@ -391,13 +426,6 @@ def _directory_of(one: BloomFile) -> str:
     shas += [tier.metadata.sha256 for tier in one.tiers if isinstance(tier, TierFile)]
     key = shas[0] if len(shas) == 1 else hashlib.sha256(" ".join(shas).encode()).hexdigest()
     return key[:20]
-
-
-def _without_tier(category: str, error: Exception) -> str:
-    return (
-        f"a tier of category {shown(category)} is not used, so more files are read than need be: "
-        f"{error}"
-    )
 
 
 def _token() -> str:

@@ -139,12 +139,14 @@ class Maker:
         """
         target = wanted.target
         packed = f"{path}.packed"
-        self._fetch(target, packed)
         try:
+            self._fetch(target, packed)
             packing.unpack(packed, path, wanted.custom.metadata.length)
         except FilterError as error:
             raise refused(self._url, f"its {shown(target.path)} {error}") from error
-        os.unlink(packed)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(packed)
 
     def _fetch(self, target: TargetFile, path: str) -> None:
         with translated(self._url, target.path):

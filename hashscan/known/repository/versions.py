@@ -77,6 +77,7 @@ class Added:
         patches: those that agents may fetch instead, from the newest base on.
         lists: what was taken from each list.
         tiers: what was published beside the filter, and what could not be.
+        tiers_changed: tiers that were published anew.
         tiers_gone: tiers that the version before had, and this one has not.
         tiers_length: bytes of each tier as it is fetched whole.
     """
@@ -91,6 +92,7 @@ class Added:
     patches: tuple[Patch, ...]
     lists: list[ListReport]
     tiers: TiersMade
+    tiers_changed: tuple[TierName, ...]
     tiers_gone: tuple[TierName, ...]
     tiers_length: dict[TierName, int]
 
@@ -188,10 +190,13 @@ def add(
                 previous={name: one.metadata for name, one in old.items()},
                 jobs=jobs,
             )
-            for name in TIER_NAMES:
-                _replace_tier(
+            replaced = [
+                name
+                for name in TIER_NAMES
+                if _replace_tier(
                     repository, category, path, old.get(name), made.made.get(name), name, patches
                 )
+            ]
         signing.renew(repository, "targets", "snapshot", "timestamp")
         repository.write()
         note_published(repository, keys)
@@ -213,6 +218,7 @@ def add(
             ),
             lists=staged.reports,
             tiers=made,
+            tiers_changed=tuple(name for name in made.made if name in replaced),
             tiers_gone=tuple(name for name in old if name not in made.made),
             tiers_length={name: targets[whole_target(category, name)].length for name in made.made},
         )
@@ -280,12 +286,12 @@ def _replace_tier(
     made: TierMetadata | None,
     name: TierName,
     patches: int,
-) -> None:
-    """Publish a tier of the filter at ``path``, or that there is none any more."""
+) -> bool:
+    """Publish a tier of the filter at ``path``, or that there is none; whether that is news."""
     if old is None and made is None:
-        return
+        return False
     if old and made and (old.metadata.sha256, old.metadata.filter) == (made.sha256, made.filter):
-        return
+        return False
     part: PartName = name
     replace(
         repository,
@@ -295,6 +301,7 @@ def _replace_tier(
         Version(made, tier_path(path, name)) if made else None,
         patches,
     )
+    return True
 
 
 def _check_change(current: _Current | None, area: Staging, digests: int, allowed: bool) -> None:

@@ -15,7 +15,7 @@ from hashscan.known.filters.bits import metadata_path
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import build
 from hashscan.known.filters.metadata import Metadata, TierMetadata, dump, parse
-from hashscan.known.filters.tiers import tier_path
+from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
 from hashscan.model import HEAD_LENGTH, filterset_of, head_key, size_key
 from hashscan.scan.screening import Screen
 
@@ -37,7 +37,7 @@ def made(tmp_path, text, **options):
 
 def test_a_list_with_all_of_it_gives_both_tiers(tmp_path):
     contents = contents_of(300)
-    one = load(tiered(tmp_path / "f", contents))
+    one = load(tiered(tmp_path / "f", contents, error_rate=TIER_ERROR_RATE))
     assert one.tiers.sizes.metadata.digests == len({len(content) for content in contents})
     assert one.tiers.heads.metadata.digests == 300
     assert one.tiers_unused == ()
@@ -107,6 +107,18 @@ def test_columns_that_are_sizes_in_bytes(tmp_path, header):
 def test_columns_that_may_be_anything_else(tmp_path, header):
     one, _ = made(tmp_path, f"sha1,{header}\n{'ab' * 20},100\n")
     assert one.tiers.sizes is None
+
+
+def test_of_several_columns_none_is_the_size(tmp_path):
+    one, report = made(tmp_path, f"sha1,size,filesize\n{'ab' * 20},1,5000\n")
+    assert one.tiers.sizes is None
+    assert "2 columns may be the size" in report.lists[0].advice()[0]
+
+
+def test_how_many_lack_what_is_told(tmp_path):
+    _, report = made(tmp_path, f"sha1,size\n{'ab' * 20},1\n{'cd' * 20},\n")
+    (told,) = report.tiers.told()
+    assert told.text == "sizes: none, for 1 of 2 digests lack them"
 
 
 def test_vics_and_hashdeep_have_sizes(tmp_path):
@@ -261,15 +273,65 @@ def test_a_file_of_somebody_else_in_a_tiers_place_is_not_replaced(tmp_path):
     assert (tmp_path / "f.sizes").read_text() == "mine"
 
 
-def test_a_tier_that_cannot_be_removed_is_an_error(tmp_path, monkeypatch, pair):
+def test_a_build_that_cannot_take_its_place_leaves_nothing(tmp_path, monkeypatch, pair):
     source = listed(tmp_path / "plain", contents_of(3), columns=("sha1",))
+    real = os.replace
 
-    def refuses(path, *_args, **_options):
-        raise PermissionError(1, "Operation not permitted", path)
+    def refuses(one, other, *rest, **options):
+        if str(other) == pair:
+            raise PermissionError(1, "Operation not permitted", other)
+        real(one, other, *rest, **options)
 
-    monkeypatch.setattr("hashscan.known.filters.build.os.unlink", refuses)
-    with pytest.raises(StateError, match="cannot be removed"):
+    monkeypatch.setattr("hashscan.known.filters.build.os.replace", refuses)
+    with pytest.raises(StateError, match=r"/f: the filter cannot be written: Operation not"):
         build([source], pair, force=True, jobs=1)
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+    assert load(pair).metadata.digests == 40, "the one before is still there"
+
+
+def test_a_kill_at_any_rename_leaves_no_tier_with_another_filter(tmp_path, pair, monkeypatch):
+    """Whatever is read in between, or after a kill: tiers of the set before, or none."""
+    before = _keys(load(pair))
+    source = listed(tmp_path / "new", contents_of(40, seed=300))
+    real = os.replace
+    calls = []
+
+    def killed_at(number, directory):
+        calls.clear()
+
+        def dies(one, other, *rest, **options):
+            if os.path.dirname(str(other)) == directory:
+                calls.append(other)
+                if len(calls) == number:
+                    raise KeyboardInterrupt
+            real(one, other, *rest, **options)
+
+        monkeypatch.setattr("hashscan.known.filters.build.os.replace", dies)
+
+    for number in range(1, 8):
+        place = tmp_path / f"copy{number}"
+        place.mkdir()
+        for name in os.listdir(tmp_path):
+            if name.startswith("f") and (tmp_path / name).is_file():
+                shutil.copy(tmp_path / name, place / name)
+        killed_at(number, str(place))
+        if number == 7:
+            build([source], str(place / "f"), force=True, jobs=1)
+            break
+        with pytest.raises(KeyboardInterrupt):
+            build([source], str(place / "f"), force=True, jobs=1)
+        monkeypatch.setattr("hashscan.known.filters.build.os.replace", real)
+        if number == 6:  # the filter is new, its metadata are not
+            with pytest.raises(FilterError):
+                load(str(place / "f"))
+        else:
+            assert _keys(load(str(place / "f"))) <= before
+    assert len(calls) == 6
+    assert len(_keys(load(str(place / "f")))) == 2
+
+
+def _keys(one):
+    return {tier.metadata.sha256 for tier in one.tiers if tier is not None}
 
 
 def test_other_tiers_are_another_set_of_filters(tmp_path, pair):

@@ -7,12 +7,13 @@ import pytest
 from file_server import flip, status, truncate
 from publishing import Publisher
 from tiered import listed
+from tuf.api.metadata import Metadata
 
 from hashscan.errors import ExitCode
 from hashscan.known.filters.metadata import dump
 from hashscan.known.filters.tiers import tier_path
 from hashscan.known.repository import versions
-from hashscan.known.repository.layout import whole_target
+from hashscan.known.repository.layout import read_custom, whole_target
 from hashscan.model import size_key
 
 NAMES = ("sizes", "heads")
@@ -217,3 +218,102 @@ def test_a_published_tier_that_was_changed_is_not_built_upon(publisher):
                 Path(directory, name).write_bytes(b"changed")
     with pytest.raises(Exception, match="is not the file that was published"):
         publisher.add_contents(contents_of(70))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tier_in_use_is_not_given_up_for_a_servers_bad_minute(
+    publisher, agent, server, monkeypatch, name
+):
+    """Every agent would read all that it rules out; so the version in use stays for some hours."""
+    publisher.add_contents(contents_of(300))
+    agent.sync()
+    before = agent.filter().version
+    publisher.add_contents(contents_of(900))
+    server.fault(f".{name}", status(503))
+    report = agent.sync()
+    assert report.categories[0].state == "unreachable"
+    assert set(tiers(agent)) == set(NAMES)
+    assert agent.filter().version == before
+    server.heal()
+    assert agent.sync().categories[0].state == "updated"
+    assert set(tiers(agent)) == set(NAMES)
+    assert holds(agent, contents_of(900))
+    # But not for ever: whoever holds a tier back must not hold the filter back.
+    publisher.add_contents(contents_of(1500))
+    server.fault(f".{name}", status(503))
+    monkeypatch.setattr("hashscan.known.repository.client._PATIENCE", 0.0)
+    (report,) = agent.sync().categories
+    assert report.state == "updated"
+    assert "is not used, so more files are read" in report.message
+    assert name not in tiers(agent)
+    assert agent.filter().metadata.digests == 1500
+
+
+def test_a_tier_that_is_wrong_is_not_waited_for(publisher, agent, server):
+    publisher.add_contents(contents_of(300))
+    agent.sync()
+    publisher.add_contents(contents_of(900))
+    server.fault(".sizes", flip)
+    (report,) = agent.sync().categories
+    assert report.state == "updated"
+    assert set(tiers(agent)) == {"heads"}
+
+
+def test_what_is_in_use_is_never_moved_away_for_a_damaged_tier(publisher, agent, monkeypatch):
+    """A scan that starts meanwhile, or after a kill, finds the filter."""
+    publisher.add_contents(contents_of(60))
+    agent.sync()
+    Path(tier_path(agent.filter().path, "sizes")).write_bytes(b"damaged")
+    real = os.replace
+    seen = []
+
+    def replace(one, other, *rest, **options):
+        seen.append(agent.filter().metadata.digests)
+        real(one, other, *rest, **options)
+        seen.append(agent.filter().metadata.digests)
+
+    monkeypatch.setattr("hashscan.known.repository.client.os.replace", replace)
+    agent.sync()
+    monkeypatch.undo()
+    assert len(seen) >= 4
+    assert set(seen) == {60}
+    assert set(tiers(agent)) == set(NAMES)
+    directory = Path(agent.filter().path).parent.parent
+    agent.sync()
+    assert len(os.listdir(directory)) <= 2, "old versions are removed"
+
+
+def test_a_tier_of_the_same_bits_has_no_patch_to_itself(publisher):
+    for count in (2000, 2701):  # of sizes that are there already
+        added = publisher.add_contents(contents_of(count))
+    newest = Metadata.from_bytes(publisher.read(publisher.newest("targets"))).signed.targets
+    for path, target in newest.items():
+        custom = read_custom(target)
+        assert getattr(custom, "base", "") != custom.metadata.sha256, path
+    assert added.tiers_changed == NAMES
+
+
+def test_no_remains_of_a_fetch_lie_beside_the_filter(publisher, agent, server):
+    publisher.add_contents(contents_of(300))
+    server.fault(".sizes.zst", flip)
+    agent.sync()
+    names = os.listdir(Path(agent.filter().path).parent)
+    assert sorted(names) == [
+        "filter.bloom", "filter.bloom.heads", "filter.bloom.heads.json", "filter.bloom.json",
+    ]  # fmt: skip
+
+
+def test_what_was_published_is_told(publisher, capsys):
+    from hashscan.cli.repository import _print_added
+
+    source = publisher.directory / "tiered"
+    told = []
+    for row in ("5", "6", ""):
+        source.write_text(f"sha1,size\n{'ab' * 20},{row}\n")
+        _print_added(
+            versions.add(publisher.path, [publisher.keys], "baseline", [str(source)], jobs=1)
+        )
+        told.append(capsys.readouterr().out)
+    assert "sizes: every digest has one, 5 to 5 bytes" in told[0]
+    assert "tiers published anew: sizes" in told[1]
+    assert "sizes: not published any more: 1 digests lack them" in told[2]
