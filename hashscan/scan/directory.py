@@ -167,8 +167,11 @@ class DirectoryPart(Part):
         before = self._looked_bytes if self._task.look else 0
         return before + size > bound and allocated > size * (1 - SPARSE_SHARE)
 
+    def _is_ruled_out(self, entry: ListedFile) -> bool:
+        return self._worker.screen.rules_out_size(entry.status.st_size)
+
     def _meet_changed(self, entry: ListedFile) -> None:
-        if self._worker.screen.rules_out_size(entry.status.st_size):
+        if self._is_ruled_out(entry):
             self._rule_out(entry)
             return
         if self._is_apart(entry):

@@ -75,6 +75,10 @@ class Look(DirectoryPart):
             self._meet(entry)
         elif self._root.excludes(self._prefix + name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
+        elif self._is_ruled_out(entry) and not is_at_rest(self._fd, entry):
+            # It tells of no later size, so it is kept in sight, however large, and whatever a scan
+            # that came by has noted of it.
+            self._findings.unrested.append((name, entry.status.st_size))
         elif not self._is_settled(entry):
             if self._is_apart(entry) or is_at_rest(self._fd, entry):
                 self._meet_changed(entry)

@@ -87,3 +87,23 @@ def test_a_file_that_grows_into_a_known_one_is_found_at_once(daemon):
     with open(shrinks, "r+b") as file:
         file.truncate(len(KNOWN))
     daemon.wait(lambda: not grows.exists() and not shrinks.exists(), 40)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.skipif(not os.environ.get("HASHSCAN_LONG"), reason="a minute each: make test-long")
+@pytest.mark.parametrize("large", [False, True])
+def test_a_file_of_unknown_size_that_stays_open_is_kept_in_sight(daemon, large):
+    """Also where it is one of those that are taken apart for their size, and a scan came by."""
+    known = os.urandom((64 << 20) + 8000 if large else 8000)
+    daemon.list.write_text(f"{sha1(known)}\n")
+    tiered(daemon.filter, [known])
+    daemon.write_config()
+    daemon.start()
+    path = daemon.volume / "f"
+    with open(path, "wb") as file:
+        file.write(known[:-10])
+        file.flush()
+        time.sleep(3)
+        file.write(known[-10:])
+        file.flush()
+        daemon.wait(lambda: not path.exists(), timeout=140)

@@ -1,6 +1,7 @@
 """Tiers in a scan: files are passed over only where no known file can be among them."""
 
 import hashlib
+import mmap
 import os
 import random
 import sqlite3
@@ -14,11 +15,14 @@ from tiered import tiered
 
 from hashscan.catalog.store import Catalog
 from hashscan.fs.reading import BUFFER_SIZE, CacheNeutralReader
+from hashscan.fs.volume import Volume
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import build
 from hashscan.model import HEAD_LENGTH, Tiers, filterset_of, head_key, size_key
+from hashscan.scan.links import LinkTable
 from hashscan.scan.rejudging import Judge
 from hashscan.scan.screening import Screen
+from hashscan.scan.work import Task, WorkerSettings
 from hashscan.scan.worker import Worker
 
 SIZE, HEAD = "unknown-size", "unknown-head"
@@ -457,3 +461,42 @@ def test_rows_of_linked_files_say_so(volume, state):
     assert passed_over(scanner.scan(volume)) == 2
     with sqlite3.connect(scanner.catalog) as connection:
         assert connection.execute("SELECT sum(linked) FROM file").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("bound", [None, 1000])
+@pytest.mark.parametrize("scanned", [False, True])
+def test_an_open_file_of_unknown_size_is_handed_back_to_who_was_told_of_it(
+    volume, state, bound, scanned
+):
+    """It may grow into a known one; neither its size nor a scan that came by makes it settled."""
+    path = volume / "f"
+    path.write_bytes(b"x" * 5000)
+    time.sleep(0.3)
+    scanner = Tiered(state, [b"k" * 5001])
+    one = load(scanner.filter)
+    if scanned:
+        assert passed_over(scanner.scan(volume)) == 1
+    catalog = Catalog(scanner.catalog)
+    scan = catalog.begin_watch()
+    (root,) = catalog.queue_directories(scan, 0, b"", [(os.fsencode(volume), 0)])
+    judged = catalog.filterset(filterset_of([one]))
+    catalog.commit()
+    sent = []
+    settings = WorkerSettings(
+        (Volume(os.fsencode(volume)),), (root.number,), catalog.path, (one,),
+        frozenset({"sha1"}), judged, scan, large_apart=bound,
+    )  # fmt: skip
+    links = LinkTable()
+    worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
+    with open(path, "r+b"):
+        worker.do(Task(1, 0, root.number, b"", False, names=((b"f", 0),), look=True))
+        worker.flush()
+    ((told,),) = sent
+    assert told.unrested == [(b"f", 5000)]
+    assert (told.rows, told.large) == ([], [])
+    worker.do(Task(1, 0, root.number, b"", False, names=((b"f", 0),), look=True))
+    worker.flush()
+    assert sent[1][0].unrested == []
+    worker.rest()
+    links.close()
+    catalog.close()

@@ -44,7 +44,9 @@ _DIGEST_COLUMN = re.compile(
     r"(?:file|media|content|hash)?(md5|sha1|sha256|hash|digest|checksum)(?:hash|sum|digest|value|hex)?"
 )
 # A "length" may be one of a film, in seconds.
-_SIZE_COLUMN = re.compile(r"(?:file|media|content)?(?:size(?:in)?(?:bytes)?|length(?:in)?bytes)")
+_SIZE_COLUMN = re.compile(r"(?:file|media|content)?(?:size(?:(?:in)?bytes)?|length(?:in)?bytes)")
+# "Physical size", "size in KB" ...: beside one of these nobody knows what a plain "size" is.
+_OTHER_SIZE = re.compile(r".*size.*|.*bytes.*")
 _HEAD_COLUMN = re.compile(r"xxh3(?:128)?4096")
 _CATEGORY_COLUMN = re.compile(r"(?:media|file)?category(?:name)?")
 
@@ -184,8 +186,9 @@ def _other(line: str, deep: _Columns | None, report: ListReport, number: int) ->
 def _columns(names: list[str], report: ListReport, number: int) -> _Columns | None:
     """The columns that a header names, or ``None`` if it names no digest."""
     digests: dict[str, int] = {}
-    category = head = None
+    category = None
     sizes: list[int] = []
+    heads: list[int] = []
     for index, name in enumerate(names):
         plain = re.sub(r"[^a-z0-9]", "", name.lower())
         if found := _DIGEST_COLUMN.fullmatch(plain):
@@ -197,10 +200,10 @@ def _columns(names: list[str], report: ListReport, number: int) -> _Columns | No
                     "rename the one that is not meant",
                 )
             digests[known] = index
-        elif _SIZE_COLUMN.fullmatch(plain):
-            sizes.append(index)
-        elif head is None and _HEAD_COLUMN.fullmatch(plain):
-            head = index
+        elif _HEAD_COLUMN.fullmatch(plain):
+            heads.append(index)
+        elif _OTHER_SIZE.fullmatch(plain):
+            sizes.append(index if _SIZE_COLUMN.fullmatch(plain) else -1)
         elif category is None and _CATEGORY_COLUMN.fullmatch(plain):
             category = index
     if not digests:
@@ -211,8 +214,8 @@ def _columns(names: list[str], report: ListReport, number: int) -> _Columns | No
     )
     # Of several nobody knows which is the size of what the digest is of.
     report.size_columns = max(report.size_columns, len(sizes))
-    size = sizes[0] if len(sizes) == 1 else None
-    return _Columns(len(names), named, size, category, head)
+    size = sizes[0] if len(sizes) == 1 and sizes[0] >= 0 else None
+    return _Columns(len(names), named, size, category, heads[0] if len(heads) == 1 else None)
 
 
 def _row(cells: list[str], columns: _Columns, report: ListReport, number: int) -> list[Entry]:

@@ -198,6 +198,10 @@ class _Reader:
             self._refuse("neither an object nor a digest")
             return
         fields = {key.lower(): one for key, one in value.items()}
+        if len(fields) < len(value):
+            self._record += 1
+            self._refuse("a name stands here twice, in other letters")
+            return
         contained = False
         for key in _CONTAINERS:
             inner = fields.get(key)
@@ -211,7 +215,7 @@ class _Reader:
     def _medium(self, fields: dict[str, Any]) -> list[Entry]:
         self._record += 1
         cells: list[tuple[Algorithm | None, str]] = []
-        head = ""
+        heads: list[str] = []
         alternatives = fields.get("alternativehashes")
         for one in alternatives if isinstance(alternatives, list) else ():
             if isinstance(one, dict):
@@ -222,7 +226,8 @@ class _Reader:
                     if value is not None and not isinstance(value, str):
                         self._refuse(f"{HEAD_NAME} is no text")
                         return []
-                    head = value or ""
+                    if value:
+                        heads.append(value)
                 if name in _ALGORITHMS and not _add(
                     cells, _ALGORITHMS[name], named.get("hashvalue")
                 ):
@@ -232,6 +237,12 @@ class _Reader:
             if name in fields and not _add(cells, algorithm, fields[name]):
                 self._refuse(f"{name} is no text")
                 return []
+        if len({one.strip().lower() for one in heads}) > 1:
+            self._refuse(f"{HEAD_NAME} stands here twice, and not the same")
+            return []
+        if fields.get("mediasize") is not None and fields.get("size") is not None:
+            self._refuse("MediaSize and Size both stand here: one is enough")
+            return []
         size = fields.get("mediasize", fields.get("size"))
         return row(
             self._report,
@@ -239,7 +250,7 @@ class _Reader:
             cells,
             "" if size is None else str(size),
             _category(fields),
-            head,
+            heads[0] if heads else "",
             f"record {self._record}: ",
         )
 

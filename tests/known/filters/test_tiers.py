@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiered import listed, tiered
 
-from hashscan.errors import FilterError, StateError, UsageError
+from hashscan.errors import DigestListError, FilterError, StateError, UsageError
 from hashscan.known.filters.bits import metadata_path
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import build
@@ -109,10 +109,42 @@ def test_columns_that_may_be_anything_else(tmp_path, header):
     assert one.tiers.sizes is None
 
 
-def test_of_several_columns_none_is_the_size(tmp_path):
-    one, report = made(tmp_path, f"sha1,size,filesize\n{'ab' * 20},1,5000\n")
+@pytest.mark.parametrize(
+    "header",
+    ["size,size_in_bytes", "FileSize,MediaSize", "size,size", "size,Physical Size",
+     "Logical Size,size", "size,size kb", "size in,bytes"],
+)  # fmt: skip
+def test_of_several_columns_none_is_the_size(tmp_path, header):
+    one, report = made(tmp_path, f"sha1,{header}\n{'ab' * 20},1,5000\n")
     assert one.tiers.sizes is None
     assert "2 columns may be the size" in report.lists[0].advice()[0]
+
+
+def test_of_several_keys_of_a_first_block_none_is_taken(tmp_path):
+    text = f"sha1,xxh3-4096,xxh3_128_4096\n{'ab' * 20},{'01' * 16},{'02' * 16}\n"
+    one, _ = made(tmp_path, text)
+    assert one.tiers.heads is None
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ('"MediaSize": 5, "mediasize": 6', "a name stands here twice"),
+        ('"MediaSize": 5, "Size": 6', "MediaSize and Size"),
+        (
+            '"AlternativeHashes": [{"HashName": "XXH3-4096", "HashValue": "'
+            + "01" * 16
+            + '"}, {"HashName": "xxh3-4096", "HashValue": "'
+            + "02" * 16
+            + '"}]',
+            "stands here twice",
+        ),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_invalid(tmp_path, more, what):
+    text = f'{{"value": [{{"MediaID": 1, "SHA1": "{"AB" * 20}", "Category": 1, {more}}}]}}'
+    with pytest.raises(DigestListError, match=what):
+        made(tmp_path, text)
 
 
 def test_how_many_lack_what_is_told(tmp_path):
@@ -138,7 +170,7 @@ def test_vics_and_hashdeep_have_sizes(tmp_path):
 @pytest.mark.parametrize("key", ["ab" * 15, "zz" * 16, "ab" * 20, "-"])
 def test_a_key_that_is_none_is_an_invalid_line(tmp_path, key):
     text = f"sha1,xxh3-4096\n{'ab' * 20},{key}\n"
-    with pytest.raises(Exception, match="xxh3-4096 has no 32 hexadecimal digits"):
+    with pytest.raises(DigestListError, match="xxh3-4096 has no 32 hexadecimal digits"):
         made(tmp_path, text)
 
 
