@@ -1,6 +1,6 @@
 # make demo   runs the whole job on a sample volume
 # make test   runs every gate: ruff, mypy, the import contract, the tests
-# make bench  runs scans beside other programs: a table of ratios
+# make bench  runs scans beside other programs: a table of ratios; make bench-large: many files
 # make soak   runs the daemon for an hour; make bench-daemon takes its figures
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -89,6 +89,13 @@ test-long: install
 .PHONY: bench
 bench: install
 	$(BIN)/python benchmarks/side_by_side.py --where /dev/shm
+
+# A million files: memory of all processes, the catalog's size, nothing changed beside find; and a new
+# filter over a catalog of ten million digests.
+.PHONY: bench-large
+bench-large: install
+	$(BIN)/python benchmarks/million.py --where /dev/shm
+	$(BIN)/python benchmarks/new_filter.py --digests 10000000
 
 .PHONY: soak bench-daemon
 # An hour of files that come, change and go: is memory flat, is anything missed?

@@ -114,7 +114,9 @@ class Scans:
             state = self._place / f"state-{self._made}"
         command = [sys.executable, "-m", "hashscan", "-q", "scan", str(volume), "--known",
                    str(known), "--state", str(state), "--json"]  # fmt: skip
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         summary: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
         return summary
 
