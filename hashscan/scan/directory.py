@@ -220,9 +220,10 @@ class DirectoryPart(Part):
             if row.head is None:
                 tally.hashed += 1
                 tally.bytes_hashed += row.size
-            else:
+                return True
+            if not row.hit:
                 tally.skip({reason_of(row.head).value: 1})
-            return True
+                return True
         if row.racy:
             return False
         if settings.full and (settings.resumed is None or row.scan < settings.resumed):
