@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from hashscan.errors import CredentialsError, ServiceError, UsageError
 from hashscan.fs.beneath import closing, open_root
 from hashscan.model import FileDigests, hits
 from hashscan.scan.hashing import Hasher, NotHashed, outcome_of_error
+from hashscan.scan.screening import Screen
 
 if TYPE_CHECKING:
     from hashscan.agent.known_set import KnownSet
     from hashscan.known.allow import AllowList
     from hashscan.model import Answer, Confirmer, Digest
+
+
+_PASSED_OVER = (
+    "scans pass it over, for the known set says that no known file has its size: a list gives it a "
+    "wrong one; correct that, or scan with --no-tiers"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Checker:
         self._known = known
         self._allow = allow
         self._hasher = Hasher(known.algorithms.union(allow.algorithms if allow else ()))
+        self._screen = Screen(known.filters)
         self._confirmer: Confirmer | None = None
         self._refused: CredentialsError | None = None
 
@@ -66,7 +74,11 @@ class Checker:
             return outcome_of_error(error)
         if isinstance(hashed, NotHashed):
             return hashed
-        return self._check(os.fsencode(path), hashed.digests)
+        found = self._check(os.fsencode(path), hashed.digests)
+        if found.verdict == "known" and self._screen.rules_out_size(hashed.status.st_size):
+            message = "; ".join(filter(None, (found.message, _PASSED_OVER)))
+            return replace(found, message=message)
+        return found
 
     def digest(self, digest: Digest) -> Checked:
         """Check a digest.

@@ -223,14 +223,14 @@ def _remote(service: ServiceSettings, given: tuple[FilterFile, ...]) -> KnownSet
     return KnownSet(given, make, name, remote=True, test=service.test)
 
 
-def describe(known: KnownSet, allow: AllowList | None = None) -> list[str]:
+def describe(known: KnownSet, allow: AllowList | None = None, *, tiers: bool = True) -> list[str]:
     """What ``-v`` tells of a known set, and of what is allowed."""
     return [
         f"known set: {known.service}",
         *(
             f"filter: {shown(one.path)}: {one.category}, version {one.version}, "
             f"{one.metadata.digests} digests ({', '.join(sorted(one.algorithms))}), made "
-            f"{one.metadata.created}{_tiers_of(one)}"
+            f"{one.metadata.created}{_tiers_of(one) if tiers else ''}"
             for one in known.filters
         ),
         *(f"allow-list: {shown(path)}" for path in (allow.paths if allow else ())),

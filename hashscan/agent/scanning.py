@@ -125,7 +125,7 @@ def run_scan(
         if allow is not None:
             stack.callback(allow.close)
         if verbose:
-            for line in describe(known, allow):
+            for line in describe(known, allow, tiers=not full):
                 reporter.notice(line)
             reporter.notice(f"state: {shown(state.directory)}")
             for volume in volumes:

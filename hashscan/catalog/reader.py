@@ -55,8 +55,11 @@ class CatalogReader:
 
     def settled(
         self, directory: int, *, judged: int, until: int, algorithms: Iterable[str]
-    ) -> dict[bytes, tuple[bytes, int, int, int, int, int]] | None:
+    ) -> dict[bytes, tuple[bytes, int, int, int, int, int, int]] | None:
         """Name, device, inode, size, mtime and ctime of all files of a directory, by name.
+
+        Last comes 1 for a file that was hashed, 2 for one that its size ruled out, 3 for one that
+        its first block did.
 
         ``None`` where one of them has to be looked at even if it has not changed: it may have
         changed without a new stamp, is a candidate, was not judged by the filter set ``judged``
@@ -66,9 +69,9 @@ class CatalogReader:
         needed = " AND ".join(["1", *(f"{name} NOTNULL" for name in sorted(algorithms))])
         with translated(self.path):
             rows = self._connection.execute(
-                "SELECT name, device, inode, size, mtime_ns, ctime_ns,"  # noqa: S608
-                " racy = 0 AND hit = 0 AND (judged = ? OR scan <= ?)"
-                f" AND (head NOTNULL OR {needed})"
+                "SELECT name, device, inode, size, mtime_ns, ctime_ns, CASE"  # noqa: S608
+                " WHEN racy OR hit OR (judged <> ? AND scan > ?) THEN 0"
+                f" WHEN head ISNULL THEN {needed} ELSE 2 + (head <> x'') END"
                 " FROM file WHERE dir = ? LIMIT ?",
                 (judged, until, directory, WHOLE_DIRECTORY + 1),
             ).fetchall()

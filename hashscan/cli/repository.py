@@ -335,8 +335,12 @@ def _print_added(added: Added) -> None:
     what = f"{made.digests:,} digests of {made.category}"
     before = "" if added.before is None else f", {added.before:,} before"
     if not added.changed:
-        tiers = ", ".join((*added.tiers_changed, *added.tiers_gone))
-        also = f"tiers published anew: {tiers}" if tiers else "what expires is renewed"
+        changes = [
+            (added.tiers_changed, "tiers published anew"),
+            (added.tiers_gone, "tiers withdrawn"),
+        ]
+        told_changes = "; ".join(f"{what}: {', '.join(names)}" for names, what in changes if names)
+        also = told_changes or "what expires is renewed"
         click.echo(f"{shown(added.published.directory)}: {what}, as before; {also}")
     else:
         click.echo(f"{shown(added.published.directory)}: published {what}{before}")
@@ -346,13 +350,20 @@ def _print_added(added: Added) -> None:
     for one in added.patches:
         click.echo(f"  patch       {human_size(one.length)} from {one.base[:12]}")
     for told in added.tiers.told():
+        if told.name in added.tiers_gone:
+            continue
         length = added.tiers_length.get(told.name)
         size = "" if length is None else f" ({human_size(length)})"
         click.echo(f"  tier        {told.text}{size}")
     for name in added.tiers_gone:
         lacking = added.tiers.lacking.get(name)
-        why = f"{lacking:,} digests lack them" if lacking else "as asked"
-        click.echo(f"  tier        {name}: not published any more: {why}")
+        if not lacking:
+            click.echo(f"  tier        {name}: withdrawn, as asked; agents read what it ruled out")
+        else:
+            click.echo(
+                f"  tier        {name}: withdrawn, for {lacking:,} digests lack them; agents read"
+                " what it ruled out"
+            )
     for report in added.lists:
         for remark in report.remarks():
             click.echo(f"  note        {remark}")

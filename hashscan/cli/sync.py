@@ -73,7 +73,9 @@ def _print(one: CategoryReport, max_age: float, *, quiet: bool) -> None:
     name = shown(one.category)
     if one.state in {"updated", "current"}:
         if not quiet:
-            what = _WAYS[one.way] if one.way else "the newest already"
+            what = "the newest already"
+            if one.state == "updated":
+                what = _WAYS[one.way] if one.way else "the same filter, with other tiers"
             click.echo(f"{name}: {one.digests:,} digests, {what}, version {one.version}")
         return
     click.echo(f"hashscan: error: {name}: {one.message}", err=True)

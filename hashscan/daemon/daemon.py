@@ -306,7 +306,7 @@ class Daemon:
                 )
                 self._trouble = ""
             elif duty.known.name != known.name:
-                self._log.info("a newer set of filters is used: " + known.name)
+                self._log.info("another set of filters is used: " + known.name)
                 duty.swap(known)
         except (
             FilterError,

@@ -40,21 +40,24 @@ class Unchanged:
 
     Attributes:
         files: name, device, inode (signed, as SQLite keeps it), size, mtime and ctime (in
-            nanoseconds) of files by their names; what is met is taken out.
+            nanoseconds), and a kind from 0 to 3, of files by their names; what is met is taken out.
         device: device number of the volume's root, ``number``: what ``files`` have for it.
-        met: how many were met as they were.
+        met: how many of each kind were met as they were.
     """
 
     __slots__ = ("device", "files", "met", "number")
 
     def __init__(
-        self, files: dict[bytes, tuple[bytes, int, int, int, int, int]], device: int, number: int
+        self,
+        files: dict[bytes, tuple[bytes, int, int, int, int, int, int]],
+        device: int,
+        number: int,
     ) -> None:
         """Of one directory."""
         self.files = files
         self.device = device
         self.number = number
-        self.met = 0
+        self.met = [0, 0, 0, 0]
 
 
 class ListedDirectory(NamedTuple):
@@ -140,7 +143,7 @@ def listing(
                             == was[1]
                             and stat.S_ISREG(status.st_mode)
                         ):
-                            unchanged.met += 1
+                            unchanged.met[was[6]] += 1
                             continue
                     if stat.S_ISREG(status.st_mode):
                         yield ListedFile(name, status)

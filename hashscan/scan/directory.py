@@ -74,8 +74,7 @@ class DirectoryPart(Part):
                 self._meet(entry)
         except OSError as error:
             count_not_hashed(self._findings, b"", outcome_of_error(error))
-            if unchanged is not None:
-                self._findings.tally.unchanged += unchanged.met
+            self._count_unchanged(unchanged)
             self._finish_part()
             self._finish_new()
             self._follow_lost()
@@ -84,8 +83,7 @@ class DirectoryPart(Part):
         self._finish_part()
         self._finish_new()
         self._follow_lost()
-        if unchanged is not None:
-            self._findings.tally.unchanged += unchanged.met
+        self._count_unchanged(unchanged)
         for name in self._gone(met) if unchanged is None else unchanged.files:
             self._findings.gone.append(name)
             if len(self._findings.gone) >= PART_NAMES:
@@ -104,6 +102,17 @@ class DirectoryPart(Part):
             algorithms=settings.algorithms,
         )
         return None if files is None else Unchanged(files, *self._root.row_device)
+
+    def _count_unchanged(self, unchanged: Unchanged | None) -> None:
+        """Count files that are as they were: hashed ones, and those that are still ruled out."""
+        if unchanged is None:
+            return
+        _, hashed, by_size, by_head = unchanged.met
+        tally = self._findings.tally
+        tally.unchanged += hashed
+        for reason, count in ((Skipped.UNKNOWN_SIZE, by_size), (Skipped.UNKNOWN_HEAD, by_head)):
+            if count:
+                tally.skip({reason.value: count})
 
     def _is_not_entered(self, status: os.stat_result) -> bool:
         name = self._task.path.rpartition(b"/")[2]
@@ -229,12 +238,15 @@ class DirectoryPart(Part):
         if settings.full and (settings.resumed is None or row.scan < settings.resumed):
             return False
         is_judged = row.judged == settings.judged or row.scan <= settings.judged_until
-        if row.head is not None and (row.hit or not is_judged):
-            if not self._worker.screen.rules_out(row.size, row.head):
-                return False
-            self._findings.rejudged.append((row.name, False))
+        if row.head is not None:
+            if row.hit or not is_judged:
+                if not self._worker.screen.rules_out(row.size, row.head):
+                    return False
+                self._findings.rejudged.append((row.name, False))
+            tally.skip({reason_of(row.head).value: 1})
+            return True
         tally.unchanged += 1
-        if row.head is None and (row.hit or not is_judged):
+        if row.hit or not is_judged:
             found = self._worker.judge(row.digests)
             if row.judged != settings.judged:
                 self._findings.rejudged.append((row.name, bool(found)))

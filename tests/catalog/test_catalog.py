@@ -90,6 +90,16 @@ def test_a_directory_is_settled_if_nothing_has_to_be_done_about_its_files(catalo
     assert settled(8) is None
     assert settled(9) is None
     assert settled(10) == {}
+    ruled_out = row(b"size", sha1=None, head=b"")
+    catalog.put_files(11, [row(b"a"), ruled_out, ruled_out._replace(name=b"head", head=b"h" * 16)])
+    catalog.put_files(12, [ruled_out._replace(hit=True)])
+    catalog.put_files(13, [ruled_out._replace(racy=True)])
+    catalog.commit()
+    kinds = {name: values[6] for name, values in settled(11).items()}
+    assert kinds == {b"a": 1, b"size": 2, b"head": 3}
+    assert settled(11, judged=one.judged + 1) is None
+    assert settled(12) is None
+    assert settled(13) is None
     reader.close()
 
 

@@ -68,7 +68,7 @@ def test_a_new_filter_judges_what_was_hashed_without_reading_it(daemon, service)
     assert late.exists()
     times = {path: os.stat(path).st_atime_ns for path in daemon.volume.iterdir()}
     service.load([*KNOWN[:3], KNOWN[4], b"7"])
-    daemon.wait(lambda: daemon.logged("a newer set of filters is used"))
+    daemon.wait(lambda: daemon.logged("another set of filters is used"))
     gone(daemon, late, daemon.volume / "f7")
     daemon.wait(lambda: daemon.logged("were judged anew without being read"))
     daemon.wait(lambda: daemon.facts().get("rejudged", 0) >= 300, 15)

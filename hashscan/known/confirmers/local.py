@@ -205,11 +205,8 @@ def _make(
                 area, path, category=DEFAULT_CATEGORY, on_progress=on_progress
             )
             tiers = write_tiers(area, path, metadata)
-            told = [
-                f"{one.text} (if that cannot be right: --no-tiers, or scan.tiers: false)"
-                for one in tiers.told()
-                if one.name in tiers.made
-            ]
+            advice = " (if that cannot be right: --no-tiers, or scan.tiers: false)"
+            told = [one.text + (advice if one.name in tiers.made else "") for one in tiers.told()]
             write_index(area, staged, made, key, told)
         if _key(paths, skip_invalid=skip_invalid, only=only) != key:
             raise UsageError(

@@ -42,12 +42,14 @@ class TiersMade:
         lacking: of tiers that were not made, digests of the set without what they tell by.
         size_range: the smallest and the largest size, in bytes, where there are sizes.
         digests: of the set.
+        contradicted: digests with several sizes, of which each counts.
     """
 
     made: dict[TierName, TierMetadata]
     lacking: dict[TierName, int]
     size_range: tuple[int, int] | None
     digests: int
+    contradicted: int = 0
 
     def told(self) -> list[ToldTier]:
         """What a reader has to know of each, and of one that some digests have the keys for."""
@@ -62,7 +64,12 @@ class TiersMade:
                 ToldTier(
                     "sizes",
                     f"sizes: every digest has one, {low:,} to {high:,} bytes; files of other sizes"
-                    " are not opened",
+                    " are not opened"
+                    + (
+                        f"; {self.contradicted:,} digests have several, and each counts"
+                        if self.contradicted
+                        else ""
+                    ),
                 )
             )
         if "heads" in self.made:
@@ -234,7 +241,8 @@ def write_tiers(
             output, tier=name, sha256=metadata.sha256, previous=(previous or {}).get(name)
         )
     size_range = area.size_range() if "sizes" in made else None
-    return TiersMade(made, lacking, size_range, metadata.digests)
+    contradicted = area.contradicted() if "sizes" in made else 0
+    return TiersMade(made, lacking, size_range, metadata.digests, contradicted)
 
 
 @contextlib.contextmanager

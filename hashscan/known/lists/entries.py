@@ -74,6 +74,8 @@ class ListReport:
         kind: ``lines``, ``hashdeep``, ``csv`` or ``json``.
         digests: digests taken, duplicates included.
         empty: digests left out because they are those of empty content.
+        keep_digests: a size, or a key of a first block, that is none does not refuse the row.
+        bad_keys: sizes and keys that were left out so.
         zero_size: digests taken although the list gives the size 0, which some tools write for
             "unknown".
         size_columns: columns that may be the size; of several none is taken.
@@ -89,6 +91,8 @@ class ListReport:
     kind: str = ""
     digests: int = 0
     empty: int = 0
+    keep_digests: bool = False
+    bad_keys: int = 0
     zero_size: int = 0
     size_columns: int = 0
     categories: dict[str, int] = field(default_factory=dict)
@@ -133,6 +137,11 @@ class ListReport:
         found = []
         if self.zero_size:
             found.append(f"{self.zero_size} digests are taken although their size is given as 0")
+        if self.bad_keys:
+            found.append(
+                f"{self.bad_keys} rows have a size, or a key of a first block, that is none: their "
+                "digests are taken without it"
+            )
         if self.size_columns > 1:
             found.append(
                 f"{self.size_columns} columns may be the size, so none is taken: rename those that "
@@ -188,16 +197,22 @@ def row(
     except ValueError:
         size_number = -1
     if size_number is not None and not 0 <= size_number < 1 << 63:
-        report.refuse(line, label + "the size is no number of bytes")
-        return []
+        if not report.keep_digests:
+            report.refuse(line, label + "the size is no number of bytes")
+            return []
+        report.bad_keys += 1
+        size_number = None
     name = category_name(category)
     if category.strip() and not name:
         report.refuse(line, f"{label}the category is no name of at most {CATEGORY_LENGTH} letters")
         return []
     head = head.strip()
     if head and (len(head) != 32 or not HEX.fullmatch(head)):
-        report.refuse(line, f"{label}{HEAD_NAME} has no 32 hexadecimal digits")
-        return []
+        if not report.keep_digests:
+            report.refuse(line, f"{label}{HEAD_NAME} has no 32 hexadecimal digits")
+            return []
+        report.bad_keys += 1
+        head = ""
     head_key = bytes.fromhex(head) if head else None
     if not found:
         report.without_digest += 1

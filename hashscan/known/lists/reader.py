@@ -101,7 +101,9 @@ class Lists:
         invalid = 0
         for path in self._paths:
             name = "standard input" if path == STDIN else shown(path)
-            report = ListReport(name, all_categories=self._only is None)
+            report = ListReport(
+                name, all_categories=self._only is None, keep_digests=self._skip_invalid
+            )
             self.reports.append(report)
             try:
                 yield from self._entries(path, report)

@@ -111,7 +111,8 @@ class Staging:
         )
         # In sorted order each row is appended, which is what keeps a large index quick to build.
         self.connection.execute(
-            "INSERT INTO known SELECT digest, min(category), max(size) NOTNULL, max(head) NOTNULL"
+            "INSERT INTO known SELECT digest, min(category), CASE WHEN max(size) ISNULL THEN 0"
+            " WHEN min(size) = max(size) THEN 1 ELSE 2 END, max(head) NOTNULL"
             " FROM taken GROUP BY digest"
         )
         for column, mark in _TIER_TABLES.values():
@@ -155,6 +156,11 @@ class Staging:
         column, _ = _TIER_TABLES[name]
         rows = self.connection.execute(f"SELECT key FROM {column}s")  # noqa: S608
         return (size_key(key) if name == "sizes" else key for (key,) in rows)
+
+    def contradicted(self) -> int:
+        """Distinct digests to which the lists give different sizes."""
+        (count,) = self.connection.execute("SELECT count(*) FROM known WHERE sized = 2").fetchone()
+        return int(count)
 
     def size_range(self) -> tuple[int, int]:
         """The smallest and the largest size, where ``tier_count`` knows sizes."""

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
     from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.repository.source import Source
+    from hashscan.model import Tier
 
 _UNFINISHED = ".unfinished-"
 #: So many seconds since the version in use was the newest, a tier that cannot be had is waited for.
@@ -157,7 +158,6 @@ class _Sync:
         self._fetcher = Fetcher(source, os.path.join(place.directory, "partial"))
         self._pointer = place.read()
         self._left_out: dict[str, list[str]] = {}
-        self._unreachable: dict[str, RepositoryUnreachableError] = {}
 
     def run(self) -> SyncReport:
         self._clean()
@@ -241,7 +241,6 @@ class _Sync:
                 self._notice(why)
             if kept is not None and _description(kept) == _description(one):
                 return self._still(category, kept)  # a tier is new, and cannot be had
-            self._wait_for_tiers(category)
             one = self._take_over(category, made, one)
         finally:
             self._remove(made)
@@ -303,7 +302,11 @@ class _Sync:
         kept: BloomFile | None,
         path: str,
     ) -> None:
-        """Make a tier's file; where that cannot be, the filter is used without it."""
+        """Make a tier's file; where that cannot be, the filter is used without it.
+
+        Raises:
+            RepositoryUnreachableError: it is waited for.
+        """
         metadata = wanted.custom.metadata
         assert isinstance(metadata, TierMetadata)
         old = None if kept is None else getattr(kept.tiers, metadata.tier)
@@ -314,9 +317,13 @@ class _Sync:
             for name in (path, metadata_path(path)):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)
+            if isinstance(error, RepositoryUnreachableError) and self._waits(category, old):
+                raise RepositoryUnreachableError(
+                    f"{error}; it is a tier that the version in use has, so that one stays, with "
+                    f"its tiers, until it can be had, or for {_PATIENCE / 3600:.0f} hours",
+                    retry_after=error.retry_after,
+                ) from error
             self._leave_out(category, error)
-            if isinstance(error, RepositoryUnreachableError) and old is not None:
-                self._unreachable.setdefault(category, error)
 
     def _leave_out(self, category: str, error: Exception) -> None:
         """Tell that a tier is not used, now and in the report."""
@@ -327,17 +334,13 @@ class _Sync:
         self._notice(message)
         self._left_out.setdefault(category, []).append(message)
 
-    def _wait_for_tiers(self, category: str) -> None:
-        """Stay with the version in use for some hours, where a tier that it has cannot be had.
+    def _waits(self, category: str, old: Tier | None) -> bool:
+        """Whether the version in use stays for a tier that cannot be had now, as it has it.
 
         Without it every agent would read what it rules out, because a server had a bad minute.
-
-        Raises:
-            RepositoryUnreachableError: it is to be tried again soon.
         """
-        error, entry = self._unreachable.get(category), self._pointer.categories.get(category)
-        if error is not None and entry is not None and time.time() - entry.verified < _PATIENCE:
-            raise error
+        entry = self._pointer.categories.get(category)
+        return old is not None and entry is not None and time.time() - entry.verified < _PATIENCE
 
     def _report(
         self,

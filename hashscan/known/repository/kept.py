@@ -190,6 +190,7 @@ def load_entry(place: Place, category: str, entry: Entry) -> BloomFile:
             f"{shown(path)}: is another filter than was synced; it is not used: 'hashscan sync' "
             "fetches it again"
         )
+    one.tiers_unused = tuple(f"{why}: 'hashscan sync' fetches it again" for why in one.tiers_unused)
     return one
 
 

@@ -73,6 +73,7 @@ def test_sizes_that_contradict_each_other_all_count(tmp_path):
     digest = "ab" * 20
     one, report = made(tmp_path, f"sha1,size\n{digest},100\n{digest},200\n{'cd' * 20},300\n")
     assert report.tiers.size_range == (100, 300)
+    assert "1 digests have several, and each counts" in report.tiers.told()[0].text
     assert all(size_key(size) in one.tiers.sizes for size in (100, 200, 300))
 
 
@@ -151,6 +152,25 @@ def test_how_many_lack_what_is_told(tmp_path):
     _, report = made(tmp_path, f"sha1,size\n{'ab' * 20},1\n{'cd' * 20},\n")
     (told,) = report.tiers.told()
     assert told.text == "sizes: none, for 1 of 2 digests lack them"
+
+
+@pytest.mark.parametrize("size", ["abc", "-5", "12.5", '"20,000"', "1e5", str(1 << 64)])
+def test_a_size_that_is_none_costs_no_digest(tmp_path, size):
+    text = f"sha1,size\n{'ab' * 20},{size}\n{'cd' * 20},5\n"
+    with pytest.raises(DigestListError, match="the size is no number of bytes"):
+        made(tmp_path, text)
+    one, report = made(tmp_path, text, skip_invalid=True)
+    assert "ab" * 20 in one
+    assert one.tiers.sizes is None
+    assert "1 rows have a size, or a key" in report.lists[0].advice()[0]
+
+
+def test_a_key_that_is_none_costs_no_digest(tmp_path):
+    text = f"sha1,xxh3-4096\n{'ab' * 20},x\n{'cd' * 20},{'01' * 16}\n"
+    one, report = made(tmp_path, text, skip_invalid=True)
+    assert "ab" * 20 in one
+    assert one.tiers.heads is None
+    assert report.lists[0].bad_keys == 1
 
 
 def test_vics_and_hashdeep_have_sizes(tmp_path):

@@ -135,8 +135,6 @@ def test_lines_and_records_are_told(source):
     ("medium", "what"),
     [
         ({**FIRST, "MD5": 5}, "md5 is no text"),
-        ({**FIRST, "MediaSize": -1}, "the size is no number"),
-        ({**FIRST, "MediaSize": 1.5}, "the size is no number"),
         ({**FIRST, "Category": "x" * 100}, "the category is no name"),
         (7, "neither an object nor a digest"),
         (None, "neither an object nor a digest"),
@@ -149,6 +147,15 @@ def test_invalid_media(source, medium, what):
     lists = source(document, skip_invalid=True)
     assert [entry[:4] for entry in lists] == EXPECTED[2:]
     assert lists.reports[0].invalid == 1
+
+
+@pytest.mark.parametrize("size", [-1, 1.5, "x"])
+def test_a_medium_whose_size_is_none(source, size):
+    document = json.dumps({"value": [{**FIRST, "MediaSize": size}, SECOND]})
+    with pytest.raises(DigestListError, match="the size is no number"):
+        list(source(document))
+    found = [entry[:4] for entry in source(document, skip_invalid=True)]
+    assert found == [(*one[:3], None) for one in EXPECTED[:2]] + EXPECTED[2:]
 
 
 @pytest.mark.parametrize("skip", [False, True])

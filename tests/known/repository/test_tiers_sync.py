@@ -232,6 +232,9 @@ def test_a_tier_in_use_is_not_given_up_for_a_servers_bad_minute(
     server.fault(f".{name}", status(503))
     report = agent.sync()
     assert report.categories[0].state == "unreachable"
+    assert "that one stays, with its tiers, until it can be had, or for 6" in (
+        report.categories[0].message
+    )
     assert set(tiers(agent)) == set(NAMES)
     assert agent.filter().version == before
     server.heal()
@@ -316,4 +319,6 @@ def test_what_was_published_is_told(publisher, capsys):
         told.append(capsys.readouterr().out)
     assert "sizes: every digest has one, 5 to 5 bytes" in told[0]
     assert "tiers published anew: sizes" in told[1]
-    assert "sizes: not published any more: 1 digests lack them" in told[2]
+    assert "tiers withdrawn: sizes" in told[2]
+    assert "sizes: withdrawn, for 1 digests lack them; agents read what" in told[2]
+    assert "published anew" not in told[2]
