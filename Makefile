@@ -84,7 +84,7 @@ test-long: install
 	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_daemon_dead_server.py tests/e2e/test_daemon_tiers.py \
 	  tests/quarantine/test_kill.py tests/test_demo.py
 
-# Whichever of openssl, hashdeep, clamscan and rclone are installed. On a file system in memory, so
+# Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.
 .PHONY: bench
 bench: install

@@ -35,6 +35,7 @@ _A_DIRECTORY = 100
 #: Spread of the sizes: the standard deviation of their logarithm.
 _SIGMA = 1.8
 _COPIES = 40
+_HASHLOOKUP = "hashlookup-analyser.py"
 _JOBS = str(len(os.sched_getaffinity(0)))
 
 
@@ -61,6 +62,16 @@ def _sizes(count: int, mean: int, *, seed: int) -> list[int]:
     chance = random.Random(seed)
     drawn = [chance.lognormvariate(0, _SIGMA) for _ in range(count)]
     return [max(1, int(one * mean * count / sum(drawn))) for one in drawn]
+
+
+def dcso_filter(place: Path) -> Path:
+    """A DCSO filter of a thousand random digests, as hashlookup-forensic-analyser reads them."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+    from dcso_writer import dcso  # noqa: PLC0415 - where this repository is
+
+    path = place / "dcso.bloom"
+    path.write_bytes(dcso([os.urandom(20).hex().upper() for _ in range(1000)]))
+    return path
 
 
 @dataclass
@@ -171,6 +182,9 @@ def jobs_of(place: Path, arguments: argparse.Namespace) -> tuple[list[Job], list
         ("clamscan", Job("clamscan, hashes only", shell(
             f"clamscan -r -i --no-summary -d {database} {distinct} || test $? = 1"),
             most_runs=1)),
+        (_HASHLOOKUP, Job("hashlookup-analyser, DCSO filter", shell(
+            f"{_HASHLOOKUP} --disable-progress --bloomfilters {dcso_filter(place)} -d {distinct}"),
+            most_runs=1)),
         ("rclone", Job("rclone hashsum sha1", shell(rclone), most_runs=3)),
         ("find", Job("find, stat only", shell(f"find {distinct} -printf '%i %s %T@ %C@\\n'"))),
     ]  # fmt: skip
@@ -209,6 +223,8 @@ def machine() -> str:
 
 def version_of(program: str) -> str:
     """The first line of what a peer says of its version."""
+    if program == _HASHLOOKUP:  # it does not say
+        return program
     flag = "version" if program in {"openssl", "rclone"} else "--version"
     flag = "-V" if program == "hashdeep" else flag
     done = subprocess.run([program, flag], capture_output=True, text=True, check=False)  # noqa: S603
@@ -255,7 +271,7 @@ def main() -> None:
                 job.run()
                 if number >= 0:  # the first round warms the cache
                     job.seconds.append(time.monotonic() - began)
-        peers = ["openssl", "hashdeep", "clamscan", "rclone", "find"]
+        peers = ["openssl", "hashdeep", "clamscan", _HASHLOOKUP, "rclone", "find"]
         print(f"{machine()}; {arguments.files:,} files, {arguments.megabytes:,} MiB")  # noqa: T201
         print("; ".join(version_of(one) for one in peers if one not in missing))  # noqa: T201
         if missing:
