@@ -143,8 +143,16 @@ def _filters(settings: Settings) -> Iterator[Check]:
     for one in found:
         if one.trouble is not None:
             yield Check(f"filter {shown(one.name)}", "fail", one.trouble, code=ExitCode.FILTER)
+        elif one.tiers_unused:
+            yield Check(
+                f"filter {shown(one.name)}",
+                "note",
+                f"{one.digests:,} digests, but a tier of it cannot be used, so more files are read",
+                "; ".join(one.tiers_unused),
+            )
         else:
-            yield Check(f"filter {shown(one.name)}", "ok", f"{one.digests:,} digests")
+            tiers = f", tiers: {', '.join(one.tiers)}" if one.tiers else ""
+            yield Check(f"filter {shown(one.name)}", "ok", f"{one.digests:,} digests{tiers}")
     if not found:
         yield Check("filter", "ok", shown(source))
 

@@ -72,6 +72,22 @@ def test_a_service_that_cannot_be_reached(doctor, tmp_path):
     assert ran.returncode == 5, ran
 
 
+def test_a_tier_that_cannot_be_used_is_a_note(doctor, tmp_path):
+    (tmp_path / "sized").write_text(f"sha1,size\n{'ab' * 20},5\n")
+    built = subprocess.run(
+        [sys.executable, "-m", "hashscan", "filter", "build", tmp_path / "sized", "-o",
+         tmp_path / "f"],
+        check=False, capture_output=True,
+    )  # fmt: skip
+    assert built.returncode == 0
+    told = doctor(filter=f"{{source: {tmp_path}/f}}").stdout
+    assert "1 digests, tiers: sizes" in told
+    (tmp_path / "f.sizes").write_bytes(b"damaged")
+    ran = doctor(filter=f"{{source: {tmp_path}/f}}")
+    assert "a tier of it cannot be used" in ran.stdout
+    assert "FAIL filter" not in ran.stdout
+
+
 def test_fanotify_is_explained(doctor, tmp_path):
     told = doctor(volumes=f"[{{path: {tmp_path}/www, watch: fanotify}}]").stdout
     assert "fanotify" in told

@@ -244,6 +244,27 @@ def test_a_damaged_set_is_made_again(opened, listed, cache, name):
     assert len(sets(cache)) == 1
 
 
+def test_a_damaged_tier_that_cannot_be_made_again_costs_only_the_tier(
+    opened, listed, cache, monkeypatch
+):
+    """A full disk, e.g.: the filter and the index are whole, so scans go on."""
+    listed.write_text("sha1,size\n" + "".join(f"{digest},77\n" for digest in KNOWN))
+    opened(listed)
+    (made,) = sets(cache)
+    (cache / made / "filter.bloom.sizes").write_bytes(b"damaged")
+
+    def no_room(*_arguments):
+        raise StateError("no room")
+
+    monkeypatch.setattr("hashscan.known.confirmers.local._make", no_room)
+    one = opened(listed)
+    assert one.loaded[0].tiers.sizes is None
+    assert one.confirmer.confirm(Digest("sha1", KNOWN[5])).known
+    (cache / made / "filter.bloom").write_bytes(b"damaged")
+    with pytest.raises(StateError, match="no room"):
+        opened(listed)
+
+
 def test_the_index_of_another_set_is_not_used(opened, listed, tmp_path, cache):
     other = tmp_path / "other"
     other.write_text("\n".join(os.urandom(20).hex() for _ in KNOWN))
