@@ -1,6 +1,7 @@
 """A whole scan leaves the page cache of what it reads as it was, to the page."""
 
 import hashlib
+import os
 import random
 from pathlib import Path
 
@@ -61,6 +62,16 @@ def differences(before, after):
     }
 
 
+def read_again(volume, before, lost):
+    """Have the kernel keep again what it kept before."""
+    for name in lost:
+        with open(volume / name, "rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+            for page, was in enumerate(before[name]):
+                if was:
+                    os.pread(file.fileno(), 1, page * PAGE)
+
+
 def test_a_scan_leaves_the_page_cache_as_it_was(disk):
     """The first scan, one of everything anew, and one where nothing changed."""
     volume = disk / "volume"
@@ -76,9 +87,18 @@ def test_a_scan_leaves_the_page_cache_as_it_was(disk):
             assert sum(before[f"{warmth}/{size}-0"]) == len(chosen(pages)), (warmth, size)
 
     for options, outcome in (([], "hashed"), (["--full"], "hashed"), ([], "unchanged")):
-        ran = agent.scan(*options)
-        assert ran.summary[outcome] == files, ran.out
-        assert [match["digests"]["sha1"] for match in ran.matches] == [
-            hashlib.sha1(known).hexdigest()
-        ]
-        assert differences(before, resident(volume)) == {}, (options, outcome)
+        lost = {}
+        for _ in range(4):
+            ran = agent.scan(*(options if outcome == "unchanged" or not lost else ["--full"]))
+            assert ran.summary[outcome] == files, ran.out
+            assert [match["digests"]["sha1"] for match in ran.matches] == [
+                hashlib.sha1(known).hexdigest()
+            ]
+            lost = differences(before, resident(volume))
+            # Not a page more, ever. The kernel may take a page that is there for something else
+            # meanwhile; a scan that drops pages drops them each time.
+            assert all(more == 0 for more, _ in lost.values()), (options, outcome, lost)
+            if not lost:
+                break
+            read_again(volume, before, lost)
+        assert lost == {}, (options, outcome)
