@@ -49,7 +49,8 @@ class QuickHasher:
         Rows are those of scan number ``scan``, judged by ``judged``; ``copies`` knows content.
         """
         self._hasher = hasher
-        self._copies = copies
+        # Once for all directories: what it has learned of copies must not end with one.
+        self._digests_of = hasher.digests_of if copies is None else _recognising(hasher, copies)
         self._judged = judged
         self._scan = scan
         self.rows: list[RawRow] = []
@@ -85,7 +86,7 @@ class QuickHasher:
         root_device, root_number = root
         hasher = self._hasher
         read, view = hasher.reader.read, hasher.reader.view
-        digests_of, is_racy = self._digests_of(hasher), hasher.is_racy
+        digests_of, is_racy = self._digests_of, hasher.is_racy
         most = BUFFER_SIZE if hasher.max_file_size is None else hasher.max_file_size + 1
         most = min(most, BUFFER_SIZE)
         screen, read_head = hasher.screen, hasher.reader.read_head
@@ -177,44 +178,43 @@ class QuickHasher:
             on_bytes(total - told)
         return number, total
 
-    def _digests_of(
-        self, hasher: Hasher
-    ) -> Callable[[memoryview], tuple[bytes | None, bytes | None, bytes | None]]:
-        """Content to its digests, as ``Hasher.digests_of``; copies are recognised."""
-        copies, compute = self._copies, hasher.digests_of
-        if copies is None:
-            return compute
-        seen, key_of, get, put = copies.seen, copies.key_of, copies.get, copies.put
-        asked = found_before = paused = 0
-
-        def digests_of(content: memoryview) -> tuple[bytes | None, bytes | None, bytes | None]:
-            nonlocal asked, found_before, paused
-            size = len(content)
-            if not seen[size]:
-                seen[size] = 1
-                return compute(content)
-            if paused:
-                paused -= 1
-                return compute(content)
-            key = key_of(content).digest()
-            found = get(key)
-            asked += 1
-            if found is None:
-                found = compute(content)
-                put(key, found)
-            else:
-                found_before += 1
-            if asked == _ASKED:
-                # Many files share a size where there are many, and are no copies all the same.
-                paused = 0 if found_before >= _WORTH_IT else _PAUSE
-                asked = found_before = 0
-            return found
-
-        return digests_of
-
     def take(self) -> tuple[list[RawRow], list[int]]:
         """Rows and owners since the last call; also from within ``on_bytes``."""
         rows, owners = self.rows.copy(), self.owners.copy()
         self.rows.clear()
         self.owners.clear()
         return rows, owners
+
+
+def _recognising(
+    hasher: Hasher, copies: CopyTable
+) -> Callable[[memoryview], tuple[bytes | None, bytes | None, bytes | None]]:
+    """Content to its digests, as ``Hasher.digests_of``; copies are recognised."""
+    compute = hasher.digests_of
+    seen, key_of, get, put = copies.seen, copies.key_of, copies.get, copies.put
+    asked = found_before = paused = 0
+
+    def digests_of(content: memoryview) -> tuple[bytes | None, bytes | None, bytes | None]:
+        nonlocal asked, found_before, paused
+        size = len(content)
+        if not seen[size]:
+            seen[size] = 1
+            return compute(content)
+        if paused:
+            paused -= 1
+            return compute(content)
+        key = key_of(content).digest()
+        found = get(key)
+        asked += 1
+        if found is None:
+            found = compute(content)
+            put(key, found)
+        else:
+            found_before += 1
+        if asked == _ASKED:
+            # Many files share a size where there are many, and are no copies all the same.
+            paused = 0 if found_before >= _WORTH_IT else _PAUSE
+            asked = found_before = 0
+        return found
+
+    return digests_of

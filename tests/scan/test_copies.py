@@ -144,9 +144,8 @@ class Counting(Hasher):
         self.digests_of = count
 
 
-def hash_all(directory, names, table):
-    hasher = Counting()
-    quick = QuickHasher(hasher, judged=1, scan=1, copies=table)
+def hash_in(directory, names, quick):
+    """Have the loop hash files of a directory; their digests by name."""
     with closing(open_root(os.fsencode(directory))) as fd:
         device = os.fstat(fd).st_dev
         pairs = [(os.fsencode(name), 0) for name in names]
@@ -155,7 +154,13 @@ def hash_all(directory, names, table):
         )
         assert stopped == len(names)
     rows, _ = quick.take()
-    return {row[0].decode(): row[6:9] for row in rows}, hasher.computed
+    return {row[0].decode(): row[6:9] for row in rows}
+
+
+def hash_all(directory, names, table):
+    hasher = Counting()
+    quick = QuickHasher(hasher, judged=1, scan=1, copies=table)
+    return hash_in(directory, names, quick), hasher.computed
 
 
 def test_copies_are_computed_twice_at_the_most(tmp_path, table):
@@ -197,6 +202,7 @@ def test_files_of_one_size_are_told_apart_by_their_content_alone(tmp_path, table
 
 
 def test_files_that_share_no_more_than_their_size_soon_cost_no_blake3(tmp_path, table):
+    """Also over small directories, one after the other."""
     asked = []
 
     def counting(content):
@@ -204,13 +210,18 @@ def test_files_that_share_no_more_than_their_size_soon_cost_no_blake3(tmp_path, 
         return blake3(content)
 
     table.key_of = counting
-    names = [f"{number:04}" for number in range(2000)]
-    for name in names:
-        (tmp_path / name).write_bytes(name.encode() * 5)
-    found, computed = hash_all(tmp_path, names, table)
-    assert len(computed) == 2000
+    hasher = Counting()
+    quick = QuickHasher(hasher, judged=1, scan=1, copies=table)
+    for directory in range(100):
+        names = [f"{directory:03}-{number:02}" for number in range(20)]
+        place = tmp_path / str(directory)
+        place.mkdir()
+        for name in names:
+            (place / name).write_bytes(name.encode() * 5)
+        found = hash_in(place, names, quick)
+        assert all(found[name] == digests_of(name.encode() * 5) for name in names)
+    assert len(hasher.computed) == 2000
     assert len(asked) < 2000 / 4
-    assert all(found[name] == digests_of(name.encode() * 5) for name in names)
 
 
 def test_copies_that_come_late_are_recognised_all_the_same(tmp_path, table):
