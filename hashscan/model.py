@@ -358,6 +358,11 @@ class Tiers(NamedTuple):
     sizes: Tier | None = None
     heads: Tier | None = None
 
+    @property
+    def names(self) -> tuple[TierName, ...]:
+        """Of those that are there."""
+        return tuple(name for name, one in zip(TIER_NAMES, self, strict=True) if one is not None)
+
 
 def size_key(size: int) -> bytes:
     """A size in bytes as a key: 16 bytes, the highest first."""
@@ -413,7 +418,7 @@ def filterset_of(filters: Sequence[Filter]) -> str:
             f"{one.category}={one.version}"
             + "".join(
                 f"+{name}={tier.version}"
-                for name, tier in one.tiers._asdict().items()
+                for name, tier in zip(TIER_NAMES, one.tiers, strict=True)
                 if tier is not None
             )
             for one in filters

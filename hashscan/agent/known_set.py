@@ -230,13 +230,9 @@ def describe(known: KnownSet, allow: AllowList | None = None, *, tiers: bool = T
         *(
             f"filter: {shown(one.path)}: {one.category}, version {one.version}, "
             f"{one.metadata.digests} digests ({', '.join(sorted(one.algorithms))}), made "
-            f"{one.metadata.created}{_tiers_of(one) if tiers else ''}"
+            f"{one.metadata.created}"
+            + (f"; tiers: {', '.join(one.tiers.names)}" if tiers and one.tiers.names else "")
             for one in known.filters
         ),
         *(f"allow-list: {shown(path)}" for path in (allow.paths if allow else ())),
     ]
-
-
-def _tiers_of(one: FilterFile) -> str:
-    names = [name for name, tier in one.tiers._asdict().items() if tier is not None]
-    return f"; tiers: {', '.join(names)}" if names else ""

@@ -218,7 +218,7 @@ def _filter(name: str, one: FilterFile, verified: float | None) -> FilterStatus:
         created=one.metadata.created,
         verified=verified,
         age=max(0.0, time.time() - since),
-        tiers=tuple(name for name, tier in one.tiers._asdict().items() if tier is not None),
+        tiers=one.tiers.names,
         tiers_unused=one.tiers_unused,
     )
 

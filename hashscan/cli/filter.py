@@ -285,7 +285,7 @@ def _info_json(one: FilterFile) -> str:
             "fill": round(one.fill, 6),
             "created": made.created,
             "age_seconds": round(time.time() - made.created_seconds, 1),
-            "tiers": [name for name, tier in one.tiers._asdict().items() if tier is not None],
+            "tiers": one.tiers.names,
             "bytes": made.length,
             "sha256": made.sha256,
         }

@@ -114,16 +114,16 @@ class Judging:
             if process.files > self._due:
                 count = process.files - self._due
                 self._log.info(f"{count:,} files were judged anew without being read")
-            if 0 < self._due <= _DUE_AT_ONCE:
-                self._log.info(
-                    f"{self._due:,} files were never hashed as these filters need it, and are read"
-                )
             if self._due > _DUE_AT_ONCE:
                 self._log.info(
                     f"{self._due:,} files were never hashed as these filters need it: a scan of"
                     " all volumes reads them"
                 )
                 self._want_scan()
+            elif self._due:
+                self._log.info(
+                    f"{self._due:,} files were never hashed as these filters need it, and are read"
+                )
 
     def _died(self) -> None:
         self.end()

@@ -77,53 +77,41 @@ class CacheNeutralReader:
         Raises:
             OSError: as ``read``.
         """
-        way = self._ways.get(device, self._first)
-        if way is Way.DONTCACHE:
-            # What is read ahead would stay: only what a read takes is dropped again after it.
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
-            try:
-                return os.preadv(fd, [self.view[:length]], 0, _RWF_DONTCACHE)
-            except OSError as error:
-                if error.errno not in _UNSUPPORTED:
-                    raise
-                way = self._fall_back(fd, device)
-            finally:
-                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_NORMAL)
-        if way is Way.MINCORE:
-            try:
-                return self._read_and_drop(fd, 0, length)
-            except OSError as error:
-                if error.errno not in _UNSUPPORTED:
-                    raise
-                self._ways[device] = Way.PLAIN
-        return os.preadv(fd, [self.view[:length]], 0)
+        if self._ways.get(device, self._first) is not Way.DONTCACHE:
+            return self.read(fd, 0, device, length)
+        # What is read ahead would stay: only what a read takes is dropped again after it.
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+        try:
+            return self.read(fd, 0, device, length)
+        finally:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_NORMAL)
 
-    def _fall_back(self, fd: int, device: int) -> Way:
-        way = self._ways[device] = Way.PLAIN if _lies_in_memory(fd) else Way.MINCORE
-        return way
-
-    def read(self, fd: int, offset: int, device: int) -> int:
+    def read(self, fd: int, offset: int, device: int, most: int = BUFFER_SIZE) -> int:
         """Fill the buffer from ``offset`` of ``fd`` on; returns the number of bytes, 0 at the end.
+
+        ``most``: of the buffer, so many bytes.
 
         Raises:
             OSError: EIO, ESTALE and what else the file system has to say.
         """
+        place = self._buffer if most == BUFFER_SIZE else self.view[:most]
         way = self._ways.get(device, self._first)
         if way is Way.DONTCACHE:
             try:
-                return os.preadv(fd, [self._buffer], offset, _RWF_DONTCACHE)
+                return os.preadv(fd, [place], offset, _RWF_DONTCACHE)
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
-                way = self._fall_back(fd, device)
+                way = Way.PLAIN if _lies_in_memory(fd) else Way.MINCORE
+                self._ways[device] = way
         if way is Way.MINCORE:
             try:
-                return self._read_and_drop(fd, offset, BUFFER_SIZE)
+                return self._read_and_drop(fd, offset, most)
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
                 self._ways[device] = Way.PLAIN
-        return os.preadv(fd, [self._buffer], offset)
+        return os.preadv(fd, [place], offset)
 
     def is_plain(self, device: int) -> bool:
         """Whether a device's files are read without regard to the page cache: in memory, mostly."""

@@ -67,7 +67,7 @@ class Judge:
 
     Attributes:
         needed: algorithms whose digests it looks at.
-        filterset, until: what it leaves as it is.
+        filterset, until: what it leaves as it is: what this set has judged, and later scans.
     """
 
     def __init__(
@@ -78,18 +78,19 @@ class Judge:
         filterset: int,
         until: int,
     ) -> None:
-        """What ``filterset`` has judged, or is of scans after ``until``, is left as it is."""
-        places = {name: _FIRST_DIGEST + number for number, name in enumerate(ALGORITHMS)}
+        """``algorithms`` are those that any of ``filters`` needs."""
+        self.filterset = filterset
+        self.until = until
         self.needed = [name for name in ALGORITHMS if name in algorithms]
-        self._needed = [places[name] for name in self.needed]
+        #: Places of those digests in a ``DigestsRow``.
+        self._places = [_FIRST_DIGEST + ALGORITHMS.index(name) for name in self.needed]
+        #: Which filter is asked for which of ``needed``.
         self._questions = [
-            (one, places[name]) for one in filters for name in ALGORITHMS if name in one.algorithms
+            (one, number)
+            for one in filters
+            for number, name in enumerate(self.needed)
+            if name in one.algorithms
         ]
-        self._asked = [
-            (one, name) for one in filters for name in ALGORITHMS if name in one.algorithms
-        ]
-        self.filterset = self._filterset = filterset
-        self.until = self._until = until
         self._screen = Screen(filters)
 
     def are_clear(self, digests: Sequence[tuple[bytes | None, ...]]) -> bool:
@@ -101,25 +102,24 @@ class Judge:
         if any(None in column for column in columns):
             return False
         return not any(
-            one.among(cast("tuple[bytes, ...]", columns[self.needed.index(name)]))
-            for one, name in self._asked
+            one.among(cast("tuple[bytes, ...]", columns[number])) for one, number in self._questions
         )
 
     def judge(self, rows: Sequence[DigestsRow]) -> Judged:
         """Judge some files."""
-        filterset, until = self._filterset, self._until
+        filterset, until, places = self.filterset, self.until, self._places
         todo = [row for row in rows if row[_JUDGED] != filterset and row[_SCAN] <= until]
-        whole = [row for row in todo if all(row[place] is not None for place in self._needed)]
+        whole = [row for row in todo if all(row[place] is not None for place in places)]
         hit: set[int] = set()
-        for one, place in self._questions:
-            hit.update(one.among([cast("bytes", row[place]) for row in whole]))
+        for one, number in self._questions:
+            hit.update(one.among([cast("bytes", row[places[number]]) for row in whole]))
         found = [whole[number][:2] for number in sorted(hit)]
         cleared = [row[:2] for number, row in enumerate(whole) if row[_HIT] and number not in hit]
         due = []
         if len(whole) < len(todo):
             rules_out = self._screen.rules_out
             for row in todo:
-                if all(row[place] is not None for place in self._needed):
+                if all(row[place] is not None for place in places):
                     continue
                 head = row[_HEAD]
                 if head is None or not rules_out(row[_SIZE], head):

@@ -255,20 +255,6 @@ def test_a_file_that_changes_is_looked_at_anew(volume, state):
         assert connection.execute("SELECT count(*) FROM candidate").fetchone() == (0,)
 
 
-def test_a_file_that_may_change_under_its_stamp_is_ruled_out_each_time_anew(volume, state):
-    """Who has it open, or mapped, could write the known content behind what was read."""
-    path = volume / "f"
-    path.write_bytes(b"x" * 5000)
-    settle(volume)
-    scanner = Tiered(state, [b"k" * 5000], columns=("sha1", "xxh3-4096"))
-    with open(path, "r+b"):
-        assert scanner.scan(volume).skipped == {HEAD: 1}
-        assert rows_racy(scanner) == 1
-    assert scanner.scan(volume).skipped == {HEAD: 1}
-    assert rows_racy(scanner) == 0
-    assert scanner.scan(volume).skipped == {HEAD: 1}
-
-
 def test_excluded_files_are_excluded_first(volume, state):
     fill(volume, 10)
     scanner = Tiered(state, [b"k" * 77_777])
@@ -447,7 +433,8 @@ def test_a_file_that_changes_while_its_head_is_read_is_not_ruled_out(
 
 
 @pytest.mark.parametrize("size", [BUFFER_SIZE + 5, 5000])
-def test_a_large_file_with_a_writer_is_ruled_out_each_time_anew(volume, state, size):
+def test_a_file_with_a_writer_is_ruled_out_each_time_anew(volume, state, size):
+    """Who has it open, or mapped, could write the known content behind what was read."""
     path = volume / "f"
     path.write_bytes(b"x" * size)
     settle(volume)

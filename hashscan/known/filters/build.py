@@ -218,7 +218,7 @@ def write_tiers(
         area: what the filter was made of.
         output: the filter file.
         metadata: of the filter.
-        wanted: false: only remove.
+        wanted: false: none.
         capacities: keys that each has room for; default: those that there are.
         previous: of the version before, see ``Writer.write``.
         jobs: see ``build``.

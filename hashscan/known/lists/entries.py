@@ -102,6 +102,14 @@ class ListReport:
     invalid: int = 0
     findings: list[Finding] = field(default_factory=list)
 
+    def refuse_key(self, line: int, what: str) -> bool:
+        """A row's size, or key of a first block, is none; whether the row is refused for it."""
+        if self.keep_digests:
+            self.bad_keys += 1
+            return False
+        self.refuse(line, what)
+        return True
+
     def refuse(self, line: int, what: str, fix: str = "", *, lines: int = 1) -> None:
         """Count ``lines`` invalid lines from number ``line`` on; ``what`` must quote nothing."""
         self.invalid += lines
@@ -197,10 +205,8 @@ def row(
     except ValueError:
         size_number = -1
     if size_number is not None and not 0 <= size_number < 1 << 63:
-        if not report.keep_digests:
-            report.refuse(line, label + "the size is no number of bytes")
+        if report.refuse_key(line, label + "the size is no number of bytes"):
             return []
-        report.bad_keys += 1
         size_number = None
     name = category_name(category)
     if category.strip() and not name:
@@ -208,10 +214,8 @@ def row(
         return []
     head = head.strip()
     if head and (len(head) != 32 or not HEX.fullmatch(head)):
-        if not report.keep_digests:
-            report.refuse(line, f"{label}{HEAD_NAME} has no 32 hexadecimal digits")
+        if report.refuse_key(line, f"{label}{HEAD_NAME} has no 32 hexadecimal digits"):
             return []
-        report.bad_keys += 1
         head = ""
     head_key = bytes.fromhex(head) if head else None
     if not found:

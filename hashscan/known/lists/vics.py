@@ -238,12 +238,14 @@ class _Reader:
                 self._refuse(f"{name} is no text")
                 return []
         if len({one.strip().lower() for one in heads}) > 1:
-            self._refuse(f"{HEAD_NAME} stands here twice, and not the same")
-            return []
-        if fields.get("mediasize") is not None and fields.get("size") is not None:
-            self._refuse("MediaSize and Size both stand here: one is enough")
-            return []
+            if self._refuse_key(f"{HEAD_NAME} stands here twice, and not the same"):
+                return []
+            heads = []
         size = fields.get("mediasize", fields.get("size"))
+        if fields.get("mediasize") is not None and fields.get("size") is not None:
+            if self._refuse_key("MediaSize and Size both stand here: one is enough"):
+                return []
+            size = None
         return row(
             self._report,
             self._line_now(),
@@ -253,6 +255,9 @@ class _Reader:
             heads[0] if heads else "",
             f"record {self._record}: ",
         )
+
+    def _refuse_key(self, what: str) -> bool:
+        return self._report.refuse_key(self._line_now(), f"record {self._record}: {what}")
 
     def _refuse(self, what: str) -> None:
         self._report.refuse(self._line_now(), f"record {self._record}: {what}")

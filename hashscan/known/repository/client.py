@@ -51,9 +51,8 @@ from hashscan.state import Lock
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from tuf.api.metadata import TargetFile
     from tuf.ngclient import Updater
 
     from hashscan.known.filters.bloom import BloomFile
@@ -223,19 +222,19 @@ class _Sync:
             return None
 
     def _category(self, updater: Updater, category: str) -> CategoryReport:
-        target, found = self._wanted(updater, category)
-        tiers = self._wanted_tiers(updater, category, found)
+        wanted = self._wanted(updater, category)
+        tiers = self._wanted_tiers(updater, category, wanted)
         kept = self._kept(category)
-        if kept is not None and _description(kept) == _description_of(found, tiers.values()):
+        if kept is not None and _description(kept) == _descriptions(wanted, *tiers.values()):
             return self._still(category, kept)
         maker = Maker(updater, self._fetcher, self._source.url, self._notice)
         made = self._new()
         try:
             path = os.path.join(made, FILTER)
             base = Kept(kept.path, kept.metadata) if kept else None
-            way = maker.make(category, "filter", Wanted(target, found), base, path)
-            for name, wanted in tiers.items():
-                self._make_tier(maker, category, wanted, kept, tier_path(path, name))
+            way = maker.make(category, "filter", wanted, base, path)
+            for name, tier in tiers.items():
+                self._make_tier(maker, category, tier, kept, tier_path(path, name))
             one = load(path)
             for why in one.tiers_unused:
                 self._notice(why)
@@ -252,7 +251,7 @@ class _Sync:
         self._point(category, entry.model_copy(update={"verified": time.time()}))
         return self._report(category, "current", kept)
 
-    def _wanted(self, updater: Updater, category: str) -> tuple[TargetFile, FilterTarget]:
+    def _wanted(self, updater: Updater, category: str) -> Wanted:
         """What the repository has as a category's filter.
 
         Raises:
@@ -269,10 +268,10 @@ class _Sync:
             )
         found = read_custom(target)
         assert isinstance(found, FilterTarget)  # by its path, which read_custom compares
-        return target, found
+        return Wanted(target, found)
 
     def _wanted_tiers(
-        self, updater: Updater, category: str, wanted: FilterTarget
+        self, updater: Updater, category: str, wanted: Wanted
     ) -> dict[TierName, Wanted]:
         """The tiers of that filter; one that is not sane is told and left out."""
         found: dict[TierName, Wanted] = {}
@@ -284,7 +283,7 @@ class _Sync:
             try:
                 custom = read_custom(target)
                 assert isinstance(custom, TierTarget)
-                if custom.metadata.filter != wanted.metadata.sha256:
+                if custom.metadata.filter != wanted.custom.metadata.sha256:
                     raise FilterError(
                         f"the repository's {shown(target.path)} is of another filter; tell the "
                         "publisher"
@@ -418,9 +417,9 @@ def _description(one: BloomFile) -> list[bytes]:
     return [dump(one.metadata), *map(dump, tiers)]
 
 
-def _description_of(found: FilterTarget, tiers: Iterable[Wanted]) -> list[bytes]:
+def _descriptions(*parts: Wanted) -> list[bytes]:
     """The same of what the repository has."""
-    return [dump(found.metadata), *(dump(one.custom.metadata) for one in tiers)]
+    return [dump(one.custom.metadata) for one in parts]
 
 
 def _directory_of(one: BloomFile) -> str:

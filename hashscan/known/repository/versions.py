@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.lists.reader import ListReport
     from hashscan.known.lists.staging import BuildProgress, Staging
-    from hashscan.known.repository.layout import PartName
     from hashscan.known.repository.store import Repository
     from hashscan.model import Algorithm
 
@@ -187,14 +186,21 @@ def add(
                 metadata,
                 wanted=tiers,
                 capacities=_tier_capacities(area, old, head_room) if tiers else None,
-                previous={name: one.metadata for name, one in old.items()},
+                previous={
+                    name: one.metadata
+                    for name, one in old.items()
+                    if isinstance(one.metadata, TierMetadata)
+                },
                 jobs=jobs,
             )
+            tier_versions = {
+                name: Version(one, tier_path(path, name)) for name, one in made.made.items()
+            }
             replaced = [
                 name
                 for name in TIER_NAMES
                 if _replace_tier(
-                    repository, category, path, old.get(name), made.made.get(name), name, patches
+                    repository, category, name, old.get(name), tier_versions.get(name), patches
                 )
             ]
         signing.renew(repository, "targets", "snapshot", "timestamp")
@@ -245,28 +251,17 @@ class _Current:
         return cls(loaded.metadata, path, loaded)
 
 
-@dataclass(frozen=True, slots=True)
-class _CurrentTier:
-    """A tier that is published now, unpacked."""
-
-    metadata: TierMetadata
-    path: str
-
-
-def _current_tiers(
-    repository: Repository, category: str, work: str
-) -> dict[TierName, _CurrentTier]:
-    found = {}
-    for name in TIER_NAMES:
-        one = unpacked(repository, category, name, os.path.join(work, f"current.{name}"))
-        if one is not None:
-            assert isinstance(one.metadata, TierMetadata)  # by its path, which is compared
-            found[name] = _CurrentTier(one.metadata, one.path)
-    return found
+def _current_tiers(repository: Repository, category: str, work: str) -> dict[TierName, Version]:
+    """The tiers that are published now, unpacked."""
+    found = {
+        name: unpacked(repository, category, name, os.path.join(work, f"current.{name}"))
+        for name in TIER_NAMES
+    }
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _tier_capacities(
-    area: Staging, old: Mapping[TierName, _CurrentTier], head_room: float
+    area: Staging, old: Mapping[TierName, Version], head_room: float
 ) -> dict[TierName, int]:
     """Keys that each tier gets room for: as before where they fit, so that patches do."""
     found = {}
@@ -281,27 +276,25 @@ def _tier_capacities(
 def _replace_tier(
     repository: Repository,
     category: str,
-    path: str,
-    old: _CurrentTier | None,
-    made: TierMetadata | None,
     name: TierName,
+    old: Version | None,
+    made: Version | None,
     patches: int,
 ) -> bool:
-    """Publish a tier of the filter at ``path``, or that there is none; whether that is news."""
+    """Publish a tier, or that there is none; whether that is news."""
     if old is None and made is None:
         return False
-    if old and made and (old.metadata.sha256, old.metadata.filter) == (made.sha256, made.filter):
+    if old is not None and made is not None and _is_same(old.metadata, made.metadata):
         return False
-    part: PartName = name
-    replace(
-        repository,
-        category,
-        part,
-        Version(old.metadata, old.path) if old else None,
-        Version(made, tier_path(path, name)) if made else None,
-        patches,
-    )
+    replace(repository, category, name, old, made, patches)
     return True
+
+
+def _is_same(one: Metadata | TierMetadata, other: Metadata | TierMetadata) -> bool:
+    """Whether two tiers are the same bits for the same filter."""
+    assert isinstance(one, TierMetadata)  # by their path, which is compared
+    assert isinstance(other, TierMetadata)
+    return (one.sha256, one.filter) == (other.sha256, other.filter)
 
 
 def _check_change(current: _Current | None, area: Staging, digests: int, allowed: bool) -> None:

@@ -146,6 +146,11 @@ def test_a_record_that_contradicts_itself_is_invalid(tmp_path, more, what):
     text = f'{{"value": [{{"MediaID": 1, "SHA1": "{"AB" * 20}", "Category": 1, {more}}}]}}'
     with pytest.raises(DigestListError, match=what):
         made(tmp_path, text)
+    if "a name" not in what:  # then nobody knows which digest is meant either
+        one, report = made(tmp_path, text, skip_invalid=True)
+        assert "ab" * 20 in one
+        assert one.tiers == (None, None)
+        assert report.lists[0].bad_keys == 1
 
 
 def test_how_many_lack_what_is_told(tmp_path):
