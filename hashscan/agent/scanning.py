@@ -107,7 +107,7 @@ def run_scan(
     Raises:
         HashscanError: see its classes; what was done before is committed.
     """
-    paths = list(paths)
+    paths, lists = list(paths), list(lists)
     volumes = volumes_of(settings, paths)
     with ExitStack() as stack:
         own = (state.directory, settings.quarantine_directory)
@@ -131,6 +131,12 @@ def run_scan(
             for volume in volumes:
                 reporter.notice(f"volume: {shown(volume.root)}")
             reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
+        if action is None and lists and settings.quarantine.action == "quarantine":
+            reporter.notice(
+                "matches are only reported, for --known gives the lists: quarantine.action is for "
+                "the configured ones; --action quarantine moves files"
+            )
+            action = "report"
         action = action or settings.quarantine.action
         actor = open_actor(settings, action, volumes, known, stack, reporter.notice)
         if allow is not None:

@@ -12,13 +12,14 @@ import gc
 import importlib
 import io
 import os
+import re
 import sys
 from dataclasses import dataclass
 
 import click
 
 from hashscan import __version__
-from hashscan.errors import ExitCode, HashscanError
+from hashscan.errors import ExitCode, HashscanError, UsageError
 from hashscan.text import shown
 
 #: Command, its module below this package, and its line in ``hashscan --help``.
@@ -147,8 +148,24 @@ def _open_standard_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _refuse_unexpanded(words: list[str]) -> None:
+    """Refuse paths below a ``~``, which no shell has replaced: it would become a directory.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for word in words:
+        path = re.sub("^(--[a-z-]+=|-[a-zA-Z])", "", word)
+        if path == "~" or path.startswith("~/"):
+            raise UsageError(
+                f"{shown(word)}: no shell has replaced the ~ by a home directory; write the full "
+                f"path, or ./{shown(path)} for a file of that name"
+            )
+
+
 def _run() -> int:
     try:
+        _refuse_unexpanded(sys.argv[1:])
         code = cli.main(standalone_mode=False, prog_name="hashscan")
         sys.stdout.flush()
     except click.exceptions.Abort:

@@ -14,6 +14,7 @@ from hashscan.cli.common import (
     json_option,
     known_option,
     only_category_option,
+    open_own_settings,
     open_settings,
     state_option,
 )
@@ -54,7 +55,10 @@ def command(
     from hashscan.report.bar import build_bar  # noqa: PLC0415
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
 
-    settings, directory = open_settings(options, state, check_files=not known)
+    if known:
+        settings, directory = open_own_settings(options, state)
+    else:
+        settings, directory = open_settings(options, state)
     notice = (lambda _: None) if options.verbosity < 0 else _notice
     building = partial(build_bar, sys.stderr)
     _require_files(subjects)

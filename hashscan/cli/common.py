@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +15,8 @@ state_option = click.option(
     "--state",
     metavar="DIR",
     type=click.Path(),
-    help="State directory: catalog, filters, quarantine; overrides the configuration's.",
+    help="State directory: catalog, filters, and the quarantine unless quarantine.directory names"
+    " another; overrides the configuration's.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 known_option = click.option(
@@ -50,28 +50,23 @@ def open_configuration(
 ) -> Settings:
     """The configuration of a command, with the state directory of its ``--state``.
 
-    ``check_files``: look whether the volumes, lists and password files that it names are there;
-    not where a command needs none of them. ``check_volumes``: at the volumes, too.
+    ``check_files``: check that the volumes, lists and password files that it names are there; not
+    if a command needs none of them. ``check_volumes``: check the volumes, too.
 
     Raises:
         ConfigError: the configuration cannot be used.
     """
-    from hashscan.config.loader import load_or_default, with_state  # noqa: PLC0415 - heavy
+    from hashscan.config.loader import load_or_default  # noqa: PLC0415 - heavy
 
-    settings = load_or_default(
-        options.config_path, check_files=check_files, check_volumes=check_volumes
+    return load_or_default(
+        options.config_path, state=state, check_files=check_files, check_volumes=check_volumes
     )
-    if state is not None:
-        settings = with_state(
-            settings, os.path.abspath(state), check_files=check_files, check_volumes=check_volumes
-        )
-    return settings
 
 
 def open_settings(
     options: Options, state: str | None, *, check_files: bool = True, check_volumes: bool = True
 ) -> tuple[Settings, State]:
-    """``open_configuration``, and the state directory, which is made where it is missing.
+    """``open_configuration``, and the state directory, which is made if it is missing.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -82,4 +77,37 @@ def open_settings(
     settings = open_configuration(
         options, state, check_files=check_files, check_volumes=check_volumes
     )
+    return settings, State(settings.state)
+
+
+def open_own_configuration(
+    options: Options, state: str | None, *, check_files: bool = False
+) -> Settings:
+    """The configuration of a command that works with the user's own lists or state.
+
+    The machine's configuration, if it is for another user, does not stand in its way.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+    """
+    from hashscan.config.loader import load_for_lists  # noqa: PLC0415 - heavy
+
+    settings, remark = load_for_lists(options.config_path, state=state, check_files=check_files)
+    if remark and options.verbosity >= 0:
+        click.echo(f"hashscan: {remark}", err=True)
+    return settings
+
+
+def open_own_settings(
+    options: Options, state: str | None, *, check_files: bool = False
+) -> tuple[Settings, State]:
+    """``open_own_configuration``, and the state directory, which is made if it is missing.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        StateError: the state directory cannot be used.
+    """
+    from hashscan.state import State  # noqa: PLC0415
+
+    settings = open_own_configuration(options, state, check_files=check_files)
     return settings, State(settings.state)

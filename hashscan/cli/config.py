@@ -57,6 +57,11 @@ def init(context: click.Context, output: str | None, force: bool) -> None:
     path = output or _configured(context)
     if path is None:
         path = loader.SYSTEM_PATH if os.geteuid() == 0 else loader.user_path()
+    if path is None:
+        raise UsageError(
+            "there is no home directory to write the configuration to (neither HOME nor /etc/passwd"
+            " names one): say where with --output FILE"
+        )
     kept = _write(path, text.encode(), force=force)
     if kept:
         click.echo(f"kept the old file as {shown(kept)}")

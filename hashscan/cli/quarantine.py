@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashscan.config.loader import load_or_default, with_state
+from hashscan.cli import Options
+from hashscan.cli.common import open_own_configuration
 from hashscan.errors import HashscanError, LockedError, QuarantineError, UsageError
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import Recovered, recover
@@ -49,8 +50,7 @@ def command() -> None:
 
 def _settings(context: click.Context, state: str | None) -> Settings:
     # A volume that is missing must not stand in the way of a restore to another one.
-    settings = load_or_default(getattr(context.obj, "config_path", None), check_files=False)
-    return with_state(settings, state, check_files=False) if state else settings
+    return open_own_configuration(context.obj or Options(), state)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from hashscan.cli.common import (
     json_option,
     known_option,
     only_category_option,
+    open_own_settings,
     open_settings,
     state_option,
 )
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 @click.option(
     "--action",
     type=click.Choice(["report", "quarantine"]),
-    help="What to do with matches; default: the configuration's, without one report.",
+    help="What to do with matches; default: the configuration's; with"
+    " --known, or without a configuration, report.",
 )
 @click.option("--full", is_flag=True, help="Hash every file, also those that did not change.")
 @click.option(
@@ -69,7 +71,10 @@ def command(
     from hashscan.agent.scanning import run_scan  # noqa: PLC0415 - heavy
     from hashscan.report.bar import build_bar  # noqa: PLC0415
 
-    settings, directory = open_settings(options, state, check_files=not (known and paths))
+    if known:
+        settings, directory = open_own_settings(options, state, check_files=not paths)
+    else:
+        settings, directory = open_settings(options, state)
     return run_scan(
         settings,
         directory,

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from hashscan.config.document import Document, TextError
 from hashscan.config.messages import MOST, findings
-from hashscan.config.settings import Settings
+from hashscan.config.places import below_home
+from hashscan.config.settings import Settings, default_state
 from hashscan.config.values import CHECK_FILES, CHECK_VOLUMES
 from hashscan.errors import ConfigError, Finding
 from hashscan.text import shown
@@ -20,23 +21,19 @@ _INIT = "run `hashscan config init` to write an example"
 
 
 def default_path() -> str:
-    """Where the configuration is looked for.
+    """The configuration that is read if none is named.
 
     Root: ``/etc/hashscan/config.yaml``. Others: the same, unless they have one of their own in
     ``$XDG_CONFIG_HOME/hashscan/`` (``~/.config/hashscan/``).
     """
-    if os.geteuid() == 0:
-        return SYSTEM_PATH
-    own = user_path()
-    return own if os.path.lexists(own) else SYSTEM_PATH
+    own = None if os.geteuid() == 0 else user_path()
+    return own if own is not None and os.path.lexists(own) else SYSTEM_PATH
 
 
-def user_path() -> str:
-    """Where a user other than root keeps a configuration of their own."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    if not base.startswith("/"):  # the XDG specification: relative ones are to be ignored
-        base = os.path.join(os.path.expanduser("~"), ".config")
-    return os.path.join(base, "hashscan", "config.yaml")
+def user_path() -> str | None:
+    """Where a user other than root keeps a configuration; ``None`` without a home directory."""
+    base = below_home("XDG_CONFIG_HOME", ".config")
+    return None if base is None else os.path.join(base, "hashscan", "config.yaml")
 
 
 def _refused(where: str, what: str, fix: str = "") -> ConfigError:
@@ -110,14 +107,20 @@ def load(path: str, *, check_files: bool = True, check_volumes: bool = True) -> 
 
     Args:
         path: a regular file of at most 1 MiB.
-        check_files: look whether the files and directories that it names are there. Leave it out
-            where a missing volume must not stand in the way, e.g. of a restore.
-        check_volumes: look at the volumes as well; one on a dead file server never answers.
+        check_files: check that the files and directories that it names are there. Leave it out
+            if a missing volume must not stand in the way, e.g. of a restore.
+        check_volumes: check the volumes as well; one on a dead file server never answers.
 
     Raises:
         ConfigError: with every error at once, in the order of the lines.
     """
-    from hashscan.config.parsing import parse  # noqa: PLC0415 - not where there is no file
+    return validate(
+        _document(path), path=path, check_files=check_files, check_volumes=check_volumes
+    )
+
+
+def _document(path: str) -> Document:
+    from hashscan.config.parsing import parse  # noqa: PLC0415 - not needed without a file
 
     content = _content(path)
     try:
@@ -126,22 +129,86 @@ def load(path: str, *, check_files: bool = True, check_volumes: bool = True) -> 
         raise _refused(f"{shown(path)}:{error.line}", str(error), "correct that line") from None
     if document.data is None and not document.faults:
         raise _refused(f"{shown(path)}:1", "the file holds no settings", _INIT)
-    return validate(document, path=path, check_files=check_files, check_volumes=check_volumes)
+    return document
 
 
 def load_or_default(
-    path: str | None, *, check_files: bool = True, check_volumes: bool = True
+    path: str | None,
+    *,
+    state: str | None = None,
+    check_files: bool = True,
+    check_volumes: bool = True,
 ) -> Settings:
     """``load(path)``; without a path the default one, and without such a file the defaults.
 
+    ``state`` is another state directory, as ``--state DIR`` gives it.
+
     Raises:
-        ConfigError: the file that was named is missing, or any file has errors.
+        ConfigError: the file that was named is missing, any file has errors, or ``state`` cannot
+            be used, alone or beside the other settings.
     """
-    if path is None:
-        path = default_path()
-        if not os.path.lexists(path):
-            return validate(Document(data={}), check_files=check_files, check_volumes=check_volumes)
-    return load(path, check_files=check_files, check_volumes=check_volumes)
+    document, name = Document(data={}), "configuration"
+    if path is not None or os.path.lexists(default_path()):
+        name = path or default_path()
+        document = _document(name)
+    if state is not None and isinstance(document.data, dict) and not default_state():
+        document.data.setdefault("state", os.path.abspath(state))
+    settings = validate(document, path=name, check_files=check_files, check_volumes=check_volumes)
+    if state is None:
+        return settings
+    return with_state(settings, state, check_files=check_files, check_volumes=check_volumes)
+
+
+def load_for_lists(
+    path: str | None, *, state: str | None = None, check_files: bool = True
+) -> tuple[Settings, str]:
+    """Settings for a command that works with the user's own lists or state, and a remark.
+
+    The machine's configuration belongs to the user whose state and quarantine it names. For other
+    users it decides neither about these nor whether the command runs: the volumes, the limits of
+    scans and the readable allow-lists are taken from it, and nothing if it cannot be read. The
+    remark says so; it is "" if the configuration holds as it is written.
+
+    Raises:
+        ConfigError: as ``load_or_default``, but not for errors in another user's configuration.
+    """
+    machine = os.geteuid() != 0 and path is None and default_path() == SYSTEM_PATH
+    if not machine or not os.path.lexists(SYSTEM_PATH):
+        return load_or_default(path, state=state, check_files=check_files), ""
+    data: dict[str, object] = {}
+    try:
+        settings = load_or_default(None, state=state, check_files=False)
+        if all(map(_may_use, (settings.state, settings.quarantine_directory))):
+            return load_or_default(None, state=state, check_files=check_files), ""
+    except ConfigError as error:
+        why = f"it is not used: {error.findings[0]}"
+    else:
+        why = "it names the state or quarantine of another user: only volumes, scan and allow hold"
+        data = {
+            "volumes": settings.volumes,
+            "scan": settings.scan,
+            "allow": [one for one in settings.allow if os.access(one, os.R_OK)],
+        }
+    own = default_state() if state is None else os.path.abspath(state)
+    settings = validate(
+        Document(data=data | {"state": own}),
+        path="configuration" if state is None else "--state",
+        check_files=check_files,
+    )
+    return settings, f"{shown(SYSTEM_PATH)}: {why}; the state is {shown(own)}"
+
+
+def _may_use(directory: str) -> bool:
+    """Whether this user owns the directory, or could make it."""
+    try:
+        return os.stat(directory).st_uid == os.geteuid()
+    except FileNotFoundError:
+        parent = os.path.dirname(directory)
+        while not os.path.isdir(parent) and parent != "/":
+            parent = os.path.dirname(parent)
+        return os.access(parent, os.W_OK | os.X_OK)
+    except OSError:
+        return False
 
 
 def with_state(

@@ -11,24 +11,22 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hashscan.config import daemon, values
+from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
 from hashscan.config.sources import FilterSettings, ServiceSettings
 from hashscan.errors import ConfigError, Finding
 
 SYSTEM_STATE = "/var/lib/hashscan"
 
-
 _LATER = Later("a later version")
 
 
 def default_state() -> str:
-    """The state directory of who runs this: root's, or the XDG one of another user."""
+    """The state directory of the user who runs this; "" for a user without a home directory."""
     if os.geteuid() == 0:
         return SYSTEM_STATE
-    base = os.environ.get("XDG_STATE_HOME", "")
-    if not base.startswith("/"):  # the XDG specification: relative ones are to be ignored
-        base = os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(base, "hashscan")
+    base = below_home("XDG_STATE_HOME", ".local", "state")
+    return "" if base is None else os.path.join(base, "hashscan")
 
 
 class VolumeSettings(Section):
@@ -170,6 +168,17 @@ class Settings(Section):
     metrics: Annotated[MetricsSettings, _LATER] = Field(
         default_factory=MetricsSettings, description="Numbers for Prometheus."
     )
+
+    @field_validator("state", mode="before")
+    @classmethod
+    def _check_state(cls, state: Any) -> Any:
+        if state == "":
+            raise values.bad(
+                "has no default, for this user has no home directory: neither HOME nor /etc/passwd"
+                " names one",
+                "name a directory with --state DIR, or set HOME",
+            )
+        return state
 
     @property
     def quarantine_directory(self) -> str:

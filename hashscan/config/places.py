@@ -1,0 +1,27 @@
+"""The home directory of the user who runs this, and what is usually kept below it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+
+def home() -> str | None:
+    """The home directory of this user: of $HOME, else of passwd(5); ``None`` if there is none."""
+    named = os.environ.get("HOME", "")
+    if named.startswith("/"):
+        return named
+    try:
+        entry = pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return None
+    return entry if entry.startswith("/") else None
+
+
+def below_home(variable: str, *usual: str) -> str | None:
+    """The directory that an XDG variable names, or the usual one below the home directory."""
+    base = os.environ.get(variable, "")
+    if base.startswith("/"):  # the XDG specification: relative ones are to be ignored
+        return base
+    below = home()
+    return None if below is None else os.path.join(below, *usual)
