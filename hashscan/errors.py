@@ -36,6 +36,10 @@ class UsageError(HashscanError):
     exit_code = ExitCode.USAGE
 
 
+class UnsafePathError(UsageError):
+    """A path leads through a link or a directory that somebody else controls; it is not used."""
+
+
 class Finding(NamedTuple):
     """One thing that is wrong with an input file.
 

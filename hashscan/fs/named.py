@@ -1,0 +1,281 @@
+"""Paths that the administrator names: opened so that no customer decides where they lead.
+
+A path such as that of ``--to``, ``--state`` or a volume may lead through directories of customers,
+and a customer can put a link into his directory at any instant. So each component is opened by
+descriptor, and a link is followed only if nobody but root and the running user can have made it
+and can replace it. All other links are refused with their path and owner.
+
+Also here: whether a directory can be replaced by somebody else (``Named.unsafe``).
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import UnsafePathError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_LINKS = 40  # as the kernel, path_resolution(7)
+_ABOVE_MODE = 0o755
+_ACL = "system.posix_acl_access"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An open directory that the administrator named.
+
+    Attributes:
+        fd: a descriptor (``O_PATH``); its holder closes it.
+        path: absolute, and without links.
+        unsafe: why somebody other than root and the running user can replace this directory or
+            its entries, e.g. ``/srv/www/a belongs to user 1001 (a)``; ``None``: nobody can.
+    """
+
+    fd: int
+    path: bytes
+    unsafe: str | None
+
+
+def user_shown(uid: int) -> str:
+    """A user for a message: the number, and the name if this host has one."""
+    try:
+        return f"user {uid} ({shown(pwd.getpwuid(uid).pw_name)})"
+    except KeyError:
+        return f"user {uid}"
+
+
+def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> str | None:
+    """Why a user other than root and the running one can change a file or a directory's entries.
+
+    A directory with the sticky bit, as ``/tmp``, is safe: each of its entries is its owner's.
+
+    Args:
+        status: of the file or directory.
+        path: for the message.
+        fd: of the directory, to see whether its group is its owner's alone; without it, a group
+            that can write counts as others.
+    """
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid not in _trusted_users():
+        return f"{shown(path)} belongs to {user_shown(status.st_uid)}"
+    if stat.S_ISDIR(status.st_mode) and mode & stat.S_ISVTX:
+        return None
+    if mode & 0o002:
+        return f"everybody can write to {shown(path)} (mode {mode:04o})"
+    if mode & 0o020 and not (fd is not None and _is_private_group(status, fd)):
+        return f"the group {_group_shown(status.st_gid)} can write to {shown(path)} ({mode:04o})"
+    return None
+
+
+def _trusted_users() -> set[int]:
+    # The owner of "/" can replace everything: in a user namespace it is not number 0.
+    return {0, os.geteuid(), os.stat("/").st_uid}
+
+
+def _group_shown(gid: int) -> str:
+    try:
+        return f"{gid} ({shown(grp.getgrgid(gid).gr_name)})"
+    except KeyError:
+        return str(gid)
+
+
+def _is_private_group(status: os.stat_result, fd: int) -> bool:
+    """Whether a directory's group is its owner's alone, as useradd(8) makes one for each user.
+
+    With an ACL the group's bits are its mask, and stand for other users too.
+    """
+    uid = status.st_uid
+    if uid == 0 or uid != status.st_gid:
+        return False
+    try:
+        name = pwd.getpwuid(uid).pw_name
+        group = grp.getgrgid(status.st_gid)
+        readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            has_acl = _ACL in os.listxattr(readable)
+        finally:
+            os.close(readable)
+    except (KeyError, OSError):
+        return False
+    return group.gr_name == name and set(group.gr_mem) <= {name} and not has_acl
+
+
+class _Walk:
+    """The way to a directory: where it is now, and the names that are still to come."""
+
+    def __init__(self, path: bytes, make: int | None) -> None:
+        self._given = path
+        self._make = make
+        self._links = 0
+        self._names: list[bytes] = []
+        self.rest: list[bytes] = []
+        if not path:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        if b"\0" in path:
+            raise ValueError(f"a path with a NUL: {path!r}")
+        self._come(path if path.startswith(b"/") else os.getcwdb() + b"/" + path)
+        self.here = self._top()
+
+    def _come(self, path: bytes) -> None:
+        names = [name for name in path.split(b"/") if name not in {b"", b"."}]
+        self.rest += reversed(names)
+
+    @staticmethod
+    def _top() -> Named:
+        fd = os.open(b"/", _DIRECTORY)
+        return Named(fd, b"/", why_unsafe(os.fstat(fd), b"/", fd))
+
+    def close(self) -> None:
+        os.close(self.here.fd)
+
+    def _restart(self, names: list[bytes]) -> None:
+        """Go again from ``/``, by names that were no links a moment ago."""
+        top = self._top()
+        self.close()
+        self.here = top
+        self._names = []
+        self.rest += reversed(names)
+
+    def step(self) -> None:
+        """Enter the next directory, or take up what a link says."""
+        name = self.rest.pop()
+        if name == b"..":
+            self._restart(self._names[:-1])
+            return
+        path = os.path.join(self.here.path, name)
+        try:
+            fd = self._open(name)
+            try:
+                status = os.fstat(fd)
+                if stat.S_ISLNK(status.st_mode):
+                    self._follow(fd, status, path)
+                    os.close(fd)
+                    return
+                if not stat.S_ISDIR(status.st_mode):
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+                unsafe = self.here.unsafe or why_unsafe(status, path, fd)
+            except BaseException:
+                os.close(fd)
+                raise
+        except OSError as error:
+            self.rest.append(name)
+            error.filename = path
+            raise
+        self.close()
+        self.here = Named(fd, path, unsafe)
+        self._names.append(name)
+
+    def _open(self, name: bytes) -> int:
+        for last in (False, True):
+            try:
+                return os.open(name, _DIRECTORY, dir_fd=self.here.fd)
+            except NotADirectoryError:
+                return os.open(name, _ENTRY, dir_fd=self.here.fd)
+            except FileNotFoundError:
+                if last or self._make is None:
+                    raise
+            mode = _ABOVE_MODE if self.rest else self._make
+            with suppress(FileExistsError):
+                os.mkdir(name, mode, dir_fd=self.here.fd)
+        raise AssertionError  # pragma: no cover - the last turn returns or raises
+
+    def _follow(self, fd: int, status: os.stat_result, path: bytes) -> None:
+        target = os.readlink(b"", dir_fd=fd)
+        why = self.here.unsafe
+        if status.st_uid not in _trusted_users():
+            why = f"the link belongs to {user_shown(status.st_uid)}"
+        elif why is None and status.st_nlink > 1 and self._others_can_link():
+            why = "it has another name, so that anybody may have put it there"
+        if why is not None:
+            raise UnsafePathError(
+                f"{shown(self._given)}: {shown(path)} is a link to {shown(target)}, and {why}: "
+                "hashscan does not follow it; name the directory itself, by a path without links "
+                "of others"
+            )
+        self._links += 1
+        if self._links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        if target.startswith(b"/"):
+            self._restart([])
+        self._come(target)
+
+    def _others_can_link(self) -> bool:
+        return bool(os.fstat(self.here.fd).st_mode & 0o022)
+
+
+def open_named(path: bytes, *, make: int | None = None) -> Named:
+    """Open a directory that the administrator names; the caller closes its descriptor.
+
+    Args:
+        path: absolute, or relative to the working directory.
+        make: make it with this mode if it is missing, and the directories above it with 0755.
+
+    Raises:
+        UnsafePathError: a link is on the way that somebody else made or can replace.
+        OSError: as the kernel says; ``filename`` is the component.
+        ValueError: a NUL in ``path``.
+    """
+    walk = _Walk(path, make)
+    try:
+        while walk.rest:
+            walk.step()
+    except BaseException:
+        walk.close()
+        raise
+    return walk.here
+
+
+@contextmanager
+def opened_named(path: bytes, *, make: int | None = None) -> Iterator[Named]:
+    """As ``open_named``; closed when the block ends."""
+    named = open_named(path, make=make)
+    try:
+        yield named
+    finally:
+        os.close(named.fd)
+
+
+@contextmanager
+def opened_above(path: bytes) -> Iterator[tuple[Named, bytes]]:
+    """Open the directory in which the administrator names a file; also gives the file's name.
+
+    Raises:
+        IsADirectoryError: ``path`` ends in a slash, ``.`` or ``..``.
+        UnsafePathError, OSError, ValueError: as ``open_named``.
+    """
+    above, name = os.path.split(path)
+    if name in {b"", b".", b".."}:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    with opened_named(above or b".") as named:
+        yield named, name
+
+
+def resolve(path: str) -> str:
+    """A path without links, as ``os.path.realpath``, but links of others are refused.
+
+    What is missing, or cannot be entered, is left as it is.
+
+    Raises:
+        UnsafePathError: a link is on the way that somebody else made or can replace.
+    """
+    walk = _Walk(os.fsencode(path), None)
+    try:
+        with suppress(OSError):
+            while walk.rest:
+                walk.step()
+        rest = b"/".join(reversed(walk.rest))
+        return os.path.normpath(os.fsdecode(os.path.join(walk.here.path, rest)))
+    finally:
+        walk.close()
