@@ -51,6 +51,11 @@ def rfc3339(seconds: float | None = None) -> str:
     return text.replace("+00:00", "Z")
 
 
+def local_time(seconds: float) -> str:
+    """A time (seconds since the epoch) in this machine's zone: ``2026-11-27 10:00 CET``."""
+    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M %Z}"
+
+
 def human_size(size: float) -> str:
     """Bytes with a binary unit: ``1.5 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
@@ -69,8 +74,16 @@ def human_age(seconds: float) -> str:
 
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:([KMGTP])(i?)B?|B)?", re.IGNORECASE)
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)?")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h|d|w)?")
+_SECONDS = {
+    "ms": 0.001,
+    "s": 1.0,
+    "min": 60.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+}
 
 
 def parse_size(text: str) -> int:
@@ -90,7 +103,9 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """``10s``, ``5m``, ``1h``, ``7d`` to seconds.
+    """``10s``, ``5min`` (or ``5m``), ``1h``, ``7d``, ``2w`` to seconds; a bare number is seconds.
+
+    ``config.values`` bounds the result, and asks for a unit if something is removed by it.
 
     Raises:
         ValueError: not a duration.

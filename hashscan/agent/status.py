@@ -20,7 +20,7 @@ from hashscan.errors import HashscanError, QuarantineError
 from hashscan.known.repository.kept import open_kept
 from hashscan.model import join
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import records
+from hashscan.quarantine.upkeep import passed, records, why_doubtful
 from hashscan.state import State, holder_of
 from hashscan.text import human_age, shown
 
@@ -42,6 +42,7 @@ _SYNC_FAILS = 3600.0
 _SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
 #: Seconds that the watch of a volume may take to be set.
 _STARTING = 60.0
+_DOUBTFUL = "doubtful"
 _OTHER_SETTINGS = (
     "the configuration is another one than the running daemon uses: 'systemctl reload hashscan' "
     "(or SIGHUP), and see the log for what it says"
@@ -95,6 +96,7 @@ class Status:
         daemon: what the daemon said of itself last; ``None`` where none has worked with this state.
         alive: that daemon is running.
         reports_only: why matches are only reported, not moved; empty: they are moved.
+        retention: seconds after which contents of the quarantine are removed for good.
         uncovered: volumes of which not all is watched, or that are not there; each with why.
     """
 
@@ -109,6 +111,7 @@ class Status:
     alive: bool = False
     uncovered: tuple[str, ...] = ()
     reports_only: str = ""
+    retention: float | None = None
 
     @property
     def waits_too_long(self) -> bool:
@@ -238,8 +241,11 @@ def status_of(settings: Settings) -> Status:
     except HashscanError as error:
         trouble.append(str(error))
     counts: Counter[str] = Counter()
+    retention = settings.quarantine.retention
+    doubtful = 0
     try:
-        counts.update(_quarantine(settings.quarantine_directory))
+        counts = _quarantine(settings.quarantine_directory, retention)
+        doubtful = counts.pop(_DOUBTFUL, 0)
     except HashscanError as error:
         trouble.append(str(error))
     if counts["damaged"]:
@@ -260,6 +266,8 @@ def status_of(settings: Settings) -> Status:
             uncovered = _stopped(settings.state, daemon)
     elif running is None and (catalog is None or catalog.scan is None):
         uncovered = (_NEVER.format(shown(settings.state)),)
+    if doubtful and retention is not None:
+        uncovered = (*uncovered, f"quarantine: {why_doubtful(doubtful, retention)}")
     return Status(
         settings.state,
         running,
@@ -272,6 +280,7 @@ def status_of(settings: Settings) -> Status:
         alive,
         uncovered,
         daemon.get("reports_only", "") if daemon and alive else reports_only(settings),
+        retention,
     )
 
 
@@ -377,15 +386,20 @@ def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
     return found
 
 
-def _quarantine(directory: str) -> Counter[str]:
+def _quarantine(directory: str, retention: float | None) -> Counter[str]:
+    """Records by state; ``_DOUBTFUL``: those that only the wall clock calls too old."""
     try:
         store = Store.open(os.fsencode(directory), create=False)
     except QuarantineError as error:
         if error.reason == "no-store":
             return Counter()
         raise
+    counts: Counter[str] = Counter()
     with store:
-        return Counter(
-            "damaged" if listed.record is None else str(listed.record.state)
-            for listed in records(store)
-        )
+        timeline = store.timeline()
+        for listed in records(store):
+            record = listed.record
+            counts["damaged" if record is None else str(record.state)] += 1
+            if record is not None and retention is not None:
+                counts[_DOUBTFUL] += passed(record, retention, timeline) == _DOUBTFUL
+    return counts

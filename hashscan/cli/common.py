@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
+from pydantic_core import PydanticCustomError
+
+from hashscan.errors import UsageError
+from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
     from hashscan.state import State
+
+T = TypeVar("T")
 
 state_option = click.option(
     "--state",
@@ -43,6 +51,20 @@ no_tiers_option = click.option(
     help="Leave out the tiers: where every digest has a size (or the key of its first block), scans"
     " do not open files of other sizes (nor read on those that begin otherwise).",
 )
+
+
+def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
+    """The value of an option by the check that the configuration has for it.
+
+    Raises:
+        UsageError: the value is refused.
+    """
+    try:
+        return check(value)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        fix = f"; {context['fix']}" if context.get("fix") else ""
+        raise UsageError(f"{option}: {shown(value)} {context.get('what')}{fix}") from None
 
 
 def open_configuration(

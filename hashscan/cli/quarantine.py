@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hashscan.cli import Options
-from hashscan.cli.common import open_own_configuration
+from hashscan.cli.common import checked_option, open_own_configuration
+from hashscan.config import values
 from hashscan.errors import HashscanError, LockedError, QuarantineError, UsageError
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import Recovered, recover
@@ -19,15 +21,16 @@ from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import (
     Verified,
+    aged,
     export,
-    older_than,
     purge,
     records,
     resolve,
     same_inode,
     verify,
+    why_doubtful,
 )
-from hashscan.text import human_size, parse_duration, shown
+from hashscan.text import human_size, local_time, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -292,7 +295,10 @@ def export_command(context: click.Context, state: str | None, output: str, recor
 @_state
 @_json
 @click.option(
-    "--older-than", "before", metavar="AGE", help="All quarantined before that, e.g. 30d."
+    "--older-than",
+    "before",
+    metavar="AGE",
+    help="All quarantined before that, e.g. 90d, 12h or 30min.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("record_ids", metavar="[ID...]", nargs=-1)
@@ -307,13 +313,22 @@ def purge_command(
 ) -> None:
     """Delete contents for good; the records stay.
 
-    Without ID and --older-than, the configured quarantine.retention says which. Given the ID of a
-    restored file, scans do not pass it over any more.
+    Without ID and --older-than, the configured quarantine.retention says which. Only time that has
+    passed for certain counts, whatever the clock says. Given the ID of a restored file, scans do
+    not pass it over any more.
     """
     settings = _settings(context, state)
     age = _age(settings, before, record_ids)
+    limit = None if age is None else local_time(time.time() - age)
+    if limit is not None:
+        click.echo(f"contents quarantined before {limit} are deleted for good", err=True)
     with _store(settings, change=False) as store:
-        ids = older_than(store, age) if store and age is not None else []
+        ids: list[str] = []
+        if store and age is not None:
+            found = aged(store, age)
+            ids = [*found.old]
+            if found.doubtful:
+                click.echo(why_doubtful(len(found.doubtful), age), err=True)
         if record_ids and store is None:
             raise _no_record(record_ids[0])
         if store:
@@ -325,8 +340,9 @@ def purge_command(
             click.echo("nothing to purge")
         return
     if contents and not yes:  # asked without the lock: a scan does not wait for the answer
+        which = "" if limit is None else f" (quarantined before {limit})"
         try:
-            click.confirm(f"delete the content of {contents} records for good?", abort=True)
+            click.confirm(f"delete the content of {contents} records{which} for good?", abort=True)
         except click.Abort:
             if sys.stdin.isatty():
                 raise
@@ -338,14 +354,17 @@ def purge_command(
             restored = _is_restored(store, record_id)
             record = purge(store, record_id)
             if as_json:
-                _line("purged", {"id": record.id, "path": os.fsdecode(record.origin.full_path)})
-            else:
-                what = "content removed"
-                if restored:
-                    what = "hold lifted; the restored file stays until the next scan finds it"
-                click.echo(f"{record.id}: purged ({what}), was {shown(record.origin.full_path)}")
+                fields = {"id": record.id, "path": os.fsdecode(record.origin.full_path)}
+                _line("purged", {**fields, "quarantined": record.acted})
+                return
+            what = f"content removed, quarantined {record.acted}"
+            if restored:
+                what = "hold lifted; the restored file stays until the next scan finds it"
+            click.echo(f"{record.id}: purged ({what}), was {shown(record.origin.full_path)}")
 
         _each(tuple(ids), one)
+    if limit is not None:
+        click.echo(f"deleted for good: contents quarantined before {limit}", err=True)
 
 
 def _is_restored(store: Store, record_id: str) -> bool:
@@ -356,11 +375,11 @@ def _is_restored(store: Store, record_id: str) -> bool:
 
 
 def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float | None:
+    """Seconds; ``None``: only ``ids`` are purged."""
     if given is not None:
-        try:
-            return parse_duration(given)
-        except ValueError as error:
-            raise UsageError(f"--older-than: {error}") from error
+        return checked_option(
+            "--older-than", given, lambda text: values.exact_duration(text, at_least=0.0)
+        )
     if ids:
         return None
     if settings.quarantine.retention is None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import no_tiers_option, only_category_option
+from hashscan.cli.common import checked_option, no_tiers_option, only_category_option
 from hashscan.errors import ExitCode
-from hashscan.text import human_size, parse_duration, rfc3339, shown
+from hashscan.text import human_size, rfc3339, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,17 +305,16 @@ def _passphrase(path: str) -> str:
 
 
 def _terms(expires: tuple[str, ...]) -> dict[str, timedelta]:
+    from hashscan.config import values  # noqa: PLC0415 - heavy
+
     terms = {}
     for text in expires:
         role, _, duration = text.partition("=")
-        try:
-            seconds = parse_duration(duration)
-        except ValueError as error:
-            raise click.UsageError(f"--expires {text}: {error}") from error
-        if role not in _ROLES or not 60 <= seconds <= 86400 * 3660:
+        seconds = checked_option(f"--expires {shown(role)}", duration, values.exact_duration)
+        if role not in _ROLES or seconds < 60:
             raise click.UsageError(
-                f"--expires {text}: write e.g. timestamp=2d; roles are {', '.join(_ROLES)}, and a"
-                " term is between a minute and ten years"
+                f"--expires {shown(text)}: write e.g. timestamp=2d; roles are {', '.join(_ROLES)},"
+                " and a term is between a minute and ten years"
             )
         terms[role] = timedelta(seconds=seconds)
     return terms

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import json_option, open_configuration, state_option
+from hashscan.config.notes import retention
 from hashscan.errors import ExitCode
 from hashscan.text import human_age, rfc3339, shown
 
@@ -88,6 +89,7 @@ def _as_text(found: Status) -> str:
         )
     kept = ", ".join(f"{count:,} {name}" for name, count in sorted(found.quarantine.items()))
     lines.append(f"  quarantine  {kept or 'empty'}")
+    lines.append(f"  retention   {retention(found.retention)}")
     if found.reported:
         lines.append(
             f"  reported    {found.reported:,} matches lie where they were, for "
@@ -313,5 +315,6 @@ def _as_json(found: Status) -> str:
         reports_only=bool(found.reports_only),
         problems=catalog.problems if catalog else 0,
         quarantine=found.quarantine,
+        retention=found.retention,
         trouble=list(found.trouble),
     )

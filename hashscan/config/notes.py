@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from hashscan.config import values
 from hashscan.config.section import Later
-from hashscan.text import shown
+from hashscan.text import local_time, shown
 
 if TYPE_CHECKING:
     from hashscan.config.settings import Settings
@@ -90,4 +91,16 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
         *allowed,
         ("on a match", settings.quarantine.action),
         ("quarantine", shown(settings.quarantine_directory)),
+        ("retention", retention(settings.quarantine.retention)),
     ]
+
+
+def retention(seconds: float | None) -> str:
+    """What ``quarantine.retention`` comes to today, in words."""
+    if seconds is None:
+        return "none: contents are kept until 'hashscan quarantine purge' removes them"
+    before = local_time(time.time() - seconds)
+    return (
+        f"{values.human_retention(seconds)}: contents quarantined before {before} are removed for "
+        "good"
+    )

@@ -108,7 +108,7 @@ class QuarantineSettings(Section):
     retention: values.RetentionOrNone = Field(
         default=None,
         description="How long a file is kept: the daemon, or `quarantine purge`, then removes its"
-        " content for good, and keeps the record; e.g. 90d, or none.",
+        " content for good, and keeps the record; e.g. 90d, 12h or 30min, or none.",
     )
 
 

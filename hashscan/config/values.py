@@ -97,16 +97,44 @@ def duration(value: object) -> float:
     return seconds
 
 
+def exact_duration(value: object, *, at_least: float = SHORTEST) -> float:
+    """A duration on which something depends that cannot be undone, to seconds.
+
+    It has a unit, and not ``m``, which is minutes here and months elsewhere.
+    """
+    examples = "write e.g. 90d, 12h or 30min; months and years as days"
+    given = str(value).strip()
+    if isinstance(value, int | float) or given.replace(".", "").isdigit():
+        raise bad("has no unit", f"{examples}: what it decides cannot be undone")
+    if re.fullmatch(r"[0-9.]+\s*m", given):
+        number = given[:-1].strip()
+        raise bad(
+            "can be read as minutes or as months",
+            f"write {number}min for minutes, or days, e.g. 90d",
+        )
+    try:
+        seconds = parse_duration(given) if len(given) <= _LONGEST_TEXT else -1.0
+    except ValueError:
+        raise bad("is not a duration", examples) from None
+    if not at_least <= seconds <= LONGEST:
+        least = human_duration(at_least, minute="min")
+        raise bad("is no sensible duration", f"{examples}; from {least} to ten years")
+    return seconds
+
+
 def retention(value: object) -> float:
     """A duration after which contents are removed for good: with its unit, and not by mistake."""
-    if isinstance(value, int | float) or str(value).strip().replace(".", "").isdigit():
-        raise bad("has no unit", "write e.g. 90d; contents are removed for good after it")
-    return duration(value)
+    return exact_duration(value)
 
 
-def human_duration(seconds: float) -> str:
+def human_retention(seconds: float) -> str:
+    """The shortest text that ``exact_duration`` reads as exactly ``seconds``."""
+    return human_duration(seconds, minute="min")
+
+
+def human_duration(seconds: float, *, minute: str = "m") -> str:
     """The shortest text that ``duration`` reads as exactly ``seconds``."""
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+    for unit, length in (("d", 86400), ("h", 3600), (minute, 60), ("s", 1)):
         if seconds >= length and seconds % length == 0:
             return f"{int(seconds // length)}{unit}"
     return f"{seconds!r}s"
@@ -392,7 +420,7 @@ DurationOrNone = Annotated[
     float | None, PlainValidator(or_none(duration)), shower(none_shown(human_duration))
 ]
 RetentionOrNone = Annotated[
-    float | None, PlainValidator(or_none(retention)), shower(none_shown(human_duration))
+    float | None, PlainValidator(or_none(retention)), shower(none_shown(human_retention))
 ]
 SizeOrNone = Annotated[int | None, PlainValidator(or_none(size)), shower(none_shown(human_size))]
 PercentOrNone = Annotated[

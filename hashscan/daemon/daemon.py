@@ -34,7 +34,8 @@ from hashscan.errors import (
     StateError,
     UsageError,
 )
-from hashscan.quarantine.housekeeping import purge_older
+from hashscan.quarantine.housekeeping import Purged, purge_older
+from hashscan.quarantine.upkeep import why_doubtful
 from hashscan.text import human_age, shown
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Daemon:
         }
         self._sync: Background[SyncReport] | None = None
         self._reloading = Reloading(state, log)
-        self._housekeeping: Background[int] | None = None
+        self._housekeeping: Background[Purged] | None = None
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
@@ -383,16 +384,21 @@ class Daemon:
 
     # Quarantine
 
-    def _take_housekeeping(self, job: Background[int]) -> None:
+    def _take_housekeeping(self, job: Background[Purged]) -> None:
         self._housekeeping = None
         done = job.take()
         if isinstance(done, Failure):
             self._log.limited("housekeeping", "warning", f"quarantine: {done.message}")
-        elif done:
-            age = human_age(self._settings.quarantine.retention or 0.0)
+            return
+        age = self._settings.quarantine.retention or 0.0
+        if done.doubtful:
+            told = why_doubtful(done.doubtful, age)
+            self._log.limited("retention", "warning", f"quarantine: {told}")
+        if done.done:
             self._log.warning(
-                f"quarantine: {done:,} contents older than its retention were removed for good "
-                f"(quarantine.retention, {age}); 'hashscan quarantine list --all' names them"
+                f"quarantine: {done.done:,} contents older than its retention were removed for "
+                f"good (quarantine.retention, {human_age(age)}); 'hashscan quarantine list --all' "
+                "names them"
             )
 
     # Telling

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from hashscan.agent.status import filters_of
 from hashscan.catalog.overview import directories_known
+from hashscan.config.notes import retention
 from hashscan.config.password import read_password
 from hashscan.errors import ExitCode, HashscanError
 from hashscan.fs.beneath import closing, open_as_named, open_root
@@ -226,6 +227,7 @@ def _quarantine(settings: Settings) -> Iterator[Check]:
         )
     else:
         yield Check("quarantine", "ok", f"files are moved, not copied ({free >> 30} GiB are free)")
+    yield Check("retention", "ok", retention(settings.quarantine.retention))
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

@@ -220,7 +220,10 @@ class Quarantine:
                 if moved_before is None:
                     raise
                 return moved_before
-            record = intent(new_id(), match, origin.place, identity_of(origin.parent).inode)
+            span = self._store.keep_timeline().span
+            record = intent(
+                new_id(), match, origin.place, identity_of(origin.parent).inode, span=span
+            )
             self._store.create(record)
             moved = [False]
             try:

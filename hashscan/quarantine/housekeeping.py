@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from hashscan.errors import QuarantineError
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import older_than, purge
+from hashscan.quarantine.upkeep import aged, purge
 
 
-def purge_older(directory: bytes, seconds: float) -> int:
-    """Remove contents that are in the quarantine for longer than ``seconds``; how many.
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What ``purge_older`` did.
+
+    Attributes:
+        done: number of contents removed.
+        doubtful: number of contents that are too old by the wall clock only, and were kept.
+    """
+
+    done: int = 0
+    doubtful: int = 0
+
+
+def purge_older(directory: bytes, seconds: float) -> Purged:
+    """Remove contents that are in the quarantine for longer than ``seconds``.
 
     Records stay. What cannot be removed (e.g. a displaced file of a customer) is left alone.
 
@@ -22,19 +36,21 @@ def purge_older(directory: bytes, seconds: float) -> int:
         store = Store.open(directory, create=False)
     except QuarantineError as error:
         if error.reason == "no-store":
-            return 0
+            return Purged()
         raise
     done = 0
     with store:
-        old = older_than(store, seconds)
-        if old:
+        with store.lock():
+            store.keep_timeline()
+        found = aged(store, seconds)
+        if found.old:
             # Once: it reads every record. A job that is left unfinished from now on is no matter to
             # the others, and its own record is not purged.
             with store.lock():
                 recover(store)
-        for record_id in old:
+        for record_id in found.old:
             # The lock is given back in between: a match must not wait for a thousand removals.
             with store.lock(), suppress(QuarantineError):
                 purge(store, record_id)
                 done += 1
-    return done
+    return Purged(done, len(found.doubtful))

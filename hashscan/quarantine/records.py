@@ -109,6 +109,7 @@ class Record:
         target_identity: of the restored file, or of the copy that becomes it.
         resume: the state before ``restoring``.
         note: why it is displaced or undone; or what of a file the copy in the store lacks.
+        span: of the store's timeline to which ``acted`` belongs; empty if it is not known.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Record:
     resume: State | None = None
     note: str = ""
     history: tuple[tuple[str, str], ...] = field(default=())
+    span: str = ""
 
     @property
     def is_copy(self) -> bool:
@@ -201,6 +203,7 @@ class Record:
             "target_identity": _identity(self.target_identity),
             "resume": self.resume.value if self.resume else None,
             "note": self.note,
+            "span": self.span,
             "history": [{"state": state, "time": when} for state, when in self.history],
         }
 
@@ -250,7 +253,9 @@ def new_id() -> str:
     return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 1000:03x}{secrets.token_hex(3)[:5]}"
 
 
-def intent(record_id: str, match: Confirmed, origin: Place, parent_inode: int) -> Record:
+def intent(
+    record_id: str, match: Confirmed, origin: Place, parent_inode: int, *, span: str
+) -> Record:
     """The record of a file that is about to be moved aside."""
     candidate = match.candidate
     now = rfc3339()
@@ -276,6 +281,7 @@ def intent(record_id: str, match: Confirmed, origin: Place, parent_inode: int) -
         host=socket.gethostname(),
         agent_version=__version__,
         history=((State.INTENT.value, now),),
+        span=span,
     )
 
 
@@ -327,6 +333,7 @@ def _parsed(data: dict[str, Any]) -> Record:
         resume=_optional(data["resume"], State),
         note=_text(data["note"]),
         history=tuple((_text(step["state"]), _text(step["time"])) for step in data["history"]),
+        span=_text(data.get("span", "")),
     )
     _check(record)
     return record

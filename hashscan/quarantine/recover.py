@@ -10,7 +10,7 @@ its other copy was seen.
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,8 @@ def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
     Raises:
         QuarantineError: the store itself cannot be listed.
     """
+    with suppress(QuarantineError):  # a full or read-only disk; the next command keeps it
+        store.keep_timeline()
     return list(_recover(store, absent))
 
 

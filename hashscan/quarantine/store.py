@@ -5,6 +5,7 @@
     STORE/ID/record.json             see ``records``
     STORE/ID/content                 the isolated file
     STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
+    STORE/clock.json                 how much time has passed for certain, see ``timeline``
 
 Everything below the store is opened by descriptor, and a store that others may enter is refused.
 """
@@ -29,6 +30,8 @@ from hashscan.quarantine.faults import explained
 from hashscan.quarantine.index import Index
 from hashscan.quarantine.records import ID_PATTERN, Record
 from hashscan.text import shown
+from hashscan.timeline import FILE as CLOCK_FILE
+from hashscan.timeline import Timeline, instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +44,9 @@ _RECORD = b"record.json"
 _NEW = b"record.json.new"
 _LOCK = b"lock"
 _RESTORED = b"restored"
-_OWN = frozenset({_LOCK, _RESTORED, QUARANTINE_MARK})
+_CLOCK = os.fsencode(CLOCK_FILE)
+_NEW_CLOCK = _CLOCK + b".new"
+_OWN = frozenset({_LOCK, _RESTORED, QUARANTINE_MARK, _CLOCK, _NEW_CLOCK})
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -163,6 +168,33 @@ class Store:
             os.pwrite(lock, mine, 0)
         except OSError:
             os.ftruncate(lock, 0)  # needs no space; the one before must not find its own word
+
+    def timeline(self) -> Timeline:
+        """How much time has passed for certain, as of now; nothing is written."""
+        before = self._kept_timeline()
+        return Timeline.begin(instant()) if before is None else before.at(instant())
+
+    def keep_timeline(self) -> Timeline:
+        """As ``timeline``, and keep it. The caller holds the lock.
+
+        Raises:
+            QuarantineError: the store cannot be written.
+        """
+        before, now = self._kept_timeline(), self.timeline()
+        if before is None or now.differs(before):
+            with self._explained():
+                _write(self.fd, _NEW_CLOCK, now.to_json())
+                os.replace(_NEW_CLOCK, _CLOCK, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+                os.fsync(self.fd)
+        return now
+
+    def _kept_timeline(self) -> Timeline | None:
+        try:
+            fd = os.open(_CLOCK, _READ, dir_fd=self.fd)
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            return Timeline.parse(file.read(_MAX_RECORD))
 
     def _content_of(self, record_id: str) -> Identity | None:
         try:

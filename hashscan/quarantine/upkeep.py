@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hashscan.errors import QuarantineError, UsageError
 from hashscan.fs.beneath import closing, open_file, open_root
@@ -19,12 +19,13 @@ from hashscan.quarantine.faults import explained
 from hashscan.quarantine.places import Spot, look, private_of, sync_directory
 from hashscan.quarantine.records import Record, State
 from hashscan.quarantine.store import CONTENT
-from hashscan.text import shown
+from hashscan.text import human_age, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hashscan.quarantine.store import Store
+    from hashscan.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,16 +257,47 @@ def _write_tar(record: Record, source: int, output: bytes) -> None:
         raise explained(error, output, doing) from error
 
 
-def older_than(store: Store, seconds: float) -> list[str]:
-    """Ids of files that were quarantined more than ``seconds`` ago, whatever their own times."""
-    limit = time.time() - seconds
-    return [
-        listed.record_id
-        for listed in records(store)
-        if listed.record is not None
-        and listed.record.state is State.QUARANTINED
-        and datetime.fromisoformat(listed.record.acted).timestamp() <= limit
-    ]
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """Ids of files that were quarantined longer ago than an age, oldest first.
+
+    Attributes:
+        old: so much time has passed for certain.
+        doubtful: only the wall clock says so. It was set or jumped; these are kept.
+    """
+
+    old: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+
+
+def aged(store: Store, seconds: float) -> Aged:
+    """Which files were quarantined more than ``seconds`` ago, whatever their own times."""
+    timeline = store.timeline()
+    found: dict[Literal["old", "doubtful"], list[str]] = {"old": [], "doubtful": []}
+    for listed in records(store):
+        if listed.record is not None and (kind := passed(listed.record, seconds, timeline)):
+            found[kind].append(listed.record_id)
+    return Aged(tuple(found["old"]), tuple(found["doubtful"]))
+
+
+def passed(record: Record, seconds: float, timeline: Timeline) -> Literal["old", "doubtful"] | None:
+    """Whether a file was quarantined more than ``seconds`` ago, see ``Aged``; ``None``: no."""
+    if record.state is not State.QUARANTINED:
+        return None
+    acted = datetime.fromisoformat(record.acted).timestamp()
+    if timeline.age(acted, record.span) >= seconds:
+        return "old"
+    return "doubtful" if acted <= timeline.last.wall - seconds else None
+
+
+def why_doubtful(count: int, seconds: float) -> str:
+    """What to say about ``count`` files that are older than ``seconds`` by the wall clock only."""
+    return (
+        f"{count:,} contents are kept, though the clock says that they are older than "
+        f"{human_age(seconds)}: the clock was set or jumped, or the machine was off for long, and "
+        "so much time has not passed for certain; set the clock right (timedatectl), or remove "
+        "them by their ids with 'hashscan quarantine purge ID...'"
+    )
 
 
 def purge(store: Store, record_id: str) -> Record:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tarfile
 from dataclasses import replace
 
@@ -167,6 +168,35 @@ def test_purge_asks_first(run, state):
     assert "--yes" in str(nobody.exception)
     assert ids(run, state) == [second]
     assert lines(run("purge", "--state", state, "--older-than", "0s", "--yes", "--json"))
+    assert ids(run, state) == []
+
+
+@pytest.mark.parametrize(
+    "age", ["30", "7m", "3mo", "1y", "30 days", "1e3d", "inf", "-1d", "", "9" * 60]
+)
+def test_purge_does_not_guess_a_unit(run, state, age):
+    before = ids(run, state)
+    error = run("purge", "--state", state, "--yes", "--older-than", age).exception
+    assert isinstance(error, UsageError)
+    assert str(error).startswith("--older-than: ")
+    assert "90d" in str(error)
+    assert ids(run, state) == before
+
+
+def test_purge_shows_the_date_that_follows_before_and_after(run, state):
+    first, second = ids(run, state)
+    date = r"\d{4}-\d\d-\d\d \d\d:\d\d \S+"
+    asked = run("purge", "--state", state, "--older-than", "0s", given="n\n")
+    assert re.search(
+        rf"^contents quarantined before {date} are deleted for good$", asked.stderr, re.MULTILINE
+    )
+    assert re.search(rf"of 2 records \(quarantined before {date}\) for good\?", asked.output)
+    assert ids(run, state) == [first, second]
+    done = run("purge", "--state", state, "--older-than", "0s", "--yes")
+    assert re.search(
+        rf"^deleted for good: contents quarantined before {date}$", done.stderr, re.MULTILINE
+    )
+    assert f"{first}: purged (content removed, quarantined 2" in done.stdout
     assert ids(run, state) == []
 
 

@@ -113,6 +113,8 @@ def test_a_rotation_names_both_keys(place):
         (["refresh", "repository", "--keys", "keys", "--expires", "root"], "not a duration"),
         (["refresh", "repository", "--keys", "keys", "--expires", "x=1d"], "roles are"),
         (["refresh", "repository", "--keys", "keys", "--expires", "root=1s"], "a minute"),
+        (["refresh", "repository", "--keys", "keys", "--expires", "root=365"], "has no unit"),
+        (["refresh", "repository", "--keys", "keys", "--expires", "root=12m"], "as months"),
         (["rotate", "repository", "--keys", "keys", "--role", "x"], "timestamp"),
         (["rotate", "repository", "--keys", "keys", "--role", "root", "--remove", "x"], "--remove"),
     ],

@@ -1,15 +1,19 @@
 """Defaults, what a command needs, what has no effect, and single values."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from hashscan.config import values
 from hashscan.config.loader import load
-from hashscan.config.notes import notes, summary
+from hashscan.config.notes import notes, retention, summary
 from hashscan.config.settings import Settings, require_filter, require_service, require_volumes
 from hashscan.errors import ConfigError
+from hashscan.text import local_time
 
 LOCAL = {"kind": "local", "known": ["/list"]}
 
@@ -151,3 +155,54 @@ def test_durations(given, seconds):
 )
 def test_sizes(given, count):
     assert values.size(given) == count
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("90d", 90 * 86400), ("12h", 43200), ("30min", 1800), ("2w", 14 * 86400), (" 1.5 d ", 129600)],
+)
+def test_what_cannot_be_undone_has_a_unit(given, seconds):
+    assert values.exact_duration(given) == seconds
+    assert values.exact_duration(values.human_retention(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (30, "has no unit"),
+        (2.5, "has no unit"),
+        (True, "has no unit"),
+        ("30", "has no unit"),
+        ("1.5", "has no unit"),
+        (" 7 ", "has no unit"),
+        ("7m", "minutes or as months"),
+        ("7 m", "minutes or as months"),
+        ("0.5m", "minutes or as months"),
+        ("3mo", "not a duration"),
+        ("6M", "not a duration"),
+        ("1y", "not a duration"),
+        ("3 months", "not a duration"),
+        ("30 days", "not a duration"),
+        ("", "not a duration"),
+        ("d", "not a duration"),
+        ("-30d", "not a duration"),
+        ("1e9d", "not a duration"),
+        ("\u0663\u0660d", "not a duration"),
+        ("9999d", "no sensible"),
+        ("9" * 50 + "d", "no sensible"),
+        ("0d", "no sensible"),
+        (None, "not a duration"),
+    ],
+)
+def test_what_cannot_be_undone_is_not_guessed(given, what):
+    with pytest.raises(PydanticCustomError) as caught:
+        values.exact_duration(given)
+    assert what in caught.value.message()
+
+
+def test_retention_is_shown_with_the_date_that_follows():
+    assert "kept until" in retention(None)
+    before = local_time(time.time() - 1800)
+    assert retention(1800.0) == f"30min: contents quarantined before {before} are removed for good"
+    told = dict(summary(Settings.of(quarantine={"retention": "90d"})))
+    assert told["retention"].startswith("90d: contents quarantined before 2")

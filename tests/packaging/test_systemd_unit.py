@@ -100,3 +100,9 @@ def test_credentials_may_be_missing():
     names = [one.partition(":")[0] for one in found["LoadCredential"]]
     assert names == ["password", "filter-password"]
     assert [one.partition(":")[0] for one in found["SetCredential"]] == names
+
+
+def test_it_waits_for_the_clock():
+    after = " ".join(settings()["After"]).split()
+    assert "time-sync.target" in after
+    assert "time-sync.target" not in " ".join(settings()["Wants"]).split()  # systemd.special(7)

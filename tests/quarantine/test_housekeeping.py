@@ -1,13 +1,21 @@
 """hashscan.quarantine.housekeeping: what is too old goes, at no great cost, and others get a turn."""
 
 import os
+import time
 from collections import Counter
+from contextlib import closing
 
+import pytest
 from isolating import all_records, confirmed
 
-from hashscan.quarantine.housekeeping import purge_older
+from hashscan.quarantine import records as records_module
+from hashscan.quarantine import store as store_module
+from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.housekeeping import Purged, purge_older
 from hashscan.quarantine.records import State
 from hashscan.quarantine.store import Store
+from hashscan.text import rfc3339
+from hashscan.timeline import Instant
 
 COUNT = 30
 
@@ -31,9 +39,90 @@ def test_each_record_is_read_a_few_times_however_many_there_are(
 
     counted("load")
     counted("lock")
-    assert purge_older(os.fsencode(store_path), 0) == COUNT
+    assert purge_older(os.fsencode(store_path), 0) == Purged(COUNT)
     assert calls["load"] <= 5 * COUNT
     assert calls["lock"] >= COUNT, "a match waits for one removal at most"
     monkeypatch.undo()
     with Store.open(os.fsencode(store_path)) as store:
         assert {record.state for record in all_records(store)} == {State.PURGED}
+
+
+DAY = 86400.0
+
+
+class Clocks:
+    """The machine's clocks, as the test sets them."""
+
+    def __init__(self, monkeypatch):
+        self.now = Instant(5000.0, time.time(), "boot-1")
+        monkeypatch.setattr(store_module, "instant", lambda: self.now)
+        monkeypatch.setattr(records_module, "rfc3339", lambda: rfc3339(self.now.wall))
+
+    def go_on(self, seconds):
+        boottime, wall, boot = self.now
+        self.now = Instant(boottime + seconds, wall + seconds, boot)
+
+    def set(self, by):
+        self.now = self.now._replace(wall=self.now.wall + by)
+
+    def reboot(self, claimed):
+        self.now = Instant(10.0, self.now.wall + claimed, "boot-2")
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    return Clocks(monkeypatch)
+
+
+@pytest.fixture
+def filled(clocks, volume, tmp_path):
+    """A store with one file that was quarantined just now."""
+    (volume / "f").write_bytes(b"known")
+    with closing(Quarantine.open(os.fsencode(tmp_path / "store"))) as quarantine:
+        assert quarantine.act(confirmed(volume, "f")).action == "quarantined"
+    return os.fsencode(tmp_path / "store")
+
+
+@pytest.mark.parametrize("years", [20, -20, 1])
+def test_a_clock_that_is_set_removes_nothing(clocks, filled, years):
+    clocks.set(years * 365 * DAY)
+    doubtful = 1 if years > 0 else 0
+    assert purge_older(filled, 90 * DAY) == Purged(0, doubtful)
+    clocks.go_on(89 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(0, doubtful)
+    clocks.go_on(2 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(1, 0)
+
+
+def test_a_clock_far_ahead_after_a_boot_removes_nothing(clocks, filled):
+    clocks.reboot(20 * 365 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(0, 1)
+    clocks.go_on(91 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(1, 0)
+
+
+def test_what_was_quarantined_by_a_clock_far_ahead_goes_in_time(clocks, volume, tmp_path):
+    clocks.set(20 * 365 * DAY)
+    (volume / "f").write_bytes(b"known")
+    with closing(Quarantine.open(os.fsencode(tmp_path / "store"))) as quarantine:
+        quarantine.act(confirmed(volume, "f"))
+    store = os.fsencode(tmp_path / "store")
+    clocks.set(-20 * 365 * DAY)
+    clocks.go_on(89 * DAY)
+    assert purge_older(store, 90 * DAY) == Purged(0, 0)
+    clocks.go_on(2 * DAY)
+    assert purge_older(store, 90 * DAY) == Purged(1, 0)
+
+
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_without_its_count_it_begins_to_count_again(clocks, filled, damage):
+    path = os.path.join(filled, b"clock.json")
+    if damage == "gone":
+        os.unlink(path)
+    else:
+        with open(path, "wb") as file:
+            file.write(b"\0" * 40)
+    clocks.set(20 * 365 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(0, 1)
+    clocks.go_on(91 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(1, 0)

@@ -19,8 +19,9 @@ from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import (
+    Aged,
+    aged,
     export,
-    older_than,
     purge,
     records,
     resolve,
@@ -196,8 +197,8 @@ def test_abbreviated_ids(one):
 def test_purge_counts_from_the_quarantine_and_keeps_the_record(one):
     store, record_id, directory = one
     os.utime(directory / "content", (0, 0))  # the file's own age is nobody's business here
-    assert older_than(store, 3600) == []
-    assert older_than(store, 0) == [record_id]
+    assert aged(store, 3600) == Aged()
+    assert aged(store, 0) == Aged((record_id,))
     with store.lock():
         assert purge(store, record_id).state is State.PURGED
         assert not (directory / "content").exists()
@@ -206,7 +207,7 @@ def test_purge_counts_from_the_quarantine_and_keeps_the_record(one):
         with pytest.raises(QuarantineError, match="there is no content"):
             restore(store, record_id)
     assert [record.state for record in all_records(store)] == [State.PURGED]
-    assert older_than(store, 0) == []
+    assert aged(store, 0) == Aged()
 
 
 def test_export(one, tmp_path):

@@ -1,0 +1,190 @@
+"""Counts the time that has passed for certain, beside a wall clock that may be wrong or jump.
+
+What is removed for good by its age (quarantine.retention, purge --older-than, the audit's days)
+must not go because a clock is far ahead. The difference of two readings of the wall clock is
+therefore no age. Passed time is counted instead:
+
+- within one boot of the machine by CLOCK_BOOTTIME: nobody can set it, and it counts suspension;
+- from one boot to the next by the wall clock, but no more than ``OFF_LIMIT`` for each boot.
+
+While the wall clock runs as the count does, both belong to one *span*. When they part by more than
+``TOLERANCE`` (the clock was set, or jumped), a new span begins. A time that is kept together with
+its span can be compared with the count, whatever the clock did before and after.
+
+The owner keeps a timeline in a file of its own (``to_json``); nothing here reads or writes one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+#: Name of the file that keeps a timeline, in the directory that it is for.
+FILE = "clock.json"
+#: Seconds by which the wall clock and the count may part before a new span begins.
+TOLERANCE = 60.0
+#: Seconds of the wall clock that count between two boots; a longer time switched off is cut.
+OFF_LIMIT = 7 * 86400.0
+#: Seconds after which a timeline that runs evenly is written again.
+_KEEP_AFTER = 3600.0
+_FORMAT = 1
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class Instant(NamedTuple):
+    """What the machine's clocks say at one moment.
+
+    Attributes:
+        boottime: seconds since the machine's start, suspension included.
+        wall: seconds since the epoch.
+        boot: names this boot of the machine; empty if unknown (no /proc).
+    """
+
+    boottime: float
+    wall: float
+    boot: str
+
+
+def instant() -> Instant:
+    """Read the clocks."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:
+            boot = file.read(64).strip()
+    except (OSError, ValueError):
+        boot = ""
+    return Instant(time.clock_gettime(time.CLOCK_BOOTTIME), time.time(), boot)
+
+
+class Span(NamedTuple):
+    """A stretch in which the wall clock ran as the count did.
+
+    Attributes:
+        offset: seconds that the wall clock was ahead of the count.
+        since: the count at its begin.
+    """
+
+    name: str
+    offset: float
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The count, as of ``last``.
+
+    Attributes:
+        began: the count when it began, which is the wall clock's reading then.
+        counted: ``began`` plus the seconds that have passed for certain since.
+        spans: oldest first; the last one is the present one.
+    """
+
+    last: Instant
+    began: float
+    counted: float
+    spans: tuple[Span, ...]
+
+    @classmethod
+    def begin(cls, now: Instant) -> Self:
+        """A count that begins now."""
+        return cls(now, now.wall, now.wall, (Span(_new_name(), 0.0, now.wall),))
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self | None:
+        """What ``to_json`` wrote; ``None`` if it is damaged: then a new count begins."""
+        try:
+            data = json.loads(raw)
+            if data["format"] != _FORMAT:
+                return None
+            spans = tuple(
+                Span(_text(name), _number(offset), _number(since))
+                for name, offset, since in data["spans"]
+            )
+            last = Instant(_number(data["boottime"]), _number(data["wall"]), _text(data["boot"]))
+            found = cls(last, _number(data["began"]), _number(data["counted"]), spans)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return found if spans else None
+
+    def to_json(self) -> bytes:
+        """The bytes of the file that keeps it."""
+        data = {
+            "format": _FORMAT,
+            "boottime": self.last.boottime,
+            "wall": self.last.wall,
+            "boot": self.last.boot,
+            "began": self.began,
+            "counted": self.counted,
+            "spans": [list(one) for one in self.spans],
+        }
+        return json.dumps(data).encode("ascii") + b"\n"
+
+    @property
+    def span(self) -> str:
+        """Name of the present span, to be kept with a time of the wall clock."""
+        return self.spans[-1].name
+
+    def at(self, now: Instant) -> Timeline:
+        """The timeline as of a later moment."""
+        if now.boot == self.last.boot and now.boottime >= self.last.boottime:
+            passed = now.boottime - self.last.boottime
+        else:
+            passed = min(max(0.0, now.wall - self.last.wall), OFF_LIMIT)
+        counted = self.counted + passed
+        offset = now.wall - counted
+        spans = self.spans
+        if abs(offset - spans[-1].offset) > TOLERANCE:
+            spans = (*spans, Span(_new_name(), offset, counted))
+        return replace(self, last=now, counted=counted, spans=spans)
+
+    def differs(self, before: Timeline) -> bool:
+        """Whether it is worth while to keep this one in the place of ``before``."""
+        return (
+            self.spans != before.spans
+            or self.last.boot != before.last.boot
+            or self.counted - before.counted > _KEEP_AFTER
+        )
+
+    def age(self, wall: float, span: str) -> float:
+        """Seconds that have passed for certain since a time of the wall clock in ``span``.
+
+        If the span is not known (the file was lost), only what was counted since is certain.
+        """
+        for one in self.spans:
+            if one.name == span:
+                return self.counted - (wall - one.offset)
+        return self.counted - self.began
+
+    def certainly_before(self, age: float) -> float:
+        """The time of the wall clock before which all times are older than ``age`` seconds.
+
+        For times that were kept without their span: each is taken for one of the span that makes
+        it youngest, of those spans that reach into the last ``age`` seconds. Nothing is certain
+        (``-inf``) until the count has run for ``age`` seconds.
+        """
+        limit = self.counted - age
+        if limit < self.began:
+            return -math.inf
+        ends = [*(one.since for one in self.spans[1:]), math.inf]
+        return limit + min(
+            one.offset for one, end in zip(self.spans, ends, strict=True) if end >= limit
+        )
+
+
+def _new_name() -> str:
+    return secrets.token_hex(4)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError("not a number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
