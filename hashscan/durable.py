@@ -8,6 +8,8 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+from hashscan.fs.named import opened_above, opened_named
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,17 +22,27 @@ def new_file(path: str, mode: int = 0o600) -> Iterator[BinaryIO]:
 
     Raises:
         OSError: ``path`` is there already, or cannot be written.
+        UnsafePathError: a customer's link is on the way to it.
     """
-    descriptor = os.open(path, _FLAGS, 0o600)
+    with opened_above(os.fsencode(path)) as (above, name):
+        descriptor = _created(name, above.fd, path)
+        try:
+            with open(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=above.fd)
+            raise
+
+
+def _created(name: bytes, directory: int, path: str) -> int:
     try:
-        with open(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        return os.open(name, _FLAGS, 0o600, dir_fd=directory)
+    except OSError as error:
+        error.filename = path
         raise
 
 
@@ -39,17 +51,43 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
 
     Raises:
         OSError: it cannot be written; the old one is as it was.
+        UnsafePathError: a customer's link is on the way to it.
     """
     temporary = temporary_name(path)
     with new_file(temporary, mode) as file:
         file.write(content)
     try:
-        os.replace(temporary, path)
+        rename(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            remove(temporary)
         raise
     sync_directory(os.path.dirname(path) or ".")
+
+
+def rename(old: str, new: str) -> None:
+    """Give a file another name; a file that has this name is replaced.
+
+    Raises:
+        OSError: it cannot be renamed.
+        UnsafePathError: a customer's link is on the way to it.
+    """
+    with (
+        opened_above(os.fsencode(old)) as (source, old_name),
+        opened_above(os.fsencode(new)) as (target, new_name),
+    ):
+        os.replace(old_name, new_name, src_dir_fd=source.fd, dst_dir_fd=target.fd)
+
+
+def remove(path: str) -> None:
+    """Remove a file.
+
+    Raises:
+        OSError: it cannot be removed, e.g. because there is none.
+        UnsafePathError: a customer's link is on the way to it.
+    """
+    with opened_above(os.fsencode(path)) as (above, name):
+        os.unlink(name, dir_fd=above.fd)
 
 
 def temporary_name(path: str) -> str:
@@ -60,7 +98,8 @@ def temporary_name(path: str) -> str:
 
 def sync_directory(path: str) -> None:
     """Make the names in a directory survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with opened_named(os.fsencode(path)) as directory:
+        descriptor = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.fd)
     try:
         os.fsync(descriptor)
     finally:

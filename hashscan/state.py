@@ -7,9 +7,11 @@ import fcntl
 import os
 import stat
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hashscan.errors import LockedError, StateError, UsageError
+from hashscan.fs.named import opened_named, resolve
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -34,19 +36,25 @@ class State:
         ``make``: false where a missing one is to stay missing, for those who only look.
 
         Raises:
-            UsageError: it belongs to somebody else, or holds something else.
+            UsageError: it belongs to somebody else, or holds something else; or somebody else can
+                replace it, by a link or in a directory of his own.
             StateError: it cannot be made.
         """
-        self.directory = os.path.abspath(directory)
+        self.directory = resolve(os.path.abspath(directory))
         self.catalog = os.path.join(self.directory, "catalog.sqlite3")
         self.filters = os.path.join(self.directory, "filters")
         self.lock_file = os.path.join(self.directory, "lock")
         if not make and not os.path.lexists(self.directory):
             return
         try:
-            os.makedirs(self.directory, mode=0o700, exist_ok=True)
-            self._check()
-            os.makedirs(self.filters, mode=0o700, exist_ok=True)
+            fd = self._opened()
+            try:
+                self._check(fd)
+                with suppress(FileExistsError):
+                    os.mkdir("filters", 0o700, dir_fd=fd)
+                os.close(os.open("filters", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd))
+            finally:
+                os.close(fd)
         except OSError as error:
             fix = {
                 errno.ENOSPC: "free some space there",
@@ -60,31 +68,42 @@ class State:
                 f"{error.strerror}; {fix}"
             ) from error
 
-    def _check(self) -> None:
-        fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            status = os.fstat(fd)
-            if status.st_uid != os.geteuid():
+    def _opened(self) -> int:
+        above, name = os.path.split(self.directory)
+        with opened_named(os.fsencode(above), make=0o755) as named:
+            # All in it is opened by path. An ordinary user has no customers.
+            if named.unsafe is not None and os.geteuid() == 0:
                 raise UsageError(
-                    f"the state directory {shown(self.directory)} belongs to user "
-                    f"{status.st_uid}, not to the one who runs hashscan; give another with --state"
+                    f"root's state directory {shown(self.directory)} may not be where somebody "
+                    f"else can replace it: {named.unsafe}; give another with --state, or make that "
+                    "one root's alone"
                 )
-            names = set(os.listdir(fd))
-            if names and "catalog.sqlite3" not in names and not names <= _OURS:
-                raise UsageError(
-                    f"the state directory {shown(self.directory)} holds other files; "
-                    "give an empty or a new one with --state"
-                )
-            if stat.S_IMODE(status.st_mode) & 0o077 and names:
-                raise UsageError(
-                    f"the state directory {shown(self.directory)} is open to others (mode "
-                    f"{stat.S_IMODE(status.st_mode):04o}); look through it, then run: "
-                    f"chmod 700 {shown(self.directory)}"
-                )
-            if not names:
-                os.fchmod(fd, 0o700)
-        finally:
-            os.close(fd)
+            with suppress(FileExistsError):
+                os.mkdir(name or ".", 0o700, dir_fd=named.fd)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            return os.open(name or ".", flags, dir_fd=named.fd)
+
+    def _check(self, fd: int) -> None:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid():
+            raise UsageError(
+                f"the state directory {shown(self.directory)} belongs to user "
+                f"{status.st_uid}, not to the one who runs hashscan; give another with --state"
+            )
+        names = set(os.listdir(fd))
+        if names and "catalog.sqlite3" not in names and not names <= _OURS:
+            raise UsageError(
+                f"the state directory {shown(self.directory)} holds other files; "
+                "give an empty or a new one with --state"
+            )
+        if stat.S_IMODE(status.st_mode) & 0o077 and names:
+            raise UsageError(
+                f"the state directory {shown(self.directory)} is open to others (mode "
+                f"{stat.S_IMODE(status.st_mode):04o}); look through it, then run: "
+                f"chmod 700 {shown(self.directory)}"
+            )
+        if not names:
+            os.fchmod(fd, 0o700)
 
     def beside(self) -> State:
         """A state of its own for a scan beside a running daemon: another catalog, the same filters.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -11,8 +11,9 @@ from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.agent.presence import look_at, why_not_there
 from hashscan.catalog.store import Catalog
-from hashscan.errors import ExitCode, LockedError, UsageError, exit_code_of
-from hashscan.fs.beneath import closing, identity_of, open_as_named
+from hashscan.errors import ExitCode, LockedError, UnsafePathError, UsageError, exit_code_of
+from hashscan.fs.beneath import identity_of
+from hashscan.fs.named import opened_named, resolve
 from hashscan.fs.volume import Volume
 from hashscan.model import Acted
 from hashscan.scan.asking import Asker
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from hashscan.agent.known_set import Building
-    from hashscan.config.settings import Settings
+    from hashscan.config.settings import Settings, VolumeSettings
     from hashscan.model import Actor, Confirmed, Reporter, Summary
     from hashscan.state import State
 
@@ -47,19 +48,19 @@ def volumes_of(settings: Settings, paths: Iterable[str]) -> tuple[Volume, ...]:
     """The volumes to scan: those named, with the settings of a configured one of that path.
 
     Raises:
-        UsageError: a path is no directory.
+        UsageError: a path is no directory, or leads through a link of somebody else.
         ConfigError: none is named and none configured.
     """
     from hashscan.config.settings import require_volumes  # noqa: PLC0415
 
     paths = list(paths)
-    configured = {os.path.realpath(volume.path): volume for volume in settings.volumes}
+    configured = _configured(settings)
     if not paths:
         require_volumes(settings)
-        paths = list(configured)
+        paths = [volume.path for volume in settings.volumes]
     volumes: dict[str, Volume] = {}
     for path in paths:
-        real = os.path.realpath(path)
+        real = resolve(path)
         if not os.path.lexists(real):
             raise UsageError(f"{shown(path)}: there is no such directory; see the path")
         if not os.path.isdir(real):
@@ -76,6 +77,15 @@ def volumes_of(settings: Settings, paths: Iterable[str]) -> tuple[Volume, ...]:
                 given.one_file_system,
             )
     return tuple(volumes.values())
+
+
+def _configured(settings: Settings) -> dict[str, VolumeSettings]:
+    """The configured volumes by their path without links; not those behind a customer's link."""
+    found = {}
+    for volume in settings.volumes:
+        with suppress(UnsafePathError):
+            found[resolve(volume.path)] = volume
+    return found
 
 
 def jobs_of(settings: Settings, jobs: int | None) -> int:
@@ -160,7 +170,7 @@ def run_scan(
             # One that lies inside of what is scanned has excludes of its own.
             others=(
                 *volumes,
-                *(Volume(os.fsencode(os.path.realpath(one.path))) for one in settings.volumes),
+                *(Volume(os.fsencode(path)) for path in _configured(settings)),
             ),
         )
         catalog = Catalog(state.catalog)
@@ -269,8 +279,8 @@ def identity_of_directory(directory: str) -> tuple[int, int]:
     Raises:
         OSError: it cannot be opened.
     """
-    with closing(open_as_named(os.fsencode(directory))) as fd:
-        return identity_of(fd)
+    with opened_named(os.fsencode(directory)) as named:
+        return identity_of(named.fd)
 
 
 def exit_code(summary: Summary) -> ExitCode:

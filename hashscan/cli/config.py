@@ -14,6 +14,7 @@ import click
 from hashscan.config import example, loader, printing
 from hashscan.config.notes import notes, summary
 from hashscan.errors import UsageError
+from hashscan.fs.named import opened_named
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -72,30 +73,31 @@ def init(context: click.Context, output: str | None, force: bool) -> None:
 
 def _write(path: str, content: bytes, *, force: bool) -> str | None:
     """Write a whole new file, 0600; the name under which an old one was kept is returned."""
-    folder = os.path.dirname(os.path.abspath(path))
-    temporary = os.path.join(folder, f".hashscan-{secrets.token_hex(8)}")
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = f".hashscan-{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     kept = None
     try:
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
+        with opened_named(os.fsencode(folder), make=0o755) as named:
+            descriptor = os.open(temporary, flags, 0o600, dir_fd=named.fd)
             try:
-                os.link(temporary, path)  # never overwrites
-            except FileExistsError:
-                if not force:
-                    raise UsageError(
-                        f"{shown(path)} exists and was not touched; write elsewhere with --output"
-                        " FILE, or replace it with --force (the old one is kept)"
-                    ) from None
-                kept = _keep(path)
-                os.replace(temporary, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+                with open(descriptor, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(descriptor)
+                try:  # never overwrites
+                    os.link(temporary, name, src_dir_fd=named.fd, dst_dir_fd=named.fd)
+                except FileExistsError:
+                    if not force:
+                        raise UsageError(
+                            f"{shown(path)} exists and was not touched; write elsewhere with"
+                            " --output FILE, or replace it with --force (the old one is kept)"
+                        ) from None
+                    kept = os.path.join(os.path.dirname(path), _keep(named.fd, name, path))
+                    os.replace(temporary, name, src_dir_fd=named.fd, dst_dir_fd=named.fd)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=named.fd)
     except (OSError, ValueError) as error:
         told = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageError(
@@ -104,15 +106,16 @@ def _write(path: str, content: bytes, *, force: bool) -> str | None:
     return kept
 
 
-def _keep(path: str) -> str:
-    """Give the file a second name."""
-    if not stat.S_ISREG(os.lstat(path).st_mode):
+def _keep(directory: int, name: str, path: str) -> str:
+    """Give the file a second name in its directory."""
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{shown(path)} is not a regular file and was not replaced; remove it")
     number = 1
     while True:
-        kept = f"{path}.old-{number}"
+        kept = f"{name}.old-{number}"
         try:
-            os.link(path, kept, follow_symlinks=False)
+            os.link(name, kept, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
         except FileExistsError:
             number += 1
         else:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,14 @@ import click
 from hashscan.cli import Options
 from hashscan.cli.common import checked_option, open_own_configuration
 from hashscan.config import values
-from hashscan.errors import HashscanError, LockedError, QuarantineError, UsageError
+from hashscan.errors import (
+    HashscanError,
+    LockedError,
+    QuarantineError,
+    UnsafePathError,
+    UsageError,
+)
+from hashscan.fs.named import resolve as resolve_links
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import Recovered, recover
 from hashscan.quarantine.restore import restore
@@ -397,7 +404,10 @@ def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float |
 def verify_command(context: click.Context, state: str | None, as_json: bool) -> None:
     """Hash all contents again and compare them with their records."""
     settings = _settings(context, state)
-    volumes = [os.fsencode(os.path.realpath(volume.path)) for volume in settings.volumes]
+    volumes = []
+    for volume in settings.volumes:
+        with suppress(UnsafePathError):
+            volumes.append(os.fsencode(resolve_links(volume.path)))
     with _store(settings, change=False) as store:
         result = verify(store, volumes) if store else Verified(0, [])
     for finding in result.findings:

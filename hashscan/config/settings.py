@@ -204,7 +204,7 @@ class Settings(Section):
     ) -> tuple[VolumeSettings, ...]:
         seen: dict[str, int] = {}
         for index, volume in enumerate(volumes):
-            first = seen.setdefault(_volume(volume.path, info), index)
+            first = seen.setdefault(values.volume_place(volume.path, info), index)
             if first != index:
                 raise values.bad(
                     f"is the same directory as volumes[{first}].path",
@@ -220,11 +220,11 @@ class Settings(Section):
         for name, section in (("service.known", "service"), ("filter.source", "filter")):
             given = info.data.get(section)
             if section == "service" and given is not None and given.kind == "local":
-                places |= {_place(path, info): name for path in given.known}
+                places |= {values.place(path, info): name for path in given.known}
             elif section == "filter" and given is not None and not values.is_url(given.source):
-                places[_place(given.source, info)] = name
+                places[values.place(given.source, info)] = name
         for index, path in enumerate(allow):
-            other = places.setdefault(_place(path, info), "allow")
+            other = places.setdefault(values.place(path, info), "allow")
             if other != "allow":
                 raise values.bad(
                     f"{values.short_path(path)} stands in {other}, too: nothing of it would ever"
@@ -243,14 +243,14 @@ class Settings(Section):
     ) -> QuarantineSettings:
         if "state" not in info.data:
             return quarantine
-        state = _place(info.data["state"], info)
-        directory = _place(quarantine.directory or os.path.join(state, "quarantine"), info)
+        state = values.place(info.data["state"], info)
+        directory = values.place(quarantine.directory or os.path.join(state, "quarantine"), info)
         if directory == state:
             raise values.bad(
                 "is the state directory", "choose another one for it", at=("directory",)
             )
         for index, volume in enumerate(info.data.get("volumes", ())):
-            path = _volume(volume.path, info)
+            path = values.volume_place(volume.path, info)
             for own, name in ((directory, "the quarantine"), (state, "the state directory")):
                 if path == own or path.startswith(own.rstrip("/") + "/"):
                     what = "is" if path == own else "holds"
@@ -270,14 +270,6 @@ class Settings(Section):
             pydantic.ValidationError: what ``loader.load`` would turn into a ``ConfigError``.
         """
         return cls.model_validate(sections)
-
-
-def _place(path: str, info: ValidationInfo) -> str:
-    return os.path.realpath(path) if values.checks_files(info) else os.path.normpath(path)
-
-
-def _volume(path: str, info: ValidationInfo) -> str:
-    return os.path.realpath(path) if values.checks_volumes(info) else os.path.normpath(path)
 
 
 # What a command needs beyond a valid configuration

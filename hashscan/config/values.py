@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from hashscan.errors import UnsafePathError
+from hashscan.fs.named import resolve
 from hashscan.model import category_name
 from hashscan.text import parse_duration, parse_size, shown
 
@@ -232,6 +234,23 @@ def _stat(path: str, fix: str) -> os.stat_result:
         raise bad(f"{short_path(path)}: {(error.strerror or str(error)).lower()}", fix) from None
 
 
+def _resolved(path: str) -> str:
+    try:
+        return resolve(path)
+    except UnsafePathError as error:
+        raise bad(str(error)) from None
+
+
+def place(path: str, info: ValidationInfo) -> str:
+    """The path of a directory of hashscan's own without links, if the file system is looked at."""
+    return _resolved(path) if checks_files(info) else os.path.normpath(path)
+
+
+def volume_place(path: str, info: ValidationInfo) -> str:
+    """The path of a volume without links, if the volumes are looked at."""
+    return _resolved(path) if checks_volumes(info) else os.path.normpath(path)
+
+
 def existing_file(path: str, info: ValidationInfo) -> str:
     """``path``, where a readable regular file must be."""
     if checks_files(info):
@@ -248,6 +267,7 @@ def existing_file(path: str, info: ValidationInfo) -> str:
 def volume_directory(path: str, info: ValidationInfo) -> str:
     """``path``, where a volume must be."""
     if checks_volumes(info):
+        _resolved(path)
         status = _stat(path, "create or mount the directory, or correct the path")
         if not stat.S_ISDIR(status.st_mode):
             raise bad(f"{short_path(path)} is not a directory", "name the directory that holds it")
@@ -257,6 +277,7 @@ def volume_directory(path: str, info: ValidationInfo) -> str:
 def own_directory(path: str | None, info: ValidationInfo) -> str | None:
     """``path``, where a directory is, or one can be made."""
     if path is not None and checks_files(info):
+        _resolved(path)
         try:
             status = os.stat(path)
         except FileNotFoundError:

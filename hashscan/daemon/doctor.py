@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +14,9 @@ from hashscan.agent.status import filters_of
 from hashscan.catalog.overview import directories_known
 from hashscan.config.notes import retention
 from hashscan.config.password import read_password
-from hashscan.errors import ExitCode, HashscanError
-from hashscan.fs.beneath import closing, open_as_named, open_root
+from hashscan.errors import ExitCode, HashscanError, UnsafePathError
+from hashscan.fs.beneath import closing, open_root
+from hashscan.fs.named import opened_named, resolve
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
@@ -70,8 +72,10 @@ def _volumes(settings: Settings) -> Iterator[Check]:
         yield Check("volumes", "fail", "none is configured", "add `volumes: [{path: /srv/www}]`")
     for one in settings.volumes:
         try:
-            with closing(open_root(os.fsencode(os.path.realpath(one.path)))) as fd:
+            with closing(open_root(os.fsencode(resolve(one.path)))) as fd:
                 os.listdir(fd)
+        except UnsafePathError as error:
+            yield Check(f"volume {shown(one.path)}", "fail", str(error))
         except OSError as error:
             yield Check(
                 f"volume {shown(one.path)}",
@@ -91,19 +95,22 @@ def _volumes(settings: Settings) -> Iterator[Check]:
 
 
 def _watch(settings: Settings) -> Iterator[Check]:
-    there = [one for one in settings.volumes if os.path.isdir(one.path)]
-    volumes = [
-        Volume(os.fsencode(os.path.realpath(one.path)), tuple(one.exclude), one.one_file_system)
-        for one in there
-    ]
+    there = []
+    volumes = []
+    for one in settings.volumes:
+        with suppress(UnsafePathError):
+            root = os.fsencode(resolve(one.path))
+            if os.path.isdir(root):
+                there.append(one)
+                volumes.append(Volume(root, tuple(one.exclude), one.one_file_system))
     mounts = mounts_now()
     choices = choose(volumes, [one.watch for one in there])
-    for one, choice in zip(there, choices, strict=True):
+    for one, volume, choice in zip(there, volumes, choices, strict=True):
         name = f"watch {shown(one.path)}"
         asked = one.watch in {choice.backend, "auto"}
         fix = "" if asked else "write `watch: auto`, or mend what it needs"
         yield Check(name, "ok" if asked else "note", f"will be {choice.backend}: {choice.why}", fix)
-        kind = kind_of(mounts, os.fsencode(os.path.realpath(one.path)))
+        kind = kind_of(mounts, volume.root)
         if answers_by_others(kind):
             yield Check(
                 name,
@@ -208,9 +215,9 @@ def _quarantine(settings: Settings) -> Iterator[Check]:
     directory = settings.quarantine_directory
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
-    with closing(open_as_named(os.fsencode(directory))) as fd:
-        device = os.fstat(fd).st_dev
-        room = os.fstatvfs(fd)
+    with opened_named(os.fsencode(directory)) as named:
+        device = os.fstat(named.fd).st_dev
+        room = os.fstatvfs(named.fd)
     free = room.f_bavail * room.f_frsize
     others = [
         one.path

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.agent.presence import Seen, look_at
 from hashscan.daemon.background import Background, Failure
+from hashscan.errors import UnsafePathError
+from hashscan.fs.named import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -26,7 +28,10 @@ NO_ANSWER = "its file system does not answer (a dead file server?)"
 
 
 def _look_at(path: str) -> Seen:
-    return look_at(os.fsencode(os.path.realpath(path)))
+    try:
+        return look_at(os.fsencode(resolve(path)))
+    except UnsafePathError as error:
+        return Seen(os.fsencode(os.path.normpath(path)), str(error))
 
 
 class _Asked(NamedTuple):

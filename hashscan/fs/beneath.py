@@ -119,8 +119,8 @@ def open_root(path: bytes) -> int:
     """Open a volume's root by its resolved path, in which no component may be a link.
 
     A customer may own the directory that the root stands in and put a link in the root's place at
-    any instant. So the path is resolved once, with ``os.path.realpath``, when the administrator
-    names it, and never again. Mounts on the way are crossed.
+    any instant. So the path is resolved once, by ``named.resolve``, when the administrator names
+    it. Mounts on the way are crossed.
 
     Args:
         path: absolute and resolved; the caller closes the descriptor.
@@ -144,17 +144,6 @@ def open_root(path: bytes) -> int:
             return os.open(b".", _DIRECTORY, dir_fd=fd)
         finally:
             os.close(fd)
-
-
-def open_as_named(path: bytes) -> int:
-    """Open a directory that the administrator names, and whose parents no customer owns.
-
-    Links are followed: a state directory may well be one. Never for a volume: see ``open_root``.
-
-    Raises:
-        OSError: as the kernel says.
-    """
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def open_step(parent: int, name: bytes, *, cross_mounts: bool = False) -> int:

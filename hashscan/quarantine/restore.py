@@ -12,6 +12,7 @@ from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.copy import copy_content, digests_of
 from hashscan.fs.metadata import apply_ownership, apply_times
+from hashscan.fs.named import opened_named
 from hashscan.fs.rename import put
 from hashscan.model import Identity
 from hashscan.quarantine.places import (
@@ -61,6 +62,7 @@ def restore(
         force: restore content that is not what the record says any more.
 
     Raises:
+        UnsafePathError: a link in ``to`` is a customer's; nothing was restored.
         QuarantineError: it was not restored and is still in quarantine. Reasons: ``taken``,
             ``no-directory``, ``other-root``, ``altered``, ``missing``, ``not-quarantined``, or as
             the kernel says.
@@ -72,9 +74,9 @@ def restore(
             reason="not-quarantined",
         )
     place = record.origin
-    if to is not None:
-        place = Place(os.path.realpath(to), record.origin.path.rpartition(b"/")[2])
     with ExitStack() as stack:
+        if to is not None:
+            place = _place_in(stack, record, to)
         content = _content(stack, store, record)
         if record.state is State.QUARANTINED and not force:
             _check_content(record, content)
@@ -97,6 +99,16 @@ def restore(
             if isinstance(error, FileExistsError):
                 raise _taken(record, place) from error
             raise failed(error, place, _DOING) from error
+
+
+def _place_in(stack: ExitStack, record: Record, to: bytes) -> Place:
+    """The file's place in the directory ``to``, which is kept open so that it stays this one."""
+    name = record.origin.path.rpartition(b"/")[2]
+    try:
+        named = stack.enter_context(opened_named(to))
+    except OSError as error:
+        raise _no_directory(error, record, Place(os.path.abspath(to), name)) from error
+    return Place(named.path, name, root_inode=identity_of(named.fd).inode)
 
 
 def _content(stack: ExitStack, store: Store, record: Record) -> Spot:

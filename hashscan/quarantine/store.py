@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Self
 
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import closing
+from hashscan.fs.named import opened_named
 from hashscan.fs.private import QUARANTINE_MARK, mark_quarantine
 from hashscan.model import Identity
 from hashscan.quarantine.faults import explained
@@ -35,6 +36,8 @@ from hashscan.timeline import Timeline, instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hashscan.fs.named import Named
 
 CONTENT = b"content"
 PART = b"content.part"
@@ -74,15 +77,20 @@ class Store:
         """Open the quarantine, and make it (0700) where it is missing.
 
         Raises:
+            UnsafePathError: a customer's link is on the way.
             QuarantineError: missing and not to be made (reason ``no-store``), not a directory of
                 the agent's own that nobody else may enter (``unsafe-store``), or as the kernel
                 says.
         """
         where = shown(directory)
         try:
-            if create:
-                os.makedirs(directory, 0o700, exist_ok=True)
-            fd = os.open(directory, _DIRECTORY)
+            above, name = os.path.split(os.path.abspath(directory))
+            with opened_named(above, make=0o755 if create else None) as named:
+                if create:
+                    _refuse_unsafe(directory, named)
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o700, dir_fd=named.fd)
+                fd = os.open(name or b".", _DIRECTORY, dir_fd=named.fd)
         except FileNotFoundError as error:
             raise QuarantineError(f"{where}: there is no quarantine", reason="no-store") from error
         except OSError as error:
@@ -393,6 +401,23 @@ class Store:
         except OSError as error:
             where = self.where(record_id) if record_id else self.directory
             raise explained(error, where, "the quarantine could not be written") from error
+
+
+def _refuse_unsafe(directory: bytes, above: Named) -> None:
+    """Refuse to move files to where somebody else can take the whole quarantine away.
+
+    What is there already can still be listed and restored. An ordinary user has no customers.
+
+    Raises:
+        QuarantineError: the reason is ``unsafe-store``.
+    """
+    if above.unsafe is not None and os.geteuid() == 0:
+        raise QuarantineError(
+            f"{shown(directory)}: root's quarantine may not be where somebody else can move it "
+            f"away: {above.unsafe}; name another directory in quarantine.directory, or make that "
+            "one root's",
+            reason="unsafe-store",
+        )
 
 
 def _key(full_path: bytes) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from hashscan.durable import new_file
 from hashscan.errors import QuarantineError, UsageError
 from hashscan.fs.beneath import closing, open_file, open_root
 from hashscan.fs.private import find_private
@@ -212,6 +213,7 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
         Whether the content is what the record says.
 
     Raises:
+        UnsafePathError: a customer's link is on the way to ``output``.
         QuarantineError: there is no content, the file exists already, or it cannot be written;
             then nothing is left.
     """
@@ -233,28 +235,21 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
 
 
 def _write_tar(record: Record, source: int, output: bytes) -> None:
-    doing = "the export could not be written"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(output, flags, 0o600)
+        with (
+            new_file(os.fsdecode(output)) as file,
+            os.fdopen(os.dup(source), "rb") as content,
+            tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for name, stream, size in (
+                ("record.json", io.BytesIO(record.to_json()), len(record.to_json())),
+                ("content", content, os.fstat(source).st_size),
+            ):
+                member = tarfile.TarInfo(f"{record.id}/{name}")
+                member.size, member.mode, member.mtime = size, 0o600, int(time.time())
+                tar.addfile(member, stream)
     except OSError as error:
-        raise explained(error, output, doing) from error
-    try:
-        with os.fdopen(fd, "wb") as file, os.fdopen(os.dup(source), "rb") as content:
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                for name, stream, size in (
-                    ("record.json", io.BytesIO(record.to_json()), len(record.to_json())),
-                    ("content", content, os.fstat(source).st_size),
-                ):
-                    member = tarfile.TarInfo(f"{record.id}/{name}")
-                    member.size, member.mode, member.mtime = size, 0o600, int(time.time())
-                    tar.addfile(member, stream)
-            file.flush()
-            os.fsync(fd)
-    except OSError as error:
-        with suppress(OSError):
-            os.unlink(output)
-        raise explained(error, output, doing) from error
+        raise explained(error, output, "the export could not be written") from error
 
 
 @dataclass(frozen=True, slots=True)

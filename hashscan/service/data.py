@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hashscan.durable import replace_file, sync_directory
 from hashscan.errors import StateError, UsageError
+from hashscan.fs.named import opened_named, resolve
 from hashscan.known.confirmers.index import LocalConfirmer, seal, write_index
 from hashscan.known.lists.staging import staging
 from hashscan.text import shown
@@ -41,10 +42,10 @@ class Data:
         Raises:
             UsageError: it cannot be used, or others may enter it.
         """
-        self.directory = os.path.abspath(directory)
+        self.directory = resolve(os.path.abspath(directory))
         try:
-            os.makedirs(self.directory, mode=0o700, exist_ok=True)
-            status = os.stat(self.directory)
+            with opened_named(os.fsencode(self.directory), make=0o700) as named:
+                status = os.fstat(named.fd)
         except OSError as error:
             raise UsageError(
                 f"{shown(directory)}: {error.strerror}; name another directory with --data"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.durable import sync_directory, temporary_name
+from hashscan.durable import remove, rename, sync_directory, temporary_name
 from hashscan.errors import StateError, UsageError
+from hashscan.fs.named import opened_above, resolve
 from hashscan.known.filters.bits import metadata_path
 from hashscan.known.filters.metadata import is_category
 from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
@@ -254,18 +256,41 @@ def _beside(output: str) -> Iterator[str]:
     """
     directory = temporary_name(output)
     path = os.path.join(directory, os.path.basename(output))
+    own = os.path.basename(directory)
     try:
-        os.mkdir(directory, 0o700)
-        try:
-            yield path
-        finally:
-            for name in os.listdir(directory):
-                os.unlink(os.path.join(directory, name))
-            os.rmdir(directory)
+        with opened_above(os.fsencode(output)) as (above, _):
+            os.mkdir(own, 0o700, dir_fd=above.fd)
+            try:
+                with _opened_empty(own, above.fd) as fd:
+                    try:
+                        yield path
+                    finally:
+                        for name in os.listdir(fd):
+                            os.unlink(name, dir_fd=fd)
+            finally:
+                os.rmdir(own, dir_fd=above.fd)
     except StateError as error:
         raise StateError(str(error).replace(shown(path), shown(output))) from error
     except OSError as error:
         raise _unwritable(output, error) from error
+
+
+@contextlib.contextmanager
+def _opened_empty(name: str, above: int) -> Iterator[int]:
+    """A descriptor of the directory ``name`` that was just made; all that comes into it is ours.
+
+    Raises:
+        OSError: another directory or a link has its name by now.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, dir_fd=above)
+    try:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o077 or os.listdir(fd):
+            raise OSError(errno.EEXIST, "another directory was put in the place of a new one", name)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _take_place(path: str, output: str) -> None:
@@ -278,12 +303,12 @@ def _take_place(path: str, output: str) -> None:
         made, place = tier_path(path, name), tier_path(output, name)
         for one, other in ((made, place), (metadata_path(made), metadata_path(place))):
             if os.path.lexists(one):
-                os.replace(one, other)
+                rename(one, other)
             else:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(other)
-    os.replace(path, output)
-    os.replace(metadata_path(path), metadata_path(output))
+                    remove(other)
+    rename(path, output)
+    rename(metadata_path(path), metadata_path(output))
     sync_directory(os.path.dirname(output) or ".")
 
 
@@ -307,8 +332,9 @@ def check_output(output: str, *, force: bool) -> None:
     """Refuse an output that is there, or cannot be one.
 
     Raises:
-        UsageError: says which, and what to do.
+        UsageError: says which, and what to do; a customer's link on the way is such a case.
     """
+    resolve(os.path.dirname(output) or ".")
     files = (output, *(tier_path(output, name) for name in TIER_NAMES))
     for path in (name for one in files for name in (one, metadata_path(one))):
         try:

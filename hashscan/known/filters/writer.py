@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bitarray import bitarray
 from pybloom_live.pybloom import make_hashfuncs
 
-from hashscan.durable import new_file, sync_directory, temporary_name
+from hashscan.durable import new_file, remove, rename, sync_directory, temporary_name
 from hashscan.errors import StateError
 from hashscan.known.filters.bits import file_length, geometry, header_of, metadata_path
 from hashscan.known.filters.filling import fill, set_bits
@@ -177,8 +177,8 @@ class Writer:
             )
             with new_file(beside) as file:
                 file.write(dump(metadata))
-            os.replace(body, path)
-            os.replace(beside, metadata_path(path))
+            rename(body, path)
+            rename(beside, metadata_path(path))
             sync_directory(os.path.dirname(path) or ".")
         except OSError as error:
             raise StateError(
@@ -188,7 +188,7 @@ class Writer:
         finally:
             for name in (body, beside):
                 with contextlib.suppress(OSError):
-                    os.unlink(name)
+                    remove(name)
         return metadata
 
     def _canaries(

@@ -19,6 +19,7 @@ from securesystemslib.signer import CryptoSigner
 
 from hashscan.durable import new_file, replace_file, sync_directory
 from hashscan.errors import UsageError
+from hashscan.fs.named import opened_named
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def make_key(directory: str, role: str) -> CryptoSigner:
         UsageError: the directory cannot be used, or is open to others.
     """
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        _check_private(directory, os.stat(directory))
+        with opened_named(os.fsencode(directory), make=0o700) as named:
+            _check_private(directory, os.fstat(named.fd))
         used = [int(found[2]) for _, found in _named(directory) if found[1] == role]
         path = os.path.join(directory, f"{role}-{max(used, default=0) + 1}.pem")
         signer = CryptoSigner.generate_ed25519()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
 from hashscan.errors import RepositoryRefusedError, UsageError
+from hashscan.fs.named import opened_named, resolve
 from hashscan.known.repository.keys import (
     ROLES,
     keep_pin,
@@ -228,14 +229,15 @@ def init(
                 f"{counts.get(role, 1)} keys of the role {role} cannot give "
                 f"{thresholds.get(role, 1)} signatures; make more keys, or lower the threshold"
             )
-    inside = os.path.realpath(keys) + "/"
-    if inside.startswith(os.path.realpath(directory) + "/"):
+    inside = resolve(keys) + "/"
+    if inside.startswith(resolve(directory) + "/"):
         raise UsageError(
             f"{shown(keys)} lies in the repository, which everybody may read; name another "
             "directory with --keys"
         )
     try:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
+        with opened_named(os.fsencode(directory), make=0o755):
+            pass
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{shown(directory)}: is no directory; name a new one") from error
     except OSError as error:

@@ -20,6 +20,7 @@ from tuf.api.serialization import DeserializationError
 
 from hashscan.durable import replace_file
 from hashscan.errors import LockedError, RepositoryRefusedError, StateError, UsageError
+from hashscan.fs.named import opened_named
 from hashscan.known.repository.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY, target_file
 from hashscan.text import shown
 
@@ -214,11 +215,12 @@ def locked(directory: str) -> Iterator[None]:
     """One publisher at a time; the kernel gives the lock back when it dies.
 
     Raises:
-        UsageError: there is no such directory.
+        UsageError: there is no such directory, or a customer's link leads to it.
         LockedError: another one publishes.
     """
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with opened_named(os.fsencode(directory)) as named:
+            descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=named.fd)
     except OSError as error:
         raise UsageError(
             f"{shown(directory)}: {error.strerror}; 'hashscan repository init' makes a repository"

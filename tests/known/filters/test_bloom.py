@@ -293,11 +293,11 @@ def test_a_kill_between_the_two_renames_leaves_what_is_refused(pair, monkeypatch
     real = os.replace
     done = []
 
-    def dies(source, target):
+    def dies(source, target, **options):
         if done:
             raise KeyboardInterrupt
         done.append(target)
-        real(source, target)
+        real(source, target, **options)
 
     monkeypatch.setattr(os, "replace", dies)
     with pytest.raises(KeyboardInterrupt):

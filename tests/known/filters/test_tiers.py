@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiered import listed, tiered
 
+from hashscan import durable
 from hashscan.errors import DigestListError, FilterError, StateError, UsageError
 from hashscan.known.filters.bits import metadata_path
 from hashscan.known.filters.bloom import load
@@ -332,14 +333,14 @@ def test_a_file_of_somebody_else_in_a_tiers_place_is_not_replaced(tmp_path):
 
 def test_a_build_that_cannot_take_its_place_leaves_nothing(tmp_path, monkeypatch, pair):
     source = listed(tmp_path / "plain", contents_of(3), columns=("sha1",))
-    real = os.replace
+    real = durable.rename
 
-    def refuses(one, other, *rest, **options):
-        if str(other) == pair:
+    def refuses(one, other):
+        if other == pair:
             raise PermissionError(1, "Operation not permitted", other)
-        real(one, other, *rest, **options)
+        real(one, other)
 
-    monkeypatch.setattr("hashscan.known.filters.build.os.replace", refuses)
+    monkeypatch.setattr("hashscan.known.filters.build.rename", refuses)
     with pytest.raises(StateError, match=r"/f: the filter cannot be written: Operation not"):
         build([source], pair, force=True, jobs=1)
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
@@ -350,20 +351,20 @@ def test_a_kill_at_any_rename_leaves_no_tier_with_another_filter(tmp_path, pair,
     """Whatever is read in between, or after a kill: tiers of the set before, or none."""
     before = _keys(load(pair))
     source = listed(tmp_path / "new", contents_of(40, seed=300))
-    real = os.replace
+    real = durable.rename
     calls = []
 
     def killed_at(number, directory):
         calls.clear()
 
-        def dies(one, other, *rest, **options):
-            if os.path.dirname(str(other)) == directory:
+        def dies(one, other):
+            if os.path.dirname(other) == directory:
                 calls.append(other)
                 if len(calls) == number:
                     raise KeyboardInterrupt
-            real(one, other, *rest, **options)
+            real(one, other)
 
-        monkeypatch.setattr("hashscan.known.filters.build.os.replace", dies)
+        monkeypatch.setattr("hashscan.known.filters.build.rename", dies)
 
     for number in range(1, 8):
         place = tmp_path / f"copy{number}"
@@ -377,7 +378,7 @@ def test_a_kill_at_any_rename_leaves_no_tier_with_another_filter(tmp_path, pair,
             break
         with pytest.raises(KeyboardInterrupt):
             build([source], str(place / "f"), force=True, jobs=1)
-        monkeypatch.setattr("hashscan.known.filters.build.os.replace", real)
+        monkeypatch.setattr("hashscan.known.filters.build.rename", real)
         if number == 6:  # the filter is new, its metadata are not
             with pytest.raises(FilterError):
                 load(str(place / "f"))
