@@ -40,8 +40,8 @@ only_category_option = click.option(
     metavar="NAME",
     multiple=True,
     help="Take only digests of this category from lists that name categories; may be given several"
-    " times. Without it: of VICS lists vics-1 (child abuse material); of others all categories but"
-    " non-pertinent and uncategorised.",
+    " times. Without it: of VICS lists vics-1 (child abuse material); of others baseline and names"
+    " of child abuse material, e.g. csam.",
 )
 
 

@@ -61,7 +61,7 @@ class ServiceSettings(Section):
         strict=False,
         description="kind local: the categories of the lists that count as known, e.g."
         " [vics-1, vics-2]; digests without a category always do. Without any: of VICS lists"
-        " vics-1 (child abuse material); of others all but non-pertinent and uncategorised.",
+        " vics-1 (child abuse material); of others baseline and names of that, e.g. csam.",
     )
 
     @field_validator("url")

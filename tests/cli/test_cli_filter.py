@@ -26,7 +26,7 @@ def run(*arguments) -> str:
 @pytest.fixture
 def listed(tmp_path):
     path = tmp_path / "list.csv"
-    rows = [f"{os.urandom(20).hex()},{os.urandom(16).hex()},cat" for _ in range(30)]
+    rows = [f"{os.urandom(20).hex()},{os.urandom(16).hex()},CSAM" for _ in range(30)]
     path.write_text("\n".join(["sha1,md5,category", *rows, rows[0]]) + "\n,,\n")
     return path
 
@@ -38,7 +38,7 @@ def test_build_and_info(listed, tmp_path):
     assert "30 md5, 30 sha1" in text
     assert "duplicates  2\n" in text
     assert "1 rows without md5" in text
-    assert "cat 60" in text
+    assert "csam 60" in text
     text = run("info", out)
     assert "new\\nline: whole; every check passed" in text
     assert "digests     60 of 76" in text
@@ -89,9 +89,11 @@ def test_only_some_categories(tmp_path):
 
 def test_several_categories_of_free_text_deserve_a_look(tmp_path):
     path = tmp_path / "list.csv"
-    path.write_text(f"sha1,category\n{os.urandom(20).hex()},a\n{os.urandom(20).hex()},b\n")
+    path.write_text(
+        f"sha1,category\n{os.urandom(20).hex()},csam\n{os.urandom(20).hex()},baseline\n"
+    )
     text = run("build", path, "-o", tmp_path / "f")
-    assert "all these categories count as known: 1 a, 1 b; if that is not meant" in text
+    assert "all these categories count as known: 1 baseline, 1 csam; if that is not meant" in text
 
 
 def test_force(listed, tmp_path):

@@ -1,6 +1,8 @@
 """Which categories of a digest list count as known.
 
-Lists carry more than what is meant: whoever takes files away for them must know each class.
+Lists carry more than what is meant: whoever takes files away for them must know each class. So only
+a category that is understood to be child abuse material counts. Everything else is left out and
+counted, unless it is named: other classes, other spellings, other languages, no category.
 
 A VICS list has numbers, and each country sets their meaning. In the set of the United States, as
 Autopsy has it (its class ``ImageGalleryService``): 0 non-pertinent, 1 child abuse material,
@@ -8,13 +10,15 @@ Autopsy has it (its class ``ImageGalleryService``): 0 non-pertinent, 1 child abu
 4 images for comparison; other tools have 5 for uncategorised. Innocent files are in 0, 4 and 5, and
 what 2 and 3 hold is lawful in some countries. So ``vics-1`` alone is taken unless categories are
 named. Where the set of the country grades differently, the numbers that are meant must be named.
+Exporters also write the number as a text: ``01``, ``cat 1``, ``1 - Child Abuse Material``.
 
-Elsewhere a category is free text: all are taken, apart from Project VIC's own words for what has
-not been found to be anything, and the reader is told which there were.
+Elsewhere a category is free text: the names in ``COUNTED`` are taken. Numbers that are not said to
+be those of VICS have no meaning that can be known: a list with them needs names.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
@@ -24,15 +28,48 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 VICS = "vics-"
-#: The category of a medium of a VICS list that has none: nobody has looked at it yet.
+#: The category of a medium of a VICS list that has none, or none that can be understood.
 VICS_NONE = f"{VICS}none"
-#: Categories of VICS lists that are taken unless others are named.
-VICS_TAKEN = frozenset({f"{VICS}1"})
-#: Categories of any list that are left out unless they are named.
-NOT_MEANT = frozenset(
-    {"non-pertinent", "nonpertinent", "not-pertinent", "uncategorised", "uncategorized"}
+#: What category 1 of VICS is called, in the form of ``category_name``.
+_MATERIAL = frozenset(
+    {
+        "cam",
+        "csam",
+        "csem",
+        "child-abuse",
+        "child-abuse-image",
+        "child-abuse-images",
+        "child-abuse-material",
+        "child-abuse-material-cam",
+        "child-pornography",
+        "child-sexual-abuse",
+        "child-sexual-abuse-images",
+        "child-sexual-abuse-material",
+        "child-sexual-abuse-material-csam",
+        "child-sexual-exploitation-material",
+        "child-sexual-exploitation-material-csem",
+        "kinderporno",
+        "kinderpornografie",
+    }
 )
+#: Categories that are taken unless others are named.
+COUNTED = frozenset({f"{VICS}1", "baseline"}) | _MATERIAL
 
+#: A number, perhaps after "VICS" or "category", perhaps with its meaning behind it.
+_NUMBERED = re.compile(
+    r"(?:(?:project ?vic|vics?|media|cat|kat|categor(?:y|ie|ia)|kategorie)"
+    r"(?:[\s_]*|\s*[:#.=]\s*|-|\s-\s)){0,2}"
+    r"([0-9]{1,9})(?![0-9])\s*(?:[-\u2013\u2014:.,;=(\[]\s*)?(.*)",
+    re.ASCII | re.IGNORECASE | re.DOTALL,
+)
+_LETTER = re.compile(r"[^\W\d_]")
+#: A category's name that is a number, or a number after "category".
+_NUMBER_NAME = re.compile(
+    r"(?:signed-)?(?:(?:cat|kat|categor(?:y|ie|ia)|kategorie)[-_.]?)?[0-9][0-9._-]*"
+)
+_SIGNED = re.compile(r"\s*[^\w\s'\"#(\[.]+\s*[0-9]")
+#: The longest text in which a number is looked for, in characters.
+_LONGEST = 200
 
 #: In place of names: entries of any category are taken. Not for a list that condemns.
 EVERY = frozenset({"*"})
@@ -58,13 +95,49 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
     return frozenset(normal for normal in found.values() if normal)
 
 
+def vics_category(value: object) -> str:
+    """The category of a medium of VICS as a text; ``vics-none`` if it cannot be understood.
+
+    A whole number is one of VICS, also as a text, alone or after "category". A text that says more
+    is category 1 only if it means child abuse material; otherwise it is returned as it is, so that
+    a reader can name it. Fractions, truth values, lists and objects are not understood.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return VICS_NONE
+    # A sign is no part of a category's name: -1 must not become 1.
+    found = _NUMBERED.fullmatch(value.strip())
+    if found:
+        meaning = found[2].strip()
+        number = int(found[1])
+        if not meaning and value.rstrip()[-1].isalnum():
+            return f"{VICS}{number}"
+        if number == 1 and category_name(meaning) in _MATERIAL:
+            return f"{VICS}1"
+    if not _LETTER.search(value) or is_number(category_name(value) or ""):
+        return VICS_NONE
+    return value
+
+
+def plain_category(text: str) -> str:
+    """The category of a list that is not of VICS; empty if ``text`` has none.
+
+    ``-1`` becomes ``signed-1``: a sign is no part of a category's name, and -1 must not become 1.
+    """
+    return f"signed {text}" if _SIGNED.match(text) else text
+
+
 def is_taken(category: str, only: frozenset[str] | None) -> bool:
     """Whether entries of ``category`` count as known; ``only`` comes from ``chosen``."""
     if only is not None:
         return only is EVERY or category in only
-    if category.startswith(VICS):
-        return category in VICS_TAKEN
-    return category not in NOT_MEANT
+    return category in COUNTED or category.removeprefix("1-") in _MATERIAL
+
+
+def is_number(category: str) -> bool:
+    """Whether a category's name is a number that is not said to be one of VICS."""
+    return _NUMBER_NAME.fullmatch(category) is not None
 
 
 def counted(counts: dict[str, int], most: int = 8) -> str:

@@ -80,8 +80,10 @@ class ListReport:
             "unknown".
         size_columns: columns that may be the size; of several none is taken.
         categories: digests taken by category, duplicates included.
+        uncategorised: digests taken that have no category.
         unwanted: digests left out by category, because it does not count as known.
-        all_categories: no categories were named, so what has a free text is taken.
+        all_categories: no categories were named.
+        every_category: entries of any category are taken, so no column of them is needed.
         without_digest: rows that name no digest of a used algorithm.
         invalid: invalid lines.
         findings: the first of the invalid lines.
@@ -96,8 +98,10 @@ class ListReport:
     zero_size: int = 0
     size_columns: int = 0
     categories: dict[str, int] = field(default_factory=dict)
+    uncategorised: int = 0
     unwanted: dict[str, int] = field(default_factory=dict)
     all_categories: bool = True
+    every_category: bool = False
     without_digest: int = 0
     invalid: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -145,6 +149,11 @@ class ListReport:
         found = []
         if self.zero_size:
             found.append(f"{self.zero_size} digests are taken although their size is given as 0")
+        if self.uncategorised and (self.categories or self.unwanted):
+            found.append(
+                f"{self.uncategorised} digests without a category are taken as known, beside those "
+                "of categories that count"
+            )
         if self.bad_keys:
             found.append(
                 f"{self.bad_keys} rows have a size, or a key of a first block, that is none: their "
@@ -200,6 +209,10 @@ def row(
             report.refuse(line, label + _no_digest(algorithm, digest))
             return []
         found.append((actual, digest.lower()))
+    if len(found) > 1 and len(set(found)) > len({algorithm for algorithm, _ in found}):
+        twice = next(a for a, _ in found if len({digest for b, digest in found if b == a}) > 1)
+        report.refuse(line, f"{label}two {twice} that differ", "leave the one that is meant")
+        return []
     try:
         size_number = int(size) if size.strip() else None
     except ValueError:

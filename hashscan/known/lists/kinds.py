@@ -11,15 +11,21 @@ r"""The line-based kinds of digest lists.
   ``xxh3-4096`` the key of its first block (``model.head_key``).
 
 Blank lines and those that begin with ``#`` are comments. The first three may be mixed line by line.
+A line ends with LF, CR LF or CR.
+
+A line with a second digest is invalid, unless that digest is a part of a file's name beyond doubt:
+a part of a path (``ab/D.jpg``), or the whole name behind `` *`` or in ``SHA1 (D) =``. Two digests
+with two blanks between them may be two columns.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hashscan.known.lists.categories import plain_category, vics_category
+from hashscan.known.lists.columns import Columns, columns
 from hashscan.known.lists.entries import (
     HEX,
     LINE_LIMIT,
@@ -29,37 +35,33 @@ from hashscan.known.lists.entries import (
     TextSource,
     row,
 )
-from hashscan.model import ALGORITHM_BY_LENGTH, ALGORITHMS, HEX_LENGTH, Algorithm
+from hashscan.model import ALGORITHM_BY_LENGTH, HEX_LENGTH
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
 
+_SHORTEST = min(HEX_LENGTH.values())
 _HEXES = "|".join(f"[0-9A-Fa-f]{{{length}}}" for length in HEX_LENGTH.values())
 _DIGEST = re.compile(rf"\s*\\?({_HEXES})(?:\s*\Z|[ \t]+[^\s])")
 _TAGGED = re.compile(
-    r"\s*\\?(md5|sha-?1|sha(?:2-)?-?256) ?\(.*\) ?= ?([0-9A-Fa-f]+)\s*", re.IGNORECASE | re.DOTALL
+    r"\s*\\?(md5|sha-?1|sha(?:2-)?-?256) ?\((.*)\) ?= ?([0-9A-Fa-f]+)\s*", re.IGNORECASE | re.DOTALL
 )
-_DIGEST_COLUMN = re.compile(
-    r"(?:file|media|content|hash)?(md5|sha1|sha256|hash|digest|checksum)(?:hash|sum|digest|value|hex)?"
+#: A digest in a name; between letters and digits it is none.
+_IN_NAME = re.compile(rf"(?<!\w)(?:0[xX])?({_HEXES})(?!\w)")
+#: What may be a digest in the rest of a line, or the end of a line of another encoding.
+_DOUBTFUL = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}|\0").search
+#: Digests in UTF-8 that were read as UTF-16.
+_BYTES = re.compile(rb"[0-9A-Fa-f]{%d}" % _SHORTEST)
+#: Before and after a digest that is a part of a path: ``ab/D.jpg``, ``D-1.jpg``.
+_PART = frozenset("./\\@~+-")
+#: What some programs take for the end of a line, and a digest later on the line.
+_SEPARATED = re.compile(rf"[\0\v\f\x1c-\x1e\x85\u2028\u2029\udc85].*?(?:{_HEXES})", re.DOTALL)
+_SEVERAL = "more than one digest stands on this line"
+_SEVERAL_FIX = (
+    "put each on a line of its own, or name the columns in the first line, e.g. md5,sha1; where it "
+    "is the name of a file, write the list with 'sha1sum --tag'"
 )
-# A "length" may be one of a film, in seconds.
-_SIZE_COLUMN = re.compile(r"(?:file|media|content)?(?:size(?:(?:in)?bytes)?|length(?:in)?bytes)")
-# "Physical size", "size in KB" ...: beside one of these nobody knows what a plain "size" is.
-_OTHER_SIZE = re.compile(r".*size.*|.*bytes.*")
-_HEAD_COLUMN = re.compile(r"xxh3(?:128)?4096")
-_CATEGORY_COLUMN = re.compile(r"(?:media|file)?category(?:name)?")
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Where the columns of use are in a row of ``count`` cells."""
-
-    count: int
-    digests: tuple[tuple[Algorithm | None, int], ...]
-    size: int | None
-    category: int | None
-    head: int | None
 
 
 def entries(source: TextSource) -> Iterator[Entry]:
@@ -72,13 +74,14 @@ def entries(source: TextSource) -> Iterator[Entry]:
     lines = _lines(source.text, report)
     for number, line in lines:
         if _is_comment(line):
+            _passed_over(number, line, report)
             continue
         if not line.startswith("%%%%") and not _plain(line):
             for delimiter in (",", ";", "\t"):
-                columns = _columns(_cells(line, delimiter), report, number)
-                if columns:
+                named = columns(_cells(line, delimiter), report, number)
+                if named:
                     report.kind = "csv"
-                    yield from _csv(lines, report, columns, delimiter, number)
+                    yield from _csv(lines, report, named, delimiter, number)
                     return
         yield from _mixed(number, line, lines, report)
         return
@@ -87,6 +90,7 @@ def entries(source: TextSource) -> Iterator[Entry]:
 def _lines(text: io.TextIOWrapper, report: ListReport) -> Iterator[tuple[int, str]]:
     """Each line with its number; one that is too long is refused and comes out empty."""
     readline = text.readline
+    wide = text.encoding.startswith("utf-16")
     number = 0
     while line := readline(LINE_LIMIT):
         number += 1
@@ -94,6 +98,13 @@ def _lines(text: io.TextIOWrapper, report: ListReport) -> Iterator[tuple[int, st
             while (rest := readline(LINE_LIMIT)) and rest[-1] != "\n":
                 pass
             report.refuse(number, f"the line is longer than {LINE_LIMIT} characters")
+            line = ""
+        if wide and not line.isascii() and _BYTES.search(line.encode("utf-16-le", "surrogatepass")):
+            report.refuse(
+                number,
+                "a digest in UTF-8 stands in a list in UTF-16",
+                "make one list of each file that it was put together from",
+            )
             line = ""
         yield number, line
 
@@ -103,37 +114,79 @@ def _is_comment(line: str) -> bool:
     return not text or text.startswith("#")
 
 
+def _passed_over(number: int, line: str, report: ListReport) -> None:
+    """Refuse a comment that ends early for some programs, with a digest behind that end."""
+    if len(line) > _SHORTEST and _SEPARATED.search(line):
+        report.refuse(
+            number,
+            "a digest stands in a comment, behind a mark that ends a line for some programs",
+            "end each line with a newline",
+        )
+
+
 def _plain(line: str) -> Entry | None:
     """The digest of a line that is one digest, or one line of a sum file."""
     found = _DIGEST.match(line)
     if found:
-        digest = found[1]
+        digest, name, marked = found[1], line[found.end(1) :], None
+        if name[:2] in ("  ", " *"):
+            marked, name = name[:2], name[2:]
+        if _hides_digests(name, digest, marked):
+            return None
     else:
         tagged = _TAGGED.fullmatch(line)
         if not tagged:
             return None
-        digest = tagged[2]
-        name = tagged[1].lower().replace("-", "").replace("sha2256", "sha256")
-        if ALGORITHM_BY_LENGTH.get(len(digest)) != name:
+        digest = tagged[3]
+        kind = tagged[1].lower().replace("-", "").replace("sha2256", "sha256")
+        if ALGORITHM_BY_LENGTH.get(len(digest)) != kind:
+            return None
+        if _hides_digests(tagged[2], digest, " *"):
             return None
     return Entry(ALGORITHM_BY_LENGTH[len(digest)], digest.lower(), None, None, 0)
+
+
+def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
+    """Whether what follows ``digest`` as a name has other digests that are no part of a name.
+
+    ``marked``: what says that a name begins here: `` *`` beyond doubt, two blanks as sum files have
+    them, ``None`` nothing.
+    """
+    if "\0" in name:
+        return True
+    name = name.strip(" \t\r\n")
+    digest = digest.lower()
+    for found in _IN_NAME.finditer(name):
+        if found[1].lower() == digest or (marked == " *" and found[0] == name):
+            continue
+        before, after = name[: found.start()][-1:], name[found.end() :]
+        if marked:
+            part = before in _PART or after[:1] in _PART
+        else:
+            part = before in ("/", "\\") or (after[:1] == "." and after[1:2].isalnum())
+        if not part:
+            return True
+    return False
 
 
 def _mixed(
     number: int, line: str, lines: Iterator[tuple[int, str]], report: ListReport
 ) -> Iterator[Entry]:
     """Plain digests, sum files and hashdeep, in any order."""
-    deep: _Columns | None = None
+    deep: Columns | None = None
     match = _DIGEST.match
     by_length = ALGORITHM_BY_LENGTH
     while True:
-        if deep is None and (found := match(line)):  # the hot path
+        found = match(line) if deep is None else None
+        # The hot path.
+        if found and not _DOUBTFUL(line, found.end(1)):
             digest = found[1]
             yield Entry(by_length[len(digest)], digest.lower(), None, None, number)
         elif _is_comment(line):
-            pass
+            _passed_over(number, line, report)
         elif line.startswith("%%%%"):
             report.kind = "hashdeep"
+            _passed_over(number, line, report)
             deep = _hashdeep_header(line, deep, report, number)
         else:
             yield from _other(line, deep, report, number)
@@ -143,92 +196,66 @@ def _mixed(
 
 
 def _hashdeep_header(
-    line: str, before: _Columns | None, report: ListReport, number: int
-) -> _Columns | None:
+    line: str, before: Columns | None, report: ListReport, number: int
+) -> Columns | None:
     names = line[4:].strip()
     if names.upper().startswith("HASHDEEP-"):
         return before
-    columns = _columns(names.split(","), report, number)
-    if columns is None:
+    named = columns(names.split(","), report, number)
+    if named is None:
         raise FatalListError(
             f"{report.name}:{number}",
             "this hashdeep header names neither md5, sha1 nor sha256",
             "run hashdeep with -c md5,sha1 or -c sha256",
         )
-    return columns
+    return named
 
 
-def _other(line: str, deep: _Columns | None, report: ListReport, number: int) -> list[Entry]:
+def _other(line: str, deep: Columns | None, report: ListReport, number: int) -> list[Entry]:
     """A line of hashdeep, of a sum file, or an invalid one."""
     text = line.strip().lstrip("\ufeff")
+    hidden = False
     if deep:
         cells = text.split(",", deep.count - 1)
-        if len(cells) == deep.count:
+        hidden = len(cells) == deep.count and _hides_digests(cells[-1], cells[-1].strip(), "  ")
+        if len(cells) == deep.count and not hidden:
             return _row(cells, deep, report, number)
     entry = _plain(text)
     if entry:
         return [entry._replace(line=number)]
     first = (text.split(maxsplit=1) or [""])[0]
-    if deep:
+    if hidden:
+        what, fix = _SEVERAL, _SEVERAL_FIX
+    elif deep:
         what, fix = f"neither {deep.count} columns of hashdeep nor a digest", ""
-    elif HEX.fullmatch(first):
+    elif len(_IN_NAME.findall(text)) > 1 and not ("," in text or ";" in text):
+        what, fix = _SEVERAL, _SEVERAL_FIX
+    elif HEX.fullmatch(first) and len(first) not in ALGORITHM_BY_LENGTH:
         what = f"{len(first)} hexadecimal digits are no md5 (32), sha1 (40) or sha256 (64)"
         fix = ""
     elif any(mark in text for mark in ",;\t"):
         what = "columns without a header"
         fix = "name them in the first line, e.g. md5,sha1,size,category"
+    elif _IN_NAME.search(text):
+        what, fix = "no digest as lists have it", "put the digest alone on its line"
     else:
         what, fix = "no digest", ""
     report.refuse(number, what, fix)
     return []
 
 
-def _columns(names: list[str], report: ListReport, number: int) -> _Columns | None:
-    """The columns that a header names, or ``None`` if it names no digest."""
-    digests: dict[str, int] = {}
-    category = None
-    sizes: list[int] = []
-    heads: list[int] = []
-    for index, name in enumerate(names):
-        plain = re.sub(r"[^a-z0-9]", "", name.lower())
-        if found := _DIGEST_COLUMN.fullmatch(plain):
-            known = found[1] if found[1] in ALGORITHMS else ""
-            if known in digests:
-                raise FatalListError(
-                    f"{report.name}:{number}",
-                    f"the header names the column {known or 'hash'} twice",
-                    "rename the one that is not meant",
-                )
-            digests[known] = index
-        elif _HEAD_COLUMN.fullmatch(plain):
-            heads.append(index)
-        elif _OTHER_SIZE.fullmatch(plain):
-            sizes.append(index if _SIZE_COLUMN.fullmatch(plain) else -1)
-        elif category is None and _CATEGORY_COLUMN.fullmatch(plain):
-            category = index
-    if not digests:
-        return None
-    named = tuple(
-        (next((known for known in ALGORITHMS if known == name), None), index)
-        for name, index in digests.items()
-    )
-    # Of several nobody knows which is the size of what the digest is of.
-    report.size_columns = max(report.size_columns, len(sizes))
-    size = sizes[0] if len(sizes) == 1 and sizes[0] >= 0 else None
-    return _Columns(len(names), named, size, category, heads[0] if len(heads) == 1 else None)
-
-
-def _row(cells: list[str], columns: _Columns, report: ListReport, number: int) -> list[Entry]:
+def _row(cells: list[str], named: Columns, report: ListReport, number: int) -> list[Entry]:
     def cell(index: int | None) -> str:
         return cells[index] if index is not None and index < len(cells) else ""
 
+    category = cell(named.category)
     return row(
         report,
         number,
-        [(algorithm, cell(index)) for algorithm, index in columns.digests],
-        cell(columns.size),
-        cell(columns.category),
-        cell(columns.head),
+        [(algorithm, cell(index)) for algorithm, index in named.digests],
+        cell(named.size),
+        vics_category(category) if named.vics else plain_category(category),
+        cell(named.head),
     )
 
 
@@ -242,7 +269,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 def _csv(
     lines: Iterator[tuple[int, str]],
     report: ListReport,
-    columns: _Columns,
+    named: Columns,
     delimiter: str,
     header_line: int,
 ) -> Iterator[Entry]:
@@ -275,12 +302,12 @@ def _csv(
             continue
         if not cells or (len(cells) == 1 and _is_comment(cells[0])):
             continue
-        if len(cells) > columns.count:
-            report.refuse(first, f"{len(cells)} columns, but the header names {columns.count}")
+        if len(cells) > named.count:
+            report.refuse(first, f"{len(cells)} columns, but the header names {named.count}")
             continue
-        if len(cells) < columns.count and not any(
-            index < len(cells) and cells[index].strip() for _, index in columns.digests
+        if len(cells) < named.count and not any(
+            index < len(cells) and cells[index].strip() for _, index in named.digests
         ):
-            report.refuse(first, f"{len(cells)} columns, but the header names {columns.count}")
+            report.refuse(first, f"{len(cells)} columns, but the header names {named.count}")
             continue
-        yield from _row(cells, columns, report, first)
+        yield from _row(cells, named, report, first)

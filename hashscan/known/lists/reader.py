@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import DigestListError, Finding
 from hashscan.known.lists import kinds, vics
-from hashscan.known.lists.categories import chosen, is_taken
+from hashscan.known.lists.categories import EVERY, chosen, counted, is_number, is_taken
 from hashscan.known.lists.entries import (
     NAME_THEM,
     Entry,
@@ -102,7 +102,10 @@ class Lists:
         for path in self._paths:
             name = "standard input" if path == STDIN else shown(path)
             report = ListReport(
-                name, all_categories=self._only is None, keep_digests=self._skip_invalid
+                name,
+                all_categories=self._only is None,
+                every_category=self._only is EVERY,
+                keep_digests=self._skip_invalid,
             )
             self.reports.append(report)
             try:
@@ -140,7 +143,9 @@ class Lists:
                     if entry.hex in _EMPTY:
                         report.empty += 1
                         continue
-                    if entry.category is not None and not self._takes(entry, report):
+                    if entry.category is None:
+                        report.uncategorised += 1
+                    elif not self._takes(entry, report):
                         continue
                     if entry.size == 0:
                         report.zero_size += 1
@@ -159,6 +164,7 @@ class Lists:
                     "changed while it was read",
                     "run the command again when it is complete",
                 )
+            _check_numbers(report)
 
     def _takes(self, entry: Entry, report: ListReport) -> bool:
         """Whether an entry's category counts as known; counts it."""
@@ -173,6 +179,18 @@ class Lists:
                 "rename the column 'category': it holds something else",
             )
         return taken
+
+
+def _check_numbers(report: ListReport) -> None:
+    """Demand a decision where categories are numbers that mean something else in each list."""
+    numbers = {name: count for name, count in report.unwanted.items() if is_number(name)}
+    if numbers and report.all_categories:
+        raise FatalListError(
+            report.name,
+            f"its categories are numbers ({counted(numbers)}), and it does not say whose they are",
+            f"ask who made the list, then {NAME_THEM}; where they are those of VICS, call the "
+            "column vics category",
+        )
 
 
 def _without_digests(report: ListReport) -> Finding:
@@ -285,7 +303,7 @@ def _source(
     # A list that grows while it is read must come to an end.
     limit = max(0, found.st_size - len(head)) if stat.S_ISREG(found.st_mode) else sys.maxsize
     raw = io.BufferedReader(_Raw(start, descriptor, limit, on_bytes), _BUFFER)
-    return TextSource(io.TextIOWrapper(raw, encoding, errors, newline="\n"), report)
+    return TextSource(io.TextIOWrapper(raw, encoding, errors, newline=None), report)
 
 
 def _encoding(head: bytes) -> tuple[str, int]:

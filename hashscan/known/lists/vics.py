@@ -10,10 +10,10 @@ since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``, of whic
 taken, and ``XXH3-4096``, the key of the first block (``model.head_key``); PhotoDNA is passed over.
 ``MediaFiles`` repeats the medium's MD5 for each name it had.
 
-Category 2 becomes the category ``vics-2``; what is no such number, or missing in a medium of this
-model, becomes ``vics-none``: nobody has looked at it yet. Names are compared without regard to
-case. Also read: an array of media or of digests without the envelope, and one document after
-another (JSON lines).
+Category 2 becomes the category ``vics-2``; one that cannot be understood (see ``categories``), or
+is missing in a medium of this model, becomes ``vics-none`` and does not count. Names are compared
+without regard to case. Also read: an array of media or of digests without the envelope, and one
+document after another (JSON lines).
 
 Arrays called ``value`` or ``Media`` are walked element by element; everything else is decoded as
 a whole, up to 4 Mi characters. So a document of any size is read in bounded memory.
@@ -23,11 +23,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
-from hashscan.known.lists.categories import VICS, VICS_NONE
-from hashscan.known.lists.entries import HEAD_NAME, Entry, FatalListError, TextSource, row
-from hashscan.model import ALGORITHMS, Algorithm
+from hashscan.known.lists.categories import vics_category
+from hashscan.known.lists.columns import digest_name, may_be_category, may_be_digest, plain_name
+from hashscan.known.lists.entries import HEAD_NAME, HEX, Entry, FatalListError, TextSource, row
+from hashscan.model import ALGORITHM_BY_LENGTH, Algorithm
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +41,22 @@ _CHUNK = 256 * 1024
 VALUE_LIMIT = 4 * 1024 * 1024
 #: How deep arrays ``value`` and ``Media`` may lie in each other.
 _DEPTH = 16
-_ALGORITHMS: dict[str, Algorithm] = {name: name for name in ALGORITHMS}
 _HEAD = HEAD_NAME.replace("-", "")
 _CONTAINERS = ("value", "media")
 _NUMBER = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
+
+
+#: Why an object is refused, and the name that marks one.
+_TWICE = "a name stands here twice"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, with the mark ``_TWICE`` if a name has two values in it."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        found[_TWICE] = True
+    return found
 
 
 def entries(source: TextSource) -> Iterator[Entry]:
@@ -72,7 +87,7 @@ class _Reader:
         self._line = 1
         self._counted = 0  # the lines of the window up to here are in _line
         self._record = 0
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = json.JSONDecoder(object_pairs_hook=_object).raw_decode
 
     def error(self, what: str) -> FatalListError:
         return FatalListError(
@@ -162,7 +177,7 @@ class _Reader:
     def _object(self, depth: int) -> Iterator[Entry]:
         """An object key by key: an envelope, or one too long to be decoded as a whole."""
         fields: dict[str, Any] = {}
-        contained = False
+        contained = twice = False
         self._take("{")
         if self.peek() == "}":
             self._at += 1
@@ -180,12 +195,28 @@ class _Reader:
                 decoded, value = self._value()
                 if not decoded:
                     raise self.error("a value is too long")
-                if key in _READ:  # an object may have millions of others
+                # An object may have millions of others.
+                if key in _READ or _role_of(key[:1000]):
+                    twice = twice or key in fields
                     fields[key] = value
             if self._take(",", "}") == "}":
                 break
-        if not contained:
+        if contained:
+            self._check_envelope(fields)
+        elif twice:
+            self._record += 1
+            self._refuse(_TWICE)
+        else:
             yield from self._medium(fields)
+
+    def _check_envelope(self, fields: dict[str, Any]) -> None:
+        """Refuse a document that names a category for all of its media at once."""
+        if fields.get("category") is not None and not self._report.every_category:
+            raise FatalListError(
+                f"{self._report.name}:{self._line_now()}",
+                "a category stands outside of the media",
+                "give each medium its own",
+            )
 
     def _decoded(self, value: Any, depth: int) -> Iterator[Entry]:
         """The entries of a decoded element."""
@@ -198,9 +229,9 @@ class _Reader:
             self._refuse("neither an object nor a digest")
             return
         fields = {key.lower(): one for key, one in value.items()}
-        if len(fields) < len(value):
+        if len(fields) < len(value) or _TWICE in fields:
             self._record += 1
-            self._refuse("a name stands here twice, in other letters")
+            self._refuse(_TWICE)
             return
         contained = False
         for key in _CONTAINERS:
@@ -209,38 +240,44 @@ class _Reader:
                 contained = True
                 for element in inner:
                     yield from self._decoded(element, depth + 1)
-        if not contained:
+        if contained:
+            self._check_envelope(fields)
+        else:
             yield from self._medium(fields)
 
     def _medium(self, fields: dict[str, Any]) -> list[Entry]:
         self._record += 1
         cells: list[tuple[Algorithm | None, str]] = []
         heads: list[str] = []
-        alternatives = fields.get("alternativehashes")
-        for one in alternatives if isinstance(alternatives, list) else ():
-            if isinstance(one, dict):
-                named = {key.lower(): value for key, value in one.items()}
-                name = str(named.get("hashname", "")).lower().replace("-", "")
-                if name == _HEAD:
-                    value = named.get("hashvalue")
-                    if value is not None and not isinstance(value, str):
-                        self._refuse(f"{HEAD_NAME} is no text")
-                        return []
-                    if value:
-                        heads.append(value)
-                if name in _ALGORITHMS and not _add(
-                    cells, _ALGORITHMS[name], named.get("hashvalue")
-                ):
-                    self._refuse(f"{name} is no text")
+        alternatives = fields.get("alternativehashes") or ()
+        if not isinstance(alternatives, list | tuple):
+            self._refuse("AlternativeHashes is no array")
+            return []
+        for one in alternatives:
+            if not isinstance(one, dict):
+                self._refuse("AlternativeHashes holds what is no object")
+                return []
+            named = {key.lower(): value for key, value in one.items()}
+            name, value = str(named.get("hashname", "")).lower()[:1000], named.get("hashvalue")
+            role = _role_of(name)
+            if plain_name(name) == _HEAD:
+                if value is not None and not isinstance(value, str):
+                    self._refuse(f"{HEAD_NAME} is no text")
                     return []
-        for name, algorithm in _NAMES.items():
-            if name in fields and not _add(cells, algorithm, fields[name]):
-                self._refuse(f"{name} is no text")
+                if value:
+                    heads.append(value)
+            elif role and not self._add(cells, name, role, value):
+                return []
+        for name, value in fields.items():
+            role = _role_of(name)
+            if role and not self._add(cells, name, role, value):
                 return []
         if len({one.strip().lower() for one in heads}) > 1:
             if self._refuse_key(f"{HEAD_NAME} stands here twice, and not the same"):
                 return []
             heads = []
+        if self._unread_category(fields):
+            return []
         size = fields.get("mediasize", fields.get("size"))
         if fields.get("mediasize") is not None and fields.get("size") is not None:
             if self._refuse_key("MediaSize and Size both stand here: one is enough"):
@@ -256,6 +293,38 @@ class _Reader:
             f"record {self._record}: ",
         )
 
+    def _add(
+        self,
+        cells: list[tuple[Algorithm | None, str]],
+        name: str,
+        role: _Role,
+        value: object,
+    ) -> bool:
+        """Add a digest that is not null; false if the record was refused for it."""
+        if role.algorithm is None:
+            if not role.digest or not _has_digest(value):
+                return True
+            self._refuse(f"'{shown(name[:60])}' may be a digest, but its name is not read")
+            return False
+        if isinstance(value, str):
+            cells.append((role.algorithm or None, value))
+            return True
+        if value is None:
+            return True
+        self._refuse(f"{name[:60]} is no text")
+        return False
+
+    def _unread_category(self, fields: dict[str, Any]) -> bool:
+        """Refuse a medium without ``Category`` that has one under another name."""
+        if self._report.every_category or "category" in fields or "mediaid" in fields:
+            return False  # without one, a medium of VICS is in no category that counts
+        for name, value in fields.items():
+            role = _role_of(name[:1000])
+            if value is not None and role and role.category:
+                self._refuse(f"'{shown(name[:60])}' may be the category: call it Category if it is")
+                return True
+        return False
+
     def _refuse_key(self, what: str) -> bool:
         return self._report.refuse_key(self._line_now(), f"record {self._record}: {what}")
 
@@ -270,31 +339,42 @@ class _Reader:
 
 def _category(fields: dict[str, Any]) -> str:
     """The category as a text; empty where there is none and the object is no medium of VICS."""
-    value = fields.get("category")
-    if isinstance(value, str) and re.search(r"[^\W\d_]", value):
-        return value
-    # A sign is no part of a category's name: -1 must not become 1.
-    if not isinstance(value, bool) and (number := _NUMBER.fullmatch(str(value))):
-        return f"{VICS}{int(number[0])}"
-    return VICS_NONE if "category" in fields or "mediaid" in fields else ""
+    if "category" in fields or "mediaid" in fields:
+        return vics_category(fields.get("category"))
+    return ""
 
 
-_NAMES: dict[str, Algorithm | None] = {
-    "md5": "md5",
-    "sha1": "sha1",
-    "sha-1": "sha1",
-    "sha256": "sha256",
-    "sha-256": "sha256",
-    "hash": None,
-}
-#: The names of a medium, in lower case, that its entries are made of.
-_READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid", *_NAMES})
+#: The names of a medium, in lower case, that its entries are made of, beside those of digests.
+_READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid"})
 
 
-def _add(
-    cells: list[tuple[Algorithm | None, str]], algorithm: Algorithm | None, value: object
-) -> bool:
-    """Add a digest that is not null; whether it was a text or null."""
-    if isinstance(value, str):
-        cells.append((algorithm, value))
-    return value is None or isinstance(value, str)
+@dataclass(frozen=True, slots=True)
+class _Role:
+    """What a value is for, by its name.
+
+    Attributes:
+        algorithm: of the digest that it is (``""``: any); ``None``: it is not read as one.
+        digest: it is not read as a digest, and may be one.
+        category: it may be the category.
+    """
+
+    algorithm: Algorithm | Literal[""] | None
+    digest: bool
+    category: bool
+
+
+@lru_cache(maxsize=1024)
+def _role_of(name: str) -> _Role | None:
+    """The role of a value called ``name``, in lower case; ``None`` if it has none."""
+    plain = plain_name(name)
+    found = digest_name(plain)
+    algorithm = found if found or plain in ("hash", "filehash") else None
+    role = _Role(algorithm, algorithm is None and may_be_digest(plain), may_be_category(plain))
+    return role if algorithm is not None or role.digest or role.category else None
+
+
+def _has_digest(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    return len(text) in ALGORITHM_BY_LENGTH and HEX.fullmatch(text) is not None

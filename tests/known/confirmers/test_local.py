@@ -81,7 +81,7 @@ def files(cache) -> list[str]:
 def test_each_digest_keeps_its_own_category(opened, tmp_path):
     path = tmp_path / "list.csv"
     path.write_text(f"sha1,category\n{KNOWN[0]},A\n{KNOWN[1]},B\n{KNOWN[2]},\n{KNOWN[0]},B\n")
-    confirmer = opened(path).confirmer
+    confirmer = opened(path, only_categories=["a", "b"]).confirmer
     answers = [confirmer.confirm(Digest("sha1", digest)) for digest in KNOWN[:3]]
     assert answers == [Answer(True, "a"), Answer(True, "b"), Answer(True, None)]
 
@@ -144,9 +144,9 @@ def test_only_the_categories_that_count(opened, tmp_path):
         opened(path, only_categories=["-"])
 
 
-def test_free_text_categories_are_taken_and_told(opened, tmp_path):
+def test_free_text_categories_that_are_taken_are_told(opened, tmp_path):
     path = tmp_path / "list.csv"
-    names = ["b", "A", "A", "Non-Pertinent", "uncategorized", ""]
+    names = ["CSAM", "Baseline", "baseline", "Non-Pertinent", "uncategorized", ""]
     rows = [f"{one},{name},0" for one, name in zip(KNOWN[:6], names, strict=True)]
     path.write_text("\n".join(["sha1,category,size", *rows]))
     one = opened(path)
@@ -156,18 +156,24 @@ def test_free_text_categories_are_taken_and_told(opened, tmp_path):
     )
     assert one.remarks[1] == f"{path}: 4 digests are taken although their size is given as 0"
     assert one.remarks[2] == (
-        f"{path}: all these categories count as known: 2 a, 1 b; if that is not meant: name each "
-        "category that counts as known with --only-category, or in service.only_categories"
+        f"{path}: 1 digests without a category are taken as known, beside those of categories that "
+        "count"
     )
-    assert len(one.remarks) == 3
-    assert len(opened(path, only_categories=["a", "b"]).remarks) == 2
+    assert one.remarks[3] == (
+        f"{path}: all these categories count as known: 2 baseline, 1 csam; if that is not meant: "
+        "name each category that counts as known with --only-category, or in service.only_categories"
+    )
+    assert len(one.remarks) == 4
+    assert len(opened(path, only_categories=["baseline", "csam"]).remarks) == 3
 
 
 def test_many_categories_are_summed_up(opened, tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("sha1,category\n" + "".join(f"{d},c{n}\n" for n, d in enumerate(KNOWN[:900])))
+    with path.open("a") as file:
+        file.write(f"{KNOWN[900]},baseline\n")
     (remark,) = opened(path).remarks
-    assert "1 c0, 1 c1, 1 c10, " in remark
+    assert "left out: by category: 1 c0, 1 c1, 1 c10, " in remark
     assert "892 in 892 other categories" in remark
     with path.open("a") as file:
         file.writelines(f"{one},d{n}\n" for n, one in enumerate(KNOWN[:200]))

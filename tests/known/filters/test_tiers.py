@@ -86,7 +86,7 @@ def test_a_size_of_nothing_is_none(tmp_path, size):
 
 
 def test_what_does_not_count_as_known_needs_no_size(tmp_path):
-    text = f"sha1,size,category\n{'ab' * 20},100,bad\n{'cd' * 20},,non-pertinent\n"
+    text = f"sha1,size,category\n{'ab' * 20},100,csam\n{'cd' * 20},,non-pertinent\n"
     one, _ = made(tmp_path, text)
     assert one.tiers.sizes.metadata.digests == 1
 

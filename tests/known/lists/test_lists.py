@@ -122,7 +122,8 @@ def test_csv(written, delimiter):
         ["3", SHA1_B, "", "", "9", "y"],
         ["4", "", "", "", "", "only a PhotoDNA"],
     ]
-    source = Lists([written("\n".join(delimiter.join(row) for row in rows))])
+    path = written("\n".join(delimiter.join(row) for row in rows))
+    source = Lists([path], only_categories=["baseline", "cat 2 b"])
     assert [tuple(entry)[:5] for entry in source] == [
         ("sha1", SHA1, "baseline", 5, 2),
         ("md5", MD5, "baseline", 5, 2),
