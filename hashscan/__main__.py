@@ -1,6 +1,17 @@
 """``python -m hashscan``."""
 
-from hashscan.cli import main
+import os
+import sys
+
+if not __package__:
+    # Started by its path (``interpreter.command``): an isolated Python knows of no checkout.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from hashscan.interpreter import require
 
 if __name__ == "__main__":
+    require()
+
+    from hashscan.cli import main
+
     main()

@@ -4,20 +4,20 @@ import contextlib
 import io
 import os
 import re
-import shutil
+import shlex
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from pathlib import Path
 
+import another_user
 import pytest
 
-import hashscan
+from hashscan import interpreter
 from hashscan.cli import Options
 from hashscan.cli.demo import command
 from hashscan.demo import sample, stage, story, tree, workplace
@@ -38,10 +38,10 @@ def place():
         subprocess.run(["rm", "-rf", "--", *os.listdir(directory)], cwd=directory, check=True)
 
 
-def demo(*arguments, prefix=(), python=sys.executable, **environment):
+def demo(*arguments, **environment):
     """The whole demo as a sysadmin runs it, without a terminal."""
     return subprocess.run(
-        [*prefix, python, *DEMO, *arguments],
+        [sys.executable, *DEMO, *arguments],
         env={"PATH": os.environ["PATH"], **environment},
         cwd="/",
         stdin=subprocess.DEVNULL,
@@ -78,39 +78,16 @@ def test_the_whole_job_without_terminal_and_locale(place):
     assert os.listdir(place) == []
 
 
-UNPRIVILEGED = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-
-
-def python_for_others():
-    """A Python that another user may start (and start again from itself), and its environment."""
-    packages = os.pathsep.join(
-        [sysconfig.get_path("purelib"), str(Path(hashscan.__file__).parents[1])]
-    )
-    system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    again = (
-        "import hashscan, subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', '']))"
-    )
-    for python, environment in ((sys.executable, {}), (system, {"PYTHONPATH": packages})):
-        tried = subprocess.run(
-            [*UNPRIVILEGED, python, "-c", again], env=environment, cwd="/", capture_output=True
-        )
-        if tried.returncode == 0:
-            return python, environment
-    return None
-
-
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="all other tests run without root already")
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="this machine has no setpriv")
+@another_user.needs
 def test_the_whole_job_without_root(place):
-    found = python_for_others()
-    if found is None:
-        pytest.skip("no other user may run this Python")
-    python, environment = found
-    done = demo("--directory", str(place), prefix=UNPRIVILEGED, python=python, **environment)
+    done = another_user.run(
+        tempfile.mkdtemp(dir=place.parent), sys.executable, *DEMO, "--directory", str(place),
+        env={"PATH": os.environ["PATH"]}, timeout=170,
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "Everything was as it must be" in done.stdout
-    assert "(65534:65534)" in done.stdout  # the record's owner
+    assert f"({another_user.UID}:{another_user.UID})" in done.stdout  # the record's owner
     assert os.listdir(place) == []
 
 
@@ -188,10 +165,18 @@ def test_it_fails_when_something_is_wrong(place, tmp_path, fault, step, told):
 
 def test_the_command_fails_with_70(place, tmp_path):
     # One command of the demo ends as if the filter were refused.
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nif 'sync' in sys.argv or 'sync' in sys.orig_argv:\n    sys.exit(5)\n"
+    script = tmp_path / "refusing"
+    script.write_text(
+        f'case " $* " in *" sync "*) exit 5;; esac\nexec {shlex.join(interpreter.command())} "$@"\n'
     )
-    done = demo("--directory", str(place), PYTHONPATH=str(tmp_path))
+    code = (
+        f"from hashscan import interpreter; interpreter.command = lambda: ['sh', {str(script)!r}]\n"
+        "from hashscan.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "demo", "--directory", str(place)],
+        capture_output=True, text=True, timeout=170,
+    )  # fmt: skip
     assert done.returncode == 70
     assert "in step 5: the exit code" in done.stderr
     assert os.listdir(place) == []

@@ -342,6 +342,27 @@ def test_lines_fit(page):
             assert len(line) <= 105, line
 
 
+def test_nothing_tells_to_install_from_an_index():
+    """The name is free on the public index: whoever registers it would run code as root."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no checkout of git")
+    # A command, or a requirement, by name rather than by path
+    by_name = re.compile(
+        r"(pip3?|pipx|uv|uvx|poetry)\b.*\b(install|add|run|tool|uvx)\b[^|;&`]*[\s'\"=]hashscan\b"
+        r"(?![/.-])|hashscan\[\w"
+    )
+    found = []
+    for name in os.fsdecode(listed.stdout).split("\0")[:-1]:
+        path = ROOT / name
+        if path == Path(__file__) or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if by_name.search(line):
+                found.append(f"{name}:{number}: {line}")
+    assert found == []
+
+
 def test_the_changelog_knows_the_version():
     assert re.search(r"^## \[Unreleased\]$", CHANGELOG, re.MULTILINE)
     assert hashscan.__version__ in CHANGELOG

@@ -11,6 +11,7 @@ import errno
 import gc
 import importlib
 import io
+import locale
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 import click
 
-from hashscan import __version__
+from hashscan import __version__, interpreter
 from hashscan.errors import ExitCode, HashscanError, UsageError
 from hashscan.text import shown
 
@@ -113,8 +114,12 @@ def cli(ctx: click.Context, config_path: str | None, verbose: int, quiet: bool) 
 
 def main() -> None:
     """Entry point of the console script: run a command and end with its exit code."""
+    if sys.getfilesystemencoding() != "utf-8":
+        interpreter.require()
     _start_lightly()
     _open_standard_streams()
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as name:
+        name.write("hashscan")  # for ps and pgrep: the program is Python itself
     code = _run()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
@@ -145,7 +150,9 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            # UTF-8 mode is for names and files; a terminal has the alphabet of its locale.
+            alphabet = locale.getencoding() if stream.isatty() else None
+            stream.reconfigure(encoding=alphabet, errors="backslashreplace")
 
 
 def _refuse_unexpanded(words: list[str]) -> None:

@@ -29,13 +29,13 @@ def command(options: Options, keep: bool, directory: str | None) -> None:
     calls known, publishes their digests as a signed filter, starts a central service on a free port
     of this machine, finds, quarantines and restores them, and compares each result with what it
     must be. It takes less than a minute and 200 MiB, and leaves nothing behind. It needs the extra
-    hashscan[service].
+    service (pip install '.[service]' in the checkout).
 
     Exit code 0: all was as it must be. 70: something was not, and what.
     """
-    from hashscan.demo.surroundings import require_service  # noqa: PLC0415
+    from hashscan.service import require_extra  # noqa: PLC0415
 
-    require_service()
+    require_extra("the demo, which runs a central service,")
     from hashscan.demo.story import run  # noqa: PLC0415
 
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import secrets
 import sys
 from typing import TYPE_CHECKING
@@ -11,12 +10,12 @@ import click
 
 from hashscan.cli.common import only_category_option
 from hashscan.errors import UsageError
+from hashscan.service import require_extra
 from hashscan.text import shown
 
 if TYPE_CHECKING:
     from hashscan.service.data import Data
 
-_EXTRA = ("starlette", "uvicorn")
 
 data_option = click.option(
     "--data", metavar="DIR", required=True, help="The service's directory: lists, users, audit."
@@ -81,11 +80,7 @@ def run_command(
     hex digest as body, 'true' or 'false'. The test twin answers from the list that 'service load
     --test' loaded. SIGTERM ends it.
     """
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"the service needs {' and '.join(missing)}; run: pip install 'hashscan[service]'"
-        )
+    require_extra("the service")
     from hashscan.service.serve import ServeOptions, serve  # noqa: PLC0415 - an extra
 
     host, colon, port = listen.rpartition(":")

@@ -6,11 +6,9 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import textwrap
 from typing import IO, TYPE_CHECKING, Any
 
-import hashscan
 from hashscan.demo.workplace import DemoError
 from hashscan.errors import ExitCode
 from hashscan.text import shown
@@ -24,13 +22,6 @@ _WIDTH = 78
 _LONGEST_LINE = 240
 _PATIENCE = 300.0  # seconds for one command: a disk may be slow, but a hang must end
 _MATCH = re.compile(r"MATCH (.*): (reported|held|quarantined as (\S+)) [(\[]")
-
-
-def this_hashscan() -> list[str]:
-    """What starts the hashscan that this is."""
-    # -P: a file of the sample must never be imported. PYTHONPATH (see Stage.run) finds a hashscan
-    # that runs from a checkout.
-    return [sys.executable, "-P", "-m", "hashscan"]
 
 
 class Stage:
@@ -82,13 +73,10 @@ class Stage:
         """
         self._write("")
         self._write(cut(f"  $ hashscan {shlex.join(shown(one) for one in arguments)}"))
-        package = os.path.dirname(os.path.dirname(os.path.abspath(hashscan.__file__)))
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
                 [*self._command, *arguments],
                 cwd=self._place,
-                env={**os.environ, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

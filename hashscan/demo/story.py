@@ -8,8 +8,9 @@ import stat
 import time
 from typing import IO, TYPE_CHECKING, Any
 
+from hashscan import interpreter
 from hashscan.demo.sample import FILES, LISTS, VOLUME, WITHDRAWN, Sample, make
-from hashscan.demo.stage import Stage, cut, full, this_hashscan
+from hashscan.demo.stage import Stage, cut, full
 from hashscan.demo.surroundings import (
     CONFIGURATION,
     KEYS,
@@ -54,7 +55,7 @@ def run(
         InterruptError: SIGTERM.
     """
     with terminating(), workplace(directory, out, keep=keep) as place:
-        Story(place, out, command or this_hashscan()).tell(files)
+        Story(place, out, command or interpreter.command()).tell(files)
 
 
 class Story(Stage):

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import secrets
 
-from hashscan.errors import UsageError
-
 CONFIGURATION = "config.yaml"
 REPOSITORY, KEYS, SERVICE, PASSWORD = "repository", "keys", "service", "password"
 USER = "demo"
-
-
-def require_service() -> None:
-    """The demo runs the reference service, which is an extra.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    missing = [one for one in ("starlette", "uvicorn") if importlib.util.find_spec(one) is None]
-    if missing:
-        raise UsageError(
-            f"the demo runs a central service, which needs {' and '.join(missing)}; run: "
-            "pip install 'hashscan[service]'"
-        )
 
 
 def write_password(directory: str) -> None:

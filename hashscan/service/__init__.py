@@ -1,5 +1,28 @@
 """The reference central service, for pilots, demos and tests: answers whether a digest is known.
 
 ``data`` is its directory; ``users`` who may ask, ``limits`` how often, ``audit`` what was asked;
-``app`` the HTTP side, ``serve`` the process. It needs the extra ``hashscan[service]``.
+``app`` the HTTP side, ``serve`` the process. It needs the extra ``service``.
 """
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import sys
+
+from hashscan.errors import UsageError
+
+
+def require_extra(who: str) -> None:
+    """Check that the libraries of the extra ``service`` are installed, for ``who`` needs them.
+
+    Raises:
+        UsageError: one is not.
+    """
+    missing = [one for one in ("starlette", "uvicorn") if importlib.util.find_spec(one) is None]
+    if missing:
+        # The name hashscan on the public package index is not known to be this project's.
+        raise UsageError(
+            f"{who} needs {' and '.join(missing)}, the extra 'service'; run, in the checkout of "
+            f"hashscan: {shlex.quote(sys.executable)} -m pip install '.[service]'"
+        )

@@ -12,7 +12,6 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-import hashscan
+from hashscan import interpreter
 from hashscan.errors import HashscanError, StateError, UsageError
 from hashscan.service.app import Desk, application
 from hashscan.service.audit import Audit
@@ -239,15 +238,12 @@ def running(
     Raises:
         StateError: it does not start.
     """
-    start = list(command or (sys.executable, "-P", "-m", "hashscan"))
-    package = os.path.dirname(os.path.dirname(os.path.abspath(hashscan.__file__)))
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    start = command or interpreter.command()
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
         [*start, "service", "run", "--data", data, "--listen", "127.0.0.1:0", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
         preexec_fn=_end_with_parent,  # noqa: PLW1509 - callers fork workers, so have no threads
     )
     assert process.stderr is not None

@@ -207,9 +207,12 @@ def test_what_the_service_refuses(place, arguments, words):
 
 @pytest.mark.parametrize("command", [["demo"], ["service", "run", "--data", "data"]])
 def test_without_the_extra_the_line_to_run_is_told(place, command):
-    (place / "sitecustomize.py").write_text(
-        "import sys\nsys.modules.update(starlette=None, uvicorn=None)\n"
+    code = (
+        "import sys; sys.modules.update(starlette=None, uvicorn=None)\n"
+        "from hashscan.cli import main; main()"
     )
-    done = run(place, *command, env={**os.environ, "PYTHONPATH": str(place)})
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], cwd=place, capture_output=True, text=True
+    )
     assert done.returncode == 2, done.stderr
-    assert "pip install 'hashscan[service]'" in done.stderr
+    assert f"checkout of hashscan: {sys.executable} -m pip install '.[service]'" in done.stderr

@@ -63,17 +63,6 @@ def test_other_commands_with_a_full_disk_behind_stdout(filled, tmp_path):
         assert ran.is_clean(), ran.err
 
 
-def test_stdout_in_another_encoding(agent):
-    """A name beyond the terminal's alphabet is escaped; it never ends the scan."""
-    known = secrets.token_bytes(100)
-    agent.know([known])
-    write(os.fsencode(agent.volume), "čeština-日本.jpg".encode(), known)
-    ran = agent.scan(text=True, env=environment(PYTHONIOENCODING="ascii"))
-    assert ran.code == 1, ran.err
-    assert "MATCH" in ran.out
-    assert ran.is_clean()
-
-
 @pytest.mark.parametrize("mark", ["\u061c", "\u00ad", "\u180e", "\ufff9", "\U000e0041"])
 def test_invisible_marks(agent, mark):
     """Arabic letter mark, soft hyphen and their like: two names must not look the same."""
