@@ -6,6 +6,10 @@ import os
 import re
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def _escape(character: str) -> str:
@@ -33,6 +37,18 @@ def shown(path: bytes | str) -> str:
     if text.isprintable() and "\\" not in text:
         return text
     return "".join(map(_escape, text))
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: ``1 file``, ``2,000 files``; ``many`` where an s is not enough."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def names_of(paths: Sequence[bytes | str], most: int = 5) -> str:
+    """Paths in one line: the first ``most`` of them, and how many more there are."""
+    named = ", ".join(shown(path) for path in paths[:most])
+    more = len(paths) - most
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def one_line(text: str) -> str:

@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.beneath import closing, identity_of, open_root
-from hashscan.watch.mounts import is_mounted
+from hashscan.watch.mounts import mounts_now
 
 if TYPE_CHECKING:
     from hashscan.catalog.mounted import MountedVolumes
+    from hashscan.watch.mounts import MountTable
 
 
 class Seen(NamedTuple):
@@ -30,14 +31,18 @@ class Seen(NamedTuple):
     empty: bool = False
 
 
-def look_at(root: bytes) -> Seen:
-    """Look at the volume with this resolved path; one on a dead file server never answers."""
+def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
+    """Look at the volume with this resolved path; one on a dead file server never answers.
+
+    ``mounts``: what is mounted now, where many volumes are looked at.
+    """
     try:
         with closing(open_root(root)) as fd:
             device = identity_of(fd).device
             with os.scandir(fd) as entries:
                 empty = next(entries, None) is None
-        return Seen(root, None, device, is_mounted(root), empty)
+        mounted = (mounts_now() if mounts is None else mounts).is_mounted(root)
+        return Seen(root, None, device, mounted, empty)
     except OSError as error:
         return Seen(root, f"it cannot be opened: {error.strerror}")
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Acted
-from hashscan.process import end, end_with
+from hashscan.process import end, end_with, start
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ActingProcess:
         self._process = context.Process(
             target=_main, args=(os.getpid(), theirs, self._connection, self._actor), daemon=True
         )
-        self._process.start()
+        start(self._process)
         theirs.close()
 
     def act(self, match: Confirmed) -> Acted:

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from hashscan.daemon.limits import is_limit, limit_reached
 from hashscan.errors import HashscanError
-from hashscan.process import end, end_with
+from hashscan.process import end, end_with, start
 from hashscan.scan.priority import step_aside
 
 if TYPE_CHECKING:
@@ -32,11 +33,20 @@ class Background(Generic[Result]):
     """
 
     def __init__(self, job: Callable[[], Result]) -> None:
-        """Start ``job`` in a fork of this process; its result must be picklable."""
+        """Start ``job`` in a fork of this process; its result must be picklable.
+
+        Raises:
+            HashscanError: a limit of the machine forbids it.
+        """
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_main, args=(os.getpid(), theirs, job), daemon=True)
-        self._process.start()
+        try:
+            start(self._process)
+        except OSError as error:
+            if not is_limit(error):
+                raise
+            raise HashscanError(limit_reached(error)) from error
         theirs.close()
 
     def take(self) -> Result | Failure:

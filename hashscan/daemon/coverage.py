@@ -7,15 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.agent.presence import why_not_there
-from hashscan.text import shown
+from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, KeysView, Sequence
     from typing import Any
 
     from hashscan.agent.presence import Seen
     from hashscan.catalog.store import Catalog
-    from hashscan.daemon.log import Log
+    from hashscan.daemon.log import Level, Log
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Coverage
 
@@ -64,34 +64,32 @@ class Coverages:
             return
         root = shown(self._volumes[told.volume].root)
         example = f" (e.g. {shown(told.example)})" if told.example else ""
-        if told.backend == "off":
-            level, what = ("warning" if told.unwatched else "info"), "is not watched: scans only"
+        level: Level = "warning" if told.unwatched else "info"
+        if told.backend == "off" or (told.unwatched and not told.directories):
+            what = "is not watched: scans only"
         elif told.unwatched:
-            level = "warning"
             what = (
-                f"{told.unwatched:,} directories{example} are not watched, "
-                f"scans find what changes there; {told.directories:,} are ({told.backend})"
+                f"{counted(told.unwatched, 'directory', 'directories')}{example} "
+                f"{'is' if told.unwatched == 1 else 'are'} not watched, scans find what changes "
+                f"there; {told.directories:,} watched by {told.backend}"
             )
         else:
-            level, what = "info", f"watched by {told.backend}"
+            what = f"watched by {told.backend}"
             if told.directories:
-                what += f", {told.directories:,} directories"
+                what += f", {counted(told.directories, 'directory', 'directories')}"
         message = f"{root}: {what}" + (f": {told.message}" if told.message else "")
         if told.blind:
             message += f"; {told.blind}: scans find it"
-        if level == "warning":
-            self._log.limited(f"coverage {root}", "warning", message)
-        else:
-            self._log.limited(f"coverage {root}", "info", message)
+        self._log.limited(f"watched volume, {level}", level, message)
 
     def partly_watched(self) -> list[int]:
         """Volumes of which something should be watched and is not, or cannot be."""
         return [number for number, said in self._said.items() if said.unwatched or said.blind]
 
     @property
-    def away(self) -> list[int]:
+    def away(self) -> KeysView[int]:
         """Volumes that were not there when they were looked at last."""
-        return list(self._away)
+        return self._away.keys()
 
     def may_be_scanned(self, number: int, seen: Seen) -> bool:
         """Whether a volume is there: an empty mount point is not an empty volume."""
@@ -101,11 +99,12 @@ class Coverages:
         if why is None:
             if self._away.pop(number, None) is not None:
                 self.said += 1
-                self._log.info(f"{root}: it is there again")
+                self._log.limited("volume back", "info", f"{root}: it is there again")
             return True
         if self._away.get(number) != why:
             self.said += 1
-            self._log.error(f"{root}: not scanned: {why}; what is known of its files is kept")
+            message = f"{root}: not scanned: {why}; what is known of its files is kept"
+            self._log.limited("volume not there", "error", message)
         self._away[number] = why
         return False
 

@@ -19,6 +19,7 @@ from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.facts import write_facts
+from hashscan.daemon.limits import is_limit, limit_reached, raise_open_files
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.schedule import Cron, Every, Files
@@ -121,6 +122,7 @@ class Daemon:
             StateError: the state directory cannot be used (any more).
             HashscanError: worker processes cannot work.
         """
+        raise_open_files()
         with ExitStack() as stack:
             stack.enter_context(self._state.lock())
             self._wake, waker = multiprocessing.Pipe(duplex=False)
@@ -133,12 +135,21 @@ class Daemon:
             stack.callback(self._end)
             self._log.info(f"hashscan {__version__} starts, state {shown(self._state.directory)}")
             with suppress(InterruptError):
-                self._refresh_known()
+                self._within_limits(self._refresh_known)
                 self._notifier.ready(self._status_line())
                 self._is_ready = True
                 while not self._stop:
-                    self._turn()
+                    self._within_limits(self._turn)
         return ExitCode.NOTHING_FOUND
+
+    def _within_limits(self, job: Callable[[], None]) -> None:
+        """Do something; a limit of the machine ends what is done now, but not the daemon."""
+        try:
+            job()
+        except (OSError, MemoryError) as error:
+            if not is_limit(error):
+                raise
+            self._without(limit_reached(error))
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
@@ -228,14 +239,23 @@ class Daemon:
             directory = os.fsencode(self._settings.quarantine_directory)
             age = self._settings.quarantine.retention
             assert age is not None
-            self._housekeeping = Background(lambda: purge_older(directory, age))
+            try:
+                self._housekeeping = Background(lambda: purge_older(directory, age))
+            except HashscanError as error:
+                again = human_age(self._keep.failed())
+                message = f"quarantine: {error}; its retention is tried again in {again}"
+                self._log.limited("housekeeping", "warning", message)
 
     # Filters
 
     def _begin_sync(self) -> None:
         if self._sync is None:
             settings, state = self._settings, self._state
-            self._sync = Background(lambda: run_sync(settings, state))
+            try:
+                self._sync = Background(lambda: run_sync(settings, state))
+            except HashscanError as error:
+                again = human_age(self._refresh.failed())
+                self._log.limited("sync", "warning", f"no sync: {error}; again in {again}")
 
     def _take_sync(self, job: Background[SyncReport]) -> None:
         self._sync = None
@@ -424,7 +444,12 @@ class Daemon:
             self._log.limited(
                 "state",
                 "error",
-                f"{shown(self._state.directory)}: {error.strerror}: free some space",
+                f"{shown(self._state.directory)}: "
+                + (
+                    limit_reached(error)
+                    if is_limit(error)
+                    else f"{(error.strerror or str(error)).lower()}: free some space"
+                ),
             )
 
     def _goes_on(self, now: float) -> bool:

@@ -20,13 +20,13 @@ from hashscan.fs.named import opened_named, resolve
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
-from hashscan.process import end_with
+from hashscan.process import end_with, start
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
 from hashscan.state import State
 from hashscan.text import human_age, shown
 from hashscan.watch.choice import choose
-from hashscan.watch.mounts import answers_by_others, kind_of, mounts_now
+from hashscan.watch.mounts import answers_by_others, mounts_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,7 +110,7 @@ def _watch(settings: Settings) -> Iterator[Check]:
         asked = one.watch in {choice.backend, "auto"}
         fix = "" if asked else "write `watch: auto`, or mend what it needs"
         yield Check(name, "ok" if asked else "note", f"will be {choice.backend}: {choice.why}", fix)
-        kind = kind_of(mounts, volume.root)
+        kind = mounts.kind(volume.root)
         if answers_by_others(kind):
             yield Check(
                 name,
@@ -276,7 +276,7 @@ def _priority(settings: Settings) -> Iterator[Check]:
 def _in_a_child(job: Callable[[], list[str]]) -> list[str]:
     ours, theirs = get_context("fork").Pipe(duplex=False)
     process = get_context("fork").Process(target=_answer, args=(os.getpid(), theirs, job))
-    process.start()
+    start(process)
     theirs.close()
     try:
         found: list[str] = ours.recv()

@@ -31,7 +31,7 @@ from hashscan.scan.asking import Asker
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.options import ScanOptions
 from hashscan.scan.pace import Turns
-from hashscan.text import shown
+from hashscan.text import names_of, shown
 from hashscan.watch.source import Changed, Lost
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class Duty:
             Volume(seen.root, tuple(one.exclude), one.one_file_system)
             for one, seen in zip(settings.volumes, found, strict=True)
         )
+        self._numbers = {volume.root: number for number, volume in enumerate(self._volumes)}
+        self._devices: dict[int, list[int]] | None = None
         catalog.service = (known.service, known.remote)
         allow = open_allow(settings, state, log.notice, nullcontext)
         if allow is not None:
@@ -154,6 +156,7 @@ class Duty:
             before_fork=catalog.commit,
             on_again=lambda number: self._wants.want(number, "watch-died"),
             on_silent=self._probes.ask,
+            is_silent=self._probes.hangs,
         )
         self._stack.callback(self.watches.close)
         self._asker = Asker(known.make_confirmer)
@@ -211,14 +214,11 @@ class Duty:
     def _looking_options(self) -> ScanOptions:
         return replace(self._options, large_apart=_LARGE_APART)
 
-    def _number_of(self, root: bytes) -> int | None:
-        return next((n for n, one in enumerate(self._volumes) if one.root == root), None)
-
     def _is_away(self, root: bytes) -> bool:
-        return self._number_of(root) in self.coverage.away
+        return self._numbers.get(root) in self.coverage.away
 
     def _is_silent(self, root: bytes) -> bool:
-        number = self._number_of(root)
+        number = self._numbers.get(root)
         return number is not None and self._probes.is_silent(number, lambda: self._tick(False))
 
     def _on_candidate(self) -> None:
@@ -229,13 +229,14 @@ class Duty:
         self.looking.look_at_rows(directory, names)
 
     def _devices_of(self, candidate: Candidate) -> list[int]:
+        if self._devices is None:
+            self._devices = {}
+            for index, number in enumerate(self.looking.root_numbers):
+                seen = self._probes.latest(index)
+                if seen is not None:
+                    self._devices.setdefault(seen.device, []).append(-number)
         device = candidate.identity.device
-        numbers = [device]
-        for index, number in enumerate(self.looking.root_numbers):
-            seen = self._probes.latest(index)
-            if seen is not None and seen.device == device:
-                numbers.append(-number)
-        return numbers
+        return [device, *self._devices.get(device, ())]
 
     # What is wanted
 
@@ -263,8 +264,7 @@ class Duty:
         if not volumes:
             return
         self._log.info(
-            f"scan ({kind}) of "
-            + ", ".join(shown(self._volumes[number].root) for number in volumes)
+            f"scan ({kind}) of {names_of([self._volumes[number].root for number in volumes])}"
         )
         options = replace(
             self._options,
@@ -419,12 +419,14 @@ class Duty:
 
     def _seen(self, number: int) -> None:
         """Take what a look at a volume came to."""
+        self._devices = None
         seen = self._probes.latest(number)
         if seen is None:
             return
         was_away = number in self.coverage.away
         if self.coverage.may_be_scanned(number, seen):
             if was_away:
+                self.watches.answer(number)
                 self._wants.want(number, "mount")
             return
         self.looking.give_up(number)

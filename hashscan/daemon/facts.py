@@ -115,7 +115,7 @@ def write_facts(directory: str, facts: dict[str, Any]) -> None:
     # Not synced to the disk: after a power cut nothing in it would be true.
     path = os.path.join(directory, DAEMON_FILE)
     beside = os.path.join(directory, f".{DAEMON_FILE}.tmp")
-    text = json.dumps(facts, indent=1).encode()
+    text = json.dumps(facts, separators=(",", ":")).encode()
     try:
         with open(os.open(beside, _FLAGS, 0o600), "wb") as file:
             file.write(text)

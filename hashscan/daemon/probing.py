@@ -1,44 +1,155 @@
-"""Whether a volume is there, asked by a process of its own: a dead file server never answers.
+"""Whether volumes are there, asked by processes of their own: a dead file server never answers.
 
-The daemon itself touches no volume before this was asked.
+The daemon itself touches no volume before this was asked. The volumes of one server share a
+process, so that thousands of volumes on a server that does not answer cost one process; all
+volumes on local file systems share another.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hashscan.agent.presence import Seen, look_at
-from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.limits import is_limit, limit_reached
 from hashscan.errors import UnsafePathError
 from hashscan.fs.named import resolve
+from hashscan.process import end, end_with, start
+from hashscan.scan.priority import step_aside
+from hashscan.watch.mounts import MountTable, mounts_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from multiprocessing.connection import Connection
+
+    from hashscan.watch.mounts import Reach
 
 #: Seconds within which a volume must answer; longer than a busy disk takes.
 ANSWER_WITHIN = 20.0
-#: Seconds until a look that hangs is left behind for a new one; so many in all are left behind.
+#: Seconds for which the start waits for slow servers with many volumes.
+_ALL_WITHIN = 60.0
+#: Seconds until a process that hangs is left behind for a new one.
 _ASK_ANEW = 600.0
-_MOST_LEFT = 50
+#: Processes at a time, those that hang and were left behind included.
+_MOST_PROCESSES = 50
+#: ... and as many more for local file systems.
+_LOCAL = 10
+#: Seconds for which a table of mounts is used.
+_MOUNTS_FOR = 1.0
+#: Seconds until it is tried again to start a process, where a limit forbids it.
+_TRY_AGAIN = 5.0
+#: Volumes that a process is given at a time, and seconds after which it tells what it has found.
+_BATCH, _TELL_AFTER = 256, 0.1
 NO_ANSWER = "its file system does not answer (a dead file server?)"
+_NOT_YET = "its file server has not answered yet"
+_TOO_MANY = (
+    "it was not asked, because {} processes wait for other file servers that do not answer; "
+    "unmount those, or take their volumes out of the configuration"
+)
 
 
-def _look_at(path: str) -> Seen:
+def _look_at(path: str, mounts: MountTable) -> Seen:
     try:
-        return look_at(os.fsencode(resolve(path)))
+        return look_at(os.fsencode(resolve(path)), mounts)
     except UnsafePathError as error:
         return Seen(os.fsencode(os.path.normpath(path)), str(error))
 
 
-class _Asked(NamedTuple):
-    """A look under way, since when, and whether it has been waited for long enough."""
+class _Prober:
+    """A process that asks for volumes, one after the other."""
 
-    job: Background[Seen]
+    def __init__(self, server: bytes, paths: Sequence[str]) -> None:
+        """Start it.
+
+        Raises:
+            OSError: a limit of the system forbids it.
+        """
+        self.server = server
+        context = multiprocessing.get_context("fork")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_main, args=(os.getpid(), theirs, self.connection, paths), daemon=True
+        )
+        try:
+            start(self._process)
+        except OSError:
+            self.connection.close()
+            raise
+        finally:
+            theirs.close()
+        #: Volumes that it was given and has not answered for, in its order; and when the first of
+        #: those began.
+        self.given: dict[int, None] = {}
+        self.since = time.monotonic()
+        #: The mount that it has waited for too long; ``None``: it goes on.
+        self.hangs_at: int | None = None
+
+    def give(self, numbers: Iterable[int]) -> None:
+        self.given |= dict.fromkeys(numbers)
+        self.since = time.monotonic()
+        with suppress(OSError):  # one that died is noticed by its connection
+            self.connection.send(list(self.given))
+
+    def take(self) -> list[tuple[int, Seen]] | None:
+        """What it found; ``None`` where it has died."""
+        try:
+            found: list[tuple[int, Seen]] = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        self.since = time.monotonic()
+        self.hangs_at = None
+        # What was given to another process meanwhile is answered by that.
+        return [one for one in found if self.given.pop(one[0], one) is None]
+
+    def close(self) -> None:
+        """End it; one that waits inside the kernel is left behind."""
+        self.connection.close()
+        end(self._process)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the process is still there, also after ``close``."""
+        try:
+            return self._process.is_alive()
+        except ValueError:  # it ended, and was closed
+            return False
+
+
+def _main(parent: int, connection: Connection, parents: Connection, paths: Sequence[str]) -> None:
+    end_with(parent)
+    parents.close()
+    step_aside()
+    with suppress(EOFError, OSError):
+        while True:
+            numbers = connection.recv()
+            mounts = mounts_now()
+            found = []
+            told = time.monotonic()
+            for number in numbers:
+                try:
+                    seen = _look_at(paths[number], mounts)
+                except (OSError, ValueError) as error:
+                    seen = Seen(os.fsencode(paths[number]), f"it cannot be opened: {error}")
+                found.append((number, seen))
+                if time.monotonic() - told > _TELL_AFTER:
+                    connection.send(found)
+                    found, told = [], time.monotonic()
+            if found:
+                connection.send(found)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A volume without an answer: since when it waits, for what, and whether it is too late."""
+
     at: float
+    reach: Reach
     late: bool = False
 
 
@@ -51,31 +162,130 @@ class Probes:
         *,
         before_fork: Callable[[], None] = lambda: None,
         within: float = ANSWER_WITHIN,
+        most: int = _MOST_PROCESSES,
     ) -> None:
-        """For the volumes with these paths. ``before_fork``: see ``scan.pool``."""
+        """For the volumes with these absolute paths. ``before_fork``: see ``scan.pool``.
+
+        At most ``most`` processes ask servers, and some more ask for local file systems.
+        """
         self._paths = paths
         self._before_fork = before_fork
         self._within = within
+        self._most = most
         self._asked: dict[int, _Asked] = {}
+        #: By server: volumes that no process was given yet.
+        self._waiting: dict[bytes, deque[int]] = {}
+        self._probers: dict[bytes, _Prober] = {}
+        self._hanging: list[_Prober] = []
+        self._left: list[_Prober] = []
         self._untold: list[int] = []
-        #: Processes that hang and were left behind.
-        self._left = 0
         #: When it was asked, and what the answer was.
         self._answers: dict[int, tuple[float, Seen]] = {}
+        self._mounts = MountTable(())
+        self._mounts_at = float("-inf")
+        self._trouble = ""
+        self._again = 0.0
+
+    @property
+    def processes(self) -> int:
+        """How many there are, those that were left behind included."""
+        self._left = [one for one in self._left if one.is_there]
+        return len(self._probers) + len(self._hanging) + len(self._left)
+
+    def _reach(self, number: int) -> Reach:
+        now = time.monotonic()
+        if now - self._mounts_at > _MOUNTS_FOR:
+            with suppress(OSError):
+                self._mounts = mounts_now()
+            self._mounts_at = now
+        return self._mounts.reach(os.fsencode(self._paths[number]))
 
     def ask(self, number: int) -> None:
         """Look at a volume, unless that is being done."""
         one = self._asked.get(number)
+        if one is not None and not one.late:
+            return
+        reach = self._reach(number)
+        now = time.monotonic()
         if one is not None:
-            # One that hangs at what was mounted there before would never tell of what is there now.
-            old = one.late and time.monotonic() - one.at > _ASK_ANEW
-            if not old or self._left >= _MOST_LEFT:
+            hanging = next((p for p in self._hanging if number in p.given), None)
+            old = hanging is not None and now - hanging.since > _ASK_ANEW
+            if hanging is not None and one.reach == reach and not old:
                 return
-            self._left += 1
-            one.job.close()
-        self._before_fork()
-        path = self._paths[number]
-        self._asked[number] = _Asked(Background(lambda: _look_at(path)), time.monotonic())
+            if hanging is not None and old and self.processes < self._most:
+                # It hangs at what was mounted there before, perhaps, and would never tell.
+                self._leave(hanging)
+            elif one.reach == reach:
+                return
+            elif hanging is not None:
+                del hanging.given[number]  # something else is mounted there now
+        self._asked[number] = _Asked(now, reach)
+        if any(p.server == reach.server and p.hangs_at == reach.mount for p in self._hanging):
+            # Its mount is known not to answer; a further process would hang there, too.
+            self._is_late(number, now)
+        self._waiting.setdefault(reach.server, deque()).append(number)
+        self._hand_out()
+
+    def _leave(self, prober: _Prober) -> None:
+        """Leave a process behind; whatever it was given is asked for by another one."""
+        self._hanging.remove(prober)
+        self._left.append(prober)
+        self._wait_again(prober)
+        prober.close()
+
+    def _wait_again(self, prober: _Prober) -> None:
+        for number in prober.given:
+            if number in self._asked:
+                self._waiting.setdefault(prober.server, deque()).append(number)
+        prober.given.clear()
+
+    def _hand_out(self) -> None:
+        now = time.monotonic()
+        for server, waiting in list(self._waiting.items()):
+            prober = self._probers.get(server)
+            if prober is not None and prober.given:
+                continue
+            hung = {p.hangs_at for p in self._hanging if p.server == server}
+            numbers: list[int] = []
+            kept: deque[int] = deque()
+            while waiting and len(numbers) < _BATCH:
+                number = waiting.popleft()
+                one = self._asked.get(number)
+                if one is None:
+                    continue
+                # What hangs already is asked for by the process that hangs, when it goes on.
+                (kept if one.reach.mount in hung else numbers).append(number)
+            waiting.extendleft(reversed(kept))
+            if not numbers:
+                if not waiting:
+                    del self._waiting[server]
+                continue
+            if prober is None:
+                prober = self._start(server, now)
+            if prober is None:
+                waiting.extendleft(reversed(numbers))
+                continue
+            prober.give(numbers)
+            if not waiting:
+                del self._waiting[server]
+
+    def _start(self, server: bytes, now: float) -> _Prober | None:
+        # Those for local file systems have places of their own.
+        most = self._most if server else self._most + _LOCAL
+        if now < self._again or self.processes >= most:
+            return None
+        try:
+            self._before_fork()
+            prober = _Prober(server, self._paths)
+        except OSError as error:
+            if not is_limit(error):
+                raise
+            self._trouble = limit_reached(error)
+            self._again = now + _TRY_AGAIN
+            return None
+        self._trouble = ""
+        self._probers[server] = prober
+        return prober
 
     def is_silent(self, number: int, tick: Callable[[], None]) -> bool:
         """Look at a volume now, and wait: does it not answer within the time that it has?
@@ -85,14 +295,14 @@ class Probes:
         self.ask(number)
         while number in self._asked and not self._asked[number].late:
             tick()
-            self._untold += self._take(set(wait([self._asked[number].job.connection], 0.2)))
+            self._untold += self._take(set(wait(self.connections, 0.2)))
         seen = self.latest(number)
         return seen is not None and seen.error == NO_ANSWER
 
     def answer(self, number: int, since: float) -> Seen | None:
         """What a volume was like when it was looked at after ``since``; ``None``: not yet."""
         if number in self._asked and self._asked[number].late:
-            return self._silent(number)
+            return self.latest(number)
         at, seen = self._answers.get(number, (0.0, None))
         return seen if at >= since else None
 
@@ -100,50 +310,134 @@ class Probes:
         """What a volume was like when it was looked at last."""
         return self._answers.get(number, (0.0, None))[1]
 
+    def hangs(self, number: int) -> bool:
+        """Whether a volume did not answer when it was looked at last."""
+        seen = self.latest(number)
+        return seen is not None and seen.error in {NO_ANSWER, _NOT_YET}
+
     @property
     def connections(self) -> list[Connection]:
         """What to listen to."""
-        return [one.job.connection for one in self._asked.values()]
+        return [one.connection for one in (*self._probers.values(), *self._hanging)]
 
-    def take(self, ready: Collection[Connection]) -> list[int]:
+    def take(self, ready: Collection[object]) -> list[int]:
         """Take the answers that are there, or have been waited for long enough; of which."""
         found, self._untold = self._untold + self._take(ready), []
         return found
 
     def _take(self, ready: Collection[object]) -> list[int]:
+        found: list[int] = []
         now = time.monotonic()
-        found = []
-        for number, one in list(self._asked.items()):
-            if one.job.connection in ready:
-                del self._asked[number]
-                seen = one.job.take()
-                if isinstance(seen, Failure):
-                    seen = Seen(self._root(number), f"it could not be looked at: {seen.message}")
-                self._answers[number] = (now if one.late else one.at, seen)
-            elif not one.late and now - one.at > self._within:
-                # The process stays, for one that waits inside the kernel cannot be ended, and each
-                # further look would leave one more behind. When it gets its answer, we do.
-                self._asked[number] = one._replace(late=True)
-                self._answers[number] = (one.at, self._silent(number))
-            else:
-                continue
-            found.append(number)
+        for prober in [*self._probers.values(), *self._hanging]:
+            if prober.connection in ready:
+                found += self._heard(prober, now)
+        for prober in list(self._probers.values()):
+            if prober.given and now - prober.since > self._within:
+                found += self._hangs(prober, now)
+        self._hand_out()
+        for waiting in self._waiting.values():
+            for number in waiting:
+                one = self._asked.get(number)
+                if one is not None and not one.late and now - one.at > self._within:
+                    found += self._was_not_asked(number, now)
+        self._end_idle()
         return found
 
-    def _silent(self, number: int) -> Seen:
-        return Seen(self._root(number), NO_ANSWER)
+    def _heard(self, prober: _Prober, now: float) -> list[int]:
+        told = prober.take()
+        if prober in self._hanging:
+            self._hanging.remove(prober)
+            if told is None or prober.server in self._probers:
+                self._wait_again(prober)
+                prober.close()
+            else:
+                self._probers[prober.server] = prober
+        if told is None:
+            return self._died(prober)
+        found = []
+        for number, seen in told:
+            one = self._asked.pop(number, None)
+            if one is not None:
+                self._answers[number] = (now if one.late else one.at, seen)
+                found.append(number)
+        return found
+
+    def _died(self, prober: _Prober) -> list[int]:
+        if self._probers.get(prober.server) is prober:
+            del self._probers[prober.server]
+            first = next(iter(prober.given), None)
+            prober.given.pop(first or 0, None)
+            self._wait_again(prober)
+            prober.close()
+            if first is not None and self._asked.pop(first, None) is not None:
+                why = "the process that looked at it died; see the kernel's log (out of memory?)"
+                self._answers[first] = (time.monotonic(), Seen(self._root(first), why))
+                return [first]
+        return []
+
+    def _hangs(self, prober: _Prober, now: float) -> list[int]:
+        """A process waits for a mount; what is on others is asked for by another process.
+
+        It stays, for one that waits inside the kernel cannot be ended, and each further look would
+        leave one more behind. When it gets its answer, we do.
+        """
+        first = next(iter(prober.given))
+        prober.hangs_at = self._asked[first].reach.mount
+        del self._probers[prober.server]
+        self._hanging.append(prober)
+        found = []
+        for number in list(prober.given):
+            if self._asked[number].reach.mount == prober.hangs_at:
+                found += self._is_late(number, now)
+            else:
+                del prober.given[number]
+                self._waiting.setdefault(prober.server, deque()).append(number)
+        for number in self._waiting.get(prober.server, ()):
+            if number in self._asked and self._asked[number].reach.mount == prober.hangs_at:
+                found += self._is_late(number, now)
+        return found
+
+    def _is_late(self, number: int, now: float) -> list[int]:
+        one = self._asked[number]
+        if one.late:
+            return []
+        one.late = True
+        self._answers[number] = (now, Seen(self._root(number), NO_ANSWER))
+        return [number]
+
+    def _was_not_asked(self, number: int, now: float) -> list[int]:
+        """A volume waits for a process that cannot be started, or for a slow server."""
+        one = self._asked[number]
+        if one.reach.server in self._probers:
+            return []
+        one.late = True
+        why = self._trouble or _TOO_MANY.format(self.processes)
+        self._answers[number] = (now, Seen(self._root(number), why))
+        return [number]
+
+    def _end_idle(self) -> None:
+        for server, prober in list(self._probers.items()):
+            if not prober.given and server not in self._waiting:
+                del self._probers[server]
+                prober.close()
 
     def look_at_all(self, tick: Callable[[], None]) -> list[Seen]:
-        """Look at all volumes at once, and wait for the answers for as long as they may take.
+        """Look at all volumes, and wait for the answers for as long as they may take.
 
         ``tick`` is called several times a second.
+
+        Raises:
+            OSError: a limit of the system forbids to start a process.
         """
+        until = time.monotonic() + _ALL_WITHIN
         for number in range(len(self._paths)):
             self.ask(number)
-        while not all(one.late for one in self._asked.values()):
+        while not all(one.late for one in self._asked.values()) and time.monotonic() < until:
             tick()
-            ready = set(wait(self.connections, 0.2))
-            self.take([one for one in self.connections if one in ready])
+            self.take(set(wait(self.connections, 0.2)))
+        for number, one in self._asked.items():
+            if number not in self._answers:
+                self._answers[number] = (one.at, Seen(self._root(number), _NOT_YET))
         return [self._answers[number][1] for number in range(len(self._paths))]
 
     def _root(self, number: int) -> bytes:
@@ -153,6 +447,9 @@ class Probes:
 
     def close(self) -> None:
         """End what is under way."""
-        for one in self._asked.values():
-            one.job.close()
+        for prober in (*self._probers.values(), *self._hanging):
+            prober.close()
+        self._probers.clear()
+        self._hanging.clear()
         self._asked.clear()
+        self._waiting.clear()

@@ -1,7 +1,7 @@
 """The processes that watch: started, heard, and started again where one died or hangs.
 
-A volume on a file server has a process of its own, for that may wait for the server for ever; all
-others share one.
+The volumes of one file server share a process, for that may wait for the server for ever; all
+volumes on local file systems share another. There are never more than ``_MOST`` of them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hashscan.daemon.limits import is_limit, limit_reached
 from hashscan.text import human_age
-from hashscan.watch.mounts import answers_by_others, kind_of, mounts_now
+from hashscan.watch.mounts import MountTable, mounts_now
 from hashscan.watch.process import Watching
 from hashscan.watch.source import Coverage
 
@@ -30,6 +31,10 @@ SILENT = 60.0
 _FIRST, _LONGEST = 1.0, 300.0
 #: ... but the first again where it had lasted for so long.
 _LASTED = 60.0
+#: Processes for file servers; where there are more servers, some share one.
+_MOST = 32
+#: Seconds until volumes that do not answer are considered again.
+_ANSWERS_AGAIN = 5.0
 
 
 class _Watch:
@@ -41,6 +46,8 @@ class _Watch:
         self.began = 0.0
         self.again = 0.0
         self.wait = _FIRST / 2
+        #: It was started before: what changed since then was not seen.
+        self.missed = False
 
 
 class Watches:
@@ -60,12 +67,14 @@ class Watches:
         before_fork: Callable[[], None],
         on_again: Callable[[int], None],
         on_silent: Callable[[int], None] = lambda _number: None,
+        is_silent: Callable[[int], bool] = lambda _number: False,
         silent_after: float = SILENT,
     ) -> None:
         """Start them.
 
-        ``on_again`` gets the volumes of a process that is started again: what changed meanwhile,
-        nobody has told; ``on_silent`` those of one that hangs. ``before_fork``: see ``scan.pool``.
+        ``on_again`` gets the volumes of a process that is started again: changes in the meantime
+        were not seen; ``on_silent`` those of one that hangs. ``is_silent``: a volume that does not
+        answer is watched once it does. ``before_fork``: see ``scan.pool``.
         """
         self._volumes = volumes
         self._modes = modes
@@ -74,18 +83,11 @@ class Watches:
         self._before_fork = before_fork
         self._on_again = on_again
         self._on_silent = on_silent
+        self._is_silent = is_silent
         self._silent_after = silent_after
         self.deaths = 0
-        numbers = range(len(volumes))
-        self._watches = [_Watch(group) for group in _grouped(volumes, numbers)]
-        for one in self._watches:
-            self._start(one)
-
-    def _start(self, one: _Watch) -> None:
-        self._before_fork()
-        one.began = time.monotonic()
-        one.process = Watching(self._volumes, self._modes, one.numbers)
-        self._coverage.awaits(one.numbers)
+        self._watches = [_Watch(list(range(len(volumes))))]
+        self.step()
 
     @property
     def connections(self) -> list[Connection]:
@@ -100,7 +102,7 @@ class Watches:
     def take(self, ready: Collection[Connection]) -> list[Changed | Lost]:
         """What changed, or was lost, as told by the processes that are ready."""
         found: list[Changed | Lost] = []
-        for one in self._watches:
+        for one in list(self._watches):
             if one.process is None or one.process.connection not in ready:
                 continue
             told = one.process.take()
@@ -123,7 +125,7 @@ class Watches:
         for one in list(self._watches):
             if one.process is None:
                 if now >= one.again:
-                    self._start_again(one)
+                    self._start(one)
             # What it has said and nobody has heard yet is a sign of life, too.
             elif now - one.process.heard > self._silent_after and not one.process.connection.poll():
                 self._ended(
@@ -134,26 +136,78 @@ class Watches:
                 for number in one.numbers:
                     self._on_silent(number)
 
-    def _start_again(self, one: _Watch) -> None:
-        """Start a process in the place of one that ended; or several, if mounts have changed."""
-        self._watches.remove(one)
-        groups = _grouped(self._volumes, one.numbers)
-        for numbers in groups:
-            following = _Watch(numbers)
-            following.wait = one.wait
-            self._watches.append(following)
-            self._start(following)
-            for number in numbers:
+    def answer(self, number: int) -> None:
+        """Watch a volume now that answers again."""
+        for one in self._watches:
+            if one.process is None and number in one.numbers:
+                one.again = 0.0
+                self._start(one)
+                return
+
+    def _start(self, waiting: _Watch) -> None:
+        """Start processes for the volumes of a place, but for those that do not answer."""
+        numbers = [number for number in waiting.numbers if not self._is_silent(number)]
+        if len(numbers) < len(waiting.numbers):
+            answering = set(numbers)
+            waiting.numbers = [number for number in waiting.numbers if number not in answering]
+            waiting.again = time.monotonic() + _ANSWERS_AGAIN
+        else:
+            self._watches.remove(waiting)
+        groups = _grouped(self._volumes, numbers)
+        following = []
+        for group in groups:
+            one = _Watch(group)
+            one.wait, one.missed = waiting.wait, waiting.missed
+            following.append(one)
+        if len(self.pids) + len(groups) > 2 * _MOST:
+            following = self._regrouped(numbers)
+        self._watches += following
+        for one in following:
+            self._start_process(one)
+
+    def _regrouped(self, numbers: list[int]) -> list[_Watch]:
+        """Places for these volumes and all that are watched; their processes end."""
+        for one in [one for one in self._watches if one.process is not None]:
+            assert one.process is not None
+            one.process.close()
+            numbers += one.numbers
+            self._watches.remove(one)
+        following = [_Watch(group) for group in _grouped(self._volumes, sorted(numbers))]
+        for one in following:
+            one.missed = True
+        return following
+
+    def _start_process(self, one: _Watch) -> None:
+        try:
+            self._before_fork()
+            one.process = Watching(self._volumes, self._modes, one.numbers)
+        except OSError as error:
+            if not is_limit(error):
+                raise
+            self._not_watched(
+                one, f"the process that watches was not started: {limit_reached(error)}"
+            )
+            return
+        one.began = time.monotonic()
+        self._coverage.awaits(one.numbers)
+        if one.missed:
+            for number in one.numbers:
                 self._on_again(number)
+        one.missed = True
 
     def _ended(self, one: _Watch, why: str) -> None:
         assert one.process is not None
         self.deaths += 1
         one.process.close()
         one.process = None
-        now = time.monotonic()
-        one.wait = _FIRST if now - one.began > _LASTED else min(2 * one.wait, _LONGEST)
-        one.again = now + one.wait
+        if time.monotonic() - one.began > _LASTED:
+            one.wait = _FIRST / 2
+        self._not_watched(one, why)
+
+    def _not_watched(self, one: _Watch, why: str) -> None:
+        one.missed = True
+        one.wait = min(2 * one.wait, _LONGEST)
+        one.again = time.monotonic() + one.wait
         message = f"{why}; it is started again in {one.wait:.0f} s"
         self._log.limited("watch", "error", message)
         for number in one.numbers:
@@ -170,11 +224,16 @@ class Watches:
 
 
 def _grouped(volumes: Sequence[Volume], numbers: Iterable[int]) -> list[list[int]]:
-    mounts = []
+    """Volumes that share a process: those of one file server, and all on local file systems."""
+    mounts = MountTable(())
     with suppress(OSError):
         mounts = mounts_now()
-    apart = [
-        number for number in numbers if answers_by_others(kind_of(mounts, volumes[number].root))
-    ]
-    together = [number for number in numbers if number not in apart]
-    return ([together] if together else []) + [[number] for number in apart]
+    by_server: dict[bytes, list[int]] = {}
+    for number in numbers:
+        by_server.setdefault(mounts.reach(volumes[number].root).server, []).append(number)
+    local = by_server.pop(b"", None)
+    groups = list(by_server.values())
+    for index, extra in enumerate(groups[_MOST:]):
+        groups[index % _MOST] += extra
+    del groups[_MOST:]
+    return ([] if local is None else [local]) + groups

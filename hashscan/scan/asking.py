@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import HashscanError
-from hashscan.process import end, end_with
+from hashscan.process import end, end_with, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class Asker:
         self._process = context.Process(
             target=_main, args=(os.getpid(), theirs, self.connection, self._make), daemon=True
         )
-        self._process.start()
+        start(self._process)
         theirs.close()
 
     def ask(self, digest: Digest) -> None:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
-from hashscan.process import end, end_with
+from hashscan.process import end, end_with, start
 from hashscan.scan.copies import copy_table
 from hashscan.scan.links import LinkTable
 from hashscan.scan.priority import step_aside
@@ -102,7 +102,7 @@ class Pool:
             ),
             daemon=True,
         )
-        process.start()
+        start(process)
         theirs.close()
         return WorkerHandle(process, ours)
 
@@ -202,7 +202,7 @@ class Pool:
         """End all processes. What they had not reported is not done."""
         for worker in self.workers:
             worker.connection.close()
-            worker.process.terminate()
+            worker.process.kill()
         for worker in self.workers:
             end(worker.process)
         self._links.close()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from hashscan.catalog.reader import CatalogReader
 from hashscan.model import ALGORITHMS
-from hashscan.process import end, end_with
+from hashscan.process import end, end_with, start
 from hashscan.scan.priority import step_aside
 from hashscan.scan.screening import Screen
 
@@ -177,7 +177,7 @@ class Rejudging:
                 args=(os.getpid(), theirs, others, catalog, judge, first, end_of_part),
                 daemon=True,
             )
-            process.start()
+            start(process)
             theirs.close()
             self._parts.append(_Part(process, ours))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.watch.fanotify import why_not
+from hashscan.watch.fanotify import reasons_not
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,15 +21,17 @@ class Choice(NamedTuple):
 
 def choose(volumes: Sequence[Volume], modes: Sequence[str]) -> list[Choice]:
     """For each volume: what its mode (``auto``, ``inotify``, ``fanotify``, ``off``) comes to."""
+    wanted = [n for n, mode in enumerate(modes) if mode not in {"off", "inotify"}]
+    reasons = dict(zip(wanted, reasons_not([volumes[n] for n in wanted]), strict=True))
     found = []
-    for volume, mode in zip(volumes, modes, strict=True):
+    for number, mode in enumerate(modes):
         if mode == "off":
             found.append(Choice("off", "the configuration says so (watch: off)"))
             continue
         if mode == "inotify":
             found.append(Choice("inotify", "the configuration says so (watch: inotify)"))
             continue
-        missing = why_not([volume])
+        missing = reasons[number]
         if missing is None:
             found.append(
                 Choice("fanotify", "one mark for the whole file system, whatever its size")

@@ -20,17 +20,18 @@ import os
 import struct
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.beneath import closing, identity_of, open_root
 from hashscan.fs.volume import Volume, excluder
-from hashscan.watch.mounts import MOUNTINFO
-from hashscan.watch.mounts import parse as parse_mounts
+from hashscan.watch.mounts import mounts_now
 from hashscan.watch.source import Changed, Coverage, Lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
+    from hashscan.model import Identity
     from hashscan.watch.source import Told
 
 _CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
@@ -159,14 +160,14 @@ def _open_handle(mount: int, handle: bytes) -> int:
     return int(fd)
 
 
-def _handle_of(directory: int) -> bytes:
-    """Type and bytes of an open directory's file handle (name_to_handle_at(2))."""
+def _handle_of(directory: int) -> tuple[int, bytes]:
+    """An open directory's mount, and type and bytes of its file handle (name_to_handle_at(2))."""
     buffer = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0), 8 + 128)
     mount = ctypes.c_int()
     if _libc.name_to_handle_at(directory, b"", buffer, ctypes.byref(mount), 0x1000) < 0:
         raise _error("name_to_handle_at")
     (size,) = struct.unpack_from("=I", buffer.raw)
-    return buffer.raw[: 8 + size]
+    return mount.value, buffer.raw[: 8 + size]
 
 
 def _fsid(directory: int) -> bytes:
@@ -187,19 +188,41 @@ _WHAT_TO_DO = {
 
 def why_not(volumes: Sequence[Volume]) -> str | None:
     """Why this back-end cannot watch the volumes here, in a line; ``None``: it can."""
+    return next((why for why in reasons_not(volumes) if why is not None), None)
+
+
+def reasons_not(volumes: Sequence[Volume]) -> list[str | None]:
+    """For each volume why this back-end cannot watch it here, in a line; ``None``: it can.
+
+    Each file system is tried once, however many volumes are on it.
+    """
     try:
         fd = _init()
     except OSError as error:
-        return _told(error)
+        return [_told(error)] * len(volumes)
+    found: list[str | None] = []
+    tried: dict[int, str | None] = {}
     try:
         for volume in volumes:
-            with closing(open_root(volume.root)) as root:
-                _mark(fd, root)
-                os.close(_open_handle(root, _handle_of(root)))
-    except OSError as error:
-        return _told(error)
+            try:
+                with closing(open_root(volume.root)) as root:
+                    device = os.fstat(root).st_dev
+                    if device not in tried:
+                        tried[device] = _try(fd, root)
+                    found.append(tried[device])
+            except OSError as error:
+                found.append(_told(error))
     finally:
         os.close(fd)
+    return found
+
+
+def _try(fd: int, root: int) -> str | None:
+    try:
+        _mark(fd, root)
+        os.close(_open_handle(root, _handle_of(root)[1]))
+    except OSError as error:
+        return _told(error)
     return None
 
 
@@ -208,17 +231,16 @@ def _told(error: OSError) -> str:
     return f"{error.strerror}" + (f" ({fix})" if fix else "")
 
 
-def _is_outside(fd: int, root: int) -> bool:
-    """Whether a directory surely does not lie below ``root``.
+def _is_outside(fd: int, roots: Collection[Identity]) -> bool:
+    """Whether a directory surely is below none of the directories ``roots``.
 
-    Found by climbing, for one that has no path; what is too deep even for that may lie there.
+    Found by climbing, for one that has no path; what is too deep even for that may be there.
     """
-    wanted = identity_of(root)
     here = os.dup(fd)
     try:
         for _ in range(_MOST_LEVELS):
             now = identity_of(here)
-            if now == wanted:
+            if now in roots:
                 return False
             above = os.open(b"..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
             os.close(here)
@@ -228,6 +250,14 @@ def _is_outside(fd: int, root: int) -> bool:
         return False
     finally:
         os.close(here)
+
+
+def _upwards(path: bytes) -> Iterator[bytes]:
+    """A path and all directories above it, the innermost first."""
+    while path not in {b"/", b""}:
+        yield path
+        path = path.rpartition(b"/")[0] or b"/"
+    yield path
 
 
 class _Place(NamedTuple):
@@ -243,17 +273,16 @@ class FanotifySource:
     def __init__(self, volumes: Sequence[Volume]) -> None:
         """For these volumes, which may lie inside each other; the innermost has a change."""
         self._volumes = volumes
-        # The innermost first.
-        self._order = sorted(
-            range(len(volumes)), key=lambda number: len(volumes[number].root), reverse=True
-        )
+        self._numbers = {volume.root: number for number, volume in enumerate(volumes)}
         self._excludes = [excluder(volume.exclude) for volume in volumes]
         self._fd = -1
         #: By file system: when something changed last in a directory that is too deep.
         self._too_deep: dict[bytes, float] = {}
         self._cache: OrderedDict[tuple[bytes, bytes], _Place | None] = OrderedDict()
-        #: By file system: paths that lie on it, one of which is opened to resolve its handles.
-        self._on: dict[bytes, set[bytes]] = {}
+        #: By file system and mount: directories on it. One for each mount resolves the handles,
+        #: however many volumes there are.
+        self._on: dict[bytes, dict[int, dict[bytes, Identity]]] = {}
+        self._noted: dict[bytes, tuple[bytes, int]] = {}
 
     def start(self) -> list[Told]:
         """Mark the file systems."""
@@ -268,7 +297,7 @@ class FanotifySource:
         try:
             with closing(open_root(volume.root)) as root:
                 _mark(self._fd, root)
-                self._on.setdefault(_fsid(root), set()).add(volume.root)
+                self._note(root, volume.root)
             trouble = "" if volume.one_file_system else self._watch_below(volume)
         except OSError as error:
             trouble = f"{_told(error)}: {os.fsdecode(volume.root)!r}"
@@ -276,18 +305,26 @@ class FanotifySource:
             return [Coverage(number, "fanotify", unwatched=1, message=trouble)]
         return [Coverage(number, "fanotify")]
 
+    def _note(self, root: int, path: bytes) -> None:
+        """Note that the open directory ``root`` can resolve handles of its file system."""
+        before = self._noted.get(path)
+        if before is not None:
+            self._on[before[0]][before[1]].pop(path, None)
+            if not self._on[before[0]][before[1]]:
+                del self._on[before[0]][before[1]]
+        place = self._noted[path] = (_fsid(root), _handle_of(root)[0])
+        self._on.setdefault(place[0], {}).setdefault(place[1], {})[path] = identity_of(root)
+
     def _watch_below(self, volume: Volume) -> str:
         """Mark what is mounted below a volume that crosses file systems; what went wrong."""
-        with open(MOUNTINFO, "rb") as file:
-            mounts = parse_mounts(file.read())
         trouble = ""
-        for mount in mounts:
-            if not mount.where.startswith(volume.root.rstrip(b"/") + b"/"):
+        for mount in mounts_now().below(volume.root):
+            if mount.where == volume.root:
                 continue
             try:
                 with closing(open_root(mount.where)) as root:
                     _mark(self._fd, root)
-                    self._on.setdefault(_fsid(root), set()).add(mount.where)
+                    self._note(root, mount.where)
             except OSError as error:
                 trouble = f"{_told(error)}: {os.fsdecode(mount.where)!r}"
         return trouble
@@ -304,7 +341,7 @@ class FanotifySource:
     def read(self) -> list[Told]:
         """What happened since."""
         told: dict[Told, None] = {}
-        mounts: dict[bytes, int] = {}
+        mounts: dict[int, int] = {}
         count = 0
         try:
             while count < _MOST_EVENTS:
@@ -328,7 +365,7 @@ class FanotifySource:
     def _all_lost(self, reason: str, message: str) -> list[Told]:
         return [Lost(number, b"", reason, message) for number in range(len(self._volumes))]
 
-    def _tell(self, event: Event, mounts: dict[bytes, int]) -> list[Told]:
+    def _tell(self, event: Event, mounts: dict[int, int]) -> list[Told]:
         if event.mask & Q_OVERFLOW:
             return self._all_lost("overflow", "the kernel's queue of changes was full")
         if event.mask & ONDIR and event.mask & (MOVED_FROM | MOVED_TO):
@@ -367,33 +404,40 @@ class FanotifySource:
         return [Changed(place.volume, place.directory, event.name)]
 
     def _lost_on(self, filesystem: bytes, reason: str, message: str) -> list[Told]:
-        roots = self._on.get(filesystem, set())
-        return [
-            Lost(number, b"", reason, message)
-            for number, volume in enumerate(self._volumes)
-            if any(root == volume.root or root.startswith(volume.root + b"/") for root in roots)
-        ]
+        concerned = {
+            self._numbers[above]
+            for roots in self._on.get(filesystem, {}).values()
+            for root in roots
+            for above in _upwards(root)
+            if above in self._numbers
+        }
+        return [Lost(number, b"", reason, message) for number in sorted(concerned)]
 
-    def _place(self, event: Event, mounts: dict[bytes, int]) -> _Place | None:
+    def _open_mount(self, mount: int, roots: Collection[bytes]) -> int:
+        """Open a directory on a mount; -1: none of ``roots`` is there."""
+        for root in roots:
+            with suppress(OSError):
+                fd = open_root(root)
+                if _handle_of(fd)[0] == mount:
+                    return fd
+                os.close(fd)
+        return -1
+
+    def _place(self, event: Event, mounts: dict[int, int]) -> _Place | None:
         """Where the event's directory is now; ``None``: outside the volumes.
 
         Raises:
             OSError: ESTALE: it is gone; ENAMETOOLONG: its path is too long.
         """
-        # Each root sees what lies below the mount that it is on; a file system may be mounted, or
+        # A directory on a mount sees what is below that mount; a file system may be mounted, or
         # bound, in several places.
         found: _Place | None = None
-        for root in self._on.get(event.filesystem, ()):
-            mount = mounts.get(root)
-            if mount is None:
-                try:
-                    mount = open_root(root)
-                except OSError:
-                    mount = -1
-                mounts[root] = mount
-            if mount < 0:
+        for mount, roots in self._on.get(event.filesystem, {}).items():
+            if mount not in mounts:
+                mounts[mount] = self._open_mount(mount, roots)
+            if mounts[mount] < 0:
                 continue
-            with closing(_open_handle(mount, event.handle)) as fd:
+            with closing(_open_handle(mounts[mount], event.handle)) as fd:
                 try:
                     path = os.readlink(b"/proc/self/fd/%d" % fd)
                 except OSError as error:
@@ -403,7 +447,9 @@ class FanotifySource:
                 if len(path) >= _PATH_MAX - 1:
                     last = self._too_deep.get(event.filesystem, -math.inf)
                     # Climbing takes long, and who makes such directories makes thousands.
-                    if time.monotonic() - last > _CLIMB_AFTER and _is_outside(fd, mount):
+                    if time.monotonic() - last > _CLIMB_AFTER and _is_outside(
+                        fd, set(roots.values())
+                    ):
                         continue
                     raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
                 if not os.fstat(fd).st_nlink:
@@ -414,13 +460,10 @@ class FanotifySource:
         return found
 
     def _in_a_volume(self, path: bytes) -> _Place | None:
-        for number in self._order:
-            root = self._volumes[number].root
-            if path == root:
-                return _Place(number, b"")
-            prefix = root.rstrip(b"/") + b"/"
-            if path.startswith(prefix):
-                return _Place(number, path[len(prefix) :])
+        for root in _upwards(path):
+            number = self._numbers.get(root)
+            if number is not None:
+                return _Place(number, path[len(root) :].lstrip(b"/"))
         return None
 
     def rewatch(self, volume: int) -> list[Told]:

@@ -5,12 +5,13 @@ Source: proc(5), /proc/self/mountinfo; a poll for POLLPRI and POLLERR tells of e
 
 from __future__ import annotations
 
+import bisect
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hashscan.fs.volume import Volume
 
@@ -21,15 +22,26 @@ _BY_OTHERS = {
     *(b"glusterfs", b"gfs2", b"ocfs2", b"fuse", b"fuseblk", b"orangefs", b"coda", b"virtiofs"),
 }
 _OCTAL = re.compile(rb"\\([0-7]{3})")
+#: Links of one path that are followed, as the kernel does (path_resolution(7)).
+_MOST_LINKS = 40
 
 
 class Mount(NamedTuple):
-    """One line of mountinfo: its number, ``major:minor``, where, and the file system's type."""
+    """One line of mountinfo.
+
+    Attributes:
+        number: the mount's id; a new mount at the same place has another one.
+        device: ``major:minor``.
+        where: the mount point.
+        kind: the file system's type.
+        source: what is mounted, e.g. ``server:/export``.
+    """
 
     number: int
     device: bytes
     where: bytes
     kind: bytes
+    source: bytes = b""
 
 
 def parse(text: bytes) -> list[Mount]:
@@ -39,17 +51,121 @@ def parse(text: bytes) -> list[Mount]:
         fields = line.split(b" ")
         try:
             separator = fields.index(b"-")
-            where = _OCTAL.sub(lambda octal: bytes([int(octal.group(1), 8) & 0xFF]), fields[4])
-            found.append(Mount(int(fields[0]), fields[2], where, fields[separator + 1]))
+            found.append(
+                Mount(
+                    int(fields[0]),
+                    fields[2],
+                    _unescaped(fields[4]),
+                    fields[separator + 1],
+                    _unescaped(b" ".join(fields[separator + 2 : separator + 3])),
+                )
+            )
         except (ValueError, IndexError):
             continue
     return found
 
 
-def kind_of(mounts: Sequence[Mount], root: bytes) -> bytes:
-    """The type of the file system that the directory ``root`` lies on; empty: unknown."""
-    on = _under(mounts, root)
-    return b"" if on is None else on.kind
+def _unescaped(field: bytes) -> bytes:
+    return _OCTAL.sub(lambda octal: bytes([int(octal.group(1), 8) & 0xFF]), field)
+
+
+class Reach(NamedTuple):
+    """Which server must answer before a path can be opened.
+
+    Attributes:
+        server: names the server; empty: the path is on local file systems only.
+        mount: the id of the mount that the server answers for, else of the mount that the path
+            is on; -1: unknown.
+    """
+
+    server: bytes
+    mount: int
+
+
+class MountTable:
+    """The mounts of one moment, by place: a question costs the depth of a path."""
+
+    def __init__(self, mounts: Iterable[Mount]) -> None:
+        """``mounts`` in the order of mountinfo: a later one hides an earlier one at its place."""
+        self._at = {mount.where: mount for mount in mounts}
+        self._places = sorted(where.rstrip(b"/") + b"/" for where in self._at)
+
+    def under(self, path: bytes) -> Mount | None:
+        """The mount that the directory ``path`` is on."""
+        while True:
+            found = self._at.get(path)
+            if found is not None or path in {b"/", b""}:
+                return found
+            path = path.rpartition(b"/")[0] or b"/"
+
+    def kind(self, path: bytes) -> bytes:
+        """The type of the file system that the directory ``path`` is on; empty: unknown."""
+        on = self.under(path)
+        return b"" if on is None else on.kind
+
+    def below(self, path: bytes) -> list[Mount]:
+        """The mounts at the directory ``path`` and below it."""
+        prefix = path.rstrip(b"/") + b"/"
+        start = bisect.bisect_left(self._places, prefix)
+        end = bisect.bisect_left(self._places, prefix[:-1] + b"0", start)  # "0" follows "/"
+        return [self._at[place[:-1] or b"/"] for place in self._places[start:end]]
+
+    def is_mounted(self, path: bytes) -> bool:
+        """Whether a file system is mounted on the directory ``path``."""
+        return path in self._at
+
+    def reach(self, path: bytes) -> Reach:
+        """Which server the absolute ``path`` waits for; this itself waits for none.
+
+        Links are followed up to the first place that a server answers for, and no further.
+        """
+        waiting = path.split(b"/")[::-1]
+        here, links = b"/", 0
+        on = self._at.get(b"/")
+        server = _server(on)
+        automatic: Mount | None = None
+        while waiting:
+            name = waiting.pop()
+            if name in {b"", b"."}:
+                continue
+            if name == b"..":
+                here = here.rpartition(b"/")[0] or b"/"
+                continue
+            here = here.rstrip(b"/") + b"/" + name
+            mount = self._at.get(here)
+            if mount is not None:
+                if answers_by_others(mount.kind):
+                    return Reach(_server(mount), mount.number)
+                on = mount
+                automatic = mount if mount.kind == b"autofs" else automatic
+            elif automatic is None:  # a look at a name below it would mount what is there
+                try:
+                    target = os.readlink(here)
+                except OSError:
+                    continue
+                links += 1
+                if links > _MOST_LINKS:
+                    break
+                here = b"/" if target.startswith(b"/") else here.rpartition(b"/")[0] or b"/"
+                waiting += target.split(b"/")[::-1]
+        if automatic is not None:
+            return Reach(b"autofs " + automatic.where, automatic.number)
+        on = self.under(here) or on
+        return Reach(server, -1 if on is None else on.number)
+
+
+def _server(mount: Mount | None) -> bytes:
+    """Names the server that answers for a mount; empty: none does.
+
+    Network file systems name their host in the mount's source (``host:/export``,
+    ``//host/share``); of the others each device has a process of its own.
+    """
+    if mount is None or not answers_by_others(mount.kind):
+        return b""
+    if mount.source.startswith(b"//"):
+        return mount.kind + b" " + mount.source[2:].partition(b"/")[0]
+    host, colon, _ = mount.source.partition(b":/")
+    return mount.kind + b" " + (host if colon else mount.source + b" " + mount.device)
 
 
 def answers_by_others(kind: bytes) -> bool:
@@ -60,35 +176,22 @@ def answers_by_others(kind: bytes) -> bool:
     return kind.split(b".")[0] in _BY_OTHERS
 
 
-def _under(mounts: Sequence[Mount], root: bytes) -> Mount | None:
-    on: Mount | None = None
-    below = root.rstrip(b"/") + b"/"
-    for mount in mounts:
-        # A later mount on the same place hides the earlier one.
-        if below.startswith(mount.where.rstrip(b"/") + b"/") and (
-            on is None or len(mount.where) >= len(on.where)
-        ):
-            on = mount
-    return on
-
-
-def mounts_now() -> list[Mount]:
+def mounts_now() -> MountTable:
     """What is mounted now, as this process sees it.
 
     Raises:
         OSError: there is no /proc.
     """
     with open(MOUNTINFO, "rb") as file:
-        return parse(file.read())
+        return MountTable(parse(file.read()))
 
 
-def concerning(mounts: Sequence[Mount], volume: Volume) -> frozenset[Mount]:
+def concerning(mounts: MountTable, volume: Volume) -> frozenset[Mount]:
     """The mount that a volume lies on, and, where it crosses file systems, those below it."""
-    root = volume.root.rstrip(b"/") + b"/"
-    on = _under(mounts, volume.root)
+    on = mounts.under(volume.root)
     found: set[Mount] = {on} if on else set()
     if not volume.one_file_system:
-        found |= {mount for mount in mounts if (mount.where.rstrip(b"/") + b"/").startswith(root)}
+        found |= set(mounts.below(volume.root))
     return frozenset(found)
 
 
@@ -114,7 +217,7 @@ class Mounts:
         text = b""
         while part := os.read(self._fd, 1 << 16):
             text += part
-        mounts = parse(text)
+        mounts = MountTable(parse(text))
         return [concerning(mounts, volume) for volume in self._volumes]
 
     def changed(self) -> list[int]:
@@ -129,12 +232,3 @@ class Mounts:
     def close(self) -> None:
         """Close."""
         os.close(self._fd)
-
-
-def is_mounted(root: bytes) -> bool:
-    """Whether a file system is mounted on the directory ``root`` now.
-
-    Raises:
-        OSError: there is no /proc.
-    """
-    return any(mount.where == root for mount in mounts_now())

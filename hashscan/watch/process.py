@@ -18,12 +18,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Identity
-from hashscan.process import end, end_with
+from hashscan.process import end, end_with, start
 from hashscan.text import shown
 from hashscan.watch.choice import Choice, choose
 from hashscan.watch.fanotify import FanotifySource
 from hashscan.watch.inotify import InotifySource
-from hashscan.watch.mounts import Mounts, answers_by_others, kind_of, mounts_now
+from hashscan.watch.mounts import Mounts, answers_by_others, mounts_now
 from hashscan.watch.source import Changed, Coverage, Lost
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ _TRY_AGAIN = 900.0
 _ALIVE_AFTER = 5.0
 #: Seconds between two looks whether the volumes' roots are the directories that they were.
 _ROOTS = 5.0
+#: So many times as long as a look at all mounts takes until the next: who mounts thousands of file
+#: systems one after the other must not keep this process busy.
+_MOUNTS_REST = 20.0
 _MOUNTED = "a file system was mounted or unmounted there"
 _REPLACED = "another directory stands there now"
 _GONE = "it is not there any more"
@@ -71,7 +74,7 @@ class Watching:
             target=_main, args=(os.getpid(), theirs, volumes, modes, numbers), daemon=True
         )
         self.heard = time.monotonic()
-        self._process.start()
+        start(self._process)
         theirs.close()
 
     @property
@@ -180,6 +183,7 @@ class _Backend:
 
     def __init__(self, source: Source, of: list[int], volumes: Sequence[Volume]) -> None:
         self.of = of
+        self._index = {number: index for index, number in enumerate(of)}
         self.source = source
         self._volumes = volumes
         self._blind: dict[int, str] = {}
@@ -189,8 +193,13 @@ class _Backend:
         """See on which volumes others may change something untold."""
         mounts = mounts_now()
         for number in self.of:
-            kind = kind_of(mounts, self._volumes[number].root)
+            kind = mounts.kind(self._volumes[number].root)
             self._blind[number] = _BLIND.format(shown(kind)) if answers_by_others(kind) else ""
+
+    def rewatch(self, number: int) -> list[Told]:
+        """Watch a volume again, if it is one of this source's."""
+        index = self._index.get(number)
+        return [] if index is None else self.told(self.source.rewatch(index))
 
     def told(self, told: Sequence[Told]) -> list[Told]:
         return [
@@ -208,7 +217,7 @@ def _main(
 ) -> None:
     end_with(parent)
     outbox = _Outbox(connection, numbers)
-    mounts = Mounts(volumes)
+    mounts = Mounts([volumes[number] for number in numbers])
     chosen = choose([volumes[number] for number in numbers], [modes[number] for number in numbers])
     choices = dict(zip(numbers, chosen, strict=True))
     backends, told = _start(volumes, choices, outbox.alive)
@@ -224,12 +233,17 @@ def _main(
         poll.register(backend.source.fileno(), select.POLLIN)
     roots = {number: _identity(volumes[number]) for number in numbers}
     looked = time.monotonic()
+    mounts_changed, mounts_at = False, 0.0
     while True:
         if failed and time.monotonic() - began > _TRY_AGAIN:
             os._exit(1)  # it is started again, and then it may be possible
         outbox.alive()
-        at_once = any(backend.source.has_more for backend in backends)
-        ready = {fd for fd, _ in poll.poll(0 if at_once else _POLL * 1000)}
+        wait = _POLL
+        if any(backend.source.has_more for backend in backends):
+            wait = 0.0
+        elif mounts_changed:
+            wait = min(wait, max(0.0, mounts_at - time.monotonic()))
+        ready = {fd for fd, _ in poll.poll(wait * 1000)}
         if time.monotonic() - looked >= _ROOTS:
             looked = time.monotonic()
             now = {number: _identity(volumes[number]) for number in numbers}
@@ -237,10 +251,13 @@ def _main(
             roots = now
             outbox.put(_renewed([n for n in changed if now[n]], backends, _REPLACED))
             outbox.put(_renewed([n for n in changed if not now[n]], backends, _GONE))
-        if mounts.fileno() in ready:
-            changed = [number for number in mounts.changed() if number in roots]
+        mounts_changed |= mounts.fileno() in ready
+        if mounts_changed and (began_look := time.monotonic()) >= mounts_at:
+            mounts_changed = False
+            changed = [numbers[index] for index in mounts.changed()]
             for backend in backends:
                 backend.look_at_mounts()
+            mounts_at = time.monotonic() + _MOUNTS_REST * (time.monotonic() - began_look)
             outbox.put(_renewed(changed, backends, _MOUNTED))
         for backend in backends:
             if not ready or backend.source.has_more or backend.source.fileno() in ready:
@@ -292,7 +309,6 @@ def _renewed(changed: Sequence[int], backends: Sequence[_Backend], message: str)
     told: list[Told] = []
     for number in changed:
         for backend in backends:
-            if number in backend.of:
-                told += backend.told(backend.source.rewatch(backend.of.index(number)))
+            told += backend.rewatch(number)
         told.append(Lost(number, b"", "mount", message))
     return told

@@ -7,6 +7,7 @@ events that are still to come put it right.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Tree:
     def __init__(self) -> None:
         """Empty."""
         self._nodes: dict[int, Node] = {}
+        self._of: defaultdict[int, set[int]] = defaultdict(set)
         #: By parent and name: who had that name before another directory got it.
         self._displaced: dict[tuple[int, bytes], int] = {}
 
@@ -62,7 +64,7 @@ class Tree:
 
     def watches_of(self, volume: int) -> list[int]:
         """The watches of a volume's directories."""
-        return [watch for watch, node in self._nodes.items() if node.volume == volume]
+        return list(self._of[volume])
 
     def put(self, watch: int, volume: int, parent: int, name: bytes) -> int | None:
         """Note where a directory is.
@@ -74,8 +76,11 @@ class Tree:
         before = None if node is None else node.volume
         if node is None:
             self._nodes[watch] = Node(volume, parent, name)
+            self._of[volume].add(watch)
         elif (node.parent, node.name, node.volume) != (parent, name, volume):
             self._detach(watch, node)
+            self._of[node.volume].discard(watch)
+            self._of[volume].add(watch)
             node.parent, node.name, node.volume = parent, name, volume
         above = self._nodes.get(parent)
         if above is not None:
@@ -127,6 +132,7 @@ class Tree:
             node = self._nodes.pop(one, None)
             if node is None:
                 continue
+            self._of[node.volume].discard(one)
             waiting += (node.children or {}).values()
             yield one, node
         if self._displaced:

@@ -1,8 +1,10 @@
 """Volumes looked at from outside of the daemon; the servers that do not answer are real."""
 
 import contextlib
+import errno
 import multiprocessing
 import os
+import subprocess
 import time
 
 import pytest
@@ -10,6 +12,7 @@ from silent_fs import silent
 
 from hashscan.daemon import probing
 from hashscan.daemon.probing import NO_ANSWER, Probes
+from hashscan.watch.mounts import Reach
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
 
@@ -33,12 +36,12 @@ def without_server(monkeypatch):
     """The fork that looks is not to keep the server of the test's file system alive itself."""
     real = probing._look_at
 
-    def look_at(path):
+    def look_at(path, mounts):
         for name in os.listdir("/proc/self/fd"):
             with contextlib.suppress(OSError):
                 if os.readlink(f"/proc/self/fd/{name}") == "/dev/fuse":
                     os.close(int(name))
-        return real(path)
+        return real(path, mounts)
 
     monkeypatch.setattr(probing, "_look_at", look_at)
 
@@ -69,21 +72,141 @@ def test_a_volume_that_hangs_costs_one_process_however_often_it_is_looked_at(tmp
 
 
 @needs_root
-def test_what_is_mounted_over_one_that_hangs_is_found(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("without_server")
+def test_one_that_hangs_for_long_is_left_behind_within_the_bound(tmp_path, monkeypatch):
     monkeypatch.setattr(probing, "_ASK_ANEW", 0.0)
-    monkeypatch.setattr(probing, "_MOST_LEFT", 1)
+    place = tmp_path / "place"
+    place.mkdir()
+    probes = Probes([str(place)], within=0.3, most=2)
+    with silent(place):
+        probes.ask(0)
+        assert taken(probes) == [0]
+        for _ in range(5):
+            probes.ask(0)
+            assert probes.processes <= 2
+    probes.close()
+
+
+@needs_root
+@pytest.mark.usefixtures("without_server")
+def test_what_is_mounted_over_one_that_hangs_is_found(tmp_path):
     place = tmp_path / "place"
     place.mkdir()
     probes = Probes([str(place)], within=0.3)
     with silent(place):
         probes.ask(0)
         assert taken(probes) == [0]
-        probes.ask(0)  # a second one, and that is all
-        first = probes.connections
-        probes.ask(0)
-        probes.ask(0)
-        assert probes.connections == first
+        subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
+        try:
+            time.sleep(probing._MOUNTS_FOR)
+            probes._within = 20.0
+            probes.ask(0)
+            assert taken(probes) == [0]
+            assert probes.latest(0).error is None
+            assert probes.latest(0).mounted
+        finally:
+            subprocess.run(["umount", "-l", str(place)], check=True)
     probes.close()
+
+
+def made(directory, count):
+    paths = [directory / str(number) for number in range(count)]
+    for one in paths:
+        one.mkdir()
+    return [str(one) for one in paths]
+
+
+@needs_root
+@pytest.mark.usefixtures("without_server")
+def test_many_volumes_on_one_silent_server_cost_one_process(tmp_path):
+    (tmp_path / "dead").mkdir()
+    local = made(tmp_path, 300)
+    dead = [str(tmp_path / "dead" / str(number)) for number in range(600)]
+    probes = Probes([*dead, *local], within=0.5)
+    most = 0
+
+    def tick():
+        nonlocal most
+        most = max(most, len(multiprocessing.active_children()))
+
+    with silent(tmp_path / "dead"):
+        before = len(multiprocessing.active_children())
+        found = probes.look_at_all(tick)
+        assert most - before <= 2
+        assert {one.error for one in found[:600]} == {NO_ANSWER}
+        assert {one.error for one in found[600:]} == {None}
+        # Asked again and again, as the daemon does: no more processes, and an answer at once.
+        for number in range(600):
+            probes.ask(number)
+            assert probes.answer(number, time.monotonic()).error == NO_ANSWER
+        assert probes.processes <= 2
+        probes.ask(600)
+        assert taken(probes) == [600]
+    found = set()
+    end = time.monotonic() + 20
+    while len(found) < 600:
+        assert time.monotonic() < end
+        found.update(probes.take([one for one in probes.connections if one.poll(0.05)]))
+    assert NO_ANSWER not in {probes.latest(number).error for number in range(600)}
+    assert probes.processes == 0, "idle processes end"
+    probes.close()
+
+
+@needs_root
+@pytest.mark.usefixtures("without_server")
+def test_a_mount_that_hangs_does_not_hold_up_others_of_its_server(tmp_path, monkeypatch):
+    paths = made(tmp_path, 3)
+    probes = Probes([f"{paths[0]}/x", f"{paths[0]}/y", *paths[1:]], within=0.5)
+    monkeypatch.setattr(probes, "_reach", lambda number: Reach(b"server", max(0, number - 1)))
+    with silent(paths[0]):
+        found = probes.look_at_all(lambda: None)
+        assert [one.error for one in found] == [NO_ANSWER, NO_ANSWER, None, None]
+    probes.close()
+
+
+@needs_root
+@pytest.mark.usefixtures("without_server")
+def test_the_processes_are_bounded_and_local_volumes_have_their_own(tmp_path, monkeypatch):
+    paths = made(tmp_path, 3)
+    probes = Probes([f"{paths[0]}/x", *paths[1:]], within=0.5, most=1)
+    servers = [b"first", b"second", b""]
+    monkeypatch.setattr(probes, "_reach", lambda number: Reach(servers[number], number))
+    with silent(paths[0]):
+        found = probes.look_at_all(lambda: None)
+        assert found[0].error == NO_ANSWER
+        assert "1 processes wait for other file servers" in found[1].error
+        assert found[2].error is None
+        assert probes.processes <= 2
+    probes.close()
+
+
+def test_a_limit_of_processes_is_told_and_tried_again(tmp_path, monkeypatch):
+    def refuse():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    probes = Probes(made(tmp_path, 20), within=0.3)
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", refuse)
+        patch.setattr(probing, "_TRY_AGAIN", 0.0)
+        found = probes.look_at_all(lambda: None)
+        assert len(os.listdir("/proc/self/fd")) <= before, "a fork that fails leaves nothing open"
+    assert all("TasksMax=" in one.error for one in found)
+    taken(probes)
+    assert {probes.latest(number).error for number in range(20)} == {None}
+    probes.close()
+
+
+def test_the_cost_of_a_volume_does_not_grow_with_their_number(tmp_path):
+    paths = made(tmp_path, 4000)
+    seconds = []
+    for count in (1000, 4000):
+        probes = Probes(paths[:count])
+        began = time.process_time()
+        assert {one.error for one in probes.look_at_all(lambda: None)} == {None}
+        seconds.append(time.process_time() - began)
+        probes.close()
+    assert seconds[1] < 8 * seconds[0] + 0.5, seconds
 
 
 def test_what_was_waited_for_in_a_turn_is_told_in_the_next(tmp_path):

@@ -11,6 +11,7 @@ from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.log import Log
 from hashscan.daemon.watches import Watches
 from hashscan.fs.volume import Volume
+from hashscan.watch import process
 
 
 def turn(watches, seconds, until=lambda: False):
@@ -23,7 +24,10 @@ def turn(watches, seconds, until=lambda: False):
 
 
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path, monkeypatch):
+    # Signs of life come often here, so that a loaded machine does not look like one that hangs.
+    monkeypatch.setattr(process, "_ALIVE_AFTER", 0.2)
+    monkeypatch.setattr(process, "_POLL", 0.2)
     err = io.StringIO()
     log = Log(io.StringIO(), err)
     volumes = [Volume(os.fsencode(tmp_path))]
@@ -36,7 +40,7 @@ def made(tmp_path):
         log,
         before_fork=lambda: None,
         on_again=again.append,
-        silent_after=7.0,
+        silent_after=10.0,
     )
     yield watches, coverage, again, err
     watches.close()
@@ -48,7 +52,7 @@ def test_one_that_hangs_is_started_again_and_what_it_missed_is_scanned(made, tmp
     assert coverage.is_told(0)
     (pid,) = watches.pids
     os.kill(pid, signal.SIGSTOP)
-    turn(watches, 20, lambda: watches.deaths)
+    turn(watches, 30, lambda: watches.deaths)
     assert watches.deaths == 1
     assert "no sign of life" in err.getvalue()
     assert coverage.partly_watched() == [0]
@@ -63,6 +67,14 @@ def test_one_that_hangs_is_started_again_and_what_it_missed_is_scanned(made, tmp
 
 def test_one_that_has_nothing_to_tell_does_not_hang(made):
     watches, coverage, _, _ = made
-    turn(watches, 10, lambda: coverage.is_told(0))
-    turn(watches, 15)
+    turn(watches, 30, lambda: coverage.is_told(0))
+    (watching,) = [one.process for one in watches._watches]
+    signs = {watching.heard}
+
+    def has_shown_life():
+        signs.add(watching.heard)
+        return len(signs) > 4
+
+    assert turn(watches, 30, has_shown_life) == []
+    assert len(signs) > 4
     assert watches.deaths == 0

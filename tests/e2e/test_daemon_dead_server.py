@@ -1,6 +1,7 @@
-"""One volume on a file server that is dead holds up nothing else."""
+"""Volumes on a file server that is dead hold up nothing else."""
 
 import os
+import subprocess
 import time
 
 import pytest
@@ -29,8 +30,9 @@ def test_a_dead_server_holds_up_nothing_else(tmp_path):
             assert daemon.end() == 0
     finally:
         chattr("-i", stays)
+    many = other + "".join(f"}}, {{path: {dead}/{number}" for number in range(60))
     with (
-        Daemon(tmp_path, watch="inotify", known=[KNOWN], volume_extra=other) as daemon,
+        Daemon(tmp_path, watch="inotify", known=[KNOWN], volume_extra=many) as daemon,
         silent(dead),
     ):
         there = daemon.volume / "there"
@@ -46,10 +48,17 @@ def test_a_dead_server_holds_up_nothing_else(tmp_path):
         told = daemon.hashscan("status")
         assert told.returncode == 70, told.stdout
         assert f"{dead}: not scanned: its file system does not answer" in told.stdout
+        children = subprocess.run(
+            ["pgrep", "-P", str(daemon.process.pid)], capture_output=True, text=True
+        )
+        assert 0 < len(children.stdout.split()) < 15, "one process waits for the server, not 61"
+        assert sum("not scanned" in one.get("message", "") for one in daemon.logs) < 30
         began = time.monotonic()
         assert daemon.end() == 0
         assert time.monotonic() - began < 10
     # it is there again with the next start, and scanned
+    daemon.volume_extra = other
+    daemon.write_config()
     (dead / "x").write_bytes(KNOWN)
     with daemon:
         daemon.start()
