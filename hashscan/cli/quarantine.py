@@ -253,7 +253,7 @@ def restore_command(
     force: bool,
     record_ids: tuple[str, ...],
 ) -> None:
-    """Put files back: content, owner, mode, times, attributes. Nothing is overwritten.
+    """Put files back: content, owner, mode, times, attributes, flags. Nothing is overwritten.
 
     A restored file is not quarantined again by the next scan; `purge ID` lifts that.
     """

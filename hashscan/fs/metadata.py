@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import array
 import base64
 import errno
-import fcntl
 import grp
 import os
 import pwd
 from dataclasses import dataclass
 from typing import Any
 
-# include/uapi/linux/fs.h, for 64-bit longs; the flags themselves are an int.
-_FS_IOC_GETFLAGS = 0x80086601
-FS_APPEND_FL = 0x20
-FS_IMMUTABLE_FL = 0x10
+from hashscan.fs.flags import inode_flags
 
 _CAPABILITY = "security.capability"
 #: What is asked for by name where the kernel cannot list them all (more than 64 KiB of names).
@@ -235,16 +230,6 @@ def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOut | None]:
     if not listed:
         return found, LeftOut(None, size)
     return found, LeftOut(count, size) if count else None
-
-
-def inode_flags(fd: int) -> int | None:
-    """The flags that ``lsattr`` shows, or ``None`` where the file system has none."""
-    buffer = array.array("i", [0, 0])
-    try:
-        fcntl.ioctl(fd, _FS_IOC_GETFLAGS, buffer)
-    except OSError:
-        return None
-    return buffer[0]
 
 
 def apply_ownership(fd: int, metadata: Metadata) -> list[str]:

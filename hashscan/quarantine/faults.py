@@ -8,7 +8,7 @@ import shlex
 
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import CrossesMountError, closing, open_file
-from hashscan.fs.metadata import FS_APPEND_FL, FS_IMMUTABLE_FL, inode_flags
+from hashscan.fs.flags import APPEND, IMMUTABLE, inode_flags
 from hashscan.text import shown
 
 # reason and what to do about it
@@ -57,8 +57,8 @@ def explained_move(error: OSError, parent: int, name: bytes, path: bytes) -> Qua
         ("its directory", os.path.dirname(path), inode_flags(parent)),
     ):
         for bit, letter, reason in (
-            (FS_IMMUTABLE_FL, "i", "immutable"),
-            (FS_APPEND_FL, "a", "append-only"),
+            (IMMUTABLE, "i", "immutable"),
+            (APPEND, "a", "append-only"),
         ):
             if flags and flags & bit:
                 return QuarantineError(

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import closing, identity_of, open_file
+from hashscan.fs.flags import apply_seals, lacking_flags
 from hashscan.quarantine.keep import conclude, drop_copies, finish_copied
 from hashscan.quarantine.places import (
     Opened,
@@ -197,6 +199,7 @@ def _end_restoring(store: Store, record: Record) -> Record:
             if staged is not None:
                 staged.remove()
                 staged.leave()
+            seal(record, target.spot)
             return finish_restored(store, record, content)
         if staged is not None and not displaced_on_volume:
             staged.remove()
@@ -221,6 +224,24 @@ def _arrived(record: Record, target: Opened, content: Spot) -> bool:
     return record.target_identity is not None and (
         there.st_ino == record.target_identity.inode and there.st_size == ours.st_size
     )
+
+
+def seal(record: Record, spot: Spot) -> list[str]:
+    """Make a restored copy immutable or append-only if it was; the sentences on flags it lacks.
+
+    Done when the copy has its name: such a file cannot be renamed. Its owner may have moved it away
+    by then; another file that has the name is left alone.
+    """
+    if record.target_identity is None or record.metadata is None:
+        return []
+    try:
+        with closing(open_file(spot.directory, spot.name)) as fd:
+            if identity_of(fd).inode != record.target_identity.inode:
+                return []
+            apply_seals(fd, record.metadata.flags)
+            return lacking_flags(fd, record.metadata.flags)
+    except OSError:
+        return []
 
 
 def finish_restored(store: Store, record: Record, content: Spot | None) -> Record:

@@ -1,4 +1,4 @@
-"""Back to the volume: content, owner, mode, times, attributes and ACLs, and nothing overwritten."""
+"""Back to the volume: content, owner, mode, times, attributes, ACLs, flags; nothing overwritten."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.copy import copy_content, digests_of
+from hashscan.fs.flags import apply_flags, prepare_flags
 from hashscan.fs.metadata import apply_ownership, apply_times
 from hashscan.fs.named import opened_named
 from hashscan.fs.rename import put
@@ -26,7 +27,7 @@ from hashscan.quarantine.places import (
     sync_directory,
 )
 from hashscan.quarantine.records import Place, Record, State
-from hashscan.quarantine.recover import finish_restored
+from hashscan.quarantine.recover import finish_restored, seal
 from hashscan.quarantine.store import CONTENT
 from hashscan.text import shown
 
@@ -232,6 +233,7 @@ def _restore_copy(store: Store, record: Record, content: Spot, target: Opened) -
         sync_directory(target.parent)
         sync_directory(copy.directory)
         copy.leave()
+        notes += seal(record, target.spot)
         record = finish_restored(store, record, content)
     return Restored(record, target.place.full_path, tuple(notes))
 
@@ -243,6 +245,7 @@ def _make_copy(record: Record, content: Spot, copy: Spot) -> list[str]:
         closing(os.open(copy.name, _FRESH, 0o600, dir_fd=copy.directory)) as fd,
     ):
         size = os.fstat(source).st_size
+        prepare_flags(fd, record.metadata.flags)
         copy_content(source, fd, size)
         if digests_of(fd, size) != digests_of(source, size):
             raise QuarantineError(
@@ -252,6 +255,7 @@ def _make_copy(record: Record, content: Spot, copy: Spot) -> list[str]:
             )
         notes = apply_ownership(fd, record.metadata)
         apply_times(fd, record.metadata)
+        apply_flags(fd, record.metadata.flags)
         os.fsync(fd)
     return notes
 

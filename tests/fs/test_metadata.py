@@ -8,12 +8,12 @@ import pytest
 from isolating import needs_root
 
 from hashscan.fs.copy import copy_content, digests_of
+from hashscan.fs.flags import inode_flags
 from hashscan.fs.metadata import (
     LeftOut,
     Metadata,
     apply_ownership,
     apply_times,
-    inode_flags,
     read_metadata,
 )
 

@@ -20,7 +20,7 @@ from isolating import (
 
 from hashscan.errors import InterruptError, QuarantineError
 from hashscan.fs import rename
-from hashscan.fs.metadata import inode_flags
+from hashscan.fs.flags import inode_flags
 from hashscan.quarantine import act, keep
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.records import State

@@ -1,0 +1,104 @@
+"""Inode flags, as lsattr(1) shows them: read from a file, and given to its copy.
+
+Source: ioctl_iflags(2) and include/uapi/linux/fs.h, for 64-bit longs; the flags themselves are an
+int.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+
+_GET = 0x80086601
+_SET = 0x40086602
+
+APPEND = 0x20
+IMMUTABLE = 0x10
+#: A file with one of these can be neither renamed nor removed: they are set last.
+SEALS = APPEND | IMMUTABLE
+_NO_COW = 0x800000  # btrfs takes it for an empty file only
+_ENCRYPTED = 0x800
+_VERITY = 0x100000
+
+# What chattr(1) may set for a file. The others tell how a file system has laid it out.
+_LETTERS = {
+    0x1: "s",
+    0x2: "u",
+    0x4: "c",
+    0x8: "S",
+    IMMUTABLE: "i",
+    APPEND: "a",
+    0x40: "d",
+    0x80: "A",
+    0x400: "m",
+    0x4000: "j",
+    0x8000: "t",
+    _NO_COW: "C",
+    0x2000000: "x",
+}
+_SETTABLE = sum(_LETTERS)
+# Nothing can set these for a copy, and its owner may miss them.
+_OTHERS = {_ENCRYPTED: "encrypted (E)", _VERITY: "protected by fs-verity (V)"}
+
+
+def inode_flags(fd: int) -> int | None:
+    """The flags of an open file, or ``None`` if its file system has none."""
+    buffer = array.array("i", [0, 0])
+    try:
+        fcntl.ioctl(fd, _GET, buffer)
+    except OSError:
+        return None
+    return buffer[0]
+
+
+def prepare_flags(fd: int, flags: int | None) -> None:
+    """Give a new, empty file the flags that it can get only now, as far as that works."""
+    if flags is not None and flags & _NO_COW:
+        _change(fd, _NO_COW, flags)
+
+
+def apply_flags(fd: int, flags: int | None) -> None:
+    """Give a copy the recorded flags but ``SEALS``, as far as its file system takes them."""
+    if flags is not None:
+        _change(fd, _SETTABLE & ~SEALS, flags)
+
+
+def apply_seals(fd: int, flags: int | None) -> None:
+    """Make a copy immutable or append-only if the recorded flags say so, as far as that works."""
+    if flags is not None:
+        _change(fd, SEALS, flags)
+
+
+def _change(fd: int, among: int, flags: int) -> None:
+    """Set and clear what differs among some flags: all together, else each that can be changed."""
+    now = inode_flags(fd)
+    if now is None or not (now ^ flags) & among:
+        return
+    if _set(fd, (now & ~among) | (flags & among)):
+        return
+    for bit in _LETTERS:
+        if bit & among & (now ^ flags) and _set(fd, (now & ~bit) | (flags & bit)):
+            now = (now & ~bit) | (flags & bit)
+
+
+def _set(fd: int, flags: int) -> bool:
+    try:
+        fcntl.ioctl(fd, _SET, array.array("i", [flags, 0]))
+    except OSError:
+        return False
+    return True
+
+
+def lacking_flags(fd: int, flags: int | None) -> list[str]:
+    """One sentence for each kind of recorded flags that a copy does not have."""
+    lacking = (flags or 0) & ~(inode_flags(fd) or 0)
+    letters = "".join(letter for bit, letter in _LETTERS.items() if lacking & bit)
+    notes = [
+        f"it was {words}, and a copy cannot be" for bit, words in _OTHERS.items() if lacking & bit
+    ]
+    if letters:
+        notes.append(
+            f"its inode flags {letters} (lsattr) could not be set: the file system does not take "
+            f"them, or hashscan has no right to; `chattr +{letters}` sets them where it can"
+        )
+    return notes
