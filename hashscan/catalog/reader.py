@@ -6,7 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hashscan.catalog.rows import COLUMNS, FileRow, signed, unsigned
+from hashscan.catalog.rows import COLUMNS, FileRow, signed
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
@@ -159,16 +159,3 @@ class CatalogReader:
                 (signed(inode), device, *stamp),
             ).fetchone()
         return None if row is None else FileRow._make(row)
-
-    def ancestry(self, directory: int) -> list[tuple[bytes, int]]:
-        """Name and inode of a directory and of those above it, from below the volume's root on."""
-        with translated(self.path):
-            rows = self._connection.execute(
-                "WITH RECURSIVE up (id, parent, name, inode, level) AS ("
-                " SELECT id, parent, name, inode, 0 FROM dir WHERE id = ?"
-                " UNION ALL SELECT dir.id, dir.parent, dir.name, dir.inode, level + 1"
-                " FROM dir JOIN up ON dir.id = up.parent)"
-                " SELECT name, inode FROM up WHERE parent <> 0 ORDER BY level DESC",
-                (directory,),
-            ).fetchall()
-        return [(name, unsigned(inode)) for name, inode in rows]

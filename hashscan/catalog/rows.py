@@ -105,6 +105,20 @@ class FoundProblem(NamedTuple):
     message: str
 
 
+class DirectoryPlace(NamedTuple):
+    """Where a directory was when it was listed last.
+
+    Attributes:
+        parent: id of the directory that holds it; 0: it is a volume's root, or not known.
+        name: in that directory.
+        inode: as that directory gave it; 0: not known.
+    """
+
+    parent: int
+    name: bytes
+    inode: int
+
+
 class QueuedDirectory(NamedTuple):
     """A directory to be listed.
 

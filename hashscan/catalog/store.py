@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from hashscan.catalog.candidates import REPORTED, CandidateQueue
 from hashscan.catalog.mounted import MountedVolumes
-from hashscan.catalog.rows import COLUMNS, FileRow, QueuedDirectory, signed
+from hashscan.catalog.rows import (
+    COLUMNS,
+    DirectoryPlace,
+    FileRow,
+    QueuedDirectory,
+    signed,
+    unsigned,
+)
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
@@ -288,6 +295,16 @@ class Catalog(CandidateQueue, MountedVolumes):
                 (number,),
             ).fetchall()
         return b"/".join(name for (name,) in names)
+
+    def place_of(self, number: int) -> DirectoryPlace:
+        """Where the directory with this id was."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT parent, name, inode FROM dir WHERE id = ?", (number,)
+            ).fetchone()
+        if row is None:
+            return DirectoryPlace(0, b"", 0)
+        return DirectoryPlace(row[0], row[1], unsigned(row[2]))
 
     def volume_of(self, number: int) -> bytes | None:
         """The root of the volume that the directory with this id is in."""

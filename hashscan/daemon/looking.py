@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
     from hashscan.model import Reporter
-    from hashscan.scan.dispatch import Looked
+    from hashscan.scan.group import Looked
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle
     from hashscan.scan.work import Message, Tally

@@ -15,7 +15,7 @@ from hashscan.fs.reading import cut
 from hashscan.model import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
 #: Entries between two pauses.
 _PAUSE = 64
@@ -184,13 +184,21 @@ def listed(directory: int, name: bytes) -> Listed:
     return ListedOther(name, reason_not_read(status.st_mode))
 
 
-def names_of(directory: int, inodes: set[int]) -> dict[int, bytes]:
+def names_of(
+    directory: int, inodes: Container[int], *, only_directories: bool = False
+) -> dict[int, bytes]:
     """Names that inodes have in a directory now, by the numbers that the directory itself gives.
+
+    This lists all of the directory: ask once for many inodes. ``only_directories``: the number of
+    a removed one may by now be that of a file.
 
     Raises:
         OSError: the directory cannot be read.
     """
     with os.scandir(directory) as entries:
         return {
-            entry.inode(): os.fsencode(entry.name) for entry in entries if entry.inode() in inodes
+            entry.inode(): os.fsencode(entry.name)
+            for entry in entries
+            if entry.inode() in inodes
+            and not (only_directories and not entry.is_dir(follow_symlinks=False))
         }

@@ -77,12 +77,10 @@ class DirectoryPart(Part):
             self._count_unchanged(unchanged)
             self._finish_part()
             self._finish_new()
-            self._follow_lost()
             self._send(done=True)
             return
         self._finish_part()
         self._finish_new()
-        self._follow_lost()
         self._count_unchanged(unchanged)
         for name in self._gone(met) if unchanged is None else unchanged.files:
             self._findings.gone.append(name)
@@ -154,14 +152,15 @@ class DirectoryPart(Part):
         elif isinstance(entry, ListedDirectory):
             self._meet_directory(entry)
         elif isinstance(entry, ListedGone):
-            self._lose(entry.name, entry.inode)
+            self._lost.append((entry.name, entry.inode))
         elif isinstance(entry, ListedOther):
             excluded = self._root.excludes(self._prefix + entry.name)
             reason = Skipped.EXCLUDED if excluded else entry.reason
             tally.skip({reason.value: 1})
         elif isinstance(entry, ListedError):
             count_not_hashed(self._findings, entry.name, outcome_of_error(entry.error))
-        if len(self._findings.directories) >= PART_FILES or tally.files >= 16 * PART_FILES:
+        many = max(len(self._findings.directories), len(self._lost))
+        if many >= PART_FILES or tally.files >= 16 * PART_FILES:
             self._send()
 
     def _is_apart(self, entry: ListedFile) -> bool:
@@ -326,15 +325,19 @@ class DirectoryPart(Part):
     def hash_names(self, names: tuple[tuple[bytes, int], ...]) -> None:
         """Hash files that another process listed; what dies with it is listed once more."""
         self._hash_all(names)
+        self._send(done=True)
+
+    def follow(self, lost: Sequence[tuple[bytes, int]]) -> None:
+        """Hash files that were gone when they were opened, under the names that they have now.
+
+        The directory is listed for all of them together. What was removed has no name any more and
+        is skipped; what is renamed faster than it can be opened is a problem, never silence.
+        """
+        self._lost = list(lost)
         self._follow_lost()
         self._send(done=True)
 
     def _follow_lost(self) -> None:
-        """Hash files that were renamed meanwhile under the names that they have now.
-
-        What was removed has no name any more and is skipped; what is renamed faster than it can be
-        opened is a problem, never silence.
-        """
         for _ in range(_FOLLOWED):
             lost, self._lost = self._lost, []
             if not lost:
@@ -342,9 +345,12 @@ class DirectoryPart(Part):
             try:
                 names = names_of(self._fd, {inode for _, inode in lost})
             except OSError as error:
-                count_not_hashed(self._findings, b"", outcome_of_error(error))
-                names = {}
+                for name, _ in lost:
+                    count_not_hashed(self._findings, name, outcome_of_error(error))
+                return
             for name, inode in lost:
+                if len(self._findings.rows) >= PART_FILES:
+                    self._send()
                 now = names.get(inode)
                 if now is None:
                     self._findings.tally.skip({Skipped.VANISHED.value: 1})

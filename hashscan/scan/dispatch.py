@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from hashscan.catalog.rows import FoundProblem
+from hashscan.catalog.rows import FoundProblem, QueuedDirectory
 from hashscan.model import Problem, ProblemEvent, Skipped, join
 from hashscan.scan.frontier import Frontier, Waiting
-from hashscan.scan.work import Alive, At, Findings, Tally, Task
+from hashscan.scan.group import Group, Looked
+from hashscan.scan.lost import MOST, Entry, LostDirectories, Search, Settled
+from hashscan.scan.part import PART_FILES
+from hashscan.scan.work import Alive, At, Findings, Job, Tally, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hashscan.catalog.rows import QueuedDirectory
     from hashscan.catalog.store import Catalog
     from hashscan.fs.volume import Volume
     from hashscan.model import Reporter
@@ -35,62 +36,12 @@ _WHY_SKIPPED = {
 _BATCH = 64
 #: Seconds after which a single process takes a large file although small ones wait.
 _LARGE_WAITS = 30.0
+#: Files of one directory that were gone, before it is listed for them while others are hashed.
+_MOST_LOST = 50_000
 #: Large files that wait to be looked at, at most.
 _MOST_LARGE = 20_000
 #: After so many deaths over one directory it is given up, and said so.
 _MOST_DEATHS = 8
-
-
-@dataclass(slots=True)
-class _Group:
-    """A directory under way, with what was given away of it.
-
-    Attributes:
-        names: only these of its entries are looked at; ``None``: all are.
-        final: files among them are hashed even where they are not whole yet.
-        large: they are large files.
-        unrested: names and sizes of files among them that are not whole yet.
-        later: names and sizes of those that are to be looked at once more.
-        elsewhere: large files among them, which are looked at by themselves.
-        forgotten: it is not done again where it fails.
-    """
-
-    waiting: Waiting
-    tally: Tally = field(default_factory=Tally)
-    open: int = 1
-    failed: bool = False
-    deaths: int = 0
-    at: bytes | None = None
-    avoid: frozenset[bytes] = frozenset()
-    names: tuple[tuple[bytes, int], ...] | None = None
-    final: bool = False
-    large: bool = False
-    unrested: list[tuple[bytes, int]] = field(default_factory=list)
-    later: list[tuple[bytes, int]] = field(default_factory=list)
-    elsewhere: set[bytes] = field(default_factory=set)
-    forgotten: bool = False
-
-    @property
-    def is_bulk(self) -> bool:
-        """Whether it may take long: all of a directory, or a large file."""
-        return self.names is None or self.large
-
-
-class Looked(NamedTuple):
-    """What a look at some entries of a directory came to.
-
-    Attributes:
-        directory: path below the volume's root.
-        names: that were looked at.
-        unrested: names and sizes of files among them that are not whole yet.
-        later: names and sizes of files that are to be looked at once more as they are.
-    """
-
-    volume: int
-    directory: bytes
-    names: list[bytes]
-    unrested: list[tuple[bytes, int]]
-    later: list[tuple[bytes, int]]
 
 
 def _is_bulk(task: Task) -> bool:
@@ -142,12 +93,13 @@ class Dispatch:
         self._on_looked = on_looked
         self._on_too_many = on_too_many
         self._frontier = Frontier(catalog)
-        self._groups: dict[int, _Group] = {}
+        self._lost = LostDirectories(catalog)
+        self._groups: dict[int, Group] = {}
         self._next_group = 1
-        self._redo: list[_Group] = []
+        self._redo: list[Group] = []
         self._given: list[Task] = []
-        self._looks: deque[_Group] = deque()
-        self._large: dict[tuple[int, bytes], _Group] = {}
+        self._looks: deque[Group] = deque()
+        self._large: dict[tuple[int, bytes], Group] = {}
         self._large_open: set[int] = set()
         self._large_at = 0.0
         self.tally = Tally()
@@ -164,6 +116,7 @@ class Dispatch:
             or self._given
             or self._looks
             or self._large
+            or self._lost
         )
 
     def __len__(self) -> int:
@@ -174,6 +127,7 @@ class Dispatch:
             + len(self._redo)
             + len(self._looks)
             + len(self._large)
+            + len(self._lost)
         )
 
     @property
@@ -189,7 +143,11 @@ class Dispatch:
     def held(self) -> set[int]:
         """Ids of the directories that wait or are under way, but for those laid aside on disk."""
         groups = [*self._groups.values(), *self._redo, *self._looks, *self._large.values()]
-        return {group.waiting.directory.number for group in groups} | set(self._frontier.held())
+        numbers = {group.waiting.directory.number for group in groups}
+        for group in groups:
+            if group.search is not None:
+                numbers |= group.search.lost.keys()
+        return numbers.union(self._frontier.held(), self._lost.ids())
 
     def push(self, volume: int, directory: QueuedDirectory, weight: float = 0.0) -> None:
         """Have a directory listed; the share ``weight`` of the whole is done with it."""
@@ -200,6 +158,7 @@ class Dispatch:
         self._looks = deque(one for one in self._looks if one.waiting.volume != volume)
         self._redo = [one for one in self._redo if one.waiting.volume != volume]
         self._frontier.forget_volume(volume)
+        self._lost.forget_volume(volume)
         self._large = {key: one for key, one in self._large.items() if one.waiting.volume != volume}
         for group in self._groups.values():
             group.forgotten |= group.waiting.volume == volume
@@ -221,14 +180,14 @@ class Dispatch:
         A file that is not whole yet is handed back, unless ``final``.
         """
         self._looks.append(
-            _Group(
+            Group(
                 Waiting(volume, directory, 0.0),
                 names=tuple((name, 0) for name in names),
                 final=final,
             )
         )
 
-    def _look_apart(self, found: _Group, name: bytes) -> None:
+    def _look_apart(self, found: Group, name: bytes) -> None:
         """Have a large file looked at by itself, once for all changes until its turn comes."""
         volume, directory, _ = found.waiting
         if len(self._large) >= _MOST_LARGE:
@@ -246,7 +205,7 @@ class Dispatch:
             self._large_at = time.monotonic()
         one = self._large.setdefault(
             (directory.number, name),
-            _Group(Waiting(volume, directory, 0.0), names=((name, 0),), large=True),
+            Group(Waiting(volume, directory, 0.0), names=((name, 0),), large=True),
         )
         one.final = one.final or found.final
 
@@ -273,6 +232,8 @@ class Dispatch:
             return [self._task_again(self._redo.pop())]
         if urgent:
             return []
+        if bulk and len(self._lost) > MOST:
+            return self._next_searches()
         if self._large and bulk and self._is_large_next():
             return [self._next_large()]
         if self._looks:
@@ -289,9 +250,22 @@ class Dispatch:
         tasks: list[Task] = []
         while self._frontier and len(tasks) < count:
             waiting = self._frontier.pop()
-            tasks.append(self._task(self._group(_Group(waiting))))
+            tasks.append(self._task(self._group(Group(waiting))))
         if not tasks and self._large:
             return [self._next_large()]
+        if not tasks and not any(group.is_bulk for group in self._groups.values()):
+            # Whatever may lose directories of the same parent is done: it is listed once.
+            return self._next_searches()
+        return tasks
+
+    def _next_searches(self) -> list[Task]:
+        tasks: list[Task] = []
+        while len(tasks) < _BATCH and (search := self._lost.next()) is not None:
+            directory = QueuedDirectory(search.directory, search.path, fresh=False)
+            waiting = Waiting(search.volume, directory, 0.0)
+            tasks.append(self._task(self._group(Group(waiting, search=search))))
+            if len(search.names) > PART_FILES:
+                break
         return tasks
 
     def _next_large(self) -> Task:
@@ -307,7 +281,7 @@ class Dispatch:
             return False
         return self._jobs > 1 or time.monotonic() - self._large_at > _LARGE_WAITS
 
-    def _group(self, group: _Group) -> int:
+    def _group(self, group: Group) -> int:
         number = self._next_group
         self._next_group += 1
         self._groups[number] = group
@@ -319,14 +293,17 @@ class Dispatch:
         group = self._groups[number]
         volume, directory, _ = group.waiting
         task = Task(number, volume, directory.number, directory.path, directory.fresh)
+        search = group.search
+        if search is not None:
+            return task._replace(job=Job.SEARCH, names=search.names, inode=search.inode)
         if group.names is None:
             return task
         return task._replace(names=group.names, look=True, final=group.final, large=group.large)
 
-    def _task_again(self, failed: _Group) -> Task:
+    def _task_again(self, failed: Group) -> Task:
         avoid = failed.avoid | {failed.at} if failed.at is not None else failed.avoid
         number = self._group(
-            _Group(
+            Group(
                 failed.waiting,
                 deaths=failed.deaths,
                 avoid=avoid,
@@ -386,6 +363,12 @@ class Dispatch:
             group.open += 1
         group.tally.add(findings.tally)
         self.early.add(findings.tally)
+        group.unopened += findings.unopened
+        group.lost += findings.lost
+        if len(group.lost) >= _MOST_LOST:
+            self._follow(findings.group, group)
+        if findings.done and group.search is not None:
+            self._settle(self._found(group.search, findings))
         if findings.done:
             worker.tasks = [task for task in worker.tasks if task.group != findings.group]
             self._part_done(findings.group, group)
@@ -403,7 +386,7 @@ class Dispatch:
                 ProblemEvent(join(volume, path), problem.reason, problem.message)
             )
 
-    def _push(self, group: _Group, children: list[QueuedDirectory]) -> None:
+    def _push(self, group: Group, children: list[QueuedDirectory]) -> None:
         if not children:
             return
         # A directory's share goes to its subdirectories as they are found; how many more there
@@ -414,8 +397,34 @@ class Dispatch:
             self._frontier.push(Waiting(volume, child, share / len(children)))
         group.waiting = Waiting(volume, directory, weight - share)
 
-    def _part_done(self, number: int, group: _Group) -> None:
+    def _follow(self, number: int, group: Group) -> None:
+        """Have the files hashed that were gone, under the names that they have now."""
+        names, group.lost = tuple(group.lost), []
+        task = self._task(number)._replace(names=names, look=False, job=Job.FOLLOW)
+        self._given.append(task)
+        group.open += 1
+
+    def _found(self, search: Search, findings: Findings) -> list[Settled]:
+        if findings.why_unknown:
+            return self._lost.failed(search, findings.why_unknown)
+        return self._lost.found(search, findings.fates)
+
+    def _settle(self, settled: list[Settled]) -> None:
+        """Count entries of directories that were removed or renamed before they were listed."""
+        for volume, entry, problem in settled:
+            if not problem:
+                self.tally.skip({Skipped.VANISHED.value: 1})
+                continue
+            path = self._catalog.directory_path(entry.directory)
+            directory = QueuedDirectory(entry.directory, path, fresh=False)
+            found = FoundProblem(entry.name, Problem.CHANGED.value, problem)
+            self._tell_problems(self._volumes[volume].root, directory, [found])
+            self.tally.problems += 1
+
+    def _part_done(self, number: int, group: Group) -> None:
         group.open -= 1
+        if not group.open and group.lost and not group.failed:
+            self._follow(number, group)
         if group.open:
             return
         del self._groups[number]
@@ -425,6 +434,10 @@ class Dispatch:
             if not group.forgotten:
                 self._give_up_or_redo(group)
             return
+        if group.unopened:
+            volume, directory, _ = group.waiting
+            entries = [Entry(directory.number, name) for name in group.unopened]
+            self._settle(self._lost.add(volume, entries))
         if self._on_looked is not None and (group.names is not None or group.later):
             names = [name for name, _ in group.names or () if name not in group.elsewhere]
             volume, directory, _ = group.waiting
@@ -455,7 +468,13 @@ class Dispatch:
                     group.deaths += _MOST_DEATHS // 2  # each costs minutes
             self._part_done(task.group, group)
 
-    def _give_up_or_redo(self, group: _Group) -> None:
+    def _give_up_or_redo(self, group: Group) -> None:
+        if group.search is not None:
+            if group.deaths:
+                self._settle(self._lost.failed(group.search, "the process that listed it died"))
+            else:
+                self._lost.put_back(group.search)
+            return
         if group.deaths < _MOST_DEATHS:
             self._redo.append(group)
             return

@@ -58,7 +58,6 @@ class Look(DirectoryPart):
             for name, _ in names:
                 self._look(name)
             self._finish_part()
-            self._follow_lost()
         self._send(done=True)
 
     def _look(self, name: bytes) -> None:

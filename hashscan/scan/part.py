@@ -12,7 +12,7 @@ from hashscan.fs.reading import stamp_of
 from hashscan.model import FileDigests, Identity, Problem, Skipped, Stamp
 from hashscan.scan.hashing import Hashed, NotHashed
 from hashscan.scan.outcomes import count_not_hashed
-from hashscan.scan.work import Findings, Task
+from hashscan.scan.work import Findings, Job, Task
 
 if TYPE_CHECKING:
     import os
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: So many rows are sent at a time.
 PART_FILES = 256
-#: Files of one directory that may be renamed between their listing and their opening.
-_MOST_LOST = 4096
 RENAMED = "it was renamed again and again while it was scanned; see who does that"
 _SWAPPED = "it was a file and is something else now; it is looked at in the next scan"
 _OTHER_KINDS = {Skipped.SYMLINK, Skipped.FIFO, Skipped.SOCKET, Skipped.DEVICE}
@@ -51,6 +49,14 @@ class Part:
 
     def _send(self, *, done: bool = False) -> None:
         self._settle_ordinary()
+        if self._task.look:
+            # What a changed file was renamed to is reported by itself.
+            self._findings.tally.skip(
+                {Skipped.VANISHED.value: len(self._lost)} if self._lost else {}
+            )
+            self._lost = []
+        elif self._task.job is not Job.FOLLOW:
+            self._findings.lost, self._lost = self._lost, []
         self._findings.done = done
         self._worker.put(self._findings)
         self._findings = Findings(self._task.group)
@@ -141,7 +147,7 @@ class Part:
         """Note what became of a file."""
         if isinstance(result, NotHashed):
             if result.reason is Skipped.VANISHED:
-                self._lose(name, inode)
+                self._lost.append((name, inode))  # it may have another name by now
             elif result.reason in _OTHER_KINDS and was_file:
                 # It was a file when the directory was read: somebody swapped it.
                 count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, _SWAPPED))
@@ -174,10 +180,3 @@ class Part:
         self._findings.tally.bytes_hashed += result.bytes_read
         if found:
             self._found_candidate(name, status, result.digests, found)
-
-    def _lose(self, name: bytes, inode: int) -> None:
-        """Note a file that was listed and is gone; it may have another name by now."""
-        if len(self._lost) < _MOST_LOST:
-            self._lost.append((name, inode))
-        else:
-            count_not_hashed(self._findings, name, NotHashed(Problem.CHANGED, RENAMED))

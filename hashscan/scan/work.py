@@ -8,6 +8,7 @@ that is done as a whole is counted. So one whose process dies is simply done aga
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -65,6 +66,19 @@ class WorkerSettings:
     others: tuple[Volume, ...] = ()
 
 
+class Job(IntEnum):
+    """What is to be done in a task's directory.
+
+    ``SCAN``: list it and hash its files, or those that the task names. ``FOLLOW``: hash the files
+    that were gone when they were opened, under the names that they have now. ``SEARCH``: find
+    subdirectories that were gone when they were to be listed.
+    """
+
+    SCAN = 0
+    FOLLOW = 1
+    SEARCH = 2
+
+
 class Task(NamedTuple):
     """A directory to list and hash, or some of its files to hash.
 
@@ -83,6 +97,9 @@ class Task(NamedTuple):
             not whole yet is handed back.
         final: with ``look``: a file is hashed even where it is not whole yet.
         large: the names are those of files that were handed back for their size.
+        job: with ``FOLLOW`` and ``SEARCH`` the names are those of files, or subdirectories, that
+            were gone.
+        inode: with ``SEARCH``: which the directory must have; 0: any.
     """
 
     group: int
@@ -96,6 +113,8 @@ class Task(NamedTuple):
     look: bool = False
     final: bool = False
     large: bool = False
+    job: Job = Job.SCAN
+    inode: int = 0
 
 
 @dataclass(slots=True)
@@ -149,6 +168,11 @@ class Findings:
         later: names and sizes of files that are to be looked at once more: they were hashed
             although somebody has them open, or could not be read.
         large: names of files that are larger than ``WorkerSettings.large_apart``, not looked at.
+        lost: names and inodes of files that were gone when they were opened.
+        unopened: entries that have no outcome since the directory was gone; an empty name is the
+            directory itself.
+        fates: of a ``SEARCH``: of each name; ``None``: the directory itself was not at its place.
+        why_unknown: of a ``SEARCH``: the error that left all fates unknown.
         done: the task is finished.
     """
 
@@ -164,6 +188,10 @@ class Findings:
     unrested: list[tuple[bytes, int]] = field(default_factory=list)
     later: list[tuple[bytes, int]] = field(default_factory=list)
     large: list[bytes] = field(default_factory=list)
+    lost: list[tuple[bytes, int]] = field(default_factory=list)
+    unopened: tuple[bytes, ...] = ()
+    fates: tuple[int, ...] | None = None
+    why_unknown: str = ""
     tally: Tally = field(default_factory=Tally)
     done: bool = False
 

@@ -27,12 +27,13 @@ from hashscan.model import ALGORITHMS, FileDigests, Identity, Problem, Skipped, 
 from hashscan.scan.directory import DirectoryPart
 from hashscan.scan.hashing import Hashed, Hasher, Linked, NotHashed, outcome_of_error
 from hashscan.scan.look import Look
+from hashscan.scan.lost import fate_of
 from hashscan.scan.outcomes import count_not_hashed
 from hashscan.scan.pace import Pace
 from hashscan.scan.part import PART_FILES
 from hashscan.scan.quick import EACH, QuickHasher
 from hashscan.scan.screening import Screen
-from hashscan.scan.work import Alive, At, Failed, Findings, Message, Task, WorkerSettings
+from hashscan.scan.work import Alive, At, Failed, Findings, Job, Message, Task, WorkerSettings
 
 if TYPE_CHECKING:
     import mmap
@@ -50,7 +51,6 @@ _SEND_AFTER = 0.2
 _ALIVE_AFTER = 1.0
 #: Where a row's digests begin.
 _FIRST_DIGEST = 6
-_RENAMED = "it was renamed while it was scanned; it is entered in the next scan"
 
 
 class VolumeRoot:
@@ -224,7 +224,10 @@ class Worker:
             self._last_sent = self._last_alive = time.monotonic()
 
     def do(self, task: Task) -> None:
-        """List a directory, or hash some of its files, and send what is found."""
+        """Do a task's job, and send what is found."""
+        if task.job is Job.SEARCH:
+            self._put(self._search(task))
+            return
         root = self._roots[task.volume]
         self._pace = self._at_once if task.look and not task.large else self._bulk
         try:
@@ -237,6 +240,8 @@ class Worker:
         try:
             if isinstance(part, Look):
                 part.look(task.names or ())
+            elif task.job is Job.FOLLOW:
+                part.follow(task.names or ())
             elif task.names is None:
                 part.list_directory()
             else:
@@ -288,40 +293,31 @@ class Worker:
             if task.look and outcome.reason in {Skipped.VANISHED, Problem.CHANGED}:
                 # What the directory was renamed to is told of by itself.
                 outcome = NotHashed(Skipped.VANISHED)
-            elif outcome.reason is Skipped.VANISHED and self._was_renamed(task):
-                outcome = NotHashed(Problem.CHANGED, _RENAMED)
+            elif outcome.reason is Skipped.VANISHED:
+                findings.unopened = tuple(names)
+                return findings
         for name in names:
             count_not_hashed(findings, name, outcome)
         return findings
 
-    def _was_renamed(self, task: Task) -> bool:
-        """Whether a directory that is gone, or one above it, is still there under another name.
-
-        What was removed is no concern of a scan; what was renamed would be passed over in silence.
-        """
+    def _search(self, task: Task) -> Findings:
+        """Where subdirectories are now that were gone when they were to be listed."""
+        findings = Findings(task.group, done=True)
+        names = task.names or ()
         root = self._roots[task.volume]
-        above: list[bytes] = []
-        for _ in range(30):  # the engine commits about once a second
-            chain = self._catalog.ancestry(task.directory)
-            if chain:
-                break
-            time.sleep(0.1)
-        for name, inode in chain:
-            cross = not root.one_file_system
-            try:
-                parent = open_directory(root.fd, b"/".join(above), cross_mounts=cross)
-            except OSError:
-                return True  # it has gone this very moment; the next scan looks again
-            try:
-                now = names_of(parent, {inode}).get(inode)
-            except OSError:
-                return True
-            finally:
-                os.close(parent)
-            if now != name:
-                return now is not None
-            above.append(name)
-        return True
+        try:
+            self._open_root(root)
+            with closing(self._open(root, task.path)) as fd:
+                status = os.fstat(fd)
+                if task.inode and status.st_dev == root.device and status.st_ino != task.inode:
+                    return findings
+                now = names_of(fd, {inode for _, inode in names}, only_directories=True)
+        except OSError as error:
+            if outcome_of_error(error).reason not in {Skipped.VANISHED, Problem.CHANGED}:
+                findings.why_unknown = error.strerror or str(error)
+            return findings
+        findings.fates = tuple(fate_of(name, now.get(inode)) for name, inode in names)
+        return findings
 
     # For DirectoryPart
 

@@ -128,7 +128,7 @@ def test_inode_numbers_of_64_bits(catalog):
     catalog.commit()
     reader = CatalogReader(catalog.path)
     assert reader.linked(0, largest, Stamp(10, 20, 30)).name == b"f"
-    assert reader.ancestry(below.number) == [(b"d", largest)]
+    assert catalog.place_of(below.number) == (root.number, b"d", largest)
     reader.close()
 
 

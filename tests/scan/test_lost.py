@@ -1,0 +1,319 @@
+"""Directories and files that are removed or renamed after they were listed: one listing for all."""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from scanning import Scanner, one_by_one, sha1
+
+from hashscan.scan import directory as directory_module
+from hashscan.scan import dispatch as dispatch_module
+from hashscan.scan import lost as lost_module
+from hashscan.scan import worker as worker_module
+from hashscan.scan.lost import RENAMED
+from hashscan.scan.part import RENAMED as FILE_RENAMED
+from hashscan.scan.worker import Worker
+
+MANY = 600
+
+
+@pytest.fixture
+def listings(tmp_path, monkeypatch):
+    """How often the scan listed a directory to find what it had lost there."""
+    log = tmp_path / "listings"
+    log.touch()
+    names_of = worker_module.names_of
+
+    def counted(*given, **options):
+        with log.open("ab", buffering=0) as file:
+            file.write(b".")
+        return names_of(*given, **options)
+
+    for module in (worker_module, directory_module):
+        monkeypatch.setattr(module, "names_of", counted)
+    return lambda: log.stat().st_size
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Have something done once, before the first directory whose path fits is opened."""
+
+    def arrange(act, path_like=rb"d.*"):
+        opened = Worker._open
+        done = []
+
+        def interferes(self, root, path):
+            if re.fullmatch(path_like, path) and not done:
+                done.append(True)
+                act()
+            return opened(self, root, path)
+
+        monkeypatch.setattr(Worker, "_open", interferes)
+
+    return arrange
+
+
+def scanner_of(state, known=(), jobs=1):
+    scanner = Scanner(state, known)
+    scanner.jobs = jobs  # one process lists all of a directory before it opens the first below it
+    return scanner
+
+
+def make_many(folder):
+    folder.mkdir(exist_ok=True)
+    for number in range(MANY):
+        (folder / f"d{number}").mkdir()
+
+
+def test_many_removed_directories_cost_one_listing(volume, state, meanwhile, listings):
+    make_many(volume)
+    meanwhile(lambda: [one.rmdir() for one in volume.iterdir()])
+    summary = scanner_of(state).scan(volume)
+    assert summary.skipped == {"vanished": MANY}
+    assert (summary.files, summary.problems) == (MANY, 0)
+    assert listings() == 1
+
+
+def test_many_renamed_directories_cost_one_listing_and_none_is_passed_over(
+    volume, state, meanwhile, listings
+):
+    make_many(volume)
+    meanwhile(lambda: [one.rename(volume / f"x{one.name}") for one in volume.glob("d*")])
+    scanner = scanner_of(state)
+    summary = scanner.scan(volume)
+    assert (summary.files, summary.problems, summary.skipped) == (MANY, MANY, {})
+    assert {(event.reason, event.message) for event in scanner.told.problems} == {
+        ("changed", RENAMED)
+    }
+    assert {event.path for event in scanner.told.problems} == {
+        os.fsencode(volume / f"d{number}") for number in range(MANY)
+    }
+    assert listings() == 1
+
+
+def test_directories_that_are_lost_with_what_held_them_are_looked_for_level_by_level(
+    volume, state, meanwhile, listings
+):
+    for number in range(200):
+        (volume / "top" / f"p{number}" / "below").mkdir(parents=True)
+
+    def acts():
+        for number in range(200):
+            parent = volume / "top" / f"p{number}"
+            if number % 2:
+                shutil.rmtree(parent)
+            else:
+                parent.rename(volume / "top" / f"q{number}")
+
+    # Some of the parents are listed by then and some are not.
+    meanwhile(acts, rb"top/p\d+/below")
+    scanner = scanner_of(state)
+    summary = scanner.scan(volume)
+    assert (summary.files, summary.problems, summary.skipped) == (200, 100, {"vanished": 100})
+    assert {event.message for event in scanner.told.problems} == {RENAMED}
+    assert any(event.path.endswith(b"/below") for event in scanner.told.problems)
+    assert listings() <= 3
+
+
+@pytest.mark.parametrize("fate", ["removed", "renamed"])
+def test_many_lost_files_cost_one_listing_however_many_processes_share_them(
+    volume, state, tmp_path, listings, monkeypatch, fate
+):
+    contents = {f"f{number}": b"%d" % number for number in range(MANY)}
+    for name, content in contents.items():
+        (volume / name).write_bytes(content)
+    hash_one = Worker.hash
+    lock = tmp_path / "lock"
+    lock.touch()
+
+    def loses(self, directory, name):
+        with lock.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            for one in contents if (volume / "f0").exists() else ():
+                if fate == "removed":
+                    (volume / one).unlink()
+                else:
+                    (volume / one).rename(volume / f"x{one}")
+        return hash_one(self, directory, name)
+
+    one_by_one(monkeypatch, loses)
+    # The directory is listed to its end first, and then the files are handed over in small parts.
+    monkeypatch.setattr(directory_module, "PART_FILES", 10 * MANY)
+    monkeypatch.setattr(directory_module, "PART_BYTES", 100)
+    scanner = scanner_of(state, {sha1(content) for content in contents.values()}, jobs=2)
+    summary = scanner.scan(volume)
+    if fate == "removed":
+        assert summary.skipped == {"vanished": MANY}
+    else:
+        assert scanner.told.paths == sorted(os.fsencode(f"x{name}") for name in contents)
+    assert (summary.files, summary.problems) == (MANY, 0)
+    assert listings() == 1
+
+
+def test_a_file_that_is_renamed_at_every_opening_is_a_problem_after_a_few_listings(
+    volume, state, listings, monkeypatch
+):
+    (volume / "a0").write_bytes(b"known")
+    hash_one = Worker.hash
+
+    def renames(self, directory, name):
+        (one,) = volume.iterdir()
+        one.rename(volume / f"a{int(one.name[1:]) + 1}")
+        return hash_one(self, directory, name)
+
+    one_by_one(monkeypatch, renames)
+    scanner = scanner_of(state)
+    summary = scanner.scan(volume)
+    (event,) = scanner.told.problems
+    assert (event.reason, event.message) == ("changed", FILE_RENAMED)
+    assert (summary.files, summary.problems) == (1, 1)
+    assert listings() == directory_module._FOLLOWED
+
+
+def test_what_is_too_much_is_looked_for_in_several_listings(
+    volume, state, meanwhile, listings, monkeypatch
+):
+    monkeypatch.setattr(lost_module, "_AT_ONCE", 100)
+    monkeypatch.setattr(dispatch_module, "MOST", 150)
+    make_many(volume)
+    meanwhile(lambda: [one.rmdir() for one in list(volume.glob("d*"))[1::2]])
+    summary = scanner_of(state).scan(volume)
+    assert summary.skipped == {"vanished": MANY // 2}
+    assert summary.problems == 0
+    assert MANY // 2 // 100 <= listings() <= MANY // 2 // 100 + 10
+
+
+def test_another_directory_in_the_place_of_the_one_that_held_it_is_not_taken_for_it(
+    volume, state, meanwhile
+):
+    (volume / "top" / "below").mkdir(parents=True)
+
+    def swaps():
+        if not (volume / "away").exists():
+            (volume / "top").rename(volume / "away")
+            (volume / "top").mkdir()
+
+    meanwhile(swaps, rb"top/below")
+    scanner = scanner_of(state)
+    summary = scanner.scan(volume)
+    (event,) = scanner.told.problems
+    assert (event.path, event.message) == (os.fsencode(volume / "top" / "below"), RENAMED)
+    assert summary.files == 1
+
+
+def test_a_directory_that_is_back_in_its_place_is_a_problem(volume, state, monkeypatch):
+    (volume / "d0").mkdir()
+    opened = Worker._open
+
+    def hides(self, root, path):
+        if path != b"d0":
+            return opened(self, root, path)
+        (volume / "d0").rename(volume / "x")
+        try:
+            return opened(self, root, path)
+        finally:
+            (volume / "x").rename(volume / "d0")
+
+    monkeypatch.setattr(Worker, "_open", hides)
+    scanner = scanner_of(state)
+    scanner.scan(volume)
+    (event,) = scanner.told.problems
+    assert event.message == RENAMED
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_holder_that_cannot_be_listed_leaves_a_problem(
+    volume, state, meanwhile, monkeypatch, number
+):
+    make_many(volume / "top")
+    meanwhile(lambda: [one.rmdir() for one in (volume / "top").iterdir()], rb"top/d.*")
+
+    def fails(*_given, **_options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(worker_module, "names_of", fails)
+    scanner = scanner_of(state)
+    summary = scanner.scan(volume)
+    assert (summary.files, summary.problems, summary.skipped) == (MANY, MANY, {})
+    assert os.strerror(number) in scanner.told.problems[0].message
+
+
+def test_a_lost_file_whose_directory_cannot_be_listed_is_a_problem(volume, state, monkeypatch):
+    (volume / "f").write_bytes(b"known")
+    hash_one = Worker.hash
+
+    def removes(self, directory, name):
+        (volume / "f").unlink()
+        return hash_one(self, directory, name)
+
+    def fails(*_given, **_options):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    one_by_one(monkeypatch, removes)
+    monkeypatch.setattr(directory_module, "names_of", fails)
+    scanner = scanner_of(state)
+    summary = scanner.scan(volume)
+    (event,) = scanner.told.problems
+    assert (event.path, event.reason) == (os.fsencode(volume / "f"), "io-error")
+    assert (summary.files, summary.problems) == (1, 1)
+
+
+def test_a_process_that_dies_over_a_search_leaves_a_problem(volume, state, meanwhile, monkeypatch):
+    make_many(volume)
+    meanwhile(lambda: [one.rmdir() for one in volume.iterdir()])
+    monkeypatch.setattr(worker_module, "names_of", lambda *_given, **_options: os._exit(9))
+    scanner = scanner_of(state)
+    summary = scanner.scan(volume)
+    assert (summary.files, summary.problems) == (MANY, MANY)
+    assert "died" in scanner.told.problems[0].message
+
+
+def test_a_file_with_the_number_of_a_removed_directory_is_not_taken_for_it(
+    volume, state, meanwhile, monkeypatch
+):
+    (volume / "d0").mkdir()
+    names_of = worker_module.names_of
+
+    def reused(directory, inodes, **options):
+        # As ext4 does it: the next entry that is made gets the number.
+        number = (volume / "new").stat().st_ino
+        found = names_of(directory, {number}, **options)
+        return dict.fromkeys(inodes, found[number]) if found else {}
+
+    def acts():
+        (volume / "d0").rmdir()
+        (volume / "new").touch()
+
+    meanwhile(acts)
+    monkeypatch.setattr(worker_module, "names_of", reused)
+    summary = scanner_of(state).scan(volume)
+    assert (summary.skipped, summary.problems) == ({"vanished": 1}, 0)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("fate", ["removed", "renamed"])
+def test_below_a_mount(volume, state, meanwhile, fate):
+    mounted = volume / "top"
+    mounted.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "none", str(mounted)], check=False)
+    if made.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        (mounted / "d").mkdir()
+
+        def acts():
+            if (mounted / "d").exists():
+                (mounted / "d").rmdir() if fate == "removed" else (mounted / "d").rename(
+                    mounted / "x"
+                )
+
+        meanwhile(acts, rb"top/d")
+        summary = scanner_of(state).scan(volume, one_file_system=False)
+        expected = (0, {"vanished": 1}) if fate == "removed" else (1, {})
+        assert (summary.problems, summary.skipped) == expected
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
