@@ -15,8 +15,8 @@ import time
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -26,6 +26,7 @@ from hashscan.known.repository.layout import METADATA_DIRECTORY, TARGETS_DIRECTO
 from hashscan.model import HEX_LENGTH, Algorithm, Digest
 from hashscan.service.audit import Row
 from hashscan.service.limits import Limiter
+from hashscan.service.passwords import PasswordChecks, TooManyError
 from hashscan.service.users import PASSWORD_LIMIT, Credentials
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 #: Bytes of a question: the longest digest, and white space around it.
 _BODY = 256
-#: Wrong credentials: so many at once from one address for one user, then one in so many seconds.
-_WRONG_BURST, _WRONG_SECONDS = 5, 20.0
-_HASHINGS = 4
 
 
 class Desk:
@@ -57,8 +55,8 @@ class Desk:
         self.sets: dict[Which, LocalConfirmer | None] = {"known": None, "test": None}
         self.audit = audit
         self._limits = Limiter(rate, max(1.0, 2 * rate))
-        self._wrong = Limiter(1 / _WRONG_SECONDS, _WRONG_BURST)
-        self._hashing = 0
+        self._passwords = PasswordChecks()
+        self._passwords.seen(audit.users())
 
     async def user(self, request: Request) -> str:
         """Who asks.
@@ -70,21 +68,19 @@ class Desk:
         if found is None:
             raise _unauthorized()
         name, password = found
-        if self.credentials.remembered(name, password):
-            return name
-        # Per address, so that a stranger cannot lock a user out.
-        key = (name, _address(request))
-        wait = self._wrong.empty(key)
-        if wait or self._hashing >= _HASHINGS:
-            raise _later(429, wait or 1.0, "too many wrong credentials")
-        self._hashing += 1
-        try:
-            right = await run_in_threadpool(self.credentials.check, name, password)
-        finally:
-            self._hashing -= 1
-        if not right:
-            self._wrong.wait(key)
-            raise _unauthorized()
+        address = _address(request)
+        state = request.scope["state"]  # of ``service.protocol``
+        if not self.credentials.remembered(name, password):
+            try:
+                right = await self._passwords.right(
+                    self.credentials, name, password, address, state["gone"]
+                )
+            except TooManyError as error:
+                raise _later(429, error.seconds, "too many wrong credentials") from None
+            if not right:
+                raise _unauthorized()
+        self._passwords.seen([(name, address)])
+        state["proven"]()
         return name
 
     async def check(self, request: Request) -> Response:
@@ -134,7 +130,8 @@ def application(desk: Desk, *, repository: str | None, private_repository: bool)
         for name in (METADATA_DIRECTORY, TARGETS_DIRECTORY):
             files = _Files(os.path.join(repository, name), guard)
             routes.append(Mount(f"/repository/{name}", files))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _explain})
+    handlers = {HTTPException: _explain, ClientDisconnect: _gone}
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 class _Files(StaticFiles):
@@ -169,6 +166,12 @@ async def _explain(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, HTTPException)
     return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """An answer that nobody reads: the client went away before its question was whole."""
+    del request, error
+    return PlainTextResponse("", 400)
 
 
 def _basic(header: str) -> tuple[str, str] | None:

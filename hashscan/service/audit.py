@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _FILE, _KEY = "audit.sqlite3", "audit.key"
 #: Rows that may wait to be committed; beyond that there is no answer any more.
 _WAITING = 200_000
+#: Rows that are read at the start.
+_LATEST = 100_000
 _DAY = 86400.0
 
 
@@ -86,6 +88,15 @@ class Audit:
     def keyed(self, algorithm: str, raw: bytes) -> bytes:
         """What stands in the file for a digest."""
         return hmac.digest(self._key, algorithm.encode() + b":" + raw, "sha256")
+
+    def users(self) -> list[tuple[str, str]]:
+        """Users and addresses of the latest questions, oldest first."""
+        rows = self._connection.execute(
+            "SELECT user, address FROM (SELECT rowid, user, address FROM question ORDER BY rowid"
+            " DESC LIMIT ?) GROUP BY user, address ORDER BY max(rowid)",
+            (_LATEST,),
+        )
+        return [(user, address) for user, address in rows]
 
     def note(self, row: Row) -> bool:
         """Take a row; false where it cannot be kept, and the question must not be answered."""

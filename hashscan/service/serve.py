@@ -23,6 +23,7 @@ from hashscan import interpreter
 from hashscan.errors import HashscanError, StateError, UsageError
 from hashscan.service.app import Desk, application
 from hashscan.service.audit import Audit
+from hashscan.service.door import Door
 from hashscan.service.users import USERS, read_users
 from hashscan.text import shown
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 #: Questions a second of one user.
 RATE = 2000.0
-_CONNECTIONS = 1000
+#: Seconds for the requests under way when the service ends.
+_GRACE = 10
 _READY = re.compile(r"hashscan: the service listens on (http\S+)\n")
 _PATIENCE = 30.0
 
@@ -65,9 +67,13 @@ class ServeOptions:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn with signals that end it cleanly, and a word when it listens."""
+    """uvicorn with its own way in, signals that end it cleanly, and a word when it listens."""
 
     ready: Callable[[], None]
+    listener: socket.socket
+    one_address: bool
+    _door: Door
+    _watch: asyncio.Task[None]
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -77,8 +83,21 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        del sockets
+        await super().startup([])
+        self._door = Door(
+            self.listener, self.config, self.server_state, one_address=self.one_address
+        )
+        self._door.open()
+        self._watch = asyncio.create_task(self._door.watch())
         self.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._door.close()
+        # earlier than uvicorn, which would cancel them with a traceback each
+        asyncio.get_running_loop().call_later(_GRACE - 1, self._door.abort)
+        await super().shutdown(sockets)
+        self._watch.cancel()
 
 
 def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None:
@@ -111,28 +130,28 @@ def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None
                 log_level="error",
                 lifespan="off",
                 server_header=False,
-                limit_concurrency=_CONNECTIONS,
-                h11_max_incomplete_event_size=16 * 1024,
+                ws="none",
                 timeout_keep_alive=30,
-                timeout_graceful_shutdown=10,
+                timeout_graceful_shutdown=_GRACE,
                 ssl_certfile=options.certificate,
                 ssl_keyfile=options.key,
                 proxy_headers=options.behind_proxy,
             )
             server = _Server(config)
+            server.listener, server.one_address = listener, options.behind_proxy
             scheme = "https" if options.certificate else "http"
             host = f"[{options.host}]" if ":" in options.host else options.host
             port = listener.getsockname()[1]
             server.ready = lambda: say(f"the service listens on {scheme}://{host}:{port}")
-            asyncio.run(_run(server, listener, keeper))
+            asyncio.run(_run(server, keeper))
     finally:
         audit.close()
 
 
-async def _run(server: _Server, listener: socket.socket, keeper: _Keeper) -> None:
+async def _run(server: _Server, keeper: _Keeper) -> None:
     keeping = asyncio.create_task(keeper.keep())
     try:
-        await server.serve(sockets=[listener])
+        await server.serve()
     finally:
         keeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -208,7 +227,7 @@ def _is_loopback(host: str) -> bool:
 def _listening(options: ServeOptions) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
-        listener = socket.create_server((options.host, options.port), family=family, backlog=512)
+        listener = socket.create_server((options.host, options.port), family=family, backlog=4096)
     except OSError as error:
         raise UsageError(
             f"{shown(options.host)}:{options.port}: cannot listen there: {error.strerror}; choose "

@@ -1,0 +1,173 @@
+"""Takes connections in, TLS handshake included, and ends those that take too long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from hashscan.service.connections import Bounds, Client, Connections
+from hashscan.service.protocol import HEAD, LINGER, Protocol
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+#: Connections that are accepted, and begun with, before others have their turn.
+_ACCEPTED, _BEGUN = 128, 32
+_EVERY = 0.5
+#: Bytes that the kernel keeps of an answer: so what its reader takes is seen soon.
+_SEND_BUFFER = 256 * 1024
+_DESCRIPTORS = 8192
+
+
+class Door:
+    """The listening socket of a running service."""
+
+    def __init__(
+        self, listener: socket.socket, config: Config, state: ServerState, *, one_address: bool
+    ) -> None:
+        """Nobody is let in yet; see ``Bounds.within`` for ``one_address``."""
+        self._listener = listener
+        self._config = config
+        self._state = state
+        self._connections = Connections(Bounds().within(_descriptors(), one_address=one_address))
+        self._silent: dict[Client, socket.socket] = {}
+        self._ready: dict[Client, socket.socket] = {}
+        self._arriving: set[asyncio.Task[object]] = set()
+        self._loop = asyncio.get_running_loop()
+
+    def open(self) -> None:
+        """Let clients in."""
+        self._listener.setblocking(False)
+        with contextlib.suppress(OSError):  # connections inherit it
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self._loop.add_reader(self._listener, self._accept)
+
+    async def watch(self) -> None:
+        """End connections that take too long, until it is cancelled."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            now = time.monotonic()
+            for client in [one for one in self._silent if now - one.since > HEAD]:
+                self._connections.remove(client)
+                client.close()
+            for connection in list(self._state.connections):
+                if isinstance(connection, Protocol):
+                    connection.check(now)
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._loop.remove_reader(self._listener)
+        for task in self._arriving:
+            task.cancel()
+        for client in list(self._silent):
+            client.close()
+
+    def abort(self) -> None:
+        """End all connections."""
+        for client in self._connections.all():
+            client.close()
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED):
+            try:
+                sock, address = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionError:
+                continue
+            except OSError:  # no descriptor or no memory
+                if not self._connections.close_one():
+                    self._loop.remove_reader(self._listener)
+                    self._loop.call_later(_EVERY, self.open)
+                return
+            self._welcome(sock, address[0])
+
+    def _welcome(self, sock: socket.socket, address: str) -> None:
+        """Take a connection in; what costs time is done when it has sent something.
+
+        So those of a flood that are pushed out cost next to nothing, and delay nobody.
+        """
+        sock.setblocking(False)
+        client = Client(address, lambda: self._close_silent(sock, client))
+        if self._connections.add(client):
+            self._silent[client] = sock
+            self._loop.add_reader(sock, self._spoke, sock, client)
+        else:
+            sock.close()
+
+    def _close_silent(self, sock: socket.socket, client: Client) -> None:
+        self._silent.pop(client, None)
+        self._ready.pop(client, None)
+        self._loop.remove_reader(sock)
+        sock.close()
+
+    def _spoke(self, sock: socket.socket, client: Client) -> None:
+        """The client has sent something, or went away."""
+        self._loop.remove_reader(sock)
+        if not self._ready:
+            self._loop.call_soon(self._begin_some)
+        self._ready[client] = sock
+
+    def _begin_some(self) -> None:
+        for _ in range(min(_BEGUN, len(self._ready))):
+            client, sock = self._ready.popitem()  # the latest: in a flood it is late for the others
+            self._begin(sock, client)
+        if self._ready:
+            self._loop.call_soon(self._begin_some)
+
+    def _begin(self, sock: socket.socket, client: Client) -> None:
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            try:
+                gone = not sock.recv(1, socket.MSG_PEEK)
+            except ConnectionError:
+                gone = True
+            if gone:
+                self._connections.remove(client)
+                self._close_silent(sock, client)
+                return
+        self._silent.pop(client, None)
+        task: asyncio.Task[object] = self._loop.create_task(self._arrive(sock, client))
+        client.close = task.cancel
+        self._arriving.add(task)
+
+        def arrived(_: asyncio.Task[object]) -> None:
+            self._arriving.discard(task)
+            if task.cancelled() or task.exception() is not None:
+                self._connections.remove(client)
+                sock.close()
+
+        task.add_done_callback(arrived)
+
+    async def _arrive(self, sock: socket.socket, client: Client) -> None:
+        """Make the connection, TLS included.
+
+        Raises:
+            OSError: the client went away, or speaks no TLS.
+        """
+        context = self._config.ssl
+        limits = (
+            {}
+            if context is None
+            else {"ssl_handshake_timeout": HEAD, "ssl_shutdown_timeout": LINGER}
+        )
+        await self._loop.connect_accepted_socket(
+            lambda: Protocol(self._config, self._state, client, self._connections),
+            sock, ssl=context, **limits,
+        )  # fmt: skip
+
+
+def _descriptors() -> int:
+    """How many descriptors this process may have; it takes as many as it can use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = _DESCRIPTORS if hard == unlimited else min(_DESCRIPTORS, hard)
+    if soft != unlimited and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return _DESCRIPTORS if soft == unlimited else soft

@@ -1,0 +1,159 @@
+"""Which password is checked next: a check costs 50 ms, so strangers could use up all the time.
+
+A user who asked from an address before comes first, then addresses that sent no wrong password
+lately, then the others, which have one of the two places. So a flood of wrong passwords from one
+address delays nobody elsewhere, and from many addresses nobody who is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.service.connections import network_of
+from hashscan.service.limits import Limiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashscan.service.users import Credentials
+
+#: Wrong passwords: so many from one address for one user, then one in so many seconds.
+_WRONG_BURST, _WRONG_SECONDS = 5, 20.0
+#: Seconds that an address comes last after a wrong password.
+_SUSPECT_SECONDS = 600.0
+#: Checks at once, and of them for addresses that come last.
+_PLACES, _SUSPECT_PLACES = 2, 1
+#: Checks that wait, of all addresses and of one.
+_WAITING, _WAITING_ADDRESS = 64, 8
+_KNOWN = 10_000
+
+_USER, _FRESH, _SUSPECT = range(3)
+
+
+class TooManyError(Exception):
+    """A password is not checked now.
+
+    Attributes:
+        seconds: when it may be tried again.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """``seconds``: when it may be tried again."""
+        self.seconds = seconds
+        super().__init__("too many wrong credentials")
+
+
+class _Waiting(NamedTuple):
+    """A check that waits; they are ordered by ``rank``, then by ``number``."""
+
+    rank: int
+    number: int
+    network: str
+    gone: Callable[[], bool]
+    place: asyncio.Future[None]
+
+
+class PasswordChecks:
+    """Checks passwords, a few at a time."""
+
+    def __init__(self) -> None:
+        """Nobody is known yet."""
+        self._threads = ThreadPoolExecutor(_PLACES, "password")
+        self._wrong = Limiter(1 / _WRONG_SECONDS, _WRONG_BURST)
+        self._suspect = Limiter(1 / _SUSPECT_SECONDS, 1)
+        self._known: dict[tuple[str, str], None] = {}
+        self._running = {_USER: 0, _FRESH: 0, _SUSPECT: 0}
+        self._queue: list[_Waiting] = []
+        self._numbers = itertools.count()
+
+    def seen(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Users and addresses that they asked from with the right password."""
+        for name, address in pairs:
+            pair = (name, network_of(address))
+            self._known.pop(pair, None)
+            if len(self._known) >= _KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[pair] = None
+
+    async def right(
+        self,
+        credentials: Credentials,
+        name: str,
+        password: str,
+        address: str,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Whether this is the user's password.
+
+        ``gone``: whether the client has gone away; then nothing is checked.
+
+        Raises:
+            TooManyError: it was not checked: too many wrong ones came before it.
+        """
+        network = network_of(address)
+        # Per address, so that a stranger cannot lock a user out.
+        pair = (name, network)
+        if wait := self._wrong.empty(pair):
+            raise TooManyError(wait)
+        rank = _USER if pair in self._known else _FRESH
+        if rank == _FRESH and self._suspect.empty(network):
+            rank = _SUSPECT
+        await self._turn(rank, network, gone)
+        try:
+            loop = asyncio.get_running_loop()
+            right = await loop.run_in_executor(self._threads, credentials.check, name, password)
+        finally:
+            self._running[rank] -= 1
+            self._next()
+        if not right:
+            self._wrong.wait(pair)
+            self._suspect.wait(network)
+        return right
+
+    async def _turn(self, rank: int, network: str, gone: Callable[[], bool]) -> None:
+        """Wait for a place, which is counted in ``_running`` from then on."""
+        if not self._queue and self._is_free(rank):
+            self._running[rank] += 1
+            return
+        theirs = sum(1 for one in self._queue if one.network == network)
+        if rank != _USER and theirs >= _WAITING_ADDRESS:
+            raise TooManyError(1.0)
+        if len(self._queue) >= _WAITING:
+            last = max(self._queue)
+            if last.rank <= rank:
+                raise TooManyError(1.0)
+            self._queue.remove(last)
+            heapq.heapify(self._queue)
+            if not last.place.done():
+                last.place.set_exception(TooManyError(1.0))
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._queue, _Waiting(rank, next(self._numbers), network, gone, place))
+        self._next()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self._running[rank] -= 1
+                self._next()
+            raise
+
+    def _is_free(self, rank: int) -> bool:
+        if rank == _SUSPECT and self._running[_SUSPECT] >= _SUSPECT_PLACES:
+            return False
+        return sum(self._running.values()) < _PLACES
+
+    def _next(self) -> None:
+        """Give free places to those who wait, the first rank first."""
+        while self._queue and self._is_free(self._queue[0].rank):
+            first = heapq.heappop(self._queue)
+            if first.place.done():
+                continue
+            if first.gone():
+                first.place.set_exception(TooManyError(1.0))
+            else:
+                self._running[first.rank] += 1
+                first.place.set_result(None)

@@ -1,0 +1,201 @@
+"""uvicorn's HTTP protocol with time limits, and strict about where a request ends.
+
+A head and a body each have ``HEAD`` and ``BODY`` seconds as a whole, however their bytes arrive; an
+answer is given up if its reader takes nothing for ``STALLED`` seconds. A request whose end two
+programs may see in different places is refused with 400 (RFC 9112, 11.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from hashscan.service.connections import Client, Connections
+
+#: Seconds from the connection, or from a head's first byte, to its end; TLS handshake included.
+HEAD = 10.0
+#: Seconds from the end of the head to the end of the body.
+BODY = 10.0
+#: Seconds in which the reader of an answer must take some of it.
+STALLED = 60.0
+#: Seconds in which the rest of an answer must leave a connection that is being closed.
+LINGER = 10.0
+_LONGEST_HEAD = 16 * 1024
+
+
+class _Strict(h11.Connection):
+    """h11's parser, for requests that every program ends at the same byte."""
+
+    #: Called after each event.
+    on_event: Callable[[object], None]
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
+        """The next event.
+
+        Raises:
+            h11.RemoteProtocolError: it is not HTTP, or may be read in more than one way.
+        """
+        if self.their_state is h11.IDLE:
+            # h11 accepts bare line feeds and folded lines, which others read differently
+            head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
+            rest = head.removesuffix(b"\r").replace(b"\r\n", b"")
+            if b"\n" in rest or b"\r" in rest or b"\r\n " in head or b"\r\n\t" in head:
+                raise h11.RemoteProtocolError("a head with line ends that are none")
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            _check_length(event)
+        self.on_event(event)
+        return event
+
+
+def _check_length(request: h11.Request) -> None:
+    names = [name for name, _ in request.headers]
+    if b"transfer-encoding" in names and (
+        b"content-length" in names or request.http_version < b"1.1"
+    ):
+        raise h11.RemoteProtocolError("a length that can be read in more than one way")
+
+
+class Protocol(H11Protocol):
+    """One connection of a client."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        client: Client,
+        connections: Connections,
+    ) -> None:
+        """Serve ``client``, which is one of ``connections``."""
+        # scope["state"] of each request, for the application
+        state = {
+            "proven": lambda: connections.proven(client),
+            "gone": self._is_gone,
+        }
+        super().__init__(config, server_state, state)
+        conversation = _Strict(h11.SERVER, _LONGEST_HEAD)
+        conversation.on_event = self._note
+        self.conn = conversation
+        self._holder = client
+        self._connections = connections
+        self._head_since: float | None = client.since
+        self._body_since = 0.0
+        self._stuck_since: float | None = None
+        self._closing_since: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The connection, or its TLS handshake, is complete."""
+        super().connection_made(transport)
+        self._holder.close = self._reset
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self._connections.remove(self._holder)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request."""
+        if self.conn.their_state is h11.IDLE and self._head_since is None:
+            self._head_since = time.monotonic()
+        super().data_received(data)
+
+    def pause_writing(self) -> None:
+        """The client does not read what was written."""
+        self._stuck_since = time.monotonic()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has read it."""
+        self._stuck_since = None
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """An answer has ended."""
+        self._holder.asking = False
+        self._holder.since = time.monotonic()
+        super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """The service ends: only a whole request is still answered."""
+        if self.conn.their_state in {h11.IDLE, h11.SEND_BODY}:
+            self._end()
+            self._reset()
+        else:
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        self._refuse(400, msg)
+
+    def check(self, now: float) -> None:
+        """End the connection if its client takes too long; ``now``: monotonic seconds."""
+        if self.transport.is_closing():
+            self._closing_since = self._closing_since or now
+            if now - self._closing_since > LINGER:
+                self._reset()
+        elif self._stuck_since is not None and now - self._stuck_since > STALLED:
+            self._reset()
+        elif self.conn.their_state is h11.IDLE:
+            if self._head_since is not None and now - self._head_since > HEAD:
+                self._refuse(408, f"no whole head within {HEAD:.0f} s")
+        elif self.conn.their_state is h11.SEND_BODY and now - self._body_since > BODY:
+            self._refuse(408, f"no whole body within {BODY:.0f} s")
+
+    def _note(self, event: object) -> None:
+        if isinstance(event, h11.Request):
+            self._head_since = None
+            self._body_since = time.monotonic()
+            self._holder.asking = True
+
+    def _refuse(self, status: int, why: str) -> None:
+        """Answer and close; only close if an answer has begun."""
+        begun = self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
+        self._end()
+        if not begun:
+            body = f"{why}\n".encode("ascii")
+            headers = [
+                ("content-type", "text/plain; charset=utf-8"),
+                ("content-length", str(len(body))),
+                ("connection", "close"),
+            ]
+            head = h11.Response(
+                status_code=status, headers=headers, reason=http.HTTPStatus(status).phrase
+            )
+            self.transport.write(
+                b"".join(
+                    self.conn.send(event) or b""
+                    for event in (head, h11.Data(data=body), h11.EndOfMessage())
+                )
+            )
+        self.transport.close()
+
+    def _is_gone(self) -> bool:
+        return self.transport.is_closing()
+
+    def _reset(self) -> None:
+        """End the connection at once; the kernel keeps nothing of the answer either."""
+        with contextlib.suppress(OSError, AttributeError):
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+        self.transport.abort()
+
+    def _end(self) -> None:
+        """Let the application find its client gone, so that it sends nothing more."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()

@@ -1,0 +1,666 @@
+"""Clients that hold connections open, guess passwords, or go away; a known one is answered."""
+
+import base64
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from hashscan.model import Digest
+from hashscan.service.connections import Bounds, Client, Connections, network_of
+from hashscan.service.passwords import PasswordChecks, TooManyError
+from hashscan.service.users import Credentials, Hashed, add_user
+
+PASSWORD = "a pässword: of some length"
+MANY = 2000
+HEAD = b"POST /v1/check/sha1 HTTP/1.1\r\nHost: x\r\n"
+
+
+def basic(user="me", password=PASSWORD):
+    token = base64.b64encode(f"{user}:{password}".encode())
+    return b"Authorization: Basic " + token + b"\r\n"
+
+
+def question(digest="0" * 40, *, user="me", password=PASSWORD):
+    return HEAD + basic(user, password) + b"Content-Length: 40\r\n\r\n" + digest.encode()
+
+
+def port_of(served):
+    return int(served.url.rpartition(":")[2])
+
+
+def connect(port, source="127.0.0.1", *, blocking=True):
+    sock = socket.socket()
+    sock.bind((source, 0))
+    sock.setblocking(blocking)
+    with contextlib.suppress(BlockingIOError):
+        sock.connect(("127.0.0.1", port))
+    return sock
+
+
+@contextlib.contextmanager
+def holding(port, count, sources, data=b""):
+    """So many connections, each with ``data`` on its way."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count + 500:
+        if hard < count + 500:
+            pytest.skip(f"needs {count + 500} descriptors, and may have {hard}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count + 500, hard))
+    held = []
+    try:
+        for number in range(count):
+            sock = connect(port, sources[number % len(sources)], blocking=False)
+            held.append(sock)
+            poll = select.poll()
+            poll.register(sock, select.POLLOUT)
+            if poll.poll(10_000) and data:
+                with contextlib.suppress(OSError):
+                    sock.sendall(data)
+        yield held
+    finally:
+        for sock in held:
+            sock.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def seconds_of(client, digest):
+    start = time.monotonic()
+    assert client.confirm(Digest("sha1", digest)).known
+    return time.monotonic() - start
+
+
+def answer_of(sock, seconds=20):
+    """All that the service sends until it closes."""
+    sock.settimeout(seconds)
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        while data := sock.recv(65536):
+            found += data
+    return found
+
+
+def answer_with(sock, end, seconds=8):
+    """An answer up to ``end``."""
+    sock.settimeout(seconds)
+    found = b""
+    while end not in found:
+        data = sock.recv(4096)
+        assert data, found
+        found += data
+    return found
+
+
+ONE, SEVERAL = ["127.0.0.1"], [f"127.0.0.{n}" for n in range(1, 60)]
+
+
+@pytest.mark.parametrize("sources", [ONE, SEVERAL], ids=["one", "several"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        HEAD,
+        HEAD + basic("me", "wrong-word") + b"Content-Length: 40\r\n\r\nab",
+        HEAD + b"Content-Length: 40\r\n\r\n" + b"ab",
+    ],
+    ids=["idle", "head", "body-wrong", "body-none"],
+)
+def test_connections_that_are_held_open_silence_nobody(sources, data, served):
+    port = port_of(served)
+    kept = served.client(timeout=5.0, attempts=1)
+    seconds_of(kept, served.known[0])
+    with holding(port, MANY, sources, data):
+        fresh = served.client(timeout=5.0, attempts=1)
+        assert seconds_of(kept, served.known[0]) < 1
+        seconds_of(fresh, served.known[0])  # its connection comes after all of theirs
+        for digest in served.known[1:5]:
+            assert seconds_of(kept, digest) < 1
+            assert seconds_of(fresh, digest) < 1
+        with connect(port, "127.0.0.200") as stranger:  # somebody new, from elsewhere
+            stranger.sendall(question(served.known[0]))
+            answer_with(stranger, b"true")
+        fresh.close()
+    kept.close()
+
+
+@pytest.mark.parametrize("sources", [ONE, SEVERAL], ids=["one", "several"])
+@pytest.mark.parametrize("name", ["me", "{}"], ids=["one-name", "random-names"])
+def test_a_flood_of_wrong_passwords_delays_nobody_who_is_known(sources, name, served):
+    port = port_of(served)
+    kept = served.client(timeout=5.0, attempts=1)
+    seconds_of(kept, served.known[0])
+    stopping = threading.Event()
+    sent = []
+
+    def flood(thread):
+        number = 0
+        while not stopping.is_set():
+            number += 1
+            source = sources[(number + 7 * thread) % len(sources)]
+            with contextlib.suppress(OSError), connect(port, source) as sock:
+                sock.settimeout(2)
+                user = name.format(os.urandom(6).hex())
+                for _ in range(10):
+                    sock.sendall(question(user=user, password="wrong-word"))
+                    if not sock.recv(4096):
+                        break
+                    sent.append(user)
+
+    threads = [threading.Thread(target=flood, args=(n,)) for n in range(16)]
+    for one in threads:
+        one.start()
+    try:
+        deadline = time.monotonic() + 10
+        while len(sent) < 60 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        fresh = served.client(timeout=5.0, attempts=1)
+        seconds_of(fresh, served.known[0])
+        for digest in served.known[:5]:
+            assert seconds_of(kept, digest) < 1
+            assert seconds_of(fresh, digest) < 1
+        fresh.close()
+        # a user who was not here before
+        add_user(served.data, "new", "the password of new")
+        start, found = time.monotonic(), b""
+        while b"200 OK" not in found and time.monotonic() < start + 15:
+            with connect(port, "127.0.0.200") as sock:
+                sock.sendall(question(served.known[0], user="new", password="the password of new"))
+                sock.settimeout(9)
+                found = sock.recv(4096)
+            time.sleep(0.1)
+        assert b"200 OK" in found, found
+    finally:
+        stopping.set()
+        for one in threads:
+            one.join()
+    kept.close()
+
+
+# -- time limits ------------------------------------------------------------------------------------
+
+
+def trickle(sock, data, seconds):
+    """A byte at a time; how long the service put up with it."""
+    start = time.monotonic()
+    with contextlib.suppress(OSError):
+        while time.monotonic() < start + seconds:
+            sock.sendall(data)
+            time.sleep(0.2)
+            if select.select([sock], [], [], 0)[0]:
+                break
+    return time.monotonic() - start
+
+
+@pytest.fixture
+def hasty(prepared, monkeypatch):
+    """The service with limits of half a second, and its port."""
+    for name in ("door.HEAD", "protocol.HEAD", "protocol.BODY", "protocol.STALLED"):
+        monkeypatch.setattr(f"hashscan.service.{name}", 0.5)
+    with running_here(prepared) as prepared.port:
+        yield prepared
+
+
+@pytest.mark.parametrize(
+    ("begin", "more", "status"),
+    [
+        (b"", b"", b""),
+        (HEAD, b"", b"408"),
+        (HEAD, b"x", b"408"),
+        (HEAD + basic() + b"Content-Length: 90\r\n\r\n", b"", b"408"),
+        (HEAD + basic() + b"Content-Length: 90\r\n\r\n", b"a", b"408"),
+        (HEAD + b"Content-Length: 90\r\n\r\n", b"a", b"401"),
+        (HEAD + basic() + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n", b"408"),
+    ],
+    ids=["nothing", "head", "slow-head", "body", "slow-body", "body-refused", "slow-chunks"],
+)
+def test_a_request_has_a_time_limit_as_a_whole(begin, more, status, hasty):
+    with connect(hasty.port) as sock:
+        sock.sendall(begin)
+        if more:
+            trickle(sock, more, 8)
+        assert status in answer_of(sock, 8).partition(b"\r\n")[0]
+
+
+def test_a_second_head_on_a_connection_has_the_same_limit(hasty):
+    with connect(hasty.port) as sock:
+        sock.sendall(question(hasty.known[0]))
+        answer_with(sock, b"true")
+        time.sleep(0.8)  # idle for longer than a head may take
+        sock.sendall(question(hasty.known[0]))
+        answer_with(sock, b"true")
+        trickle(sock, b"P", 8)
+        assert b"408" in answer_of(sock, 8)
+
+
+def test_a_reader_that_takes_nothing_is_given_up(tmp_path, monkeypatch, prepared):
+    from publishing import Publisher, random_digests
+
+    publisher = Publisher(tmp_path / "publisher").init()
+    publisher.add(random_digests(50))
+    big = os.path.join(publisher.path, "targets", "big")
+    with open(big, "wb") as file:
+        file.write(os.urandom(4 << 20))
+    monkeypatch.setattr("hashscan.service.protocol.STALLED", 0.5)
+    with running_here(prepared, repository=publisher.path) as port:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(b"GET /repository/targets/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.settimeout(10)
+        assert sock.recv(100)
+        poll = select.poll()  # reset, so that the kernel keeps nothing of the answer either
+        poll.register(sock, select.POLLERR | select.POLLHUP)
+        assert poll.poll(8000), "the connection is still there"
+        sock.close()
+
+
+@contextlib.contextmanager
+def running_here(served, **options):
+    """The service in a thread of this process, so that its limits can be set."""
+    from hashscan.service import serve as module
+
+    ready = threading.Event()
+    told, servers = [], []
+
+    def say(message):
+        told.append(message)
+        ready.set()
+
+    class Server(module._Server):
+        def __init__(self, config):
+            super().__init__(config)
+            servers.append(self)
+
+        @contextlib.contextmanager
+        def capture_signals(self):
+            yield  # only the main thread may
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_Server", Server)
+        thread = threading.Thread(
+            target=module.serve,
+            args=(served.data, module.ServeOptions(port=0, **options), say),
+        )
+        thread.start()
+        try:
+            assert ready.wait(10)
+            yield int(told[0].rpartition(":")[2])
+        finally:
+            servers[0].should_exit = True
+            thread.join()
+
+
+def certificate_in(directory):
+    import trustme
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    certificate.private_key_pem.write_to_path(directory / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(directory / "cert.pem")
+    return str(directory / "cert.pem"), str(directory / "key.pem")
+
+
+def test_a_tls_handshake_that_is_not_finished_silences_nobody(tmp_path, serve):
+    files = certificate_in(tmp_path)
+    served = serve("--tls-certificate", files[0], "--tls-key", files[1])
+    port = port_of(served)
+    client = served.client(timeout=5.0, attempts=1, ca_bundle=str(tmp_path / "ca.pem"))
+    assert client.confirm(Digest("sha1", served.known[0])).known
+    with holding(port, 1000, SEVERAL, b"\x16\x03\x01"):
+        assert seconds_of(client, served.known[0]) < 1
+        assert seconds_of(client, served.known[1]) < 1
+        client.close()
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    with context.wrap_socket(connect(port), server_hostname="127.0.0.1") as sock:
+        sock.sendall(question(served.known[0]))
+        answer_with(sock, b"true")
+
+
+def test_a_tls_handshake_has_a_time_limit(tmp_path, prepared, monkeypatch):
+    monkeypatch.setattr("hashscan.service.door.HEAD", 0.5)
+    files = certificate_in(tmp_path)
+    with (
+        running_here(prepared, certificate=files[0], key=files[1]) as port,
+        connect(port) as sock,
+    ):
+        sock.sendall(b"\x16\x03\x01")
+        assert answer_of(sock, 8) == b""
+
+
+# -- requests with two ends -------------------------------------------------------------------------
+
+SMUGGLED = {
+    "both": b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n",
+    "both-other-order": b"Transfer-Encoding: chunked\r\nContent-Length: 40\r\n",
+    "two-lengths": b"Content-Length: 40\r\nContent-Length: 41\r\n",
+    "list-of-lengths": b"Content-Length: 40, 41\r\n",
+    "signed-length": b"Content-Length: +40\r\n",
+    "two-codings": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+    "unknown-coding": b"Transfer-Encoding: xchunked\r\n",
+    "coding-list": b"Transfer-Encoding: gzip, chunked\r\n",
+    "blank-before-colon": b"Content-Length : 40\r\n",
+    "folded": b"X: y\r\n Transfer-Encoding: chunked\r\nContent-Length: 40\r\n",
+    "bare-lf": b"X: y\nTransfer-Encoding: chunked\r\nContent-Length: 40\r\n",
+    "bare-cr": b"X: y\rTransfer-Encoding: chunked\r\nContent-Length: 40\r\n",
+    "nul": b"X: a\x00b\r\nContent-Length: 40\r\n",
+}
+
+
+@pytest.mark.parametrize("headers", SMUGGLED.values(), ids=list(SMUGGLED))
+def test_a_request_that_ends_in_two_places_is_refused(headers, asked):
+    with connect(port_of(asked)) as sock:
+        body = asked.known[0].encode()
+        chunk = b"28\r\n" + body + b"\r\n0\r\n\r\n"
+        sock.sendall(HEAD + basic() + headers + b"\r\n" + (chunk if b"chunk" in headers else body))
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = answer_of(sock)
+    assert answer[:12] in {b"HTTP/1.1 400", b"HTTP/1.1 501"}
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"true" not in answer
+
+
+def test_a_coding_in_http_1_0_is_refused(asked):
+    with connect(port_of(asked)) as sock:
+        sock.sendall(
+            HEAD.replace(b"1.1", b"1.0") + basic() + b"Transfer-Encoding: chunked\r\n\r\n"
+            b"28\r\n" + asked.known[0].encode() + b"\r\n0\r\n\r\n"
+        )
+        assert answer_of(sock).startswith(b"HTTP/1.1 400")
+
+
+def test_chunks_alone_are_a_question(asked):
+    with connect(port_of(asked)) as sock:
+        sock.sendall(
+            HEAD + basic() + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"28\r\n" + asked.known[0].encode() + b"\r\n0\r\n\r\n"
+        )
+        assert answer_of(sock).endswith(b"true")
+
+
+# -- clients that go away ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loud(prepared):
+    """The service, and all that it says."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "default", "-m", "hashscan", "service", "run", "--data",
+         prepared.data.directory, "--listen", "127.0.0.1:0"],
+        stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            prepared.url = process.stderr.readline().decode().split()[-1]
+            prepared.process = process
+            yield prepared
+        finally:
+            process.kill()
+
+
+def ended(loud):
+    loud.process.send_signal(signal.SIGTERM)
+    _, told = loud.process.communicate(timeout=20)
+    assert loud.process.returncode == 0
+    return told.decode()
+
+
+def test_a_client_that_goes_away_at_any_moment_is_no_news(loud):
+    port = port_of(loud)
+    whole = question(loud.known[0])
+    chunked = HEAD + basic() + b"Transfer-Encoding: chunked\r\n\r\n28\r\n" + b"0" * 40
+    refused = HEAD + b"Transfer-Encoding: chunked\r\n\r\n28\r\n" + b"0" * 40
+    bad_chunk = refused + b"\r\nno chunk\r\n"
+    wrong = question(password="wrong-word")
+    cases = [whole[:n] for n in range(0, len(whole) + 1, 3)]
+    cases += [whole, chunked, refused, bad_chunk, chunked + b"\r\nzz\r\n", wrong]
+    cases += [whole + whole, whole + b"garbage\r\n\r\n", whole + whole[:100], b"\x16\x03\x01" * 9]
+    cases += [HEAD + basic() + b"Expect: 100-continue\r\nContent-Length: 40\r\n\r\n"]
+    cases += [HEAD + basic() + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]
+    cases += [b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 20000)]
+    for data in cases:
+        for linger in (None, struct.pack("ii", 1, 0)):
+            for read in (False, True):
+                sock = connect(port)
+                if linger:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                with contextlib.suppress(OSError):
+                    sock.sendall(data)
+                if read:
+                    select.select([sock], [], [], 0.02)
+                sock.close()
+    client = loud.client()
+    assert client.confirm(Digest("sha1", loud.known[0])).known
+    client.close()
+    assert ended(loud) == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", HEAD, HEAD + basic() + b"Content-Length: 40\r\n\r\nab", question() + HEAD],
+    ids=["idle", "head", "body", "second"],
+)
+def test_it_ends_soon_and_without_a_word_whoever_holds_a_connection(data, loud):
+    with connect(port_of(loud)) as sock:
+        sock.sendall(data)
+        select.select([sock], [], [], 0.3)
+        start = time.monotonic()
+        assert ended(loud) == ""
+        assert time.monotonic() - start < 5
+
+
+# -- the bounds -------------------------------------------------------------------------------------
+
+
+class Taken:
+    def __init__(self, connections):
+        self.connections = connections
+        self.closed = []
+
+    def add(self, address):
+        client = Client(address, lambda: self.closed.append(client))
+        assert self.connections.add(client)
+        return client
+
+
+def test_who_holds_most_is_pushed_out_and_who_asks_last_of_all():
+    connections = Connections(Bounds(total=100, strangers=6, an_address=4))
+    taken = Taken(connections)
+    greedy = [taken.add("192.0.2.1") for _ in range(4)]
+    greedy[0].asking = True
+    other = taken.add("192.0.2.2")
+    known = taken.add("192.0.2.1")
+    assert taken.closed == [greedy[1]]
+    connections.proven(known)
+    assert len(connections) == 5
+    taken.add("192.0.2.3")
+    taken.add("192.0.2.4")
+    taken.add("192.0.2.5")  # the sixth stranger was there already
+    assert taken.closed == [greedy[1], greedy[2]]
+    for _ in range(20):
+        taken.add("192.0.2.9")
+    assert other not in taken.closed
+    assert known not in taken.closed
+    for client in connections.all():
+        connections.remove(client)
+    assert len(connections) == 0
+
+
+def test_places_of_known_clients_that_are_idle_are_given_to_others():
+    connections = Connections(Bounds(total=3, strangers=3, an_address=3))
+    taken = Taken(connections)
+    clients = [taken.add(f"192.0.2.{n}") for n in range(3)]
+    for number, client in enumerate(clients):
+        connections.proven(client)
+        client.asking = number != 1
+    taken.add("192.0.2.8")
+    assert taken.closed == [clients[1]]
+    clients[0].asking = clients[2].asking = True
+    one = Client("192.0.2.9", lambda: None)
+    assert not connections.add(one)
+
+
+def test_a_descriptor_is_found_for_a_new_client():
+    connections = Connections(Bounds())
+    assert not connections.close_one()
+    taken = Taken(connections)
+    first = taken.add("192.0.2.1")
+    assert connections.close_one()
+    assert taken.closed == [first]
+    assert len(connections) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_the_network_of_an_address(address, network):
+    assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "one_address", "bounds"),
+    [
+        (100_000, False, (4096, 512, 64)),
+        (100_000, True, (4096, 512, 512)),
+        (1024, False, (896, 224, 64)),
+        (64, False, (16, 8, 64)),
+    ],
+)
+def test_bounds_within_the_descriptors(descriptors, one_address, bounds):
+    assert Bounds().within(descriptors, one_address=one_address) == bounds
+
+
+# -- whose password is checked next -----------------------------------------------------------------
+
+
+class SlowCredentials(Credentials):
+    """Checks that end when they are let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.began = []
+        self.go = threading.Semaphore(0)
+
+    def check(self, name, password):
+        self.began.append(name)
+        assert self.go.acquire(timeout=10)
+        return password == "right"
+
+
+def test_known_users_first_then_fresh_addresses_then_the_others():
+    import asyncio
+
+    async def story():
+        checks, credentials = PasswordChecks(), SlowCredentials()
+        checks.seen([("known", "192.0.2.9")])
+
+        async def ask(name, address, password="wrong"):
+            return await checks.right(credentials, name, password, address)
+
+        credentials.go.release()
+        assert not await ask("x", "192.0.2.1")  # this address has failed
+        tasks = [asyncio.create_task(ask(f"bad{n}", "192.0.2.1")) for n in range(6)]
+        await asyncio.sleep(0)
+        tasks += [asyncio.create_task(ask("fresh", f"198.51.100.{n}")) for n in range(3)]
+        await asyncio.sleep(0)
+        tasks += [asyncio.create_task(ask("known", "192.0.2.9", "right"))]
+        await asyncio.sleep(0)
+        credentials.go.release(100)
+        answers = await asyncio.gather(*tasks)
+        assert answers == [False] * 9 + [True]
+        began = credentials.began[1:]
+        assert began[0] == "bad0"  # one place of two is theirs
+        assert began[1] == "fresh"
+        assert began.index("known") < 4
+        assert max(n for n, name in enumerate(began) if name == "fresh") < began.index("bad5")
+
+    asyncio.run(story())
+
+
+def test_those_who_wait_are_bounded_and_a_better_one_takes_the_place_of_the_last():
+    import asyncio
+
+    async def story():
+        checks, credentials = PasswordChecks(), SlowCredentials()
+        checks.seen([("known", "192.0.2.9")])
+
+        async def ask(name, address):
+            return await checks.right(credentials, name, "right", address)
+
+        tasks = [asyncio.create_task(ask("a", f"198.51.100.{n}")) for n in range(66)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyError):
+            await ask("a", "203.0.113.1")
+        known = asyncio.create_task(ask("known", "192.0.2.9"))
+        await asyncio.sleep(0)
+        credentials.go.release(100)
+        assert await known
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(one) for one in answers] == [bool] * 65 + [TooManyError]
+
+    asyncio.run(story())
+
+
+def test_one_address_has_few_checks_that_wait():
+    import asyncio
+
+    async def story():
+        checks, credentials = PasswordChecks(), SlowCredentials()
+        tasks = [
+            asyncio.create_task(checks.right(credentials, f"n{n}", "right", "192.0.2.1"))
+            for n in range(20)
+        ]
+        await asyncio.sleep(0)
+        credentials.go.release(100)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [one for one in answers if one is True] == [True] * 10
+
+    asyncio.run(story())
+
+
+def test_users_are_known_again_after_a_restart(prepared):
+    from hashscan.service.audit import Audit, Row
+
+    audit = Audit(prepared.data)
+    for name in ("b", "a", "b"):
+        audit.note(Row(time.time(), name, "192.0.2.1", False, "sha1", b"x", "true"))
+    audit.commit()
+    assert audit.users() == [("a", "192.0.2.1"), ("b", "192.0.2.1")]
+    audit.close()
+
+
+def test_a_check_that_is_cancelled_gives_its_place_back():
+    import asyncio
+
+    async def story():
+        checks, credentials = PasswordChecks(), SlowCredentials()
+        credentials.take({"a": Hashed.of("right password")})
+        tasks = [
+            asyncio.create_task(checks.right(credentials, "a", "right", f"192.0.2.{n}"))
+            for n in range(6)
+        ]
+        await asyncio.sleep(0.05)
+        for task in tasks[2:5]:
+            task.cancel()
+        credentials.go.release(100)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [one for one in answers if one is True] == [True] * 3
+        assert not checks._queue
+        assert set(checks._running.values()) == {0}
+
+    asyncio.run(story())
