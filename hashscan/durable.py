@@ -8,6 +8,7 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+from hashscan.files import temporary
 from hashscan.fs.named import opened_above, opened_named
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def remove(path: str) -> None:
 def temporary_name(path: str) -> str:
     """A name beside ``path`` that nobody has: hidden, ending in ``.tmp``."""
     directory, name = os.path.split(path)
-    return os.path.join(directory, f".{name[:200]}.{secrets.token_hex(6)}.tmp")
+    return os.path.join(directory, temporary(name, secrets.token_hex(6)))
 
 
 def sync_directory(path: str) -> None:

@@ -10,14 +10,13 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hashscan import files
 from hashscan.errors import LockedError, StateError, UsageError
 from hashscan.fs.named import opened_named, resolve
 from hashscan.text import shown
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-_OURS = {"beside", "catalog.sqlite3", "daemon.json", "filters", "lock", "quarantine"}
 
 
 class State:
@@ -41,9 +40,9 @@ class State:
             StateError: it cannot be made.
         """
         self.directory = resolve(os.path.abspath(directory))
-        self.catalog = os.path.join(self.directory, "catalog.sqlite3")
-        self.filters = os.path.join(self.directory, "filters")
-        self.lock_file = os.path.join(self.directory, "lock")
+        self.catalog = os.path.join(self.directory, files.CATALOG)
+        self.filters = os.path.join(self.directory, files.FILTERS)
+        self.lock_file = os.path.join(self.directory, files.LOCK)
         if not make and not os.path.lexists(self.directory):
             return
         try:
@@ -90,11 +89,12 @@ class State:
                 f"the state directory {shown(self.directory)} belongs to user "
                 f"{status.st_uid}, not to the one who runs hashscan; give another with --state"
             )
-        names = set(os.listdir(fd))
-        if names and "catalog.sqlite3" not in names and not names <= _OURS:
+        names = files.without_file_system(set(os.listdir(fd)))
+        others = files.foreign_to_state(names)
+        if others and files.CATALOG not in names:
             raise UsageError(
-                f"the state directory {shown(self.directory)} holds other files; "
-                "give an empty or a new one with --state"
+                f"the state directory {shown(self.directory)} holds other files, e.g. "
+                f"{shown(min(others))}; give an empty or a new one with --state"
             )
         if stat.S_IMODE(status.st_mode) & 0o077 and names:
             raise UsageError(
@@ -111,7 +111,7 @@ class State:
         Raises:
             StateError: it cannot be made.
         """
-        other = State(os.path.join(self.directory, "beside"))
+        other = State(os.path.join(self.directory, files.BESIDE))
         other.filters = self.filters
         return other
 

@@ -284,6 +284,7 @@ def test_the_json_lines(tmp_path):
     list(check("repository init", "repository --keys keys"))
     list(check("repository add", "repository list --keys keys --category baseline"))
     list(check("repository refresh", "repository --keys keys"))
+    list(check("repository keys", "repository --keys keys"))
     list(check("repository rotate", "repository --keys keys --role timestamp"))
     with FileServer(tmp_path / "repository") as server:
         (tmp_path / "config.yaml").write_text(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from hashscan.agent.syncing import from_repository, source_of
 from hashscan.catalog.overview import Overview, overview
 from hashscan.errors import HashscanError, QuarantineError
+from hashscan.files import DAEMON_STATUS
 from hashscan.known.repository.kept import open_kept
 from hashscan.model import join
 from hashscan.quarantine.store import Store
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 
 #: What the daemon writes of itself, in the state directory.
-DAEMON_FILE = "daemon.json"
 #: Seconds without a word of a running daemon, and without a verdict, that are trouble.
 _SILENT = 60.0
 _PENDING = 900.0
@@ -305,7 +305,7 @@ def reports_only(settings: Settings) -> str:
 def read_daemon_file(directory: str) -> dict[str, Any] | None:
     """What a daemon said of itself last; ``None`` where there is nothing that can be read."""
     try:
-        with open(os.path.join(directory, DAEMON_FILE), "rb") as file:
+        with open(os.path.join(directory, DAEMON_STATUS), "rb") as file:
             found = json.loads(file.read())
     except (OSError, ValueError):
         return None
@@ -342,7 +342,7 @@ def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
     if not daemon.get("stopped"):
         return ()
     since = human_age(time.time() - float(daemon.get("time") or 0))
-    path = shown(os.path.join(directory, DAEMON_FILE))
+    path = shown(os.path.join(directory, DAEMON_STATUS))
     told = (
         f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
         f"it starts again (systemctl start hashscan); if it is not meant to, remove {path}"

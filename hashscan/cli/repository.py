@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -255,6 +256,31 @@ def refresh_command(
     return ExitCode.FILTER if done.expired else ExitCode.NOTHING_FOUND
 
 
+@command.command("keys")
+@click.argument("directory", metavar="DIR")
+@keys_option
+@json_option
+def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
+    """List the keys that agents trust for each role: their ids, and the files that hold them.
+
+    'rotate --remove' takes such an id. A key that is not in a directory of --keys is listed without
+    a file: name the directory that holds it as well.
+    """
+    from hashscan.known.repository.publish import role_keys  # noqa: PLC0415 - heavy: cryptography
+
+    for one in role_keys(directory, keys, ask=_ask()):
+        expires = rfc3339(one.expires.timestamp())
+        if as_json:
+            files = [{"id": keyid, "file": path} for keyid, path in one.files]
+            event = {"event": "keys", "role": one.role, "threshold": one.threshold}
+            click.echo(json.dumps({**event, "expires": expires, "keys": files}))
+            continue
+        needed = f"{one.threshold} of {len(one.files)} must sign"
+        click.echo(f"{one.role}: {needed}; what they signed last expires {expires}")
+        for keyid, path in one.files:
+            click.echo(f"  {keyid}  {shown(path) if path else 'not in a directory of --keys'}")
+
+
 @command.command("rotate")
 @click.argument("directory", metavar="DIR")
 @keys_option
@@ -269,8 +295,8 @@ def refresh_command(
     "--remove",
     metavar="KEYID",
     multiple=True,
-    help="The key to be trusted no more; may be given several times.  [default: the"
-    " role's only one]",
+    help="The id of the key to be trusted no more, as 'repository keys' lists it; may be given"
+    " several times.  [default: the role's only one]",
 )
 @json_option
 def rotate_command(

@@ -15,6 +15,7 @@ from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
 from hashscan.config.sources import FilterSettings, ServiceSettings
 from hashscan.errors import ConfigError, Finding
+from hashscan.files import QUARANTINE
 
 SYSTEM_STATE = "/var/lib/hashscan"
 
@@ -183,7 +184,7 @@ class Settings(Section):
     @property
     def quarantine_directory(self) -> str:
         """The full path of the quarantine, whether configured or not."""
-        return self.quarantine.directory or os.path.join(self.state, "quarantine")
+        return self.quarantine.directory or os.path.join(self.state, QUARANTINE)
 
     @model_validator(mode="before")
     @classmethod
@@ -244,7 +245,7 @@ class Settings(Section):
         if "state" not in info.data:
             return quarantine
         state = values.place(info.data["state"], info)
-        directory = values.place(quarantine.directory or os.path.join(state, "quarantine"), info)
+        directory = values.place(quarantine.directory or os.path.join(state, QUARANTINE), info)
         if directory == state:
             raise values.bad(
                 "is the state directory", "choose another one for it", at=("directory",)

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.agent.status import DAEMON_FILE
+from hashscan.files import DAEMON_STATUS, temporary
 
 if TYPE_CHECKING:
     from typing import Any
@@ -113,8 +113,8 @@ def write_facts(directory: str, facts: dict[str, Any]) -> None:
         OSError: it cannot be written.
     """
     # Not synced to the disk: after a power cut nothing in it would be true.
-    path = os.path.join(directory, DAEMON_FILE)
-    beside = os.path.join(directory, f".{DAEMON_FILE}.tmp")
+    path = os.path.join(directory, DAEMON_STATUS)
+    beside = os.path.join(directory, temporary(DAEMON_STATUS))
     text = json.dumps(facts, separators=(",", ":")).encode()
     try:
         with open(os.open(beside, _FLAGS, 0o600), "wb") as file:

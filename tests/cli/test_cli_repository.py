@@ -216,3 +216,34 @@ def test_without_the_extra_the_line_to_run_is_told(place, command):
     )
     assert done.returncode == 2, done.stderr
     assert f"checkout of hashscan: {sys.executable} -m pip install '.[service]'" in done.stderr
+
+
+def test_keys_are_listed_with_their_ids_and_files(place):
+    init(place, "--root-keys", "2")
+    os.mkdir(place / "other", 0o700)
+    (place / "keys" / "root-2.pem").rename(place / "other" / "root-2.pem")
+    command = ("repository", "keys", "repository", "--keys", "keys", "--json")
+    done = run(place, *command)
+    roles = {one["role"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert list(roles) == ["root", "targets", "snapshot", "timestamp"]
+    files = {key["file"]: key["id"] for key in roles["root"]["keys"]}
+    assert set(files) == {"keys/root-1.pem", None}
+    text = run(place, *command[:-1], "--keys", "other").stdout
+    assert "root: 1 of 2 must sign; what they signed last expires 20" in text
+    assert f"  {files[None]}  other/root-2.pem\n" in text
+    # Such an id is what --remove takes.
+    both = ("--keys", "keys", "--keys", "other")
+    gone = ("repository", "rotate", "repository", *both, "--role", "root", "--remove", files[None])
+    assert run(place, *gone).returncode == 0
+    assert files[None] not in run(place, *command[:-1], "--keys", "other").stdout
+
+
+def test_a_repository_in_a_fresh_mount(place):
+    os.makedirs(place / "repository" / "lost+found", 0o700)
+    (place / "repository" / ".snapshot").mkdir()
+    assert init(place).returncode == 0
+    assert add(place).returncode == 0
+    os.makedirs(place / "foreign" / "lost+found")
+    (place / "foreign" / "x").touch()
+    done = run(place, "repository", "init", "foreign", "--keys", "others")
+    assert (done.returncode, "is not empty" in done.stderr) == (2, True)

@@ -67,20 +67,34 @@ def load_keys(
     Raises:
         UsageError: a directory or a file cannot be used, or others may read a key.
     """
-    signers: dict[str, CryptoSigner] = {}
+    return {signer.public_key.keyid: signer for _, signer in _loaded(directories, ask)}
+
+
+def key_files(
+    directories: Sequence[str], ask: Callable[[str], str] | None = None
+) -> dict[str, str]:
+    """The paths of all keys in ``directories``, by key id.
+
+    Raises:
+        UsageError: as ``load_keys``.
+    """
+    return {signer.public_key.keyid: path for path, signer in _loaded(directories, ask)}
+
+
+def _loaded(
+    directories: Sequence[str], ask: Callable[[str], str] | None
+) -> Iterator[tuple[str, CryptoSigner]]:
     for directory in directories:
         try:
             _check_private(directory, os.stat(directory))
             for path, _ in _named(directory):
-                signer = _load(path, ask)
-                signers[signer.public_key.keyid] = signer
+                yield path, _load(path, ask)
         except OSError as error:
             where = shown(error.filename or directory)
             raise UsageError(
                 f"{where}: cannot be read: {error.strerror}; see --keys, and whether the medium "
                 "with the keys is mounted"
             ) from error
-    return signers
 
 
 def keep_pin(directory: str, content: bytes) -> None:

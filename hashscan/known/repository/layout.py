@@ -19,7 +19,8 @@ the error rate is a string in it, for the canonical JSON that is signed has no f
 """
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -34,6 +35,7 @@ METADATA_DIRECTORY = "metadata"
 TARGETS_DIRECTORY = "targets"
 #: The file to pin, in ``METADATA_DIRECTORY``.
 FIRST_ROOT = "1.root.json"
+TIMESTAMP = "timestamp.json"
 CUSTOM = "hashscan"
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -92,6 +94,13 @@ _adapter: TypeAdapter[Whole | AnyPatch] = TypeAdapter(AnyTarget)
 PartName: TypeAlias = Literal["filter"] | TierName
 
 
+_PARTS = "|".join(("filter", *get_args(TierName)))
+_TARGET_FILE = re.compile(
+    rf"[0-9a-f]{{64}}\.(?:(?:{_PARTS})|(?:(?:{_PARTS})-)?patch-from-[0-9a-f]{{64}})\.zst"
+)
+_NUMBERED = re.compile(r"([1-9][0-9]{0,8})\.(root|targets|snapshot)\.json")
+
+
 def target_file(path: str, sha256: str) -> str:
     """Where the file of a target lies below ``TARGETS_DIRECTORY`` (consistent snapshots)."""
     directory, _, name = path.rpartition("/")
@@ -111,6 +120,22 @@ def patch_prefix(category: str, part: PartName) -> str:
 def patch_target(category: str, part: PartName, base: str) -> str:
     """Target path of the patch for the filter file, or tier, whose SHA-256 is ``base``."""
     return f"{patch_prefix(category, part)}{base}.zst"
+
+
+def metadata_file(role: str, version: int) -> str:
+    """File name of a role's metadata; ``timestamp`` has but one file, ``TIMESTAMP``."""
+    return f"{version}.{role}.json"
+
+
+def version_of(name: str) -> tuple[str, int] | None:
+    """Role and version of the metadata in a file called ``name``; ``None`` if it holds none."""
+    found = _NUMBERED.fullmatch(name)
+    return (found[2], int(found[1])) if found else None
+
+
+def is_target_file(name: str) -> bool:
+    """Whether a file in a category's directory with this ``name`` is a published target."""
+    return _TARGET_FILE.fullmatch(name) is not None
 
 
 def custom_of(target: Whole | AnyPatch) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
 from hashscan.errors import RepositoryRefusedError, UsageError
+from hashscan.files import without_file_system
 from hashscan.fs.named import opened_named, resolve
 from hashscan.known.repository.keys import (
     ROLES,
     keep_pin,
     keep_published,
+    key_files,
     load_keys,
     make_key,
     read_pin,
@@ -243,7 +245,7 @@ def init(
     except OSError as error:
         raise UsageError(f"{shown(directory)}: {error.strerror}; name another one") from error
     with locked(directory):
-        if os.listdir(directory):
+        if without_file_system(set(os.listdir(directory))):
             raise UsageError(
                 f"{shown(directory)}: is not empty; name a new directory. If an init was "
                 "interrupted there, remove it and the keys that it made"
@@ -324,6 +326,44 @@ def refresh(
         return published(repository, signing, renewed)
 
 
+@dataclass(frozen=True, slots=True)
+class RoleKeys:
+    """The keys of one role.
+
+    Attributes:
+        threshold: so many must sign.
+        expires: when what they signed last is valid no more.
+        files: key id and path of each; ``None`` if it is not among the keys at hand.
+    """
+
+    role: str
+    threshold: int
+    expires: datetime
+    files: list[tuple[str, str | None]]
+
+
+def role_keys(
+    directory: str, keys: Sequence[str], *, ask: Callable[[str], str] | None = None
+) -> list[RoleKeys]:
+    """The keys that agents trust for each role, and the files that hold them.
+
+    Raises:
+        UsageError: there is no repository, or a key cannot be read.
+        RepositoryRefusedError: the repository is not what its keys signed.
+    """
+    paths = key_files(keys, ask)
+    repository = open_newest(directory, keys)
+    return [
+        RoleKeys(
+            role,
+            trusted.threshold,
+            getattr(repository, role).signed.expires,
+            [(keyid, paths.get(keyid)) for keyid in trusted.keyids],
+        )
+        for role, trusted in ((role, repository.root.signed.roles[role]) for role in ROLES)
+    ]
+
+
 def rotate(
     directory: str,
     keys: Sequence[str],
@@ -359,7 +399,8 @@ def rotate(
         gone = tuple(dict.fromkeys(remove)) or (tuple(present) if len(present) == 1 else ())
         if not gone or not set(gone) <= set(present):
             raise UsageError(
-                f"say with --remove which key of the role {role} is to go: {', '.join(present)}"
+                f"say with --remove which key of the role {role} is to go: {', '.join(present)}; "
+                "'hashscan repository keys' lists their files"
             )
         threshold = repository.root.signed.roles[role].threshold
         left = set(present) - set(gone)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -20,8 +19,18 @@ from tuf.api.serialization import DeserializationError
 
 from hashscan.durable import replace_file
 from hashscan.errors import LockedError, RepositoryRefusedError, StateError, UsageError
+from hashscan.files import temporary_of
 from hashscan.fs.named import opened_named
-from hashscan.known.repository.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY, target_file
+from hashscan.known.repository.layout import (
+    FIRST_ROOT,
+    METADATA_DIRECTORY,
+    TARGETS_DIRECTORY,
+    TIMESTAMP,
+    is_target_file,
+    metadata_file,
+    target_file,
+    version_of,
+)
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -29,8 +38,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
 _LONGEST = 64 << 20  # bytes of one metadata file of our own
-_TARGET = re.compile(r"[0-9a-f]{64}\.(?:filter|patch-from-[0-9a-f]{64})\.zst|\..*\.tmp")
-_NUMBERED = re.compile(r"([1-9][0-9]{0,8})\.(root|targets|snapshot)\.json")
 #: Seconds that a file stays after no metadata names it: an agent may be half-way through a sync.
 KEEP = 86400.0
 
@@ -59,10 +66,10 @@ class Repository:
         root, targets, snapshot = self.root.signed, self.targets.signed, self.snapshot.signed
         with explained(self.directory):
             for name, metadata in (
-                (f"{root.version}.root.json", self.root),
-                (f"{targets.version}.targets.json", self.targets),
-                (f"{snapshot.version}.snapshot.json", self.snapshot),
-                ("timestamp.json", self.timestamp),
+                (metadata_file("root", root.version), self.root),
+                (metadata_file("targets", targets.version), self.targets),
+                (metadata_file("snapshot", snapshot.version), self.snapshot),
+                (TIMESTAMP, self.timestamp),
             ):
                 path = os.path.join(self.directory, METADATA_DIRECTORY, name)
                 content = metadata.to_bytes()
@@ -75,7 +82,7 @@ class Repository:
         Raises:
             StateError: it cannot be written.
         """
-        name = f"{self.root.signed.version}.root.json"
+        name = metadata_file("root", self.root.signed.version)
         with explained(self.directory):
             path = os.path.join(self.directory, METADATA_DIRECTORY, name)
             replace_file(path, self.root.to_bytes(), 0o644)
@@ -97,7 +104,11 @@ class Repository:
         versions = [self.targets]
         with contextlib.suppress(FileNotFoundError, RepositoryRefusedError):
             versions.append(
-                _read(self.directory, f"{self.targets.signed.version - 1}.targets.json", Targets)
+                _read(
+                    self.directory,
+                    metadata_file("targets", self.targets.signed.version - 1),
+                    Targets,
+                )
             )
         named = {
             target_file(path, target.hashes["sha256"])
@@ -114,17 +125,19 @@ class Repository:
                     continue
                 for entry in os.scandir(category.path):
                     old = entry.stat(follow_symlinks=False).st_mtime < before
-                    ours = _TARGET.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                    ours = is_target_file(entry.name) or temporary_of(entry.name) is not None
+                    ours = ours and entry.is_file(follow_symlinks=False)
                     if ours and old and f"{category.name}/{entry.name}" not in named:
                         os.unlink(entry.path)
                         removed += 1
             current = {"targets": self.targets.signed, "snapshot": self.snapshot.signed}
             for entry in os.scandir(os.path.join(self.directory, METADATA_DIRECTORY)):
-                found = _NUMBERED.fullmatch(entry.name)
-                old = entry.stat(follow_symlinks=False).st_mtime < before
-                if not (found and found[2] in current and old):
-                    continue  # roots stay for ever: agents go from one to the next
-                if int(found[1]) < current[found[2]].version - 1:
+                if entry.stat(follow_symlinks=False).st_mtime >= before:
+                    continue
+                role, version = version_of(entry.name) or ("", 0)
+                # Roots stay for ever: agents go from one to the next.
+                superseded = role in current and version < current[role].version - 1
+                if superseded or temporary_of(entry.name) is not None:
                     os.unlink(entry.path)
                     removed += 1
         return removed
@@ -141,27 +154,27 @@ def open_repository(directory: str, pin: bytes) -> Repository:
         RepositoryRefusedError: something in it is not what its keys signed.
     """
     try:
-        path = os.path.join(directory, METADATA_DIRECTORY, "1.root.json")
+        path = os.path.join(directory, METADATA_DIRECTORY, FIRST_ROOT)
         if not _is(path, pin):
             raise _tampered(path, "is missing, or not the root that was kept beside the keys")
-        root = _read(directory, "1.root.json", Root)
+        root = _read(directory, FIRST_ROOT, Root)
         _verify(directory, root, root, "root")
         while True:
             try:
-                following = _read(directory, f"{root.signed.version + 1}.root.json", Root)
+                following = _read(directory, metadata_file("root", root.signed.version + 1), Root)
             except FileNotFoundError:
                 break
             for who in (root, following):
                 _verify(directory, who, following, "root")
             root = following
-        timestamp = _read(directory, "timestamp.json", Timestamp)
+        timestamp = _read(directory, TIMESTAMP, Timestamp)
         _verify(directory, root, timestamp, "timestamp")
         snapshot = _read(
-            directory, f"{timestamp.signed.snapshot_meta.version}.snapshot.json", Snapshot
+            directory, metadata_file("snapshot", timestamp.signed.snapshot_meta.version), Snapshot
         )
         _verify(directory, root, snapshot, "snapshot")
         version = snapshot.signed.meta["targets.json"].version
-        targets = _read(directory, f"{version}.targets.json", Targets)
+        targets = _read(directory, metadata_file("targets", version), Targets)
         _verify(directory, root, targets, "targets")
     except OSError as error:
         raise UsageError(
@@ -180,8 +193,8 @@ def _read(directory: str, name: str, kind: type[_T]) -> Metadata[_T]:
         found: Metadata[_T] = Metadata.from_bytes(content)
     except DeserializationError as error:
         raise _tampered(path, "is no TUF metadata") from error
-    number = _NUMBERED.fullmatch(name)
-    if not isinstance(found.signed, kind) or (number and int(number[1]) != found.signed.version):
+    numbered = version_of(name)
+    if not isinstance(found.signed, kind) or (numbered and numbered[1] != found.signed.version):
         raise _tampered(path, "holds other metadata than its name says")
     return found
 
@@ -190,7 +203,9 @@ def _verify(directory: str, root: Metadata[Root], metadata: Metadata[_T], role: 
     try:
         root.signed.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     except (RepositoryError, ValueError) as error:
-        path = os.path.join(directory, METADATA_DIRECTORY, f"{metadata.signed.version}.{role}.json")
+        path = os.path.join(
+            directory, METADATA_DIRECTORY, metadata_file(role, metadata.signed.version)
+        )
         raise _tampered(path, f"is not signed as its root demands ({error})") from error
 
 

@@ -1,6 +1,7 @@
 """Tiers from the publisher's lists to the agent's disk: with their filter, or not at all."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from tuf.api.metadata import Metadata
 from hashscan.errors import ExitCode
 from hashscan.known.filters.metadata import dump
 from hashscan.known.filters.tiers import tier_path
-from hashscan.known.repository import versions
-from hashscan.known.repository.layout import read_custom, whole_target
+from hashscan.known.repository import store, versions
+from hashscan.known.repository.layout import read_custom, target_file, whole_target
 from hashscan.model import size_key
 
 NAMES = ("sizes", "heads")
@@ -322,3 +323,31 @@ def test_what_was_published_is_told(publisher, capsys):
     assert "tiers withdrawn: sizes" in told[2]
     assert "sizes: withdrawn, for 1 digests lack them; agents read what" in told[2]
     assert "published anew" not in told[2]
+
+
+def test_superseded_tiers_go_and_named_ones_stay(publisher, agent):
+    for number in range(1, 6):
+        publisher.add_contents(contents_of(400 + number))
+    top = Path(publisher.path)
+    (top / "metadata" / f".1.root.json.{'a' * 12}.tmp").touch()
+    (top / "metadata" / "of somebody else").touch()
+    (top / "targets" / "baseline" / f".filter.zst.{'b' * 12}.tmp").touch()
+    long_ago = time.time() - 3 * store.KEEP
+    for path in top.rglob("*"):
+        os.utime(path, (long_ago, long_ago))
+    before = {path.name for path in (top / "targets" / "baseline").iterdir()}
+    publisher.refresh()
+    publisher.refresh()
+    newest = Metadata.from_bytes(publisher.read(publisher.newest("targets"))).signed
+    older = Metadata.from_bytes(publisher.read(f"{newest.version - 1}.targets.json")).signed
+    named = {
+        target_file(path, target.hashes["sha256"]).rpartition("/")[2]
+        for one in (newest, older)
+        for path, target in one.targets.items()
+    }
+    assert {path.name for path in (top / "targets" / "baseline").iterdir()} == named
+    for part in ("filter", "sizes", "heads"):
+        assert any(name.endswith(f".{part}.zst") for name in before - named)
+    assert not list(top.rglob(".*.tmp"))
+    assert (top / "metadata" / "of somebody else").exists()
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND

@@ -1,0 +1,70 @@
+"""Names of hashscan's own files in the directories that it shares with nobody.
+
+A directory that holds anything else is refused, so each name must be known: also those of files
+that a killed writer left, and of what file systems put into their top directory by themselves.
+"""
+
+from __future__ import annotations
+
+import re
+
+# The state directory.
+CATALOG = "catalog.sqlite3"
+FILTERS = "filters"
+LOCK = "lock"
+QUARANTINE = "quarantine"
+#: What the daemon writes about itself, for ``status``.
+DAEMON_STATUS = "daemon.json"
+#: The state of scans beside a running daemon.
+BESIDE = "beside"
+
+_STATE = (
+    BESIDE,
+    CATALOG,
+    # SQLite's own; they remain if the catalog is moved away.
+    f"{CATALOG}-journal",
+    f"{CATALOG}-shm",
+    f"{CATALOG}-wal",
+    DAEMON_STATUS,
+    FILTERS,
+    LOCK,
+    QUARANTINE,
+)
+#: Top directories of file systems have these: ext4, snapshots of NFS, btrfs and ZFS, NILFS, quotas.
+_FILE_SYSTEM = frozenset(
+    {
+        "lost+found",
+        ".snapshot",
+        ".snapshots",
+        ".zfs",
+        ".nilfs",
+        "aquota.group",
+        "aquota.user",
+        "quota.group",
+        "quota.user",
+    }
+)
+_TEMPORARY = re.compile(r"\.(.+?)(?:\.[0-9a-f]{12})?\.tmp", re.DOTALL)
+
+
+def temporary(name: str, mark: str = "") -> str:
+    """A hidden name for ``name`` while it is written; ``mark``: 12 hexadecimal digits."""
+    return f".{name[:200]}.{mark}.tmp" if mark else f".{name[:200]}.tmp"
+
+
+def temporary_of(name: str) -> str | None:
+    """The name that a file with a ``temporary`` name was to get; ``None`` for any other name."""
+    found = _TEMPORARY.fullmatch(name)
+    return found[1] if found else None
+
+
+def without_file_system(names: set[str]) -> set[str]:
+    """Those of a directory's ``names`` that no file system puts there by itself."""
+    return names - _FILE_SYSTEM
+
+
+def foreign_to_state(names: set[str]) -> set[str]:
+    """Those of a state directory's ``names`` that are not hashscan's, nor the file system's."""
+    return {
+        name for name in without_file_system(names) if (temporary_of(name) or name) not in _STATE
+    }
