@@ -69,19 +69,26 @@ def open_known_set(
     *,
     only_categories: Collection[str] = (),
     tiers: bool = True,
+    moving: bool | None = None,
 ) -> KnownSet:
     """The known set that the command line names, or else the configuration.
 
     ``building`` shows the progress where a filter is made from lists. ``only_categories`` are
     those of the lists that count as known; the configured ones hold where none is given. Without
-    ``tiers``, or where the configuration does not want them, filters come without.
+    ``tiers``, or where the configuration does not want them, filters come without. ``moving``:
+    files are moved by what it says; by default as the configuration says.
 
     Raises:
-        ConfigError: neither names one.
+        ConfigError: neither names one, or somebody else can change what files are moved by.
         UsageError: there are categories, but no lists that they could be chosen from.
         DigestListError: a list has lines that are no digests.
         FilterError: the filter cannot be used.
     """
+    from hashscan.config.trust import moves, require_trusted  # noqa: PLC0415 - heavy
+
+    lists = list(lists)
+    moving = moves(settings) if moving is None else moving
+    require_trusted(settings, lists, notice, moving=moving)
     known = _open_known_set(
         settings, state, lists, notice, building, only_categories=only_categories
     )

@@ -122,6 +122,13 @@ def run_scan(
     with ExitStack() as stack:
         own = (state.directory, settings.quarantine_directory)
         state = _locked(state, stack, reporter)
+        if action is None and lists and settings.quarantine.action == "quarantine":
+            reporter.notice(
+                "matches are only reported, for --known gives the lists: quarantine.action is for "
+                "the configured ones; --action quarantine moves files"
+            )
+            action = "report"
+        action = action or settings.quarantine.action
         known = open_known_set(
             settings,
             state,
@@ -130,6 +137,7 @@ def run_scan(
             building,
             only_categories=only_categories,
             tiers=tiers,
+            moving=action == "quarantine",
         )
         allow = open_allow(settings, state, reporter.notice, building)
         if allow is not None:
@@ -141,13 +149,6 @@ def run_scan(
             for volume in volumes:
                 reporter.notice(f"volume: {shown(volume.root)}")
             reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
-        if action is None and lists and settings.quarantine.action == "quarantine":
-            reporter.notice(
-                "matches are only reported, for --known gives the lists: quarantine.action is for "
-                "the configured ones; --action quarantine moves files"
-            )
-            action = "report"
-        action = action or settings.quarantine.action
         actor = open_actor(settings, action, volumes, known, stack, reporter.notice)
         if allow is not None:
             actor = Allowing(allow, actor)

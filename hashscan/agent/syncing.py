@@ -63,10 +63,12 @@ def run_sync(
         StateError: the state directory cannot be written.
     """
     from hashscan.config.password import read_filter_password  # noqa: PLC0415
+    from hashscan.config.trust import moves, require_trusted  # noqa: PLC0415
     from hashscan.known.repository.client import sync  # noqa: PLC0415 - heavy: TUF, HTTP
 
-    source = source_of(settings)
+    source_of(settings)  # that there is none is the first error
     assert settings.filter is not None
+    require_trusted(settings, (), on_notice or (lambda _: None), moving=moves(settings))
     source = source_of(settings, password=read_filter_password(settings.filter))
     return sync(source, state.filters, on_notice=on_notice)
 

@@ -63,7 +63,13 @@ def command(
     building = partial(build_bar, sys.stderr)
     _require_files(subjects)
     known_set = open_known_set(
-        settings, directory, known, notice, building, only_categories=only_categories
+        settings,
+        directory,
+        known,
+        notice,
+        building,
+        only_categories=only_categories,
+        moving=False,
     )
     allow = open_allow(settings, directory, notice, building)
     for line in describe(known_set, allow) if options.verbosity > 0 else ():

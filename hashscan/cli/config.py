@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashscan.config import example, loader, printing
+from hashscan.config.messages import place
 from hashscan.config.notes import notes, summary
-from hashscan.errors import UsageError
+from hashscan.config.trust import faults
+from hashscan.errors import Finding, UsageError
 from hashscan.fs.named import opened_named
 from hashscan.text import shown
 
@@ -143,6 +145,8 @@ def check(context: click.Context, file: str | None) -> None:
         click.echo(f"  {name:<11} {words}")
     for note in notes(settings):
         click.echo(f"note: {note}")
+    for loc, what, fix in faults(settings):
+        click.echo(f"note: {Finding(place(loc) or shown(path), what, fix)}")
 
 
 @config_group.command("show")

@@ -8,7 +8,7 @@ import stat
 from pydantic import ValidationError
 
 from hashscan.config.document import Document, TextError
-from hashscan.config.messages import MOST, findings
+from hashscan.config.messages import MOST, findings, place
 from hashscan.config.places import below_home
 from hashscan.config.settings import Settings, default_state
 from hashscan.config.values import CHECK_FILES, CHECK_VOLUMES
@@ -114,9 +114,26 @@ def load(path: str, *, check_files: bool = True, check_volumes: bool = True) -> 
     Raises:
         ConfigError: with every error at once, in the order of the lines.
     """
-    return validate(
-        _document(path), path=path, check_files=check_files, check_volumes=check_volumes
-    )
+    return _checked(_document(path), path, check_files=check_files, check_volumes=check_volumes)
+
+
+def _checked(document: Document, path: str, *, check_files: bool, check_volumes: bool) -> Settings:
+    """The settings of a file, which nobody else can change if files are moved by what it says."""
+    from hashscan.config.trust import faults, moves  # noqa: PLC0415 - not for the defaults
+
+    settings = validate(
+        document, path=path, check_files=check_files, check_volumes=check_volumes
+    ).read_from(path)
+    if check_files and moves(settings):
+        found = [
+            Finding(
+                f"{shown(path)}:{document.line(loc)}: {place(loc)}" if loc else shown(path), *words
+            )
+            for loc, *words in faults(settings)
+        ]
+        if found:
+            raise ConfigError("the configuration cannot be used, for it moves files:", found)
+    return settings
 
 
 def _document(path: str) -> Document:
@@ -147,13 +164,15 @@ def load_or_default(
         ConfigError: the file that was named is missing, any file has errors, or ``state`` cannot
             be used, alone or beside the other settings.
     """
-    document, name = Document(data={}), "configuration"
-    if path is not None or os.path.lexists(default_path()):
-        name = path or default_path()
-        document = _document(name)
+    named = path is not None or os.path.lexists(default_path())
+    used = default_path() if path is None else path
+    document = _document(used) if named else Document(data={})
     if state is not None and isinstance(document.data, dict) and not default_state():
         document.data.setdefault("state", os.path.abspath(state))
-    settings = validate(document, path=name, check_files=check_files, check_volumes=check_volumes)
+    if named:
+        settings = _checked(document, used, check_files=check_files, check_volumes=check_volumes)
+    else:
+        settings = validate(document, check_files=check_files, check_volumes=check_volumes)
     if state is None:
         return settings
     return with_state(settings, state, check_files=check_files, check_volumes=check_volumes)
@@ -223,4 +242,4 @@ def with_state(
     data["state"] = os.path.abspath(state)
     return validate(
         Document(data=data), path="--state", check_files=check_files, check_volumes=check_volumes
-    )
+    ).read_from(settings.file)

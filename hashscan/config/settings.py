@@ -8,7 +8,7 @@ looked at only where the validation context says so (``loader.load`` does).
 import os
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from hashscan.config import daemon, values
 from hashscan.config.places import below_home
@@ -180,6 +180,18 @@ class Settings(Section):
                 "name a directory with --state DIR, or set HOME",
             )
         return state
+
+    _file: str | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> str | None:
+        """The configuration file that they were read from; ``None``: there is none."""
+        return self._file
+
+    def read_from(self, path: str | None) -> Self:
+        """These settings, which now know that they were read from ``path``."""
+        self._file = path
+        return self
 
     @property
     def quarantine_directory(self) -> str:

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 from hashscan.agent.status import filters_of
 from hashscan.catalog.overview import directories_known
+from hashscan.config.messages import place
 from hashscan.config.notes import retention
 from hashscan.config.password import read_password
+from hashscan.config.trust import faults, moves
 from hashscan.errors import ExitCode, HashscanError, UnsafePathError
 from hashscan.fs.beneath import closing, open_root
 from hashscan.fs.named import opened_named, resolve
@@ -60,11 +62,20 @@ class Check:
 
 def examine(settings: Settings) -> Iterator[Check]:
     """Look at everything that the configuration names. Nothing is changed, no digest is sent."""
-    for look in (_volumes, _watch, _filters, _service, _quarantine, _kernel, _priority):
+    for look in (_trust, _volumes, _watch, _filters, _service, _quarantine, _kernel, _priority):
         try:
             yield from look(settings)
         except (HashscanError, OSError) as error:
             yield Check(look.__name__.strip("_"), "fail", str(error))
+
+
+def _trust(settings: Settings) -> Iterator[Check]:
+    found = faults(settings)
+    result: Literal["note", "fail"] = "fail" if moves(settings) else "note"
+    for loc, what, fix in found:
+        yield Check(place(loc) or f"configuration {shown(settings.file or '')}", result, what, fix)
+    if not found:
+        yield Check("trust", "ok", "nobody else can change what hashscan believes")
 
 
 def _volumes(settings: Settings) -> Iterator[Check]:

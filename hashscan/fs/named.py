@@ -33,6 +33,22 @@ _ACL = "system.posix_acl_access"
 
 
 @dataclass(frozen=True, slots=True)
+class Unsafe:
+    """Why somebody other than root and the running user can change or replace something.
+
+    Attributes:
+        what: e.g. ``/srv/www/a belongs to user 1001 (a)``.
+        fix: a command or an advice that ends it.
+    """
+
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return self.what
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """An open directory that the administrator named.
 
@@ -40,12 +56,12 @@ class Named:
         fd: a descriptor (``O_PATH``); its holder closes it.
         path: absolute, and without links.
         unsafe: why somebody other than root and the running user can replace this directory or
-            its entries, e.g. ``/srv/www/a belongs to user 1001 (a)``; ``None``: nobody can.
+            its entries; ``None``: nobody can.
     """
 
     fd: int
     path: bytes
-    unsafe: str | None
+    unsafe: Unsafe | None
 
 
 def user_shown(uid: int) -> str:
@@ -56,7 +72,7 @@ def user_shown(uid: int) -> str:
         return f"user {uid}"
 
 
-def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> str | None:
+def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> Unsafe | None:
     """Why a user other than root and the running one can change a file or a directory's entries.
 
     A directory with the sticky bit, as ``/tmp``, is safe: each of its entries is its owner's.
@@ -64,18 +80,27 @@ def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> st
     Args:
         status: of the file or directory.
         path: for the message.
-        fd: of the directory, to see whether its group is its owner's alone; without it, a group
-            that can write counts as others.
+        fd: of the file or directory, to see whether its group is its owner's alone; without it, a
+            group that can write counts as others.
     """
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid not in _trusted_users():
-        return f"{shown(path)} belongs to {user_shown(status.st_uid)}"
+        owner = "root" if os.geteuid() == 0 else str(os.geteuid())
+        fix = f"chown {owner} {shown(path)}"
+        if stat.S_ISDIR(status.st_mode):
+            fix = f"use another directory, one that {owner} owns, e.g. in /etc or /var/lib"
+        return Unsafe(f"{shown(path)} belongs to {user_shown(status.st_uid)}", fix)
     if stat.S_ISDIR(status.st_mode) and mode & stat.S_ISVTX:
         return None
     if mode & 0o002:
-        return f"everybody can write to {shown(path)} (mode {mode:04o})"
+        return Unsafe(
+            f"everybody can write to {shown(path)} (mode {mode:04o})", f"chmod o-w {shown(path)}"
+        )
     if mode & 0o020 and not (fd is not None and _is_private_group(status, fd)):
-        return f"the group {_group_shown(status.st_gid)} can write to {shown(path)} ({mode:04o})"
+        return Unsafe(
+            f"the group {_group_shown(status.st_gid)} can write to {shown(path)} ({mode:04o})",
+            f"chmod g-w {shown(path)}",
+        )
     return None
 
 
@@ -92,7 +117,7 @@ def _group_shown(gid: int) -> str:
 
 
 def _is_private_group(status: os.stat_result, fd: int) -> bool:
-    """Whether a directory's group is its owner's alone, as useradd(8) makes one for each user.
+    """Whether a group is its file's owner's alone, as useradd(8) makes one for each user.
 
     With an ACL the group's bits are its mask, and stand for other users too.
     """
@@ -102,7 +127,10 @@ def _is_private_group(status: os.stat_result, fd: int) -> bool:
     try:
         name = pwd.getpwuid(uid).pw_name
         group = grp.getgrgid(status.st_gid)
-        readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+        if stat.S_ISDIR(status.st_mode):  # fd is O_PATH, which listxattr(2) does not take
+            readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+        else:
+            readable = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             has_acl = _ACL in os.listxattr(readable)
         finally:
@@ -115,9 +143,10 @@ def _is_private_group(status: os.stat_result, fd: int) -> bool:
 class _Walk:
     """The way to a directory: where it is now, and the names that are still to come."""
 
-    def __init__(self, path: bytes, make: int | None) -> None:
+    def __init__(self, path: bytes, make: int | None, *, to_file: bool = False) -> None:
         self._given = path
         self._make = make
+        self._to_file = to_file
         self._links = 0
         self._names: list[bytes] = []
         self.rest: list[bytes] = []
@@ -163,7 +192,7 @@ class _Walk:
                     self._follow(fd, status, path)
                     os.close(fd)
                     return
-                if not stat.S_ISDIR(status.st_mode):
+                if not stat.S_ISDIR(status.st_mode) and (self.rest or not self._to_file):
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
                 unsafe = self.here.unsafe or why_unsafe(status, path, fd)
             except BaseException:
@@ -193,7 +222,7 @@ class _Walk:
 
     def _follow(self, fd: int, status: os.stat_result, path: bytes) -> None:
         target = os.readlink(b"", dir_fd=fd)
-        why = self.here.unsafe
+        why = None if self.here.unsafe is None else str(self.here.unsafe)
         if status.st_uid not in _trusted_users():
             why = f"the link belongs to {user_shown(status.st_uid)}"
         elif why is None and status.st_nlink > 1 and self._others_can_link():
@@ -245,6 +274,32 @@ def opened_named(path: bytes, *, make: int | None = None) -> Iterator[Named]:
         yield named
     finally:
         os.close(named.fd)
+
+
+def why_replaceable(path: str) -> Unsafe | None:
+    """Why somebody other than root and the running user can change what a file says, if one can.
+
+    As sshd(8) checks files that it believes: the file and each directory above it belong to root or
+    the running user, and nobody else can write to them; links on the way are such, too. If all is
+    so, nobody else can replace the file between this check and its opening.
+
+    Raises:
+        OSError: it is not there, or cannot be reached.
+        ValueError: a NUL in ``path``.
+    """
+    try:
+        walk = _Walk(os.fsencode(path), None, to_file=True)
+        try:
+            while walk.rest:
+                walk.step()
+            return walk.here.unsafe
+        finally:
+            walk.close()
+    except UnsafePathError as error:
+        what, _, _ = str(error).partition(": hashscan does not follow it")
+        return Unsafe(
+            what.removeprefix(f"{shown(path)}: "), "name the file itself, by a path without links"
+        )
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import another_user
 import pytest
@@ -13,21 +15,22 @@ HASHSCAN = [sys.executable, "-m", "hashscan"]
 
 
 @pytest.fixture
-def place(tmp_path):
+def place():
     """A volume with a known file and its list, a home, and the machine's configuration."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if str(folder) not in {"/", "/tmp"} and folder.stat().st_uid == os.geteuid():
-            folder.chmod(folder.stat().st_mode | 0o055)
-    for name in ("www", "home", "etc", "of-root", "of-root/quarantine"):
-        (tmp_path / name).mkdir()
-    content = os.urandom(300)
-    (tmp_path / "www" / "known").write_bytes(content)
-    (tmp_path / "known.txt").write_text(sha1(content) + "\n")
-    for name in ("of-root", "of-root/quarantine"):
-        (tmp_path / name).chmod(0o700)
-    if os.geteuid() == 0:
-        os.chown(tmp_path / "home", another_user.UID, another_user.UID)
-    return tmp_path
+    # Not tmp_path: pytest takes that away from other users, in each of its sessions.
+    with tempfile.TemporaryDirectory(prefix="hashscan-test-") as directory:
+        top = Path(directory)
+        top.chmod(0o755)
+        for name in ("www", "home", "etc", "of-root", "of-root/quarantine"):
+            (top / name).mkdir()
+        content = os.urandom(300)
+        (top / "www" / "known").write_bytes(content)
+        (top / "known.txt").write_text(sha1(content) + "\n")
+        for name in ("of-root", "of-root/quarantine"):
+            (top / name).chmod(0o700)
+        if os.geteuid() == 0:
+            os.chown(top / "home", another_user.UID, another_user.UID)
+        yield top
 
 
 def configure(place, mode=0o644, text=""):

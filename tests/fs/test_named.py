@@ -303,6 +303,6 @@ def test_why_a_file_is_unsafe(places):
     path.touch(0o644)
     assert named.why_unsafe(path.stat(), bytes_of(path)) is None
     path.chmod(0o664)
-    assert "can write to" in named.why_unsafe(path.stat(), bytes_of(path))
+    assert "can write to" in str(named.why_unsafe(path.stat(), bytes_of(path)))
     path.chmod(0o1666)
-    assert "everybody" in named.why_unsafe(path.stat(), bytes_of(path))
+    assert "everybody" in str(named.why_unsafe(path.stat(), bytes_of(path)))

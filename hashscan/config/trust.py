@@ -1,0 +1,120 @@
+"""Files that decide which files root moves, and whether somebody else can change them.
+
+A digest list, a filter, an allow-list, the pinned root.json, a certificate authority, a password
+file and the configuration are believed as they are. One check is for all of them, as sshd(8) checks
+its own (``fs.named.why_replaceable``). If files are moved by what they say, a file that others can
+change is refused; else it is reported. ``config check``, ``doctor``, scans and the daemon use the
+same words.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.config.values import is_url
+from hashscan.errors import ConfigError, Finding
+from hashscan.fs.named import why_replaceable
+from hashscan.model import TIER_NAMES
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from hashscan.config.document import Loc
+    from hashscan.config.settings import Settings
+
+_META = ".json"
+_BELIEVED = "others can change what hashscan believes"
+
+
+def moves(settings: Settings) -> bool:
+    """Whether files are moved, or contents removed, by what the configuration says."""
+    return settings.quarantine.action == "quarantine" or settings.quarantine.retention is not None
+
+
+def fault_of(path: str) -> tuple[str, str] | None:
+    """Why others can change a file, and what to do; ``None`` if nobody can, or there is none."""
+    try:
+        found = why_replaceable(path)
+    except (OSError, ValueError):
+        return None  # whoever opens it reports that
+    if found is None:
+        return None
+    return (
+        f"{_BELIEVED}: {found.what}",
+        f"check what the file says, then: {found.fix}",
+    )
+
+
+def files_of_filter(path: str) -> list[str]:
+    """A filter file, its tiers, and the metadata of each."""
+    every = [path, *(f"{path}.{name}" for name in TIER_NAMES)]
+    return [one + end for one in every for end in ("", _META)]
+
+
+def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
+    """The place of each setting that names a file to be believed, with the file.
+
+    The place of the configuration itself is ``()``.
+    """
+    if settings.file is not None:
+        yield (), settings.file
+    service, filters = settings.service, settings.filter
+    if service is not None:
+        if service.kind == "local":
+            for index, path in enumerate(service.known):
+                yield ("service", "known", index), path
+        else:
+            for name in ("password_file", "ca_bundle"):
+                if path := getattr(service, name):
+                    yield ("service", name), path
+    if filters is not None and not is_url(filters.source):
+        for path in files_of_filter(filters.source):
+            yield ("filter", "source"), path
+    elif filters is not None:
+        for name in ("root", "password_file", "ca_bundle"):
+            if path := getattr(filters, name):
+                yield ("filter", name), path
+    for index, path in enumerate(settings.allow):
+        for one in files_of_filter(path):
+            yield ("allow", index), one
+
+
+def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
+    """Each setting that names a file that others can change: its place, what is wrong, the fix."""
+    found: dict[Loc, tuple[Loc, str, str]] = {}
+    for loc, path in _believed(settings):
+        if os.path.lexists(path) and (fault := fault_of(path)) is not None:
+            found.setdefault(loc, (loc, *fault))
+    return list(found.values())
+
+
+def require_trusted(
+    settings: Settings, lists: Iterable[str], notice: Callable[[str], None], *, moving: bool
+) -> None:
+    """Check the files that a known set is made of: typed ``lists``, or those of ``settings``.
+
+    Allow-lists are checked in both cases. If nothing is moved (``moving``), faults go to
+    ``notice``.
+
+    Raises:
+        ConfigError: others can change one, and files are moved by what it says.
+    """
+    from hashscan.config.messages import place  # noqa: PLC0415 - heavy
+
+    typed = list(lists)
+    found = [
+        Finding(place(loc) or "configuration", what, fix)
+        for loc, what, fix in faults(settings)
+        if not typed or loc[:1] in {(), ("allow",)}
+    ]
+    found += [
+        Finding(f"--known {shown(path)}", *fault)
+        for path in typed
+        if (fault := fault_of(path)) is not None
+    ]
+    if found and moving:
+        raise ConfigError("no file is moved by what others can change:", found)
+    for one in found:
+        notice(str(one))
