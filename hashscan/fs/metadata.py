@@ -172,8 +172,8 @@ def read_metadata(fd: int) -> Metadata:
         mode=status.st_mode,
         uid=status.st_uid,
         gid=status.st_gid,
-        owner=_user(status.st_uid),
-        group=_group(status.st_gid),
+        owner=user_name(status.st_uid),
+        group=group_name(status.st_gid),
         links=status.st_nlink,
         atime_ns=status.st_atime_ns,
         mtime_ns=status.st_mtime_ns,
@@ -184,14 +184,16 @@ def read_metadata(fd: int) -> Metadata:
     )
 
 
-def _user(uid: int) -> str | None:
+def user_name(uid: int) -> str | None:
+    """The name of a user on this host, or ``None``."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return None
 
 
-def _group(gid: int) -> str | None:
+def group_name(gid: int) -> str | None:
+    """The name of a group on this host, or ``None``."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

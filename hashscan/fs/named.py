@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UnsafePathError
+from hashscan.fs.metadata import group_name, user_name
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -66,10 +67,8 @@ class Named:
 
 def user_shown(uid: int) -> str:
     """A user for a message: the number, and the name if this host has one."""
-    try:
-        return f"user {uid} ({shown(pwd.getpwuid(uid).pw_name)})"
-    except KeyError:
-        return f"user {uid}"
+    name = user_name(uid)
+    return f"user {uid}" if name is None else f"user {uid} ({shown(name)})"
 
 
 def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> Unsafe | None:
@@ -110,10 +109,8 @@ def _trusted_users() -> set[int]:
 
 
 def _group_shown(gid: int) -> str:
-    try:
-        return f"{gid} ({shown(grp.getgrgid(gid).gr_name)})"
-    except KeyError:
-        return str(gid)
+    name = group_name(gid)
+    return str(gid) if name is None else f"{gid} ({shown(name)})"
 
 
 def _is_private_group(status: os.stat_result, fd: int) -> bool:

@@ -24,6 +24,9 @@ from hashscan.text import shown
 #: An empty file of this name stands in every quarantine.
 QUARANTINE_MARK = b".hashscan-quarantine"
 
+#: How the names of directories end that ``folders`` makes in a private directory.
+FOLDER_ENDING = b".folder"
+
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -204,11 +207,18 @@ def _open_if(top: int, name: bytes, inode: int) -> int | None:
 
 
 def remove_if_empty(top: int, private: int) -> None:
-    """Remove the private directory if it is ours and empty; anything else is left alone."""
+    """Remove the private directory if it is ours and empty; anything else is left alone.
+
+    Empty directories that a killed ``folders.make_below`` left in it count as nothing.
+    """
     with contextlib.suppress(OSError):
         status = os.fstat(private)
         if not status.st_nlink:
             return  # it is removed, and its name need not be looked for
+        for left in map(os.fsencode, os.listdir(private)):
+            if left.endswith(FOLDER_ENDING):  # by a kill; only an empty one goes
+                with contextlib.suppress(OSError):
+                    os.rmdir(left, dir_fd=private)
         ours = Identity(status.st_dev, status.st_ino)
         if _is(top, PRIVATE_DIRECTORY, ours):
             os.rmdir(PRIVATE_DIRECTORY, dir_fd=top)  # it may be in use by another store

@@ -104,8 +104,10 @@ class Seen:
         return bool(hexes) and all(hexes.get(k) == v for k, v in record.expected.items())
 
 
-def _open_root(place: Place) -> tuple[int, Place]:
+def opened_root(place: Place) -> tuple[int, Place]:
     """Open a place's volume, which must be the directory that it was; the place has its inode.
+
+    The caller closes the descriptor.
 
     Raises:
         QuarantineError: it is another one (reason ``other-root``).
@@ -133,7 +135,7 @@ def opened(place: Place) -> Iterator[Opened]:
         OSError: as ``open_root`` and ``open_parent``.
     """
     with ExitStack() as stack:
-        root, place = _open_root(place)
+        root, place = opened_root(place)
         stack.enter_context(closing(root))
         parent, name = open_parent(root, place.path, cross_mounts=place.cross_mounts)
         stack.enter_context(closing(parent))
@@ -149,7 +151,7 @@ def opened_if_there(place: Place) -> Iterator[Opened | None]:
         OSError: the volume itself cannot be opened, or anything else.
     """
     with ExitStack() as stack:
-        root, place = _open_root(place)
+        root, place = opened_root(place)
         stack.enter_context(closing(root))
         try:
             parent, name = open_parent(root, place.path, cross_mounts=place.cross_mounts)
@@ -261,7 +263,7 @@ def _unreachable(place: Place, reason: str) -> QuarantineError:
 def tidy_private(place: Place) -> None:
     """Remove the empty private directory that a process killed early left on a place's mount."""
     with suppress(OSError, QuarantineError), ExitStack() as stack:
-        root, _ = _open_root(place)
+        root, _ = opened_root(place)
         stack.enter_context(closing(root))
         parent_path = place.path.rpartition(b"/")[0]
         top, _ = open_top(root, parent_path, cross_mounts=place.cross_mounts)

@@ -13,7 +13,6 @@ from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.copy import copy_content, digests_of
 from hashscan.fs.flags import apply_flags, prepare_flags
 from hashscan.fs.metadata import apply_ownership, apply_times
-from hashscan.fs.named import opened_named
 from hashscan.fs.rename import put
 from hashscan.model import Identity
 from hashscan.quarantine.places import (
@@ -29,6 +28,7 @@ from hashscan.quarantine.places import (
 from hashscan.quarantine.records import Place, Record, State
 from hashscan.quarantine.recover import finish_restored, seal
 from hashscan.quarantine.store import CONTENT
+from hashscan.quarantine.target import open_target
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class Restored:
     """A restored file.
 
     Attributes:
-        notes: what could not be brought back, e.g. an attribute that the target does not take.
+        notes: directories that were made, and what could not be brought back, e.g. an attribute
+            that the target does not take.
     """
 
     record: Record
@@ -52,7 +53,12 @@ class Restored:
 
 
 def restore(
-    store: Store, record_id: str, *, to: bytes | None = None, force: bool = False
+    store: Store,
+    record_id: str,
+    *,
+    to: bytes | None = None,
+    force: bool = False,
+    mkdir: bool = False,
 ) -> Restored:
     """Put one file back under its name; the caller holds the lock and has recovered.
 
@@ -61,6 +67,7 @@ def restore(
         record_id: which one.
         to: another directory, instead of the original one.
         force: restore content that is not what the record says any more.
+        mkdir: make the directories that are missing, as ``fs.folders`` does.
 
     Raises:
         UnsafePathError: a link in ``to`` is a customer's; nothing was restored.
@@ -74,17 +81,11 @@ def restore(
             f"{record_id}: not restored: it is {record.state}, there is no content to restore",
             reason="not-quarantined",
         )
-    place = record.origin
     with ExitStack() as stack:
-        if to is not None:
-            place = _place_in(stack, record, to)
         content = _content(stack, store, record)
         if record.state is State.QUARANTINED and not force:
             _check_content(record, content)
-        try:
-            target = stack.enter_context(opened(place))
-        except OSError as error:
-            raise _no_directory(error, record, place) from error
+        target, made = open_target(stack, record, to=to, mkdir=mkdir)
         place = target.place
         _check_free(record, target, content)
         record = record.became(
@@ -92,7 +93,8 @@ def restore(
         )
         store.save(record)
         try:
-            return _restore(store, record, content, target)
+            done = _restore(store, record, content, target)
+            return replace(done, notes=(*made, *done.notes))
         except (OSError, QuarantineError) as error:
             _give_up(store, record, content)
             if isinstance(error, QuarantineError):
@@ -100,16 +102,6 @@ def restore(
             if isinstance(error, FileExistsError):
                 raise _taken(record, place) from error
             raise failed(error, place, _DOING) from error
-
-
-def _place_in(stack: ExitStack, record: Record, to: bytes) -> Place:
-    """The file's place in the directory ``to``, which is kept open so that it stays this one."""
-    name = record.origin.path.rpartition(b"/")[2]
-    try:
-        named = stack.enter_context(opened_named(to))
-    except OSError as error:
-        raise _no_directory(error, record, Place(os.path.abspath(to), name)) from error
-    return Place(named.path, name, root_inode=identity_of(named.fd).inode)
 
 
 def _content(stack: ExitStack, store: Store, record: Record) -> Spot:
@@ -155,17 +147,6 @@ def _taken(record: Record, place: Place) -> QuarantineError:
         f"overwritten; move that one away, or `hashscan quarantine restore {record.id} --to DIR`",
         reason="taken",
     )
-
-
-def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineError:
-    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-        return QuarantineError(
-            f"{shown(os.path.dirname(place.full_path))}: not restored: the directory is gone, or "
-            "a link stands there; make it again (or mount the volume), or "
-            f"`hashscan quarantine restore {record.id} --to DIR`",
-            reason="no-directory",
-        )
-    return failed(error, place, _DOING)
 
 
 def _give_up(store: Store, record: Record, content: Spot) -> None:

@@ -1,0 +1,113 @@
+"""Making directories in a customer's directory, with his owner and mode.
+
+A new directory is root's at first, and its name is in a directory that the customer owns: before
+root can hand it over, he can put another one in its place, which then would become his. So it is
+made in a private directory, handed over there, and gets its name last.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.fs.beneath import closing
+from hashscan.fs.metadata import group_name, user_name
+from hashscan.fs.private import FOLDER_ENDING, open_private, remove_if_empty
+from hashscan.fs.rename import put
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: What the directory above gives a new one: no write for everybody, nor the bit that goes with it.
+_INHERITED = 0o7775 & ~stat.S_ISVTX
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A directory that was made."""
+
+    path: bytes
+    uid: int
+    gid: int
+    mode: int
+
+    def __str__(self) -> str:
+        owner = f"{user_name(self.uid) or self.uid}:{group_name(self.gid) or self.gid}"
+        return f"made the directory {shown(self.path)} ({shown(owner)}, mode {self.mode:04o})"
+
+
+def make_below(directory: int, names: Sequence[bytes], where: bytes) -> list[Made]:
+    """Make directories one in the other, each with owner, group and mode of the one above.
+
+    What is there already is entered and not changed; links are not followed.
+
+    Args:
+        directory: descriptor of the directory in which the first one is made.
+        names: of the directories.
+        where: path of ``directory``, for messages.
+
+    Raises:
+        QuarantineError: the private directory cannot be used.
+        OSError: as the kernel says; those made before stay.
+    """
+    made = []
+    here = os.open(b".", _OPEN, dir_fd=directory)
+    try:
+        for name in names:
+            following = _make(here, name, where)
+            where = where.rstrip(b"/") + b"/" + name
+            if following is None:
+                following = os.open(name, _OPEN, dir_fd=here)
+            else:
+                status = os.fstat(following)
+                mode = stat.S_IMODE(status.st_mode)
+                made.append(Made(where, status.st_uid, status.st_gid, mode))
+            os.close(here)
+            here = following
+    finally:
+        os.close(here)
+    return made
+
+
+def _make(directory: int, name: bytes, where: bytes) -> int | None:
+    """Make one directory; its descriptor, or ``None`` if something has the name."""
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return None
+    above = os.fstat(directory)
+    private = open_private(directory, where)
+    with closing(private):
+        try:
+            unique = secrets.token_hex(8).encode() + FOLDER_ENDING
+            os.mkdir(unique, 0o700, dir_fd=private)
+            fd = os.open(unique, _OPEN, dir_fd=private)
+            try:
+                _hand_over(fd, above)
+                put(private, unique, directory, name)
+                os.fsync(directory)
+            except FileExistsError:
+                os.close(fd)
+                return None
+            except BaseException:
+                os.close(fd)
+                raise
+            return fd
+        finally:
+            remove_if_empty(directory, private)
+
+
+def _hand_over(fd: int, above: os.stat_result) -> None:
+    try:
+        os.fchown(fd, above.st_uid, above.st_gid)
+    except PermissionError as error:
+        # An ordinary user keeps his own directory in one of somebody else.
+        if error.errno != errno.EPERM or os.geteuid() == 0:
+            raise
+    os.fchmod(fd, above.st_mode & _INHERITED)

@@ -1,0 +1,160 @@
+"""Where a restored file goes: its place is opened, its directory made if that was asked for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import closing, components, identity_of, open_directory
+from hashscan.fs.folders import make_below
+from hashscan.fs.named import opened_named, resolve, user_shown
+from hashscan.model import join
+from hashscan.quarantine.places import failed, opened, opened_root
+from hashscan.quarantine.records import Place
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.quarantine.places import Opened
+    from hashscan.quarantine.records import Record
+
+_DOING = "could not be restored"
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+def open_target(
+    stack: ExitStack, record: Record, *, to: bytes | None, mkdir: bool
+) -> tuple[Opened, list[str]]:
+    """Open the place to which a record is restored; also what was made for that, in sentences.
+
+    Args:
+        stack: closes it.
+        record: of the file.
+        to: the directory that the administrator names; ``None``: the original one.
+        mkdir: make directories that are missing.
+
+    Raises:
+        UnsafePathError: a link in ``to`` is a customer's.
+        QuarantineError: there is no such place (reason ``no-directory``), or as the kernel says.
+    """
+    made: list[str] = []
+    place = record.origin if to is None else _named_place(stack, record, to, made, mkdir=mkdir)
+    try:
+        return stack.enter_context(opened(place)), made
+    except OSError as error:
+        if not mkdir or error.errno != errno.ENOENT:
+            raise _no_directory(error, record, place) from error
+    try:
+        made += _make(record, place)
+        return stack.enter_context(opened(place)), made
+    except OSError as error:
+        raise failed(error, place, _DOING) from error
+
+
+def _named_place(
+    stack: ExitStack, record: Record, to: bytes, made: list[str], *, mkdir: bool
+) -> Place:
+    """The file's place in the directory ``to``, which is kept open so that it stays this one."""
+    name = record.origin.path.rpartition(b"/")[2]
+    try:
+        try:
+            named = stack.enter_context(opened_named(to))
+        except FileNotFoundError:
+            if not mkdir:
+                raise
+            made += _make_named(to)
+            named = stack.enter_context(opened_named(to))
+    except OSError as error:
+        raise _no_named(error, record, Place(os.path.abspath(to), name)) from error
+    return Place(named.path, name, root_inode=identity_of(named.fd).inode)
+
+
+def _make_named(to: bytes) -> list[str]:
+    head = os.fsencode(resolve(os.fsdecode(to)))
+    names: list[bytes] = []
+    while True:
+        try:
+            with opened_named(head) as named:
+                return [str(one) for one in make_below(named.fd, names, named.path)]
+        except FileNotFoundError:
+            head, name = os.path.split(head)
+            names.insert(0, name)
+            if not name:
+                raise
+
+
+def _nearest(stack: ExitStack, place: Place) -> tuple[int, bytes, list[bytes]]:
+    """The last directory on the way to a place that is there, its path, and those that are not.
+
+    Raises:
+        QuarantineError: the volume's root is another directory (reason ``other-root``).
+        OSError: the volume is not there, or a directory cannot be opened.
+    """
+    root, _ = opened_root(place)
+    stack.enter_context(closing(root))
+    names = components(place.path)[:-1]
+    for count in range(len(names), -1, -1):
+        path = b"/".join(names[:count])
+        try:
+            fd = open_directory(root, path, cross_mounts=place.cross_mounts)
+        except FileNotFoundError:
+            continue
+        stack.enter_context(closing(fd))
+        return fd, join(place.volume, path), names[count:]
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place.volume)
+
+
+def _make(record: Record, place: Place) -> list[str]:
+    with ExitStack() as stack:
+        try:
+            fd, where, names = _nearest(stack, place)
+        except OSError as error:
+            raise _no_directory(error, record, place) from error
+        return [str(one) for one in make_below(fd, names, where)]
+
+
+def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineError:
+    """Why a place below a volume cannot be opened, and what to do about it."""
+    if error.errno not in _NOT_THERE:
+        return failed(error, place, _DOING)
+    elsewhere = f"`hashscan quarantine restore {record.id} --to DIR`"
+    directory = shown(os.path.dirname(place.full_path))
+    with ExitStack() as stack:
+        try:
+            _, where, names = _nearest(stack, place)
+        except FileNotFoundError:
+            text = f"{shown(place.volume)}: not restored: the volume is not there; mount it, or"
+            return QuarantineError(f"{text} {elsewhere}", reason="no-directory")
+        except (OSError, QuarantineError):
+            names = []
+    if not names:
+        text = f"{directory}: not restored: a file or a link stands where a directory was; move it"
+        return QuarantineError(f"{text} away, or {elsewhere}", reason="no-directory")
+    owner = ""
+    if record.metadata is not None:
+        owner = f" (the file belongs to {user_shown(record.metadata.uid)})"
+    return QuarantineError(
+        f"{directory}: not restored: the directory is gone{owner}; --mkdir makes it with "
+        f"the owner and mode of {shown(where)}, or run `mkdir -p {shlex.quote(directory)}` and "
+        f"give it its owner, or {elsewhere}",
+        reason="no-directory",
+    )
+
+
+def _no_named(error: OSError, record: Record, place: Place) -> QuarantineError:
+    if error.errno not in _NOT_THERE:
+        return failed(error, place, _DOING)
+    directory = shown(place.volume)
+    if error.errno == errno.ENOENT:
+        return QuarantineError(
+            f"{directory}: {record.id} not restored: there is no such directory; "
+            f"`mkdir -p {shlex.quote(directory)}` or --mkdir makes it",
+            reason="no-directory",
+        )
+    return QuarantineError(
+        f"{directory}: {record.id} not restored: this is no directory; name one with --to",
+        reason="no-directory",
+    )
