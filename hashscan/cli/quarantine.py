@@ -13,6 +13,7 @@ import click
 
 from hashscan.cli import Options
 from hashscan.cli.common import checked_option, open_own_configuration
+from hashscan.cli.restoring import LOCK_SECONDS, moment, restore_many
 from hashscan.config import values
 from hashscan.errors import (
     HashscanError,
@@ -25,6 +26,7 @@ from hashscan.fs.named import resolve as resolve_links
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import Recovered, recover
 from hashscan.quarantine.restore import restore
+from hashscan.quarantine.selection import Selection
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import (
     Verified,
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.quarantine.records import Record
-
-_LOCK_SECONDS = 30.0
 
 _state = click.option(
     "--state", metavar="DIR", help="The state directory; default: the configuration's."
@@ -84,7 +84,7 @@ def _store(settings: Settings, *, change: bool) -> Iterator[Store | None]:
         return
     with store:
         if change:
-            with store.lock(_LOCK_SECONDS):
+            with store.lock(LOCK_SECONDS):
                 _tell(recover(store))
                 yield store
             return
@@ -242,40 +242,80 @@ def _show(record: Record, others: list[Record]) -> None:
 @_state
 @_json
 @click.option("--to", metavar="DIR", help="Restore into this directory instead.")
+@click.option(
+    "--mkdir", is_flag=True, help="Make missing directories, with owner and mode of the one above."
+)
 @click.option("--force", is_flag=True, help="Restore content that was altered, as it is.")
-@click.argument("record_ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--all", "every", is_flag=True, help="All that is in quarantine.")
+@click.option(
+    "--path",
+    "paths",
+    metavar="PATH",
+    multiple=True,
+    help="What had this path, was below it or fits this glob; may be given several times.",
+)
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="What was quarantined since then: 2026-11-27, 2026-11-27T10:00, or e.g. 2h or 3d ago.",
+)
+@click.option(
+    "--owner",
+    "owners",
+    metavar="USER",
+    multiple=True,
+    help="Files of this user, by name or number; may be given several times.",
+)
+@click.argument("record_ids", metavar="[ID...]", nargs=-1)
 @click.pass_context
 def restore_command(
     context: click.Context,
     state: str | None,
     as_json: bool,
     to: str | None,
+    mkdir: bool,
     force: bool,
+    every: bool,
+    paths: tuple[str, ...],
+    since: str | None,
+    owners: tuple[str, ...],
     record_ids: tuple[str, ...],
 ) -> None:
     """Put files back: content, owner, mode, times, attributes, flags. Nothing is overwritten.
 
-    A restored file is not quarantined again by the next scan; `purge ID` lifts that.
+    Name them by ID, or many at a time: --all, or those that fit --path, --since and --owner
+    together. One that cannot be restored stops no other. A restored file is not quarantined again
+    by the next scan; `purge ID` lifts that.
     """
+    many = every or bool(paths) or since is not None or bool(owners)
+    if many == bool(record_ids):
+        raise UsageError(
+            "restore: say what: either IDs, or --all, --path, --since or --owner; "
+            "see `hashscan quarantine list`"
+        )
+    after = None if since is None else moment(since)
+
+    def one(store: Store, record_id: str) -> None:
+        directory = None if to is None else os.fsencode(to)
+        done = restore(store, record_id, to=directory, force=force, mkdir=mkdir)
+        if as_json:
+            found = {"id": done.record.id, "path": os.fsdecode(done.path)}
+            _line("restored", {**found, "notes": list(done.notes)})
+            return
+        click.echo(f"{done.record.id}: restored to {shown(done.path)}")
+        for note in done.notes:
+            click.echo(f"{done.record.id}: {note}", err=True)
+
+    if many:
+        with _store(_settings(context, state), change=False) as store:
+            if store is None:
+                raise UsageError("there is nothing to restore, the quarantine is empty")
+            restore_many(store, Selection(paths, after, owners), one, as_json=as_json)
+        return
     with _store(_settings(context, state), change=True) as store:
         assert store is not None
-
-        def one(given: str) -> None:
-            done = restore(
-                store,
-                resolve(store, given),
-                to=None if to is None else os.fsencode(to),
-                force=force,
-            )
-            if as_json:
-                found = {"id": done.record.id, "path": os.fsdecode(done.path)}
-                _line("restored", {**found, "notes": list(done.notes)})
-                return
-            click.echo(f"{done.record.id}: restored to {shown(done.path)}")
-            for note in done.notes:
-                click.echo(f"{done.record.id}: {note}", err=True)
-
-        _each(record_ids, one)
+        opened = store
+        _each(record_ids, lambda given: one(opened, resolve(opened, given)))
 
 
 @command.command("export")

@@ -1,0 +1,101 @@
+"""``hashscan quarantine restore`` of many files: which, how far, and what did not work."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import nullcontext
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from hashscan.cli.common import checked_option
+from hashscan.config import values
+from hashscan.errors import HashscanError, LockedError, QuarantineError
+from hashscan.report.bar import build_bar
+from hashscan.report.jsonl import line
+from hashscan.text import local_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.quarantine.selection import Selection
+    from hashscan.quarantine.store import Store
+
+#: Seconds for which a command waits until another hashscan is done with the store.
+LOCK_SECONDS = 30.0
+
+
+class _Restoring(NamedTuple):
+    """How far a restore of many files is, for ``build_bar``."""
+
+    done: int
+    total: int
+    stage: str = "restoring"
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch for ``--since``: a time, of this machine's zone, or a duration ago.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError):
+        age = checked_option("--since", text, lambda one: values.exact_duration(one, at_least=0.0))
+        return time.time() - age
+
+
+def restore_many(
+    store: Store, selection: Selection, one: Callable[[Store, str], None], *, as_json: bool
+) -> None:
+    """Restore all that fit, and count them; the lock is given back in between, for scans.
+
+    Args:
+        store: the quarantine.
+        selection: what is restored.
+        one: restores a record, and prints that.
+        as_json: print failures and the summary as JSON lines.
+
+    Raises:
+        QuarantineError: some could not be restored; all were tried.
+        LockedError: another hashscan holds the store.
+    """
+    ids, unread = selection.ids(store)
+    for trouble in unread:
+        click.echo(trouble, err=True)
+    since = "" if selection.since is None else f" quarantined since {local_time(selection.since)}"
+    click.echo(f"{len(ids)} files{since} are to be restored", err=True)
+    failed = 0
+    # On a terminal each line says how far it is: a bar would stand between them.
+    with nullcontext() if sys.stdout.isatty() else build_bar(sys.stderr) as show:
+        for count, record_id in enumerate(ids, 1):
+            try:
+                with store.lock(LOCK_SECONDS):
+                    one(store, record_id)
+            except LockedError:
+                click.echo(f"{count - 1} of {len(ids)} files were tried", err=True)
+                raise
+            except HashscanError as error:
+                failed += 1
+                if as_json:
+                    problem = {"reason": getattr(error, "reason", "refused"), "id": record_id}
+                    click.echo(line("problem", **problem, message=str(error)))
+                else:
+                    click.echo(str(error), err=True)
+            if show is not None:
+                show(_Restoring(count, len(ids)))
+    done = len(ids) - failed
+    if as_json:
+        click.echo(line("summary", restored=done, failed=failed))
+    else:
+        click.echo(f"{done} files restored, {failed} failed")
+    if failed or unread:
+        more = f", and {len(unread)} records cannot be read" if unread else ""
+        raise QuarantineError(
+            f"{failed} of {len(ids)} files were not restored{more}; see above, mend what each "
+            "names, and run the same command again",
+            reason="several",
+        )

@@ -1,0 +1,201 @@
+"""``quarantine restore`` of many files: which, with what summary, and one failure stops no other."""
+
+import json
+import os
+import pwd
+import shutil
+import time
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from isolating import confirmed, needs_root
+
+from hashscan.cli import restoring
+from hashscan.cli.quarantine import command
+from hashscan.errors import LockedError, QuarantineError, UsageError
+from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.store import Store
+
+NAMES = ("a/one", "a/two", "ab/three", "[x]/four")
+
+
+@pytest.fixture
+def state(tmp_path, volume):
+    (tmp_path / "state").mkdir(mode=0o700)
+    quarantine = Quarantine.open(os.fsencode(tmp_path / "state" / "quarantine"))
+    for name in NAMES:
+        (volume / name).parent.mkdir(exist_ok=True)
+        (volume / name).write_bytes(name.encode())
+        assert quarantine.act(confirmed(volume, name)).action == "quarantined"
+    quarantine.close()
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def run(tmp_path, state):
+    class Context:
+        config_path = str(tmp_path / "config.yaml")
+
+    (tmp_path / "config.yaml").write_text("quarantine: {action: report}\n")
+
+    def call(*args):
+        words = ["restore", *map(str, args), "--state", str(state)]
+        return CliRunner().invoke(command, words, obj=Context())
+
+    return call
+
+
+def there(volume):
+    return {name for name in NAMES if (volume / name).exists()}
+
+
+def changed(state, path, **changes):
+    """Rewrite the record of the file that had ``path``."""
+    with Store.open(os.fsencode(state / "quarantine")) as store:
+        for record_id in store.ids():
+            record = store.load(record_id)
+            if record.origin.path == path.encode():
+                metadata = {name: changes.pop(name) for name in ("uid", "owner") if name in changes}
+                store.save(
+                    replace(record, metadata=replace(record.metadata, **metadata), **changes)
+                )
+                return
+    raise AssertionError(path)
+
+
+def test_all(run, volume):
+    done = run("--all")
+    assert done.exception is None
+    assert there(volume) == set(NAMES)
+    assert "4 files restored, 0 failed" in done.stdout
+    assert "4 files are to be restored" in done.stderr
+    again = run("--all")
+    assert again.exception is None
+    assert "0 files restored, 0 failed" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("{v}/a", {"a/one", "a/two"}),
+        ("{v}/a/", {"a/one", "a/two"}),
+        ("{v}/a/one", {"a/one"}),
+        ("{v}/a*", {"a/one", "a/two", "ab/three"}),
+        ("*/t[wh]*", {"a/two", "ab/three"}),
+        ("{v}/[x]", {"[x]/four"}),
+        ("{v}/../{n}/./ab", {"ab/three"}),
+        ("{link}/a", {"a/one", "a/two"}),
+        ("{v}/n", set()),
+        ("a", set()),
+    ],
+)
+def test_path(run, volume, tmp_path, pattern, found):
+    os.symlink(volume, tmp_path / "link")
+    done = run("--path", pattern.format(v=volume, n=volume.name, link=tmp_path / "link"))
+    assert done.exception is None
+    assert there(volume) == found
+    assert f"{len(found)} files restored, 0 failed" in done.stdout
+
+
+def test_a_relative_path_is_below_the_working_directory(run, volume, monkeypatch):
+    monkeypatch.chdir(volume)
+    run("--path", "ab", "--path", "a/two")
+    assert there(volume) == {"ab/three", "a/two"}
+
+
+def test_since(run, volume, state):
+    changed(state, "a/one", acted="2026-01-02T03:04:05.678Z")
+    run("--since", "2h")
+    assert there(volume) == set(NAMES) - {"a/one"}
+    later = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 3600))
+    for since in (later, "2026-01-02T03:04:06Z", "2026-01-03"):
+        assert run("--since", since).exception is None
+        assert "a/one" not in there(volume)
+    assert "quarantined since 2026-01-02" in run("--since", "2026-01-02T03:04:05+00:00").stderr
+    assert there(volume) == set(NAMES)
+
+
+@pytest.mark.parametrize("since", ["30", "yesterday", "2026-13-01", "-2h", ""])
+def test_since_that_is_no_time(run, since):
+    done = run("--since", since)
+    assert isinstance(done.exception, UsageError), done
+    assert "--since" in str(done.exception)
+
+
+@pytest.mark.root
+@needs_root
+def test_owner(run, volume, state, monkeypatch):
+    changed(state, "a/one", uid=4711, owner=None)
+    changed(state, "a/two", uid=4711, owner="cust")
+    changed(state, "ab/three", uid=4712, owner="cust")
+    assert "0 files restored" in run("--owner", "nobody-of-that-name").stdout
+    # The number is another user's by now: only what has no name on record is his.
+    real = pwd.getpwnam
+    user = real("root").__class__(("new", "x", 4711, 4711, "", "/", "/"))
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: user if name == "new" else real(name))
+    run("--owner", "new")
+    assert there(volume) == {"a/one"}
+    run("--owner", "cust", "--path", volume / "ab")
+    assert there(volume) == {"a/one", "ab/three"}
+    run("--owner", "4711", "--owner", "root")
+    assert there(volume) == set(NAMES)
+
+
+def test_one_failure_stops_no_other(run, volume):
+    (volume / "a" / "one").write_bytes(b"newer")
+    shutil.rmtree(volume / "ab")
+    done = run("--all")
+    assert isinstance(done.exception, QuarantineError)
+    assert done.exception.exit_code == 3
+    assert "2 of 4 files were not restored" in str(done.exception)
+    assert "2 files restored, 2 failed" in done.stdout
+    assert "another file has the name" in done.stderr
+    assert "the directory is gone" in done.stderr
+    assert (volume / "a" / "one").read_bytes() == b"newer"
+    (volume / "a" / "one").unlink()
+    done = run("--all", "--mkdir", "--json")
+    assert done.exception is None
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["event"] for one in events] == ["restored", "restored", "summary"]
+    assert events[-1] == {"event": "summary", "restored": 2, "failed": 0}
+    (made,) = [note for one in events[:-1] for note in one["notes"]]
+    assert f"made the directory {volume}/ab (" in made
+    assert there(volume) == set(NAMES)
+
+
+def test_a_damaged_record_hides_no_other(run, volume, state):
+    first = sorted(os.listdir(state / "quarantine"))[1:2]
+    with Store.open(os.fsencode(state / "quarantine")) as store:
+        first = store.ids()[0]
+    (state / "quarantine" / first / "record.json").write_text("{")
+    done = run("--all", "--json")
+    assert done.exception.exit_code == 3
+    assert "1 records cannot be read" in str(done.exception)
+    assert len(there(volume)) == 3
+
+
+def test_ids_and_a_selection_exclude_each_other(run, volume):
+    for words in ((), ("x", "--all"), ("x", "--owner", "root")):
+        done = run(*words)
+        assert isinstance(done.exception, UsageError)
+        assert "either IDs, or --all" in str(done.exception)
+    assert there(volume) == set()
+
+
+def test_the_lock_is_free_in_between_and_a_held_one_ends_it(run, volume, state, monkeypatch):
+    monkeypatch.setattr(restoring, "LOCK_SECONDS", 0.1)
+    with Store.open(os.fsencode(state / "quarantine")) as other, other.lock(1):
+        done = run("--all")
+    assert isinstance(done.exception, LockedError)
+    assert "0 of 4 files were tried" in done.stderr
+    locked = []
+    real = Store.lock
+
+    def lock(store, timeout):
+        locked.append(timeout)
+        return real(store, timeout)
+
+    monkeypatch.setattr(Store, "lock", lock)
+    assert run("--all").exception is None
+    assert locked.count(0.1) == len(NAMES)
