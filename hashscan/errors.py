@@ -139,6 +139,14 @@ class CredentialsError(ServiceError):
 class StateError(HashscanError):
     """The catalog or another part of the state directory cannot be read or written."""
 
+    exit_code = ExitCode.USAGE
+
+
+class MachineError(HashscanError):
+    """The machine refuses what hashscan needs: files, memory, processes, space, /proc."""
+
+    exit_code = ExitCode.USAGE
+
 
 class QuarantineError(HashscanError):
     """A file could not be moved to quarantine, or out of it. It is where it was.
@@ -156,7 +164,18 @@ class QuarantineError(HashscanError):
 
 
 class OutputError(HashscanError):
-    """What was found cannot be told: standard output is full or broken."""
+    """Results cannot be written: standard output is closed, full, or has lost its reader.
+
+    Attributes:
+        why: what is wrong with standard output.
+    """
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, why: str, consequence: str = "") -> None:
+        """``consequence`` says what was done and is not reported, and what follows."""
+        self.why = why
+        super().__init__("; ".join(filter(None, (why, consequence))))
 
 
 class InterruptError(HashscanError):

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.beneath import closing, identity_of, open_root
+from hashscan.machine import explain
 from hashscan.watch.mounts import mounts_now
 
 if TYPE_CHECKING:
@@ -41,10 +42,20 @@ def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
             device = identity_of(fd).device
             with os.scandir(fd) as entries:
                 empty = next(entries, None) is None
-        mounted = (mounts_now() if mounts is None else mounts).is_mounted(root)
-        return Seen(root, None, device, mounted, empty)
+        return Seen(root, None, device, _is_mounted(root, mounts), empty)
     except OSError as error:
-        return Seen(root, f"it cannot be opened: {error.strerror}")
+        return Seen(root, f"it cannot be opened: {explain(error) or error.strerror}")
+
+
+def _is_mounted(root: bytes, mounts: MountTable | None) -> bool:
+    """Whether a file system is mounted on ``root``.
+
+    Without /proc, as in a chroot, a mount of a directory of the same file system is not seen.
+    """
+    try:
+        return (mounts_now() if mounts is None else mounts).is_mounted(root)
+    except FileNotFoundError:
+        return os.path.ismount(root)
 
 
 def why_not_there(seen: Seen, catalog: MountedVolumes, *, meant: bool = False) -> str | None:

@@ -44,6 +44,20 @@ class ReportOnly:
         return Acted("reported", message=self._message)
 
 
+class Checked:
+    """An actor that acts only after a check has passed."""
+
+    def __init__(self, check: Callable[[], None], actor: Actor) -> None:
+        """``check`` raises a HashscanError if nothing more may be moved."""
+        self._check = check
+        self._actor = actor
+
+    def act(self, match: Confirmed) -> Acted:
+        """Check, then let the actor act."""
+        self._check()
+        return self._actor.act(match)
+
+
 def volumes_of(settings: Settings, paths: Iterable[str]) -> tuple[Volume, ...]:
     """The volumes to scan: those named, with the settings of a configured one of that path.
 
@@ -111,8 +125,11 @@ def run_scan(
     jobs: int | None = None,
     building: Building = nullcontext,
     verbose: bool = False,
+    before_act: Callable[[], None] | None = None,
 ) -> ExitCode:
     """One scan, from the lock to the summary.
+
+    ``before_act`` is called before each action, and raises a HashscanError to prevent it.
 
     Raises:
         HashscanError: see its classes; what was done before is committed.
@@ -152,6 +169,8 @@ def run_scan(
         actor = open_actor(settings, action, volumes, known, stack, reporter.notice)
         if allow is not None:
             actor = Allowing(allow, actor)
+        if before_act is not None:
+            actor = Checked(before_act, actor)
         options = ScanOptions(
             volumes=volumes,
             jobs=jobs_of(settings, jobs),

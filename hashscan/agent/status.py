@@ -19,11 +19,12 @@ from hashscan.catalog.overview import Overview, overview
 from hashscan.errors import HashscanError, QuarantineError
 from hashscan.files import DAEMON_STATUS
 from hashscan.known.repository.kept import open_kept
+from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import passed, records, why_doubtful
 from hashscan.state import State, holder_of
-from hashscan.text import human_age, shown
+from hashscan.text import human_age, rfc3339, shown
 
 if TYPE_CHECKING:
     from typing import Any
@@ -184,7 +185,7 @@ def filters_of(settings: Settings, state: State) -> tuple[str, tuple[FilterStatu
                 max_age=settings.filter.max_age,
             )
         except HashscanError as error:
-            found.append(FilterStatus(category, trouble=str(error)))
+            found.append(FilterStatus(category, trouble=with_cause(error)))
         else:
             found.append(_filter(category, kept.loaded, kept.verified))
     return source.url, tuple(found)
@@ -207,7 +208,7 @@ def _file(settings: Settings) -> FilterStatus:
     try:
         one = open_file(settings.filter)
     except HashscanError as error:
-        return FilterStatus(path, trouble=str(error))
+        return FilterStatus(path, trouble=with_cause(error))
     return _filter(one.category, one, None)
 
 
@@ -227,7 +228,11 @@ def _filter(name: str, one: FilterFile, verified: float | None) -> FilterStatus:
 
 
 def status_of(settings: Settings) -> Status:
-    """Look at everything that the configuration names; a part that cannot be read is a trouble."""
+    """Look at everything that the configuration names; a part that cannot be read is a trouble.
+
+    Raises:
+        HashscanError: a limit of this process, e.g. of its open files, keeps it from reading.
+    """
     trouble: list[str] = []
     catalog: Overview | None = None
     running: int | None = None
@@ -239,7 +244,7 @@ def status_of(settings: Settings) -> Status:
         source, filters = filters_of(settings, state)
         catalog = overview(state.catalog)
     except HashscanError as error:
-        trouble.append(str(error))
+        trouble.append(_trouble_of(error))
     counts: Counter[str] = Counter()
     retention = settings.quarantine.retention
     doubtful = 0
@@ -247,7 +252,7 @@ def status_of(settings: Settings) -> Status:
         counts = _quarantine(settings.quarantine_directory, retention)
         doubtful = counts.pop(_DOUBTFUL, 0)
     except HashscanError as error:
-        trouble.append(str(error))
+        trouble.append(_trouble_of(error))
     if counts["damaged"]:
         trouble.append(
             f"{counts['damaged']:,} records of the quarantine are damaged: 'hashscan quarantine "
@@ -282,6 +287,12 @@ def status_of(settings: Settings) -> Status:
         daemon.get("reports_only", "") if daemon and alive else reports_only(settings),
         retention,
     )
+
+
+def _trouble_of(error: HashscanError) -> str:
+    if is_limited(error):
+        raise error
+    return with_cause(error)
 
 
 def _below(root: bytes) -> bytes:
@@ -352,6 +363,13 @@ def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
 
 def _uncovered(daemon: dict[str, Any]) -> list[str]:
     found = []
+    output = daemon.get("output")
+    if output:
+        found.append(
+            f"{output['lost']:,} results of the daemon since {rfc3339(output['since'])} were not"
+            f" taken by its reader: {output['message']}; its log has them (journalctl -u hashscan),"
+            " 'hashscan quarantine list' names what was moved; restart the daemon with a reader"
+        )
     for one in daemon.get("volumes", ()):
         path = shown(one["path"])
         started = time.time() - float(one.get("starting") or time.time())

@@ -7,20 +7,25 @@ not wait for libraries that they do not use.
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import importlib
-import io
-import locale
 import os
 import re
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from hashscan import __version__, interpreter
-from hashscan.errors import ExitCode, HashscanError, UsageError
+from hashscan.cli.streams import open_standard_streams
+from hashscan.errors import ExitCode, HashscanError, MachineError, UsageError
+from hashscan.machine import (
+    A_PROCESS_DIED,
+    as_machine_error,
+    exit_code_with_cause,
+    with_cause,
+)
 from hashscan.text import shown
 
 #: Command, its module below this package, and its line in ``hashscan --help``.
@@ -71,6 +76,13 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Click would take every broken pipe for that of standard output."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise MachineError(A_PROCESS_DIED) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         del ctx
@@ -81,9 +93,10 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 nothing found, 1 matches found, 2 usage or configuration, 3 some files "
-    "could not be read, 4 another instance holds the lock, 5 filter missing, expired or "
-    "unverified, 6 service unreachable or refusing, 70 internal error, 130 interrupted.",
+    epilog="Exit codes: 0 nothing found, 1 matches found, 2 usage or configuration, or the machine "
+    "stands in the way: a limit, no memory, no space, 3 some files could not be read, 4 another "
+    "instance holds the lock, 5 filter missing, expired or unverified, 6 service unreachable or "
+    "refusing, 70 internal error, 130 interrupted, or standard output could not be written.",
 )
 @click.option(
     "--config",
@@ -117,14 +130,10 @@ def main() -> None:
     if sys.getfilesystemencoding() != "utf-8":
         interpreter.require()
     _start_lightly()
-    _open_standard_streams()
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as name:
         name.write("hashscan")  # for ps and pgrep: the program is Python itself
-    code = _run()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.flush()
-    # Python would try once more to write what could not be written, and complain of it.
-    os._exit(code)
+    # Python would end what is left behind, e.g. threads, at its own pace.
+    os._exit(_run())
 
 
 def _start_lightly() -> None:
@@ -133,26 +142,6 @@ def _start_lightly() -> None:
     gc.set_threshold(100_000, 20, 20)
     # Pydantic would look through every installed package for plugins, and run those it found.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-
-
-def _open_standard_streams() -> None:
-    """Give every standard stream a place, and let no name end a command by its characters.
-
-    Where one is closed, the next file that is opened, a customer's or the catalog, would take its
-    number, and messages would be written into it.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
-    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # UTF-8 mode is for names and files; a terminal has the alphabet of its locale.
-            alphabet = locale.getencoding() if stream.isatty() else None
-            stream.reconfigure(encoding=alphabet, errors="backslashreplace")
 
 
 def _refuse_unexpanded(words: list[str]) -> None:
@@ -172,9 +161,9 @@ def _refuse_unexpanded(words: list[str]) -> None:
 
 def _run() -> int:
     try:
+        open_standard_streams()
         _refuse_unexpanded(sys.argv[1:])
         code = cli.main(standalone_mode=False, prog_name="hashscan")
-        sys.stdout.flush()
     except click.exceptions.Abort:
         return ExitCode.INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
@@ -185,24 +174,18 @@ def _run() -> int:
         if isinstance(error, click.UsageError) and error.ctx is not None:
             _say(f"Try '{error.ctx.command_path} --help'.")
         return ExitCode.USAGE
-    except HashscanError as error:
-        _complain(str(error))
-        return error.exit_code
     except KeyboardInterrupt:
         _say("hashscan: interrupted")
         return ExitCode.INTERRUPTED
-    except SystemExit:
-        # Click's answer to EPIPE: the reader of our output has gone (| head), so not everything was
-        # done and told.
-        return ExitCode.INTERRUPTED
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}:
+    except HashscanError as error:
+        _complain(with_cause(error))
+        return exit_code_with_cause(error)
+    except Exception as error:  # noqa: BLE001 - the last net: what the sysadmin can do, or the trace
+        machine = as_machine_error(error)
+        if machine is None:
             return _internal(error)
-        where = f"{shown(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
-        _complain(f"{where}{error.strerror}; free some space, and see where the output goes")
-        return ExitCode.INTERNAL
-    except Exception as error:  # noqa: BLE001 - the last net: the trace, and a line for the sysadmin
-        return _internal(error)
+        _complain(str(machine))
+        return machine.exit_code
     return code if isinstance(code, int) else ExitCode.NOTHING_FOUND
 
 

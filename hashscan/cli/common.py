@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -65,6 +67,29 @@ def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
         context = error.context or {}
         fix = f"; {context['fix']}" if context.get("fix") else ""
         raise UsageError(f"{option}: {shown(value)} {context.get('what')}{fix}") from None
+
+
+def _has_terminal() -> bool:
+    """Whether a password can be typed: at standard input or, as getpass(3) does, at /dev/tty."""
+    if sys.stdin.isatty():
+        return True
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
+    """Ask for a password at the terminal; ``instead`` says how to give it without one.
+
+    Raises:
+        UsageError: there is no terminal.
+    """
+    if not _has_terminal():
+        raise UsageError(f"there is no terminal to ask for the {prompt}; {instead}")
+    found: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+    return found
 
 
 def open_configuration(

@@ -104,7 +104,7 @@ def _write(path: str, content: bytes, *, force: bool) -> str | None:
         told = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageError(
             f"{shown(path)}: {told}; choose a place that this user may write to with --output FILE"
-        ) from None
+        ) from error
     return kept
 
 

@@ -393,7 +393,7 @@ def purge_command(
         except click.Abort:
             if sys.stdin.isatty():
                 raise
-            raise UsageError("nobody is there to agree to that; say so with --yes") from None
+            raise UsageError("there is no terminal to agree to that; agree with --yes") from None
     with _store(settings, change=True) as store:
         assert store is not None
 

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import checked_option, no_tiers_option, only_category_option
+from hashscan.cli.common import (
+    ask_password,
+    checked_option,
+    no_tiers_option,
+    only_category_option,
+)
 from hashscan.errors import ExitCode
 from hashscan.text import human_size, rfc3339, shown
 
@@ -326,8 +331,7 @@ def _ask() -> Callable[[str], str] | None:
 
 
 def _passphrase(path: str) -> str:
-    found: str = click.prompt(f"Passphrase of {path}", hide_input=True, err=True)
-    return found
+    return ask_password(f"passphrase of {path}", "run it at a terminal")
 
 
 def _terms(expires: tuple[str, ...]) -> dict[str, timedelta]:

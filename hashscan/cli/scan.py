@@ -16,6 +16,8 @@ from hashscan.cli.common import (
     open_settings,
     state_option,
 )
+from hashscan.cli.streams import check_reader
+from hashscan.errors import OutputError
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
@@ -75,20 +77,28 @@ def command(
         settings, directory = open_own_settings(options, state, check_files=not paths)
     else:
         settings, directory = open_settings(options, state)
-    return run_scan(
-        settings,
-        directory,
-        reporter(options, as_json=as_json),
-        paths=paths,
-        lists=known,
-        only_categories=only_categories,
-        action=action,
-        full=full,
-        tiers=not no_tiers,
-        jobs=jobs,
-        building=partial(build_bar, sys.stderr),
-        verbose=options.verbosity > 0,
-    )
+    try:
+        return run_scan(
+            settings,
+            directory,
+            reporter(options, as_json=as_json),
+            paths=paths,
+            lists=known,
+            only_categories=only_categories,
+            action=action,
+            full=full,
+            tiers=not no_tiers,
+            jobs=jobs,
+            building=partial(build_bar, sys.stderr),
+            verbose=options.verbosity > 0,
+            before_act=check_reader,
+        )
+    except OutputError as error:
+        raise OutputError(
+            str(error),
+            "the scan stops here and moves nothing more. 'hashscan quarantine list' names every"
+            " file that was moved; the same command goes on from here",
+        ) from error
 
 
 def reporter(options: Options, *, as_json: bool) -> Reporter:

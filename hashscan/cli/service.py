@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import only_category_option
+from hashscan.cli.common import ask_password, only_category_option
 from hashscan.errors import UsageError
 from hashscan.service import require_extra
 from hashscan.text import shown
@@ -159,8 +159,11 @@ def add_command(name: str, data: str, password_file: str | None, generate: bool)
     elif password_file:
         password = _read_password(password_file)
     else:
-        password = click.prompt(
-            f"Password of {shown(name)}", hide_input=True, confirmation_prompt=True, err=True
+        password = ask_password(
+            f"password of {shown(name)}",
+            "give it with --password-file FILE ('-' is standard input), or have one made with"
+            " --generate",
+            confirm=True,
         )
     add_user(_data(data), name, password)
     if generate:

@@ -36,8 +36,8 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     cannot be read; 1 matches are where they were: they could not be moved, or quarantine.action is
     'report', or service.test is true; 6 candidates have waited for a verdict for more than 15
     minutes, syncs have failed for an hour, or a new filter or list was refused; 3 not all of a
-    volume is watched, a scheduled scan is missing, nothing was ever scanned, or the daemon was
-    stopped; 0 all is well.
+    volume is watched, a scheduled scan is missing, nothing was ever scanned, the daemon was
+    stopped, or nobody reads its --json; 0 all is well.
     """
     from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
 
@@ -267,6 +267,7 @@ _TIMES = {
     "counting_since",
     "failing_since",
     "starting",
+    "since",
     "started",
     "time",
     "next",

@@ -487,6 +487,7 @@ class Daemon:
             "settings": mark_of(self._settings),
             "reports_only": reports_only(self._settings),
             "reload_refused": self._reload_refused,
+            "output": self._log.output_trouble(),
             "sync": {**self._synced, "next": self._refresh.next},
             "next_scan": self._scan.next,
             "scan_every": self._scan.interval,

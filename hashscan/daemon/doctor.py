@@ -22,6 +22,7 @@ from hashscan.fs.named import opened_named, resolve
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
+from hashscan.machine import explain, with_cause
 from hashscan.process import end_with, start
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
@@ -66,7 +67,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         try:
             yield from look(settings)
         except (HashscanError, OSError) as error:
-            yield Check(look.__name__.strip("_"), "fail", str(error))
+            yield Check(look.__name__.strip("_"), "fail", with_cause(error))
 
 
 def _trust(settings: Settings) -> Iterator[Check]:
@@ -91,7 +92,7 @@ def _volumes(settings: Settings) -> Iterator[Check]:
             yield Check(
                 f"volume {shown(one.path)}",
                 "fail",
-                f"cannot be read: {error.strerror}",
+                f"cannot be read: {explain(error) or error.strerror}",
                 "see the path and the mount, and run hashscan as root",
             )
         else:
@@ -217,7 +218,9 @@ def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:
                     staged = area.fill([path], skip_invalid=False, on_progress=None)
             except (HashscanError, OSError) as error:
                 fix = "mend or replace it; nothing is scanned with it, or the old one stays in use"
-                yield Check(f"{name} {shown(path)}", "fail", str(error), fix, ExitCode.FILTER)
+                yield Check(
+                    f"{name} {shown(path)}", "fail", with_cause(error), fix, ExitCode.FILTER
+                )
             else:
                 yield Check(f"{name} {shown(path)}", "ok", f"{staged.taken:,} digests")
 

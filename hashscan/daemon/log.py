@@ -14,8 +14,10 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import IO, TYPE_CHECKING, Any, Literal
 
+from hashscan.errors import OutputError
 from hashscan.report.jsonl import JsonReporter, line
 from hashscan.text import one_line, rfc3339, shown
 
@@ -70,6 +72,21 @@ class FloodGuard:
         return [(kind, count) for kind, count in counts if count > 0]
 
 
+@dataclass(slots=True)
+class OutputTrouble:
+    """Results that standard output did not take.
+
+    Attributes:
+        message: why.
+        since: when the first was lost, in seconds since the epoch.
+        lost: how many were; the log has them.
+    """
+
+    message: str
+    since: float
+    lost: int = 0
+
+
 class Log:
     """The tell stage of the daemon, and its log."""
 
@@ -89,6 +106,7 @@ class Log:
         self._journal = not as_json and reaches_the_journal(err)
         self._guard = FloodGuard(clock)
         self._results = JsonReporter(out, err)
+        self._output: OutputTrouble | None = None
 
     # The log
 
@@ -137,8 +155,7 @@ class Log:
 
     def match(self, event: MatchEvent) -> None:
         """A match and what was done about it."""
-        if self._as_json:
-            self._result(lambda: self._results.match(event))
+        if self._as_json and self._result(lambda: self._results.match(event)):
             return
         match, acted = event.match, event.acted
         # What stays where it is comes again with every scan, and may be a million files.
@@ -174,20 +191,17 @@ class Log:
     def _event(self, kind: str, level: Level, event: ProblemEvent) -> None:
         if not self._guard.admits(f"{kind} {event.reason}"):
             return
-        if self._as_json:
-            tell = self._results.problem if kind == "problem" else self._results.skipped
-            self._result(lambda: tell(event))
-        else:
+        tell = self._results.problem if kind == "problem" else self._results.skipped
+        if not (self._as_json and self._result(lambda: tell(event))):
             self.write(level, f"{kind} {shown(event.path)}: {event.reason}: {event.message}")
 
     def pending(self, event: PendingEvent) -> None:
         """A candidate without a verdict."""
         if self._guard.admits("pending"):
-            if self._as_json:
-                self._result(lambda: self._results.pending(event))
-            else:
-                path = shown(event.candidate.full_path)
-                self.write("warning", f"pending {path}: {event.message}")
+            if self._as_json and self._result(lambda: self._results.pending(event)):
+                return
+            path = shown(event.candidate.full_path)
+            self.write("warning", f"pending {path}: {event.message}")
 
     def notice(self, message: str) -> None:
         """Something that is neither of the above."""
@@ -198,8 +212,7 @@ class Log:
 
     def summary(self, summary: Summary) -> None:
         """What a scan found."""
-        if self._as_json:
-            self._result(lambda: self._results.summary(summary))
+        if self._as_json and self._result(lambda: self._results.summary(summary)):
             return
         skipped = sum(summary.skipped.values())
         ended = "interrupted after" if summary.interrupted else "scanned"
@@ -211,13 +224,35 @@ class Log:
             f"{summary.held:,}, allowed {summary.allowed:,}"
         )
 
-    def _result(self, tell: Callable[[], None]) -> None:
-        # Whoever reads stdout may go; the daemon's work does not depend on being heard.
-        with suppress(OSError, ValueError):
-            try:
-                tell()
-            except Exception as error:  # noqa: BLE001 - OutputError: told, and nothing more
-                self.limited("output", "error", str(error))
+    def output_trouble(self) -> dict[str, Any] | None:
+        """Return what standard output did not take; ``None``: it takes results."""
+        return None if self._output is None else asdict(self._output)
+
+    def _result(self, tell: Callable[[], None]) -> bool:
+        """Whether standard output took a result; if not, the caller writes it to the log.
+
+        The daemon goes on without a reader: files must be isolated, whoever reads of it.
+        """
+        try:
+            tell()
+        except (OutputError, OSError, ValueError) as error:
+            why = error.why if isinstance(error, OutputError) else str(error)
+            if self._output is None:
+                self._output = OutputTrouble(why, time.time())
+                self.error(
+                    f"{why}; the daemon goes on, and writes its results to this log until"
+                    " standard output works again; restart it with a reader. 'hashscan quarantine"
+                    " list' names every file that was moved"
+                )
+            self._output.lost += 1
+            return False
+        if self._output is not None:
+            self.warning(
+                f"standard output works again; {self._output.lost:,} results since"
+                f" {rfc3339(self._output.since)} are in this log only"
+            )
+            self._output = None
+        return True
 
 
 def standard_log(*, as_json: bool, verbosity: int) -> Log:

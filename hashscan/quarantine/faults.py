@@ -9,6 +9,7 @@ import shlex
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import CrossesMountError, closing, open_file
 from hashscan.fs.flags import APPEND, IMMUTABLE, inode_flags
+from hashscan.machine import explain
 from hashscan.text import shown
 
 # reason and what to do about it
@@ -44,6 +45,9 @@ def explained(error: OSError, path: bytes, doing: str) -> QuarantineError:
     if isinstance(error, CrossesMountError):
         reason, fix = _KNOWN[errno.EXDEV]
     what = os.strerror(error.errno) if error.errno else str(error)
+    limit = explain(error)
+    if limit is not None:
+        return QuarantineError(f"{shown(path)}: {doing}: {limit}", reason=reason)
     return QuarantineError(f"{shown(path)}: {doing}: {what}; {fix}", reason=reason)
 
 

@@ -15,6 +15,7 @@ from hashscan.durable import new_file
 from hashscan.errors import QuarantineError, UsageError
 from hashscan.fs.beneath import closing, open_file, open_root
 from hashscan.fs.private import find_private
+from hashscan.machine import is_limited
 from hashscan.model import PRIVATE_DIRECTORY
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.places import Spot, look, private_of, sync_directory
@@ -39,11 +40,17 @@ class Listed:
 
 
 def records(store: Store) -> Iterator[Listed]:
-    """All records, oldest first; a damaged one never hides the others."""
+    """All records, oldest first; a damaged one never hides the others.
+
+    Raises:
+        QuarantineError: this process can read no record now, e.g. it may open no more files.
+    """
     for record_id in store.ids():
         try:
             yield Listed(record_id, store.load(record_id))
         except QuarantineError as error:
+            if is_limited(error):
+                raise
             yield Listed(record_id, None, str(error))
 
 

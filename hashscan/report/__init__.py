@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from hashscan.errors import OutputError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.model import MatchEvent
 
 
-def emit(text: str, stream: IO[str]) -> None:
-    """Print one line at once.
+def emit(text: str, stream: IO[str], event: MatchEvent | None = None) -> None:
+    """Print one line at once; ``event`` is the match that it reports.
 
     Raises:
-        BrokenPipeError: the reader has gone.
-        OutputError: the line cannot be written.
+        OutputError: the line cannot be written; it names a file that was moved unreported.
     """
     try:
-        print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
+        stream.write(text + "\n")
+        stream.flush()
+    except OutputError as error:
+        if event is None or event.acted.action != "quarantined":
+            raise
+        path = shown(event.match.candidate.full_path)
         raise OutputError(
-            f"standard output cannot be written: {error.strerror}; what was done is on record"
+            error.why,
+            f"{path} was quarantined as {event.acted.quarantine_id}, and is not reported",
         ) from error

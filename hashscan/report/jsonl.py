@@ -49,7 +49,7 @@ class JsonReporter:
     def match(self, event: MatchEvent) -> None:
         """Write a match."""
         candidate, acted = event.match.candidate, event.acted
-        self._write(
+        text = line(
             "match",
             path=os.fsdecode(candidate.full_path),
             size=candidate.stamp.size,
@@ -66,6 +66,8 @@ class JsonReporter:
             problem=acted.problem,
             remaining_links=acted.remaining_links,
         )
+        self._on_line()
+        emit(text, self._out, event)
 
     def problem(self, event: ProblemEvent) -> None:
         """Write a problem."""

@@ -41,9 +41,9 @@ class TextReporter:
         self._lines: dict[str, int] = {}
         self._failed = 0
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, event: MatchEvent | None = None) -> None:
         self._on_line()
-        emit(text, self._out)
+        emit(text, self._out, event)
 
     def _write_limited(self, kind: str, text: str) -> None:
         count = self._lines[kind] = self._lines.get(kind, 0) + 1
@@ -68,7 +68,8 @@ class TextReporter:
             what += f"; {acted.remaining_links} more names of it are outside what was scanned"
         self._write(
             f"MATCH {path}: {what}"
-            f" [{match.category}, {match.hit.digest.algorithm} {match.hit.digest.hex}]"
+            f" [{match.category}, {match.hit.digest.algorithm} {match.hit.digest.hex}]",
+            event,
         )
 
     def problem(self, event: ProblemEvent) -> None:

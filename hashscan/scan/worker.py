@@ -23,6 +23,7 @@ from hashscan.fs.beneath import (
 from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, ignore_lease_breaks, stamp_of
 from hashscan.fs.volume import excluder
+from hashscan.machine import as_machine_error, with_cause
 from hashscan.model import ALGORITHMS, FileDigests, Identity, Problem, Skipped, hits
 from hashscan.scan.directory import DirectoryPart
 from hashscan.scan.hashing import Hashed, Hasher, Linked, NotHashed, outcome_of_error
@@ -478,6 +479,7 @@ def run(
     except (BrokenPipeError, ConnectionResetError):
         return
     except HashscanError as error:
-        connection.send(Failed(type(error).__name__, str(error)))
-    except OSError as error:
-        connection.send(Failed("StateError", str(error)))
+        connection.send(Failed(type(error).__name__, with_cause(error)))
+    except (OSError, MemoryError) as error:
+        machine = as_machine_error(error)
+        connection.send(Failed("MachineError" if machine else "StateError", str(machine or error)))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashscan.daemon.log import MOST_LINES, WINDOW, Log
+from hashscan.errors import OutputError
 from hashscan.model import (
     Acted,
     Candidate,
@@ -156,3 +157,34 @@ def test_a_reader_that_went_away_ends_nothing():
     )
     os.close(write)
     assert ran.returncode == 7
+
+
+class Breaking(io.StringIO):
+    """A standard output that can be made to fail."""
+
+    broken = False
+
+    def write(self, text):
+        if self.broken:
+            raise OutputError("standard output cannot be written: its reader has gone")
+        return super().write(text)
+
+
+def test_what_standard_output_does_not_take_is_in_the_log():
+    out, err = Breaking(), io.StringIO()
+    log = Log(out, err, as_json=True)
+    out.broken = True
+    log.problem(ProblemEvent(b"/lost", "io-error", "m"))
+    log.problem(ProblemEvent(b"/lost-too", "io-error", "m"))
+    lines = [json.loads(line) for line in err.getvalue().splitlines()]
+    assert [line["level"] for line in lines] == ["error", "warning", "warning"]
+    assert "reader has gone" in lines[0]["message"]
+    assert "quarantine list" in lines[0]["message"]
+    assert "/lost:" in lines[1]["message"]
+    assert "/lost-too:" in lines[2]["message"]
+    assert log.output_trouble()["lost"] == 2
+    out.broken = False
+    log.problem(ProblemEvent(b"/read", "io-error", "m"))
+    assert json.loads(out.getvalue())["path"] == "/read"
+    assert log.output_trouble() is None
+    assert "2 results" in json.loads(err.getvalue().splitlines()[-1])["message"]

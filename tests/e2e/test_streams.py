@@ -1,11 +1,14 @@
 """Standard streams that are closed, full or gone: an exit code that means what it says."""
 
+import fcntl
+import json
 import os
+import pty
 import secrets
 import subprocess
 
 import pytest
-from commandline import PYTHON, Ran, environment, hashscan, sha1, unprintable, write
+from commandline import PYTHON, Ran, environment, hashscan, sha1, started, unprintable, write
 
 
 def shell(arguments, redirection, tmp_path):
@@ -19,13 +22,22 @@ def shell(arguments, redirection, tmp_path):
     return Ran(int(code.read_text()), done.stdout.decode(), done.stderr.decode())
 
 
-@pytest.fixture
-def filled(agent):
+def with_known(agent, count):
     known = secrets.token_bytes(100)
     agent.know([known])
-    for number in range(400):
+    for number in range(count):
         write(os.fsencode(agent.volume), b"d/known%d" % number, known)
     return agent
+
+
+@pytest.fixture
+def filled(agent):
+    return with_known(agent, 400)
+
+
+@pytest.fixture
+def few(agent):
+    return with_known(agent, 20)
 
 
 @pytest.mark.parametrize("form", [["--json"], []])
@@ -48,19 +60,99 @@ def test_full_disk_behind_stdout(filled, tmp_path, form):
 
 
 @pytest.mark.parametrize("form", [["--json"], []])
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2> /dev/full"])
-def test_closed_streams(filled, tmp_path, form, closed):
-    ran = shell(filled.arguments(*form, quarantine=True), closed, tmp_path)
+@pytest.mark.parametrize("closed", ["2>&-", "<&-", "2>&- <&-", "2> /dev/full"])
+def test_closed_streams(few, tmp_path, form, closed):
+    ran = shell(few.arguments(*form, quarantine=True), closed, tmp_path)
     assert ran.code == 1
-    assert len(filled.records()) == 400
+    assert len(few.records()) == 20
 
 
-def test_other_commands_with_a_full_disk_behind_stdout(filled, tmp_path):
-    known = ["--known", filled.list, "--state", filled.state]
+def gone_pipe():
+    """A pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def gone_terminal():
+    """A terminal whose other end was closed, as by a lost ssh session."""
+    master, slave = pty.openpty()
+    os.close(master)
+    return slave
+
+
+def closed_stream():
+    """A descriptor that cannot be written."""
+    return os.open(os.devnull, os.O_RDONLY)
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+@pytest.mark.parametrize("stream", [gone_pipe, gone_terminal, closed_stream])
+def test_nothing_is_moved_without_a_reader(few, stream, form):
+    """The first file would be moved unreported; then the scan would know."""
+    out = stream()
+    try:
+        done = subprocess.run(
+            [*PYTHON, *map(os.fspath, few.arguments(*form, quarantine=True))],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, check=False, timeout=60,
+            env=environment(),
+        )  # fmt: skip
+    finally:
+        os.close(out)
+    ran = Ran(done.returncode, "", done.stderr.decode())
+    assert ran.code == 130
+    assert ran.is_clean(), ran.err
+    (line,) = ran.err.splitlines()
+    assert "standard output" in line
+    assert "quarantine list" in line
+    assert few.records() == []
+    assert few.scan(quarantine=True).summary["quarantined"] == 20
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_a_full_disk_stops_after_the_first_move(few, tmp_path, form):
+    """Only a write shows that the disk is full: the one file that was moved before is named."""
+    ran = shell(few.arguments(*form, quarantine=True), "> /dev/full", tmp_path)
+    assert ran.code == 130
+    (record,) = few.records()
+    assert f"quarantined as {record['id']}" in ran.err
+    assert record["path"] in ran.err
+
+
+def test_a_reader_that_goes_in_the_middle(filled):
+    """Every file that was moved is in what the reader got, or on record."""
+    with started(*filled.arguments("--json", quarantine=True)) as process:
+        first = process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=30) == 130
+        told = process.stderr.read().decode()
+    assert json.loads(first)["event"] == "match"
+    assert "quarantine list" in told
+    assert 1 <= len(filled.records()) < 400
+
+
+def test_a_slow_reader_of_a_stream_that_does_not_block(filled):
+    """Another program may have made the pipe non-blocking: no line is lost for that."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writer, False)
+    with started(*filled.arguments("--json"), stdout=writer) as process:
+        os.close(writer)
+        with open(reader, "rb") as lines:
+            found = [json.loads(line)["event"] for line in lines]
+        assert process.wait(timeout=30) == 1
+    assert found.count("match") == 400
+    assert found[-1] == "summary"
+
+
+@pytest.mark.parametrize("closed", [">&-", "> /dev/full"])
+def test_other_commands_say_that_their_output_is_lost(few, tmp_path, closed):
+    known = ["--known", few.list, "--state", few.state]
     for arguments in (["check", sha1(b"x"), *known], ["config", "show"], ["--help"]):
-        ran = shell(arguments, "> /dev/full", tmp_path)
-        assert ran.code not in {0, 1, 3}
+        ran = shell(arguments, closed, tmp_path)
+        assert ran.code == 130
         assert ran.is_clean(), ran.err
+        assert "standard output" in ran.err
 
 
 @pytest.mark.parametrize("mark", ["\u061c", "\u00ad", "\u180e", "\ufff9", "\U000e0041"])

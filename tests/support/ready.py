@@ -18,14 +18,16 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 COMMAND = [sys.executable, "-m", "hashscan"]
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 
 
-def hashscan(*arguments, cwd=None, env=None, timeout=60, **more):
+def hashscan(*arguments, cwd=None, env=None, timeout=60, within=None, **more):
     """What ``subprocess.run`` gives for ``python -m hashscan``, with its streams as bytes.
 
+    ``within``: name and arguments of a function of ``surroundings``, which the process calls last.
     With ``more`` for ``subprocess.run``, it is that which starts it.
 
     Raises:
@@ -36,13 +38,10 @@ def hashscan(*arguments, cwd=None, env=None, timeout=60, **more):
     mask = os.umask(0o022)
     os.umask(mask)
     where = os.fspath(cwd) if cwd else os.getcwd()
-    request = pickle.dumps((words, values, where, mask))
-    if (
-        not more
-        and len(request) <= _LONGEST
-        and _is_plain(values)
-        and _LOCK.acquire(blocking=False)
-    ):
+    request = pickle.dumps((words, values, where, mask, within))
+    plain = not more and len(request) <= _LONGEST and _is_plain(values)
+    assert plain or within is None
+    if plain and _LOCK.acquire(blocking=within is not None):
         try:
             return _run(words, request, timeout)
         except BaseException:  # a test's own time limit, too: the next one must not get this answer
@@ -172,7 +171,7 @@ def serve(descriptor):
             connection.send(b"%d" % os.waitstatus_to_exitcode(status))
 
 
-def _become(streams, words, values, where, mask):
+def _become(streams, words, values, where, mask, within):
     """Be what ``python -m hashscan`` would be at its first line."""
     try:
         for number, one in enumerate(streams, 1):
@@ -192,6 +191,13 @@ def _become(streams, words, values, where, mask):
         sys.argv = ["hashscan", *map(os.fsdecode, words)]
         from hashscan.cli import main
 
+        if within is not None:
+            import surroundings
+
+            getattr(surroundings, within[0])(*within[1:])
         main()
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(99)  # main ends by itself

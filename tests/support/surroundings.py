@@ -1,0 +1,95 @@
+"""Surroundings in which a command is run: limits, missing file systems, closed streams.
+
+``ready.hashscan(…, within=(name, argument))`` calls one of these functions in the process that will
+be the command, as its last step before that.
+"""
+
+import ctypes
+import os
+import resource
+import struct
+import sys
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNS, _MS_RDONLY, _MS_REC, _MS_PRIVATE = 0x20000, 1, 0x4000, 0x40000
+_CAP_SYS_ADMIN, _CAP_SYS_RESOURCE = 21, 24
+_SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+
+
+def _checked(result):
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def limit(name, value):
+    """A limit of this process (``ulimit``), e.g. NOFILE."""
+    kind = getattr(resource, f"RLIMIT_{name}")
+    resource.setrlimit(kind, (value, value))
+
+
+def few_files(value):
+    """So many descriptors beyond those that are open now."""
+    limit("NOFILE", len(os.listdir("/proc/self/fd")) - 1 + value)
+
+
+def no_processes():
+    """No further process: as a user that may have one, who keeps root's rights to files."""
+    os.setresuid(54321, 0, 0)
+    header = struct.pack("<Ii", 0x20080522, 0)
+    low = 0xFFFFFFFF & ~(1 << _CAP_SYS_ADMIN | 1 << _CAP_SYS_RESOURCE)
+    data = struct.pack("<6I", low, low, 0, 0x1FF, 0x1FF, 0)
+    _checked(_libc.syscall(_SYS_CAPSET[os.uname().machine], header, data))
+    limit("NPROC", 1)
+
+
+def memory(mebibytes):
+    """So much more memory than is used now."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    limit("AS", used + (mebibytes << 20))
+
+
+def hidden(*places, flags=0):
+    """Empty file systems over these directories, for this process only."""
+    _checked(_libc.unshare(_CLONE_NEWNS))
+    _checked(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
+    for place in places:
+        if os.path.isdir(place):
+            _checked(_libc.mount(b"none", os.fsencode(place), b"tmpfs", flags, None))
+
+
+def read_only(*places):
+    """Empty file systems that nobody can write to."""
+    hidden(*places, flags=_MS_RDONLY)
+
+
+def gone(directory):
+    """A working directory that was removed."""
+    os.mkdir(directory)
+    os.chdir(directory)
+    os.rmdir(directory)
+
+
+def closed(*descriptors):
+    """Closed standard streams, as Python starts with them."""
+    for one in descriptors:
+        os.close(one)
+        setattr(sys, ("stdin", "stdout", "stderr")[one], None)
+
+
+def opened(descriptor, path):
+    """A standard stream on a file, e.g. /dev/full."""
+    place = os.open(path, os.O_RDWR)
+    os.dup2(place, descriptor)
+    os.close(place)
+
+
+def no_terminal():
+    """No controlling terminal."""
+    os.setsid()
+
+
+def variable(name, value):
+    """A variable of the environment."""
+    os.environ[name] = value
