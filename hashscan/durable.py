@@ -1,42 +1,117 @@
-"""hashscan's own files (never customers'): each whole or absent, whatever kills its writer."""
+"""hashscan's own files (never customers'): each whole or absent, whatever kills its writer.
+
+A file is written without a name (O_TMPFILE), synced, and then gets its name by link(2), which
+never overwrites: no other process ever sees half of it, and a kill leaves nothing. Where a file
+system has no unnamed files, or /proc is missing, a hidden temporary name is used instead.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashscan.files import temporary
-from hashscan.fs.named import opened_above, opened_named
+from hashscan.fs.beneath import identity_of
+from hashscan.fs.named import opened_above, opened_named, sync_names
+from hashscan.fs.rename import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNNAMED = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
+_NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
 
 
 @contextmanager
-def new_file(path: str, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A new file, synced when the block ends, and removed where it does not come to its end.
+def new_file(path: str | bytes, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A new file that has its name when the block ends, whole and on disk, and not before.
 
     Raises:
-        OSError: ``path`` is there already, or cannot be written.
+        FileExistsError: something has the name, before or after the block.
+        OSError: it cannot be written; nothing is left.
         UnsafePathError: a customer's link is on the way to it.
     """
     with opened_above(os.fsencode(path)) as (above, name):
-        descriptor = _created(name, above.fd, path)
+        parent = above.fd
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=parent, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        fd, hidden = _begin(parent, name, path)
         try:
-            with open(descriptor, "wb") as file:
+            with open(fd, "wb") as file:
                 yield file
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
+                _finish(file, mode)
+                if hidden is None:
+                    unnamed = f"/proc/self/fd/{fd}"
+                    os.link(unnamed, name, dst_dir_fd=parent, follow_symlinks=True)
+                else:
+                    put(parent, hidden, parent, name)
+                    _check_same(fd, parent, name, path)
+        except BaseException:
+            if hidden is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(hidden, dir_fd=parent)
+            raise
+        sync_names(parent)
+
+
+def _begin(parent: int, name: bytes, path: str | bytes) -> tuple[int, bytes | None]:
+    """A descriptor of an empty file, and its temporary name if it needs one."""
+    try:
+        try:
+            fd = os.open(b".", _UNNAMED, 0o600, dir_fd=parent)
+        except OSError as error:
+            if error.errno not in _NO_UNNAMED:
+                raise
+        else:
+            if os.path.exists(f"/proc/self/fd/{fd}"):
+                return fd, None
+            os.close(fd)
+        hidden = os.fsencode(temporary_name(os.fsdecode(name)))
+        return os.open(hidden, _FLAGS, 0o600, dir_fd=parent), hidden
+    except OSError as error:
+        error.filename = path
+        raise
+
+
+def _finish(file: BinaryIO, mode: int) -> None:
+    file.flush()
+    os.fchmod(file.fileno(), mode)
+    os.fsync(file.fileno())
+
+
+def _check_same(fd: int, parent: int, name: bytes, path: str | bytes) -> None:
+    """Whoever may write to the directory could have swapped the temporary name meanwhile."""
+    there = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if (there.st_dev, there.st_ino) != identity_of(fd):
+        raise OSError(errno.EBUSY, "another process replaced the file while it was written", path)
+
+
+def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Make ``content`` the whole content of the file ``path``, atomically and for good.
+
+    Raises:
+        OSError: it cannot be written; the old one is as it was.
+        UnsafePathError: a customer's link is on the way to it.
+    """
+    with opened_above(os.fsencode(path)) as (above, name):
+        parent = above.fd
+        hidden = os.fsencode(temporary_name(os.fsdecode(name)))
+        try:
+            with open(_created(hidden, parent, path), "wb") as file:
+                file.write(content)
+                _finish(file, mode)
+            os.replace(hidden, name, src_dir_fd=parent, dst_dir_fd=parent)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=above.fd)
+                os.unlink(hidden, dir_fd=parent)
             raise
+        sync_names(parent)
 
 
 def _created(name: bytes, directory: int, path: str) -> int:
@@ -45,25 +120,6 @@ def _created(name: bytes, directory: int, path: str) -> int:
     except OSError as error:
         error.filename = path
         raise
-
-
-def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Make ``content`` the content of the file ``path`` at once, and for good.
-
-    Raises:
-        OSError: it cannot be written; the old one is as it was.
-        UnsafePathError: a customer's link is on the way to it.
-    """
-    temporary = temporary_name(path)
-    with new_file(temporary, mode) as file:
-        file.write(content)
-    try:
-        rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            remove(temporary)
-        raise
-    sync_directory(os.path.dirname(path) or ".")
 
 
 def rename(old: str, new: str) -> None:
@@ -98,10 +154,21 @@ def temporary_name(path: str) -> str:
 
 
 def sync_directory(path: str) -> None:
-    """Make the names in a directory survive a power cut."""
+    """Make the names in a directory survive a power cut, where its file system can do that.
+
+    Raises:
+        OSError: EIO and the like.
+    """
     with opened_named(os.fsencode(path)) as directory:
-        descriptor = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.fd)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_names(directory.fd)
+
+
+def make_directories(path: str, mode: int = 0o700) -> None:
+    """Make a directory if it is missing, and those above it, so that a power cut keeps them.
+
+    Raises:
+        OSError: one cannot be made.
+        UnsafePathError: a customer's link is on the way to it.
+    """
+    with opened_named(os.fsencode(path), make=mode):
+        pass

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hashscan import files
 from hashscan.errors import LockedError, StateError, UsageError
-from hashscan.fs.named import opened_named, resolve
+from hashscan.fs.named import opened_named, resolve, sync_names
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class State:
                 self._check(fd)
                 with suppress(FileExistsError):
                     os.mkdir("filters", 0o700, dir_fd=fd)
+                    sync_names(fd)
                 os.close(os.open("filters", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd))
             finally:
                 os.close(fd)
@@ -79,6 +80,7 @@ class State:
                 )
             with suppress(FileExistsError):
                 os.mkdir(name or ".", 0o700, dir_fd=named.fd)
+                sync_names(named.fd)
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             return os.open(name or ".", flags, dir_fd=named.fd)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from hashscan.config import example, loader, printing
 from hashscan.config.messages import place
 from hashscan.config.notes import notes, summary
 from hashscan.config.trust import faults
+from hashscan.durable import new_file, replace_file
 from hashscan.errors import Finding, UsageError
 from hashscan.fs.named import opened_named
 from hashscan.text import shown
@@ -76,30 +75,20 @@ def init(context: click.Context, output: str | None, force: bool) -> None:
 def _write(path: str, content: bytes, *, force: bool) -> str | None:
     """Write a whole new file, 0600; the name under which an old one was kept is returned."""
     folder, name = os.path.split(os.path.abspath(path))
-    temporary = f".hashscan-{secrets.token_hex(8)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     kept = None
     try:
         with opened_named(os.fsencode(folder), make=0o755) as named:
-            descriptor = os.open(temporary, flags, 0o600, dir_fd=named.fd)
             try:
-                with open(descriptor, "wb") as file:
+                with new_file(path) as file:
                     file.write(content)
-                    file.flush()
-                    os.fsync(descriptor)
-                try:  # never overwrites
-                    os.link(temporary, name, src_dir_fd=named.fd, dst_dir_fd=named.fd)
-                except FileExistsError:
-                    if not force:
-                        raise UsageError(
-                            f"{shown(path)} exists and was not touched; write elsewhere with"
-                            " --output FILE, or replace it with --force (the old one is kept)"
-                        ) from None
-                    kept = os.path.join(os.path.dirname(path), _keep(named.fd, name, path))
-                    os.replace(temporary, name, src_dir_fd=named.fd, dst_dir_fd=named.fd)
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary, dir_fd=named.fd)
+            except FileExistsError:
+                if not force:
+                    raise UsageError(
+                        f"{shown(path)} exists and was not touched; write elsewhere with --output"
+                        " FILE, or replace it with --force (the old one is kept)"
+                    ) from None
+                kept = os.path.join(os.path.dirname(path), _keep(named.fd, name, path))
+                replace_file(path, content)
     except (OSError, ValueError) as error:
         told = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageError(

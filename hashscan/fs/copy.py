@@ -30,6 +30,35 @@ def _blocks(fd: int, start: int, end: int) -> Iterator[memoryview]:
         start += count
 
 
+class HashedStream:
+    """The first ``size`` bytes of an open file as a stream that hashes what is read from it."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        """``fd`` stays the caller's to close."""
+        self._hashes = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
+        self._blocks = _blocks(fd, 0, size)
+        self._rest = memoryview(b"")
+
+    def read(self, size: int = 1 << 16, /) -> bytes:
+        """Up to ``size`` bytes; empty at the end.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if not self._rest:
+            self._rest = next(self._blocks, self._rest)
+        found = bytes(self._rest[:size])
+        self._rest = self._rest[size:]
+        for one in self._hashes:
+            one.update(found)
+        return found
+
+    @property
+    def digests(self) -> FileDigests:
+        """MD5, SHA-1 and SHA-256 of what was read so far."""
+        return FileDigests(*(one.digest() for one in self._hashes))
+
+
 def digests_of(fd: int, size: int) -> FileDigests:
     """MD5, SHA-1 and SHA-256 of the first ``size`` bytes, in one pass.
 

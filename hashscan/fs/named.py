@@ -215,6 +215,7 @@ class _Walk:
             mode = _ABOVE_MODE if self.rest else self._make
             with suppress(FileExistsError):
                 os.mkdir(name, mode, dir_fd=self.here.fd)
+                sync_names(self.here.fd)
         raise AssertionError  # pragma: no cover - the last turn returns or raises
 
     def _follow(self, fd: int, status: os.stat_result, path: bytes) -> None:
@@ -312,6 +313,28 @@ def opened_above(path: bytes) -> Iterator[tuple[Named, bytes]]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     with opened_named(above or b".") as named:
         yield named, name
+
+
+def sync_names(directory: int) -> None:
+    """Make the names in an open directory survive a power cut, where its file system can do that.
+
+    Args:
+        directory: a descriptor, which may be ``O_PATH``.
+
+    Raises:
+        OSError: EIO and the like.
+    """
+    try:
+        fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    except PermissionError:
+        return  # it may be written and entered, but not listed
+    try:
+        os.fsync(fd)
+    except OSError as error:  # some network and FUSE file systems know no such call
+        if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:
+            raise
+    finally:
+        os.close(fd)
 
 
 def resolve(path: str) -> str:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Self
 
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import closing
-from hashscan.fs.named import opened_named
+from hashscan.fs.named import opened_named, sync_names
 from hashscan.fs.private import QUARANTINE_MARK, mark_quarantine
 from hashscan.model import Identity
 from hashscan.quarantine.faults import explained
@@ -90,6 +90,7 @@ class Store:
                     _refuse_unsafe(directory, named)
                     with suppress(FileExistsError):
                         os.mkdir(name, 0o700, dir_fd=named.fd)
+                        sync_names(named.fd)
                 fd = os.open(name or b".", _DIRECTORY, dir_fd=named.fd)
         except FileNotFoundError as error:
             raise QuarantineError(f"{where}: there is no quarantine", reason="no-store") from error

@@ -9,11 +9,12 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from hashscan.durable import new_file
 from hashscan.errors import QuarantineError, UsageError
 from hashscan.fs.beneath import closing, open_file, open_root
+from hashscan.fs.copy import HashedStream
 from hashscan.fs.private import find_private
 from hashscan.machine import is_limited
 from hashscan.model import PRIVATE_DIRECTORY
@@ -26,6 +27,7 @@ from hashscan.text import human_age, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from hashscan.model import FileDigests
     from hashscan.quarantine.store import Store
     from hashscan.timeline import Timeline
 
@@ -216,13 +218,16 @@ def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[Finding]:
 def export(store: Store, record_id: str, output: bytes) -> bool:
     """Write ``record.json`` and ``content`` to a new tar file, mode 0600, for the police.
 
+    The file has its name when it is whole and on disk, and not before. The content is read once:
+    what is hashed is what is written.
+
     Returns:
-        Whether the content is what the record says.
+        Whether the exported content is what the record says.
 
     Raises:
-        UnsafePathError: a customer's link is on the way to ``output``.
         QuarantineError: there is no content, the file exists already, or it cannot be written;
             then nothing is left.
+        UnsafePathError: a customer's link is on the way to ``output``.
     """
     record = store.load(record_id)
     if record.state is not State.QUARANTINED or record.metadata is None:
@@ -230,33 +235,34 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
             f"{record_id}: not exported: it is {record.state}; only quarantined files are",
             reason="not-quarantined",
         )
-    with store.entry(record_id) as entry:
+    with ExitStack() as stack:
+        entry = stack.enter_context(store.entry(record_id))
         try:
-            intact = look(Spot(entry, CONTENT), record.metadata.size).digests == record.digests
-            source = open_file(entry, CONTENT)
+            source = stack.enter_context(closing(open_file(entry, CONTENT)))
         except OSError as error:
             raise explained(error, store.where(record_id), "could not be exported") from error
-        with closing(source):
-            _write_tar(record, source, output)
-    return intact
+        try:
+            with new_file(output) as file:
+                return _write_tar(record, source, file) == record.digests
+        except OSError as error:
+            raise explained(error, output, "the export could not be written") from error
 
 
-def _write_tar(record: Record, source: int, output: bytes) -> None:
-    try:
-        with (
-            new_file(os.fsdecode(output)) as file,
-            os.fdopen(os.dup(source), "rb") as content,
-            tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            for name, stream, size in (
-                ("record.json", io.BytesIO(record.to_json()), len(record.to_json())),
-                ("content", content, os.fstat(source).st_size),
-            ):
-                member = tarfile.TarInfo(f"{record.id}/{name}")
-                member.size, member.mode, member.mtime = size, 0o600, int(time.time())
-                tar.addfile(member, stream)
-    except OSError as error:
-        raise explained(error, output, "the export could not be written") from error
+def _write_tar(record: Record, source: int, file: BinaryIO) -> FileDigests:
+    """Write the tar file; returns digests of the content that is in it."""
+    size = os.fstat(source).st_size
+    content = HashedStream(source, size)
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        sealed = record.to_json()
+        tar.addfile(_member(record, "record.json", len(sealed)), io.BytesIO(sealed))
+        tar.addfile(_member(record, "content", size), content)
+    return content.digests
+
+
+def _member(record: Record, name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(f"{record.id}/{name}")
+    member.size, member.mode, member.mtime = size, 0o600, int(time.time())
+    return member
 
 
 @dataclass(frozen=True, slots=True)

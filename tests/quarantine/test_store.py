@@ -10,9 +10,9 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from isolating import all_records, confirmed, recovered
+from isolating import all_records, confirmed, kill_everywhere, recovered
 
-from hashscan.errors import LockedError, QuarantineError, UsageError
+from hashscan.errors import LockedError, QuarantineError, UnsafePathError, UsageError
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.records import ID_PATTERN, Record, State, new_id
 from hashscan.quarantine.recover import recover
@@ -226,10 +226,72 @@ def test_export(one, tmp_path):
     assert output.read_bytes() == before
     (directory / "content").write_bytes(b"KNOWN")
     assert export(store, record_id, os.fsencode(tmp_path / "second.tar")) is False
+    (directory / "content").write_bytes(b"longer than it was")
+    assert export(store, record_id, os.fsencode(tmp_path / "third.tar")) is False
+    with tarfile.open(tmp_path / "third.tar") as tar:
+        assert tar.extractfile(f"{record_id}/content").read() == b"longer than it was"
     if os.path.exists("/dev/full"):
         (tmp_path / "full").symlink_to("/dev/full")
         with pytest.raises(QuarantineError):
             export(store, record_id, os.fsencode(tmp_path / "full"))
+
+
+def test_an_export_seals_what_it_hashed(one, tmp_path, monkeypatch):
+    """A process that still has the file open changes it while it is exported."""
+    store, record_id, directory = one
+    real = tarfile.TarFile.addfile
+
+    def meanwhile(tar, member, stream):
+        if member.name.endswith("/content"):
+            (directory / "content").write_bytes(b"KNOWN")
+        real(tar, member, stream)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", meanwhile)
+    assert export(store, record_id, os.fsencode(tmp_path / "e.tar")) is False
+    with tarfile.open(tmp_path / "e.tar") as tar:
+        assert tar.extractfile(f"{record_id}/content").read() == b"KNOWN"
+
+    def cut(tar, member, stream):
+        if member.name.endswith("/content"):
+            (directory / "content").write_bytes(b"")
+        real(tar, member, stream)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", cut)
+    with pytest.raises(QuarantineError):
+        export(store, record_id, os.fsencode(tmp_path / "cut.tar"))
+    assert not (tmp_path / "cut.tar").exists()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_export_that_is_killed_leaves_all_or_nothing(one, tmp_path, when):
+    store, record_id, _ = one
+
+    def prepare(number):
+        (tmp_path / f"{number}").mkdir()
+        return tmp_path / f"{number}" / "e.tar"
+
+    def check(output):
+        assert os.listdir(output.parent) in ([], ["e.tar"])
+        if output.exists():
+            with tarfile.open(output) as tar:
+                assert tar.extractfile(f"{record_id}/content").read() == b"known"
+
+    calls = kill_everywhere(
+        prepare, lambda output: export(store, record_id, os.fsencode(output)), check, when
+    )
+    assert calls >= 5
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_an_export_does_not_follow_a_customers_link(one, tmp_path):
+    store, record_id, _ = one
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    os.chown(tmp_path / "link", 4711, 4711, follow_symlinks=False)
+    with pytest.raises(UnsafePathError, match="user 4711"):
+        export(store, record_id, os.fsencode(tmp_path / "link" / "e.tar"))
+    assert os.listdir(tmp_path / "elsewhere") == []
 
 
 def test_leftovers_of_a_killed_write_are_removed(one, tmp_path):

@@ -15,7 +15,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hashscan.durable import sync_directory
+from hashscan.durable import new_file
 from hashscan.errors import ServiceRefusedError, ServiceUnavailableError, StateError
 from hashscan.model import Answer, Digest
 from hashscan.text import shown
@@ -176,12 +176,8 @@ def seal(directory: str) -> None:
         os.fsync(index.fileno())
         found = {"sha256": hashlib.file_digest(index, "sha256").hexdigest(), "length": index.tell()}
     path = os.path.join(directory, _SEAL)
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
+    with new_file(path) as file:
         file.write(json.dumps(found).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    sync_directory(directory)
 
 
 def _check_seal(directory: str, index: str) -> None:

@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashscan.durable import sync_directory
+from hashscan.durable import make_directories, sync_directory
 from hashscan.errors import (
     DigestListError,
     FilterError,
@@ -113,7 +113,7 @@ def open_local(
     if found:
         return found
     try:
-        os.makedirs(cache_directory, mode=0o700, exist_ok=True)
+        make_directories(cache_directory)
         with _locked(cache_directory, notice):
             _clean(cache_directory)
             # Another process may have made it; that it is damaged was said already.

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from hashscan.durable import sync_directory
+from hashscan.durable import make_directories, sync_directory
 from hashscan.errors import (
     ExitCode,
     FilterError,
@@ -132,7 +132,7 @@ def sync(
     place = Place(source, cache_directory)
     try:
         for name in ("trust", "partial", "filters"):
-            os.makedirs(os.path.join(place.directory, name), mode=0o700, exist_ok=True)
+            make_directories(os.path.join(place.directory, name))
         with Lock(os.path.join(place.directory, "lock")):
             return _Sync(source, place, on_notice or (lambda _message: None)).run()
     except OSError as error:
@@ -363,7 +363,7 @@ class _Sync:
         if before is not None and before.directory == directory:
             # A part of it was damaged. What is in use stays until the pointer leads elsewhere.
             directory = secrets.token_hex(10)
-        os.makedirs(parent, mode=0o700, exist_ok=True)
+        make_directories(parent)
         final = os.path.join(parent, directory)
         self._remove(final)  # damaged, not switched to, or used before under another description
         sync_directory(made)

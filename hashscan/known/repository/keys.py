@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.exceptions import Error as SigningError
 from securesystemslib.signer import CryptoSigner
 
-from hashscan.durable import new_file, replace_file, sync_directory
+from hashscan.durable import new_file, replace_file
 from hashscan.errors import UsageError
 from hashscan.fs.named import opened_named
 from hashscan.text import shown
@@ -50,7 +50,6 @@ def make_key(directory: str, role: str) -> CryptoSigner:
         signer = CryptoSigner.generate_ed25519()
         with new_file(path) as file:
             file.write(signer.private_bytes)
-        sync_directory(directory)
     except OSError as error:
         raise UsageError(
             f"{shown(directory)}: the key cannot be kept there: {error.strerror}; name another "

@@ -86,7 +86,8 @@ class Maker:
             try:
                 os.link(base.path, path)
             except OSError:  # a file system without hard links
-                shutil.copyfile(base.path, path)
+                with open(base.path, "rb") as source, new_file(path) as copy:
+                    shutil.copyfileobj(source, copy)
         elif base is not None and self._by_patch(category, part, wanted, base, path):
             way = "patch"
         else:
