@@ -82,10 +82,11 @@ def _make(directory: int, name: bytes, where: bytes) -> int | None:
         os.stat(name, dir_fd=directory, follow_symlinks=False)
         return None
     above = os.fstat(directory)
-    private = open_private(directory, where)
+    use = secrets.token_hex(8).encode()
+    private, private_name = open_private(directory, where, use)
     with closing(private):
         try:
-            unique = secrets.token_hex(8).encode() + FOLDER_ENDING
+            unique = use + FOLDER_ENDING
             os.mkdir(unique, 0o700, dir_fd=private)
             fd = os.open(unique, _OPEN, dir_fd=private)
             try:
@@ -100,7 +101,7 @@ def _make(directory: int, name: bytes, where: bytes) -> int | None:
                 raise
             return fd
         finally:
-            remove_if_empty(directory, private)
+            remove_if_empty(directory, private, private_name)
 
 
 def _hand_over(fd: int, above: os.stat_result) -> None:

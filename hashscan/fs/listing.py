@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.reading import cut
-from hashscan.model import Skipped
+from hashscan.model import Identity, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
@@ -202,3 +202,61 @@ def names_of(
             if entry.inode() in inodes
             and not (only_directories and not entry.is_dir(follow_symlinks=False))
         }
+
+
+class Follower:
+    """Finds files again that were renamed in their directory, by their inode numbers.
+
+    A directory's owner decides how many entries it has and how often they are renamed. So one
+    listing serves for all files of a directory, and what listings cost is bounded: ``FREE`` entries
+    at first, ``EARNED`` more for each file that is acted on. When that is spent, a renamed file is
+    not found, as if it had left the directory.
+    """
+
+    FREE = 1_000_000
+    EARNED = 1_000
+    #: Entries of the largest directory whose listing is kept, about 25 MB.
+    KEPT = 200_000
+
+    def __init__(self) -> None:
+        """Nothing was listed yet."""
+        self._credit = self.FREE
+        self._directory: Identity | None = None
+        self._names: dict[int, bytes] = {}
+
+    def earn(self) -> None:
+        """Count a file that is acted on."""
+        self._credit = min(self.FREE, self._credit + self.EARNED)
+
+    def name_of(self, directory: int, inode: int) -> bytes | None:
+        """A name that an inode has in an open directory now; ``None``: none, or it is too dear.
+
+        Raises:
+            OSError: the directory cannot be read.
+        """
+        status = os.fstat(directory)
+        identity = Identity(status.st_dev, status.st_ino)
+        if identity == self._directory:
+            name = self._names.get(inode)
+            if name is not None and _has(directory, name, inode):
+                return name
+        if self._credit <= 0:
+            return None
+        self._directory, self._names = identity, {}
+        found: bytes | None = None
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                self._credit -= 1
+                name = os.fsencode(entry.name)
+                if entry.inode() == inode:
+                    found = name
+                if len(self._names) < self.KEPT:
+                    self._names[entry.inode()] = name
+        return found
+
+
+def _has(directory: int, name: bytes, inode: int) -> bool:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False).st_ino == inode
+    except FileNotFoundError:
+        return False

@@ -3,7 +3,10 @@
 It stands at the topmost directory of a file system, which a customer may own. So nothing about it
 is believed from its name: the opened descriptor must be a directory of the agent's own that nobody
 else may enter, on the same file system. The owner of the directory above can still rename it, or
-remove it while it is empty; ``find_private`` finds it again by its inode.
+remove it while it is empty; ``Privates`` finds it again by its inode.
+
+That owner decides how many names there are beside it. So each use has a spare name of its own, and
+nothing here lists the directory above, unless a private directory was renamed.
 
 Also here, as the walk must know it: how a quarantine's directory is told from any other.
 """
@@ -13,11 +16,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 
 from hashscan.errors import QuarantineError
-from hashscan.fs.beneath import open_directory, open_step
+from hashscan.fs.beneath import identity_of, open_directory, open_step
 from hashscan.model import PRIVATE_DIRECTORY, Identity
 from hashscan.text import shown
 
@@ -27,6 +29,8 @@ QUARANTINE_MARK = b".hashscan-quarantine"
 #: How the names of directories end that ``folders`` makes in a private directory.
 FOLDER_ENDING = b".folder"
 
+#: Listings of one directory before a private one in it is given up.
+_TURNS = 8
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -129,24 +133,32 @@ def _trusted(fd: int, top: int) -> str | None:
     return None
 
 
-def open_private(top: int, where: bytes) -> int:
+def open_private(top: int, where: bytes, use: bytes) -> tuple[int, bytes]:
     """Make or open the private directory in ``top``; the caller closes the descriptor.
 
-    Where something else stands there, which a customer may have put there, it gets another name.
+    If something else has its name, which a customer may have put there, it gets a spare one.
 
     Args:
         top: descriptor of the directory it stands in.
         where: path of ``top``, for messages.
+        use: what it is used for, which makes the spare name: an id of a record.
+
+    Returns:
+        A descriptor, and the name.
 
     Raises:
-        QuarantineError: something else stands there (reason ``private-directory``).
+        QuarantineError: something else has the spare name too (reason ``private-directory``).
         OSError: it cannot be made.
     """
+    names = _names(use)
     try:
-        return _open_private(top, where, PRIVATE_DIRECTORY)
+        return _open_private(top, where, names[0]), names[0]
     except QuarantineError:
-        name = PRIVATE_DIRECTORY + b"-" + os.fsencode(secrets.token_hex(8))
-        return _open_private(top, where, name)
+        return _open_private(top, where, names[1]), names[1]
+
+
+def _names(use: bytes) -> tuple[bytes, bytes]:
+    return PRIVATE_DIRECTORY, PRIVATE_DIRECTORY + b"-" + use
 
 
 def _open_private(top: int, where: bytes, name: bytes) -> int:
@@ -174,23 +186,61 @@ def _refused(path: str, reason: str) -> QuarantineError:
     )
 
 
-def find_private(top: int, inode: int) -> int | None:
-    """Open the private directory with this inode number, even if it was renamed within ``top``.
+class Privates:
+    """Finds private directories that were renamed, at the cost of a few listings in all.
 
-    Nobody but the agent can move it to another directory, as that needs the right to write in it.
-
-    Returns:
-        A descriptor, which the caller closes, or ``None``: it is not there.
-
-    Raises:
-        OSError: ``top`` cannot be listed.
+    Nobody but the agent can move one to another directory, as that needs the right to write in it,
+    and nobody but the agent makes one. So what a listing of the directory above did not have does
+    not come back while the store's lock is held.
     """
-    fd = _open_if(top, PRIVATE_DIRECTORY, inode)
-    if fd is not None:
-        return fd
-    with os.scandir(top) as entries:
-        names = [os.fsencode(entry.name) for entry in entries if entry.inode() == inode]
-    return next((fd for name in names if (fd := _open_if(top, name, inode)) is not None), None)
+
+    def __init__(self) -> None:
+        """Nothing was listed yet."""
+        self._listed: dict[Identity, dict[int, bytes]] = {}
+        self._turns: dict[Identity, int] = {}
+
+    def find(self, top: int, inode: int, use: bytes) -> tuple[int, bytes] | None:
+        """Open the private directory with this inode number, even if it was renamed in ``top``.
+
+        Returns:
+            A descriptor, which the caller closes, and its name; ``None``: it is not there.
+
+        Raises:
+            OSError: ``top`` cannot be listed, or changes so fast that nothing is certain (EBUSY).
+        """
+        for name in _names(use):
+            if (fd := _open_if(top, name, inode)) is not None:
+                return fd, name
+        identity = identity_of(top)
+        while True:
+            there = self._listed.get(identity)
+            if there is None:
+                there = self._listed[identity] = self._list(top, identity)
+            found = there.get(inode)
+            if found is None:
+                return None
+            if (fd := _open_if(top, found, inode)) is not None:
+                return fd, found
+            status = _status(top, found)
+            if status is not None and status.st_ino == inode:
+                return None  # it is there, and not the agent's own
+            del self._listed[identity]  # renamed once more
+
+    def _list(self, top: int, identity: Identity) -> dict[int, bytes]:
+        """The directories in ``top`` by inode number, all of one moment."""
+        while True:
+            self._turns[identity] = turn = self._turns.get(identity, 0) + 1
+            if turn > _TURNS:
+                raise OSError(errno.EBUSY, "somebody renames what is in it all the time")
+            before = os.fstat(top).st_mtime_ns
+            with os.scandir(top) as entries:
+                found = {
+                    entry.inode(): os.fsencode(entry.name)
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                }
+            if os.fstat(top).st_mtime_ns == before:
+                return found
 
 
 def _open_if(top: int, name: bytes, inode: int) -> int | None:
@@ -206,42 +256,49 @@ def _open_if(top: int, name: bytes, inode: int) -> int | None:
     return None
 
 
-def remove_if_empty(top: int, private: int) -> None:
-    """Remove the private directory if it is ours and empty; anything else is left alone.
+def remove_if_empty(top: int, private: int, name: bytes) -> None:
+    """Remove the private directory ``name`` if it is ours and empty; anything else is left alone.
 
-    Empty directories that a killed ``folders.make_below`` left in it count as nothing.
+    One that its owner's directory has under another name by now is left to that owner, who can
+    remove it. Empty directories that a killed ``folders.make_below`` left in it count as nothing.
     """
     with contextlib.suppress(OSError):
-        status = os.fstat(private)
-        if not status.st_nlink:
-            return  # it is removed, and its name need not be looked for
-        for left in map(os.fsencode, os.listdir(private)):
-            if left.endswith(FOLDER_ENDING):  # by a kill; only an empty one goes
-                with contextlib.suppress(OSError):
-                    os.rmdir(left, dir_fd=private)
-        ours = Identity(status.st_dev, status.st_ino)
-        if _is(top, PRIVATE_DIRECTORY, ours):
-            os.rmdir(PRIVATE_DIRECTORY, dir_fd=top)  # it may be in use by another store
+        status, there = os.fstat(private), _status(top, name)
+        if there is None or (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino):
             return
-        for name in private_names(top):
-            if _is(top, name, ours):
-                os.rmdir(name, dir_fd=top)
+        try:
+            os.rmdir(name, dir_fd=top)  # it may be in use by another store
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            for left in map(os.fsencode, os.listdir(private)):
+                if left.endswith(FOLDER_ENDING):  # by a kill; only an empty one goes
+                    with contextlib.suppress(OSError):
+                        os.rmdir(left, dir_fd=private)
+            os.rmdir(name, dir_fd=top)
 
 
-def private_names(top: int) -> list[bytes]:
-    """Names in ``top`` that private directories have where another one was taken.
+def remove_empty(top: int, use: bytes) -> None:
+    """Remove the empty private directory that a process killed early left in ``top``."""
+    for name in _names(use):
+        status = _status(top, name)
+        if status is not None and (fd := _open_if(top, name, status.st_ino)) is not None:
+            remove_if_empty(top, fd, name)
+            os.close(fd)
+
+
+def open_existing(top: int) -> int | None:
+    """Open the private directory by its usual name; ``None``: there is none of the agent's own.
 
     Raises:
-        OSError: ``top`` cannot be listed.
+        OSError: as the kernel says.
     """
-    with os.scandir(top) as entries:
-        names = [os.fsencode(entry.name) for entry in entries]
-    return [name for name in names if name.startswith(PRIVATE_DIRECTORY + b"-")]
+    status = _status(top, PRIVATE_DIRECTORY)
+    return None if status is None else _open_if(top, PRIVATE_DIRECTORY, status.st_ino)
 
 
-def _is(top: int, name: bytes, identity: Identity) -> bool:
+def _status(top: int, name: bytes) -> os.stat_result | None:
     try:
-        status = os.stat(name, dir_fd=top, follow_symlinks=False)
+        return os.stat(name, dir_fd=top, follow_symlinks=False)
     except FileNotFoundError:
-        return False
-    return (status.st_dev, status.st_ino) == identity
+        return None

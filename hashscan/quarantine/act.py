@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import identity_of, is_regular
-from hashscan.fs.listing import names_of
+from hashscan.fs.listing import Follower
 from hashscan.fs.reading import identity_in
 from hashscan.fs.rename import take
 from hashscan.model import Acted, Stamp
@@ -66,6 +66,7 @@ class Quarantine:
         self._cross_mounts = frozenset(cross_mounts)
         self._patience = LOCK_TIMEOUT if patience is None else patience
         self._absent = set(absent)
+        self._follower = Follower()
         with store.lock(self._patience):
             self.recovered: list[Recovered] = recover(store, absent=self._absent)
 
@@ -97,6 +98,7 @@ class Quarantine:
     def act(self, match: Confirmed) -> Acted:
         """Move a match to quarantine; what stands in the way is told in the result."""
         path = match.candidate.full_path
+        self._follower.earn()
         try:
             with self._store.lock(self._patience):
                 if match.candidate.volume in self._absent:
@@ -196,8 +198,7 @@ class Quarantine:
         candidate = match.candidate
         try:
             with opened(self._place(candidate)) as origin:
-                inode = candidate.identity.inode
-                name = names_of(origin.parent, {inode}).get(inode)
+                name = self._follower.name_of(origin.parent, candidate.identity.inode)
                 if name is None:
                     return None
                 status = os.stat(name, dir_fd=origin.parent, follow_symlinks=False)

@@ -20,15 +20,9 @@ from hashscan.fs.beneath import (
 )
 from hashscan.fs.copy import digests_of
 from hashscan.fs.metadata import Metadata, read_metadata
-from hashscan.fs.private import (
-    find_private,
-    open_private,
-    open_top,
-    private_names,
-    remove_if_empty,
-)
+from hashscan.fs.private import Privates, open_private, open_top, remove_empty, remove_if_empty
 from hashscan.fs.reading import has_writer
-from hashscan.model import PRIVATE_DIRECTORY, FileDigests, Identity, join
+from hashscan.model import FileDigests, Identity, join
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.records import Place, Record, Staging
 from hashscan.text import shown
@@ -45,11 +39,13 @@ class Spot:
 
     Attributes:
         top: descriptor of the directory above, if the directory is a private one on a volume.
+        private: the private directory's name there.
     """
 
     directory: int
     name: bytes
     top: int | None = None
+    private: bytes = b""
 
     def status(self) -> os.stat_result | None:
         """What the entry is, links not followed; ``None`` if there is none."""
@@ -69,7 +65,7 @@ class Spot:
         Called before the record says that the job is done, as nobody looks afterwards.
         """
         if self.top is not None:
-            remove_if_empty(self.top, self.directory)
+            remove_if_empty(self.top, self.directory, self.private)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,27 +208,29 @@ def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, Staging]]
     top, path = open_top(there.root, parent_path, cross_mounts=place.cross_mounts, fd=there.parent)
     with ExitStack() as stack:
         stack.enter_context(closing(top))
-        private = open_private(top, join(place.volume, path))
+        use = os.fsencode(record.id)
+        private, name = open_private(top, join(place.volume, path), use)
         stack.enter_context(closing(private))
-        stack.callback(remove_if_empty, top, private)
+        stack.callback(remove_if_empty, top, private, name)
         staging = Staging(
             replace(place, path=path),
             top_inode=identity_of(top).inode,
             private_inode=identity_of(private).inode,
         )
-        yield Spot(private, os.fsencode(record.id), top), staging
+        yield Spot(private, use, top, name), staging
 
 
 @contextmanager
-def private_of(staging: Staging, record: Record) -> Iterator[Spot | None]:
+def private_of(staging: Staging, record: Record, privates: Privates) -> Iterator[Spot | None]:
     """A record's spot in the private directory that it names; ``None`` if that is gone.
 
-    The directory is removed afterwards if it is empty.
+    The directory is removed afterwards if it is empty. ``privates`` is shared by all calls of one
+    job, see there.
 
     Raises:
         QuarantineError: the volume is not reachable, e.g. not mounted (``unreachable``).
     """
-    place = staging.place
+    place, use = staging.place, os.fsencode(record.id)
     with ExitStack() as stack:
         try:
             root = stack.enter_context(closing(open_root(place.volume)))
@@ -241,15 +239,18 @@ def private_of(staging: Staging, record: Record) -> Iterator[Spot | None]:
             reachable = identity_of(top).inode == staging.top_inode and (
                 place.root_inode in {None, identity_of(root).inode}
             )
-            private = find_private(top, staging.private_inode) if reachable else None
+            found = privates.find(top, staging.private_inode, use) if reachable else None
         except OSError as error:
             raise _unreachable(place, error.strerror or str(error)) from error
         if not reachable:
             raise _unreachable(place, "another directory stands there now")
-        if private is not None:
-            stack.enter_context(closing(private))
-            stack.callback(remove_if_empty, top, private)
-        yield None if private is None else Spot(private, os.fsencode(record.id), top)
+        if found is None:
+            yield None
+            return
+        private, name = found
+        stack.enter_context(closing(private))
+        stack.callback(remove_if_empty, top, private, name)
+        yield Spot(private, use, top, name)
 
 
 def _unreachable(place: Place, reason: str) -> QuarantineError:
@@ -260,7 +261,7 @@ def _unreachable(place: Place, reason: str) -> QuarantineError:
     )
 
 
-def tidy_private(place: Place) -> None:
+def tidy_private(place: Place, record: Record) -> None:
     """Remove the empty private directory that a process killed early left on a place's mount."""
     with suppress(OSError, QuarantineError), ExitStack() as stack:
         root, _ = opened_root(place)
@@ -268,13 +269,7 @@ def tidy_private(place: Place) -> None:
         parent_path = place.path.rpartition(b"/")[0]
         top, _ = open_top(root, parent_path, cross_mounts=place.cross_mounts)
         stack.enter_context(closing(top))
-        for name in (PRIVATE_DIRECTORY, *private_names(top)):
-            with suppress(FileNotFoundError):
-                status = os.stat(name, dir_fd=top, follow_symlinks=False)
-                private = find_private(top, status.st_ino)
-                if private is not None:
-                    stack.enter_context(closing(private))
-                    remove_if_empty(top, private)
+        remove_empty(top, os.fsencode(record.id))
 
 
 def failed(error: OSError, place: Place, doing: str) -> QuarantineError:

@@ -132,7 +132,7 @@ def _end_intent(store: Store, record: Record) -> Record | None:
             if spot.status() is not None:
                 return conclude(store, record, spot, _origin(stack, record))
         else:
-            staged = stack.enter_context(private_of(record.staging, record))
+            staged = stack.enter_context(private_of(record.staging, record, store.privates))
             if staged is not None and staged.status() is not None:
                 drop_copies(store, record)
                 return conclude(store, record, staged, _origin(stack, record))
@@ -144,7 +144,7 @@ def _end_intent(store: Store, record: Record) -> Record | None:
                     "directory; bring it back, or take the copy out by hand",
                     reason="unresolved",
                 )
-    tidy_private(record.origin)
+    tidy_private(record.origin, record)
     store.discard(record.id)
     return None
 
@@ -154,7 +154,7 @@ def _end_copied(store: Store, record: Record) -> Record | None:
     assert record.metadata is not None
     with ExitStack() as stack:
         entry = stack.enter_context(store.entry(record.id))
-        staged = stack.enter_context(private_of(record.staging, record))
+        staged = stack.enter_context(private_of(record.staging, record, store.privates))
         content = Spot(entry, CONTENT)
         whole = (
             content.status() is not None
@@ -188,7 +188,7 @@ def _end_restoring(store: Store, record: Record) -> Record:
             return finish_restored(store, record, None)
         staged = None
         if record.staging is not None:
-            staged = stack.enter_context(private_of(record.staging, record))
+            staged = stack.enter_context(private_of(record.staging, record, store.privates))
         if displaced_on_volume:
             content = staged or content
             if content.status() is None:
@@ -205,7 +205,7 @@ def _end_restoring(store: Store, record: Record) -> Record:
             staged.remove()
             staged.leave()
         keep = record.staging if displaced_on_volume else None
-    tidy_private(record.target)
+    tidy_private(record.target, record)
     record = record.became(
         record.resume or State.QUARANTINED, staging=keep, target=None, target_identity=None
     )

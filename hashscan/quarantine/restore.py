@@ -108,7 +108,7 @@ def _content(stack: ExitStack, store: Store, record: Record) -> Spot:
     entry = stack.enter_context(store.entry(record.id))
     spot = Spot(entry, CONTENT)
     if record.state is State.DISPLACED and record.staging is not None:
-        spot = stack.enter_context(private_of(record.staging, record)) or spot
+        spot = stack.enter_context(private_of(record.staging, record, store.privates)) or spot
     if spot.status() is None:
         raise QuarantineError(
             f"{shown(store.where(record.id))}: not restored: the content is missing; someone "

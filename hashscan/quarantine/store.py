@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Self
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import closing
 from hashscan.fs.named import opened_named, sync_names
-from hashscan.fs.private import QUARANTINE_MARK, mark_quarantine
+from hashscan.fs.private import QUARANTINE_MARK, Privates, mark_quarantine
 from hashscan.model import Identity
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.index import Index
@@ -62,6 +62,7 @@ class Store:
 
     Attributes:
         index: where to look for a record; to be believed while the lock is held.
+        privates: finds private directories on volumes; begins again whenever the lock is taken.
     """
 
     def __init__(self, directory: bytes, fd: int) -> None:
@@ -70,6 +71,7 @@ class Store:
         self.fd = fd
         self.device = os.fstat(fd).st_dev
         self.index = Index(self.ids, self._content_of, self.load)
+        self.privates = Privates()
         self._token = secrets.token_hex(8)
 
     @classmethod
@@ -161,6 +163,7 @@ class Store:
             try:
                 with self._explained():
                     self._sign(fd)
+                self.privates = Privates()
                 yield
             finally:  # said aloud: a worker that was forked meanwhile has the descriptor too
                 fcntl.flock(fd, fcntl.LOCK_UN)

@@ -15,7 +15,7 @@ from hashscan.durable import new_file
 from hashscan.errors import QuarantineError, UsageError
 from hashscan.fs.beneath import closing, open_file, open_root
 from hashscan.fs.copy import HashedStream
-from hashscan.fs.private import find_private
+from hashscan.fs.private import open_existing
 from hashscan.machine import is_limited
 from hashscan.model import PRIVATE_DIRECTORY
 from hashscan.quarantine.faults import explained
@@ -184,7 +184,8 @@ def _verify(store: Store, record: Record) -> tuple[Finding | None, bool]:
         with ExitStack() as stack:
             spot = Spot(stack.enter_context(store.entry(record.id)), CONTENT)
             if record.staging is not None:
-                spot = stack.enter_context(private_of(record.staging, record)) or spot
+                private = private_of(record.staging, record, store.privates)
+                spot = stack.enter_context(private) or spot
             if spot.status() is None:
                 return Finding(record.id, "missing", f"{where}: the content is missing"), False
             if record.digests is None or record.metadata is None:
@@ -203,8 +204,7 @@ def _verify(store: Store, record: Record) -> tuple[Finding | None, bool]:
 def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[Finding]:
     """What lies in the private directory at a volume's root and belongs to no record."""
     with suppress(OSError), closing(open_root(volume)) as root:
-        status = os.stat(PRIVATE_DIRECTORY, dir_fd=root, follow_symlinks=False)
-        private = find_private(root, status.st_ino)
+        private = open_existing(root)
         if private is None:
             return
         with closing(private):

@@ -7,12 +7,11 @@ from isolating import in_mount_namespace, mount, needs_root
 
 from hashscan.fs.private import (
     QUARANTINE_MARK,
-    find_private,
+    Privates,
     is_quarantine,
     mark_quarantine,
     open_private,
     open_top,
-    private_names,
     remove_if_empty,
 )
 
@@ -26,29 +25,29 @@ def top(tmp_path):
 
 
 def test_made_used_and_removed(top):
-    fd = open_private(top, b"/top")
+    fd, name = open_private(top, b"/top", b"use")
     assert os.fstat(fd).st_mode & 0o7777 == 0o700
     os.close(os.open("inner", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
-    remove_if_empty(top, fd)
+    remove_if_empty(top, fd, name)
     assert os.listdir(top) == [".hashscan"]
     os.unlink("inner", dir_fd=fd)
-    remove_if_empty(top, fd)
+    remove_if_empty(top, fd, name)
     assert os.listdir(top) == []
     os.close(fd)
 
 
 def test_another_one_of_that_name_is_not_removed(top):
-    fd = open_private(top, b"/top")
+    fd, name = open_private(top, b"/top", b"use")
     os.replace(".hashscan", "away", src_dir_fd=top, dst_dir_fd=top)
     os.mkdir(".hashscan", dir_fd=top)
-    remove_if_empty(top, fd)
+    remove_if_empty(top, fd, name)
     assert sorted(os.listdir(top)) == [".hashscan", "away"]
     inode = os.fstat(fd).st_ino
-    found = find_private(top, inode)
-    assert os.fstat(found).st_ino == inode
+    found, name = Privates().find(top, inode, b"use")
+    assert (os.fstat(found).st_ino, name) == (inode, b"away")
     os.close(found)
     os.rmdir("away", dir_fd=top)
-    assert find_private(top, inode) is None
+    assert Privates().find(top, inode, b"use") is None
     os.close(fd)
 
 
@@ -69,14 +68,14 @@ def test_where_anything_else_stands_it_gets_another_name(top, tmp_path, what):
         else:
             pytest.skip("needs root")
     before = os.lstat(path)
-    fd = open_private(top, b"/top")
-    (name,) = private_names(top)
+    fd, name = open_private(top, b"/top", b"use")
+    assert name == b".hashscan-use"
     assert os.fstat(fd).st_ino == os.stat(name, dir_fd=top).st_ino
     assert os.fstat(fd).st_mode & 0o7777 == 0o700
-    found = find_private(top, os.fstat(fd).st_ino)
+    found = Privates().find(top, os.fstat(fd).st_ino, b"use")
     assert found is not None
-    os.close(found)
-    remove_if_empty(top, fd)
+    os.close(found[0])
+    remove_if_empty(top, fd, name)
     os.close(fd)
     assert os.listdir(top) == [".hashscan"]
     after = os.lstat(path)
@@ -101,9 +100,10 @@ def test_top_is_the_highest_directory_of_the_mount(tmp_path):
         fd, path = open_top(root, b"a", cross_mounts=True)
         assert path == b""
         # a mount over the private directory itself
-        os.close(open_private(fd, b"/"))
+        os.close(open_private(fd, b"/", b"use")[0])
         mount("tmpfs", tmp_path / ".hashscan", "tmpfs", options="mode=0700")
-        other = open_private(fd, b"/")
+        other, name = open_private(fd, b"/", b"use")
+        assert name == b".hashscan-use"
         assert os.fstat(other).st_dev == os.fstat(fd).st_dev
 
     in_mount_namespace(run)

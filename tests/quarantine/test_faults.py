@@ -223,7 +223,7 @@ def test_immutable_and_append_only(volume, quarantine, store_path, what, flag, r
         untouched(path, before, acted, reason, f"chattr -{letter} ", str(marked))
     finally:
         set_flag(marked, flag, on=False)
-    assert set(os.listdir(store_path)) == {"lock", ".hashscan-quarantine"}
+    assert set(os.listdir(store_path)) == {"lock", ".hashscan-quarantine", "clock.json"}
     assert quarantine.act(confirmed(volume, "d/f")).action == "quarantined"
 
 
@@ -250,7 +250,7 @@ def test_the_rename_fails(volume, quarantine, store_path, monkeypatch, number, r
     monkeypatch.setattr(act, "take", fails)
     acted = quarantine.act(match)
     untouched(volume / "f", before, acted, reason, str(volume / "f"))
-    assert set(os.listdir(store_path)) == {"lock", ".hashscan-quarantine"}
+    assert set(os.listdir(store_path)) == {"lock", ".hashscan-quarantine", "clock.json"}
     assert not (volume / ".hashscan").exists()
 
 
@@ -425,7 +425,7 @@ def test_what_stands_there_now_is_left_alone(tmp_path, volume, quarantine, store
             before.st_mode,
             before.st_ctime_ns,
         )
-    assert set(os.listdir(store_path)) == {"lock", ".hashscan-quarantine"}
+    assert set(os.listdir(store_path)) == {"lock", ".hashscan-quarantine", "clock.json"}
 
 
 def test_without_renameat2(volume, quarantine, store_path, monkeypatch):
