@@ -21,6 +21,7 @@ from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
 from hashscan.state import holder_of
 from hashscan.text import shown
+from hashscan.watch.mounts import mounts_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -220,8 +221,12 @@ def _there(
         UsageError: none is.
     """
     found = []
+    try:
+        mounts = mounts_now()
+    except OSError:
+        mounts = None  # without /proc; what follows from it is reported for each volume
     for volume in volumes:
-        why = why_not_there(look_at(volume.root), catalog, meant=named)
+        why = why_not_there(look_at(volume.root, mounts), catalog, meant=named)
         if why is None:
             found.append(volume)
         else:

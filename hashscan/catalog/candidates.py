@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.catalog.rows import signed, unsigned
 from hashscan.catalog.schema import translated
 from hashscan.catalog.writer import Writer
+from hashscan.fs.volume import Roots
 from hashscan.model import (
     Answer,
     Candidate,
@@ -329,13 +330,13 @@ class CandidateQueue(Writer):
         """After ``scan`` of ``volumes``: forget what was reported there before, and not by it."""
         self._write()
         with translated(self.path):
-            for root in volumes:
-                prefix = join(root, b"x")[:-1]
-                self._connection.execute(
-                    "DELETE FROM candidate"  # noqa: S608
-                    f" WHERE {REPORTED} AND seen < ? AND substr(full_path, 1, ?) = ?",
-                    (scan, len(prefix), prefix),
-                )
+            before = self._connection.execute(
+                f"SELECT id, full_path FROM candidate WHERE {REPORTED} AND seen < ?",  # noqa: S608
+                (scan,),
+            )
+            roots = Roots(volumes)
+            gone = [(number,) for number, path in before if roots.holding(path) is not None]
+            self._connection.executemany("DELETE FROM candidate WHERE id = ?", gone)
 
     def forget_done(self) -> None:
         """Forget candidates that were taken from the queue; between scans."""

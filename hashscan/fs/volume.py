@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,30 @@ class Volume:
     root: bytes
     exclude: tuple[str, ...] = ()
     one_file_system: bool = True
+
+
+class Roots:
+    """The roots of many volumes, by place: a question costs the depth of a path, or its answer."""
+
+    def __init__(self, roots: Iterable[bytes]) -> None:
+        """``roots``: absolute paths, links resolved."""
+        self._roots = frozenset(roots)
+        self._places = sorted(root.rstrip(b"/") + b"/" for root in self._roots)
+
+    def inside(self, root: bytes) -> list[bytes]:
+        """Paths below ``root`` of the volumes whose roots are inside it."""
+        prefix = root.rstrip(b"/") + b"/"
+        start = bisect_right(self._places, prefix)
+        end = bisect_left(self._places, prefix[:-1] + b"0", start)  # "0" follows "/"
+        return [place[len(prefix) : -1] for place in self._places[start:end]]
+
+    def holding(self, path: bytes) -> bytes | None:
+        """The innermost root that is ``path`` or above it; ``None``: there is none."""
+        while path not in self._roots:
+            if path in {b"/", b""}:
+                return None
+            path = path.rpartition(b"/")[0] or b"/"
+        return path
 
 
 def excluder(globs: Sequence[str]) -> Callable[[bytes], bool]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.beneath import closing, open_parent, open_root
 from hashscan.fs.reading import identity_in, stamp_of
+from hashscan.fs.volume import Roots
 from hashscan.model import (
     Acted,
     Answer,
@@ -20,7 +21,6 @@ from hashscan.model import (
     MatchEvent,
     PendingEvent,
     Summary,
-    join,
 )
 from hashscan.scan.asking import NoAnswer
 from hashscan.text import rfc3339
@@ -139,12 +139,12 @@ class Confirmation:
     def begin(self, roots: Iterable[bytes]) -> None:
         """Take up candidates of earlier scans that a walk of ``roots`` will not meet."""
         self._catalog.reconsider(self._scan, self._service)
-        prefixes = tuple(join(root, b"x")[:-1] for root in roots)
+        walked = Roots(roots)
         elsewhere = [
             queued.number
             for queued, _ in self._catalog.pending()
             if queued.service == self._service
-            and not queued.candidate.full_path.startswith(prefixes)
+            and walked.holding(queued.candidate.full_path) is None
         ]
         self._summary.candidates += len(elsewhere)
         self._catalog.take_for_met(self._scan, elsewhere)
@@ -367,11 +367,11 @@ class Confirmation:
         What was removed or renamed is not there, and what changed was judged anew. One that is
         there as it was (its directory could not be listed this time) stays.
         """
-        prefixes = {join(root, b"x")[:-1]: root for root in roots}
+        walked = Roots(roots)
         scan = self._scan if scan is None else scan
         for queued, _ in list(self._catalog.pending()):
             candidate = queued.candidate
-            root = next((r for p, r in prefixes.items() if candidate.full_path.startswith(p)), None)
+            root = walked.holding(candidate.full_path)
             if root is not None and queued.seen != scan and not _is_there(candidate):
                 self._catalog.drop_candidate(queued.number, file_too=False)
 

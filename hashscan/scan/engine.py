@@ -58,6 +58,10 @@ class Engine:
             root: catalog.queue_directories(self._scan, 0, b"", [(root, 0)])[0] for root in roots
         }
         catalog.commit()
+        #: By device: what rows of files on it have for it, in the volumes whose roots are on it.
+        self._numbers_on: dict[int, list[int]] = {}
+        for root, queued in self._roots.items():
+            self._numbers_on.setdefault(self._devices[root], []).append(-queued.number)
         self._confirmation = Confirmation(
             catalog,
             asker,
@@ -89,8 +93,7 @@ class Engine:
 
     def _catalog_devices(self, candidate: Candidate) -> list[int]:
         device = candidate.identity.device
-        own = [-self._roots[root].number for root in self._roots if self._devices[root] == device]
-        return [device, *own]
+        return [device, *self._numbers_on.get(device, ())]
 
     # The run
 

@@ -22,7 +22,7 @@ from hashscan.fs.beneath import (
 )
 from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, ignore_lease_breaks, stamp_of
-from hashscan.fs.volume import excluder
+from hashscan.fs.volume import Roots, excluder
 from hashscan.machine import as_machine_error, with_cause
 from hashscan.model import ALGORITHMS, FileDigests, Identity, Problem, Skipped, hits
 from hashscan.scan.directory import DirectoryPart
@@ -83,21 +83,20 @@ class VolumeRoot:
             self.fd = open_root(self._volume.root)
             self._device = os.fstat(self.fd).st_dev
 
-    def inside(self, other: Volume) -> Identity | None:
-        """Which directory another volume is, if it lies inside this one and may be met here.
+    def find_others(self, roots: Roots) -> None:
+        """Find which directories are the roots of other volumes inside this one.
 
         Found from here on, so that one on a dead file server is not waited for.
         """
-        prefix = self._volume.root.rstrip(b"/") + b"/"
-        if not other.root.startswith(prefix):
-            return None
-        try:
-            cross = not self.one_file_system
-            fd = open_directory(self.fd, other.root[len(prefix) :], cross_mounts=cross)
-        except (OSError, ValueError):
-            return None
-        with closing(fd):
-            return identity_of(fd)
+        found = set()
+        for path in roots.inside(self._volume.root):
+            try:
+                fd = open_directory(self.fd, path, cross_mounts=not self.one_file_system)
+            except (OSError, ValueError):
+                continue
+            with closing(fd):
+                found.add(identity_of(fd))
+        self.others = frozenset(found)
 
     def close(self) -> None:
         """Close the root."""
@@ -155,6 +154,8 @@ class Worker:
             VolumeRoot(volume, number)
             for volume, number in zip(settings.volumes, settings.roots, strict=True)
         ]
+        self._opened: list[VolumeRoot] = []
+        self._all_roots = Roots(one.root for one in (*settings.volumes, *settings.others))
         self._catalog = CatalogReader(settings.catalog)
         self._filters = settings.filters
         self._questions = [
@@ -256,16 +257,15 @@ class Worker:
 
     def rest(self) -> None:
         """Close the volumes until there is something to do."""
-        for root in self._roots:
-            root.close()
+        while self._opened:
+            self._opened.pop().close()
 
     def _open_root(self, root: VolumeRoot) -> None:
         if root.fd >= 0:
             return
         root.open()
-        others = {*self._settings.volumes, *self._settings.others}
-        found = (root.inside(other) for other in others)
-        root.others = frozenset(one for one in found if one is not None)
+        self._opened.append(root)
+        root.find_others(self._all_roots)
 
     def _open(self, root: VolumeRoot, path: bytes) -> int:
         for attempt in range(3):
