@@ -6,7 +6,7 @@ codes may hold for one run; ``exit_code_of`` orders them.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import ClassVar, NamedTuple
 
 
@@ -22,6 +22,32 @@ class ExitCode(IntEnum):
     SERVICE = 6
     INTERNAL = 70
     INTERRUPTED = 130
+
+
+class Fault(StrEnum):
+    """Why another machine was of no use, as status and reports name it."""
+
+    UNREACHABLE = "unreachable"
+    """No connection, or no whole answer in time."""
+    CREDENTIALS = "credentials"
+    """It answered, and refuses the user name, the password or this host."""
+    BUSY = "busy"
+    """It answered, and asks to come later."""
+    ANSWER = "answer"
+    """It answered, and with something that is of no use: a web server's fault or a login page."""
+
+    @property
+    def words(self) -> str:
+        """For a sentence that begins with the name of the other machine."""
+        return _FAULTS[self]
+
+
+_FAULTS = {
+    Fault.UNREACHABLE: "cannot be reached",
+    Fault.CREDENTIALS: "refuses the credentials",
+    Fault.BUSY: "is too busy",
+    Fault.ANSWER: "gives answers that are of no use",
+}
 
 
 class HashscanError(Exception):
@@ -99,13 +125,21 @@ class RepositoryUnreachableError(HashscanError):
 
     Attributes:
         retry_after: seconds to wait before asking again, where the server said so.
+        fault: why it cannot.
     """
 
     exit_code = ExitCode.SERVICE
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        fault: Fault = Fault.UNREACHABLE,
+    ) -> None:
         """``message`` must never hold credentials."""
         self.retry_after = retry_after
+        self.fault = fault
         super().__init__(message)
 
 

@@ -197,12 +197,18 @@ def _data(directory: str) -> Data:
 
 
 def _read_password(path: str) -> str:
+    from hashscan.config.password import password_in  # noqa: PLC0415 - heavy
+
     try:
-        with click.open_file(path, "r", encoding="utf-8") as file:
-            text: str = file.read(4096)
-            return text.removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{shown(path)}: the password cannot be read: {error}") from error
+        with click.open_file(path, "rb") as file:
+            return password_in(file.read(4097), path)
+    except OSError as error:
+        raise UsageError(
+            f"{shown(path)}: the password cannot be read: {error.strerror}; name a file that holds "
+            "it, or '-' for standard input"
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{error}; write the password into it, and nothing else") from error
 
 
 def _say(message: str) -> None:

@@ -38,7 +38,7 @@ def command(options: Options, state: str | None, as_json: bool, spread: bool) ->
     filter.max_age after its last verification.
 
     Exit code 0: all categories are the newest. 5: something was refused as not authentic, whole
-    and recent. 6: the repository cannot be reached.
+    and recent. 6: the repository cannot be reached, refuses the credentials, or answers wrongly.
     """
     from hashscan.agent.syncing import run_sync, source_of  # noqa: PLC0415 - heavy
 
@@ -103,6 +103,7 @@ def _print_json(report: SyncReport) -> None:
                 verified=None if one.verified is None else rfc3339(one.verified),
                 way=one.way,
                 message=one.message,
+                fault=one.fault,
             )
         )
     click.echo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from typing import Protocol
@@ -140,19 +141,36 @@ def _read(file: str | None, name: str, section: str) -> str:
     if fault:
         raise _error(section, *fault)
     try:
-        text = content.decode("utf-8")
+        return password_in(content, path)
+    except ValueError as error:
+        raise _error(section, str(error), "write the password into it, and nothing else") from None
+
+
+def password_in(content: bytes, path: str) -> str:
+    """The password in the content of a file: one line of UTF-8 without its end.
+
+    A byte order mark at its beginning, which some editors write, is not part of it.
+
+    Raises:
+        ValueError: it is none; the text names ``path``, and quotes nothing of the content.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{shown(path)} is UTF-16; save it as UTF-8")
+    try:
+        text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError:
-        raise _error(section, f"{shown(path)} is not UTF-8", "write the password as text") from None
+        raise ValueError(f"{shown(path)} is not UTF-8; save it as UTF-8") from None
     text = text.removesuffix("\n").removesuffix("\r")
-    if (
-        not text
-        or len(content) > _LONGEST
-        or any(ord(sign) < 32 or sign == "\x7f" for sign in text)
-    ):
-        raise _error(
-            section,
-            f"{shown(path)} does not hold one line of text",
-            "write the password into it, and nothing else",
+    if not text:
+        raise ValueError(f"{shown(path)} does not hold one line of text: it is empty")
+    if len(content) > _LONGEST:
+        raise ValueError(f"{shown(path)} is too large for a password")
+    if "\n" in text:
+        raise ValueError(f"{shown(path)} does not hold one line of text: it has more lines")
+    if any(ord(sign) < 32 or sign in "\x7f\ufeff" for sign in text):
+        raise ValueError(
+            f"{shown(path)} does not hold one line of text: it has control characters, or a byte"
+            " order mark inside"
         )
     return text
 

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from hashscan.errors import UnsafePathError
 from hashscan.fs.named import resolve
+from hashscan.hosts import is_loopback
 from hashscan.model import category_name
 from hashscan.text import parse_duration, parse_size, shown
 
@@ -365,16 +366,6 @@ def url(value: object, *, in_the_clear: bool = False) -> str:
             "write https://",
         )
     return value
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine for certain."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_clear(found: str) -> bool:

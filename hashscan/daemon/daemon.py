@@ -276,7 +276,7 @@ class Daemon:
                     if one.message:
                         self._log.limited("tier", "warning", one.message)
                 else:
-                    trouble.append(f"filter {one.category}: {one.state}: {one.message}")
+                    trouble.append(f"filter {one.category}: {one.trouble}: {one.message}")
         since = self._synced["failing_since"] or time.time()
         self._synced = {
             "time": time.time(),
@@ -473,7 +473,8 @@ class Daemon:
             parts.append(f"scan ({walk.kind}) {walk.fraction:.0%}, {walk.files:,} files")
         parts.append(f"{duty.found.matches:,} matches")
         if duty.verdicts.in_trouble:
-            parts.append("the service does not answer")
+            refused = duty.verdicts.is_refused
+            parts.append(f"the service {'refuses the password' if refused else 'does not answer'}")
         return "; ".join(parts)
 
     def _facts(self) -> dict[str, Any]:

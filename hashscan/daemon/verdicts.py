@@ -49,6 +49,11 @@ class Verdicts:
         """Seconds until candidates without a verdict are asked for again."""
         return None if self._again is None else max(0.0, self._again - time.monotonic())
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the service refuses the credentials."""
+        return self._confirmation.refused is not None
+
     def step(self) -> None:
         """Ask for what is new, or due again, and act on what waited for other names."""
         now = time.monotonic()

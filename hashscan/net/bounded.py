@@ -1,14 +1,13 @@
-"""requests, with the bounds that it lacks: one time limit for a whole answer, and one size.
+"""requests, with the bounds that it lacks: one time limit for a whole question, and one size.
 
 A download has no time limit as a whole, but a least rate: seconds are added as its bytes arrive.
 
-The time-out of requests starts anew with every byte that arrives, so a server that sends one byte
-a second holds it for ever; ``http.client`` accepts six megabytes of headers and any number of
-``100 Continue``. Here the seconds cover the answer as a whole, from its status line to its last
-byte, every byte is counted, and framing that could be read in two ways is an error. Nothing that
-came after an answer is ever taken for the next one.
-
-Name resolution is bounded by the system's resolver alone (see ``resolv.conf(5)``).
+The time-out of requests begins again with every address of a name, every proxy on the way and every
+byte that arrives, so a server that sends one byte a second holds it for ever; ``http.client``
+accepts six megabytes of headers and any number of ``100 Continue``. Here one deadline covers name
+resolution, connection, proxy, TLS handshake and answer, from its status line to its last byte;
+every byte is counted, and framing that could be read in two ways is an error. Nothing that came
+after an answer is ever taken for the next one.
 """
 
 from __future__ import annotations
@@ -18,15 +17,20 @@ import http.client
 import io
 import re
 import socket
-import time
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from hashscan.hosts import is_loopback
+from hashscan.net.connecting import Deadline, connect
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -36,13 +40,20 @@ ANSWER_LIMIT = 64 * 1024
 
 # RFC 9112, 4, and the end of line that 2.2 allows
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
-# RFC 9112, 7.1: a chunk's size, or the empty line at the end. Trailers are refused: http.client
-# takes any garbage for one, and even the end of the connection.
-_CHUNK_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,8}(?:;[^\r\n]*)?)?\r?\n")
+# RFC 9112, 7.1: a chunk's size, which old servers pad with blanks, or the line end after a chunk
+_CHUNK_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\r\n]*)?)?\r?\n")
+_LAST_CHUNK = re.compile(rb"0+[ \t]*(?:;[^\r\n]*)?\r?\n")
+# RFC 9112, 7.1.2: a trailer field, or the end. http.client takes anything for one, and even the end
+# of the connection.
+_TRAILER_LINE = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}:[^\r\n\0]*)?\r?\n")
 
 
 class BrokenAnswerError(http.client.HTTPException):
     """An answer that is too long or whose end is not certain. The text quotes nothing of it."""
+
+
+class SocksProxyError(ConnectionError):
+    """The environment or the configuration names a SOCKS proxy, which is not supported."""
 
 
 class Bounds(NamedTuple):
@@ -65,13 +76,12 @@ class _Tap(io.RawIOBase):
         self,
         file: io.RawIOBase,
         sock: socket.socket,
-        seconds: float | None,
+        deadline: Deadline,
         bounds: Bounds,
     ) -> None:
         self._file = file
         self._sock = sock
-        self._silence = seconds
-        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._deadline = deadline
         self._bounds = bounds
         self._left = bounds.answer
         self.ended = False
@@ -82,19 +92,19 @@ class _Tap(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:
         if self.ended:
             return 0
-        if self._deadline is not None:
-            remaining = self._deadline - time.monotonic()
-            if remaining <= 0:
-                raise TimeoutError("the answer as a whole took too long")
-            assert self._silence is not None
-            self._sock.settimeout(min(remaining, self._silence))
+        self._sock.settimeout(min(self._deadline.left(), self._deadline.seconds))
         count: int | None = self._file.readinto(buffer)
         self._left -= count or 0
         if self._left < 0:
             raise BrokenAnswerError(f"more than {self._bounds.answer} bytes of headers and body")
-        if self._deadline is not None and self._bounds.slowest and count:
-            self._deadline += count / self._bounds.slowest
+        if self._bounds.slowest and count:
+            self._deadline.at += count / self._bounds.slowest
         return count
+
+    def body_begins(self) -> None:
+        """The head is complete: a download has as long for its first bytes as a question has."""
+        if self._bounds.slowest:
+            self._deadline.begin(self._deadline.seconds)
 
     def pending(self) -> bool:
         """Whether TLS holds decrypted bytes, which the next answer would begin with."""
@@ -122,14 +132,23 @@ class _Reader(io.BufferedReader):
         #: lines of the status and the headers, until they are checked
         self.lines: list[bytes] | None = []
         self.chunked = False
+        self._trailers = False
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
         if self.lines is not None:
             self.lines.append(line)
-        elif self.chunked and not _CHUNK_LINE.fullmatch(line):
-            raise BrokenAnswerError("chunks that are none")
+        elif self.chunked:
+            if not (_TRAILER_LINE if self._trailers else _CHUNK_LINE).fullmatch(line):
+                raise BrokenAnswerError("chunks that are none")
+            self._trailers = self._trailers or _LAST_CHUNK.fullmatch(line) is not None
         return line
+
+    def body_begins(self, *, chunked: bool) -> None:
+        """The head is complete and checked."""
+        self.lines = None
+        self.chunked = chunked
+        self._tap.body_begins()
 
     def close(self) -> None:
         if not self.closed:
@@ -144,6 +163,7 @@ class _Answer(http.client.HTTPResponse):
     """``http.client``'s parser over a bounded reader, strict about where an answer ends."""
 
     bounds = Bounds()
+    deadline = Deadline()
 
     def __init__(
         self,
@@ -153,8 +173,7 @@ class _Answer(http.client.HTTPResponse):
         url: str | None = None,
     ) -> None:
         super().__init__(sock, 0, method, url)
-        # urllib3 has just set the seconds that are left for the answer as the socket's time-out
-        self._reader = _Reader(_Tap(self.fp.detach(), sock, sock.gettimeout(), self.bounds))
+        self._reader = _Reader(_Tap(self.fp.detach(), sock, self.deadline, self.bounds))
         self.fp = self._reader
 
     def begin(self) -> None:
@@ -165,8 +184,7 @@ class _Answer(http.client.HTTPResponse):
             if status_next and not _STATUS_LINE.fullmatch(line):
                 raise BrokenAnswerError("a status line that is none")
             status_next = line in {b"\r\n", b"\n"}  # as after 100 Continue
-        self._reader.lines = None
-        self._reader.chunked = bool(self.chunked)
+        self._reader.body_begins(chunked=bool(self.chunked))
         if self.msg.defects or self.msg.get_payload():
             raise BrokenAnswerError("headers that are none")
         lengths = self.msg.get_all("content-length", [])
@@ -185,21 +203,44 @@ class _Answer(http.client.HTTPResponse):
         return data
 
 
-def _pools(bounds: Bounds) -> dict[str, type[HTTPConnectionPool]]:
-    """Pools by scheme whose answers are within ``bounds``: urllib3 takes classes, not values."""
+def _new_connection(to: HTTPConnection, deadline: Deadline) -> socket.socket:
+    """A connected socket for urllib3, which has an error of its own for each fault."""
+    try:
+        return connect(to._dns_host, to.port, deadline, to.socket_options or ())  # noqa: SLF001
+    except socket.gaierror as error:
+        raise NameResolutionError(to.host, to, error) from error
+    except TimeoutError as error:
+        raise ConnectTimeoutError(to, "no connection in time") from error
+    except OSError as error:
+        raise NewConnectionError(to, "no connection") from error
+
+
+def _pools(bounds: Bounds, deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
+    """Pools by scheme whose answers are within the bounds: urllib3 takes classes, not values."""
 
     class Answer(_Answer):
         pass
 
     Answer.bounds = bounds
+    Answer.deadline = deadline
 
     class Connection(HTTPConnection):
         response_class = Answer
         debuglevel = 0  # a global debug level would print the credentials
 
+        def _new_conn(self) -> socket.socket:
+            return _new_connection(self, deadline)
+
     class TLSConnection(HTTPSConnection):
         response_class = Answer
         debuglevel = 0
+
+        def _new_conn(self) -> socket.socket:
+            return _new_connection(self, deadline)
+
+        def _tunnel(self) -> None:
+            super()._tunnel()
+            self.sock.settimeout(deadline.left())  # for the TLS handshake as a whole
 
     class Pool(HTTPConnectionPool):
         ConnectionCls = Connection
@@ -211,8 +252,8 @@ def _pools(bounds: Bounds) -> dict[str, type[HTTPConnectionPool]]:
 
 
 class _Adapter(HTTPAdapter):
-    def __init__(self, bounds: Bounds) -> None:
-        self._pools = _pools(bounds)
+    def __init__(self, bounds: Bounds, deadline: Deadline) -> None:
+        self._pools = _pools(bounds, deadline)
         super().__init__(pool_connections=1, pool_maxsize=1)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -220,6 +261,8 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        if proxy.lower().startswith("socks"):  # its connections would be without bounds
+            raise SocksProxyError("the proxy speaks SOCKS")
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = self._pools
         return manager
@@ -230,26 +273,53 @@ class BoundedSession(requests.Session):
 
     It follows no redirect and keeps no cookie. Ask it with ``stream=True``, and read the body
     from ``response.raw``: requests would unpack a compressed one.
+
+    Plain ``http`` to this machine never goes to a proxy that the environment names, and neither
+    does plain ``http`` with credentials: the proxy would read them.
     """
 
-    def __init__(self, *, trust_env: bool, bounds: Bounds = Bounds()) -> None:  # noqa: B008
-        """``trust_env`` allows the proxies and the CA bundle that the environment names."""
+    def __init__(self, *, bounds: Bounds = Bounds()) -> None:  # noqa: B008
+        """No connection yet; ``bounds`` are of each answer."""
         super().__init__()
-        self.trust_env = trust_env
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(bounds)
+        self._deadline = Deadline()
+        adapter = _Adapter(bounds, self._deadline)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
+
+    def ask(self, method: str, url: str, seconds: float, **more: Any) -> requests.Response:
+        """The head of an answer; its body is read from ``raw``.
+
+        Args:
+            method: of HTTP.
+            url: an absolute one.
+            seconds: for all of it; of a download for all but the body.
+            more: what ``requests`` takes.
+
+        Raises:
+            FOREIGN_ERRORS: see ``hashscan.net.trouble``.
+        """
+        self._deadline.begin(seconds)
+        timeout: Any = urllib3.Timeout(total=seconds)
+        return self.request(
+            method, url, timeout=timeout, allow_redirects=False, stream=True, **more
+        )
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """What requests takes from the environment: its CA bundle, and proxies that may be used."""
+        own = dict(proxies or {})  # requests adds to the one that it gets
+        found = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        parts = urlsplit(url)
+        if parts.scheme == "http" and (self._has_credentials or is_loopback(parts.hostname or "")):
+            found["proxies"] = own
+        return found
+
+    @property
+    def _has_credentials(self) -> bool:
+        return isinstance(self.auth, HTTPBasicAuth)
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         """None, always: for a redirect that is not followed requests still reads all its body."""
         return
-
-
-def whole_timeout(seconds: float) -> urllib3.Timeout:
-    """A time-out for connection and answer together.
-
-    Half of it goes to the connection, so that a dead IPv6 address leaves time for IPv4. A name
-    with more than two dead addresses takes half of it for each.
-    """
-    return urllib3.Timeout(connect=seconds / 2, total=seconds)

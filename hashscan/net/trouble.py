@@ -5,6 +5,7 @@ The texts quote nothing that the server chose: it may echo the credentials that 
 
 from __future__ import annotations
 
+import errno
 import http.client
 import re
 import socket
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 
-from hashscan.net.bounded import BrokenAnswerError
+from hashscan.net.bounded import BrokenAnswerError, SocksProxyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,9 @@ _PROXY_ERRORS = (
     requests.exceptions.InvalidProxyURL,
     requests.exceptions.InvalidSchema,  # a SOCKS proxy, and no library for it
 )
+_CODING = re.compile(r"[a-z0-9-]{1,20}")
+#: Faults of this machine and not of the network.
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 
 
@@ -81,6 +85,16 @@ def explain(error: BaseException, timeout: float, names: Names = Names()) -> str
                 f" in {names.ca_bundle}"
             )
     for cause in causes:
+        if isinstance(cause, SocksProxyError):
+            return (
+                "the proxy on the way is a SOCKS proxy, and hashscan speaks to HTTP proxies only;"
+                f" change {names.proxy}, or name the host in no_proxy"
+            )
+        if isinstance(cause, OSError) and cause.errno in _OURS:
+            return (
+                f"{(cause.strerror or '').lower()} on this machine; raise LimitNOFILE or MemoryMax"
+                " of the unit, or the limits of the shell"
+            )
         if isinstance(cause, _PROXY_ERRORS):
             return f"the proxy on the way does not let the question through; check {names.proxy}"
         if isinstance(cause, OSError) and "CA certificate bundle" in str(cause):
@@ -120,6 +134,14 @@ def retry_after(header: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+def coding_of(response: requests.Response) -> str:
+    """How the body is compressed, fit for a message; empty if it is not."""
+    found = response.headers.get("Content-Encoding", "").strip().lower()
+    if found in {"", "identity"}:
+        return ""
+    return found if _CODING.fullmatch(found) else "(no name of a coding)"
 
 
 def redirect_host(location: str | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import ipaddress
 import os
 import re
 import selectors
@@ -21,6 +20,7 @@ import uvicorn
 
 from hashscan import interpreter
 from hashscan.errors import HashscanError, StateError, UsageError
+from hashscan.hosts import is_loopback
 from hashscan.service.app import Desk, application
 from hashscan.service.audit import Audit
 from hashscan.service.door import Door
@@ -203,7 +203,7 @@ class _Keeper:
 def _check(options: ServeOptions) -> None:
     if bool(options.certificate) != bool(options.key):
         raise UsageError("give --tls-certificate and --tls-key together, or none of them")
-    if not options.certificate and not options.behind_proxy and not _is_loopback(options.host):
+    if not options.certificate and not options.behind_proxy and not is_loopback(options.host):
         raise UsageError(
             f"{shown(options.host)}: without TLS, passwords and digests would be readable on the "
             "way; give --tls-certificate and --tls-key, or --behind-proxy if a TLS proxy on this "
@@ -214,13 +214,6 @@ def _check(options: ServeOptions) -> None:
             raise UsageError(f"{shown(path)}: cannot be read; see the path and its mode")
     if options.repository is not None and not os.path.isdir(options.repository):
         raise UsageError(f"{shown(options.repository)}: is no directory; see --repository")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager

@@ -30,9 +30,10 @@ from hashscan.errors import (
 from hashscan.known.confirmers.breaker import LONGEST_PAUSE, CircuitBreaker
 from hashscan.known.confirmers.service_url import check_url
 from hashscan.model import HEX_LENGTH, Answer, Digest
-from hashscan.net.bounded import BoundedSession, whole_timeout
+from hashscan.net.bounded import BoundedSession
 from hashscan.net.trouble import (
     FOREIGN_ERRORS,
+    coding_of,
     explain,
     is_certificate_error,
     redirect_host,
@@ -235,8 +236,7 @@ class HashCheckService:
         try:
             return self._idle.pop()
         except IndexError:
-            # Plain http is for loopback: a proxy would carry the credentials elsewhere.
-            session = BoundedSession(trust_env=self._url.startswith("https:"))
+            session = BoundedSession()
         session.auth = self._auth  # set, so that requests never looks into ~/.netrc
         session.headers.update(
             {
@@ -250,21 +250,29 @@ class HashCheckService:
     def _converse(
         self, session: BoundedSession, where: str, digest: Digest, seconds: float
     ) -> Answer | _Trouble:
-        response = session.post(
+        response = session.ask(
+            "POST",
             where,
+            max(seconds, 0.001),
             data=digest.hex.encode("ascii"),
-            timeout=whole_timeout(max(seconds, 0.001)),  # type: ignore[arg-type]
             verify=self._verify,
-            allow_redirects=False,
-            stream=True,
         )
         with response:
             if response.status_code != requests.codes.ok:
                 trouble = self._status_trouble(where, response)
                 response.raw.close()  # unread, so the connection is of no further use
                 return trouble
-            coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-            body = _body(response.raw) if coding in {"", "identity"} else None
+            coding = coding_of(response)
+            if coding:
+                return _Trouble(
+                    ServiceUnavailableError(
+                        f"{where}: answered with Content-Encoding: {coding}, though it was asked"
+                        " for none; have the service, or the proxy before it, not compress its"
+                        " answers"
+                    ),
+                    again=True,
+                )
+            body = _body(response.raw)
             known = None if body is None else _VERDICTS.get(body.strip(string.whitespace.encode()))
             if known is None:
                 return _Trouble(

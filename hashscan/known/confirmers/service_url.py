@@ -6,6 +6,7 @@ import ipaddress
 import re
 
 from hashscan.errors import UsageError
+from hashscan.hosts import is_loopback
 
 # Narrower than RFC 3986 on purpose: what the parsers of this world read in different ways
 # (user info, backslashes, escapes, white space, queries) has no place in a service's URL.
@@ -36,17 +37,8 @@ def check_url(url: str) -> str:
             ipaddress.IPv6Address(host[1:-1])
         except ValueError:
             raise UsageError(f"service.url: {host} is no IPv6 address") from None
-    if found["scheme"] == "http" and not _is_loopback(host):
+    if found["scheme"] == "http" and not is_loopback(host):
         raise UsageError(
             f"service.url: http://{host} would send the credentials in the clear; write https://"
         )
     return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from hashscan.durable import make_directories, sync_directory
 from hashscan.errors import (
     ExitCode,
+    Fault,
     FilterError,
     HashscanError,
     RepositoryRefusedError,
@@ -75,6 +76,7 @@ class CategoryReport:
         verified: when it was last said to be the newest, in seconds since the epoch.
         way: ``patch`` or ``whole``, where it was updated.
         message: what is wrong, and what to do; also where only a tier could not be had.
+        fault: of one that cannot be fetched now: why.
     """
 
     category: str
@@ -84,6 +86,12 @@ class CategoryReport:
     verified: float | None = None
     way: Literal["patch", "whole"] | None = None
     message: str = ""
+    fault: Fault | None = None
+
+    @property
+    def trouble(self) -> str:
+        """In one or a few words: why it is neither updated nor current."""
+        return self.state if self.fault is None else f"the repository {self.fault.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +192,15 @@ class _Sync:
 
     def _failed(self, category: str, error: HashscanError) -> CategoryReport:
         kept, entry = self._kept(category), self._pointer.categories.get(category)
-        unreachable = isinstance(error, RepositoryUnreachableError)
+        fault = error.fault if isinstance(error, RepositoryUnreachableError) else None
         return CategoryReport(
             category,
-            "unreachable" if unreachable else "refused",
+            "refused" if fault is None else "unreachable",
             version=kept.version if kept else None,
             digests=kept.metadata.digests if kept else None,
             verified=entry.verified if kept and entry else None,
             message=str(error),
+            fault=fault,
         )
 
     def _clean(self) -> None:
@@ -321,6 +330,7 @@ class _Sync:
                     f"{error}; it is a tier that the version in use has, so that one stays, with "
                     f"its tiers, until it can be had, or for {_PATIENCE / 3600:.0f} hours",
                     retry_after=error.retry_after,
+                    fault=error.fault,
                 ) from error
             self._leave_out(category, error)
 

@@ -18,12 +18,21 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
+from tuf.api.exceptions import DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
 
 from hashscan import __version__
-from hashscan.net.bounded import BoundedSession, Bounds, whole_timeout
-from hashscan.net.trouble import FOREIGN_ERRORS, Names, explain, redirect_host, retry_after
+from hashscan.errors import Fault
+from hashscan.known.repository.answers import (
+    FetchError,
+    check_metadata,
+    check_no_page,
+    decoded,
+    status_error,
+)
+from hashscan.net.bounded import BoundedSession, Bounds
+from hashscan.net.trouble import FOREIGN_ERRORS, Names, coding_of, explain
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -39,20 +48,7 @@ _RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/(?:[0-9]{1,15}|\*)")
 _NAMES = Names(
     "filter.source", "filter.ca_bundle", "filter.timeout", "filter.proxy", "the repository"
 )
-_LATER = (requests.codes.too_many_requests, requests.codes.service_unavailable)
-
-
-class FetchError(DownloadError):
-    """The repository cannot be fetched from; the text says why, and holds no credentials.
-
-    Attributes:
-        retry_after: seconds to wait, where the server said so.
-    """
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        """``message``: what happened and what to do."""
-        self.retry_after = retry_after
-        super().__init__(message)
+_ROOT = re.compile(r"[0-9]+\.root\.json")
 
 
 class Fetcher(FetcherInterface):
@@ -96,6 +92,8 @@ class Fetcher(FetcherInterface):
                     f"{explain(error, self._source.timeout, _NAMES)}"
                 ) from None
             file.seek(0)
+            if name.endswith(".json"):
+                check_metadata(file, shown(url))
             yield file
 
     @contextmanager
@@ -125,10 +123,8 @@ class Fetcher(FetcherInterface):
         if start >= max_length:  # it was whole, or is none of this target
             start = 0
         bounds = Bounds(answer=max_length + _HEADERS + max_length // 64, slowest=SLOWEST)
-        # A password for this machine must not go to a proxy that the environment names.
-        plain = urlsplit(self._source.url).scheme != "https"
-        trust_env = self._source.proxy is None and not (plain and self._source.username)
-        with contextlib.closing(BoundedSession(trust_env=trust_env, bounds=bounds)) as session:
+        with contextlib.closing(BoundedSession(bounds=bounds)) as session:
+            session.trust_env = self._source.proxy is None
             headers = {"User-Agent": f"hashscan/{__version__}", "Accept-Encoding": "identity"}
             if start:
                 headers["Range"] = f"bytes={start}-"
@@ -136,18 +132,19 @@ class Fetcher(FetcherInterface):
                 if start and response.status_code == requests.codes.range_not_satisfiable:
                     start = 0
                 elif start and response.status_code == requests.codes.partial_content:
-                    found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-                    if not found or int(found[1]) != start:
-                        raise FetchError("the server answers with another part than was asked for")
-                    self.resumed = True
-                    return self._take(response, file, start, max_length)
+                    if coding_of(response):
+                        start = 0  # a part of the compressed file cannot be gone on with
+                    else:
+                        self._check_part(response, url, start)
+                        self.resumed = True
+                        return self._take(response, url, file, start, max_length)
                 else:
                     self._check(response, url)
-                    return self._take(response, file, 0, max_length)
+                    return self._take(response, url, file, 0, max_length)
             headers.pop("Range")
             with self._get(session, url, headers) as response:
                 self._check(response, url)
-                return self._take(response, file, 0, max_length)
+                return self._take(response, url, file, 0, max_length)
 
     def _get(self, session: BoundedSession, url: str, headers: dict[str, str]) -> requests.Response:
         source = self._source
@@ -158,51 +155,50 @@ class Fetcher(FetcherInterface):
                 source.username.encode(),
                 (source.password or "").encode(),
             )
-        return session.get(
+        return session.ask(
+            "GET",
             url,
+            source.timeout,
             headers=headers,
-            timeout=whole_timeout(source.timeout),  # type: ignore[arg-type]
             verify=source.ca_bundle or True,
             proxies={"http": source.proxy, "https": source.proxy} if source.proxy else None,
-            allow_redirects=False,
-            stream=True,
         )
 
+    def _check_part(self, response: requests.Response, url: str, start: int) -> None:
+        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not found or int(found[1]) != start:
+            raise FetchError(
+                f"{shown(url)}: the server answers with another part than was asked for; tell"
+                " the publisher",
+                fault=Fault.ANSWER,
+            )
+
     def _check(self, response: requests.Response, url: str) -> None:
-        status = response.status_code
-        if status == requests.codes.ok:
-            return
-        parts = urlsplit(self._source.url)
-        where = f"{parts.scheme}://{parts.netloc}"
-        if status in {requests.codes.unauthorized, requests.codes.proxy_authentication_required}:
-            raise FetchError(
-                f"{where}: wants other credentials (HTTP {status}); check filter.username and "
-                "filter.password_file, and the proxy on the way"
-            )
-        if 300 <= status < 400:
-            host = redirect_host(response.headers.get("Location"))
-            raise FetchError(
-                f"{where}: redirects to {host}, which is not followed; write the URL where the "
-                "repository is in filter.source"
-            )
-        if status in _LATER:
-            seconds = retry_after(response.headers.get("Retry-After"))
-            wait = "" if seconds is None else f", and asks to wait {seconds:.0f} s"
-            raise FetchError(
-                f"{where}: is too busy (HTTP {status}){wait}; the next sync asks again",
-                retry_after=seconds,
-            )
-        # TUF asks for a next root until there is none: 404, and 403 of some stores.
-        raise DownloadHTTPError(f"HTTP {status} for {urlsplit(url).path[-200:]}", status)
+        if response.status_code != requests.codes.ok:
+            is_root = _ROOT.fullmatch(urlsplit(url).path.rpartition("/")[2]) is not None
+            raise status_error(response, shown(url), is_root=is_root)
 
     def _take(
-        self, response: requests.Response, file: IO[bytes], start: int, max_length: int
+        self, response: requests.Response, url: str, file: IO[bytes], start: int, max_length: int
     ) -> None:
         with _on_disk():
             file.truncate(start)
             file.seek(start)
         left = max_length - start
-        while chunk := response.raw.read(min(_CHUNK, left + 1), decode_content=False):
+        wire = 0
+        coding = coding_of(response)
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal wire
+            while chunk := response.raw.read(
+                _CHUNK if coding else min(_CHUNK, left + 1), decode_content=False
+            ):
+                wire += len(chunk)
+                yield chunk
+
+        for chunk in decoded(chunks(), coding, shown(url), _CHUNK):
+            if left == max_length:
+                check_no_page(chunk, shown(url))
             left -= len(chunk)
             if left < 0:
                 raise DownloadLengthMismatchError(f"more than the {max_length} bytes allowed")
@@ -212,7 +208,7 @@ class Fetcher(FetcherInterface):
         with _on_disk():
             file.flush()
         length = response.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length[:15]) != max_length - start - left:
+        if length.isdecimal() and int(length[:15]) != wire:
             raise requests.ConnectionError("it ended before its announced length")
 
 

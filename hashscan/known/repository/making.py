@@ -17,7 +17,7 @@ from hashscan.errors import FilterError, RepositoryUnreachableError
 from hashscan.known.filters import packing, patch
 from hashscan.known.filters.bits import metadata_path
 from hashscan.known.filters.metadata import dump
-from hashscan.known.repository.fetcher import FetchError
+from hashscan.known.repository.answers import FetchError
 from hashscan.known.repository.layout import (
     PatchTarget,
     TierPatchTarget,

@@ -18,8 +18,8 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from hashscan.errors import RepositoryRefusedError, RepositoryUnreachableError
-from hashscan.known.repository.fetcher import FetchError
+from hashscan.errors import Fault, RepositoryRefusedError, RepositoryUnreachableError
+from hashscan.known.repository.answers import FetchError
 from hashscan.known.repository.kept import Pointer, names_in
 from hashscan.known.repository.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY
 from hashscan.text import shown
@@ -132,13 +132,16 @@ def translated(url: str, subject: str) -> Iterator[None]:
     try:
         yield
     except FetchError as error:
-        raise RepositoryUnreachableError(str(error), retry_after=error.retry_after) from None
+        raise RepositoryUnreachableError(
+            str(error), retry_after=error.retry_after, fault=error.fault
+        ) from None
     except DownloadLengthMismatchError as error:
         raise refused(url, f"{subject} is longer than it may be ({error})") from None
     except DownloadHTTPError as error:
         raise RepositoryUnreachableError(
             f"{where}: {subject} is not there ({error}); check filter.source, and whether the "
-            "publisher's upload is complete"
+            "publisher's upload is complete",
+            fault=Fault.ANSWER,
         ) from None
     except DownloadError as error:
         raise RepositoryUnreachableError(f"{where}: {error}") from None

@@ -93,6 +93,9 @@ def test_ipv6_loopback_and_localhost(connect):
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\ntrue",
         b"HTTP/1.1 200\r\nContent-Length: 4\r\nContent-Encoding: identity\r\n\r\ntrue",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ntr\r\n2;x=y\r\nue\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4   \r\ntrue\r\n0   \r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4 \t;x=y\r\ntrue\r\n000 ;x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntrue\r\n0\r\nX-Sum: 1\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue",
     ],
 )
@@ -103,6 +106,7 @@ def test_every_proper_form_of_true_is_a_verdict(server, connect, whole):
         raw(
             whole.replace(b"true", b"false")
             .replace(b"h: 4", b"h: 5")
+            .replace(b"\r\n4", b"\r\n5")
             .replace(b"h: 9", b"h: 10")
             .replace(b"2\r\ntr\r\n", b"3\r\nfal\r\n")
             .replace(b"\r\nue\r\n", b"\r\nse\r\n")

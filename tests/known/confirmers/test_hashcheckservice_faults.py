@@ -96,6 +96,13 @@ NO_VERDICT = {
     "end of chunks cut": raw(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nfalse\r\n0\r\n"),
     "trailer": raw(OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\ntrue\r\n0\r\nfalse\r\n\r\n"),
     "chunk size with 0x": raw(OK + b"Transfer-Encoding: chunked\r\n\r\n0x5\r\nfalse\r\n0\r\n\r\n"),
+    "blank before a chunk size": raw(
+        OK + b"Transfer-Encoding: chunked\r\n\r\n 4\r\ntrue\r\n0\r\n\r\n"
+    ),
+    "blank in a chunk size": raw(
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0 4\r\ntrue\r\n0\r\n\r\n"
+    ),
+    "trailer cut": raw(OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\ntrue\r\n0\r\nX: y\r\n"),
     "no chunks": raw(OK + b"Transfer-Encoding: chunked\r\n\r\nfalse"),
     "negative chunk": raw(OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nfalse"),
     "huge chunk": raw(OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"F" * 5000 + b"\r\ntrue"),

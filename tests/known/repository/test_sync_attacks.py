@@ -325,7 +325,7 @@ def test_the_wait_that_a_server_asks_for_is_handed_on(synced, server):
 @pytest.mark.parametrize("name", ["timestamp.json", ".snapshot.json", ".targets.json"])
 def test_metadata_that_is_none(name, synced, publisher, server, refused):
     publisher.add(random_digests(300))
-    for content in (b"", b"{", b"<html>log in</html>", b"[" * 10_000, b'{"signed": 1}'):
+    for content in (b"{", b"[" * 10_000, b'{"signed": 1}', b'{"signatures": []}'):
         server.heal()
         server.replace(name, content)
         refused("not to be trusted")

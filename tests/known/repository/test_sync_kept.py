@@ -259,6 +259,33 @@ def test_a_password_for_this_machine_does_not_go_to_a_proxy(agent, server, monke
         assert server.requests
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", "[::1]"])
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_repository_on_this_machine_does_not_go_to_a_proxy(
+    agent, server, monkeypatch, host, scheme
+):
+    with FileServer(os.devnull) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url.replace("http", scheme))
+        monkeypatch.delenv("no_proxy", raising=False)
+        agent.with_(url=server.url.replace("127.0.0.1", host))
+        (one,) = agent.sync().categories
+        assert proxy.requests == []
+        assert "proxy" not in one.message
+        if host in {"127.0.0.1", "localhost"}:  # the server listens on that address only
+            assert one.state == "updated", one.message
+
+
+def test_a_socks_proxy_is_named(agent, monkeypatch):
+    monkeypatch.setenv("http_proxy", "socks5h://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    agent.with_(url="http://filters.example")
+    (one,) = agent.sync().categories
+    assert one.state == "unreachable"
+    assert "SOCKS" in one.message
+    assert "no_proxy" in one.message
+
+
 def test_a_category_of_any_letters(tmp_path, publisher, server, digests):
     publisher.add(digests, category="größe.x_1-ж")
     one = Agent(tmp_path / "other", server.url, publisher.root, ("größe.x_1-ж",))

@@ -1,0 +1,23 @@
+"""Which hosts are this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, a name or an address as a URL has it, is this machine for certain."""
+    host = host.strip("[]").lower().removesuffix(".")
+    if host == "localhost":
+        return True
+    try:
+        found = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            return socket.inet_aton(host)[0] == 127  # "127.1", as connections take it
+        except OSError:
+            return False
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return found.ipv4_mapped.is_loopback
+    return found.is_loopback

@@ -1,0 +1,179 @@
+"""What a web server's answers mean that are not the file: its faults are not an attack.
+
+Nobody in between can gain by them: whatever is in such an answer, nothing of it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import IO, TYPE_CHECKING
+
+import requests
+from tuf.api.exceptions import DownloadError, DownloadHTTPError
+
+from hashscan.errors import Fault
+from hashscan.net.trouble import redirect_host, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MISSING = (requests.codes.not_found, requests.codes.gone)
+_LATER = (requests.codes.too_many_requests, requests.codes.service_unavailable)
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+
+class FetchError(DownloadError):
+    """The repository cannot be fetched from; the text says why, and holds no credentials.
+
+    Attributes:
+        retry_after: seconds to wait, where the server said so.
+        fault: what kind of fault it is.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        fault: Fault = Fault.UNREACHABLE,
+    ) -> None:
+        """``message``: what happened and what to do."""
+        self.retry_after = retry_after
+        self.fault = fault
+        super().__init__(message)
+
+
+def status_error(response: requests.Response, url: str, *, is_root: bool) -> DownloadError:
+    """The error for a status other than 200.
+
+    Args:
+        response: with that status.
+        url: fit for a message.
+        is_root: TUF asks for a next root until there is none: 404, and 403 of some stores.
+    """
+    status = response.status_code
+    told = f"{url}: the server answered HTTP {status}"
+    if status in _MISSING or (status == requests.codes.forbidden and is_root):
+        missing = 404 if status in _MISSING else status
+        return DownloadHTTPError(f"HTTP {status} for {url[-300:]}", missing)
+    if status in {requests.codes.unauthorized, requests.codes.forbidden}:
+        return FetchError(
+            f"{told}: it wants other credentials, or refuses this host; check filter.username and "
+            "filter.password_file, and ask the publisher",
+            fault=Fault.CREDENTIALS,
+        )
+    if status == requests.codes.proxy_authentication_required:
+        return FetchError(
+            f"{told}: a proxy on the way wants other credentials; check filter.proxy, or the "
+            "http_proxy and https_proxy of hashscan's environment",
+            fault=Fault.CREDENTIALS,
+        )
+    if status in _LATER:
+        seconds = retry_after(response.headers.get("Retry-After"))
+        wait = "" if seconds is None else f", and asks to wait {seconds:.0f} s"
+        return FetchError(
+            f"{told}: it is too busy{wait}; the next sync asks again",
+            retry_after=seconds,
+            fault=Fault.BUSY,
+        )
+    if 300 <= status < 400 and "Location" in response.headers:
+        host = redirect_host(response.headers.get("Location"))
+        return FetchError(
+            f"{told}: it redirects to {host}, which is not followed; write the URL where the "
+            "repository is in filter.source. A login page of the network does this too",
+            fault=Fault.ANSWER,
+        )
+    if status >= 500:
+        return FetchError(
+            f"{told}: it fails; the next sync asks again. See the server's log: for a file that "
+            "is missing it must answer 404",
+            fault=Fault.ANSWER,
+        )
+    return FetchError(
+        f"{told}, which is neither the file nor 404; check filter.source and the server's "
+        "configuration",
+        fault=Fault.ANSWER,
+    )
+
+
+def check_no_page(beginning: bytes, url: str) -> None:
+    """Refuse a web page: no file of a repository begins as one does.
+
+    Raises:
+        FetchError: it is one.
+    """
+    if beginning[:1024].lstrip(_BLANK).startswith(b"<"):
+        raise _no_file(url, "a web page")
+
+
+def check_metadata(file: IO[bytes], url: str) -> None:
+    """Refuse what is no metadata of a repository at all, signed or not, in ``file``.
+
+    Raises:
+        FetchError: it is none.
+    """
+    content = file.read()
+    file.seek(0)
+    if not content.strip():
+        raise _no_file(url, "nothing")
+    if not content[:1024].lstrip(_BLANK).startswith((b"{", b"[")):
+        raise _no_file(url, "something else")
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return  # damaged metadata is for TUF's client to refuse
+    if not isinstance(found, dict) or not {"signed", "signatures"} & found.keys():
+        raise _no_file(url, "something else")
+
+
+def _no_file(url: str, what: str) -> FetchError:
+    return FetchError(
+        f"{url}: the server answered HTTP 200 with {what} instead of the file; for a file that is "
+        "missing it must answer 404. See its configuration (a fallback page?), filter.source, and "
+        "whether a login page or a proxy answers for it",
+        fault=Fault.ANSWER,
+    )
+
+
+def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterator[bytes]:
+    """The body without its compression, in pieces of at most ``most`` bytes.
+
+    Args:
+        chunks: as they came.
+        coding: of ``Content-Encoding``; empty: none.
+        url: fit for a message.
+        most: bytes of a piece.
+
+    Raises:
+        FetchError: it is compressed in a way that is not understood, or broken.
+    """
+    if not coding:
+        yield from chunks
+        return
+    if coding not in {"gzip", "x-gzip", "deflate"}:
+        raise FetchError(
+            f"{url}: the server answers with Content-Encoding: {coding}, though it was asked for "
+            "none; have it, or the proxy before it, not compress these files",
+            fault=Fault.ANSWER,
+        )
+    unpacking = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # gzip or zlib, by the header
+    try:
+        for chunk in chunks:
+            packed = chunk
+            while packed and not unpacking.eof:
+                if piece := unpacking.decompress(packed, most):
+                    yield piece
+                packed = unpacking.unconsumed_tail
+        if piece := unpacking.flush():
+            yield piece
+        whole = unpacking.eof and not unpacking.unused_data
+    except zlib.error:
+        whole = False
+    if not whole:
+        raise FetchError(
+            f"{url}: the server answers with Content-Encoding: {coding}, and what came is not "
+            "that, or not whole; the next sync asks again. Have the server not compress these "
+            "files",
+            fault=Fault.ANSWER,
+        )

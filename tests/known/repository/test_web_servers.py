@@ -1,0 +1,205 @@
+"""A repository behind a web server with faults: named as what they are, and not as an attack."""
+
+import gzip
+import zlib
+
+import pytest
+from file_server import status
+from publishing import random_digests
+
+from hashscan.errors import ExitCode, Fault
+from hashscan.known.repository.answers import FetchError, decoded
+
+PAGE = b"\n<!doctype html><title>Welcome</title><p>index"
+
+
+def sends(code, body, **headers):
+    return lambda exchange: exchange.answer(code, body, **headers)
+
+
+def compressed(pack, coding):
+    def act(exchange):
+        if exchange.content is None:
+            exchange.answer(404, b"")
+        else:
+            exchange.answer(200, pack(exchange.content), Content_Encoding=coding)
+
+    return act
+
+
+def missing(act):
+    """``act`` for files that are not there."""
+
+    def answer(exchange):
+        if exchange.content is None:
+            act(exchange)
+        else:
+            exchange.answer(200, exchange.content)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("pack", "coding"),
+    [
+        (gzip.compress, "gzip"),
+        (gzip.compress, "x-gzip"),
+        (gzip.compress, "GZip"),
+        (zlib.compress, "deflate"),
+    ],
+)
+def test_a_server_that_compresses_is_understood(agent, publisher, server, pack, coding):
+    server.fault("/", compressed(pack, coding))
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+    assert agent.bytes == publisher.published
+    publisher.add(random_digests(400))
+    assert agent.sync().categories[0].state == "updated"
+    assert agent.bytes == publisher.published
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "\x1b[2J"])
+def test_other_compression_is_named(agent, server, coding):
+    server.fault("/", compressed(bytes, coding))
+    report = agent.sync()
+    (one,) = report.categories
+    assert report.exit_code == ExitCode.SERVICE
+    assert "Content-Encoding" in one.message
+    assert "\x1b" not in one.message
+    assert "filter.root" not in one.message
+
+
+def test_a_part_that_is_compressed_is_not_gone_on_with(agent, publisher, server):
+    from file_server import truncate
+
+    publisher.add(random_digests(20_000))
+    server.fault("filter.zst", truncate(0.7), times=1)
+    assert agent.sync().categories[0].state == "unreachable"
+
+    def part(exchange):
+        if exchange.handler.headers.get("Range"):
+            exchange.answer(
+                206, gzip.compress(b"x"), Content_Encoding="gzip", Content_Range="bytes 5-9/99"
+            )
+        else:
+            exchange.answer(200, gzip.compress(exchange.content), Content_Encoding="gzip")
+
+    server.fault("filter.zst", part)
+    assert agent.sync().categories[0].state == "updated"
+    assert agent.bytes == publisher.published
+
+
+CUT, NONE = gzip.compress(bytes(range(256)), mtime=0)[:-20], b"no gzip at all"
+
+
+@pytest.mark.parametrize(
+    "body", [CUT, NONE, gzip.compress(b"{}", mtime=0) + b"more"], ids=["cut", "none", "more"]
+)
+def test_compression_that_is_broken(agent, server, body):
+    server.fault("timestamp.json", sends(200, body, Content_Encoding="gzip"))
+    (one,) = agent.sync().categories
+    assert one.fault == Fault.ANSWER
+    assert "gzip" in one.message
+
+
+def test_a_bomb_is_stopped_at_the_length_that_is_allowed(agent, server):
+    server.fault(
+        "timestamp.json",
+        sends(200, gzip.compress(b"{" + b" " * (64 << 20)), Content_Encoding="gzip"),
+    )
+    report = agent.sync()
+    assert report.categories[0].state in {"refused", "unreachable"}
+    assert report.fetched < 1 << 20
+
+
+def test_pieces_are_small_whatever_they_are_unpacked_to():
+    packed = gzip.compress(bytes(10 << 20))
+    pieces = [len(piece) for piece in decoded(iter([packed]), "gzip", "url", 65536)]
+    assert sum(pieces) == 10 << 20
+    assert max(pieces) <= 65536
+    with pytest.raises(FetchError):
+        list(decoded(iter([packed[:-9]]), "gzip", "url", 65536))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "body"),
+    [
+        ("2.root.json", PAGE),
+        ("2.root.json", b""),
+        ("2.root.json", b"Not Found\n"),
+        ("2.root.json", b'{"error": "no such file"}'),
+        ("2.root.json", b"null"),
+        ("2.root.json", "\ufeff<html>".encode()),
+        ("timestamp.json", PAGE),
+        ("snapshot.json", PAGE),
+        ("filter.zst", PAGE),
+    ],
+)
+def test_a_page_instead_of_a_file_is_the_servers_fault(agent, server, pattern, body):
+    server.fault(pattern, sends(200, body))
+    report = agent.sync()
+    (one,) = report.categories
+    assert (one.state, one.fault) == ("unreachable", Fault.ANSWER)
+    assert report.exit_code == ExitCode.SERVICE
+    assert server.url in one.message
+    assert pattern in one.message
+    assert "404" in one.message
+    assert "filter.root" not in one.message
+    assert "not to be trusted" not in one.message
+
+
+@pytest.mark.parametrize(
+    ("code", "headers", "fault", "words"),
+    [
+        (500, {}, Fault.ANSWER, "HTTP 500: it fails"),
+        (502, {}, Fault.ANSWER, "HTTP 502"),
+        (403, {}, Fault.CREDENTIALS, "filter.username"),
+        (401, {"WWW_Authenticate": "Basic"}, Fault.CREDENTIALS, "filter.password_file"),
+        (407, {}, Fault.CREDENTIALS, "filter.proxy"),
+        (429, {"Retry_After": "7"}, Fault.BUSY, "wait 7 s"),
+        (503, {"Retry_After": "Fri, 01 Jan 2100 00:00:00 GMT"}, Fault.BUSY, "too busy"),
+        (204, {}, Fault.ANSWER, "HTTP 204"),
+        (206, {"Content_Range": "bytes 0-5/9"}, Fault.ANSWER, "HTTP 206"),
+        (304, {}, Fault.ANSWER, "HTTP 304"),
+        (302, {"Location": "https://login.example/?x"}, Fault.ANSWER, "login.example"),
+        (511, {}, Fault.ANSWER, "HTTP 511"),
+        (404, {}, Fault.ANSWER, "is not there"),
+        (410, {}, Fault.ANSWER, "is not there"),
+        (418, {}, Fault.ANSWER, "HTTP 418"),
+    ],
+)
+def test_every_status_is_named_as_what_it_is(agent, server, code, headers, fault, words):
+    server.fault("timestamp.json", sends(code, b"" if code in {204, 304} else b"x", **headers))
+    report = agent.sync()
+    (one,) = report.categories
+    assert (one.state, one.fault) == ("unreachable", fault)
+    assert words in one.message
+    assert "timestamp.json" in one.message or code in {404, 410}
+    assert report.exit_code == ExitCode.SERVICE
+    assert "reach" not in one.trouble
+
+
+@pytest.mark.parametrize("code", [404, 403, 410])
+def test_roots_end_at_one_that_is_not_there(agent, server, code):
+    server.fault("2.root.json", missing(status(code)))
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
+
+
+def test_a_server_that_fails_for_files_that_are_missing(agent, server):
+    server.fault("2.root.json", missing(status(500)))
+    (one,) = agent.sync().categories
+    assert one.fault == Fault.ANSWER
+    assert "2.root.json" in one.message
+    assert "must answer 404" in one.message
+
+
+def test_a_server_that_is_not_there_cannot_be_reached(agent):
+    agent.with_(url="http://127.0.0.1:9")
+    (one,) = agent.sync().categories
+    assert one.fault == Fault.UNREACHABLE
+    assert one.trouble == "the repository cannot be reached"
+
+
+def test_damaged_metadata_is_still_refused(agent, server):
+    server.fault("timestamp.json", sends(200, b'{"signed": '))
+    report = agent.sync()
+    assert report.exit_code == ExitCode.FILTER
