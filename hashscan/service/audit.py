@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import math
 import os
 import secrets
 import sqlite3
 import threading
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.durable import new_file
+from hashscan.durable import new_file, replace_file
 from hashscan.errors import StateError
 from hashscan.text import shown
+from hashscan.timeline import FILE, Timeline, instant
 
 if TYPE_CHECKING:
     from hashscan.service.data import Data
@@ -60,6 +61,7 @@ class Audit:
         self.trouble = ""
         self._where = shown(data.path(_FILE))
         self._days = days
+        self._clock = data.path(FILE)
         self._rows: list[Row] = []
         self._lock = threading.Lock()
         try:
@@ -79,6 +81,10 @@ class Audit:
             self._connection.execute(
                 "CREATE INDEX IF NOT EXISTS question_digest ON question (digest)"
             )
+            self._timeline = _read_timeline(self._clock)
+            rows = self._connection.execute("SELECT EXISTS (SELECT 1 FROM question)").fetchone()[0]
+            #: Nothing was on record at the start: then what is old is so by this span's clock.
+            self._fresh = "" if rows else self._timeline.span
         except (OSError, sqlite3.Error) as error:
             raise StateError(
                 f"{self._where}: the audit cannot be opened: {error}; make room or mend the "
@@ -114,7 +120,7 @@ class Audit:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             if self._days is not None:
-                before = time.time() - self._days * _DAY
+                before = self._certainly_before(self._days * _DAY)
                 self._connection.execute("DELETE FROM question WHERE time < ?", (before,))
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -129,10 +135,32 @@ class Audit:
         else:
             self.trouble = ""
 
+    def _certainly_before(self, age: float) -> float:
+        """Rows before this time are older than ``age`` seconds, even if the clock is far ahead."""
+        before, now = self._timeline, self._timeline.at(instant())
+        if now.differs(before) or not os.path.lexists(self._clock):
+            try:
+                replace_file(self._clock, now.to_json())
+            except OSError:
+                return -math.inf
+            self._timeline = now
+        if now.span == self._fresh:
+            return now.last.wall - age
+        return now.certainly_before(age)
+
     def close(self) -> None:
         """Write what waits, and close."""
         self.commit()
         self._connection.close()
+
+
+def _read_timeline(path: str) -> Timeline:
+    try:
+        with open(path, "rb") as file:
+            found = Timeline.parse(file.read())
+    except FileNotFoundError:
+        found = None
+    return Timeline.begin(instant()) if found is None else found
 
 
 def _read_key(path: str) -> bytes:

@@ -355,6 +355,33 @@ def test_old_rows_are_removed(prepared):
     assert count == (1,)
 
 
+def test_a_clock_far_ahead_removes_no_row(prepared, monkeypatch):
+    from hashscan.service import audit as audit_module
+    from hashscan.timeline import instant
+
+    def opened(by, passed=0.0):
+        def shifted():
+            now = instant()
+            return now._replace(wall=now.wall + by + passed, boottime=now.boottime + passed)
+
+        monkeypatch.setattr(audit_module, "instant", shifted)
+        one = Audit(prepared.data, days=30.0)
+        one.note(Row(shifted().wall, "me", "::1", False, "sha1", b"x", "true"))
+        one.commit()
+        count = one._connection.execute("SELECT count(*) FROM question").fetchone()[0]
+        one.close()
+        return count
+
+    year = 365 * 86400.0
+    assert opened(0) == 1
+    assert opened(20 * year) == 2
+    assert opened(-20 * year) == 3
+    os.unlink(prepared.data.path("clock.json"))
+    assert opened(0) == 4
+    # In time they go, but for those that are still in the future.
+    assert opened(0, passed=31 * 86400.0) == 2
+
+
 def test_what_cannot_be_put_on_record_is_not_answered(prepared):
     """The audit's disk is full: no answers until it has room, and the reader is told."""
     script = (
