@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from pydantic_core import PydanticCustomError
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 T = TypeVar("T")
+
+
+class Number(click.FloatRange):
+    """A number within bounds; ``nan`` and ``inf``, which pass any bound, are none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """As click's; ends the command with its message otherwise."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number.", param, ctx)
+        return found
+
 
 state_option = click.option(
     "--state",

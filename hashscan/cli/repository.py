@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import (
+    Number,
     ask_password,
     checked_option,
     no_tiers_option,
@@ -139,7 +140,7 @@ def init_command(
 @click.option(
     "--head-room",
     metavar="SHARE",
-    type=click.FloatRange(0, 10),
+    type=Number(0, 10),
     default=0.25,
     show_default=True,
     help="Room for digests to come, where the filter is made anew.",

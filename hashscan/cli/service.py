@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import ask_password, only_category_option
+from hashscan.cli.common import Number, ask_password, only_category_option
 from hashscan.errors import UsageError
 from hashscan.service import require_extra
 from hashscan.text import shown
@@ -52,7 +52,7 @@ def command() -> None:
 @click.option(
     "--rate",
     metavar="N",
-    type=click.FloatRange(0.01, 1e6),
+    type=Number(0.01, 1e6),
     default=2000.0,
     show_default=True,
     help="Questions a second of one user; more get 429 and Retry-After.",
@@ -60,7 +60,7 @@ def command() -> None:
 @click.option(
     "--audit-days",
     metavar="N",
-    type=click.FloatRange(0.01),
+    type=Number(0.01),
     help="Remove what is older from the audit.  [default: nothing is removed]",
 )
 def run_command(

@@ -247,3 +247,21 @@ def test_a_repository_in_a_fresh_mount(place):
     (place / "foreign" / "x").touch()
     done = run(place, "repository", "init", "foreign", "--keys", "others")
     assert (done.returncode, "is not empty" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "NaN"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("service", "run", "--data", "d", "--listen", "127.0.0.1:1", "--rate"),
+        ("service", "run", "--data", "d", "--listen", "127.0.0.1:1", "--audit-days"),
+        ("repository", "add", "r", "list", "--keys", "k", "--category", "x", "--head-room"),
+        ("repository", "add", "r", "list", "--keys", "k", "--category", "x", "--error-rate"),
+        ("filter", "build", "list", "-o", "f", "--error-rate"),
+    ],
+)
+def test_what_is_no_number_is_refused(place, words, value):
+    done = run(place, *words, value)
+    assert done.returncode == 2, done.stderr
+    assert not (place / "f").exists()
+    assert not (place / "d").exists()
