@@ -11,6 +11,7 @@ from syncs import watched
 
 from hashscan import durable
 from hashscan.durable import make_directories, new_file, replace_file, sync_directory
+from hashscan.state import State
 
 CONTENT = os.urandom(100_000)
 
@@ -180,6 +181,13 @@ def test_directories_that_are_made_are_there_after_a_power_cut(tmp_path, monkeyp
     assert synced == {identity(tmp_path), identity(tmp_path / "a"), identity(tmp_path / "a" / "b")}
     assert seen.lost_in_a_power_cut() == []
     assert os.stat(tmp_path / "a" / "b" / "c").st_mode & 0o7777 == 0o750
+
+
+def test_a_state_directory_is_there_after_a_power_cut(tmp_path, monkeypatch):
+    with watched(monkeypatch) as seen:
+        State(str(tmp_path / "a" / "state"))
+    assert {name for _, name, *_ in seen.made} == {b"a", b"state", b"filters"}
+    assert seen.lost_in_a_power_cut() == []
 
 
 # What the commands make

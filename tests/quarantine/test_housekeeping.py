@@ -126,3 +126,16 @@ def test_without_its_count_it_begins_to_count_again(clocks, filled, damage):
     assert purge_older(filled, 90 * DAY) == Purged(0, 1)
     clocks.go_on(91 * DAY)
     assert purge_older(filled, 90 * DAY) == Purged(1, 0)
+
+
+def test_an_age_begins_with_the_record_not_with_the_count(clocks, filled, volume):
+    clocks.go_on(60 * DAY)
+    (volume / "g").write_bytes(b"known too")
+    with closing(Quarantine.open(filled)) as quarantine:
+        assert quarantine.act(confirmed(volume, "g")).action == "quarantined"
+    clocks.go_on(40 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(1, 0)
+    clocks.go_on(49 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(0, 0)
+    clocks.go_on(2 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(1, 0)
