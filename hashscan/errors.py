@@ -148,13 +148,18 @@ class ServiceError(HashscanError):
 
     Attributes:
         retry_after: seconds to wait before asking again, where the service said so.
+        fault: why it gave none.
     """
 
     exit_code = ExitCode.SERVICE
+    usual_fault: ClassVar[Fault] = Fault.UNREACHABLE
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, fault: Fault | None = None
+    ) -> None:
         """``message`` must never hold credentials."""
         self.retry_after = retry_after
+        self.fault = fault or self.usual_fault
         super().__init__(message)
 
 
@@ -165,9 +170,13 @@ class ServiceUnavailableError(ServiceError):
 class ServiceRefusedError(ServiceError):
     """The service refused this one question (400, 404, 422); others may still be answered."""
 
+    usual_fault = Fault.ANSWER
+
 
 class CredentialsError(ServiceError):
     """The service refused the credentials (401, 403): no further question is asked."""
+
+    usual_fault = Fault.CREDENTIALS
 
 
 class StateError(HashscanError):

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 
+from hashscan.errors import Fault
 from hashscan.net.bounded import BrokenAnswerError, SocksProxyError
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def is_certificate_error(error: BaseException) -> bool:
     """Whether the server's certificate does not verify: asking again does not help."""
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+
+
+def fault_in(error: BaseException) -> Fault:
+    """The kind of fault, for one that ``FOREIGN_ERRORS`` caught."""
+    broken = any(isinstance(cause, BrokenAnswerError) for cause in _causes(error))
+    return Fault.ANSWER if broken else Fault.UNREACHABLE
 
 
 class Names(NamedTuple):

@@ -22,6 +22,7 @@ from requests.auth import HTTPBasicAuth
 from hashscan import __version__
 from hashscan.errors import (
     CredentialsError,
+    Fault,
     ServiceError,
     ServiceRefusedError,
     ServiceUnavailableError,
@@ -35,6 +36,7 @@ from hashscan.net.trouble import (
     FOREIGN_ERRORS,
     coding_of,
     explain,
+    fault_in,
     is_certificate_error,
     redirect_host,
     retry_after,
@@ -130,6 +132,7 @@ class HashCheckService:
         self._idle: deque[BoundedSession] = deque()
         self._refusal: str | None = None
         self._last_trouble: str | None = None
+        self._last_fault: Fault | None = None
 
     def __repr__(self) -> str:
         """Without credentials."""
@@ -168,7 +171,9 @@ class HashCheckService:
             wait = max(uniform(0, backoff), turn.wait)
             late = wait > _PATIENCE or self._clock() + wait >= deadline
             if not trouble.again or attempt >= self._attempts or turn.open or late:
-                raise ServiceUnavailableError(str(error), retry_after=turn.wait or None)
+                raise ServiceUnavailableError(
+                    str(error), retry_after=turn.wait or None, fault=error.fault
+                )
             self._sleep(wait)
 
     def close(self) -> None:
@@ -191,6 +196,7 @@ class HashCheckService:
                     f"not asked for another {turn.wait:.0f} s, and the candidate is kept; the"
                     f" last answer was: {self._last_trouble or where}",
                     retry_after=turn.wait,
+                    fault=self._last_fault,
                 )
             self._sleep(turn.wait)
 
@@ -209,6 +215,7 @@ class HashCheckService:
                 self._breaker.pause(outcome.error.retry_after)
             self._breaker.failed()
             self._last_trouble = str(outcome.error)
+            self._last_fault = outcome.error.fault
         if isinstance(outcome, _Trouble) and isinstance(outcome.error, CredentialsError):
             self._refusal = str(outcome.error)
         return outcome
@@ -221,7 +228,9 @@ class HashCheckService:
             outcome = self._converse(session, where, digest, seconds)
         except FOREIGN_ERRORS as error:
             outcome = _Trouble(
-                ServiceUnavailableError(f"{where}: {explain(error, self._timeout)}"),
+                ServiceUnavailableError(
+                    f"{where}: {explain(error, self._timeout)}", fault=fault_in(error)
+                ),
                 again=not is_certificate_error(error),
             )
         finally:
@@ -268,7 +277,8 @@ class HashCheckService:
                     ServiceUnavailableError(
                         f"{where}: answered with Content-Encoding: {coding}, though it was asked"
                         " for none; have the service, or the proxy before it, not compress its"
-                        " answers"
+                        " answers",
+                        fault=Fault.ANSWER,
                     ),
                     again=True,
                 )
@@ -278,7 +288,8 @@ class HashCheckService:
                 return _Trouble(
                     ServiceUnavailableError(
                         f"{where}: answered 200, but with something else than true or false; is"
-                        " service.url right, and is there a proxy or a login page in between?"
+                        " service.url right, and is there a proxy or a login page in between?",
+                        fault=Fault.ANSWER,
                     ),
                     again=True,
                 )
@@ -304,6 +315,7 @@ class HashCheckService:
                     f"{told}, it is overloaded or wants fewer questions; they are asked again"
                     " later",
                     retry_after=pause,
+                    fault=Fault.BUSY,
                 ),
                 again=True,
             )
@@ -311,7 +323,8 @@ class HashCheckService:
             return _Trouble(
                 ServiceUnavailableError(
                     f"{told}: a proxy wants credentials; check the https_proxy that hashscan's"
-                    " environment names"
+                    " environment names",
+                    fault=Fault.CREDENTIALS,
                 )
             )
         if 300 <= status < 400:
@@ -319,7 +332,8 @@ class HashCheckService:
             return _Trouble(
                 ServiceUnavailableError(
                     f"{told}, a redirect to {host}, which is not followed; if the service has"
-                    " moved, change service.url"
+                    " moved, change service.url",
+                    fault=Fault.ANSWER,
                 )
             )
         # 408, 421 and 425 ask for another attempt (RFC 9110, RFC 8470); they judge no question.
@@ -333,7 +347,8 @@ class HashCheckService:
         return _Trouble(
             ServiceUnavailableError(
                 f"{told}, which is no verdict; the question is asked again later. If it stays so,"
-                " tell the service's operator"
+                " tell the service's operator",
+                fault=Fault.ANSWER,
             ),
             again=True,
         )

@@ -31,7 +31,7 @@ from hashscan.known.repository.answers import (
     status_error,
 )
 from hashscan.net.bounded import BoundedSession, Bounds
-from hashscan.net.trouble import FOREIGN_ERRORS, Names, coding_of, explain
+from hashscan.net.trouble import FOREIGN_ERRORS, Names, coding_of, explain, fault_in
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Fetcher(FetcherInterface):
                 where = urlsplit(self._source.url)
                 raise FetchError(
                     f"{where.scheme}://{where.netloc}: "
-                    f"{explain(error, self._source.timeout, _NAMES)}"
+                    f"{explain(error, self._source.timeout, _NAMES)}",
+                    fault=fault_in(error),
                 ) from None
             file.seek(0)
             if name.endswith(".json"):

@@ -12,7 +12,13 @@ import pytest
 from fault_server import Exchange, KnownServer, answer, close, drip, endless, hang, raw, reset, slow
 from hcs_words import KNOWN, PASSWORD, UNKNOWN, USERNAME
 
-from hashscan.errors import CredentialsError, ServiceRefusedError, ServiceUnavailableError
+from hashscan.errors import (
+    CredentialsError,
+    Fault,
+    ServiceError,
+    ServiceRefusedError,
+    ServiceUnavailableError,
+)
 from hashscan.model import Answer
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -242,6 +248,43 @@ def test_statuses_that_another_attempt_does_not_help(
     error = refusal(connect(server.url), error_class)
     assert f"{server.url}/v1/check/sha1: answered {status}" in str(error)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("act", "fault"),
+    [
+        (answer(401), Fault.CREDENTIALS),
+        (answer(403), Fault.CREDENTIALS),
+        (answer(407), Fault.CREDENTIALS),
+        (answer(404), Fault.ANSWER),
+        (answer(500), Fault.ANSWER),
+        (answer(204), Fault.ANSWER),
+        (answer(206, b"true"), Fault.ANSWER),
+        (answer(304), Fault.ANSWER),
+        (answer(302, Location="https://login.example/"), Fault.ANSWER),
+        (answer(200, b"<html>log in</html>"), Fault.ANSWER),
+        (answer(200, gzip.compress(b"true"), Content_Encoding="gzip"), Fault.ANSWER),
+        (raw(b"false\r\n"), Fault.UNREACHABLE),
+        (raw(OK + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\ntrue"), Fault.ANSWER),
+        (answer(429), Fault.BUSY),
+        (answer(503, Retry_After="Fri, 01 Jan 2100 00:00:00 GMT"), Fault.BUSY),
+        (close(), Fault.UNREACHABLE),
+        (hang(), Fault.UNREACHABLE),
+    ],
+)
+def test_the_kind_of_fault_is_handed_on(server, connect, act, fault):
+    server.always(act)
+    client = connect(server.url, timeout=TIMEOUT, attempts=1)
+    with pytest.raises(ServiceError) as first:
+        client.confirm(KNOWN)
+    assert first.value.fault == fault
+    assert fault.words
+
+
+def test_a_compressed_answer_is_named(server, connect, refusal):
+    server.always(answer(200, gzip.compress(b"true"), Content_Encoding="gzip"))
+    error = refusal(connect(server.url, timeout=TIMEOUT), ServiceUnavailableError)
+    assert "Content-Encoding: gzip" in str(error)
 
 
 @pytest.mark.parametrize(
