@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import ssl
@@ -19,6 +20,7 @@ import pytest
 from hashscan.model import Digest
 from hashscan.service.connections import Bounds, Client, Connections, network_of
 from hashscan.service.passwords import PasswordChecks, TooManyError
+from hashscan.service.serve import running
 from hashscan.service.users import Credentials, Hashed, add_user
 
 PASSWORD = "a pässword: of some length"
@@ -129,6 +131,21 @@ def test_connections_that_are_held_open_silence_nobody(sources, data, served):
             answer_with(stranger, b"true")
         fresh.close()
     kept.close()
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit (util-linux)")
+def test_few_descriptors_are_enough(prepared):
+    command = ["prlimit", "--nofile=200:200", sys.executable, "-P", "-m", "hashscan"]
+    with running(prepared.data.directory, (), command) as prepared.url:
+        kept = prepared.client(timeout=5.0, attempts=1)
+        seconds_of(kept, prepared.known[0])
+        with holding(port_of(prepared), 600, SEVERAL, HEAD):
+            fresh = prepared.client(timeout=5.0, attempts=1)
+            for digest in prepared.known[:3]:
+                seconds_of(kept, digest)
+                seconds_of(fresh, digest)
+            fresh.close()
+        kept.close()
 
 
 @pytest.mark.parametrize("sources", [ONE, SEVERAL], ids=["one", "several"])

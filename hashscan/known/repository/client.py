@@ -91,7 +91,9 @@ class CategoryReport:
     @property
     def trouble(self) -> str:
         """In one or a few words: why it is neither updated nor current."""
-        return self.state if self.fault is None else f"the repository {self.fault.words}"
+        if self.fault == Fault.CREDENTIALS:  # waiting does not help, as it does with the others
+            return f"the repository {self.fault.words}"
+        return self.state
 
 
 @dataclass(frozen=True, slots=True)
