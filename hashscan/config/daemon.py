@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import PlainValidator
@@ -57,7 +58,19 @@ def cron(value: object) -> str:
                 f"the {name} (field {index + 1}) must be * or numbers from {lowest} to {highest}",
                 example,
             )
-    return " ".join(fields)
+    found = " ".join(fields)
+    if not _ever_comes(found):
+        raise bad("never comes: no month that it names has such a day", example)
+    return found
+
+
+def _ever_comes(expression: str) -> bool:
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415 - not needed without a schedule
+
+    try:
+        return next(CronSim(expression, datetime(2000, 1, 1)), None) is not None  # noqa: DTZ001
+    except CronSimError:  # it refuses what can be seen to be no date
+        return False
 
 
 def watch(value: object) -> str:

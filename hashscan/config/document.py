@@ -13,10 +13,11 @@ _LONGEST_KEY = 60  # characters, in messages
 
 
 class TextError(Exception):
-    """The text is no YAML at all. ``line`` counts from 1."""
+    """The text is no YAML at all. ``line`` counts from 1; ``fix`` says what to do about it."""
 
-    def __init__(self, line: int, what: str) -> None:
+    def __init__(self, line: int, what: str, fix: str) -> None:
         self.line = line
+        self.fix = fix
         super().__init__(what)
 
 

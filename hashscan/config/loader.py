@@ -143,7 +143,7 @@ def _document(path: str) -> Document:
     try:
         document = parse(content)
     except TextError as error:
-        raise _refused(f"{shown(path)}:{error.line}", str(error), "correct that line") from None
+        raise _refused(f"{shown(path)}:{error.line}", str(error), error.fix) from None
     if document.data is None and not document.faults:
         raise _refused(f"{shown(path)}:1", "the file holds no settings", _INIT)
     return document

@@ -12,11 +12,45 @@ from typing import Any
 
 import yaml
 
-from hashscan.config.document import Document, Loc, TextError, short
+from hashscan.config.document import Document, Loc, TextError
+from hashscan.text import one_line
 
 _DEEPEST = 20  # levels; the settings have four
 _MOST = 100_000  # nodes
 _TRUE = frozenset({"yes", "true", "on"})
+
+
+_LONGEST = 500  # characters of a message; it holds at most a character or a name of the file
+_QUOTE = 'put the value in quotes, as in "*.bak": YAML takes signs such as * & ! % @ at its start'
+#: What a fault of PyYAML says, and what to do about it; the first that fits.
+_FIXES = (
+    (r"scanning an? (alias|anchor|tag)|undefined alias|directive", _QUOTE),
+    (r"'\\t'", "indent with spaces, not with tabs"),
+    (r"cannot start any token", _QUOTE),
+    (r"escape|hexadecimal", "put the value in single quotes, in which a backslash is only itself"),
+    (
+        r"quoted scalar",
+        "close the quotes; put text that holds a quote into the other kind",
+    ),
+    (r"flow (sequence|mapping)", "close each [ and {; put values with one of , [ ] { } in quotes"),
+    (
+        r"mapping values are not allowed|expected ':'|simple key",
+        'put values that hold ": " in quotes; write `key: value`, indented with spaces',
+    ),
+    (r"document", "keep one document: remove the lines --- and ..."),
+    (r"", "put the value in quotes, or correct the indentation: with spaces, keys in one column"),
+)
+
+
+def _fix(told: str, *, tabs: bool) -> str:
+    if tabs:
+        return "indent with spaces, not with tabs"
+    return next(fix for words, fix in _FIXES if re.search(words, told))
+
+
+def _has_tab(lines: list[str], number: int) -> bool:
+    """Whether the line, or the one before it, is indented with a tab."""
+    return any(re.match(r"[ -]*\t", line) for line in lines[max(0, number - 1) : number + 1])
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,13 +73,15 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             self.get_event()  # type: ignore[no-untyped-call]
             alias = yaml.ScalarNode("", "", event.start_mark, event.end_mark)
-            self.refused[id(alias)] = "an alias (*name) is not allowed here"
+            self.refused[id(alias)] = "this is an alias for YAML (*name), which is not allowed here"
             return alias
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
         if getattr(event, "tag", None) is not None:
-            self.refused[id(node)] = "a tag (!name) is not allowed here"
+            self.refused[id(node)] = "this is a tag for YAML (!name), which is not allowed here"
+        elif isinstance(event, yaml.ScalarEvent) and event.anchor is not None:
+            self.refused[id(node)] = "this is an anchor for YAML (&name), which is not allowed here"
         return node
 
 
@@ -71,7 +107,7 @@ class _Builder:
         line = node.start_mark.line + 1
         self.document.lines.setdefault(loc, line)
         if id(node) in self._refused:
-            self._fault(loc, line, self._refused[id(node)], "write the value itself")
+            self._fault(loc, line, self._refused[id(node)], _QUOTE)
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, loc)
@@ -128,18 +164,23 @@ def parse(content: bytes) -> Document:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise TextError(line, f"byte {content[error.start]:#04x} is not UTF-8") from error
+        what = f"byte {content[error.start]:#04x} is not UTF-8"
+        raise TextError(line, what, "save the file as UTF-8") from error
     loader = None
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise TextError(line, "a control character, which YAML does not allow") from error
+        what = "a control character, which YAML does not allow"
+        raise TextError(line, what, "remove it") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         told = ", ".join(part for part in (error.context, error.problem) if part)
-        raise TextError(mark.line + 1 if mark else 1, f"not YAML: {short(told)}") from error
+        line = mark.line + 1 if mark else 1
+        tabs = mark is not None and _has_tab(text.splitlines(), mark.line)
+        what = f"not YAML: {one_line(told[:_LONGEST])}"
+        raise TextError(line, what, _fix(told, tabs=tabs)) from error
     finally:
         if loader is not None:
             loader.dispose()

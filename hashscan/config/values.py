@@ -6,6 +6,7 @@ Values are never repeated in a message unless they are harmless: a password may 
 
 from __future__ import annotations
 
+import fnmatch
 import ipaddress
 import os
 import re
@@ -29,6 +30,7 @@ LONGEST = 3660 * 86400.0  # seconds: ten years; more is a mistake in typing
 SHORTEST = 0.001
 LARGEST = 1 << 53  # bytes: 8 PiB; beyond it parse_size, which uses floats, is not exact
 _NONE = "none"
+_LONGEST_NAME = 255  # bytes of a name in a directory
 _LONGEST_TEXT = 40  # characters of a number with its unit
 
 # Keys of the validation context: look at the file system, too; and at the volumes.
@@ -293,15 +295,46 @@ def own_directory(path: str | None, info: ValidationInfo) -> str | None:
     return path
 
 
+_BRACKETS = re.compile(r"\[!?\]?[^]]*\]")
+#: What other programs understand, and a pattern here does not: regular expression, what, fix.
+_NOT_HERE = (
+    (
+        r"\{[^{}]*(,|\.\.)[^{}]*\}",
+        "holds {…}, which gives no choice here",
+        "write one pattern for each choice; for names that hold braces write [{] and [}]",
+    ),
+    (r"^!", "begins with !, which takes nothing back here", "for such a name write ? instead of !"),
+    (r"\\[][*?{}!\\ ]", "holds a backslash, which is only itself here", "write [*], [?] or [[]"),
+    (
+        r"^~(/|$)",
+        "begins with ~, which is no home directory here",
+        "write the path below the volume",
+    ),
+)
+
+
 def glob(value: object) -> str:
-    """A pattern against the path below a volume."""
+    """A pattern against the path below a volume; one that can match nothing is an error."""
     if not isinstance(value, str) or not value or "\0" in value or len(value) > 4095:
         raise bad("must be a pattern", 'write e.g. "*/cache/*"')
-    if value.startswith("/") or value.endswith("/"):
+    name = short_path(value)
+    plain = _BRACKETS.sub("?", value)  # a slash in brackets parts nothing
+    for words, what, fix in _NOT_HERE:
+        if re.search(words, plain):
+            raise bad(f"{name} {what}", fix)
+    parts = plain.split("/")
+    if {"", ".", ".."} & set(parts):
+        kept = [part for part in value.split("/") if part not in {"", "."}]
+        better = "" if plain != value or ".." in parts else "/".join(kept)
         raise bad(
-            f"{short_path(value)} never matches: paths below the volume have no slash at the ends",
-            f'write "{short_path(value.strip("/"))}"' if value.strip("/") else "",
+            f"{name} never matches: paths are below the volume, as a/b.jpg, without a slash at the"
+            " ends, //, . and ..",
+            f'write "{short_path(better)}"' if better else "write the path below the volume",
         )
+    if "(?!)" in fnmatch.translate(value):
+        raise bad(f"{name} never matches: a range in its brackets is empty", "write e.g. [a-z]")
+    if any(len(part) > _LONGEST_NAME and "*" not in part for part in parts):
+        raise bad(f"{name} never matches: no name is that long", "correct the pattern")
     return value
 
 

@@ -76,7 +76,7 @@ def test_billion_laughs_stay_small():
 
 def test_a_structure_that_holds_itself_ends():
     assert [what for _, _, what, _ in parse(b"a: &a [*a]\n").faults] == [
-        "an alias (*name) is not allowed here"
+        "this is an alias for YAML (*name), which is not allowed here"
     ]
 
 
@@ -98,3 +98,40 @@ def test_keys_twice_and_keys_that_are_no_words():
         (4, "a key here is not a plain word"),
         (5, "a key here is not a plain word"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "fix"),
+    [
+        ("a: [*.bak]", "scanning an alias", "in quotes"),
+        ("a: * 2 * * *", "scanning an alias", "in quotes"),
+        ("*/cache: 1", "scanning an alias", "in quotes"),
+        ("a: [& b]", "scanning an anchor", "in quotes"),
+        ("a: %x", "cannot start any token", "in quotes"),
+        ("a: @x", "cannot start any token", "in quotes"),
+        ("a: `x`", "cannot start any token", "in quotes"),
+        ("a: [{a,b}/c]", "flow sequence", "in quotes"),
+        ("a: b: c", "mapping values are not allowed", "in quotes"),
+        ("a:\n\tb: 1", "'\\t' that cannot start any token", "with spaces, not with tabs"),
+        ("a:\n  b: 1\n\tc: 2", "'\\t'", "with spaces, not with tabs"),
+        ('a: "x', "unexpected end of stream", "close the quotes"),
+        ('a: "\\d"', "unknown escape character 'd'", "single quotes"),
+        ("a: 1\n---\nb: 2", "another document", "one document"),
+        ("a: [x", "expected ',' or ']', but got '<stream end>'", "close each ["),
+        ("a:\n  b: 1\n c: 2", "expected <block end>", "indentation"),
+    ],
+)
+def test_a_fault_of_yaml_is_told_whole_and_with_what_to_do(text, words, fix):
+    with pytest.raises(TextError) as raised:
+        parse(text.encode())
+    assert words in str(raised.value)
+    assert "…" not in str(raised.value)
+    assert fix in raised.value.fix
+
+
+@pytest.mark.parametrize("text", ["a: [*foo]", "a: *foo", "a: &x", "a: [&x]", "a: !x y", "a: !"])
+def test_what_yaml_would_take_for_its_own_is_to_be_quoted(text):
+    ((_, line, what, fix),) = parse(text.encode()).faults
+    assert line == 1
+    assert "is not allowed here" in what
+    assert "in quotes" in fix

@@ -1,0 +1,85 @@
+"""Patterns that can match nothing, and schedules that never come, are errors with the fix."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
+
+from hashscan.config.daemon import cron
+from hashscan.config.values import glob
+from hashscan.fs.volume import excluder
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fix"),
+    [
+        ("./x", 'write "x"'),
+        ("a/./b", 'write "a/b"'),
+        ("a/.", 'write "a"'),
+        ("a//b", 'write "a/b"'),
+        ("/abs/x", 'write "abs/x"'),
+        ("x/", 'write "x"'),
+        ("*/cache/", 'write "*/cache"'),
+        (".", "below the volume"),
+        ("..", "below the volume"),
+        ("a/../b", "below the volume"),
+        ("*/..", "below the volume"),
+        ("../x", "below the volume"),
+        ("{a,b}", "one pattern for each choice"),
+        ("*.{jpg,png}", "one pattern for each choice"),
+        ("x{1..3}", "one pattern for each choice"),
+        ("!keep/*", "write ? instead of !"),
+        (r"a\*b", "write [*]"),
+        (r"my\ files/*", "write [*]"),
+        ("~/cache", "below the volume"),
+        ("[z-a]", "[a-z]"),
+        ("a" * 256, "correct the pattern"),
+    ],
+)
+def test_one_that_matches_nothing(pattern, fix):
+    with pytest.raises(PydanticCustomError) as raised:
+        glob(pattern)
+    assert fix in raised.value.context["fix"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*/cache/*", "a/cache/b"), ("*.bak", "a/b.bak"), ("**/x", "a/x"), ("...", "..."),
+        ("[{]a,b[}]", "{a,b}"), ("a[/]b", "a/b"), ("[!a]x", "bx"), ("a b", "a b"), ("[]", "[]"),
+        ("é/*", "é/x"), ("{a}", "{a}"), ("a" * 255, "a" * 255), ("*" + "a" * 300, "a" * 200 + "/" + "a" * 300),
+        (".hidden/*", ".hidden/x"), ("a..b", "a..b"),
+    ],
+)  # fmt: skip
+def test_one_that_matches_is_taken_as_it_is(pattern, path):
+    assert glob(pattern) == pattern
+    assert excluder([pattern])(path.encode())
+
+
+NAMES = st.text("ab.*?[]!-", min_size=1, max_size=4).filter(lambda name: name not in {".", ".."})
+
+
+@given(st.lists(NAMES, min_size=1, max_size=3))
+def test_the_escaped_name_of_any_file_is_a_pattern_that_matches_it(names):
+    path = "/".join(names)
+    pattern = re.sub(r"([*?[])", r"[\1]", path)
+    if not pattern.startswith("!"):
+        assert excluder([glob(pattern)])(path.encode())
+
+
+@pytest.mark.parametrize(
+    "never", ["0 0 31 2 *", "0 0 30 feb *", "0 0 31 4,6,9,11 *", "0 0 30,31 2 *", "0 0 30-31 2 */1"]
+)
+def test_a_schedule_that_never_comes(never):
+    with pytest.raises(PydanticCustomError, match="never comes") as raised:
+        cron(never)
+    assert "30 2 * * *" in raised.value.context["fix"]
+
+
+@pytest.mark.parametrize(
+    "rare", ["0 0 29 2 *", "0 0 31 2 1", "0 0 31 */2 *", "0 0 29-31 2 *", "59 23 31 12 *"]
+)
+def test_one_that_comes_seldom_is_taken(rare):
+    assert cron(rare) == rare
