@@ -1,6 +1,7 @@
 # make demo   runs the whole job on a sample volume
 # make test   runs every gate: ruff, mypy, the import contract, the tests
 # make bench  runs scans beside other programs: a table of ratios; make bench-large: many files
+# make cases  runs the reproducers of faults in CASES=DIR; make mutants: do the tests guard anything?
 # make soak   runs the daemon for an hour; make bench-daemon takes its figures
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test lint types imports tests format clean
 help:
-	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '/^\.DELETE/q; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -26,10 +27,16 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-# Debian splits venv off; as root on Debian it is fetched, elsewhere it is asked for.
+# As root on Debian, make installs the system packages that it needs: python3-venv, and for the tests
+# SYSTEM_TOOLS. SYSTEM=no: none is installed; tests that need them are skipped, with the reason.
+SYSTEM ?= yes
+SYSTEM_TOOLS := strace btrfs-progs systemd procps
+APT := [ "$(SYSTEM)" = yes ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
+
+# Debian splits venv off.
 .PHONY: system-venv
 system-venv:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	@if $(APT); then \
 	  apt-get update -qq && apt-get install -y -qq python3-venv; \
 	else echo "Python's venv is missing: install the package python3-venv and run make again" >&2; exit 2; fi
 
@@ -48,21 +55,14 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-# One test looks at its own system calls from outside, and systemd's own tool looks at the unit. As
-# root on Debian they are fetched; elsewhere those tests are skipped, with the reason.
 .PHONY: system-tools
 system-tools:
-	@command -v strace >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && apt-get install -y -qq strace || echo "no strace: one test is skipped" >&2; \
-	fi
-	@command -v mkfs.btrfs >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get install -y -qq --no-install-recommends btrfs-progs \
-	    || echo "no mkfs.btrfs: the tests of subvolumes are skipped" >&2; \
-	fi
-	@command -v systemd-analyze >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd \
-	    || echo "no systemd-analyze: the unit's tests are skipped" >&2; \
-	fi
+	@if { command -v strace && command -v mkfs.btrfs && command -v systemd-analyze && command -v ps; } \
+	  >/dev/null; then :; \
+	elif $(APT); then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_TOOLS) \
+	    || echo "not installed: some of $(SYSTEM_TOOLS); tests that need them are skipped" >&2; \
+	else echo "some of $(SYSTEM_TOOLS) are missing: tests that need them are skipped" >&2; fi
 
 tests: install system-tools
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
@@ -76,6 +76,21 @@ compiled: install
 test: install
 	@$(MAKE) --no-print-directory -j2 lint types imports compiled
 	@$(MAKE) --no-print-directory tests
+
+# Small scripts, kept apart from the checkout, of which each tries one fault (tests/support/cases.py).
+CASES ?= ../shared/cases
+.PHONY: cases
+cases:
+	@[ -d "$(CASES)" ] || { echo "$(CASES) is no directory: name the one with the scripts, make cases CASES=DIR" >&2; exit 2; }
+	@$(MAKE) --no-print-directory install
+	@$(BIN)/python tests/support/cases.py $(CASES) --command $(BIN)/hashscan
+
+# One random change of the program after the other: is there a test that fails? (tests/support/mutants.py)
+COUNT ?= 200
+SEED  ?= 1
+.PHONY: mutants
+mutants: install
+	$(BIN)/python tests/support/mutants.py --count $(COUNT) --seed $(SEED) $(ONLY:%=--only %)
 
 # What the gate does a part of, as a whole: a hundred random lives of a repository and an agent.
 .PHONY: test-long

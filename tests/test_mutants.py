@@ -1,0 +1,134 @@
+"""``make mutants`` on a tiny package: what is drawn, what is killed, and by which test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mutants
+import pytest
+
+SOURCE = '''"""1 == 2"""
+__version__ = 1
+LIMIT: int = 5
+
+
+def is_small(size: int = 3) -> bool:
+    """Whether 1 < 2."""
+    return size < LIMIT
+
+
+def read(path):
+    try:
+        found = open(path).read()
+    except FileNotFoundError:
+        return ""
+    return found
+
+
+def untested(x):
+    return x + 1
+'''
+TESTS = """from pkg.room.thing import is_small, read
+
+
+def test_is_small():
+    assert is_small()
+    assert is_small(4)
+    assert not is_small(5)
+
+
+def test_read(tmp_path):
+    assert read(tmp_path / "none") == ""
+    (tmp_path / "some").write_text("x")
+    assert read(tmp_path / "some") == "x"
+
+
+def test_broken():
+    assert False
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    room, tests = tmp_path / "tree" / "pkg" / "room", tmp_path / "tree" / "tests" / "room"
+    room.mkdir(parents=True)
+    tests.mkdir(parents=True)
+    (room / "thing.py").write_text(SOURCE)
+    (tests / "test_other.py").write_text("def test_nothing():\n    assert True\n")
+    (tests / "test_thing.py").write_text(TESTS)
+    return tmp_path / "tree"
+
+
+def test_what_is_drawn():
+    found = mutants.mutations_of("x.py", SOURCE.encode())
+    assert {(one.line, one.kind, one.before, one.after) for one in found} == {
+        (3, "constant", "5", "6"),
+        (6, "constant", "3", "4"),
+        (8, "comparison", "<", "<="),
+        (8, "return value", "size < LIMIT", "None"),
+        (14, "except clause", "FileNotFoundError", "()"),
+        (16, "return value", "found", "None"),
+        (20, "return value", "x + 1", "None"),
+        (20, "constant", "1", "2"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "expected"),
+    [
+        ("if a is not b:\n    f()\n", "comparison", "if a is b:\n    f()\n"),
+        ("x = a not in (b)\n", "comparison", "x = a in (b)\n"),
+        ("x = (a) == (b)\n", "comparison", "x = (a) != (b)\n"),
+        ("if a:\n    f()\n", "negation", "if (not (a)):\n    f()\n"),
+        ("x = 1 if not a else 2\n", "negation", "x = 1 if (a) else 2\n"),
+        ("self.é = f(\n    1,\n)\ng()\n", "deleted statement", "pass\ng()\n"),
+        ("x = 'é' if a == 1 else b\n", "comparison", "x = 'é' if a != 1 else b\n"),
+        ("x = True\n", "constant", "x = False\n"),
+    ],
+)
+def test_the_change_is_where_it_should_be(source, kind, expected):
+    raw = source.encode()
+    changed = [
+        mutants.mutated(raw, one) for one in mutants.mutations_of("x", raw) if one.kind == kind
+    ]
+    assert expected.encode() in changed
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["__all__ = [f(1)]\n", "x: f(1)\n", "if TYPE_CHECKING:\n    f(1)\n", "log.debug(f(1))\n"],
+)
+def test_what_cannot_matter_is_not_drawn(source):
+    assert mutants.mutations_of("x", source.encode()) == []
+
+
+def run(tree, *more):
+    return subprocess.run(
+        [sys.executable, mutants.__file__, "--root", tree, "--package", "pkg", "--rooms", "room",
+         "--timeout", "30", "--jobs", "1", *more],
+        capture_output=True, text=True, check=False, timeout=55,
+    )  # fmt: skip
+
+
+def test_killed_survived_and_resumed(tree):
+    ran = run(tree, "--only", "comparison")
+    assert ran.returncode == 0, ran.stderr
+    (result,) = map(json.loads, Path(tree, ".mutants", "1.jsonl").read_text().splitlines())
+    assert result["by"] == "tests/room/test_thing.py::test_is_small"
+    assert "1 of 1 killed" in ran.stdout
+    ran = run(tree, "--only", "thing.py:20 return")
+    assert "pkg/room/thing.py:20  return value  x + 1 -> None  SURVIVED" in ran.stdout
+    assert "without a mutation: tests/room/test_thing.py::test_broken" in ran.stdout
+    assert len(Path(tree, ".mutants", "1.jsonl").read_text().splitlines()) == 2
+    began = run(tree, "--only", "comparison")
+    assert "killed by tests/room/test_thing.py::test_is_small" in began.stdout
+    assert len(Path(tree, ".mutants", "1.jsonl").read_text().splitlines()) == 2
+    assert Path(tree, "pkg", "room", "thing.py").read_text() == SOURCE
+
+
+def test_the_same_seed_draws_the_same(tree):
+    first, again, other = (run(tree, "--list", "--seed", seed).stdout for seed in "334")
+    assert first == again
+    assert first.count("\n") == 8
+    assert sorted(first.splitlines()) == sorted(other.splitlines())
