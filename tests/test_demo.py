@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(180)  # whole jobs, on a machine that may be bu
 def place():
     """A directory that anybody may use, and that is taken away whatever its depth."""
     with tempfile.TemporaryDirectory(prefix="hashscan-test-") as directory:
-        os.chmod(directory, 0o777)
+        os.chmod(directory, 0o1777)  # as /tmp
         yield Path(directory)
         subprocess.run(["rm", "-rf", "--", *os.listdir(directory)], cwd=directory, check=True)
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from hashscan.demo.tree import remove
 from hashscan.errors import HashscanError, InterruptError, UsageError
+from hashscan.fs.named import opened_named
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def workplace(directory: str | None, out: IO[str], *, keep: bool) -> Iterator[st
         UsageError: it cannot be made, or the disk is full.
         DemoError: it cannot be removed.
     """
+    _check(directory or tempfile.gettempdir())
     try:
         place = os.path.realpath(tempfile.mkdtemp(prefix="hashscan-demo-", dir=directory))
     except OSError as error:
@@ -69,6 +71,23 @@ def workplace(directory: str | None, out: IO[str], *, keep: bool) -> Iterator[st
             print(f"Remove it with: rm -rf {shlex.quote(place)}", file=out, flush=True)
         else:
             _clear(place, out, ended=ended)
+
+
+def _check(directory: str) -> None:
+    """Refuse early what the demo's commands would refuse.
+
+    Raises:
+        UsageError: somebody else can replace what is made there.
+    """
+    try:
+        with opened_named(os.fsencode(directory)) as named:
+            if named.unsafe is not None and os.geteuid() == 0:
+                raise UsageError(
+                    f"{shown(directory)}: root's demo may not be where somebody else can replace "
+                    f"it: {named.unsafe}; name another with --directory DIR"
+                )
+    except OSError:
+        return  # whoever makes a directory there says what is wrong
 
 
 def _clear(place: str, out: IO[str], *, ended: bool) -> None:
