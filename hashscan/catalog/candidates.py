@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.catalog import checksums
 from hashscan.catalog.rows import signed, unsigned
 from hashscan.catalog.schema import translated
 from hashscan.catalog.writer import Writer
@@ -44,6 +45,9 @@ _CANDIDATE = (
 )
 
 
+_SEAL = f"UPDATE candidate SET checksum = {checksums.CANDIDATE}"  # noqa: S608
+
+
 class QueuedCandidate(NamedTuple):
     """A candidate in the queue.
 
@@ -80,8 +84,8 @@ class CandidateQueue(Writer):
             row = self._connection.execute(
                 "INSERT INTO candidate (volume, path, dir, name, device, inode, size, mtime_ns,"
                 " ctime_ns, md5, sha1, sha256, links, uid, hits, found, seen, full_path,"
-                " service, remote)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " service, remote, checksum)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
                 " ON CONFLICT (full_path) DO UPDATE SET volume = excluded.volume,"
                 " path = excluded.path, dir = excluded.dir, name = excluded.name,"
                 " device = excluded.device, inode = excluded.inode, size = excluded.size,"
@@ -112,6 +116,8 @@ class CandidateQueue(Writer):
                     *self.service,
                 ),
             ).fetchone()
+            if row is not None:
+                self._connection.execute(f"{_SEAL} WHERE id = ?", row)
         self._has_candidates = True
         return row is not None
 
@@ -124,9 +130,9 @@ class CandidateQueue(Writer):
             self._connection.execute(
                 "INSERT INTO candidate (volume, path, dir, name, device, inode, size,"  # noqa: S608
                 " mtime_ns, ctime_ns, md5, sha1, sha256, links, uid, hits, found, known, asked,"
-                " seen, full_path, service, remote)"
+                " seen, full_path, service, remote, checksum)"
                 " SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5, sha1, sha256,"
-                " links, uid, hits, found, known, asked, ?, ?, service, remote FROM candidate"
+                " links, uid, hits, found, known, asked, ?, ?, service, remote, 0 FROM candidate"
                 " WHERE id = ? ON CONFLICT (full_path) DO UPDATE SET device = excluded.device,"
                 " inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns,"
                 " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
@@ -145,6 +151,7 @@ class CandidateQueue(Writer):
                     queued.number,
                 ),
             )
+            self._connection.execute(f"{_SEAL} WHERE full_path = ?", (join(volume, path),))
 
     def candidates_to_ask(
         self, scan: int, service: str, limit: int, *, met: bool
@@ -397,7 +404,7 @@ class CandidateQueue(Writer):
         self._write()
         with translated(self.path):
             self._connection.execute(
-                "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
                 (
                     service,
                     digest.algorithm,
@@ -408,13 +415,19 @@ class CandidateQueue(Writer):
                     time.time(),
                 ),
             )
+            self._connection.execute(
+                f"UPDATE verdict SET checksum = {checksums.VERDICT}"  # noqa: S608
+                " WHERE service = ? AND algorithm = ? AND digest = ?",
+                (service, digest.algorithm, bytes.fromhex(digest.hex)),
+            )
 
     def verdict(self, service: str, digest: Digest, filterset: int) -> Answer | None:
         """A remembered verdict that still holds: under the same filters and not old."""
         with translated(self.path):
             row = self._connection.execute(
-                "SELECT known, category FROM verdict WHERE service = ? AND algorithm = ?"
-                " AND digest = ? AND filterset = ? AND time BETWEEN ? AND ?",
+                "SELECT known, category FROM verdict WHERE service = ? AND algorithm = ?"  # noqa: S608
+                " AND digest = ? AND filterset = ? AND time BETWEEN ? AND ?"
+                f" AND checksum = {checksums.VERDICT}",
                 (
                     service,
                     digest.algorithm,

@@ -1,4 +1,7 @@
-"""Which volumes were mount points: one that is not mounted any more is not an empty one."""
+"""Which volumes were mount points: one that is not mounted any more is not an empty one.
+
+Each is written twice: a bit that flips in one leaves the other.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ class MountedVolumes(Writer):
         """Whether the root of this volume was a mount point."""
         with translated(self.path):
             row = self._connection.execute(
-                "SELECT 1 FROM mounted WHERE volume = ?", (volume,)
+                "SELECT 1 FROM mounted WHERE ? IN (volume, again)", (volume,)
             ).fetchone()
         return row is not None
 
@@ -21,10 +24,10 @@ class MountedVolumes(Writer):
         """Note that the root of this volume is a mount point."""
         self._write()
         with translated(self.path):
-            self._connection.execute("INSERT OR IGNORE INTO mounted VALUES (?)", (volume,))
+            self._connection.execute("INSERT OR REPLACE INTO mounted VALUES (?1, ?1)", (volume,))
 
     def forget_mounted(self, volume: bytes) -> None:
         """Take the word of whoever says that this volume is to be scanned as it is."""
         self._write()
         with translated(self.path):
-            self._connection.execute("DELETE FROM mounted WHERE volume = ?", (volume,))
+            self._connection.execute("DELETE FROM mounted WHERE ? IN (volume, again)", (volume,))

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from hashscan.catalog import checksums
 from hashscan.catalog.candidates import REPORTED, UNMOVED, WAITING
 from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
 from hashscan.errors import StateError
 from hashscan.text import shown
 
+_WHOLE = f"checksum IS {checksums.SCAN}"
 _SCAN = "started, ended, files, interrupted, volumes, kind, summary"
 
 
@@ -82,14 +84,16 @@ def overview(path: str) -> Overview | None:
                 f"the catalog {shown(path)} is none of this hashscan's (version {version}, not "
                 f"{VERSION}); run a scan with this hashscan, which brings it up to date or says why"
             )
+        # A damaged scan says nothing: above all not that everything was scanned.
         row = connection.execute(
-            f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' ORDER BY id DESC LIMIT 1"  # noqa: S608
+            f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND {_WHOLE}"  # noqa: S608
+            " ORDER BY id DESC LIMIT 1"
         ).fetchone()
         whole: LastScan | None = None
         by_volume: dict[bytes, LastScan] = {}
         for one in connection.execute(
             f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND interrupted = -1"  # noqa: S608
-            " ORDER BY id"
+            f" AND {_WHOLE} ORDER BY id"
         ):
             whole = _scan(one)
             by_volume.update(dict.fromkeys(whole.volumes, whole))
@@ -137,4 +141,8 @@ def directories_known(path: str) -> int | None:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=5, isolation_level=None)
+    connection = sqlite3.connect(
+        f"file:{quote(path)}?mode=ro", uri=True, timeout=5, isolation_level=None
+    )
+    checksums.add_function(connection)
+    return connection

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from hashscan.catalog.rows import COLUMNS, FileRow, signed
+from hashscan.catalog.checksums import add_function, are_whole
+from hashscan.catalog.rows import CHECKED, FileRow, checked, signed
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 DigestsRow = tuple[
     int, bytes, bytes | None, bytes | None, bytes | None, int, int, int, int, bytes | None
 ]
+_HIT, _JUDGED, _SCAN, _SIZE, _HEAD, _MD5 = (
+    FileRow._fields.index(name) for name in ("hit", "judged", "scan", "size", "head", "md5")
+)
 #: Directories with more files than this are looked up a few names at a time, to stay flat.
 WHOLE_DIRECTORY = 8192
 
@@ -37,56 +41,79 @@ class CatalogReader:
                 f"file:{quote(path)}?mode=ro", uri=True, timeout=30, isolation_level=None
             )
             self._connection.execute("PRAGMA cache_size = -1024")
+        add_function(self._connection)
+        #: Damaged rows that were read since this was set to 0.
+        self.damaged = 0
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def directory(self, directory: int) -> dict[bytes, FileRow] | None:
-        """All files of a directory by name; ``None`` where it has too many to hold."""
+    def directory(self, directory: int) -> dict[bytes, FileRow | None] | None:
+        """All files of a directory by name; ``None`` where it has too many to hold.
+
+        A file whose row is damaged has none.
+        """
         with translated(self.path):
             rows = self._connection.execute(
-                f"SELECT {COLUMNS} FROM file WHERE dir = ? LIMIT ?",  # noqa: S608
+                f"SELECT {CHECKED} FROM file WHERE dir = ? LIMIT ?",  # noqa: S608
                 (directory, WHOLE_DIRECTORY + 1),
             ).fetchall()
         if len(rows) > WHOLE_DIRECTORY:
             return None
-        return {row[0]: FileRow._make(row) for row in rows}
+        if are_whole(rows):
+            return {row[0]: FileRow._make(row[:-2]) for row in rows}
+        return {row[0]: self._checked(row) for row in rows}
+
+    def _checked(self, row: tuple[Any, ...]) -> FileRow | None:
+        found = checked(row)
+        self.damaged += found is None
+        return found
 
     def settled(
         self, directory: int, *, judged: int, until: int, algorithms: Iterable[str]
-    ) -> dict[bytes, tuple[bytes, int, int, int, int, int, int]] | None:
-        """Name, device, inode, size, mtime and ctime of all files of a directory, by name.
+    ) -> dict[bytes, tuple[Any, ...]] | None:
+        """Name, device, inode, size, mtime, ctime ... of all files of a directory, by name.
 
         Last comes 1 for a file that was hashed, 2 for one that its size ruled out, 3 for one that
         its first block did.
 
         ``None`` where one of them has to be looked at even if it has not changed: it may have
         changed without a new stamp, is a candidate, was not judged by the filter set ``judged``
-        (nor by a scan up to ``until``), or misses a digest of ``algorithms`` without being ruled
-        out; or where there are too many to hold.
+        (nor by a scan up to ``until``), misses a digest of ``algorithms`` without being ruled out,
+        or has a damaged row; or where there are too many to hold.
         """
         needed = " AND ".join(["1", *(f"{name} NOTNULL" for name in sorted(algorithms))])
         with translated(self.path):
             rows = self._connection.execute(
-                "SELECT name, device, inode, size, mtime_ns, ctime_ns, CASE"  # noqa: S608
+                f"SELECT {CHECKED}, CASE"  # noqa: S608
                 " WHEN racy OR hit OR (judged <> ? AND scan > ?) THEN 0"
                 f" WHEN head ISNULL THEN {needed} ELSE 2 + (head <> x'') END"
                 " FROM file WHERE dir = ? LIMIT ?",
                 (judged, until, directory, WHOLE_DIRECTORY + 1),
             ).fetchall()
-        if len(rows) > WHOLE_DIRECTORY or not all(row[6] for row in rows):
+        if len(rows) > WHOLE_DIRECTORY or not all(row[-1] for row in rows):
+            return None
+        if not are_whole([row[:-1] for row in rows]):
             return None
         return {row[0]: row for row in rows}
 
     def named(self, directory: int, name: bytes) -> FileRow | None:
-        """One file of a directory."""
+        """One file of a directory; ``None`` also if its row is damaged."""
         with translated(self.path):
             row = self._connection.execute(
-                f"SELECT {COLUMNS} FROM file WHERE dir = ? AND name = ?",  # noqa: S608
+                f"SELECT {CHECKED} FROM file WHERE dir = ? AND name = ?",  # noqa: S608
                 (directory, name),
             ).fetchone()
-        return None if row is None else FileRow._make(row)
+        return None if row is None else self._checked(row)
+
+    def has(self, directory: int, name: bytes) -> bool:
+        """Whether there is a row of a file of a directory, damaged or not."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT 1 FROM file WHERE dir = ? AND name = ?", (directory, name)
+            ).fetchone()
+        return row is not None
 
     def names(self, directory: int) -> Iterator[bytes]:
         """The names of a directory's files, a thousand at a time."""
@@ -117,8 +144,8 @@ class CatalogReader:
         judged: int,
         until: int,
         step: int,
-    ) -> Iterator[list[tuple[bytes | None, ...]]]:
-        """The digests of files, and nothing else: a third of what ``digests_after`` costs.
+    ) -> Iterator[list[tuple[bytes | None, ...]] | None]:
+        """The digests of files, and nothing else; ``None`` if some rows are damaged.
 
         Args:
             after: of the directories after this one,
@@ -128,34 +155,53 @@ class CatalogReader:
             until: ... nor those of later scans.
             step: so many at a time.
         """
-        columns = ", ".join(["CASE hit WHEN 0 THEN " + algorithms[0] + " END", *algorithms[1:]])
+        places = [FileRow._fields.index(name) for name in algorithms]
+        first, others = places[0], places[1:]
         with translated(self.path):
             rows = self._connection.execute(
-                f"SELECT {columns} FROM file"  # noqa: S608
-                " WHERE dir > ? AND dir <= ? AND judged <> ? AND scan <= ?",
-                (after, last, judged, until),
+                f"SELECT {CHECKED} FROM file WHERE dir > ? AND dir <= ?",  # noqa: S608
+                (after, last),
             )
             while found := rows.fetchmany(step):
-                yield found
+                if not are_whole(found):
+                    yield None
+                    continue
+                yield [
+                    (None if row[_HIT] else row[first], *[row[place] for place in others])
+                    for row in found
+                    if row[_JUDGED] != judged and row[_SCAN] <= until
+                ]
 
-    def digests_after(self, directory: int, name: bytes, last: int, limit: int) -> list[DigestsRow]:
+    def digests_after(
+        self, directory: int, name: bytes, last: int, limit: int
+    ) -> tuple[list[DigestsRow], list[tuple[int, bytes]]]:
         """The next files in the order of directory ids and names, after one of them.
 
-        Up to the directory ``last``, and ``limit`` at the most.
+        Up to the directory ``last``, and ``limit`` at the most. Of those whose row is damaged there
+        are only directory and name.
         """
         with translated(self.path):
-            return self._connection.execute(
-                "SELECT dir, name, md5, sha1, sha256, hit, judged, scan, size, head FROM file"
+            rows = self._connection.execute(
+                f"SELECT {CHECKED} FROM file"  # noqa: S608
                 " WHERE (dir, name) > (?, ?) AND dir <= ? ORDER BY dir, name LIMIT ?",
                 (directory, name, last, limit),
             ).fetchall()
+        whole: list[DigestsRow] = []
+        damaged: list[tuple[int, bytes]] = []
+        for row in rows:
+            if are_whole((row,)):
+                kept = row[_HIT], row[_JUDGED], row[_SCAN], row[_SIZE], row[_HEAD]
+                whole.append((row[-2], row[0], *row[_MD5 : _MD5 + 3], *kept))
+            else:
+                damaged.append((row[-2], row[0]))
+        return whole, damaged
 
     def linked(self, device: int, inode: int, stamp: Stamp) -> FileRow | None:
         """A file that is another name of this inode, with the stamp it has now."""
         with translated(self.path):
             row = self._connection.execute(
-                f"SELECT {COLUMNS} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
+                f"SELECT {CHECKED} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
                 " AND device = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND racy = 0",
                 (signed(inode), device, *stamp),
             ).fetchone()
-        return None if row is None else FileRow._make(row)
+        return None if row is None else self._checked(row)

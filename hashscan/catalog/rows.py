@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from hashscan.catalog.checksums import are_whole, checksum
 from hashscan.model import FileDigests, FilterHit, Identity, Stamp
 
 #: The fields of a ``FileRow`` as a plain tuple, which costs a fraction to send and to take in.
@@ -83,6 +84,20 @@ class FileRow(NamedTuple):
 
 #: The columns of table ``file`` that make a row.
 COLUMNS = ", ".join(FileRow._fields)
+#: The columns of a row that is to be checked: ``checksums.are_whole``.
+CHECKED = f"{COLUMNS}, dir, checksum"
+
+
+def checked(row: tuple[Any, ...]) -> FileRow | None:
+    """The row of ``CHECKED`` columns; ``None`` if it is damaged."""
+    return FileRow._make(row[:-2]) if are_whole((row,)) else None
+
+
+def with_checksum(row: RawRow, directory: int) -> tuple[Any, ...]:
+    """The ``CHECKED`` columns of a row of ``directory``, as SQLite keeps them."""
+    # Truth values come back as numbers.
+    plain = (*row[:9], +row[9], +row[10], +row[11], *row[12:], directory)
+    return (*plain, checksum(*plain))
 
 
 class FoundCandidate(NamedTuple):

@@ -6,7 +6,8 @@ need not be; its key is the directory and the name, so that one range read bring
 ``candidate`` is the queue of files without a verdict, or with one that was not acted on; those that
 are done stay to the end of the scan, so that a directory that is listed twice brings none twice,
 and those that were only reported for as long as scans find them. ``verdict`` remembers the answers
-of a remote service. ``mounted`` names the volumes that were mount points.
+of a remote service. ``mounted`` names the volumes that were mount points. Rows have checksums: see
+``checksums``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
+from hashscan.catalog import checksums
+from hashscan.catalog.rows import COLUMNS
 from hashscan.errors import StateError
 from hashscan.text import shown
 
@@ -24,11 +27,11 @@ if TYPE_CHECKING:
 
 #: "hscn": tells a catalog from any other SQLite file.
 APPLICATION_ID = 0x6873636E
-VERSION = 3
+VERSION = 4
 
-_SCHEMA = """
+_SCAN = """
 CREATE TABLE scan (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     started REAL NOT NULL,
     ended REAL,
     volumes BLOB NOT NULL,
@@ -36,14 +39,32 @@ CREATE TABLE scan (
     files INTEGER,
     interrupted INTEGER NOT NULL DEFAULT 0,
     kind TEXT NOT NULL DEFAULT 'scan',
-    summary TEXT
-);
+    summary TEXT,
+    checksum INTEGER NOT NULL DEFAULT 0
+)"""
+_FILTERSET = """
 CREATE TABLE filterset (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
-    judged_until INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE mounted (volume BLOB PRIMARY KEY) WITHOUT ROWID;
+    judged_until INTEGER NOT NULL DEFAULT 0,
+    checksum INTEGER NOT NULL DEFAULT 0
+)"""
+_VERDICT = """
+CREATE TABLE verdict (
+    service TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    known INTEGER NOT NULL,
+    category TEXT,
+    filterset INTEGER NOT NULL,
+    time REAL NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (service, algorithm, digest)
+) WITHOUT ROWID"""
+_SCHEMA = f"""
+{_SCAN};
+{_FILTERSET};
+CREATE TABLE mounted (volume BLOB PRIMARY KEY, again BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE dir (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     parent INTEGER NOT NULL,
@@ -51,6 +72,7 @@ CREATE TABLE dir (
     inode INTEGER NOT NULL,
     born INTEGER NOT NULL,
     scan INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
     UNIQUE (parent, name)
 );
 CREATE TABLE file (
@@ -68,6 +90,7 @@ CREATE TABLE file (
     judged INTEGER NOT NULL,
     scan INTEGER NOT NULL,
     head BLOB,
+    checksum INTEGER NOT NULL,
     PRIMARY KEY (dir, name)
 ) WITHOUT ROWID;
 CREATE INDEX file_linked ON file (inode) WHERE linked = 1;
@@ -103,20 +126,12 @@ CREATE TABLE candidate (
     done INTEGER NOT NULL DEFAULT 0,
     service TEXT NOT NULL,
     remote INTEGER NOT NULL,
-    full_path BLOB NOT NULL UNIQUE
+    full_path BLOB NOT NULL UNIQUE,
+    checksum INTEGER NOT NULL
 );
 CREATE INDEX candidate_open ON candidate (id) WHERE done = 0;
 CREATE INDEX candidate_file ON candidate (dir, name);
-CREATE TABLE verdict (
-    service TEXT NOT NULL,
-    algorithm TEXT NOT NULL,
-    digest BLOB NOT NULL,
-    known INTEGER NOT NULL,
-    category TEXT,
-    filterset INTEGER NOT NULL,
-    time REAL NOT NULL,
-    PRIMARY KEY (service, algorithm, digest)
-) WITHOUT ROWID;
+{_VERDICT};
 """
 
 #: How to bring version N to N + 1, in order.
@@ -128,7 +143,37 @@ ALTER TABLE filterset ADD COLUMN judged_until INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE mounted (volume BLOB PRIMARY KEY) WITHOUT ROWID
 """,
     2: "ALTER TABLE file ADD COLUMN head BLOB",
+    3: f"""
+ALTER TABLE file ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+UPDATE file SET checksum = checksum({COLUMNS}, dir);
+ALTER TABLE dir ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+UPDATE dir SET checksum = {checksums.DIRECTORY};
+ALTER TABLE candidate ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+UPDATE candidate SET checksum = {checksums.CANDIDATE}, known = NULL;
+DROP TABLE verdict;
+{_VERDICT};
+ALTER TABLE mounted ADD COLUMN again BLOB NOT NULL DEFAULT x'';
+UPDATE mounted SET again = volume;
+ALTER TABLE scan RENAME TO old_scan;
+{_SCAN};
+INSERT INTO scan SELECT *, 0 FROM old_scan;
+DROP TABLE old_scan;
+UPDATE scan SET checksum = {checksums.SCAN};
+ALTER TABLE filterset RENAME TO old_filterset;
+{_FILTERSET};
+INSERT INTO filterset SELECT *, 0 FROM old_filterset;
+DROP TABLE old_filterset;
+UPDATE filterset SET checksum = {checksums.FILTERSET}
+""",  # noqa: S608
 }
+
+
+def damaged(path: str, what: str) -> StateError:
+    """The error for a catalog that contradicts itself where nothing but a new one helps."""
+    return StateError(
+        f"the catalog {shown(path)} is damaged: {what}; see the kernel's log for errors of the "
+        "disk, then move it away and start again: the next scan hashes every file again"
+    )
 
 
 @contextlib.contextmanager
@@ -136,6 +181,8 @@ def translated(path: str) -> Iterator[None]:
     """Turn SQLite's errors into ``StateError`` with what to do about them."""
     try:
         yield
+    except UnicodeError as error:  # also in SQLite's own messages, which name what is damaged
+        raise damaged(path, "a text is not UTF-8") from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or ""
         if name.startswith("SQLITE_FULL"):
@@ -167,6 +214,7 @@ def connect(path: str) -> sqlite3.Connection:
                 "hashscan must be able to write there: see the owner, the mode and the mount"
             ) from error
         connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+        checksums.add_function(connection)
         try:
             _prepare(connection, path)
         except BaseException:

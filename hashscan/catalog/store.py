@@ -8,17 +8,22 @@ from dataclasses import asdict
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from hashscan.catalog import checksums
 from hashscan.catalog.candidates import REPORTED, CandidateQueue
+from hashscan.catalog.checksums import checksum
 from hashscan.catalog.mounted import MountedVolumes
 from hashscan.catalog.rows import (
+    CHECKED,
     COLUMNS,
     DirectoryPlace,
     FileRow,
     QueuedDirectory,
+    checked,
     signed,
     unsigned,
+    with_checksum,
 )
-from hashscan.catalog.schema import translated
+from hashscan.catalog.schema import damaged, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,16 +37,28 @@ if TYPE_CHECKING:
 #: where the directory was renamed, its files have the stamps that they had.
 _UPSERT_FILE = (
     "INSERT INTO file AS kept"  # noqa: S608
-    f" (dir, {COLUMNS}) VALUES (?{', ?' * len(FileRow._fields)})"
+    f" ({CHECKED}) VALUES (?{', ?' * (len(FileRow._fields) + 1)})"
     " ON CONFLICT (dir, name) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in FileRow._fields[1:])
+    + ", ".join(f"{column} = excluded.{column}" for column in (*FileRow._fields[1:], "checksum"))
     + " WHERE excluded.ctime_ns >= kept.ctime_ns"
     " OR excluded.inode <> kept.inode OR excluded.device <> kept.device OR kept.ctime_ns > ?"
     " OR kept.ctime_ns < (SELECT started FROM scan WHERE id = excluded.scan) * 1e9"
+    # A damaged row says nothing.
+    " OR kept.checksum <> checksum("
+    + ", ".join(f"kept.{one}" for one in (*FileRow._fields, "dir"))
+    + ")"
 )
 
+_REJUDGE = (
+    "UPDATE file SET judged = ?1, hit = ?2, checksum = checksum("  # noqa: S608
+    + ", ".join({"judged": "?1", "hit": "?2"}.get(one, one) for one in (*FileRow._fields, "dir"))
+    # A damaged row stays so: the next scan hashes its file again.
+    + f") WHERE dir = ?3 AND name = ?4 AND checksum = checksum({COLUMNS}, dir)"
+)
 #: Who lays directories aside only for as long as a scan ends; others are counted from 0.
 _HELD = -1
+#: Levels above a directory that are followed; a volume has no more than 4096.
+_LEVELS = 5000
 
 
 class Catalog(CandidateQueue, MountedVolumes):
@@ -76,8 +93,15 @@ class Catalog(CandidateQueue, MountedVolumes):
                 " RETURNING id",
                 (time.time(), key, complete, kind),
             ).fetchone()
+            self._seal_scan(number)
         self.commit()
         return int(number), resumed
+
+    def _seal_scan(self, number: int) -> None:
+        self._connection.execute(
+            f"UPDATE scan SET checksum = {checksums.SCAN} WHERE id = ?",  # noqa: S608
+            (number,),
+        )
 
     def _first_of(self, number: int) -> int:
         """The first of a row of interrupted complete scans of the same volumes."""
@@ -131,6 +155,7 @@ class Catalog(CandidateQueue, MountedVolumes):
                     scan,
                 ),
             )
+            self._seal_scan(scan)
             # A volume that is scanned every few seconds must not have those of others forgotten.
             self._connection.execute(
                 "DELETE FROM scan WHERE id < ? - 1000 AND id NOT IN"
@@ -187,6 +212,7 @@ class Catalog(CandidateQueue, MountedVolumes):
                 "UPDATE filterset SET judged_until = 0 WHERE id <> ? AND judged_until <> 0",
                 (number,),
             )
+            self._seal_filtersets()
         return int(number)
 
     def judged_until(self, filterset: int) -> int:
@@ -204,6 +230,13 @@ class Catalog(CandidateQueue, MountedVolumes):
             self._connection.execute(
                 "UPDATE filterset SET judged_until = ? WHERE id = ?", (scan, filterset)
             )
+            self._seal_filtersets()
+
+    def _seal_filtersets(self) -> None:
+        self._connection.execute(
+            f"UPDATE filterset SET checksum = {checksums.FILTERSET}"  # noqa: S608
+            f" WHERE checksum <> {checksums.FILTERSET}"
+        )
 
     # Directories
 
@@ -225,19 +258,62 @@ class Catalog(CandidateQueue, MountedVolumes):
         self._write()
         prefix = parent_path + b"/" if parent_path else b""
         queued = []
-        update = "inode = ?4" if again else "scan = ?3, inode = ?4 WHERE scan <> ?3"
+        # One that is damaged must not be made whole by this.
+        update = (
+            f"inode = ?4, checksum = iif(checksum = {checksums.DIRECTORY},"
+            " checksum(parent, name, ?4, scan), checksum)"
+            if again
+            else "scan = ?3, inode = ?4, checksum = ?5 WHERE scan <> ?3"
+        )
         with translated(self.path):
             for name, inode in names:
                 row = self._connection.execute(
-                    "INSERT INTO dir (parent, name, inode, born, scan)"  # noqa: S608
-                    " VALUES (?1, ?2, ?4, ?3, ?3)"
-                    f" ON CONFLICT (parent, name) DO UPDATE SET {update} RETURNING id, born = ?3",
-                    (parent, name, scan, signed(inode)),
+                    "INSERT INTO dir (parent, name, inode, born, scan, checksum)"  # noqa: S608
+                    " VALUES (?1, ?2, ?4, ?3, ?3, ?5)"
+                    f" ON CONFLICT (parent, name) DO UPDATE SET {update}"
+                    " RETURNING id, born = ?3, parent = ?1 AND name = ?2",
+                    (
+                        parent,
+                        name,
+                        scan,
+                        signed(inode),
+                        checksum(parent, name, signed(inode), scan),
+                    ),
                 ).fetchone()
+                if row is None:
+                    row = self._damaged_directory(scan, parent, name, inode)
                 if row:
+                    if not row[2]:
+                        raise damaged(self.path, "a directory stands at another's place")
                     path = prefix + name if parent else b""
                     queued.append(QueuedDirectory(row[0], path, bool(row[1]) and not again, inode))
         return queued
+
+    def _damaged_directory(
+        self, scan: int, parent: int, name: bytes, inode: int
+    ) -> tuple[int, bool, bool] | None:
+        """Mend the row of a directory that says that this scan lists it, if that is damage.
+
+        Returns:
+            its id, whether it is new, whether it is at its place; ``None`` if the row is whole.
+        """
+        execute = self._connection.execute
+        (number,) = execute(
+            "SELECT id FROM dir WHERE parent = ? AND name = ?", (parent, name)
+        ).fetchone() or (0,)
+        (whole, here) = execute(
+            f"SELECT checksum = {checksums.DIRECTORY}, parent = ? AND name = ?"  # noqa: S608
+            " FROM dir NOT INDEXED WHERE id = ?",
+            (parent, name, number),
+        ).fetchone() or (False, False)
+        if whole and here:
+            return None
+        self.damaged += 1
+        execute(
+            "UPDATE dir SET scan = ?, inode = ?, checksum = ? WHERE id = ?",
+            (scan, signed(inode), checksum(parent, name, signed(inode), scan), number),
+        )
+        return number, False, bool(here)
 
     def find_directory(self, scan: int, root: int, path: bytes) -> QueuedDirectory:
         """The directory ``path`` below the volume whose root has the id ``root``.
@@ -254,9 +330,9 @@ class Catalog(CandidateQueue, MountedVolumes):
                 ).fetchone()
                 if found is None:
                     found = self._connection.execute(
-                        "INSERT INTO dir (parent, name, inode, born, scan) VALUES (?, ?, 0, ?, ?)"
-                        " RETURNING id",
-                        (number, name, scan, scan),
+                        "INSERT INTO dir (parent, name, inode, born, scan, checksum)"
+                        " VALUES (?1, ?2, 0, ?3, ?3, ?4) RETURNING id",
+                        (number, name, scan, checksum(number, name, 0, scan)),
                     ).fetchone()
                 (number,) = found
         return QueuedDirectory(number, path, False)
@@ -287,14 +363,19 @@ class Catalog(CandidateQueue, MountedVolumes):
         """The path below its volume of the directory with this id."""
         with translated(self.path):
             names = self._connection.execute(
-                "WITH RECURSIVE up (id, parent, name, level) AS ("
-                " SELECT id, parent, name, 0 FROM dir WHERE id = ?"
-                " UNION ALL SELECT dir.id, dir.parent, dir.name, level + 1"
-                " FROM dir JOIN up ON dir.id = up.parent)"
-                " SELECT name FROM up WHERE parent <> 0 ORDER BY level DESC",
+                "WITH RECURSIVE up (id, parent, name, level, whole) AS ("  # noqa: S608
+                f" SELECT id, parent, name, 0, checksum = {checksums.DIRECTORY}"
+                " FROM dir WHERE id = ?"
+                " UNION ALL SELECT dir.id, dir.parent, dir.name, level + 1, dir.checksum ="
+                " checksum(dir.parent, dir.name, dir.inode, dir.scan)"
+                # A flipped bit may make a circle.
+                f" FROM dir JOIN up ON dir.id = up.parent WHERE level < {_LEVELS})"
+                " SELECT name, whole FROM up WHERE parent <> 0 OR NOT whole ORDER BY level DESC",
                 (number,),
             ).fetchall()
-        return b"/".join(name for (name,) in names)
+        if not all(whole for _, whole in names):
+            raise damaged(self.path, "a directory's name or place")
+        return b"/".join(name for name, _ in names)
 
     def place_of(self, number: int) -> DirectoryPlace:
         """Where the directory with this id was."""
@@ -310,9 +391,10 @@ class Catalog(CandidateQueue, MountedVolumes):
         """The root of the volume that the directory with this id is in."""
         with translated(self.path):
             row = self._connection.execute(
-                "WITH RECURSIVE up (parent, name) AS ("
-                " SELECT parent, name FROM dir WHERE id = ?"
-                " UNION ALL SELECT dir.parent, dir.name FROM dir JOIN up ON dir.id = up.parent)"
+                "WITH RECURSIVE up (parent, name, level) AS ("  # noqa: S608
+                " SELECT parent, name, 0 FROM dir WHERE id = ?"
+                " UNION ALL SELECT dir.parent, dir.name, level + 1 FROM dir JOIN up"
+                f" ON dir.id = up.parent WHERE level < {_LEVELS})"
                 " SELECT name FROM up WHERE parent = 0",
                 (number,),
             ).fetchone()
@@ -332,7 +414,9 @@ class Catalog(CandidateQueue, MountedVolumes):
         rows = sorted(rows, key=itemgetter(0))
         with translated(self.path):
             now = time.time_ns()
-            self._connection.executemany(_UPSERT_FILE, [(directory, *row, now) for row in rows])
+            self._connection.executemany(
+                _UPSERT_FILE, [(*with_checksum(row, directory), now) for row in rows]
+            )
             if self._has_problems:
                 self._connection.executemany(
                     "DELETE FROM problem WHERE dir = ? AND name = ?",
@@ -351,8 +435,7 @@ class Catalog(CandidateQueue, MountedVolumes):
         self._write()
         with translated(self.path):
             self._connection.executemany(
-                "UPDATE file SET judged = ?, hit = ? WHERE dir = ? AND name = ?",
-                [(judged, hit, directory, name) for name, hit in names],
+                _REJUDGE, [(judged, hit, directory, name) for name, hit in names]
             )
             self._forget_reported_files(directory, [name for name, hit in names if not hit])
 
@@ -401,8 +484,10 @@ class Catalog(CandidateQueue, MountedVolumes):
         marks = ", ".join("?" for _ in devices)
         with translated(self.path):
             rows = self._connection.execute(
-                f"SELECT dir, {COLUMNS} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
+                f"SELECT {CHECKED} FROM file WHERE linked = 1 AND inode = ?"  # noqa: S608
                 f" AND device IN ({marks})",
                 (signed(identity.inode), *devices),
             ).fetchall()
-        return [(row[0], FileRow._make(row[1:])) for row in rows]
+        # A link whose row is damaged is reported as one that remains.
+        found = [(row[-2], checked(row)) for row in rows]
+        return [(number, row) for number, row in found if row is not None]

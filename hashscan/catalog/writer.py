@@ -8,7 +8,23 @@ from __future__ import annotations
 
 import sqlite3
 
+from hashscan.catalog import checksums
 from hashscan.catalog.schema import connect, translated
+
+_CHECKS = (
+    f"""UPDATE scan SET volumes = x'', complete = 0, files = NULL, interrupted = 1,
+    kind = 'damaged', summary = NULL WHERE checksum <> {checksums.SCAN}""",  # noqa: S608
+    f"""UPDATE filterset SET name = 'damaged ' || id, judged_until = 0
+    WHERE checksum <> {checksums.FILTERSET}""",  # noqa: S608
+    f"""DELETE FROM verdict WHERE checksum <> {checksums.VERDICT}""",  # noqa: S608
+    # Its file is still marked as one: the next scan finds it again.
+    f"""DELETE FROM candidate
+    WHERE checksum <> {checksums.CANDIDATE} OR done NOT IN (0, 1, 2)""",  # noqa: S608
+    # Is it known in a category, by one of its hits? If not, it is asked for again.
+    """UPDATE candidate SET known = NULL WHERE known IS NOT NULL AND (typeof(known) <> 'text'
+    OR NOT json_valid(known) OR NOT coalesce(json_extract(known, '$[1]')
+    BETWEEN 0 AND json_array_length(hits) - 1, 0))""",
+)
 
 
 class Writer:
@@ -23,14 +39,39 @@ class Writer:
         self.path = path
         self._connection = connect(path)
         self._changed = False
+        #: Damaged rows that were found, and whose content is found out again.
+        self.damaged = 0
         #: Name of the confirmer whose verdicts candidates wait for, and whether it is remote.
         self.service: tuple[str, bool] = ("", False)
+        self._check()
         with translated(path):
             candidates, problems = self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM candidate), EXISTS (SELECT 1 FROM problem)"
             ).fetchone()
         #: Whether rows of files have to be looked for in these tables when they are stored.
         self._has_candidates, self._has_problems = bool(candidates), bool(problems)
+
+    def _check(self) -> None:
+        """Make harmless what is damaged in the small tables; rows of files are checked when read.
+
+        A scan that is damaged did not come to its end. A set of filters that is damaged has judged
+        nothing, and its number is not used again.
+        """
+        with translated(self.path):
+            execute = self._connection.execute
+            for table in ("candidate", "filterset", "scan", "verdict"):
+                # An index that lacks a row would hide it.
+                (found,) = execute(f"PRAGMA integrity_check({table})").fetchone()
+                if found != "ok":
+                    execute(f"REINDEX {table}")
+                    self.damaged += 1
+            for change in _CHECKS:
+                self.damaged += execute(change).rowcount
+            execute(f"UPDATE scan SET checksum = {checksums.SCAN} WHERE kind = 'damaged'")  # noqa: S608
+            execute(
+                f"UPDATE filterset SET checksum = {checksums.FILTERSET}"  # noqa: S608
+                " WHERE name LIKE 'damaged %'"
+            )
 
     def close(self) -> None:
         """Commit and close."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashscan.fs.reading import cut
 from hashscan.model import Identity, Skipped
@@ -40,7 +40,8 @@ class Unchanged:
 
     Attributes:
         files: name, device, inode (signed, as SQLite keeps it), size, mtime and ctime (in
-            nanoseconds), and a kind from 0 to 3, of files by their names; what is met is taken out.
+            nanoseconds), ... and, last, a kind from 0 to 3, of files by their names; what is met is
+            taken out.
         device: device number of the volume's root, ``number``: what ``files`` have for it.
         met: how many of each kind were met as they were.
     """
@@ -49,7 +50,7 @@ class Unchanged:
 
     def __init__(
         self,
-        files: dict[bytes, tuple[bytes, int, int, int, int, int, int]],
+        files: dict[bytes, tuple[Any, ...]],
         device: int,
         number: int,
     ) -> None:
@@ -143,7 +144,7 @@ def listing(
                             == was[1]
                             and stat.S_ISREG(status.st_mode)
                         ):
-                            unchanged.met[was[6]] += 1
+                            unchanged.met[was[-1]] += 1
                             continue
                     if stat.S_ISREG(status.st_mode):
                         yield ListedFile(name, status)

@@ -18,6 +18,7 @@ from hashscan.scan.group import Group, Looked
 from hashscan.scan.lost import MOST, Entry, LostDirectories, Search, Settled
 from hashscan.scan.part import PART_FILES
 from hashscan.scan.work import Alive, At, Findings, Job, Tally, Task
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -332,6 +333,13 @@ class Dispatch:
         volume_number, directory, _ = group.waiting
         volume = self._volumes[volume_number].root
         catalog = self._catalog
+        if findings.damaged:
+            if not catalog.damaged:
+                self._reporter.notice(
+                    f"{shown(join(volume, directory.path))}: the catalog is damaged: the files of "
+                    "its damaged rows are hashed again; see the kernel's log for errors of the disk"
+                )
+            catalog.damaged += findings.damaged
         if findings.rows:
             catalog.put_files(directory.number, findings.rows)
         if findings.rejudged:

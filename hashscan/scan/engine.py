@@ -16,6 +16,7 @@ from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.options import device_of_root, worker_settings
 from hashscan.scan.pool import Pool
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +141,12 @@ class Engine:
                 self._confirmation.act_on_links(lambda: self._stop)
         summary = self._summary
         self._confirmation.tell_pending()
+        if self._catalog.damaged:
+            self._reporter.notice(
+                f"the catalog {shown(self._catalog.path)} had {self._catalog.damaged:,} damaged "
+                "rows or indexes: what they said was found out again; see the kernel's log for "
+                "errors of the disk"
+            )
         self._fill(summary)
         summary.interrupted = self._stop
         summary.seconds = time.monotonic() - started

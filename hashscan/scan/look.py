@@ -63,7 +63,7 @@ class Look(DirectoryPart):
     def _look(self, name: bytes) -> None:
         entry = listed(self._fd, name)
         if isinstance(entry, ListedGone):
-            if self._worker.catalog.named(self._task.directory, name) is not None:
+            if self._worker.catalog.has(self._task.directory, name):
                 self._findings.gone.append(name)
         elif not isinstance(entry, ListedFile):
             self._meet(entry)

@@ -44,7 +44,7 @@ class Part:
         self._todo_bytes = 0
         self._new: list[tuple[bytes, int]] = []
         self._looked_bytes = 0
-        self._known: dict[bytes, FileRow] | None = {}
+        self._known: dict[bytes, FileRow | None] | None = {}
         self._lost: list[tuple[bytes, int]] = []
 
     def _send(self, *, done: bool = False) -> None:
@@ -58,6 +58,8 @@ class Part:
         elif self._task.job is not Job.FOLLOW:
             self._findings.lost, self._lost = self._lost, []
         self._findings.done = done
+        catalog = self._worker.catalog
+        self._findings.damaged, catalog.damaged = catalog.damaged, 0
         self._worker.put(self._findings)
         self._findings = Findings(self._task.group)
 

@@ -48,8 +48,8 @@ class Judged(NamedTuple):
 
     Attributes:
         found: directory id and name of files that a filter holds now.
-        due: of files of which a digest is missing that the filters need, and which their tiers do
-            not rule out: they have to be read.
+        due: of files that have to be read: their row is damaged, or a digest is missing that the
+            filters need, and their tiers do not rule them out.
         cleared: of files that a filter held before and none holds now.
         files: how many were judged.
         done: the process that tells is through.
@@ -243,7 +243,7 @@ def _count_clear(reader: CatalogReader, judge: Judge, after: int, up_to: int) ->
     for digests in reader.plain_digests(
         after, up_to, judge.needed, judged=judge.filterset, until=judge.until, step=_STEP
     ):
-        if not judge.are_clear(digests):
+        if digests is None or not judge.are_clear(digests):
             return None
         files += len(digests)
     return files
@@ -254,8 +254,12 @@ def _judge_one_by_one(
 ) -> None:
     """Tell which files of some directories a filter holds, or held."""
     at: tuple[int, bytes] = (after + 1, b"")
-    while rows := reader.digests_after(*at, up_to, _STEP):
+    while True:
+        rows, damaged = reader.digests_after(*at, up_to, _STEP)
+        if not rows and not damaged:
+            return
         judged = judge.judge(rows)
+        judged = judged._replace(due=judged.due + damaged, files=judged.files + len(damaged))
         if judged.files:
             connection.send(judged)
-        at = rows[-1][:2]
+        at = max([*((row[0], row[1]) for row in rows[-1:]), *damaged[-1:]])

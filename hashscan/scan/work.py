@@ -173,6 +173,7 @@ class Findings:
             directory itself.
         fates: of a ``SEARCH``: of each name; ``None``: the directory itself was not at its place.
         why_unknown: of a ``SEARCH``: the error that left all fates unknown.
+        damaged: rows of the catalog that were damaged, and count for nothing.
         done: the task is finished.
     """
 
@@ -193,6 +194,7 @@ class Findings:
     fates: tuple[int, ...] | None = None
     why_unknown: str = ""
     tally: Tally = field(default_factory=Tally)
+    damaged: int = 0
     done: bool = False
 
 
