@@ -127,6 +127,15 @@ def test_killed_survived_and_resumed(tree):
     assert Path(tree, "pkg", "room", "thing.py").read_text() == SOURCE
 
 
+def test_no_end_in_time_is_no_kill(tree):
+    Path(tree, "tests", "room", "test_thing.py").write_text(
+        "import time\n\n\ndef test_slow():\n    time.sleep(50)\n"
+    )
+    ran = run(tree, "--only", "comparison", "--timeout", "3")
+    assert "UNDECIDED" in ran.stdout
+    assert "0 of 1 killed" in ran.stdout
+
+
 def test_the_same_seed_draws_the_same(tree):
     first, again, other = (run(tree, "--list", "--seed", seed).stdout for seed in "334")
     assert first == again

@@ -35,6 +35,8 @@ _OPPOSITE = {
     ast.IsNot: (r"is\s+not", "is"), ast.In: ("in", "not in"), ast.NotIn: (r"not\s+in", "in"),
 }  # fmt: skip
 _LEFT_OUT = {".venv", ".git", ".mutants", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+#: Instead of a test's name: the tests came to no end. One that hangs fails by its own time limit.
+UNDECIDED = "time limit"
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -306,7 +308,7 @@ class Trial:
         copy_of(root, clean, python)
 
     def run(self, one):
-        """Name of the test that fails with a mutation; ``None``: it survived."""
+        """Name of the test that fails with a mutation, or ``UNDECIDED``; ``None``: it survived."""
         with tempfile.TemporaryDirectory(prefix="mutant-", dir=self.clean.parent) as work:
             where = Path(work, "tree")
             copy_of(self.root, where, self.python)
@@ -326,7 +328,7 @@ class Trial:
             without = [f"--deselect={name}" for name in sorted(self.broken)]
             code, out = run_tests(where, [*tests, *without], self.seconds)
             if code is None:
-                return "time limit"
+                return UNDECIDED
             if code in {0, 5}:  # 5: no test at all
                 return None
             failed = _FAILED.search(out)
@@ -345,6 +347,8 @@ def row(result):
         return " ".join(text.split())[:40]
 
     end = f"killed by {result['by']}" if result["by"] else "SURVIVED"
+    if result["by"] == UNDECIDED:
+        end = "UNDECIDED: no end within --timeout"
     change = f"{short(result['before'])} -> {short(result['after'])}"
     return f"{result['file']}:{result['line']}  {result['kind']}  {change}  {end}"
 
@@ -359,7 +363,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="those whose file:line and kind contain this")
     parser.add_argument("--jobs", type=int, default=2, help="mutations side by side")
-    parser.add_argument("--timeout", type=float, default=900.0, help="seconds for a run of pytest")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for a run of pytest")
     parser.add_argument("--out", type=Path, help="default: .mutants/SEED.jsonl")
     parser.add_argument("--list", action="store_true", help="only name them")
     options = parser.parse_args()
@@ -373,6 +377,7 @@ def main():
     out.parent.mkdir(parents=True, exist_ok=True)
     kept = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
     done = {result["key"]: result for result in map(json.loads, kept)}
+    done = {key: result for key, result in done.items() if result["by"] != UNDECIDED}
     with (
         tempfile.TemporaryDirectory(prefix="mutants-", dir=out.parent) as work,
         ThreadPoolExecutor(options.jobs) as pool,
@@ -395,7 +400,7 @@ def main():
         for result in pool.map(attempt, chosen):
             results.append(result)
             print(row(result), flush=True)
-    killed = sum(result["by"] is not None for result in results)
+    killed = sum(result["by"] not in {None, UNDECIDED} for result in results)
     for name in sorted(trial.broken):
         print(f"left out, it fails without a mutation: {name}")
     print(f"{killed} of {len(results)} killed, seed {options.seed}; {out}")
