@@ -8,7 +8,7 @@ import secrets
 import subprocess
 
 import pytest
-from commandline import PYTHON, Ran, environment, hashscan, sha1, started, unprintable, write
+from commandline import PYTHON, Ran, environment, hashscan, sha1, started, unprintable, until, write
 
 
 def shell(arguments, redirection, tmp_path):
@@ -169,3 +169,30 @@ def test_unknown_option_with_control_characters(agent):
     ran = hashscan("scan", "--\x1b[2Jx", "\x1b[31m")
     assert ran.code == 2
     assert unprintable(ran.err) == set()
+
+
+def test_a_daemon_without_a_reader_goes_on_and_says_so(agent, tmp_path):
+    """The file is moved whoever reads of it; log and status have what the reader did not get."""
+    known = secrets.token_bytes(100)
+    agent.know([known])
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"state: {agent.state}\nvolumes: [{{path: {agent.volume}}}]\n"
+        f"service: {{kind: local, known: [{agent.list}]}}\nquarantine: {{action: quarantine}}\n"
+    )
+    write(os.fsencode(agent.volume), b"known", known)
+    with (tmp_path / "log").open("wb") as log:
+        out = gone_pipe()
+        with started("--config", config, "daemon", "--json", stdout=out, stderr=log):
+            os.close(out)
+            until(lambda: "quarantined as" in (tmp_path / "log").read_text(), 40, "it is moved")
+            until(
+                lambda: "reader has gone" in hashscan("--config", config, "status").out,
+                20,
+                "status says so",
+            )
+            assert hashscan("--config", config, "status").code == 3
+    told = (tmp_path / "log").read_text()
+    assert "quarantine list" in told
+    (record,) = agent.records()
+    assert f"quarantined as {record['id']}" in told

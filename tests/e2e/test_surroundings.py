@@ -97,3 +97,22 @@ def test_every_command(site, name):
         if is_own or (ran.returncode in {2, 130} and not is_named):
             wrong.append(said)
     assert not wrong, "\n".join(wrong)
+
+
+@needs_root
+def test_a_scan_needs_no_proc(site):
+    ran = run(site, COMMANDS[1], "", within=("hidden", "/proc"))
+    assert ran.returncode == 1, ran.stderr
+
+
+def test_a_password_without_a_terminal(tmp_path):
+    """Nobody is there to be asked: the message says how to give it, and 130 would say Ctrl-C."""
+    ran = ready.in_words(
+        ready.hashscan(
+            "service", "user", "add", "--data", tmp_path / "data", "bob", env=environment(),
+            within=("no_terminal",),
+        )
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "no terminal" in ran.stderr
+    assert "--password-file" in ran.stderr
