@@ -178,6 +178,9 @@ class CredentialsError(ServiceError):
 
     usual_fault = Fault.CREDENTIALS
 
+    #: In the message of each, so that it is known as such wherever the message is kept.
+    SAYS: ClassVar[str] = "refuses the credentials"
+
 
 class StateError(HashscanError):
     """The catalog or another part of the state directory cannot be read or written."""

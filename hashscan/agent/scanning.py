@@ -247,7 +247,7 @@ def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
     try:
         stack.enter_context(state.lock())
     except LockedError:
-        from hashscan.agent.status import read_daemon_file  # noqa: PLC0415 - only where needed
+        from hashscan.agent.gaps import read_daemon_file  # noqa: PLC0415 - only where needed
 
         daemon = read_daemon_file(state.directory)
         if daemon is None or daemon.get("pid") != holder_of(state.lock_file):

@@ -6,25 +6,23 @@ that daemon is still there.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hashscan.agent.gaps import Seen, gaps, read_daemon_file, troubles
 from hashscan.agent.syncing import from_repository, source_of
 from hashscan.catalog.overview import Overview, overview
 from hashscan.errors import HashscanError, QuarantineError
-from hashscan.files import DAEMON_STATUS
 from hashscan.known.repository.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import passed, records, why_doubtful
 from hashscan.state import State, holder_of
-from hashscan.text import human_age, rfc3339, shown
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from typing import Any
@@ -33,25 +31,7 @@ if TYPE_CHECKING:
     from hashscan.known.filters.opening import FilterFile
 
 
-#: What the daemon writes of itself, in the state directory.
-#: Seconds without a word of a running daemon, and without a verdict, that are trouble.
-_SILENT = 60.0
-_PENDING = 900.0
-#: Seconds for which syncs may fail.
-_SYNC_FAILS = 3600.0
-#: So many intervals of the schedule, and so many seconds, may pass without a whole scan.
-_SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
-#: Seconds that the watch of a volume may take to be set.
-_STARTING = 60.0
 _DOUBTFUL = "doubtful"
-_OTHER_SETTINGS = (
-    "the configuration is another one than the running daemon uses: 'systemctl reload hashscan' "
-    "(or SIGHUP), and see the log for what it says"
-)
-_NEVER = (
-    "nothing has been scanned with the state {} yet: start the daemon (systemctl start hashscan), "
-    "or run 'hashscan scan'; if something was, see --config and --state"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,31 +95,24 @@ class Status:
     retention: float | None = None
 
     @property
-    def waits_too_long(self) -> bool:
-        """Whether candidates have been without a verdict for so long that somebody should look."""
-        oldest = self.catalog.oldest if self.catalog else None
-        return oldest is not None and time.time() - oldest > _PENDING
+    def sync(self) -> dict[str, Any]:
+        """What the running daemon says about fetching filters; empty: none runs."""
+        return (self.daemon or {}).get("sync") or {} if self.alive else {}
 
     @property
-    def sync_fails(self) -> float | None:
-        """Since when syncs have failed, if for so long that somebody should look."""
-        if not self.alive or self.daemon is None:
-            return None
-        sync = self.daemon.get("sync") or {}
-        since = sync.get("failing_since")
-        if since is None or not (sync.get("refused") or time.time() - since > _SYNC_FAILS):
-            return None
-        return float(since)
+    def refused(self) -> str:
+        """What the service said when it refused the password; empty: it did not."""
+        return (self.catalog.refused or "") if self.catalog else ""
+
+    @property
+    def at_a_limit(self) -> bool:
+        """Whether the daemon stands still at a limit of the machine, not for want of a filter."""
+        return bool(self.alive and self.daemon and self.daemon.get("limit"))
 
     @property
     def unmoved(self) -> tuple[int, bytes, str] | None:
         """Matches that could not be moved: how many, path of one, and why; ``None``: none."""
         return self.catalog.unmoved if self.catalog else None
-
-    @property
-    def filters_usable(self) -> bool:
-        """Whether a scan would find every filter that it needs."""
-        return all(one.trouble is None for one in self.filters) and not self.stands_still
 
     @property
     def stands_still(self) -> str:
@@ -260,17 +233,9 @@ def status_of(settings: Settings) -> Status:
         )
     daemon = read_daemon_file(settings.state)
     alive = daemon is not None and running is not None and daemon.get("pid") == running
-    uncovered: tuple[str, ...] = ()
-    if daemon is not None:
-        trouble += _daemon_trouble(daemon, alive=alive)
-        if alive:
-            uncovered = (*_uncovered(daemon), *_not_scanned(daemon, catalog))
-            if settings.volumes and daemon.get("settings") not in {None, mark_of(settings)}:
-                uncovered = (_OTHER_SETTINGS, *uncovered)
-        else:
-            uncovered = _stopped(settings.state, daemon)
-    elif running is None and (catalog is None or catalog.scan is None):
-        uncovered = (_NEVER.format(shown(settings.state)),)
+    seen = Seen(settings, catalog, running, daemon, alive=alive)
+    trouble += troubles(seen)
+    uncovered = gaps(seen)
     if doubtful and retention is not None:
         uncovered = (*uncovered, f"quarantine: {why_doubtful(doubtful, retention)}")
     return Status(
@@ -299,11 +264,6 @@ def _below(root: bytes) -> bytes:
     return join(root, b"x")[:-1]
 
 
-def mark_of(settings: Settings) -> str:
-    """What tells a configuration from another."""
-    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
-
-
 def reports_only(settings: Settings) -> str:
     """Why matches are only reported, not moved; empty: they are moved."""
     if settings.quarantine.action == "report":
@@ -311,97 +271,6 @@ def reports_only(settings: Settings) -> str:
     service = settings.service
     is_test = service is not None and service.kind != "local" and service.test
     return "service.test is true" if is_test else ""
-
-
-def read_daemon_file(directory: str) -> dict[str, Any] | None:
-    """What a daemon said of itself last; ``None`` where there is nothing that can be read."""
-    try:
-        with open(os.path.join(directory, DAEMON_STATUS), "rb") as file:
-            found = json.loads(file.read())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
-    if not alive and daemon.get("stopped"):
-        return []
-    if not alive:
-        died = (
-            f"the daemon (process {daemon.get('pid')}) is not there any more and did not end by "
-            "itself; see its log (journalctl -u hashscan), and start it again"
-        )
-        return [died]
-    found = []
-    silent = time.time() - float(daemon.get("time") or 0)
-    if silent > _SILENT:
-        found.append(
-            f"the daemon has said nothing for {human_age(silent)}; see its log, and restart it"
-        )
-    if daemon.get("reload_refused"):
-        found.append(f"the last reload was refused: {daemon['reload_refused']}")
-    found += [
-        f"{shown(one['path'])}: not scanned: {one['away']}"
-        for one in daemon.get("volumes", ())
-        if one.get("away")
-    ]
-    return found
-
-
-def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
-    """What follows from a daemon that ended by itself: somebody may have forgotten to start it."""
-    if not daemon.get("stopped"):
-        return ()
-    since = human_age(time.time() - float(daemon.get("time") or 0))
-    path = shown(os.path.join(directory, DAEMON_STATUS))
-    told = (
-        f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
-        f"it starts again (systemctl start hashscan); if it is not meant to, remove {path}"
-    )
-    return (told,)
-
-
-def _uncovered(daemon: dict[str, Any]) -> list[str]:
-    found = []
-    output = daemon.get("output")
-    if output:
-        found.append(
-            f"{output['lost']:,} results of the daemon since {rfc3339(output['since'])} were not"
-            f" taken by its reader: {output['message']}; its log has them (journalctl -u hashscan),"
-            " 'hashscan quarantine list' names what was moved; restart the daemon with a reader"
-        )
-    for one in daemon.get("volumes", ()):
-        path = shown(one["path"])
-        started = time.time() - float(one.get("starting") or time.time())
-        if started > _STARTING and not one.get("away"):
-            found.append(
-                f"{path}: its watch has been starting for {human_age(started)}; it is scanned and "
-                "watched as soon as that is through"
-            )
-        elif one.get("unwatched"):
-            found.append(
-                f"{path}: {one['unwatched']:,} directories are not watched, scans find what "
-                f"changes there: {one['message']}"
-            )
-    return found
-
-
-def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
-    """Volumes that the schedule should have had scanned, and did not."""
-    every = daemon.get("scan_every")
-    if every is None:
-        return []
-    found = []
-    for one in daemon.get("volumes", ()):
-        last = catalog.by_volume.get(os.fsencode(one["path"])) if catalog else None
-        ended = 0.0 if last is None else last.ended or last.started
-        late = time.time() - max(ended, float(daemon["started"]))
-        if late > _SCANS_MISSED * float(every) + _SCAN_LATE and not one.get("away"):
-            found.append(
-                f"{shown(one['path'])}: no scan has come to its end for {human_age(late)}, though "
-                f"one should every {human_age(float(every))} (scan.schedule); see the log"
-            )
-    return found
 
 
 def _quarantine(directory: str, retention: float | None) -> Counter[str]:

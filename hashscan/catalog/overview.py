@@ -13,7 +13,7 @@ from urllib.parse import quote
 from hashscan.catalog import checksums
 from hashscan.catalog.candidates import REPORTED, UNMOVED, WAITING
 from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
-from hashscan.errors import StateError
+from hashscan.errors import CredentialsError, StateError
 from hashscan.text import shown
 
 _WHOLE = f"checksum IS {checksums.SCAN}"
@@ -54,6 +54,8 @@ class Overview:
         unmoved: matches that could not be moved, path of one of them, and why; ``None``: none.
         whole: the last scan that came to its end.
         by_volume: the last one of each volume.
+        refused: what the service said to a candidate that waits, if it refused the password.
+        mounted: volumes that were mount points when they were scanned last.
         reported: matches that were reported and stay where they are, by the volume that was
             scanned.
     """
@@ -66,6 +68,8 @@ class Overview:
     unmoved: tuple[int, bytes, str] | None = None
     by_volume: dict[bytes, LastScan] = field(default_factory=dict)
     reported: dict[bytes, int] = field(default_factory=dict)
+    refused: str | None = None
+    mounted: frozenset[bytes] = frozenset()
 
 
 def overview(path: str) -> Overview | None:
@@ -104,6 +108,12 @@ def overview(path: str) -> Overview | None:
             "SELECT count(*) OVER (), full_path, error FROM candidate"  # noqa: S608
             f" WHERE {UNMOVED} ORDER BY id DESC LIMIT 1"
         ).fetchone()
+        refused = connection.execute(
+            "SELECT error FROM candidate WHERE done = 0 AND known IS NULL"
+            " AND instr(error, ?) ORDER BY id DESC LIMIT 1",
+            (CredentialsError.SAYS,),
+        ).fetchone()
+        mounted = frozenset(one for (one,) in connection.execute("SELECT volume FROM mounted"))
         reported = dict(
             connection.execute(
                 f"SELECT volume, count(*) FROM candidate WHERE {REPORTED} GROUP BY volume"  # noqa: S608
@@ -111,7 +121,18 @@ def overview(path: str) -> Overview | None:
         )
         (problems,) = connection.execute("SELECT count(*) FROM problem").fetchone()
     last = None if row is None else _scan(row)
-    return Overview(last, pending, oldest, problems, whole, unmoved, by_volume, reported)
+    return Overview(
+        last,
+        pending,
+        oldest,
+        problems,
+        whole,
+        unmoved,
+        by_volume,
+        reported,
+        None if refused is None else refused[0],
+        mounted,
+    )
 
 
 def _scan(row: tuple[Any, ...]) -> LastScan:

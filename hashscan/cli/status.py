@@ -4,58 +4,86 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 from hashscan.cli.common import json_option, open_configuration, state_option
 from hashscan.config.notes import retention
-from hashscan.errors import ExitCode
-from hashscan.text import human_age, rfc3339, shown
+from hashscan.errors import ExitCode, HashscanError
+from hashscan.text import counted, human_age, local_time, names_of, rfc3339, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from hashscan.agent.complaints import Complaint
     from hashscan.agent.status import FilterStatus, Status
     from hashscan.catalog.overview import LastScan
     from hashscan.cli import Options
+
+#: Lines of one kind.
+_MOST = 5
 
 
 @click.command("status")
 @state_option
 @json_option
+@click.option(
+    "--nagios",
+    is_flag=True,
+    help="As a monitoring plug-in: one line with performance data, exit codes 0 to 3.",
+)
 @click.pass_obj
-def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
+def command(options: Options, state: str | None, as_json: bool, nagios: bool) -> ExitCode:
     """One screen: filters and their age, the last scan, what waits, what is in quarantine.
 
     Of a daemon also: does it run, what of each volume is watched, what waits, when what comes next.
 
-    Nothing is changed or fetched. The exit code is one for a monitoring check, the first that
-    holds: 5 a scan would not run, for a filter or list is missing, expired or damaged; 70 the
-    daemon died or hangs, its last reload was refused, a volume is not there, or a part of the state
-    cannot be read; 1 matches are where they were: they could not be moved, or quarantine.action is
-    'report', or service.test is true; 6 candidates have waited for a verdict for more than 15
-    minutes, syncs have failed for an hour, or a new filter or list was refused; 3 not all of a
-    volume is watched, a scheduled scan is missing, nothing was ever scanned, the daemon was
-    stopped, or nobody reads its --json; 0 all is well.
+    The first line says what is wrong. Nothing is changed or fetched. The exit code is one for a
+    monitoring check, the first that holds: 5 a scan would not run, for a filter or list is
+    missing, expired or damaged; 70 the daemon died or hangs, its last reload was refused, a volume
+    is not there, or a part of the state cannot be read or is full; 1 matches are where they were:
+    they could not be moved, or quarantine.action is 'report', or service.test is true; 6 candidates
+    have waited for a verdict for more than 15 minutes, the service refuses the password, syncs have
+    failed for an hour, or a new filter or list was refused; 3 not all of a volume is watched, a
+    scheduled scan is missing, no scan has come to its end for 8 days without a daemon, the last one
+    was killed, nothing was ever scanned, many files cannot be read, the daemon was stopped, or
+    nobody reads its --json; 0 all is well.
+
+    With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
+    where the configuration or the state cannot be read.
     """
-    from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
+    from hashscan.agent.complaints import complaints  # noqa: PLC0415 - heavy
+    from hashscan.agent.status import status_of  # noqa: PLC0415
 
+    if nagios:
+        return _as_plugin(options, state)
     found = status_of(open_configuration(options, state, check_files=False))
-    click.echo(_as_json(found) if as_json else _as_text(found))
-    if not found.filters_usable:
-        return ExitCode.FILTER
-    if found.trouble:
-        return ExitCode.INTERNAL
-    if found.unmoved is not None or found.reported:
-        return ExitCode.MATCHES
-    if found.waits_too_long or found.sync_fails:
-        return ExitCode.SERVICE
-    return ExitCode.UNREADABLE if found.uncovered else ExitCode.NOTHING_FOUND
+    wrong = complaints(found)
+    click.echo(_as_json(found, wrong) if as_json else _as_text(found, wrong))
+    return wrong[0].code if wrong else ExitCode.NOTHING_FOUND
 
 
-def _as_text(found: Status) -> str:
-    lines = ["needs somebody: see below" if _needs(found) else "all is well"]
+def _as_plugin(options: Options, state: str | None) -> ExitCode:
+    from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
+    from hashscan.cli.nagios import plugin_result, unknown  # noqa: PLC0415
+
+    try:
+        code, text = plugin_result(status_of(open_configuration(options, state, check_files=False)))
+    except (HashscanError, OSError) as error:
+        code, text = unknown(str(error))
+    click.echo(text)
+    return ExitCode(code)
+
+
+def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
+    first = "all is well"
+    if wrong:
+        more = f" (and {len(wrong) - 1:,} more, see below)" if len(wrong) > 1 else ""
+        first = f"needs somebody: {wrong[0].message}{more}"
+    lines = [first]
     running = f", process {found.running} scans" if found.running and not found.alive else ""
     lines.append(f"  state       {shown(found.state)}{running}")
     lines += _daemon_lines(found)
@@ -79,7 +107,7 @@ def _as_text(found: Status) -> str:
     if found.unmoved is not None:
         count, path, why = found.unmoved
         lines.append(
-            f"  in place    {count:,} matches could not be moved, e.g. "
+            f"  in place    {counted(count, 'match', 'matches')} could not be moved, e.g. "
             f"{why if why.startswith(shown(path)) else f'{shown(path)}: {why}'}{_when_moved(found)}"
         )
     if catalog is not None and catalog.problems:
@@ -97,26 +125,22 @@ def _as_text(found: Status) -> str:
         )
     elif found.reports_only:
         lines.append(f"  reported    none; matches are not moved, for {found.reports_only}")
-    lines += [f"  see to      {one}" for one in found.uncovered]
+    lines += _some("see to", found.uncovered)
     if found.stands_still:
         lines.append(
             f"  trouble     nothing is scanned: {found.stands_still} (it is tried again every "
             "half minute)"
         )
-    lines += [f"  trouble     {one}" for one in found.trouble]
+    lines += _some("trouble", found.trouble)
     return "\n".join(lines)
 
 
-def _needs(found: Status) -> bool:
-    return bool(
-        found.trouble
-        or not found.filters_usable
-        or found.uncovered
-        or found.waits_too_long
-        or found.sync_fails
-        or found.unmoved
-        or found.reported
-    )
+def _some(name: str, messages: Sequence[str]) -> list[str]:
+    """Lines for the first messages: one screen, however many volumes there are."""
+    lines = [f"  {name:<12}{one}" for one in messages[:_MOST]]
+    if len(messages) > _MOST:
+        lines.append(f"  {name:<12}and {len(messages) - _MOST:,} more: 'hashscan status --json'")
+    return lines
 
 
 def _daemon_lines(found: Status) -> list[str]:
@@ -127,19 +151,7 @@ def _daemon_lines(found: Status) -> list[str]:
         return ["  daemon      not running"]
     since = human_age(time.time() - float(daemon["started"]))
     lines = [f"  daemon      runs for {since}, process {daemon['pid']}"]
-    for one in daemon.get("volumes", ()):
-        how = one["backend"]
-        if one.get("away"):
-            how = "not there"
-        elif one["directories"]:
-            how += f", {one['directories']:,} directories"
-        if one.get("blind"):
-            how += f"; {one['blind']}: scans find it"
-        done = found.catalog.by_volume.get(os.fsencode(one["path"])) if found.catalog else None
-        if done is not None:
-            ended = human_age(time.time() - (done.ended or done.started))
-            how += f"; last scanned as a whole {ended} ago ({done.kind})"
-        lines.append(f"  volume      {shown(one['path'])}: {how}")
+    lines += _volume_lines(found, daemon.get("volumes", ()))
     if "events" in daemon:
         lines.append(
             f"  changes     {daemon['events']:,} told, {daemon['backlog']:,} wait, "
@@ -163,13 +175,42 @@ def _daemon_lines(found: Status) -> list[str]:
         told = "" if since is None else f"has failed for {human_age(time.time() - since)}: "
         lines.append(f"  sync        {told}{sync['message']}")
     following = [
-        f"{name} {rfc3339(at)}"
+        f"{name} {local_time(at)}"
         for name, at in (("scan", daemon.get("next_scan")), ("sync", sync.get("next")))
         if at is not None
     ]
     if following:
         lines.append(f"  next        {', '.join(following)}")
     return lines
+
+
+def _volume_lines(found: Status, volumes: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each volume; where there are many, for the first that are not well, and counts."""
+    if len(volumes) <= _MOST:
+        return [f"  volume      {_volume_line(found, one)}" for one in volumes]
+    states = Counter(_state_of(one) for one in volumes)
+    told = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
+    ill = [one for one in volumes if one.get("away") or one.get("unwatched")]
+    lines = [f"  volumes     {len(volumes):,}: {told}"]
+    lines += [f"  volume      {_volume_line(found, one)}" for one in ill[:_MOST]]
+    return lines
+
+
+def _state_of(volume: dict[str, Any]) -> str:
+    return "not there" if volume.get("away") else str(volume["backend"])
+
+
+def _volume_line(found: Status, volume: dict[str, Any]) -> str:
+    how = _state_of(volume)
+    if not volume.get("away") and volume["directories"]:
+        how += f", {counted(volume['directories'], 'directory', 'directories')}"
+    if volume.get("blind"):
+        how += f"; {volume['blind']}: scans find it"
+    done = found.catalog.by_volume.get(os.fsencode(volume["path"])) if found.catalog else None
+    if done is not None:
+        ended = human_age(time.time() - (done.ended or done.started))
+        how += f"; last scanned as a whole {ended} ago ({done.kind})"
+    return f"{shown(volume['path'])}: {how}"
 
 
 def _when_moved(found: Status) -> str:
@@ -233,7 +274,7 @@ def _scan_line(found: Status) -> str:
     scan = found.catalog.scan if found.catalog else None
     if scan is None:
         return "none yet"
-    where = ", ".join(shown(volume) for volume in scan.volumes)
+    where = names_of(scan.volumes)
     began = f"{human_age(time.time() - scan.started)} ago"
     if scan.ended is None:
         how = "still running" if found.running else "killed before its end; the next goes on"
@@ -291,13 +332,14 @@ def _dated(facts: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _as_json(found: Status) -> str:
+def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
     from hashscan.report.jsonl import line  # noqa: PLC0415
 
     catalog = found.catalog
     return line(
         "status",
-        well=not _needs(found),
+        well=not wrong,
+        complaints=[{"code": int(one.code), "message": one.message} for one in wrong],
         state=found.state,
         running=found.running,
         source=found.source,
@@ -305,7 +347,10 @@ def _as_json(found: Status) -> str:
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
         last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
         last_whole_scans={
-            os.fsdecode(path): _scan_json(one)
+            # Without the volumes: a list of all of them for each would grow with the square.
+            os.fsdecode(path): {
+                name: value for name, value in _scan_json(one).items() if name != "volumes"
+            }
             for path, one in (catalog.by_volume.items() if catalog else ())
         },
         daemon=None if found.daemon is None else {"running": found.alive, **_dated(found.daemon)},

@@ -12,8 +12,9 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from hashscan import __version__
+from hashscan.agent.gaps import mark_of
 from hashscan.agent.known_set import files_of, open_known_set
-from hashscan.agent.status import filters_of, mark_of, reports_only
+from hashscan.agent.status import filters_of, reports_only
 from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
@@ -86,6 +87,7 @@ class Daemon:
         self._reload = False
         self._duty: Duty | None = None
         self._trouble = self._reload_refused = ""
+        self._limit = False
         self._started = time.time()
         self._synced: dict[str, Any] = {
             "time": None,
@@ -149,7 +151,7 @@ class Daemon:
         except (OSError, MemoryError) as error:
             if not is_limit(error):
                 raise
-            self._without(limit_reached(error))
+            self._without(limit_reached(error), limit=True)
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
@@ -347,11 +349,11 @@ class Daemon:
         _, found = filters_of(self._settings, self._state)
         return time.time() + min((section.max_age - (one.age or 0.0) for one in found), default=0)
 
-    def _without(self, why: str) -> None:
+    def _without(self, why: str, *, limit: bool = False) -> None:
         """No filter may be used: nothing is looked at, and somebody has to know."""
         if self._trouble != why:
             self._log.error(f"nothing is scanned: {why}")
-        self._trouble = why
+        self._trouble, self._limit = why, limit
         self._facts_at = 0.0
         self._close_duty()
 
@@ -485,6 +487,7 @@ class Daemon:
             "time": time.time(),
             "stopped": False,
             "trouble": self._trouble,
+            "limit": self._limit and bool(self._trouble),
             "settings": mark_of(self._settings),
             "reports_only": reports_only(self._settings),
             "reload_refused": self._reload_refused,

@@ -6,6 +6,7 @@ import time
 import pytest
 from silent_fs import silent
 
+from hashscan.daemon import acting as acting_module
 from hashscan.daemon.acting import ActingProcess
 from hashscan.model import Acted
 
@@ -99,3 +100,53 @@ def test_a_file_in_use_holds_up_no_other_and_a_lock_is_told_by_each_ones_name(ac
         acted = one.act(Match(volume, name))
         assert acted.problem == "locked"
         assert acted.message == f"{tmp_path}/{name.decode()}: not moved: locked"
+
+
+class Locked:
+    """Another process has the quarantine, until the file ``free`` is there; notes each try."""
+
+    def __init__(self, directory):
+        self.tries, self.free = directory / "tries", directory / "free"
+        self.tries.touch()
+
+    def act(self, match):
+        with open(self.tries, "a") as file:
+            file.write("x")
+        if self.free.exists():
+            return Acted("quarantined")
+        path = os.fsdecode(match.candidate.full_path)
+        return Acted("reported", message=f"{path}: not moved: locked", problem="locked")
+
+    @property
+    def count(self):
+        return len(self.tries.read_text())
+
+
+def test_a_lock_is_remembered_for_a_while_and_then_tried_again(acting, tmp_path, monkeypatch):
+    actor = Locked(tmp_path)
+    one = acting(actor)
+    volume = os.fsencode(tmp_path)
+    assert one.act(Match(volume, b"a")).problem == "locked"
+    for name in (b"b", b"c"):
+        acted = one.act(Match(volume, name))
+        assert acted.message == f"{tmp_path}/{name.decode()}: not moved: locked"
+    assert actor.count == 1, "the others wait for nothing"
+    actor.free.touch()
+    assert one.act(Match(volume, b"d")).problem == "locked", "the answer holds for a while"
+    later = time.monotonic() + acting_module._BUSY + 1
+    monkeypatch.setattr(acting_module.time, "monotonic", lambda: later)
+    assert one.act(Match(volume, b"e")).action == "quarantined"
+    assert one.act(Match(volume, b"f")).action == "quarantined", "the lock is forgotten"
+    assert actor.count == 3
+
+
+def test_another_fault_than_a_lock_is_not_remembered(acting, tmp_path):
+    class Busy:
+        def act(self, match):
+            is_first = match.candidate.full_path.endswith(b"a")
+            return Acted("reported", problem="busy") if is_first else Acted("quarantined")
+
+    one = acting(Busy())
+    volume = os.fsencode(tmp_path)
+    assert one.act(Match(volume, b"a")).problem == "busy"
+    assert one.act(Match(volume, b"b")).action == "quarantined"

@@ -34,7 +34,7 @@ def test_what_could_not_be_moved_is_moved_as_soon_as_it_can_be(tmp_path):
             assert daemon.matches[0]["action"] == "reported"
             told = daemon.hashscan("status")
             assert told.returncode == 1, told.stdout
-            assert f"1 matches could not be moved, e.g. {path}" in told.stdout
+            assert f"1 match could not be moved, e.g. {path}" in told.stdout
             assert "immutable" in told.stdout
             found = json.loads(daemon.hashscan("status", "--json").stdout)
             assert (found["unmoved"], found["pending"], found["well"]) == (1, 0, False)

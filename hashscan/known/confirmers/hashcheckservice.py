@@ -302,7 +302,7 @@ class HashCheckService:
         if status in {401, 403}:
             return _Trouble(
                 CredentialsError(
-                    f"{told}, it refuses the credentials; nothing is asked any more. Check"
+                    f"{told}, it {CredentialsError.SAYS}; nothing is asked any more. Check"
                     " service.username and the password, then start hashscan again: the"
                     " candidates are kept"
                 )

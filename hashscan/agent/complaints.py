@@ -1,0 +1,83 @@
+"""What ``status`` complains about, the most urgent first: the one home of its verdict."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.errors import ExitCode
+from hashscan.text import counted, human_age, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.agent.status import Status
+
+#: Seconds for which candidates may be without a verdict, and for which syncs may fail.
+_PENDING, _SYNC_FAILS = 900.0, 3600.0
+
+
+class Complaint(NamedTuple):
+    """One thing that somebody has to see to, and the exit code that it has by itself."""
+
+    code: ExitCode
+    message: str
+
+
+def complaints(found: Status) -> list[Complaint]:
+    """Everything that is wrong; the first has the exit code of ``status``."""
+    return [
+        *_filters(found),
+        *(Complaint(ExitCode.INTERNAL, one) for one in found.trouble),
+        *_matches(found),
+        *_service(found),
+        *(Complaint(ExitCode.UNREADABLE, one) for one in found.uncovered),
+    ]
+
+
+def _filters(found: Status) -> Iterator[Complaint]:
+    for one in found.filters:
+        if one.trouble is not None:
+            yield Complaint(ExitCode.FILTER, f"filter {shown(one.name)}: {one.trouble}")
+        elif one.digests == 0:
+            yield Complaint(ExitCode.FILTER, f"filter {shown(one.name)}: it holds no digest")
+    if found.stands_still:
+        code = ExitCode.INTERNAL if found.at_a_limit else ExitCode.FILTER
+        yield Complaint(
+            code,
+            f"nothing is scanned: {found.stands_still} (it is tried again every half minute)",
+        )
+
+
+def _matches(found: Status) -> Iterator[Complaint]:
+    if found.unmoved is not None:
+        count, path, why = found.unmoved
+        where = why if why.startswith(shown(path)) else f"{shown(path)}: {why}"
+        number = counted(count, "match", "matches")
+        yield Complaint(ExitCode.MATCHES, f"{number} could not be moved, e.g. {where}")
+    if found.reported:
+        yield Complaint(
+            ExitCode.MATCHES,
+            f"{counted(found.reported, 'match', 'matches')} not moved, for {found.reports_only}",
+        )
+
+
+def _service(found: Status) -> Iterator[Complaint]:
+    catalog = found.catalog
+    if found.refused:
+        yield Complaint(ExitCode.SERVICE, f"the service refuses the password: {found.refused}")
+    elif catalog is not None and catalog.oldest is not None:
+        waits = time.time() - catalog.oldest
+        if waits > _PENDING:
+            yield Complaint(
+                ExitCode.SERVICE,
+                f"{counted(catalog.pending, 'candidate')} without a verdict, the oldest for "
+                f"{human_age(waits)}",
+            )
+    sync = found.sync
+    since = sync.get("failing_since")
+    if since is not None and (sync.get("refused") or time.time() - since > _SYNC_FAILS):
+        yield Complaint(
+            ExitCode.SERVICE,
+            f"filters: sync has failed for {human_age(time.time() - since)}: {sync.get('message')}",
+        )

@@ -1,0 +1,342 @@
+"""Ways in which nothing is found although nothing seems wrong: what no scan and no watch covers.
+
+``status`` reads them from the catalog, from what the daemon last wrote about itself, and from the
+list of mounts. No volume on a file server is touched: the server may never answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cronsim import CronSim, CronSimError
+
+from hashscan.errors import UnsafePathError
+from hashscan.files import DAEMON_STATUS
+from hashscan.fs.named import resolve
+from hashscan.text import counted, human_age, local_time, shown
+from hashscan.watch.mounts import MountTable, mounts_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.catalog.overview import Overview
+    from hashscan.config.settings import Settings
+
+#: Seconds without a word of a running daemon that are trouble.
+_SILENT = 60.0
+#: So many intervals of the schedule, and so many seconds, may pass without a whole scan.
+_SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
+#: Seconds that may pass without a whole scan if no daemon runs: a timer may be a weekly one.
+_BY_HAND = 8 * 86400.0
+#: Seconds that the watch of a volume may take to be set.
+_STARTING = 60.0
+#: Seconds by which a time may be ahead of the clock.
+_AHEAD = 3600.0
+#: Bytes that must be free where the state and the quarantine are.
+_LEAST_ROOM = 16 << 20
+_OTHER_SETTINGS = (
+    "the configuration is another one than the running daemon uses: 'systemctl reload hashscan' "
+    "(or SIGHUP), and see the log for what it says"
+)
+_NEVER = (
+    "nothing has been scanned with the state {} yet: start the daemon (systemctl start hashscan), "
+    "or run 'hashscan scan'; if something was, see --config and --state"
+)
+_START = "start the daemon (systemctl start hashscan), or see why 'hashscan scan' is not run"
+
+
+class Seen(NamedTuple):
+    """What ``status`` has read so far.
+
+    Attributes:
+        running: the process that scans with the state now.
+        daemon: what the daemon said about itself last; ``None``: none has worked with this state.
+        alive: that daemon is running.
+    """
+
+    settings: Settings
+    catalog: Overview | None
+    running: int | None
+    daemon: dict[str, Any] | None
+    alive: bool
+
+
+def mark_of(settings: Settings) -> str:
+    """What tells a configuration from another."""
+    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+
+
+def read_daemon_file(directory: str) -> dict[str, Any] | None:
+    """What a daemon said of itself last; ``None`` where there is nothing that can be read."""
+    try:
+        with open(os.path.join(directory, DAEMON_STATUS), "rb") as file:
+            found = json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def troubles(seen: Seen) -> list[str]:
+    """What stands in the way of all work, or of a volume's."""
+    daemon = seen.daemon
+    found = [*_unreadable_daemon_file(seen), *_no_room(seen.settings)]
+    if daemon is not None:
+        found += _daemon_trouble(daemon, alive=seen.alive)
+    if not seen.alive:
+        found += _not_there(seen)
+    return found
+
+
+def gaps(seen: Seen) -> tuple[str, ...]:
+    """What is not watched, or was not scanned for too long."""
+    daemon, catalog = seen.daemon, seen.catalog
+    if daemon is not None and seen.alive:
+        found = [*_uncovered(daemon), *_not_scanned(daemon, catalog), *_nothing_looks(seen)]
+        if seen.settings.volumes and daemon.get("settings") not in {None, mark_of(seen.settings)}:
+            found.insert(0, _OTHER_SETTINGS)
+    elif daemon is not None:
+        found = list(_stopped(seen.settings.state, daemon))
+    elif catalog is None or catalog.scan is None:
+        found = [] if seen.running is not None else [_NEVER.format(shown(seen.settings.state))]
+    else:
+        found = [*_died(seen), *_late_by_hand(seen)]
+    return (*found, *_unread(catalog))
+
+
+def _unreadable_daemon_file(seen: Seen) -> Iterator[str]:
+    path = os.path.join(seen.settings.state, DAEMON_STATUS)
+    if seen.daemon is None and os.path.lexists(path):
+        yield (
+            f"{shown(path)} cannot be read, so nothing is known about the daemon: see the owner "
+            "and the mode, or restart the daemon, which writes it again"
+        )
+
+
+def _no_room(settings: Settings) -> Iterator[str]:
+    """The state and the quarantine must be able to take what is found."""
+    places = {settings.state: "the state"}
+    if settings.quarantine.action == "quarantine":
+        places[settings.quarantine_directory] = "the quarantine"
+    for path, name in places.items():
+        try:
+            room = os.statvfs(path)
+        except OSError:
+            continue  # it is made by the first scan, or its own check says why not
+        if room.f_flag & os.ST_RDONLY:
+            yield f"{name} {shown(path)} is on a file system that is read-only: mount it writable"
+        elif room.f_bavail * room.f_frsize < _LEAST_ROOM or (room.f_files and not room.f_favail):
+            yield (
+                f"{name} {shown(path)} is on a file system that is full: free some space there, or "
+                "no match can be moved or noted"
+            )
+
+
+def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
+    if not alive and daemon.get("stopped"):
+        return []
+    if not alive:
+        died = (
+            f"the daemon (process {daemon.get('pid')}) is not there any more and did not end by "
+            "itself; see its log (journalctl -u hashscan), and start it again"
+        )
+        return [died]
+    found = []
+    silent = time.time() - float(daemon.get("time") or 0)
+    if silent > _SILENT:
+        found.append(
+            f"the daemon has said nothing for {human_age(silent)}; see its log, and restart it"
+        )
+    elif silent < -_AHEAD:
+        found.append(
+            f"the daemon's last word is {human_age(-silent)} ahead of this machine's clock: see "
+            "the clock (timedatectl), then restart the daemon"
+        )
+    if daemon.get("reload_refused"):
+        found.append(f"the last reload was refused: {daemon['reload_refused']}")
+    found += [
+        f"{shown(one['path'])}: not scanned: {one['away']}"
+        for one in daemon.get("volumes", ())
+        if one.get("away")
+    ]
+    return found
+
+
+def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
+    """What follows from a daemon that ended by itself: somebody may have forgotten to start it."""
+    if not daemon.get("stopped"):
+        return ()
+    since = human_age(time.time() - float(daemon.get("time") or 0))
+    path = shown(os.path.join(directory, DAEMON_STATUS))
+    told = (
+        f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
+        f"it starts again (systemctl start hashscan); if it is not meant to, remove {path}"
+    )
+    return (told,)
+
+
+def _uncovered(daemon: dict[str, Any]) -> list[str]:
+    found = []
+    output = daemon.get("output")
+    if output:
+        found.append(
+            f"{output['lost']:,} results of the daemon since {local_time(output['since'])} were not"
+            f" taken by its reader: {output['message']}; its log has them (journalctl -u hashscan),"
+            " 'hashscan quarantine list' names what was moved; restart the daemon with a reader"
+        )
+    for one in daemon.get("volumes", ()):
+        if one.get("away"):
+            continue  # it is reported as that
+        path = shown(one["path"])
+        started = time.time() - float(one.get("starting") or time.time())
+        if started > _STARTING:
+            found.append(
+                f"{path}: its watch has been starting for {human_age(started)}; it is scanned and "
+                "watched as soon as that is through"
+            )
+        elif one.get("unwatched") and not one["directories"]:
+            found.append(f"{path}: it is not watched, scans find what changes: {one['message']}")
+        elif one.get("unwatched"):
+            found.append(
+                f"{path}: {counted(one['unwatched'], 'directory', 'directories')} "
+                f"{'is' if one['unwatched'] == 1 else 'are'} not watched, scans find what "
+                f"changes there: {one['message']}"
+            )
+    return found
+
+
+def _nothing_looks(seen: Seen) -> list[str]:
+    """Volumes that are neither watched nor scanned by schedule."""
+    if seen.settings.scan.schedule is not None:
+        return []
+    return [
+        f"{shown(one.path)}: it is neither watched (watch: off) nor scanned by schedule "
+        "(scan.schedule: none), so nothing is found there after the daemon's start: set one of both"
+        for one in seen.settings.volumes
+        if one.watch == "off"
+    ]
+
+
+def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
+    """Volumes that the schedule should have had scanned, and did not."""
+    every = daemon.get("scan_every")
+    if every is None:
+        return []
+    found = []
+    for one in daemon.get("volumes", ()):
+        last = catalog.by_volume.get(os.fsencode(one["path"])) if catalog else None
+        ended = 0.0 if last is None else last.ended or last.started
+        late = time.time() - max(ended, float(daemon["started"]))
+        if late > _SCANS_MISSED * float(every) + _SCAN_LATE and not one.get("away"):
+            found.append(
+                f"{shown(one['path'])}: no scan has come to its end for {human_age(late)}, though "
+                f"one should every {human_age(float(every))} (scan.schedule); see the log"
+            )
+    return found
+
+
+# Without a daemon
+
+
+def _mounts() -> MountTable:
+    with suppress(OSError):
+        return mounts_now()
+    return MountTable(())
+
+
+def _roots(settings: Settings, mounts: MountTable) -> Iterator[tuple[bytes, bool]]:
+    """The volumes' resolved paths, and whether a file server is on the way to each."""
+    for one in settings.volumes:
+        path = os.path.normpath(one.path)
+        if mounts.reach(os.fsencode(path)).server:
+            yield os.fsencode(path), True
+            continue
+        with suppress(UnsafePathError):
+            path = resolve(path)
+        yield os.fsencode(path), False
+
+
+def _not_there(seen: Seen) -> list[str]:
+    """Volumes that the next scan would pass over; those on file servers are not touched."""
+    mounts = _mounts()
+    found = []
+    for root, is_remote in _roots(seen.settings, mounts):
+        if not is_remote and not os.path.isdir(root):
+            found.append(f"{shown(root)}: the volume is not there: see the path and the mount")
+        elif seen.catalog and root in seen.catalog.mounted and not mounts.is_mounted(root):
+            found.append(
+                f"{shown(root)}: its file system is not mounted; mount it, or it is not scanned"
+            )
+    return found
+
+
+def _died(seen: Seen) -> list[str]:
+    """The last scan, if it was killed: nobody may have seen it."""
+    scan = seen.catalog.scan if seen.catalog else None
+    if scan is None or scan.ended is not None or seen.running is not None:
+        return []
+    message = (
+        f"the last scan (began {human_age(time.time() - scan.started)} ago) was killed before its "
+        "end; see the kernel's log (out of memory?), and run 'hashscan scan' again: it goes on "
+        "where it was"
+    )
+    return [message]
+
+
+def _late_by_hand(seen: Seen) -> list[str]:
+    """Volumes without a whole scan for too long, if scans are started by hand or by a timer."""
+    catalog = seen.catalog
+    assert catalog is not None
+    most = max(_BY_HAND, _SCANS_MISSED * (_interval(seen.settings) or 0.0) + _SCAN_LATE)
+    now = time.time()
+    found = []
+    last = {root: catalog.by_volume.get(root) for root, _ in _roots(seen.settings, _mounts())}
+    if not last:
+        last = {b"": catalog.whole}
+    for root, scan in last.items():
+        where = f"{shown(root)}: " if root else ""
+        if scan is None:
+            if seen.running is None:
+                found.append(f"{where}no scan has come to its end yet; run 'hashscan scan' again")
+            continue
+        late = now - (scan.ended or scan.started)
+        if late > most:
+            found.append(
+                f"{where}no scan has come to its end for {human_age(late)}, and no daemon runs: "
+                f"{_START} any more"
+            )
+        elif late < -_AHEAD:
+            found.append(
+                f"{where}the last scan ended {human_age(-late)} ahead of this machine's clock: see "
+                "the clock (timedatectl)"
+            )
+    return found
+
+
+def _interval(settings: Settings) -> float | None:
+    """Seconds between two scans by schedule; ``None``: there is none."""
+    if settings.scan.schedule is None:
+        return None
+    try:
+        times = CronSim(settings.scan.schedule, datetime.fromtimestamp(time.time()))  # noqa: DTZ006
+        first, second = next(times), next(times)
+    except (CronSimError, StopIteration):
+        return None
+    return second.timestamp() - first.timestamp()
+
+
+def _unread(catalog: Overview | None) -> Iterator[str]:
+    """So many files that could not be read that the scan's rights, or a disk, are in question."""
+    if catalog is None or catalog.whole is None or not catalog.problems:
+        return
+    files = catalog.whole.files or 0
+    if catalog.problems * 2 > files or (catalog.problems > 100 and catalog.problems * 10 > files):
+        yield (
+            f"{catalog.problems:,} of {files:,} files or directories could not be read: run "
+            "hashscan as root, and see the kernel's log for errors of the disk"
+        )

@@ -1,0 +1,84 @@
+"""``status --nagios``: one line, performance data and an exit code for a monitoring plug-in.
+
+Source: Monitoring Plugins Development Guidelines (https://www.monitoring-plugins.org/doc/
+guidelines.html), plugin output, performance data, return codes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hashscan.agent.complaints import complaints
+from hashscan.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.agent.status import Status
+
+OK, WARNING, CRITICAL, UNKNOWN = range(4)
+_NAMES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+#: What is wrong by itself; the other codes of ``status`` are warnings.
+_CRITICAL = {ExitCode.FILTER, ExitCode.INTERNAL, ExitCode.MATCHES}
+#: Lines below the first one: a page of a monitoring system.
+_MOST_LINES = 20
+
+
+def plugin_result(found: Status) -> tuple[int, str]:
+    """The plug-in's exit code (0 to 3) and output for a status."""
+    wrong = complaints(found)
+    code = OK
+    if wrong:
+        code = CRITICAL if any(one.code in _CRITICAL for one in wrong) else WARNING
+        # The first line has what decided the code.
+        wrong.sort(key=lambda one: one.code not in _CRITICAL)
+    messages = [one.message for one in wrong] or [_well(found)]
+    more = f" (and {len(messages) - 1:,} more)" if len(messages) > 1 else ""
+    lines = [f"HASHSCAN {_NAMES[code]} - {_clean(messages[0])}{more} | {_performance(found)}"]
+    lines += [_clean(one) for one in messages[1:_MOST_LINES]]
+    return code, "\n".join(lines)
+
+
+def unknown(message: str) -> tuple[int, str]:
+    """The plug-in's exit code and output if the status cannot be read."""
+    return UNKNOWN, f"HASHSCAN UNKNOWN - {_clean(message)}"
+
+
+def _clean(text: str) -> str:
+    """A text as one line; the bar would begin the performance data."""
+    return " ".join(text.replace("|", "/").split())
+
+
+def _well(found: Status) -> str:
+    digests = sum(one.digests or 0 for one in found.filters)
+    daemon = "the daemon runs" if found.alive else "no daemon"
+    return f"{daemon}, {digests:,} digests" if digests else daemon
+
+
+def _performance(found: Status) -> str:
+    return " ".join(f"{name}={value}" for name, value in _figures(found))
+
+
+def _figures(found: Status) -> Iterator[tuple[str, str]]:
+    """Names and values with their units; ages in seconds."""
+    catalog = found.catalog
+    volumes = (found.daemon or {}).get("volumes", ()) if found.alive else ()
+    now = time.time()
+    yield "volumes", f"{len(volumes)};;;0"
+    yield "volumes_away", f"{sum(bool(one.get('away')) for one in volumes)};;;0"
+    yield "problems", f"{catalog.problems if catalog else 0};;;0"
+    yield "pending", f"{catalog.pending if catalog else 0};;;0"
+    oldest = catalog.oldest if catalog else None
+    yield "pending_age", f"{0 if oldest is None else max(0.0, now - oldest):.0f}s;900;;0"
+    yield "unmoved", f"{found.unmoved[0] if found.unmoved else 0};;0;0"
+    yield "reported", f"{found.reported};;0;0"
+    yield "quarantined", f"{found.quarantine.get('quarantined', 0)};;;0"
+    ages = [one.age for one in found.filters if one.age is not None]
+    if ages:
+        yield "filter_age", f"{max(ages):.0f}s;;;0"
+    if catalog is not None and catalog.whole is not None:
+        ended = catalog.whole.ended or catalog.whole.started
+        yield "scan_age", f"{max(0.0, now - ended):.0f}s;;;0"
+    if found.alive and found.daemon is not None and "backlog" in found.daemon:
+        yield "backlog", f"{found.daemon['backlog']};;;0"

@@ -1,0 +1,383 @@
+"""Every way in which nothing is found is a complaint of status, with its exit code."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import time
+
+import pytest
+import ready
+
+from hashscan.agent.complaints import complaints
+from hashscan.agent.gaps import mark_of
+from hashscan.agent.status import status_of
+from hashscan.catalog.store import Catalog
+from hashscan.config.loader import load
+from hashscan.model import Summary
+from hashscan.state import State
+
+DAY = 86400.0
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+
+
+class Place:
+    """A configuration, its state, and what a scan and a daemon have left in it."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.volumes = [directory / "volume"]
+        self.known = directory / "known.txt"
+        self.known.write_text(f"{'0' * 40}\n")
+        self.state = State(str(directory / "state"))
+        self.extra = ""
+        self.holder = None
+        self.write()
+
+    def write(self):
+        for one in self.volumes:
+            one.mkdir(exist_ok=True)
+        paths = ", ".join(f"{{path: {one}}}" for one in self.volumes)
+        self.config = self.directory / "config.yaml"
+        self.config.write_text(
+            f"state: {self.state.directory}\nvolumes: [{paths}]\n"
+            f"service: {{kind: local, known: [{self.known}]}}\n"
+            "quarantine: {action: quarantine}\n" + self.extra
+        )
+        self.settings = load(str(self.config), check_files=False)
+
+    def scanned(self, age=0.0, *, ended=True, interrupted=False, files=10, volumes=None):
+        """A scan that began ``age`` seconds ago."""
+        catalog = Catalog(self.state.catalog)
+        roots = [os.fsencode(one) for one in volumes or self.volumes]
+        number, _ = catalog.begin_scan(roots, complete=False)
+        if ended:
+            summary = Summary(hashed=files, interrupted=interrupted)
+            catalog.end_scan(number, files=files, interrupted=interrupted, summary=summary)
+        catalog.close()
+        began = time.time() - age
+        self.change("UPDATE scan SET started = ?, ended = iif(ended IS NULL, NULL, ?)"
+                    f" WHERE id = {number}", began, began)  # fmt: skip
+        return self
+
+    def change(self, statement, *values):
+        connection = sqlite3.connect(self.state.catalog)
+        with connection:
+            connection.execute(statement, values)
+        connection.close()
+
+    def candidate(self, age, error=None):
+        values = dict.fromkeys(("dir", "device", "inode", "size", "mtime_ns", "ctime_ns"), 1)
+        values |= {"volume": b"/v", "path": b"x", "name": b"x", "links": 1, "uid": 0, "hits": "[]"}
+        values |= {"found": time.time() - age, "seen": 1, "service": "s", "remote": 1}
+        values |= {"full_path": b"/v/x", "error": error}
+        marks = ", ".join("?" for _ in values)
+        self.change(f"INSERT INTO candidate ({', '.join(values)}) VALUES ({marks})",
+                    *values.values())  # fmt: skip
+
+    def daemon(self, *, alive=True, **facts):
+        """What a daemon wrote; ``alive``: a process holds the lock in its name."""
+        pid = 1
+        if alive and self.holder is None:
+            code = "import sys,time; from hashscan.state import State; from contextlib import *\n"
+            code += "with State(sys.argv[1]).lock(): print(1, flush=True); time.sleep(600)"
+            self.holder = subprocess.Popen(
+                [ready.sys.executable, "-c", code, self.state.directory], stdout=subprocess.PIPE
+            )
+            self.holder.stdout.readline()
+        if alive:
+            pid = self.holder.pid
+        now = time.time()
+        volume = {"path": str(self.volumes[0]), "backend": "fanotify", "starting": None,
+                  "directories": 0, "unwatched": 0, "example": "", "message": "", "blind": "",
+                  "away": None}  # fmt: skip
+        volume |= facts.pop("volume", {})
+        told = {"version": "1", "pid": pid, "started": now - 40 * DAY, "time": now,
+                "stopped": False, "trouble": "", "settings": mark_of(self.settings),
+                "reports_only": "", "reload_refused": "", "sync": {"next": now + 60},
+                "next_scan": now + 3600, "scan_every": DAY, "volumes": [volume], **facts}  # fmt: skip
+        with open(os.path.join(self.state.directory, "daemon.json"), "w") as file:
+            json.dump(told, file)
+        return self
+
+    def complaints(self):
+        return [(int(one.code), one.message) for one in complaints(status_of(self.settings))]
+
+    def only(self, code, words):
+        found = self.complaints()
+        assert [one for one, _ in found] == [code], found
+        assert words in found[0][1]
+
+    def run(self, *arguments):
+        return ready.in_words(ready.hashscan("--config", str(self.config), "status", *arguments))
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = Place(tmp_path)
+    yield made
+    if made.holder is not None:
+        made.holder.kill()
+        made.holder.communicate()
+
+
+def test_all_is_well(place):
+    assert place.scanned(3600).complaints() == []
+    assert place.daemon().complaints() == []
+    assert place.run().stdout.startswith("all is well\n")
+
+
+# Without a daemon
+
+
+def test_no_scan_for_a_month(place):
+    place.scanned(30 * DAY).only(3, "no scan has come to its end for 30 days, and no daemon runs")
+    place.scanned(7 * DAY)
+    assert place.complaints() == [], "a weekly timer"
+    place.change("UPDATE scan SET ended = ended - ?", 2 * DAY)
+    place.only(3, "no scan has come to its end for 9 days")
+
+
+def test_one_volume_that_no_scan_has_met(place, tmp_path):
+    place.scanned()
+    place.volumes.append(tmp_path / "other")
+    place.write()
+    place.only(3, f"{tmp_path}/other: no scan has come to its end yet")
+
+
+def test_a_first_scan_that_died(place):
+    place.scanned(3600, ended=False)
+    found = place.complaints()
+    assert {code for code, _ in found} == {3}
+    assert "was killed before its end" in found[0][1]
+
+
+def test_a_later_scan_that_died(place):
+    place.scanned(DAY).scanned(3600, ended=False).only(3, "was killed before its end")
+
+
+def test_a_first_scan_that_was_interrupted(place):
+    place.scanned(3600, interrupted=True).only(3, "no scan has come to its end yet")
+
+
+def test_nothing_was_ever_scanned(place):
+    place.only(3, "nothing has been scanned")
+
+
+def test_a_volume_is_missing(place):
+    place.scanned()
+    place.volumes[0].rmdir()
+    place.only(70, "the volume is not there")
+
+
+def test_the_file_system_of_a_volume_is_not_mounted(place):
+    place.scanned()
+    place.change("INSERT INTO mounted VALUES (?)", os.fsencode(place.volumes[0]))
+    place.only(70, "its file system is not mounted")
+
+
+def test_a_clock_that_was_set_back(place):
+    place.scanned(-DAY).only(3, "ahead of this machine's clock")
+
+
+def test_most_files_cannot_be_read(place):
+    place.scanned(files=10)
+    place.change("INSERT INTO problem VALUES (1, x'61', 'denied', '', 1)")
+    assert place.complaints() == [], "one of ten is for the scan's own exit code"
+    for number in range(8):
+        place.change("INSERT INTO problem VALUES (1, ?, 'denied', '', 1)", b"%d" % number)
+    place.only(3, "9 of 10 files or directories could not be read")
+
+
+@needs_root
+def test_the_quarantine_cannot_be_written_or_is_full(place):
+    place.scanned()
+    store = os.path.join(place.state.directory, "quarantine")
+    os.mkdir(store, 0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", store], check=True)
+    try:
+        place.only(70, "is full")
+        subprocess.run(["mount", "-o", "remount,ro,size=64m", store], check=True)
+        place.only(70, "read-only")
+    finally:
+        subprocess.run(["umount", "-l", store], check=True)
+
+
+def test_the_catalog_cannot_be_read(place):
+    place.scanned()
+    with open(place.state.catalog, "r+b") as file:
+        file.write(b"x" * 4096)
+    assert next(code for code, _ in place.complaints()) == 70
+
+
+def test_a_list_is_missing(place):
+    place.scanned()
+    place.known.unlink()
+    place.only(5, "no such file")
+
+
+# Verdicts
+
+
+def test_the_password_is_refused(place):
+    place.scanned()
+    place.candidate(1.0, "https://hcs/v1: answered 401, it refuses the credentials; check")
+    place.only(6, "the service refuses the password: https://hcs/v1: answered 401")
+
+
+def test_candidates_wait_for_too_long(place):
+    place.scanned()
+    place.candidate(800.0, "time-out")
+    assert place.complaints() == []
+    place.change("UPDATE candidate SET found = found - 200")
+    place.only(6, "1 candidate without a verdict, the oldest for 17 min")
+
+
+# With a daemon
+
+
+def test_syncs_fail_for_an_hour(place):
+    place.scanned().daemon(sync={"failing_since": time.time() - 3500, "message": "no route"})
+    assert place.complaints() == []
+    place.daemon(sync={"failing_since": time.time() - 3700, "message": "no route"})
+    place.only(6, "sync has failed for 62 min: no route")
+    # It is the daemon's word only while that runs.
+    place.holder.kill()
+    place.holder.wait()
+    assert 6 not in {code for code, _ in place.complaints()}
+
+
+def test_a_filter_is_refused(place):
+    sync = {"failing_since": time.time(), "refused": True, "message": "the old one stays"}
+    place.scanned().daemon(sync=sync).only(6, "the old one stays")
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "words"),
+    [
+        ({"volume": {"away": "not mounted"}}, 70, "not scanned: not mounted"),
+        ({"volume": {"away": "gone", "unwatched": 1}}, 70, "not scanned: gone"),
+        ({"volume": {"unwatched": 1, "message": "limit"}}, 3, "it is not watched, scans find"),
+        ({"volume": {"unwatched": 1, "directories": 9}}, 3, "1 directory is not watched"),
+        ({"volume": {"unwatched": 2, "directories": 9}}, 3, "2 directories are not watched"),
+        ({"volume": {"starting": 1.0}}, 3, "its watch has been starting for"),
+        ({"trouble": "no filter"}, 5, "nothing is scanned: no filter"),
+        ({"trouble": "TasksMax=", "limit": True}, 70, "nothing is scanned: TasksMax="),
+        ({"time": 1000.0}, 70, "the daemon has said nothing for"),
+        ({"time": 5e9}, 70, "ahead of this machine's clock"),
+        ({"reload_refused": "line 3"}, 70, "the last reload was refused: line 3"),
+        ({"settings": "other"}, 3, "the configuration is another one"),
+        ({"alive": False}, 70, "is not there any more"),
+        ({"alive": False, "stopped": True}, 3, "the daemon was stopped"),
+    ],
+)
+def test_what_the_daemon_says(place, facts, code, words):
+    place.scanned().daemon(**facts).only(code, words)
+
+
+def test_no_scheduled_scan_has_come_to_its_end(place):
+    place.scanned(2 * DAY).daemon()
+    assert place.complaints() == []
+    place.scanned(3 * DAY)
+    place.change("DELETE FROM scan WHERE id < (SELECT max(id) FROM scan)")
+    place.only(3, "no scan has come to its end for 3 days, though one should every 24 h")
+    # What the start found counts until the first is due.
+    place.daemon(started=time.time() - DAY)
+    assert place.complaints() == []
+    place.daemon(scan_every=None)
+    assert place.complaints() == []
+
+
+def test_neither_watched_nor_scanned_by_schedule(place):
+    place.extra = "scan: {schedule: none}\n"
+    place.write()
+    place.scanned().daemon(scan_every=None)
+    assert place.complaints() == []
+    place.config.write_text(place.config.read_text().replace("volume}", "volume, watch: off}"))
+    place.settings = load(str(place.config), check_files=False)
+    place.daemon(scan_every=None)
+    place.only(3, "neither watched (watch: off) nor scanned by schedule")
+
+
+def test_what_the_daemon_wrote_cannot_be_read(place):
+    place.scanned().daemon(alive=False)
+    with open(os.path.join(place.state.directory, "daemon.json"), "w") as file:
+        file.write('{"pid": 12')
+    place.only(70, "daemon.json cannot be read")
+
+
+# How it is shown
+
+
+def test_the_first_line_says_what_is_wrong(place):
+    place.scanned(30 * DAY).candidate(3600.0)
+    ran = place.run()
+    assert ran.returncode == 6
+    first = ran.stdout.splitlines()[0]
+    assert first.startswith("needs somebody: 1 candidate without a verdict")
+    assert first.endswith("(and 1 more, see below)")
+
+
+def test_times_are_local(place, monkeypatch):
+    place.scanned().daemon(next_scan=1_700_000_000.0)
+    environment = {**os.environ, "TZ": "Asia/Kathmandu"}
+    ran = ready.in_words(ready.hashscan("--config", str(place.config), "status", env=environment))
+    assert "next        scan 2023-11-15 03:58 +0545" in ran.stdout
+    told = json.loads(place.run("--json").stdout)
+    assert told["daemon"]["next_scan"] == "2023-11-14T22:13:20.000Z"
+
+
+def many(place, count):
+    paths = [place.directory / str(number) for number in range(count)]
+    volume = {"backend": "fanotify", "directories": 0, "unwatched": 0, "message": "", "blind": ""}
+    away = {"away": "not mounted"}
+    volumes = [{**volume, "path": str(one), "away": None, "starting": None} for one in paths]
+    for one in volumes[: count // 2]:
+        one.update(away)
+    place.volumes = paths
+    place.write()
+    place.scanned(volumes=paths)
+    place.daemon(volumes=volumes)
+
+
+def test_one_screen_and_linear_json_however_many_volumes_there_are(place):
+    sizes = []
+    for count in (100, 400):
+        many(place, count)
+        lines = place.run().stdout.splitlines()
+        assert len(lines) <= 40
+        assert max(map(len, lines)) < 1000
+        assert any(f"volumes     {count}: {count // 2} not there" in one for one in lines)
+        sizes.append(len(place.run("--json").stdout))
+    assert sizes[0] < 100_000
+    assert sizes[1] < 4.5 * sizes[0]
+
+
+def test_the_output_of_a_monitoring_plug_in(place):
+    def told(code):
+        ran = place.run("--nagios")
+        assert ran.returncode == code, ran.stdout
+        first = ran.stdout.splitlines()[0]
+        text, _, figures = first.partition(" | ")
+        values = dict(one.split("=") for one in figures.split())
+        assert all(set(one) <= set("0123456789.;s") for one in values.values())
+        return text, values
+
+    place.scanned(3600)
+    text, values = told(0)
+    assert text == "HASHSCAN OK - no daemon"
+    assert values["pending"] == "0;;;0"
+    assert float(values["scan_age"].partition("s")[0]) == pytest.approx(3600, abs=60)
+    place.candidate(3600.0, "a | b")
+    text, values = told(1)
+    assert text.startswith("HASHSCAN WARNING - 1 candidate without a verdict")
+    assert values["pending"] == "1;;;0"
+    place.daemon(alive=False, stopped=False)
+    text, _ = told(2)
+    assert text.startswith("HASHSCAN CRITICAL - the daemon (process 1) is not there any more")
+    assert text.endswith("(and 1 more)")
+    assert len(place.run("--nagios").stdout.splitlines()) == 2
+    place.config.write_text("nonsense: 1\n")
+    ran = place.run("--nagios")
+    assert ran.returncode == 3
+    assert ran.stdout.startswith("HASHSCAN UNKNOWN - ")
