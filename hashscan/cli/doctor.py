@@ -23,7 +23,8 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     """What stands in the way on this machine, and the fix for each.
 
     Looks at the volumes, at how each will be watched and why, at the filters, at the way to the
-    service, the quarantine and the kernel. Nothing is changed, and no digest is sent.
+    service, the quarantine and the kernel. Nothing is changed. The service is asked for a random
+    digest, as a test, with the password; no digest of a file is sent.
 
     Exit code 0: nothing fails. Else that of the first that does: 2 configuration, 3 not all can be
     watched, 5 a filter, 6 the service cannot be reached.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from hashscan.agent.status import filters_of
 from hashscan.catalog.overview import directories_known
@@ -16,13 +14,21 @@ from hashscan.config.messages import place
 from hashscan.config.notes import retention
 from hashscan.config.password import read_password
 from hashscan.config.trust import faults, moves
-from hashscan.errors import ExitCode, HashscanError, UnsafePathError
+from hashscan.errors import (
+    CredentialsError,
+    ExitCode,
+    HashscanError,
+    ServiceError,
+    ServiceRefusedError,
+    UnsafePathError,
+)
 from hashscan.fs.beneath import closing, open_root
 from hashscan.fs.named import opened_named, resolve
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
 from hashscan.machine import explain, with_cause
+from hashscan.model import Digest
 from hashscan.process import end_with, start
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
@@ -62,7 +68,7 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Look at everything that the configuration names. Nothing is changed, no digest is sent."""
+    """Check everything that the configuration names; no digest of a file is sent."""
     for look in (_trust, _volumes, _watch, _filters, _service, _quarantine, _kernel, _priority):
         try:
             yield from look(settings)
@@ -187,24 +193,39 @@ def _service(settings: Settings) -> Iterator[Check]:
     if service.kind == "local":
         yield from _lists(settings, service)
         return
-    read_password(service)
+    yield _asked(service)
+
+
+def _asked(service: ServiceSettings) -> Check:
+    """Ask the service's twin for tests, for a random digest: does it answer, with this password?"""
+    from hashscan.known.confirmers.hashcheckservice import HashCheckService  # noqa: PLC0415 - heavy
+
     assert service.url is not None
-    parts = urlsplit(service.url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    where = shown(service.url)
+    client = HashCheckService(
+        url=service.url,
+        username=service.username or "",
+        password=read_password(service),
+        timeout=service.timeout,
+        test=True,
+        ca_bundle=service.ca_bundle,
+        attempts=1,
+    )
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=5).close()
-    except OSError as error:
-        yield Check(
-            "service",
-            "fail",
-            f"{shown(service.url)} cannot be reached: {error.strerror or error}",
-            "see the name, the network and the firewall; candidates wait meanwhile",
-            ExitCode.SERVICE,
-        )
-    else:
-        yield Check(
-            "service", "ok", f"{shown(service.url)} can be reached; 'hashscan check' asks it"
-        )
+        client.confirm(Digest("sha1", os.urandom(20).hex()))
+    except CredentialsError as error:
+        fix = "write the password that the operator gave into service.password_file, then restart"
+        return Check("service", "fail", str(error), fix, ExitCode.SERVICE)
+    except ServiceRefusedError:
+        # A service without the twin for tests: that it answers is all that can be known.
+        return Check("service", "ok", f"{where} can be reached; 'hashscan check' asks it")
+    except ServiceError as error:
+        fix = "see the name, the network and the firewall; candidates wait meanwhile"
+        message = f"{where} {error.fault.words}: {error}"
+        return Check("service", "fail", message, fix, ExitCode.SERVICE)
+    finally:
+        client.close()
+    return Check("service", "ok", f"{where} answers, and takes the user name and the password")
 
 
 def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:

@@ -6,14 +6,9 @@ import errno
 import resource
 from contextlib import suppress
 
-_LIMITS = {
-    errno.EMFILE: "the limit of open files of a process is reached (LimitNOFILE= in the unit, or"
-    " ulimit -n)",
-    errno.ENFILE: "the limit of open files of the whole system is reached (sysctl fs.file-max)",
-    errno.EAGAIN: "no more processes may be started (TasksMax= in the unit, ulimit -u, or"
-    " sysctl kernel.pid_max)",
-    errno.ENOMEM: "there is not enough memory (MemoryMax= in the unit, or the machine's)",
-}
+from hashscan.machine import explain
+
+_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 
 
 def is_limit(error: BaseException) -> bool:
@@ -25,8 +20,7 @@ def is_limit(error: BaseException) -> bool:
 
 def limit_reached(error: BaseException) -> str:
     """Say which limit is reached, and how to raise it."""
-    number = error.errno if isinstance(error, OSError) else None
-    return _LIMITS[number or errno.ENOMEM]
+    return explain(error) or str(error)
 
 
 def raise_open_files() -> None:

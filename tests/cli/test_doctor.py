@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import ready
+from fault_server import KnownServer
 
 
 @pytest.fixture
@@ -27,6 +28,11 @@ def doctor(tmp_path):
         )
 
     return run
+
+
+def build_filter(directory):
+    built = ready.hashscan("filter", "build", directory / "list", "-o", directory / "f")
+    assert built.returncode == 0, built
 
 
 def test_all_is_well(doctor, tmp_path):
@@ -55,12 +61,7 @@ def test_what_is_missing_is_told_with_its_fix(doctor, tmp_path):
 def test_a_service_that_cannot_be_reached(doctor, tmp_path):
     (tmp_path / "password").write_text("x")
     (tmp_path / "password").chmod(0o600)
-    built = subprocess.run(
-        [sys.executable, "-m", "hashscan", "filter", "build", tmp_path / "list", "-o",
-         tmp_path / "f"],
-        check=False, capture_output=True,
-    )  # fmt: skip
-    assert built.returncode == 0
+    build_filter(tmp_path)
     service = (
         "{kind: hashcheckservice, url: 'http://127.0.0.1:1', username: me,"
         f" password_file: {tmp_path}/password}}"
@@ -70,6 +71,32 @@ def test_a_service_that_cannot_be_reached(doctor, tmp_path):
     assert "cannot be reached" in ran.stdout
     ran = doctor(service=service, filter=f"{{source: {tmp_path}/none}}")
     assert ran.returncode == 5, ran
+
+
+@pytest.mark.parametrize(
+    ("password", "code", "words"),
+    [
+        ("right", 0, "answers, and takes the user name and the password"),
+        (
+            "wrong",
+            6,
+            "FAIL service: {}/v1/test/check/sha1: answered 401, it refuses the credentials",
+        ),
+    ],
+)
+def test_a_wrong_password_is_found(doctor, tmp_path, password, code, words):
+    (tmp_path / "password").write_text(password)
+    (tmp_path / "password").chmod(0o600)
+    build_filter(tmp_path)
+    with KnownServer(known=set(), username="me", password="right") as server:
+        service = (
+            f"{{kind: hashcheckservice, url: '{server.url}', username: me,"
+            f" password_file: {tmp_path}/password}}"
+        )
+        ran = doctor(service=service, filter=f"{{source: {tmp_path}/f}}")
+        assert ran.returncode == code, ran
+        assert words.format(server.url) in ran.stdout
+        assert "cannot be reached" not in ran.stdout
 
 
 def test_a_tier_that_cannot_be_used_is_a_note(doctor, tmp_path):
