@@ -115,7 +115,7 @@ def _keep(directory: int, name: str, path: str) -> str:
 
 def _load(path: str | None) -> tuple[str, Settings]:
     path = path or loader.default_path()
-    return path, loader.load(path)
+    return path, loader.load(path, check_volumes=False)
 
 
 @config_group.command("check")
@@ -126,7 +126,8 @@ def check(context: click.Context, file: str | None) -> None:
 
     FILE: default is the configuration in force.
 
-    Exit code 0: it can be used. 2: it cannot.
+    Exit code 0: it can be used, by a start and by a reload of the daemon; a volume that is not
+    there is a note. 2: it cannot.
     """
     path, settings = _load(file or _configured(context))
     click.echo(f"{shown(path)}: no errors")
@@ -134,6 +135,12 @@ def check(context: click.Context, file: str | None) -> None:
         click.echo(f"  {name:<11} {words}")
     for note in notes(settings):
         click.echo(f"note: {note}")
+    for index, volume in enumerate(settings.volumes):
+        # As the daemon does: one that is not there holds up no other.
+        if not os.path.isdir(volume.path):
+            where, what = f"volumes[{index}].path", f"{shown(volume.path)} is no directory now"
+            fix = "it is scanned once it is there; mount or create it, or correct the path"
+            click.echo(f"note: {Finding(where, what, fix)}")
     for loc, what, fix in faults(settings):
         click.echo(f"note: {Finding(place(loc) or shown(path), what, fix)}")
 

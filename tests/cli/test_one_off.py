@@ -175,3 +175,13 @@ def test_a_directory_whose_name_is_a_tilde(place):
     (place / "~" / "known").write_bytes((place / "www" / "known").read_bytes())
     done = ready.hashscan("scan", "./~", "--known", "known.txt", "--state", "st", cwd=place)
     assert done.returncode == 1
+
+
+def test_a_volume_that_is_not_there_is_a_note_as_for_the_daemon(place):
+    path = place / "c.yaml"
+    path.write_text(
+        f"volumes: [{{path: {place}/gone}}]\nservice: {{kind: local, known: [{place}/known.txt]}}\n"
+    )
+    done = ready.in_words(ready.hashscan("config", "check", path))
+    assert done.returncode == 0, done.stderr
+    assert f"note: volumes[0].path: {place}/gone is no directory now" in done.stdout

@@ -83,7 +83,10 @@ def test_it_starts_the_daemon_and_tells_systemd():
     assert found["Type"] == ["notify"]
     assert found["NotifyAccess"] == ["main"]
     assert found["WatchdogSec"] == ["5min"]
-    assert found["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    assert found["ExecReload"] == [
+        "/usr/bin/hashscan config check",
+        "/bin/kill -HUP $MAINPID",
+    ]
     assert found["Restart"] == ["on-failure"]
     assert found["RestartPreventExitStatus"] == ["4"], "another instance"
 
