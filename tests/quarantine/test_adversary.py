@@ -3,11 +3,12 @@
 import errno
 import os
 import time
+from contextlib import suppress
 
 import pytest
-from isolating import adversary, all_records, confirmed, exchange, recovered, watched
+from isolating import adversary, all_records, confirmed, exchange, needs_root, recovered, watched
 
-from hashscan.errors import QuarantineError
+from hashscan.errors import QuarantineError, UnsafePathError
 from hashscan.quarantine import act
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import recover
@@ -85,6 +86,56 @@ def test_directory_flips_to_a_link_out_of_the_volume(tmp_path, volume, quarantin
     os.close(real)
 
 
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize("mkdir", [False, True])
+def test_the_directory_of_to_flips_to_a_link(tmp_path, volume, quarantine, store_path, mkdir):
+    """Root restores into a customer's directory, which he exchanges for a link all the time."""
+    can_exchange(volume)
+    outside = tmp_path / "outside"
+    cust = tmp_path / "cust"
+    for path in (outside, cust / "real"):
+        path.mkdir(parents=True)
+    os.symlink(outside, cust / "link")
+    for name in (".", "real", "link"):
+        os.chown(cust / name, 4711, 4711, follow_symlinks=False)
+    real = os.open(cust / "real", os.O_RDONLY)
+    seen = {"restored": 0, "not followed": 0}
+    to = os.fsencode(cust / "real" / "new" if mkdir else cust / "real")
+    with (
+        watched(outside) as events,
+        Store.open(os.fsencode(store_path)) as store,
+        adversary(lambda: exchange(cust / "real", cust / "link")),
+    ):
+        until = time.monotonic() + 20
+        while min(seen.values()) < 3 and time.monotonic() < until:
+            if not (volume / "f").exists():
+                (volume / "f").write_bytes(KNOWN)
+            acted = quarantine.act(confirmed(volume, "f"))
+            assert acted.action == "quarantined", acted
+            while True:
+                try:
+                    with store.lock():
+                        assert recover(store) == []
+                        restore(store, acted.quarantine_id, to=to, mkdir=mkdir)
+                    seen["restored"] += 1
+                    break
+                except UnsafePathError:
+                    seen["not followed"] += 1
+                except QuarantineError as error:
+                    if error.reason not in {"no-directory", "swapped", "vanished", "other-root"}:
+                        raise
+            for name in ("f", "new/f"):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(name, dir_fd=real)
+            with suppress(FileNotFoundError):
+                os.rmdir("new", dir_fd=real)
+        assert events() == b""
+    assert os.listdir(outside) == []
+    assert min(seen.values()) >= 3, seen
+    os.close(real)
+
+
 def test_file_flips_to_an_innocent_one(volume, quarantine, store_path):
     can_exchange(volume)
     (volume / "f").write_bytes(KNOWN)
@@ -93,7 +144,7 @@ def test_file_flips_to_an_innocent_one(volume, quarantine, store_path):
     with adversary(lambda: exchange(volume / "f", volume / "g")) as flips:
         until = time.monotonic() + SECONDS
         number = 0
-        while time.monotonic() < until:
+        while time.monotonic() < until or (number <= 20 and time.monotonic() < until + 20):
             number += 1
             acted = quarantine.act(match)
             with Store.open(os.fsencode(store_path)) as store, store.lock():
