@@ -14,8 +14,8 @@ from hashscan.config.messages import place
 from hashscan.config.notes import notes, summary
 from hashscan.config.trust import faults
 from hashscan.durable import new_file, replace_file
-from hashscan.errors import Finding, UsageError
-from hashscan.fs.named import opened_named
+from hashscan.errors import Finding, UnsafePathError, UsageError
+from hashscan.fs.named import opened_named, resolve
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -137,8 +137,14 @@ def check(context: click.Context, file: str | None) -> None:
         click.echo(f"note: {note}")
     for index, volume in enumerate(settings.volumes):
         # As the daemon does: one that is not there holds up no other.
-        if not os.path.isdir(volume.path):
-            where, what = f"volumes[{index}].path", f"{shown(volume.path)} is no directory now"
+        where = f"volumes[{index}].path"
+        try:
+            root = resolve(volume.path)
+        except UnsafePathError as error:
+            click.echo(f"note: {Finding(where, str(error), 'until then it is not scanned')}")
+            continue
+        if not os.path.isdir(root):
+            what = f"{shown(volume.path)} is no directory now"
             fix = "it is scanned once it is there; mount or create it, or correct the path"
             click.echo(f"note: {Finding(where, what, fix)}")
     for loc, what, fix in faults(settings):

@@ -104,7 +104,12 @@ def test_volumes(place):
     (place / "victim" / "sub").mkdir()
     refused(place, "scan", place / "cust" / "link" / "sub", *known, left=["sub"])
     config = configured(place, volumes=f"[{{path: {place}/cust/link}}, {{path: {place}/www}}]")
-    refused(place, *config, "config", "check", left=["sub"])
+    done = hashscan(*config, "config", "check")
+    assert (done.returncode, done.stdout.count("note: volumes")) == (0, 1), done
+    assert f"note: volumes[0].path: {place}/cust/link: {place}/cust/link is a link" in done.stdout
+    done = hashscan(*config, "scan")
+    assert f"{place}/cust/link is a link to" in done.stderr, done
+    assert os.listdir(place / "victim") == ["sub"]
     done = hashscan(*config, "doctor")
     assert f"{place}/cust/link is a link to" in done.stdout
     assert f"volume {place}/www: is there" in done.stdout
