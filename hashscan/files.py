@@ -15,6 +15,8 @@ LOCK = "lock"
 QUARANTINE = "quarantine"
 #: What the daemon writes about itself, for ``status``.
 DAEMON_STATUS = "daemon.json"
+#: Which matches the daemon has logged that stay in their place.
+REPORTED = "reported"
 #: The state of scans beside a running daemon.
 BESIDE = "beside"
 
@@ -29,6 +31,7 @@ _STATE = (
     FILTERS,
     LOCK,
     QUARANTINE,
+    REPORTED,
 )
 #: Top directories of file systems have these: ext4, snapshots of NFS, btrfs and ZFS, NILFS, quotas.
 _FILE_SYSTEM = frozenset(

@@ -23,6 +23,7 @@ from hashscan.daemon.facts import write_facts
 from hashscan.daemon.limits import is_limit, limit_reached, raise_open_files
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
+from hashscan.daemon.reported import Reported
 from hashscan.daemon.schedule import Cron, Every, Files
 from hashscan.errors import (
     ConfigError,
@@ -135,6 +136,7 @@ class Daemon:
             for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 stack.callback(signal.signal, name, signal.signal(name, self._signalled))
             stack.callback(self._end)
+            self._log.reported = Reported(self._state.directory)
             self._log.info(f"hashscan {__version__} starts, state {shown(self._state.directory)}")
             with suppress(InterruptError):
                 self._within_limits(self._refresh_known)

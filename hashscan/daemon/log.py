@@ -19,11 +19,12 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from hashscan.errors import OutputError
 from hashscan.report.jsonl import JsonReporter, line
-from hashscan.text import one_line, rfc3339, shown
+from hashscan.text import counted, one_line, rfc3339, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashscan.daemon.reported import Reported
     from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
 
 Level = Literal["error", "warning", "info", "debug"]
@@ -88,7 +89,11 @@ class OutputTrouble:
 
 
 class Log:
-    """The tell stage of the daemon, and its log."""
+    """The tell stage of the daemon, and its log.
+
+    Attributes:
+        reported: matches that were logged before; ``None``: all are logged.
+    """
 
     def __init__(
         self,
@@ -106,6 +111,7 @@ class Log:
         self._journal = not as_json and reaches_the_journal(err)
         self._guard = FloodGuard(clock)
         self._results = JsonReporter(out, err)
+        self.reported: Reported | None = None
         self._output: OutputTrouble | None = None
 
     # The log
@@ -161,6 +167,9 @@ class Log:
         # What stays where it is comes again with every scan, and may be a million files.
         stays = acted.action != "quarantined"
         kind = f"match {acted.action} {acted.problem or ''}".strip()
+        meant = stays and acted.problem is None
+        if meant and self.reported is not None and not self.reported.is_news(event):
+            return
         if stays and not self._guard.admits(kind):
             return
         what: str = acted.action
@@ -223,6 +232,11 @@ class Log:
             f"{summary.pending:,} pending; quarantined {summary.quarantined:,}, held "
             f"{summary.held:,}, allowed {summary.allowed:,}"
         )
+        if self.reported is not None:
+            if self.reported.again:
+                number = counted(self.reported.again, "match", "matches")
+                self.info(f"{number} in place as logged before; 'hashscan scan' names all")
+            self.reported.save()
 
     def output_trouble(self) -> dict[str, Any] | None:
         """Return what standard output did not take; ``None``: it takes results."""

@@ -1,0 +1,74 @@
+"""Which matches that stay in their place were logged before, also by an earlier daemon."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from xxhash import xxh3_64_digest
+
+from hashscan.files import REPORTED, temporary
+from hashscan.model import ALGORITHMS
+
+if TYPE_CHECKING:
+    from hashscan.model import MatchEvent
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_KEY = 8
+#: Matches that are remembered; the oldest are logged again.
+_MOST = 200_000
+
+
+def _key_of(event: MatchEvent) -> bytes:
+    candidate = event.match.candidate
+    digests = [digest or b"" for digest in candidate.digests]
+    assert len(digests) == len(ALGORITHMS)
+    about = (candidate.full_path, candidate.stamp, digests, event.acted.action)
+    return xxh3_64_digest(repr(about).encode())
+
+
+class Reported:
+    """Keys of matches, kept in the state directory.
+
+    Attributes:
+        again: matches since ``save`` that were logged before.
+    """
+
+    def __init__(self, directory: str) -> None:
+        """Read what an earlier daemon left; a file that is damaged counts as none."""
+        self._path = os.path.join(directory, REPORTED)
+        self._beside = os.path.join(directory, temporary(REPORTED))
+        self._keys: dict[bytes, None] = {}
+        self._is_new = False
+        self.again = 0
+        with suppress(OSError):
+            fd = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with open(fd, "rb") as file:
+                data = file.read(_KEY * _MOST)
+            if len(data) % _KEY == 0:
+                keys = (data[at : at + _KEY] for at in range(0, len(data), _KEY))
+                self._keys = dict.fromkeys(keys)
+
+    def is_news(self, event: MatchEvent) -> bool:
+        """Whether a match was not logged yet, as it is now; then it is remembered."""
+        key = _key_of(event)
+        if key in self._keys:
+            self.again += 1
+            return False
+        if len(self._keys) >= _MOST:
+            del self._keys[next(iter(self._keys))]
+        self._keys[key] = None
+        self._is_new = True
+        return True
+
+    def save(self) -> None:
+        """Write the keys down; without that, the next daemon logs the matches again."""
+        self.again = 0
+        if not self._is_new:
+            return
+        with suppress(OSError):
+            with open(os.open(self._beside, _FLAGS, 0o600), "wb") as file:
+                file.write(b"".join(self._keys))
+            os.replace(self._beside, self._path)
+            self._is_new = False
