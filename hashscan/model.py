@@ -120,6 +120,7 @@ class Problem(StrEnum):
     BUSY = "busy"
     TOO_DEEP = "too-deep"
     WORKER_DIED = "worker-died"
+    NOT_THERE = "not-there"
     OTHER = "other"
 
 
@@ -271,7 +272,8 @@ class PendingEvent:
 class Summary:
     """Counts of one scan. ``files`` is always the sum of the four outcomes.
 
-    ``matches`` is the sum of those quarantined, held, allowed and only reported.
+    ``matches`` is the sum of those quarantined, held, allowed and only reported; ``restored`` are
+    those of the held ones that an administrator had restored.
     """
 
     hashed: int = 0
@@ -288,6 +290,12 @@ class Summary:
     seconds: float = 0.0
     interrupted: bool = False
     allowed: int = 0
+    restored: int = 0
+
+    @property
+    def undecided(self) -> int:
+        """Matches about which no administrator has decided, by a restore or an allow-list."""
+        return self.matches - self.allowed - self.restored
 
     @property
     def files(self) -> int:

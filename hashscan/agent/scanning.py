@@ -15,7 +15,7 @@ from hashscan.errors import ExitCode, LockedError, UnsafePathError, UsageError, 
 from hashscan.fs.beneath import identity_of
 from hashscan.fs.named import opened_named, resolve
 from hashscan.fs.volume import Volume
-from hashscan.model import Acted
+from hashscan.model import Acted, Problem, ProblemEvent
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
@@ -62,23 +62,28 @@ class Checked:
 def volumes_of(settings: Settings, paths: Iterable[str]) -> tuple[Volume, ...]:
     """The volumes to scan: those named, with the settings of a configured one of that path.
 
+    Volumes that are missing are among them: the scan of the others goes on, and reports them.
+
     Raises:
-        UsageError: a path is no directory, or leads through a link of somebody else.
+        UsageError: a named path is no directory, none of those named exists, or one leads through
+            a link of somebody else.
         ConfigError: none is named and none configured.
     """
     from hashscan.config.settings import require_volumes  # noqa: PLC0415
 
     paths = list(paths)
+    named = bool(paths)
     configured = _configured(settings)
     if not paths:
         require_volumes(settings)
         paths = [volume.path for volume in settings.volumes]
     volumes: dict[str, Volume] = {}
+    missing: list[str] = []
     for path in paths:
         real = resolve(path)
         if not os.path.lexists(real):
-            raise UsageError(f"{shown(path)}: there is no such directory; see the path")
-        if not os.path.isdir(real):
+            missing.append(f"{shown(path)}: there is no such directory; see the path")
+        elif named and not os.path.isdir(real):
             raise UsageError(
                 f"{shown(path)} is no directory; 'hashscan check' looks at a single file"
             )
@@ -91,6 +96,8 @@ def volumes_of(settings: Settings, paths: Iterable[str]) -> tuple[Volume, ...]:
                 tuple(given.exclude),
                 given.one_file_system,
             )
+    if named and len(missing) == len(volumes):
+        raise UsageError("\n".join(missing))
     return tuple(volumes.values())
 
 
@@ -197,6 +204,7 @@ def run_scan(
         catalog = Catalog(state.catalog)
         try:
             there = _there(volumes, catalog, reporter, named=bool(paths))
+            missing = len(volumes) - len(there)
             options = replace(options, volumes=there)
             asker = Asker(known.make_confirmer)
             try:
@@ -207,9 +215,9 @@ def run_scan(
             catalog.abandon()
             raise
         catalog.close()
+    summary.problems += missing
     reporter.summary(summary)
-    codes = {exit_code(summary)}
-    return exit_code_of(codes if there == volumes else codes | {ExitCode.UNREADABLE})
+    return exit_code(summary)
 
 
 def _there(
@@ -232,6 +240,9 @@ def _there(
         else:
             told = "" if named else ", or name its path on the command line if it is meant to be so"
             reporter.notice(f"{shown(volume.root)}: not scanned: {why}{told}")
+            reporter.problem(
+                ProblemEvent(volume.root, Problem.NOT_THERE.value, f"not scanned: {why}")
+            )
     catalog.commit()
     if not found:
         raise UsageError("no volume is there to be scanned: see above")
@@ -313,7 +324,7 @@ def exit_code(summary: Summary) -> ExitCode:
     codes = {ExitCode.NOTHING_FOUND}
     if summary.interrupted:
         codes.add(ExitCode.INTERRUPTED)
-    if summary.matches > summary.allowed:
+    if summary.undecided:
         codes.add(ExitCode.MATCHES)
     if summary.pending:
         codes.add(ExitCode.SERVICE)

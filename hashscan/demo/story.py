@@ -263,7 +263,7 @@ class Story(Stage):
             "back with 'quarantine purge ID'. Only the restored files are read again:"
         )
         told = self.run(
-            "--config", CONFIGURATION, "scan", "--action", "quarantine", code=ExitCode.MATCHES
+            "--config", CONFIGURATION, "scan", "--action", "quarantine", code=ExitCode.NOTHING_FOUND
         )
         self._expect_matches(told, sample, "held")
         self._expect_line(told, f" {len(sample.known):,} hashed (")

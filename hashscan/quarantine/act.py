@@ -139,7 +139,8 @@ class Quarantine:
                     "held",
                     quarantine_id=record.id,
                     message=f"{shown(candidate.full_path)}: restored by the administrator on "
-                    f"{record.history[-1][1]} and not moved again; to quarantine it again, "
+                    f"{record.history[-1][1]} and not moved again; to have every copy of it "
+                    "allowed, put its digest into a list of `allow`; to quarantine it again, "
                     f"`hashscan quarantine purge {record.id}` and scan",
                 )
         return None

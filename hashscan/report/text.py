@@ -103,7 +103,7 @@ class TextReporter:
 
     def summary(self, summary: Summary) -> None:
         """Write the counts, and what to do next."""
-        undecided = summary.matches - summary.allowed
+        undecided = summary.undecided
         if self._quiet and not (undecided or summary.problems or summary.pending):
             return
         skipped = ", ".join(f"{count:,} {reason}" for reason, count in summary.skipped.items())
@@ -128,7 +128,7 @@ class TextReporter:
             )
         elif self._failed:
             self._write(f"{self._failed:,} matches could not be moved; see above for why.")
-        elif undecided > summary.held:
+        elif undecided > summary.held - summary.restored:
             self._write(
                 "Nothing was moved; the same command with --action quarantine isolates matches."
             )

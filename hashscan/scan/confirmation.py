@@ -343,6 +343,7 @@ class Confirmation:
         summary.quarantined += acted.action == "quarantined"
         summary.held += acted.action == "held"
         summary.allowed += acted.action == "allowed"
+        summary.restored += acted.action == "held" and acted.problem is None
 
     def act_on_links(self, stopped: Callable[[], bool]) -> None:
         """Act on what is left: inodes with several names, and what a killed scan left undone.
