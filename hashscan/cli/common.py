@@ -103,7 +103,8 @@ def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
     """
     if not _has_terminal():
         raise UsageError(f"there is no terminal to ask for the {prompt}; {instead}")
-    found: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+    shown_prompt = prompt[0].upper() + prompt[1:]
+    found: str = click.prompt(shown_prompt, hide_input=True, confirmation_prompt=confirm, err=True)
     return found
 
 

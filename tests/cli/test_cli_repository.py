@@ -6,6 +6,8 @@ import pty
 import re
 import subprocess
 import sys
+import termios
+import time
 
 import pytest
 import ready
@@ -157,11 +159,18 @@ def test_a_passphrase_is_asked_for_on_the_terminal(place):
         cwd=place, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True,
     ) as process:  # fmt: skip
         os.close(theirs)
-        told = b""
-        while b"Passphrase of" not in told:
-            told += os.read(ours, 1000)
-        os.write(ours, b"word\n")
-        out = process.stdout.read()
+        try:
+            told = b""
+            while b"Passphrase of" not in told:
+                told += os.read(ours, 1000)
+            # The terminal drops what is typed before its echo is off.
+            while termios.tcgetattr(ours)[3] & termios.ECHO:
+                time.sleep(0.01)
+            os.write(ours, b"word\n")
+            out = process.stdout.read()
+        except BaseException:
+            process.kill()
+            raise
     os.close(ours)
     assert process.returncode == 0
     assert b"refreshed" in out
