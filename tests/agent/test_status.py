@@ -12,6 +12,7 @@ import ready
 from hashscan.agent.complaints import complaints
 from hashscan.agent.gaps import mark_of
 from hashscan.agent.status import status_of
+from hashscan.catalog import checksums
 from hashscan.catalog.store import Catalog
 from hashscan.config.loader import load
 from hashscan.model import Summary
@@ -61,16 +62,20 @@ class Place:
         return self
 
     def change(self, statement, *values):
+        """Change the catalog, with the checksums that follow."""
         connection = sqlite3.connect(self.state.catalog)
+        checksums.add_function(connection)
         with connection:
             connection.execute(statement, values)
+            connection.execute(f"UPDATE scan SET checksum = {checksums.SCAN}")
+            connection.execute(f"UPDATE candidate SET checksum = {checksums.CANDIDATE}")
         connection.close()
 
     def candidate(self, age, error=None):
         values = dict.fromkeys(("dir", "device", "inode", "size", "mtime_ns", "ctime_ns"), 1)
         values |= {"volume": b"/v", "path": b"x", "name": b"x", "links": 1, "uid": 0, "hits": "[]"}
         values |= {"found": time.time() - age, "seen": 1, "service": "s", "remote": 1}
-        values |= {"full_path": b"/v/x", "error": error}
+        values |= {"full_path": b"/v/x", "error": error, "checksum": 0}
         marks = ", ".join("?" for _ in values)
         self.change(f"INSERT INTO candidate ({', '.join(values)}) VALUES ({marks})",
                     *values.values())  # fmt: skip
@@ -172,7 +177,7 @@ def test_a_volume_is_missing(place):
 
 def test_the_file_system_of_a_volume_is_not_mounted(place):
     place.scanned()
-    place.change("INSERT INTO mounted VALUES (?)", os.fsencode(place.volumes[0]))
+    place.change("INSERT INTO mounted VALUES (?1, ?1)", os.fsencode(place.volumes[0]))
     place.only(70, "its file system is not mounted")
 
 
