@@ -76,6 +76,22 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; the error for an unknown one names the commands that look like it.
+
+        Click searches ``commands`` for that, which is empty here.
+        """
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            import difflib  # noqa: PLC0415 - only an error needs it
+
+            similar = " or ".join(f"'{one}'" for one in difflib.get_close_matches(name, COMMANDS))
+            hint = f" Did you mean {similar}?" if similar else ""
+            ctx.fail(f"No such command '{name}'.{hint}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Click would take every broken pipe for that of standard output."""
         try:

@@ -158,3 +158,20 @@ def test_quiet_says_nothing_when_there_is_nothing(place):
     (place / "v" / "bad").unlink()
     done = run("-q", "scan", place / "v", "--known", place / "list", "--state", place / "s")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["stauts"], "No such command 'stauts'. Did you mean 'status'?"),
+        (["scna", "/"], "Did you mean 'scan'?"),
+        (["xyzzy"], "No such command 'xyzzy'.\n"),
+        (["quarantine", "lst"], "Did you mean 'list'?"),
+        (["scan", "--actoin", "report"], "--action"),
+    ],
+)
+def test_a_typing_error_is_answered_with_what_was_meant(typed, words):
+    done = ready.in_words(ready.hashscan(*typed))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "--help" in done.stderr
