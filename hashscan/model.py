@@ -303,14 +303,41 @@ class Summary:
         return self.hashed + self.unchanged + sum(self.skipped.values()) + self.problems
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A look at a running scan. ``fraction`` is an estimate from 0 to 1."""
+class Expected(NamedTuple):
+    """What a scan has to do, as far as earlier scans of the same volumes show.
+
+    Attributes:
+        files: number of files, skipped and unchanged ones included.
+        hashed: how many of them are hashed; ``None``: it depends on what changed.
+        bytes: size of the files that are hashed; without ``hashed`` the size of all that could be.
+    """
 
     files: int
+    hashed: int | None
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of a running scan.
+
+    Attributes:
+        files: number of files that are done: hashed, unchanged, skipped, or a problem.
+        hashed: how many of them were hashed.
+        unchanged: how many of them are as the catalog has them.
+        bytes_hashed: also those of files that are being read.
+        fraction: how much is done by the tree of directories, an estimate from 0 to 1.
+        matches: number of matches.
+        expected: ``None``: no earlier scan of these volumes came to its end.
+    """
+
+    files: int
+    hashed: int
+    unchanged: int
     bytes_hashed: int
     fraction: float
     matches: int
+    expected: Expected | None
 
 
 class Reporter(Protocol):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hashscan.catalog import checksums
 from hashscan.catalog.candidates import REPORTED, CandidateQueue
 from hashscan.catalog.checksums import checksum
+from hashscan.catalog.expected import ExpectedWork
 from hashscan.catalog.mounted import MountedVolumes
 from hashscan.catalog.rows import (
     CHECKED,
@@ -61,7 +62,7 @@ _HELD = -1
 _LEVELS = 5000
 
 
-class Catalog(CandidateQueue, MountedVolumes):
+class Catalog(CandidateQueue, ExpectedWork, MountedVolumes):
     """Everything that is written to the catalog, and what its writer reads from it."""
 
     # Scans
@@ -163,16 +164,6 @@ class Catalog(CandidateQueue, MountedVolumes):
                 (scan,),
             )
         self.commit()
-
-    def files_of_last_scan(self, volumes: Iterable[bytes]) -> int | None:
-        """How many files the last whole scan of these volumes met: for the progress bar."""
-        with translated(self.path):
-            row = self._connection.execute(
-                "SELECT files FROM scan WHERE volumes = ? AND interrupted = -1"
-                " ORDER BY id DESC LIMIT 1",
-                (b"\0".join(sorted(volumes)),),
-            ).fetchone()
-        return None if row is None else row[0]
 
     def _forget_gone_directories(self, scan: int, held: Iterable[int]) -> None:
         execute = self._connection.execute

@@ -55,7 +55,7 @@ class Walk:
         self._catalog = catalog
         self._confirmation = confirmation
         self._roots = [volume.root for volume in options.volumes]
-        self._expected = catalog.files_of_last_scan(self._roots)
+        self._expected = catalog.expected(self._roots)
         self.scan, _ = catalog.begin_scan(self._roots, complete=False, kind=kind)
         self._summary = confirmation.summaries[self.scan] = Summary()
         self._dispatch = Dispatch(
@@ -115,8 +115,8 @@ class Walk:
     @property
     def fraction(self) -> float:
         """How much is done, an estimate from 0 to 1."""
-        if self._expected:
-            return max(self._dispatch.fraction, min(0.99, self.files / self._expected))
+        if self._expected is not None:
+            return min(0.99, self.files / self._expected.files)
         return min(1.0, self._dispatch.fraction)
 
     def hand_out(self, *, hold: bool) -> None:

@@ -1,12 +1,17 @@
-"""Progress bars on a terminal: for a scan (files, bytes, rate, time left) and for a build."""
+"""Progress bars on a terminal: for a scan (files, bytes, rate, time left) and for a build.
+
+The time left is estimated in ``remaining``.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Protocol
 
-from hashscan.text import human_size
+from hashscan.report.remaining import Remaining
+from hashscan.text import counted, human_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,33 +36,33 @@ class BuildProgress(Protocol):
 
 
 class ScanBar:
-    """One bar on ``stream``; nothing is shown where that is no terminal.
+    """A line on ``stream``, if that is a terminal that can redraw it; else nothing.
 
-    Drawn by whoever calls ``show``, without a thread: the engine forks worker processes.
+    Whoever calls ``show`` draws it, without a thread: the engine forks worker processes.
     """
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
         """The bar appears at the first ``show``."""
         self._stream = stream
-        self._started = time.monotonic()
+        self._remaining = Remaining(clock)
         self._bar: _Bar | None = None
-        self._on = stream.isatty()
+        self._on = _can_redraw(stream)
 
     def show(self, progress: Progress) -> None:
         """Draw the present state."""
         if not self._on:
             return
+        remaining = self._remaining.update(progress)
+        seconds = max(0.001, self._remaining.elapsed)
         if self._bar is None:
             self._bar = _Bar(self._stream)
-        seconds = max(0.001, time.monotonic() - self._started)
-        self._bar.draw(
-            progress.fraction,
-            f"{progress.files:,} files",
-            human_size(progress.bytes_hashed),
-            f"{progress.files / seconds:,.0f} files/s",
-            f"{human_size(progress.bytes_hashed / seconds)}/s",
-            *([f"{progress.matches:,} matches"] if progress.matches else []),
-        )
+        if remaining is not None:
+            fraction = min(0.99, seconds / (seconds + remaining))
+        elif progress.expected is not None:
+            fraction = min(0.99, progress.files / progress.expected.files)
+        else:
+            fraction = progress.fraction
+        self._bar.draw(fraction, fields(progress, seconds, remaining))
 
     def clear(self) -> None:
         """Take the bar away before a line is printed; the next ``show`` draws it again."""
@@ -66,26 +71,64 @@ class ScanBar:
             self._bar = None
 
 
+def fields(progress: Progress, seconds: float, remaining: float | None) -> list[tuple[int, str]]:
+    """Return a scan's numbers, each with its rank: a narrow terminal drops the highest first."""
+    shown = [(0, f"ETA {_duration(remaining)}"), (2, f"{progress.files:,} files")]
+    if progress.matches:
+        shown.append((1, counted(progress.matches, "match", "matches")))
+    shown.append((3, human_size(progress.bytes_hashed)))
+    shown.append((4, f"{progress.files / seconds:,.0f} files/s"))
+    shown.append((5, f"{human_size(progress.bytes_hashed / seconds)}/s"))
+    return shown
+
+
+def fitted(shown: list[tuple[int, str]], width: int) -> str:
+    """Return the numbers that fit into ``width`` columns, as one text."""
+    for most in range(max(rank for rank, _ in shown), -1, -1):
+        text = "  ".join(one for rank, one in shown if rank <= most)
+        if len(text) <= width:
+            break
+    return text
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _can_redraw(stream: IO[str]) -> bool:
+    return stream.isatty() and os.environ.get("TERM", "dumb").lower() not in {"", "dumb", "unknown"}
+
+
+#: Columns of the bar itself, and of the percentage and the spaces beside it.
+_BAR = 20
+_BESIDE = 4 + 1 + 1
+
+
 class _Bar:
     def __init__(self, stream: IO[str]) -> None:
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
+        self._console = Console(file=stream)
         self._progress = Progress(
             TextColumn("{task.percentage:>3.0f}%"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[text]}"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=Console(file=stream),
+            BarColumn(bar_width=_BAR if self._console.width >= 2 * _BAR else 1),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=self._console,
             auto_refresh=False,
             transient=True,
         )
         self._task = self._progress.add_task("scan", total=1.0, text="")
         self._progress.start()
 
-    def draw(self, fraction: float, *texts: str) -> None:
-        self._progress.update(self._task, completed=fraction, text="  ".join(texts))
+    def draw(self, fraction: float, shown: list[tuple[int, str]]) -> None:
+        width = self._console.width
+        text = fitted(shown, width - _BESIDE - (_BAR if width >= 2 * _BAR else 1))
+        self._progress.update(self._task, completed=fraction, text=text)
         self._progress.refresh()
 
     def close(self) -> None:
@@ -95,7 +138,7 @@ class _Bar:
 @contextmanager
 def build_bar(stream: IO[str]) -> Iterator[Callable[[BuildProgress], None] | None]:
     """A bar for each stage of a build, on a terminal; ``None`` elsewhere."""
-    if not stream.isatty():
+    if not _can_redraw(stream):
         yield None
         return
     from rich.console import Console  # noqa: PLC0415

@@ -56,7 +56,7 @@ class Dispatch:
         tally: outcomes of directories that are done as a whole.
         early: outcomes in those that are not.
         fraction: how much of the work is done, an estimate from 0 to 1.
-        provisional_bytes: read of files that are not done.
+        provisional: bytes read of files without an outcome, by worker.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Dispatch:
         self.tally = Tally()
         self.early = Tally()
         self.fraction = 0.0
-        self.provisional_bytes = 0
+        self.provisional: dict[WorkerHandle, int] = {}
 
     def __bool__(self) -> bool:
         """Whether anything is left to do."""
@@ -320,7 +320,7 @@ class Dispatch:
     def heard(self, worker: WorkerHandle, message: Message) -> None:
         """Take what a process said."""
         if isinstance(message, Alive):
-            self.provisional_bytes += message.bytes_read
+            self.provisional[worker] = self.provisional.get(worker, 0) + message.bytes_read
         elif isinstance(message, At):
             if message.group in self._groups:
                 self._groups[message.group].at = message.name
@@ -329,6 +329,8 @@ class Dispatch:
                 self._store(worker, findings)
 
     def _store(self, worker: WorkerHandle, findings: Findings) -> None:
+        read = self.provisional.get(worker, 0)
+        self.provisional[worker] = max(0, read - findings.tally.bytes_hashed)
         group = self._groups[findings.group]
         volume_number, directory, _ = group.waiting
         volume = self._volumes[volume_number].root
@@ -452,8 +454,6 @@ class Dispatch:
             self._on_looked(Looked(volume, directory.path, names, group.unrested, group.later))
         self.tally.add(group.tally)
         self.fraction += group.waiting.weight
-        if not self._groups:
-            self.provisional_bytes = 0
 
     def _subtract_early(self, tally: Tally) -> None:
         self.early.hashed -= tally.hashed
@@ -464,6 +464,7 @@ class Dispatch:
 
     def died(self, worker: WorkerHandle) -> None:
         """A worker process died: what it had is done again, once what was given away is done."""
+        self.provisional.pop(worker, None)
         tasks, worker.tasks = worker.tasks, []
         for task in tasks:
             group = self._groups.get(task.group)

@@ -51,8 +51,9 @@ class Engine:
         self._summary = Summary()
         roots = [volume.root for volume in options.volumes]
         self._devices = {root: device_of_root(root) for root in roots}
-        self._expected = catalog.files_of_last_scan(roots)
         self._scan, self._resumed = catalog.begin_scan(roots, complete=options.full)
+        first = self._scan if self._resumed is None else self._resumed
+        self._expected = catalog.expected(roots, hash_before=first if options.full else None)
         self._judged = catalog.filterset(options.filterset)
         catalog.service = (options.service, options.remote)
         self._roots = {
@@ -201,17 +202,17 @@ class Engine:
             self._reporter.progress(self._progress())
 
     def _progress(self) -> Progress:
-        work = self._work
-        files = work.tally.files + work.early.files
-        fraction = work.fraction
-        if self._expected:
-            fraction = max(fraction, min(0.99, files / self._expected))
+        tally, early = self._work.tally, self._work.early
         return Progress(
-            files=files,
-            bytes_hashed=work.tally.bytes_hashed
-            + max(work.early.bytes_hashed, work.provisional_bytes),
-            fraction=min(1.0, fraction),
+            files=tally.files + early.files,
+            hashed=tally.hashed + early.hashed,
+            unchanged=tally.unchanged + early.unchanged,
+            bytes_hashed=tally.bytes_hashed
+            + early.bytes_hashed
+            + sum(self._work.provisional.values()),
+            fraction=min(1.0, self._work.fraction),
             matches=self._summary.matches,
+            expected=self._expected,
         )
 
     def _fill(self, summary: Summary) -> None:

@@ -200,7 +200,7 @@ def test_the_last_whole_scan_of_each_volume_is_remembered_whatever_others_do(cat
     assert {path: one.files for path, one in overview(catalog.path).by_volume.items()} == {
         b"/quiet": quiet, b"/busy": busy
     }  # fmt: skip
-    assert catalog.files_of_last_scan([b"/quiet"]) == quiet
+    assert catalog.expected([b"/quiet"]).files == quiet
     numbers = [number for (number,) in catalog._connection.execute("SELECT id FROM scan")]
     assert numbers == [quiet, 2000, busy], "others are forgotten"
 
@@ -488,7 +488,7 @@ def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path):
     old.commit()
     old.close()
     catalog = Catalog(path)
-    assert catalog.files_of_last_scan([b"/v"]) == 7
+    assert catalog.expected([b"/v"]).files == 7
     filters = catalog.filterset("baseline=1")
     assert catalog.judged_until(filters) == 0
     catalog.set_judged_until(filters, number)

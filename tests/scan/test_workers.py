@@ -10,6 +10,8 @@ from scanning import Scanner, fill, one_by_one, settle, sha1
 
 from hashscan.errors import HashscanError
 from hashscan.scan import directory as directory_module
+from hashscan.scan import engine as engine_module
+from hashscan.scan import worker as worker_module
 from hashscan.scan.worker import Worker
 
 
@@ -201,7 +203,12 @@ def test_an_interrupted_full_scan_goes_on(volume, state, monkeypatch):
     interrupt_once(monkeypatch, state)
     first = scanner.scan(volume, full=True)
     assert first.interrupted
+    monkeypatch.setattr(engine_module, "_PROGRESS_AFTER", 0)
     second = scanner.scan(volume, full=True)
+    last = scanner.told.progresses[-1]
+    assert last.expected.files == len(contents)
+    assert last.expected.hashed == second.hashed, "what is left of it"
+    assert last.expected.bytes == second.bytes_hashed
     assert second.hashed + second.unchanged == len(contents)
     assert second.unchanged >= first.hashed
     assert "going on" in scanner.told.notices[0]
@@ -218,9 +225,21 @@ def test_progress_reaches_its_end(volume, state):
     assert len(fractions) >= 2
 
 
-def test_what_was_found_is_told_during_a_long_read(volume, state, monkeypatch):
-    import hashscan.scan.worker as worker_module
+def test_progress_counts_no_byte_twice(volume, state, monkeypatch):
+    monkeypatch.setattr(worker_module, "_ALIVE_AFTER", 0.02)
+    monkeypatch.setattr(engine_module, "_PROGRESS_AFTER", 0)
+    for number in range(8):
+        (volume / f"d{number % 4}").mkdir(exist_ok=True)
+        (volume / f"d{number % 4}" / f"f{number}").write_bytes(os.urandom(8 << 20))
+    scanner = Scanner(state)
+    summary = scanner.scan(volume, max_rate=32 << 20)
+    read = [one.bytes_hashed for one in scanner.told.progresses]
+    assert summary.bytes_hashed == 64 << 20
+    assert max(read) <= summary.bytes_hashed
+    assert len({count for count in read if count % (8 << 20)}) > 4, "also while a file is read"
 
+
+def test_what_was_found_is_told_during_a_long_read(volume, state, monkeypatch):
     monkeypatch.setattr(worker_module, "_ALIVE_AFTER", 0.1)
     for number in range(3):
         (volume / f"small{number}").write_bytes(b"%d" % number)

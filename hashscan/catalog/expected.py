@@ -1,0 +1,62 @@
+"""What a scan has to do, from the scans before it: for its progress."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.schema import translated
+from hashscan.catalog.writer import Writer
+from hashscan.model import Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_WHOLE_SCANS = (
+    "SELECT files, summary FROM scan WHERE volumes = ? AND interrupted = -1 ORDER BY id DESC"
+)
+#: A file without ``head`` was hashed; a full scan hashes it again, unless the interrupted full scan
+#: that it goes on with did so.
+_TO_HASH = (
+    "WITH RECURSIVE below (id) AS ("
+    "SELECT id FROM dir WHERE parent = 0 AND name IN (SELECT value FROM temp.root)"
+    " UNION ALL SELECT dir.id FROM dir JOIN below ON dir.parent = below.id)"
+    " SELECT count(*), coalesce(sum(size), 0) FROM file"
+    " WHERE head IS NULL AND scan < ? AND dir IN (SELECT id FROM below)"
+)
+
+
+class ExpectedWork(Writer):
+    """Totals of earlier scans."""
+
+    def expected(
+        self, volumes: Sequence[bytes], *, hash_before: int | None = None
+    ) -> Expected | None:
+        """Return what a scan of these volumes has to do; ``None`` before the first whole scan.
+
+        Args:
+            volumes: their roots.
+            hash_before: a full scan hashes files again that an earlier scan than this number
+                hashed; the table of files is read once to count them.
+        """
+        with translated(self.path):
+            scans = self._connection.execute(
+                _WHOLE_SCANS, (b"\0".join(sorted(volumes)),)
+            ).fetchall()
+            if not scans or not scans[0][0]:
+                return None
+            if hash_before is not None:
+                hashed, size = self._to_hash(volumes, hash_before)
+                return Expected(scans[0][0], hashed, size)
+        # The scan that read the most is the nearest to the size of everything.
+        sizes = [json.loads(summary).get("bytes_hashed", 0) for _, summary in scans if summary]
+        return Expected(scans[0][0], None, max(sizes, default=0))
+
+    def _to_hash(self, volumes: Iterable[bytes], before: int) -> tuple[int, int]:
+        execute = self._connection.execute
+        execute("CREATE TEMP TABLE IF NOT EXISTS root (value BLOB)")
+        execute("DELETE FROM temp.root")
+        for volume in volumes:
+            execute("INSERT INTO temp.root VALUES (?)", (volume,))
+        count, size = execute(_TO_HASH, (before,)).fetchone()
+        return int(count), int(size)

@@ -1,0 +1,119 @@
+"""How long a scan still takes: costs of files and bytes, learnt from the scan itself.
+
+A scan's time goes into listing (each file), opening (each hashed file) and reading (each byte).
+Their costs differ a hundredfold between disks, and throttles raise only one of them. So each
+interval's time is divided among the three by their costs so far, and each cost is the time that it
+got over its number: the update of Richardson and Lucy, whose estimates never become negative.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.model import Progress
+
+#: Seconds for a file, for one that is hashed besides, and for a byte, on a middling disk. Only
+#: their ratios matter: the scan's own time scales them.
+_USUAL = (10e-6, 100e-6, 1e-9)
+#: This share of the time so far is divided by the usual ratios, so that a cost of which the scan
+#: has shown little yet is scaled like the others.
+_PRIOR = 0.03
+#: Seconds and share of the work after which there is an estimate.
+_AFTER = 0.5
+_SHARE = 0.01
+#: Seconds that one interval counts at most: the process was stopped, and is not slow.
+_INTERVAL = 10.0
+
+
+class _Work(NamedTuple):
+    """Numbers of files and bytes."""
+
+    files: float
+    hashed: float
+    bytes: float
+
+
+class Remaining:
+    """An estimate of a scan's remaining time from each of its states."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start at the first state: what comes before, filters that are built, is no work."""
+        self._clock = clock
+        self._at: float | None = None
+        self._waited = 0.0
+        #: Seconds in which the scan could work.
+        self.elapsed = 0.0
+        self._done = _Work(0, 0, 0)
+        self._times = [0.0, 0.0, 0.0]
+        self._costs = list(_USUAL)
+
+    def update(self, progress: Progress) -> float | None:
+        """Take in a state; return the remaining seconds, or ``None`` if they are not known."""
+        now = self._clock()
+        seconds = 0.0 if self._at is None else min(now - self._at, _INTERVAL)
+        self._at = now
+        self.elapsed += seconds
+        self._learn(
+            self._waited + seconds,
+            _Work(progress.files, progress.hashed, progress.bytes_hashed),
+        )
+        rest = _rest(progress)
+        if rest is None:
+            return None
+        left = sum(cost * number for cost, number in zip(self._costs, rest, strict=True))
+        if (
+            not any(self._times)
+            or self.elapsed < _AFTER
+            or self.elapsed < _SHARE * (self.elapsed + left)
+        ):
+            return None
+        return left
+
+    def _learn(self, seconds: float, done: _Work) -> None:
+        new = [max(0.0, now - before) for now, before in zip(done, self._done, strict=True)]
+        shares = [cost * number for cost, number in zip(self._costs, new, strict=True)]
+        if not any(shares):
+            self._waited = seconds
+            return
+        self._waited = 0.0
+        self._done = _Work(*map(max, done, self._done))
+        total = sum(shares)
+        self._times = [
+            spent + seconds * share / total
+            for spent, share in zip(self._times, shares, strict=True)
+        ]
+        usual = sum(cost * number for cost, number in zip(_USUAL, self._done, strict=True))
+        scale = sum(self._times) / usual
+        prior = _PRIOR * sum(self._times)
+        self._costs = [
+            (spent + prior) / (number + prior / (scale * cost)) if prior else cost
+            for spent, number, cost in zip(self._times, self._done, _USUAL, strict=True)
+        ]
+
+
+def _rest(progress: Progress) -> _Work | None:
+    """What is still to be done, or ``None`` if that is not known, or was more than expected."""
+    expected = progress.expected
+    if expected is None or progress.files >= expected.files:
+        return None
+    files = expected.files - progress.files
+    if expected.hashed is None:
+        # The rest has changed as much as what is done. Its bytes are those that the known total
+        # leaves; towards the end that is a small difference of large numbers, and the average of
+        # the files that are done is better.
+        done = max(1, progress.files)
+        judged = max(1, progress.hashed + progress.unchanged)
+        left = expected.bytes * progress.hashed / judged - progress.bytes_hashed
+        average = progress.bytes_hashed * files / done
+        share = progress.files / expected.files
+        size = (1 - share) * max(0.0, left) + share * average
+        return _Work(files, files * progress.hashed / done, size)
+    hashed = max(0, expected.hashed - progress.hashed)
+    size = max(0, expected.bytes - progress.bytes_hashed)
+    if hashed > files:  # a newer filter rules some of them out
+        return _Work(files, files, size * files / hashed)
+    return _Work(files, hashed, size)

@@ -1,0 +1,203 @@
+"""The estimate of a scan's remaining time, by a clock of its own."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from hashscan.model import Expected, Progress
+from hashscan.report.remaining import Remaining
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds for a file, for hashing one, and for a byte."""
+
+    listed: float
+    hashed: float
+    byte: float
+
+
+#: Page cache; SSD; a disk that seeks; a throttle of 10 MiB/s.
+CACHE = Costs(15e-6, 60e-6, 0.7e-9)
+SSD = Costs(20e-6, 150e-6, 2e-9)
+DISK = Costs(100e-6, 8e-3, 7e-9)
+THROTTLED = Costs(20e-6, 150e-6, 1 / (10 * MIB))
+
+HASHED, UNCHANGED, SKIPPED = "hashed", "unchanged", "skipped"
+
+
+def states(files, costs, expected, tick=0.1):
+    """A scan's time and state at each tick; bytes grow also while a file is read."""
+    now, due = 0.0, tick
+    done = Progress(0, 0, 0, 0, 0.0, 0, expected)
+    for size, kind in files:
+        now += costs.listed
+        if kind == HASHED:
+            now += costs.hashed
+            read, left = done.bytes_hashed, float(size)
+            while left and now + left * costs.byte > due:
+                part = max(0.0, (due - now) / costs.byte)
+                left -= part
+                now = max(now, due)
+                due += tick
+                done = replace(done, bytes_hashed=read + int(size - left))
+                yield now, done
+            now += left * costs.byte
+            done = replace(done, bytes_hashed=read + size, hashed=done.hashed + 1)
+        elif kind == UNCHANGED:
+            done = replace(done, unchanged=done.unchanged + 1)
+        done = replace(done, files=done.files + 1)
+        if now >= due:
+            yield now, done
+            due = now + tick
+    yield now, done
+
+
+def worst(files, costs, expected, start=0.1, tick=0.1):
+    """The largest factor between an estimate and the truth, from ``start`` of the time on.
+
+    The last second and the last 5 % are left out: there a factor says nothing.
+    """
+    clock = [0.0]
+    remaining = Remaining(lambda: clock[0])
+    remaining.update(Progress(0, 0, 0, 0, 0.0, 0, expected))
+    estimates = []
+    for clock[0], state in states(files, costs, expected, tick):
+        estimates.append((clock[0], remaining.update(state)))
+    whole = clock[0]
+    factors = []
+    for at, estimate in estimates:
+        left = whole - at
+        if at >= start * whole and at >= 1 and left >= max(1.0, 0.05 * whole):
+            assert estimate is not None, f"no estimate at {at} of {whole}"
+            factors.append(max(estimate / left, left / max(estimate, 1e-9)))
+    assert factors, whole
+    return max(factors)
+
+
+def known(files):
+    """What the catalog knows before a full scan."""
+    hashed = [size for size, kind in files if kind == HASHED]
+    return Expected(len(files), len(hashed), sum(hashed))
+
+
+def mixed(seed, number, kind=HASHED):
+    """Sizes as they are on a hosting server: most are small, few are large."""
+    chance = random.Random(seed)
+    return [(int(min(50 * MIB, chance.lognormvariate(9.5, 2))), kind) for _ in range(number)]
+
+
+@pytest.mark.parametrize("costs", [CACHE, SSD, DISK, THROTTLED])
+def test_mixed_files(costs):
+    files = mixed(1, 40_000 if costs == CACHE else 10_000)
+    assert worst(files, costs, known(files)) < 1.5
+
+
+# On a disk that seeks no estimate is possible: small files do not show what a byte costs there.
+@pytest.mark.parametrize("costs", [CACHE, SSD])
+def test_many_small_files_and_then_large_ones(costs):
+    files = [(6 * KIB, HASHED)] * 10_000 + [(40 * MIB, HASHED)] * 100
+    assert worst(files, costs, known(files)) < 2
+    assert worst(files[::-1], costs, known(files)) < 2
+
+
+def test_all_unchanged():
+    files = mixed(2, 20_000, UNCHANGED)
+    expected = Expected(len(files), None, sum(size for size, _ in files))
+    assert worst(files, Costs(300e-6, 0, 0), expected) < 1.1
+
+
+def test_all_changed_since_the_last_scan():
+    files = mixed(3, 10_000)
+    expected = Expected(len(files), None, sum(size for size, _ in files))
+    assert worst(files, SSD, expected) < 1.5
+
+
+def test_a_full_scan_that_goes_on_passes_by_what_it_hashed_before():
+    before, rest = mixed(4, 20_000, UNCHANGED), mixed(5, 8_000)
+    files = before + rest
+    assert worst(files, SSD, known(files)) < 2
+
+
+def test_files_that_are_skipped_cost_little():
+    files = [(MIB, SKIPPED)] * 20_000 + [(20 * MIB, HASHED)] * 500
+    assert worst(files, SSD, known(files)) < 2
+
+
+def test_bursts():
+    files = []
+    for number in range(40):
+        files += [(10 * KIB, HASHED)] * 500 + [(30 * MIB, HASHED)] * (10 * (number % 2))
+    assert worst(files, SSD, known(files)) < 2
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@given(
+    seed=st.integers(0, 2**32),
+    listed=st.floats(1e-5, 1e-3),
+    hashed=st.floats(1e-5, 1e-2),
+    byte=st.floats(0.3e-9, 1e-7),
+    kinds=st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 3)),
+    sizes=st.lists(st.integers(1, 4 * MIB), min_size=1, max_size=4),
+    full=st.booleans(),
+)
+def test_from_a_tenth_on_the_estimate_is_within_a_factor_of_two(
+    seed, listed, hashed, byte, kinds, sizes, full
+):
+    costs = Costs(listed, hashed, byte)
+    chance = random.Random(seed)
+    kind = [SKIPPED] * kinds[0] + [UNCHANGED] * kinds[1] + [HASHED] * kinds[2]
+    files = [(chance.choice(sizes), chance.choice(kind)) for _ in range(2000)]
+    if full:
+        expected = known(files)
+    else:
+        whole = sum(size for size, one in files if one != SKIPPED)
+        expected = Expected(len(files), None, whole)
+    # Long enough for an estimate to matter, whatever the files cost.
+    *_, (seconds, _) = states(files, costs, expected, 1e9)
+    scale = max(1.0, 20 / seconds)
+    slow = Costs(listed * scale, hashed * scale, byte * scale)
+    tick = max(0.1, seconds / 500)
+    assert worst(files, slow, expected, tick=min(tick, 5)) < 2
+
+
+def test_nothing_is_promised_without_totals_or_beyond_them():
+    clock = [0.0]
+    remaining = Remaining(lambda: clock[0])
+    state = Progress(500, 500, 0, 10, 0.9, 0, None)
+    clock[0] = 5.0
+    assert remaining.update(state) is None
+    clock[0] = 6.0
+    assert remaining.update(replace(state, files=600, expected=Expected(550, 550, 5))) is None
+
+
+def test_nothing_is_promised_before_anything_is_done():
+    clock = [0.0]
+    remaining = Remaining(lambda: clock[0])
+    state = Progress(0, 0, 0, 0, 0.0, 0, Expected(550, 550, 5))
+    for clock[0] in range(20):
+        assert remaining.update(state) is None
+
+
+def test_time_in_which_the_process_was_stopped_does_not_count():
+    clock = [0.0]
+    remaining = Remaining(lambda: clock[0])
+    expected = Expected(1000, 1000, 1000 * MIB)
+    for number in range(1, 301):
+        clock[0] += 0.1
+        state = Progress(number, number, 0, number * MIB, 0.0, 0, expected)
+        estimate = remaining.update(state)
+    assert estimate == pytest.approx(70, rel=0.05)
+    clock[0] += 3600
+    for number in range(301, 311):
+        clock[0] += 0.1
+        state = Progress(number, number, 0, number * MIB, 0.0, 0, expected)
+        estimate = remaining.update(state)
+    assert estimate < 140
