@@ -11,6 +11,7 @@ from hashscan.watch.mounts import mounts_now
 
 if TYPE_CHECKING:
     from hashscan.catalog.mounted import MountedVolumes
+    from hashscan.model import Identity
     from hashscan.watch.mounts import MountTable
 
 
@@ -20,14 +21,14 @@ class Seen(NamedTuple):
     Attributes:
         root: its path, links resolved.
         error: why it cannot be opened; ``None``: it can.
-        device: that it lies on; -1 where it cannot be opened.
+        identity: of the root; ``None``: it cannot be opened.
         mounted: it is a mount point.
         empty: there is nothing in it.
     """
 
     root: bytes
     error: str | None
-    device: int = -1
+    identity: Identity | None = None
     mounted: bool = False
     empty: bool = False
 
@@ -39,10 +40,10 @@ def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
     """
     try:
         with closing(open_root(root)) as fd:
-            device = identity_of(fd).device
+            identity = identity_of(fd)
             with os.scandir(fd) as entries:
                 empty = next(entries, None) is None
-        return Seen(root, None, device, _is_mounted(root, mounts), empty)
+        return Seen(root, None, identity, _is_mounted(root, mounts), empty)
     except OSError as error:
         return Seen(root, f"it cannot be opened: {explain(error) or error.strerror}")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hashscan.agent.known_set import Building
     from hashscan.config.settings import Settings, VolumeSettings
-    from hashscan.model import Actor, Confirmed, Reporter, Summary
+    from hashscan.model import Actor, Confirmed, Identity, Reporter, Summary
     from hashscan.state import State
 
 
@@ -203,40 +203,44 @@ def run_scan(
         )
         catalog = Catalog(state.catalog)
         try:
-            there = _there(volumes, catalog, reporter, named=bool(paths))
-            missing = len(volumes) - len(there)
-            options = replace(options, volumes=there)
+            there, identities = _there(volumes, catalog, reporter, named=bool(paths))
+            options = replace(options, volumes=tuple(there), identities=identities)
             asker = Asker(known.make_confirmer)
             try:
-                summary = Engine(options, catalog, asker, actor, reporter).run()
+                missing = len(volumes) - len(there)
+                engine = Engine(options, catalog, asker, actor, reporter, missing=missing)
+                summary = engine.run()
             finally:
                 asker.close()
         except BaseException:
             catalog.abandon()
             raise
         catalog.close()
-    summary.problems += missing
     reporter.summary(summary)
     return exit_code(summary)
 
 
 def _there(
     volumes: tuple[Volume, ...], catalog: Catalog, reporter: Reporter, *, named: bool
-) -> tuple[Volume, ...]:
-    """Those volumes that are there; the others are told.
+) -> tuple[list[Volume], dict[bytes, Identity]]:
+    """Return the volumes that are there, and their roots' identities; report the others.
 
     Raises:
         UsageError: none is.
     """
-    found = []
+    found: list[Volume] = []
+    identities: dict[bytes, Identity] = {}
     try:
         mounts = mounts_now()
     except OSError:
         mounts = None  # without /proc; what follows from it is reported for each volume
     for volume in volumes:
-        why = why_not_there(look_at(volume.root, mounts), catalog, meant=named)
+        seen = look_at(volume.root, mounts)
+        why = why_not_there(seen, catalog, meant=named)
         if why is None:
             found.append(volume)
+            if seen.identity is not None:
+                identities[volume.root] = seen.identity
         else:
             told = "" if named else ", or name its path on the command line if it is meant to be so"
             reporter.notice(f"{shown(volume.root)}: not scanned: {why}{told}")
@@ -246,7 +250,7 @@ def _there(
     catalog.commit()
     if not found:
         raise UsageError("no volume is there to be scanned: see above")
-    return tuple(found)
+    return found, identities
 
 
 def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:

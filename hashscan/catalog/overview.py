@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from hashscan.catalog import checksums
 from hashscan.catalog.candidates import REPORTED, UNMOVED, WAITING
+from hashscan.catalog.scans import WHOLE
 from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
 from hashscan.errors import CredentialsError, StateError
 from hashscan.text import shown
@@ -28,6 +29,7 @@ class LastScan:
         ended: ``None`` while it runs, or where it was killed.
         files: that it met; ``None`` as long as it did not end.
         interrupted: it was asked to stop.
+        is_whole: it saw all of its volumes.
         volumes: what was scanned.
         kind: ``scan``; of the daemon ``start``, ``schedule``, ``unwatched``...
         summary: what it found, by the names of ``Summary``; empty as long as it did not end.
@@ -40,6 +42,7 @@ class LastScan:
     volumes: tuple[bytes, ...]
     kind: str
     summary: dict[str, Any]
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def overview(path: str) -> Overview | None:
 
 
 def _scan(row: tuple[Any, ...]) -> LastScan:
-    # ``interrupted``: see Catalog.begin_scan
+    # ``interrupted``: see Scans.begin_scan
     return LastScan(
         row[0],
         row[1],
@@ -145,6 +148,7 @@ def _scan(row: tuple[Any, ...]) -> LastScan:
         tuple(row[4].split(b"\0")),
         row[5],
         {} if row[6] is None else json.loads(row[6]),
+        row[3] == WHOLE,
     )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from hashscan.catalog import checksums
-from hashscan.catalog.candidates import REPORTED, CandidateQueue
+from hashscan.catalog.candidates import REPORTED
 from hashscan.catalog.checksums import checksum
 from hashscan.catalog.expected import ExpectedWork
 from hashscan.catalog.mounted import MountedVolumes
@@ -24,13 +22,14 @@ from hashscan.catalog.rows import (
     unsigned,
     with_checksum,
 )
+from hashscan.catalog.scans import Scans
 from hashscan.catalog.schema import damaged, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hashscan.catalog.rows import FoundProblem, RawRow
-    from hashscan.model import Identity, Summary
+    from hashscan.model import Identity
 
 #: A row that comes late, from a process that read the file before it was written once more, must
 #: not replace the newer one. That one changed since the scan of the late one began; where only the
@@ -56,137 +55,12 @@ _REJUDGE = (
     # A damaged row stays so: the next scan hashes its file again.
     + f") WHERE dir = ?3 AND name = ?4 AND checksum = checksum({COLUMNS}, dir)"
 )
-#: Who lays directories aside only for as long as a scan ends; others are counted from 0.
-_HELD = -1
 #: Levels above a directory that are followed; a volume has no more than 4096.
 _LEVELS = 5000
 
 
-class Catalog(CandidateQueue, ExpectedWork, MountedVolumes):
+class Catalog(Scans, ExpectedWork, MountedVolumes):
     """Everything that is written to the catalog, and what its writer reads from it."""
-
-    # Scans
-
-    def begin_scan(
-        self, volumes: Iterable[bytes], *, complete: bool, kind: str = "scan"
-    ) -> tuple[int, int | None]:
-        """Note that a scan starts. ``kind`` says why, for the reader of ``status``.
-
-        Returns:
-            Its number; and for a complete (``--full``) one that goes on with an interrupted
-            complete scan of the same volumes, the number of that one, else ``None``.
-        """
-        key = b"\0".join(sorted(volumes))
-        self.forget_done()
-        with translated(self.path):
-            last = self._connection.execute(
-                "SELECT id, interrupted, complete FROM scan WHERE volumes = ?"
-                " ORDER BY id DESC LIMIT 1",
-                (key,),
-            ).fetchone()
-            resumed = None
-            if complete and last and last[2] and last[1] != -1:
-                # ``interrupted`` is 0 while a scan runs (and after a kill), 1 + the scan it went on
-                # with where a signal ended it, -1 where it came to its end.
-                resumed = self._first_of(last[0])
-            (number,) = self._connection.execute(
-                "INSERT INTO scan (started, volumes, complete, kind) VALUES (?, ?, ?, ?)"
-                " RETURNING id",
-                (time.time(), key, complete, kind),
-            ).fetchone()
-            self._seal_scan(number)
-        self.commit()
-        return int(number), resumed
-
-    def _seal_scan(self, number: int) -> None:
-        self._connection.execute(
-            f"UPDATE scan SET checksum = {checksums.SCAN} WHERE id = ?",  # noqa: S608
-            (number,),
-        )
-
-    def _first_of(self, number: int) -> int:
-        """The first of a row of interrupted complete scans of the same volumes."""
-        (first,) = self._connection.execute(
-            "SELECT coalesce(min(id), :n) FROM scan WHERE complete AND interrupted <> -1"
-            " AND volumes = (SELECT volumes FROM scan WHERE id = :n) AND id > coalesce("
-            "(SELECT max(id) FROM scan WHERE interrupted = -1"
-            " AND volumes = (SELECT volumes FROM scan WHERE id = :n)), 0)",
-            {"n": number},
-        ).fetchone()
-        return int(first)
-
-    def begin_watch(self) -> int:
-        """A number for what is met outside of scans from now on: later than every scan begun."""
-        number, _ = self.begin_scan((), complete=False, kind="watch")
-        # Only now: SQLite gives the number of a last row that was deleted once more, and then what
-        # was met before would not be earlier.
-        with translated(self.path):
-            self._connection.execute("DELETE FROM scan WHERE kind = 'watch' AND id < ?", (number,))
-        return number
-
-    def end_scan(
-        self,
-        scan: int,
-        *,
-        files: int,
-        interrupted: bool,
-        summary: Summary | None = None,
-        held: Iterable[int] = (),
-    ) -> None:
-        """Note that a scan ended; one that was not interrupted forgets what is gone.
-
-        ``held`` are directories that somebody is still to store something of, by their ids: those,
-        those above them, and those that were laid aside stay until the end of the next scan.
-        """
-        self.forget_done()
-        with translated(self.path):
-            if not interrupted:
-                self._forget_gone_directories(scan, held)
-                (volumes,) = self._connection.execute(
-                    "SELECT volumes FROM scan WHERE id = ?", (scan,)
-                ).fetchone()
-                self.forget_reported(scan, volumes.split(b"\0"))
-            self._connection.execute(
-                "UPDATE scan SET ended = ?, files = ?, interrupted = ?, summary = ? WHERE id = ?",
-                (
-                    time.time(),
-                    files,
-                    1 if interrupted else -1,
-                    None if summary is None else json.dumps(asdict(summary)),
-                    scan,
-                ),
-            )
-            self._seal_scan(scan)
-            # A volume that is scanned every few seconds must not have those of others forgotten.
-            self._connection.execute(
-                "DELETE FROM scan WHERE id < ? - 1000 AND id NOT IN"
-                " (SELECT max(id) FROM scan WHERE interrupted = -1 GROUP BY volumes)",
-                (scan,),
-            )
-        self.commit()
-
-    def _forget_gone_directories(self, scan: int, held: Iterable[int]) -> None:
-        execute = self._connection.execute
-        self.spill(_HELD, ((0, number, False, 0.0) for number in held))
-        execute("CREATE TEMP TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY)")
-        execute("DELETE FROM gone")
-        execute(
-            "INSERT INTO gone WITH RECURSIVE lost (id) AS ("
-            " SELECT child.id FROM dir AS child JOIN dir AS parent ON child.parent = parent.id"
-            " WHERE child.scan < ?1 AND parent.scan = ?1 AND NOT EXISTS (SELECT 1 FROM problem"
-            " WHERE problem.dir = parent.id AND problem.name = x'' AND problem.scan = ?1)"
-            " UNION ALL SELECT dir.id FROM dir JOIN lost ON dir.parent = lost.id)"
-            " SELECT id FROM lost",
-            (scan,),
-        )
-        execute(
-            "DELETE FROM gone WHERE id IN (WITH RECURSIVE up (id) AS (SELECT id FROM frontier"
-            " UNION SELECT dir.parent FROM dir JOIN up ON dir.id = up.id) SELECT id FROM up)"
-        )
-        execute("DELETE FROM frontier WHERE owner = ?", (_HELD,))
-        for table in ("file", "problem"):
-            execute(f"DELETE FROM {table} WHERE dir IN (SELECT id FROM gone)")  # noqa: S608
-        execute("DELETE FROM dir WHERE id IN (SELECT id FROM gone)")
 
     def filterset(self, name: str) -> int:
         """The number of the set of filters called ``name`` (their versions, joined), used from now.
@@ -327,28 +201,6 @@ class Catalog(CandidateQueue, ExpectedWork, MountedVolumes):
                     ).fetchone()
                 (number,) = found
         return QueuedDirectory(number, path, False)
-
-    def spill(self, owner: int, directories: Iterable[tuple[int, int, bool, float]]) -> None:
-        """Lay directories that ``owner`` queued aside on disk: volume, id, fresh, weight."""
-        with translated(self.path):
-            self._connection.execute(
-                "CREATE TEMP TABLE IF NOT EXISTS frontier"
-                " (number INTEGER PRIMARY KEY, volume, id, fresh, weight, owner)"
-            )
-            self._connection.executemany(
-                "INSERT INTO frontier (volume, id, fresh, weight, owner) VALUES (?, ?, ?, ?, ?)",
-                [(*directory, owner) for directory in directories],
-            )
-
-    def unspill(self, owner: int, limit: int) -> list[tuple[int, int, bool, float]]:
-        """Take directories back that were laid aside, the latest first."""
-        with translated(self.path):
-            return self._connection.execute(
-                "DELETE FROM frontier WHERE number IN"
-                " (SELECT number FROM frontier WHERE owner = ? ORDER BY number DESC LIMIT ?)"
-                " RETURNING volume, id, fresh, weight",
-                (owner, limit),
-            ).fetchall()
 
     def directory_path(self, number: int) -> bytes:
         """The path below its volume of the directory with this id."""

@@ -279,7 +279,7 @@ def _scan_line(found: Status) -> str:
     if scan.ended is None:
         how = "still running" if found.running else "killed before its end; the next goes on"
         return f"began {began}, {how}: {where}"
-    how = "interrupted after" if scan.interrupted else "whole,"
+    how = "whole," if scan.is_whole else "interrupted after" if scan.interrupted else "not whole,"
     what = ""
     if scan.summary:
         what = (
@@ -296,6 +296,7 @@ def _scan_json(scan: LastScan) -> dict[str, object]:
         "ended": None if scan.ended is None else rfc3339(scan.ended),
         "files": scan.files,
         "interrupted": scan.interrupted,
+        "whole": scan.is_whole,
         "volumes": [os.fsdecode(volume) for volume in scan.volumes],
         "kind": scan.kind,
         "matches": scan.summary.get("matches"),

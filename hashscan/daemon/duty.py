@@ -234,7 +234,8 @@ class Duty:
             for index, number in enumerate(self.looking.root_numbers):
                 seen = self._probes.latest(index)
                 if seen is not None:
-                    self._devices.setdefault(seen.device, []).append(-number)
+                    device = -1 if seen.identity is None else seen.identity.device
+                self._devices.setdefault(device, []).append(-number)
         device = candidate.identity.device
         return [device, *self._devices.get(device, ())]
 
@@ -266,10 +267,16 @@ class Duty:
         self._log.info(
             f"scan ({kind}) of {names_of([self._volumes[number].root for number in volumes])}"
         )
+        found = ((number, answers[number]) for number in volumes)
         options = replace(
             self._options,
             volumes=tuple(self._volumes[number] for number in volumes),
             others=self._volumes,
+            identities={
+                self._volumes[number].root: seen.identity
+                for number, seen in found
+                if seen is not None and seen.identity is not None
+            },
         )
         self.walk = Walk(
             options,
@@ -359,6 +366,8 @@ class Duty:
         self.found.allowed += summary.allowed
         self._log.summary(summary)
         self._wants.ended(walk.volumes, walk.kind, summary.seconds)
+        for number in walk.vanished:
+            self._wants.want(number, "mount")
 
     # The watch
 
@@ -464,9 +473,7 @@ class Duty:
             self._confirmation.take(self._asker.restart(known.make_confirmer))
         self.looking.swap(self._looking_options(), self._judged, until)
         if self.walk is not None:
-            volumes = tuple(self._volumes[number] for number in self.walk.volumes)
-            options = replace(self._options, volumes=volumes, others=self._volumes)
-            self.walk.swap(options, self._judged, until)
+            self.walk.swap(self._options, self._judged, until)
         self.judging.begin(known, self._judged)
 
     def close(self) -> None:

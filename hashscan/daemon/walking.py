@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Summary
@@ -108,6 +109,11 @@ class Walk:
         return not self._dispatch
 
     @property
+    def vanished(self) -> list[int]:
+        """Indices of the daemon's volumes that vanished during the scan."""
+        return [self.volumes[number] for number in self._dispatch.unseen.vanished]
+
+    @property
     def files(self) -> int:
         """That were met so far."""
         return self._dispatch.tally.files + self._dispatch.early.files
@@ -149,14 +155,17 @@ class Walk:
         if self._walked is None:
             self._walked = now
             self.pool.close()
-            self._confirmation.drop_gone(self._roots, self.scan)
+            self._confirmation.drop_gone(set(self._roots) - self._dispatch.unseen.roots, self.scan)
             self._confirmation.more = True
         busy = self._confirmation.busy or self._confirmation.more
         return not busy or now - self._walked > _VERDICTS
 
     def swap(self, options: ScanOptions, judged: int, judged_until: int) -> None:
         """Go on with other filters: what is under way is done again with them."""
-        self._options = options
+        now = self._options
+        self._options = replace(
+            options, volumes=now.volumes, others=now.others, identities=now.identities
+        )
         if not self.walked:
             self.pool.close()
             self._dispatch.start_over(judged)
@@ -179,6 +188,11 @@ class Walk:
         summary.seconds = time.monotonic() - self._began
         self._confirmation.summaries.pop(self.scan, None)
         self._catalog.end_scan(
-            self.scan, files=summary.files, interrupted=interrupted, summary=summary, held=held
+            self.scan,
+            files=summary.files,
+            interrupted=interrupted,
+            unseen=self._dispatch.unseen.roots,
+            summary=summary,
+            held=held,
         )
         return summary

@@ -23,7 +23,7 @@ from hashscan.fs.private import is_quarantine
 from hashscan.fs.reading import SPARSE_SHARE, stamp_of
 from hashscan.model import PRIVATE_DIRECTORY, Problem, Skipped
 from hashscan.scan.hashing import Hashed, Linked, NotHashed, outcome_of_error
-from hashscan.scan.outcomes import count_not_hashed
+from hashscan.scan.outcomes import STORAGE_PROBLEMS, count_not_hashed
 from hashscan.scan.part import PART_FILES, RENAMED, Part
 from hashscan.scan.screening import reason_of
 
@@ -158,7 +158,10 @@ class DirectoryPart(Part):
             reason = Skipped.EXCLUDED if excluded else entry.reason
             tally.skip({reason.value: 1})
         elif isinstance(entry, ListedError):
-            count_not_hashed(self._findings, entry.name, outcome_of_error(entry.error))
+            outcome = outcome_of_error(entry.error)
+            count_not_hashed(self._findings, entry.name, outcome)
+            # It may be a directory.
+            self._findings.unread |= outcome.reason in STORAGE_PROBLEMS
         many = max(len(self._findings.directories), len(self._lost))
         if many >= PART_FILES or tally.files >= 16 * PART_FILES:
             self._send()

@@ -17,6 +17,7 @@ from hashscan.scan.frontier import Frontier, Waiting
 from hashscan.scan.group import Group, Looked
 from hashscan.scan.lost import MOST, Entry, LostDirectories, Search, Settled
 from hashscan.scan.part import PART_FILES
+from hashscan.scan.unseen import UnseenVolumes
 from hashscan.scan.work import Alive, At, Findings, Job, Tally, Task
 from hashscan.text import shown
 
@@ -57,6 +58,7 @@ class Dispatch:
         early: outcomes in those that are not.
         fraction: how much of the work is done, an estimate from 0 to 1.
         provisional: bytes read of files without an outcome, by worker.
+        unseen: volumes of which the scan does not see every file.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Dispatch:
         self._on_too_many = on_too_many
         self._frontier = Frontier(catalog)
         self._lost = LostDirectories(catalog)
+        self.unseen = UnseenVolumes(volumes, reporter)
         self._groups: dict[int, Group] = {}
         self._next_group = 1
         self._redo: list[Group] = []
@@ -118,6 +121,7 @@ class Dispatch:
             or self._looks
             or self._large
             or self._lost
+            or self.unseen
         )
 
     def __len__(self) -> int:
@@ -152,7 +156,9 @@ class Dispatch:
 
     def push(self, volume: int, directory: QueuedDirectory, weight: float = 0.0) -> None:
         """Have a directory listed; the share ``weight`` of the whole is done with it."""
-        self._frontier.push(Waiting(volume, directory, weight))
+        waiting = Waiting(volume, directory, weight)
+        self._frontier.push(waiting)
+        self.unseen.begin(waiting)
 
     def forget_volume(self, volume: int) -> None:
         """Do nothing more about a volume; what is under way is not done again."""
@@ -256,7 +262,15 @@ class Dispatch:
             return [self._next_large()]
         if not tasks and not any(group.is_bulk for group in self._groups.values()):
             # Whatever may lose directories of the same parent is done: it is listed once.
-            return self._next_searches()
+            tasks = self._next_searches()
+        if not tasks and not self._groups:
+            return self._next_checks()
+        return tasks
+
+    def _next_checks(self) -> list[Task]:
+        tasks: list[Task] = []
+        while len(tasks) < _BATCH and (check := self.unseen.next()) is not None:
+            tasks.append(self._task(self._group(check)))
         return tasks
 
     def _next_searches(self) -> list[Task]:
@@ -291,29 +305,11 @@ class Dispatch:
         return number
 
     def _task(self, number: int) -> Task:
-        group = self._groups[number]
-        volume, directory, _ = group.waiting
-        task = Task(number, volume, directory.number, directory.path, directory.fresh)
-        search = group.search
-        if search is not None:
-            return task._replace(job=Job.SEARCH, names=search.names, inode=search.inode)
-        if group.names is None:
-            return task
-        return task._replace(names=group.names, look=True, final=group.final, large=group.large)
+        return self._groups[number].task(number)
 
     def _task_again(self, failed: Group) -> Task:
-        avoid = failed.avoid | {failed.at} if failed.at is not None else failed.avoid
-        number = self._group(
-            Group(
-                failed.waiting,
-                deaths=failed.deaths,
-                avoid=avoid,
-                names=failed.names,
-                final=failed.final,
-                large=failed.large,
-            )
-        )
-        return self._task(number)._replace(fresh=False, again=True, avoid=avoid)
+        group = failed.again()
+        return self._task(self._group(group))._replace(fresh=False, again=True, avoid=group.avoid)
 
     # Taking in
 
@@ -377,11 +373,21 @@ class Dispatch:
         group.lost += findings.lost
         if len(group.lost) >= _MOST_LOST:
             self._follow(findings.group, group)
-        if findings.done and group.search is not None:
+        if findings.vanished or findings.unread:
+            self._take_unseen(volume_number, findings)
+        if findings.done and group.search is not None and not findings.vanished:
             self._settle(self._found(group.search, findings))
         if findings.done:
             worker.tasks = [task for task in worker.tasks if task.group != findings.group]
             self._part_done(findings.group, group)
+
+    def _take_unseen(self, volume: int, findings: Findings) -> None:
+        if self._once:  # else the daemon's probes find out what became of the volume
+            self.tally.problems += self.unseen.take(
+                volume, findings.vanished, unread=findings.unread
+            )
+        if findings.vanished:
+            self.forget_volume(volume)
 
     def _tell_problems(
         self, volume: bytes, directory: QueuedDirectory, problems: list[FoundProblem]
@@ -397,7 +403,7 @@ class Dispatch:
             )
 
     def _push(self, group: Group, children: list[QueuedDirectory]) -> None:
-        if not children:
+        if not children or group.waiting.volume in self.unseen.vanished:
             return
         # A directory's share goes to its subdirectories as they are found; how many more there
         # will be is not known, so each batch gets half of what is left.
@@ -439,7 +445,7 @@ class Dispatch:
             return
         del self._groups[number]
         self._large_open.discard(number)
-        self._subtract_early(group.tally)
+        self.early.subtract(group.tally)
         if group.failed:
             if not group.forgotten:
                 self._give_up_or_redo(group)
@@ -454,13 +460,6 @@ class Dispatch:
             self._on_looked(Looked(volume, directory.path, names, group.unrested, group.later))
         self.tally.add(group.tally)
         self.fraction += group.waiting.weight
-
-    def _subtract_early(self, tally: Tally) -> None:
-        self.early.hashed -= tally.hashed
-        self.early.unchanged -= tally.unchanged
-        self.early.problems -= tally.problems
-        self.early.bytes_hashed -= tally.bytes_hashed
-        self.early.skip({reason: -count for reason, count in tally.skipped.items()})
 
     def died(self, worker: WorkerHandle) -> None:
         """A worker process died: what it had is done again, once what was given away is done."""
@@ -481,6 +480,7 @@ class Dispatch:
         if group.search is not None:
             if group.deaths:
                 self._settle(self._lost.failed(group.search, "the process that listed it died"))
+                self._take_unseen(group.waiting.volume, Findings(0, unread=True))
             else:
                 self._lost.put_back(group.search)
             return
@@ -496,4 +496,5 @@ class Dispatch:
         root = self._volumes[volume].root
         self._tell_problems(root, directory, [FoundProblem(b"", reason.value, message)])
         self.tally.problems += 1
+        self._take_unseen(volume, Findings(0, unread=True))
         self.fraction += weight

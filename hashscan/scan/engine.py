@@ -9,12 +9,13 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Progress, Summary
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.dispatch import Dispatch
-from hashscan.scan.options import device_of_root, worker_settings
+from hashscan.scan.options import identity_of_root, worker_settings
 from hashscan.scan.pool import Pool
 from hashscan.text import shown
 
@@ -36,21 +37,30 @@ class Engine:
     """One scan."""
 
     def __init__(
-        self, options: ScanOptions, catalog: Catalog, asker: Asker, actor: Actor, reporter: Reporter
+        self,
+        options: ScanOptions,
+        catalog: Catalog,
+        asker: Asker,
+        actor: Actor,
+        reporter: Reporter,
+        *,
+        missing: int = 0,
     ) -> None:
-        """Prepare a scan; ``run`` does it.
+        """Prepare a scan; ``run`` does it. ``missing`` volumes count as problems.
 
         Raises:
             UsageError: a volume cannot be opened.
             StateError: the catalog cannot be used.
         """
-        self._options = options
         self._catalog = catalog
         self._asker = asker
         self._reporter = reporter
         self._summary = Summary()
+        self._missing = missing
         roots = [volume.root for volume in options.volumes]
-        self._devices = {root: device_of_root(root) for root in roots}
+        found = {root: identity_of_root(root) for root in roots}
+        # A volume may vanish after it was found to be there, and before the scan begins.
+        self._options = replace(options, identities={**found, **options.identities})
         self._scan, self._resumed = catalog.begin_scan(roots, complete=options.full)
         first = self._scan if self._resumed is None else self._resumed
         self._expected = catalog.expected(roots, hash_before=first if options.full else None)
@@ -63,7 +73,7 @@ class Engine:
         #: By device: what rows of files on it have for it, in the volumes whose roots are on it.
         self._numbers_on: dict[int, list[int]] = {}
         for root, queued in self._roots.items():
-            self._numbers_on.setdefault(self._devices[root], []).append(-queued.number)
+            self._numbers_on.setdefault(found[root].device, []).append(-queued.number)
         self._confirmation = Confirmation(
             catalog,
             asker,
@@ -134,7 +144,7 @@ class Engine:
             finally:
                 pool.close()
             if not self._stop:
-                self._confirmation.drop_gone(self._roots)
+                self._confirmation.drop_gone(self._roots.keys() - self._work.unseen.roots)
                 self._drain()
                 # A service that was away for a while may be back at the end of a long scan.
                 if self._confirmation.ask_again():
@@ -152,7 +162,11 @@ class Engine:
         summary.interrupted = self._stop
         summary.seconds = time.monotonic() - started
         self._catalog.end_scan(
-            self._scan, files=summary.files, interrupted=self._stop, summary=summary
+            self._scan,
+            files=summary.files,
+            interrupted=self._stop,
+            unseen=self._work.unseen.roots,
+            summary=summary,
         )
         return summary
 
@@ -221,3 +235,4 @@ class Engine:
             # Directories that were not done as a whole: what was hashed there is kept and counts.
             tally.add(self._work.early)
         tally.fill(summary)
+        summary.problems += self._missing

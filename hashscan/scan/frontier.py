@@ -68,8 +68,10 @@ class Frontier:
             self._bytes = sum(len(one.directory.path) for one in self._stack)
 
     def forget_volume(self, volume: int) -> None:
-        """Take out the directories of a volume, but for those that were laid aside on disk."""
+        """Take out the directories of a volume."""
         self._stack = [one for one in self._stack if one.volume != volume]
+        if self._spilled:
+            self._spilled -= self._catalog.forget_spilled(self._owner, volume)
         self._bytes = sum(len(one.directory.path) for one in self._stack)
 
     def pop(self) -> Waiting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.scan.work import Tally
+from hashscan.scan.work import Job, Tally, Task
 
 if TYPE_CHECKING:
     from hashscan.scan.frontier import Waiting
@@ -27,6 +27,7 @@ class Group:
         lost: names and inodes of files that were gone when they were opened.
         unopened: entries that have no outcome since the directory was gone.
         search: what is looked for in it, instead of all else.
+        check: instead of all else it is seen whether the volume is still there.
     """
 
     waiting: Waiting
@@ -46,6 +47,32 @@ class Group:
     lost: list[tuple[bytes, int]] = field(default_factory=list)
     unopened: list[bytes] = field(default_factory=list)
     search: Search | None = None
+    check: bool = False
+
+    def task(self, number: int) -> Task:
+        """Return the task that does this group, which has the number ``number``."""
+        volume, directory, _ = self.waiting
+        task = Task(number, volume, directory.number, directory.path, directory.fresh)
+        search = self.search
+        if search is not None:
+            return task._replace(job=Job.SEARCH, names=search.names, inode=search.inode)
+        if self.check:
+            return task._replace(job=Job.CHECK)
+        if self.names is None:
+            return task
+        return task._replace(names=self.names, look=True, final=self.final, large=self.large)
+
+    def again(self) -> Group:
+        """Return the group that does once more what this one, which failed, was to do."""
+        return Group(
+            self.waiting,
+            deaths=self.deaths,
+            avoid=self.avoid if self.at is None else self.avoid | {self.at},
+            names=self.names,
+            final=self.final,
+            large=self.large,
+            check=self.check,
+        )
 
     @property
     def is_bulk(self) -> bool:

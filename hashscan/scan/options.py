@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
@@ -13,10 +13,10 @@ from hashscan.scan.pool import STALL_AFTER
 from hashscan.scan.work import WorkerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hashscan.fs.volume import Volume
-    from hashscan.model import Algorithm, Filter
+    from hashscan.model import Algorithm, Filter, Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class ScanOptions:
     Attributes:
         others: volumes that are scanned at other times; one that lies inside of ``volumes`` is
             left to its own scan.
+        identities: of the volumes' roots, by path, when they were found to be there.
         jobs: worker processes.
         filters: after all their checks.
         filterset: what tells one set of filters from another: their versions.
@@ -58,6 +59,7 @@ class ScanOptions:
     stall_after: float = STALL_AFTER
     turns: Turns | None = None
     others: tuple[Volume, ...] = ()
+    identities: Mapping[bytes, Identity] = field(default_factory=dict)
 
 
 def worker_settings(
@@ -91,18 +93,19 @@ def worker_settings(
         step_aside=options.step_aside,
         large_apart=options.large_apart,
         others=options.others,
+        identities=options.identities,
     )
 
 
-def device_of_root(root: bytes) -> int:
-    """The number of the device that a volume lies on.
+def identity_of_root(root: bytes) -> Identity:
+    """Return the device and inode of a volume's root.
 
     Raises:
         UsageError: it cannot be opened.
     """
     try:
         with closing(open_root(root)) as fd:
-            return identity_of(fd).device
+            return identity_of(fd)
     except OSError as error:
         raise UsageError(
             f"the volume {os.fsdecode(root)!r} cannot be opened: {error.strerror}; "

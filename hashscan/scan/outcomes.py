@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: Problems that may pass without a further change of the file.
 _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
 
+#: Problems of the storage: files of a directory that has one are not seen, however many.
+STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE}
+
 #: Reasons that come from the file itself and may surprise: told with the path.
 _TOLD = {Skipped.SPARSE, Skipped.TOO_LARGE}
 
@@ -27,5 +30,7 @@ def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> Non
     else:
         findings.tally.problems += 1
         findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
+        if not name and outcome.reason in STORAGE_PROBLEMS:
+            findings.unread = True
         if name and outcome.reason in _PASSING:
             findings.later.append((name, 0))

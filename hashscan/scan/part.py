@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from hashscan.fs.listing import ListedFile
     from hashscan.model import FilterHit
-    from hashscan.scan.worker import VolumeRoot, Worker
+    from hashscan.scan.root import VolumeRoot
+    from hashscan.scan.worker import Worker
 
 #: So many rows are sent at a time.
 PART_FILES = 256

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.rows import FoundCandidate, FoundProblem, RawRow
     from hashscan.fs.volume import Volume
-    from hashscan.model import Algorithm, Filter, Summary
+    from hashscan.model import Algorithm, Filter, Identity, Summary
     from hashscan.scan.pace import Turns
 
 
@@ -39,6 +39,8 @@ class WorkerSettings:
         pause_above_io_pressure: share of time; see ``pace``.
         turns: see ``pace``.
         others: volumes that are not scanned now, and are not entered from outside either.
+        identities: of the volumes' roots when the scan began; a root that has another one now, or
+            cannot be opened any more, has vanished. A root without one is taken as it is.
         judged_until: the last scan before all that was in the catalog was judged by the set of
             filters ``judged``, whatever a row says; 0: none.
         step_aside: with the lowest priority.
@@ -64,6 +66,7 @@ class WorkerSettings:
     large_apart: int | None = None
     turns: Turns | None = None
     others: tuple[Volume, ...] = ()
+    identities: Mapping[bytes, Identity] = field(default_factory=dict)
 
 
 class Job(IntEnum):
@@ -71,12 +74,14 @@ class Job(IntEnum):
 
     ``SCAN``: list it and hash its files, or those that the task names. ``FOLLOW``: hash the files
     that were gone when they were opened, under the names that they have now. ``SEARCH``: find
-    subdirectories that were gone when they were to be listed.
+    subdirectories that were gone when they were to be listed. ``CHECK``: see whether the volume is
+    still there.
     """
 
     SCAN = 0
     FOLLOW = 1
     SEARCH = 2
+    CHECK = 3
 
 
 class Task(NamedTuple):
@@ -135,6 +140,14 @@ class Tally:
         self.bytes_hashed += other.bytes_hashed
         self.skip(other.skipped)
 
+    def subtract(self, other: Tally) -> None:
+        """Take another's counts from this one's."""
+        self.hashed -= other.hashed
+        self.unchanged -= other.unchanged
+        self.problems -= other.problems
+        self.bytes_hashed -= other.bytes_hashed
+        self.skip({reason: -count for reason, count in other.skipped.items()})
+
     def skip(self, reasons: Mapping[str, int]) -> None:
         """Add counts of outcome ``skipped`` by reason."""
         for reason, count in reasons.items():
@@ -174,6 +187,8 @@ class Findings:
         fates: of a ``SEARCH``: of each name; ``None``: the directory itself was not at its place.
         why_unknown: of a ``SEARCH``: the error that left all fates unknown.
         damaged: rows of the catalog that were damaged, and count for nothing.
+        vanished: why the volume is not there any more; empty: it is there. The task is not done.
+        unread: the storage failed, so that a directory was not listed.
         done: the task is finished.
     """
 
@@ -195,6 +210,8 @@ class Findings:
     why_unknown: str = ""
     tally: Tally = field(default_factory=Tally)
     damaged: int = 0
+    vanished: str = ""
+    unread: bool = False
     done: bool = False
 
 

@@ -16,23 +16,22 @@ from hashscan.fs.beneath import (
     CrossesMountError,
     LoopError,
     closing,
-    identity_of,
     open_directory,
-    open_root,
 )
 from hashscan.fs.listing import names_of
 from hashscan.fs.reading import identity_in, ignore_lease_breaks, stamp_of
-from hashscan.fs.volume import Roots, excluder
+from hashscan.fs.volume import Roots
 from hashscan.machine import as_machine_error, with_cause
-from hashscan.model import ALGORITHMS, FileDigests, Identity, Problem, Skipped, hits
+from hashscan.model import ALGORITHMS, FileDigests, Problem, Skipped, hits
 from hashscan.scan.directory import DirectoryPart
 from hashscan.scan.hashing import Hashed, Hasher, Linked, NotHashed, outcome_of_error
 from hashscan.scan.look import Look
 from hashscan.scan.lost import fate_of
-from hashscan.scan.outcomes import count_not_hashed
+from hashscan.scan.outcomes import STORAGE_PROBLEMS, count_not_hashed
 from hashscan.scan.pace import Pace
 from hashscan.scan.part import PART_FILES
 from hashscan.scan.quick import EACH, QuickHasher
+from hashscan.scan.root import VanishedError, VolumeRoot
 from hashscan.scan.screening import Screen
 from hashscan.scan.work import Alive, At, Failed, Findings, Job, Message, Task, WorkerSettings
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.catalog.rows import RawRow
-    from hashscan.fs.volume import Volume
     from hashscan.model import FilterHit
     from hashscan.scan.copies import CopyTable
     from hashscan.scan.links import LinkTable
@@ -52,71 +50,6 @@ _SEND_AFTER = 0.2
 _ALIVE_AFTER = 1.0
 #: Where a row's digests begin.
 _FIRST_DIGEST = 6
-
-
-class VolumeRoot:
-    """A volume as a worker process knows it.
-
-    It is open only while there is something to do: an open directory would keep the volume's
-    file system from being unmounted.
-    """
-
-    def __init__(self, volume: Volume, number: int) -> None:
-        """``number`` is the root's id in the catalog."""
-        self._volume = volume
-        self._device = -1
-        self._number = number
-        self.fd = -1
-        #: Of other volumes that lie inside this one.
-        self.others: frozenset[Identity] = frozenset()
-        self.one_file_system = volume.one_file_system
-        self.excludes = excluder(volume.exclude)
-        self.has_excludes = bool(volume.exclude)
-
-    def open(self) -> None:
-        """Open the root; nothing is done where it is open.
-
-        Raises:
-            OSError: it cannot be opened.
-        """
-        if self.fd < 0:
-            self.fd = open_root(self._volume.root)
-            self._device = os.fstat(self.fd).st_dev
-
-    def find_others(self, roots: Roots) -> None:
-        """Find which directories are the roots of other volumes inside this one.
-
-        Found from here on, so that one on a dead file server is not waited for.
-        """
-        found = set()
-        for path in roots.inside(self._volume.root):
-            try:
-                fd = open_directory(self.fd, path, cross_mounts=not self.one_file_system)
-            except (OSError, ValueError):
-                continue
-            with closing(fd):
-                found.add(identity_of(fd))
-        self.others = frozenset(found)
-
-    def close(self) -> None:
-        """Close the root."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-    @property
-    def device(self) -> int:
-        """Of the root."""
-        return self._device
-
-    @property
-    def row_device(self) -> tuple[int, int]:
-        """The root's device, and what the catalog's rows have for it; see ``FileRow``."""
-        return self._device, -self._number
-
-    def device_of(self, status: os.stat_result) -> int:
-        """What the catalog's rows have for a file's device; see ``FileRow``."""
-        return -self._number if status.st_dev == self._device else status.st_dev
 
 
 class Worker:
@@ -151,7 +84,7 @@ class Worker:
         self._idle = idle
         self._send = send
         self._roots = [
-            VolumeRoot(volume, number)
+            VolumeRoot(volume, number, settings.identities.get(volume.root))
             for volume, number in zip(settings.volumes, settings.roots, strict=True)
         ]
         self._opened: list[VolumeRoot] = []
@@ -227,14 +160,20 @@ class Worker:
 
     def do(self, task: Task) -> None:
         """Do a task's job, and send what is found."""
+        root = self._roots[task.volume]
+        if task.job is Job.CHECK:
+            self._put(Findings(task.group, vanished=root.why_vanished(), done=True))
+            return
         if task.job is Job.SEARCH:
             self._put(self._search(task))
             return
-        root = self._roots[task.volume]
         self._pace = self._at_once if task.look and not task.large else self._bulk
         try:
             self._open_root(root)
             fd = self._open(root, task.path)
+        except VanishedError as error:
+            self._put(Findings(task.group, vanished=str(error), done=True))
+            return
         except OSError as error:
             self._put(self._unopened(task, error))
             return
@@ -313,9 +252,14 @@ class Worker:
                 if task.inode and status.st_dev == root.device and status.st_ino != task.inode:
                     return findings
                 now = names_of(fd, {inode for _, inode in names}, only_directories=True)
+        except VanishedError as error:
+            findings.vanished = str(error)
+            return findings
         except OSError as error:
-            if outcome_of_error(error).reason not in {Skipped.VANISHED, Problem.CHANGED}:
+            outcome = outcome_of_error(error)
+            if outcome.reason not in {Skipped.VANISHED, Problem.CHANGED}:
                 findings.why_unknown = error.strerror or str(error)
+            findings.unread = outcome.reason in STORAGE_PROBLEMS
             return findings
         findings.fates = tuple(fate_of(name, now.get(inode)) for name, inode in names)
         return findings

@@ -41,6 +41,9 @@ def test_a_configured_one(scan, tmp_path):
     (problem,) = (one for one in events(ran) if one["event"] == "problem")
     assert (problem["path"], problem["reason"]) == (f"{tmp_path}/b", "not-there")
     assert events(ran)[-1]["problems"] == 1
+    command = [sys.executable, "-m", "hashscan", "--config", tmp_path / "config.yaml"]
+    status = subprocess.run([*command, "status", "--json"], capture_output=True, check=False)
+    assert json.loads(status.stdout)["scan"]["problems"] == 1, "the stored summary has it, too"
     (tmp_path / "c" / "f").unlink()
     assert scan().returncode == 3
 

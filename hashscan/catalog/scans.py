@@ -1,0 +1,212 @@
+"""The scans in the catalog: which began, how they ended, and what the end of one forgets."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from hashscan.catalog import checksums
+from hashscan.catalog.candidates import CandidateQueue
+from hashscan.catalog.schema import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from hashscan.model import Summary
+
+#: Who lays directories aside only for as long as a scan ends; others are counted from 0.
+_HELD = -1
+#: ``interrupted`` of a scan that saw all of its volumes, and of one that did not.
+WHOLE = -1
+NOT_WHOLE = -2
+
+
+class Scans(CandidateQueue):
+    """Scans, and the directories that they lay aside."""
+
+    def begin_scan(
+        self, volumes: Iterable[bytes], *, complete: bool, kind: str = "scan"
+    ) -> tuple[int, int | None]:
+        """Note that a scan starts. ``kind`` says why, for the reader of ``status``.
+
+        Returns:
+            Its number; and for a complete (``--full``) one that goes on with an interrupted
+            complete scan of the same volumes, the number of that one, else ``None``.
+        """
+        key = b"\0".join(sorted(volumes))
+        self.forget_done()
+        with translated(self.path):
+            last = self._connection.execute(
+                "SELECT id, interrupted, complete FROM scan WHERE volumes = ?"
+                " ORDER BY id DESC LIMIT 1",
+                (key,),
+            ).fetchone()
+            resumed = None
+            if complete and last and last[2] and last[1] >= 0:
+                # ``interrupted`` is 0 while a scan runs (and after a kill), 1 where a signal ended
+                # it, negative where it came to its end.
+                resumed = self._first_of(last[0])
+            (number,) = self._connection.execute(
+                "INSERT INTO scan (started, volumes, complete, kind) VALUES (?, ?, ?, ?)"
+                " RETURNING id",
+                (time.time(), key, complete, kind),
+            ).fetchone()
+            self._seal_scan(number)
+        self.commit()
+        return int(number), resumed
+
+    def _seal_scan(self, number: int) -> None:
+        self._connection.execute(
+            f"UPDATE scan SET checksum = {checksums.SCAN} WHERE id = ?",  # noqa: S608
+            (number,),
+        )
+
+    def _first_of(self, number: int) -> int:
+        """The first of a row of interrupted complete scans of the same volumes."""
+        (first,) = self._connection.execute(
+            "SELECT coalesce(min(id), :n) FROM scan WHERE complete AND interrupted >= 0"
+            " AND volumes = (SELECT volumes FROM scan WHERE id = :n) AND id > coalesce("
+            "(SELECT max(id) FROM scan WHERE interrupted < 0"
+            " AND volumes = (SELECT volumes FROM scan WHERE id = :n)), 0)",
+            {"n": number},
+        ).fetchone()
+        return int(first)
+
+    def begin_watch(self) -> int:
+        """A number for what is met outside of scans from now on: later than every scan begun."""
+        number, _ = self.begin_scan((), complete=False, kind="watch")
+        # Only now: SQLite gives the number of a last row that was deleted once more, and then what
+        # was met before would not be earlier.
+        with translated(self.path):
+            self._connection.execute("DELETE FROM scan WHERE kind = 'watch' AND id < ?", (number,))
+        return number
+
+    def end_scan(
+        self,
+        scan: int,
+        *,
+        files: int,
+        interrupted: bool,
+        unseen: Collection[bytes] = (),
+        summary: Summary | None = None,
+        held: Iterable[int] = (),
+    ) -> None:
+        """Note that a scan ended; one that was not interrupted forgets what is gone.
+
+        ``unseen`` are roots of volumes of which it did not see every file: nothing of them is
+        forgotten, and for them it is not the last whole scan; for its other volumes it is.
+
+        ``held`` are directories that somebody is still to store something of, by their ids: those,
+        those above them, and those that were laid aside stay until the end of the next scan.
+        """
+        self.forget_done()
+        with translated(self.path):
+            (volumes,) = self._connection.execute(
+                "SELECT volumes FROM scan WHERE id = ?", (scan,)
+            ).fetchone()
+            if not interrupted:
+                self._forget_gone_directories(scan, held, unseen)
+                self.forget_reported(scan, set(volumes.split(b"\0")).difference(unseen))
+            self._connection.execute(
+                "UPDATE scan SET ended = ?, files = ?, interrupted = ?, summary = ? WHERE id = ?",
+                (
+                    time.time(),
+                    files,
+                    1 if interrupted else NOT_WHOLE if unseen else WHOLE,
+                    None if summary is None else json.dumps(asdict(summary)),
+                    scan,
+                ),
+            )
+            self._seal_scan(scan)
+            if unseen and not interrupted:
+                self._part_whole(scan, volumes.split(b"\0"), unseen)
+            # A volume that is scanned every few seconds must not have those of others forgotten.
+            self._connection.execute(
+                "DELETE FROM scan WHERE id < ? - 1000 AND id NOT IN"
+                " (SELECT max(id) FROM scan WHERE interrupted = -1 GROUP BY volumes)",
+                (scan,),
+            )
+        self.commit()
+
+    def _part_whole(self, scan: int, volumes: list[bytes], unseen: Collection[bytes]) -> None:
+        """Make a scan the whole one of its other volumes; a row after it has all its volumes."""
+        whole = [volume for volume in volumes if volume not in unseen]
+        if not whole:
+            return
+        (number,) = self._connection.execute(
+            "INSERT INTO scan"
+            " (started, ended, volumes, complete, files, interrupted, kind, summary)"
+            " SELECT started, ended, volumes, complete, files, interrupted, kind, summary FROM scan"
+            " WHERE id = ? RETURNING id",
+            (scan,),
+        ).fetchone()
+        self._seal_scan(number)
+        self._connection.execute(
+            "UPDATE scan SET volumes = ?, interrupted = ? WHERE id = ?",
+            (b"\0".join(whole), WHOLE, scan),
+        )
+        self._seal_scan(scan)
+
+    def _forget_gone_directories(
+        self, scan: int, held: Iterable[int], unseen: Iterable[bytes]
+    ) -> None:
+        execute = self._connection.execute
+        self.spill(_HELD, ((0, number, False, 0.0) for number in held))
+        execute("CREATE TEMP TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY)")
+        execute("DELETE FROM gone")
+        execute(
+            "INSERT INTO gone WITH RECURSIVE lost (id) AS ("
+            " SELECT child.id FROM dir AS child JOIN dir AS parent ON child.parent = parent.id"
+            " WHERE child.scan < ?1 AND parent.scan = ?1 AND NOT EXISTS (SELECT 1 FROM problem"
+            " WHERE problem.dir = parent.id AND problem.name = x'' AND problem.scan = ?1)"
+            " UNION ALL SELECT dir.id FROM dir JOIN lost ON dir.parent = lost.id)"
+            " SELECT id FROM lost",
+            (scan,),
+        )
+        execute(
+            "DELETE FROM gone WHERE id IN (WITH RECURSIVE up (id) AS (SELECT id FROM frontier"
+            " UNION SELECT dir.parent FROM dir JOIN up ON dir.id = up.id) SELECT id FROM up)"
+        )
+        execute("DELETE FROM frontier WHERE owner = ?", (_HELD,))
+        for root in unseen:
+            execute(
+                "DELETE FROM gone WHERE id IN (WITH RECURSIVE below (id) AS ("
+                " SELECT id FROM dir WHERE parent = 0 AND name = ? UNION ALL"
+                " SELECT dir.id FROM dir JOIN below ON dir.parent = below.id)"
+                " SELECT id FROM below)",
+                (root,),
+            )
+        for table in ("file", "problem"):
+            execute(f"DELETE FROM {table} WHERE dir IN (SELECT id FROM gone)")  # noqa: S608
+        execute("DELETE FROM dir WHERE id IN (SELECT id FROM gone)")
+
+    def spill(self, owner: int, directories: Iterable[tuple[int, int, bool, float]]) -> None:
+        """Lay directories that ``owner`` queued aside on disk: volume, id, fresh, weight."""
+        with translated(self.path):
+            self._connection.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS frontier"
+                " (number INTEGER PRIMARY KEY, volume, id, fresh, weight, owner)"
+            )
+            self._connection.executemany(
+                "INSERT INTO frontier (volume, id, fresh, weight, owner) VALUES (?, ?, ?, ?, ?)",
+                [(*directory, owner) for directory in directories],
+            )
+
+    def unspill(self, owner: int, limit: int) -> list[tuple[int, int, bool, float]]:
+        """Take directories back that were laid aside, the latest first."""
+        with translated(self.path):
+            return self._connection.execute(
+                "DELETE FROM frontier WHERE number IN"
+                " (SELECT number FROM frontier WHERE owner = ? ORDER BY number DESC LIMIT ?)"
+                " RETURNING volume, id, fresh, weight",
+                (owner, limit),
+            ).fetchall()
+
+    def forget_spilled(self, owner: int, volume: int) -> int:
+        """Forget the spilled directories of a volume; returns how many those were."""
+        with translated(self.path):
+            return self._connection.execute(
+                "DELETE FROM frontier WHERE owner = ? AND volume = ?", (owner, volume)
+            ).rowcount

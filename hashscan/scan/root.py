@@ -1,0 +1,111 @@
+"""The root of a volume, as a worker process opens it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.fs.beneath import closing, identity_of, open_directory, open_root
+from hashscan.fs.volume import excluder
+from hashscan.machine import is_limited
+
+if TYPE_CHECKING:
+    from hashscan.fs.volume import Roots, Volume
+    from hashscan.model import Identity
+
+
+class VanishedError(OSError):
+    """The directory that was a volume's root when the scan began is not at its path any more."""
+
+
+class VolumeRoot:
+    """A volume as a worker process knows it.
+
+    It is open only while there is something to do: an open directory would keep the volume's
+    file system from being unmounted.
+    """
+
+    def __init__(self, volume: Volume, number: int, identity: Identity | None = None) -> None:
+        """``number`` is the root's id in the catalog.
+
+        ``identity`` is the root's when the scan began; ``None``: any directory is the root.
+        """
+        self._volume = volume
+        self._identity = identity
+        self._device = -1
+        self._number = number
+        self.fd = -1
+        #: Of other volumes that lie inside this one.
+        self.others: frozenset[Identity] = frozenset()
+        self.one_file_system = volume.one_file_system
+        self.excludes = excluder(volume.exclude)
+        self.has_excludes = bool(volume.exclude)
+
+    def open(self) -> None:
+        """Open the root; nothing is done where it is open.
+
+        Raises:
+            VanishedError: the directory that was the root is not there any more.
+            OSError: it cannot be opened.
+        """
+        if self.fd < 0:
+            self.fd = self._open()
+            self._device = os.fstat(self.fd).st_dev
+
+    def _open(self) -> int:
+        try:
+            fd = open_root(self._volume.root)
+        except OSError as error:
+            if self._identity is None or is_limited(error):
+                raise
+            raise VanishedError(f"it cannot be opened any more: {error.strerror}") from error
+        if self._identity not in {None, identity_of(fd)}:
+            os.close(fd)
+            raise VanishedError("its path leads to another directory now")
+        return fd
+
+    def why_vanished(self) -> str:
+        """Return why the volume is not there as it was when the scan began; empty: it is there."""
+        try:
+            with closing(self._open()) as fd, os.scandir(fd) as entries:
+                next(entries, None)
+        except VanishedError as error:
+            return str(error)
+        except OSError as error:
+            return f"it cannot be listed any more: {error.strerror}"
+        return ""
+
+    def find_others(self, roots: Roots) -> None:
+        """Find which directories are the roots of other volumes inside this one.
+
+        Found from here on, so that one on a dead file server is not waited for.
+        """
+        found = set()
+        for path in roots.inside(self._volume.root):
+            try:
+                fd = open_directory(self.fd, path, cross_mounts=not self.one_file_system)
+            except (OSError, ValueError):
+                continue
+            with closing(fd):
+                found.add(identity_of(fd))
+        self.others = frozenset(found)
+
+    def close(self) -> None:
+        """Close the root."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    @property
+    def device(self) -> int:
+        """Of the root."""
+        return self._device
+
+    @property
+    def row_device(self) -> tuple[int, int]:
+        """The root's device, and what the catalog's rows have for it; see ``FileRow``."""
+        return self._device, -self._number
+
+    def device_of(self, status: os.stat_result) -> int:
+        """What the catalog's rows have for a file's device; see ``FileRow``."""
+        return -self._number if status.st_dev == self._device else status.st_dev

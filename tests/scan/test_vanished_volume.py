@@ -1,0 +1,248 @@
+"""A volume that vanishes during a scan is a problem, is not whole, and loses nothing known."""
+
+import errno
+import os
+import re
+import subprocess
+
+import pytest
+from scanning import Scanner, settle
+
+from hashscan.catalog.overview import overview
+from hashscan.catalog.rows import QueuedDirectory
+from hashscan.catalog.store import Catalog
+from hashscan.model import Identity
+from hashscan.scan import frontier as frontier_module
+from hashscan.scan.frontier import Frontier, Waiting
+from hashscan.scan.worker import Worker
+
+DIRECTORIES = 40
+
+
+def fill(root):
+    """Each file is two levels down, so that what is not listed could be taken for gone."""
+    for number in range(DIRECTORIES):
+        below = root / f"d{number}" / "e"
+        below.mkdir(parents=True)
+        (below / "f").write_bytes(b"%d" % number)
+
+
+def unmount(root):
+    subprocess.run(["umount", "-l", root], check=True)
+
+
+class Volumes:
+    def __init__(self, folder, scanner):
+        self.scanner = scanner
+        self.lost, self.other = folder / "lost", folder / "other"
+        for one in (self.lost, self.other):
+            one.mkdir()
+        self.held = None
+
+    def scan(self, **options):
+        return self.scanner.scan(self.lost, self.other, **options)
+
+    def files_known(self):
+        catalog = Catalog(self.scanner.catalog)
+        try:
+            return catalog._connection.execute("SELECT count(*) FROM file").fetchone()[0]
+        finally:
+            catalog.close()
+
+    def last_whole(self):
+        """When the last whole scan of each volume began."""
+        found = overview(self.scanner.catalog).by_volume
+        return [found[os.fsencode(one)].started for one in (self.lost, self.other)]
+
+
+class Renamed(Volumes):
+    def make(self):
+        fill(self.lost)
+
+    def vanish(self):
+        self.lost.rename(f"{self.lost}.away")
+
+    def come_back(self):
+        os.rename(f"{self.lost}.away", self.lost)
+
+
+class Replaced(Renamed):
+    def vanish(self):
+        super().vanish()
+        self.lost.mkdir()
+
+    def come_back(self):
+        self.lost.rmdir()
+        super().come_back()
+
+
+class Unmounted(Volumes):
+    """A tmpfs, which a second mount keeps while it is away."""
+
+    def make(self):
+        self.kept = self.lost.with_name("kept")
+        self.kept.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.kept], check=True)
+        fill(self.kept)
+        self.come_back()
+
+    def vanish(self):
+        unmount(self.lost)
+
+    def come_back(self):
+        subprocess.run(["mount", "--bind", self.kept, self.lost], check=True)
+
+
+class Covered(Renamed):
+    """Another file system is mounted over it."""
+
+    def vanish(self):
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.lost], check=True)
+
+    def come_back(self):
+        unmount(self.lost)
+
+
+@pytest.fixture(
+    params=[
+        Renamed,
+        Replaced,
+        pytest.param(Unmounted, marks=pytest.mark.root),
+        pytest.param(Covered, marks=pytest.mark.root),
+    ]
+)
+def volumes(request, tmp_path):
+    scanner = Scanner(tmp_path / "state")
+    scanner.jobs = 1
+    made = request.param(tmp_path, scanner)
+    made.make()
+    fill(made.other)
+    settle(tmp_path)
+    assert made.scan().hashed == 2 * DIRECTORIES
+    yield made
+    for one in (made.lost, tmp_path / "kept"):
+        while os.path.ismount(one):
+            unmount(one)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Have something done once, when a process opens a directory of the volume ``lost``."""
+    opened = Worker._open
+
+    def arrange(act, path_like):
+        done = []
+
+        def interferes(self, root, path):
+            fits = root._volume.root.endswith(b"/lost") and re.fullmatch(path_like, path)
+            if fits and not done:
+                done.append(True)
+                act()
+            return opened(self, root, path)
+
+        monkeypatch.setattr(Worker, "_open", interferes)
+
+    yield arrange
+    monkeypatch.setattr(Worker, "_open", opened)
+
+
+def problem_of(volumes):
+    (problem,) = volumes.scanner.told.problems
+    return problem
+
+
+@pytest.mark.parametrize("options", [{}, {"full": True}], ids=["scan", "full"])
+def test_in_the_middle(volumes, meanwhile, monkeypatch, options):
+    before = volumes.last_whole()
+    meanwhile(volumes.vanish, rb"d\d+")
+    summary = volumes.scan(**options)
+    assert (summary.problems, summary.interrupted) == (1, False)
+    assert summary.files < 2 * DIRECTORIES, "the volume was there to the end: nothing is tested"
+    assert summary.files > DIRECTORIES, "the other volume is scanned as a whole"
+    problem = problem_of(volumes)
+    assert (problem.path, problem.reason) == (os.fsencode(volumes.lost), "not-there")
+    assert "vanished during the scan" in problem.message
+    assert "scan it again" in problem.message
+    assert volumes.files_known() == 2 * DIRECTORIES
+    lost, other = volumes.last_whole()
+    assert lost == before[0]
+    assert other > before[1]
+    last = overview(volumes.scanner.catalog).scan
+    assert (last.is_whole, last.interrupted, last.summary["problems"]) == (False, False, 1)
+    assert set(last.volumes) == {os.fsencode(volumes.lost), os.fsencode(volumes.other)}
+
+    monkeypatch.undo()
+    volumes.come_back()
+    summary = volumes.scan(**options)
+    assert (summary.problems, summary.skipped) == (0, {})
+    done = summary.hashed if options else summary.unchanged
+    assert done == 2 * DIRECTORIES, "a full scan after one that came to its end begins at the begin"
+    assert min(volumes.last_whole()) > other
+
+
+def test_at_the_very_end(tmp_path, meanwhile):
+    """Open directories of a volume that is gone can be read: only the last check finds it."""
+    scanner = Scanner(tmp_path / "state")
+    volumes = Replaced(tmp_path, scanner)
+    (volumes.lost / "f").write_bytes(b"1")
+    (volumes.other / "f").write_bytes(b"1")
+    meanwhile(volumes.vanish, rb"")
+    summary = volumes.scan()
+    assert (summary.hashed, summary.problems) == (2, 1)
+    assert problem_of(volumes).path == os.fsencode(volumes.lost)
+    assert os.fsencode(volumes.lost) not in overview(scanner.catalog).by_volume
+
+
+def test_before_its_root_is_listed(tmp_path):
+    """An empty directory at its place must not have the files of the root forgotten."""
+    scanner = Scanner(tmp_path / "state")
+    volumes = Replaced(tmp_path, scanner)
+    (volumes.lost / "f").write_bytes(b"1")
+    volumes.scan()
+    status = os.stat(volumes.lost)
+    found = {os.fsencode(volumes.lost): Identity(status.st_dev, status.st_ino)}
+    volumes.vanish()
+    summary = volumes.scan(identities=found)
+    assert (summary.files, summary.problems) == (1, 1)
+    assert volumes.files_known() == 1
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN])
+def test_a_directory_on_failing_storage(tmp_path, monkeypatch, number):
+    scanner = Scanner(tmp_path / "state")
+    volumes = Renamed(tmp_path, scanner)
+    volumes.make()
+    settle(tmp_path)
+    assert volumes.scan().hashed == DIRECTORIES
+    opened, before = Worker._open, volumes.last_whole()
+
+    def fails(self, root, path):
+        if path == b"d7":
+            raise OSError(number, os.strerror(number))
+        return opened(self, root, path)
+
+    monkeypatch.setattr(Worker, "_open", fails)
+    summary = volumes.scan()
+    assert (summary.unchanged, summary.problems) == (DIRECTORIES - 1, 1)
+    assert problem_of(volumes).path == os.fsencode(volumes.lost / "d7")
+    (notice,) = scanner.told.notices
+    assert notice.startswith(f"{volumes.lost}: ")
+    assert "not all of its files were scanned" in notice
+    assert volumes.last_whole()[0] == before[0]
+    assert volumes.files_known() == DIRECTORIES
+    monkeypatch.undo()
+    assert (volumes.scan().unchanged, scanner.told.problems) == (DIRECTORIES, [])
+
+
+def test_work_of_a_lost_volume_that_waits_on_disk_is_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(frontier_module, "_MOST", 4)
+    catalog = Catalog(str(tmp_path / "catalog"))
+    frontier = Frontier(catalog)
+    for number in range(20):
+        frontier.push(Waiting(number % 2, QueuedDirectory(number, b"d", False), 0.0))
+    frontier.forget_volume(0)
+    assert len(frontier) == 10
+    monkeypatch.setattr(catalog, "directory_path", lambda _number: b"d")
+    assert {frontier.pop().volume for _ in range(10)} == {1}
+    assert not frontier
+    catalog.close()
