@@ -252,8 +252,11 @@ def test_large_files_do_not_hold_up_small_ones(tmp_path):
     extra = "scan: {pause_above_io_pressure: none, jobs: 2, max_rate: 10MiB}"
     large = os.urandom(66 << 20)
     with Daemon(tmp_path, known=[KNOWN, large], extra=extra) as daemon:
+        # In directories of their own: each is a task that could take one of the two processes.
+        paths = [daemon.volume / f"d{number}" / "large" for number in range(2)]
+        for path in paths:
+            path.parent.mkdir()
         daemon.start()
-        paths = [daemon.volume / f"large{number}" for number in range(2)]
         for path in paths:
             path.write_bytes(large)
         time.sleep(0.8)  # by now they are being read
