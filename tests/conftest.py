@@ -6,11 +6,16 @@ import signal
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # A shell that starts the tests in the background (make test &) lets them ignore Ctrl-C, and what they
 # start would inherit that. A handler of our own is back at the default in each new program.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# On a loaded machine any example may be slow; each test has its time limit from pytest-timeout.
+hypothesis.settings.register_profile("gate", deadline=None)
+hypothesis.settings.load_profile("gate")
 
 _NEW_MOUNTS, _SLAVE, _RECURSIVE = 0x20000, 1 << 19, 1 << 14
 

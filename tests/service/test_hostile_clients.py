@@ -308,7 +308,7 @@ def running_here(served, **options):
         )
         thread.start()
         try:
-            assert ready.wait(10)
+            assert ready.wait(40)
             yield int(told[0].rpartition(":")[2])
         finally:
             servers[0].should_exit = True
