@@ -10,6 +10,8 @@ from hashscan.machine import explain
 from hashscan.watch.mounts import mounts_now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hashscan.catalog.mounted import MountedVolumes
     from hashscan.model import Identity
     from hashscan.watch.mounts import MountTable
@@ -57,6 +59,30 @@ def _is_mounted(root: bytes, mounts: MountTable | None) -> bool:
         return (mounts_now() if mounts is None else mounts).is_mounted(root)
     except FileNotFoundError:
         return os.path.ismount(root)
+
+
+def follow_mounts(root: bytes) -> Callable[[], list[bytes]]:
+    """Return a function that lists the mounts below a volume that were unmounted since this call.
+
+    A file system that an automounter unmounts is left out: it is mounted when it is needed.
+    """
+    try:
+        before = mounts_now().below(root)
+    except OSError:
+        return list  # without /proc nothing is known
+
+    def unmounted() -> list[bytes]:
+        mounts = mounts_now()
+        numbers = {mount.number for mount in mounts.below(root)}
+        return [
+            mount.where
+            for mount in before
+            if mount.where != root
+            and mount.number not in numbers
+            and mounts.kind(mount.where) != b"autofs"
+        ]
+
+    return unmounted
 
 
 def why_not_there(seen: Seen, catalog: MountedVolumes, *, meant: bool = False) -> str | None:

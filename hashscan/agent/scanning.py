@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
-from hashscan.agent.presence import look_at, why_not_there
+from hashscan.agent.presence import follow_mounts, look_at, why_not_there
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, LockedError, UnsafePathError, UsageError, exit_code_of
 from hashscan.fs.beneath import identity_of
@@ -204,7 +204,9 @@ def run_scan(
         catalog = Catalog(state.catalog)
         try:
             there, identities = _there(volumes, catalog, reporter, named=bool(paths))
-            options = replace(options, volumes=tuple(there), identities=identities)
+            options = replace(
+                options, volumes=tuple(there), identities=identities, follow_mounts=follow_mounts
+            )
             asker = Asker(known.make_confirmer)
             try:
                 missing = len(volumes) - len(there)

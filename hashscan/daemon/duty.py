@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.agent.allowing import Allowing, open_allow
+from hashscan.agent.presence import follow_mounts
 from hashscan.agent.scanning import identity_of_directory, jobs_of, open_actor
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.acting import ActingProcess
@@ -272,6 +273,7 @@ class Duty:
             self._options,
             volumes=tuple(self._volumes[number] for number in volumes),
             others=self._volumes,
+            follow_mounts=follow_mounts,
             identities={
                 self._volumes[number].root: seen.identity
                 for number, seen in found

@@ -68,6 +68,7 @@ class Walk:
             jobs=options.jobs,
             on_candidate=self._on_candidate,
         )
+        self._dispatch.unseen.follow_mounts = options.follow_mounts
         self._numbers = [
             catalog.queue_directories(self.scan, 0, b"", [(root, 0)])[0] for root in self._roots
         ]

@@ -97,7 +97,6 @@ class Dispatch:
         self._on_too_many = on_too_many
         self._frontier = Frontier(catalog)
         self._lost = LostDirectories(catalog)
-        self.unseen = UnseenVolumes(volumes, reporter)
         self._groups: dict[int, Group] = {}
         self._next_group = 1
         self._redo: list[Group] = []
@@ -107,6 +106,7 @@ class Dispatch:
         self._large_open: set[int] = set()
         self._large_at = 0.0
         self.tally = Tally()
+        self.unseen = UnseenVolumes(volumes, reporter, self.tally)
         self.early = Tally()
         self.fraction = 0.0
         self.provisional: dict[WorkerHandle, int] = {}
@@ -383,9 +383,7 @@ class Dispatch:
 
     def _take_unseen(self, volume: int, findings: Findings) -> None:
         if self._once:  # else the daemon's probes find out what became of the volume
-            self.tally.problems += self.unseen.take(
-                volume, findings.vanished, unread=findings.unread
-            )
+            self.unseen.take(volume, findings.vanished, unread=findings.unread)
         if findings.vanished:
             self.forget_volume(volume)
 

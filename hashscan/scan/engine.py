@@ -95,6 +95,7 @@ class Engine:
             jobs=options.jobs,
             on_candidate=self._on_candidate,
         )
+        self._work.unseen.follow_mounts = options.follow_mounts
         self._stop = False
         self._walking = False
         self._last_commit = self._last_progress = time.monotonic()

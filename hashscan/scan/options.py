@@ -13,7 +13,7 @@ from hashscan.scan.pool import STALL_AFTER
 from hashscan.scan.work import WorkerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hashscan.fs.volume import Volume
     from hashscan.model import Algorithm, Filter, Identity
@@ -26,6 +26,7 @@ class ScanOptions:
     Attributes:
         others: volumes that are scanned at other times; one that lies inside of ``volumes`` is
             left to its own scan.
+        follow_mounts: returns for a root a function that lists what was unmounted below it.
         identities: of the volumes' roots, by path, when they were found to be there.
         jobs: worker processes.
         filters: after all their checks.
@@ -60,6 +61,7 @@ class ScanOptions:
     turns: Turns | None = None
     others: tuple[Volume, ...] = ()
     identities: Mapping[bytes, Identity] = field(default_factory=dict)
+    follow_mounts: Callable[[bytes], Callable[[], list[bytes]]] = lambda _root: list
 
 
 def worker_settings(

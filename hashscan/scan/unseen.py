@@ -9,11 +9,12 @@ from hashscan.scan.group import Group
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hashscan.fs.volume import Volume
     from hashscan.model import Reporter
     from hashscan.scan.frontier import Waiting
+    from hashscan.scan.work import Tally
 
 _NOT_WHOLE = "not all of its files were scanned, what is known of them is kept"
 _MOUNT = "see its mount and its disk, then scan it again (the daemon does so when it is back)"
@@ -25,14 +26,18 @@ class UnseenVolumes:
 
     Attributes:
         vanished: indices of volumes that vanished.
+        follow_mounts: see ``ScanOptions``.
     """
 
-    def __init__(self, volumes: Sequence[Volume], reporter: Reporter) -> None:
-        """All volumes are there."""
+    def __init__(self, volumes: Sequence[Volume], reporter: Reporter, tally: Tally) -> None:
+        """All volumes are there; problems count in ``tally``."""
         self._volumes = volumes
         self._reporter = reporter
         self._unread: set[int] = set()
         self._unchecked: list[Waiting] = []
+        self._tally = tally
+        self.follow_mounts: Callable[[bytes], Callable[[], list[bytes]]] = lambda _root: list
+        self._unmounted: dict[int, Callable[[], list[bytes]]] = {}
         self.vanished: set[int] = set()
 
     def __len__(self) -> int:
@@ -47,27 +52,40 @@ class UnseenVolumes:
     def begin(self, root: Waiting) -> None:
         """Note the root of a volume, which is checked once more at the end of the scan."""
         self._unchecked.append(root._replace(weight=0.0))
+        volume = self._volumes[root.volume]
+        if not volume.one_file_system:
+            self._unmounted[root.volume] = self.follow_mounts(volume.root)
 
     def next(self) -> Group | None:
         """Return the next check of a volume; ``None``: all are done."""
         while self._unchecked:
             root = self._unchecked.pop()
             if root.volume not in self.vanished:
+                self._compare_mounts(root.volume)
                 return Group(root, check=True)
         return None
 
-    def take(self, volume: int, vanished: str, *, unread: bool) -> int:
-        """Take what a task found; returns how many problems were reported for that."""
+    def _compare_mounts(self, volume: int) -> None:
+        if volume not in self._unmounted:
+            return
+        for place in self._unmounted[volume]():
+            self._unread.add(volume)
+            self._report(place, "it was unmounted during the scan of its volume")
+
+    def _report(self, place: bytes, what: str) -> None:
+        message = f"{what}; {_NOT_WHOLE}; {_MOUNT}"
+        self._reporter.problem(ProblemEvent(place, Problem.NOT_THERE.value, message))
+        self._tally.problems += 1
+
+    def take(self, volume: int, vanished: str, *, unread: bool) -> None:
+        """Report a volume that vanished, or of which the storage failed."""
         root = self._volumes[volume].root
         if vanished and volume not in self.vanished:
             self.vanished.add(volume)
-            message = f"it vanished during the scan: {vanished}; {_NOT_WHOLE}; {_MOUNT}"
-            self._reporter.problem(ProblemEvent(root, Problem.NOT_THERE.value, message))
-            return 1
-        if unread and volume not in self._unread | self.vanished:
+            self._report(root, f"it vanished during the scan: {vanished}")
+        elif unread and volume not in self._unread | self.vanished:
             # The directory is a problem of its own.
             self._unread.add(volume)
             self._reporter.notice(
                 f"{shown(root)}: a directory of it cannot be read; {_NOT_WHOLE}; {_DISK}"
             )
-        return 0

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from scanning import Scanner, settle
 
+from hashscan.agent.presence import follow_mounts
 from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.catalog.store import Catalog
@@ -80,7 +81,7 @@ class Unmounted(Volumes):
     """A tmpfs, which a second mount keeps while it is away."""
 
     def make(self):
-        self.kept = self.lost.with_name("kept")
+        self.kept = self.other.with_name("kept")
         self.kept.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.kept], check=True)
         fill(self.kept)
@@ -205,6 +206,40 @@ def test_before_its_root_is_listed(tmp_path):
     summary = volumes.scan(identities=found)
     assert (summary.files, summary.problems) == (1, 1)
     assert volumes.files_known() == 1
+
+
+@pytest.mark.root
+def test_a_file_system_below_a_volume_that_crosses_mounts(tmp_path, monkeypatch):
+    scanner = Scanner(tmp_path / "state")
+    volumes = Unmounted(tmp_path, scanner)
+    volumes.lost = tmp_path / "other" / "lost"
+    volumes.lost.mkdir()
+    volumes.make()
+    options = {"one_file_system": False, "follow_mounts": follow_mounts}
+    try:
+        settle(tmp_path)
+        assert scanner.scan(volumes.other, **options).hashed == DIRECTORIES
+        opened = Worker._open
+
+        def interferes(self, root, path):
+            if path == b"lost/d3":
+                subprocess.run(["umount", "-l", volumes.lost], check=False, capture_output=True)
+            return opened(self, root, path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Worker, "_open", interferes)
+            assert scanner.scan(volumes.other, **options).problems == 1
+        problem = problem_of(volumes)
+        assert (problem.path, problem.reason) == (os.fsencode(volumes.lost), "not-there")
+        assert "unmounted" in problem.message
+        assert not overview(scanner.catalog).scan.is_whole
+        assert volumes.files_known() == DIRECTORIES
+        volumes.come_back()
+        assert scanner.scan(volumes.other, **options).files == DIRECTORIES
+        assert overview(scanner.catalog).scan.is_whole
+    finally:
+        for one in (volumes.lost, volumes.kept):
+            subprocess.run(["umount", "-l", one], check=False, capture_output=True)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN])
