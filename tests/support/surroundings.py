@@ -11,7 +11,8 @@ import struct
 import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_CLONE_NEWNS, _MS_RDONLY, _MS_REC, _MS_PRIVATE = 0x20000, 1, 0x4000, 0x40000
+_CLONE_NEWNS = 0x20000
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 0x20, 0x1000, 0x4000, 0x40000
 _CAP_SYS_ADMIN, _CAP_SYS_RESOURCE = 21, 24
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
@@ -50,18 +51,26 @@ def memory(mebibytes):
     limit("AS", used + (mebibytes << 20))
 
 
-def hidden(*places, flags=0):
+def hidden(*places):
     """Empty file systems over these directories, for this process only."""
-    _checked(_libc.unshare(_CLONE_NEWNS))
-    _checked(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
+    _own_mounts()
     for place in places:
         if os.path.isdir(place):
-            _checked(_libc.mount(b"none", os.fsencode(place), b"tmpfs", flags, None))
+            _checked(_libc.mount(b"none", os.fsencode(place), b"tmpfs", 0, None))
+
+
+def _own_mounts():
+    _checked(_libc.unshare(_CLONE_NEWNS))
+    _checked(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
 
 
 def read_only(*places):
-    """Empty file systems that nobody can write to."""
-    hidden(*places, flags=_MS_RDONLY)
+    """Directories that nobody can write to; what is in them, e.g. the checkout, can be read."""
+    _own_mounts()
+    for place in filter(os.path.isdir, places):
+        name = os.fsencode(place)
+        _checked(_libc.mount(name, name, None, _MS_BIND | _MS_REC, None))
+        _checked(_libc.mount(None, name, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY, None))
 
 
 def gone(directory):
