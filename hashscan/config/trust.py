@@ -9,7 +9,6 @@ same words.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from hashscan.config.values import is_url
@@ -34,7 +33,7 @@ def moves(settings: Settings) -> bool:
 
 
 def fault_of(path: str) -> tuple[str, str] | None:
-    """Why others can change a file, and what to do; ``None`` if nobody can, or there is none."""
+    """Why others can change or make a file, and what to do; ``None`` if nobody can."""
     try:
         found = why_replaceable(path)
     except (OSError, ValueError):
@@ -85,7 +84,7 @@ def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
     """Each setting that names a file that others can change: its place, what is wrong, the fix."""
     found: dict[Loc, tuple[Loc, str, str]] = {}
     for loc, path in _believed(settings):
-        if os.path.lexists(path) and (fault := fault_of(path)) is not None:
+        if (fault := fault_of(path)) is not None:
             found.setdefault(loc, (loc, *fault))
     return list(found.values())
 

@@ -279,16 +279,17 @@ def why_replaceable(path: str) -> Unsafe | None:
 
     As sshd(8) checks files that it believes: the file and each directory above it belong to root or
     the running user, and nobody else can write to them; links on the way are such, too. If all is
-    so, nobody else can replace the file between this check and its opening.
+    so, nobody else can replace the file between this check and its opening. So the first directory
+    that somebody else controls decides, even if the file is not there now, or ``..`` leads out.
 
     Raises:
-        OSError: it is not there, or cannot be reached.
+        OSError: it is not there, or cannot be reached, and nobody else can change that.
         ValueError: a NUL in ``path``.
     """
     try:
         walk = _Walk(os.fsencode(path), None, to_file=True)
         try:
-            while walk.rest:
+            while walk.rest and walk.here.unsafe is None:
                 walk.step()
             return walk.here.unsafe
         finally:

@@ -106,6 +106,19 @@ def test_nobody_else_can_change_it(place, name):
     assert fault_of(str(place / "lists" / "known.txt")) is None
 
 
+def test_a_file_that_a_customer_takes_away_for_the_check(place):
+    """He puts it back, or a link, before it is opened: his directory is what counts."""
+    chown(place / "lists")
+    fault = fault_of(str(place / "lists" / "known.txt"))
+    (place / "lists" / "known.txt").unlink()
+    assert fault is not None
+    assert fault_of(str(place / "lists" / "known.txt")) == fault
+    # He can put a link in the place of "cust", and the kernel then goes up from its target.
+    (place / "lists" / "cust").mkdir()
+    (place / "known.txt").write_text("")
+    assert fault_of(f"{place}/lists/cust/../../known.txt") == fault
+
+
 def test_the_private_group_of_an_account_is_the_account(place, monkeypatch):
     """Debian's umask 002: the account hashscan runs as may write as its own group."""
     path = place / "lists" / "known.txt"
