@@ -18,6 +18,7 @@ from hashscan.config import values
 from hashscan.errors import (
     HashscanError,
     LockedError,
+    OutputError,
     QuarantineError,
     UnsafePathError,
     UsageError,
@@ -39,7 +40,7 @@ from hashscan.quarantine.upkeep import (
     verify,
     why_doubtful,
 )
-from hashscan.text import human_size, local_time, shown
+from hashscan.text import counted, human_size, local_time, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,11 +105,17 @@ def _tell(recovered: list[Recovered]) -> None:
 
 
 def _each(ids: tuple[str, ...], do: Callable[[str], None]) -> None:
-    """Do all, tell each failure, and raise in the end if there was one."""
+    """Do all, tell each failure, and raise in the end if there was one.
+
+    Raises:
+        OutputError: nobody can be told any more; nothing is done after that.
+    """
     failures: list[HashscanError] = []
     for one in ids:
         try:
             do(one)
+        except OutputError:
+            raise
         except HashscanError as error:
             failures.append(error)
     if len(failures) == 1:
@@ -345,7 +352,7 @@ def export_command(context: click.Context, state: str | None, output: str, recor
     "--older-than",
     "before",
     metavar="AGE",
-    help="All quarantined before that, e.g. 90d, 12h or 30min.",
+    help="All quarantined before that, e.g. 90d, 12h or 30min; 0d is all.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("record_ids", metavar="[ID...]", nargs=-1)
@@ -361,35 +368,39 @@ def purge_command(
     """Delete contents for good; the records stay.
 
     Without ID and --older-than, the configured quarantine.retention says which. Only time that has
-    passed for certain counts, whatever the clock says. Given the ID of a restored file, scans do
-    not pass it over any more.
+    passed for certain counts, whatever the clock says. The date and the number of contents are
+    shown, and nothing is deleted before somebody agrees, at the terminal or with --yes. Given the
+    ID of a restored file, scans do not pass it over any more.
     """
     settings = _settings(context, state)
     age = _age(settings, before, record_ids)
-    limit = None if age is None else local_time(time.time() - age)
-    if limit is not None:
-        click.echo(f"contents quarantined before {limit} are deleted for good", err=True)
+    old: tuple[str, ...] = ()
+    limit = "" if age is None else local_time(time.time() - age)
     with _store(settings, change=False) as store:
-        ids: list[str] = []
         if store and age is not None:
             found = aged(store, age)
-            ids = [*found.old]
+            old = found.old
             if found.doubtful:
                 click.echo(why_doubtful(len(found.doubtful), age), err=True)
         if record_ids and store is None:
             raise _no_record(record_ids[0])
-        if store:
-            ids = list(dict.fromkeys([*ids, *(resolve(store, one) for one in record_ids)]))
-            # A restored file's record has no content any more: there is nothing to ask about.
-            contents = sum(not _is_restored(store, one) for one in ids)
+        given = [resolve(store, one) for one in record_ids] if store else []
+        # A restored file's record has no content any more: there is nothing to ask about.
+        restored = {one for one in given if store and _is_restored(store, one)}
+    ids = list(dict.fromkeys([*old, *given]))
+    if age is not None:
+        which = f"{counted(len(old), 'content')} quarantined before {limit}"
+        click.echo(f"{which} {'is' if len(old) == 1 else 'are'} to be deleted for good", err=True)
     if not ids:
         if not as_json:
             click.echo("nothing to purge")
         return
+    contents = len(ids) - len(restored)
     if contents and not yes:  # asked without the lock: a scan does not wait for the answer
-        which = "" if limit is None else f" (quarantined before {limit})"
+        which = f" (quarantined before {limit})" if limit else ""
+        question = f"delete the content of {counted(contents, 'record')}{which} for good?"
         try:
-            click.confirm(f"delete the content of {contents} records{which} for good?", abort=True)
+            click.confirm(question, abort=True, err=True)
         except click.Abort:
             if sys.stdin.isatty():
                 raise
@@ -398,19 +409,18 @@ def purge_command(
         assert store is not None
 
         def one(record_id: str) -> None:
-            restored = _is_restored(store, record_id)
-            record = purge(store, record_id)
+            record = purge(store, record_id, lift=record_id in restored)
             if as_json:
                 fields = {"id": record.id, "path": os.fsdecode(record.origin.full_path)}
                 _line("purged", {**fields, "quarantined": record.acted})
                 return
             what = f"content removed, quarantined {record.acted}"
-            if restored:
+            if record_id in restored:
                 what = "hold lifted; the restored file stays until the next scan finds it"
             click.echo(f"{record.id}: purged ({what}), was {shown(record.origin.full_path)}")
 
         _each(tuple(ids), one)
-    if limit is not None:
+    if limit:
         click.echo(f"deleted for good: contents quarantined before {limit}", err=True)
 
 

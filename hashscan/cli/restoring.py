@@ -12,7 +12,7 @@ import click
 
 from hashscan.cli.common import checked_option
 from hashscan.config import values
-from hashscan.errors import HashscanError, LockedError, QuarantineError
+from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError
 from hashscan.report.bar import build_bar
 from hashscan.report.jsonl import line
 from hashscan.text import local_time
@@ -62,6 +62,7 @@ def restore_many(
     Raises:
         QuarantineError: some could not be restored; all were tried.
         LockedError: another hashscan holds the store.
+        OutputError: nobody can be told any more; nothing is restored after that.
     """
     ids, unread = selection.ids(store)
     for trouble in unread:
@@ -77,6 +78,8 @@ def restore_many(
                     one(store, record_id)
             except LockedError:
                 click.echo(f"{count - 1} of {len(ids)} files were tried", err=True)
+                raise
+            except OutputError:
                 raise
             except HashscanError as error:
                 failed += 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from hashscan.fs.named import resolve
 from hashscan.quarantine.records import State
 from hashscan.quarantine.upkeep import records
 
@@ -39,6 +40,7 @@ class Selection:
 
         Raises:
             QuarantineError: the store cannot be listed.
+            UnsafePathError: a path leads through a link that somebody else made or can replace.
         """
         tests: list[Callable[[Record], bool]] = [_is_there]
         if self.paths:
@@ -64,7 +66,7 @@ def _is_there(record: Record) -> bool:
 def _by_path(paths: tuple[str, ...]) -> Callable[[Record], bool]:
     # A record has the path without links. The wildcards of a glob are in no name on the disk.
     full = [os.path.abspath(one) for one in paths]
-    full += [os.path.realpath(one) for one in full]
+    full += [resolve(one) for one in full]
     above = tuple(one.rstrip("/") + "/" for one in full)
 
     def fits(record: Record) -> bool:

@@ -308,10 +308,15 @@ def why_doubtful(count: int, seconds: float) -> str:
     )
 
 
-def purge(store: Store, record_id: str) -> Record:
+def purge(store: Store, record_id: str, *, lift: bool = False) -> Record:
     """Delete one content for good; its record stays. The caller holds the lock and has recovered.
 
-    A restored file's record becomes ``purged`` too: scans do not pass its path over any more.
+    Args:
+        store: the quarantine.
+        record_id: which one.
+        lift: purge the record of a restored file too: scans do not pass its path over any more.
+            For those records only that somebody names as restored ones: any other may have been
+            restored since it was chosen.
 
     Raises:
         QuarantineError: there is no content, or it is a displaced file, which is a customer's
@@ -324,7 +329,7 @@ def purge(store: Store, record_id: str) -> Record:
             "of the customer's; restore it, with --to if its name is taken",
             reason="displaced",
         )
-    if record.state not in {State.QUARANTINED, State.RESTORED}:
+    if record.state is not State.QUARANTINED and not (lift and record.state is State.RESTORED):
         raise QuarantineError(
             f"{record_id}: not purged: it is {record.state}", reason="not-quarantined"
         )

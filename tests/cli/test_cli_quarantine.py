@@ -6,6 +6,7 @@ import re
 import tarfile
 from dataclasses import replace
 
+import click
 import pytest
 from click.testing import CliRunner
 from isolating import confirmed
@@ -188,9 +189,12 @@ def test_purge_shows_the_date_that_follows_before_and_after(run, state):
     date = r"\d{4}-\d\d-\d\d \d\d:\d\d \S+"
     asked = run("purge", "--state", state, "--older-than", "0s", given="n\n")
     assert re.search(
-        rf"^contents quarantined before {date} are deleted for good$", asked.stderr, re.MULTILINE
+        rf"^2 contents quarantined before {date} are to be deleted for good$",
+        asked.stderr,
+        re.MULTILINE,
     )
-    assert re.search(rf"of 2 records \(quarantined before {date}\) for good\?", asked.output)
+    assert re.search(rf"of 2 records \(quarantined before {date}\) for good\?", asked.stderr)
+    assert asked.stdout == ""
     assert ids(run, state) == [first, second]
     done = run("purge", "--state", state, "--older-than", "0s", "--yes")
     assert re.search(
@@ -198,6 +202,37 @@ def test_purge_shows_the_date_that_follows_before_and_after(run, state):
     )
     assert f"{first}: purged (content removed, quarantined 2" in done.stdout
     assert ids(run, state) == []
+
+
+def test_no_age_at_all_is_all_of_them_and_asked_about_as_any_other(run, state):
+    before = ids(run, state)
+    refused = run("purge", "--state", state, "--older-than", "0d", given="")
+    assert "--yes" in str(refused.exception)
+    assert "2 contents quarantined before" in refused.stderr
+    assert ids(run, state) == before
+    assert run("purge", "--state", state, "--older-than", "0d", "--yes").exception is None
+    assert ids(run, state) == []
+    none = run("purge", "--state", state, "--older-than", "0d")
+    assert (none.exception, none.stdout) == (None, "nothing to purge\n")
+
+
+def test_what_is_restored_before_somebody_agrees_stays_restored(run, state, volume, monkeypatch):
+    first, second = ids(run, state)
+
+    def meanwhile(*_, **__):
+        assert run("restore", "--state", state, first).exception is None
+        return True
+
+    monkeypatch.setattr(click, "confirm", meanwhile)
+    done = run("purge", "--state", state, "--older-than", "0d", first)
+    assert "it is restored" in str(done.exception)
+    assert [one["state"] for one in lines(run("list", "--all", "--state", state, "--json"))] == [
+        "restored",
+        "purged",
+    ]
+    lifted = run("purge", "--state", state, first)
+    assert "hold lifted" in lifted.stdout
+    assert second not in lifted.stdout
 
 
 def test_retention_of_the_configuration(run, state, tmp_path):

@@ -7,13 +7,20 @@ import shutil
 import time
 from dataclasses import replace
 
+import click
 import pytest
 from click.testing import CliRunner
 from isolating import confirmed, needs_root
 
 from hashscan.cli import restoring
 from hashscan.cli.quarantine import command
-from hashscan.errors import LockedError, QuarantineError, UsageError
+from hashscan.errors import (
+    LockedError,
+    OutputError,
+    QuarantineError,
+    UnsafePathError,
+    UsageError,
+)
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.store import Store
 
@@ -96,6 +103,33 @@ def test_path(run, volume, tmp_path, pattern, found):
     assert done.exception is None
     assert there(volume) == found
     assert f"{len(found)} files restored, 0 failed" in done.stdout
+
+
+@pytest.mark.root
+@needs_root
+def test_a_customers_link_does_not_say_whose_files_are_restored(run, volume):
+    os.symlink(volume, volume / "a" / "link")
+    os.chown(volume / "a" / "link", 4711, 4711, follow_symlinks=False)
+    done = run("--path", volume / "a" / "link")
+    assert isinstance(done.exception, UnsafePathError)
+    assert "link belongs to user 4711" in str(done.exception)
+    assert there(volume) == set()
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_nothing_is_restored_once_nobody_can_be_told(run, volume, state, monkeypatch, many):
+    with Store.open(os.fsencode(state / "quarantine")) as store:
+        words = ["--all"] if many else store.ids()
+    echo = click.echo
+
+    def broken(message=None, err=False, **options):
+        if not err:
+            raise OutputError("standard output cannot be written")
+        echo(message, err=err, **options)
+
+    monkeypatch.setattr(click, "echo", broken)
+    assert isinstance(run(*words).exception, OutputError)
+    assert len(there(volume)) == 1
 
 
 def test_a_relative_path_is_below_the_working_directory(run, volume, monkeypatch):

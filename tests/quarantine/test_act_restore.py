@@ -183,7 +183,9 @@ def test_restored_is_held_until_its_record_is_purged(volume, quarantine, store_p
     (volume / "g").write_bytes(b"known content")
     assert quarantine.act(confirmed(volume, "g")).action == "quarantined"
     with recovered(store_path) as store, store.lock():
-        purge(store, acted.quarantine_id)
+        with pytest.raises(QuarantineError, match="it is restored"):
+            purge(store, acted.quarantine_id)
+        purge(store, acted.quarantine_id, lift=True)
     assert quarantine.act(confirmed(volume, "f")).action == "quarantined"
 
 

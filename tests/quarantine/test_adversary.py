@@ -172,7 +172,7 @@ def restored(store, record, volume):
     except QuarantineError:
         assert (volume / "f").read_bytes() == OTHER
         raise
-    purge(store, record.id)
+    purge(store, record.id, lift=True)
 
 
 @pytest.mark.parametrize("swapped", ["file", "directory", "link", "fifo"])

@@ -8,11 +8,13 @@ from contextlib import closing
 import pytest
 from isolating import all_records, confirmed
 
+from hashscan.quarantine import housekeeping
 from hashscan.quarantine import records as records_module
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.housekeeping import Purged, purge_older
 from hashscan.quarantine.records import State
+from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
 from hashscan.text import rfc3339
 from hashscan.timeline import Instant
@@ -45,6 +47,19 @@ def test_each_record_is_read_a_few_times_however_many_there_are(
     monkeypatch.undo()
     with Store.open(os.fsencode(store_path)) as store:
         assert {record.state for record in all_records(store)} == {State.PURGED}
+
+
+def test_what_is_restored_meanwhile_stays_restored(volume, quarantine, store_path, monkeypatch):
+    """Purged, its record would not keep the next scan from the restored file."""
+    (volume / "f").write_bytes(b"known")
+    assert quarantine.act(confirmed(volume, "f")).action == "quarantined"
+
+    def meanwhile(store):
+        assert restore(store, store.ids()[0]).path == os.fsencode(volume / "f")
+
+    monkeypatch.setattr(housekeeping, "recover", meanwhile)
+    assert purge_older(os.fsencode(store_path), 0) == Purged(0)
+    assert quarantine.act(confirmed(volume, "f")).action == "held"
 
 
 DAY = 86400.0
