@@ -90,7 +90,7 @@ COUNT ?= 200
 SEED  ?= 1
 .PHONY: mutants
 mutants: install
-	$(BIN)/python tests/support/mutants.py --count $(COUNT) --seed $(SEED) $(ONLY:%=--only %)
+	$(BIN)/python tests/support/mutants.py --count $(COUNT) --seed $(SEED) $(ONLY:%=--only %) $(if $(NEAR),--near)
 
 # What the gate does a part of, as a whole: a hundred random lives of a repository and an agent.
 .PHONY: test-long

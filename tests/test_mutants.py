@@ -127,6 +127,27 @@ def test_killed_survived_and_resumed(tree):
     assert Path(tree, "pkg", "room", "thing.py").read_text() == SOURCE
 
 
+@pytest.mark.parametrize("near", [True, False])
+def test_near_leaves_out_the_tests_of_the_whole(tmp_path, tree, near):
+    whole = Path(tree, "tests", "cli")
+    whole.mkdir()
+    test = "from pkg.room.thing import untested\n\n\ndef test_it():\n    assert untested(1) == 2\n"
+    (whole / "test_all.py").write_text(test)
+    (one,) = mutants.draw(tree, "pkg", ["room"], 1, "thing.py:20 return")
+    trial = mutants.Trial(tree, "pkg", sys.executable, 30, tmp_path / "clean", near=near)
+    assert trial.run(one) == (None if near else "tests/cli/test_all.py::test_it")
+
+
+def test_the_nearest_name_comes_first_then_the_fastest_file(tmp_path, tree):
+    trial = mutants.Trial(tree, "pkg", sys.executable, 30, tmp_path / "clean", near=True)
+    files = ["tests/room/thing.py", "tests/room/a.py", "tests/room/b.py", "tests/room/new.py"]
+    trial.learn(
+        "0.50s call     tests/room/a.py::test_1\n0.10s setup    tests/room/a.py::test_2[x]\n"
+    )
+    trial.learn("0.20s call     tests/room/b.py::test\n0.30s teardown tests/room/a.py::test_1\n")
+    assert trial.ordered(files) == [files[0], files[3], files[2], files[1]]
+
+
 def test_no_end_in_time_is_no_kill(tree):
     Path(tree, "tests", "room", "test_thing.py").write_text(
         "import time\n\n\ndef test_slow():\n    time.sleep(50)\n"

@@ -1,12 +1,14 @@
 """Change the program in one place after the other, and see whether a test fails.
 
-Each mutation is tried in a copy of the tree: first by the tests of its own room, the one with the
-nearest name first, then by tests/cli and tests/e2e. A test that fails without the mutation as well
-is left out. Results are JSON lines in --out; what is there already is not tried again.
+Each mutation is tried in a copy of the tree: first by the tests of its own room, then by tests/cli
+and tests/e2e, which --near leaves out. In the room the file with the nearest name comes first, then
+those that took the shortest time until now. A test that fails without the mutation as well is left
+out. Results are JSON lines in --out; what is there already is not tried again.
 """
 
 import argparse
 import ast
+import collections
 import contextlib
 import difflib
 import itertools
@@ -38,6 +40,7 @@ _LEFT_OUT = {".venv", ".git", ".mutants", ".pytest_cache", ".mypy_cache", ".ruff
 #: Instead of a test's name: the tests came to no end. One that hangs fails by its own time limit.
 UNDECIDED = "time limit"
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_TOOK = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +([^:\s]+)::", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -283,7 +286,8 @@ def run_tests(where, arguments, seconds):
     environment = {**os.environ, "PYTHONPATH": ""}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(
-        [where / ".venv/bin/python", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *arguments],
+        [where / ".venv/bin/python", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
+         "--durations=0", *arguments],
         cwd=where, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
     )  # fmt: skip
@@ -302,9 +306,11 @@ def run_tests(where, arguments, seconds):
 class Trial:
     """Copies of the tree, and the tests that fail in the one without a mutation."""
 
-    def __init__(self, root, package, python, seconds, clean):
+    def __init__(self, root, package, python, seconds, clean, near):
         self.root, self.package, self.python, self.seconds = root, package, python, seconds
         self.clean, self.broken = clean, set()
+        self.whole = [] if near else [name for name in WHOLE if Path(root, name).is_dir()]
+        self.times = {}  # seconds of each test file in its longest run
         copy_of(root, clean, python)
 
     def run(self, one):
@@ -316,8 +322,8 @@ class Trial:
             source = mutated(path.read_bytes(), one)
             path.unlink()  # it is a link to the file of the tree
             path.write_bytes(source)
-            whole = [name for name in WHOLE if (where / name).is_dir()]
-            for tests in (tests_for(where, self.package, one.file), whole):
+            room = self.ordered(tests_for(where, self.package, one.file))
+            for tests in (room, self.whole):
                 killer = self.first_failure(where, tests) if tests else None
                 if killer is not None:
                     return killer
@@ -327,6 +333,7 @@ class Trial:
         while True:
             without = [f"--deselect={name}" for name in sorted(self.broken)]
             code, out = run_tests(where, [*tests, *without], self.seconds)
+            self.learn(out)
             if code is None:
                 return UNDECIDED
             if code in {0, 5}:  # 5: no test at all
@@ -337,6 +344,18 @@ class Trial:
             if run_tests(self.clean, [failed[1]], self.seconds)[0] == 0:
                 return failed[1]
             self.broken.add(failed[1])
+
+    def ordered(self, tests):
+        """The first file, then the others, those that took the shortest time first."""
+        # Sorting is stable: files without a time keep their order.
+        return tests[:1] + sorted(tests[1:], key=lambda name: self.times.get(name, 0.0))
+
+    def learn(self, out):
+        took = collections.Counter()
+        for seconds, file in _TOOK.findall(out):
+            took[file] += float(seconds)
+        for file, seconds in took.items():
+            self.times[file] = max(seconds, self.times.get(file, 0.0))
 
 
 # All of them
@@ -362,6 +381,7 @@ def main():
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="those whose file:line and kind contain this")
+    parser.add_argument("--near", action="store_true", help="only the tests of the room: faster")
     parser.add_argument("--jobs", type=int, default=2, help="mutations side by side")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for a run of pytest")
     parser.add_argument("--out", type=Path, help="default: .mutants/SEED.jsonl")
@@ -383,7 +403,8 @@ def main():
         ThreadPoolExecutor(options.jobs) as pool,
         out.open("a", encoding="utf-8") as file,
     ):
-        trial = Trial(root, options.package, sys.executable, options.timeout, Path(work, "clean"))
+        clean = Path(work, "clean")
+        trial = Trial(root, options.package, sys.executable, options.timeout, clean, options.near)
 
         def attempt(one):
             if one.key in done:
