@@ -26,6 +26,8 @@ class Seen(NamedTuple):
         identity: of the root; ``None``: it cannot be opened.
         mounted: it is a mount point.
         empty: there is nothing in it.
+        number: the kernel's number of the error; 0: there is none.
+        refused: its path leads through a link of somebody else.
     """
 
     root: bytes
@@ -33,6 +35,8 @@ class Seen(NamedTuple):
     identity: Identity | None = None
     mounted: bool = False
     empty: bool = False
+    number: int = 0
+    refused: bool = False
 
 
 def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
@@ -47,7 +51,8 @@ def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
                 empty = next(entries, None) is None
         return Seen(root, None, identity, _is_mounted(root, mounts), empty)
     except OSError as error:
-        return Seen(root, f"it cannot be opened: {explain(error) or error.strerror}")
+        why = f"it cannot be opened: {explain(error) or error.strerror}"
+        return Seen(root, why, number=error.errno or 0)
 
 
 def _is_mounted(root: bytes, mounts: MountTable | None) -> bool:

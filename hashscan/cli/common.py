@@ -109,25 +109,23 @@ def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
 
 
 def open_configuration(
-    options: Options, state: str | None, *, check_files: bool = True, check_volumes: bool = True
+    options: Options, state: str | None, *, check_files: bool = True
 ) -> Settings:
     """The configuration of a command, with the state directory of its ``--state``.
 
-    ``check_files``: check that the volumes, lists and password files that it names are there; not
-    if a command needs none of them. ``check_volumes``: check the volumes, too.
+    ``check_files``: check that the lists and password files that it names are there; not if a
+    command needs none of them.
 
     Raises:
         ConfigError: the configuration cannot be used.
     """
     from hashscan.config.loader import load_or_default  # noqa: PLC0415 - heavy
 
-    return load_or_default(
-        options.config_path, state=state, check_files=check_files, check_volumes=check_volumes
-    )
+    return load_or_default(options.config_path, state=state, check_files=check_files)
 
 
 def open_settings(
-    options: Options, state: str | None, *, check_files: bool = True, check_volumes: bool = True
+    options: Options, state: str | None, *, check_files: bool = True
 ) -> tuple[Settings, State]:
     """``open_configuration``, and the state directory, which is made if it is missing.
 
@@ -137,9 +135,7 @@ def open_settings(
     """
     from hashscan.state import State  # noqa: PLC0415
 
-    settings = open_configuration(
-        options, state, check_files=check_files, check_volumes=check_volumes
-    )
+    settings = open_configuration(options, state, check_files=check_files)
     return settings, State(settings.state)
 
 

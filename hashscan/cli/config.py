@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -14,11 +15,12 @@ from hashscan.config.messages import place
 from hashscan.config.notes import notes, summary
 from hashscan.config.trust import faults
 from hashscan.durable import new_file, replace_file
-from hashscan.errors import Finding, UnsafePathError, UsageError
-from hashscan.fs.named import opened_named, resolve
+from hashscan.errors import Finding, UsageError
+from hashscan.fs.named import opened_named
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from hashscan.agent.presence import Seen
     from hashscan.config.settings import Settings
 
 
@@ -115,7 +117,7 @@ def _keep(directory: int, name: str, path: str) -> str:
 
 def _load(path: str | None) -> tuple[str, Settings]:
     path = path or loader.default_path()
-    return path, loader.load(path, check_volumes=False)
+    return path, loader.load(path)
 
 
 @config_group.command("check")
@@ -129,26 +131,36 @@ def check(context: click.Context, file: str | None) -> None:
     Exit code 0: it can be used, by a start and by a reload of the daemon; a volume that is not
     there is a note. 2: it cannot.
     """
+    from hashscan.agent.probing import look_at_all  # noqa: PLC0415 - heavy
+
     path, settings = _load(file or _configured(context))
     click.echo(f"{shown(path)}: no errors")
     for name, words in summary(settings):
         click.echo(f"  {name:<11} {words}")
     for note in notes(settings):
         click.echo(f"note: {note}")
-    for index, volume in enumerate(settings.volumes):
-        # As the daemon does: one that is not there holds up no other.
+    # As the daemon does: one that is not there, or does not answer, holds up no other.
+    places: dict[bytes, int] = {}
+    for index, seen in enumerate(look_at_all([one.path for one in settings.volumes])):
         where = f"volumes[{index}].path"
-        try:
-            root = resolve(volume.path)
-        except UnsafePathError as error:
-            click.echo(f"note: {Finding(where, str(error), 'until then it is not scanned')}")
-            continue
-        if not os.path.isdir(root):
-            what = f"{shown(volume.path)} is no directory now"
-            fix = "it is scanned once it is there; mount or create it, or correct the path"
-            click.echo(f"note: {Finding(where, what, fix)}")
+        if seen.error is not None:
+            click.echo(f"note: {Finding(where, *_why_not_scanned(seen))}")
+        elif (first := places.setdefault(seen.root, index)) != index:
+            what = f"leads to the same directory as volumes[{first}].path"
+            click.echo(f"note: {Finding(where, what, 'remove one of the two')}")
     for loc, what, fix in faults(settings):
         click.echo(f"note: {Finding(place(loc) or shown(path), what, fix)}")
+
+
+def _why_not_scanned(seen: Seen) -> tuple[str, str]:
+    """Why a volume is not scanned now, and what to do."""
+    path = shown(seen.root)
+    if seen.refused:
+        return str(seen.error), "until then it is not scanned"
+    if seen.number in {errno.ENOENT, errno.ENOTDIR}:
+        fix = "it is scanned once it is there; mount or create it, or correct the path"
+        return f"{path} is no directory now", fix
+    return f"{path}: {seen.error}", "it is scanned once it can be; see its mount"
 
 
 @config_group.command("show")

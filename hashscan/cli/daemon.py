@@ -30,8 +30,6 @@ def command(options: Options, as_json: bool, state: str | None) -> ExitCode:
     from hashscan.daemon.log import standard_log  # noqa: PLC0415
 
     # A volume that is not there, or does not answer, is no reason to leave the others alone.
-    settings, directory = open_settings(options, state, check_volumes=False)
+    settings, directory = open_settings(options, state)
     log = standard_log(as_json=as_json, verbosity=options.verbosity)
-    return run_daemon(
-        settings, directory, lambda: open_configuration(options, state, check_volumes=False), log
-    )
+    return run_daemon(settings, directory, lambda: open_configuration(options, state), log)

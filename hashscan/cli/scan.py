@@ -76,7 +76,7 @@ def command(
     if known:
         settings, directory = open_own_settings(options, state, check_files=not paths)
     else:
-        settings, directory = open_settings(options, state, check_volumes=False)
+        settings, directory = open_settings(options, state)
     try:
         return run_scan(
             settings,

@@ -11,7 +11,7 @@ from hashscan.config.document import Document, TextError
 from hashscan.config.messages import MOST, findings, place
 from hashscan.config.places import below_home
 from hashscan.config.settings import Settings, default_state
-from hashscan.config.values import CHECK_FILES, CHECK_VOLUMES
+from hashscan.config.values import CHECK_FILES
 from hashscan.errors import ConfigError, Finding
 from hashscan.text import shown
 
@@ -79,7 +79,6 @@ def validate(
     *,
     path: str = "configuration",
     check_files: bool = True,
-    check_volumes: bool = True,
 ) -> Settings:
     """Check a parsed file; ``path`` is for messages.
 
@@ -88,9 +87,7 @@ def validate(
     """
     settings, problem = None, None
     try:
-        settings = Settings.model_validate(
-            document.data, context={CHECK_FILES: check_files, CHECK_VOLUMES: check_volumes}
-        )
+        settings = Settings.model_validate(document.data, context={CHECK_FILES: check_files})
     except ValidationError as error:
         problem = error
     found = findings(path, document, problem)
@@ -102,28 +99,25 @@ def validate(
     return settings
 
 
-def load(path: str, *, check_files: bool = True, check_volumes: bool = True) -> Settings:
+def load(path: str, *, check_files: bool = True) -> Settings:
     """Read and check a configuration file.
 
     Args:
         path: a regular file of at most 1 MiB.
-        check_files: check that the files and directories that it names are there. Leave it out
-            if a missing volume must not stand in the way, e.g. of a restore.
-        check_volumes: check the volumes as well; one on a dead file server never answers.
+        check_files: check that the files and directories that it names are there. The volumes are
+            not looked at: one on a dead file server never answers.
 
     Raises:
         ConfigError: with every error at once, in the order of the lines.
     """
-    return _checked(_document(path), path, check_files=check_files, check_volumes=check_volumes)
+    return _checked(_document(path), path, check_files=check_files)
 
 
-def _checked(document: Document, path: str, *, check_files: bool, check_volumes: bool) -> Settings:
+def _checked(document: Document, path: str, *, check_files: bool) -> Settings:
     """The settings of a file, which nobody else can change if files are moved by what it says."""
     from hashscan.config.trust import faults, moves  # noqa: PLC0415 - not for the defaults
 
-    settings = validate(
-        document, path=path, check_files=check_files, check_volumes=check_volumes
-    ).read_from(path)
+    settings = validate(document, path=path, check_files=check_files).read_from(path)
     if check_files and moves(settings):
         found = [
             Finding(
@@ -154,7 +148,6 @@ def load_or_default(
     *,
     state: str | None = None,
     check_files: bool = True,
-    check_volumes: bool = True,
 ) -> Settings:
     """``load(path)``; without a path the default one, and without such a file the defaults.
 
@@ -170,12 +163,12 @@ def load_or_default(
     if state is not None and isinstance(document.data, dict) and not default_state():
         document.data.setdefault("state", os.path.abspath(state))
     if named:
-        settings = _checked(document, used, check_files=check_files, check_volumes=check_volumes)
+        settings = _checked(document, used, check_files=check_files)
     else:
-        settings = validate(document, check_files=check_files, check_volumes=check_volumes)
+        settings = validate(document, check_files=check_files)
     if state is None:
         return settings
-    return with_state(settings, state, check_files=check_files, check_volumes=check_volumes)
+    return with_state(settings, state, check_files=check_files)
 
 
 def load_for_lists(
@@ -230,9 +223,7 @@ def _may_use(directory: str) -> bool:
         return False
 
 
-def with_state(
-    settings: Settings, state: str, *, check_files: bool = True, check_volumes: bool = True
-) -> Settings:
+def with_state(settings: Settings, state: str, *, check_files: bool = True) -> Settings:
     """``settings`` with another state directory, as ``--state DIR`` gives it.
 
     Raises:
@@ -240,6 +231,6 @@ def with_state(
     """
     data = {name: getattr(settings, name) for name in settings.model_fields_set}
     data["state"] = os.path.abspath(state)
-    return validate(
-        Document(data=data), path="--state", check_files=check_files, check_volumes=check_volumes
-    ).read_from(settings.file)
+    return validate(Document(data=data), path="--state", check_files=check_files).read_from(
+        settings.file
+    )

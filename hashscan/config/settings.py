@@ -212,12 +212,10 @@ class Settings(Section):
 
     @field_validator("volumes")
     @classmethod
-    def _check_volumes(
-        cls, volumes: tuple[VolumeSettings, ...], info: ValidationInfo
-    ) -> tuple[VolumeSettings, ...]:
+    def _check_volumes(cls, volumes: tuple[VolumeSettings, ...]) -> tuple[VolumeSettings, ...]:
         seen: dict[str, int] = {}
         for index, volume in enumerate(volumes):
-            first = seen.setdefault(values.volume_place(volume.path, info), index)
+            first = seen.setdefault(os.path.normpath(volume.path), index)
             if first != index:
                 raise values.bad(
                     f"is the same directory as volumes[{first}].path",
@@ -263,7 +261,7 @@ class Settings(Section):
                 "is the state directory", "choose another one for it", at=("directory",)
             )
         for index, volume in enumerate(info.data.get("volumes", ())):
-            path = values.volume_place(volume.path, info)
+            path = os.path.normpath(volume.path)
             for own, name in ((directory, "the quarantine"), (state, "the state directory")):
                 if path == own or path.startswith(own.rstrip("/") + "/"):
                     what = "is" if path == own else "holds"

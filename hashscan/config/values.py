@@ -34,7 +34,7 @@ _LONGEST_NAME = 255  # bytes of a name in a directory
 _LONGEST_TEXT = 40  # characters of a number with its unit
 
 # Keys of the validation context: look at the file system, too; and at the volumes.
-CHECK_FILES, CHECK_VOLUMES = "check_files", "check_volumes"
+CHECK_FILES = "check_files"
 
 
 def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> PydanticCustomError:
@@ -45,12 +45,6 @@ def bad(what: str, fix: str = "", *, at: tuple[str | int, ...] = ()) -> Pydantic
 def checks_files(info: ValidationInfo) -> bool:
     """Whether the file system is looked at, too."""
     return bool(isinstance(info.context, dict) and info.context.get(CHECK_FILES))
-
-
-def checks_volumes(info: ValidationInfo) -> bool:
-    """Whether the volumes are looked at, too: one on a dead file server never answers."""
-    looks = isinstance(info.context, dict) and info.context.get(CHECK_VOLUMES)
-    return checks_files(info) and bool(looks)
 
 
 def kind_of(value: object) -> str:
@@ -249,11 +243,6 @@ def place(path: str, info: ValidationInfo) -> str:
     return _resolved(path) if checks_files(info) else os.path.normpath(path)
 
 
-def volume_place(path: str, info: ValidationInfo) -> str:
-    """The path of a volume without links, if the volumes are looked at."""
-    return _resolved(path) if checks_volumes(info) else os.path.normpath(path)
-
-
 def existing_file(path: str, info: ValidationInfo) -> str:
     """``path``, where a readable regular file must be."""
     if checks_files(info):
@@ -264,16 +253,6 @@ def existing_file(path: str, info: ValidationInfo) -> str:
             raise bad(
                 f"{short_path(path)} may not be read by this user", "run as root, or let it read"
             )
-    return path
-
-
-def volume_directory(path: str, info: ValidationInfo) -> str:
-    """``path``, where a volume must be."""
-    if checks_volumes(info):
-        _resolved(path)
-        status = _stat(path, "create or mount the directory, or correct the path")
-        if not stat.S_ISDIR(status.st_mode):
-            raise bad(f"{short_path(path)} is not a directory", "name the directory that holds it")
     return path
 
 
@@ -478,7 +457,8 @@ Glob = Annotated[str, PlainValidator(glob)]
 Category = Annotated[str, PlainValidator(category)]
 ListCategory = Annotated[str, PlainValidator(list_category)]
 Source = Annotated[str, PlainValidator(source)]
-Volume = Annotated[str, PlainValidator(absolute_path), AfterValidator(volume_directory)]
+#: Not looked at: a file server that is dead never answers.
+Volume = Annotated[str, PlainValidator(absolute_path)]
 File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_file)]
 PathOrNone = Annotated[str | None, PlainValidator(or_none(absolute_path)), shower(none_shown(str))]
 ProxyOrNone = Annotated[str | None, PlainValidator(or_none(proxy)), shower(none_shown(str))]

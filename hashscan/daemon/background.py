@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from hashscan.daemon.limits import is_limit, limit_reached
+from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.errors import HashscanError
 from hashscan.process import end, end_with, start
 from hashscan.scan.priority import step_aside

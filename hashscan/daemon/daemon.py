@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from hashscan import __version__
 from hashscan.agent.gaps import mark_of
 from hashscan.agent.known_set import files_of, open_known_set
+from hashscan.agent.limits import is_limit, limit_reached, raise_open_files
 from hashscan.agent.status import filters_of, reports_only
 from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.facts import write_facts
-from hashscan.daemon.limits import is_limit, limit_reached, raise_open_files
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.reported import Reported

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Literal
 
+from hashscan.agent.probing import look_at_all
 from hashscan.agent.status import filters_of
 from hashscan.catalog.overview import directories_known
 from hashscan.config.messages import place
@@ -20,14 +20,12 @@ from hashscan.errors import (
     HashscanError,
     ServiceError,
     ServiceRefusedError,
-    UnsafePathError,
 )
-from hashscan.fs.beneath import closing, open_root
-from hashscan.fs.named import opened_named, resolve
+from hashscan.fs.named import opened_named
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
-from hashscan.machine import explain, with_cause
+from hashscan.machine import with_cause
 from hashscan.model import Digest
 from hashscan.process import end_with, start
 from hashscan.scan.pressure import Pressure
@@ -38,9 +36,10 @@ from hashscan.watch.choice import choose
 from hashscan.watch.mounts import answers_by_others, mounts_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
+    from hashscan.agent.presence import Seen
     from hashscan.config.settings import Settings
     from hashscan.config.sources import ServiceSettings
 
@@ -69,11 +68,22 @@ class Check:
 
 def examine(settings: Settings) -> Iterator[Check]:
     """Check everything that the configuration names; no digest of a file is sent."""
-    for look in (_trust, _volumes, _watch, _filters, _service, _quarantine, _kernel, _priority):
+    volumes = look_at_all([one.path for one in settings.volumes])
+    checks: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (
+        ("trust", lambda: _trust(settings)),
+        ("volumes", lambda: _volumes(settings, volumes)),
+        ("watch", lambda: _watch(settings, volumes)),
+        ("filters", lambda: _filters(settings)),
+        ("service", lambda: _service(settings)),
+        ("quarantine", lambda: _quarantine(settings, volumes)),
+        ("kernel", lambda: _kernel(settings)),
+        ("priority", _priority),
+    )
+    for name, check in checks:
         try:
-            yield from look(settings)
+            yield from check()
         except (HashscanError, OSError) as error:
-            yield Check(look.__name__.strip("_"), "fail", with_cause(error))
+            yield Check(name, "fail", with_cause(error))
 
 
 def _trust(settings: Settings) -> Iterator[Check]:
@@ -85,24 +95,21 @@ def _trust(settings: Settings) -> Iterator[Check]:
         yield Check("trust", "ok", "nobody else can change what hashscan believes")
 
 
-def _volumes(settings: Settings) -> Iterator[Check]:
+def _volumes(settings: Settings, volumes: Sequence[Seen]) -> Iterator[Check]:
     if not settings.volumes:
         yield Check("volumes", "fail", "none is configured", "add `volumes: [{path: /srv/www}]`")
-    for one in settings.volumes:
-        try:
-            with closing(open_root(os.fsencode(resolve(one.path)))) as fd:
-                os.listdir(fd)
-        except UnsafePathError as error:
-            yield Check(f"volume {shown(one.path)}", "fail", str(error))
-        except OSError as error:
-            yield Check(
-                f"volume {shown(one.path)}",
-                "fail",
-                f"cannot be read: {explain(error) or error.strerror}",
-                "see the path and the mount, and run hashscan as root",
-            )
+    for one, seen in zip(settings.volumes, volumes, strict=True):
+        name = f"volume {shown(one.path)}"
+        if seen.error is None:
+            yield Check(name, "ok", "is there and can be read")
+        elif seen.refused:
+            yield Check(name, "fail", seen.error)
+        elif seen.number:
+            fix = "see the path and the mount, and run hashscan as root"
+            yield Check(name, "fail", seen.error, fix)
         else:
-            yield Check(f"volume {shown(one.path)}", "ok", "is there and can be read")
+            fix = "see its mount and its server; the other volumes are scanned meanwhile"
+            yield Check(name, "fail", seen.error, fix)
     if os.geteuid() != 0:
         yield Check(
             "rights",
@@ -112,15 +119,13 @@ def _volumes(settings: Settings) -> Iterator[Check]:
         )
 
 
-def _watch(settings: Settings) -> Iterator[Check]:
+def _watch(settings: Settings, seen: Sequence[Seen]) -> Iterator[Check]:
     there = []
     volumes = []
-    for one in settings.volumes:
-        with suppress(UnsafePathError):
-            root = os.fsencode(resolve(one.path))
-            if os.path.isdir(root):
-                there.append(one)
-                volumes.append(Volume(root, tuple(one.exclude), one.one_file_system))
+    for one, found in zip(settings.volumes, seen, strict=True):
+        if found.error is None:
+            there.append(one)
+            volumes.append(Volume(found.root, tuple(one.exclude), one.one_file_system))
     mounts = mounts_now()
     choices = choose(volumes, [one.watch for one in there])
     for one, volume, choice in zip(there, volumes, choices, strict=True):
@@ -246,7 +251,7 @@ def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:
                 yield Check(f"{name} {shown(path)}", "ok", f"{staged.taken:,} digests")
 
 
-def _quarantine(settings: Settings) -> Iterator[Check]:
+def _quarantine(settings: Settings, volumes: Sequence[Seen]) -> Iterator[Check]:
     directory = settings.quarantine_directory
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
@@ -256,8 +261,8 @@ def _quarantine(settings: Settings) -> Iterator[Check]:
     free = room.f_bavail * room.f_frsize
     others = [
         one.path
-        for one in settings.volumes
-        if os.path.isdir(one.path) and os.stat(one.path).st_dev != device
+        for one, seen in zip(settings.volumes, volumes, strict=True)
+        if seen.identity is not None and seen.identity.device != device
     ]
     if others:
         yield Check(
@@ -294,8 +299,7 @@ def _kernel(settings: Settings) -> Iterator[Check]:
             )
 
 
-def _priority(settings: Settings) -> Iterator[Check]:
-    del settings
+def _priority() -> Iterator[Check]:
     trouble = _in_a_child(step_aside)
     if trouble:
         yield Check(

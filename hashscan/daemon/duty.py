@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.presence import follow_mounts
+from hashscan.agent.probing import NO_ANSWER, Probes
 from hashscan.agent.scanning import identity_of_directory, jobs_of, open_actor
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.acting import ActingProcess
@@ -21,7 +22,6 @@ from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.facts import Facts
 from hashscan.daemon.judging import Judging
 from hashscan.daemon.looking import Looking
-from hashscan.daemon.probing import NO_ANSWER, Probes
 from hashscan.daemon.verdicts import Verdicts
 from hashscan.daemon.walking import Walk
 from hashscan.daemon.wants import Wants

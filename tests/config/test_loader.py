@@ -90,7 +90,7 @@ def test_every_error_at_once_with_line_and_fix(write, files):
 state: var/lib
 volums: 3
 volumes:
-  - path: {files["www"]}/missing
+  - path: www/missing
     exclude: [/a, 3]
     watch: "yes"
   - {files["www"]}
@@ -137,7 +137,7 @@ metrics: []
     }
     for place, words in {
         "volums": "did you mean `volumes`",
-        "volumes[0].path": "no such file",
+        "volumes[0].path": "not a full path",
         "volumes[0].watch": "watch: auto",
         "volumes[1]": "path, watch, exclude",
         "volumes[2].paht": "did you mean `path`",
@@ -207,7 +207,6 @@ def test_the_password_is_never_in_a_message(write, files):
         ("max_age: 7d", "max_age: 0s", "filter.max_age", "no sensible duration"),
         ("categories: [baseline]", "categories: []", "filter.categories", "at least one"),
         ("categories: [baseline]", "categories: [a/b]", "filter.categories[0]", "lower-case"),
-        ("path: WWW", "path: FILTER", "volumes[0].path", "not a directory"),
         ("path: WWW", "path: ~/www", "volumes[0].path", "not a full path"),
         ("path: WWW", 'path: "/a\\0b"', "volumes[0].path", "NUL"),
         ("path: WWW", 'path: "/a\\ud800b"', "volumes[0].path", "no path can hold"),
@@ -298,20 +297,19 @@ def test_a_service_needs_a_filter_unless_it_is_local(write, whole, files):
     assert loader.load(write(local)).filter is None
 
 
-def test_one_directory_is_one_volume_however_it_is_called(write, tmp_path, files):
-    (tmp_path / "link").symlink_to(files["www"])
-    told = errors_of(write(f"volumes: [{{path: {files['www']}//}}, {{path: {tmp_path}/link}}]"))
+def test_one_directory_is_one_volume(write, tmp_path, files):
+    told = errors_of(write(f"volumes: [{{path: {files['www']}//}}, {{path: {files['www']}/.}}]"))
     assert told["volumes[1].path"][1].startswith("is the same directory as volumes[0].path")
     nested = f"volumes: [{{path: {tmp_path}}}, {{path: {files['www']}}}]"
     assert len(loader.load(write(nested)).volumes) == 2
 
 
-def test_without_looking_at_files_a_missing_volume_does_not_stand_in_the_way(write, whole, files):
+def test_a_missing_volume_does_not_stand_in_the_way(write, whole, files):
     path = write(whole)
     os.rmdir(files["www"])
     os.unlink(files["password"])
     os.unlink(files["baseline.filter"])
-    assert set(errors_of(path)) == {"volumes[0].path", "service.password_file", "filter.source"}
+    assert set(errors_of(path)) == {"service.password_file", "filter.source"}
     assert loader.load(path, check_files=False).volumes[0].path == files["www"]
 
 

@@ -1,6 +1,5 @@
 """Volumes looked at from outside of the daemon; the servers that do not answer are real."""
 
-import contextlib
 import errno
 import multiprocessing
 import os
@@ -8,10 +7,14 @@ import subprocess
 import time
 
 import pytest
-from silent_fs import silent
+from click.testing import CliRunner
+from silent_fs import forks_hold_no_server, silent
 
-from hashscan.daemon import probing
-from hashscan.daemon.probing import NO_ANSWER, Probes
+from hashscan.agent import presence, probing
+from hashscan.agent.probing import NO_ANSWER, Probes
+from hashscan.cli.config import config_group
+from hashscan.config import loader
+from hashscan.daemon.doctor import examine
 from hashscan.watch.mounts import Reach
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
@@ -33,17 +36,7 @@ def taken(probes):
 
 @pytest.fixture
 def without_server(monkeypatch):
-    """The fork that looks is not to keep the server of the test's file system alive itself."""
-    real = probing._look_at
-
-    def look_at(path, mounts):
-        for name in os.listdir("/proc/self/fd"):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/self/fd/{name}") == "/dev/fuse":
-                    os.close(int(name))
-        return real(path, mounts)
-
-    monkeypatch.setattr(probing, "_look_at", look_at)
+    forks_hold_no_server(monkeypatch)
 
 
 @needs_root
@@ -219,3 +212,45 @@ def test_what_was_waited_for_in_a_turn_is_told_in_the_next(tmp_path):
     assert probes.take([]) == [0]
     assert probes.take([]) == []
     probes.close()
+
+
+def test_without_proc_volumes_are_looked_at_all_the_same(tmp_path, monkeypatch):
+    def no_proc():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/proc/self/mountinfo")
+
+    monkeypatch.setattr(probing, "mounts_now", no_proc)
+    monkeypatch.setattr(presence, "mounts_now", no_proc)
+    (seen,) = probing.look_at_all([str(tmp_path)])
+    assert (seen.error, seen.empty) == (None, True)
+
+
+def test_config_check_finds_two_paths_of_one_volume(tmp_path):
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "volume")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"volumes: [{{path: {tmp_path}/volume}}, {{path: {tmp_path}/link}}]\n")
+    ran = CliRunner().invoke(config_group, ["check", str(config)], catch_exceptions=False)
+    assert "note: volumes[1].path: leads to the same directory as volumes[0].path" in ran.output
+
+
+@needs_root
+@pytest.mark.usefixtures("without_server")
+def test_config_check_and_doctor_do_not_wait_for_a_dead_server(tmp_path, monkeypatch):
+    monkeypatch.setattr(probing, "ANSWER_WITHIN", 0.3)
+    dead, there = made(tmp_path, 2)
+    (tmp_path / "known").write_text("0" * 40 + "\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"state: {tmp_path}/state\nvolumes: [{{path: {dead}}}, {{path: {there}}}]\n"
+        f"service: {{kind: local, known: [{tmp_path}/known]}}\n"
+    )
+    with silent(dead):
+        ran = CliRunner().invoke(config_group, ["check", str(config)], catch_exceptions=False)
+        found = {one.name: one for one in examine(loader.load(str(config), check_files=False))}
+    assert ran.exit_code == 0
+    (note,) = (line for line in ran.output.splitlines() if "volumes[" in line)
+    assert note.startswith(f"note: volumes[0].path: {dead}: {NO_ANSWER}; ")
+    assert (found[f"volume {dead}"].result, found[f"volume {there}"].result) == ("fail", "ok")
+    assert found[f"volume {dead}"].message == NO_ANSWER
+    assert f"watch {there}" in found
+    assert f"watch {dead}" not in found

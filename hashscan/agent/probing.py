@@ -1,7 +1,7 @@
 """Whether volumes are there, asked by processes of their own: a dead file server never answers.
 
-The daemon itself touches no volume before this was asked. The volumes of one server share a
-process, so that thousands of volumes on a server that does not answer cost one process; all
+Neither the daemon nor a command touches a volume before this was asked. The volumes of one server
+share a process, so that thousands of volumes on a server that does not answer cost one process; all
 volumes on local file systems share another.
 """
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
+from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.agent.presence import Seen, look_at
-from hashscan.daemon.limits import is_limit, limit_reached
 from hashscan.errors import UnsafePathError
 from hashscan.fs.named import resolve
 from hashscan.process import end, end_with, start
@@ -54,11 +54,11 @@ _TOO_MANY = (
 )
 
 
-def _look_at(path: str, mounts: MountTable) -> Seen:
+def _look_at(path: str, mounts: MountTable | None) -> Seen:
     try:
         return look_at(os.fsencode(resolve(path)), mounts)
     except UnsafePathError as error:
-        return Seen(os.fsencode(os.path.normpath(path)), str(error))
+        return Seen(os.fsencode(os.path.normpath(path)), str(error), refused=True)
 
 
 class _Prober:
@@ -128,7 +128,9 @@ def _main(parent: int, connection: Connection, parents: Connection, paths: Seque
     with suppress(EOFError, OSError):
         while True:
             numbers = connection.recv()
-            mounts = mounts_now()
+            mounts = None
+            with suppress(OSError):  # without /proc: see ``look_at``
+                mounts = mounts_now()
             found = []
             told = time.monotonic()
             for number in numbers:
@@ -161,7 +163,7 @@ class Probes:
         paths: Sequence[str],
         *,
         before_fork: Callable[[], None] = lambda: None,
-        within: float = ANSWER_WITHIN,
+        within: float | None = None,
         most: int = _MOST_PROCESSES,
     ) -> None:
         """For the volumes with these absolute paths. ``before_fork``: see ``scan.pool``.
@@ -170,7 +172,7 @@ class Probes:
         """
         self._paths = paths
         self._before_fork = before_fork
-        self._within = within
+        self._within = ANSWER_WITHIN if within is None else within
         self._most = most
         self._asked: dict[int, _Asked] = {}
         #: By server: volumes that no process was given yet.
@@ -453,3 +455,18 @@ class Probes:
         self._hanging.clear()
         self._asked.clear()
         self._waiting.clear()
+
+
+def look_at_all(paths: Sequence[str], tick: Callable[[], None] = lambda: None) -> list[Seen]:
+    """Look at the volumes with these absolute paths; those on dead file servers have an error.
+
+    ``tick``: see ``Probes.look_at_all``.
+
+    Raises:
+        OSError: a limit of the system forbids to start a process.
+    """
+    probes = Probes(paths)
+    try:
+        return probes.look_at_all(tick)
+    finally:
+        probes.close()
