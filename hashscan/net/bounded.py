@@ -184,17 +184,29 @@ class _Answer(http.client.HTTPResponse):
             if status_next and not _STATUS_LINE.fullmatch(line):
                 raise BrokenAnswerError("a status line that is none")
             status_next = line in {b"\r\n", b"\n"}  # as after 100 Continue
+        # Blanks around a value are legal (RFC 9110, 5.5), and so is the same length twice (8.6).
+        lengths = {one.strip(" \t") for one in self.msg.get_all("content-length", [])}
+        codings = [one.strip(" \t").lower() for one in self.msg.get_all("transfer-encoding", [])]
+        if codings == ["chunked"] and not self.chunked:  # http.client takes no blank after it
+            self.chunked, self.chunk_left, self.length = True, None, None
         self._reader.body_begins(chunked=bool(self.chunked))
         if self.msg.defects or self.msg.get_payload():
             raise BrokenAnswerError("headers that are none")
-        lengths = self.msg.get_all("content-length", [])
-        codings = self.msg.get_all("transfer-encoding", [])
         if (
             len(lengths) + len(codings) > 1
             or not all(length.isascii() and length.isdecimal() for length in lengths)
-            or not all(coding.lower() == "chunked" for coding in codings)
+            or not all(coding == "chunked" for coding in codings)
         ):
             raise BrokenAnswerError("a length that can be read in more than one way")
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The status of the answer; http.client skips 100 only, and not 102 and 103."""
+        found = super()._read_status()  # type: ignore[misc]
+        while 100 < found[1] < 200 and found[1] != 101:
+            while self._reader.readline().strip(b"\r\n"):
+                pass
+            found = super()._read_status()  # type: ignore[misc]
+        return found  # type: ignore[no-any-return]
 
     def read(self, amt: int | None = None) -> bytes:
         data = super().read(amt)

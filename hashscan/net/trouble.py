@@ -145,10 +145,11 @@ def retry_after(header: str | None) -> float | None:
 
 def coding_of(response: requests.Response) -> str:
     """How the body is compressed, fit for a message; empty if it is not."""
-    found = response.headers.get("Content-Encoding", "").strip().lower()
-    if found in {"", "identity"}:
-        return ""
-    return found if _CODING.fullmatch(found) else "(no name of a coding)"
+    named = response.headers.get("Content-Encoding", "").lower().split(",")
+    found = [one.strip() for one in named if one.strip() not in {"", "identity"}]
+    if not all(map(_CODING.fullmatch, found)):
+        return "(no name of a coding)"
+    return ", ".join(found[:3])
 
 
 def redirect_host(location: str | None) -> str:

@@ -327,7 +327,7 @@ class HashCheckService:
                     fault=Fault.CREDENTIALS,
                 )
             )
-        if 300 <= status < 400:
+        if 300 <= status < 400 and status != requests.codes.not_modified:
             host = redirect_host(response.headers.get("Location"))
             return _Trouble(
                 ServiceUnavailableError(

@@ -14,6 +14,7 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 from hashscan.errors import Fault
 from hashscan.net.trouble import redirect_host, retry_after
+from hashscan.text import human_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
         )
     if status in _LATER:
         seconds = retry_after(response.headers.get("Retry-After"))
-        wait = "" if seconds is None else f", and asks to wait {seconds:.0f} s"
+        wait = "" if seconds is None else f", and asks to wait {human_age(seconds)}"
         return FetchError(
             f"{told}: it is too busy{wait}; the next sync asks again",
             retry_after=seconds,
@@ -158,9 +159,14 @@ def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterat
             fault=Fault.ANSWER,
         )
     unpacking = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # gzip or zlib, by the header
+    begins = True
     try:
         for chunk in chunks:
             packed = chunk
+            # Some servers send deflate without the header of zlib, which RFC 9110, 8.4.1.2, wants.
+            if begins and coding == "deflate" and not _has_zlib_header(chunk):
+                unpacking = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+            begins = False
             while packed and not unpacking.eof:
                 if piece := unpacking.decompress(packed, most):
                     yield piece
@@ -177,3 +183,10 @@ def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterat
             "files",
             fault=Fault.ANSWER,
         )
+
+
+def _has_zlib_header(beginning: bytes) -> bool:
+    """Whether compressed data begins as RFC 1950, 2.2, says, as far as it is there."""
+    if len(beginning) < 2:
+        return True
+    return beginning[0] & 0x0F == 8 and (beginning[0] << 8 | beginning[1]) % 31 == 0

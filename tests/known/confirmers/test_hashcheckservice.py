@@ -96,7 +96,14 @@ def test_ipv6_loopback_and_localhost(connect):
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4   \r\ntrue\r\n0   \r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4 \t;x=y\r\ntrue\r\n000 ;x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntrue\r\n0\r\nX-Sum: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding:  Chunked \t\r\n\r\n4\r\ntrue\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length:  9 \t \r\n\r\n \ttrue\r\n\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: y\r\nContent-Length: 4 \r\n\r\ntrue",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue",
+        (
+            b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"
+        ),
     ],
 )
 def test_every_proper_form_of_true_is_a_verdict(server, connect, whole):
@@ -106,6 +113,7 @@ def test_every_proper_form_of_true_is_a_verdict(server, connect, whole):
         raw(
             whole.replace(b"true", b"false")
             .replace(b"h: 4", b"h: 5")
+            .replace(b"h:  9", b"h:  10")
             .replace(b"\r\n4", b"\r\n5")
             .replace(b"h: 9", b"h: 10")
             .replace(b"2\r\ntr\r\n", b"3\r\nfal\r\n")

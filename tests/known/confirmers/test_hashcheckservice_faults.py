@@ -402,7 +402,7 @@ def test_a_server_that_does_not_read(connect, refusal, greet):
         (TRUE + TRUE, b""),
         (TRUE + b"\r\n", TRUE),
         (TRUE + b"x" * 8000 + TRUE * 50, b""),
-        (b"HTTP/1.1 103 Early Hints\r\n\r\n", TRUE),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", TRUE),
         (b"HTTP/1.1 204 No Content\r\n\r\n", TRUE),
         (b"HTTP/1.1 304 Not Modified\r\n\r\n", TRUE),
         (b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", TRUE),

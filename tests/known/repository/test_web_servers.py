@@ -27,6 +27,11 @@ def compressed(pack, coding):
     return act
 
 
+def without_header(data):
+    packing = zlib.compressobj(wbits=-15)
+    return packing.compress(data) + packing.flush()
+
+
 def missing(act):
     """``act`` for files that are not there."""
 
@@ -46,6 +51,9 @@ def missing(act):
         (gzip.compress, "x-gzip"),
         (gzip.compress, "GZip"),
         (zlib.compress, "deflate"),
+        (without_header, "deflate"),
+        (gzip.compress, "identity, gzip,"),
+        (bytes, "identity,"),
     ],
 )
 def test_a_server_that_compresses_is_understood(agent, publisher, server, pack, coding):
@@ -66,6 +74,7 @@ def test_other_compression_is_named(agent, server, coding):
     assert "Content-Encoding" in one.message
     assert "\x1b" not in one.message
     assert "filter.root" not in one.message
+    assert (coding in one.message) == coding.isprintable()
 
 
 def test_a_part_that_is_compressed_is_not_gone_on_with(agent, publisher, server):
@@ -156,6 +165,7 @@ def test_a_page_instead_of_a_file_is_the_servers_fault(agent, server, pattern, b
         (401, {"WWW_Authenticate": "Basic"}, Fault.CREDENTIALS, "filter.password_file"),
         (407, {}, Fault.CREDENTIALS, "filter.proxy"),
         (429, {"Retry_After": "7"}, Fault.BUSY, "wait 7 s"),
+        (503, {"Retry_After": "9" * 30}, Fault.BUSY, "to wait 11574074 days"),
         (503, {"Retry_After": "Fri, 01 Jan 2100 00:00:00 GMT"}, Fault.BUSY, "too busy"),
         (204, {}, Fault.ANSWER, "HTTP 204"),
         (206, {"Content_Range": "bytes 0-5/9"}, Fault.ANSWER, "HTTP 206"),
