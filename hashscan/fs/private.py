@@ -17,6 +17,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import identity_of, open_directory, open_step
@@ -31,6 +32,9 @@ FOLDER_ENDING = b".folder"
 
 #: Listings of one directory before a private one in it is given up.
 _TURNS = 8
+#: Seconds after which another change gives a directory another time: many file systems, and all
+#: before Linux 6.13, take that from a clock which goes on 100 times a second at least.
+_TICK = 0.02
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -232,15 +236,20 @@ class Privates:
             self._turns[identity] = turn = self._turns.get(identity, 0) + 1
             if turn > _TURNS:
                 raise OSError(errno.EBUSY, "somebody renames what is in it all the time")
-            before = os.fstat(top).st_mtime_ns
+            before = _changed(top)
+            time.sleep(_TICK)
             with os.scandir(top) as entries:
                 found = {
                     entry.inode(): os.fsencode(entry.name)
                     for entry in entries
                     if entry.is_dir(follow_symlinks=False)
                 }
-            if os.fstat(top).st_mtime_ns == before:
+            if _changed(top) == before:
                 return found
+
+
+def _changed(top: int) -> int:
+    return os.fstat(top).st_ctime_ns  # not mtime, which the owner sets as he likes
 
 
 def _open_if(top: int, name: bytes, inode: int) -> int | None:

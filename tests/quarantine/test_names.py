@@ -8,7 +8,7 @@ from contextlib import closing, nullcontext, suppress
 import pytest
 from isolating import all_records, confirmed, recovered
 
-from hashscan.fs import listing
+from hashscan.fs import listing, private
 from hashscan.fs.listing import Follower
 from hashscan.quarantine import act
 from hashscan.quarantine.act import Quarantine
@@ -165,6 +165,50 @@ def test_recovery_lists_once_what_a_customer_renamed(volume, apart, listed, monk
         assert all(note.resolved for note in notes), notes
         assert {record.state for record in all_records(store)} == {State.QUARANTINED}
     assert listed(volume) == FOREIGN + 1
+
+
+def test_recovery_misses_no_rename_within_a_tick_of_the_kernels_clock(volume, apart, monkeypatch):
+    """Before Linux 6.13, and on many file systems, two changes in 10 ms have one time stamp."""
+    stopped(volume, apart, monkeypatch, when="conclude")
+    (volume / ".hashscan").rename(volume / "0")
+    scandir = os.scandir
+    looks = []
+
+    def changed(top):
+        looks.append((time.monotonic(), os.fstat(top).st_ctime_ns))
+        return looks[0][1] if len(looks) == 2 else looks[-1][1]
+
+    def meanwhile(path):
+        monkeypatch.setattr(os, "scandir", scandir)
+        (volume / "0").rename(volume / "1")
+        if time.monotonic() - looks[0][0] > 0.01:
+            looks.insert(0, looks[0])  # the next look is in a later tick
+        return nullcontext([])  # the new name is where it has read already
+
+    with Store.open(os.fsencode(apart)) as store, store.lock(5):
+        monkeypatch.setattr(private, "_changed", changed)
+        monkeypatch.setattr(os, "scandir", meanwhile)
+        notes = recover(store)
+        assert (len(notes), all(note.resolved for note in notes)) == (MATCHES, True)
+        assert Counter(one.state for one in all_records(store)) == {State.QUARANTINED: MATCHES}
+
+
+def test_recovery_believes_no_time_that_the_owner_sets(volume, apart, monkeypatch):
+    stopped(volume, apart, monkeypatch, when="conclude")
+    (volume / ".hashscan").rename(volume / "0")
+    scandir = os.scandir
+
+    def meanwhile(path):
+        monkeypatch.setattr(os, "scandir", scandir)
+        status = volume.stat()
+        (volume / "0").rename(volume / "1")
+        os.utime(volume, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return nullcontext([])
+
+    with Store.open(os.fsencode(apart)) as store, store.lock(5):
+        monkeypatch.setattr(os, "scandir", meanwhile)
+        assert all(note.resolved for note in recover(store))
+        assert Counter(one.state for one in all_records(store)) == {State.QUARANTINED: MATCHES}
 
 
 @pytest.mark.parametrize("missed", [False, True])
