@@ -29,20 +29,22 @@ if TYPE_CHECKING:
     from hashscan.agent.known_set import Building
     from hashscan.config.settings import Settings, VolumeSettings
     from hashscan.model import Actor, Confirmed, Identity, Reporter, Summary
+    from hashscan.quarantine.act import Quarantine
     from hashscan.state import State
 
 
 class ReportOnly:
     """The actor of ``--action report``: nothing is moved."""
 
-    def __init__(self, message: str = "") -> None:
-        """``message`` says why, where that is not what was asked for."""
+    def __init__(self, quarantine: Quarantine | None = None, message: str = "") -> None:
+        """Report what was not restored from ``quarantine``; ``message`` says why only that."""
+        self._quarantine = quarantine
         self._message = message
 
     def act(self, match: Confirmed) -> Acted:
-        """Report."""
-        del match
-        return Acted("reported", message=self._message)
+        """Report, or hold what an administrator restored."""
+        held = self._quarantine and self._quarantine.held(match.candidate)
+        return held or Acted("reported", message=self._message)
 
 
 class Checked:
@@ -302,6 +304,7 @@ def open_actor(
     quarantine = Quarantine.open(
         os.fsencode(settings.quarantine_directory),
         cross_mounts=[volume.root for volume in volumes if not volume.one_file_system],
+        create=action == "quarantine",
         patience=patience,
         absent=absent,
     )
@@ -309,9 +312,10 @@ def open_actor(
     for recovered in quarantine.recovered:
         notice(f"quarantine {recovered.record_id}: {recovered.message}")
     if action == "report":
-        return ReportOnly()
+        return ReportOnly(quarantine)
     if known.test:
-        return ReportOnly("the service was asked for a test (service.test), so no file is moved")
+        why = "the service was asked for a test (service.test), so no file is moved"
+        return ReportOnly(quarantine, why)
     return quarantine
 
 

@@ -76,15 +76,16 @@ class Quarantine:
         directory: bytes,
         *,
         cross_mounts: Collection[bytes] = (),
+        create: bool = True,
         patience: float | None = None,
         absent: Collection[bytes] = (),
     ) -> Self:
-        """Open or make the store at ``directory``; ``close`` closes it.
+        """Open the store at ``directory``, or make it (``create``); ``close`` closes it.
 
         Raises:
             QuarantineError, LockedError: as ``Store.open`` and ``__init__``.
         """
-        store = Store.open(directory)
+        store = Store.open(directory, create=create)
         try:
             return cls(store, cross_mounts=cross_mounts, patience=patience, absent=absent)
         except BaseException:
@@ -104,7 +105,7 @@ class Quarantine:
                 if match.candidate.volume in self._absent:
                     self._absent.discard(match.candidate.volume)
                     recover(self._store, absent=self._absent)
-                return self._held(match.candidate) or self._act(match)
+                return self.held(match.candidate) or self._act(match)
         except QuarantineError as error:
             return Acted("reported", message=str(error), problem=error.reason)
         except LockedError as error:
@@ -120,8 +121,8 @@ class Quarantine:
             candidate.volume, candidate.path, cross_mounts=candidate.volume in self._cross_mounts
         )
 
-    def _held(self, candidate: Candidate) -> Acted | None:
-        """Whether the administrator restored this very content to this very path."""
+    def held(self, candidate: Candidate) -> Acted | None:
+        """The action for content that the administrator restored to this path; else ``None``."""
         hexes = candidate.digests.as_dict()
         for record_id in self._store.restored_ids(candidate.full_path):
             try:
