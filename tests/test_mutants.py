@@ -8,6 +8,9 @@ from pathlib import Path
 import mutants
 import pytest
 
+# Each starts several pytests, beside other tests.
+pytestmark = pytest.mark.timeout(240)
+
 SOURCE = '''"""1 == 2"""
 __version__ = 1
 LIMIT: int = 5
@@ -106,8 +109,8 @@ def test_what_cannot_matter_is_not_drawn(source):
 def run(tree, *more):
     return subprocess.run(
         [sys.executable, mutants.__file__, "--root", tree, "--package", "pkg", "--rooms", "room",
-         "--timeout", "30", "--jobs", "1", *more],
-        capture_output=True, text=True, check=False, timeout=55,
+         "--timeout", "110", "--jobs", "1", *more],
+        capture_output=True, text=True, check=False, timeout=115,
     )  # fmt: skip
 
 
