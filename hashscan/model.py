@@ -310,11 +310,13 @@ class Expected(NamedTuple):
         files: number of files, skipped and unchanged ones included.
         hashed: how many of them are hashed; ``None``: it depends on what changed.
         bytes: size of the files that are hashed; without ``hashed`` the size of all that could be.
+        costs: seconds for a file, for hashing it, and for a byte, as the last scan learnt them.
     """
 
     files: int
     hashed: int | None
     bytes: int
+    costs: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +331,8 @@ class Progress:
         fraction: how much is done by the tree of directories, an estimate from 0 to 1.
         matches: number of matches.
         expected: ``None``: no earlier scan of these volumes came to its end.
+        seconds: time in which the scan could work.
+        remaining: estimated seconds to the end; ``None``: unknown.
     """
 
     files: int
@@ -338,6 +342,8 @@ class Progress:
     fraction: float
     matches: int
     expected: Expected | None
+    seconds: float = 0.0
+    remaining: float | None = None
 
 
 class Reporter(Protocol):

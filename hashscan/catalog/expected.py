@@ -45,12 +45,14 @@ class ExpectedWork(Writer):
             ).fetchall()
             if not scans or not scans[0][0]:
                 return None
+            summaries = [json.loads(summary) for _, summary in scans if summary]
+            costs = next((one["costs"] for one in summaries if one.get("costs")), None)
             if hash_before is not None:
                 hashed, size = self._to_hash(volumes, hash_before)
-                return Expected(scans[0][0], hashed, size)
+                return Expected(scans[0][0], hashed, size, costs)
         # The scan that read the most is the nearest to the size of everything.
-        sizes = [json.loads(summary).get("bytes_hashed", 0) for _, summary in scans if summary]
-        return Expected(scans[0][0], None, max(sizes, default=0))
+        sizes = [one.get("bytes_hashed", 0) for one in summaries]
+        return Expected(scans[0][0], None, max(sizes, default=0), costs)
 
     def _to_hash(self, volumes: Iterable[bytes], before: int) -> tuple[int, int]:
         execute = self._connection.execute

@@ -32,7 +32,7 @@ class LastScan:
         is_whole: it saw all of its volumes.
         volumes: what was scanned.
         kind: ``scan``; of the daemon ``start``, ``schedule``, ``unwatched``...
-        summary: what it found, by the names of ``Summary``; empty as long as it did not end.
+        summary: what it found, by the names of ``Summary``, and ``costs``; empty until it ends.
     """
 
     started: float

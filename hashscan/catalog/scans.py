@@ -12,7 +12,7 @@ from hashscan.catalog.candidates import CandidateQueue
 from hashscan.catalog.schema import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from hashscan.model import Summary
 
@@ -91,12 +91,15 @@ class Scans(CandidateQueue):
         interrupted: bool,
         unseen: Collection[bytes] = (),
         summary: Summary | None = None,
+        costs: Sequence[float] | None = None,
         held: Iterable[int] = (),
     ) -> None:
         """Note that a scan ended; one that was not interrupted forgets what is gone.
 
         ``unseen`` are roots of volumes of which it did not see every file: nothing of them is
         forgotten, and for them it is not the last whole scan; for its other volumes it is.
+
+        ``costs`` are those of ``Expected``, for the estimate of the next scan.
 
         ``held`` are directories that somebody is still to store something of, by their ids: those,
         those above them, and those that were laid aside stay until the end of the next scan.
@@ -115,7 +118,7 @@ class Scans(CandidateQueue):
                     time.time(),
                     files,
                     1 if interrupted else NOT_WHOLE if unseen else WHOLE,
-                    None if summary is None else json.dumps(asdict(summary)),
+                    None if summary is None else json.dumps({**asdict(summary), "costs": costs}),
                     scan,
                 ),
             )

@@ -1,16 +1,11 @@
-"""Progress bars on a terminal: for a scan (files, bytes, rate, time left) and for a build.
-
-The time left is estimated in ``remaining``.
-"""
+"""Progress bars on a terminal: for a scan (files, bytes, rate, time left) and for a build."""
 
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Protocol
 
-from hashscan.report.remaining import Remaining
 from hashscan.text import counted, human_size
 
 if TYPE_CHECKING:
@@ -41,10 +36,9 @@ class ScanBar:
     Whoever calls ``show`` draws it, without a thread: the engine forks worker processes.
     """
 
-    def __init__(self, stream: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         """The bar appears at the first ``show``."""
         self._stream = stream
-        self._remaining = Remaining(clock)
         self._bar: _Bar | None = None
         self._on = _can_redraw(stream)
 
@@ -52,17 +46,16 @@ class ScanBar:
         """Draw the present state."""
         if not self._on:
             return
-        remaining = self._remaining.update(progress)
-        seconds = max(0.001, self._remaining.elapsed)
         if self._bar is None:
             self._bar = _Bar(self._stream)
-        if remaining is not None:
-            fraction = min(0.99, seconds / (seconds + remaining))
+        seconds = max(0.001, progress.seconds)
+        if progress.remaining is not None:
+            fraction = min(0.99, seconds / (seconds + progress.remaining))
         elif progress.expected is not None:
             fraction = min(0.99, progress.files / progress.expected.files)
         else:
             fraction = progress.fraction
-        self._bar.draw(fraction, fields(progress, seconds, remaining))
+        self._bar.draw(fraction, fields(progress))
 
     def clear(self) -> None:
         """Take the bar away before a line is printed; the next ``show`` draws it again."""
@@ -71,9 +64,10 @@ class ScanBar:
             self._bar = None
 
 
-def fields(progress: Progress, seconds: float, remaining: float | None) -> list[tuple[int, str]]:
+def fields(progress: Progress) -> list[tuple[int, str]]:
     """Return a scan's numbers, each with its rank: a narrow terminal drops the highest first."""
-    shown = [(0, f"ETA {_duration(remaining)}"), (2, f"{progress.files:,} files")]
+    seconds = max(0.001, progress.seconds)
+    shown = [(0, f"ETA {_duration(progress.remaining)}"), (2, f"{progress.files:,} files")]
     if progress.matches:
         shown.append((1, counted(progress.matches, "match", "matches")))
     shown.append((3, human_size(progress.bytes_hashed)))

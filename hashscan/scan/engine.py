@@ -17,6 +17,7 @@ from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.options import identity_of_root, worker_settings
 from hashscan.scan.pool import Pool
+from hashscan.scan.remaining import Remaining
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Engine:
         self._scan, self._resumed = catalog.begin_scan(roots, complete=options.full)
         first = self._scan if self._resumed is None else self._resumed
         self._expected = catalog.expected(roots, hash_before=first if options.full else None)
+        self._remaining = Remaining(
+            self._expected.costs if self._expected is not None else None, options.max_rate
+        )
         self._judged = catalog.filterset(options.filterset)
         catalog.service = (options.service, options.remote)
         self._roots = {
@@ -168,6 +172,7 @@ class Engine:
             interrupted=self._stop,
             unseen=self._work.unseen.roots,
             summary=summary,
+            costs=self._remaining.costs,
         )
         return summary
 
@@ -218,7 +223,7 @@ class Engine:
 
     def _progress(self) -> Progress:
         tally, early = self._work.tally, self._work.early
-        return Progress(
+        progress = Progress(
             files=tally.files + early.files,
             hashed=tally.hashed + early.hashed,
             unchanged=tally.unchanged + early.unchanged,
@@ -229,6 +234,8 @@ class Engine:
             matches=self._summary.matches,
             expected=self._expected,
         )
+        remaining = self._remaining.update(progress)
+        return replace(progress, seconds=self._remaining.elapsed, remaining=remaining)
 
     def _fill(self, summary: Summary) -> None:
         tally = self._work.tally

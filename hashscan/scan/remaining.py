@@ -4,6 +4,8 @@ A scan's time goes into listing (each file), opening (each hashed file) and read
 Their costs differ a hundredfold between disks, and throttles raise only one of them. So each
 interval's time is divided among the three by their costs so far, and each cost is the time that it
 got over its number: the update of Richardson and Lucy, whose estimates never become negative.
+A scan begins with the costs that the last scan of the same volumes learnt: small files do not show
+what a byte costs, and large ones do not show what opening costs.
 """
 
 from __future__ import annotations
@@ -12,19 +14,21 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hashscan.model import Progress
 
-#: Seconds for a file, for one that is hashed besides, and for a byte, on a middling disk. Only
-#: their ratios matter: the scan's own time scales them.
+#: Seconds for a file, for one that is hashed besides, and for a byte, on a middling disk: before
+#: the first scan. Only their ratios matter: the scan's own time scales them.
 _USUAL = (10e-6, 100e-6, 1e-9)
-#: This share of the time so far is divided by the usual ratios, so that a cost of which the scan
-#: has shown little yet is scaled like the others.
+#: This share of the time so far is divided by the ratios of the costs at the start: a cost of which
+#: the scan has shown little yet is scaled like the others.
 _PRIOR = 0.03
 #: Seconds and share of the work after which there is an estimate.
 _AFTER = 0.5
 _SHARE = 0.01
+#: Bounds of costs, in seconds, that are taken from an earlier scan.
+_LEAST, _MOST = 1e-15, 1e5
 #: Seconds that one interval counts at most: the process was stopped, and is not slow.
 _INTERVAL = 10.0
 
@@ -40,16 +44,34 @@ class _Work(NamedTuple):
 class Remaining:
     """An estimate of a scan's remaining time from each of its states."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start at the first state: what comes before, filters that are built, is no work."""
+    def __init__(
+        self,
+        costs: Sequence[float] | None = None,
+        max_rate: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start at the first state: filters that are built before are no work.
+
+        Args:
+            costs: ``costs`` of an earlier scan of the same volumes.
+            max_rate: the most bytes a second that the scan may read.
+            clock: seconds.
+        """
         self._clock = clock
+        self._usual = _checked(costs)
+        self._max_rate = max_rate
         self._at: float | None = None
         self._waited = 0.0
         #: Seconds in which the scan could work.
         self.elapsed = 0.0
         self._done = _Work(0, 0, 0)
         self._times = [0.0, 0.0, 0.0]
-        self._costs = list(_USUAL)
+        self._costs = list(self._usual)
+
+    @property
+    def costs(self) -> list[float] | None:
+        """Seconds for a file, for hashing it, and for a byte; ``None``: too little was done."""
+        return self._costs if any(self._times) and self.elapsed >= _AFTER else None
 
     def update(self, progress: Progress) -> float | None:
         """Take in a state; return the remaining seconds, or ``None`` if they are not known."""
@@ -65,6 +87,8 @@ class Remaining:
         if rest is None:
             return None
         left = sum(cost * number for cost, number in zip(self._costs, rest, strict=True))
+        if self._max_rate is not None:
+            left = max(left, rest.bytes / self._max_rate)
         if (
             not any(self._times)
             or self.elapsed < _AFTER
@@ -86,13 +110,22 @@ class Remaining:
             spent + seconds * share / total
             for spent, share in zip(self._times, shares, strict=True)
         ]
-        usual = sum(cost * number for cost, number in zip(_USUAL, self._done, strict=True))
+        usual = sum(cost * number for cost, number in zip(self._usual, self._done, strict=True))
         scale = sum(self._times) / usual
         prior = _PRIOR * sum(self._times)
         self._costs = [
             (spent + prior) / (number + prior / (scale * cost)) if prior else cost
-            for spent, number, cost in zip(self._times, self._done, _USUAL, strict=True)
+            for spent, number, cost in zip(self._times, self._done, self._usual, strict=True)
         ]
+
+
+def _checked(costs: Sequence[float] | None) -> tuple[float, ...]:
+    """Return costs that can be divided by; the usual ones instead of those that cannot."""
+    if costs is None or len(costs) != len(_USUAL):
+        return _USUAL
+    if not all(isinstance(cost, float) and _LEAST < cost < _MOST for cost in costs):
+        return _USUAL
+    return tuple(costs)
 
 
 def _rest(progress: Progress) -> _Work | None:

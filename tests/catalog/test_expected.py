@@ -8,7 +8,8 @@ import pytest
 from scanning import Scanner, settle
 
 from hashscan.catalog.store import Catalog
-from hashscan.model import Expected
+from hashscan.model import Expected, Summary
+from hashscan.scan import engine, remaining
 
 
 @pytest.fixture
@@ -25,9 +26,10 @@ def tree(tmp_path):
 def expected(scanner, *roots, **options):
     catalog = Catalog(scanner.catalog)
     try:
-        return catalog.expected([os.fsencode(root) for root in roots], **options)
+        found = catalog.expected([os.fsencode(root) for root in roots], **options)
     finally:
         catalog.close()
+    return found and found._replace(costs=None)
 
 
 def test_totals_are_those_of_earlier_whole_scans(tree, tmp_path):
@@ -55,3 +57,34 @@ def test_what_a_full_scan_hashed_is_left_out_if_it_goes_on(tree, tmp_path):
     scanner.scan(tree, full=True)
     assert expected(scanner, tree, hash_before=2) == Expected(40, 0, 0)
     assert expected(scanner, tree, hash_before=3) == Expected(40, 40, 40_000)
+
+
+def test_costs_are_those_that_the_last_scan_learnt(tmp_path):
+    catalog = Catalog(str(tmp_path / "catalog.sqlite"))
+    for learnt in ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], None):
+        number, _ = catalog.begin_scan([b"/srv"], complete=False)
+        catalog.end_scan(number, files=9, interrupted=False, summary=Summary(), costs=learnt)
+    assert catalog.expected([b"/srv"]).costs == [4.0, 5.0, 6.0]
+    assert catalog.expected([b"/srv"], hash_before=9).costs == [4.0, 5.0, 6.0]
+    catalog.close()
+
+
+def test_a_scan_stores_what_it_learnt_and_estimates_from_it(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(remaining, "_AFTER", 0.0)
+    monkeypatch.setattr(engine, "_PROGRESS_AFTER", 0.0)
+    scanner = Scanner(tmp_path / "state")
+    scanner.scan(tree)
+    catalog = Catalog(scanner.catalog)
+    costs = catalog.expected([os.fsencode(tree)]).costs
+    catalog.close()
+    assert len(costs) == 3
+    assert all(cost > 0 for cost in costs)
+    begun = []
+    monkeypatch.setattr(
+        engine, "Remaining", lambda *given: begun.append(given) or remaining.Remaining(*given)
+    )
+    scanner.scan(tree, full=True, max_rate=10 << 20)
+    shown = scanner.told.progresses
+    assert begun == [(costs, 10 << 20)]
+    assert any(state.remaining is not None for state in shown)
+    assert all(state.seconds > 0 for state in shown[1:])

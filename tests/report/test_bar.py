@@ -13,7 +13,8 @@ from hashscan.report.bar import ScanBar, build_bar, fields, fitted
 
 STATE = Progress(
     files=1_234_567, hashed=1_234_567, unchanged=0, bytes_hashed=987 << 30, fraction=0.3,
-    matches=12, expected=Expected(5_000_000, 5_000_000, 4000 << 30),
+    matches=12, expected=Expected(5_000_000, 5_000_000, 4000 << 30), seconds=100.0,
+    remaining=4000.0,
 )  # fmt: skip
 
 
@@ -41,10 +42,7 @@ def terminal(monkeypatch):
 @pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120, 200])
 def test_the_bar_is_never_cut_off(terminal, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    clock = [0.0]
-    bar = ScanBar(terminal, lambda: clock[0])
-    bar.show(replace(STATE, files=0, hashed=0, bytes_hashed=0))
-    clock[0] = 5.0
+    bar = ScanBar(terminal)
     bar.show(STATE)
     line = drawn(terminal)
     assert re.search(r"ETA \d+:\d\d", line)
@@ -55,7 +53,7 @@ def test_the_bar_is_never_cut_off(terminal, monkeypatch, width):
 
 
 def test_what_a_narrow_terminal_leaves_out():
-    shown = fields(STATE, 100.0, 4000.0)
+    shown = fields(STATE)
     texts = [fitted(shown, width) for width in range(80, 1, -1)]
     assert texts[0].split("  ")[0] == "ETA 1:06:40"
     assert texts[-1] == "ETA 1:06:40", "the last that is left out is never the time"
@@ -64,22 +62,21 @@ def test_what_a_narrow_terminal_leaves_out():
 
 
 def test_a_match_does_not_reset_the_bar(terminal):
-    clock = [0.0]
-    bar = ScanBar(terminal, lambda: clock[0])
-    lines = []
-    for tenths in range(1, 301):
-        clock[0] = tenths / 10
-        state = replace(
-            STATE, files=tenths, hashed=tenths, bytes_hashed=tenths << 20, matches=tenths,
-            expected=Expected(600, 600, 600 << 20),
-        )  # fmt: skip
+    bar = ScanBar(terminal)
+    for seconds in (6, 15, 30):
         bar.clear()  # each is a match whose line is printed
-        bar.show(state)
-        lines.append(drawn(terminal))
-    for tenths in (60, 150, 300):
-        minutes, seconds = re.search(r"ETA (\d+):(\d\d)", lines[tenths - 1]).groups()
-        assert int(minutes) * 60 + int(seconds) == pytest.approx(60 - tenths / 10, abs=3)
-        assert f"{tenths // 6}%" in lines[tenths - 1]
+        bar.show(replace(STATE, matches=seconds, seconds=float(seconds), remaining=60.0 - seconds))
+        assert f"ETA 0:{60 - seconds}" in drawn(terminal)
+        assert f"{seconds * 100 // 60}%" in drawn(terminal)
+
+
+def test_without_an_estimate_the_bar_shows_the_share_of_files(terminal):
+    bar = ScanBar(terminal)
+    bar.show(replace(STATE, remaining=None))
+    assert "ETA -:--" in drawn(terminal)
+    assert "25%" in drawn(terminal)
+    bar.show(replace(STATE, remaining=None, expected=None))
+    assert "30%" in drawn(terminal)
 
 
 @pytest.mark.parametrize("name", ["dumb", "DUMB", "unknown", "", None])
