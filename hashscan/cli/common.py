@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from pydantic_core import PydanticCustomError
 
-from hashscan.errors import UsageError
+from hashscan.errors import Finding, UsageError
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
@@ -82,6 +82,18 @@ def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
         context = error.context or {}
         fix = f"; {context['fix']}" if context.get("fix") else ""
         raise UsageError(f"{option}: {shown(value)} {context.get('what')}{fix}") from None
+
+
+def warn_of_lists(paths: Iterable[str]) -> None:
+    """Report on standard error which of the lists others can change; ``-`` is standard input.
+
+    What is made of them is believed later, by then without a trace of where it came from.
+    """
+    from hashscan.config.trust import fault_of  # noqa: PLC0415 - heavy
+
+    for path in paths:
+        if path != "-" and (fault := fault_of(path)) is not None:
+            click.echo(f"hashscan: {Finding(shown(path), *fault)}", err=True)
 
 
 def _has_terminal() -> bool:

@@ -15,6 +15,7 @@ from hashscan.cli.common import (
     only_category_option,
     open_configuration,
     state_option,
+    warn_of_lists,
 )
 from hashscan.errors import ExitCode
 from hashscan.known.lists.categories import counted
@@ -94,6 +95,7 @@ def build_command(
     from hashscan.known.filters.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
     from hashscan.report.bar import build_bar  # noqa: PLC0415
 
+    warn_of_lists(inputs)
     with build_bar(sys.stderr) as on_progress:
         report = build(
             inputs,

@@ -15,6 +15,7 @@ from hashscan.cli.common import (
     checked_option,
     no_tiers_option,
     only_category_option,
+    warn_of_lists,
 )
 from hashscan.errors import ExitCode
 from hashscan.text import human_size, rfc3339, shown
@@ -198,6 +199,7 @@ def add_command(
     from hashscan.known.repository.versions import add  # noqa: PLC0415 - heavy: cryptography
     from hashscan.report.bar import build_bar  # noqa: PLC0415
 
+    warn_of_lists(inputs)
     with build_bar(sys.stderr) as on_progress:
         added = add(
             directory,

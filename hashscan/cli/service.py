@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import Number, ask_password, only_category_option
+from hashscan.cli.common import Number, ask_password, only_category_option, warn_of_lists
 from hashscan.errors import UsageError
 from hashscan.service import require_extra
 from hashscan.text import shown
@@ -121,6 +121,7 @@ def load_command(
     from hashscan.report.bar import build_bar  # noqa: PLC0415
     from hashscan.service.data import load_set  # noqa: PLC0415
 
+    warn_of_lists(inputs)
     with build_bar(sys.stderr) as on_progress:
         digests = load_set(
             _data(data),

@@ -21,6 +21,7 @@ from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.facts import write_facts
+from hashscan.daemon.log import Repeats
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.reported import Reported
@@ -97,7 +98,8 @@ class Daemon:
             "refused": False,
         }
         self._sync: Background[SyncReport] | None = None
-        self._reloading = Reloading(state, log)
+        self._opening = Repeats(log)
+        self._reloading = Reloading(state, log, self._opening)
         self._housekeeping: Background[Purged] | None = None
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
@@ -303,7 +305,8 @@ class Daemon:
         ``kind``: of the scan that follows where nothing was scanned before.
         """
         try:
-            known = open_known_set(self._settings, self._state, (), self._log.notice)
+            with self._opening.run() as notice:
+                known = open_known_set(self._settings, self._state, (), notice)
         except (FilterError, ConfigError, UsageError, StateError) as error:
             expired = isinstance(error, FilterExpiredError) or time.time() > self._good_until
             if self._duty is None or expired:

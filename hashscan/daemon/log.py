@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ from hashscan.report.jsonl import JsonReporter, line
 from hashscan.text import counted, one_line, rfc3339, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hashscan.daemon.reported import Reported
     from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
@@ -272,3 +272,30 @@ class Log:
 def standard_log(*, as_json: bool, verbosity: int) -> Log:
     """On the process's own streams."""
     return Log(sys.stdout, sys.stderr, as_json=as_json, verbosity=verbosity)
+
+
+class Repeats:
+    """Logs the notices of a job that runs again and again: each once, while it comes each time."""
+
+    def __init__(self, log: Log) -> None:
+        """Nothing was logged yet."""
+        self._log = log
+        self._before: set[str] = set()
+
+    @contextmanager
+    def run(self) -> Iterator[Callable[[str], None]]:
+        """One run of the job; gives the function that takes its notices."""
+        said: set[str] = set()
+
+        def notice(message: str) -> None:
+            if message not in said | self._before:
+                self._log.notice(message)
+            said.add(message)
+
+        try:
+            yield notice
+        except BaseException:
+            said |= self._before  # the job has ended early, and may have had more to say
+            raise
+        finally:
+            self._before = said

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.config.settings import Settings
-    from hashscan.daemon.log import Log
+    from hashscan.daemon.log import Log, Repeats
     from hashscan.known.repository.client import SyncReport
     from hashscan.state import State
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 class Reloading:
     """Settings that are tried out; filters that were never fetched are fetched first."""
 
-    def __init__(self, state: State, log: Log) -> None:
-        """Nothing is tried out."""
+    def __init__(self, state: State, log: Log, opening: Repeats) -> None:
+        """Nothing is tried out; ``opening`` takes what is said while a known set is opened."""
         self._state = state
         self._log = log
+        self._opening = opening
         self._new: Settings | None = None
         self._fetch: Background[SyncReport] | None = None
 
@@ -82,7 +83,8 @@ class Reloading:
         return settings
 
     def _try(self, settings: Settings) -> None:
-        open_known_set(settings, self._state, (), self._log.notice)
+        with self._opening.run() as notice:
+            open_known_set(settings, self._state, (), notice)
         allow = open_allow(settings, self._state, self._log.notice, nullcontext)
         if allow is not None:
             allow.close()

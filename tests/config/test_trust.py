@@ -5,8 +5,12 @@ import os
 
 import pytest
 import ready
+from click.testing import CliRunner
 from scanning import make_filter, sha1
 
+from hashscan.cli.filter import command as filter_command
+from hashscan.cli.repository import command as repository_command
+from hashscan.cli.service import command as service_command
 from hashscan.config import loader
 from hashscan.config.trust import fault_of, faults
 from hashscan.errors import ConfigError
@@ -177,6 +181,27 @@ def test_a_list_that_is_typed(place):
     done = run(*scan, "--action", "quarantine", cwd=place)
     assert (done.returncode, "--known lists/known.txt" in done.stderr) == (2, True)
     assert (place / "www" / "f").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (filter_command, ("build", "{list}", "-o", "{p}/filter")),
+        (repository_command, ("add", "{p}/no", "{list}", "--keys", "{p}/k", "--category", "a")),
+        (service_command, ("load", "{list}", "--data", "{p}/data")),
+    ],
+)
+def test_a_list_that_something_is_made_of_is_reported(place, command, words):
+    """Built, published or loaded, nothing says any more where the digests came from."""
+    path = place / "lists" / "known.txt"
+    given = [word.format(list=path, p=place) for word in words]
+    assert "others can change" not in CliRunner().invoke(command, given).stderr
+    chown(path)
+    done = CliRunner().invoke(command, [*given, *(["--force"] if "build" in words else [])])
+    assert f"{path}: others can change what hashscan believes: {path} belongs" in done.stderr
+    assert "chown root " in done.stderr
+    if "build" in words:
+        assert (done.exception, (place / "filter").exists()) == (None, True)
 
 
 def test_every_kind_of_file_that_is_believed(place):

@@ -6,11 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashscan.daemon.log import MOST_LINES, WINDOW, Log
+from hashscan.daemon.log import MOST_LINES, WINDOW, Log, Repeats
 from hashscan.errors import OutputError
 from hashscan.model import (
     Acted,
@@ -188,3 +189,23 @@ def test_what_standard_output_does_not_take_is_in_the_log():
     assert json.loads(out.getvalue())["path"] == "/read"
     assert log.output_trouble() is None
     assert "2 results" in json.loads(err.getvalue().splitlines()[-1])["message"]
+
+
+def test_what_a_job_says_each_time_is_logged_once():
+    log, _, err, _ = made()
+    repeats = Repeats(log)
+
+    def runs(*messages, fails=False):
+        before = len(err.getvalue())
+        with suppress(ZeroDivisionError), repeats.run() as notice:
+            for message in messages:
+                notice(message)
+            assert not fails or 1 / 0
+        return [line.rpartition(" ")[2] for line in err.getvalue()[before:].splitlines()]
+
+    assert runs("a", "b", "a") == ["a", "b"]
+    assert runs("a", "b") == []
+    assert runs("b", "c") == ["c"], "one that comes no more is forgotten"
+    assert runs("a") == ["a"]
+    assert runs("b", fails=True) == ["b"]
+    assert runs("a", "b") == []
