@@ -77,6 +77,18 @@ def _example(loc: Loc) -> str:
     return f"write e.g. `{loc[-1]}: {field.examples[0]}`" if field and field.examples else ""
 
 
+def _section_fix(loc: Loc, value: object) -> str:
+    section = section_at(loc)
+    known = list(section.model_fields) if section else []
+    if isinstance(value, str):
+        key = value.partition(":")[0]
+        if key != value and key in known:
+            return f"write a blank after the colon, as in `{key}: value`"
+        if "path" in known and value.startswith("/"):
+            return f"write `path: ` before it; known here: {', '.join(known)}"
+    return f"write keys and values below it: {', '.join(known)}"
+
+
 def _words(error: Any, loc: Loc) -> tuple[str, str]:
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "hashscan":
@@ -91,9 +103,7 @@ def _words(error: Any, loc: Loc) -> tuple[str, str]:
     if kind == "tuple_type":
         return f"must be a list, {stands}", "write `- ` before each item, or [a, b]"
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        section = section_at(loc)
-        known = ", ".join(section.model_fields) if section else ""
-        return f"must be a section, {stands}", f"write keys and values below it: {known}"
+        return f"must be a section, {stands}", _section_fix(loc, value)
     if kind == "literal_error":
         return f"must be {context['expected']}", "choose one of them"
     return str(error["msg"])[:200], ""

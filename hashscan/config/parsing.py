@@ -8,6 +8,7 @@ would read ``1:30`` as 90 and ``010`` as 8.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 import yaml
@@ -32,12 +33,15 @@ _FIXES = (
         r"quoted scalar",
         "close the quotes; put text that holds a quote into the other kind",
     ),
-    (r"flow (sequence|mapping)", "close each [ and {; put values with one of , [ ] { } in quotes"),
+    (
+        r"flow (sequence|mapping|node)",
+        "close each [ and {; put values with one of , [ ] { } # ! in quotes",
+    ),
     (
         r"mapping values are not allowed|expected ':'|simple key",
         'put values that hold ": " in quotes; write `key: value`, indented with spaces',
     ),
-    (r"document", "keep one document: remove the lines --- and ..."),
+    (r"single document", "keep one document: remove the lines --- and ..."),
     (r"", "put the value in quotes, or correct the indentation: with spaces, keys in one column"),
 )
 
@@ -46,6 +50,24 @@ def _fix(told: str, *, tabs: bool) -> str:
     if tabs:
         return "indent with spaces, not with tabs"
     return next(fix for words, fix in _FIXES if re.search(words, told))
+
+
+def _where(error: yaml.MarkedYAMLError) -> tuple[int, str]:
+    """The line of a fault, from 0; and the line in which the list or text began, for a message."""
+    mark, begin = error.problem_mark or error.context_mark, error.context_mark
+    line = mark.line if mark else 0
+    if begin is None or begin.line == line or not re.search("flow|quoted", error.context or ""):
+        return line, ""
+    if re.search("stream end|end of stream", error.problem or ""):
+        return begin.line, ""
+    return line, f" (it begins in line {begin.line + 1})"
+
+
+def _false_blank(key: str) -> str | None:
+    """A character of a key that cannot be seen, or looks like a blank, and is none for YAML."""
+    return next(
+        (sign for sign in key if sign != " " and unicodedata.category(sign) in {"Zs", "Cf"}), None
+    )
 
 
 def _has_tab(lines: list[str], number: int) -> bool:
@@ -126,6 +148,10 @@ class _Builder:
                 continue
             key = key_node.value
             here = (*loc, key)
+            if (sign := _false_blank(key)) is not None:
+                what = f"the key holds a character that only looks like a blank (U+{ord(sign):04X})"
+                self.document.faults.append((here, line, what, "write the line again, with spaces"))
+                continue
             if key in data:
                 first = self.document.lines[here]
                 what = f"the key stands here again; it is already in line {first}"
@@ -175,12 +201,11 @@ def parse(content: bytes) -> Document:
         what = "a control character, which YAML does not allow"
         raise TextError(line, what, "remove it") from error
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
         told = ", ".join(part for part in (error.context, error.problem) if part)
-        line = mark.line + 1 if mark else 1
-        tabs = mark is not None and _has_tab(text.splitlines(), mark.line)
-        what = f"not YAML: {one_line(told[:_LONGEST])}"
-        raise TextError(line, what, _fix(told, tabs=tabs)) from error
+        line, begin = _where(error)
+        tabs = _has_tab(text.splitlines(), line)
+        what = f"not YAML: {one_line(told[:_LONGEST])}{begin}"
+        raise TextError(line + 1, what, _fix(told, tabs=tabs)) from error
     finally:
         if loader is not None:
             loader.dispose()

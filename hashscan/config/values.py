@@ -294,7 +294,13 @@ _NOT_HERE = (
 
 def glob(value: object) -> str:
     """A pattern against the path below a volume; one that can match nothing is an error."""
-    if not isinstance(value, str) or not value or "\0" in value or len(value) > 4095:
+    if not isinstance(value, str):
+        comment = ": # begins a comment" if value is None else ""
+        raise bad(
+            f"must be a pattern, but it is {kind_of(value)}",
+            f'put it in quotes, as in "*.bak"{comment}',
+        )
+    if not value or "\0" in value or len(value) > 4095:
         raise bad("must be a pattern", 'write e.g. "*/cache/*"')
     name = short_path(value)
     plain = _BRACKETS.sub("?", value)  # a slash in brackets parts nothing

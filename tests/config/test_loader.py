@@ -95,6 +95,7 @@ volumes:
     watch: "yes"
   - {files["www"]}
   - paht: x
+  - path:{files["www"]}
 service:
   url: http://hcs.example
   password: hunter2
@@ -120,26 +121,28 @@ metrics: []
         "volumes[1]": 7,
         "volumes[2].paht": 8,
         "volumes[2].path": 8,
-        "service.username": 9,
-        "service.password_file": 9,
-        "service.url": 10,
-        "service.password": 11,
-        "service.timeout": 12,
-        "service.test": 13,
-        "quarantine.action": 14,
-        "scan.jobs": 16,
-        "scan.max_rate": 17,
-        "scan.pause_above_io_pressure": 18,
-        "scan.schedule": 19,
-        "notify[0]": 20,
-        "metrics": 21,
+        "volumes[3]": 9,
+        "service.username": 10,
+        "service.password_file": 10,
+        "service.url": 11,
+        "service.password": 12,
+        "service.timeout": 13,
+        "service.test": 14,
+        "quarantine.action": 15,
+        "scan.jobs": 17,
+        "scan.max_rate": 18,
+        "scan.pause_above_io_pressure": 19,
+        "scan.schedule": 20,
+        "notify[0]": 21,
+        "metrics": 22,
         "filter.source": 1,
     }
     for place, words in {
         "volums": "did you mean `volumes`",
         "volumes[0].path": "not a full path",
         "volumes[0].watch": "watch: auto",
-        "volumes[1]": "path, watch, exclude",
+        "volumes[1]": "write `path: ` before it; known here: path, watch, exclude",
+        "volumes[3]": "write a blank after the colon, as in `path: value`",
         "volumes[2].paht": "did you mean `path`",
         "volumes[2].path": "is missing; write e.g. `path: /srv/www`",
         "service.url": "https://",
@@ -193,6 +196,19 @@ def test_the_password_is_never_in_a_message(write, files):
         ("https://hcs.example/", "https://hcs.example\\x", "service.url", "read in different ways"),
         ("https://hcs.example/", "https://hcs.exämple", "service.url", "ASCII"),
         ("https://hcs.example/", "''", "service.url", "is missing"),
+        ('exclude: ["*/cache/*"]', "exclude: [?.bak]", "volumes[0].exclude[0]", "put it in quotes"),
+        (
+            'exclude: ["*/cache/*"]',
+            "exclude: [{a,b}]",
+            "volumes[0].exclude[0]",
+            "it is a section; put it",
+        ),
+        (
+            'exclude: ["*/cache/*"]',
+            "exclude:\n      - #a",
+            "volumes[0].exclude[0]",
+            "# begins a comment",
+        ),
         ("username: example", "username: a:b", "service.username", "colon"),
         ("username: example", "username: 12", "service.username", "quotes"),
         ("source: FILTER", "source: /none", "filter.source", "no such file"),

@@ -47,7 +47,7 @@ def test_lines_are_those_of_keys_and_items():
 @pytest.mark.parametrize(
     ("content", "line", "word"),
     [
-        (b"a: 1\nb: [1\n", 3, "not YAML"),
+        (b"a: 1\nb: [1\n", 2, "not YAML"),
         (b"a: 1\n\tb: 1\n", 2, "not YAML"),
         (b"a: 1\nb: \xff\n", 2, "not UTF-8"),
         (b"a: 1\nb: \x00\n", 2, "control"),
@@ -119,6 +119,9 @@ def test_keys_twice_and_keys_that_are_no_words():
         ("a: 1\n---\nb: 2", "another document", "one document"),
         ("a: [x", "expected ',' or ']', but got '<stream end>'", "close each ["),
         ("a:\n  b: 1\n c: 2", "expected <block end>", "indentation"),
+        (" a: 1\nb: 2", "expected '<document start>'", "indentation"),
+        ("a: [#recycle]", "found '<stream end>'", "in quotes"),
+        ("a: [!x]", "got '<stream end>'", "in quotes"),
     ],
 )
 def test_a_fault_of_yaml_is_told_whole_and_with_what_to_do(text, words, fix):
@@ -127,6 +130,29 @@ def test_a_fault_of_yaml_is_told_whole_and_with_what_to_do(text, words, fix):
     assert words in str(raised.value)
     assert "…" not in str(raised.value)
     assert fix in raised.value.fix
+
+
+@pytest.mark.parametrize("text", ["a:\n - [b,\n  c", "a:\n - 'b\n   c\n", "\na: {b\n\n\n"])
+def test_what_is_not_closed_is_named_with_the_line_in_which_it_begins(text):
+    with pytest.raises(TextError) as raised:
+        parse(text.encode())
+    assert raised.value.line == 2
+
+
+def test_a_line_inside_of_what_is_not_closed_is_named_with_both_lines():
+    with pytest.raises(TextError, match=r"\(it begins in line 2\)$") as raised:
+        parse(b"a: 1\nb: [{c: d}\ne: f\n")
+    assert raised.value.line == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"), [("a: 1\n\ufeffb: 2", "U+FEFF"), ("a:\n\xa0 - b: 2", "U+00A0")]
+)
+def test_a_false_blank_in_a_key_is_named(text, sign):
+    ((_, line, what, fix),) = parse(text.encode()).faults
+    assert line == 2
+    assert sign in what
+    assert "with spaces" in fix
 
 
 @pytest.mark.parametrize("text", ["a: [*foo]", "a: *foo", "a: &x", "a: [&x]", "a: !x y", "a: !"])
