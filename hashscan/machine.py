@@ -13,7 +13,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeGuard
 
-from hashscan.errors import ExitCode, HashscanError, LockedError, MachineError
+from hashscan.errors import ExitCode, HashscanError, LockedError, MachineError, OutputError
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _WORDS = (
     ("can't start new thread", errno.EAGAIN),
     ("can't allocate lock", errno.ENOMEM),
 )
+#: These say something about hashscan, a file or a filter, which a limit of the machine does not.
+_NOT_FOR_LIMITS = frozenset({ExitCode.INTERNAL, ExitCode.UNREADABLE, ExitCode.FILTER})
 _FIX = {
     errno.ENOSPC: "free some space there, then run it again",
     errno.EDQUOT: "raise the quota or free some space there, then run it again",
@@ -111,15 +113,16 @@ def is_limited(error: BaseException) -> bool:
 
 
 def exit_code_with_cause(error: HashscanError) -> ExitCode:
-    """Return the exit code of an error; a limit of the machine is no internal error."""
-    if error.exit_code == ExitCode.INTERNAL and is_limited(error):
+    """Return the exit code of an error; for a limit of the machine it is 2, whatever it broke."""
+    if error.exit_code in _NOT_FOR_LIMITS and is_limited(error):
         return MachineError.exit_code
     return error.exit_code
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, LockedError):
-        return  # a lock that is held gives EAGAIN, too
+    if isinstance(error, (LockedError, OutputError)):
+        # A lock that is held gives EAGAIN, too, and a reader that has gone EPIPE.
+        return
     cause = error.__cause__
     for _ in range(10):
         if cause is None:
@@ -219,11 +222,13 @@ def _no_more_processes() -> str:
 
 
 def _no_memory() -> str:
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    known = "" if limit == resource.RLIM_INFINITY else f": this process may use {human_size(limit)}"
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    limit = min((one for one in limits if one != resource.RLIM_INFINITY), default=None)
+    known = "" if limit is None else f": this process may use {human_size(limit)}"
     return (
-        f"out of memory{known}; free some, raise the limit (ulimit -v; in a systemd unit MemoryMax="
-        " and LimitAS=; of a container its limit of memory), or try it with --jobs 1"
+        f"out of memory{known}; free some, raise the limit (ulimit -v and -d; in a systemd unit"
+        " MemoryMax=, LimitAS= and LimitDATA=; of a container its limit of memory), or try it with"
+        " --jobs 1"
     )
 
 

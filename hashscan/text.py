@@ -60,6 +60,11 @@ def one_line(text: str) -> str:
     return "".join(one if one == "\\" else _escape(one) for one in text)
 
 
+def said_by(error: Exception) -> str:
+    """What an error says, without Python's ``[Errno 13]`` and the name once more."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def rfc3339(seconds: float | None = None) -> str:
     """A point in time (seconds since the epoch; default now) as RFC 3339 in UTC."""
     moment = time.time() if seconds is None else seconds

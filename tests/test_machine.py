@@ -7,7 +7,15 @@ import sqlite3
 
 import pytest
 
-from hashscan.errors import ExitCode, HashscanError, LockedError, StateError
+from hashscan.errors import (
+    ExitCode,
+    FilterError,
+    HashscanError,
+    LockedError,
+    OutputError,
+    QuarantineError,
+    StateError,
+)
 from hashscan.machine import (
     as_machine_error,
     exit_code_with_cause,
@@ -76,6 +84,33 @@ def test_an_internal_error_with_a_limit_behind_it_is_none():
     error = HashscanError("worker processes died")
     assert exit_code_with_cause(error) == ExitCode.INTERNAL
     assert exit_code_with_cause(caused(error, MemoryError())) == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    "error", [FilterError("x: cannot be read"), QuarantineError("x: closed", reason="other")]
+)
+def test_a_limit_says_nothing_about_a_file_or_a_filter(error):
+    assert exit_code_with_cause(error) in {ExitCode.FILTER, ExitCode.UNREADABLE}
+    error = caused(error, OSError(errno.EMFILE, "Too many open files"))
+    assert exit_code_with_cause(error) == ExitCode.USAGE
+
+
+def test_a_reader_that_has_gone_is_no_process_that_died():
+    error = caused(OutputError("its reader has gone"), BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert with_cause(error) == "its reader has gone"
+    assert not is_limited(error)
+
+
+@pytest.fixture(params=[resource.RLIMIT_AS, resource.RLIMIT_DATA])
+def memory(request):
+    before = resource.getrlimit(request.param)
+    resource.setrlimit(request.param, (1 << 42, before[1]))
+    yield
+    resource.setrlimit(request.param, before)
+
+
+def test_the_limit_of_memory_is_named(memory):
+    assert "may use 4.0 TiB" in explain(MemoryError())
 
 
 def test_a_held_lock_is_no_limit():

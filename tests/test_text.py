@@ -4,7 +4,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashscan.text import human_age, human_size, parse_duration, parse_size, rfc3339, shown
+from hashscan.text import (
+    human_age,
+    human_size,
+    parse_duration,
+    parse_size,
+    rfc3339,
+    said_by,
+    shown,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(13, "Permission denied", "x"), "Permission denied"),
+        (OSError("no number"), "no number"),
+        (ValueError("embedded null byte"), "embedded null byte"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_what_an_error_says(error, words):
+    assert said_by(error) == words
 
 
 @given(st.binary())

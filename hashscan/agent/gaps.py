@@ -282,8 +282,8 @@ def _died(seen: Seen) -> list[str]:
         return []
     message = (
         f"the last scan (began {human_age(time.time() - scan.started)} ago) was killed before its "
-        "end; see the kernel's log (out of memory?), and run 'hashscan scan' again: it goes on "
-        "where it was"
+        "end, or an error ended it: see its messages and the kernel's log (out of memory?), and "
+        "run 'hashscan scan' again: it goes on where it was"
     )
     return [message]
 

@@ -22,6 +22,7 @@ from hashscan.errors import UnsafePathError
 from hashscan.fs.named import resolve
 from hashscan.process import end, end_with, start
 from hashscan.scan.priority import step_aside
+from hashscan.text import said_by
 from hashscan.watch.mounts import MountTable, mounts_now
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ def _main(parent: int, connection: Connection, parents: Connection, paths: Seque
                 try:
                     seen = _look_at(paths[number], mounts)
                 except (OSError, ValueError) as error:
-                    seen = Seen(os.fsencode(paths[number]), f"it cannot be opened: {error}")
+                    seen = Seen(
+                        os.fsencode(paths[number]), f"it cannot be opened: {said_by(error)}"
+                    )
                 found.append((number, seen))
                 if time.monotonic() - told > _TELL_AFTER:
                     connection.send(found)

@@ -22,6 +22,7 @@ from hashscan.fs.reading import (
     is_same_stamp,
     is_sparse_giant,
 )
+from hashscan.machine import explain
 from hashscan.model import (
     ALGORITHMS,
     HEAD_LENGTH,
@@ -115,7 +116,8 @@ def outcome_of_error(error: OSError) -> NotHashed:
     if error.errno == errno.ENOENT:
         return NotHashed(Skipped.VANISHED)
     reason = _PROBLEM_BY_ERRNO.get(error.errno or 0, Problem.OTHER)
-    text = error.strerror or str(error)
+    limit = explain(error) if reason is Problem.OTHER else None
+    text = limit or error.strerror or str(error)
     fix = _WHAT_TO_DO.get(reason)
     return NotHashed(reason, f"{text}; {fix}" if fix else text)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.durable import new_file, replace_file
 from hashscan.errors import StateError
-from hashscan.text import shown
+from hashscan.text import said_by, shown
 from hashscan.timeline import FILE, Timeline, instant
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class Audit:
             self._fresh = "" if rows else self._timeline.span
         except (OSError, sqlite3.Error) as error:
             raise StateError(
-                f"{self._where}: the audit cannot be opened: {error}; make room or mend the "
-                "permissions there"
+                f"{self._where}: the audit cannot be opened: {said_by(error)}; make room or mend "
+                "the permissions there"
             ) from error
 
     def keyed(self, algorithm: str, raw: bytes) -> bytes:

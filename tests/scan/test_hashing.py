@@ -121,15 +121,16 @@ def test_what_is_no_file(tmp_path, folder):
 
 
 @pytest.mark.parametrize(
-    ("number", "reason"),
+    ("number", "reason", "words"),
     [
-        (errno.EIO, Problem.IO_ERROR),
-        (errno.ESTALE, Problem.STALE),
-        (errno.EACCES, Problem.DENIED),
-        (errno.ENOMEM, Problem.OTHER),
+        (errno.EIO, Problem.IO_ERROR, os.strerror(errno.EIO)),
+        (errno.ESTALE, Problem.STALE, os.strerror(errno.ESTALE)),
+        (errno.EACCES, Problem.DENIED, os.strerror(errno.EACCES)),
+        (errno.EBADMSG, Problem.OTHER, os.strerror(errno.EBADMSG)),
+        (errno.ENOMEM, Problem.OTHER, "out of memory"),
     ],
 )
-def test_an_error_of_the_disk_is_never_clean(tmp_path, folder, number, reason):
+def test_an_error_of_the_disk_is_never_clean(tmp_path, folder, number, reason, words):
     class Broken(CacheNeutralReader):
         def read(self, fd, offset, device):
             raise OSError(number, os.strerror(number))
@@ -137,7 +138,7 @@ def test_an_error_of_the_disk_is_never_clean(tmp_path, folder, number, reason):
     (tmp_path / "f").write_bytes(b"x")
     result = Hasher(frozenset({"sha1"}), reader=Broken()).hash(folder, b"f")
     assert result.reason is reason
-    assert os.strerror(number) in result.message
+    assert words in result.message
 
 
 def test_an_unreadable_file_says_what_to_do(tmp_path):
@@ -165,3 +166,4 @@ def test_an_unreadable_file_says_what_to_do(tmp_path):
 def test_errors_of_directories_have_an_outcome():
     assert outcome_of_error(FileNotFoundError(errno.ENOENT, "x")) == NotHashed(Skipped.VANISHED)
     assert outcome_of_error(OSError(errno.EMFILE, "Too many open files")).reason is Problem.OTHER
+    assert "ulimit -n" in outcome_of_error(OSError(errno.EMFILE, "Too many open files")).message

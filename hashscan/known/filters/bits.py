@@ -24,7 +24,7 @@ from hashscan.errors import FilterError
 from hashscan.known.filters.metadata import HEADER_LENGTH, METADATA_LIMIT, parse
 from hashscan.known.filters.regular import content_of, open_regular
 from hashscan.known.filters.rounds import rounds_of
-from hashscan.text import human_size, shown
+from hashscan.text import human_size, said_by, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +152,7 @@ def read_bits(path: str, metadata: FileMetadata) -> bitarray:
         try:
             return _checked(path, metadata, content_of(descriptor, found))
         except (OSError, ValueError) as error:
-            raise refused(path, f"cannot be read: {error}") from error
+            raise refused(path, f"cannot be read: {said_by(error)}") from error
         except MemoryError as error:
             raise refused(
                 path, f"{human_size(metadata.length)} do not fit into the memory"

@@ -19,7 +19,7 @@ from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE, Writer
 from hashscan.known.lists.staging import BuildProgress, Staged, Staging, staging
 from hashscan.model import DEFAULT_CATEGORY, TIER_NAMES, Algorithm, TierName
-from hashscan.text import shown
+from hashscan.text import said_by, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -343,7 +343,7 @@ def check_output(output: str, *, force: bool) -> None:
             continue
         except (OSError, ValueError) as error:
             raise UsageError(
-                f"{shown(path)}: cannot be written: {error}; check the path"
+                f"{shown(path)}: cannot be written: {said_by(error)}; check the path"
             ) from error
         if not stat.S_ISREG(found.st_mode):
             raise UsageError(f"{shown(path)}: is no regular file; give another name with -o")
