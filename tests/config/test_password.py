@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hashscan.config.password import read_password
+from hashscan.config.password import credential, read_password
 from hashscan.config.sources import ServiceSettings
 from hashscan.errors import ConfigError
 
@@ -104,3 +104,18 @@ def test_missing_files_and_fifos_are_refused_at_once(file, tmp_path):
         read_password(service(tmp_path / "fifo"))
     with pytest.raises(ConfigError, match="not a regular file"):
         read_password(service(tmp_path))
+
+
+def test_a_credential_that_cannot_be_looked_at_is_told_and_not_passed_over(
+    file, tmp_path, monkeypatch
+):
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    for name in ("password", "filter-password"):
+        assert credential(name) == (str(file) if name == file.name else None)
+    file.unlink()
+    file.symlink_to("loop")
+    assert credential() == str(file)
+    with pytest.raises(ConfigError, match="symbolic links"):
+        read_password(service(loop))
