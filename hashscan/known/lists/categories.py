@@ -10,7 +10,8 @@ Autopsy has it (its class ``ImageGalleryService``): 0 non-pertinent, 1 child abu
 4 images for comparison; other tools have 5 for uncategorised. Innocent files are in 0, 4 and 5, and
 what 2 and 3 hold is lawful in some countries. So ``vics-1`` alone is taken unless categories are
 named. Where the set of the country grades differently, the numbers that are meant must be named.
-Exporters also write the number as a text: ``01``, ``cat 1``, ``1 - Child Abuse Material``.
+Exporters also write the number as a text: ``01``, ``cat 1``, ``1 - Child Abuse Material``. A sign
+that may take back what a text says (``!csam``, ``csam?``, ``-1``) makes it another category.
 
 Elsewhere a category is free text: the names in ``COUNTED`` are taken. Numbers that are not said to
 be those of VICS have no meaning that can be known: a list with them needs names.
@@ -19,6 +20,7 @@ be those of VICS have no meaning that can be known: a list with them needs names
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
@@ -63,11 +65,18 @@ _NUMBERED = re.compile(
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _LETTER = re.compile(r"[^\W\d_]")
+#: Signs that no name of a category has, and dashes that are no joint of two words: ``!csam``,
+#: ``csam?``, ``-1``, ``cat: -1``.
+_MARK = re.compile(
+    r"[^\w\s.,:;/&'\"()\[\]#\u2010-\u2015-]"
+    r"|(?<!\w)[\u2010-\u2015-]+(?=\w)|^\W*[\u2010-\u2015-]|[\u2010-\u2015-]\W*$"
+)
+#: Begins the name of a category with a mark that may change what it says.
+_DOUBTFUL = "doubtful"
 #: A category's name that is a number, or a number after "category".
 _NUMBER_NAME = re.compile(
-    r"(?:signed-)?(?:(?:cat|kat|categor(?:y|ie|ia)|kategorie)[-_.]?)?[0-9][0-9._-]*"
+    rf"(?:{_DOUBTFUL}-)?(?:(?:cat|kat|categor(?:y|ie|ia)|kategorie)[-_.]?)?[0-9][0-9._-]*"
 )
-_SIGNED = re.compile(r"\s*[^\w\s'\"#(\[.]+\s*[0-9]")
 #: The longest text in which a number is looked for, in characters.
 _LONGEST = 200
 
@@ -85,7 +94,7 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
         return None
     if names is EVERY:  # nothing that a reader writes is this very object
         return EVERY
-    found = {name: category_name(name) for name in names}
+    found = {name: listed_name(name) for name in names}
     for name, normal in found.items():
         if not normal:
             raise UsageError(
@@ -113,19 +122,22 @@ def vics_category(value: object) -> str:
         number = int(found[1])
         if not meaning and value.rstrip()[-1].isalnum():
             return f"{VICS}{number}"
-        if number == 1 and category_name(meaning) in _MATERIAL:
+        if number == 1 and listed_name(meaning) in _MATERIAL:
             return f"{VICS}1"
     if not _LETTER.search(value) or is_number(category_name(value) or ""):
         return VICS_NONE
     return value
 
 
-def plain_category(text: str) -> str:
-    """The category of a list that is not of VICS; empty if ``text`` has none.
+def listed_name(text: str) -> str | None:
+    """The name of a category as a list or a person writes it; see ``model.category_name``.
 
-    ``-1`` becomes ``signed-1``: a sign is no part of a category's name, and -1 must not become 1.
+    That drops signs. So a text with a sign that may change what it says is another category:
+    ``-1`` is ``doubtful-1`` and not ``1``, ``!csam`` and ``csam?`` are ``doubtful-csam``.
     """
-    return f"signed {text}" if _SIGNED.match(text) else text
+    text = unicodedata.normalize("NFC", text)
+    name = category_name(text)
+    return category_name(f"{_DOUBTFUL}-{name}") if name and _MARK.search(text) else name
 
 
 def is_taken(category: str, only: frozenset[str] | None) -> bool:

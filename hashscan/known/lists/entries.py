@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import Finding
-from hashscan.known.lists.categories import counted
+from hashscan.known.lists.categories import counted, listed_name
 from hashscan.model import (
     ALGORITHM_BY_LENGTH,
     CATEGORY_LENGTH,
     HEX_LENGTH,
     Algorithm,
-    category_name,
 )
 
 if TYPE_CHECKING:
@@ -221,7 +220,7 @@ def row(
         if report.refuse_key(line, label + "the size is no number of bytes"):
             return []
         size_number = None
-    name = category_name(category)
+    name = listed_name(category)
     if category.strip() and not name:
         report.refuse(line, f"{label}the category is no name of at most {CATEGORY_LENGTH} letters")
         return []

@@ -24,7 +24,7 @@ import csv
 import re
 from typing import TYPE_CHECKING
 
-from hashscan.known.lists.categories import plain_category, vics_category
+from hashscan.known.lists.categories import vics_category
 from hashscan.known.lists.columns import Columns, columns
 from hashscan.known.lists.entries import (
     HEX,
@@ -254,7 +254,7 @@ def _row(cells: list[str], named: Columns, report: ListReport, number: int) -> l
         number,
         [(algorithm, cell(index)) for algorithm, index in named.digests],
         cell(named.size),
-        vics_category(category) if named.vics else plain_category(category),
+        vics_category(category) if named.vics else category,
         cell(named.head),
     )
 

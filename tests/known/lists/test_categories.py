@@ -139,6 +139,27 @@ def test_free_text_that_is_not_understood_does_not_count(taken, category):
     assert taken(text, only_categories=[category, "baseline"])[0]
 
 
+@pytest.mark.parametrize(
+    "category",
+    ["!csam", "csam?", "-csam", "\u2260csam", "~CSAM", "- csam", "csam -", "csam \u2717",
+     "csam\u200b", "CAM?", "<csam>"],
+)  # fmt: skip
+def test_a_sign_that_may_take_back_what_a_text_says(taken, category):
+    for text in (f"sha1,category\n{OTHER},{category}\n{BAD},csam\n", vics(category)):
+        counts, report = taken(text)
+        assert not counts
+        assert len(report.unwanted) == 1
+        assert next(iter(report.unwanted)).startswith("doubtful-")
+        assert not taken(text, only_categories=["csam", "cam", "1-csam", "vics-1"])[0]
+        assert taken(text, only_categories=[category, "csam", "vics-1"])[0]
+
+
+@pytest.mark.parametrize("category", ["vics-1?", "!vics-1", "VICS:-1", "vics--1", "vics -1"])
+def test_a_sign_beside_a_number_of_vics(taken, category):
+    assert not taken(vics(category))[0]
+    assert not taken(f"sha1,vics category\n{OTHER},{category}\n{BAD},1\n")[0]
+
+
 @pytest.mark.parametrize("category", ["baseline", "CSAM", "1 - Child Abuse Material"])
 def test_free_text_that_counts(taken, category):
     assert taken(f"sha1,category\n{OTHER},{category}\n{BAD},csam\n")[0]
@@ -153,8 +174,8 @@ def test_numbers_of_unknown_origin_need_a_decision(taken, category, skip):
     assert "--only-category" in str(caught.value)
     assert not taken(text, only_categories=["csam"])[0]
     assert not taken(text, only_categories=["csam", "vics-1"])[0]
-    number = "1" if category == "-1" else category
-    assert taken(text, only_categories=["csam", number])[0] == (category not in ("-1", "+1"))
+    assert taken(text, only_categories=["csam", category])[0]
+    assert taken(text, only_categories=["csam", "1"])[0] == (category == "1")
     assert taken(text, only_categories=EVERY)[0]
 
 
