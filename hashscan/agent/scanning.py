@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
-from hashscan.agent.presence import follow_mounts, look_at, why_not_there
+from hashscan.agent.presence import follow_mounts, why_not_there
+from hashscan.agent.probing import NO_ANSWER, look_at_all
 from hashscan.catalog.store import Catalog
-from hashscan.errors import ExitCode, LockedError, UnsafePathError, UsageError, exit_code_of
+from hashscan.errors import ExitCode, LockedError, UsageError, exit_code_of
 from hashscan.fs.beneath import identity_of
-from hashscan.fs.named import opened_named, resolve
+from hashscan.fs.named import opened_named
 from hashscan.fs.volume import Volume
 from hashscan.model import Acted, Problem, ProblemEvent
 from hashscan.scan.asking import Asker
@@ -21,12 +23,12 @@ from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
 from hashscan.state import holder_of
 from hashscan.text import shown
-from hashscan.watch.mounts import mounts_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from hashscan.agent.known_set import Building
+    from hashscan.agent.presence import Seen
     from hashscan.config.settings import Settings, VolumeSettings
     from hashscan.model import Actor, Confirmed, Identity, Reporter, Summary
     from hashscan.quarantine.act import Quarantine
@@ -61,55 +63,72 @@ class Checked:
         return self._actor.act(match)
 
 
-def volumes_of(settings: Settings, paths: Iterable[str]) -> tuple[Volume, ...]:
+class Places(NamedTuple):
+    """What is to be scanned, and what a look at it came to.
+
+    Attributes:
+        volumes: to scan, the missing ones among them.
+        seen: by root, of these and of the configured volumes.
+        configured: roots of the configured volumes.
+    """
+
+    volumes: tuple[Volume, ...]
+    seen: dict[bytes, Seen]
+    configured: tuple[bytes, ...]
+
+
+def places_of(settings: Settings, paths: Sequence[str]) -> Places:
     """The volumes to scan: those named, with the settings of a configured one of that path.
 
     Volumes that are missing are among them: the scan of the others goes on, and reports them.
 
     Raises:
-        UsageError: a named path is no directory, none of those named exists, or one leads through
-            a link of somebody else.
+        UsageError: a named path is no directory, leads through a link of somebody else, or none of
+            those named exists.
         ConfigError: none is named and none configured.
     """
     from hashscan.config.settings import require_volumes  # noqa: PLC0415
 
-    paths = list(paths)
-    named = bool(paths)
-    configured = _configured(settings)
     if not paths:
         require_volumes(settings)
-        paths = [volume.path for volume in settings.volumes]
-    volumes: dict[str, Volume] = {}
-    missing: list[str] = []
-    for path in paths:
-        real = resolve(path)
-        if not os.path.lexists(real):
-            missing.append(f"{shown(path)}: there is no such directory; see the path")
-        elif named and not os.path.isdir(real):
+    named = [os.path.abspath(path) for path in paths]
+    every = list(dict.fromkeys([*named, *(one.path for one in settings.volumes)]))
+    looks = dict(zip(every, look_at_all(every), strict=True))
+    if named:
+        _require_one({path: looks[full] for path, full in zip(paths, named, strict=True)})
+    configured = {
+        looks[one.path].root: one for one in settings.volumes if not looks[one.path].refused
+    }
+    wanted = dict.fromkeys(looks[path].root for path in named or every)
+    return Places(
+        tuple(_volume(root, configured.get(root)) for root in wanted),
+        {seen.root: seen for seen in looks.values()},
+        tuple(configured),
+    )
+
+
+def _volume(root: bytes, given: VolumeSettings | None) -> Volume:
+    return Volume(root) if given is None else Volume(root, given.exclude, given.one_file_system)
+
+
+def _require_one(named: Mapping[str, Seen]) -> None:
+    """Check that what was named on the command line are directories, and that one is there.
+
+    Raises:
+        UsageError: not so.
+    """
+    missing = []
+    for path, seen in named.items():
+        if seen.refused:
+            raise UsageError(str(seen.error))
+        if seen.number == errno.ENOTDIR and os.path.lexists(seen.root):
             raise UsageError(
                 f"{shown(path)} is no directory; 'hashscan check' looks at a single file"
             )
-        given = configured.get(real)
-        if given is None:
-            volumes[real] = Volume(os.fsencode(real))
-        else:
-            volumes[real] = Volume(
-                os.fsencode(real),
-                tuple(given.exclude),
-                given.one_file_system,
-            )
-    if named and len(missing) == len(volumes):
+        if seen.number in {errno.ENOENT, errno.ENOTDIR}:
+            missing.append(f"{shown(path)}: there is no such directory; see the path")
+    if len(missing) == len(named):
         raise UsageError("\n".join(missing))
-    return tuple(volumes.values())
-
-
-def _configured(settings: Settings) -> dict[str, VolumeSettings]:
-    """The configured volumes by their path without links; not those behind a customer's link."""
-    found = {}
-    for volume in settings.volumes:
-        with suppress(UnsafePathError):
-            found[resolve(volume.path)] = volume
-    return found
 
 
 def jobs_of(settings: Settings, jobs: int | None) -> int:
@@ -145,7 +164,8 @@ def run_scan(
         HashscanError: see its classes; what was done before is committed.
     """
     paths, lists = list(paths), list(lists)
-    volumes = volumes_of(settings, paths)
+    places = places_of(settings, paths)
+    volumes = places.volumes
     with ExitStack() as stack:
         own = (state.directory, settings.quarantine_directory)
         state = _locked(state, stack, reporter)
@@ -176,7 +196,15 @@ def run_scan(
             for volume in volumes:
                 reporter.notice(f"volume: {shown(volume.root)}")
             reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
-        actor = open_actor(settings, action, volumes, known, stack, reporter.notice)
+        actor = open_actor(
+            settings,
+            action,
+            volumes,
+            known,
+            stack,
+            reporter.notice,
+            absent=[root for root, seen in places.seen.items() if seen.error == NO_ANSWER],
+        )
         if allow is not None:
             actor = Allowing(allow, actor)
         if before_act is not None:
@@ -198,14 +226,11 @@ def run_scan(
             max_files=settings.scan.max_files,
             pause_above_io_pressure=settings.scan.pause_above_io_pressure,
             # One that lies inside of what is scanned has excludes of its own.
-            others=(
-                *volumes,
-                *(Volume(os.fsencode(path)) for path in _configured(settings)),
-            ),
+            others=(*volumes, *map(Volume, places.configured)),
         )
         catalog = Catalog(state.catalog)
         try:
-            there, identities = _there(volumes, catalog, reporter, named=bool(paths))
+            there, identities = _there(places, catalog, reporter, named=bool(paths))
             options = replace(
                 options, volumes=tuple(there), identities=identities, follow_mounts=follow_mounts
             )
@@ -225,7 +250,7 @@ def run_scan(
 
 
 def _there(
-    volumes: tuple[Volume, ...], catalog: Catalog, reporter: Reporter, *, named: bool
+    places: Places, catalog: Catalog, reporter: Reporter, *, named: bool
 ) -> tuple[list[Volume], dict[bytes, Identity]]:
     """Return the volumes that are there, and their roots' identities; report the others.
 
@@ -234,20 +259,18 @@ def _there(
     """
     found: list[Volume] = []
     identities: dict[bytes, Identity] = {}
-    try:
-        mounts = mounts_now()
-    except OSError:
-        mounts = None  # without /proc; what follows from it is reported for each volume
-    for volume in volumes:
-        seen = look_at(volume.root, mounts)
+    for volume in places.volumes:
+        seen = places.seen[volume.root]
         why = why_not_there(seen, catalog, meant=named)
         if why is None:
             found.append(volume)
             if seen.identity is not None:
                 identities[volume.root] = seen.identity
         else:
-            told = "" if named else ", or name its path on the command line if it is meant to be so"
-            reporter.notice(f"{shown(volume.root)}: not scanned: {why}{told}")
+            meant = ""
+            if seen.error is None:
+                meant = ", or name its path on the command line if it is meant to be so"
+            reporter.notice(f"{shown(volume.root)}: not scanned: {why}{meant}")
             reporter.problem(
                 ProblemEvent(volume.root, Problem.NOT_THERE.value, f"not scanned: {why}")
             )

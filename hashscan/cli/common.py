@@ -36,6 +36,15 @@ class Number(click.FloatRange):
         return found
 
 
+class PathNotLookedAt(click.Path):
+    """A path; click itself would look whether it is there, and wait for a dead file server."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path as it was typed."""
+        del param, ctx
+        return value
+
+
 state_option = click.option(
     "--state",
     metavar="DIR",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from hashscan.cli.common import (
+    PathNotLookedAt,
     json_option,
     known_option,
     only_category_option,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command("scan")
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=PathNotLookedAt())
 @known_option
 @only_category_option
 @click.option(

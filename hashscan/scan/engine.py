@@ -59,9 +59,10 @@ class Engine:
         self._summary = Summary()
         self._missing = missing
         roots = [volume.root for volume in options.volumes]
-        found = {root: identity_of_root(root) for root in roots}
-        # A volume may vanish after it was found to be there, and before the scan begins.
-        self._options = replace(options, identities={**found, **options.identities})
+        # What was found of a volume before is not asked for again: it may have vanished since.
+        given = options.identities
+        found = {root: given[root] if root in given else identity_of_root(root) for root in roots}
+        self._options = replace(options, identities=found)
         self._scan, self._resumed = catalog.begin_scan(roots, complete=options.full)
         first = self._scan if self._resumed is None else self._resumed
         self._expected = catalog.expected(roots, hash_before=first if options.full else None)
