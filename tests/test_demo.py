@@ -26,8 +26,6 @@ from hashscan.errors import ExitCode, UsageError
 DEMO = ["-m", "hashscan", "demo"]
 FEW = 150  # files of the library, where the demo as such is not what is tested
 
-pytestmark = pytest.mark.timeout(180)  # whole jobs, on a machine that may be busy
-
 
 @pytest.fixture
 def place():
@@ -134,16 +132,20 @@ sys.exit(done.returncode)
 """
 
 # Each is nearly a whole demo.
-long = pytest.mark.skipif(not os.environ.get("HASHSCAN_LONG"), reason="one of five: make test-long")
+long = pytest.mark.skipif(
+    not os.environ.get("HASHSCAN_LONG"), reason="four of five: make test-long"
+)
 
 
 @pytest.mark.parametrize(
     ("fault", "step", "told"),
     [
-        ("blind", 7, "exactly the known files are found"),
+        pytest.param("blind", 7, "exactly the known files are found", marks=long),
         pytest.param("moves-on-report", 7, "nothing has changed in the volume", marks=long),
         pytest.param("reads-again", 8, "no file was read again", marks=long),
-        ("leaves-one", 9, "the known files are gone and the others untouched"),
+        pytest.param(
+            "leaves-one", 9, "the known files are gone and the others untouched", marks=long
+        ),
         ("breaks-link", 11, "bit for bit"),
     ],
 )

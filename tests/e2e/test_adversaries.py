@@ -82,7 +82,6 @@ def cycle(agent, seconds, check):
     return turns
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.xdist_group("heavy")
 @pytest.mark.parametrize("where", ["same file system", "other file system"])
 def test_directory_that_flips_to_a_link_outside(volume, outside, tmp_path, memory, where, capsys):

@@ -35,7 +35,6 @@ def check_catalog(state):
         assert catalog.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("where", ["same file system", "other file system"])
 @pytest.mark.parametrize("victim", ["process group", "engine alone"])
 def test_killed_again_and_again(volume, tmp_path, memory, where, victim):

@@ -36,7 +36,6 @@ def test_all_names_of_a_file_that_was_written_by_one_of_them(daemon):
     assert len(daemon.summaries) == 1, "no scan was needed"
 
 
-@pytest.mark.timeout(150)
 def test_a_file_that_stays_open_while_its_name_changes(daemon):
     daemon.start()
     path, other = daemon.volume / "first", daemon.volume / "second"
@@ -163,7 +162,6 @@ def test_a_file_system_of_a_customer_in_the_volume_blinds_nobody(daemon):
         libc.umount2(os.fsencode(place), 2)
 
 
-@pytest.mark.timeout(150)
 def test_a_deep_chain_of_directories_stalls_nobody(daemon):
     (daemon.volume / "other").mkdir()
     daemon.start()

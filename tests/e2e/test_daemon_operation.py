@@ -284,7 +284,6 @@ def test_what_is_in_quarantine_for_too_long_is_removed(daemon):
     assert daemon.end() == 0
 
 
-@pytest.mark.timeout(120)
 def test_a_scheduled_scan_comes_by_the_clock(tmp_path):
     with Daemon(
         tmp_path, watch="off", known=[KNOWN],

@@ -134,7 +134,6 @@ def test_a_wrong_filter_is_not_used_and_the_one_in_use_stays(daemon, service):
     assert daemon.end() == 0
 
 
-@pytest.mark.timeout(120)
 def test_an_expired_filter_is_not_used_any_more(daemon, service):
     service.start()
     # noticed when it expires, not at the next look for a newer one

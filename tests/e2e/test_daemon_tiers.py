@@ -37,7 +37,6 @@ def hashed(daemon):
         return connection.execute(query).fetchone()[0]
 
 
-@pytest.mark.timeout(150)
 def test_a_tier_that_goes_away_has_the_files_read_by_a_scan_with_its_brakes(daemon, tmp_path):
     fill(daemon)
     tiered(daemon.filter, [KNOWN], columns=("sha1", "size"))
@@ -57,7 +56,6 @@ def test_a_tier_that_goes_away_has_the_files_read_by_a_scan_with_its_brakes(daem
     assert not daemon.logged("1,500 files were judged anew without being read")
 
 
-@pytest.mark.timeout(150)
 def test_a_file_that_a_new_set_no_longer_rules_out_is_found(daemon, tmp_path):
     fill(daemon)
     other = b"%d" % 7 + b"x" * 5000

@@ -45,7 +45,6 @@ def peaks(agent, *more):
 
 
 @pytest.mark.xdist_group("heavy")
-@pytest.mark.timeout(60)
 def test_memory_is_flat(memory):
     """In the first scan of a directory, and in the second one."""
     volumes = {}

@@ -8,7 +8,6 @@ from test_memory import LARGE, NAME, SMALL, fill, peaks
 
 
 @pytest.mark.xdist_group("heavy")
-@pytest.mark.timeout(60)
 def test_memory_is_flat_when_files_go(memory):
     found = {}
     for count in (SMALL, LARGE):

@@ -199,7 +199,6 @@ def others(root, planted):
     return [line for line in lines if line.rpartition(b"\t")[0] not in planted]
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.xdist_group("heavy")
 def test_real_volume(volume, tmp_path):
     copy_real_files(volume)

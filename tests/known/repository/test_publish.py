@@ -443,7 +443,6 @@ CALLS = "fsync,replace,mkdir,unlink,utime"
 
 
 @pytest.mark.parametrize("what", ["add", "refresh", "timestamp", "targets", "root"])
-@pytest.mark.timeout(180)
 def test_killed_at_any_instant_agents_can_sync(what, tmp_path, publisher, server, digests):
     agent = Agent(tmp_path / "state", server.url, publisher.root)
     agent.sync()

@@ -327,7 +327,6 @@ sys.exit(sync(Source(sys.argv[1], sys.argv[2], ("baseline",)), sys.argv[3]).exit
 CALLS = "fsync,replace,mkdir,unlink,remove,rmdir,symlink"
 
 
-@pytest.mark.timeout(180)
 def test_killed_at_any_instant_the_filter_is_the_old_or_the_new_one(agent, publisher, digests):
     agent.sync()
     steps = 0
