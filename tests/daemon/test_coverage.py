@@ -2,6 +2,10 @@
 
 import io
 
+import pytest
+
+from hashscan.agent.presence import Seen
+from hashscan.catalog.store import Catalog
 from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.log import Log
 from hashscan.fs.volume import Volume
@@ -22,3 +26,71 @@ def test_a_scan_waits_for_each_watch_that_was_started():
     assert not coverage.is_told(1), "what changes until it is set would be missed by both"
     coverage.awaits_no_more([1])  # it is not started again for a while: scans are all there is
     assert coverage.is_told(1)
+
+
+@pytest.fixture
+def told(tmp_path):
+    """Coverages of one volume, and the lines that they log."""
+    catalog, out = Catalog(str(tmp_path / "c.sqlite3")), io.StringIO()
+    coverage = Coverages([Volume(b"/a")], catalog, Log(out, out))
+
+    def lines():
+        found = out.getvalue().splitlines()
+        out.seek(0)
+        out.truncate()
+        return found
+
+    yield coverage, lines
+    catalog.close()
+
+
+def test_a_volume_that_is_away_is_told_once_and_again_when_it_is_back(told):
+    coverage, lines = told
+    there, gone = Seen(b"/a", None), Seen(b"/a", "it cannot be opened: No such file")
+    assert coverage.may_be_scanned(0, there)
+    assert lines() == []
+    for _ in range(2):
+        assert not coverage.may_be_scanned(0, gone)
+    assert list(coverage.away) == [0]
+    assert coverage.facts()[0]["away"] == gone.error
+    (line,) = lines()
+    assert "/a: not scanned: it cannot be opened: No such file; what is known" in line
+    assert not coverage.may_be_scanned(0, gone._replace(error="it cannot be opened: I/O error"))
+    assert "I/O error" in lines()[0]
+    for _ in range(2):
+        assert coverage.may_be_scanned(0, there)
+    assert list(coverage.away) == []
+    (line,) = lines()
+    assert "/a: it is there again" in line
+
+
+def test_a_path_that_leads_elsewhere_now_is_not_scanned_before_a_reload(told):
+    coverage, lines = told
+    assert not coverage.may_be_scanned(0, Seen(b"/b", None))
+    assert "/a: not scanned: its path leads to /b now; if that is meant, reload" in lines()[0]
+    assert not coverage.may_be_scanned(0, Seen(b"/b", "it cannot be opened: I/O error"))
+    assert "I/O error" in lines()[0], "what it cannot be opened for matters more"
+
+
+def test_an_empty_mount_point_is_not_an_empty_volume(told):
+    coverage, lines = told
+    assert coverage.may_be_scanned(0, Seen(b"/a", None, mounted=True))
+    assert not coverage.may_be_scanned(0, Seen(b"/a", None, empty=True))
+    assert "its file system is not mounted; mount it, and it is scanned" in lines()[0]
+
+
+def test_what_a_watch_says_is_logged_when_it_changes(told):
+    coverage, lines = told
+    one = Coverage(0, "inotify", directories=3)
+    coverage.heard(one)
+    assert "/a: watched by inotify, 3 directories" in lines()[0]
+    coverage.heard(one)
+    coverage.heard(Coverage(0, "inotify", directories=4))
+    assert lines() == [], "more directories are no news"
+    for other in (
+        Coverage(0, "inotify", directories=4, unwatched=1),
+        Coverage(0, "fanotify", unwatched=1),
+        Coverage(0, "fanotify", unwatched=1, message="too few"),
+    ):
+        coverage.heard(other)
+        assert len(lines()) == 1, other

@@ -1,0 +1,119 @@
+"""hashscan.daemon.verdicts: when candidates without a verdict are asked for again."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from hashscan.daemon import verdicts as module
+from hashscan.daemon.log import Log
+from hashscan.daemon.verdicts import Verdicts
+from hashscan.scan.asking import NoAnswer
+
+
+class Confirmation(SimpleNamespace):
+    """What ``Verdicts`` sees of a confirmation; ``asked``: seconds at which it was asked again."""
+
+    def __init__(self, clock):
+        super().__init__(
+            clock=clock, asked=[], failed=0, answered=0, refused=None, last_failure=None,
+            busy=False, more=False, links_wait=False, unmoved=False, taken=[],
+        )  # fmt: skip
+
+    def ask_again(self):
+        self.asked.append(self.clock.now)
+        return 1
+
+    def ask_more(self):
+        self.more = False
+
+    def take(self, replies):
+        self.taken += replies
+
+    def fails(self):
+        self.failed += 1
+        self.last_failure = NoAnswer("ServiceUnavailableError", "no route")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    one = SimpleNamespace(now=1000.0)
+    one.monotonic = lambda: one.now
+    monkeypatch.setattr(module, "time", one)
+    return one
+
+
+@pytest.fixture
+def confirmation(clock):
+    return Confirmation(clock)
+
+
+@pytest.fixture
+def out():
+    return io.StringIO()
+
+
+@pytest.fixture
+def verdicts(confirmation, out):
+    asker = SimpleNamespace(restart=lambda: ["what was open"])
+    return Verdicts(confirmation, asker, Log(out, out))
+
+
+def test_a_failure_is_told_and_asked_again_with_growing_pauses(clock, confirmation, verdicts, out):
+    waits = []
+    for _ in range(10):
+        confirmation.fails()
+        verdicts.step()
+        assert verdicts.in_trouble
+        waits.append(verdicts.next_try)
+        clock.now += verdicts.next_try - 0.1
+        verdicts.step()
+        before = len(confirmation.asked)
+        clock.now += 0.2
+        verdicts.step()
+        assert len(confirmation.asked) == before + 1
+        assert verdicts.next_try is None
+    assert waits == pytest.approx([5, 10, 20, 40, 80, 160, 320, 640, 900, 900])
+    assert "candidates are kept and asked for again in 5 s: no route" in out.getvalue()
+
+
+def test_an_answer_ends_the_trouble_and_brings_the_next_question_forward(
+    clock, confirmation, verdicts, out
+):
+    for _ in range(6):
+        confirmation.fails()
+        verdicts.step()
+        clock.now += verdicts.next_try
+        verdicts.step()
+    confirmation.fails()
+    verdicts.step()
+    assert verdicts.next_try == 320
+    confirmation.answered += 1
+    verdicts.step()
+    assert not verdicts.in_trouble
+    assert verdicts.next_try == 5
+    assert "the service answers again" in out.getvalue()
+
+
+def test_refused_credentials_wait_for_somebody_to_change_them(clock, confirmation, verdicts):
+    confirmation.fails()
+    confirmation.refused = NoAnswer("CredentialsError", "401")
+    verdicts.step()
+    assert verdicts.is_refused
+    assert verdicts.next_try == 3600
+    clock.now += 3600
+    verdicts.step()
+    assert confirmation.taken == ["what was open"], "the asker reads the password anew"
+    assert not verdicts.is_refused
+
+
+def test_nothing_is_asked_again_while_a_question_is_open(clock, confirmation, verdicts):
+    confirmation.fails()
+    verdicts.step()
+    clock.now += 6
+    confirmation.busy = True
+    verdicts.step()
+    assert confirmation.asked == []
+    confirmation.busy = False
+    verdicts.step()
+    assert confirmation.asked == [1006.0]
