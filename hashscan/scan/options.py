@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from hashscan.fs.beneath import closing, identity_of, open_root
 from hashscan.scan.pace import Turns
 from hashscan.scan.pool import STALL_AFTER
 from hashscan.scan.work import WorkerSettings
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,6 +110,6 @@ def identity_of_root(root: bytes) -> Identity:
             return identity_of(fd)
     except OSError as error:
         raise UsageError(
-            f"the volume {os.fsdecode(root)!r} cannot be opened: {error.strerror}; "
+            f"the volume {shown(root)} cannot be opened: {error.strerror}; "
             "see the path, the mount and the rights of this user"
         ) from error

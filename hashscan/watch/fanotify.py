@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.beneath import closing, identity_of, open_root
 from hashscan.fs.volume import Volume, excluder
+from hashscan.text import shown
 from hashscan.watch.mounts import mounts_now
 from hashscan.watch.source import Changed, Coverage, Lost
 
@@ -300,7 +301,7 @@ class FanotifySource:
                 self._note(root, volume.root)
             trouble = "" if volume.one_file_system else self._watch_below(volume)
         except OSError as error:
-            trouble = f"{_told(error)}: {os.fsdecode(volume.root)!r}"
+            trouble = f"{_told(error)}: {shown(volume.root)}"
         if trouble:
             return [Coverage(number, "fanotify", unwatched=1, message=trouble)]
         return [Coverage(number, "fanotify")]
@@ -326,7 +327,7 @@ class FanotifySource:
                     _mark(self._fd, root)
                     self._note(root, mount.where)
             except OSError as error:
-                trouble = f"{_told(error)}: {os.fsdecode(mount.where)!r}"
+                trouble = f"{_told(error)}: {shown(mount.where)}"
         return trouble
 
     def fileno(self) -> int:

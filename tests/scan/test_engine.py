@@ -10,9 +10,12 @@ import pytest
 import scanning
 from scanning import Scanner, count_entries, fill, nothing_is_hashed, one_by_one, settle, sha1
 
+from hashscan.errors import UsageError
 from hashscan.scan import directory as directory_module
 from hashscan.scan import hashing
+from hashscan.scan.options import identity_of_root
 from hashscan.scan.worker import Worker
+from hashscan.text import shown
 
 
 def test_finds_what_is_known_and_nothing_else(volume, state):
@@ -423,3 +426,14 @@ def test_a_volume_inside_of_another_is_left_alone_though_it_is_not_scanned_now(v
     summary = scanner.scan(volume, others=(inner,))
     assert (summary.files, summary.matches) == (2, 1)
     assert summary.skipped == {"other-volume": 1}
+
+
+def test_a_volume_that_cannot_be_opened_is_named_with_the_reason(tmp_path):
+    (tmp_path / "f").touch()
+    for name, why in (("none\n", "No such file"), ("f", "Not a directory")):
+        with pytest.raises(UsageError) as error:
+            identity_of_root(os.fsencode(tmp_path / name))
+        assert f"the volume {shown(os.fsencode(tmp_path / name))} cannot be opened: {why}" in str(
+            error.value
+        )
+    assert identity_of_root(os.fsencode(tmp_path)).inode == tmp_path.stat().st_ino
