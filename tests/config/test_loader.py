@@ -529,3 +529,14 @@ def test_a_password_never_travels_readable_to_a_repository(write, whole, files):
         loader.load(write(named))
     assert "filter.username" in raised.value.findings[0].where
     loader.load(write(named.replace("http://", "https://")))
+
+
+def test_who_may_use_a_state_directory(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    assert loader._may_use(str(tmp_path))
+    assert loader._may_use(str(tmp_path / "a" / "b")), "it can be made"
+    assert not loader._may_use(str(tmp_path / "file" / "state"))
+    assert not loader._may_use(str(tmp_path / "loop" / "state"))
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert not loader._may_use(str(tmp_path))

@@ -12,7 +12,7 @@ from hashscan.cli.filter import command as filter_command
 from hashscan.cli.repository import command as repository_command
 from hashscan.cli.service import command as service_command
 from hashscan.config import loader
-from hashscan.config.trust import fault_of, faults
+from hashscan.config.trust import fault_of, faults, require_trusted
 from hashscan.errors import ConfigError
 
 pytestmark = [
@@ -240,6 +240,26 @@ def test_every_kind_of_file_that_is_believed(place):
         with pytest.raises(ConfigError, match=r"belongs to (another )?user"):
             loader.load(str(config))
         os.chown(lists / name, 0, 0)
+
+
+def test_with_typed_lists_those_of_the_configuration_do_not_matter_but_allow_lists_do(place):
+    typed, allow = place / "lists" / "typed.txt", place / "lists" / "allow"
+    typed.touch()
+    allow.touch()
+    configure(place, "report", f"allow: [{allow}]\n")
+    settings = loader.load(str(place / "c.yaml"))
+    chown(place / "lists" / "known.txt")
+    told = []
+    require_trusted(settings, [str(typed)], told.append, moving=True)
+    assert told == []
+    chown(allow)
+    require_trusted(settings, [str(typed)], told.append, moving=False)
+    (line,) = told
+    assert line.startswith("allow[0]: ")
+    with pytest.raises(ConfigError, match=r"allow\[0\]"):
+        require_trusted(settings, [str(typed)], told.append, moving=True)
+    require_trusted(settings, [], told.append, moving=False)
+    assert sorted(one.partition(":")[0] for one in told[1:]) == ["allow[0]", "service.known[0]"]
 
 
 def test_the_configuration_itself(place):

@@ -25,3 +25,13 @@ def test_a_look_from_before_a_scan_was_due_is_none():
     wants.want(0, "overflow", running=True)
     assert wants.due() == []
     assert wants.since(0) > time.monotonic() + 1
+
+
+def test_a_scan_is_called_by_what_first_asked_for_it():
+    wants = Wants()
+    wants.want(1, "schedule")
+    wants.want(1, "overflow")
+    wants.want(0, "unplaced")
+    assert wants.begun([1, 0]) == "schedule"
+    assert wants.due() == []
+    assert wants.begun([0]) == "start"

@@ -194,3 +194,21 @@ def test_who_fills_the_queue_of_large_files_has_no_volume_of_others_scanned(make
     assert set(dispatch.crowded) == {0}
     waiting = [*dispatch._large.values(), *dispatch._groups.values()]
     assert any(group.waiting.volume == 1 and group.large for group in waiting)
+
+
+def test_what_is_under_way_when_the_filters_change_is_done_again(make):
+    dispatch = make(3)
+    look(dispatch, b"a")
+    look(dispatch, b"b")
+    hand_back(dispatch, b"L")
+    assert hand_out(dispatch) == [b"L", b"a", b"b"]
+    before = list(dispatch.told)
+    dispatch.start_over(2)
+    dispatch.pool = Pool(3)
+    assert dispatch.told == before, "nothing was looked at by that"
+    assert hand_out(dispatch) == [b"L", b"a", b"b"]
+    for name in (b"L", b"a", b"b"):
+        done(dispatch, name)
+    assert hand_out(dispatch) == []
+    assert not dispatch
+    assert sorted(names for names, _ in dispatch.told[len(before) :]) == [[b"L"], [b"a"], [b"b"]]
