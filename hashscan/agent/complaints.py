@@ -1,4 +1,4 @@
-"""What ``status`` complains about, the most urgent first: the one home of its verdict."""
+"""The complaints of ``status``, the most urgent first: only here is its exit code decided."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
     from hashscan.agent.status import Status
 
-#: Seconds for which candidates may be without a verdict, and for which syncs may fail.
+#: Seconds that candidates may wait for a verdict, and seconds that syncs may fail.
 _PENDING, _SYNC_FAILS = 900.0, 3600.0
 
 
 class Complaint(NamedTuple):
-    """One thing that somebody has to see to, and the exit code that it has by itself."""
+    """A message for the sysadmin, and the exit code of ``status`` if it is the only one."""
 
     code: ExitCode
     message: str
 
 
 def complaints(found: Status) -> list[Complaint]:
-    """Everything that is wrong; the first has the exit code of ``status``."""
+    """All complaints, the most urgent first: ``status`` ends with the exit code of that one."""
     return [
         *_filters(found),
         *(Complaint(ExitCode.INTERNAL, one) for one in found.trouble),
@@ -45,7 +45,7 @@ def _filters(found: Status) -> Iterator[Complaint]:
         code = ExitCode.INTERNAL if found.at_a_limit else ExitCode.FILTER
         yield Complaint(
             code,
-            f"nothing is scanned: {found.stands_still} (it is tried again every half minute)",
+            f"nothing is scanned: {found.stands_still} (the daemon tries again every half minute)",
         )
 
 
@@ -58,7 +58,8 @@ def _matches(found: Status) -> Iterator[Complaint]:
     if found.reported:
         yield Complaint(
             ExitCode.MATCHES,
-            f"{counted(found.reported, 'match', 'matches')} not moved, for {found.reports_only}",
+            f"{counted(found.reported, 'match', 'matches')} not moved, because "
+            f"{found.reports_only}",
         )
 
 

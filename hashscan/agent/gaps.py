@@ -1,4 +1,4 @@
-"""Ways in which nothing is found although nothing seems wrong: what no scan and no watch covers.
+"""Finds the volumes that no scan and no watch covers, although nothing seems wrong.
 
 ``status`` reads them from the catalog, from what the daemon last wrote about itself, and from the
 list of mounts. No volume on a file server is touched: the server may never answer.
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from hashscan.catalog.overview import Overview
     from hashscan.config.settings import Settings
 
-#: Seconds without a word of a running daemon that are trouble.
+#: Seconds without a sign of life from a running daemon that are trouble.
 _SILENT = 60.0
-#: So many intervals of the schedule, and so many seconds, may pass without a whole scan.
+#: Intervals of the schedule, and seconds more, that may pass without a whole scan.
 _SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
 #: Seconds that may pass without a whole scan if no daemon runs: a timer may be a weekly one.
 _BY_HAND = 8 * 86400.0
@@ -41,22 +41,22 @@ _AHEAD = 3600.0
 #: Bytes that must be free where the state and the quarantine are.
 _LEAST_ROOM = 16 << 20
 _OTHER_SETTINGS = (
-    "the configuration is another one than the running daemon uses: 'systemctl reload hashscan' "
-    "(or SIGHUP), and see the log for what it says"
+    "the running daemon does not use this configuration: run 'systemctl reload hashscan' (or send "
+    "it SIGHUP), and see what its log says"
 )
 _NEVER = (
     "nothing has been scanned with the state {} yet: start the daemon (systemctl start hashscan), "
-    "or run 'hashscan scan'; if something was, see --config and --state"
+    "or run 'hashscan scan'; if there was a scan, check --config and --state"
 )
-_START = "start the daemon (systemctl start hashscan), or see why 'hashscan scan' is not run"
+_START = "start the daemon (systemctl start hashscan), or find out why 'hashscan scan' is not run"
 
 
 class Seen(NamedTuple):
-    """What ``status`` has read so far.
+    """The facts that ``status`` has read so far.
 
     Attributes:
-        running: the process that scans with the state now.
-        daemon: what the daemon said about itself last; ``None``: none has worked with this state.
+        running: id of the process that scans with the state now.
+        daemon: the daemon's status file; ``None``: no daemon has worked with this state.
         alive: that daemon is running.
     """
 
@@ -68,12 +68,12 @@ class Seen(NamedTuple):
 
 
 def mark_of(settings: Settings) -> str:
-    """What tells a configuration from another."""
+    """A digest of the settings: equal for equal configurations."""
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
 
 
 def read_daemon_file(directory: str) -> dict[str, Any] | None:
-    """What a daemon said of itself last; ``None`` where there is nothing that can be read."""
+    """The content of the daemon's status file; ``None`` if there is none that can be read."""
     try:
         with open(os.path.join(directory, DAEMON_STATUS), "rb") as file:
             found = json.loads(file.read())
@@ -83,7 +83,7 @@ def read_daemon_file(directory: str) -> dict[str, Any] | None:
 
 
 def troubles(seen: Seen) -> list[str]:
-    """What stands in the way of all work, or of a volume's."""
+    """Faults that stop all work, or the work on one volume."""
     daemon = seen.daemon
     found = [*_unreadable_daemon_file(seen), *_no_room(seen.settings)]
     if daemon is not None:
@@ -94,7 +94,7 @@ def troubles(seen: Seen) -> list[str]:
 
 
 def gaps(seen: Seen) -> tuple[str, ...]:
-    """What is not watched, or was not scanned for too long."""
+    """Messages on volumes that are not watched, or were not scanned for too long."""
     daemon, catalog = seen.daemon, seen.catalog
     if daemon is not None and seen.alive:
         found = [*_uncovered(daemon), *_not_scanned(daemon, catalog), *_nothing_looks(seen)]
@@ -113,13 +113,13 @@ def _unreadable_daemon_file(seen: Seen) -> Iterator[str]:
     path = os.path.join(seen.settings.state, DAEMON_STATUS)
     if seen.daemon is None and os.path.lexists(path):
         yield (
-            f"{shown(path)} cannot be read, so nothing is known about the daemon: see the owner "
-            "and the mode, or restart the daemon, which writes it again"
+            f"{shown(path)} cannot be read, so nothing is known about the daemon: check its owner "
+            "and mode, or restart the daemon, which writes the file again"
         )
 
 
 def _no_room(settings: Settings) -> Iterator[str]:
-    """The state and the quarantine must be able to take what is found."""
+    """Complain if the state or the quarantine is on a full or read-only file system."""
     places = {settings.state: "the state"}
     if settings.quarantine.action == "quarantine":
         places[settings.quarantine_directory] = "the quarantine"
@@ -127,13 +127,13 @@ def _no_room(settings: Settings) -> Iterator[str]:
         try:
             room = os.statvfs(path)
         except OSError:
-            continue  # it is made by the first scan, or its own check says why not
+            continue  # the first scan makes it, or another check reports why it is not there
         if room.f_flag & os.ST_RDONLY:
-            yield f"{name} {shown(path)} is on a file system that is read-only: mount it writable"
+            yield f"{name} {shown(path)} is on a read-only file system: mount it writable"
         elif room.f_bavail * room.f_frsize < _LEAST_ROOM or (room.f_files and not room.f_favail):
             yield (
-                f"{name} {shown(path)} is on a file system that is full: free some space there, or "
-                "no match can be moved or noted"
+                f"{name} {shown(path)} is on a full file system: free some space there, or no "
+                "match can be moved or recorded"
             )
 
 
@@ -142,8 +142,8 @@ def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
         return []
     if not alive:
         died = (
-            f"the daemon (process {daemon.get('pid')}) is not there any more and did not end by "
-            "itself; see its log (journalctl -u hashscan), and start it again"
+            f"the daemon (process {daemon.get('pid')}) has died; see its log (journalctl -u "
+            "hashscan), and start it again"
         )
         return [died]
     found = []
@@ -154,8 +154,8 @@ def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
         )
     elif silent < -_AHEAD:
         found.append(
-            f"the daemon's last word is {human_age(-silent)} ahead of this machine's clock: see "
-            "the clock (timedatectl), then restart the daemon"
+            f"the daemon's status file is from {human_age(-silent)} in the future: set the clock "
+            "right (timedatectl), then restart the daemon"
         )
     if daemon.get("reload_refused"):
         found.append(f"the last reload was refused: {daemon['reload_refused']}")
@@ -168,14 +168,14 @@ def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
 
 
 def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
-    """What follows from a daemon that ended by itself: somebody may have forgotten to start it."""
+    """Complain about a daemon that was stopped: somebody may have forgotten to start it again."""
     if not daemon.get("stopped"):
         return ()
     since = human_age(time.time() - float(daemon.get("time") or 0))
     path = shown(os.path.join(directory, DAEMON_STATUS))
     told = (
         f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
-        f"it starts again (systemctl start hashscan); if it is not meant to, remove {path}"
+        f"it starts again (systemctl start hashscan); if it shall not run any more, remove {path}"
     )
     return (told,)
 
@@ -185,27 +185,28 @@ def _uncovered(daemon: dict[str, Any]) -> list[str]:
     output = daemon.get("output")
     if output:
         found.append(
-            f"{output['lost']:,} results of the daemon since {local_time(output['since'])} were not"
-            f" taken by its reader: {output['message']}; its log has them (journalctl -u hashscan),"
-            " 'hashscan quarantine list' names what was moved; restart the daemon with a reader"
+            f"the daemon's reader did not take {output['lost']:,} results since"
+            f" {local_time(output['since'])}: {output['message']}; the log has them (journalctl -u"
+            " hashscan), and 'hashscan quarantine list' names the moved files; restart the daemon"
+            " with a reader"
         )
     for one in daemon.get("volumes", ()):
         if one.get("away"):
-            continue  # it is reported as that
+            continue  # reported as a volume that is not there
         path = shown(one["path"])
         started = time.time() - float(one.get("starting") or time.time())
         if started > _STARTING:
             found.append(
-                f"{path}: its watch has been starting for {human_age(started)}; it is scanned and "
-                "watched as soon as that is through"
+                f"{path}: its watch has been starting for {human_age(started)}; the volume is "
+                "scanned as soon as the watch works"
             )
         elif one.get("unwatched") and not one["directories"]:
-            found.append(f"{path}: it is not watched, scans find what changes: {one['message']}")
+            found.append(f"{path}: it is not watched, only scans find changes: {one['message']}")
         elif one.get("unwatched"):
             found.append(
                 f"{path}: {counted(one['unwatched'], 'directory', 'directories')} "
-                f"{'is' if one['unwatched'] == 1 else 'are'} not watched, scans find what "
-                f"changes there: {one['message']}"
+                f"{'is' if one['unwatched'] == 1 else 'are'} not watched, only scans find changes "
+                f"there: {one['message']}"
             )
     return found
 
@@ -216,14 +217,14 @@ def _nothing_looks(seen: Seen) -> list[str]:
         return []
     return [
         f"{shown(one.path)}: it is neither watched (watch: off) nor scanned by schedule "
-        "(scan.schedule: none), so nothing is found there after the daemon's start: set one of both"
+        "(scan.schedule: none), so nothing is found there after the daemon's start: set one of them"
         for one in seen.settings.volumes
         if one.watch == "off"
     ]
 
 
 def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
-    """Volumes that the schedule should have had scanned, and did not."""
+    """Complain about volumes that missed their scans by schedule."""
     every = daemon.get("scan_every")
     if every is None:
         return []
@@ -234,8 +235,8 @@ def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
         late = time.time() - max(ended, float(daemon["started"]))
         if late > _SCANS_MISSED * float(every) + _SCAN_LATE and not one.get("away"):
             found.append(
-                f"{shown(one['path'])}: no scan has come to its end for {human_age(late)}, though "
-                f"one should every {human_age(float(every))} (scan.schedule); see the log"
+                f"{shown(one['path'])}: no whole scan for {human_age(late)}, but scan.schedule "
+                f"wants one every {human_age(float(every))}; see the log"
             )
     return found
 
@@ -262,34 +263,34 @@ def _roots(settings: Settings, mounts: MountTable) -> Iterator[tuple[bytes, bool
 
 
 def _not_there(seen: Seen) -> list[str]:
-    """Volumes that the next scan would pass over; those on file servers are not touched."""
+    """Complain about volumes that are not there; a volume on a file server is not touched."""
     mounts = _mounts()
     found = []
     for root, is_remote in _roots(seen.settings, mounts):
         if not is_remote and not os.path.isdir(root):
-            found.append(f"{shown(root)}: the volume is not there: see the path and the mount")
+            found.append(f"{shown(root)}: the volume is not there: check the path and the mount")
         elif seen.catalog and root in seen.catalog.mounted and not mounts.is_mounted(root):
             found.append(
-                f"{shown(root)}: its file system is not mounted; mount it, or it is not scanned"
+                f"{shown(root)}: its file system is not mounted, so it is not scanned: mount it"
             )
     return found
 
 
 def _died(seen: Seen) -> list[str]:
-    """The last scan, if it was killed: nobody may have seen it."""
+    """Complain if the last scan was killed: nobody may have noticed."""
     scan = seen.catalog.scan if seen.catalog else None
     if scan is None or scan.ended is not None or seen.running is not None:
         return []
     message = (
         f"the last scan (began {human_age(time.time() - scan.started)} ago) was killed before its "
         "end, or an error ended it: see its messages and the kernel's log (out of memory?), and "
-        "run 'hashscan scan' again: it goes on where it was"
+        "run 'hashscan scan' again: it goes on where that scan was"
     )
     return [message]
 
 
 def _late_by_hand(seen: Seen) -> list[str]:
-    """Volumes without a whole scan for too long, if scans are started by hand or by a timer."""
+    """Complain about volumes without a whole scan for too long, if no daemon runs."""
     catalog = seen.catalog
     assert catalog is not None
     most = max(_BY_HAND, _SCANS_MISSED * (_interval(seen.settings) or 0.0) + _SCAN_LATE)
@@ -302,24 +303,23 @@ def _late_by_hand(seen: Seen) -> list[str]:
         where = f"{shown(root)}: " if root else ""
         if scan is None:
             if seen.running is None:
-                found.append(f"{where}no scan has come to its end yet; run 'hashscan scan' again")
+                found.append(f"{where}no whole scan yet; run 'hashscan scan' again")
             continue
         late = now - (scan.ended or scan.started)
         if late > most:
             found.append(
-                f"{where}no scan has come to its end for {human_age(late)}, and no daemon runs: "
-                f"{_START} any more"
+                f"{where}no whole scan for {human_age(late)}, and no daemon runs: {_START} any more"
             )
         elif late < -_AHEAD:
             found.append(
-                f"{where}the last scan ended {human_age(-late)} ahead of this machine's clock: see "
-                "the clock (timedatectl)"
+                f"{where}the last whole scan ended {human_age(-late)} in the future: set the clock "
+                "right (timedatectl)"
             )
     return found
 
 
 def _interval(settings: Settings) -> float | None:
-    """Seconds between two scans by schedule; ``None``: there is none."""
+    """Seconds between two scans by schedule; ``None``: there is no schedule."""
     if settings.scan.schedule is None:
         return None
     try:
@@ -331,7 +331,7 @@ def _interval(settings: Settings) -> float | None:
 
 
 def _unread(catalog: Overview | None) -> Iterator[str]:
-    """So many files that could not be read that the scan's rights, or a disk, are in question."""
+    """Complain about so many unreadable files that hashscan may lack rights, or a disk may fail."""
     if catalog is None or catalog.whole is None or not catalog.problems:
         return
     files = catalog.whole.files or 0

@@ -64,21 +64,21 @@ class FilterStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the state directory tells.
+    """What the state directory shows.
 
     Attributes:
         state: its path.
         running: the process that scans with it now.
         source: where the filters come from, in words.
         filters: those of the configuration.
-        catalog: ``None`` where nothing was scanned yet.
+        catalog: ``None`` if nothing was scanned yet.
         quarantine: records by state; a damaged one is ``damaged``.
-        trouble: whatever needs somebody, other than a filter.
-        daemon: what the daemon said of itself last; ``None`` where none has worked with this state.
+        trouble: faults that need somebody, other than those of filters.
+        daemon: the daemon's status file; ``None``: no daemon has worked with this state.
         alive: that daemon is running.
         reports_only: why matches are only reported, not moved; empty: they are moved.
         retention: seconds after which contents of the quarantine are removed for good.
-        uncovered: volumes of which not all is watched, or that are not there; each with why.
+        uncovered: messages on what is not watched or was not scanned; see ``gaps``.
     """
 
     state: str
@@ -96,17 +96,17 @@ class Status:
 
     @property
     def sync(self) -> dict[str, Any]:
-        """What the running daemon says about fetching filters; empty: none runs."""
+        """The running daemon's facts on fetching filters; empty: no daemon runs."""
         return (self.daemon or {}).get("sync") or {} if self.alive else {}
 
     @property
     def refused(self) -> str:
-        """What the service said when it refused the password; empty: it did not."""
+        """The service's answer that refused the password; empty: it did not refuse it."""
         return (self.catalog.refused or "") if self.catalog else ""
 
     @property
     def at_a_limit(self) -> bool:
-        """Whether the daemon stands still at a limit of the machine, not for want of a filter."""
+        """Whether a limit of the machine stops the daemon, not the lack of a filter."""
         return bool(self.alive and self.daemon and self.daemon.get("limit"))
 
     @property
@@ -201,10 +201,10 @@ def _filter(name: str, one: FilterFile, verified: float | None) -> FilterStatus:
 
 
 def status_of(settings: Settings) -> Status:
-    """Look at everything that the configuration names; a part that cannot be read is a trouble.
+    """Read the status of everything that the configuration names; what cannot be read is a trouble.
 
     Raises:
-        HashscanError: a limit of this process, e.g. of its open files, keeps it from reading.
+        HashscanError: a limit of this process, e.g. of open files, prevents the reading.
     """
     trouble: list[str] = []
     catalog: Overview | None = None
@@ -274,7 +274,7 @@ def reports_only(settings: Settings) -> str:
 
 
 def _quarantine(directory: str, retention: float | None) -> Counter[str]:
-    """Records by state; ``_DOUBTFUL``: those that only the wall clock calls too old."""
+    """Number of records by state; ``_DOUBTFUL``: of contents too old by the wall clock only."""
     try:
         store = Store.open(os.fsencode(directory), create=False)
     except QuarantineError as error:

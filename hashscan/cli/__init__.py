@@ -79,9 +79,9 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; the error for an unknown one names the commands that look like it.
+        """Find the command; the error for an unknown command suggests similar ones.
 
-        Click searches ``commands`` for that, which is empty here.
+        Click would search ``commands`` for them, which is empty here.
         """
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
@@ -93,7 +93,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Click would take every broken pipe for that of standard output."""
+        """Run the command. Click would take every broken pipe for the one of standard output."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -148,7 +148,7 @@ def main() -> None:
     _start_lightly()
     with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as name:
         name.write("hashscan")  # for ps and pgrep: the program is Python itself
-    # Python would end what is left behind, e.g. threads, at its own pace.
+    # Python would wait for what is still there, e.g. threads.
     os._exit(_run())
 
 
@@ -161,17 +161,17 @@ def _start_lightly() -> None:
 
 
 def _refuse_unexpanded(words: list[str]) -> None:
-    """Refuse paths below a ``~``, which no shell has replaced: it would become a directory.
+    """Refuse paths below a ``~`` that no shell has replaced: it would become a directory.
 
     Raises:
-        UsageError: there is one.
+        UsageError: there is such a path.
     """
     for word in words:
         path = re.sub("^(--[a-z-]+=|-[a-zA-Z])", "", word)
         if path == "~" or path.startswith("~/"):
             raise UsageError(
-                f"{shown(word)}: no shell has replaced the ~ by a home directory; write the full "
-                f"path, or ./{shown(path)} for a file of that name"
+                f"{shown(word)}: the shell has not replaced the ~ by a home directory; write the "
+                f"full path, or ./{shown(path)} for a file of that name"
             )
 
 

@@ -24,15 +24,15 @@ T = TypeVar("T")
 
 
 class Number(click.FloatRange):
-    """A number within bounds; ``nan`` and ``inf``, which pass any bound, are none."""
+    """A number within bounds; ``nan`` and ``inf``, which pass any bound, are refused."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """As click's; ends the command with its message otherwise."""
+        """The number; if it is refused, the command ends with click's message."""
         found = float(super().convert(value, param, ctx))
         if not math.isfinite(found):
-            self.fail(f"{value} is no number.", param, ctx)
+            self.fail(f"{value} is not a number.", param, ctx)
         return found
 
 
@@ -66,8 +66,8 @@ only_category_option = click.option(
     metavar="NAME",
     multiple=True,
     help="Take only digests of this category from lists that name categories; may be given several"
-    " times. Without it: of VICS lists vics-1 (child abuse material); of others baseline and names"
-    " of child abuse material, e.g. csam.",
+    " times. Default: vics-1 (child abuse material) of VICS lists; baseline and names of child"
+    " abuse material, e.g. csam, of other lists.",
 )
 
 
@@ -80,7 +80,7 @@ no_tiers_option = click.option(
 
 
 def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
-    """The value of an option by the check that the configuration has for it.
+    """The value of an option, parsed by the configuration's own check.
 
     Raises:
         UsageError: the value is refused.
@@ -134,8 +134,8 @@ def open_configuration(
 ) -> Settings:
     """The configuration of a command, with the state directory of its ``--state``.
 
-    ``check_files``: check that the lists and password files that it names are there; not if a
-    command needs none of them.
+    ``check_files``: check that the lists and password files that it names are there; false for a
+    command that needs none of them.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -165,7 +165,7 @@ def open_own_configuration(
 ) -> Settings:
     """The configuration of a command that works with the user's own lists or state.
 
-    The machine's configuration, if it is for another user, does not stand in its way.
+    An error in the machine's configuration does not end the command if that is for another user.
 
     Raises:
         ConfigError: the configuration cannot be used.

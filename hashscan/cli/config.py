@@ -124,12 +124,12 @@ def _load(path: str | None) -> tuple[str, Settings]:
 @click.argument("file", required=False)
 @click.pass_context
 def check(context: click.Context, file: str | None) -> None:
-    """Look for errors, all of them at once.
+    """List all errors of the configuration, each with its line and its fix.
 
     FILE: default is the configuration in force.
 
     Exit code 0: it can be used, by a start and by a reload of the daemon; a volume that is not
-    there is a note. 2: it cannot.
+    there is a note. 2: it cannot be used.
     """
     from hashscan.agent.probing import look_at_all  # noqa: PLC0415 - heavy
 
@@ -139,7 +139,7 @@ def check(context: click.Context, file: str | None) -> None:
         click.echo(f"  {name:<11} {words}")
     for note in notes(settings):
         click.echo(f"note: {note}")
-    # As the daemon does: one that is not there, or does not answer, holds up no other.
+    # As the daemon does: a volume that is not there, or does not answer, does not hold up others.
     places: dict[bytes, int] = {}
     for index, seen in enumerate(look_at_all([one.path for one in settings.volumes])):
         where = f"volumes[{index}].path"

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 def command(options: Options, keep: bool, directory: str | None) -> None:
     """Run the whole job on a sample volume, over real sockets of this machine, without root.
 
-    It copies some 3,000 ordinary files of this machine, plants random ones among them that it
+    It copies some 3,000 ordinary files of this machine, plants random files among them that it
     calls known, publishes their digests as a signed filter, starts a central service on a free port
-    of this machine, finds, quarantines and restores them, and compares each result with what it
-    must be. It takes less than a minute and 200 MiB, and leaves nothing behind. It needs the extra
-    service (pip install '.[service]' in the checkout).
+    of this machine, finds, quarantines and restores the files, and checks each result. It takes
+    less than a minute on an idle machine, and 200 MiB, and leaves nothing behind. It needs the
+    extra service (pip install '.[service]' in the checkout).
 
-    Exit code 0: all was as it must be. 70: something was not, and what.
+    Exit code 0: every result is right. 70: a result is wrong, and the output says which.
     """
     from hashscan.service import require_extra  # noqa: PLC0415
 

@@ -20,14 +20,15 @@ _SIGNS = {"ok": "ok   ", "note": "note ", "fail": "FAIL "}
 @json_option
 @click.pass_obj
 def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
-    """What stands in the way on this machine, and the fix for each.
+    """Find out what stands in the way on this machine, with the fix for each.
 
-    Looks at the volumes, at how each will be watched and why, at the filters, at the way to the
-    service, the quarantine and the kernel. Nothing is changed. The service is asked for a random
-    digest, as a test, with the password; no digest of a file is sent.
+    Checks the volumes, how each will be watched and why, the filters, the way to the service, the
+    quarantine, the kernel, and whether others can change the files that hashscan believes. Nothing
+    is changed. The service is asked for a random digest, as a test, with the password; no digest of
+    a file is sent.
 
-    Exit code 0: nothing fails. Else that of the first that does: 2 configuration, 3 not all can be
-    watched, 5 a filter, 6 the service cannot be reached.
+    Exit code 0: nothing fails. Else the first failure decides: 2 the configuration, 3 not all can
+    be watched, 5 a filter, 6 the service cannot be reached or refuses the password.
     """
     from hashscan.daemon.doctor import examine  # noqa: PLC0415 - heavy
     from hashscan.report.jsonl import line  # noqa: PLC0415

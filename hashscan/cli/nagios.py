@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 _NAMES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-#: What is wrong by itself; the other codes of ``status`` are warnings.
+#: Exit codes of ``status`` that are critical; its other codes are warnings.
 _CRITICAL = {ExitCode.FILTER, ExitCode.INTERNAL, ExitCode.MATCHES}
-#: Lines below the first one: a page of a monitoring system.
+#: Lines below the first one, so that they fit on a page of a monitoring system.
 _MOST_LINES = 20
 
 
@@ -31,7 +31,7 @@ def plugin_result(found: Status) -> tuple[int, str]:
     code = OK
     if wrong:
         code = CRITICAL if any(one.code in _CRITICAL for one in wrong) else WARNING
-        # The first line has what decided the code.
+        # The first line has the complaint that decides the code.
         wrong.sort(key=lambda one: one.code not in _CRITICAL)
     messages = [one.message for one in wrong] or [_well(found)]
     more = f" (and {len(messages) - 1:,} more)" if len(messages) > 1 else ""
@@ -46,7 +46,7 @@ def unknown(message: str) -> tuple[int, str]:
 
 
 def _clean(text: str) -> str:
-    """A text as one line; the bar would begin the performance data."""
+    """A text as one line without ``|``, which would begin the performance data."""
     return " ".join(text.replace("|", "/").split())
 
 

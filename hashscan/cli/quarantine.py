@@ -250,21 +250,23 @@ def _show(record: Record, others: list[Record]) -> None:
 @_json
 @click.option("--to", metavar="DIR", help="Restore into this directory instead.")
 @click.option(
-    "--mkdir", is_flag=True, help="Make missing directories, with owner and mode of the one above."
+    "--mkdir",
+    is_flag=True,
+    help="Make missing directories, with owner and mode of the directory above.",
 )
-@click.option("--force", is_flag=True, help="Restore content that was altered, as it is.")
-@click.option("--all", "every", is_flag=True, help="All that is in quarantine.")
+@click.option("--force", is_flag=True, help="Restore the content even if it was altered.")
+@click.option("--all", "every", is_flag=True, help="All files in quarantine.")
 @click.option(
     "--path",
     "paths",
     metavar="PATH",
     multiple=True,
-    help="What had this path, was below it or fits this glob; may be given several times.",
+    help="Files that had this path, were below it or fit this glob; may be given several times.",
 )
 @click.option(
     "--since",
     metavar="TIME",
-    help="What was quarantined since then: 2026-11-27, 2026-11-27T10:00, or e.g. 2h or 3d ago.",
+    help="Files quarantined since then: 2026-11-27, 2026-11-27T10:00, or e.g. 2h or 3d ago.",
 )
 @click.option(
     "--owner",
@@ -290,14 +292,14 @@ def restore_command(
 ) -> None:
     """Put files back: content, owner, mode, times, attributes, flags. Nothing is overwritten.
 
-    Name them by ID, or many at a time: --all, or those that fit --path, --since and --owner
-    together. One that cannot be restored stops no other. A restored file is not quarantined again
-    by the next scan; `purge ID` lifts that.
+    Name files by ID, or restore many at a time: --all, or the files that fit all of --path,
+    --since and --owner. A file that cannot be restored does not stop the others. The next scans do
+    not quarantine a restored file again; `purge ID` lifts that.
     """
     many = every or bool(paths) or since is not None or bool(owners)
     if many == bool(record_ids):
         raise UsageError(
-            "restore: say what: either IDs, or --all, --path, --since or --owner; "
+            "restore: name the files, either by IDs, or by --all, --path, --since or --owner; "
             "see `hashscan quarantine list`"
         )
     after = None if since is None else moment(since)
@@ -352,7 +354,7 @@ def export_command(context: click.Context, state: str | None, output: str, recor
     "--older-than",
     "before",
     metavar="AGE",
-    help="All quarantined before that, e.g. 90d, 12h or 30min; 0d is all.",
+    help="Files quarantined longer ago, e.g. 90d, 12h or 30min; 0d means all.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("record_ids", metavar="[ID...]", nargs=-1)
@@ -365,12 +367,12 @@ def purge_command(
     yes: bool,
     record_ids: tuple[str, ...],
 ) -> None:
-    """Delete contents for good; the records stay.
+    """Delete contents for good and keep the records.
 
-    Without ID and --older-than, the configured quarantine.retention says which. Only time that has
-    passed for certain counts, whatever the clock says. The date and the number of contents are
-    shown, and nothing is deleted before somebody agrees, at the terminal or with --yes. Given the
-    ID of a restored file, scans do not pass it over any more.
+    Without ID and --older-than, the configured quarantine.retention decides which. Only time that
+    has certainly passed counts, whatever the clock says. The date and the number of contents are
+    shown, and nothing is deleted before you agree, at the terminal or with --yes. With the ID of a
+    restored file, scans do not hold that file any more.
     """
     settings = _settings(context, state)
     age = _age(settings, before, record_ids)
@@ -404,7 +406,7 @@ def purge_command(
         except click.Abort:
             if sys.stdin.isatty():
                 raise
-            raise UsageError("there is no terminal to agree to that; agree with --yes") from None
+            raise UsageError("there is no terminal to ask for your consent; give --yes") from None
     with _store(settings, change=True) as store:
         assert store is not None
 
@@ -416,7 +418,7 @@ def purge_command(
                 return
             what = f"content removed, quarantined {record.acted}"
             if record_id in restored:
-                what = "hold lifted; the restored file stays until the next scan finds it"
+                what = "hold lifted; the restored file is left in place until a scan finds it"
             click.echo(f"{record.id}: purged ({what}), was {shown(record.origin.full_path)}")
 
         _each(tuple(ids), one)

@@ -144,7 +144,7 @@ def init_command(
     type=Number(0, 10),
     default=0.25,
     show_default=True,
-    help="Room for digests to come, where the filter is made anew.",
+    help="Room for future digests in a filter of a new size.",
 )
 @click.option(
     "--patches",
@@ -303,8 +303,8 @@ def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
     "--remove",
     metavar="KEYID",
     multiple=True,
-    help="The id of the key to be trusted no more, as 'repository keys' lists it; may be given"
-    " several times.  [default: the role's only one]",
+    help="The id of the key that is no longer trusted, as 'repository keys' lists it; may be given"
+    " several times.  [default: the role's only key]",
 )
 @json_option
 def rotate_command(
@@ -347,7 +347,7 @@ def _terms(expires: tuple[str, ...]) -> dict[str, timedelta]:
         if role not in _ROLES or seconds < 60:
             raise click.UsageError(
                 f"--expires {shown(text)}: write e.g. timestamp=2d; roles are {', '.join(_ROLES)},"
-                " and a term is between a minute and ten years"
+                " and a duration is between a minute and ten years"
             )
         terms[role] = timedelta(seconds=seconds)
     return terms

@@ -1,4 +1,4 @@
-"""``hashscan quarantine restore`` of many files: which, how far, and what did not work."""
+"""``hashscan quarantine restore`` of many files: the selection, the progress, and the failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.selection import Selection
     from hashscan.quarantine.store import Store
 
-#: Seconds for which a command waits until another hashscan is done with the store.
+#: Seconds to wait until another hashscan releases the store's lock.
 LOCK_SECONDS = 30.0
 
 
@@ -51,11 +51,11 @@ def moment(text: str) -> float:
 def restore_many(
     store: Store, selection: Selection, one: Callable[[Store, str], None], *, as_json: bool
 ) -> None:
-    """Restore all that fit, and count them; the lock is given back in between, for scans.
+    """Restore and count all files that fit; the lock is released in between, for scans.
 
     Args:
         store: the quarantine.
-        selection: what is restored.
+        selection: which files are restored.
         one: restores a record, and prints that.
         as_json: print failures and the summary as JSON lines.
 
@@ -70,7 +70,7 @@ def restore_many(
     since = "" if selection.since is None else f" quarantined since {local_time(selection.since)}"
     click.echo(f"{len(ids)} files{since} are to be restored", err=True)
     failed = 0
-    # On a terminal each line says how far it is: a bar would stand between them.
+    # On a terminal each line shows the progress: a bar would be between the lines.
     with nullcontext() if sys.stdout.isatty() else build_bar(sys.stderr) as show:
         for count, record_id in enumerate(ids, 1):
             try:
@@ -98,7 +98,7 @@ def restore_many(
     if failed or unread:
         more = f", and {len(unread)} records cannot be read" if unread else ""
         raise QuarantineError(
-            f"{failed} of {len(ids)} files were not restored{more}; see above, mend what each "
-            "names, and run the same command again",
+            f"{failed} of {len(ids)} files were not restored{more}; see above, mend the fault of "
+            "each, and run the same command again",
             reason="several",
         )

@@ -162,8 +162,8 @@ def add_command(name: str, data: str, password_file: str | None, generate: bool)
     else:
         password = ask_password(
             f"password of {shown(name)}",
-            "give it with --password-file FILE ('-' is standard input), or have one made with"
-            " --generate",
+            "give it with --password-file FILE ('-' is standard input), or let hashscan make one"
+            " with --generate",
             confirm=True,
         )
     add_user(_data(data), name, password)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.overview import LastScan
     from hashscan.cli import Options
 
-#: Lines of one kind.
+#: Lines of one kind on the screen.
 _MOST = 5
 
 
@@ -33,27 +33,29 @@ _MOST = 5
 @click.option(
     "--nagios",
     is_flag=True,
-    help="As a monitoring plug-in: one line with performance data, exit codes 0 to 3.",
+    help="Work as a monitoring plug-in: one line with performance data, exit codes 0 to 3.",
 )
 @click.pass_obj
 def command(options: Options, state: str | None, as_json: bool, nagios: bool) -> ExitCode:
-    """One screen: filters and their age, the last scan, what waits, what is in quarantine.
+    """Show on one screen: filters and their age, the last scan, pending candidates, the quarantine.
 
-    Of a daemon also: does it run, what of each volume is watched, what waits, when what comes next.
+    With a daemon also: whether it runs, how each volume is watched, how many changes wait, and
+    when the next scan and sync come.
 
-    The first line says what is wrong. Nothing is changed or fetched. The exit code is one for a
-    monitoring check, the first that holds: 5 a scan would not run, for a filter or list is
-    missing, expired or damaged; 70 the daemon died or hangs, its last reload was refused, a volume
-    is not there, or a part of the state cannot be read or is full; 1 matches are where they were:
-    they could not be moved, or quarantine.action is 'report', or service.test is true; 6 candidates
-    have waited for a verdict for more than 15 minutes, the service refuses the password, syncs have
-    failed for an hour, or a new filter or list was refused; 3 not all of a volume is watched, a
-    scheduled scan is missing, no scan has come to its end for 8 days without a daemon, the last one
-    was killed, nothing was ever scanned, many files cannot be read, the daemon was stopped, or
-    nobody reads its --json; 0 all is well.
+    The first line says what is wrong. Nothing is changed or fetched. The exit code is meant for a
+    monitoring check; if several hold, the first of this list counts: 5 a scan would not run,
+    because a filter or list is missing, expired or damaged; 70 the daemon died or hangs, its last
+    reload was refused, a volume is not there, a part of the state cannot be read or is full, or a
+    limit of the machine stops the daemon; 1 matches are still in their place, because they could
+    not be moved, or quarantine.action is 'report', or service.test is true; 6 the service refuses
+    the password, candidates have waited for a verdict for more than 15 minutes, syncs have failed
+    for an hour, or a new filter or list was refused; 2 the configuration cannot be read; 3 not all
+    of a volume is watched, a scheduled scan is missing, there was no whole scan for 8 days without
+    a daemon, the last scan was killed, nothing was ever scanned, many files cannot be read, the
+    daemon was stopped, nobody reads its --json, or the clock was set; 0 all is well.
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
-    where the configuration or the state cannot be read.
+    if the configuration or the state cannot be read.
     """
     from hashscan.agent.complaints import complaints  # noqa: PLC0415 - heavy
     from hashscan.agent.status import status_of  # noqa: PLC0415
@@ -120,15 +122,15 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
     lines.append(f"  retention   {retention(found.retention)}")
     if found.reported:
         lines.append(
-            f"  reported    {found.reported:,} matches lie where they were, for "
+            f"  reported    {counted(found.reported, 'match', 'matches')} not moved, because "
             f"{found.reports_only}; the log names some of them, 'hashscan scan' all"
         )
     elif found.reports_only:
-        lines.append(f"  reported    none; matches are not moved, for {found.reports_only}")
+        lines.append(f"  reported    none; matches are not moved, because {found.reports_only}")
     lines += _some("see to", found.uncovered)
     if found.stands_still:
         lines.append(
-            f"  trouble     nothing is scanned: {found.stands_still} (it is tried again every "
+            f"  trouble     nothing is scanned: {found.stands_still} (the daemon tries again every "
             "half minute)"
         )
     lines += _some("trouble", found.trouble)
@@ -136,7 +138,7 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
 
 
 def _some(name: str, messages: Sequence[str]) -> list[str]:
-    """Lines for the first messages: one screen, however many volumes there are."""
+    """Lines for the first messages, and the number of the others: they must fit on one screen."""
     lines = [f"  {name:<12}{one}" for one in messages[:_MOST]]
     if len(messages) > _MOST:
         lines.append(f"  {name:<12}and {len(messages) - _MOST:,} more: 'hashscan status --json'")
@@ -154,7 +156,7 @@ def _daemon_lines(found: Status) -> list[str]:
     lines += _volume_lines(found, daemon.get("volumes", ()))
     if "events" in daemon:
         lines.append(
-            f"  changes     {daemon['events']:,} told, {daemon['backlog']:,} wait, "
+            f"  changes     {daemon['events']:,} seen, {daemon['backlog']:,} wait, "
             f"{daemon['hashed']:,} files hashed ({daemon['rate']:.1f}/s now), "
             f"{daemon['lost']:,} losses made good by scans"
         )
@@ -185,7 +187,7 @@ def _daemon_lines(found: Status) -> list[str]:
 
 
 def _volume_lines(found: Status, volumes: Sequence[dict[str, Any]]) -> list[str]:
-    """A line for each volume; where there are many, for the first that are not well, and counts."""
+    """A line for each volume; if there are many, counts and the first that are not well."""
     if len(volumes) <= _MOST:
         return [f"  volume      {_volume_line(found, one)}" for one in volumes]
     states = Counter(_state_of(one) for one in volumes)
@@ -205,11 +207,11 @@ def _volume_line(found: Status, volume: dict[str, Any]) -> str:
     if not volume.get("away") and volume["directories"]:
         how += f", {counted(volume['directories'], 'directory', 'directories')}"
     if volume.get("blind"):
-        how += f"; {volume['blind']}: scans find it"
+        how += f"; {volume['blind']}: scans find those changes"
     done = found.catalog.by_volume.get(os.fsencode(volume["path"])) if found.catalog else None
     if done is not None:
         ended = human_age(time.time() - (done.ended or done.started))
-        how += f"; last scanned as a whole {ended} ago ({done.kind})"
+        how += f"; last whole scan {ended} ago ({done.kind})"
     return f"{shown(volume['path'])}: {how}"
 
 
@@ -348,7 +350,7 @@ def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
         scan=_scan_json(catalog.scan) if catalog and catalog.scan else None,
         last_whole_scan=_scan_json(catalog.whole) if catalog and catalog.whole else None,
         last_whole_scans={
-            # Without the volumes: a list of all of them for each would grow with the square.
+            # Without the volumes: with a list of all of them in each, the size would be quadratic.
             os.fsdecode(path): {
                 name: value for name, value in _scan_json(one).items() if name != "volumes"
             }

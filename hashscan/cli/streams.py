@@ -1,8 +1,8 @@
-"""The standard streams: what happens if one is closed, full, or has lost its reader.
+"""The standard streams, which may be closed or full, or lose their reader.
 
-A result that cannot be written ends the command with ``OutputError``, whichever command writes it
-and whatever the kernel says (EPIPE, ENOSPC, EBADF, EIO). A message on standard error that cannot be
-written is dropped: the command's work does not depend on it.
+If a result cannot be written, the command ends with ``OutputError``, for every command and every
+error of the kernel (EPIPE, ENOSPC, EBADF, EIO). If a message for standard error cannot be written,
+it is dropped: the command's work does not depend on it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _WHY = {
     errno.EIO: "its terminal has gone, or its disk has failed",
     errno.EFBIG: "its file may not grow any more (ulimit -f)",
 }
-#: Milliseconds to wait for a reader, if somebody made the stream non-blocking.
+#: Milliseconds to wait for a reader, if another program made the stream non-blocking.
 _WAIT = 1000
 
 
 def open_standard_streams() -> None:
-    """Give every standard stream a place, and make the Python streams from them.
+    """Occupy the number of each closed standard stream, and make Python's streams from all three.
 
-    If one is closed, the next file that is opened, a customer's or the catalog, would take its
-    number, and messages would be written into it.
+    Otherwise the next file that is opened, a customer's or the catalog, would get the number, and
+    messages would be written into it.
     """
     for number in range(3):
         try:
@@ -52,7 +52,7 @@ def open_standard_streams() -> None:
 
 
 def check_reader() -> None:
-    """Check that standard output can be written, as far as the kernel knows without a write.
+    """Check that standard output has a reader, as far as the kernel knows without a write.
 
     Raises:
         OutputError: it is closed, or its reader has gone.
@@ -79,9 +79,9 @@ def _occupy(number: int) -> None:
 
 
 def _text(raw: io.FileIO, before: TextIO | None) -> io.TextIOWrapper:
-    """A text stream that keeps nothing back, in the encoding of the stream that it replaces.
+    """An unbuffered text stream, in the encoding of the stream that it replaces.
 
-    No name can end a command by its characters: those that the encoding lacks are escaped.
+    Characters that the encoding lacks are escaped, so that no file name can end a command.
     """
     encoding = getattr(before, "encoding", None) or "utf-8"
     if raw.isatty():  # UTF-8 mode is for names and files; a terminal has the alphabet of its locale
@@ -96,7 +96,7 @@ class _Results(io.FileIO):
     _torn = False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write all of ``data``; a line that an error cut off before is ended first.
+        """Write all of ``data``. If an error cut off the line before, end that line first.
 
         Raises:
             OutputError: it cannot be written.
@@ -129,7 +129,7 @@ class _Messages(io.FileIO):
     """Standard error."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write what can be written."""
+        """Write ``data``, or drop it if that fails."""
         with contextlib.suppress(OSError):
             super().write(data)
         return len(memoryview(data))

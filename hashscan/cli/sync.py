@@ -33,8 +33,8 @@ _WAYS = {"patch": "updated by a patch", "whole": "fetched whole"}
 def command(options: Options, state: str | None, as_json: bool, spread: bool) -> ExitCode:
     """Fetch and verify the newest filters of the configured repository.
 
-    Nothing is used before its signatures, its length, its digest and its content were checked;
-    then it replaces the one in use at once. Where anything is wrong, the filter in use stays, until
+    The signatures, the length, the digest and the content of a filter are checked; then it
+    replaces the filter in use in one step. If anything is wrong, the filter in use stays, until
     filter.max_age after its last verification.
 
     Exit code 0: all categories are the newest. 5: something was refused as not authentic, whole

@@ -60,7 +60,7 @@ def cron(value: object) -> str:
             )
     found = " ".join(fields)
     if not _ever_comes(found):
-        raise bad("never comes: no month that it names has such a day", example)
+        raise bad("never comes: no month that it names has that day", example)
     return found
 
 
@@ -69,7 +69,7 @@ def _ever_comes(expression: str) -> bool:
 
     try:
         return next(CronSim(expression, datetime(2000, 1, 1)), None) is not None  # noqa: DTZ001
-    except CronSimError:  # it refuses what can be seen to be no date
+    except CronSimError:  # it refuses some impossible dates itself
         return False
 
 

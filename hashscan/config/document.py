@@ -13,7 +13,7 @@ _LONGEST_KEY = 60  # characters, in messages
 
 
 class TextError(Exception):
-    """The text is no YAML at all. ``line`` counts from 1; ``fix`` says what to do about it."""
+    """The text is not YAML. ``line`` counts from 1; ``fix`` says what to do."""
 
     def __init__(self, line: int, what: str, fix: str) -> None:
         self.line = line

@@ -31,7 +31,7 @@ def default_path() -> str:
 
 
 def user_path() -> str | None:
-    """Where a user other than root keeps a configuration; ``None`` without a home directory."""
+    """The path of a user's own configuration; ``None`` without a home directory."""
     base = below_home("XDG_CONFIG_HOME", ".config")
     return None if base is None else os.path.join(base, "hashscan", "config.yaml")
 
@@ -104,8 +104,8 @@ def load(path: str, *, check_files: bool = True) -> Settings:
 
     Args:
         path: a regular file of at most 1 MiB.
-        check_files: check that the files and directories that it names are there. The volumes are
-            not looked at: one on a dead file server never answers.
+        check_files: check that the files and directories that it names are there. Volumes are not
+            checked: a volume on a dead file server never answers.
 
     Raises:
         ConfigError: with every error at once, in the order of the lines.
@@ -114,7 +114,7 @@ def load(path: str, *, check_files: bool = True) -> Settings:
 
 
 def _checked(document: Document, path: str, *, check_files: bool) -> Settings:
-    """The settings of a file, which nobody else can change if files are moved by what it says."""
+    """The settings of a file. If they let files be moved, nobody else can change the file."""
     from hashscan.config.trust import faults, moves  # noqa: PLC0415 - not for the defaults
 
     settings = validate(document, path=path, check_files=check_files).read_from(path)
@@ -126,7 +126,7 @@ def _checked(document: Document, path: str, *, check_files: bool) -> Settings:
             for loc, *words in faults(settings)
         ]
         if found:
-            raise ConfigError("the configuration cannot be used, for it moves files:", found)
+            raise ConfigError("the configuration cannot be used, because it moves files:", found)
     return settings
 
 
@@ -176,10 +176,10 @@ def load_for_lists(
 ) -> tuple[Settings, str]:
     """Settings for a command that works with the user's own lists or state, and a remark.
 
-    The machine's configuration belongs to the user whose state and quarantine it names. For other
-    users it decides neither about these nor whether the command runs: the volumes, the limits of
-    scans and the readable allow-lists are taken from it, and nothing if it cannot be read. The
-    remark says so; it is "" if the configuration holds as it is written.
+    The machine's configuration is for the user who owns the state and the quarantine that it names.
+    For other users only its volumes, the limits of scans and the readable allow-lists are used, and
+    nothing if the user may not read it; an error in it does not end the command. The remark says
+    so; it is "" if the whole configuration is used.
 
     Raises:
         ConfigError: as ``load_or_default``, but not for errors in another user's configuration.
@@ -195,7 +195,10 @@ def load_for_lists(
     except ConfigError as error:
         why = f"it is not used: {error.findings[0]}"
     else:
-        why = "it names the state or quarantine of another user: only volumes, scan and allow hold"
+        why = (
+            "it names the state or quarantine of another user: only its volumes, scan and allow "
+            "are used"
+        )
         data = {
             "volumes": settings.volumes,
             "scan": settings.scan,

@@ -96,7 +96,7 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
 
 
 def retention(seconds: float | None) -> str:
-    """What ``quarantine.retention`` comes to today, in words."""
+    """The effect of ``quarantine.retention`` today, in words."""
     if seconds is None:
         return "none: contents are kept until 'hashscan quarantine purge' removes them"
     before = local_time(time.time() - seconds)

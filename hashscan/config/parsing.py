@@ -21,17 +21,17 @@ _MOST = 100_000  # nodes
 _TRUE = frozenset({"yes", "true", "on"})
 
 
-_LONGEST = 500  # characters of a message; it holds at most a character or a name of the file
+_LONGEST = 500  # characters of a message; it quotes at most a character or a name of the file
 _QUOTE = 'put the value in quotes, as in "*.bak": YAML takes signs such as * & ! % @ at its start'
-#: What a fault of PyYAML says, and what to do about it; the first that fits.
+#: Regular expression for a message of PyYAML, and the fix; the first that matches counts.
 _FIXES = (
     (r"scanning an? (alias|anchor|tag)|undefined alias|directive", _QUOTE),
     (r"'\\t'", "indent with spaces, not with tabs"),
     (r"cannot start any token", _QUOTE),
-    (r"escape|hexadecimal", "put the value in single quotes, in which a backslash is only itself"),
+    (r"escape|hexadecimal", "put the value in single quotes: in them a backslash is a backslash"),
     (
         r"quoted scalar",
-        "close the quotes; put text that holds a quote into the other kind",
+        "close the quotes; put text that holds a quote into quotes of the other kind",
     ),
     (
         r"flow (sequence|mapping|node)",
@@ -154,7 +154,7 @@ class _Builder:
                 continue
             if key in data:
                 first = self.document.lines[here]
-                what = f"the key stands here again; it is already in line {first}"
+                what = f"the key is here again; it is already in line {first}"
                 self.document.faults.append((here, line, what, "keep one of the two"))
                 continue
             self.document.lines[here] = line

@@ -152,7 +152,7 @@ def password_in(content: bytes, path: str) -> str:
     A byte order mark at its beginning, which some editors write, is not part of it.
 
     Raises:
-        ValueError: it is none; the text names ``path``, and quotes nothing of the content.
+        ValueError: it is not a password; the text names ``path`` and quotes nothing of the content.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError(f"{shown(path)} is UTF-16; save it as UTF-8")

@@ -1,4 +1,4 @@
-"""The home directory of the user who runs this, and what is usually kept below it."""
+"""The home directory of the user who runs hashscan, and the usual directories below it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pwd
 
 
 def home() -> str | None:
-    """The home directory of this user: of $HOME, else of passwd(5); ``None`` if there is none."""
+    """This user's home directory, from $HOME, else from passwd(5); ``None`` if there is none."""
     named = os.environ.get("HOME", "")
     if named.startswith("/"):
         return named

@@ -23,7 +23,7 @@ _LATER = Later("a later version")
 
 
 def default_state() -> str:
-    """The state directory of the user who runs this; "" for a user without a home directory."""
+    """The usual state directory of this user; "" for a user without a home directory."""
     if os.geteuid() == 0:
         return SYSTEM_STATE
     base = below_home("XDG_STATE_HOME", ".local", "state")
@@ -38,8 +38,8 @@ class VolumeSettings(Section):
     )
     watch: daemon.Watch = Field(
         default="auto",
-        description="How the daemon learns of changes at once: auto (fanotify where it may, else"
-        " inotify), inotify, fanotify, or off: by scheduled scans only.",
+        description="How the daemon learns of changes immediately: auto (fanotify if it may use"
+        " that, else inotify), inotify, fanotify, or off (scheduled scans only).",
     )
     exclude: tuple[values.Glob, ...] = Field(
         default=(),
@@ -48,7 +48,7 @@ class VolumeSettings(Section):
         examples=[["*/cache/*"]],
     )
     one_file_system: bool = Field(
-        default=True, description="Stay on the file system that the path lies on."
+        default=True, description="Stay on the file system that the path is on."
     )
 
 
@@ -81,9 +81,9 @@ class ScanSettings(Section):
     )
     tiers: bool = Field(
         default=True,
-        description="Where the known set tells all sizes, or first blocks, of known files, do not"
-        " open others, or read them on. false: hash every file; give it if the sizes in the lists"
-        " may be wrong.",
+        description="If the known set has the sizes, or the first blocks, of all known files, do"
+        " not open files of other sizes, or read on in files that begin otherwise. false: hash"
+        " every file, e.g. if the sizes in the lists may be wrong.",
     )
     pause_above_io_pressure: values.PercentOrNone = Field(
         default=0.2,
@@ -151,8 +151,8 @@ class Settings(Section):
     allow: tuple[values.File, ...] = Field(
         default=(),
         strict=False,
-        description="Digest lists and filters of files that must never be moved: a match that one"
-        " of them holds is only told, as allowed.",
+        description="Allow-lists: digest lists and filters of files that must never be moved. A"
+        " match that one of them holds is only reported, as allowed.",
         examples=[["/etc/hashscan/allow.txt"]],
     )
     scan: ScanSettings = Field(
@@ -164,7 +164,7 @@ class Settings(Section):
         validate_default=True,
     )
     notify: Annotated[tuple[values.Notification, ...], _LATER] = Field(
-        default=(), strict=False, description="Whom to tell; there is no kind of it yet."
+        default=(), strict=False, description="Recipients of notifications; no kind exists yet."
     )
     metrics: Annotated[MetricsSettings, _LATER] = Field(
         default_factory=MetricsSettings, description="Numbers for Prometheus."
@@ -175,8 +175,8 @@ class Settings(Section):
     def _check_state(cls, state: Any) -> Any:
         if state == "":
             raise values.bad(
-                "has no default, for this user has no home directory: neither HOME nor /etc/passwd"
-                " names one",
+                "has no default, because this user has no home directory: neither HOME nor"
+                " /etc/passwd names one",
                 "name a directory with --state DIR, or set HOME",
             )
         return state
@@ -185,11 +185,11 @@ class Settings(Section):
 
     @property
     def file(self) -> str | None:
-        """The configuration file that they were read from; ``None``: there is none."""
+        """The configuration file of these settings; ``None``: there is none."""
         return self._file
 
     def read_from(self, path: str | None) -> Self:
-        """These settings, which now know that they were read from ``path``."""
+        """Note that ``path`` is the configuration file of these settings; return them."""
         self._file = path
         return self
 

@@ -60,8 +60,8 @@ class ServiceSettings(Section):
         default=(),
         strict=False,
         description="kind local: the categories of the lists that count as known, e.g."
-        " [vics-1, vics-2]; digests without a category always do. Without any: of VICS lists"
-        " vics-1 (child abuse material); of others baseline and names of that, e.g. csam.",
+        " [vics-1, vics-2]; digests without a category always count. Default: vics-1 (child abuse"
+        " material) of VICS lists; baseline and names of that material, e.g. csam, of other lists.",
     )
 
     @field_validator("url")
@@ -143,22 +143,22 @@ class FilterSettings(Section):
     algorithms: tuple[Literal["md5", "sha1", "sha256"], ...] = Field(
         default=("md5", "sha1"),
         strict=False,
-        description="Whose digests a filter file may hold that does not say so itself (a DCSO"
-        " Bloom filter, here or in `allow`).",
+        description="The algorithms of the digests in a filter file that does not name them (a"
+        " DCSO Bloom filter, here or in `allow`).",
     )
     refresh: values.Duration = Field(
         default=3600.0,
-        description="How often the daemon asks a repository for news, or looks at the filter file."
-        " Each host has its own moment in it.",
+        description="How often the daemon asks a repository for a new filter, or checks the filter"
+        " file. Each host asks at its own moment in that time.",
     )
     max_age: values.Duration = Field(
         default=7 * 86400.0,
-        description="A filter that was not verified for longer (of a repository), or that is older"
-        " (a file), is not used: exit code 5.",
+        description="A filter from a repository is not used if it was not verified for longer, a"
+        " filter file if it is older: exit code 5.",
     )
     username: values.Text = Field(
         default="",
-        description="The user name for the repository, where it asks for one.",
+        description="The user name for the repository, if it asks for one.",
         examples=["example"],
     )
     password_file: values.PathOrNone = Field(

@@ -1,10 +1,10 @@
 """Files that decide which files root moves, and whether somebody else can change them.
 
-A digest list, a filter, an allow-list, the pinned root.json, a certificate authority, a password
-file and the configuration are believed as they are. One check is for all of them, as sshd(8) checks
-its own (``fs.named.why_replaceable``). If files are moved by what they say, a file that others can
-change is refused; else it is reported. ``config check``, ``doctor``, scans and the daemon use the
-same words.
+hashscan believes digest lists, filters, allow-lists, the pinned root.json, certificate authorities,
+password files and the configuration. It checks all of them in the same way, as sshd(8) checks its
+own files (``fs.named.why_replaceable``). If hashscan may move files, it refuses a file that others
+can change; else it reports it. ``config check``, ``doctor``, scans and the daemon use the same
+words.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _BELIEVED = "others can change what hashscan believes"
 
 
 def moves(settings: Settings) -> bool:
-    """Whether files are moved, or contents removed, by what the configuration says."""
+    """Whether the configuration lets hashscan move files or remove contents."""
     return settings.quarantine.action == "quarantine" or settings.quarantine.retention is not None
 
 
 def fault_of(path: str) -> tuple[str, str] | None:
-    """Why others can change or make a file, and what to do; ``None`` if nobody can."""
+    """Why others can change or make a file, and the fix; ``None`` if nobody can."""
     try:
         found = why_replaceable(path)
     except (OSError, ValueError):
-        return None  # whoever opens it reports that
+        return None  # reported when the file is opened
     if found is None:
         return None
     return (
@@ -53,7 +53,7 @@ def files_of_filter(path: str) -> list[str]:
 
 
 def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
-    """The place of each setting that names a file to be believed, with the file.
+    """The place of each setting that names a file which hashscan believes, with the file.
 
     The place of the configuration itself is ``()``.
     """
@@ -92,13 +92,13 @@ def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
 def require_trusted(
     settings: Settings, lists: Iterable[str], notice: Callable[[str], None], *, moving: bool
 ) -> None:
-    """Check the files that a known set is made of: typed ``lists``, or those of ``settings``.
+    """Check the files of a known set: the typed ``lists``, or else the files that settings name.
 
     Allow-lists are checked in both cases. If nothing is moved (``moving``), faults go to
     ``notice``.
 
     Raises:
-        ConfigError: others can change one, and files are moved by what it says.
+        ConfigError: others can change a file, and ``moving`` is true.
     """
     from hashscan.config.messages import place  # noqa: PLC0415 - heavy
 
@@ -114,6 +114,6 @@ def require_trusted(
         if (fault := fault_of(path)) is not None
     ]
     if found and moving:
-        raise ConfigError("no file is moved by what others can change:", found)
+        raise ConfigError("no file is moved, because others can change what decides it:", found)
     for one in found:
         notice(str(one))

@@ -92,14 +92,14 @@ def duration(value: object) -> float:
     except ValueError:
         raise bad("is not a duration", examples) from None
     if not SHORTEST <= seconds <= LONGEST:
-        raise bad("is no sensible duration", f"{examples}; at least 1ms, at most ten years")
+        raise bad("is not a sensible duration", f"{examples}; at least 1ms, at most ten years")
     return seconds
 
 
 def exact_duration(value: object, *, at_least: float = SHORTEST) -> float:
-    """A duration on which something depends that cannot be undone, to seconds.
+    """The seconds of a duration that decides about something which cannot be undone.
 
-    It has a unit, and not ``m``, which is minutes here and months elsewhere.
+    It must have a unit other than ``m``, which is minutes here and months elsewhere.
     """
     examples = "write e.g. 90d, 12h or 30min; months and years as days"
     given = str(value).strip()
@@ -117,7 +117,7 @@ def exact_duration(value: object, *, at_least: float = SHORTEST) -> float:
         raise bad("is not a duration", examples) from None
     if not at_least <= seconds <= LONGEST:
         least = human_duration(at_least, minute="min")
-        raise bad("is no sensible duration", f"{examples}; from {least} to ten years")
+        raise bad("is not a sensible duration", f"{examples}; from {least} to ten years")
     return seconds
 
 
@@ -150,7 +150,7 @@ def size(value: object) -> int:
     except ValueError:
         raise bad("is not a size", f"{examples}, or none") from None
     if not 1 <= count <= LARGEST:
-        raise bad("is no sensible size", f"{examples}, or none for no bound")
+        raise bad("is not a sensible size", f"{examples}, or none for no bound")
     return count
 
 
@@ -239,7 +239,7 @@ def _resolved(path: str) -> str:
 
 
 def place(path: str, info: ValidationInfo) -> str:
-    """The path of a directory of hashscan's own without links, if the file system is looked at."""
+    """The path of hashscan's own directory; if files are checked, with its links resolved."""
     return _resolved(path) if checks_files(info) else os.path.normpath(path)
 
 
@@ -275,18 +275,22 @@ def own_directory(path: str | None, info: ValidationInfo) -> str | None:
 
 
 _BRACKETS = re.compile(r"\[!?\]?[^]]*\]")
-#: What other programs understand, and a pattern here does not: regular expression, what, fix.
+#: Signs that have a meaning in other programs, and none here: regular expression, what, fix.
 _NOT_HERE = (
     (
         r"\{[^{}]*(,|\.\.)[^{}]*\}",
-        "holds {…}, which gives no choice here",
+        "holds {…}, which is not a choice of names here",
         "write one pattern for each choice; for names that hold braces write [{] and [}]",
     ),
-    (r"^!", "begins with !, which takes nothing back here", "for such a name write ? instead of !"),
-    (r"\\[][*?{}!\\ ]", "holds a backslash, which is only itself here", "write [*], [?] or [[]"),
+    (
+        r"^!",
+        "begins with !, which does not include files again here",
+        "if a name begins with !, write ? instead",
+    ),
+    (r"\\[][*?{}!\\ ]", "holds a backslash, which does not escape here", "write [*], [?] or [[]"),
     (
         r"^~(/|$)",
-        "begins with ~, which is no home directory here",
+        "begins with ~, which is not a home directory here",
         "write the path below the volume",
     ),
 )
@@ -303,7 +307,7 @@ def glob(value: object) -> str:
     if not value or "\0" in value or len(value) > 4095:
         raise bad("must be a pattern", 'write e.g. "*/cache/*"')
     name = short_path(value)
-    plain = _BRACKETS.sub("?", value)  # a slash in brackets parts nothing
+    plain = _BRACKETS.sub("?", value)  # a slash in brackets does not separate names
     for words, what, fix in _NOT_HERE:
         if re.search(words, plain):
             raise bad(f"{name} {what}", fix)
@@ -312,8 +316,8 @@ def glob(value: object) -> str:
         kept = [part for part in value.split("/") if part not in {"", "."}]
         better = "" if plain != value or ".." in parts else "/".join(kept)
         raise bad(
-            f"{name} never matches: paths are below the volume, as a/b.jpg, without a slash at the"
-            " ends, //, . and ..",
+            f"{name} never matches: paths are below the volume, as in a/b.jpg; they have no slash"
+            " at the ends, and no //, . or ..",
             f'write "{short_path(better)}"' if better else "write the path below the volume",
         )
     if "(?!)" in fnmatch.translate(value):

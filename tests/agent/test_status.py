@@ -136,18 +136,18 @@ def test_all_is_well(place):
 
 
 def test_no_scan_for_a_month(place):
-    place.scanned(30 * DAY).only(3, "no scan has come to its end for 30 days, and no daemon runs")
+    place.scanned(30 * DAY).only(3, "no whole scan for 30 days, and no daemon runs")
     place.scanned(7 * DAY)
     assert place.complaints() == [], "a weekly timer"
     place.change("UPDATE scan SET ended = ended - ?", 2 * DAY)
-    place.only(3, "no scan has come to its end for 9 days")
+    place.only(3, "no whole scan for 9 days")
 
 
 def test_one_volume_that_no_scan_has_met(place, tmp_path):
     place.scanned()
     place.volumes.append(tmp_path / "other")
     place.write()
-    place.only(3, f"{tmp_path}/other: no scan has come to its end yet")
+    place.only(3, f"{tmp_path}/other: no whole scan yet")
 
 
 def test_a_first_scan_that_died(place):
@@ -162,7 +162,7 @@ def test_a_later_scan_that_died(place):
 
 
 def test_a_first_scan_that_was_interrupted(place):
-    place.scanned(3600, interrupted=True).only(3, "no scan has come to its end yet")
+    place.scanned(3600, interrupted=True).only(3, "no whole scan yet")
 
 
 def test_nothing_was_ever_scanned(place):
@@ -182,7 +182,7 @@ def test_the_file_system_of_a_volume_is_not_mounted(place):
 
 
 def test_a_clock_that_was_set_back(place):
-    place.scanned(-DAY).only(3, "ahead of this machine's clock")
+    place.scanned(-DAY).only(3, "in the future")
 
 
 def test_most_files_cannot_be_read(place):
@@ -201,7 +201,7 @@ def test_the_quarantine_cannot_be_written_or_is_full(place):
     os.mkdir(store, 0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", store], check=True)
     try:
-        place.only(70, "is full")
+        place.only(70, "full file system")
         subprocess.run(["mount", "-o", "remount,ro,size=64m", store], check=True)
         place.only(70, "read-only")
     finally:
@@ -262,17 +262,17 @@ def test_a_filter_is_refused(place):
     [
         ({"volume": {"away": "not mounted"}}, 70, "not scanned: not mounted"),
         ({"volume": {"away": "gone", "unwatched": 1}}, 70, "not scanned: gone"),
-        ({"volume": {"unwatched": 1, "message": "limit"}}, 3, "it is not watched, scans find"),
+        ({"volume": {"unwatched": 1, "message": "limit"}}, 3, "it is not watched, only scans find"),
         ({"volume": {"unwatched": 1, "directories": 9}}, 3, "1 directory is not watched"),
         ({"volume": {"unwatched": 2, "directories": 9}}, 3, "2 directories are not watched"),
         ({"volume": {"starting": 1.0}}, 3, "its watch has been starting for"),
         ({"trouble": "no filter"}, 5, "nothing is scanned: no filter"),
         ({"trouble": "TasksMax=", "limit": True}, 70, "nothing is scanned: TasksMax="),
         ({"time": 1000.0}, 70, "the daemon has said nothing for"),
-        ({"time": 5e9}, 70, "ahead of this machine's clock"),
+        ({"time": 5e9}, 70, "in the future"),
         ({"reload_refused": "line 3"}, 70, "the last reload was refused: line 3"),
-        ({"settings": "other"}, 3, "the configuration is another one"),
-        ({"alive": False}, 70, "is not there any more"),
+        ({"settings": "other"}, 3, "does not use this configuration"),
+        ({"alive": False}, 70, "has died"),
         ({"alive": False, "stopped": True}, 3, "the daemon was stopped"),
     ],
 )
@@ -285,7 +285,7 @@ def test_no_scheduled_scan_has_come_to_its_end(place):
     assert place.complaints() == []
     place.scanned(3 * DAY)
     place.change("DELETE FROM scan WHERE id < (SELECT max(id) FROM scan)")
-    place.only(3, "no scan has come to its end for 3 days, though one should every 24 h")
+    place.only(3, "no whole scan for 3 days, but scan.schedule wants one every 24 h")
     # What the start found counts until the first is due.
     place.daemon(started=time.time() - DAY)
     assert place.complaints() == []
@@ -379,7 +379,7 @@ def test_the_output_of_a_monitoring_plug_in(place):
     assert values["pending"] == "1;;;0"
     place.daemon(alive=False, stopped=False)
     text, _ = told(2)
-    assert text.startswith("HASHSCAN CRITICAL - the daemon (process 1) is not there any more")
+    assert text.startswith("HASHSCAN CRITICAL - the daemon (process 1) has died")
     assert text.endswith("(and 1 more)")
     assert len(place.run("--nagios").stdout.splitlines()) == 2
     place.config.write_text("nonsense: 1\n")

@@ -184,4 +184,4 @@ def test_a_volume_that_is_not_there_is_a_note_as_for_the_daemon(place):
     )
     done = ready.in_words(ready.hashscan("config", "check", path))
     assert done.returncode == 0, done.stderr
-    assert f"note: volumes[0].path: {place}/gone is no directory now" in done.stdout
+    assert f"note: volumes[0].path: {place}/gone is not a directory now" in done.stdout

@@ -213,7 +213,7 @@ def test_ids_and_a_selection_exclude_each_other(run, volume):
     for words in ((), ("x", "--all"), ("x", "--owner", "root")):
         done = run(*words)
         assert isinstance(done.exception, UsageError)
-        assert "either IDs, or --all" in str(done.exception)
+        assert "either by IDs, or by --all" in str(done.exception)
     assert there(volume) == set()
 
 

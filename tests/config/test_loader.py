@@ -159,7 +159,7 @@ def test_a_key_written_twice_names_both_lines(write):
     told = errors_of(write("scan:\n  jobs: 2\n  max_rate: 1\n  jobs: 3\n"))
     assert told["scan.jobs"] == (
         4,
-        "the key stands here again; it is already in line 2; keep one of the two",
+        "the key is here again; it is already in line 2; keep one of the two",
     )
 
 
@@ -220,7 +220,7 @@ def test_the_password_is_never_in_a_message(write, files):
         ("max_age: 7d", "proxy: http://a:b@p.example", "filter.proxy", "user name or password"),
         ("source: FILTER", "source: baseline", "filter.source", "neither"),
         ("max_age: 7d", "max_age: none", "filter.max_age", "not a duration"),
-        ("max_age: 7d", "max_age: 0s", "filter.max_age", "no sensible duration"),
+        ("max_age: 7d", "max_age: 0s", "filter.max_age", "not a sensible duration"),
         ("categories: [baseline]", "categories: []", "filter.categories", "at least one"),
         ("categories: [baseline]", "categories: [a/b]", "filter.categories[0]", "lower-case"),
         ("path: WWW", "path: ~/www", "volumes[0].path", "not a full path"),
@@ -230,8 +230,8 @@ def test_the_password_is_never_in_a_message(write, files):
         ("directory: STATE/quarantine", "directory: STATE", "quarantine.directory", "state dir"),
         ("directory: STATE/quarantine", "directory: WWW/", "quarantine.directory", "volumes[0]"),
         ("path: WWW", "path: STATE", "quarantine.directory", "never scanned"),
-        ("max_rate: none", "max_rate: 0", "scan.max_rate", "no sensible size"),
-        ("max_rate: none", "max_rate: 99999999999999P", "scan.max_rate", "no sensible size"),
+        ("max_rate: none", "max_rate: 0", "scan.max_rate", "not a sensible size"),
+        ("max_rate: none", "max_rate: 99999999999999P", "scan.max_rate", "not a sensible size"),
         ("max_rate: none", "max_rate: yes", "scan.max_rate", "switch"),
         ("jobs: auto", "jobs: two", "scan.jobs", "auto or a number"),
         ("jobs: auto", "jobs: true", "scan.jobs", "auto or a number"),

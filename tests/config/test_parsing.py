@@ -94,7 +94,7 @@ def test_keys_twice_and_keys_that_are_no_words():
     document = parse(b"a: 1\nb: 2\na: 3\n[c]: 4\n*x : 5\non: 6\n1: 7\n")
     assert document.data == {"a": 1, "b": 2, "on": 6, "1": 7}
     assert [(line, what.split(";")[0]) for _, line, what, _ in document.faults] == [
-        (3, "the key stands here again"),
+        (3, "the key is here again"),
         (4, "a key here is not a plain word"),
         (5, "a key here is not a plain word"),
     ]

@@ -30,7 +30,7 @@ from hashscan.fs.volume import excluder
         ("{a,b}", "one pattern for each choice"),
         ("*.{jpg,png}", "one pattern for each choice"),
         ("x{1..3}", "one pattern for each choice"),
-        ("!keep/*", "write ? instead of !"),
+        ("!keep/*", "write ? instead"),
         (r"a\*b", "write [*]"),
         (r"my\ files/*", "write [*]"),
         ("~/cache", "below the volume"),

@@ -338,7 +338,7 @@ def test_test_twin_moves_nothing_and_decides_nothing(site):
             config.write("quarantine: {action: quarantine}\n")
         told = hashscan("--config", site.agent.config, "status")
         assert told.code == 1
-        assert "3 matches lie where they were, for service.test is true" in told.out
+        assert "3 matches not moved, because service.test is true" in told.out
         server.known = {sha1(site.known[0])}
         site.use(server.url)
         real = site.agent.scan(quarantine=True)

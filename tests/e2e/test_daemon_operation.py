@@ -185,7 +185,7 @@ def test_status_tells_of_a_daemon_that_was_killed(daemon):
     daemon.end(signal.SIGKILL)
     status = daemon.hashscan("status")
     assert status.returncode == 70
-    assert "did not end by itself" in status.stdout
+    assert "has died" in status.stdout
     told = json.loads(daemon.hashscan("status", "--json").stdout)
     assert told["daemon"]["running"] is False
     assert told["well"] is False

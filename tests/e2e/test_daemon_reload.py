@@ -113,12 +113,12 @@ def test_what_the_watch_finds_and_nobody_may_move_is_counted_by_status(tmp_path)
         daemon.wait(lambda: len(daemon.matches) == 2)
         daemon.wait(lambda: daemon.hashscan("status").returncode == 1)
         told = daemon.hashscan("status").stdout
-        assert "2 matches lie where they were, for quarantine.action is 'report'" in told
+        assert "2 matches not moved, because quarantine.action is 'report'" in told
         assert len(daemon.summaries) == 1, "no scan was needed"
         (daemon.volume / "f0").unlink()
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait(lambda: len(daemon.summaries) == 2)
-        daemon.wait(lambda: "1 matches lie where" in daemon.hashscan("status").stdout)
+        daemon.wait(lambda: "1 match not moved" in daemon.hashscan("status").stdout)
         daemon.config.write_text(quiet)
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait(lambda: not (daemon.volume / "f1").exists())
@@ -135,7 +135,7 @@ def test_status_tells_of_a_configuration_that_the_daemon_has_not_read(tmp_path):
         daemon.config.write_text(text.replace("action: quarantine", "action: report"))
         told = daemon.hashscan("status")
         assert told.returncode == 3, told.stdout
-        assert "another one than the running daemon uses" in told.stdout
+        assert "the running daemon does not use this configuration" in told.stdout
         assert "matches are not moved" not in told.stdout, "this daemon moves them"
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait(lambda: daemon.logged("the configuration was read anew"))
