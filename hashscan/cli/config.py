@@ -159,7 +159,7 @@ def _why_not_scanned(seen: Seen) -> tuple[str, str]:
         return str(seen.error), "until then it is not scanned"
     if seen.number in {errno.ENOENT, errno.ENOTDIR}:
         fix = "it is scanned once it is there; mount or create it, or correct the path"
-        return f"{path} is no directory now", fix
+        return f"{path} is not a directory now", fix
     return f"{path}: {seen.error}", "it is scanned once it can be; see its mount"
 
 
