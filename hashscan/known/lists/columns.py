@@ -28,6 +28,7 @@ _MAYBE_DIGEST = re.compile(r".*(?:md5|sha1|sha256|sha2256).*")
 _SIZE = re.compile(r"(?:file|media|content)?(?:size(?:(?:in)?bytes)?|length(?:in)?bytes)")
 # "Physical size", "size in KB" ...: beside one of these nobody knows what a plain "size" is.
 _OTHER_SIZE = re.compile(r".*size.*|.*bytes.*")
+_OF_A_FILE = re.compile(r".*(?:name|path|file|url).*")
 _HEAD = re.compile(r"xxh3(?:128)?4096")
 _CATEGORY = re.compile(r"(?:media|file|content)?category(?:name)?")
 _VICS_CATEGORY = re.compile(
@@ -48,6 +49,7 @@ class Columns:
     Attributes:
         digests: algorithm (``None``: known by the length) and index of each digest.
         vics: ``category`` has the numbers of VICS.
+        unread: index and name of each column that is not read.
     """
 
     count: int
@@ -56,6 +58,7 @@ class Columns:
     category: int | None
     vics: bool
     head: int | None
+    unread: tuple[tuple[int, str], ...]
 
 
 @lru_cache(maxsize=1024)
@@ -78,6 +81,11 @@ def digest_name(plain: str) -> Algorithm | Literal[""] | None:
 def may_be_digest(plain: str) -> bool:
     """Whether what is called ``plain`` may be a digest, whether its name is read or not."""
     return _MAYBE_DIGEST.fullmatch(plain) is not None or digest_name(plain) is not None
+
+
+def is_of_a_file(plain: str) -> bool:
+    """Whether what is called ``plain`` is a file's name, which may be a digest itself."""
+    return _OF_A_FILE.fullmatch(plain) is not None
 
 
 def may_be_category(plain: str) -> bool:
@@ -127,13 +135,17 @@ def columns(names: Sequence[str], report: ListReport, number: int) -> Columns | 
     category, vics = _category(names, plain, categories, report, number)
     # Of several nobody knows which is the size of what the digest is of.
     report.size_columns = max(report.size_columns, len(sizes))
+    size = sizes[0] if len(sizes) == 1 and sizes[0] >= 0 else None
+    head = heads[0] if len(heads) == 1 else None
+    read = {*digests.values(), size, category, head}
     return Columns(
         len(names),
         tuple((name or None, index) for name, index in digests.items()),
-        sizes[0] if len(sizes) == 1 and sizes[0] >= 0 else None,
+        size,
         category,
         vics,
-        heads[0] if len(heads) == 1 else None,
+        head,
+        tuple((index, name) for index, name in enumerate(names) if index not in read),
     )
 
 

@@ -14,6 +14,7 @@ from hashscan.model import (
     HEX_LENGTH,
     Algorithm,
 )
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     import io
@@ -84,6 +85,8 @@ class ListReport:
         all_categories: no categories were named.
         every_category: entries of any category are taken, so no column of them is needed.
         without_digest: rows that name no digest of a used algorithm.
+        unread: rows with what may be a digest under a name that is not read.
+        unread_name: the first of these names.
         invalid: invalid lines.
         findings: the first of the invalid lines.
     """
@@ -102,6 +105,8 @@ class ListReport:
     all_categories: bool = True
     every_category: bool = False
     without_digest: int = 0
+    unread: int = 0
+    unread_name: str = ""
     invalid: int = 0
     findings: list[Finding] = field(default_factory=list)
 
@@ -112,6 +117,11 @@ class ListReport:
             return False
         self.refuse(line, what)
         return True
+
+    def note_unread(self, name: str) -> None:
+        """Count a row with what may be a digest under ``name``, which is not read."""
+        self.unread += 1
+        self.unread_name = self.unread_name or shown(name.strip()[:60])
 
     def refuse(self, line: int, what: str, fix: str = "", *, lines: int = 1) -> None:
         """Count ``lines`` invalid lines from number ``line`` on; ``what`` must quote nothing."""
@@ -158,6 +168,11 @@ class ListReport:
                 f"{self.bad_keys} rows have a size, or a key of a first block, that is none: their "
                 "digests are taken without it"
             )
+        if self.unread:
+            found.append(
+                f"{self.unread} rows have what may be a digest under a name that is not read "
+                f"('{self.unread_name}'): call it md5, sha1 or sha256 if it is one"
+            )
         if self.size_columns > 1:
             found.append(
                 f"{self.size_columns} columns may be the size, so none is taken: rename those that "
@@ -176,6 +191,12 @@ class TextSource(NamedTuple):
 
     text: io.TextIOWrapper
     report: ListReport
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text as a whole may be a digest."""
+    text = text.strip()
+    return len(text) in ALGORITHM_BY_LENGTH and HEX.fullmatch(text) is not None
 
 
 def row(

@@ -15,7 +15,8 @@ A line ends with LF, CR LF or CR.
 
 A line with a second digest is invalid, unless that digest is a part of a file's name beyond doubt:
 a part of a path (``ab/D.jpg``), or the whole name behind `` *`` or in ``SHA1 (D) =``. Two digests
-with two blanks between them may be two columns.
+with two blanks between them may be two columns. A row of CSV is invalid if a cell that is not read
+has a line end, or what some programs take for one, with a digest behind it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hashscan.known.lists.categories import vics_category
-from hashscan.known.lists.columns import Columns, columns
+from hashscan.known.lists.columns import Columns, columns, is_of_a_file, plain_name
 from hashscan.known.lists.entries import (
     HEX,
     LINE_LIMIT,
@@ -55,8 +56,9 @@ _DOUBTFUL = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}|\0").search
 _BYTES = re.compile(rb"[0-9A-Fa-f]{%d}" % _SHORTEST)
 #: Before and after a digest that is a part of a path: ``ab/D.jpg``, ``D-1.jpg``.
 _PART = frozenset("./\\@~+-")
-#: What some programs take for the end of a line, and a digest later on the line.
-_SEPARATED = re.compile(rf"[\0\v\f\x1c-\x1e\x85\u2028\u2029\udc85].*?(?:{_HEXES})", re.DOTALL)
+#: What ends a line, or does so for some programs.
+_LINE_END = re.compile("[\n\r\0\v\f\x1c-\x1e\x85\u2028\u2029\udc85]")
+_ANY_DIGEST = re.compile(_HEXES)
 _SEVERAL = "more than one digest stands on this line"
 _SEVERAL_FIX = (
     "put each on a line of its own, or name the columns in the first line, e.g. md5,sha1; where it "
@@ -81,6 +83,7 @@ def entries(source: TextSource) -> Iterator[Entry]:
                 named = columns(_cells(line, delimiter), report, number)
                 if named:
                     report.kind = "csv"
+                    _passed_over(number, line, report)
                     yield from _csv(lines, report, named, delimiter, number)
                     return
         yield from _mixed(number, line, lines, report)
@@ -115,13 +118,19 @@ def _is_comment(line: str) -> bool:
 
 
 def _passed_over(number: int, line: str, report: ListReport) -> None:
-    """Refuse a comment that ends early for some programs, with a digest behind that end."""
-    if len(line) > _SHORTEST and _SEPARATED.search(line):
+    """Refuse a comment or header that ends early for some programs, with a digest behind it."""
+    if _has_row_behind(line):
         report.refuse(
             number,
-            "a digest stands in a comment, behind a mark that ends a line for some programs",
+            "a digest stands behind a mark that ends a line for some programs, and not for others",
             "end each line with a newline",
         )
+
+
+def _has_row_behind(text: str) -> bool:
+    """Whether ``text`` holds a line end with a digest behind it."""
+    end = _LINE_END.search(text) if len(text) > _SHORTEST else None
+    return end is not None and _ANY_DIGEST.search(text, end.end()) is not None
 
 
 def _plain(line: str) -> Entry | None:
@@ -160,6 +169,8 @@ def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
         if found[1].lower() == digest or (marked == " *" and found[0] == name):
             continue
         before, after = name[: found.start()][-1:], name[found.end() :]
+        if before == "\\" and not name[: found.start() - 1][-1:].strip():
+            return True  # the mark of another line whose name has escapes
         if marked:
             part = before in _PART or after[:1] in _PART
         else:
@@ -219,7 +230,8 @@ def _other(line: str, deep: Columns | None, report: ListReport, number: int) -> 
         cells = text.split(",", deep.count - 1)
         hidden = len(cells) == deep.count and _hides_digests(cells[-1], cells[-1].strip(), "  ")
         if len(cells) == deep.count and not hidden:
-            return _row(cells, deep, report, number)
+            held = _holds_a_row(cells, deep, report, number)
+            return [] if held else _row(cells, deep, report, number)
     entry = _plain(text)
     if entry:
         return [entry._replace(line=number)]
@@ -301,6 +313,7 @@ def _csv(
                 return
             continue
         if not cells or (len(cells) == 1 and _is_comment(cells[0])):
+            _passed_over(first, "".join(cells), report)
             continue
         if len(cells) > named.count:
             report.refuse(first, f"{len(cells)} columns, but the header names {named.count}")
@@ -310,4 +323,30 @@ def _csv(
         ):
             report.refuse(first, f"{len(cells)} columns, but the header names {named.count}")
             continue
-        yield from _row(cells, named, report, first)
+        if not _holds_a_row(cells, named, report, first):
+            yield from _row(cells, named, report, first)
+
+
+def _holds_a_row(cells: list[str], named: Columns, report: ListReport, number: int) -> bool:
+    """Whether a cell that is not read holds another row; then the row is refused.
+
+    A row with what may be a digest in such a cell is only counted: it may also be an id, or a
+    checksum of another kind.
+    """
+    noted = ""
+    for index, name in named.unread:
+        cell = cells[index] if index < len(cells) else ""
+        if len(cell) < _SHORTEST or not _DOUBTFUL(cell):
+            continue
+        if _has_row_behind(cell):
+            report.refuse(
+                number,
+                "a column that is not read holds a line end with a digest behind it",
+                "see whether a quote is missing, and end each row with a newline",
+            )
+            return True
+        if _IN_NAME.search(cell) and not is_of_a_file(plain_name(name[:1000])):
+            noted = noted or name or f"column {index + 1}"
+    if noted:
+        report.note_unread(noted)
+    return False

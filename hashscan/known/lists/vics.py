@@ -13,7 +13,8 @@ taken, and ``XXH3-4096``, the key of the first block (``model.head_key``); Photo
 Category 2 becomes the category ``vics-2``; one that cannot be understood (see ``categories``), or
 is missing in a medium of this model, becomes ``vics-none`` and does not count. Names are compared
 without regard to case. Also read: an array of media or of digests without the envelope, and one
-document after another (JSON lines).
+document after another (JSON lines). Digests in an object or array inside of a medium
+(``"hashes": {"md5": …}``) are not read, and such a medium is refused.
 
 Arrays called ``value`` or ``Media`` are walked element by element; everything else is decoded as
 a whole, up to 4 Mi characters. So a document of any size is read in bounded memory.
@@ -28,13 +29,28 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from hashscan.known.lists.categories import vics_category
-from hashscan.known.lists.columns import digest_name, may_be_category, may_be_digest, plain_name
-from hashscan.known.lists.entries import HEAD_NAME, HEX, Entry, FatalListError, TextSource, row
-from hashscan.model import ALGORITHM_BY_LENGTH, Algorithm
+from hashscan.known.lists.columns import (
+    digest_name,
+    is_of_a_file,
+    may_be_category,
+    may_be_digest,
+    plain_name,
+)
+from hashscan.known.lists.entries import (
+    HEAD_NAME,
+    Entry,
+    FatalListError,
+    TextSource,
+    is_digest,
+    row,
+)
+from hashscan.model import ALGORITHMS, HEX_LENGTH
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+
+    from hashscan.model import Algorithm
 
 _CHUNK = 256 * 1024
 #: The longest value that is decoded as a whole, in characters.
@@ -42,6 +58,12 @@ VALUE_LIMIT = 4 * 1024 * 1024
 #: How deep arrays ``value`` and ``Media`` may lie in each other.
 _DEPTH = 16
 _HEAD = HEAD_NAME.replace("-", "")
+_HASHES = re.compile(r"(?:file|media|content)?(?:hash|digest|checksum)(?:e?s|values?|list)?")
+_LONGEST_NAME = 100
+_SHORTEST = min(HEX_LENGTH.values())
+_DIGEST_LIKE = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}").search
+#: Values with digests that are kept of an object that is not decoded as a whole.
+_MOST_FIELDS = 100
 _CONTAINERS = ("value", "media")
 _NUMBER = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
@@ -196,7 +218,11 @@ class _Reader:
                 if not decoded:
                     raise self.error("a value is too long")
                 # An object may have millions of others.
-                if key in _READ or _role_of(key[:1000]):
+                if (
+                    key in _READ
+                    or _role_of(key[:1000])
+                    or (len(fields) < _MOST_FIELDS and _may_hold_digests(value))
+                ):
                     twice = twice or key in fields
                     fields[key] = value
             if self._take(",", "}") == "}":
@@ -210,13 +236,20 @@ class _Reader:
             yield from self._medium(fields)
 
     def _check_envelope(self, fields: dict[str, Any]) -> None:
-        """Refuse a document that names a category for all of its media at once."""
+        """Refuse a document with a category or a digest beside its media."""
+        beside = {name: one for name, one in fields.items() if name not in _CONTAINERS}
+        what = ""
         if fields.get("category") is not None and not self._report.every_category:
+            what = "category"
+        elif any(next(_digests_inside(name, one), None) for name, one in beside.items()):
+            what = "digest"
+        if what:
             raise FatalListError(
                 f"{self._report.name}:{self._line_now()}",
-                "a category stands outside of the media",
-                "give each medium its own",
+                f"a {what} stands outside of the media",
+                f"give each medium its own {what}",
             )
+        self._note_unread(beside)
 
     def _decoded(self, value: Any, depth: int) -> Iterator[Entry]:
         """The entries of a decoded element."""
@@ -276,7 +309,7 @@ class _Reader:
             if self._refuse_key(f"{HEAD_NAME} stands here twice, and not the same"):
                 return []
             heads = []
-        if self._unread_category(fields):
+        if self._unread_category(fields) or self._unread_digests(fields, cells):
             return []
         size = fields.get("mediasize", fields.get("size"))
         if fields.get("mediasize") is not None and fields.get("size") is not None:
@@ -325,11 +358,42 @@ class _Reader:
                 return True
         return False
 
+    def _unread_digests(
+        self, fields: dict[str, Any], cells: list[tuple[Algorithm | None, str]]
+    ) -> bool:
+        """Refuse a medium with digests inside of a value; count one with a digest elsewhere."""
+        read = {text.strip().lower() for _, text in cells}
+        doubtful = {}
+        for name, value in fields.items():
+            if name in _READ_AS_TEXT or (name == "mediafiles" and read) or not value:
+                continue
+            if _may_hold_digests(value):
+                doubtful[name] = value
+        for name, value in doubtful.items():
+            if not isinstance(value, str) and set(_digests_inside(name, value)) - read:
+                self._refuse(
+                    f"'{shown(name[:60])}' has digests inside of it, which are not read",
+                    "put md5, sha1 and sha256 into the medium itself",
+                )
+                return True
+        self._note_unread(doubtful, read)
+        return False
+
+    def _note_unread(self, fields: dict[str, Any], read: Collection[str] = ()) -> None:
+        """Count an object with what may be a digest under a name that is not read."""
+        for name, value in fields.items():
+            short = name[:1000]
+            if short == "mediaid" or _role_of(short) or is_of_a_file(plain_name(short)):
+                continue
+            if set(_digests_inside("hash", value)) - set(read):
+                self._report.note_unread(name)
+                return
+
     def _refuse_key(self, what: str) -> bool:
         return self._report.refuse_key(self._line_now(), f"record {self._record}: {what}")
 
-    def _refuse(self, what: str) -> None:
-        self._report.refuse(self._line_now(), f"record {self._record}: {what}")
+    def _refuse(self, what: str, fix: str = "") -> None:
+        self._report.refuse(self._line_now(), f"record {self._record}: {what}", fix)
 
     def _line_now(self) -> int:
         self._line += self._window.count("\n", self._counted, self._at)
@@ -346,6 +410,8 @@ def _category(fields: dict[str, Any]) -> str:
 
 #: The names of a medium, in lower case, that its entries are made of, beside those of digests.
 _READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid"})
+#: Names that need no search for digests that are not read.
+_READ_AS_TEXT = _READ - {"category", "mediaid"} | set(ALGORITHMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +440,33 @@ def _role_of(name: str) -> _Role | None:
 
 
 def _has_digest(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    text = value.strip()
-    return len(text) in ALGORITHM_BY_LENGTH and HEX.fullmatch(text) is not None
+    return isinstance(value, str) and is_digest(value)
+
+
+def _may_hold_digests(value: object) -> bool:
+    if isinstance(value, str):
+        return is_digest(value)
+    return bool(value) and isinstance(value, list | dict) and _DIGEST_LIKE(repr(value)) is not None
+
+
+def _digests_inside(name: str, value: object) -> Iterator[str]:
+    """The texts in a medium's array or object ``name`` that are named as digests, in lower case.
+
+    By its own name (``"md5"``), by that of what it is in (``"hashes"``), or by a name beside it
+    (``{"type": "md5", "value": …}``).
+    """
+    plain = plain_name(name[:1000])
+    called = _HASHES.fullmatch(plain) is not None or may_be_digest(plain)
+    if isinstance(value, str):
+        if called and is_digest(value):
+            yield value.strip().lower()
+    elif isinstance(value, list):
+        for one in value:
+            yield from _digests_inside(name, one)
+    elif isinstance(value, dict):
+        beside = any(
+            isinstance(one, str) and len(one) <= _LONGEST_NAME and digest_name(plain_name(one))
+            for one in value.values()
+        )
+        for inner, one in value.items():
+            yield from _digests_inside("hash" if called or beside else inner, one)
