@@ -120,47 +120,35 @@ class RepositoryRefusedError(FilterError):
     """What a repository serves is not authentic, whole and recent; the filter in use stays."""
 
 
-class RepositoryUnreachableError(HashscanError):
-    """A repository cannot be fetched from now; the filter in use stays, and is asked for again.
+class OtherMachineError(Exception):
+    """Another machine was of no use.
 
     Attributes:
-        retry_after: seconds to wait before asking again, where the server said so.
-        fault: why it cannot.
+        retry_after: seconds to wait before asking again, where it said so.
+        fault: why it was of no use.
     """
 
-    exit_code = ExitCode.SERVICE
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        fault: Fault = Fault.UNREACHABLE,
-    ) -> None:
-        """``message`` must never hold credentials."""
-        self.retry_after = retry_after
-        self.fault = fault
-        super().__init__(message)
-
-
-class ServiceError(HashscanError):
-    """The central service gave no verdict. The candidate is kept and asked again.
-
-    Attributes:
-        retry_after: seconds to wait before asking again, where the service said so.
-        fault: why it gave none.
-    """
-
-    exit_code = ExitCode.SERVICE
     usual_fault: ClassVar[Fault] = Fault.UNREACHABLE
 
     def __init__(
         self, message: str, *, retry_after: float | None = None, fault: Fault | None = None
     ) -> None:
-        """``message`` must never hold credentials."""
+        """``message`` says what happened and what to do; it must never hold credentials."""
         self.retry_after = retry_after
         self.fault = fault or self.usual_fault
         super().__init__(message)
+
+
+class RepositoryUnreachableError(OtherMachineError, HashscanError):
+    """A repository cannot be fetched from now; the filter in use stays, and is asked for again."""
+
+    exit_code = ExitCode.SERVICE
+
+
+class ServiceError(OtherMachineError, HashscanError):
+    """The central service gave no verdict. The candidate is kept and asked again."""
+
+    exit_code = ExitCode.SERVICE
 
 
 class ServiceUnavailableError(ServiceError):

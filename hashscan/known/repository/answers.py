@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 import requests
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
-from hashscan.errors import Fault
+from hashscan.errors import Fault, OtherMachineError
 from hashscan.net.trouble import redirect_host, retry_after
 from hashscan.text import human_age
 
@@ -24,25 +24,8 @@ _LATER = (requests.codes.too_many_requests, requests.codes.service_unavailable)
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
-class FetchError(DownloadError):
-    """The repository cannot be fetched from; the text says why, and holds no credentials.
-
-    Attributes:
-        retry_after: seconds to wait, where the server said so.
-        fault: what kind of fault it is.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        fault: Fault = Fault.UNREACHABLE,
-    ) -> None:
-        """``message``: what happened and what to do."""
-        self.retry_after = retry_after
-        self.fault = fault
-        super().__init__(message)
+class FetchError(OtherMachineError, DownloadError):
+    """The repository cannot be fetched from; the text says why."""
 
 
 def status_error(response: requests.Response, url: str, *, is_root: bool) -> DownloadError:
