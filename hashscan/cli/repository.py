@@ -42,6 +42,11 @@ expires_option = click.option(
     help="How long what is signed now is valid.  [default: root=365d targets=90d snapshot=7d"
     " timestamp=2d]",
 )
+clock_option = click.option(
+    "--clock-is-right",
+    is_flag=True,
+    help="Sign, though what was signed last has expired by this clock, which could be far ahead.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -169,6 +174,7 @@ def init_command(
     help="Processes that fill the filter.  [default: the cores that hashscan may use]",
 )
 @expires_option
+@clock_option
 @json_option
 def add_command(
     directory: str,
@@ -184,6 +190,7 @@ def add_command(
     no_tiers: bool,
     jobs: int | None,
     expires: tuple[str, ...],
+    clock_is_right: bool,
     as_json: bool,
 ) -> None:
     """Publish the next version of a category's filter, from the lists INPUT as they now are.
@@ -215,6 +222,7 @@ def add_command(
             tiers=not no_tiers,
             jobs=jobs,
             terms=_terms(expires),
+            clock_is_right=clock_is_right,
             ask=_ask(),
             on_progress=on_progress,
         )
@@ -233,12 +241,14 @@ def add_command(
     help="The newest state is lost: go on from this older one, e.g. of a backup.",
 )
 @expires_option
+@clock_option
 @json_option
 def refresh_command(
     directory: str,
     keys: tuple[str, ...],
     continue_older: bool,
     expires: tuple[str, ...],
+    clock_is_right: bool,
     as_json: bool,
 ) -> ExitCode:
     """Renew what expires; run it by a timer, twice a day.
@@ -254,6 +264,7 @@ def refresh_command(
         keys,
         ask=_ask(),
         terms=_terms(expires),
+        clock_is_right=clock_is_right,
         continue_older=continue_older,
     )
     if as_json:
@@ -306,9 +317,15 @@ def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
     help="The id of the key that is no longer trusted, as 'repository keys' lists it; may be given"
     " several times.  [default: the role's only key]",
 )
+@clock_option
 @json_option
 def rotate_command(
-    directory: str, keys: tuple[str, ...], role: str, remove: tuple[str, ...], as_json: bool
+    directory: str,
+    keys: tuple[str, ...],
+    role: str,
+    remove: tuple[str, ...],
+    clock_is_right: bool,
+    as_json: bool,
 ) -> None:
     """Make a new key for a role, and trust an old one no more.
 
@@ -317,7 +334,7 @@ def rotate_command(
     """
     from hashscan.known.repository.publish import rotate  # noqa: PLC0415 - heavy: cryptography
 
-    done = rotate(directory, keys, role, remove=remove, ask=_ask())
+    done = rotate(directory, keys, role, remove=remove, ask=_ask(), clock_is_right=clock_is_right)
     if as_json:
         click.echo(_json(done, command="rotate"))
         return

@@ -1,5 +1,6 @@
 """A real repository in a test: published with the real publisher, served over a real socket."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -45,6 +46,13 @@ class Publisher:
 
     def rotate(self, role, **options):
         return publish.rotate(self.path, [self.keys], role, **options)
+
+    def let_time_pass(self, seconds):
+        """Say that so much more time was counted before the publisher's last command."""
+        path = Path(self.keys, "clock.json")
+        counted = json.loads(path.read_bytes())
+        counted["began"] -= seconds
+        path.write_text(json.dumps(counted))
 
     @property
     def root(self):

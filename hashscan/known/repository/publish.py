@@ -14,6 +14,7 @@ from hashscan.durable import sync_directory
 from hashscan.errors import RepositoryRefusedError, UsageError
 from hashscan.files import without_file_system
 from hashscan.fs.named import opened_named, resolve
+from hashscan.known.repository.clock import check_clock, keep_clock
 from hashscan.known.repository.keys import (
     ROLES,
     keep_pin,
@@ -25,13 +26,15 @@ from hashscan.known.repository.keys import (
     read_published,
 )
 from hashscan.known.repository.layout import FIRST_ROOT, METADATA_DIRECTORY, TARGETS_DIRECTORY
-from hashscan.known.repository.store import Repository, explained, locked, open_repository
+from hashscan.known.repository.store import KEEP, Repository, explained, locked, open_repository
 from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from securesystemslib.signer import CryptoSigner
+
+    from hashscan.timeline import Timeline
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
 #: How long each role's metadata is valid.
@@ -196,10 +199,11 @@ def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = F
     return repository
 
 
-def note_published(repository: Repository, keys: Sequence[str]) -> None:
-    """Note beside the keys what was published just now."""
+def note_published(repository: Repository, keys: Sequence[str]) -> Timeline:
+    """Note beside the keys what was published just now, and count the time until now."""
     versions = {role: getattr(repository, role).signed.version for role in ROLES}
     keep_published(keys, versions)
+    return keep_clock(keys)
 
 
 def init(
@@ -296,12 +300,13 @@ def refresh(
     ask: Callable[[str], str] | None = None,
     terms: Mapping[str, timedelta] | None = None,
     continue_older: bool = False,
+    clock_is_right: bool = False,
     now: datetime | None = None,
 ) -> Published:
     """Renew what expires: snapshot and timestamp always, the others in their last third.
 
     Targets and root are renewed only where their keys are at hand. ``continue_older``: see
-    ``open_newest``; then the targets keys are needed.
+    ``open_newest``; then the targets keys are needed. ``clock_is_right``: see ``check_clock``.
 
     Raises:
         UsageError: keys are missing, or there is no repository.
@@ -311,6 +316,7 @@ def refresh(
     signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
     with locked(directory):
         repository = open_newest(directory, keys, continue_older=continue_older)
+        check_clock(repository, keys, is_right=clock_is_right)
         signing.require(repository.root, "snapshot", "timestamp")
         renewed = {"snapshot", "timestamp"}
         if continue_older:
@@ -323,8 +329,7 @@ def refresh(
             signing.next_root(repository, lambda _: None)
         signing.renew(repository, *renewed)
         repository.write()
-        note_published(repository, keys)
-        repository.tidy()
+        repository.tidy(note_published(repository, keys).certainly_before(KEEP))
         return published(repository, signing, renewed)
 
 
@@ -373,6 +378,7 @@ def rotate(
     *,
     remove: Sequence[str] = (),
     ask: Callable[[str], str] | None = None,
+    clock_is_right: bool = False,
     now: datetime | None = None,
 ) -> Published:
     """Give ``role`` a new key, kept in the first of ``keys``, in place of an old one.
@@ -386,6 +392,7 @@ def rotate(
         role: root, targets, snapshot or timestamp.
         remove: ids of the keys to be trusted no more; default: the role's only key.
         ask: for passphrases.
+        clock_is_right: see ``check_clock``.
         now: default now.
 
     Raises:
@@ -397,6 +404,7 @@ def rotate(
     now = now or datetime.now(UTC)
     with locked(directory):
         repository = open_newest(directory, keys)
+        check_clock(repository, keys, is_right=clock_is_right)
         present = list(repository.root.signed.roles[role].keyids)
         gone = tuple(dict.fromkeys(remove)) or (tuple(present) if len(present) == 1 else ())
         if not gone or not set(gone) <= set(present):

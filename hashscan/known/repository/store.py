@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -93,10 +92,14 @@ class Repository:
             self.directory, TARGETS_DIRECTORY, *target_file(path, sha256).split("/")
         )
 
-    def tidy(self) -> int:
+    def tidy(self, before: float) -> int:
         """Remove files of targets that the last two versions do not name, and old metadata.
 
-        What is younger than ``KEEP`` stays. Returns how many files were removed.
+        Args:
+            before: what was published or replaced later stays; seconds since the epoch.
+
+        Returns:
+            How many files were removed.
 
         Raises:
             StateError: one cannot be removed.
@@ -116,7 +119,6 @@ class Repository:
             for path, target in one.signed.targets.items()
             if "sha256" in target.hashes
         }
-        before = time.time() - KEEP
         removed = 0
         with explained(self.directory):
             top = os.path.join(self.directory, TARGETS_DIRECTORY)

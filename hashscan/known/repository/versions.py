@@ -17,6 +17,7 @@ from hashscan.known.filters.metadata import Metadata, TierMetadata, is_category
 from hashscan.known.filters.tiers import tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE
 from hashscan.known.lists.staging import staging
+from hashscan.known.repository.clock import check_clock
 from hashscan.known.repository.keys import load_keys
 from hashscan.known.repository.layout import patch_target, whole_target
 from hashscan.known.repository.parts import Version, damaged, patches_of, replace, unpacked
@@ -27,7 +28,7 @@ from hashscan.known.repository.publish import (
     open_newest,
     published,
 )
-from hashscan.known.repository.store import explained, locked
+from hashscan.known.repository.store import KEEP, explained, locked
 from hashscan.model import TIER_NAMES, TierName
 from hashscan.text import shown
 
@@ -113,6 +114,7 @@ def add(
     terms: Mapping[str, timedelta] | None = None,
     ask: Callable[[str], str] | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
+    clock_is_right: bool = False,
     now: datetime | None = None,
 ) -> Added:
     """Publish the next version of a category's filter.
@@ -133,6 +135,7 @@ def add(
         terms: see ``publish.init``.
         ask: see ``keys.load_keys``.
         on_progress: see ``build``.
+        clock_is_right: see ``check_clock``.
         now: when the new terms begin; default now.
 
     Raises:
@@ -158,6 +161,7 @@ def add(
     signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
     with locked(directory), tempfile.TemporaryDirectory(prefix="hashscan-publish-") as work:
         repository = open_newest(directory, keys)
+        check_clock(repository, keys, is_right=clock_is_right)
         signing.require(repository.root, "targets", "snapshot", "timestamp")
         current = _Current.open(repository, category, work)
         with staging(f"{shown(directory)}: the filter") as area, explained(work):
@@ -205,8 +209,7 @@ def add(
             ]
         signing.renew(repository, "targets", "snapshot", "timestamp")
         repository.write()
-        note_published(repository, keys)
-        repository.tidy()
+        repository.tidy(note_published(repository, keys).certainly_before(KEEP))
         targets = repository.targets.signed.targets
         return Added(
             published=published(repository, signing, {"targets", "snapshot", "timestamp"}),

@@ -335,6 +335,7 @@ def test_superseded_tiers_go_and_named_ones_stay(publisher, agent):
     long_ago = time.time() - 3 * store.KEEP
     for path in top.rglob("*"):
         os.utime(path, (long_ago, long_ago))
+    publisher.let_time_pass(3 * store.KEEP)
     before = {path.name for path in (top / "targets" / "baseline").iterdir()}
     publisher.refresh()
     publisher.refresh()

@@ -1,0 +1,90 @@
+"""The publisher's clock: nothing is signed or removed because a wall clock is far ahead.
+
+What is signed by a clock that is ahead is valid for too long, and cannot be taken back: whoever
+controls a mirror can serve it until then. So time is counted beside the keys, see ``timeline``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.durable import replace_file
+from hashscan.errors import UsageError
+from hashscan.known.repository.keys import PIN
+from hashscan.text import local_time, shown
+from hashscan.timeline import FILE, Timeline, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashscan.known.repository.store import Repository
+
+_LONGEST = 1 << 20
+#: Seconds by which the wall clock may be ahead of the count: a machine or its host was off.
+_AHEAD = 7 * 86400.0
+
+
+def _places(keys: Sequence[str]) -> Iterator[str]:
+    for directory in keys:
+        if os.path.lexists(os.path.join(directory, PIN)):
+            yield os.path.join(directory, FILE)
+
+
+def _kept(keys: Sequence[str]) -> Timeline | None:
+    """The timeline that was kept last; ``None``: there is none, or it is damaged."""
+    found = []
+    for path in _places(keys):
+        try:
+            with open(path, "rb") as file:
+                found.append(Timeline.parse(file.read(_LONGEST)))
+        except OSError:
+            continue
+    return max(filter(None, found), key=lambda one: one.counted, default=None)
+
+
+def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) -> None:
+    """Refuse to sign by a clock far ahead of what is certain, once the snapshot has expired.
+
+    So what is signed is valid for two weeks too long at most. A publisher who did nothing for
+    longer is not refused if the machine was on.
+
+    Args:
+        repository: in the state that was signed last.
+        keys: directories of the keys.
+        is_right: somebody has checked the clock: nothing is refused.
+
+    Raises:
+        UsageError: so it is; the text says how to sign all the same.
+    """
+    expires = repository.snapshot.signed.expires.timestamp()
+    before, now = _kept(keys), instant()
+    certain = -math.inf if before is None else before.spans[-1].offset + before.at(now).counted
+    if not is_right and now.wall > expires and now.wall - certain > _AHEAD:
+        raise UsageError(
+            f"{shown(repository.directory)}: not signed: the clock says {local_time(now.wall)}, "
+            f"and what was signed last was valid until {local_time(expires)}: either nothing was "
+            "signed since, or the clock is ahead, and all that it signs would be valid for too "
+            "long. Check the clock (timedatectl); if it is right, say --clock-is-right"
+        )
+
+
+def keep_clock(keys: Sequence[str]) -> Timeline:
+    """Keep the count of time, and return it.
+
+    Raises:
+        UsageError: it cannot be kept.
+    """
+    before, now = _kept(keys), instant()
+    timeline = Timeline.begin(now) if before is None else before.at(now)
+    if before is None or timeline.differs(before):
+        for path in _places(keys):
+            try:
+                replace_file(path, timeline.to_json())
+            except OSError as error:
+                raise UsageError(
+                    f"{shown(path)}: published, but the count of time cannot be kept there: "
+                    f"{error.strerror}; make room or mend the permissions, and refresh"
+                ) from error
+    return timeline
