@@ -206,3 +206,10 @@ def test_retention_is_shown_with_the_date_that_follows():
     assert retention(1800.0) == f"30min: contents quarantined before {before} are removed for good"
     told = dict(summary(Settings.of(quarantine={"retention": "90d"})))
     assert told["retention"].startswith("90d: contents quarantined before 2")
+
+
+def test_a_path_is_as_long_as_the_kernel_takes_it():
+    assert values.absolute_path("/" + "x" * 4094) == "/" + "x" * 4094
+    for longer in ("/" + "x" * 4095, "/" + "ä" * 2048):
+        with pytest.raises(ValueError, match="longer than a path can be"):
+            values.absolute_path(longer)

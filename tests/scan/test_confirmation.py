@@ -1,5 +1,7 @@
 """hashscan.scan.confirmation: the queue of a daemon, which outlives its scans."""
 
+from dataclasses import replace
+
 import pytest
 from scanning import Told
 
@@ -44,12 +46,17 @@ class Asks:
 
 
 class Acts:
+    """An actor; ``remaining``: names that are left after each act in turn."""
+
     def __init__(self):
         self.came_to = Acted("quarantined", "id")
         self.count = 0
+        self.remaining = []
 
     def act(self, _match):
         self.count += 1
+        if self.remaining:
+            return replace(self.came_to, remaining_links=self.remaining.pop(0))
         return self.came_to
 
 
@@ -105,3 +112,30 @@ def test_what_is_not_the_file_that_was_hashed_is_hashed_anew(lasting):
     lasting.meet()
     count = lasting.catalog._connection.execute("SELECT count(*) FROM file").fetchone()
     assert count == (0,), "or it would be taken for that file again, and moved, and put back..."
+
+
+def test_the_digest_that_the_service_knows_best_is_asked_for_first(lasting):
+    digests = [Digest("md5", "cd" * 16), Digest("sha256", "ef" * 32), DIGEST]
+    hits = tuple(FilterHit(one, "baseline", "v1") for one in digests)
+    lasting.catalog.put_candidate(
+        lasting.scan, b"/srv", lasting.directory, FOUND._replace(hits=hits)
+    )
+    lasting.confirmation.ask_more()
+    for count in (1, 2, 3):
+        assert len(lasting.asker.asked) == count, "one after the other: each is one more request"
+        lasting.confirmation.take([(lasting.asker.asked[-1], Answer(known=False))])
+    assert [one.algorithm for one in lasting.asker.asked] == ["sha1", "sha256", "md5"]
+    assert lasting.found.false_positives == 1
+
+
+def test_names_that_are_acted_on_next_do_not_count_as_left(lasting):
+    for name in (b"x", b"y"):
+        lasting.catalog.put_files(lasting.directory.number, [ROW._replace(name=name)])
+        found = FOUND._replace(name=name, links=3)
+        lasting.catalog.put_candidate(lasting.scan, b"/srv", lasting.directory, found)
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    assert lasting.actor.count == 0
+    lasting.actor.remaining = [2, 1]  # the other name and one elsewhere, then that one
+    lasting.confirmation.act_on_links(lambda: False)
+    assert [event.acted.remaining_links for event in lasting.told.matches] == [1, 1]

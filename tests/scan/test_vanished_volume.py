@@ -12,9 +12,11 @@ from hashscan.agent.presence import follow_mounts
 from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.catalog.store import Catalog
+from hashscan.fs.volume import Volume
 from hashscan.model import Identity
 from hashscan.scan import frontier as frontier_module
 from hashscan.scan.frontier import Frontier, Waiting
+from hashscan.scan.root import VolumeRoot
 from hashscan.scan.worker import Worker
 
 DIRECTORIES = 40
@@ -281,3 +283,14 @@ def test_work_of_a_lost_volume_that_waits_on_disk_is_forgotten(tmp_path, monkeyp
     assert {frontier.pop().volume for _ in range(10)} == {1}
     assert not frontier
     catalog.close()
+
+
+def test_a_root_that_opens_and_cannot_be_listed_is_not_there(tmp_path, monkeypatch):
+    root = VolumeRoot(Volume(os.fsencode(tmp_path)), 1)
+    assert root.why_vanished() == ""
+
+    def fails(_fd):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "scandir", fails)
+    assert root.why_vanished() == "it cannot be listed any more: Input/output error"
