@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -31,6 +32,12 @@ def pytest_configure(config):
     if libc.unshare(_NEW_MOUNTS) == 0:
         # Mounts made here must not reach the machine. A chroot whose / is no mount refuses this.
         libc.mount(None, b"/", None, _RECURSIVE | _SLAVE, None)
+
+
+def pytest_sessionfinish():
+    """End the processes that a failed test left: they ignore the SIGTERM of Python's own end."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 @pytest.fixture

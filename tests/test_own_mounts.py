@@ -1,4 +1,4 @@
-"""A run of the tests that is killed leaves nothing mounted."""
+"""A run of the tests that is killed leaves nothing mounted, and one that fails comes to its end."""
 
 import os
 import subprocess
@@ -17,15 +17,40 @@ def test_killed(tmp_path):
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
-def test_a_killed_run_leaves_nothing_mounted(tmp_path):
-    (tmp_path / "test_it.py").write_text(KILLED)
-    ran = subprocess.run(
+LEFT = """
+import multiprocessing, time
+from hashscan.process import end_with
+def job(parent, pipe):
+    end_with(parent)
+    pipe.send("started")
+    time.sleep(600)
+def test_left():
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    context.Process(target=job, args=(__import__("os").getpid(), theirs), daemon=True).start()
+    assert ours.recv() is None
+"""
+
+
+def run(tmp_path, content):
+    (tmp_path / "test_it.py").write_text(content)
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-s", "-p", "conftest", "-p", "no:cacheprovider",
          "-c", os.devnull, f"--basetemp={tmp_path}/base", f"--rootdir={tmp_path}", "test_it.py"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=50,
     )  # fmt: skip
+
+
+def test_a_process_that_a_failed_test_left_does_not_keep_the_run_from_its_end(tmp_path):
+    ran = run(tmp_path, LEFT)
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "1 failed" in ran.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+def test_a_killed_run_leaves_nothing_mounted(tmp_path):
+    ran = run(tmp_path, KILLED)
     assert ran.returncode == -9, ran.stdout + ran.stderr
     assert "mounted at" in ran.stdout
     assert f"{tmp_path}/base" not in Path("/proc/self/mountinfo").read_text()

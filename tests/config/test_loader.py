@@ -540,3 +540,8 @@ def test_who_may_use_a_state_directory(tmp_path, monkeypatch):
     assert not loader._may_use(str(tmp_path / "loop" / "state"))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     assert not loader._may_use(str(tmp_path))
+
+
+def test_a_configuration_that_cannot_be_read_is_named():
+    """A regular file whose first byte is an error, as on failing storage: see proc(5)."""
+    assert errors_of("/proc/self/mem") == {"": (0, "input/output error; ")}

@@ -78,3 +78,12 @@ def test_one_that_has_nothing_to_tell_does_not_hang(made):
     assert turn(watches, 30, has_shown_life) == []
     assert len(signs) > 4
     assert watches.deaths == 0
+
+
+def test_none_is_left_behind(made):
+    watches, *_ = made
+    (pid,) = watches.pids
+    watches.close()
+    assert not os.path.exists(f"/proc/{pid}")
+    assert watches.pids == watches.connections == []
+    watches.close()

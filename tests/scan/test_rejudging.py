@@ -165,3 +165,18 @@ def test_what_is_special_is_found_among_directories_that_are_passed_as_a_whole(
     )  # fmt: skip
     assert cleared == [(numbers[0], b"was a candidate")]
     assert rejudging.files == 9 * 5 + 3
+
+
+def test_the_processes_have_the_lowest_priority(catalog, tmp_path, monkeypatch):
+    """They judge millions of rows beside the customers' work."""
+    fill(catalog, 1, 1)
+    monkeypatch.setattr(
+        "hashscan.scan.rejudging._count_clear", lambda *_: os.getpriority(os.PRIO_PROCESS, 0)
+    )
+    filters = (made(tmp_path, [b"x"]),)
+    rejudging = Rejudging(catalog.path, filters, frozenset({"sha1"}), filterset=FILTERSET, until=5)
+    try:
+        assert all_of(rejudging) == ([], [])
+        assert rejudging.files == 19
+    finally:
+        rejudging.close()
