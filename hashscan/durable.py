@@ -1,7 +1,7 @@
-"""hashscan's own files (never customers'): each whole or absent, whatever kills its writer.
+"""hashscan's own files (never customers'): each is whole or absent, even if its writer is killed.
 
 A file is written without a name (O_TMPFILE), synced, and then gets its name by link(2), which
-never overwrites: no other process ever sees half of it, and a kill leaves nothing. Where a file
+never overwrites: no other process ever sees half of it, and a kill leaves nothing. If the file
 system has no unnamed files, or /proc is missing, a hidden temporary name is used instead.
 """
 
@@ -29,10 +29,10 @@ _NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENO
 
 @contextmanager
 def new_file(path: str | bytes, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A new file that has its name when the block ends, whole and on disk, and not before.
+    """A new file that gets its name when the block ends and all of it is on disk, not before.
 
     Raises:
-        FileExistsError: something has the name, before or after the block.
+        FileExistsError: something has the name already, before or after the block.
         OSError: it cannot be written; nothing is left.
         UnsafePathError: a customer's link is on the way to it.
     """
@@ -61,7 +61,7 @@ def new_file(path: str | bytes, mode: int = 0o600) -> Iterator[BinaryIO]:
 
 
 def _begin(parent: int, name: bytes, path: str | bytes) -> tuple[int, bytes | None]:
-    """A descriptor of an empty file, and its temporary name if it needs one."""
+    """A descriptor of a new, empty file, and its temporary name if it needs one."""
     try:
         try:
             fd = os.open(b".", _UNNAMED, 0o600, dir_fd=parent)
@@ -86,7 +86,7 @@ def _finish(file: BinaryIO, mode: int) -> None:
 
 
 def _check_same(fd: int, parent: int, name: bytes, path: str | bytes) -> None:
-    """Whoever may write to the directory could have swapped the temporary name meanwhile."""
+    """Check that nobody with write access to the directory has swapped the temporary name."""
     there = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if (there.st_dev, there.st_ino) != identity_of(fd):
         raise OSError(errno.EBUSY, "another process replaced the file while it was written", path)
@@ -96,7 +96,7 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
     """Make ``content`` the whole content of the file ``path``, atomically and for good.
 
     Raises:
-        OSError: it cannot be written; the old one is as it was.
+        OSError: it cannot be written; the old file is unchanged.
         UnsafePathError: a customer's link is on the way to it.
     """
     with opened_above(os.fsencode(path)) as (above, name):
@@ -123,7 +123,7 @@ def _created(name: bytes, directory: int, path: str) -> int:
 
 
 def rename(old: str, new: str) -> None:
-    """Give a file another name; a file that has this name is replaced.
+    """Give a file another name, and replace a file that has this name.
 
     Raises:
         OSError: it cannot be renamed.
@@ -140,7 +140,7 @@ def remove(path: str) -> None:
     """Remove a file.
 
     Raises:
-        OSError: it cannot be removed, e.g. because there is none.
+        OSError: it cannot be removed, e.g. because it does not exist.
         UnsafePathError: a customer's link is on the way to it.
     """
     with opened_above(os.fsencode(path)) as (above, name):
@@ -154,7 +154,7 @@ def temporary_name(path: str) -> str:
 
 
 def sync_directory(path: str) -> None:
-    """Make the names in a directory survive a power cut, where its file system can do that.
+    """Make the names in a directory survive a power cut, if its file system can do that.
 
     Raises:
         OSError: EIO and the like.
@@ -164,7 +164,7 @@ def sync_directory(path: str) -> None:
 
 
 def make_directories(path: str, mode: int = 0o700) -> None:
-    """Make a directory if it is missing, and those above it, so that a power cut keeps them.
+    """Make a directory, and those above it, if they are missing; they survive a power cut.
 
     Raises:
         OSError: one cannot be made.

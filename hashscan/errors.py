@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
 
 
 class Fault(StrEnum):
-    """Why another machine was of no use, as status and reports name it."""
+    """Why another machine did not help, by the names in status and reports."""
 
     UNREACHABLE = "unreachable"
     """No connection, or no whole answer in time."""
@@ -34,11 +34,11 @@ class Fault(StrEnum):
     BUSY = "busy"
     """It answered, and asks to come later."""
     ANSWER = "answer"
-    """It answered, and with something that is of no use: a web server's fault or a login page."""
+    """It sent a useless answer: a web server's fault or a login page."""
 
     @property
     def words(self) -> str:
-        """For a sentence that begins with the name of the other machine."""
+        """The end of a sentence that begins with the name of the other machine."""
         return _FAULTS[self]
 
 
@@ -46,7 +46,7 @@ _FAULTS = {
     Fault.UNREACHABLE: "cannot be reached",
     Fault.CREDENTIALS: "refuses the credentials",
     Fault.BUSY: "is too busy",
-    Fault.ANSWER: "gives answers that are of no use",
+    Fault.ANSWER: "gives useless answers",
 }
 
 
@@ -121,11 +121,11 @@ class RepositoryRefusedError(FilterError):
 
 
 class OtherMachineError(Exception):
-    """Another machine was of no use.
+    """Another machine did not help.
 
     Attributes:
-        retry_after: seconds to wait before asking again, where it said so.
-        fault: why it was of no use.
+        retry_after: seconds to wait before asking again, if it said so.
+        fault: the kind of fault.
     """
 
     usual_fault: ClassVar[Fault] = Fault.UNREACHABLE
@@ -166,7 +166,7 @@ class CredentialsError(ServiceError):
 
     usual_fault = Fault.CREDENTIALS
 
-    #: In the message of each, so that it is known as such wherever the message is kept.
+    #: Every such message has these words, so that it is recognised wherever it is kept.
     SAYS: ClassVar[str] = "refuses the credentials"
 
 
@@ -207,7 +207,7 @@ class OutputError(HashscanError):
     exit_code = ExitCode.INTERRUPTED
 
     def __init__(self, why: str, consequence: str = "") -> None:
-        """``consequence`` says what was done and is not reported, and what follows."""
+        """``consequence`` says what was done without a report, and what follows."""
         self.why = why
         super().__init__("; ".join(filter(None, (why, consequence))))
 

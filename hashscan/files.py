@@ -1,7 +1,7 @@
 """Names of hashscan's own files in the directories that it shares with nobody.
 
-A directory that holds anything else is refused, so each name must be known: also those of files
-that a killed writer left, and of what file systems put into their top directory by themselves.
+hashscan refuses a directory with other files. So each name must be known here, including the names
+of files that a killed writer left, and of files that a file system makes in its top directory.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ CATALOG = "catalog.sqlite3"
 FILTERS = "filters"
 LOCK = "lock"
 QUARANTINE = "quarantine"
-#: What the daemon writes about itself, for ``status``.
+#: The daemon's status file, for ``status``.
 DAEMON_STATUS = "daemon.json"
-#: Which matches the daemon has logged that stay in their place.
+#: Matches in place that the daemon has logged.
 REPORTED = "reported"
 #: The state of scans beside a running daemon.
 BESIDE = "beside"
@@ -23,7 +23,7 @@ BESIDE = "beside"
 _STATE = (
     BESIDE,
     CATALOG,
-    # SQLite's own; they remain if the catalog is moved away.
+    # SQLite's own files; they are left if only the catalog is moved away.
     f"{CATALOG}-journal",
     f"{CATALOG}-shm",
     f"{CATALOG}-wal",
@@ -62,12 +62,12 @@ def temporary_of(name: str) -> str | None:
 
 
 def without_file_system(names: set[str]) -> set[str]:
-    """Those of a directory's ``names`` that no file system puts there by itself."""
+    """A directory's ``names`` without those that a file system makes by itself."""
     return names - _FILE_SYSTEM
 
 
 def foreign_to_state(names: set[str]) -> set[str]:
-    """Those of a state directory's ``names`` that are not hashscan's, nor the file system's."""
+    """The names in a state directory that are neither hashscan's nor the file system's."""
     return {
         name for name in without_file_system(names) if (temporary_of(name) or name) not in _STATE
     }

@@ -73,13 +73,13 @@ def open_known_set(
 ) -> KnownSet:
     """The known set that the command line names, or else the configuration.
 
-    ``building`` shows the progress where a filter is made from lists. ``only_categories`` are
-    those of the lists that count as known; the configured ones hold where none is given. Without
-    ``tiers``, or where the configuration does not want them, filters come without. ``moving``:
-    files are moved by what it says; by default as the configuration says.
+    ``building`` shows the progress while a filter is made from lists. ``only_categories`` are the
+    categories of the lists that count as known; by default the configured ones. If ``tiers`` is
+    false, or the configuration wants none, filters come without tiers. ``moving``: matches are
+    moved; by default as the configuration says.
 
     Raises:
-        ConfigError: neither names one, or somebody else can change what files are moved by.
+        ConfigError: neither names one, or others can change a file that decides what is moved.
         UsageError: there are categories, but no lists that they could be chosen from.
         DigestListError: a list has lines that are no digests.
         FilterError: the filter cannot be used.

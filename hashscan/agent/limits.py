@@ -1,4 +1,4 @@
-"""Limits of the machine that the daemon outlives: it reports them, and tries again."""
+"""Limits of the machine: the daemon reports them and tries again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 
 
 def is_limit(error: BaseException) -> bool:
-    """Whether an error says that a limit of the machine is reached, which may pass."""
+    """Whether an error says that a limit of the machine is reached."""
     if isinstance(error, OSError):
         return error.errno in _LIMITS
     return isinstance(error, MemoryError)
@@ -24,7 +24,7 @@ def limit_reached(error: BaseException) -> str:
 
 
 def raise_open_files() -> None:
-    """Let this process, and those it starts, open as many files as its hard limit allows."""
+    """Raise the limit of open files of this process and its children to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

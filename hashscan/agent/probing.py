@@ -1,8 +1,8 @@
-"""Whether volumes are there, asked by processes of their own: a dead file server never answers.
+"""Processes that check whether volumes are there: a dead file server never answers.
 
-Neither the daemon nor a command touches a volume before this was asked. The volumes of one server
-share a process, so that thousands of volumes on a server that does not answer cost one process; all
-volumes on local file systems share another.
+Neither the daemon nor a command touches a volume before such a process has found it. The volumes of
+one server share a process, so that thousands of volumes on a server that does not answer cost one
+process; all volumes on local file systems share another.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
 
 #: Seconds within which a volume must answer; longer than a busy disk takes.
 ANSWER_WITHIN = 20.0
-#: Seconds for which the start waits for slow servers with many volumes.
+#: Seconds that the daemon's start waits for slow servers with many volumes.
 _ALL_WITHIN = 60.0
-#: Seconds until a process that hangs is left behind for a new one.
+#: Seconds until a process that hangs is abandoned and replaced.
 _ASK_ANEW = 600.0
-#: Processes at a time, those that hang and were left behind included.
+#: Processes at a time, including those that hang and were abandoned.
 _MOST_PROCESSES = 50
 #: ... and as many more for local file systems.
 _LOCAL = 10
 #: Seconds for which a table of mounts is used.
 _MOUNTS_FOR = 1.0
-#: Seconds until it is tried again to start a process, where a limit forbids it.
+#: Seconds until the next attempt to start a process, if a limit forbids it.
 _TRY_AGAIN = 5.0
-#: Volumes that a process is given at a time, and seconds after which it tells what it has found.
+#: Volumes that a process gets at a time, and seconds after which it sends its results.
 _BATCH, _TELL_AFTER = 256, 0.1
 NO_ANSWER = "its file system does not answer (a dead file server?)"
 _NOT_YET = "its file server has not answered yet"
 _TOO_MANY = (
-    "it was not asked, because {} processes wait for other file servers that do not answer; "
-    "unmount those, or take their volumes out of the configuration"
+    "it was not checked, because {} processes wait for other file servers that do not answer; "
+    "unmount those, or remove their volumes from the configuration"
 )
 
 
@@ -63,7 +63,7 @@ def _look_at(path: str, mounts: MountTable | None) -> Seen:
 
 
 class _Prober:
-    """A process that asks for volumes, one after the other."""
+    """A process that checks volumes, one after the other."""
 
     def __init__(self, server: bytes, paths: Sequence[str]) -> None:
         """Start it.
@@ -84,38 +84,37 @@ class _Prober:
             raise
         finally:
             theirs.close()
-        #: Volumes that it was given and has not answered for, in its order; and when the first of
-        #: those began.
+        #: Volumes that it still has to check, in its order; and when the check of the first began.
         self.given: dict[int, None] = {}
         self.since = time.monotonic()
-        #: The mount that it has waited for too long; ``None``: it goes on.
+        #: The mount for which it has waited too long; ``None``: it does not hang.
         self.hangs_at: int | None = None
 
     def give(self, numbers: Iterable[int]) -> None:
         self.given |= dict.fromkeys(numbers)
         self.since = time.monotonic()
-        with suppress(OSError):  # one that died is noticed by its connection
+        with suppress(OSError):  # if the process died, its connection shows that
             self.connection.send(list(self.given))
 
     def take(self) -> list[tuple[int, Seen]] | None:
-        """What it found; ``None`` where it has died."""
+        """Its results; ``None`` if it has died."""
         try:
             found: list[tuple[int, Seen]] = self.connection.recv()
         except (EOFError, OSError):
             return None
         self.since = time.monotonic()
         self.hangs_at = None
-        # What was given to another process meanwhile is answered by that.
+        # Another process answers for volumes that it got meanwhile.
         return [one for one in found if self.given.pop(one[0], one) is None]
 
     def close(self) -> None:
-        """End it; one that waits inside the kernel is left behind."""
+        """Kill it; a process that waits inside the kernel is abandoned."""
         self.connection.close()
         end(self._process)
 
     @property
     def is_there(self) -> bool:
-        """Whether the process is still there, also after ``close``."""
+        """Whether the process still exists, even after ``close``."""
         try:
             return self._process.is_alive()
         except ValueError:  # it ended, and was closed
@@ -151,7 +150,7 @@ def _main(parent: int, connection: Connection, parents: Connection, paths: Seque
 
 @dataclass(slots=True)
 class _Asked:
-    """A volume without an answer: since when it waits, for what, and whether it is too late."""
+    """A volume without an answer: since when it waits, for which mount, and whether too long."""
 
     at: float
     reach: Reach
@@ -171,14 +170,14 @@ class Probes:
     ) -> None:
         """For the volumes with these absolute paths. ``before_fork``: see ``scan.pool``.
 
-        At most ``most`` processes ask servers, and some more ask for local file systems.
+        At most ``most`` processes check servers, and some more check local file systems.
         """
         self._paths = paths
         self._before_fork = before_fork
         self._within = ANSWER_WITHIN if within is None else within
         self._most = most
         self._asked: dict[int, _Asked] = {}
-        #: By server: volumes that no process was given yet.
+        #: By server: volumes that no process has got yet.
         self._waiting: dict[bytes, deque[int]] = {}
         self._probers: dict[bytes, _Prober] = {}
         self._hanging: list[_Prober] = []
@@ -193,7 +192,7 @@ class Probes:
 
     @property
     def processes(self) -> int:
-        """How many there are, those that were left behind included."""
+        """Number of processes, including those that were abandoned."""
         self._left = [one for one in self._left if one.is_there]
         return len(self._probers) + len(self._hanging) + len(self._left)
 
@@ -218,21 +217,21 @@ class Probes:
             if hanging is not None and one.reach == reach and not old:
                 return
             if hanging is not None and old and self.processes < self._most:
-                # It hangs at what was mounted there before, perhaps, and would never tell.
+                # It may hang at the file system that was mounted there before, and never answer.
                 self._leave(hanging)
             elif one.reach == reach:
                 return
             elif hanging is not None:
-                del hanging.given[number]  # something else is mounted there now
+                del hanging.given[number]  # another file system is mounted there now
         self._asked[number] = _Asked(now, reach)
         if any(p.server == reach.server and p.hangs_at == reach.mount for p in self._hanging):
-            # Its mount is known not to answer; a further process would hang there, too.
+            # Its mount does not answer; another process would hang there, too.
             self._is_late(number, now)
         self._waiting.setdefault(reach.server, deque()).append(number)
         self._hand_out()
 
     def _leave(self, prober: _Prober) -> None:
-        """Leave a process behind; whatever it was given is asked for by another one."""
+        """Abandon a process; another one checks its volumes."""
         self._hanging.remove(prober)
         self._left.append(prober)
         self._wait_again(prober)
@@ -258,7 +257,7 @@ class Probes:
                 one = self._asked.get(number)
                 if one is None:
                     continue
-                # What hangs already is asked for by the process that hangs, when it goes on.
+                # The process that hangs checks these volumes once it goes on.
                 (kept if one.reach.mount in hung else numbers).append(number)
             waiting.extendleft(reversed(kept))
             if not numbers:
@@ -275,7 +274,7 @@ class Probes:
                 del self._waiting[server]
 
     def _start(self, server: bytes, now: float) -> _Prober | None:
-        # Those for local file systems have places of their own.
+        # Processes for local file systems are counted apart.
         most = self._most if server else self._most + _LOCAL
         if now < self._again or self.processes >= most:
             return None
@@ -316,7 +315,7 @@ class Probes:
         return self._answers.get(number, (0.0, None))[1]
 
     def hangs(self, number: int) -> bool:
-        """Whether a volume did not answer when it was looked at last."""
+        """Whether a volume did not answer to its last check."""
         seen = self.latest(number)
         return seen is not None and seen.error in {NO_ANSWER, _NOT_YET}
 
@@ -375,16 +374,16 @@ class Probes:
             self._wait_again(prober)
             prober.close()
             if first is not None and self._asked.pop(first, None) is not None:
-                why = "the process that looked at it died; see the kernel's log (out of memory?)"
+                why = "the process that checked it died; see the kernel's log (out of memory?)"
                 self._answers[first] = (time.monotonic(), Seen(self._root(first), why))
                 return [first]
         return []
 
     def _hangs(self, prober: _Prober, now: float) -> list[int]:
-        """A process waits for a mount; what is on others is asked for by another process.
+        """Let another process check the volumes on other mounts than the one at which this hangs.
 
-        It stays, for one that waits inside the kernel cannot be ended, and each further look would
-        leave one more behind. When it gets its answer, we do.
+        This process goes on waiting: inside the kernel it cannot be killed, and each further check
+        would abandon one more. Its answer counts when it comes.
         """
         first = next(iter(prober.given))
         prober.hangs_at = self._asked[first].reach.mount
@@ -411,7 +410,7 @@ class Probes:
         return [number]
 
     def _was_not_asked(self, number: int, now: float) -> list[int]:
-        """A volume waits for a process that cannot be started, or for a slow server."""
+        """Note that a volume was not checked: no process can be started, or its server is slow."""
         one = self._asked[number]
         if one.reach.server in self._probers:
             return []
@@ -427,7 +426,7 @@ class Probes:
                 prober.close()
 
     def look_at_all(self, tick: Callable[[], None]) -> list[Seen]:
-        """Look at all volumes, and wait for the answers for as long as they may take.
+        """Check all volumes, and wait for the answers as long as they may take.
 
         ``tick`` is called several times a second.
 

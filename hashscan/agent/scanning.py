@@ -64,11 +64,11 @@ class Checked:
 
 
 class Places(NamedTuple):
-    """What is to be scanned, and what a look at it came to.
+    """The volumes to scan, and whether they are there.
 
     Attributes:
-        volumes: to scan, the missing ones among them.
-        seen: by root, of these and of the configured volumes.
+        volumes: to scan, including missing ones.
+        seen: by root, the check of these and of the configured volumes.
         configured: roots of the configured volumes.
     """
 
@@ -80,11 +80,11 @@ class Places(NamedTuple):
 def places_of(settings: Settings, paths: Sequence[str]) -> Places:
     """The volumes to scan: those named, with the settings of a configured one of that path.
 
-    Volumes that are missing are among them: the scan of the others goes on, and reports them.
+    Missing volumes are included: the scan reports them and goes on with the others.
 
     Raises:
-        UsageError: a named path is no directory, leads through a link of somebody else, or none of
-            those named exists.
+        UsageError: a named path is not a directory, or leads through a link of somebody else; or
+            no named path exists.
         ConfigError: none is named and none configured.
     """
     from hashscan.config.settings import require_volumes  # noqa: PLC0415
@@ -171,8 +171,8 @@ def run_scan(
         state = _locked(state, stack, reporter)
         if action is None and lists and settings.quarantine.action == "quarantine":
             reporter.notice(
-                "matches are only reported, for --known gives the lists: quarantine.action is for "
-                "the configured ones; --action quarantine moves files"
+                "matches are only reported, because --known names the lists: quarantine.action is "
+                "for the configured lists; --action quarantine moves files"
             )
             action = "report"
         action = action or settings.quarantine.action
@@ -255,7 +255,7 @@ def _there(
     """Return the volumes that are there, and their roots' identities; report the others.
 
     Raises:
-        UsageError: none is.
+        UsageError: no volume is there.
     """
     found: list[Volume] = []
     identities: dict[bytes, Identity] = {}

@@ -1,10 +1,10 @@
 """Checksums of the catalog's rows: a bit that flips on the disk must not make a known file clean.
 
-A row of ``file`` keeps the CRC-32 of its values as ``marshal`` writes them (format 2, which does
-not change), as a signed number of 32 bits and as its last value. So the CRC-32 of a whole row, this
-number included, is always ``_RESIDUE``, and a thousand rows are checked without a loop in Python.
-Rows of the other tables are fewer: they are checked in SQL, by the function ``checksum``. Texts go
-into it as BLOB: one that is not UTF-8 any more is damage, no error.
+The last value of a row of ``file`` is the CRC-32 of its other values as ``marshal`` writes them
+(format 2, which does not change), as a signed number of 32 bits. So the CRC-32 of a complete row is
+always ``_RESIDUE``, and a thousand rows are checked without a loop in Python. The other tables have
+fewer rows: SQL checks them, with the function ``checksum``. Texts are passed to it as BLOB: a text
+that is not UTF-8 any more is damage, not an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _RESIDUE = 0x2144DF1C
 _FORMAT = 2
 
-#: What ``checksum`` of a row must be, by table; of ``file`` the order is that of its columns.
+#: SQL for the checksum that a row must have, by table; for ``file`` see its columns.
 SCAN = (
     "checksum(id, started, ended, volumes, complete, files, interrupted,"
     " CAST(kind AS BLOB), CAST(summary AS BLOB))"
@@ -41,18 +41,18 @@ CANDIDATE = (
 
 
 def checksum(*values: float | bytes | None) -> int:
-    """The number that makes a row of ``values`` whole, as its last value."""
+    """The checksum of a row of ``values``: its last value."""
     found = crc32(dumps((*values, 0), _FORMAT)[:-4])
     return found - (1 << 32) if found >= 1 << 31 else found
 
 
 def are_whole(rows: Iterable[tuple[Any, ...]]) -> bool:
-    """Whether every row ends in its ``checksum``."""
+    """Whether the last value of every row is its ``checksum``."""
     return {_RESIDUE}.issuperset(map(crc32, map(dumps, rows, repeat(_FORMAT))))
 
 
 def add_function(connection: sqlite3.Connection) -> None:
-    """Let SQL use ``checksum``, and texts that are not UTF-8 be read."""
+    """Add ``checksum`` to SQL, and let texts be read that are not UTF-8."""
     connection.create_function("checksum", -1, checksum, deterministic=True)
     connection.text_factory = _text
 

@@ -1,4 +1,4 @@
-"""What a scan has to do, from the scans before it: for its progress."""
+"""The expected amount of work of a scan, from the scans before it, for its progress bar."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _WHOLE_SCANS = (
     "SELECT files, summary FROM scan WHERE volumes = ? AND interrupted = -1 ORDER BY id DESC"
 )
-#: A file without ``head`` was hashed; a full scan hashes it again, unless the interrupted full scan
-#: that it goes on with did so.
+#: A file without ``head`` was hashed. A full scan hashes it again, unless it resumes a full scan
+#: that has hashed the file.
 _TO_HASH = (
     "WITH RECURSIVE below (id) AS ("
     "SELECT id FROM dir WHERE parent = 0 AND name IN (SELECT value FROM temp.root)"
@@ -32,11 +32,11 @@ class ExpectedWork(Writer):
     def expected(
         self, volumes: Sequence[bytes], *, hash_before: int | None = None
     ) -> Expected | None:
-        """Return what a scan of these volumes has to do; ``None`` before the first whole scan.
+        """Return the work of a scan of these volumes; ``None`` before the first whole scan.
 
         Args:
             volumes: their roots.
-            hash_before: a full scan hashes files again that an earlier scan than this number
+            hash_before: for a full scan: it hashes the files again that scans before this number
                 hashed; the table of files is read once to count them.
         """
         with translated(self.path):
@@ -50,7 +50,7 @@ class ExpectedWork(Writer):
             if hash_before is not None:
                 hashed, size = self._to_hash(volumes, hash_before)
                 return Expected(scans[0][0], hashed, size, costs)
-        # The scan that read the most is the nearest to the size of everything.
+        # The scan that read most bytes is the best estimate of the size of all files.
         sizes = [one.get("bytes_hashed", 0) for one in summaries]
         return Expected(scans[0][0], None, max(sizes, default=0), costs)
 

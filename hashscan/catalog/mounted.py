@@ -1,6 +1,6 @@
-"""Which volumes were mount points: one that is not mounted any more is not an empty one.
+"""Which volumes were mount points: one that is not mounted now must not count as empty.
 
-Each is written twice: a bit that flips in one leaves the other.
+Each path is written twice: if a bit of one flips, the other is still right.
 """
 
 from __future__ import annotations

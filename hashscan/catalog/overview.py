@@ -26,13 +26,13 @@ class LastScan:
     """The scan that was begun last. Times in seconds since the epoch.
 
     Attributes:
-        ended: ``None`` while it runs, or where it was killed.
-        files: that it met; ``None`` as long as it did not end.
+        ended: ``None`` while it runs, or if it was killed.
+        files: number of files; ``None`` until it ended.
         interrupted: it was asked to stop.
-        is_whole: it saw all of its volumes.
-        volumes: what was scanned.
+        is_whole: it saw every file of its volumes.
+        volumes: their roots.
         kind: ``scan``; of the daemon ``start``, ``schedule``, ``unwatched``...
-        summary: what it found, by the names of ``Summary``, and ``costs``; empty until it ends.
+        summary: its counts, by the names of ``Summary``, and ``costs``; empty until it ended.
     """
 
     started: float
@@ -57,7 +57,7 @@ class Overview:
         unmoved: matches that could not be moved, path of one of them, and why; ``None``: none.
         whole: the last scan that came to its end.
         by_volume: the last one of each volume.
-        refused: what the service said to a candidate that waits, if it refused the password.
+        refused: the service's answer for a pending candidate, if it refused the password.
         mounted: volumes that were mount points when they were scanned last.
         reported: matches that were reported and stay where they are, by the volume that was
             scanned.
@@ -91,7 +91,7 @@ def overview(path: str) -> Overview | None:
                 f"the catalog {shown(path)} is none of this hashscan's (version {version}, not "
                 f"{VERSION}); run a scan with this hashscan, which brings it up to date or says why"
             )
-        # A damaged scan says nothing: above all not that everything was scanned.
+        # A damaged row of a scan must not count: it may say that everything was scanned.
         row = connection.execute(
             f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND {_WHOLE}"  # noqa: S608
             " ORDER BY id DESC LIMIT 1"

@@ -50,9 +50,9 @@ class CatalogReader:
         self._connection.close()
 
     def directory(self, directory: int) -> dict[bytes, FileRow | None] | None:
-        """All files of a directory by name; ``None`` where it has too many to hold.
+        """All files of a directory by name; ``None`` if they are too many for the memory.
 
-        A file whose row is damaged has none.
+        A file whose row is damaged has no row here.
         """
         with translated(self.path):
             rows = self._connection.execute(
@@ -75,13 +75,13 @@ class CatalogReader:
     ) -> dict[bytes, tuple[Any, ...]] | None:
         """Name, device, inode, size, mtime, ctime ... of all files of a directory, by name.
 
-        Last comes 1 for a file that was hashed, 2 for one that its size ruled out, 3 for one that
-        its first block did.
+        The last value is 1 for a file that was hashed, 2 for a file that its size ruled out, 3 for
+        a file that its first block ruled out.
 
-        ``None`` where one of them has to be looked at even if it has not changed: it may have
-        changed without a new stamp, is a candidate, was not judged by the filter set ``judged``
-        (nor by a scan up to ``until``), misses a digest of ``algorithms`` without being ruled out,
-        or has a damaged row; or where there are too many to hold.
+        ``None`` if they are too many for the memory, or if a file must be checked even if it has
+        not changed: it may have changed without a new stamp, is a candidate, was not judged by the
+        filter set ``judged`` (nor by a scan up to ``until``), lacks a digest of ``algorithms``
+        without being ruled out, or has a damaged row.
         """
         needed = " AND ".join(["1", *(f"{name} NOTNULL" for name in sorted(algorithms))])
         with translated(self.path):
@@ -108,7 +108,7 @@ class CatalogReader:
         return None if row is None else self._checked(row)
 
     def has(self, directory: int, name: bytes) -> bool:
-        """Whether there is a row of a file of a directory, damaged or not."""
+        """Whether a file of a directory has a row, damaged or not."""
         with translated(self.path):
             row = self._connection.execute(
                 "SELECT 1 FROM file WHERE dir = ? AND name = ?", (directory, name)
@@ -175,10 +175,10 @@ class CatalogReader:
     def digests_after(
         self, directory: int, name: bytes, last: int, limit: int
     ) -> tuple[list[DigestsRow], list[tuple[int, bytes]]]:
-        """The next files in the order of directory ids and names, after one of them.
+        """The next files after one, in the order of directory ids and names.
 
-        Up to the directory ``last``, and ``limit`` at the most. Of those whose row is damaged there
-        are only directory and name.
+        Up to the directory ``last``, and at most ``limit``. A file whose row is damaged has only
+        its directory and its name.
         """
         with translated(self.path):
             rows = self._connection.execute(

@@ -84,7 +84,7 @@ class FileRow(NamedTuple):
 
 #: The columns of table ``file`` that make a row.
 COLUMNS = ", ".join(FileRow._fields)
-#: The columns of a row that is to be checked: ``checksums.are_whole``.
+#: The columns of a row for ``checksums.are_whole``.
 CHECKED = f"{COLUMNS}, dir, checksum"
 
 
@@ -124,9 +124,9 @@ class DirectoryPlace(NamedTuple):
     """Where a directory was when it was listed last.
 
     Attributes:
-        parent: id of the directory that holds it; 0: it is a volume's root, or not known.
+        parent: id of the directory above it; 0: it is a volume's root, or unknown.
         name: in that directory.
-        inode: as that directory gave it; 0: not known.
+        inode: as the listing of that directory has it; 0: unknown.
     """
 
     parent: int

@@ -1,4 +1,4 @@
-"""The scans in the catalog: which began, how they ended, and what the end of one forgets."""
+"""The scans in the catalog: their begin, their end, and the rows that the end of a scan removes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from hashscan.model import Summary
 
-#: Who lays directories aside only for as long as a scan ends; others are counted from 0.
+#: ``owner`` of directories that are spilled only while a scan ends; other owners count from 0.
 _HELD = -1
-#: ``interrupted`` of a scan that saw all of its volumes, and of one that did not.
+#: ``interrupted`` of a scan that saw every file of its volumes, and of a scan that did not.
 WHOLE = -1
 NOT_WHOLE = -2
 
 
 class Scans(CandidateQueue):
-    """Scans, and the directories that they lay aside."""
+    """Scans, and the directories that they spill."""
 
     def begin_scan(
         self, volumes: Iterable[bytes], *, complete: bool, kind: str = "scan"
@@ -32,8 +32,8 @@ class Scans(CandidateQueue):
         """Note that a scan starts. ``kind`` says why, for the reader of ``status``.
 
         Returns:
-            Its number; and for a complete (``--full``) one that goes on with an interrupted
-            complete scan of the same volumes, the number of that one, else ``None``.
+            Its number; and the number of the interrupted complete (``--full``) scan of the same
+            volumes that this complete scan resumes, else ``None``.
         """
         key = b"\0".join(sorted(volumes))
         self.forget_done()
@@ -45,8 +45,8 @@ class Scans(CandidateQueue):
             ).fetchone()
             resumed = None
             if complete and last and last[2] and last[1] >= 0:
-                # ``interrupted`` is 0 while a scan runs (and after a kill), 1 where a signal ended
-                # it, negative where it came to its end.
+                # ``interrupted`` is 0 while a scan runs (and after a kill), 1 if a signal ended
+                # it, negative if it saw its volumes to the end.
                 resumed = self._first_of(last[0])
             (number,) = self._connection.execute(
                 "INSERT INTO scan (started, volumes, complete, kind) VALUES (?, ?, ?, ?)"
@@ -64,7 +64,7 @@ class Scans(CandidateQueue):
         )
 
     def _first_of(self, number: int) -> int:
-        """The first of a row of interrupted complete scans of the same volumes."""
+        """The first of consecutive interrupted complete scans of the same volumes."""
         (first,) = self._connection.execute(
             "SELECT coalesce(min(id), :n) FROM scan WHERE complete AND interrupted >= 0"
             " AND volumes = (SELECT volumes FROM scan WHERE id = :n) AND id > coalesce("
@@ -75,10 +75,9 @@ class Scans(CandidateQueue):
         return int(first)
 
     def begin_watch(self) -> int:
-        """A number for what is met outside of scans from now on: later than every scan begun."""
+        """A scan number for files that the watch reports from now on, after all scans so far."""
         number, _ = self.begin_scan((), complete=False, kind="watch")
-        # Only now: SQLite gives the number of a last row that was deleted once more, and then what
-        # was met before would not be earlier.
+        # Only now: if the last row was deleted before, SQLite would give its number again.
         with translated(self.path):
             self._connection.execute("DELETE FROM scan WHERE kind = 'watch' AND id < ?", (number,))
         return number
@@ -94,15 +93,15 @@ class Scans(CandidateQueue):
         costs: Sequence[float] | None = None,
         held: Iterable[int] = (),
     ) -> None:
-        """Note that a scan ended; one that was not interrupted forgets what is gone.
+        """Note that a scan ended. If it was not interrupted, remove the rows of files now gone.
 
-        ``unseen`` are roots of volumes of which it did not see every file: nothing of them is
-        forgotten, and for them it is not the last whole scan; for its other volumes it is.
+        ``unseen``: roots of volumes of which it did not see every file. Their rows are kept, and it
+        is not a whole scan for them; for its other volumes it is.
 
-        ``costs`` are those of ``Expected``, for the estimate of the next scan.
+        ``costs``: those of ``Expected``, for the estimate of the next scan.
 
-        ``held`` are directories that somebody is still to store something of, by their ids: those,
-        those above them, and those that were laid aside stay until the end of the next scan.
+        ``held``: ids of directories of which results are still to be stored. These, the directories
+        above them, and spilled directories are kept until the end of the next scan.
         """
         self.forget_done()
         with translated(self.path):
@@ -125,7 +124,7 @@ class Scans(CandidateQueue):
             self._seal_scan(scan)
             if unseen and not interrupted:
                 self._part_whole(scan, volumes.split(b"\0"), unseen)
-            # A volume that is scanned every few seconds must not have those of others forgotten.
+            # A volume that is scanned every few seconds must not push out the scans of others.
             self._connection.execute(
                 "DELETE FROM scan WHERE id < ? - 1000 AND id NOT IN"
                 " (SELECT max(id) FROM scan WHERE interrupted = -1 GROUP BY volumes)",
@@ -134,7 +133,7 @@ class Scans(CandidateQueue):
         self.commit()
 
     def _part_whole(self, scan: int, volumes: list[bytes], unseen: Collection[bytes]) -> None:
-        """Make a scan the whole one of its other volumes; a row after it has all its volumes."""
+        """Split a scan in two rows: a whole scan without ``unseen``, then one of all volumes."""
         whole = [volume for volume in volumes if volume not in unseen]
         if not whole:
             return
@@ -186,7 +185,7 @@ class Scans(CandidateQueue):
         execute("DELETE FROM dir WHERE id IN (SELECT id FROM gone)")
 
     def spill(self, owner: int, directories: Iterable[tuple[int, int, bool, float]]) -> None:
-        """Lay directories that ``owner`` queued aside on disk: volume, id, fresh, weight."""
+        """Spill directories that ``owner`` queued to the disk: volume, id, fresh, weight."""
         with translated(self.path):
             self._connection.execute(
                 "CREATE TEMP TABLE IF NOT EXISTS frontier"
@@ -198,7 +197,7 @@ class Scans(CandidateQueue):
             )
 
     def unspill(self, owner: int, limit: int) -> list[tuple[int, int, bool, float]]:
-        """Take directories back that were laid aside, the latest first."""
+        """Take spilled directories back, the latest first."""
         with translated(self.path):
             return self._connection.execute(
                 "DELETE FROM frontier WHERE number IN"
@@ -208,7 +207,7 @@ class Scans(CandidateQueue):
             ).fetchall()
 
     def forget_spilled(self, owner: int, volume: int) -> int:
-        """Forget the spilled directories of a volume; returns how many those were."""
+        """Forget the spilled directories of a volume; return their number."""
         with translated(self.path):
             return self._connection.execute(
                 "DELETE FROM frontier WHERE owner = ? AND volume = ?", (owner, volume)

@@ -169,7 +169,7 @@ UPDATE filterset SET checksum = {checksums.FILTERSET}
 
 
 def damaged(path: str, what: str) -> StateError:
-    """The error for a catalog that contradicts itself where nothing but a new one helps."""
+    """The error for a catalog that contradicts itself, so that it must be made again."""
     return StateError(
         f"the catalog {shown(path)} is damaged: {what}; see the kernel's log for errors of the "
         "disk, then move it away and start again: the next scan hashes every file again"
@@ -181,7 +181,7 @@ def translated(path: str) -> Iterator[None]:
     """Turn SQLite's errors into ``StateError`` with what to do about them."""
     try:
         yield
-    except UnicodeError as error:  # also in SQLite's own messages, which name what is damaged
+    except UnicodeError as error:  # also in SQLite's own messages, which quote damaged names
         raise damaged(path, "a text is not UTF-8") from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or ""

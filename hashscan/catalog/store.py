@@ -43,7 +43,7 @@ _UPSERT_FILE = (
     + " WHERE excluded.ctime_ns >= kept.ctime_ns"
     " OR excluded.inode <> kept.inode OR excluded.device <> kept.device OR kept.ctime_ns > ?"
     " OR kept.ctime_ns < (SELECT started FROM scan WHERE id = excluded.scan) * 1e9"
-    # A damaged row says nothing.
+    # A damaged row must not win.
     " OR kept.checksum <> checksum("
     + ", ".join(f"kept.{one}" for one in (*FileRow._fields, "dir"))
     + ")"
@@ -52,10 +52,10 @@ _UPSERT_FILE = (
 _REJUDGE = (
     "UPDATE file SET judged = ?1, hit = ?2, checksum = checksum("  # noqa: S608
     + ", ".join({"judged": "?1", "hit": "?2"}.get(one, one) for one in (*FileRow._fields, "dir"))
-    # A damaged row stays so: the next scan hashes its file again.
+    # A damaged row is left damaged: the next scan hashes its file again.
     + f") WHERE dir = ?3 AND name = ?4 AND checksum = checksum({COLUMNS}, dir)"
 )
-#: Levels above a directory that are followed; a volume has no more than 4096.
+#: Levels above a directory that are followed; a volume has at most 4096.
 _LEVELS = 5000
 
 
@@ -123,7 +123,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
         self._write()
         prefix = parent_path + b"/" if parent_path else b""
         queued = []
-        # One that is damaged must not be made whole by this.
+        # A damaged row must not get a right checksum by this.
         update = (
             f"inode = ?4, checksum = iif(checksum = {checksums.DIRECTORY},"
             " checksum(parent, name, ?4, scan), checksum)"
@@ -149,7 +149,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
                     row = self._damaged_directory(scan, parent, name, inode)
                 if row:
                     if not row[2]:
-                        raise damaged(self.path, "a directory stands at another's place")
+                        raise damaged(self.path, "a directory has the place of another one")
                     path = prefix + name if parent else b""
                     queued.append(QueuedDirectory(row[0], path, bool(row[1]) and not again, inode))
         return queued
@@ -157,10 +157,10 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
     def _damaged_directory(
         self, scan: int, parent: int, name: bytes, inode: int
     ) -> tuple[int, bool, bool] | None:
-        """Mend the row of a directory that says that this scan lists it, if that is damage.
+        """Mend a directory's row if it claims, by damage, that this scan has listed the directory.
 
         Returns:
-            its id, whether it is new, whether it is at its place; ``None`` if the row is whole.
+            its id, whether it is new, whether it is at its place; ``None``: the row is not damaged.
         """
         execute = self._connection.execute
         (number,) = execute(
@@ -211,7 +211,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
                 " FROM dir WHERE id = ?"
                 " UNION ALL SELECT dir.id, dir.parent, dir.name, level + 1, dir.checksum ="
                 " checksum(dir.parent, dir.name, dir.inode, dir.scan)"
-                # A flipped bit may make a circle.
+                # A flipped bit may make a circle of parents.
                 f" FROM dir JOIN up ON dir.id = up.parent WHERE level < {_LEVELS})"
                 " SELECT name, whole FROM up WHERE parent <> 0 OR NOT whole ORDER BY level DESC",
                 (number,),
@@ -331,6 +331,6 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
                 f" AND device IN ({marks})",
                 (signed(identity.inode), *devices),
             ).fetchall()
-        # A link whose row is damaged is reported as one that remains.
+        # A link whose row is damaged is reported as a name that remains.
         found = [(row[-2], checked(row)) for row in rows]
         return [(number, row) for number, row in found if row is not None]

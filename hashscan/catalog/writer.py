@@ -17,10 +17,10 @@ _CHECKS = (
     f"""UPDATE filterset SET name = 'damaged ' || id, judged_until = 0
     WHERE checksum <> {checksums.FILTERSET}""",  # noqa: S608
     f"""DELETE FROM verdict WHERE checksum <> {checksums.VERDICT}""",  # noqa: S608
-    # Its file is still marked as one: the next scan finds it again.
+    # The row of its file still says that it is a candidate: the next scan finds it again.
     f"""DELETE FROM candidate
     WHERE checksum <> {checksums.CANDIDATE} OR done NOT IN (0, 1, 2)""",  # noqa: S608
-    # Is it known in a category, by one of its hits? If not, it is asked for again.
+    # ``known`` must name a category and one of the hits; otherwise the service is asked again.
     """UPDATE candidate SET known = NULL WHERE known IS NOT NULL AND (typeof(known) <> 'text'
     OR NOT json_valid(known) OR NOT coalesce(json_extract(known, '$[1]')
     BETWEEN 0 AND json_array_length(hits) - 1, 0))""",
@@ -39,7 +39,7 @@ class Writer:
         self.path = path
         self._connection = connect(path)
         self._changed = False
-        #: Damaged rows that were found, and whose content is found out again.
+        #: Damaged rows that were found; what they said will be found out again.
         self.damaged = 0
         #: Name of the confirmer whose verdicts candidates wait for, and whether it is remote.
         self.service: tuple[str, bool] = ("", False)
@@ -52,15 +52,15 @@ class Writer:
         self._has_candidates, self._has_problems = bool(candidates), bool(problems)
 
     def _check(self) -> None:
-        """Make harmless what is damaged in the small tables; rows of files are checked when read.
+        """Neutralise damaged rows of the small tables; a file's row is checked when it is read.
 
-        A scan that is damaged did not come to its end. A set of filters that is damaged has judged
-        nothing, and its number is not used again.
+        A damaged scan counts as interrupted. A damaged filter set has judged nothing, and its
+        number is not used again.
         """
         with translated(self.path):
             execute = self._connection.execute
             for table in ("candidate", "filterset", "scan", "verdict"):
-                # An index that lacks a row would hide it.
+                # If an index lacks a row, the row would be hidden.
                 (found,) = execute(f"PRAGMA integrity_check({table})").fetchone()
                 if found != "ok":
                     execute(f"REINDEX {table}")

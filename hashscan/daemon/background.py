@@ -36,7 +36,7 @@ class Background(Generic[Result]):
         """Start ``job`` in a fork of this process; its result must be picklable.
 
         Raises:
-            HashscanError: a limit of the machine forbids it.
+            HashscanError: a limit of the machine forbids a new process.
         """
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe(duplex=False)

@@ -66,11 +66,11 @@ class Coverages:
         example = f" (e.g. {shown(told.example)})" if told.example else ""
         level: Level = "warning" if told.unwatched else "info"
         if told.backend == "off" or (told.unwatched and not told.directories):
-            what = "is not watched: scans only"
+            what = "is not watched: only scans find changes"
         elif told.unwatched:
             what = (
                 f"{counted(told.unwatched, 'directory', 'directories')}{example} "
-                f"{'is' if told.unwatched == 1 else 'are'} not watched, scans find what changes "
+                f"{'is' if told.unwatched == 1 else 'are'} not watched, only scans find changes "
                 f"there; {told.directories:,} watched by {told.backend}"
             )
         else:

@@ -149,7 +149,7 @@ class Daemon:
         return ExitCode.NOTHING_FOUND
 
     def _within_limits(self, job: Callable[[], None]) -> None:
-        """Do something; a limit of the machine ends what is done now, but not the daemon."""
+        """Do ``job``. If a limit of the machine stops it, report that; the daemon goes on."""
         try:
             job()
         except (OSError, MemoryError) as error:
@@ -249,7 +249,7 @@ class Daemon:
                 self._housekeeping = Background(lambda: purge_older(directory, age))
             except HashscanError as error:
                 again = human_age(self._keep.failed())
-                message = f"quarantine: {error}; its retention is tried again in {again}"
+                message = f"quarantine: {error}; the retention is applied again in {again}"
                 self._log.limited("housekeeping", "warning", message)
 
     # Filters

@@ -202,7 +202,7 @@ def _service(settings: Settings) -> Iterator[Check]:
 
 
 def _asked(service: ServiceSettings) -> Check:
-    """Ask the service's twin for tests, for a random digest: does it answer, with this password?"""
+    """Check that the service answers and takes the password: ask its test twin a random digest."""
     from hashscan.known.confirmers.hashcheckservice import HashCheckService  # noqa: PLC0415 - heavy
 
     assert service.url is not None
@@ -222,10 +222,10 @@ def _asked(service: ServiceSettings) -> Check:
         fix = "write the password that the operator gave into service.password_file, then restart"
         return Check("service", "fail", str(error), fix, ExitCode.SERVICE)
     except ServiceRefusedError:
-        # A service without the twin for tests: that it answers is all that can be known.
+        # The service has no test twin: no more is known than that it answers.
         return Check("service", "ok", f"{where} can be reached; 'hashscan check' asks it")
     except ServiceError as error:
-        fix = "see the name, the network and the firewall; candidates wait meanwhile"
+        fix = "check the name, the network and the firewall; candidates wait meanwhile"
         message = f"{where} {error.fault.words}: {error}"
         return Check("service", "fail", message, fix, ExitCode.SERVICE)
     finally:

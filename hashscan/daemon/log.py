@@ -80,7 +80,7 @@ class OutputTrouble:
     Attributes:
         message: why.
         since: when the first was lost, in seconds since the epoch.
-        lost: how many were; the log has them.
+        lost: their number; the log has them.
     """
 
     message: str
@@ -89,7 +89,7 @@ class OutputTrouble:
 
 
 class Log:
-    """The tell stage of the daemon, and its log.
+    """The log of the daemon, to which the scans and the watch report.
 
     Attributes:
         reported: matches that were logged before; ``None``: all are logged.
@@ -239,13 +239,13 @@ class Log:
             self.reported.save()
 
     def output_trouble(self) -> dict[str, Any] | None:
-        """Return what standard output did not take; ``None``: it takes results."""
+        """Return the results that standard output did not take; ``None``: it takes results."""
         return None if self._output is None else asdict(self._output)
 
     def _result(self, tell: Callable[[], None]) -> bool:
         """Whether standard output took a result; if not, the caller writes it to the log.
 
-        The daemon goes on without a reader: files must be isolated, whoever reads of it.
+        The daemon goes on without a reader: known files must be isolated even if nobody reads.
         """
         try:
             tell()
@@ -256,7 +256,7 @@ class Log:
                 self.error(
                     f"{why}; the daemon goes on, and writes its results to this log until"
                     " standard output works again; restart it with a reader. 'hashscan quarantine"
-                    " list' names every file that was moved"
+                    " list' names every moved file"
                 )
             self._output.lost += 1
             return False

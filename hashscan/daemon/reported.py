@@ -1,4 +1,4 @@
-"""Which matches that stay in their place were logged before, also by an earlier daemon."""
+"""Remembers which matches in place were logged before, by this daemon or an earlier one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEY = 8
-#: Matches that are remembered; the oldest are logged again.
+#: Matches that are remembered; the oldest are forgotten and logged again.
 _MOST = 200_000
 
 
@@ -32,11 +32,11 @@ class Reported:
     """Keys of matches, kept in the state directory.
 
     Attributes:
-        again: matches since ``save`` that were logged before.
+        again: number of matches since ``save`` that were logged before.
     """
 
     def __init__(self, directory: str) -> None:
-        """Read what an earlier daemon left; a file that is damaged counts as none."""
+        """Read the keys that an earlier daemon saved; a damaged file counts as empty."""
         self._path = os.path.join(directory, REPORTED)
         self._beside = os.path.join(directory, temporary(REPORTED))
         self._keys: dict[bytes, None] = {}
@@ -51,7 +51,7 @@ class Reported:
                 self._keys = dict.fromkeys(keys)
 
     def is_news(self, event: MatchEvent) -> bool:
-        """Whether a match was not logged yet, as it is now; then it is remembered."""
+        """Whether a match was not logged yet in its present form; if so, remember it."""
         key = _key_of(event)
         if key in self._keys:
             self.again += 1
@@ -63,7 +63,7 @@ class Reported:
         return True
 
     def save(self) -> None:
-        """Write the keys down; without that, the next daemon logs the matches again."""
+        """Save the keys; otherwise the next daemon logs the matches again."""
         self.again = 0
         if not self._is_new:
             return

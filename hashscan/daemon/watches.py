@@ -1,7 +1,7 @@
-"""The processes that watch: started, heard, and started again where one died or hangs.
+"""The processes that watch: starts them, reads them, and restarts one that died or hangs.
 
-The volumes of one file server share a process, for that may wait for the server for ever; all
-volumes on local file systems share another. There are never more than ``_MOST`` of them.
+The volumes of one file server share a process, because it may wait for the server for ever; all
+volumes on local file systems share another. There are never more than ``_MOST`` processes.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SILENT = 60.0
 _FIRST, _LONGEST = 1.0, 300.0
 #: ... but the first again where it had lasted for so long.
 _LASTED = 60.0
-#: Processes for file servers; where there are more servers, some share one.
+#: Processes for file servers; if there are more servers, some share a process.
 _MOST = 32
-#: Seconds until volumes that do not answer are considered again.
+#: Seconds until volumes that do not answer are tried again.
 _ANSWERS_AGAIN = 5.0
 
 
@@ -46,7 +46,7 @@ class _Watch:
         self.began = 0.0
         self.again = 0.0
         self.wait = _FIRST / 2
-        #: It was started before: what changed since then was not seen.
+        #: It was started before: changes since then were not seen.
         self.missed = False
 
 
@@ -73,8 +73,9 @@ class Watches:
         """Start them.
 
         ``on_again`` gets the volumes of a process that is started again: changes in the meantime
-        were not seen; ``on_silent`` those of one that hangs. ``is_silent``: a volume that does not
-        answer is watched once it does. ``before_fork``: see ``scan.pool``.
+        were not seen. ``on_silent`` gets the volumes of a process that hangs. ``is_silent`` says
+        whether a volume does not answer: then it is watched once it does. ``before_fork``: see
+        ``scan.pool``.
         """
         self._volumes = volumes
         self._modes = modes
@@ -137,7 +138,7 @@ class Watches:
                     self._on_silent(number)
 
     def answer(self, number: int) -> None:
-        """Watch a volume now that answers again."""
+        """Watch a volume that answers again."""
         for one in self._watches:
             if one.process is None and number in one.numbers:
                 one.again = 0.0
@@ -145,7 +146,7 @@ class Watches:
                 return
 
     def _start(self, waiting: _Watch) -> None:
-        """Start processes for the volumes of a place, but for those that do not answer."""
+        """Start processes for the volumes of a place, except those that do not answer."""
         numbers = [number for number in waiting.numbers if not self._is_silent(number)]
         if len(numbers) < len(waiting.numbers):
             answering = set(numbers)
@@ -166,7 +167,7 @@ class Watches:
             self._start_process(one)
 
     def _regrouped(self, numbers: list[int]) -> list[_Watch]:
-        """Places for these volumes and all that are watched; their processes end."""
+        """New places for these volumes and all watched volumes, whose processes end."""
         for one in [one for one in self._watches if one.process is not None]:
             assert one.process is not None
             one.process.close()
@@ -224,7 +225,7 @@ class Watches:
 
 
 def _grouped(volumes: Sequence[Volume], numbers: Iterable[int]) -> list[list[int]]:
-    """Volumes that share a process: those of one file server, and all on local file systems."""
+    """Groups of volumes that share a process: one for each file server, one for local disks."""
     mounts = MountTable(())
     with suppress(OSError):
         mounts = mounts_now()

@@ -74,10 +74,10 @@ def workplace(directory: str | None, out: IO[str], *, keep: bool) -> Iterator[st
 
 
 def _check(directory: str) -> None:
-    """Refuse early what the demo's commands would refuse.
+    """Refuse a directory early that the demo's commands would refuse later.
 
     Raises:
-        UsageError: somebody else can replace what is made there.
+        UsageError: somebody else can replace files that are made there.
     """
     try:
         with opened_named(os.fsencode(directory)) as named:
@@ -87,7 +87,7 @@ def _check(directory: str) -> None:
                     f"it: {named.unsafe}; name another with --directory DIR"
                 )
     except OSError:
-        return  # whoever makes a directory there says what is wrong
+        return  # reported when a directory is made there
 
 
 def _clear(place: str, out: IO[str], *, ended: bool) -> None:
