@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.agent.presence import follow_mounts, why_not_there
-from hashscan.agent.probing import NO_ANSWER, look_at_all
+from hashscan.agent.probing import NO_ANSWER, Probes, look_at_all
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, LockedError, UsageError, exit_code_of
 from hashscan.fs.beneath import identity_of
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from hashscan.model import Actor, Confirmed, Identity, Reporter, Summary
     from hashscan.quarantine.act import Quarantine
     from hashscan.state import State
+
+
+#: Seconds within which a volume must answer at which the scan hangs.
+_ANSWER_WITHIN = 60.0
 
 
 class ReportOnly:
@@ -231,8 +235,17 @@ def run_scan(
         catalog = Catalog(state.catalog)
         try:
             there, identities = _there(places, catalog, reporter, named=bool(paths))
+            probes = Probes(
+                [os.fsdecode(volume.root) for volume in there],
+                before_fork=catalog.commit,
+                within=_ANSWER_WITHIN,
+            )
             options = replace(
-                options, volumes=tuple(there), identities=identities, follow_mounts=follow_mounts
+                options,
+                volumes=tuple(there),
+                identities=identities,
+                follow_mounts=follow_mounts,
+                presence=probes,
             )
             asker = Asker(known.make_confirmer)
             try:
@@ -241,6 +254,7 @@ def run_scan(
                 summary = engine.run()
             finally:
                 asker.close()
+                probes.close()
         except BaseException:
             catalog.abandon()
             raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hashscan.catalog.rows import FoundProblem, QueuedDirectory
 from hashscan.model import Problem, ProblemEvent, Skipped, join
 from hashscan.scan.frontier import Frontier, Waiting
-from hashscan.scan.group import Group, Looked
+from hashscan.scan.group import Group, Looked, group_of
 from hashscan.scan.lost import MOST, Entry, LostDirectories, Search, Settled
 from hashscan.scan.part import PART_FILES
 from hashscan.scan.unseen import UnseenVolumes
@@ -170,6 +170,10 @@ class Dispatch:
         for group in self._groups.values():
             group.forgotten |= group.waiting.volume == volume
 
+    def give_up(self, volume: int, why: str) -> None:
+        """Report a volume that vanished for the reason ``why``, and do nothing more about it."""
+        self._take_unseen(volume, Findings(0, vanished=why))
+
     def start_over(self, judged: int) -> None:
         """The worker processes are gone: what they had is done again, by filter set ``judged``."""
         self._judged = judged
@@ -276,9 +280,7 @@ class Dispatch:
     def _next_searches(self) -> list[Task]:
         tasks: list[Task] = []
         while len(tasks) < _BATCH and (search := self._lost.next()) is not None:
-            directory = QueuedDirectory(search.directory, search.path, fresh=False)
-            waiting = Waiting(search.volume, directory, 0.0)
-            tasks.append(self._task(self._group(Group(waiting, search=search))))
+            tasks.append(self._task(self._group(group_of(search))))
             if len(search.names) > PART_FILES:
                 break
         return tasks

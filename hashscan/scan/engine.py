@@ -21,17 +21,22 @@ from hashscan.scan.remaining import Remaining
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+    from multiprocessing.connection import Connection
     from types import FrameType
 
     from hashscan.catalog.store import Catalog
     from hashscan.model import Actor, Candidate, Reporter
     from hashscan.scan.asking import Asker
-    from hashscan.scan.options import ScanOptions
+    from hashscan.scan.options import Presence, ScanOptions
 
 #: Seconds between commits, and between looks at the progress.
 _COMMIT_AFTER = 1.0
 _PROGRESS_AFTER = 0.1
+#: Seconds without a sign of life of a worker process after which its volume is asked whether it
+#: answers, and seconds between two looks at the processes for that.
+_SILENT, _LOOK_AFTER = 30.0, 5.0
+_NO_ANSWER = "its file system does not answer any more (a dead file server?)"
 
 
 class Engine:
@@ -90,6 +95,7 @@ class Engine:
             service=options.service,
             remote=options.remote,
             devices_of=self._catalog_devices,
+            is_away=lambda root: root in self._silent,
         )
         self._work = Dispatch(
             catalog,
@@ -103,7 +109,9 @@ class Engine:
         self._work.unseen.follow_mounts = options.follow_mounts
         self._stop = False
         self._walking = False
-        self._last_commit = self._last_progress = time.monotonic()
+        #: Roots of volumes that do not answer any more.
+        self._silent: set[bytes] = set()
+        self._last_commit = self._last_progress = self._last_look = time.monotonic()
 
     def _on_candidate(self) -> None:
         self._summary.candidates += 1
@@ -193,17 +201,43 @@ class Engine:
         """Hand out and take in until every directory is done."""
         self._walking = True
         self._confirmation.begin([volume.root for volume in self._options.volumes])
+        presence = self._options.presence
         while not self._stop and self._work:
             self._work.hand_out(pool)
-            for said in pool.receive([self._asker.connection], 0.1):
+            others = [] if presence is None else presence.connections
+            ready = []
+            for said in pool.receive([self._asker.connection, *others], 0.1):
                 if not isinstance(said, tuple):
-                    self._confirmation.take(self._asker.replies())
+                    ready.append(said)
                 elif said[1] is None:
                     self._work.died(said[0])
                 else:
                     self._work.heard(said[0], said[1])
+            if self._asker.connection in ready:
+                self._confirmation.take(self._asker.replies())
+            if presence is not None:
+                self._look_for_silent(pool, presence, ready)
             self._tick()
         self._walking = False
+
+    def _look_for_silent(
+        self, pool: Pool, presence: Presence, ready: Collection[Connection]
+    ) -> None:
+        """Give up volumes at which a process hangs, and which do not answer others either."""
+        for number in presence.take(ready):
+            root = self._options.volumes[number].root
+            if not presence.hangs(number) or root in self._silent:
+                continue
+            self._silent.add(root)
+            self._work.give_up(number, _NO_ANSWER)
+            pool.give_up(number)
+            for other in range(len(self._options.volumes)):
+                presence.ask(other)  # those of the same server need not be found out one by one
+        now = time.monotonic()
+        if now - self._last_look >= _LOOK_AFTER:
+            self._last_look = now
+            for number in pool.silent(_SILENT):
+                presence.ask(number)
 
     def _drain(self) -> None:
         """Wait for the answers to what was asked; the client bounds how long that takes."""

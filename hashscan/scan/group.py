@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.catalog.rows import QueuedDirectory
+from hashscan.scan.frontier import Waiting
 from hashscan.scan.work import Job, Tally, Task
 
 if TYPE_CHECKING:
-    from hashscan.scan.frontier import Waiting
     from hashscan.scan.lost import Search
 
 
@@ -78,6 +79,12 @@ class Group:
     def is_bulk(self) -> bool:
         """Whether it may take long: all of a directory, or a large file."""
         return (self.names is None and self.search is None) or self.large
+
+
+def group_of(search: Search) -> Group:
+    """The group that does a search."""
+    directory = QueuedDirectory(search.directory, search.path, fresh=False)
+    return Group(Waiting(search.volume, directory, 0.0), search=search)
 
 
 class Looked(NamedTuple):

@@ -89,12 +89,34 @@ class Linked(NamedTuple):
 _PROBLEM_BY_ERRNO = {
     errno.EACCES: Problem.DENIED,
     errno.EPERM: Problem.DENIED,
-    errno.EIO: Problem.IO_ERROR,
-    errno.ENODEV: Problem.IO_ERROR,
-    errno.ENXIO: Problem.IO_ERROR,
-    errno.ENOTCONN: Problem.STALE,
-    errno.ESHUTDOWN: Problem.STALE,
-    errno.ESTALE: Problem.STALE,
+    **dict.fromkeys(
+        (
+            errno.EIO,
+            errno.ENODEV,
+            errno.ENXIO,
+            errno.EREMOTEIO,
+            errno.EUCLEAN,  # the file system's structures are damaged (ext4, XFS, Btrfs)
+            errno.EBADMSG,  # a checksum of the file system is wrong
+        ),
+        Problem.IO_ERROR,
+    ),
+    **dict.fromkeys(
+        (
+            errno.ESTALE,
+            errno.ENOTCONN,
+            errno.ESHUTDOWN,
+            errno.ECONNABORTED,
+            errno.ECONNREFUSED,
+            errno.ECONNRESET,
+            errno.EHOSTDOWN,
+            errno.EHOSTUNREACH,
+            errno.ENETDOWN,
+            errno.ENETUNREACH,
+            errno.ENOLINK,
+            errno.ETIMEDOUT,  # NFS with softerr
+        ),
+        Problem.STALE,
+    ),
     errno.EAGAIN: Problem.BUSY,
     errno.ELOOP: Problem.CHANGED,
     errno.ENOTDIR: Problem.CHANGED,
@@ -104,7 +126,8 @@ _PROBLEM_BY_ERRNO = {
 _WHAT_TO_DO = {
     Problem.DENIED: "run hashscan as root, or give it CAP_DAC_READ_SEARCH",
     Problem.IO_ERROR: "see the kernel's log; the disk may be failing",
-    Problem.STALE: "the file server lost it; mount the volume again",
+    Problem.STALE: "the file server lost it, or does not answer; see the server, and mount the "
+    "volume again",
     Problem.BUSY: "another process holds a lease on it; it is tried again in the next scan",
     Problem.CHANGED: "somebody replaced it meanwhile; it is tried again in the next scan",
     Problem.TOO_DEEP: "it lies too deep; move it up",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hashscan.errors import UsageError
 from hashscan.fs.beneath import closing, identity_of, open_root
@@ -13,10 +13,32 @@ from hashscan.scan.work import WorkerSettings
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from multiprocessing.connection import Connection
 
     from hashscan.fs.volume import Volume
     from hashscan.model import Algorithm, Filter, Identity
+
+
+class Presence(Protocol):
+    """Finds out which of a scan's volumes answer, without waiting for them; by their indices."""
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Readable when ``take`` has something."""
+        ...
+
+    def ask(self, number: int) -> None:
+        """Look at a volume."""
+        ...
+
+    def take(self, ready: Collection[object]) -> list[int]:
+        """Volumes that were looked at, or were waited for long enough."""
+        ...
+
+    def hangs(self, number: int) -> bool:
+        """Whether a volume did not answer when it was looked at last."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +49,7 @@ class ScanOptions:
         others: volumes that are scanned at other times; one that lies inside of ``volumes`` is
             left to its own scan.
         follow_mounts: returns for a root a function that lists what was unmounted below it.
+        presence: asked for a volume at which a worker process hangs.
         identities: of the volumes' roots, by path, when they were found to be there.
         jobs: worker processes.
         filters: after all their checks.
@@ -62,6 +85,7 @@ class ScanOptions:
     others: tuple[Volume, ...] = ()
     identities: Mapping[bytes, Identity] = field(default_factory=dict)
     follow_mounts: Callable[[bytes], Callable[[], list[bytes]]] = lambda _root: list
+    presence: Presence | None = None
 
 
 def worker_settings(

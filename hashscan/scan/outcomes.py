@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 #: Problems that may pass without a further change of the file.
 _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
 
-#: Problems of the storage: files of a directory that has one are not seen, however many.
-STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE}
+#: Problems of the storage, or of this machine: files of a directory that has one are not seen,
+#: however many.
+STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
 
 #: Reasons that come from the file itself and may surprise: told with the path.
 _TOLD = {Skipped.SPARSE, Skipped.TOO_LARGE}

@@ -130,6 +130,7 @@ class Worker:
         self._last_sent = time.monotonic()
         self._last_alive = self._last_sent
         self._bytes_since = 0
+        self._volume = -1
 
     def _show_life(self, count: int) -> None:
         self._bytes_since += count
@@ -161,6 +162,10 @@ class Worker:
     def do(self, task: Task) -> None:
         """Do a task's job, and send what is found."""
         root = self._roots[task.volume]
+        if task.volume != self._volume:
+            # The engine has to know at which volume a process is that hangs.
+            self._volume = task.volume
+            self.flush()
         if task.job is Job.CHECK:
             self._put(Findings(task.group, vanished=root.why_vanished(), done=True))
             return

@@ -126,7 +126,8 @@ def test_what_is_no_file(tmp_path, folder):
         (errno.EIO, Problem.IO_ERROR, os.strerror(errno.EIO)),
         (errno.ESTALE, Problem.STALE, os.strerror(errno.ESTALE)),
         (errno.EACCES, Problem.DENIED, os.strerror(errno.EACCES)),
-        (errno.EBADMSG, Problem.OTHER, os.strerror(errno.EBADMSG)),
+        (errno.EBADMSG, Problem.IO_ERROR, "see the kernel's log"),
+        (errno.EINVAL, Problem.OTHER, os.strerror(errno.EINVAL)),
         (errno.ENOMEM, Problem.OTHER, "out of memory"),
     ],
 )

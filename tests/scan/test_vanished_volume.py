@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import subprocess
+import time
 
 import pytest
 from scanning import Scanner, settle
@@ -14,6 +15,7 @@ from hashscan.catalog.rows import QueuedDirectory
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.model import Identity
+from hashscan.scan import engine
 from hashscan.scan import frontier as frontier_module
 from hashscan.scan.frontier import Frontier, Waiting
 from hashscan.scan.root import VolumeRoot
@@ -183,6 +185,67 @@ def test_in_the_middle(volumes, meanwhile, monkeypatch, options):
     assert min(volumes.last_whole()) > other
 
 
+class Silent:
+    """Says of one volume that it does not answer."""
+
+    connections = ()
+
+    def __init__(self, number):
+        self.number = number
+        self.asked = []
+
+    def ask(self, number):
+        self.asked.append(number)
+
+    def take(self, ready):
+        del ready
+        return list(dict.fromkeys(self.asked))
+
+    def hangs(self, number):
+        return number == self.number
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("where", [rb"d3", rb""], ids=["a directory", "the last check"])
+def test_its_file_server_dies(tmp_path, monkeypatch, where):
+    """A process that waits for it is not waited for, and its other directories are not tried."""
+    scanner = Scanner(tmp_path / "state")
+    scanner.jobs = 1
+    volumes = Renamed(tmp_path, scanner)
+    volumes.make()
+    fill(volumes.other)
+    settle(tmp_path)
+    assert volumes.scan().hashed == 2 * DIRECTORIES
+    before = volumes.last_whole()
+    opened, why_vanished = Worker._open, VolumeRoot.why_vanished
+
+    def hangs(self, root, path):
+        if root._volume.root.endswith(b"/lost") and re.match(rb"d", path) and where:
+            time.sleep(1000)
+        return opened(self, root, path)
+
+    def hangs_at_the_end(self):
+        if self._volume.root.endswith(b"/lost"):
+            time.sleep(1000)
+        return why_vanished(self)
+
+    monkeypatch.setattr(Worker, "_open", hangs)
+    monkeypatch.setattr(VolumeRoot, "why_vanished", hangs_at_the_end)
+    monkeypatch.setattr(engine, "_SILENT", 0.2)
+    monkeypatch.setattr(engine, "_LOOK_AFTER", 0.1)
+    presence = Silent(0)
+    summary = volumes.scan(presence=presence)
+    assert summary.problems == 1
+    assert set(presence.asked) == {0, 1}, "others of its server are asked, too"
+    problem = problem_of(volumes)
+    assert (problem.path, problem.reason) == (os.fsencode(volumes.lost), "not-there")
+    assert "does not answer" in problem.message
+    assert volumes.files_known() == 2 * DIRECTORIES
+    lost, other = volumes.last_whole()
+    assert lost == before[0]
+    assert other > before[1]
+
+
 def test_at_the_very_end(tmp_path, meanwhile):
     """Open directories of a volume that is gone can be read: only the last check finds it."""
     scanner = Scanner(tmp_path / "state")
@@ -244,7 +307,19 @@ def test_a_file_system_below_a_volume_that_crosses_mounts(tmp_path, monkeypatch)
             subprocess.run(["umount", "-l", one], check=False, capture_output=True)
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN])
+@pytest.mark.parametrize(
+    "number",
+    [
+        errno.EIO,
+        errno.ESTALE,
+        errno.ENODEV,
+        errno.ENOTCONN,
+        errno.EUCLEAN,
+        errno.ETIMEDOUT,
+        errno.EMFILE,
+        errno.ENOMEM,
+    ],
+)
 def test_a_directory_on_failing_storage(tmp_path, monkeypatch, number):
     scanner = Scanner(tmp_path / "state")
     volumes = Renamed(tmp_path, scanner)
