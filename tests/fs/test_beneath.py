@@ -208,3 +208,21 @@ def test_open_parent(way, root):
 
 def test_error_for_a_mount_is_an_oserror():
     assert issubclass(CrossesMountError, OSError)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user: needs root")
+def test_who_may_not_keep_the_access_time_opens_another_users_directory_all_the_same(way, tmp_path):
+    (tmp_path / "root" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "root" / "closed").mkdir(mode=0o700)
+    inode = (tmp_path / "root" / "a" / "b").stat().st_ino
+    with closing(os.open(tmp_path / "root", os.O_RDONLY)) as root:
+        os.seteuid(4711)
+        try:
+            with closing(open_directory(root, b"a/b")) as fd:
+                assert os.fstat(fd).st_ino == inode
+            with pytest.raises(PermissionError) as error:
+                open_directory(root, b"closed")
+        finally:
+            os.seteuid(0)
+    assert error.value.errno == errno.EACCES

@@ -6,6 +6,7 @@ import tarfile
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -303,3 +304,54 @@ def test_leftovers_of_a_killed_write_are_removed(one, tmp_path):
     with recovered(tmp_path / "store"):
         assert not early.exists()
         assert sorted(os.listdir(directory)) == ["content", "record.json"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"digests": None}, "quarantined, and no digests of the content"),
+        ({"state": State.COPIED, "digests": None}, "copied, and no digests of the content"),
+        ({"state": State.PURGING, "digests": None}, "purging, and no digests of the content"),
+        ({"metadata": None}, "quarantined, and no digests of the content"),
+        ({"state": State.COPIED, "staging": None}, "copied, and not from where"),
+        ({"state": State.RESTORING, "resume": State.QUARANTINED}, "not whither"),
+        (
+            {"state": State.RESTORING, "resume": State.INTENT, "target": True},
+            "on its way back, and not from where",
+        ),
+        (
+            {
+                "state": State.RESTORING,
+                "resume": State.QUARANTINED,
+                "target": True,
+                "digests": None,
+            },
+            "quarantined, and no digests of the content",
+        ),
+        ({"acted": "2026-01-01T00:00:00"}, "a time without its zone"),
+        ({"expected": {}}, "no digests, no history"),
+        ({"history": ()}, "no digests, no history"),
+        ({"id": "../x"}, "an id that hashscan never makes"),
+    ],
+)
+def test_a_record_that_no_step_can_rely_on_is_damaged(one, changes, what):
+    store, record_id, _ = one
+    good = store.load(record_id)
+    if "target" in changes:
+        changes = {**changes, "target": good.origin}
+    with pytest.raises(QuarantineError, match=what):
+        Record.from_json(replace(good, **changes).to_json(), "here")
+
+
+def test_what_lacks_nothing_that_its_state_needs_is_a_record(one):
+    store, record_id, _ = one
+    good = store.load(record_id)
+    for changes in (
+        {"state": State.INTENT, "digests": None, "metadata": None},
+        {"state": State.DISPLACED, "digests": None, "metadata": None},
+        {"state": State.RESTORING, "resume": State.QUARANTINED, "target": good.origin},
+        {"state": State.RESTORING, "resume": State.DISPLACED, "target": good.origin,
+         "digests": None},
+    ):  # fmt: skip
+        record = replace(good, **changes)
+        assert Record.from_json(record.to_json(), "here") == record
