@@ -8,6 +8,7 @@ import os
 import pytest
 from scanning import Scanner, settle
 
+from hashscan.catalog.rows import FileRow, signed
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.bloom import load
@@ -19,42 +20,56 @@ from hashscan.scan.worker import Worker
 KIB = 1 << 10
 
 
+class Place:
+    """A volume with a catalog, and a worker that does one task in it."""
+
+    def __init__(self, path, state):
+        self.path = path
+        path.mkdir()
+        self.filter = load(Scanner(state).filter)
+        self.catalog = Catalog(str(state / "catalog.sqlite3"))
+        self.scan = self.catalog.begin_watch()
+        (self.root,) = self.catalog.queue_directories(self.scan, 0, b"", [(os.fsencode(path), 0)])
+        self.judged = self.catalog.filterset(filterset_of([self.filter]))
+
+    def do(self, *, bound=None, **task):
+        """What the worker finds in the root directory."""
+        settle(self.path)
+        self.catalog.commit()
+        sent = []
+        settings = WorkerSettings(
+            (Volume(os.fsencode(self.path)),), (self.root.number,), self.catalog.path,
+            (self.filter,), frozenset({"sha1"}), self.judged, self.scan, large_apart=bound,
+        )  # fmt: skip
+        links = LinkTable()
+        worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
+        worker.do(Task(1, 0, self.root.number, b"", False, **task))
+        worker.flush()
+        worker.rest()
+        links.close()
+        return [part for message in sent if isinstance(message, list) for part in message]
+
+
 @pytest.fixture
-def check(tmp_path, state):
+def place(tmp_path, state):
+    one = Place(tmp_path / "volume", state)
+    yield one
+    one.catalog.close()
+
+
+@pytest.fixture
+def check(place):
     """A function that lets a worker check files of a directory; returns hashed and handed back."""
-    volume = tmp_path / "volume"
-    volume.mkdir()
 
     def check(sizes, *, bound, holes=(), large=False, look=True):
         for name, size in sizes.items():
-            with open(volume / name, "wb") as file:
+            with open(place.path / name, "wb") as file:
                 if name in holes:
                     file.truncate(size)
                 else:
                     file.write(os.urandom(size))
-        settle(volume)
-        one = load(Scanner(state).filter)
-        catalog = Catalog(str(state / "catalog.sqlite3"))
-        scan = catalog.begin_watch()
-        (root,) = catalog.queue_directories(scan, 0, b"", [(os.fsencode(volume), 0)])
-        judged = catalog.filterset(filterset_of([one]))
-        catalog.commit()
-        sent = []
-        settings = WorkerSettings(
-            (Volume(os.fsencode(volume)),), (root.number,), catalog.path, (one,),
-            frozenset({"sha1"}), judged, scan, large_apart=bound,
-        )  # fmt: skip
-        links = LinkTable()
-        worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
         names = tuple((name.encode(), 0) for name in sizes) if look else None
-        worker.do(
-            Task(1, 0, root.number, b"", False, names=names, look=look, final=look, large=large)
-        )
-        worker.flush()
-        worker.rest()
-        links.close()
-        catalog.close()
-        parts = [part for message in sent if isinstance(message, list) for part in message]
+        parts = place.do(bound=bound, names=names, look=look, final=look, large=large)
         hashed = {os.fsdecode(row[0]) for part in parts for row in part.rows}
         return hashed, {os.fsdecode(name) for part in parts for name in part.large}
 
@@ -91,3 +106,31 @@ def test_what_is_not_read_or_has_its_turn_is_not_handed_back(check):
     assert check(sizes, bound=None) == ({"a"}, set())
     _, large = check({"holes": 4 << 20}, bound=64 * KIB, holes={"holes"})
     assert large == set(), "a file of holes is not read"
+
+
+@pytest.mark.parametrize(
+    ("head", "hit", "is_read", "skipped"),
+    [
+        (None, False, False, {}),
+        (b"", False, False, {"unknown-size": 1}),
+        (b"8 bytes.", False, False, {"unknown-head": 1}),
+        # Another set of filters came meanwhile, and has its size or its first block.
+        (b"", True, True, {}),
+        (b"8 bytes.", True, True, {}),
+    ],
+)
+def test_what_a_dead_worker_had_stored_counts_and_is_not_read_again(
+    place, head, hit, is_read, skipped
+):
+    (place.path / "f").write_bytes(b"content")
+    status = (place.path / "f").stat()
+    row = FileRow(
+        b"f", -place.root.number, signed(status.st_ino), 7, status.st_mtime_ns,
+        status.st_ctime_ns, None, os.urandom(20) if head is None else None, None,
+        linked=False, hit=hit, racy=True, judged=place.judged, scan=place.scan, head=head,
+    )  # fmt: skip
+    place.catalog.put_files(place.root.number, [row])
+    parts = place.do(again=True)
+    assert [row[0] for part in parts for row in part.rows] == ([b"f"] if is_read else [])
+    assert sum(part.tally.hashed for part in parts) == (not skipped)
+    assert {key: count for part in parts for key, count in part.tally.skipped.items()} == skipped
