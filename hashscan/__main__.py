@@ -4,7 +4,7 @@ import os
 import sys
 
 if not __package__:
-    # Started by its path (``interpreter.command``): an isolated Python knows of no checkout.
+    # Started by its path (``interpreter.command``): an isolated Python does not find a checkout.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from hashscan.interpreter import require

@@ -7,7 +7,7 @@ import socket
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host``, a name or an address as a URL has it, is this machine for certain."""
+    """Whether ``host``, a name or an address from a URL, is certainly this machine."""
     host = host.strip("[]").lower().removesuffix(".")
     if host == "localhost":
         return True

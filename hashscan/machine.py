@@ -1,7 +1,7 @@
-"""Faults of the machine that are no faults of hashscan: limits, memory, disks, a missing /proc.
+"""Faults of the machine, not of hashscan: limits, memory, disks, a missing /proc.
 
-An ``OSError`` that reaches the top of a command says what the kernel refused, but neither which
-limit did nor how to raise it. ``explain`` says both, for every command, in this one place.
+An ``OSError`` that reaches the top of a command says what the kernel refused, but not which limit
+is reached, nor how to raise it. ``explain`` says both, for every command.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ A_PROCESS_DIED = (
     "another process of hashscan died while it was needed; see the kernel's log (dmesg: out of"
     " memory?), then run the command again"
 )
-#: Descriptors of one database: itself, its log, the log's index, its directory, a temporary file.
+#: Descriptors that one database needs: file, log, the log's index, directory, a temporary file.
 _FILES_OF_SQLITE = 5
 #: Errors that only a wrong call can cause: these are hashscan's own faults.
 _OWN = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK, errno.EDOM})
@@ -47,7 +47,7 @@ _FIX = {
     errno.ESTALE: "mount the file server's directory again",
     errno.ENOTCONN: "mount it again",
     errno.EACCES: "see the owner and the mode there, or run it as root",
-    errno.EPERM: "run it as root; in a container, see what it is allowed to do",
+    errno.EPERM: "run it as root; in a container, see what the container may do",
     errno.ENOSYS: "use a newer kernel; in a container, see which system calls it allows",
     errno.ENOENT: "make it, or name another place",
     errno.ENOTDIR: "name a directory",
@@ -71,8 +71,8 @@ def explain(error: BaseException) -> str | None:
             )
         if _is_below_proc(error.filename):
             return (
-                "/proc is not mounted, and hashscan reads from there what is mounted and what this"
-                " process has open; mount it: mount -t proc proc /proc"
+                "/proc is not mounted, and hashscan reads there which file systems are mounted and"
+                " which files this process has open; mount it: mount -t proc proc /proc"
             )
     return None
 
@@ -90,9 +90,9 @@ def as_machine_error(error: BaseException) -> MachineError | None:
 
 
 def with_cause(error: Exception) -> str:
-    """Return the message of an error; if a limit of the machine is behind it, with that limit.
+    """Return the message of an error, with the limit of the machine that caused it, if one did.
 
-    The limit replaces the advice of the message: "make room there" does not help if the process may
+    The limit replaces the advice in the message: "make room there" does not help if the process may
     open no more files.
     """
     for cause in (error, *_causes(error)):
@@ -108,7 +108,7 @@ def with_cause(error: Exception) -> str:
 
 
 def is_limited(error: BaseException) -> bool:
-    """Whether a limit of the machine is behind an error, so that it says nothing about a file."""
+    """Whether a limit of the machine caused an error, so that it says nothing about a file."""
     return any(explain(one) for one in (error, *_causes(error)))
 
 
@@ -132,7 +132,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _said_by(error: BaseException) -> str:
-    """What a message quotes of an error."""
+    """The part of an error's text that a message quotes."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error)
@@ -161,7 +161,7 @@ def _is_of_sqlite(error: BaseException) -> TypeGuard[sqlite3.Error]:
 
 
 def _behind_sqlite(error: sqlite3.Error) -> str | None:
-    """Which limit is behind an error of SQLite, which hides the kernel's error number."""
+    """The limit that caused an error of SQLite, which hides the kernel's error number."""
     name = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith("SQLITE_NOMEM"):
         return _no_memory()

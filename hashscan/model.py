@@ -272,8 +272,8 @@ class PendingEvent:
 class Summary:
     """Counts of one scan. ``files`` is always the sum of the four outcomes.
 
-    ``matches`` is the sum of those quarantined, held, allowed and only reported; ``restored`` are
-    those of the held ones that an administrator had restored.
+    ``matches`` is the sum of quarantined, held, allowed and only reported matches; ``restored``
+    counts the held matches that an administrator had restored.
     """
 
     hashed: int = 0
@@ -304,12 +304,12 @@ class Summary:
 
 
 class Expected(NamedTuple):
-    """What a scan has to do, as far as earlier scans of the same volumes show.
+    """The work of a scan, as far as earlier scans of the same volumes show it.
 
     Attributes:
         files: number of files, skipped and unchanged ones included.
-        hashed: how many of them are hashed; ``None``: it depends on what changed.
-        bytes: size of the files that are hashed; without ``hashed`` the size of all that could be.
+        hashed: number of files to hash; ``None``: it depends on what changed.
+        bytes: size of the files to hash; if ``hashed`` is ``None``, size of all candidates for it.
         costs: seconds for a file, for hashing it, and for a byte, as the last scan learnt them.
     """
 
@@ -324,11 +324,11 @@ class Progress:
     """The state of a running scan.
 
     Attributes:
-        files: number of files that are done: hashed, unchanged, skipped, or a problem.
-        hashed: how many of them were hashed.
-        unchanged: how many of them are as the catalog has them.
-        bytes_hashed: also those of files that are being read.
-        fraction: how much is done by the tree of directories, an estimate from 0 to 1.
+        files: number of finished files: hashed, unchanged, skipped, or a problem.
+        hashed: number of hashed files.
+        unchanged: number of files that are as the catalog has them.
+        bytes_hashed: including bytes of files that are being read.
+        fraction: finished part of the tree of directories, an estimate from 0 to 1.
         matches: number of matches.
         expected: ``None``: no earlier scan of these volumes came to its end.
         seconds: time in which the scan could work.

@@ -34,7 +34,7 @@ class HashedStream:
     """The first ``size`` bytes of an open file as a stream that hashes what is read from it."""
 
     def __init__(self, fd: int, size: int) -> None:
-        """``fd`` stays the caller's to close."""
+        """The caller closes ``fd``."""
         self._hashes = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
         self._blocks = _blocks(fd, 0, size)
         self._rest = memoryview(b"")
@@ -55,7 +55,7 @@ class HashedStream:
 
     @property
     def digests(self) -> FileDigests:
-        """MD5, SHA-1 and SHA-256 of what was read so far."""
+        """MD5, SHA-1 and SHA-256 of the bytes read so far."""
         return FileDigests(*(one.digest() for one in self._hashes))
 
 

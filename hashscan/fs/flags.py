@@ -1,4 +1,4 @@
-"""Inode flags, as lsattr(1) shows them: read from a file, and given to its copy.
+"""Reads the inode flags of a file (lsattr(1)), and gives them to its copy.
 
 Source: ioctl_iflags(2) and include/uapi/linux/fs.h, for 64-bit longs; the flags themselves are an
 int.
@@ -20,7 +20,7 @@ _NO_COW = 0x800000  # btrfs takes it for an empty file only
 _ENCRYPTED = 0x800
 _VERITY = 0x100000
 
-# What chattr(1) may set for a file. The others tell how a file system has laid it out.
+# The flags that chattr(1) may set for a file. The others describe how a file system stores it.
 _LETTERS = {
     0x1: "s",
     0x2: "u",
@@ -37,7 +37,7 @@ _LETTERS = {
     0x2000000: "x",
 }
 _SETTABLE = sum(_LETTERS)
-# Nothing can set these for a copy, and its owner may miss them.
+# No program can set these for a copy, and its owner may miss them.
 _OTHERS = {_ENCRYPTED: "encrypted (E)", _VERITY: "protected by fs-verity (V)"}
 
 
@@ -52,13 +52,13 @@ def inode_flags(fd: int) -> int | None:
 
 
 def prepare_flags(fd: int, flags: int | None) -> None:
-    """Give a new, empty file the flags that it can get only now, as far as that works."""
+    """Give a new file the flags that only an empty file can get, as far as that works."""
     if flags is not None and flags & _NO_COW:
         _change(fd, _NO_COW, flags)
 
 
 def apply_flags(fd: int, flags: int | None) -> None:
-    """Give a copy the recorded flags but ``SEALS``, as far as its file system takes them."""
+    """Give a copy the recorded flags except ``SEALS``, as far as its file system takes them."""
     if flags is not None:
         _change(fd, _SETTABLE & ~SEALS, flags)
 
@@ -70,7 +70,7 @@ def apply_seals(fd: int, flags: int | None) -> None:
 
 
 def _change(fd: int, among: int, flags: int) -> None:
-    """Set and clear what differs among some flags: all together, else each that can be changed."""
+    """Change the flags ``among`` to ``flags``: all together, or else each that can be changed."""
     now = inode_flags(fd)
     if now is None or not (now ^ flags) & among:
         return
@@ -90,7 +90,7 @@ def _set(fd: int, flags: int) -> bool:
 
 
 def lacking_flags(fd: int, flags: int | None) -> list[str]:
-    """One sentence for each kind of recorded flags that a copy does not have."""
+    """A sentence for each kind of recorded flags that a copy does not have."""
     lacking = (flags or 0) & ~(inode_flags(fd) or 0)
     letters = "".join(letter for bit, letter in _LETTERS.items() if lacking & bit)
     notes = [
@@ -99,6 +99,6 @@ def lacking_flags(fd: int, flags: int | None) -> list[str]:
     if letters:
         notes.append(
             f"its inode flags {letters} (lsattr) could not be set: the file system does not take "
-            f"them, or hashscan has no right to; `chattr +{letters}` sets them where it can"
+            f"them, or hashscan lacks the right; `chattr +{letters}` sets them if possible"
         )
     return notes

@@ -1,8 +1,8 @@
-"""Making directories in a customer's directory, with his owner and mode.
+"""Makes directories in a customer's directory, with the customer's owner and mode.
 
-A new directory is root's at first, and its name is in a directory that the customer owns: before
-root can hand it over, he can put another one in its place, which then would become his. So it is
-made in a private directory, handed over there, and gets its name last.
+A new directory is root's at first. If root made it under its name, in a directory that the customer
+owns, the customer could put another one in its place before root hands it over, and get that one.
+So root makes it in a private directory, hands it over there, and gives it its name last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: What the directory above gives a new one: no write for everybody, nor the bit that goes with it.
+#: Mode bits copied from the directory above: without write for everybody, and the sticky bit.
 _INHERITED = 0o7775 & ~stat.S_ISVTX
 
 
@@ -44,9 +44,9 @@ class Made:
 
 
 def make_below(directory: int, names: Sequence[bytes], where: bytes) -> list[Made]:
-    """Make directories one in the other, each with owner, group and mode of the one above.
+    """Make nested directories, each with owner, group and mode of the directory above it.
 
-    What is there already is entered and not changed; links are not followed.
+    Existing directories are entered and not changed; links are not followed.
 
     Args:
         directory: descriptor of the directory in which the first one is made.
@@ -108,7 +108,7 @@ def _hand_over(fd: int, above: os.stat_result) -> None:
     try:
         os.fchown(fd, above.st_uid, above.st_gid)
     except PermissionError as error:
-        # An ordinary user keeps his own directory in one of somebody else.
+        # An ordinary user's directory stays their own below one of somebody else.
         if error.errno != errno.EPERM or os.geteuid() == 0:
             raise
     os.fchmod(fd, above.st_mode & _INHERITED)

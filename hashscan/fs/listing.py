@@ -36,14 +36,15 @@ class ListedName(NamedTuple):
 
 
 class Unchanged:
-    """What the files of a directory were like; those that still are so are counted, not told.
+    """The files of a directory as the catalog has them; unchanged ones are counted, not listed.
 
     Attributes:
         files: name, device, inode (signed, as SQLite keeps it), size, mtime and ctime (in
-            nanoseconds), ... and, last, a kind from 0 to 3, of files by their names; what is met is
-            taken out.
-        device: device number of the volume's root, ``number``: what ``files`` have for it.
-        met: how many of each kind were met as they were.
+            nanoseconds), ... and, last, a kind from 0 to 3, of files by their names; a file that
+            is listed is taken out.
+        device: device number of the volume's root; ``number``: the number that ``files`` have for
+            it.
+        met: how many unchanged files of each kind were listed.
     """
 
     __slots__ = ("device", "files", "met", "number")
@@ -188,10 +189,10 @@ def listed(directory: int, name: bytes) -> Listed:
 def names_of(
     directory: int, inodes: Container[int], *, only_directories: bool = False
 ) -> dict[int, bytes]:
-    """Names that inodes have in a directory now, by the numbers that the directory itself gives.
+    """The present names of inodes in a directory, by the inode numbers of its listing.
 
-    This lists all of the directory: ask once for many inodes. ``only_directories``: the number of
-    a removed one may by now be that of a file.
+    This lists all of the directory: ask once for many inodes. ``only_directories``: leave files
+    out, which may have the number of a removed directory by now.
 
     Raises:
         OSError: the directory cannot be read.
@@ -209,7 +210,7 @@ class Follower:
     """Finds files again that were renamed in their directory, by their inode numbers.
 
     A directory's owner decides how many entries it has and how often they are renamed. So one
-    listing serves for all files of a directory, and what listings cost is bounded: ``FREE`` entries
+    listing serves all files of a directory, and the cost of listings is bounded: ``FREE`` entries
     at first, ``EARNED`` more for each file that is acted on. When that is spent, a renamed file is
     not found, as if it had left the directory.
     """
@@ -230,7 +231,7 @@ class Follower:
         self._credit = min(self.FREE, self._credit + self.EARNED)
 
     def name_of(self, directory: int, inode: int) -> bytes | None:
-        """A name that an inode has in an open directory now; ``None``: none, or it is too dear.
+        """The present name of an inode in an open directory; ``None``: none, or too expensive.
 
         Raises:
             OSError: the directory cannot be read.

@@ -35,11 +35,11 @@ _ACL = "system.posix_acl_access"
 
 @dataclass(frozen=True, slots=True)
 class Unsafe:
-    """Why somebody other than root and the running user can change or replace something.
+    """Why others than root and the running user can change or replace a file or directory.
 
     Attributes:
         what: e.g. ``/srv/www/a belongs to user 1001 (a)``.
-        fix: a command or an advice that ends it.
+        fix: a command, or advice, that mends it.
     """
 
     what: str
@@ -54,10 +54,10 @@ class Named:
     """An open directory that the administrator named.
 
     Attributes:
-        fd: a descriptor (``O_PATH``); its holder closes it.
+        fd: a descriptor (``O_PATH``); the caller closes it.
         path: absolute, and without links.
-        unsafe: why somebody other than root and the running user can replace this directory or
-            its entries; ``None``: nobody can.
+        unsafe: why others than root and the running user can replace this directory or its
+            entries; ``None``: they cannot.
     """
 
     fd: int
@@ -72,9 +72,9 @@ def user_shown(uid: int) -> str:
 
 
 def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> Unsafe | None:
-    """Why a user other than root and the running one can change a file or a directory's entries.
+    """Why others than root and the running user can change a file or a directory's entries.
 
-    A directory with the sticky bit, as ``/tmp``, is safe: each of its entries is its owner's.
+    A directory with the sticky bit, as ``/tmp``, is safe: only its owner can replace an entry.
 
     Args:
         status: of the file or directory.
@@ -114,9 +114,9 @@ def _group_shown(gid: int) -> str:
 
 
 def _is_private_group(status: os.stat_result, fd: int) -> bool:
-    """Whether a group is its file's owner's alone, as useradd(8) makes one for each user.
+    """Whether a file's group has only its owner as member, as useradd(8) makes one for each user.
 
-    With an ACL the group's bits are its mask, and stand for other users too.
+    With an ACL the group's bits are its mask, which is for other users too.
     """
     uid = status.st_uid
     if uid == 0 or uid != status.st_gid:
@@ -138,7 +138,7 @@ def _is_private_group(status: os.stat_result, fd: int) -> bool:
 
 
 class _Walk:
-    """The way to a directory: where it is now, and the names that are still to come."""
+    """The way to a directory: the directory reached so far, and the names still to enter."""
 
     def __init__(self, path: bytes, make: int | None, *, to_file: bool = False) -> None:
         self._given = path
@@ -167,7 +167,7 @@ class _Walk:
         os.close(self.here.fd)
 
     def _restart(self, names: list[bytes]) -> None:
-        """Go again from ``/``, by names that were no links a moment ago."""
+        """Start again at ``/``, with names that were no links a moment ago."""
         top = self._top()
         self.close()
         self.here = top
@@ -175,7 +175,7 @@ class _Walk:
         self.rest += reversed(names)
 
     def step(self) -> None:
-        """Enter the next directory, or take up what a link says."""
+        """Enter the next directory, or follow a link."""
         name = self.rest.pop()
         if name == b"..":
             self._restart(self._names[:-1])
@@ -224,12 +224,12 @@ class _Walk:
         if status.st_uid not in _trusted_users():
             why = f"the link belongs to {user_shown(status.st_uid)}"
         elif why is None and status.st_nlink > 1 and self._others_can_link():
-            why = "it has another name, so that anybody may have put it there"
+            why = "it has another name (a hard link), so anybody may have put it there"
         if why is not None:
             raise UnsafePathError(
                 f"{shown(self._given)}: {shown(path)} is a link to {shown(target)}, and {why}: "
                 "hashscan does not follow it; name the directory itself, by a path without links "
-                "of others"
+                "of other users"
             )
         self._links += 1
         if self._links > _MOST_LINKS:
@@ -247,7 +247,7 @@ def open_named(path: bytes, *, make: int | None = None) -> Named:
 
     Args:
         path: absolute, or relative to the working directory.
-        make: make it with this mode if it is missing, and the directories above it with 0755.
+        make: mode with which it is made if it is missing; directories above it get 0755.
 
     Raises:
         UnsafePathError: a link is on the way that somebody else made or can replace.
@@ -275,11 +275,11 @@ def opened_named(path: bytes, *, make: int | None = None) -> Iterator[Named]:
 
 
 def why_replaceable(path: str) -> Unsafe | None:
-    """Why somebody other than root and the running user can change what a file says, if one can.
+    """Why others than root and the running user can change a file; ``None``: they cannot.
 
-    As sshd(8) checks files that it believes: the file and each directory above it belong to root or
-    the running user, and nobody else can write to them; links on the way are such, too. If all is
-    so, nobody else can replace the file between this check and its opening. So the first directory
+    As sshd(8) checks files that it believes: the file, each directory above it and each link on the
+    way must belong to root or the running user, and nobody else may write to them. Then nobody else
+    can replace the file between this check and its opening. So the first directory
     that somebody else controls decides, even if the file is not there now, or ``..`` leads out.
 
     Raises:
@@ -303,7 +303,7 @@ def why_replaceable(path: str) -> Unsafe | None:
 
 @contextmanager
 def opened_above(path: bytes) -> Iterator[tuple[Named, bytes]]:
-    """Open the directory in which the administrator names a file; also gives the file's name.
+    """Open the directory of a file that the administrator names; also yields the file's name.
 
     Raises:
         IsADirectoryError: ``path`` ends in a slash, ``.`` or ``..``.
@@ -317,7 +317,7 @@ def opened_above(path: bytes) -> Iterator[tuple[Named, bytes]]:
 
 
 def sync_names(directory: int) -> None:
-    """Make the names in an open directory survive a power cut, where its file system can do that.
+    """Make the names in an open directory survive a power cut, if its file system can do that.
 
     Args:
         directory: a descriptor, which may be ``O_PATH``.
@@ -328,7 +328,7 @@ def sync_names(directory: int) -> None:
     try:
         fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     except PermissionError:
-        return  # it may be written and entered, but not listed
+        return  # its mode allows to write and enter it, but not to list it
     try:
         os.fsync(fd)
     except OSError as error:  # some network and FUSE file systems know no such call
@@ -339,9 +339,9 @@ def sync_names(directory: int) -> None:
 
 
 def resolve(path: str) -> str:
-    """A path without links, as ``os.path.realpath``, but links of others are refused.
+    """A path without links, as ``os.path.realpath`` gives it, but links of others are refused.
 
-    What is missing, or cannot be entered, is left as it is.
+    The rest of the path is not changed after a component that is missing or cannot be entered.
 
     Raises:
         UnsafePathError: a link is on the way that somebody else made or can replace.

@@ -1,14 +1,14 @@
-"""The private directory (``.hashscan``) in which a file lies between a volume and another disk.
+"""The private directory (``.hashscan``), in which a file waits between a volume and another disk.
 
-It stands at the topmost directory of a file system, which a customer may own. So nothing about it
-is believed from its name: the opened descriptor must be a directory of the agent's own that nobody
-else may enter, on the same file system. The owner of the directory above can still rename it, or
-remove it while it is empty; ``Privates`` finds it again by its inode.
+It is in the topmost directory of a file system, which a customer may own. So its name proves
+nothing: the opened descriptor must be a directory of the agent's own that nobody else may enter, on
+the same file system. The owner of the directory above can still rename it, or remove it while it is
+empty; ``Privates`` finds it again by its inode.
 
 That owner decides how many names there are beside it. So each use has a spare name of its own, and
 nothing here lists the directory above, unless a private directory was renamed.
 
-Also here, as the walk must know it: how a quarantine's directory is told from any other.
+Also here, for the walk: how to recognise a quarantine's directory.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from hashscan.text import shown
 #: An empty file of this name stands in every quarantine.
 QUARANTINE_MARK = b".hashscan-quarantine"
 
-#: How the names of directories end that ``folders`` makes in a private directory.
+#: End of the names of directories that ``folders`` makes in a private directory.
 FOLDER_ENDING = b".folder"
 
-#: Listings of one directory before a private one in it is given up.
+#: Listings of one directory before the search for a private directory in it is given up.
 _TURNS = 8
 #: Seconds after which another change gives a directory another time: many file systems, and all
 #: before Linux 6.13, take that from a clock which goes on 100 times a second at least.
@@ -140,12 +140,12 @@ def _trusted(fd: int, top: int) -> str | None:
 def open_private(top: int, where: bytes, use: bytes) -> tuple[int, bytes]:
     """Make or open the private directory in ``top``; the caller closes the descriptor.
 
-    If something else has its name, which a customer may have put there, it gets a spare one.
+    If something else has its name, e.g. put there by a customer, it gets a spare name.
 
     Args:
-        top: descriptor of the directory it stands in.
+        top: descriptor of the directory above it.
         where: path of ``top``, for messages.
-        use: what it is used for, which makes the spare name: an id of a record.
+        use: the id of the record that it is used for, which makes the spare name.
 
     Returns:
         A descriptor, and the name.
@@ -193,8 +193,8 @@ def _refused(path: str, reason: str) -> QuarantineError:
 class Privates:
     """Finds private directories that were renamed, at the cost of a few listings in all.
 
-    Nobody but the agent can move one to another directory, as that needs the right to write in it,
-    and nobody but the agent makes one. So what a listing of the directory above did not have does
+    Only the agent makes private directories, and only the agent can move one to another directory,
+    which needs the right to write in it. So if a listing of the directory above lacks one, it does
     not come back while the store's lock is held.
     """
 
@@ -227,15 +227,15 @@ class Privates:
                 return fd, found
             status = _status(top, found)
             if status is not None and status.st_ino == inode:
-                return None  # it is there, and not the agent's own
+                return None  # it is there, but not the agent's own
             del self._listed[identity]  # renamed once more
 
     def _list(self, top: int, identity: Identity) -> dict[int, bytes]:
-        """The directories in ``top`` by inode number, all of one moment."""
+        """The directories in ``top`` by inode number, all at one moment."""
         while True:
             self._turns[identity] = turn = self._turns.get(identity, 0) + 1
             if turn > _TURNS:
-                raise OSError(errno.EBUSY, "somebody renames what is in it all the time")
+                raise OSError(errno.EBUSY, "somebody renames its entries all the time")
             before = _changed(top)
             time.sleep(_TICK)
             with os.scandir(top) as entries:
@@ -266,10 +266,10 @@ def _open_if(top: int, name: bytes, inode: int) -> int | None:
 
 
 def remove_if_empty(top: int, private: int, name: bytes) -> None:
-    """Remove the private directory ``name`` if it is ours and empty; anything else is left alone.
+    """Remove the private directory ``name`` if it is ours and empty; leave anything else alone.
 
-    One that its owner's directory has under another name by now is left to that owner, who can
-    remove it. Empty directories that a killed ``folders.make_below`` left in it count as nothing.
+    If the owner of the directory above has renamed it, it is left to that owner, who can remove it.
+    Empty directories that a killed ``folders.make_below`` left in it count as nothing.
     """
     with contextlib.suppress(OSError):
         status, there = os.fstat(private), _status(top, name)
@@ -297,7 +297,7 @@ def remove_empty(top: int, use: bytes) -> None:
 
 
 def open_existing(top: int) -> int | None:
-    """Open the private directory by its usual name; ``None``: there is none of the agent's own.
+    """Open the private directory by its usual name; ``None``: the agent has none there.
 
     Raises:
         OSError: as the kernel says.

@@ -29,7 +29,7 @@ class Volume:
 
 
 class Roots:
-    """The roots of many volumes, by place: a question costs the depth of a path, or its answer."""
+    """The roots of many volumes, indexed: a look-up costs the depth of a path, or its answer."""
 
     def __init__(self, roots: Iterable[bytes]) -> None:
         """``roots``: absolute paths, links resolved."""
