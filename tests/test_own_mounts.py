@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parent
 KILLED = """
 import os, signal, subprocess
 def test_killed(tmp_path):
@@ -37,7 +38,7 @@ def run(tmp_path, content):
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-s", "-p", "conftest", "-p", "no:cacheprovider",
          "-c", os.devnull, f"--basetemp={tmp_path}/base", f"--rootdir={tmp_path}", "test_it.py"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE}/support"},
         capture_output=True, text=True, check=False, timeout=50,
     )  # fmt: skip
 

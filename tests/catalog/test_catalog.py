@@ -2,10 +2,10 @@
 
 import os
 import sqlite3
-import subprocess
 import sys
 import time
 
+import namespaces
 import pytest
 
 from hashscan.catalog.overview import overview
@@ -460,7 +460,7 @@ print("ok")
         f"mount -t tmpfs -o size=2m none {tmp_path}/full && "
         f"head -c 600000 /dev/zero > {tmp_path}/full/ballast && exec {sys.executable} {tmp_path}/script"
     )
-    done = subprocess.run(["unshare", "-m", "sh", "-c", shell], capture_output=True, text=True)
+    done = namespaces.in_shell(shell)
     assert done.stdout == "ok\n", done.stderr
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import namespaces
 import pytest
 
 from hashscan.fs import beneath
@@ -174,7 +175,7 @@ except CrossesMountError:
         f"mount -t tmpfs none {tmp_path}/mnt && mkdir {tmp_path}/mnt/in && "
         f"mount --bind {tmp_path} {tmp_path}/loop && exec {sys.executable} {tmp_path}/script"
     )
-    done = subprocess.run(["unshare", "-m", "sh", "-c", shell], capture_output=True, text=True)
+    done = namespaces.in_shell(shell)
     assert done.stdout == "ok\n", done.stderr
 
 

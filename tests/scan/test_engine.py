@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 
+import namespaces
 import pytest
 import scanning
 from scanning import Scanner, count_entries, fill, nothing_is_hashed, one_by_one, settle, sha1
@@ -373,11 +374,7 @@ print("ok")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     shell = "".join(f"mount -t tmpfs none {tmp_path}/{name} && " for name in ("a", "b"))
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", f"{shell}exec {sys.executable} {tmp_path}/script"],
-        capture_output=True,
-        text=True,
-    )
+    done = namespaces.in_shell(f"{shell}exec {sys.executable} {tmp_path}/script")
     if done.stdout == "no equal stamps\n":
         pytest.skip("this kernel's stamps are too fine to be made equal")
     assert done.stdout == "ok\n", done.stderr

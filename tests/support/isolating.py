@@ -13,6 +13,7 @@ import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import namespaces
 import pytest
 
 from hashscan.fs import rename
@@ -120,15 +121,11 @@ def in_mount_namespace(function):
     """Run in a child that may mount what it likes; all of it is gone afterwards."""
 
     def run():
-        if libc.unshare(0x00020000) != 0:  # CLONE_NEWNS
-            return "no-namespace"
-        mount("none", "/", None, 0x4000 | 0x40000)  # MS_REC | MS_PRIVATE
+        namespaces.own_mounts()
         return function()
 
-    value = in_child(run)
-    if value == "no-namespace":
-        pytest.skip("this machine allows no mount namespace")
-    return value
+    namespaces.needed(namespaces.why_no_mounts)
+    return in_child(run)
 
 
 def mount(source, target, kind, flags=0, options=None):

@@ -20,6 +20,9 @@ import threading
 import time
 import traceback
 
+import namespaces
+import surroundings
+
 COMMAND = [sys.executable, "-m", "hashscan"]
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 
@@ -33,6 +36,8 @@ def hashscan(*arguments, cwd=None, env=None, timeout=60, within=None, **more):
     Raises:
         subprocess.TimeoutExpired: it was killed after ``timeout`` seconds.
     """
+    if within is not None and within[0] in surroundings.MOUNTING:
+        namespaces.needed(namespaces.why_no_mounts)
     words = [os.fsencode(one) for one in arguments]
     values = {os.fsencode(name): os.fsencode(one) for name, one in (env or os.environ).items()}
     mask = os.umask(0o022)
@@ -192,8 +197,6 @@ def _become(streams, words, values, where, mask, within):
         from hashscan.cli import main
 
         if within is not None:
-            import surroundings
-
             getattr(surroundings, within[0])(*within[1:])
         main()
     except BaseException:

@@ -10,10 +10,13 @@ import resource
 import struct
 import sys
 
+import namespaces
+
 _libc = ctypes.CDLL(None, use_errno=True)
-_CLONE_NEWNS = 0x20000
-_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 0x20, 0x1000, 0x4000, 0x40000
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC = 1, 0x20, 0x1000, 0x4000
 _CAP_SYS_ADMIN, _CAP_SYS_RESOURCE = 21, 24
+#: Functions that a process needs mounts of its own for.
+MOUNTING = ("hidden", "read_only")
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
 
@@ -53,20 +56,15 @@ def memory(mebibytes):
 
 def hidden(*places):
     """Empty file systems over these directories, for this process only."""
-    _own_mounts()
+    namespaces.own_mounts()
     for place in places:
         if os.path.isdir(place):
             _checked(_libc.mount(b"none", os.fsencode(place), b"tmpfs", 0, None))
 
 
-def _own_mounts():
-    _checked(_libc.unshare(_CLONE_NEWNS))
-    _checked(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
-
-
 def read_only(*places):
     """Directories that nobody can write to; what is in them, e.g. the checkout, can be read."""
-    _own_mounts()
+    namespaces.own_mounts()
     for place in filter(os.path.isdir, places):
         name = os.fsencode(place)
         _checked(_libc.mount(name, name, None, _MS_BIND | _MS_REC, None))
