@@ -33,10 +33,16 @@ def source_of(settings: Settings, *, password: str | None = None) -> Source:
     """
     section = settings.filter
     if section is None or not values.is_url(section.source):
+        fix = "write its URL, and the root key to trust as filter.root"
+        service = settings.service
+        if section is not None:
+            fix = f"scans use it without sync; for a repository {fix}"
+        elif service is not None and service.kind == "local":
+            fix = f"scans make the filter from service.known, without sync; for a repository {fix}"
         finding = Finding(
             "configuration: filter.source",
             "no repository is named" if section is None else "is a file, not a repository",
-            "write its URL, and the root key to trust as filter.root",
+            fix,
         )
         raise ConfigError("there is nothing to sync", [finding])
     assert section.root is not None  # the settings' own check

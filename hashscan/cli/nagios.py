@@ -63,10 +63,11 @@ def _performance(found: Status) -> str:
 def _figures(found: Status) -> Iterator[tuple[str, str]]:
     """Names and values with their units; ages in seconds."""
     catalog = found.catalog
-    volumes = (found.daemon or {}).get("volumes", ()) if found.alive else ()
     now = time.time()
-    yield "volumes", f"{len(volumes)};;;0"
-    yield "volumes_away", f"{sum(bool(one.get('away')) for one in volumes)};;;0"
+    if found.alive and found.daemon is not None:
+        volumes = found.daemon.get("volumes", ())
+        yield "volumes", f"{len(volumes)};;;0"
+        yield "volumes_away", f"{sum(bool(one.get('away')) for one in volumes)};;;0"
     yield "problems", f"{catalog.problems if catalog else 0};;;0"
     yield "pending", f"{catalog.pending if catalog else 0};;;0"
     oldest = catalog.oldest if catalog else None

@@ -17,6 +17,7 @@ from hashscan.config.trust import faults, moves
 from hashscan.errors import (
     CredentialsError,
     ExitCode,
+    Fault,
     HashscanError,
     ServiceError,
     ServiceRefusedError,
@@ -45,6 +46,14 @@ if TYPE_CHECKING:
 
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 _LEASES = "/proc/sys/fs/leases-enable"
+#: A refused password and a refused question have their own checks.
+_SERVICE_FIXES = {
+    Fault.UNREACHABLE: "check the name, the network and the firewall",
+    Fault.CREDENTIALS: "ask its operator",
+    Fault.BUSY: "try again later; hashscan's own service answers so if no list for tests is loaded "
+    "(hashscan service load --test)",
+    Fault.ANSWER: "check service.url, what answers there, and a proxy on the way",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +234,7 @@ def _asked(service: ServiceSettings) -> Check:
         # The service has no test twin: no more is known than that it answers.
         return Check("service", "ok", f"{where} can be reached; 'hashscan check' asks it")
     except ServiceError as error:
-        fix = "check the name, the network and the firewall; candidates wait meanwhile"
+        fix = f"{_SERVICE_FIXES[error.fault]}; candidates wait meanwhile"
         message = f"{where} {error.fault.words}: {error}"
         return Check("service", "fail", message, fix, ExitCode.SERVICE)
     finally:

@@ -372,6 +372,7 @@ def test_the_output_of_a_monitoring_plug_in(place):
     text, values = told(0)
     assert text == "HASHSCAN OK - no daemon"
     assert values["pending"] == "0;;;0"
+    assert not {"volumes", "volumes_away"} & set(values), "only a daemon knows"
     assert float(values["scan_age"].partition("s")[0]) == pytest.approx(3600, abs=60)
     place.candidate(3600.0, "a | b")
     text, values = told(1)

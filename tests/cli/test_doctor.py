@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import ready
-from fault_server import KnownServer
+from fault_server import KnownServer, answer
 
 
 @pytest.fixture
@@ -85,18 +85,32 @@ def test_a_service_that_cannot_be_reached(doctor, tmp_path):
     ],
 )
 def test_a_wrong_password_is_found(doctor, tmp_path, password, code, words):
-    (tmp_path / "password").write_text(password)
-    (tmp_path / "password").chmod(0o600)
-    build_filter(tmp_path)
     with KnownServer(known=set(), username="me", password="right") as server:
-        service = (
-            f"{{kind: hashcheckservice, url: '{server.url}', username: me,"
-            f" password_file: {tmp_path}/password}}"
-        )
-        ran = doctor(service=service, filter=f"{{source: {tmp_path}/f}}")
+        ran = asked(doctor, tmp_path, server, password)
         assert ran.returncode == code, ran
         assert words.format(server.url) in ran.stdout
         assert "cannot be reached" not in ran.stdout
+
+
+@pytest.mark.parametrize(("status", "fix"), [(503, "load --test"), (500, "check service.url")])
+def test_a_service_that_answers_is_not_sought_in_the_network(doctor, tmp_path, status, fix):
+    with KnownServer(known=set(), username="me", password="right") as server:
+        server.always(answer(status))
+        ran = asked(doctor, tmp_path, server, "right")
+        assert ran.returncode == 6, ran
+        assert fix in ran.stdout
+        assert "firewall" not in ran.stdout
+
+
+def asked(doctor, tmp_path, server, password):
+    (tmp_path / "password").write_text(password)
+    (tmp_path / "password").chmod(0o600)
+    build_filter(tmp_path)
+    service = (
+        f"{{kind: hashcheckservice, url: '{server.url}', username: me,"
+        f" password_file: {tmp_path}/password}}"
+    )
+    return doctor(service=service, filter=f"{{source: {tmp_path}/f}}")
 
 
 def test_a_tier_that_cannot_be_used_is_a_note(doctor, tmp_path):
