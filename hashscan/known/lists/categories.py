@@ -66,9 +66,9 @@ _NUMBERED = re.compile(
 )
 _LETTER = re.compile(r"[^\W\d_]")
 #: Signs that no name of a category has, and dashes that are no joint of two words: ``!csam``,
-#: ``csam?``, ``-1``, ``cat: -1``.
+#: ``csam?``, ``-1``, ``cat: -1``. An exclamation mark behind a word takes nothing back.
 _MARK = re.compile(
-    r"[^\w\s.,:;/&'\"()\[\]#\u2010-\u2015-]"
+    r"[^\w\s.,:;/&'\"()\[\]#!\u2010-\u2015-]|(?<!\w)!|!(?=\w)"
     r"|(?<!\w)[\u2010-\u2015-]+(?=\w)|^\W*[\u2010-\u2015-]|[\u2010-\u2015-]\W*$"
 )
 #: Begins the name of a category with a mark that may change what it says.

@@ -161,9 +161,9 @@ def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
     ``marked``: what says that a name begins here: `` *`` beyond doubt, two blanks as sum files have
     them, ``None`` nothing.
     """
-    if "\0" in name:
-        return True
     name = name.strip(" \t\r\n")
+    if "\0" in name or _has_row_behind(name):
+        return True
     digest = digest.lower()
     for found in _IN_NAME.finditer(name):
         if found[1].lower() == digest or (marked == " *" and found[0] == name):

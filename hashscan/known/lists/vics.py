@@ -237,7 +237,11 @@ class _Reader:
 
     def _check_envelope(self, fields: dict[str, Any]) -> None:
         """Refuse a document with a category or a digest beside its media."""
-        beside = {name: one for name, one in fields.items() if name not in _CONTAINERS}
+        beside = {
+            name: one
+            for name, one in fields.items()
+            if name not in _CONTAINERS or not isinstance(one, list)
+        }
         what = ""
         if fields.get("category") is not None and not self._report.every_category:
             what = "category"

@@ -160,7 +160,7 @@ def test_a_sign_beside_a_number_of_vics(taken, category):
     assert not taken(f"sha1,vics category\n{OTHER},{category}\n{BAD},1\n")[0]
 
 
-@pytest.mark.parametrize("category", ["baseline", "CSAM", "1 - Child Abuse Material"])
+@pytest.mark.parametrize("category", ["baseline", "CSAM", "CSAM! ", "1 - Child Abuse Material"])
 def test_free_text_that_counts(taken, category):
     assert taken(f"sha1,category\n{OTHER},{category}\n{BAD},csam\n")[0]
 

@@ -82,7 +82,9 @@ def test_a_medium_whose_files_alone_have_a_digest_is_refused(read):
 
 
 @pytest.mark.usefixtures("limit")
-@pytest.mark.parametrize("beside", [{"MD5": MD5}, {"hashes": {"md5": MD5}}])
+@pytest.mark.parametrize(
+    "beside", [{"MD5": MD5}, {"hashes": {"md5": MD5}}, {"value": {"md5": MD5}}]
+)
 def test_a_digest_beside_the_media(read, beside):
     for case in ({"Media": [{"SHA1": SHA1}], **beside}, {**beside, "Media": [{"SHA1": SHA1}]}):
         with pytest.raises(DigestListError, match="a digest stands outside of the media"):
@@ -150,6 +152,13 @@ def test_the_mark_of_a_name_with_escapes_is_no_path(read):
         with pytest.raises(DigestListError, match="more than one digest"):
             read(f"{SHA1}  a{mark}\\{SHA1_B}  b\n")
     assert read(f"{SHA1}  dir\\{SHA1_B}\n")[0] == [SHA1]
+
+
+@pytest.mark.parametrize("name", ["{}.jpg", "{}\\\\x", "./{}", "/a/{}"])
+def test_a_part_of_a_path_behind_a_mark(read, name):
+    for mark in "\v\x85\u2028":
+        with pytest.raises(DigestListError, match="more than one digest"):
+            read(f"{SHA1}  a{mark}{name.format(SHA1_B)}\n")
 
 
 def test_a_line_of_marks_is_read_in_linear_time(read):
