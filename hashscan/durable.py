@@ -136,6 +136,21 @@ def rename(old: str, new: str) -> None:
         os.replace(old_name, new_name, src_dir_fd=source.fd, dst_dir_fd=target.fd)
 
 
+def rename_new(old: str, new: str) -> None:
+    """Give a file another name, which nothing has yet.
+
+    Raises:
+        FileExistsError: something has it.
+        OSError: it cannot be renamed.
+        UnsafePathError: a customer's link is on the way to it.
+    """
+    with (
+        opened_above(os.fsencode(old)) as (source, old_name),
+        opened_above(os.fsencode(new)) as (target, new_name),
+    ):
+        put(source.fd, old_name, target.fd, new_name)
+
+
 def remove(path: str) -> None:
     """Remove a file.
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.durable import remove, rename, sync_directory, temporary_name
+from hashscan.durable import remove, rename, rename_new, sync_directory, temporary_name
 from hashscan.errors import StateError, UsageError
 from hashscan.fs.named import opened_above, resolve
 from hashscan.known.filters.bits import metadata_path
@@ -167,7 +167,7 @@ def build(
                 on_progress=on_progress,
             )
             made = write_tiers(area, path, metadata, wanted=tiers, jobs=jobs)
-            _take_place(path, output)
+            _take_place(path, output, force=force)
         return _report(output, metadata, counts, staged, area, made, time.monotonic() - started)
 
 
@@ -293,23 +293,64 @@ def _opened_empty(name: str, above: int) -> Iterator[int]:
         os.close(fd)
 
 
-def _take_place(path: str, output: str) -> None:
-    """Put a filter with its tiers in the place of another one with its own.
+def _take_place(path: str, output: str, *, force: bool) -> None:
+    """Give a filter with its tiers their names; with ``force`` in the place of others.
 
-    Tiers first: a tier of another filter is not used, so whoever reads in between, or after a kill,
-    misses nothing, and who waits for a change of the filter finds all of it.
+    Raises:
+        UsageError: without ``force``: another build was quicker; what it made stays.
+        StateError: with ``force``: another build wrote at the same time, in between.
+        OSError: a file cannot be renamed.
     """
-    for name in TIER_NAMES:
-        made, place = tier_path(path, name), tier_path(output, name)
-        for one, other in ((made, place), (metadata_path(made), metadata_path(place))):
-            if os.path.lexists(one):
-                rename(one, other)
+    tiers = [(tier_path(path, name), tier_path(output, name)) for name in TIER_NAMES]
+    pairs = [
+        *((made, place) for one in tiers for made, place in (one, tuple(map(metadata_path, one)))),
+        (path, output),
+        (metadata_path(path), metadata_path(output)),
+    ]
+    made = {place: os.lstat(one) for one, place in pairs if os.path.lexists(one)}
+    if force:
+        # Tiers first: a tier of another filter is not used, so whoever reads in between, or after a
+        # kill, misses nothing, and who waits for a change of the filter finds all of it.
+        for one, place in pairs:
+            if place in made:
+                rename(one, place)
             else:
                 with contextlib.suppress(FileNotFoundError):
-                    remove(other)
-    rename(path, output)
-    rename(metadata_path(path), metadata_path(output))
+                    remove(place)
+        if not all(_is_there(place, status) for place, status in made.items()):
+            raise StateError(
+                f"{shown(output)}: another process wrote the filter at the same time, so its files "
+                "may not fit each other; run the command again when the other one has ended"
+            )
+    else:
+        # The filter first, for it decides which of two builds goes on; its metadata last, for
+        # nobody uses a filter without them.
+        pairs.insert(0, pairs.pop(-2))
+        _take_new_place([pair for pair in pairs if pair[1] in made], made)
     sync_directory(os.path.dirname(output) or ".")
+
+
+def _take_new_place(pairs: list[tuple[str, str]], made: Mapping[str, os.stat_result]) -> None:
+    for index, (one, place) in enumerate(pairs):
+        try:
+            rename_new(one, place)
+        except OSError as error:
+            for _, taken in pairs[:index]:
+                if _is_there(taken, made[taken]):
+                    remove(taken)
+            if not isinstance(error, FileExistsError):
+                raise
+            raise UsageError(
+                f"{shown(place)}: exists: another process made it meanwhile; replace it with "
+                "--force"
+            ) from error
+
+
+def _is_there(path: str, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), status)
+    except FileNotFoundError:
+        return False
 
 
 def _unwritable(output: str, error: OSError) -> StateError:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from hashscan.errors import DigestListError, StateError, UsageError
+from hashscan.known.filters import build as module
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import build
 from hashscan.model import EMPTY_DIGESTS
@@ -125,6 +126,95 @@ def test_outputs_that_cannot_be(written, tmp_path):
         build([path], str(tmp_path), force=True)
     with pytest.raises(UsageError, match="no such directory"):
         build([path], str(tmp_path / "none" / "out"))
+
+
+def test_of_two_builds_at_once_one_wins_whole(written, tmp_path):
+    """The other one begins while the first has no name yet, and ends before it."""
+    rows = [f"{digest},{number + 1}" for number, digest in enumerate(some(3))]
+    first = written("l", ["sha1,size", *rows])
+    out = tmp_path / "out"
+    for second in (["sha1,size", *(f"{digest},9" for digest in some(4))], some(4)):
+        path = written("m", second)
+        begun = []
+
+        def other(stage, path=path, begun=begun):
+            if stage.stage == "adding" and not begun:
+                begun.append(stage)
+                build([path], str(out))
+
+        with pytest.raises(UsageError, match=r"out: exists: another process made it meanwhile"):
+            build([first], str(out), on_progress=other)
+        assert load(str(out)).metadata.digests == 4
+        assert "sizes" in load(str(out)).tiers.names or second[0] != "sha1,size"
+        for made in tmp_path.iterdir():
+            if made.name not in ("l", "m"):
+                made.unlink()
+
+
+def test_what_another_build_made_of_the_tiers_alone_stays(written, tmp_path):
+    path = written("l", ["sha1,size", f"{some(1)[0]},5"])
+    stray = tmp_path / "out.sizes.json"
+    with pytest.raises(UsageError, match=r"out\.sizes\.json: exists: another"):
+        build([path], str(tmp_path / "out"), on_progress=lambda _: stray.write_text("x"))
+    assert sorted(os.listdir(tmp_path)) == ["l", "out.sizes.json"]
+    assert stray.read_text() == "x"
+
+
+def test_two_builds_with_force_in_between_each_other(written, tmp_path, monkeypatch):
+    first, second = written("l", some(3)), written("m", some(4))
+    out = str(tmp_path / "out")
+    real, calls = module.rename, []
+
+    def rename(old, new):
+        real(old, new)
+        calls.append(new)
+        if len(calls) == 1:  # the filter has its name, its metadata has not
+            build([second], out, force=True)
+
+    monkeypatch.setattr(module, "rename", rename)
+    with pytest.raises(StateError, match="out: another process wrote the filter at the same time"):
+        build([first], out, force=True)
+    build([first], out, force=True)
+    assert load(out).metadata.digests == 3
+
+
+@pytest.mark.parametrize(
+    ("theirs", "link"),
+    [("full", False), ("full", True), ("open", False), ("owned", False), ("empty", True)],
+)
+def test_a_swap_of_the_scratch_directory(written, tmp_path, monkeypatch, link, theirs):
+    """A customer who may write beside the filter puts another directory where the new one was."""
+    if theirs == "owned" and os.geteuid() != 0:
+        pytest.skip("only root can give a directory to another user")
+    path = written("l", some(3))
+    place, other = tmp_path / "place", tmp_path / "other"
+    place.mkdir()
+    other.mkdir(0o777 if theirs == "open" else 0o700)
+    if theirs == "full":
+        (other / "letter").write_text("kept")
+    if theirs == "owned":
+        os.chown(other, 4321, 4321)
+    real = os.mkdir
+
+    def mkdir(name, *args, **options):
+        real(name, *args, **options)
+        (place / name).rename(tmp_path / "away")
+        if not link:
+            other.rename(place / name)
+            place.joinpath("name").write_text(name)
+        else:
+            (place / name).symlink_to(other)
+
+    monkeypatch.setattr(module.os, "mkdir", mkdir)
+    with pytest.raises(StateError, match="out: the filter cannot be written"):
+        build([path], str(place / "out"))
+    monkeypatch.undo()
+    if not link:
+        other = place / (place / "name").read_text()
+    if theirs == "full":
+        assert (other / "letter").read_text() == "kept"
+    assert os.listdir(tmp_path / "away") == []
+    assert not (place / "out").exists()
 
 
 @pytest.mark.parametrize(
