@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from isolating import all_records, confirmed, kill_everywhere, recovered
+from isolating import all_records, confirmed, fork, kill_at, kill_everywhere, recovered
 
 from hashscan.errors import LockedError, QuarantineError, UnsafePathError, UsageError
 from hashscan.quarantine.act import Quarantine
@@ -355,3 +355,26 @@ def test_what_lacks_nothing_that_its_state_needs_is_a_record(one):
     ):  # fmt: skip
         record = replace(good, **changes)
         assert Record.from_json(record.to_json(), "here") == record
+
+
+def test_what_became_of_a_file_at_whose_move_hashscan_was_killed_is_told(tmp_path, volume):
+    told = set()
+    for step in range(4, 60, 4):
+        path, where = volume / str(step), os.fsencode(tmp_path / f"s{step}")
+        path.write_bytes(b"known")
+
+        def act(step=step, path=path, where=where):
+            quarantine = Quarantine.open(where)
+            kill_at(step, "after")
+            quarantine.act(confirmed(volume, path.name))
+
+        fork(act)
+        with Store.open(where) as store, store.lock():
+            for note in recover(store):
+                start, became = note.message.split(": ", 1)
+                assert start == str(path)
+                left = "hashscan was stopped before it was moved; it was left where it is"
+                assert (became == left) == path.exists()
+                told.add(became)
+    assert any("was left where it is" in one for one in told)
+    assert "hashscan was stopped at work on it (intent); now it is quarantined" in told
