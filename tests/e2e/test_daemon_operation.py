@@ -268,6 +268,19 @@ def test_large_files_do_not_hold_up_small_ones(tmp_path):
         assert daemon.end() == 0
 
 
+def test_a_match_is_moved_while_the_scan_that_found_it_goes_on(tmp_path):
+    # At this rate the other file takes twenty seconds.
+    extra = "scan: {pause_above_io_pressure: none, jobs: 1, max_rate: 1MiB}"
+    with Daemon(tmp_path, watch="off", known=[KNOWN], extra=extra) as daemon:
+        (daemon.volume / "d").mkdir()
+        (daemon.volume / "d" / "large").write_bytes(os.urandom(20 << 20))
+        (daemon.volume / "x").write_bytes(KNOWN)
+        daemon.start(until="")
+        gone(daemon, daemon.volume / "x")
+        assert daemon.summaries == []
+        assert daemon.end() == 0
+
+
 def test_what_is_in_quarantine_for_too_long_is_removed(daemon):
     text = daemon.config.read_text()
     daemon.config.write_text(
