@@ -86,6 +86,16 @@ def test_round_trip_keeps_content_and_metadata(volume, quarantine, store_path, n
         assert not os.path.lexists(volume / ".hashscan")
 
 
+def test_the_record_has_the_identity_of_the_restored_file(volume, quarantine, store_path):
+    (volume / "f").write_bytes(b"known content")
+    acted = quarantine.act(confirmed(volume, "f"))
+    with recovered(store_path) as store:
+        restore(store, acted.quarantine_id)
+        status = (volume / "f").stat()
+        restored = store.load(acted.quarantine_id).target_identity
+        assert (restored.device, restored.inode) == (status.st_dev, status.st_ino)
+
+
 @pytest.mark.parametrize("size", [0, 1, 4096, (1 << 20) + 1])
 def test_any_size(volume, quarantine, store_path, size):
     (volume / "f").write_bytes(os.urandom(size))
