@@ -41,6 +41,9 @@ def _filters(found: Status) -> Iterator[Complaint]:
             yield Complaint(ExitCode.FILTER, f"filter {shown(one.name)}: {one.trouble}")
         elif one.digests == 0:
             yield Complaint(ExitCode.FILTER, f"filter {shown(one.name)}: it holds no digest")
+    if not any(one.trouble for one in found.filters):  # a file that is missing is both
+        for why in found.refusals:
+            yield Complaint(ExitCode.FILTER, f"no scan would start: {why}")
     if found.stands_still:
         code = ExitCode.INTERNAL if found.at_a_limit else ExitCode.FILTER
         yield Complaint(

@@ -58,6 +58,7 @@ class Seen(NamedTuple):
         running: id of the process that scans with the state now.
         daemon: the daemon's status file; ``None``: no daemon has worked with this state.
         alive: that daemon is running.
+        unread: the catalog is there and cannot be read.
     """
 
     settings: Settings
@@ -65,6 +66,7 @@ class Seen(NamedTuple):
     running: int | None
     daemon: dict[str, Any] | None
     alive: bool
+    unread: bool = False
 
 
 def mark_of(settings: Settings) -> str:
@@ -85,7 +87,7 @@ def read_daemon_file(directory: str) -> dict[str, Any] | None:
 def troubles(seen: Seen) -> list[str]:
     """Faults that stop all work, or the work on one volume."""
     daemon = seen.daemon
-    found = [*_unreadable_daemon_file(seen), *_no_room(seen.settings)]
+    found = [*_unreadable_daemon_file(seen), *no_room(seen.settings)]
     if daemon is not None:
         found += _daemon_trouble(daemon, alive=seen.alive)
     if not seen.alive:
@@ -103,7 +105,8 @@ def gaps(seen: Seen) -> tuple[str, ...]:
     elif daemon is not None:
         found = list(_stopped(seen.settings.state, daemon))
     elif catalog is None or catalog.scan is None:
-        found = [] if seen.running is not None else [_NEVER.format(shown(seen.settings.state))]
+        known = seen.running is not None or seen.unread
+        found = [] if known else [_NEVER.format(shown(seen.settings.state))]
     else:
         found = [*_died(seen), *_late_by_hand(seen)]
     return (*found, *_unread(catalog))
@@ -118,7 +121,7 @@ def _unreadable_daemon_file(seen: Seen) -> Iterator[str]:
         )
 
 
-def _no_room(settings: Settings) -> Iterator[str]:
+def no_room(settings: Settings) -> Iterator[str]:
     """Complain if the state or the quarantine is on a full or read-only file system."""
     places = {settings.state: "the state"}
     if settings.quarantine.action == "quarantine":

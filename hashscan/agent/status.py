@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from hashscan.agent.gaps import Seen, gaps, read_daemon_file, troubles
 from hashscan.agent.syncing import from_repository, source_of
 from hashscan.catalog.overview import Overview, overview
-from hashscan.errors import HashscanError, QuarantineError
+from hashscan.config.loader import load_or_default
+from hashscan.errors import ConfigError, HashscanError, QuarantineError
 from hashscan.known.repository.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
@@ -79,6 +80,7 @@ class Status:
         reports_only: why matches are only reported, not moved; empty: they are moved.
         retention: seconds after which contents of the quarantine are removed for good.
         uncovered: messages on what is not watched or was not scanned; see ``gaps``.
+        refusals: why a scan would refuse the configuration.
     """
 
     state: str
@@ -93,6 +95,7 @@ class Status:
     uncovered: tuple[str, ...] = ()
     reports_only: str = ""
     retention: float | None = None
+    refusals: tuple[str, ...] = ()
 
     @property
     def sync(self) -> dict[str, Any]:
@@ -207,6 +210,7 @@ def status_of(settings: Settings) -> Status:
         HashscanError: a limit of this process, e.g. of open files, prevents the reading.
     """
     trouble: list[str] = []
+    unread = False
     catalog: Overview | None = None
     running: int | None = None
     source = "unknown: the state directory cannot be used"
@@ -217,12 +221,13 @@ def status_of(settings: Settings) -> Status:
         source, filters = filters_of(settings, state)
         catalog = overview(state.catalog)
     except HashscanError as error:
+        unread = True
         trouble.append(_trouble_of(error))
     counts: Counter[str] = Counter()
     retention = settings.quarantine.retention
     doubtful = 0
     try:
-        counts = _quarantine(settings.quarantine_directory, retention)
+        counts = quarantine_counts(settings.quarantine_directory, retention)
         doubtful = counts.pop(_DOUBTFUL, 0)
     except HashscanError as error:
         trouble.append(_trouble_of(error))
@@ -233,7 +238,7 @@ def status_of(settings: Settings) -> Status:
         )
     daemon = read_daemon_file(settings.state)
     alive = daemon is not None and running is not None and daemon.get("pid") == running
-    seen = Seen(settings, catalog, running, daemon, alive=alive)
+    seen = Seen(settings, catalog, running, daemon, alive=alive, unread=unread)
     trouble += troubles(seen)
     uncovered = gaps(seen)
     if doubtful and retention is not None:
@@ -251,7 +256,19 @@ def status_of(settings: Settings) -> Status:
         uncovered,
         daemon.get("reports_only", "") if daemon and alive else reports_only(settings),
         retention,
+        refusals=_refusals(settings),
     )
+
+
+def _refusals(settings: Settings) -> tuple[str, ...]:
+    """Why a scan, or a start of the daemon, would refuse the configuration that is there now."""
+    if settings.file is None:
+        return ()
+    try:
+        load_or_default(settings.file, state=settings.state)
+    except ConfigError as error:
+        return tuple(str(one) for one in error.findings) or (str(error),)
+    return ()
 
 
 def _trouble_of(error: HashscanError) -> str:
@@ -273,8 +290,12 @@ def reports_only(settings: Settings) -> str:
     return "service.test is true" if is_test else ""
 
 
-def _quarantine(directory: str, retention: float | None) -> Counter[str]:
-    """Number of records by state; ``_DOUBTFUL``: of contents too old by the wall clock only."""
+def quarantine_counts(directory: str, retention: float | None) -> Counter[str]:
+    """Number of records by state; ``_DOUBTFUL``: of contents too old by the wall clock only.
+
+    Raises:
+        QuarantineError: it cannot be used.
+    """
     try:
         store = Store.open(os.fsencode(directory), create=False)
     except QuarantineError as error:

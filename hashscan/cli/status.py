@@ -44,15 +44,16 @@ def command(options: Options, state: str | None, as_json: bool, nagios: bool) ->
 
     The first line says what is wrong. Nothing is changed or fetched. The exit code is meant for a
     monitoring check; if several hold, the first of this list counts: 5 a scan would not run,
-    because a filter or list is missing, expired or damaged; 70 the daemon died or hangs, its last
-    reload was refused, a volume is not there, a part of the state cannot be read or is full, or a
-    limit of the machine stops the daemon; 1 matches are still in their place, because they could
-    not be moved, or quarantine.action is 'report', or service.test is true; 6 the service refuses
-    the password, candidates have waited for a verdict for more than 15 minutes, syncs have failed
-    for an hour, or a new filter or list was refused; 2 the configuration cannot be read; 3 not all
-    of a volume is watched, a scheduled scan is missing, there was no whole scan for 8 days without
-    a daemon, the last scan was killed, nothing was ever scanned, many files cannot be read, the
-    daemon was stopped, nobody reads its --json, or the clock was set; 0 all is well.
+    because a filter or list is missing, expired or damaged, or a configured file cannot be used;
+    70 the daemon died or hangs, its last reload was refused, a volume is not there, a part of the
+    state cannot be read or is full, or a limit of the machine stops the daemon; 1 matches are still
+    in their place, because they could not be moved, or quarantine.action is 'report', or
+    service.test is true; 6 the service refuses the password, candidates have waited for a verdict
+    for more than 15 minutes, syncs have failed for an hour, or a new filter or list was refused; 2
+    the configuration cannot be read; 3 not all of a volume is watched, a scheduled scan is missing,
+    there was no whole scan for 8 days without a daemon, the last scan was killed, nothing was ever
+    scanned, many files cannot be read, the daemon was stopped, nobody reads its --json, or the
+    clock was set; 0 all is well.
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
     if the configuration or the state cannot be read.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from hashscan.config import values
+from hashscan.config.password import has_blanks_around
 from hashscan.config.section import Later
 from hashscan.text import local_time, shown
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def notes(settings: Settings) -> list[str]:
-    """What is written in the configuration, but has no effect in this version, each with why."""
+    """What has no effect in this version, or another one than it seems, each with why."""
     found = list(_later(settings, ""))
     service, filters = settings.service, settings.filter
     if filters is not None and values.is_url(filters.source):
@@ -45,7 +46,20 @@ def notes(settings: Settings) -> list[str]:
         ]
         if service.test and not local and settings.quarantine.action == "quarantine":
             found.append("quarantine.action: no file is moved while service.test is true")
-    return found
+    return [*found, *_passwords(settings)]
+
+
+def _passwords(settings: Settings) -> list[str]:
+    named = {
+        "service": settings.service.password_file if settings.service else None,
+        "filter": settings.filter.password_file if settings.filter else None,
+    }
+    return [
+        f"{section}.password_file: the password in {shown(path)} begins or ends with a blank, "
+        "which is part of it; remove the blank if it is not"
+        for section, path in named.items()
+        if path is not None and has_blanks_around(path)
+    ]
 
 
 def _later(section: BaseModel, prefix: str) -> list[str]:

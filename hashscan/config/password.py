@@ -86,14 +86,21 @@ def _refusal(path: str, error: OSError) -> tuple[str, str]:
 
 
 def fault_of(path: str) -> tuple[str, str] | None:
-    """What keeps a password file from being used, and the fix; ``None`` where all is well."""
+    """What keeps a password file from being used, and the fix; ``None`` if nothing does."""
     try:
-        found = _why_not(path, os.stat(path), private=True)
-        if found is None and not os.access(path, os.R_OK, effective_ids=True):
-            raise PermissionError(13, "Permission denied")
-    except OSError as error:
-        return _refusal(path, error)
-    return found
+        _password_of(path, private=True)
+    except _UnusableError as error:
+        return error.what, error.fix
+    return None
+
+
+def has_blanks_around(path: str) -> bool:
+    """Whether the password in a usable file begins or ends with a blank, which is part of it."""
+    try:
+        found = _password_of(path, private=True)
+    except _UnusableError:
+        return False
+    return found != found.strip()
 
 
 def read_password(service: HasPassword) -> str:
@@ -129,6 +136,27 @@ def _read(file: str | None, name: str, section: str) -> str:
             "name a file that holds the password",
         )
     try:
+        return _password_of(path, private=private)
+    except _UnusableError as error:
+        raise _error(section, error.what, error.fix) from None
+
+
+class _UnusableError(Exception):
+    """A file holds no usable password: what is wrong, and the fix."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        self.what = what
+        self.fix = fix
+        super().__init__(what)
+
+
+def _password_of(path: str, *, private: bool) -> str:
+    """The password in a file; ``private``: nobody else may read the file.
+
+    Raises:
+        _UnusableError: there is none.
+    """
+    try:
         # O_NONBLOCK: a FIFO in its place must not stop us
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
@@ -137,13 +165,13 @@ def _read(file: str | None, name: str, section: str) -> str:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _error(section, *_refusal(path, error)) from None
+        raise _UnusableError(*_refusal(path, error)) from None
     if fault:
-        raise _error(section, *fault)
+        raise _UnusableError(*fault)
     try:
         return password_in(content, path)
     except ValueError as error:
-        raise _error(section, str(error), "write the password into it, and nothing else") from None
+        raise _UnusableError(str(error), "write the password into it, and nothing else") from None
 
 
 def password_in(content: bytes, path: str) -> str:
@@ -165,6 +193,8 @@ def password_in(content: bytes, path: str) -> str:
         raise ValueError(f"{shown(path)} does not hold one line of text: it is empty")
     if len(content) > _LONGEST:
         raise ValueError(f"{shown(path)} is too large for a password")
+    if not text.strip():
+        raise ValueError(f"{shown(path)} does not hold one line of text: it has only blanks")
     if "\n" in text:
         raise ValueError(f"{shown(path)} does not hold one line of text: it has more lines")
     if any(ord(sign) < 32 or sign in "\x7f\ufeff" for sign in text):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Literal
 
+from hashscan.agent.gaps import no_room
 from hashscan.agent.probing import look_at_all
-from hashscan.agent.status import filters_of
-from hashscan.catalog.overview import directories_known
+from hashscan.agent.status import filters_of, quarantine_counts
+from hashscan.catalog.overview import directories_known, overview
 from hashscan.config.messages import place
 from hashscan.config.notes import retention
 from hashscan.config.password import read_password
@@ -32,7 +33,7 @@ from hashscan.process import end_with, start
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
 from hashscan.state import State
-from hashscan.text import human_age, shown
+from hashscan.text import counted, human_age, shown
 from hashscan.watch.choice import choose
 from hashscan.watch.mounts import answers_by_others, mounts_now
 
@@ -84,6 +85,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("watch", lambda: _watch(settings, volumes)),
         ("filters", lambda: _filters(settings)),
         ("service", lambda: _service(settings)),
+        ("state", lambda: _state(settings)),
         ("quarantine", lambda: _quarantine(settings, volumes)),
         ("kernel", lambda: _kernel(settings)),
         ("priority", _priority),
@@ -260,8 +262,24 @@ def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:
                 yield Check(f"{name} {shown(path)}", "ok", f"{staged.taken:,} digests")
 
 
+def _state(settings: Settings) -> Iterator[Check]:
+    for message in no_room(settings):
+        yield Check("room", "fail", message)
+    found = overview(State(settings.state, make=False).catalog)
+    told = "nothing is in it yet" if found is None else "its catalog can be read"
+    yield Check("state", "ok", f"{shown(settings.state)}: {told}")
+
+
 def _quarantine(settings: Settings, volumes: Sequence[Seen]) -> Iterator[Check]:
     directory = settings.quarantine_directory
+    damaged = quarantine_counts(directory, None)["damaged"]
+    if damaged:
+        yield Check(
+            "quarantine records",
+            "fail",
+            f"{counted(damaged, 'record')} of {shown(directory)} cannot be read",
+            "'hashscan quarantine verify' names them",
+        )
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
     with opened_named(os.fsencode(directory)) as named:

@@ -387,3 +387,33 @@ def test_the_output_of_a_monitoring_plug_in(place):
     ran = place.run("--nagios")
     assert ran.returncode == 3
     assert ran.stdout.startswith("HASHSCAN UNKNOWN - ")
+
+
+def test_a_catalog_that_cannot_be_read_is_not_called_empty(place):
+    place.scanned()
+    (place.directory / "state" / "catalog.sqlite3").write_bytes(b"no database" * 999)
+    place.only(70, "is not a database")
+
+
+@pytest.mark.parametrize("content", ["", "a\nb\n", " \n", None])
+def test_a_password_that_keeps_every_scan_from_starting(place, content):
+    password = place.directory / "password"
+    if content is not None:
+        password.write_text(content)
+        password.chmod(0o600)
+    (place.directory / "config.yaml").write_text(
+        f"state: {place.state.directory}\nvolumes: [{{path: {place.volumes[0]}}}]\n"
+        "service: {kind: hashcheckservice, url: 'http://127.0.0.1:9', username: u,"
+        f" password_file: {password}}}\nfilter: {{source: {place.directory}/filter}}\n"
+    )
+    built = ready.hashscan("filter", "build", place.known, "-o", place.directory / "filter")
+    assert built.returncode == 0
+    place.settings = load(str(place.config), check_files=False)
+    place.scanned().only(5, "no scan would start: ")
+
+
+@needs_root
+def test_a_list_that_others_can_change_keeps_every_scan_from_starting(place):
+    place.scanned()
+    place.known.chmod(0o666)
+    place.only(5, "chmod o-w")

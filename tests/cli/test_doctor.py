@@ -1,5 +1,6 @@
 """``hashscan doctor``: what it says of real places."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -134,3 +135,29 @@ def test_fanotify_is_explained(doctor, tmp_path):
     assert "fanotify" in told
     if os.geteuid() != 0:
         assert "CAP_SYS_ADMIN" in told
+
+
+def test_a_state_or_quarantine_that_cannot_be_used(doctor, tmp_path):
+    assert doctor().returncode == 0
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / "quarantine").touch()
+    ran = doctor()
+    assert ran.returncode == 2
+    assert "ok   state: " in ran.stdout
+    assert "FAIL quarantine: " in ran.stdout
+    (tmp_path / "state" / "catalog.sqlite3").write_bytes(b"no database" * 999)
+    ran = doctor()
+    assert "FAIL state: " in ran.stdout
+    assert "is not a database" in ran.stdout
+
+
+def test_a_damaged_record_of_the_quarantine(doctor, tmp_path):
+    (tmp_path / "www" / "a").write_text("known")
+    (tmp_path / "list").write_text(hashlib.sha1(b"known").hexdigest() + "\n")
+    assert doctor(quarantine="{action: quarantine}").returncode == 0
+    assert ready.hashscan("--config", tmp_path / "config.yaml", "scan").returncode == 1
+    (record,) = (tmp_path / "state" / "quarantine").glob("2*/record.json")
+    record.write_text("{")
+    ran = doctor(quarantine="{action: quarantine}")
+    assert ran.returncode == 2
+    assert "FAIL quarantine records: 1 record of " in ran.stdout

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hashscan.config.password import credential, read_password
+from hashscan.config.password import credential, fault_of, has_blanks_around, read_password
 from hashscan.config.sources import ServiceSettings
 from hashscan.errors import ConfigError
 
@@ -55,6 +55,7 @@ def test_one_line_without_its_end(file, content, password):
         (b"\xef\xbb\xbf\xef\xbb\xbfs3cret", "byte order mark"),
         (b"s3cret\xef\xbb\xbf", "byte order mark"),
         (b"s3cret\rmore", "control"),
+        (b" \t\n", "only blanks"),
         (b"s3cret" * 1000, "too large"),
     ],
 )
@@ -63,6 +64,16 @@ def test_what_is_no_password_is_refused_and_not_shown(file, content, words):
     with pytest.raises(ConfigError, match=words) as raised:
         read_password(service(file))
     assert "s3cret" not in str(raised.value)
+    assert any(words in part for part in fault_of(str(file)))  # `config check` says the same
+
+
+@pytest.mark.parametrize(
+    ("content", "odd"),
+    [("s3cret \n", True), ("\xa0s3cret", True), ("s3 cret\r\n", False), ("", False)],
+)
+def test_blanks_around_a_password_are_noticed(file, content, odd):
+    file.write_text(content)
+    assert has_blanks_around(str(file)) == odd
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o777])
