@@ -38,6 +38,7 @@ from hashscan.errors import (
     StateError,
     UsageError,
 )
+from hashscan.machine import as_machine_error, is_limited, with_cause
 from hashscan.quarantine.housekeeping import Purged, purge_older
 from hashscan.quarantine.upkeep import why_doubtful
 from hashscan.text import human_age, shown
@@ -190,7 +191,7 @@ class Daemon:
             except StateError as error:
                 # A full disk: what was committed is kept, and it is tried again.
                 ready = []
-                self._without(str(error))
+                self._without(with_cause(error), limit=is_limited(error))
         else:
             woken = set(wait(listen, 1.0))
             ready = [one for one in listen if one in woken]
@@ -310,7 +311,7 @@ class Daemon:
         except (FilterError, ConfigError, UsageError, StateError) as error:
             expired = isinstance(error, FilterExpiredError) or time.time() > self._good_until
             if self._duty is None or expired:
-                self._without(str(error))
+                self._without(with_cause(error), limit=is_limited(error))
             else:
                 why = f"the filters in use stay, for: {error}"
                 self._log.limited("filter", "error", why)
@@ -344,7 +345,7 @@ class Daemon:
             StateError,
             QuarantineError,
         ) as error:
-            self._without(str(error))
+            self._without(with_cause(error), limit=is_limited(error))
 
     def _good_for(self) -> float:
         """Until when the filters that were just opened may be used, in seconds since the epoch."""
@@ -451,12 +452,8 @@ class Daemon:
             self._log.limited(
                 "state",
                 "error",
-                f"{shown(self._state.directory)}: "
-                + (
-                    limit_reached(error)
-                    if is_limit(error)
-                    else f"{(error.strerror or str(error)).lower()}: free some space"
-                ),
+                f"{shown(self._state.directory)}: the daemon's status cannot be written: "
+                f"{as_machine_error(error) or error}",
             )
 
     def _goes_on(self, now: float) -> bool:

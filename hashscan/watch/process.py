@@ -17,9 +17,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hashscan.machine import explain
 from hashscan.model import Identity
 from hashscan.process import end, end_with, start
-from hashscan.text import shown
+from hashscan.text import said_by, shown
 from hashscan.watch.choice import Choice, choose
 from hashscan.watch.fanotify import FanotifySource
 from hashscan.watch.inotify import InotifySource
@@ -40,6 +41,8 @@ _BATCH, _BATCH_BYTES = 4096, 4 << 20
 _POLL = 5.0  # seconds; a source may have something to try again
 #: Seconds until it is tried again to watch what could not be watched at all.
 _TRY_AGAIN = 900.0
+#: Seconds that a process in which not even that works goes on, so that its message can be read.
+_START_AGAIN = 30.0
 #: Seconds between two signs of life, where there is nothing to tell.
 _ALIVE_AFTER = 5.0
 #: Seconds between two looks whether the volumes' roots are the directories that they were.
@@ -217,10 +220,17 @@ def _main(
 ) -> None:
     end_with(parent)
     outbox = _Outbox(connection, numbers)
-    mounts = Mounts([volumes[number] for number in numbers])
-    chosen = choose([volumes[number] for number in numbers], [modes[number] for number in numbers])
-    choices = dict(zip(numbers, chosen, strict=True))
-    backends, told = _start(volumes, choices, outbox.alive)
+    these = [volumes[number] for number in numbers]
+    try:
+        mounts = Mounts(these)
+        chosen = choose(these, [modes[number] for number in numbers])
+        choices = dict(zip(numbers, chosen, strict=True))
+        backends, told = _start(volumes, choices, outbox.alive)
+    except (OSError, MemoryError) as error:  # e.g. without /proc
+        why = f"nothing can be watched: {explain(error) or said_by(error)}"
+        outbox.put([Coverage(number, "off", unwatched=1, message=why) for number in numbers])
+        time.sleep(_START_AGAIN)
+        os._exit(1)
     outbox.put(told)
     watched = {number for backend in backends for number in backend.of}
     failed = any(

@@ -1,5 +1,6 @@
 """hashscan.daemon.watches: a process that hangs is noticed, given up and started again."""
 
+import errno
 import io
 import os
 import signal
@@ -87,3 +88,17 @@ def test_none_is_left_behind(made):
     assert not os.path.exists(f"/proc/{pid}")
     assert watches.pids == watches.connections == []
     watches.close()
+
+
+def test_why_nothing_can_be_watched_is_reported(made, monkeypatch):
+    watches, coverage, _, err = made
+    monkeypatch.setattr(process, "Mounts", refuse)
+    (pid,) = watches.pids
+    os.kill(pid, signal.SIGKILL)
+    turn(watches, 10, lambda: "nothing can be watched" in err.getvalue())
+    assert coverage.partly_watched() == [0]
+    assert "nothing can be watched: too many open files: this process may have" in err.getvalue()
+
+
+def refuse(_volumes):
+    raise OSError(errno.EMFILE, "Too many open files", "/proc/self/mountinfo")
