@@ -26,6 +26,7 @@ from isolating import adversary, exchange, watched
 
 KNOWN = 12
 OTHERS = 60
+LONG = bool(os.environ.get("HASHSCAN_LONG"))
 
 
 @pytest.fixture
@@ -124,11 +125,11 @@ def test_directory_that_flips_to_a_link_outside(volume, outside, tmp_path, memor
         watched(outside / "below") as touched_below,
         adversary(lambda: exchange(link, real)) as flips,
     ):
-        turns = cycle(agent, 4, check)
+        turns = cycle(agent, 4 if LONG else 2, check)
         count = flips()
         assert (touched(), touched_below()) == (b"", b"")
     assert everything(outside) == before
-    assert count > 5000, f"only {count} flips"
+    assert count > 1000, f"only {count} flips"
     assert reported > 0, "the adversary stopped the agent from finding anything"
     with capsys.disabled():
         print(f" [{count} flips, {turns} turns, {reported} matches] ", end="")
@@ -184,10 +185,10 @@ def test_file_that_becomes_something_else(volume, outside, agent):
             exchange(busy / f"known{turn % 6}", busy / stand_ins[turn % len(stand_ins)])
 
         with watched(outside) as touched, adversary(step) as swaps:
-            cycle(agent, 3, lambda ran: None)
+            cycle(agent, 3 if LONG else 2, lambda ran: None)
             count = swaps()
             assert touched() == b""
-    assert count > 2000
+    assert count > 1000
     assert everything(outside) == before
     left = [one["id"] for one in agent.records() if one["state"] in {"quarantined", "displaced"}]
     if left:

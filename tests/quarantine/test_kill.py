@@ -195,7 +195,7 @@ def test_killed_while_it_recovers(places, job):
             pass
 
     survived = []
-    for step in range(5, 200, 11 if os.environ.get("HASHSCAN_LONG") else 17):
+    for step in range(5, 200, 11 if os.environ.get("HASHSCAN_LONG") else 41):
         kill_everywhere(prepare_killed_at(step), recovery, exactly_one_place, "after")
         if survived[-1]:
             break
