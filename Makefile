@@ -106,12 +106,13 @@ test-long: install
 bench: install
 	$(BIN)/python benchmarks/side_by_side.py --where /dev/shm
 
-# A million files: memory of all processes, the catalog's size, nothing changed beside find; and a new
-# filter over a catalog of ten million digests.
+# A million files: memory of all processes, the catalog's size, nothing changed beside find; a new
+# filter over a catalog of ten million digests; and what an adversary makes many of.
 .PHONY: bench-large
 bench-large: install
 	$(BIN)/python benchmarks/million.py --where /dev/shm
 	$(BIN)/python benchmarks/new_filter.py --digests 10000000
+	$(BIN)/python benchmarks/linear.py
 
 .PHONY: soak bench-daemon
 # An hour of files that come, change and go: is memory flat, is anything missed?
