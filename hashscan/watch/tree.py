@@ -52,8 +52,10 @@ class Tree:
         """Empty."""
         self._nodes: dict[int, Node] = {}
         self._of: defaultdict[int, set[int]] = defaultdict(set)
-        #: By parent and name: who had that name before another directory got it.
+        #: By parent and name: the directory that had that name before another one got it; and the
+        #: same by directory.
         self._displaced: dict[tuple[int, bytes], int] = {}
+        self._lost_names: dict[int, set[tuple[int, bytes]]] = {}
 
     def __contains__(self, watch: int) -> bool:
         return watch in self._nodes
@@ -94,12 +96,25 @@ class Tree:
         """Another directory has that name now: the old one was removed, or the two exchanged."""
         node = self._nodes.get(old)
         if node is not None and old != new:
-            self._displaced[node.parent, node.name] = old
+            place = node.parent, node.name
+            self._forget_displaced(place)
+            self._displaced[place] = old
+            self._lost_names.setdefault(old, set()).add(place)
             node.parent = AWAY
+
+    def _forget_displaced(self, place: tuple[int, bytes]) -> int | None:
+        """Forget that a directory had a name, and return the directory."""
+        one = self._displaced.pop(place, None)
+        if one is not None:
+            places = self._lost_names[one]
+            places.discard(place)
+            if not places:
+                del self._lost_names[one]
+        return one
 
     def child(self, watch: int, name: bytes) -> int | None:
         """The watch of the subdirectory of which an event tells that it leaves."""
-        displaced = self._displaced.pop((watch, name), None)
+        displaced = self._forget_displaced((watch, name))
         if displaced is not None and self.is_away(displaced):
             return displaced
         node = self._nodes.get(watch)
@@ -133,12 +148,10 @@ class Tree:
             if node is None:
                 continue
             self._of[node.volume].discard(one)
+            for place in list(self._lost_names.get(one, ())):
+                self._forget_displaced(place)
             waiting += (node.children or {}).values()
             yield one, node
-        if self._displaced:
-            self._displaced = {
-                place: one for place, one in self._displaced.items() if one in self._nodes
-            }
 
     def topmost(self, watches: Iterable[int]) -> list[int]:
         """Those of the directories that lie below none of the others."""
