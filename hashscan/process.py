@@ -60,7 +60,13 @@ def end(process: BaseProcess) -> None:
     """End a process that was forked, within seconds, and release its descriptors at once.
 
     One that does not end waits inside the kernel, e.g. for a dead file server; it is left behind.
+    Nothing is done about one that was ended before, or whose start failed.
     """
+    try:
+        if process.pid is None:
+            return
+    except ValueError:  # it was closed
+        return
     process.kill()
     process.join(timeout=2)
     if not process.is_alive():

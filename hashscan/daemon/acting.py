@@ -67,8 +67,10 @@ class ActingProcess:
         self._process = context.Process(
             target=_main, args=(os.getpid(), theirs, self._connection, self._actor), daemon=True
         )
-        start(self._process)
-        theirs.close()
+        try:
+            start(self._process)
+        finally:
+            theirs.close()
 
     def act(self, match: Confirmed) -> Acted:
         """Have the match acted on, and wait for it."""

@@ -54,8 +54,10 @@ class Asker:
         self._process = context.Process(
             target=_main, args=(os.getpid(), theirs, self.connection, self._make), daemon=True
         )
-        start(self._process)
-        theirs.close()
+        try:
+            start(self._process)
+        finally:
+            theirs.close()
 
     def ask(self, digest: Digest) -> None:
         """Put a question; its reply comes by ``connection``."""
