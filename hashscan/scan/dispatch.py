@@ -7,15 +7,16 @@ directory is done.
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FoundProblem, QueuedDirectory
 from hashscan.model import Problem, ProblemEvent, Skipped, join
 from hashscan.scan.frontier import Frontier, Waiting
 from hashscan.scan.group import Group, Looked, group_of
+from hashscan.scan.large import LargeFiles
 from hashscan.scan.lost import MOST, Entry, LostDirectories, Search, Settled
+from hashscan.scan.outcomes import WHY_SKIPPED
 from hashscan.scan.part import PART_FILES
 from hashscan.scan.unseen import UnseenVolumes
 from hashscan.scan.work import Alive, At, Findings, Job, Tally, Task
@@ -30,18 +31,10 @@ if TYPE_CHECKING:
     from hashscan.scan.pool import Pool, WorkerHandle
     from hashscan.scan.work import Message
 
-_WHY_SKIPPED = {
-    Skipped.SPARSE.value: "nearly all of it is holes, not data",
-    Skipped.TOO_LARGE.value: "it is larger than scan.max_file_size",
-}
 #: Directories handed out at a time, at most.
 _BATCH = 64
-#: Seconds after which a single process takes a large file although small ones wait.
-_LARGE_WAITS = 30.0
 #: Files of one directory that were gone, before it is listed for them while others are hashed.
 _MOST_LOST = 50_000
-#: Large files that wait to be looked at, at most.
-_MOST_LARGE = 20_000
 #: After so many deaths over one directory it is given up, and said so.
 _MOST_DEATHS = 8
 
@@ -94,7 +87,6 @@ class Dispatch:
         # or keeps changing large files, must not hold up the small files of others.
         self._most_in_bulk = jobs if once else max(1, jobs - 1)
         self._on_looked = on_looked
-        self._on_too_many = on_too_many
         self._frontier = Frontier(catalog)
         self._lost = LostDirectories(catalog)
         self._groups: dict[int, Group] = {}
@@ -102,9 +94,7 @@ class Dispatch:
         self._redo: list[Group] = []
         self._given: list[Task] = []
         self._looks: deque[Group] = deque()
-        self._large: dict[tuple[int, bytes], Group] = {}
-        self._large_open: set[int] = set()
-        self._large_at = 0.0
+        self._large = LargeFiles(jobs, on_too_many)
         self.tally = Tally()
         self.unseen = UnseenVolumes(volumes, reporter, self.tally)
         self.early = Tally()
@@ -147,7 +137,7 @@ class Dispatch:
 
     def held(self) -> set[int]:
         """Ids of the directories that wait or are under way, but for those laid aside on disk."""
-        groups = [*self._groups.values(), *self._redo, *self._looks, *self._large.values()]
+        groups = [*self._groups.values(), *self._redo, *self._looks, *self._large.groups()]
         numbers = {group.waiting.directory.number for group in groups}
         for group in groups:
             if group.search is not None:
@@ -163,10 +153,14 @@ class Dispatch:
     def forget_volume(self, volume: int) -> None:
         """Do nothing more about a volume; what is under way is not done again."""
         self._looks = deque(one for one in self._looks if one.waiting.volume != volume)
-        self._redo = [one for one in self._redo if one.waiting.volume != volume]
         self._frontier.forget_volume(volume)
         self._lost.forget_volume(volume)
-        self._large = {key: one for key, one in self._large.items() if one.waiting.volume != volume}
+        self._large.forget_volume(volume)
+        self._leave(volume)
+
+    def _leave(self, volume: int) -> None:
+        """Do not do again what is under way, or failed, in a volume."""
+        self._redo = [one for one in self._redo if one.waiting.volume != volume]
         for group in self._groups.values():
             group.forgotten |= group.waiting.volume == volume
 
@@ -198,28 +192,6 @@ class Dispatch:
             )
         )
 
-    def _look_apart(self, found: Group, name: bytes) -> None:
-        """Have a large file looked at by itself, once for all changes until its turn comes."""
-        volume, directory, _ = found.waiting
-        if len(self._large) >= _MOST_LARGE:
-            # Whoever fills the queue must not have the volumes of others scanned for it.
-            counts = Counter(one.waiting.volume for one in self._large.values())
-            crowded = max(counts, key=counts.__getitem__)
-            self._large = {
-                key: one for key, one in self._large.items() if one.waiting.volume != crowded
-            }
-            self._on_too_many(crowded)
-            if crowded == volume:
-                return
-        found.elsewhere.add(name)
-        if not self._large:
-            self._large_at = time.monotonic()
-        one = self._large.setdefault(
-            (directory.number, name),
-            Group(Waiting(volume, directory, 0.0), names=((name, 0),), large=True),
-        )
-        one.final = one.final or found.final
-
     # Handing out
 
     def hand_out(self, pool: Pool, *, urgent: bool = False) -> None:
@@ -245,8 +217,8 @@ class Dispatch:
             return []
         if bulk and len(self._lost) > MOST:
             return self._next_searches()
-        if self._large and bulk and self._is_large_next():
-            return [self._next_large()]
+        if bulk and self._large.is_next:
+            return [self._task(self._group(self._large.next()))]
         if self._looks:
             count = max(1, min(_BATCH, len(self._looks) // (2 * self._jobs)))
             return [
@@ -261,9 +233,10 @@ class Dispatch:
         tasks: list[Task] = []
         while self._frontier and len(tasks) < count:
             waiting = self._frontier.pop()
-            tasks.append(self._task(self._group(Group(waiting))))
+            if waiting.volume not in self.unseen.vanished:
+                tasks.append(self._task(self._group(Group(waiting))))
         if not tasks and self._large:
-            return [self._next_large()]
+            return [self._task(self._group(self._large.next()))]
         if not tasks and not any(group.is_bulk for group in self._groups.values()):
             # Whatever may lose directories of the same parent is done: it is listed once.
             tasks = self._next_searches()
@@ -280,30 +253,19 @@ class Dispatch:
     def _next_searches(self) -> list[Task]:
         tasks: list[Task] = []
         while len(tasks) < _BATCH and (search := self._lost.next()) is not None:
+            if search.volume in self.unseen.vanished:
+                continue
             tasks.append(self._task(self._group(group_of(search))))
             if len(search.names) > PART_FILES:
                 break
         return tasks
-
-    def _next_large(self) -> Task:
-        self._large_at = time.monotonic()
-        return self._task(self._group(self._large.pop(next(iter(self._large)))))
-
-    def _is_large_next(self) -> bool:
-        """Whether a large file goes before small ones: one process may always be at one.
-
-        A single process takes one now and then.
-        """
-        if self._large_open:
-            return False
-        return self._jobs > 1 or time.monotonic() - self._large_at > _LARGE_WAITS
 
     def _group(self, group: Group) -> int:
         number = self._next_group
         self._next_group += 1
         self._groups[number] = group
         if group.large:
-            self._large_open.add(number)
+            self._large.begun(number)
         return number
 
     def _task(self, number: int) -> Task:
@@ -352,7 +314,7 @@ class Dispatch:
         self._tell_problems(volume, directory, findings.problems)
         for name, reason in findings.skipped:
             path = join(volume, directory.path + b"/" + name if directory.path else name)
-            self._reporter.skipped(ProblemEvent(path, reason, _WHY_SKIPPED.get(reason, "")))
+            self._reporter.skipped(ProblemEvent(path, reason, WHY_SKIPPED[reason]))
         if findings.directories:
             children = catalog.queue_directories(
                 self.scan,
@@ -365,7 +327,7 @@ class Dispatch:
         group.unrested += findings.unrested
         group.later += findings.later
         for name in findings.large:
-            self._look_apart(group, name)
+            self._large.add(group, name)
         if findings.give:
             self._given.append(self._task(findings.group)._replace(names=findings.give, look=False))
             group.open += 1
@@ -384,10 +346,14 @@ class Dispatch:
             self._part_done(findings.group, group)
 
     def _take_unseen(self, volume: int, findings: Findings) -> None:
-        if self._once:  # else the daemon's probes find out what became of the volume
-            self.unseen.take(volume, findings.vanished, unread=findings.unread)
+        if not self._once:  # the daemon's probes find out what became of the volume
+            if findings.vanished:
+                self.forget_volume(volume)
+            return
+        self.unseen.take(volume, findings.vanished, unread=findings.unread)
         if findings.vanished:
-            self.forget_volume(volume)
+            # Thousands may vanish at a time: what waits is left out when its turn comes.
+            self._leave(volume)
 
     def _tell_problems(
         self, volume: bytes, directory: QueuedDirectory, problems: list[FoundProblem]
@@ -444,7 +410,7 @@ class Dispatch:
         if group.open:
             return
         del self._groups[number]
-        self._large_open.discard(number)
+        self._large.ended(number)
         self.early.subtract(group.tally)
         if group.failed:
             if not group.forgotten:

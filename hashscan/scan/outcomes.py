@@ -18,15 +18,18 @@ _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
 #: however many.
 STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
 
-#: Reasons that come from the file itself and may surprise: told with the path.
-_TOLD = {Skipped.SPARSE, Skipped.TOO_LARGE}
+#: Reasons that come from the file itself and may surprise: reported with the path and these words.
+WHY_SKIPPED = {
+    Skipped.SPARSE.value: "nearly all of it is holes, not data",
+    Skipped.TOO_LARGE.value: "it is larger than scan.max_file_size",
+}
 
 
 def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
     """Count one entry that was not hashed; a problem is told too."""
     if isinstance(outcome.reason, Skipped):
         findings.tally.skip({outcome.reason.value: 1})
-        if outcome.reason in _TOLD:
+        if outcome.reason.value in WHY_SKIPPED:
             findings.skipped.append((name, outcome.reason.value))
     else:
         findings.tally.problems += 1

@@ -5,7 +5,7 @@ import pytest
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
-from hashscan.scan import dispatch as module
+from hashscan.scan import large as module
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.work import Findings
 
@@ -159,10 +159,10 @@ def test_a_large_file_that_changes_again_waits_once(make):
         hand_back(dispatch, b"L")
     assert len(dispatch._large) == 1, "however often it changes"
     hand_back(dispatch, b"M", final=True)
-    finals = {group.names[0][0]: group.final for group in dispatch._large.values()}
+    finals = {group.names[0][0]: group.final for group in dispatch._large.groups()}
     assert finals == {b"L": False, b"M": True}
     hand_back(dispatch, b"L", final=True)
-    assert dispatch._large[7, b"L"].final
+    assert all(group.final for group in dispatch._large.groups())
     assert dispatch.held() == {7}
 
 
@@ -192,7 +192,7 @@ def test_who_fills_the_queue_of_large_files_has_no_volume_of_others_scanned(make
                 dispatch.heard(worker, [Findings(task.group, done=True, large=[b"f"])])
     assert dispatch.crowded
     assert set(dispatch.crowded) == {0}
-    waiting = [*dispatch._large.values(), *dispatch._groups.values()]
+    waiting = [*dispatch._large.groups(), *dispatch._groups.values()]
     assert any(group.waiting.volume == 1 and group.large for group in waiting)
 
 

@@ -18,6 +18,7 @@ from hashscan.model import Identity
 from hashscan.scan import engine
 from hashscan.scan import frontier as frontier_module
 from hashscan.scan.frontier import Frontier, Waiting
+from hashscan.scan.lost import LostDirectories
 from hashscan.scan.root import VolumeRoot
 from hashscan.scan.worker import Worker
 
@@ -257,6 +258,30 @@ def test_at_the_very_end(tmp_path, meanwhile):
     assert (summary.hashed, summary.problems) == (2, 1)
     assert problem_of(volumes).path == os.fsencode(volumes.lost)
     assert os.fsencode(volumes.lost) not in overview(scanner.catalog).by_volume
+
+
+def test_a_volume_that_vanishes_costs_no_pass_over_all_that_waits(tmp_path, monkeypatch):
+    """One for each would grow with the square of their number."""
+    folder = tmp_path / "all"
+    roots = [folder / str(number) for number in range(200)]
+    for root in roots:
+        root.mkdir(parents=True)
+    scanner = Scanner(tmp_path / "state")
+    scanner.jobs = 1
+    opened = Worker._open
+
+    def interferes(self, root, path):
+        if folder.exists():
+            folder.rename(tmp_path / "away")
+        return opened(self, root, path)
+
+    def refuse(*_arguments):
+        raise AssertionError("a pass over all that waits")
+
+    monkeypatch.setattr(Worker, "_open", interferes)
+    monkeypatch.setattr(Frontier, "forget_volume", refuse)
+    monkeypatch.setattr(LostDirectories, "forget_volume", refuse)
+    assert scanner.scan(*roots).problems == len(roots)
 
 
 def test_before_its_root_is_listed(tmp_path):
