@@ -21,6 +21,7 @@ from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.facts import write_facts
+from hashscan.daemon.housekeeping import Housekeeping
 from hashscan.daemon.log import Repeats
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
@@ -39,13 +40,10 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.machine import as_machine_error, is_limited, with_cause
-from hashscan.quarantine.housekeeping import Purged, purge_older
-from hashscan.quarantine.upkeep import why_doubtful
 from hashscan.text import human_age, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.connection import Connection
     from types import FrameType
     from typing import Any
 
@@ -61,7 +59,6 @@ _FACTS_SOON = 0.5
 #: Seconds after which work that does not go on is no progress any more: the service manager's
 #: watchdog is not told that all is well. Longer than a stuck worker process is waited for.
 _STUCK_AFTER = 900.0
-_HOUSEKEEPING = 6 * 3600.0
 #: Seconds between two looks at local lists.
 _LISTS_AFTER = 3600.0
 #: Seconds between two attempts to work at all, where something stands in the way.
@@ -101,7 +98,7 @@ class Daemon:
         self._sync: Background[SyncReport] | None = None
         self._opening = Repeats(log)
         self._reloading = Reloading(state, log, self._opening)
-        self._housekeeping: Background[Purged] | None = None
+        self._housekeeping = Housekeeping(settings, log)
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
@@ -114,11 +111,9 @@ class Daemon:
         # Without a filter it is made from local lists, which may change as well.
         refresh = settings.filter.refresh if settings.filter is not None else _LISTS_AFTER
         self._refresh = Every(refresh, at_once=from_repository(settings))
-        keeps = settings.quarantine.retention is not None
         self._again = Every(_TRY_AGAIN)
         self._lists = Files(files_of(settings))
         self._expiry = Every(_TRY_AGAIN, at_once=True)
-        self._keep = Every(_HOUSEKEEPING if keeps else None, at_once=True)
 
     def run(self) -> ExitCode:
         """Work until SIGTERM or SIGINT.
@@ -167,9 +162,9 @@ class Daemon:
     def _end(self) -> None:
         self._notifier.stopping()
         self._reloading.close()
-        for job in (self._sync, self._housekeeping):
-            if job is not None:
-                job.close()
+        self._housekeeping.close()
+        if self._sync is not None:
+            self._sync.close()
         self._close_duty()
         self._log.tick(everything=True)
         self._log.info("ended; what changes from now on is found by the scan of the next start")
@@ -180,10 +175,9 @@ class Daemon:
     # The loop
 
     def _turn(self) -> None:
-        jobs: list[Connection] = [
-            job.connection for job in (self._sync, self._housekeeping) if job is not None
-        ]
-        jobs += self._reloading.connections
+        jobs = [*self._housekeeping.connections, *self._reloading.connections]
+        if self._sync is not None:
+            jobs.append(self._sync.connection)
         listen = [*jobs, self._wake]
         if self._duty is not None:
             try:
@@ -203,8 +197,7 @@ class Daemon:
             self._take_sync(self._sync)
         if any(one in ready for one in self._reloading.connections):
             self._take_fetched()
-        if self._housekeeping is not None and self._housekeeping.connection in ready:
-            self._take_housekeeping(self._housekeeping)
+        self._housekeeping.take(ready)
         if self._reload:
             self._reload = False
             self._load_anew()
@@ -242,16 +235,7 @@ class Daemon:
             self._refresh_known()
         if self._duty is not None and time.time() > self._good_until and self._expiry.due():
             self._refresh_known()
-        if self._keep.due() and self._housekeeping is None:
-            directory = os.fsencode(self._settings.quarantine_directory)
-            age = self._settings.quarantine.retention
-            assert age is not None
-            try:
-                self._housekeeping = Background(lambda: purge_older(directory, age))
-            except HashscanError as error:
-                again = human_age(self._keep.failed())
-                message = f"quarantine: {error}; the retention is applied again in {again}"
-                self._log.limited("housekeeping", "warning", message)
+        self._housekeeping.step()
 
     # Filters
 
@@ -401,6 +385,7 @@ class Daemon:
             self._sync = None
         self._settings = settings
         self._set_timers()
+        self._housekeeping.use(settings)
         self._refresh_known("reload")
         self._notifier.ready(self._status_line())
 
@@ -409,25 +394,6 @@ class Daemon:
         self._reload_refused = str(error)
         self._facts_at = 0.0
         self._notifier.ready(self._status_line())
-
-    # Quarantine
-
-    def _take_housekeeping(self, job: Background[Purged]) -> None:
-        self._housekeeping = None
-        done = job.take()
-        if isinstance(done, Failure):
-            self._log.limited("housekeeping", "warning", f"quarantine: {done.message}")
-            return
-        age = self._settings.quarantine.retention or 0.0
-        if done.doubtful:
-            told = why_doubtful(done.doubtful, age)
-            self._log.limited("retention", "warning", f"quarantine: {told}")
-        if done.done:
-            self._log.warning(
-                f"quarantine: {done.done:,} contents older than its retention were removed for "
-                f"good (quarantine.retention, {human_age(age)}); 'hashscan quarantine list --all' "
-                "names them"
-            )
 
     # Telling
 

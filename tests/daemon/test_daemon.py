@@ -41,7 +41,7 @@ def daemon(tmp_path, out, monkeypatch):
 
 @pytest.mark.parametrize(("job", "words"), [("sync", "no sync: "), ("keep", "quarantine: ")])
 def test_what_no_process_can_be_had_for_is_tried_again(daemon, out, job, words):
-    timer = daemon._refresh if job == "sync" else daemon._keep
+    timer = daemon._refresh if job == "sync" else daemon._housekeeping._due
     before = timer.next
     if job == "sync":
         daemon._begin_sync()
@@ -50,7 +50,7 @@ def test_what_no_process_can_be_had_for_is_tried_again(daemon, out, job, words):
         daemon._refresh.due = daemon._again.due = lambda: False
         daemon._by_the_clock()
     assert daemon._sync is None
-    assert daemon._housekeeping is None
+    assert daemon._housekeeping.connections == []
     assert words in out.getvalue()
     assert "again in" in out.getvalue()
     assert timer.next != before

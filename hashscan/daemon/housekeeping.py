@@ -1,0 +1,84 @@
+"""The retention of the quarantine, applied every few hours in a process of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.schedule import Every
+from hashscan.errors import HashscanError
+from hashscan.quarantine.housekeeping import Purged, purge_older
+from hashscan.quarantine.upkeep import why_doubtful
+from hashscan.text import human_age
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from multiprocessing.connection import Connection
+
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.log import Log
+
+#: Seconds between two removals.
+_EVERY = 6 * 3600.0
+
+
+class Housekeeping:
+    """Removes the contents that are older than ``quarantine.retention``."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        """Begin with the first ``step``, if ``settings`` have a retention."""
+        self._log = log
+        self._job: Background[Purged] | None = None
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Go on with these settings; a removal by the old retention ends."""
+        self.close()
+        self._directory = os.fsencode(settings.quarantine_directory)
+        self._age = settings.quarantine.retention
+        self._due = Every(None if self._age is None else _EVERY, at_once=True)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """What to listen to: then ``take``."""
+        return [] if self._job is None else [self._job.connection]
+
+    def step(self) -> None:
+        """Start a removal if its time has come."""
+        directory, age = self._directory, self._age
+        if not self._due.due() or self._job is not None or age is None:
+            return
+        try:
+            self._job = Background(lambda: purge_older(directory, age))
+        except HashscanError as error:
+            again = human_age(self._due.failed())
+            message = f"quarantine: {error}; its retention is tried again in {again}"
+            self._log.limited("housekeeping", "warning", message)
+
+    def take(self, ready: Collection[object]) -> None:
+        """Report what a removal came to, if it has ended."""
+        job = self._job
+        if job is None or job.connection not in ready:
+            return
+        self._job = None
+        done = job.take()
+        if isinstance(done, Failure):
+            self._log.limited("housekeeping", "warning", f"quarantine: {done.message}")
+            return
+        age = self._age or 0.0
+        if done.doubtful:
+            told = why_doubtful(done.doubtful, age)
+            self._log.limited("retention", "warning", f"quarantine: {told}")
+        if done.done:
+            self._log.warning(
+                f"quarantine: {done.done:,} contents older than its retention were removed for "
+                f"good (quarantine.retention, {human_age(age)}); 'hashscan quarantine list --all' "
+                "names them"
+            )
+
+    def close(self) -> None:
+        """End what is under way."""
+        if self._job is not None:
+            self._job.close()
+            self._job = None

@@ -1,0 +1,50 @@
+"""hashscan.daemon.housekeeping: the retention of the quarantine, and its change by a reload."""
+
+import io
+import time
+
+import pytest
+
+from hashscan.config.settings import Settings
+from hashscan.daemon import housekeeping as module
+from hashscan.daemon.housekeeping import Housekeeping
+from hashscan.daemon.log import Log
+from hashscan.quarantine.housekeeping import Purged
+
+
+def settings(tmp_path, retention):
+    quarantine = {"action": "report", "retention": retention}
+    return Settings.of(state=str(tmp_path / "state"), quarantine=quarantine)
+
+
+@pytest.fixture
+def keeping(tmp_path):
+    out = io.StringIO()
+    made = Housekeeping(settings(tmp_path, "30d"), Log(out, out))
+    made.out = out
+    yield made
+    made.close()
+
+
+def test_what_was_removed_is_reported(keeping, monkeypatch):
+    monkeypatch.setattr(module, "purge_older", lambda _directory, _age: Purged(3, 0))
+    keeping.step()
+    (connection,) = keeping.connections
+    keeping.step()
+    assert keeping.connections == [connection], "one at a time"
+    keeping.take([])
+    assert connection.poll(20)
+    keeping.take([connection])
+    assert "3 contents older than its retention were removed for good" in keeping.out.getvalue()
+    assert keeping.connections == []
+    keeping.step()
+    assert keeping.connections == [], "the next one comes hours later"
+
+
+def test_a_reload_ends_a_removal_by_the_old_retention(keeping, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "purge_older", lambda _directory, _age: time.sleep(1000))
+    keeping.step()
+    assert keeping.connections
+    keeping.use(settings(tmp_path, None))
+    keeping.step()
+    assert keeping.connections == []
