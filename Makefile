@@ -97,8 +97,9 @@ mutants: install
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
 	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_adversaries.py tests/e2e/test_daemon_dead_server.py \
-	  tests/e2e/test_daemon_hostile.py tests/e2e/test_daemon_tiers.py tests/quarantine/test_kill.py \
-	  tests/test_demo.py
+	  tests/e2e/test_daemon_hostile.py tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py \
+	  tests/known/repository/test_publish.py tests/known/repository/test_sync_kept.py \
+	  tests/quarantine/test_kill.py tests/test_demo.py
 
 # Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.

@@ -14,7 +14,7 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a loaded machine any example may be slow; each test has its time limit from pytest-timeout.
-hypothesis.settings.register_profile("gate", deadline=None)
+hypothesis.settings.register_profile("gate", deadline=None, database=None)
 hypothesis.settings.load_profile("gate")
 
 

@@ -216,7 +216,7 @@ def test_an_overflow_of_the_kernels_queue_becomes_a_scan(tmp_path):
         (watcher,) = processes_of(daemon)["watch"]
         os.kill(watcher, signal.SIGSTOP)
         limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-        for number in range(limit + 2000):  # each makes more than one event
+        for number in range(limit // 2 + 2000):  # each makes two events at least
             (daemon.volume / f"d{number % 20}" / f"f{number}").touch()
         late = daemon.volume / "d3" / "late"
         late.mkdir()

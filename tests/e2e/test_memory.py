@@ -1,4 +1,4 @@
-"""Memory of a scan does not grow with the size of a directory."""
+"""Memory of a scan does not grow with the size of a directory, nor if its files are gone."""
 
 import os
 import time
@@ -46,12 +46,18 @@ def peaks(agent, *more):
 
 @pytest.mark.xdist_group("heavy")
 def test_memory_is_flat(memory):
-    """In the first scan of a directory, and in the second one."""
+    """In the first scan of a directory, in the second one, and in one that misses its files."""
     volumes = {}
     for count in (SMALL, LARGE):
-        fill(memory / f"volume{count}", range(count))
-        agent = Agent(memory / f"state{count}", memory / f"volume{count}")
+        volume = memory / f"volume{count}"
+        fill(volume, range(count))
+        agent = Agent(memory / f"state{count}", volume)
         volumes[count] = [peaks(agent), peaks(agent)]
+        here = os.open(volume, os.O_RDONLY)
+        for number in range(count - 100):
+            os.unlink(NAME + b"%d" % number, dir_fd=here)
+        os.close(here)
+        volumes[count].append(peaks(agent))
     for small, large in zip(volumes[SMALL], volumes[LARGE], strict=True):
         assert large[0] > 8 << 20, "it was measured"
         # The engine's part of the catalog's cache is bounded by 16 MiB.
