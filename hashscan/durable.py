@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashscan.files import temporary
-from hashscan.fs.beneath import identity_of
+from hashscan.fs.beneath import closing, identity_of
 from hashscan.fs.named import opened_above, opened_named, sync_names
 from hashscan.fs.rename import put
 
@@ -187,3 +187,27 @@ def make_directories(path: str, mode: int = 0o700) -> None:
     """
     with opened_named(os.fsencode(path), make=mode):
         pass
+
+
+def make_public_directory(path: str) -> None:
+    """Make a directory that everybody may read, whatever the umask; one that is there is changed.
+
+    Raises:
+        OSError: it cannot be made.
+        UnsafePathError: a customer's link is on the way to it.
+    """
+    with opened_named(os.fsencode(path), make=0o755) as named:
+        fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=named.fd)
+        with closing(fd):
+            os.fchmod(fd, 0o755)
+
+
+def touch(path: str) -> None:
+    """Set a file's times to now.
+
+    Raises:
+        OSError: it cannot be done, e.g. because there is no such file.
+        UnsafePathError: a customer's link is on the way to it.
+    """
+    with opened_above(os.fsencode(path)) as (above, name):
+        os.utime(name, dir_fd=above.fd, follow_symlinks=False)

@@ -6,11 +6,12 @@ import os
 import signal
 
 import pytest
-from isolating import fork
+from isolating import fork, needs_root
 from syncs import watched
 
 from hashscan import durable
 from hashscan.durable import make_directories, new_file, replace_file, sync_directory
+from hashscan.errors import UnsafePathError
 from hashscan.state import State
 
 CONTENT = os.urandom(100_000)
@@ -181,6 +182,40 @@ def test_directories_that_are_made_are_there_after_a_power_cut(tmp_path, monkeyp
     assert synced == {identity(tmp_path), identity(tmp_path / "a"), identity(tmp_path / "a" / "b")}
     assert seen.lost_in_a_power_cut() == []
     assert os.stat(tmp_path / "a" / "b" / "c").st_mode & 0o7777 == 0o750
+
+
+def test_a_public_directory_is_readable_whatever_the_umask(tmp_path):
+    umask = os.umask(0o077)
+    try:
+        durable.make_public_directory(str(tmp_path / "a" / "b"))
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o7777 == 0o755
+    (tmp_path / "a" / "b").chmod(0o700)
+    durable.make_public_directory(str(tmp_path / "a" / "b") + "/")
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.mark.root
+@needs_root
+def test_nothing_is_changed_behind_a_customers_link(tmp_path):
+    (tmp_path / "cust").mkdir()
+    (tmp_path / "victim").mkdir(mode=0o700)
+    (tmp_path / "victim" / "f").touch()
+    os.utime(tmp_path / "victim" / "f", (1, 1))
+    for name in ("victim", "victim/f"):
+        link = tmp_path / "cust" / os.path.basename(name)
+        link.symlink_to(tmp_path / name)
+        os.chown(link, 4711, 4711, follow_symlinks=False)
+    with pytest.raises(UnsafePathError):
+        durable.make_public_directory(str(tmp_path / "cust" / "victim"))
+    with pytest.raises(UnsafePathError):
+        durable.touch(str(tmp_path / "cust" / "victim" / "f"))
+    with pytest.raises(UnsafePathError):
+        durable.remove(str(tmp_path / "cust" / "victim" / "f"))
+    durable.touch(str(tmp_path / "cust" / "f"))
+    assert (tmp_path / "victim" / "f").stat().st_mtime == 1
+    assert (tmp_path / "victim").stat().st_mode & 0o7777 == 0o700
 
 
 def test_a_state_directory_is_there_after_a_power_cut(tmp_path, monkeypatch):

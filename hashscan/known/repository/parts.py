@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import TargetFile
 
-from hashscan.durable import new_file, replace_file, sync_directory
+from hashscan.durable import make_public_directory, new_file, replace_file, touch
 from hashscan.errors import FilterError
 from hashscan.known.filters import packing, patch
 from hashscan.known.filters.bits import metadata_path
@@ -129,7 +129,7 @@ def replace(
         gone = targets.pop(name)
         with explained(repository.directory), contextlib.suppress(FileNotFoundError):
             # Agents may be half-way through a sync of it: it stays for ``store.KEEP`` from now on.
-            os.utime(repository.target_path(name, gone.hashes["sha256"]))
+            touch(repository.target_path(name, gone.hashes["sha256"]))
     if now is None:
         return
     metadata = now.metadata
@@ -197,8 +197,6 @@ def _put(repository: Repository, path: str, content: bytes, custom: Whole | AnyP
     with explained(repository.directory):
         directory = os.path.dirname(where)
         if not os.path.isdir(directory):
-            os.mkdir(directory)
-            os.chmod(directory, 0o755)  # noqa: S103 - for a web server
-            sync_directory(os.path.dirname(directory))
+            make_public_directory(directory)
         replace_file(where, content, 0o644)
     repository.targets.signed.targets[path] = target

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
-from hashscan.durable import sync_directory
+from hashscan.durable import make_public_directory
 from hashscan.errors import RepositoryRefusedError, UsageError
 from hashscan.files import without_file_system
 from hashscan.fs.named import opened_named, resolve
@@ -283,11 +283,8 @@ def init(
             signing.sign(getattr(repository, role), by_role[role])
         keep_pin(keys, repository.root.to_bytes())
         with explained(directory):
-            os.chmod(directory, 0o755)  # noqa: S103 - for a web server
-            for name in (TARGETS_DIRECTORY, METADATA_DIRECTORY):
-                os.mkdir(os.path.join(directory, name))
-                os.chmod(os.path.join(directory, name), 0o755)  # noqa: S103 - for a web server
-            sync_directory(directory)
+            for name in ("", TARGETS_DIRECTORY, METADATA_DIRECTORY):
+                make_public_directory(os.path.join(directory, name))
         repository.write()
         note_published(repository, [keys])
         return published(repository, signing, set(ROLES), keys=by_role)

@@ -16,7 +16,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
-from hashscan.durable import replace_file
+from hashscan.durable import remove, replace_file
 from hashscan.errors import LockedError, RepositoryRefusedError, StateError, UsageError
 from hashscan.files import temporary_of
 from hashscan.fs.named import opened_named
@@ -130,7 +130,7 @@ class Repository:
                     ours = is_target_file(entry.name) or temporary_of(entry.name) is not None
                     ours = ours and entry.is_file(follow_symlinks=False)
                     if ours and old and f"{category.name}/{entry.name}" not in named:
-                        os.unlink(entry.path)
+                        remove(entry.path)
                         removed += 1
             current = {"targets": self.targets.signed, "snapshot": self.snapshot.signed}
             for entry in os.scandir(os.path.join(self.directory, METADATA_DIRECTORY)):
@@ -140,7 +140,7 @@ class Repository:
                 # Roots stay for ever: agents go from one to the next.
                 superseded = role in current and version < current[role].version - 1
                 if superseded or temporary_of(entry.name) is not None:
-                    os.unlink(entry.path)
+                    remove(entry.path)
                     removed += 1
         return removed
 
