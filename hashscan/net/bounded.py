@@ -1,13 +1,13 @@
-"""requests, with the bounds that it lacks: one time limit for a whole question, and one size.
+"""requests, with the bounds that it lacks: a time limit for a whole question, and a size limit.
 
-A download has no time limit as a whole, but a least rate: seconds are added as its bytes arrive.
+A download has no time limit as a whole, but a minimum rate: its bytes add seconds as they arrive.
 
 The time-out of requests begins again with every address of a name, every proxy on the way and every
 byte that arrives, so a server that sends one byte a second holds it for ever; ``http.client``
 accepts six megabytes of headers and any number of ``100 Continue``. Here one deadline covers name
 resolution, connection, proxy, TLS handshake and answer, from its status line to its last byte;
-every byte is counted, and framing that could be read in two ways is an error. Nothing that came
-after an answer is ever taken for the next one.
+every byte is counted, and framing that could be read in two ways is an error. Bytes after an answer
+are never taken for the next answer.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class _Tap(io.RawIOBase):
         return count
 
     def body_begins(self) -> None:
-        """The head is complete: a download has as long for its first bytes as a question has."""
+        """Note that the head is complete: a download's first bytes have the time of a question."""
         if self._bounds.slowest:
             self._deadline.begin(self._deadline.seconds)
 
@@ -140,12 +140,12 @@ class _Reader(io.BufferedReader):
             self.lines.append(line)
         elif self.chunked:
             if not (_TRAILER_LINE if self._trailers else _CHUNK_LINE).fullmatch(line):
-                raise BrokenAnswerError("chunks that are none")
+                raise BrokenAnswerError("chunks that are invalid")
             self._trailers = self._trailers or _LAST_CHUNK.fullmatch(line) is not None
         return line
 
     def body_begins(self, *, chunked: bool) -> None:
-        """The head is complete and checked."""
+        """Note that the head is complete and was checked."""
         self.lines = None
         self.chunked = chunked
         self._tap.body_begins()
@@ -274,7 +274,7 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         if proxy.lower().startswith("socks"):  # its connections would be without bounds
-            raise SocksProxyError("the proxy speaks SOCKS")
+            raise SocksProxyError("the proxy is a SOCKS proxy")
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = self._pools
         return manager
@@ -291,7 +291,7 @@ class BoundedSession(requests.Session):
     """
 
     def __init__(self, *, bounds: Bounds = Bounds()) -> None:  # noqa: B008
-        """No connection yet; ``bounds`` are of each answer."""
+        """Start without a connection; ``bounds`` are those of each answer."""
         super().__init__()
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._deadline = Deadline()
@@ -303,10 +303,10 @@ class BoundedSession(requests.Session):
         """The head of an answer; its body is read from ``raw``.
 
         Args:
-            method: of HTTP.
-            url: an absolute one.
-            seconds: for all of it; of a download for all but the body.
-            more: what ``requests`` takes.
+            method: the HTTP method.
+            url: absolute.
+            seconds: for the whole question; for a download without the body.
+            more: arguments of ``requests``.
 
         Raises:
             FOREIGN_ERRORS: see ``hashscan.net.trouble``.
@@ -320,8 +320,8 @@ class BoundedSession(requests.Session):
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
-        """What requests takes from the environment: its CA bundle, and proxies that may be used."""
-        own = dict(proxies or {})  # requests adds to the one that it gets
+        """Settings of requests from the environment: the CA bundle, and permitted proxies."""
+        own = dict(proxies or {})  # requests adds to the dict that it gets
         found = super().merge_environment_settings(url, proxies, stream, verify, cert)
         parts = urlsplit(url)
         if parts.scheme == "http" and (self._has_credentials or is_loopback(parts.hostname or "")):

@@ -1,7 +1,7 @@
-"""Connections within one deadline, whatever number of addresses a name has.
+"""Makes a connection within one deadline, however many addresses a name has.
 
 The addresses are tried side by side, each a moment after the one before (RFC 8305, "Happy
-Eyeballs"), so dead ones cost a moment each and not a time-out each.
+Eyeballs"), so a dead address costs a moment and not a time-out.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
 #: Seconds between the beginnings of two attempts; less if there are many addresses.
 _STAGGER = 0.25
-#: Addresses of one name that are tried.
+#: Number of addresses of one name that are tried.
 _MOST = 64
 
 _AddressInfo = tuple[int, int, int, str, Any]
 
 
 class Deadline:
-    """When the question that a session asks must be answered.
+    """The deadline of a session's present question.
 
     Attributes:
-        seconds: from its beginning to its end.
-        at: monotonic seconds.
+        seconds: from the begin of the question to the deadline.
+        at: the deadline, in monotonic seconds.
     """
 
     def __init__(self) -> None:
-        """No question was asked yet."""
+        """Start before the first question."""
         self.seconds = 0.0
         self.at = 0.0
 
     def begin(self, seconds: float) -> None:
-        """A question begins."""
+        """Start the time of a question."""
         self.seconds = seconds
         self.at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds that are left.
+        """Seconds until the deadline.
 
         Raises:
-            TimeoutError: none.
+            TimeoutError: it has passed.
         """
         left = self.at - time.monotonic()
         if left <= 0:
@@ -59,11 +59,11 @@ class Deadline:
 def connect(
     host: str, port: int, deadline: Deadline, options: Iterable[tuple[int, int, int | bytes]] = ()
 ) -> socket.socket:
-    """A connection to ``host``, whose time-out is what is left.
+    """A connection to ``host``; its time-out is the rest of the deadline.
 
     Raises:
-        TimeoutError: there is none before the deadline.
-        OSError: the first address's error; of the resolver: ``socket.gaierror``.
+        TimeoutError: no connection before the deadline.
+        OSError: the first address's error; the resolver's errors are ``socket.gaierror``.
     """
     found = _resolve(host, port, deadline)
     sock = _race(_interleaved(found)[:_MOST], deadline, list(options))
@@ -72,7 +72,7 @@ def connect(
 
 
 class _Resolving(threading.Thread):
-    """One look-up: the system's resolver has no time limit that a caller may set."""
+    """Looks a name up in a thread: a caller cannot set a time limit for the system's resolver."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(name="resolver", daemon=True)
@@ -86,13 +86,13 @@ class _Resolving(threading.Thread):
         except OSError as error:
             self.error = error
         except UnicodeError:
-            self.error = socket.gaierror(socket.EAI_NONAME, "no name of a host")
+            self.error = socket.gaierror(socket.EAI_NONAME, "not a host name")
         finally:
             with _lock:
                 _running.pop(self._asked, None)
 
 
-#: Look-ups under way, so that a resolver that hangs holds one thread for a name and not many.
+#: Running look-ups by name, so that a resolver that hangs blocks only one thread for a name.
 _running: dict[tuple[str, int], _Resolving] = {}
 _lock = threading.Lock()
 
@@ -130,7 +130,7 @@ def _resolve(host: str, port: int, deadline: Deadline) -> Sequence[_AddressInfo]
 
 
 def _interleaved(found: Sequence[_AddressInfo]) -> list[_AddressInfo]:
-    """One address of each family in turn, so that a family that is dead delays little."""
+    """The addresses, the families in turn, so that a family without a network delays little."""
     families: dict[int, deque[_AddressInfo]] = {}
     for one in found:
         families.setdefault(one[0], deque()).append(one)
@@ -145,7 +145,7 @@ def _race(
     deadline: Deadline,
     options: list[tuple[int, int, int | bytes]],
 ) -> socket.socket:
-    """The first connection that is made; the others are closed."""
+    """The first connection that succeeds; the others are closed."""
     waiting = deque(addresses)
     trying: set[socket.socket] = set()
     first_error: OSError | None = None
@@ -182,7 +182,7 @@ def _race(
 
 
 def _begin(address: _AddressInfo, options: list[tuple[int, int, int | bytes]]) -> socket.socket:
-    """A socket that connects."""
+    """A socket that has begun to connect."""
     family, kind, protocol, _, where = address
     sock = socket.socket(family, kind, protocol)
     try:

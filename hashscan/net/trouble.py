@@ -42,7 +42,7 @@ _PROXY_ERRORS = (
     requests.exceptions.InvalidSchema,  # a SOCKS proxy, and no library for it
 )
 _CODING = re.compile(r"[a-z0-9-]{1,20}")
-#: Faults of this machine and not of the network.
+#: Faults of this machine, not of the network.
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 
@@ -66,7 +66,7 @@ def is_certificate_error(error: BaseException) -> bool:
 
 
 def fault_in(error: BaseException) -> Fault:
-    """The kind of fault, for one that ``FOREIGN_ERRORS`` caught."""
+    """The kind of fault of an error that ``FOREIGN_ERRORS`` caught."""
     broken = any(isinstance(cause, BrokenAnswerError) for cause in _causes(error))
     return Fault.ANSWER if broken else Fault.UNREACHABLE
 
@@ -144,7 +144,7 @@ def retry_after(header: str | None) -> float | None:
 
 
 def coding_of(response: requests.Response) -> str:
-    """How the body is compressed, fit for a message; empty if it is not."""
+    """The compression of the body, fit for a message; empty if it is not compressed."""
     named = response.headers.get("Content-Encoding", "").lower().split(",")
     found = [one.strip() for one in named if one.strip() not in {"", "identity"}]
     if not all(map(_CODING.fullmatch, found)):

@@ -106,9 +106,13 @@ def test_the_process_has_its_name(place):
 @pytest.mark.parametrize(
     ("executable", "flags", "why"),
     [
-        ("", "", "it stays as it is"),
+        ("", "", "a restart did not change that"),
         ("/nonexistent/python3", "", "No such file"),
-        (sys.executable, "sys.orig_argv = ['python3', '-I', '-X', 'utf8', 'x']", "stays as it is"),
+        (
+            sys.executable,
+            "sys.orig_argv = ['python3', '-I', '-X', 'utf8', 'x']",
+            "did not change that",
+        ),
     ],
 )
 def test_where_such_a_python_cannot_be_had(executable, flags, why):

@@ -302,7 +302,7 @@ class HashCheckService:
         if status in {401, 403}:
             return _Trouble(
                 CredentialsError(
-                    f"{told}, it {CredentialsError.SAYS}; nothing is asked any more. Check"
+                    f"{told}, it {CredentialsError.SAYS}; hashscan asks nothing more. Check"
                     " service.username and the password, then start hashscan again: the"
                     " candidates are kept"
                 )
@@ -346,8 +346,8 @@ class HashCheckService:
             )
         return _Trouble(
             ServiceUnavailableError(
-                f"{told}, which is no verdict; the question is asked again later. If it stays so,"
-                " tell the service's operator",
+                f"{told}, which is no verdict; the question is asked again later. If that does"
+                " not help, inform the service's operator",
                 fault=Fault.ANSWER,
             ),
             again=True,

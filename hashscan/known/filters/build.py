@@ -277,10 +277,10 @@ def _beside(output: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _opened_empty(name: str, above: int) -> Iterator[int]:
-    """A descriptor of the directory ``name`` that was just made; all that comes into it is ours.
+    """A descriptor of the directory ``name`` that was just made, so only we write into it.
 
     Raises:
-        OSError: another directory or a link has its name by now.
+        OSError: another directory, or a link, has its name by now.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(name, flags, dir_fd=above)
@@ -370,10 +370,10 @@ def _check_options(category: str, error_rate: float) -> None:
 
 
 def check_output(output: str, *, force: bool) -> None:
-    """Refuse an output that is there, or cannot be one.
+    """Refuse an output path that exists or cannot be written.
 
     Raises:
-        UsageError: says which, and what to do; a customer's link on the way is such a case.
+        UsageError: says why, and what to do; e.g. a customer's link is on the way.
     """
     resolve(os.path.dirname(output) or ".")
     files = (output, *(tier_path(output, name) for name in TIER_NAMES))

@@ -1,20 +1,20 @@
 """Which categories of a digest list count as known.
 
-Lists carry more than what is meant: whoever takes files away for them must know each class. So only
-a category that is understood to be child abuse material counts. Everything else is left out and
-counted, unless it is named: other classes, other spellings, other languages, no category.
+Lists hold more than child abuse material, and hashscan must not move files of the other classes. So
+a category counts only if it is understood to be child abuse material. Everything else is left out
+and counted, unless it is named: other classes, other spellings, other languages, no category.
 
 A VICS list has numbers, and each country sets their meaning. In the set of the United States, as
 Autopsy has it (its class ``ImageGalleryService``): 0 non-pertinent, 1 child abuse material,
 2 child exploitive but no abuse material, or of difficult age, 3 computer-generated or animated,
 4 images for comparison; other tools have 5 for uncategorised. Innocent files are in 0, 4 and 5, and
-what 2 and 3 hold is lawful in some countries. So ``vics-1`` alone is taken unless categories are
-named. Where the set of the country grades differently, the numbers that are meant must be named.
-Exporters also write the number as a text: ``01``, ``cat 1``, ``1 - Child Abuse Material``. A sign
-that may take back what a text says (``!csam``, ``csam?``, ``-1``) makes it another category.
+files of 2 and 3 are lawful in some countries. So only ``vics-1`` is taken unless categories are
+named. If the country's set grades differently, its numbers must be named. Exporters also write the
+number as a text: ``01``, ``cat 1``, ``1 - Child Abuse Material``. A sign that may negate a text
+(``!csam``, ``csam?``, ``-1``) makes it another category.
 
-Elsewhere a category is free text: the names in ``COUNTED`` are taken. Numbers that are not said to
-be those of VICS have no meaning that can be known: a list with them needs names.
+In other lists a category is free text: the names in ``COUNTED`` are taken. If a list has numbers
+and does not say that they are those of VICS, their meaning is unknown: they must be named.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 VICS = "vics-"
-#: The category of a medium of a VICS list that has none, or none that can be understood.
+#: The category of a medium of a VICS list whose category is missing or not understood.
 VICS_NONE = f"{VICS}none"
-#: What category 1 of VICS is called, in the form of ``category_name``.
+#: Names of category 1 of VICS, in the form of ``category_name``.
 _MATERIAL = frozenset(
     {
         "cam",
@@ -107,15 +107,15 @@ def chosen(names: Collection[str] | None) -> frozenset[str] | None:
 def vics_category(value: object) -> str:
     """The category of a medium of VICS as a text; ``vics-none`` if it cannot be understood.
 
-    A whole number is one of VICS, also as a text, alone or after "category". A text that says more
-    is category 1 only if it means child abuse material; otherwise it is returned as it is, so that
-    a reader can name it. Fractions, truth values, lists and objects are not understood.
+    A whole number, also as a text, alone or after "category", is a number of VICS. A text that says
+    more is category 1 only if it means child abuse material; otherwise it is returned unchanged, so
+    that it can be named. Fractions, truth values, lists and objects are not understood.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or len(value) > _LONGEST:
         return VICS_NONE
-    # A sign is no part of a category's name: -1 must not become 1.
+    # A sign is not part of a category's name: -1 must not become 1.
     found = _NUMBERED.fullmatch(value.strip())
     if found:
         meaning = found[2].strip()
@@ -148,7 +148,7 @@ def is_taken(category: str, only: frozenset[str] | None) -> bool:
 
 
 def is_number(category: str) -> bool:
-    """Whether a category's name is a number that is not said to be one of VICS."""
+    """Whether a category's name is a number, and the list does not say that it is VICS."""
     return _NUMBER_NAME.fullmatch(category) is not None
 
 

@@ -1,7 +1,7 @@
-"""Which columns a header names: digests, size, category, key of the first block.
+"""Finds the columns that a header names: digests, size, category, key of the first block.
 
-A column that may be a digest or a category, and is not recognised, is an error: its content decides
-which files are moved, and must not be passed over in silence.
+A column that may be a digest or a category, but is not recognised, is an error: its content decides
+which files are moved, so it must not be ignored in silence.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HASH = re.compile(r"checksum|hash|digest")
 _MAYBE_DIGEST = re.compile(r".*(?:md5|sha1|sha256|sha2256).*")
 # A "length" may be one of a film, in seconds.
 _SIZE = re.compile(r"(?:file|media|content)?(?:size(?:(?:in)?bytes)?|length(?:in)?bytes)")
-# "Physical size", "size in KB" ...: beside one of these nobody knows what a plain "size" is.
+# "Physical size", "size in KB" ...: beside one of these, the meaning of a plain "size" is unclear.
 _OTHER_SIZE = re.compile(r".*size.*|.*bytes.*")
 _OF_A_FILE = re.compile(r".*(?:name|path|file|url).*")
 _HEAD = re.compile(r"xxh3(?:128)?4096")
@@ -44,11 +44,11 @@ _MAYBE_CATEGORY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where the columns of use are in a row of ``count`` cells.
+    """Indices of the used columns in a row of ``count`` cells.
 
     Attributes:
         digests: algorithm (``None``: known by the length) and index of each digest.
-        vics: ``category`` has the numbers of VICS.
+        vics: the column ``category`` has the numbers of VICS.
         unread: index and name of each column that is not read.
     """
 
@@ -79,7 +79,7 @@ def digest_name(plain: str) -> Algorithm | Literal[""] | None:
 
 
 def may_be_digest(plain: str) -> bool:
-    """Whether what is called ``plain`` may be a digest, whether its name is read or not."""
+    """Whether a column called ``plain`` may hold digests, even if hashscan does not read it."""
     return _MAYBE_DIGEST.fullmatch(plain) is not None or digest_name(plain) is not None
 
 
@@ -89,7 +89,7 @@ def is_of_a_file(plain: str) -> bool:
 
 
 def may_be_category(plain: str) -> bool:
-    """Whether what is called ``plain`` may be a category, whether its name is read or not."""
+    """Whether a column called ``plain`` may be the category, even if hashscan does not read it."""
     return _MAYBE_CATEGORY.fullmatch(plain) is not None
 
 
@@ -97,8 +97,8 @@ def columns(names: Sequence[str], report: ListReport, number: int) -> Columns | 
     """The columns that a header on line ``number`` names, or ``None`` if it names no digest.
 
     Raises:
-        FatalListError: two columns claim to be the same, or one may be a digest or a category and
-            is not recognised.
+        FatalListError: two columns have the same meaning, or a column may be a digest or a category
+            and is not recognised.
     """
     plain = [plain_name(name[:1000]) for name in names]
     digests: dict[Algorithm | Literal[""], int] = {}
@@ -112,7 +112,7 @@ def columns(names: Sequence[str], report: ListReport, number: int) -> Columns | 
                 raise FatalListError(
                     f"{report.name}:{number}",
                     f"the header names the column {algorithm or 'hash'} twice",
-                    "rename the one that is not meant",
+                    "rename the wrong one",
                 )
             digests[algorithm] = index
         elif _MAYBE_DIGEST.fullmatch(name):
@@ -128,12 +128,12 @@ def columns(names: Sequence[str], report: ListReport, number: int) -> Columns | 
     for index in doubtful:
         raise FatalListError(
             f"{report.name}:{number}",
-            f"the column {_quoted(names[index])} may hold digests, but its name is not"
-            " one of those that are read",
-            "call it md5, sha1 or sha256 if it does, and else, say, other",
+            f"the column {_quoted(names[index])} may hold digests, but hashscan does not"
+            " know its name",
+            "call it md5, sha1 or sha256 if it does, and otherwise, say, other",
         )
     category, vics = _category(names, plain, categories, report, number)
-    # Of several nobody knows which is the size of what the digest is of.
+    # If there are several, it is unknown which one is the size of the file with the digest.
     report.size_columns = max(report.size_columns, len(sizes))
     size = sizes[0] if len(sizes) == 1 and sizes[0] >= 0 else None
     head = heads[0] if len(heads) == 1 else None
@@ -156,7 +156,7 @@ def _quoted(name: str) -> str:
 def _category(
     names: Sequence[str], plain: list[str], found: list[int], report: ListReport, number: int
 ) -> tuple[int | None, bool]:
-    """Index of the category's column, and whether it has the numbers of VICS."""
+    """Index of the column of the category, and whether it has the numbers of VICS."""
     if not found or report.every_category:
         return None, False
     called = ", ".join(_quoted(names[index]) for index in found)
@@ -164,7 +164,7 @@ def _category(
         raise FatalListError(
             f"{report.name}:{number}",
             f"{len(found)} columns may be the category: {called}",
-            "rename those that are not, say, to other1, other2",
+            "rename the others, say, to other1, other2",
         )
     name = plain[found[0]]
     if _VICS_CATEGORY.fullmatch(name):
@@ -173,7 +173,7 @@ def _category(
         return found[0], False
     raise FatalListError(
         f"{report.name}:{number}",
-        f"the column {called} may be the category, but its name is not one of those that are read",
-        "call it category (or vics category, where it has the numbers of VICS) if it is, and else, "
-        "say, other",
+        f"the column {called} may be the category, but hashscan does not know its name",
+        "call it category (or vics category, if it has the numbers of VICS) if it is, and "
+        "otherwise, say, other",
     )

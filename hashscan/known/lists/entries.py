@@ -83,7 +83,7 @@ class ListReport:
         uncategorised: digests taken that have no category.
         unwanted: digests left out by category, because it does not count as known.
         all_categories: no categories were named.
-        every_category: entries of any category are taken, so no column of them is needed.
+        every_category: entries of any category are taken, so no column must be the category.
         without_digest: rows that name no digest of a used algorithm.
         unread: rows with what may be a digest under a name that is not read.
         unread_name: the first of these names.
@@ -160,8 +160,8 @@ class ListReport:
             found.append(f"{self.zero_size} digests are taken although their size is given as 0")
         if self.uncategorised and (self.categories or self.unwanted):
             found.append(
-                f"{self.uncategorised} digests without a category are taken as known, beside those "
-                "of categories that count"
+                f"{self.uncategorised} digests without a category are taken as known, besides "
+                "the digests of categories that count"
             )
         if self.bad_keys:
             found.append(
@@ -231,7 +231,7 @@ def row(
         found.append((actual, digest.lower()))
     if len(found) > 1 and len(set(found)) > len({algorithm for algorithm, _ in found}):
         twice = next(a for a, _ in found if len({digest for b, digest in found if b == a}) > 1)
-        report.refuse(line, f"{label}two {twice} that differ", "leave the one that is meant")
+        report.refuse(line, f"{label}two {twice} that differ", "keep only the right one")
         return []
     try:
         size_number = int(size) if size.strip() else None

@@ -13,9 +13,9 @@ r"""The line-based kinds of digest lists.
 Blank lines and those that begin with ``#`` are comments. The first three may be mixed line by line.
 A line ends with LF, CR LF or CR.
 
-A line with a second digest is invalid, unless that digest is a part of a file's name beyond doubt:
-a part of a path (``ab/D.jpg``), or the whole name behind `` *`` or in ``SHA1 (D) =``. Two digests
-with two blanks between them may be two columns. A row of CSV is invalid if a cell that is not read
+A line with a second digest is invalid, unless that digest is certainly part of a file's name: a
+part of a path (``ab/D.jpg``), or the whole name after `` *`` or in ``SHA1 (D) =``. Two digests with
+two blanks between them may be two columns. A row of CSV is invalid if a cell that is not read
 has a line end, or what some programs take for one, with a digest behind it.
 """
 
@@ -48,18 +48,18 @@ _DIGEST = re.compile(rf"\s*\\?({_HEXES})(?:\s*\Z|[ \t]+[^\s])")
 _TAGGED = re.compile(
     r"\s*\\?(md5|sha-?1|sha(?:2-)?-?256) ?\((.*)\) ?= ?([0-9A-Fa-f]+)\s*", re.IGNORECASE | re.DOTALL
 )
-#: A digest in a name; between letters and digits it is none.
+#: A digest in a name; hexadecimal digits between other letters and digits are not a digest.
 _IN_NAME = re.compile(rf"(?<!\w)(?:0[xX])?({_HEXES})(?!\w)")
-#: What may be a digest in the rest of a line, or the end of a line of another encoding.
+#: Text in the rest of a line that may be a digest, or the end of a line in another encoding.
 _DOUBTFUL = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}|\0").search
 #: Digests in UTF-8 that were read as UTF-16.
 _BYTES = re.compile(rb"[0-9A-Fa-f]{%d}" % _SHORTEST)
 #: Before and after a digest that is a part of a path: ``ab/D.jpg``, ``D-1.jpg``.
 _PART = frozenset("./\\@~+-")
-#: What ends a line, or does so for some programs.
+#: Signs that end a line, for all programs or for some.
 _LINE_END = re.compile("[\n\r\0\v\f\x1c-\x1e\x85\u2028\u2029\udc85]")
 _ANY_DIGEST = re.compile(_HEXES)
-_SEVERAL = "more than one digest stands on this line"
+_SEVERAL = "more than one digest is on this line"
 _SEVERAL_FIX = (
     "put each on a line of its own, or name the columns in the first line, e.g. md5,sha1; where it "
     "is the name of a file, write the list with 'sha1sum --tag'"
@@ -105,8 +105,8 @@ def _lines(text: io.TextIOWrapper, report: ListReport) -> Iterator[tuple[int, st
         if wide and not line.isascii() and _BYTES.search(line.encode("utf-16-le", "surrogatepass")):
             report.refuse(
                 number,
-                "a digest in UTF-8 stands in a list in UTF-16",
-                "make one list of each file that it was put together from",
+                "a digest in UTF-8 is in a list in UTF-16",
+                "split it into the lists from which it was put together",
             )
             line = ""
         yield number, line
@@ -118,17 +118,17 @@ def _is_comment(line: str) -> bool:
 
 
 def _passed_over(number: int, line: str, report: ListReport) -> None:
-    """Refuse a comment or header that ends early for some programs, with a digest behind it."""
+    """Refuse a comment or header that ends early for some programs, with a digest after it."""
     if _has_row_behind(line):
         report.refuse(
             number,
-            "a digest stands behind a mark that ends a line for some programs, and not for others",
+            "a digest is after a sign that ends a line for some programs, and not for others",
             "end each line with a newline",
         )
 
 
 def _has_row_behind(text: str) -> bool:
-    """Whether ``text`` holds a line end with a digest behind it."""
+    """Whether ``text`` holds a line end with a digest after it."""
     end = _LINE_END.search(text) if len(text) > _SHORTEST else None
     return end is not None and _ANY_DIGEST.search(text, end.end()) is not None
 
@@ -156,10 +156,10 @@ def _plain(line: str) -> Entry | None:
 
 
 def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
-    """Whether what follows ``digest`` as a name has other digests that are no part of a name.
+    """Whether the text after ``digest`` has other digests that are not part of a file's name.
 
-    ``marked``: what says that a name begins here: `` *`` beyond doubt, two blanks as sum files have
-    them, ``None`` nothing.
+    ``marked``: the sign before the name: `` *`` is certain, two blanks are usual in sum files,
+    ``None``: no sign.
     """
     name = name.strip(" \t\r\n")
     if "\0" in name or _has_row_behind(name):

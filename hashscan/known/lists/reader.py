@@ -182,14 +182,14 @@ class Lists:
 
 
 def _check_numbers(report: ListReport) -> None:
-    """Demand a decision where categories are numbers that mean something else in each list."""
+    """Refuse a list whose categories are numbers of unknown meaning, until they are named."""
     numbers = {name: count for name, count in report.unwanted.items() if is_number(name)}
     if numbers and report.all_categories:
         raise FatalListError(
             report.name,
-            f"its categories are numbers ({counted(numbers)}), and it does not say whose they are",
-            f"ask who made the list, then {NAME_THEM}; where they are those of VICS, call the "
-            "column vics category",
+            f"its categories are numbers ({counted(numbers)}), and it does not say what they mean",
+            f"ask the list's maker, then {NAME_THEM}; if they are those of VICS, call the column "
+            "vics category",
         )
 
 

@@ -10,11 +10,11 @@ since 1.2, ``AlternativeHashes``: an array of ``{HashName, HashValue}``, of whic
 taken, and ``XXH3-4096``, the key of the first block (``model.head_key``); PhotoDNA is passed over.
 ``MediaFiles`` repeats the medium's MD5 for each name it had.
 
-Category 2 becomes the category ``vics-2``; one that cannot be understood (see ``categories``), or
-is missing in a medium of this model, becomes ``vics-none`` and does not count. Names are compared
-without regard to case. Also read: an array of media or of digests without the envelope, and one
-document after another (JSON lines). Digests in an object or array inside of a medium
-(``"hashes": {"md5": …}``) are not read, and such a medium is refused.
+Category 2 becomes the category ``vics-2``. A category that cannot be understood (see
+``categories``), or is missing in a medium of this model, becomes ``vics-none`` and does not count.
+Names are compared without regard to case. Also read: an array of media or of digests without the
+envelope, and one document after another (JSON lines). Digests in an object or array inside of a
+medium (``"hashes": {"md5": …}``) are not read, and such a medium is refused.
 
 Arrays called ``value`` or ``Media`` are walked element by element; everything else is decoded as
 a whole, up to 4 Mi characters. So a document of any size is read in bounded memory.
@@ -69,12 +69,12 @@ _NUMBER = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
 
 
-#: Why an object is refused, and the name that marks one.
-_TWICE = "a name stands here twice"
+#: Why an object is refused; the same text, as a name in the object, marks it.
+_TWICE = "a name is here twice"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, with the mark ``_TWICE`` if a name has two values in it."""
+    """A JSON object, with the mark ``_TWICE`` if a name has two values in it."""
     found = dict(pairs)
     if len(found) < len(pairs):
         found[_TWICE] = True
@@ -217,7 +217,7 @@ class _Reader:
                 decoded, value = self._value()
                 if not decoded:
                     raise self.error("a value is too long")
-                # An object may have millions of others.
+                # An object may have millions of other names.
                 if (
                     key in _READ
                     or _role_of(key[:1000])
@@ -250,7 +250,7 @@ class _Reader:
         if what:
             raise FatalListError(
                 f"{self._report.name}:{self._line_now()}",
-                f"a {what} stands outside of the media",
+                f"a {what} is outside of the media",
                 f"give each medium its own {what}",
             )
         self._note_unread(beside)
@@ -288,18 +288,18 @@ class _Reader:
         heads: list[str] = []
         alternatives = fields.get("alternativehashes") or ()
         if not isinstance(alternatives, list | tuple):
-            self._refuse("AlternativeHashes is no array")
+            self._refuse("AlternativeHashes is not an array")
             return []
         for one in alternatives:
             if not isinstance(one, dict):
-                self._refuse("AlternativeHashes holds what is no object")
+                self._refuse("AlternativeHashes holds a value that is not an object")
                 return []
             named = {key.lower(): value for key, value in one.items()}
             name, value = str(named.get("hashname", "")).lower()[:1000], named.get("hashvalue")
             role = _role_of(name)
             if plain_name(name) == _HEAD:
                 if value is not None and not isinstance(value, str):
-                    self._refuse(f"{HEAD_NAME} is no text")
+                    self._refuse(f"{HEAD_NAME} is not a text")
                     return []
                 if value:
                     heads.append(value)
@@ -337,11 +337,13 @@ class _Reader:
         role: _Role,
         value: object,
     ) -> bool:
-        """Add a digest that is not null; false if the record was refused for it."""
+        """Add a digest if it is not null; false if the record is refused because of it."""
         if role.algorithm is None:
             if not role.digest or not _has_digest(value):
                 return True
-            self._refuse(f"'{shown(name[:60])}' may be a digest, but its name is not read")
+            self._refuse(
+                f"'{shown(name[:60])}' may be a digest, but hashscan does not know the name"
+            )
             return False
         if isinstance(value, str):
             cells.append((role.algorithm or None, value))
@@ -354,7 +356,7 @@ class _Reader:
     def _unread_category(self, fields: dict[str, Any]) -> bool:
         """Refuse a medium without ``Category`` that has one under another name."""
         if self._report.every_category or "category" in fields or "mediaid" in fields:
-            return False  # without one, a medium of VICS is in no category that counts
+            return False  # a medium of VICS without a category does not count
         for name, value in fields.items():
             role = _role_of(name[:1000])
             if value is not None and role and role.category:
@@ -412,7 +414,7 @@ def _category(fields: dict[str, Any]) -> str:
     return ""
 
 
-#: The names of a medium, in lower case, that its entries are made of, beside those of digests.
+#: The names in a medium, in lower case, that are read, besides those of digests.
 _READ = frozenset({"alternativehashes", "mediasize", "size", "category", "mediaid"})
 #: Names that need no search for digests that are not read.
 _READ_AS_TEXT = _READ - {"category", "mediaid"} | set(ALGORITHMS)
@@ -420,11 +422,11 @@ _READ_AS_TEXT = _READ - {"category", "mediaid"} | set(ALGORITHMS)
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """What a value is for, by its name.
+    """The meaning of a value, by its name.
 
     Attributes:
-        algorithm: of the digest that it is (``""``: any); ``None``: it is not read as one.
-        digest: it is not read as a digest, and may be one.
+        algorithm: it is a digest of this algorithm (``""``: any); ``None``: it is not read as one.
+        digest: it may be a digest, but is not read as one.
         category: it may be the category.
     """
 

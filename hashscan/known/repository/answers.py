@@ -1,6 +1,6 @@
-"""What a web server's answers mean that are not the file: its faults are not an attack.
+"""Explains a web server's answers that are not the requested file: its faults are not an attack.
 
-Nobody in between can gain by them: whatever is in such an answer, nothing of it is used.
+An attacker on the way gains nothing by them: no content of these answers is used.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
         return DownloadHTTPError(f"HTTP {status} for {url[-300:]}", missing)
     if status in {requests.codes.unauthorized, requests.codes.forbidden}:
         return FetchError(
-            f"{told}: it wants other credentials, or refuses this host; check filter.username and "
+            f"{told}: it refuses the credentials or this host; check filter.username and "
             "filter.password_file, and ask the publisher",
             fault=Fault.CREDENTIALS,
         )
     if status == requests.codes.proxy_authentication_required:
         return FetchError(
-            f"{told}: a proxy on the way wants other credentials; check filter.proxy, or the "
+            f"{told}: a proxy on the way refuses the credentials; check filter.proxy, or the "
             "http_proxy and https_proxy of hashscan's environment",
             fault=Fault.CREDENTIALS,
         )
@@ -64,14 +64,14 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
     if 300 <= status < 400 and "Location" in response.headers:
         host = redirect_host(response.headers.get("Location"))
         return FetchError(
-            f"{told}: it redirects to {host}, which is not followed; write the URL where the "
-            "repository is in filter.source. A login page of the network does this too",
+            f"{told}: it redirects to {host}, and hashscan follows no redirects; write the "
+            "repository's own URL into filter.source. A login page of the network does this, too",
             fault=Fault.ANSWER,
         )
     if status >= 500:
         return FetchError(
-            f"{told}: it fails; the next sync asks again. See the server's log: for a file that "
-            "is missing it must answer 404",
+            f"{told}: it fails; the next sync asks again. See the server's log: for a missing file "
+            "it must answer 404",
             fault=Fault.ANSWER,
         )
     return FetchError(
@@ -82,20 +82,20 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
 
 
 def check_no_page(beginning: bytes, url: str) -> None:
-    """Refuse a web page: no file of a repository begins as one does.
+    """Refuse a web page: no file of a repository begins like a web page.
 
     Raises:
-        FetchError: it is one.
+        FetchError: it is a web page.
     """
     if beginning[:1024].lstrip(_BLANK).startswith(b"<"):
         raise _no_file(url, "a web page")
 
 
 def check_metadata(file: IO[bytes], url: str) -> None:
-    """Refuse what is no metadata of a repository at all, signed or not, in ``file``.
+    """Refuse a file that is not metadata of a repository at all, signed or not.
 
     Raises:
-        FetchError: it is none.
+        FetchError: it is not metadata.
     """
     content = file.read()
     file.seek(0)
@@ -106,31 +106,31 @@ def check_metadata(file: IO[bytes], url: str) -> None:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        return  # damaged metadata is for TUF's client to refuse
+        return  # TUF's client refuses damaged metadata
     if not isinstance(found, dict) or not {"signed", "signatures"} & found.keys():
         raise _no_file(url, "something else")
 
 
 def _no_file(url: str, what: str) -> FetchError:
     return FetchError(
-        f"{url}: the server answered HTTP 200 with {what} instead of the file; for a file that is "
-        "missing it must answer 404. See its configuration (a fallback page?), filter.source, and "
-        "whether a login page or a proxy answers for it",
+        f"{url}: the server answered HTTP 200 with {what} instead of the file; for a missing file "
+        "it must answer 404. Check its configuration (a fallback page?), filter.source, and "
+        "whether a login page or a proxy answers in its place",
         fault=Fault.ANSWER,
     )
 
 
 def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterator[bytes]:
-    """The body without its compression, in pieces of at most ``most`` bytes.
+    """The body, decompressed, in pieces of at most ``most`` bytes.
 
     Args:
-        chunks: as they came.
-        coding: of ``Content-Encoding``; empty: none.
+        chunks: the body as it arrives.
+        coding: value of ``Content-Encoding``; empty: none.
         url: fit for a message.
         most: bytes of a piece.
 
     Raises:
-        FetchError: it is compressed in a way that is not understood, or broken.
+        FetchError: its compression is not supported, or broken.
     """
     if not coding:
         yield from chunks
@@ -138,7 +138,7 @@ def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterat
     if coding not in {"gzip", "x-gzip", "deflate"}:
         raise FetchError(
             f"{url}: the server answers with Content-Encoding: {coding}, though it was asked for "
-            "none; have it, or the proxy before it, not compress these files",
+            "none; configure it, or the proxy in front of it, not to compress these files",
             fault=Fault.ANSWER,
         )
     unpacking = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # gzip or zlib, by the header
@@ -161,9 +161,9 @@ def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterat
         whole = False
     if not whole:
         raise FetchError(
-            f"{url}: the server answers with Content-Encoding: {coding}, and what came is not "
-            "that, or not whole; the next sync asks again. Have the server not compress these "
-            "files",
+            f"{url}: the server answers with Content-Encoding: {coding}, but the body is "
+            "something else, or not whole; the next sync asks again. Configure the server not to "
+            "compress these files",
             fault=Fault.ANSWER,
         )
 

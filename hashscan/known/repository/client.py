@@ -76,7 +76,7 @@ class CategoryReport:
         verified: when it was last said to be the newest, in seconds since the epoch.
         way: ``patch`` or ``whole``, where it was updated.
         message: what is wrong, and what to do; also where only a tier could not be had.
-        fault: of one that cannot be fetched now: why.
+        fault: if it cannot be fetched now, the kind of fault.
     """
 
     category: str
@@ -90,8 +90,8 @@ class CategoryReport:
 
     @property
     def trouble(self) -> str:
-        """In one or a few words: why it is neither updated nor current."""
-        if self.fault == Fault.CREDENTIALS:  # waiting does not help, as it does with the others
+        """Why it is neither updated nor current, in a few words."""
+        if self.fault == Fault.CREDENTIALS:  # waiting does not help here
             return f"the repository {self.fault.words}"
         return self.state
 

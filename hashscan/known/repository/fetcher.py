@@ -134,7 +134,7 @@ class Fetcher(FetcherInterface):
                     start = 0
                 elif start and response.status_code == requests.codes.partial_content:
                     if coding_of(response):
-                        start = 0  # a part of the compressed file cannot be gone on with
+                        start = 0  # a download of compressed data cannot be continued
                     else:
                         self._check_part(response, url, start)
                         self.resumed = True
@@ -169,7 +169,7 @@ class Fetcher(FetcherInterface):
         found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != start:
             raise FetchError(
-                f"{shown(url)}: the server answers with another part than was asked for; tell"
+                f"{shown(url)}: the server answers with another part than was asked for; inform"
                 " the publisher",
                 fault=Fault.ANSWER,
             )

@@ -123,18 +123,18 @@ def patch_target(category: str, part: PartName, base: str) -> str:
 
 
 def metadata_file(role: str, version: int) -> str:
-    """File name of a role's metadata; ``timestamp`` has but one file, ``TIMESTAMP``."""
+    """File name of a role's metadata; ``timestamp`` has only one file, ``TIMESTAMP``."""
     return f"{version}.{role}.json"
 
 
 def version_of(name: str) -> tuple[str, int] | None:
-    """Role and version of the metadata in a file called ``name``; ``None`` if it holds none."""
+    """Role and version by the ``name`` of a metadata file; ``None`` if it is not one."""
     found = _NUMBERED.fullmatch(name)
     return (found[2], int(found[1])) if found else None
 
 
 def is_target_file(name: str) -> bool:
-    """Whether a file in a category's directory with this ``name`` is a published target."""
+    """Whether ``name``, in a category's directory, is that of a published target."""
     return _TARGET_FILE.fullmatch(name) is not None
 
 

@@ -335,9 +335,9 @@ class RoleKeys:
     """The keys of one role.
 
     Attributes:
-        threshold: so many must sign.
-        expires: when what they signed last is valid no more.
-        files: key id and path of each; ``None`` if it is not among the keys at hand.
+        threshold: number of keys that must sign.
+        expires: end of validity of the metadata that they signed last.
+        files: path of each key, by key id; ``None`` if it is not in the given directories.
     """
 
     role: str
@@ -406,7 +406,7 @@ def rotate(
         gone = tuple(dict.fromkeys(remove)) or (tuple(present) if len(present) == 1 else ())
         if not gone or not set(gone) <= set(present):
             raise UsageError(
-                f"say with --remove which key of the role {role} is to go: {', '.join(present)}; "
+                f"name the key of the role {role} to remove with --remove: {', '.join(present)}; "
                 "'hashscan repository keys' lists their files"
             )
         threshold = repository.root.signed.roles[role].threshold

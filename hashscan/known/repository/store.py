@@ -137,7 +137,7 @@ class Repository:
                 if entry.stat(follow_symlinks=False).st_mtime >= before:
                     continue
                 role, version = version_of(entry.name) or ("", 0)
-                # Roots stay for ever: agents go from one to the next.
+                # Roots are kept for ever: agents go from one to the next.
                 superseded = role in current and version < current[role].version - 1
                 if superseded or temporary_of(entry.name) is not None:
                     remove(entry.path)

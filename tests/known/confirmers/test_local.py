@@ -156,8 +156,8 @@ def test_free_text_categories_that_are_taken_are_told(opened, tmp_path):
     )
     assert one.remarks[1] == f"{path}: 4 digests are taken although their size is given as 0"
     assert one.remarks[2] == (
-        f"{path}: 1 digests without a category are taken as known, beside those of categories that "
-        "count"
+        f"{path}: 1 digests without a category are taken as known, besides the digests of "
+        "categories that count"
     )
     assert one.remarks[3] == (
         f"{path}: all these categories count as known: 2 baseline, 1 csam; if that is not meant: "

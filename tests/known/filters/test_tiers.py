@@ -131,7 +131,7 @@ def test_of_several_keys_of_a_first_block_none_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        ('"MediaSize": 5, "mediasize": 6', "a name stands here twice"),
+        ('"MediaSize": 5, "mediasize": 6', "a name is here twice"),
         ('"MediaSize": 5, "Size": 6', "MediaSize and Size"),
         (
             '"AlternativeHashes": [{"HashName": "XXH3-4096", "HashValue": "'

@@ -264,7 +264,7 @@ def test_a_category_of_a_whole_case(taken, monkeypatch, skip, limit):
     monkeypatch.setattr("hashscan.known.lists.vics._CHUNK", 50)
     media = [{"SHA1": OTHER}, {"SHA1": BAD}]
     for case in ({"Category": 0, "Media": media}, {"Media": media, "category": "0"}):
-        with pytest.raises(DigestListError, match="a category stands outside of the media"):
+        with pytest.raises(DigestListError, match="a category is outside of the media"):
             taken(json.dumps({"value": [case]}), skip_invalid=skip)
 
 
@@ -275,7 +275,7 @@ def test_two_categories_of_one_medium(taken, monkeypatch, limit):
     for second in ("Category", "category"):
         document = f'[{{"SHA1":"{OTHER}","Category":0,"{second}":1}},{{"SHA1":"{BAD}"}}]'
         assert not taken(document, skip_invalid=True)[0]
-        with pytest.raises(DigestListError, match="record 1: a name stands here twice"):
+        with pytest.raises(DigestListError, match="record 1: a name is here twice"):
             taken(document)
 
 

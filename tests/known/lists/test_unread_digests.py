@@ -87,7 +87,7 @@ def test_a_medium_whose_files_alone_have_a_digest_is_refused(read):
 )
 def test_a_digest_beside_the_media(read, beside):
     for case in ({"Media": [{"SHA1": SHA1}], **beside}, {**beside, "Media": [{"SHA1": SHA1}]}):
-        with pytest.raises(DigestListError, match="a digest stands outside of the media"):
+        with pytest.raises(DigestListError, match="a digest is outside of the media"):
             read(json.dumps({"value": [case]}), skip_invalid=True)
 
 
@@ -138,7 +138,7 @@ def test_a_file_may_be_called_as_a_digest(read, header):
     ],
 )
 def test_a_row_in_a_cell_that_is_not_read(read, text, mark):
-    with pytest.raises(DigestListError, match=r"list:\d: .* with a digest behind it|behind a mark"):
+    with pytest.raises(DigestListError, match=r"list:\d: .* with a digest behind it|after a sign"):
         read(text.format(a=SHA1, b=SHA1_B, mark=mark))
 
 

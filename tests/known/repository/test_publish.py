@@ -171,7 +171,7 @@ def test_two_of_three_root_keys(tmp_path):
     one = Publisher(tmp_path / "p").init(counts={"root": 3}, thresholds={"root": 2})
     first, second, third = Metadata.from_bytes(one.read("1.root.json")).signed.roles["root"].keyids
     os.unlink(os.path.join(one.keys, "root-2.pem"))  # one is lost
-    with pytest.raises(UsageError, match="say with --remove which key"):
+    with pytest.raises(UsageError, match="name the key of the role"):
         one.rotate("root")
     lost = next(iter({first, second, third} - set(keys.load_keys([one.keys]))))
     done = one.rotate("root", remove=[lost])

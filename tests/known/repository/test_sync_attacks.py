@@ -281,7 +281,7 @@ def test_fast_forward_is_undone_by_new_keys(synced, publisher):
     [
         (status(500), "HTTP 500"),
         (status(404), "HTTP 404"),
-        (status(401), "other credentials"),
+        (status(401), "refuses the credentials"),
         (status(503, Retry_After="120"), "wait 120 s"),
         (truncate(), "connection broke"),
         (redirect("http://evil.example/x"), "redirects to evil.example"),

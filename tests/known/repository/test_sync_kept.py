@@ -198,7 +198,7 @@ def test_basic_authentication(agent, server):
 
     server.credentials = "Basic " + base64.b64encode(b"me:s3cret-word").decode()
     report = agent.sync()
-    assert "other credentials" in report.categories[0].message
+    assert "refuses the credentials" in report.categories[0].message
     agent.with_(username="me", password="s3cret-word")
     assert states(agent.sync()) == [("updated", "whole")]
     assert "s3cret-word" not in repr(agent.source)
