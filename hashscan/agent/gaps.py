@@ -227,19 +227,28 @@ def _nothing_looks(seen: Seen) -> list[str]:
 
 
 def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
-    """Complain about volumes that missed their scans by schedule."""
+    """Complain about volumes without a whole scan: by the schedule, or since the daemon's start."""
     every = daemon.get("scan_every")
-    if every is None:
-        return []
+    most = _BY_HAND if every is None else _SCANS_MISSED * float(every) + _SCAN_LATE
     found = []
+    now, started = time.time(), float(daemon["started"])
     for one in daemon.get("volumes", ()):
         last = catalog.by_volume.get(os.fsencode(one["path"])) if catalog else None
         ended = 0.0 if last is None else last.ended or last.started
-        late = time.time() - max(ended, float(daemon["started"]))
-        if late > _SCANS_MISSED * float(every) + _SCAN_LATE and not one.get("away"):
+        late = now - max(ended, started)
+        if one.get("away") or (every is None and ended >= started):
+            continue
+        if every is not None and ended and now - ended > max(most, _BY_HAND):
+            # A daemon that starts again and again has no more time than that.
+            late = now - ended if now - started > _SCAN_LATE else 0.0
+        if late > most:
+            why = (
+                "though the daemon began one at its start"
+                if every is None
+                else f"but scan.schedule wants one every {human_age(float(every))}"
+            )
             found.append(
-                f"{shown(one['path'])}: no whole scan for {human_age(late)}, but scan.schedule "
-                f"wants one every {human_age(float(every))}; see the log"
+                f"{shown(one['path'])}: no whole scan for {human_age(late)}, {why}; see the log"
             )
     return found
 

@@ -293,6 +293,20 @@ def test_no_scheduled_scan_has_come_to_its_end(place):
     assert place.complaints() == []
 
 
+def test_a_daemon_that_starts_each_day_does_not_hide_that_no_scan_comes_to_its_end(place):
+    place.scanned(9 * DAY).daemon(started=time.time() - DAY / 2)
+    place.only(3, "no whole scan for 9 days, but scan.schedule wants one every 24 h")
+    place.daemon(started=time.time() - 60)
+    assert place.complaints() == [], "the scan of this start has just begun"
+
+
+def test_the_scan_of_the_start_has_not_come_to_its_end_and_there_is_no_other(place):
+    place.scanned(40 * DAY).daemon(scan_every=None, started=time.time() - 7 * DAY)
+    assert place.complaints() == []
+    place.daemon(scan_every=None, started=time.time() - 9 * DAY)
+    place.only(3, "no whole scan for 9 days, though the daemon began one at its start")
+
+
 def test_neither_watched_nor_scanned_by_schedule(place):
     place.extra = "scan: {schedule: none}\n"
     place.write()
