@@ -29,7 +29,7 @@ def command(options: Options, keep: bool, directory: str | None) -> None:
     calls known, publishes their digests as a signed filter, starts a central service on a free port
     of this machine, finds, quarantines and restores the files, and checks each result. It takes
     less than a minute on an idle machine, and 200 MiB, and leaves nothing behind. It needs the
-    extra service: pip install '.[service]' in the checkout, with the pip of hashscan's environment.
+    extra service: in the checkout, pip install '.[service]' with the pip of the same environment.
 
     Exit code 0: every result is right. 70: a result is wrong, and the output says which.
     """
