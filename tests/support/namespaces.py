@@ -28,11 +28,15 @@ def own_mounts_if_possible():
     """Give this process mounts of its own, in which what the machine mounts still appears.
 
     In a chroot whose / is no mount point, its mounts reach the machine.
+
+    Returns:
+        Whether they do not.
     """
     try:
         own_mounts(_MS_SLAVE)
     except OSError:
-        return
+        return False
+    return True
 
 
 def _checked(call, result):
