@@ -36,6 +36,8 @@ UNMOVED = "done = 0 AND known IS NOT NULL AND error IS NOT NULL"
 _TO_ACT = "done = 0 AND known IS NOT NULL AND error IS NULL AND (service = ? OR acting = 1)"
 #: Matches that were reported, and stay where they are: they are counted until a scan misses them.
 REPORTED = "done = 2"
+#: Those of them that a scan by hand should have moved and could not.
+NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
 #: All others in the queue: without a verdict, or with one that is to be acted on.
 WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"
 
@@ -312,11 +314,18 @@ class CandidateQueue(Writer):
             )
 
     def drop_candidate(
-        self, number: int, *, file_too: bool, until_met: bool = False, reported: bool = False
+        self,
+        number: int,
+        *,
+        file_too: bool,
+        until_met: bool = False,
+        reported: bool = False,
+        not_moved: str | None = None,
     ) -> None:
         """Take a candidate from the queue; with ``file_too`` its file left the volume.
 
-        One that was only ``reported`` stays where it is, and is counted by ``status``.
+        One that was only ``reported`` stays where it is, and is counted by ``status``; so is one
+        that could not be moved: ``not_moved`` says why.
         Met once more by this scan as it was, it is queued only with ``until_met``: a directory
         that was renamed and renamed back has its files back, with their stamps.
         """
@@ -329,8 +338,8 @@ class CandidateQueue(Writer):
                     (number,),
                 )
             self._connection.execute(
-                "UPDATE candidate SET done = ?, seen = iif(?, 0, seen) WHERE id = ?",
-                (2 if reported else 1, until_met, number),
+                "UPDATE candidate SET done = ?, error = ?, seen = iif(?, 0, seen) WHERE id = ?",
+                (2 if reported or not_moved else 1, not_moved, until_met, number),
             )
 
     def forget_reported(self, scan: int, volumes: Iterable[bytes]) -> None:

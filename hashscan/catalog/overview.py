@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hashscan.catalog import checksums
-from hashscan.catalog.candidates import REPORTED, UNMOVED, WAITING
+from hashscan.catalog.candidates import NOT_MOVED, REPORTED, UNMOVED, WAITING
 from hashscan.catalog.scans import WHOLE
 from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
 from hashscan.errors import CredentialsError, StateError
@@ -109,7 +109,7 @@ def overview(path: str) -> Overview | None:
         ).fetchone()
         unmoved = connection.execute(
             "SELECT count(*) OVER (), full_path, error FROM candidate"  # noqa: S608
-            f" WHERE {UNMOVED} ORDER BY id DESC LIMIT 1"
+            f" WHERE {UNMOVED} OR {NOT_MOVED} ORDER BY id DESC LIMIT 1"
         ).fetchone()
         refused = connection.execute(
             "SELECT error FROM candidate WHERE done = 0 AND known IS NULL"
@@ -119,7 +119,8 @@ def overview(path: str) -> Overview | None:
         mounted = frozenset(one for (one,) in connection.execute("SELECT volume FROM mounted"))
         reported = dict(
             connection.execute(
-                f"SELECT volume, count(*) FROM candidate WHERE {REPORTED} GROUP BY volume"  # noqa: S608
+                f"SELECT volume, count(*) FROM candidate WHERE {REPORTED} AND error IS NULL"  # noqa: S608
+                " GROUP BY volume"
             ).fetchall()
         )
         (problems,) = connection.execute("SELECT count(*) FROM problem").fetchone()

@@ -160,13 +160,21 @@ def _start_lightly() -> None:
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 
-def _refuse_unexpanded(words: list[str]) -> None:
-    """Refuse paths below a ``~`` that no shell has replaced: it would become a directory.
+def _refuse_shell_mistakes(words: list[str]) -> None:
+    """Refuse empty words, and paths below a ``~`` that no shell has replaced.
+
+    An empty path is the working directory: ``hashscan scan "$DIR"`` without ``DIR`` would scan it.
+    A ``~`` would become a directory of that name.
 
     Raises:
-        UsageError: there is such a path.
+        UsageError: there is such a word.
     """
-    for word in words:
+    for before, word in zip(["hashscan", *words], words, strict=False):
+        if word == "" or re.fullmatch("--[a-z-]+=", word):
+            raise UsageError(
+                f"nothing is written after {shown(word or before)}: is a variable of the shell"
+                " empty? For the working directory write ."
+            )
         path = re.sub("^(--[a-z-]+=|-[a-zA-Z])", "", word)
         if path == "~" or path.startswith("~/"):
             raise UsageError(
@@ -178,7 +186,7 @@ def _refuse_unexpanded(words: list[str]) -> None:
 def _run() -> int:
     try:
         open_standard_streams()
-        _refuse_unexpanded(sys.argv[1:])
+        _refuse_shell_mistakes(sys.argv[1:])
         code = cli.main(standalone_mode=False, prog_name="hashscan")
     except click.exceptions.Abort:
         return ExitCode.INTERRUPTED

@@ -291,11 +291,12 @@ class Confirmation:
         remaining = max(0, acted.remaining_links - names_left)
         acted = replace(acted, remaining_links=remaining)
         is_news = True
-        if self._lasting and acted.problem is not None and acted.problem not in _GONE:
+        problem = None if acted.problem in _GONE else acted.problem
+        if self._lasting and problem is not None:
             # It must not stay where it is until the next scan only because a disk was full.
             self._catalog.mark_unmoved(queued.number, acted.message)
             self.unmoved = True
-            now = (queued.seen, acted.problem)
+            now = (queued.seen, problem)
             is_news = self._unmoved.get(queued.number) != now
             self._unmoved[queued.number] = now
         else:
@@ -309,6 +310,7 @@ class Confirmation:
                 file_too=file_too,
                 until_met=gone,
                 reported=acted.action == "reported" and acted.problem is None,
+                not_moved=None if problem is None else acted.message,
             )
             if gone:
                 is_news = self._is_first_away(queued, acted)

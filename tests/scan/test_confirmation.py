@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from scanning import Told
 
+from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import FileRow, FoundCandidate
 from hashscan.catalog.store import Catalog
 from hashscan.model import (
@@ -139,3 +140,17 @@ def test_names_that_are_acted_on_next_do_not_count_as_left(lasting):
     lasting.actor.remaining = [2, 1]  # the other name and one elsewhere, then that one
     lasting.confirmation.act_on_links(lambda: False)
     assert [event.acted.remaining_links for event in lasting.told.matches] == [1, 1]
+
+
+def test_a_scan_by_hand_keeps_why_a_match_could_not_be_moved(lasting):
+    lasting.confirmation._lasting = False
+    why = "/srv/x: could not be moved to quarantine: Read-only file system"
+    lasting.actor.came_to = Acted("reported", message=why, problem="read-only")
+    lasting.meet()
+    lasting.catalog.commit()
+    found = overview(lasting.catalog.path)
+    assert found.unmoved == (1, b"/srv/x", why)
+    assert found.reported == {}
+    lasting.catalog.forget_reported(lasting.scan + 1, [b"/srv"])
+    lasting.catalog.commit()
+    assert overview(lasting.catalog.path).unmoved is None
