@@ -45,6 +45,9 @@ COMMANDS = {
 }
 
 
+_PLUGIN_UNKNOWN = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What stands before the command's name.
@@ -87,7 +90,11 @@ class LazyGroup(click.Group):
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             import difflib  # noqa: PLC0415 - only an error needs it
 
-            similar = " or ".join(f"'{one}'" for one in difflib.get_close_matches(name, COMMANDS))
+            typed = name.lower()
+            begun = [one for one in COMMANDS if len(typed) > 1 and one.startswith(typed)]
+            similar = " or ".join(
+                f"'{one}'" for one in begun or difflib.get_close_matches(typed, COMMANDS)
+            )
             hint = f" Did you mean {similar}?" if similar else ""
             ctx.fail(f"No such command '{name}'.{hint}")
         return super().resolve_command(ctx, args)
@@ -194,7 +201,11 @@ def _run() -> int:
         error.show()
         return ExitCode.USAGE
     except click.ClickException as error:
-        _complain(shown(error.format_message()))
+        message = _misplaced(error) or error.format_message()
+        if "--nagios" in sys.argv:  # of the plug-in's codes, 2 would be CRITICAL
+            click.echo(f"HASHSCAN UNKNOWN - {shown(message)}")
+            return _PLUGIN_UNKNOWN
+        _complain(shown(message))
         if isinstance(error, click.UsageError) and error.ctx is not None:
             _say(f"Try '{error.ctx.command_path} --help'.")
         return ExitCode.USAGE
@@ -211,6 +222,27 @@ def _run() -> int:
         _complain(str(machine))
         return machine.exit_code
     return code if isinstance(code, int) else ExitCode.NOTHING_FOUND
+
+
+def _misplaced(error: click.ClickException) -> str:
+    """Say where an option is written that is known, but not there; empty: it is not known."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    option, path = error.option_name, error.ctx.command_path
+    if error.ctx.parent is not None:
+        if not _has_option(cli, option):
+            return ""
+        command = path.removeprefix("hashscan ")
+        return f"'{option}' is written before the command: hashscan {option} ... {command}"
+    name = next((word for word in sys.argv[1:] if word in COMMANDS), None)
+    command_of = None if name is None else cli.get_command(error.ctx, name)
+    if command_of is None or not _has_option(command_of, option):
+        return ""
+    return f"'{option}' is written after the command: hashscan {name} {option}"
+
+
+def _has_option(command: click.Command, option: str) -> bool:
+    return any(option in one.opts for one in command.params)
 
 
 def _internal(error: Exception) -> int:

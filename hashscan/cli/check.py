@@ -105,7 +105,12 @@ def _require_files(subjects: tuple[str, ...]) -> None:
     for subject in subjects:
         if _HEX.fullmatch(subject):
             continue
-        if not os.path.lexists(subject):
+        if not os.path.lexists(subject) and re.fullmatch("[0-9a-fA-F]{20,}", subject):
+            wrong.append(
+                f"{subject[:200]}: there is no such file, and a digest has 32 (md5), 40 (sha1) or "
+                f"64 (sha256) digits, not {len(subject)}"
+            )
+        elif not os.path.lexists(subject):
             wrong.append(f"{shown(subject)}: there is no such file; see the path")
         elif os.path.isdir(subject):
             wrong.append(f"{shown(subject)}: is a directory; 'hashscan scan' looks at those")

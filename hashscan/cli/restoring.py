@@ -12,10 +12,10 @@ import click
 
 from hashscan.cli.common import checked_option
 from hashscan.config import values
-from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError
+from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError, UsageError
 from hashscan.report.bar import build_bar
 from hashscan.report.jsonl import line
-from hashscan.text import local_time
+from hashscan.text import local_time, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,11 @@ def moment(text: str) -> float:
     try:
         return datetime.fromisoformat(text).astimezone().timestamp()
     except (ValueError, OverflowError):
+        if not text[:1].isdigit() or "-" in text:
+            raise UsageError(
+                f"--since: {shown(text)} is no time; write e.g. 2026-11-27, 2026-11-27T10:00, or "
+                "how long ago: 2h, 3d"
+            ) from None
         age = checked_option("--since", text, lambda one: values.exact_duration(one, at_least=0.0))
         return time.time() - age
 

@@ -163,11 +163,38 @@ def test_quiet_says_nothing_when_there_is_nothing(place):
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+def test_a_typing_error_in_a_plug_in_is_unknown():
+    done = ready.in_words(ready.hashscan("status", "--nagios", "--warning", "5"))
+    assert done.returncode == 3
+    assert done.stdout.startswith("HASHSCAN UNKNOWN - No such option '--warning'")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["check", "ab" * 19 + "a"], "40 (sha1) or 64 (sha256) digits, not 39"),
+        (["check", "no-such-file"], "there is no such file; see"),
+        (["quarantine", "restore", "--since", "yesterday"], "write e.g. 2026-11-27, "),
+        (["quarantine", "restore", "--since", "2026-13-01"], "write e.g. 2026-11-27, "),
+    ],
+)
+def test_what_is_typed_for_a_digest_or_a_time(typed, words, tmp_path):
+    done = ready.in_words(ready.hashscan(*typed, "--state", tmp_path / "state"))
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
         (["stauts"], "No such command 'stauts'. Did you mean 'status'?"),
         (["scna", "/"], "Did you mean 'scan'?"),
+        (["SCAN", "/"], "Did you mean 'scan'?"),
+        (["repo", "init", "x"], "Did you mean 'repository'?"),
+        (["scan", "--config", "x"], "before the command: hashscan --config ... scan\n"),
+        (["quarantine", "list", "-q"], "before the command: hashscan -q ... quarantine list\n"),
+        (["--json", "status"], "after the command: hashscan status --json\n"),
+        (["--frob", "status"], "No such option '--frob'"),
         (["xyzzy"], "No such command 'xyzzy'.\n"),
         (["quarantine", "lst"], "Did you mean 'list'?"),
         (["scan", "--actoin", "report"], "--action"),
