@@ -1,7 +1,8 @@
 """Finds the columns that a header names: digests, size, category, key of the first block.
 
 A column that may be a digest or a category, but is not recognised, is an error: its content decides
-which files are moved, so it must not be ignored in silence.
+which files are moved, so it must not be ignored in silence. A category shows in its column's name,
+or in what the cells say.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hashscan.model import ALGORITHMS, Algorithm
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hashscan.known.lists.entries import ListReport
 
@@ -36,10 +37,69 @@ _VICS_CATEGORY = re.compile(
 )
 _MAYBE_CATEGORY = re.compile(
     r".*(?:categ|kateg|classif|klassif|clasif|pertinen|relevan|copine|einstuf|bewertung|beurteil"
-    r"|luokk|vics|projectvic).*"
+    r"|luokk|flokkur|vics|projectvic|csam|csem|childabuse|kinderporn|baseline|illegal|notable"
+    r"|verdict|disposition|inhope|offence|offense|hashset|\u043a\u0430\u0442\u0435\u0433\u043e\u0440"
+    r"|\u03ba\u03b1\u03c4\u03b7\u03b3\u03bf\u03c1|\u5206\u7c7b|\u5206\u985e|\u7c7b\u522b"
+    r"|\u985e\u5225|\u79cd\u7c7b|\u7a2e\u985e|\u30ab\u30c6\u30b3\u30ea).*"
     r"|(?:media|file|content|hash)?(?:cat|kat|class|klasse|classe|clase|grade|grading|level|rating"
-    r"|severity)s?(?:id|nr|no|num|number|code|name|level)?"
+    r"|severity|risk|tag|label|legal|lawful|known|pertinent|vic|iwf|sap|tanner)s?"
+    r"(?:id|nr|no|num|number|code|name|level|scale|status|good|bad)?"
 )
+#: What a reader calls a column that is no category.
+_OTHER = re.compile(r"other[0-9]*")
+_CLASS = re.compile(
+    r".*(?:pertinen|csam|csem|childabuse|childsexual|childexploit|childporn|kinderporn|pedoporn"
+    r"|pornografiainfantil|falsepositive|uncategori[sz]ed|unclassified|comparisonimage).*"
+    r"|[0-9]*(?:irrelevant|(?:non|not|niet|nicht)?relevant|benign|innocent|harmless|clean|legal"
+    r"|illegal|lawful|unlawful|whitelist(?:ed)?|allowlist(?:ed)?|known(?:good|bad)|(?:non)?notable"
+    r"|adult(?:porn.*)?|baseline|unbedenklich|strafbar|straffrei)"
+)
+_LONGEST_CLASS = 60  # characters; a longer text is a description
+#: A column with more distinct texts is no category.
+_MOST_CLASSES = 256
+_RENAME = (
+    "call it category (or vics category, if it has the numbers of VICS) if it is, and otherwise, "
+    "say, other"
+)
+
+
+def is_class(text: str) -> bool:
+    """Whether a text says into which class a list puts a file, e.g. ``Non-pertinent``, ``CSAM``."""
+    return len(text) <= _LONGEST_CLASS and _CLASS.fullmatch(plain_name(text)) is not None
+
+
+class Unclassed:
+    """The columns that nothing is read from, in case that one is the category by what it says."""
+
+    def __init__(self, unread: Iterable[tuple[int, str]]) -> None:
+        """Keep index and name of each column that is not read."""
+        self._names = {
+            index: name
+            for index, name in unread
+            if not is_of_a_file(plain := plain_name(name[:1000])) and not _OTHER.fullmatch(plain)
+        }
+        self._seen: dict[int, set[str]] = {index: set() for index in self._names}
+
+    def check(self, cells: Sequence[str], report: ListReport, line: int) -> None:
+        """Check a row.
+
+        Raises:
+            FatalListError: a column has the class of a file, and is not read.
+        """
+        for index, seen in tuple(self._seen.items()):
+            cell = cells[index] if index < len(cells) else ""
+            if cell in seen or len(cell) > _LONGEST_CLASS:
+                continue
+            seen.add(cell)
+            if is_class(cell):
+                raise FatalListError(
+                    f"{report.name}:{line}",
+                    f"the column {_quoted(self._names[index])} has {_quoted(cell)}: it may be the "
+                    "category, but hashscan does not know its name",
+                    _RENAME,
+                )
+            if len(seen) > _MOST_CLASSES:
+                del self._seen[index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +110,8 @@ class Columns:
         digests: algorithm (``None``: known by the length) and index of each digest.
         vics: the column ``category`` has the numbers of VICS.
         unread: index and name of each column that is not read.
+        unclassed: those of them that are checked for classes of files; ``None`` if there is a
+            category.
     """
 
     count: int
@@ -59,6 +121,7 @@ class Columns:
     vics: bool
     head: int | None
     unread: tuple[tuple[int, str], ...]
+    unclassed: Unclassed | None
 
 
 @lru_cache(maxsize=1024)
@@ -138,6 +201,8 @@ def columns(names: Sequence[str], report: ListReport, number: int) -> Columns | 
     size = sizes[0] if len(sizes) == 1 and sizes[0] >= 0 else None
     head = heads[0] if len(heads) == 1 else None
     read = {*digests.values(), size, category, head}
+    unread = tuple((index, name) for index, name in enumerate(names) if index not in read)
+    checked = category is None and not report.every_category
     return Columns(
         len(names),
         tuple((name or None, index) for name, index in digests.items()),
@@ -145,7 +210,8 @@ def columns(names: Sequence[str], report: ListReport, number: int) -> Columns | 
         category,
         vics,
         head,
-        tuple((index, name) for index, name in enumerate(names) if index not in read),
+        unread,
+        Unclassed(unread) if checked else None,
     )
 
 
@@ -174,6 +240,5 @@ def _category(
     raise FatalListError(
         f"{report.name}:{number}",
         f"the column {called} may be the category, but hashscan does not know its name",
-        "call it category (or vics category, if it has the numbers of VICS) if it is, and "
-        "otherwise, say, other",
+        _RENAME,
     )

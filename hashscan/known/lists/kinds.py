@@ -260,6 +260,8 @@ def _row(cells: list[str], named: Columns, report: ListReport, number: int) -> l
     def cell(index: int | None) -> str:
         return cells[index] if index is not None and index < len(cells) else ""
 
+    if named.unclassed is not None:
+        named.unclassed.check(cells, report, number)
     category = cell(named.category)
     return row(
         report,

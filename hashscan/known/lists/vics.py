@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hashscan.known.lists.categories import vics_category
 from hashscan.known.lists.columns import (
     digest_name,
+    is_class,
     is_of_a_file,
     may_be_category,
     may_be_digest,
@@ -359,7 +360,7 @@ class _Reader:
             return False  # a medium of VICS without a category does not count
         for name, value in fields.items():
             role = _role_of(name[:1000])
-            if value is not None and role and role.category:
+            if (value is not None and role and role.category) or _is_class(value):
                 self._refuse(f"'{shown(name[:60])}' may be the category: call it Category if it is")
                 return True
         return False
@@ -443,6 +444,12 @@ def _role_of(name: str) -> _Role | None:
     algorithm = found if found or plain in ("hash", "filehash") else None
     role = _Role(algorithm, algorithm is None and may_be_digest(plain), may_be_category(plain))
     return role if algorithm is not None or role.digest or role.category else None
+
+
+def _is_class(value: object) -> bool:
+    """Whether a value of any name says into which class a list puts a file."""
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(one, str) and is_class(one) for one in values)
 
 
 def _has_digest(value: object) -> bool:

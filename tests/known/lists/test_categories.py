@@ -204,6 +204,12 @@ def test_numbers_of_unknown_origin_need_a_decision(taken, category, skip):
         "Severity",
         "Level",
         "Pertinence",
+        "Is CSAM",
+        "Known bad",
+        "Label",
+        "IWF",
+        "\u041a\u0430\u0442\u0435\u0433\u043e\u0440\u0438\u044f",
+        "\u5206\u7c7b",
     ],
 )
 @pytest.mark.parametrize("skip", [False, True])
@@ -218,6 +224,33 @@ def test_a_column_that_may_be_the_category_is_named(taken, header, skip):
             taken(text, skip_invalid=skip)
         assert f"'{header}'" in str(e.value)
         assert taken(text, only_categories=EVERY)[0]
+
+
+@pytest.mark.parametrize(
+    "header", ["Type", "Status", "Remark", "Art", "Gruppe", "\u7ed3\u679c", ""]
+)
+@pytest.mark.parametrize(
+    "text", ["Non-pertinent", "not CSAM", "2 - benign", "Kein Kinderporno", "known good", "legal"]
+)
+def test_a_column_that_is_the_category_by_what_it_says(taken, header, text):
+    for lines in (
+        f"SHA1,{header}\n{BAD},\n{OTHER},{text}\n",
+        f"%%%% size,sha1,{header},filename\n5,{BAD},,legal\n5,{OTHER},{text},b\n",
+    ):
+        with pytest.raises(DigestListError, match=r":[34]: the column '.*' has '.*it may be the c"):
+            taken(lines, skip_invalid=True)
+        assert taken(lines, only_categories=EVERY)[0]
+    for value in (text, ["x", text]):
+        document = json.dumps([{"SHA1": BAD, "Category": "csam"}, {"SHA1": OTHER, "what": value}])
+        assert not taken(document, skip_invalid=True)[0]
+
+
+def test_free_texts_are_no_category(taken):
+    rows = "".join(f"{i:040x},legal,clean,text {i}\n" for i in range(300))
+    text = f"SHA1,File Name,other1,Remark\n{BAD},a,b,c\n{rows}{OTHER},legal,clean,legal\n"
+    assert taken(text)[0]
+    long = "a picture that shows child abuse and was found on a disk in another case"
+    assert taken(f"SHA1,Remark\n{BAD},x\n{OTHER},{long}\n")[0]
 
 
 @pytest.mark.parametrize("header", ["Category,VICS Category", "category,Category", "Category,Cat"])
