@@ -31,9 +31,9 @@ def end_with(parent: int) -> None:
 
 
 def start(process: BaseProcess) -> None:
-    """Start a process by fork; if that fails, no descriptor stays open.
+    """Start a process by fork; if that fails, no descriptor is left open.
 
-    For processes with one thread.
+    The calling process must have only one thread.
 
     Raises:
         OSError: a limit of the machine forbids it.

@@ -32,11 +32,11 @@ class State:
     def __init__(self, directory: str, *, make: bool = True) -> None:
         """Make or check the directory.
 
-        ``make``: false where a missing one is to stay missing, for those who only look.
+        ``make``: false for callers that only read: a missing directory is not made.
 
         Raises:
-            UsageError: it belongs to somebody else, or holds something else; or somebody else can
-                replace it, by a link or in a directory of his own.
+            UsageError: it belongs to somebody else, or holds other files; or somebody else can
+                replace it, by a link or in a directory of their own.
             StateError: it cannot be made.
         """
         self.directory = resolve(os.path.abspath(directory))
@@ -71,12 +71,12 @@ class State:
     def _opened(self) -> int:
         above, name = os.path.split(self.directory)
         with opened_named(os.fsencode(above), make=0o755) as named:
-            # All in it is opened by path. An ordinary user has no customers.
+            # All files in it are opened by path. An ordinary user has no customers.
             if named.unsafe is not None and os.geteuid() == 0:
                 raise UsageError(
                     f"root's state directory {shown(self.directory)} may not be where somebody "
-                    f"else can replace it: {named.unsafe}; give another with --state, or make that "
-                    "one root's alone"
+                    f"else can replace it: {named.unsafe}; give another with --state, or give that "
+                    "one to root"
                 )
             with suppress(FileExistsError):
                 os.mkdir(name or ".", 0o700, dir_fd=named.fd)

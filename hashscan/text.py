@@ -40,12 +40,12 @@ def shown(path: bytes | str) -> str:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: ``1 file``, ``2,000 files``; ``many`` where an s is not enough."""
+    """A number with its noun: ``1 file``, ``2,000 files``; ``many`` if an s is not enough."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def names_of(paths: Sequence[bytes | str], most: int = 5) -> str:
-    """Paths in one line: the first ``most`` of them, and how many more there are."""
+    """Paths in one line: the first ``most`` of them, and the number of the others."""
     named = ", ".join(shown(path) for path in paths[:most])
     more = len(paths) - most
     return f"{named} and {more:,} more" if more > 0 else named
@@ -126,7 +126,7 @@ def parse_size(text: str) -> int:
 def parse_duration(text: str) -> float:
     """``10s``, ``5min`` (or ``5m``), ``1h``, ``7d``, ``2w`` to seconds; a bare number is seconds.
 
-    ``config.values`` bounds the result, and asks for a unit if something is removed by it.
+    ``config.values`` bounds the result, and requires a unit if it decides what is removed.
 
     Raises:
         ValueError: not a duration.

@@ -1,17 +1,17 @@
-"""Counts the time that has passed for certain, beside a wall clock that may be wrong or jump.
+"""Counts the time that has certainly passed, beside a wall clock that may be wrong or jump.
 
-What is removed for good by its age (quarantine.retention, purge --older-than, the audit's days)
-must not go because a clock is far ahead. The difference of two readings of the wall clock is
-therefore no age. Passed time is counted instead:
+A clock that is far ahead must not cause a removal for good by age (quarantine.retention, purge
+--older-than, the audit's days). So an age is not the difference of two readings of the wall clock.
+Passed time is counted instead:
 
 - within one boot of the machine by CLOCK_BOOTTIME: nobody can set it, and it counts suspension;
 - from one boot to the next by the wall clock, but no more than ``OFF_LIMIT`` for each boot.
 
-While the wall clock runs as the count does, both belong to one *span*. When they part by more than
-``TOLERANCE`` (the clock was set, or jumped), a new span begins. A time that is kept together with
-its span can be compared with the count, whatever the clock did before and after.
+While the wall clock and the count run evenly, they are in one *span*. When they diverge by more
+than ``TOLERANCE`` (the clock was set, or jumped), a new span begins. A time that is kept together
+with its span can be compared with the count, whatever the clock did before and after.
 
-The owner keeps a timeline in a file of its own (``to_json``); nothing here reads or writes one.
+The caller keeps a timeline in a file of its own (``to_json``); this module touches no files.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-#: Name of the file that keeps a timeline, in the directory that it is for.
+#: Name of the file that keeps a timeline, in the directory whose contents it dates.
 FILE = "clock.json"
-#: Seconds by which the wall clock and the count may part before a new span begins.
+#: Seconds by which the wall clock and the count may diverge before a new span begins.
 TOLERANCE = 60.0
-#: Seconds of the wall clock that count between two boots; a longer time switched off is cut.
+#: Most seconds of the wall clock that count between two boots.
 OFF_LIMIT = 7 * 86400.0
 #: Seconds after which a timeline that runs evenly is written again.
 _KEEP_AFTER = 3600.0
@@ -36,12 +36,12 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Instant(NamedTuple):
-    """What the machine's clocks say at one moment.
+    """Readings of the machine's clocks at one moment.
 
     Attributes:
         boottime: seconds since the machine's start, suspension included.
         wall: seconds since the epoch.
-        boot: names this boot of the machine; empty if unknown (no /proc).
+        boot: id of this boot of the machine; empty if unknown (no /proc).
     """
 
     boottime: float
@@ -60,7 +60,7 @@ def instant() -> Instant:
 
 
 class Span(NamedTuple):
-    """A stretch in which the wall clock ran as the count did.
+    """A stretch of time in which the wall clock ran evenly with the count.
 
     Attributes:
         offset: seconds that the wall clock was ahead of the count.
@@ -94,7 +94,7 @@ class Timeline:
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """What ``to_json`` wrote; ``None`` if it is damaged: then a new count begins."""
+        """The timeline that ``to_json`` wrote; ``None`` if it is damaged: begin a new one."""
         try:
             data = json.loads(raw)
             if data["format"] != _FORMAT:
@@ -141,7 +141,7 @@ class Timeline:
         return replace(self, last=now, counted=counted, spans=spans)
 
     def differs(self, before: Timeline) -> bool:
-        """Whether it is worth while to keep this one in the place of ``before``."""
+        """Whether this timeline differs enough from ``before`` to be written again."""
         return (
             self.spans != before.spans
             or self.last.boot != before.last.boot
@@ -149,9 +149,9 @@ class Timeline:
         )
 
     def age(self, wall: float, span: str) -> float:
-        """Seconds that have passed for certain since a time of the wall clock in ``span``.
+        """Seconds that have certainly passed since a time of the wall clock in ``span``.
 
-        If the span is not known (the file was lost), only what was counted since is certain.
+        If the span is unknown (the file was lost), only the time counted since then is certain.
         """
         for one in self.spans:
             if one.name == span:
@@ -161,8 +161,8 @@ class Timeline:
     def certainly_before(self, age: float) -> float:
         """The time of the wall clock before which all times are older than ``age`` seconds.
 
-        For times that were kept without their span: each is taken for one of the span that makes
-        it youngest, of those spans that reach into the last ``age`` seconds. Nothing is certain
+        For times that were kept without their span: of the spans that reach into the last ``age``
+        seconds, each time is taken to be in the span that makes it youngest. Nothing is certain
         (``-inf``) until the count has run for ``age`` seconds.
         """
         limit = self.counted - age

@@ -13,10 +13,10 @@ from hashscan.quarantine.upkeep import aged, purge
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What ``purge_older`` did.
+    """The result of ``purge_older``.
 
     Attributes:
-        done: number of contents removed.
+        done: number of removed contents.
         doubtful: number of contents that are too old by the wall clock only, and were kept.
     """
 
@@ -25,7 +25,7 @@ class Purged:
 
 
 def purge_older(directory: bytes, seconds: float) -> Purged:
-    """Remove contents that are in the quarantine for longer than ``seconds``.
+    """Remove contents that have been in the quarantine for longer than ``seconds``.
 
     Records stay. What cannot be removed (e.g. a displaced file of a customer) is left alone.
 

@@ -101,7 +101,7 @@ class Seen:
 
 
 def opened_root(place: Place) -> tuple[int, Place]:
-    """Open a place's volume, which must be the directory that it was; the place has its inode.
+    """Open a place's volume, which must still be the same directory; the place gets its inode.
 
     The caller closes the descriptor.
 
@@ -224,8 +224,8 @@ def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, Staging]]
 def private_of(staging: Staging, record: Record, privates: Privates) -> Iterator[Spot | None]:
     """A record's spot in the private directory that it names; ``None`` if that is gone.
 
-    The directory is removed afterwards if it is empty. ``privates`` is shared by all calls of one
-    job, see there.
+    The directory is removed afterwards if it is empty. All calls of one job share ``privates``,
+    see there.
 
     Raises:
         QuarantineError: the volume is not reachable, e.g. not mounted (``unreachable``).

@@ -100,16 +100,16 @@ class Record:
         algorithm: the one whose ``digest`` the service confirmed.
         found_identity: identity when it was scanned; ``identity`` is that of the moved inode.
         links: link count when it was scanned.
-        metadata: ``None`` until the moved file was looked at, and for what is not a file.
+        metadata: ``None`` until the moved file was checked, or if it is not a regular file.
         digests: of the isolated content, likewise.
         remaining_links: names of the inode outside the quarantine when it was moved.
         open_for_writing: a process had it open then and can still change it.
-        staging: the private directory on the volume, while the file may lie there.
-        target: where it is being restored to, or was.
+        staging: the private directory on the volume, while the file may be there.
+        target: the place to which it is being restored, or was restored.
         target_identity: of the restored file, or of the copy that becomes it.
         resume: the state before ``restoring``.
-        note: why it is displaced or undone; or what of a file the copy in the store lacks.
-        span: of the store's timeline to which ``acted`` belongs; empty if it is not known.
+        note: why it is displaced or undone; or which attributes the copy in the store lacks.
+        span: the span of the store's timeline to which ``acted`` belongs; empty if unknown.
     """
 
     id: str

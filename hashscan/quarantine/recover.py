@@ -227,10 +227,10 @@ def _arrived(record: Record, target: Opened, content: Spot) -> bool:
 
 
 def seal(record: Record, spot: Spot) -> list[str]:
-    """Make a restored copy immutable or append-only if it was; the sentences on flags it lacks.
+    """Make a restored copy immutable or append-only, as its record says; return its lacking flags.
 
-    Done when the copy has its name: such a file cannot be renamed. Its owner may have moved it away
-    by then; another file that has the name is left alone.
+    Call this when the copy has its name: a file with these flags cannot be renamed. If its owner
+    has moved it away by then, another file that has the name is left alone.
     """
     if record.target_identity is None or record.metadata is None:
         return []

@@ -1,4 +1,4 @@
-"""Back to the volume: content, owner, mode, times, attributes, ACLs, flags; nothing overwritten."""
+"""Restores files: content, owner, mode, times, attributes, ACLs, flags; overwrites nothing."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Restored:
     """A restored file.
 
     Attributes:
-        notes: directories that were made, and what could not be brought back, e.g. an attribute
-            that the target does not take.
+        notes: sentences on directories that were made, and on what could not be restored, e.g. an
+            attribute that the target does not take.
     """
 
     record: Record
@@ -66,11 +66,11 @@ def restore(
         store: the quarantine.
         record_id: which one.
         to: another directory, instead of the original one.
-        force: restore content that is not what the record says any more.
-        mkdir: make the directories that are missing, as ``fs.folders`` does.
+        force: restore the content even if its digests differ from the record.
+        mkdir: make missing directories, as ``fs.folders`` does.
 
     Raises:
-        UnsafePathError: a link in ``to`` is a customer's; nothing was restored.
+        UnsafePathError: a customer's link is in ``to``; nothing was restored.
         QuarantineError: it was not restored and is still in quarantine. Reasons: ``taken``,
             ``no-directory``, ``other-root``, ``altered``, ``missing``, ``not-quarantined``, or as
             the kernel says.

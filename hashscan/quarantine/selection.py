@@ -1,4 +1,4 @@
-"""Which quarantined files are meant, where many are restored with one command."""
+"""Selects the quarantined files that one command restores."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Files that fit each condition given; without conditions, all that are in quarantine.
+    """Files that fit all given conditions; without conditions, all files in quarantine.
 
     Attributes:
         paths: the file had one of these paths, was below one of them, or one is a glob that its
             path matches (``*`` matches ``/`` too).
-        since: seconds since the epoch; it was quarantined then or later.
-        owners: it belongs to one of these users: names or numbers.
+        since: seconds since the epoch; the file was quarantined then or later.
+        owners: the file belongs to one of these users: names or numbers.
     """
 
     paths: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Selection:
     owners: tuple[str, ...] = ()
 
     def ids(self, store: Store) -> tuple[list[str], list[str]]:
-        """Ids of the records that fit, oldest first; and why others could not be read.
+        """Ids of the records that fit, oldest first; and the errors of unreadable records.
 
         Raises:
             QuarantineError: the store cannot be listed.
@@ -89,13 +89,13 @@ def _by_owner(owners: tuple[str, ...]) -> Callable[[Record], bool]:
             try:
                 numbers[one] = pwd.getpwnam(one).pw_uid
             except KeyError:
-                continue  # its name may be on record all the same
+                continue  # the record may have its name all the same
 
     def fits(record: Record) -> bool:
         metadata = record.metadata
         if metadata is None:
             return False
-        # A number may be another user's by now: the name on record counts if there is one.
+        # The number may be another user's by now: if the record has a name, the name counts.
         names = {one for one in owners if not one.isdecimal()}
         if metadata.owner is not None and metadata.owner in names:
             return True

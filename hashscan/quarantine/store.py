@@ -5,7 +5,7 @@
     STORE/ID/record.json             see ``records``
     STORE/ID/content                 the isolated file
     STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
-    STORE/clock.json                 how much time has passed for certain, see ``timeline``
+    STORE/clock.json                 the time that has certainly passed, see ``timeline``
 
 Everything below the store is opened by descriptor, and a store that others may enter is refused.
 """
@@ -61,8 +61,8 @@ class Store:
     """An open quarantine. All writes are on disk before a method returns.
 
     Attributes:
-        index: where to look for a record; to be believed while the lock is held.
-        privates: finds private directories on volumes; begins again whenever the lock is taken.
+        index: where to look for a record; valid while the lock is held.
+        privates: finds private directories on volumes; reset whenever the lock is taken.
     """
 
     def __init__(self, directory: bytes, fd: int) -> None:
@@ -182,12 +182,12 @@ class Store:
             os.ftruncate(lock, 0)  # needs no space; the one before must not find its own word
 
     def timeline(self) -> Timeline:
-        """How much time has passed for certain, as of now; nothing is written."""
+        """The timeline as of now; nothing is written."""
         before = self._kept_timeline()
         return Timeline.begin(instant()) if before is None else before.at(instant())
 
     def keep_timeline(self) -> Timeline:
-        """As ``timeline``, and keep it. The caller holds the lock.
+        """The timeline as of now, saved in the store. The caller holds the lock.
 
         Raises:
             QuarantineError: the store cannot be written.
@@ -408,9 +408,10 @@ class Store:
 
 
 def _refuse_unsafe(directory: bytes, above: Named) -> None:
-    """Refuse to move files to where somebody else can take the whole quarantine away.
+    """Refuse a new quarantine in a directory where somebody else can move it away.
 
-    What is there already can still be listed and restored. An ordinary user has no customers.
+    Files in an existing quarantine can still be listed and restored. An ordinary user may use any
+    directory: an ordinary user has no customers.
 
     Raises:
         QuarantineError: the reason is ``unsafe-store``.
@@ -418,8 +419,8 @@ def _refuse_unsafe(directory: bytes, above: Named) -> None:
     if above.unsafe is not None and os.geteuid() == 0:
         raise QuarantineError(
             f"{shown(directory)}: root's quarantine may not be where somebody else can move it "
-            f"away: {above.unsafe}; name another directory in quarantine.directory, or make that "
-            "one root's",
+            f"away: {above.unsafe}; name another directory in quarantine.directory, or give that "
+            "one to root",
             reason="unsafe-store",
         )
 

@@ -1,4 +1,4 @@
-"""Where a restored file goes: its place is opened, its directory made if that was asked for."""
+"""Opens the place of a file to restore; makes its directory if the administrator wants that."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 def open_target(
     stack: ExitStack, record: Record, *, to: bytes | None, mkdir: bool
 ) -> tuple[Opened, list[str]]:
-    """Open the place to which a record is restored; also what was made for that, in sentences.
+    """Open the place to which a file is restored; also return sentences on directories made.
 
     Args:
-        stack: closes it.
+        stack: closes the place.
         record: of the file.
         to: the directory that the administrator names; ``None``: the original one.
-        mkdir: make directories that are missing.
+        mkdir: make missing directories.
 
     Raises:
-        UnsafePathError: a link in ``to`` is a customer's.
+        UnsafePathError: a customer's link is in ``to``.
         QuarantineError: there is no such place (reason ``no-directory``), or as the kernel says.
     """
     made: list[str] = []
@@ -57,7 +57,7 @@ def open_target(
 def _named_place(
     stack: ExitStack, record: Record, to: bytes, made: list[str], *, mkdir: bool
 ) -> Place:
-    """The file's place in the directory ``to``, which is kept open so that it stays this one."""
+    """The file's place in the directory ``to``, which is kept open so that nobody can swap it."""
     name = record.origin.path.rpartition(b"/")[2]
     try:
         try:
@@ -87,7 +87,7 @@ def _make_named(to: bytes) -> list[str]:
 
 
 def _nearest(stack: ExitStack, place: Place) -> tuple[int, bytes, list[bytes]]:
-    """The last directory on the way to a place that is there, its path, and those that are not.
+    """The deepest existing directory on the way to a place, its path, and the missing names.
 
     Raises:
         QuarantineError: the volume's root is another directory (reason ``other-root``).
@@ -117,7 +117,7 @@ def _make(record: Record, place: Place) -> list[str]:
 
 
 def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineError:
-    """Why a place below a volume cannot be opened, and what to do about it."""
+    """The error for a place below a volume that cannot be opened, with the fix."""
     if error.errno not in _NOT_THERE:
         return failed(error, place, _DOING)
     elsewhere = f"`hashscan quarantine restore {record.id} --to DIR`"
@@ -131,7 +131,7 @@ def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineErr
         except (OSError, QuarantineError):
             names = []
     if not names:
-        text = f"{directory}: not restored: a file or a link stands where a directory was; move it"
+        text = f"{directory}: not restored: a file or a link has a directory's place; move it"
         return QuarantineError(f"{text} away, or {elsewhere}", reason="no-directory")
     owner = ""
     if record.metadata is not None:

@@ -42,10 +42,10 @@ class Listed:
 
 
 def records(store: Store) -> Iterator[Listed]:
-    """All records, oldest first; a damaged one never hides the others.
+    """All records, oldest first; a damaged record never hides the others.
 
     Raises:
-        QuarantineError: this process can read no record now, e.g. it may open no more files.
+        QuarantineError: this process cannot read any record now, e.g. at its limit of open files.
     """
     for record_id in store.ids():
         try:
@@ -218,11 +218,11 @@ def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[Finding]:
 def export(store: Store, record_id: str, output: bytes) -> bool:
     """Write ``record.json`` and ``content`` to a new tar file, mode 0600, for the police.
 
-    The file has its name when it is whole and on disk, and not before. The content is read once:
-    what is hashed is what is written.
+    The file gets its name when it is whole and on disk, not before. The content is read once, so
+    the hashed bytes are the written bytes.
 
     Returns:
-        Whether the exported content is what the record says.
+        Whether the exported content has the digests of the record.
 
     Raises:
         QuarantineError: there is no content, the file exists already, or it cannot be written;
@@ -249,7 +249,7 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
 
 
 def _write_tar(record: Record, source: int, file: BinaryIO) -> FileDigests:
-    """Write the tar file; returns digests of the content that is in it."""
+    """Write the tar file; return the digests of the content in it."""
     size = os.fstat(source).st_size
     content = HashedStream(source, size)
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -270,8 +270,8 @@ class Aged:
     """Ids of files that were quarantined longer ago than an age, oldest first.
 
     Attributes:
-        old: so much time has passed for certain.
-        doubtful: only the wall clock says so. It was set or jumped; these are kept.
+        old: so much time has certainly passed.
+        doubtful: only the wall clock says so, which was set or jumped. These files are kept.
     """
 
     old: tuple[str, ...] = ()
@@ -279,7 +279,7 @@ class Aged:
 
 
 def aged(store: Store, seconds: float) -> Aged:
-    """Which files were quarantined more than ``seconds`` ago, whatever their own times."""
+    """Files that were quarantined more than ``seconds`` ago, whatever their own times."""
     timeline = store.timeline()
     found: dict[Literal["old", "doubtful"], list[str]] = {"old": [], "doubtful": []}
     for listed in records(store):
@@ -299,12 +299,12 @@ def passed(record: Record, seconds: float, timeline: Timeline) -> Literal["old",
 
 
 def why_doubtful(count: int, seconds: float) -> str:
-    """What to say about ``count`` files that are older than ``seconds`` by the wall clock only."""
+    """A message about ``count`` files that are older than ``seconds`` by the wall clock only."""
     return (
         f"{count:,} contents are kept, though the clock says that they are older than "
-        f"{human_age(seconds)}: the clock was set or jumped, or the machine was off for long, and "
-        "so much time has not passed for certain; set the clock right (timedatectl), or remove "
-        "them by their ids with 'hashscan quarantine purge ID...'"
+        f"{human_age(seconds)}: the clock was set or jumped, or the machine was off for long, so "
+        "it is uncertain whether that time has passed; set the clock right (timedatectl), or "
+        "remove them by their ids with 'hashscan quarantine purge ID...'"
     )
 
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def emit(text: str, stream: IO[str], event: MatchEvent | None = None) -> None:
-    """Print one line at once; ``event`` is the match that it reports.
+    """Print one line without buffering; ``event`` is the match that it reports.
 
     Raises:
-        OutputError: the line cannot be written; it names a file that was moved unreported.
+        OutputError: the line cannot be written. If the event moved a file, the error names it.
     """
     try:
         stream.write(text + "\n")
@@ -26,5 +26,5 @@ def emit(text: str, stream: IO[str], event: MatchEvent | None = None) -> None:
         path = shown(event.match.candidate.full_path)
         raise OutputError(
             error.why,
-            f"{path} was quarantined as {event.acted.quarantine_id}, and is not reported",
+            f"{path} was quarantined as {event.acted.quarantine_id}, but not reported",
         ) from error

@@ -33,7 +33,7 @@ class BuildProgress(Protocol):
 class ScanBar:
     """A line on ``stream``, if that is a terminal that can redraw it; else nothing.
 
-    Whoever calls ``show`` draws it, without a thread: the engine forks worker processes.
+    ``show`` draws the line itself, without a thread: the engine forks worker processes.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -65,7 +65,7 @@ class ScanBar:
 
 
 def fields(progress: Progress) -> list[tuple[int, str]]:
-    """Return a scan's numbers, each with its rank: a narrow terminal drops the highest first."""
+    """Return a scan's numbers, each with its rank: a narrow terminal drops high ranks first."""
     seconds = max(0.001, progress.seconds)
     shown = [(0, f"ETA {_duration(progress.remaining)}"), (2, f"{progress.files:,} files")]
     if progress.matches:

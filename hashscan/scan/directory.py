@@ -331,10 +331,10 @@ class DirectoryPart(Part):
         self._send(done=True)
 
     def follow(self, lost: Sequence[tuple[bytes, int]]) -> None:
-        """Hash files that were gone when they were opened, under the names that they have now.
+        """Hash files that were gone when they were opened, under their present names.
 
-        The directory is listed for all of them together. What was removed has no name any more and
-        is skipped; what is renamed faster than it can be opened is a problem, never silence.
+        The directory is listed once for all of them. A removed file has no name any more and is
+        skipped. A file that is renamed faster than it can be opened is a problem, never silence.
         """
         self._lost = list(lost)
         self._follow_lost()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Directories handed out at a time, at most.
 _BATCH = 64
-#: Files of one directory that were gone, before it is listed for them while others are hashed.
+#: Lost files of one directory for which it is listed although others are still to be hashed.
 _MOST_LOST = 50_000
 #: After so many deaths over one directory it is given up, and said so.
 _MOST_DEATHS = 8
@@ -47,9 +47,9 @@ class Dispatch:
     """Hands out directories and takes in findings.
 
     Attributes:
-        tally: outcomes of directories that are done as a whole.
-        early: outcomes in those that are not.
-        fraction: how much of the work is done, an estimate from 0 to 1.
+        tally: outcomes of finished directories.
+        early: outcomes in directories that are not finished.
+        fraction: finished part of the work, an estimate from 0 to 1.
         provisional: bytes read of files without an outcome, by worker.
         unseen: volumes of which the scan does not see every file.
     """
@@ -83,8 +83,8 @@ class Dispatch:
         self._jobs = jobs
         self._on_candidate = on_candidate
         self._once = once
-        # Where changes are looked at, one process is kept for them: whoever moves whole trees in,
-        # or keeps changing large files, must not hold up the small files of others.
+        # For changes, one process is kept free of bulk work: a user who moves whole trees in, or
+        # keeps changing large files, must not hold up the small files of others.
         self._most_in_bulk = jobs if once else max(1, jobs - 1)
         self._on_looked = on_looked
         self._frontier = Frontier(catalog)
@@ -227,7 +227,7 @@ class Dispatch:
             ]
         if not bulk:
             return []
-        # A scan has nothing else to do; where changes are looked at, they must not wait for many.
+        # A scan has nothing else to do; a change must not wait for a batch.
         most = _BATCH if self._once else 1
         count = max(1, min(most, len(self._frontier) // (2 * self._jobs)))
         tasks: list[Task] = []
@@ -238,7 +238,7 @@ class Dispatch:
         if not tasks and self._large:
             return [self._task(self._group(self._large.next()))]
         if not tasks and not any(group.is_bulk for group in self._groups.values()):
-            # Whatever may lose directories of the same parent is done: it is listed once.
+            # No task is left that may lose directories of the same parent, so it is listed once.
             tasks = self._next_searches()
         if not tasks and not self._groups:
             return self._next_checks()
@@ -380,7 +380,7 @@ class Dispatch:
         group.waiting = Waiting(volume, directory, weight - share)
 
     def _follow(self, number: int, group: Group) -> None:
-        """Have the files hashed that were gone, under the names that they have now."""
+        """Queue the hashing of lost files under their present names."""
         names, group.lost = tuple(group.lost), []
         task = self._task(number)._replace(names=names, look=False, job=Job.FOLLOW)
         self._given.append(task)

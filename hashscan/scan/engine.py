@@ -80,7 +80,7 @@ class Engine:
             root: catalog.queue_directories(self._scan, 0, b"", [(root, 0)])[0] for root in roots
         }
         catalog.commit()
-        #: By device: what rows of files on it have for it, in the volumes whose roots are on it.
+        #: By device: the number that rows of files on it have, in volumes whose roots are on it.
         self._numbers_on: dict[int, list[int]] = {}
         for root, queued in self._roots.items():
             self._numbers_on.setdefault(found[root].device, []).append(-queued.number)
@@ -169,7 +169,7 @@ class Engine:
         if self._catalog.damaged:
             self._reporter.notice(
                 f"the catalog {shown(self._catalog.path)} had {self._catalog.damaged:,} damaged "
-                "rows or indexes: what they said was found out again; see the kernel's log for "
+                "rows or indexes: their content was found out again; see the kernel's log for "
                 "errors of the disk"
             )
         self._fill(summary)

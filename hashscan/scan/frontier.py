@@ -68,7 +68,7 @@ class Frontier:
             self._bytes = sum(len(one.directory.path) for one in self._stack)
 
     def forget_volume(self, volume: int) -> None:
-        """Take out the directories of a volume."""
+        """Remove the directories of a volume from the frontier."""
         self._stack = [one for one in self._stack if one.volume != volume]
         if self._spilled:
             self._spilled -= self._catalog.forget_spilled(self._owner, volume)

@@ -1,4 +1,4 @@
-"""A directory under way, and what was learned of it before it counts."""
+"""A directory being scanned, and its results before they count."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Group:
-    """A directory under way, with what was given away of it.
+    """A directory being scanned, plus the parts of it handed to other workers.
 
     Attributes:
-        names: only these of its entries are looked at; ``None``: all are.
-        final: files among them are hashed even where they are not whole yet.
+        names: only these of its entries are handled; ``None``: all are.
+        final: files among them are hashed even if they are not whole yet.
         large: they are large files.
         unrested: names and sizes of files among them that are not whole yet.
-        later: names and sizes of those that are to be looked at once more.
-        elsewhere: large files among them, which are looked at by themselves.
-        forgotten: it is not done again where it fails.
+        later: names and sizes of files among them to check once more.
+        elsewhere: large files among them, which have groups of their own.
+        forgotten: it is not done again if it fails.
         lost: names and inodes of files that were gone when they were opened.
-        unopened: entries that have no outcome since the directory was gone.
-        search: what is looked for in it, instead of all else.
-        check: instead of all else it is seen whether the volume is still there.
+        unopened: entries without an outcome, because the directory was gone.
+        search: lost directories to find in it; then nothing else is done.
+        check: only check whether the volume is still there.
     """
 
     waiting: Waiting
@@ -64,7 +64,7 @@ class Group:
         return task._replace(names=self.names, look=True, final=self.final, large=self.large)
 
     def again(self) -> Group:
-        """Return the group that does once more what this one, which failed, was to do."""
+        """Return a new group for the work of this group, which failed."""
         return Group(
             self.waiting,
             deaths=self.deaths,
@@ -77,7 +77,7 @@ class Group:
 
     @property
     def is_bulk(self) -> bool:
-        """Whether it may take long: all of a directory, or a large file."""
+        """Whether it may take long: a whole directory, or a large file."""
         return (self.names is None and self.search is None) or self.large
 
 
@@ -88,13 +88,13 @@ def group_of(search: Search) -> Group:
 
 
 class Looked(NamedTuple):
-    """What a look at some entries of a directory came to.
+    """The result of checking some entries of a directory.
 
     Attributes:
         directory: path below the volume's root.
-        names: that were looked at.
+        names: of the checked entries.
         unrested: names and sizes of files among them that are not whole yet.
-        later: names and sizes of files that are to be looked at once more as they are.
+        later: names and sizes of files to check once more even if they do not change.
     """
 
     volume: int

@@ -1,9 +1,9 @@
-"""Directories that were gone when they were to be listed: removed, or there under another name.
+"""Lost directories: gone when they were to be listed, because they were removed or renamed.
 
-A removed directory is no concern of a scan; a renamed one would be passed over in silence. To tell
-the two apart, the directory that held them is listed: once for all that it lost, after its last
-subdirectory was tried. A directory that held some and is gone itself is looked for in the directory
-above it, and its fate is that of all that it held.
+A removed directory does not concern a scan; a renamed one would be passed over in silence. To
+distinguish them, the directory above is listed: once for all that it lost, after its last
+subdirectory was tried. If that directory is gone as well, it is searched in the directory above it,
+and all that it lost shares its fate.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
 
-#: Directories that wait before they are looked for although others are still to be listed.
+#: Lost directories that wait; if there are more, a search begins while others are still listed.
 MOST = 100_000
-#: Directories that are looked for in one listing.
+#: Lost directories that one listing searches.
 _AT_ONCE = 50_000
 RENAMED = "it was renamed while it was scanned; it is entered in the next scan"
 
 
-_UNKNOWN = "it was gone when it was to be listed, and the directory above it does not tell why"
+_UNKNOWN = "it was gone when it was to be listed, and the directory above it does not show why"
 
 
 class Fate(IntEnum):
-    """What became of a directory: gone, at its place, or there under another name."""
+    """The fate of a lost directory: gone, at its place, or there under another name."""
 
     GONE = 0
     HERE = 1
@@ -36,14 +36,14 @@ class Fate(IntEnum):
 
 
 def fate_of(name: bytes, now: bytes | None) -> Fate:
-    """The fate of a directory whose inode has the name ``now`` (``None``: none) where it was."""
+    """The fate of a directory whose inode now has the name ``now`` (``None``: none) there."""
     if now is None:
         return Fate.GONE
     return Fate.HERE if now == name else Fate.ELSEWHERE
 
 
 class Entry(NamedTuple):
-    """What has no outcome yet, since its directory is lost.
+    """An entry without an outcome, because its directory is lost.
 
     Attributes:
         directory: id of that directory.
@@ -59,7 +59,7 @@ class Settled(NamedTuple):
 
     Attributes:
         volume: index of the volume.
-        problem: what is wrong; empty: its directory was removed.
+        problem: message of the problem; empty: its directory was removed.
     """
 
     volume: int
@@ -68,15 +68,15 @@ class Settled(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Lost directories to be looked for in the directory that held them.
+    """A search for lost directories in the directory that held them.
 
     Attributes:
         volume: index of the volume.
         directory: id of the directory that held them.
         path: its path below the volume's root.
-        inode: which it must have; 0: any.
-        names: the directories' names and inodes.
-        lost: by the directories' ids, the entries that have their fate.
+        inode: the inode that it must have; 0: any.
+        names: names and inodes of the lost directories.
+        lost: by id of a lost directory, the entries that share its fate.
     """
 
     volume: int
@@ -88,12 +88,12 @@ class Search(NamedTuple):
 
 
 class LostDirectories:
-    """What was lost and is still to be looked for, by the directory that held it."""
+    """The lost directories that are still to be searched, by the directory that held them."""
 
     def __init__(self, catalog: Catalog) -> None:
         """Names, inodes and parents of directories come from ``catalog``."""
         self._catalog = catalog
-        #: By volume and holder: by the ids of the directories that it lost, their entries.
+        #: By volume and holding directory: the entries, by ids of the directories that it lost.
         self._held: dict[tuple[int, int], dict[int, list[Entry]]] = {}
         self._count = 0
         #: Ids of directories that were found at their place, though they could not be opened there
@@ -101,23 +101,23 @@ class LostDirectories:
         self._sure: set[int] = set()
 
     def __len__(self) -> int:
-        """Entries without an outcome that wait for a search."""
+        """Number of entries that wait for a search."""
         return self._count
 
     def ids(self) -> Iterator[int]:
-        """Ids of the directories that wait: the catalog must not forget them meanwhile."""
+        """Ids of the directories that wait: the catalog must keep them meanwhile."""
         for lost in self._held.values():
             for number, entries in lost.items():
                 yield number
                 yield from (entry.directory for entry in entries)
 
     def forget_volume(self, volume: int) -> None:
-        """Look for nothing more in a volume."""
+        """Drop all searches in a volume."""
         for key in [key for key in self._held if key[0] == volume]:
             self._count -= sum(map(len, self._held.pop(key).values()))
 
     def add(self, volume: int, entries: Sequence[Entry]) -> list[Settled]:
-        """Note the entries of one lost directory; those that are settled by that are returned."""
+        """Note the entries of one lost directory; return entries that get their outcome by it."""
         return self._add(volume, entries[0].directory, entries)
 
     def _add(self, volume: int, lost: int, entries: Sequence[Entry]) -> list[Settled]:
@@ -148,9 +148,9 @@ class LostDirectories:
         return Search(volume, directory, path, inode, names, lost)
 
     def found(self, search: Search, fates: Iterable[int] | None) -> list[Settled]:
-        """Take what a search came to; ``None``: the directory itself was not at its place.
+        """Take the fates that a search found; ``None``: the directory itself was not at its place.
 
-        Returns the entries that have their outcome by that.
+        Returns the entries that get their outcome by it.
         """
         volume, settled = search.volume, []
         if fates is None:
@@ -169,14 +169,14 @@ class LostDirectories:
         return settled
 
     def put_back(self, search: Search) -> None:
-        """Have it searched once more: the process that was to do it did not come to it."""
+        """Queue a search again: its process has not begun it."""
         held = self._held.setdefault((search.volume, search.directory), {})
         for number, entries in search.lost.items():
             held.setdefault(number, []).extend(entries)
             self._count += len(entries)
 
     def failed(self, search: Search, why: str) -> list[Settled]:
-        """Take that a search told nothing: what it was to find may be there."""
+        """Note that a search failed: its directories may still be there."""
         problem = f"{_UNKNOWN}: {why}; it is entered in the next scan if it is there"
         return [
             Settled(search.volume, entry, problem)

@@ -46,9 +46,8 @@ class ScanOptions:
     """What to scan and how.
 
     Attributes:
-        others: volumes that are scanned at other times; one that lies inside of ``volumes`` is
-            left to its own scan.
-        follow_mounts: returns for a root a function that lists what was unmounted below it.
+        others: volumes that are scanned at other times; a scan of ``volumes`` does not enter them.
+        follow_mounts: returns for a root a function that lists the mounts lost below it.
         presence: asked for a volume at which a worker process hangs.
         identities: of the volumes' roots, by path, when they were found to be there.
         jobs: worker processes.

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 #: Problems that may pass without a further change of the file.
 _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
 
-#: Problems of the storage, or of this machine: files of a directory that has one are not seen,
-#: however many.
+#: Problems of the storage, or of this machine: if a directory has one, the scan does not see its
+#: files.
 STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
 
 #: Reasons that come from the file itself and may surprise: reported with the path and these words.

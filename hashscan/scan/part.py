@@ -51,7 +51,7 @@ class Part:
     def _send(self, *, done: bool = False) -> None:
         self._settle_ordinary()
         if self._task.look:
-            # What a changed file was renamed to is reported by itself.
+            # If a changed file was renamed, the watch reports its new name by itself.
             self._findings.tally.skip(
                 {Skipped.VANISHED.value: len(self._lost)} if self._lost else {}
             )

@@ -44,15 +44,15 @@ _HEAD: Final = 9
 
 
 class Judged(NamedTuple):
-    """What a part of the catalog came to.
+    """The result for a part of the catalog.
 
     Attributes:
         found: directory id and name of files that a filter holds now.
-        due: of files that have to be read: their row is damaged, or a digest is missing that the
-            filters need, and their tiers do not rule them out.
-        cleared: of files that a filter held before and none holds now.
-        files: how many were judged.
-        done: the process that tells is through.
+        due: the same of files that must be read: their row is damaged, or lacks a digest that the
+            filters need and their tiers do not rule them out.
+        cleared: the same of files that a filter held before and none holds now.
+        files: number of judged files.
+        done: the process is finished.
     """
 
     found: list[tuple[int, bytes]]

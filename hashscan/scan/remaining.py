@@ -1,11 +1,11 @@
-"""How long a scan still takes: costs of files and bytes, learnt from the scan itself.
+"""Estimates a scan's remaining time from costs of files and bytes, learnt from the scan itself.
 
-A scan's time goes into listing (each file), opening (each hashed file) and reading (each byte).
+A scan spends its time on listing (each file), opening (each hashed file) and reading (each byte).
 Their costs differ a hundredfold between disks, and throttles raise only one of them. So each
-interval's time is divided among the three by their costs so far, and each cost is the time that it
-got over its number: the update of Richardson and Lucy, whose estimates never become negative.
+interval's time is divided among the three by their costs so far, and a cost is its share of the
+time, divided by its number: the update of Richardson and Lucy, whose estimates are never negative.
 A scan begins with the costs that the last scan of the same volumes learnt: small files do not show
-what a byte costs, and large ones do not show what opening costs.
+the cost of a byte, and large files do not show the cost of opening.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 #: Seconds for a file, for one that is hashed besides, and for a byte, on a middling disk: before
 #: the first scan. Only their ratios matter: the scan's own time scales them.
 _USUAL = (10e-6, 100e-6, 1e-9)
-#: This share of the time so far is divided by the ratios of the costs at the start: a cost of which
-#: the scan has shown little yet is scaled like the others.
+#: This share of the time so far is divided by the ratios of the costs at the start. So a cost that
+#: the scan has hardly shown yet is scaled like the others.
 _PRIOR = 0.03
 #: Seconds and share of the work after which there is an estimate.
 _AFTER = 0.5
 _SHARE = 0.01
 #: Bounds of costs, in seconds, that are taken from an earlier scan.
 _LEAST, _MOST = 1e-15, 1e5
-#: Seconds that one interval counts at most: the process was stopped, and is not slow.
+#: Most seconds that one interval counts: in a longer one the process was stopped, not slow.
 _INTERVAL = 10.0
 
 
@@ -50,7 +50,7 @@ class Remaining:
         max_rate: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start at the first state: filters that are built before are no work.
+        """Start at the first state: the time before it, in which filters are built, is not work.
 
         Args:
             costs: ``costs`` of an earlier scan of the same volumes.
@@ -120,7 +120,7 @@ class Remaining:
 
 
 def _checked(costs: Sequence[float] | None) -> tuple[float, ...]:
-    """Return costs that can be divided by; the usual ones instead of those that cannot."""
+    """Return costs by which one can divide: unusable ones are replaced by the usual ones."""
     if costs is None or len(costs) != len(_USUAL):
         return _USUAL
     if not all(isinstance(cost, float) and _LEAST < cost < _MOST for cost in costs):
@@ -129,15 +129,15 @@ def _checked(costs: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def _rest(progress: Progress) -> _Work | None:
-    """What is still to be done, or ``None`` if that is not known, or was more than expected."""
+    """The work that is left; ``None`` if it is unknown, or the scan has exceeded the expected."""
     expected = progress.expected
     if expected is None or progress.files >= expected.files:
         return None
     files = expected.files - progress.files
     if expected.hashed is None:
-        # The rest has changed as much as what is done. Its bytes are those that the known total
-        # leaves; towards the end that is a small difference of large numbers, and the average of
-        # the files that are done is better.
+        # Assume that as large a part of the rest has changed. Its bytes are the known total less
+        # those seen; towards the end that is a small difference of large numbers, and the average
+        # of the finished files is better.
         done = max(1, progress.files)
         judged = max(1, progress.hashed + progress.unchanged)
         left = expected.bytes * progress.hashed / judged - progress.bytes_hashed

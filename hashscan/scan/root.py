@@ -42,7 +42,7 @@ class VolumeRoot:
         self.has_excludes = bool(volume.exclude)
 
     def open(self) -> None:
-        """Open the root; nothing is done where it is open.
+        """Open the root if it is not open.
 
         Raises:
             VanishedError: the directory that was the root is not there any more.
@@ -76,9 +76,9 @@ class VolumeRoot:
         return ""
 
     def find_others(self, roots: Roots) -> None:
-        """Find which directories are the roots of other volumes inside this one.
+        """Find the directories that are the roots of other volumes inside this one.
 
-        Found from here on, so that one on a dead file server is not waited for.
+        They are opened from this root, never by their paths: a dead file server may be there.
         """
         found = set()
         for path in roots.inside(self._volume.root):
@@ -98,14 +98,14 @@ class VolumeRoot:
 
     @property
     def device(self) -> int:
-        """Of the root."""
+        """The root's device."""
         return self._device
 
     @property
     def row_device(self) -> tuple[int, int]:
-        """The root's device, and what the catalog's rows have for it; see ``FileRow``."""
+        """The root's device, and its number in the catalog's rows; see ``FileRow``."""
         return self._device, -self._number
 
     def device_of(self, status: os.stat_result) -> int:
-        """What the catalog's rows have for a file's device; see ``FileRow``."""
+        """The number of a file's device in the catalog's rows; see ``FileRow``."""
         return -self._number if status.st_dev == self._device else status.st_dev

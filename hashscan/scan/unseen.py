@@ -22,7 +22,7 @@ _DISK = "see the problems of its directories and the kernel's log, then scan it 
 
 
 class UnseenVolumes:
-    """Reports each of those volumes once.
+    """Reports each volume of which the scan does not see every file, once.
 
     Attributes:
         vanished: indices of volumes that vanished.
@@ -30,7 +30,7 @@ class UnseenVolumes:
     """
 
     def __init__(self, volumes: Sequence[Volume], reporter: Reporter, tally: Tally) -> None:
-        """All volumes are there; problems count in ``tally``."""
+        """Start with all volumes there; problems count in ``tally``."""
         self._volumes = volumes
         self._reporter = reporter
         self._unread: set[int] = set()
@@ -41,7 +41,7 @@ class UnseenVolumes:
         self.vanished: set[int] = set()
 
     def __len__(self) -> int:
-        """Volumes that are still to be checked."""
+        """Number of volumes that are still to be checked."""
         return len(self._unchecked)
 
     @property
@@ -84,8 +84,8 @@ class UnseenVolumes:
             self.vanished.add(volume)
             self._report(root, f"it vanished during the scan: {vanished}")
         elif unread and volume not in self._unread | self.vanished:
-            # The directory is a problem of its own.
+            # The directory itself is reported as a problem elsewhere.
             self._unread.add(volume)
             self._reporter.notice(
-                f"{shown(root)}: a directory of it cannot be read; {_NOT_WHOLE}; {_DISK}"
+                f"{shown(root)}: a directory in it cannot be read; {_NOT_WHOLE}; {_DISK}"
             )

@@ -70,12 +70,11 @@ class WorkerSettings:
 
 
 class Job(IntEnum):
-    """What is to be done in a task's directory.
+    """The work in a task's directory.
 
-    ``SCAN``: list it and hash its files, or those that the task names. ``FOLLOW``: hash the files
-    that were gone when they were opened, under the names that they have now. ``SEARCH``: find
-    subdirectories that were gone when they were to be listed. ``CHECK``: see whether the volume is
-    still there.
+    ``SCAN``: list it and hash its files, or the files that the task names. ``FOLLOW``: hash files
+    that were gone when they were opened, under their present names. ``SEARCH``: find subdirectories
+    that were gone when they were to be listed. ``CHECK``: check whether the volume is still there.
     """
 
     SCAN = 0
@@ -102,9 +101,9 @@ class Task(NamedTuple):
             not whole yet is handed back.
         final: with ``look``: a file is hashed even where it is not whole yet.
         large: the names are those of files that were handed back for their size.
-        job: with ``FOLLOW`` and ``SEARCH`` the names are those of files, or subdirectories, that
-            were gone.
-        inode: with ``SEARCH``: which the directory must have; 0: any.
+        job: with ``FOLLOW`` the names are those of lost files, with ``SEARCH`` of lost
+            subdirectories.
+        inode: with ``SEARCH``: the inode that the directory must have; 0: any.
     """
 
     group: int
@@ -141,7 +140,7 @@ class Tally:
         self.skip(other.skipped)
 
     def subtract(self, other: Tally) -> None:
-        """Take another's counts from this one's."""
+        """Subtract another tally's counts."""
         self.hashed -= other.hashed
         self.unchanged -= other.unchanged
         self.problems -= other.problems
@@ -182,13 +181,15 @@ class Findings:
             although somebody has them open, or could not be read.
         large: names of files that are larger than ``WorkerSettings.large_apart``, not looked at.
         lost: names and inodes of files that were gone when they were opened.
-        unopened: entries that have no outcome since the directory was gone; an empty name is the
+        unopened: entries without an outcome, because the directory was gone; an empty name is the
             directory itself.
-        fates: of a ``SEARCH``: of each name; ``None``: the directory itself was not at its place.
+        fates: of a ``SEARCH``: the fate of each name; ``None``: the directory itself was not at its
+            place.
         why_unknown: of a ``SEARCH``: the error that left all fates unknown.
-        damaged: rows of the catalog that were damaged, and count for nothing.
-        vanished: why the volume is not there any more; empty: it is there. The task is not done.
-        unread: the storage failed, so that a directory was not listed.
+        damaged: number of damaged rows of the catalog, which were ignored.
+        vanished: why the volume is not there any more; empty: it is there. If set, the task is not
+            done.
+        unread: the storage failed, so a directory was not listed.
         done: the task is finished.
     """
 

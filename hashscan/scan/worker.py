@@ -160,7 +160,7 @@ class Worker:
             self._last_sent = self._last_alive = time.monotonic()
 
     def do(self, task: Task) -> None:
-        """Do a task's job, and send what is found."""
+        """Do a task's job, and send the findings."""
         root = self._roots[task.volume]
         if task.volume != self._volume:
             # The engine has to know at which volume a process is that hangs.
@@ -246,7 +246,7 @@ class Worker:
         return findings
 
     def _search(self, task: Task) -> Findings:
-        """Where subdirectories are now that were gone when they were to be listed."""
+        """The fates of subdirectories that were gone when they were to be listed."""
         findings = Findings(task.group, done=True)
         names = task.names or ()
         root = self._roots[task.volume]

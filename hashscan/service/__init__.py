@@ -1,7 +1,7 @@
 """The reference central service, for pilots, demos and tests: answers whether a digest is known.
 
-``data`` is its directory; ``users`` who may ask, ``limits`` how often, ``audit`` what was asked;
-``app`` the HTTP side, ``serve`` the process. It needs the extra ``service``.
+``data`` has its directory, ``users`` its users, ``limits`` the rates, ``audit`` the record of
+questions, ``app`` the HTTP side, ``serve`` the process. It needs the extra ``service``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hashscan.errors import UsageError
 
 
 def require_extra(who: str) -> None:
-    """Check that the libraries of the extra ``service`` are installed, for ``who`` needs them.
+    """Check that the libraries of the extra ``service`` are installed, because ``who`` needs them.
 
     Raises:
-        UsageError: one is not.
+        UsageError: one is missing.
     """
     missing = [one for one in ("starlette", "uvicorn") if importlib.util.find_spec(one) is None]
     if missing:

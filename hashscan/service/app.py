@@ -169,7 +169,7 @@ async def _explain(request: Request, error: Exception) -> Response:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """An answer that nobody reads: the client went away before its question was whole."""
+    """An answer that nobody reads: the client disconnected before its question was complete."""
     del request, error
     return PlainTextResponse("", 400)
 

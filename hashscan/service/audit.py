@@ -83,7 +83,7 @@ class Audit:
             )
             self._timeline = _read_timeline(self._clock)
             rows = self._connection.execute("SELECT EXISTS (SELECT 1 FROM question)").fetchone()[0]
-            #: Nothing was on record at the start: then what is old is so by this span's clock.
+            #: The audit was empty at the start: then all times are of this span's clock.
             self._fresh = "" if rows else self._timeline.span
         except (OSError, sqlite3.Error) as error:
             raise StateError(

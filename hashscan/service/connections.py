@@ -1,10 +1,10 @@
-"""Which connections the service keeps: bounds by address, and a place for users it knows.
+"""Decides which connections the service keeps: bounds by address, and a place for known users.
 
-A connection is *known* once a question with the right password came over it. All others together
-have ``strangers`` places, and each address has ``an_address`` of them. If no place is free, a
-stranger's connection is closed for the new one: of the address that holds most, the one that waits
-longest and has not sent a whole request. So somebody who holds connections open pushes out their
-own, and a client that sends its request at once is answered.
+A connection is *known* once a question with the right password came over it. All others, the
+strangers, share ``strangers`` places, and one address has at most ``an_address`` of them. If no
+place is free, a stranger's connection is closed for the new one: it takes the address with the most
+connections, and closes the one of it that waits longest without a whole request. So a client that
+holds connections open pushes out its own, and a client that sends its request soon is answered.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Descriptors that are left to the lists, the audit and files that are served.
+#: Descriptors reserved for the lists, the audit and served files.
 _RESERVED = 128
-#: An IPv6 customer has a network of at least this many bits, and all its addresses.
+#: Prefix length of an IPv6 network that one customer has, with all its addresses.
 _IPV6_PREFIX = 64
 
 
@@ -27,8 +27,8 @@ class Bounds(NamedTuple):
 
     Attributes:
         total: of all clients.
-        strangers: of all clients that did not show a right password over it.
-        an_address: the same of one address.
+        strangers: of all clients that have not sent a right password over the connection.
+        an_address: the same, of one address.
     """
 
     total: int = 4096
@@ -36,7 +36,7 @@ class Bounds(NamedTuple):
     an_address: int = 64
 
     def within(self, descriptors: int, *, one_address: bool) -> Bounds:
-        """The bounds for a process that may have so many descriptors.
+        """The bounds for a process that may have ``descriptors`` open.
 
         ``one_address``: all clients come from the address of a proxy.
         """
@@ -49,17 +49,17 @@ class Client:
     """One connection, from its acceptance on.
 
     Attributes:
-        address: whose it is: an IPv4 address or an IPv6 network.
+        address: of the client: an IPv4 address or an IPv6 network.
         since: when it was accepted, or when its last answer ended; monotonic seconds.
         known: a question with the right password came over it.
         asking: a whole head arrived, and its answer has not ended.
-        close: ends it, at once and without a word.
+        close: ends it immediately, without an answer.
     """
 
     __slots__ = ("address", "asking", "close", "known", "since")
 
     def __init__(self, address: str, close: Callable[[], object]) -> None:
-        """A connection that was just accepted."""
+        """Note a connection that was just accepted."""
         self.address = network_of(address)
         self.close = close
         self.since = time.monotonic()
@@ -71,20 +71,20 @@ class Connections:
     """All connections, within the bounds."""
 
     def __init__(self, bounds: Bounds) -> None:
-        """There is none yet."""
+        """Start without connections."""
         self._bounds = bounds
         self._known: dict[Client, None] = {}
         self._strangers: dict[str, dict[Client, None]] = {}
         self._count = 0
 
     def __len__(self) -> int:
-        """All of them."""
+        """Number of connections."""
         return len(self._known) + self._count
 
     def add(self, client: Client) -> bool:
-        """Take a stranger in, in the place of another one if need be; false if there is no place.
+        """Admit a stranger, in the place of another one if necessary; false if there is no place.
 
-        A client that was not taken in must be closed.
+        The caller closes a client that is not admitted.
         """
         bounds = self._bounds
         theirs = self._strangers.get(client.address, {})
@@ -99,20 +99,20 @@ class Connections:
         return True
 
     def proven(self, client: Client) -> None:
-        """The client has shown a right password."""
+        """Note that the client has sent a right password."""
         if not client.known and self._discard_stranger(client):
             client.known = True
             self._known[client] = None
 
     def remove(self, client: Client) -> None:
-        """The connection has ended."""
+        """Note that the connection has ended."""
         if client.known:
             self._known.pop(client, None)
         else:
             self._discard_stranger(client)
 
     def close_one(self) -> bool:
-        """Close one stranger's connection, for its descriptor is needed; false if there is none."""
+        """Close a stranger's connection to free its descriptor; false if there is none."""
         if not self._count:
             return False
         self._push_out(max(self._strangers.values(), key=len))
@@ -130,7 +130,7 @@ class Connections:
         client.close()
 
     def _push_out_idle(self) -> bool:
-        """Close the known connection that is idle for longest; its client opens another one."""
+        """Close the known connection that is idle longest; its client can open another one."""
         idle = [client for client in self._known if not client.asking]
         if idle:
             client = min(idle, key=lambda one: one.since)
@@ -150,7 +150,7 @@ class Connections:
 
 
 def network_of(address: str) -> str:
-    """The address, or of IPv6 the network that one customer has."""
+    """The IPv4 address, or the IPv6 network that one customer has."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

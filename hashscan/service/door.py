@@ -1,4 +1,4 @@
-"""Takes connections in, TLS handshake included, and ends those that take too long."""
+"""Accepts connections, including the TLS handshake, and ends those that take too long."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-#: Connections that are accepted, and begun with, before others have their turn.
+#: Connections that are accepted, and that begin, in one turn of the event loop.
 _ACCEPTED, _BEGUN = 128, 32
 _EVERY = 0.5
-#: Bytes that the kernel keeps of an answer: so what its reader takes is seen soon.
+#: Bytes of an answer that the kernel buffers: few, so that the service sees what its reader takes.
 _SEND_BUFFER = 256 * 1024
 _DESCRIPTORS = 8192
 
@@ -30,7 +30,7 @@ class Door:
     def __init__(
         self, listener: socket.socket, config: Config, state: ServerState, *, one_address: bool
     ) -> None:
-        """Nobody is let in yet; see ``Bounds.within`` for ``one_address``."""
+        """Prepare, without accepting clients; see ``Bounds.within`` for ``one_address``."""
         self._listener = listener
         self._config = config
         self._state = state
@@ -41,14 +41,14 @@ class Door:
         self._loop = asyncio.get_running_loop()
 
     def open(self) -> None:
-        """Let clients in."""
+        """Accept clients."""
         self._listener.setblocking(False)
         with contextlib.suppress(OSError):  # connections inherit it
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._loop.add_reader(self._listener, self._accept)
 
     async def watch(self) -> None:
-        """End connections that take too long, until it is cancelled."""
+        """End connections that take too long, until this task is cancelled."""
         while True:
             await asyncio.sleep(_EVERY)
             now = time.monotonic()
@@ -60,7 +60,7 @@ class Door:
                     connection.check(now)
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Accept no more clients."""
         self._loop.remove_reader(self._listener)
         for task in self._arriving:
             task.cancel()
@@ -88,9 +88,9 @@ class Door:
             self._welcome(sock, address[0])
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
-        """Take a connection in; what costs time is done when it has sent something.
+        """Admit a connection; the expensive work begins when it has sent something.
 
-        So those of a flood that are pushed out cost next to nothing, and delay nobody.
+        So connections of a flood that are pushed out cost next to nothing, and delay nobody.
         """
         sock.setblocking(False)
         client = Client(address, lambda: self._close_silent(sock, client))
@@ -107,7 +107,7 @@ class Door:
         sock.close()
 
     def _spoke(self, sock: socket.socket, client: Client) -> None:
-        """The client has sent something, or went away."""
+        """Handle a client that has sent something, or disconnected."""
         self._loop.remove_reader(sock)
         if not self._ready:
             self._loop.call_soon(self._begin_some)
@@ -147,7 +147,7 @@ class Door:
         """Make the connection, TLS included.
 
         Raises:
-            OSError: the client went away, or speaks no TLS.
+            OSError: the client disconnected, or does not speak TLS.
         """
         context = self._config.ssl
         limits = (
@@ -162,7 +162,7 @@ class Door:
 
 
 def _descriptors() -> int:
-    """How many descriptors this process may have; it takes as many as it can use."""
+    """The limit of descriptors of this process, after raising it as far as it can use."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     wanted = _DESCRIPTORS if hard == unlimited else min(_DESCRIPTORS, hard)

@@ -1,8 +1,8 @@
-"""Which password is checked next: a check costs 50 ms, so strangers could use up all the time.
+"""Decides which password is checked next: a check costs 50 ms, so strangers could use all the time.
 
-A user who asked from an address before comes first, then addresses that sent no wrong password
-lately, then the others, which have one of the two places. So a flood of wrong passwords from one
-address delays nobody elsewhere, and from many addresses nobody who is known.
+A user who asked from the same address before comes first, then addresses without a recent wrong
+password, then the others, which have one of the two places. So a flood of wrong passwords from one
+address delays no other address, and a flood from many addresses delays no known user.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from hashscan.service.users import Credentials
 
-#: Wrong passwords: so many from one address for one user, then one in so many seconds.
+#: Wrong passwords from one address for one user that are checked freely; then one in this many
+#: seconds.
 _WRONG_BURST, _WRONG_SECONDS = 5, 20.0
 #: Seconds that an address comes last after a wrong password.
 _SUSPECT_SECONDS = 600.0
-#: Checks at once, and of them for addresses that come last.
+#: Simultaneous checks, and how many of them addresses may have that come last.
 _PLACES, _SUSPECT_PLACES = 2, 1
-#: Checks that wait, of all addresses and of one.
+#: Waiting checks, of all addresses and of one address.
 _WAITING, _WAITING_ADDRESS = 64, 8
 _KNOWN = 10_000
 
@@ -38,17 +39,17 @@ class TooManyError(Exception):
     """A password is not checked now.
 
     Attributes:
-        seconds: when it may be tried again.
+        seconds: until it may be tried again.
     """
 
     def __init__(self, seconds: float) -> None:
-        """``seconds``: when it may be tried again."""
+        """``seconds``: until it may be tried again."""
         self.seconds = seconds
         super().__init__("too many wrong credentials")
 
 
 class _Waiting(NamedTuple):
-    """A check that waits; they are ordered by ``rank``, then by ``number``."""
+    """A waiting check; checks are ordered by ``rank``, then by ``number``."""
 
     rank: int
     number: int
@@ -61,7 +62,7 @@ class PasswordChecks:
     """Checks passwords, a few at a time."""
 
     def __init__(self) -> None:
-        """Nobody is known yet."""
+        """Start without known users."""
         self._threads = ThreadPoolExecutor(_PLACES, "password")
         self._wrong = Limiter(1 / _WRONG_SECONDS, _WRONG_BURST)
         self._suspect = Limiter(1 / _SUSPECT_SECONDS, 1)
@@ -71,7 +72,7 @@ class PasswordChecks:
         self._numbers = itertools.count()
 
     def seen(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Users and addresses that they asked from with the right password."""
+        """Note pairs of a user and an address from which the user asked with the right password."""
         for name, address in pairs:
             pair = (name, network_of(address))
             self._known.pop(pair, None)
@@ -89,10 +90,10 @@ class PasswordChecks:
     ) -> bool:
         """Whether this is the user's password.
 
-        ``gone``: whether the client has gone away; then nothing is checked.
+        ``gone``: whether the client has disconnected; then nothing is checked.
 
         Raises:
-            TooManyError: it was not checked: too many wrong ones came before it.
+            TooManyError: it was not checked, because too many wrong passwords came before it.
         """
         network = network_of(address)
         # Per address, so that a stranger cannot lock a user out.
@@ -115,7 +116,7 @@ class PasswordChecks:
         return right
 
     async def _turn(self, rank: int, network: str, gone: Callable[[], bool]) -> None:
-        """Wait for a place, which is counted in ``_running`` from then on."""
+        """Wait for a place, and count it in ``_running``."""
         if not self._queue and self._is_free(rank):
             self._running[rank] += 1
             return
@@ -147,7 +148,7 @@ class PasswordChecks:
         return sum(self._running.values()) < _PLACES
 
     def _next(self) -> None:
-        """Give free places to those who wait, the first rank first."""
+        """Give free places to waiting checks, the first rank first."""
         while self._queue and self._is_free(self._queue[0].rank):
             first = heapq.heappop(self._queue)
             if first.place.done():

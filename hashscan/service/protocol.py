@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with time limits, and strict about where a request ends.
 
-A head and a body each have ``HEAD`` and ``BODY`` seconds as a whole, however their bytes arrive; an
-answer is given up if its reader takes nothing for ``STALLED`` seconds. A request whose end two
-programs may see in different places is refused with 400 (RFC 9112, 11.2).
+A head has ``HEAD`` seconds and a body has ``BODY`` seconds, however their bytes arrive. An answer
+is given up if its reader takes nothing for ``STALLED`` seconds. If two programs may see the end of
+a request in different places, it is refused with 400 (RFC 9112, 11.2).
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ HEAD = 10.0
 BODY = 10.0
 #: Seconds in which the reader of an answer must take some of it.
 STALLED = 60.0
-#: Seconds in which the rest of an answer must leave a connection that is being closed.
+#: Seconds for sending the rest of an answer before the connection is closed.
 LINGER = 10.0
 _LONGEST_HEAD = 16 * 1024
 
 
 class _Strict(h11.Connection):
-    """h11's parser, for requests that every program ends at the same byte."""
+    """h11's parser, limited to requests whose end is the same byte for every program."""
 
     #: Called after each event.
     on_event: Callable[[object], None]
@@ -50,11 +50,11 @@ class _Strict(h11.Connection):
             h11.RemoteProtocolError: it is not HTTP, or may be read in more than one way.
         """
         if self.their_state is h11.IDLE:
-            # h11 accepts bare line feeds and folded lines, which others read differently
+            # h11 accepts bare line feeds and folded lines, which other programs read differently
             head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
             rest = head.removesuffix(b"\r").replace(b"\r\n", b"")
             if b"\n" in rest or b"\r" in rest or b"\r\n " in head or b"\r\n\t" in head:
-                raise h11.RemoteProtocolError("a head with line ends that are none")
+                raise h11.RemoteProtocolError("a head with invalid line ends")
         event = super().next_event()
         if isinstance(event, h11.Request):
             _check_length(event)
@@ -80,7 +80,7 @@ class Protocol(H11Protocol):
         client: Client,
         connections: Connections,
     ) -> None:
-        """Serve ``client``, which is one of ``connections``."""
+        """Serve ``client``, a member of ``connections``."""
         # scope["state"] of each request, for the application
         state = {
             "proven": lambda: connections.proven(client),
@@ -98,7 +98,7 @@ class Protocol(H11Protocol):
         self._closing_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The connection, or its TLS handshake, is complete."""
+        """Begin when the connection, or its TLS handshake, is complete."""
         super().connection_made(transport)
         self._holder.close = self._reset
 
@@ -108,29 +108,29 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a request."""
+        """Take bytes of a request."""
         if self.conn.their_state is h11.IDLE and self._head_since is None:
             self._head_since = time.monotonic()
         super().data_received(data)
 
     def pause_writing(self) -> None:
-        """The client does not read what was written."""
+        """Note that the client does not read its answer."""
         self._stuck_since = time.monotonic()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """The client has read it."""
+        """Note that the client reads its answer again."""
         self._stuck_since = None
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """An answer has ended."""
+        """Note that an answer has ended."""
         self._holder.asking = False
         self._holder.since = time.monotonic()
         super().on_response_complete()
 
     def shutdown(self) -> None:
-        """The service ends: only a whole request is still answered."""
+        """End with the service: only a complete request is still answered."""
         if self.conn.their_state in {h11.IDLE, h11.SEND_BODY}:
             self._end()
             self._reset()
@@ -138,7 +138,7 @@ class Protocol(H11Protocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request."""
+        """Refuse bytes that are not a request."""
         self._refuse(400, msg)
 
     def check(self, now: float) -> None:
@@ -187,7 +187,7 @@ class Protocol(H11Protocol):
         return self.transport.is_closing()
 
     def _reset(self) -> None:
-        """End the connection at once; the kernel keeps nothing of the answer either."""
+        """End the connection immediately; the kernel drops the rest of the answer, too."""
         with contextlib.suppress(OSError, AttributeError):
             self.transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
@@ -195,7 +195,7 @@ class Protocol(H11Protocol):
         self.transport.abort()
 
     def _end(self) -> None:
-        """Let the application find its client gone, so that it sends nothing more."""
+        """Let the application see that its client is gone, so that it sends nothing more."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

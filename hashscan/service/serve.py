@@ -67,7 +67,7 @@ class ServeOptions:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn with its own way in, signals that end it cleanly, and a word when it listens."""
+    """uvicorn with our own ``Door``, signals that end it cleanly, and a message when it listens."""
 
     ready: Callable[[], None]
     listener: socket.socket

@@ -162,7 +162,7 @@ def _open_handle(mount: int, handle: bytes) -> int:
 
 
 def _handle_of(directory: int) -> tuple[int, bytes]:
-    """An open directory's mount, and type and bytes of its file handle (name_to_handle_at(2))."""
+    """The mount of an open directory, and its file handle with the type (name_to_handle_at(2))."""
     buffer = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0), 8 + 128)
     mount = ctypes.c_int()
     if _libc.name_to_handle_at(directory, b"", buffer, ctypes.byref(mount), 0x1000) < 0:
@@ -193,7 +193,7 @@ def why_not(volumes: Sequence[Volume]) -> str | None:
 
 
 def reasons_not(volumes: Sequence[Volume]) -> list[str | None]:
-    """For each volume why this back-end cannot watch it here, in a line; ``None``: it can.
+    """For each volume a line on why this back-end cannot watch it here; ``None``: it can.
 
     Each file system is tried once, however many volumes are on it.
     """
@@ -233,9 +233,9 @@ def _told(error: OSError) -> str:
 
 
 def _is_outside(fd: int, roots: Collection[Identity]) -> bool:
-    """Whether a directory surely is below none of the directories ``roots``.
+    """Whether a directory is certainly below none of the directories ``roots``.
 
-    Found by climbing, for one that has no path; what is too deep even for that may be there.
+    Found by climbing, for a directory without a path; if it is too deep for that, it may be below.
     """
     here = os.dup(fd)
     try:
@@ -280,8 +280,8 @@ class FanotifySource:
         #: By file system: when something changed last in a directory that is too deep.
         self._too_deep: dict[bytes, float] = {}
         self._cache: OrderedDict[tuple[bytes, bytes], _Place | None] = OrderedDict()
-        #: By file system and mount: directories on it. One for each mount resolves the handles,
-        #: however many volumes there are.
+        #: By file system and mount: a directory on it. One directory for each mount resolves all
+        #: handles, however many volumes there are.
         self._on: dict[bytes, dict[int, dict[bytes, Identity]]] = {}
         self._noted: dict[bytes, tuple[bytes, int]] = {}
 

@@ -70,12 +70,12 @@ def _unescaped(field: bytes) -> bytes:
 
 
 class Reach(NamedTuple):
-    """Which server must answer before a path can be opened.
+    """The server that must answer before a path can be opened.
 
     Attributes:
-        server: names the server; empty: the path is on local file systems only.
-        mount: the id of the mount that the server answers for, else of the mount that the path
-            is on; -1: unknown.
+        server: its name; empty: the path is on local file systems only.
+        mount: id of the mount for which the server answers, or else of the path's mount; -1:
+            unknown.
     """
 
     server: bytes
@@ -83,10 +83,10 @@ class Reach(NamedTuple):
 
 
 class MountTable:
-    """The mounts of one moment, by place: a question costs the depth of a path."""
+    """The mounts of one moment, by place: a look-up costs the depth of a path."""
 
     def __init__(self, mounts: Iterable[Mount]) -> None:
-        """``mounts`` in the order of mountinfo: a later one hides an earlier one at its place."""
+        """``mounts`` in the order of mountinfo: a later mount hides an earlier one at its place."""
         self._at = {mount.where: mount for mount in mounts}
         self._places = sorted(where.rstrip(b"/") + b"/" for where in self._at)
 
@@ -115,9 +115,9 @@ class MountTable:
         return path in self._at
 
     def reach(self, path: bytes) -> Reach:
-        """Which server the absolute ``path`` waits for; this itself waits for none.
+        """The server for which an access to the absolute ``path`` waits; this waits for none.
 
-        Links are followed up to the first place that a server answers for, and no further.
+        Links are followed up to the first place on a server, and no further.
         """
         waiting = path.split(b"/")[::-1]
         here, links = b"/", 0
@@ -138,7 +138,7 @@ class MountTable:
                     return Reach(_server(mount), mount.number)
                 on = mount
                 automatic = mount if mount.kind == b"autofs" else automatic
-            elif automatic is None:  # a look at a name below it would mount what is there
+            elif automatic is None:  # a stat of a name below it would mount the file system
                 try:
                     target = os.readlink(here)
                 except OSError:
@@ -155,10 +155,10 @@ class MountTable:
 
 
 def _server(mount: Mount | None) -> bytes:
-    """Names the server that answers for a mount; empty: none does.
+    """The name of the server that answers for a mount; empty: it is a local file system.
 
     Network file systems name their host in the mount's source (``host:/export``,
-    ``//host/share``); of the others each device has a process of its own.
+    ``//host/share``). For other file systems with a server the name is that of the device.
     """
     if mount is None or not answers_by_others(mount.kind):
         return b""

@@ -47,8 +47,8 @@ _START_AGAIN = 30.0
 _ALIVE_AFTER = 5.0
 #: Seconds between two looks whether the volumes' roots are the directories that they were.
 _ROOTS = 5.0
-#: So many times as long as a look at all mounts takes until the next: who mounts thousands of file
-#: systems one after the other must not keep this process busy.
+#: Pause between two readings of the mounts, in lengths of a reading: a user who mounts thousands of
+#: file systems one after the other must not keep this process busy.
 _MOUNTS_REST = 20.0
 _MOUNTED = "a file system was mounted or unmounted there"
 _REPLACED = "another directory stands there now"
@@ -200,7 +200,7 @@ class _Backend:
             self._blind[number] = _BLIND.format(shown(kind)) if answers_by_others(kind) else ""
 
     def rewatch(self, number: int) -> list[Told]:
-        """Watch a volume again, if it is one of this source's."""
+        """Watch a volume again, if it belongs to this source."""
         index = self._index.get(number)
         return [] if index is None else self.told(self.source.rewatch(index))
 

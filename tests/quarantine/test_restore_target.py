@@ -57,7 +57,7 @@ def test_the_message_has_the_owner_and_the_mkdir(volume, store_path, gone):
         ):
             make()
             for mkdir in (False, True):
-                assert "a file or a link stands" in refusal(store, gone, mkdir=mkdir)
+                assert "a file or a link has" in refusal(store, gone, mkdir=mkdir)
             (volume / "cust" / "a").unlink()
         volume.rename(volume.parent / "away")
         for mkdir in (False, True):
