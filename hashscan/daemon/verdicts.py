@@ -119,8 +119,10 @@ class Verdicts:
                 self._again = now + wait
                 self._wait = min(2 * self._wait, _LONGEST)
                 why = confirmation.last_failure
+                # Another kind of fault is news, and not held back for the one before.
+                fault = None if why is None else why.fault
                 self._log.limited(
-                    "no verdict",
+                    f"no verdict: {fault}",
                     "warning",
                     f"no verdict, candidates are kept and asked for again in {human_age(wait)}: "
                     f"{'' if why is None else why.message}",

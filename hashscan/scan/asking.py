@@ -13,23 +13,31 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.errors import HashscanError
+from hashscan.errors import CredentialsError, HashscanError, OtherMachineError
 from hashscan.process import end, end_with, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
+    from hashscan.errors import Fault
     from hashscan.model import Answer, Confirmer, Digest
 
 PARALLEL = 4
 
 
 class NoAnswer(NamedTuple):
-    """A question without a verdict, and why."""
+    """A question without a verdict.
 
-    kind: str
+    Attributes:
+        message: why.
+        fault: of the service or of what is in between; ``None``: this machine's own.
+        is_last: the service refuses the credentials, so nothing more is asked.
+    """
+
     message: str
+    fault: Fault | None = None
+    is_last: bool = False
 
 
 class Reply(NamedTuple):
@@ -77,8 +85,7 @@ class Asker:
             self.connection.close()
             self._process.join(timeout=1)
             lost = NoAnswer(
-                "ServiceUnavailableError",
-                "the process that asks the service died; see the kernel's log (out of memory?)",
+                "the process that asks the service died; see the kernel's log (out of memory?)"
             )
             found.extend(Reply(digest, lost) for digest in self._asked)
             self._asked.clear()
@@ -93,7 +100,7 @@ class Asker:
         """
         self.close()
         self._make = make or self._make
-        lost = NoAnswer("ServiceUnavailableError", "another known set is asked; it is asked again")
+        lost = NoAnswer("another known set is asked; it is asked again")
         replies = [Reply(digest, lost) for digest in self._asked]
         self._asked.clear()
         self._start()
@@ -103,6 +110,11 @@ class Asker:
         """End the process; questions under way are not answered any more."""
         self.connection.close()
         end(self._process)
+
+
+def _no_answer(error: Exception) -> NoAnswer:
+    fault = error.fault if isinstance(error, OtherMachineError) else None
+    return NoAnswer(str(error), fault, isinstance(error, CredentialsError))
 
 
 def _main(
@@ -116,16 +128,16 @@ def _main(
         try:
             return make()
         except Exception as error:  # noqa: BLE001 - each question is answered with it
-            return NoAnswer(type(error).__name__, str(error))
+            return _no_answer(error)
 
     def answer(confirmer: Confirmer, digest: Digest) -> None:
         found: Answer | NoAnswer
         try:
             found = confirmer.confirm(digest)
         except HashscanError as error:
-            found = NoAnswer(type(error).__name__, str(error))
+            found = _no_answer(error)
         except Exception as error:  # noqa: BLE001 - an error is never a verdict, whatever it is
-            found = NoAnswer("ServiceUnavailableError", f"{type(error).__name__}: {error}")
+            found = NoAnswer(f"{type(error).__name__}: {error}")
         with sending, contextlib.suppress(OSError):
             connection.send(Reply(digest, found))
 

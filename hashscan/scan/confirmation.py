@@ -184,7 +184,7 @@ class Confirmation:
             if isinstance(answer, NoAnswer):
                 self.failed += 1
                 self.last_failure = answer
-                if answer.kind == "CredentialsError":
+                if answer.is_last:
                     self.refused = answer
                 for one in waiting:
                     one.refused[digest] = answer

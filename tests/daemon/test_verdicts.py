@@ -8,6 +8,7 @@ import pytest
 from hashscan.daemon import verdicts as module
 from hashscan.daemon.log import Log
 from hashscan.daemon.verdicts import Verdicts
+from hashscan.errors import Fault
 from hashscan.scan.asking import NoAnswer
 
 
@@ -30,9 +31,9 @@ class Confirmation(SimpleNamespace):
     def take(self, replies):
         self.taken += replies
 
-    def fails(self):
+    def fails(self, message="no route", fault=Fault.UNREACHABLE):
         self.failed += 1
-        self.last_failure = NoAnswer("ServiceUnavailableError", "no route")
+        self.last_failure = NoAnswer(message, fault)
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_an_answer_ends_the_trouble_and_brings_the_next_question_forward(
 
 def test_refused_credentials_wait_for_somebody_to_change_them(clock, confirmation, verdicts):
     confirmation.fails()
-    confirmation.refused = NoAnswer("CredentialsError", "401")
+    confirmation.refused = NoAnswer("401", Fault.CREDENTIALS, is_last=True)
     verdicts.step()
     assert verdicts.is_refused
     assert verdicts.next_try == 3600
@@ -105,6 +106,18 @@ def test_refused_credentials_wait_for_somebody_to_change_them(clock, confirmatio
     verdicts.step()
     assert confirmation.taken == ["what was open"], "the asker reads the password anew"
     assert not verdicts.is_refused
+
+
+def test_another_kind_of_fault_is_logged_at_once(clock, confirmation, verdicts, out):
+    for number in range(200):
+        confirmation.fails(f"no route, {number};")
+        verdicts.step()
+        clock.now += 1000
+        verdicts.step()
+    assert "no route, 199;" not in out.getvalue()
+    confirmation.fails("a login page", Fault.ANSWER)
+    verdicts.step()
+    assert "a login page" in out.getvalue()
 
 
 def test_nothing_is_asked_again_while_a_question_is_open(clock, confirmation, verdicts):
