@@ -6,6 +6,7 @@ from scanning import make_filter
 
 from hashscan.agent.known_set import open_known_set
 from hashscan.config.loader import load
+from hashscan.errors import Fault
 from hashscan.model import Answer, Digest
 from hashscan.scan.asking import Asker
 from hashscan.state import State
@@ -45,7 +46,8 @@ def asked(asker):
 
 
 def test_it_is_read_anew(asker, password):
-    assert asked(asker).kind == "CredentialsError"
+    found = asked(asker)
+    assert (found.fault, found.is_last) == (Fault.CREDENTIALS, True)
     password.write_text("new and right")
     asker.restart()
     assert asked(asker) == Answer(known=True)
@@ -54,6 +56,8 @@ def test_it_is_read_anew(asker, password):
 def test_one_that_is_just_being_written_is_waited_for(asker, password):
     password.write_text("")
     asker.restart()
-    assert "no usable password" in asked(asker).message
+    found = asked(asker)
+    assert "no usable password" in found.message
+    assert (found.fault, found.is_last) == (None, False)
     password.write_text("new and right")
     assert asked(asker) == Answer(known=True)

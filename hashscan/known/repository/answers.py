@@ -5,7 +5,9 @@ An attacker on the way gains nothing by them: no content of these answers is use
 
 from __future__ import annotations
 
+import codecs
 import json
+import unicodedata
 import zlib
 from typing import IO, TYPE_CHECKING
 
@@ -81,14 +83,35 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
     )
 
 
-def check_no_page(beginning: bytes, url: str) -> None:
-    """Refuse a web page: no file of a repository begins like a web page.
+def check_beginning(beginning: bytes, url: str) -> None:
+    """Refuse a page or another text in place of a file.
+
+    Metadata begin with a brace; targets are compressed, so they are no text.
+
+    Args:
+        beginning: the first bytes of the answer, at least one.
+        url: fit for a message.
 
     Raises:
-        FetchError: it is a web page.
+        FetchError: it is a page or a text.
     """
-    if beginning[:1024].lstrip(_BLANK).startswith(b"<"):
+    head = beginning[:1024]
+    start = head.lstrip(_BLANK)
+    if start.startswith(b"<"):
         raise _no_file(url, "a web page")
+    if url.endswith(".json"):
+        if start and not start.startswith((b"{", b"[")):
+            raise _no_file(url, "something else")
+    elif _is_text(head):
+        raise _no_file(url, "text")
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not any(unicodedata.category(one) == "Cc" for one in text if one not in "\t\r\n")
 
 
 def check_metadata(file: IO[bytes], url: str) -> None:
@@ -101,8 +124,6 @@ def check_metadata(file: IO[bytes], url: str) -> None:
     file.seek(0)
     if not content.strip():
         raise _no_file(url, "nothing")
-    if not content[:1024].lstrip(_BLANK).startswith((b"{", b"[")):
-        raise _no_file(url, "something else")
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):

@@ -25,8 +25,8 @@ from hashscan import __version__
 from hashscan.errors import Fault
 from hashscan.known.repository.answers import (
     FetchError,
+    check_beginning,
     check_metadata,
-    check_no_page,
     decoded,
     status_error,
 )
@@ -199,7 +199,7 @@ class Fetcher(FetcherInterface):
 
         for chunk in decoded(chunks(), coding, shown(url), _CHUNK):
             if left == max_length:
-                check_no_page(chunk, shown(url))
+                check_beginning(chunk, shown(url))
             left -= len(chunk)
             if left < 0:
                 raise DownloadLengthMismatchError(f"more than the {max_length} bytes allowed")

@@ -139,8 +139,12 @@ def test_pieces_are_small_whatever_they_are_unpacked_to():
         ("2.root.json", b"null"),
         ("2.root.json", "\ufeff<html>".encode()),
         ("timestamp.json", PAGE),
+        ("timestamp.json", b"Not Found " * 10_000),
         ("snapshot.json", PAGE),
         ("filter.zst", PAGE),
+        ("filter.zst", b"Not Found\n"),
+        ("filter.zst", b'{"error": "no such file"}'),
+        ("filter.zst", "nicht gefunden: \u00e4".encode() * 100),
     ],
 )
 def test_a_page_instead_of_a_file_is_the_servers_fault(agent, server, pattern, body):
@@ -154,6 +158,8 @@ def test_a_page_instead_of_a_file_is_the_servers_fault(agent, server, pattern, b
     assert "404" in one.message
     assert "filter.root" not in one.message
     assert "not to be trusted" not in one.message
+    server.heal()
+    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
 
 
 @pytest.mark.parametrize(
