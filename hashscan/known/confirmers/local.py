@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
 #: Raised whenever a kept set of an older hashscan must not be used any more.
-BUILDER_VERSION = 4
+BUILDER_VERSION = 5
 #: Sets of the same lists that are kept: the one in use, and the one before it.
 KEPT = 2
 #: Seconds after which a set of any lists that nobody opened is removed when another one is made.

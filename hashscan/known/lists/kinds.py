@@ -79,7 +79,8 @@ def entries(source: TextSource) -> Iterator[Entry]:
             _passed_over(number, line, report)
             continue
         if not line.startswith("%%%%") and not _plain(line):
-            for delimiter in (",", ";", "\t"):
+            # First what splits it most: "md5;file" as one column would be a digest's name as well.
+            for delimiter in sorted((",", ";", "\t"), key=line.count, reverse=True):
                 named = columns(_cells(line, delimiter), report, number)
                 if named:
                     report.kind = "csv"

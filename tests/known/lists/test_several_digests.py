@@ -207,6 +207,11 @@ def test_columns_of_digests(read, header):
     assert read(f"name,{header},hash type,PhotoDNA hash\na,{SHA1},SHA-1,x\n")[0] == [SHA1]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_delimiter_is_the_one_that_names_most_columns(read, delimiter):
+    assert read(f"md5{delimiter}file\n{MD5}{delimiter}a.jpg\n")[0] == [MD5]
+
+
 def test_a_digest_under_another_name_in_json(read):
     assert read(f'{{"FileHash": "{SHA1}", "MD5Hash": "{MD5}"}}')[0] == [SHA1, MD5]
     with pytest.raises(DigestListError, match="record 1: 'md5_old' may be a digest"):
