@@ -16,7 +16,6 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 from hashscan.errors import Fault, OtherMachineError
 from hashscan.net.trouble import redirect_host, retry_after
-from hashscan.text import human_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +44,8 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
         return DownloadHTTPError(f"HTTP {status} for {url[-300:]}", missing)
     if status in {requests.codes.unauthorized, requests.codes.forbidden}:
         return FetchError(
-            f"{told}: it refuses the credentials or this host; check filter.username and "
-            "filter.password_file, and ask the publisher",
+            f"{told}: it refuses the credentials and wants other credentials, or it refuses this "
+            "host; check filter.username and filter.password_file, and ask the publisher",
             fault=Fault.CREDENTIALS,
         )
     if status == requests.codes.proxy_authentication_required:
@@ -57,7 +56,7 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
         )
     if status in _LATER:
         seconds = retry_after(response.headers.get("Retry-After"))
-        wait = "" if seconds is None else f", and asks to wait {human_age(seconds)}"
+        wait = "" if seconds is None else f", and asks to wait {seconds:.0f} s"
         return FetchError(
             f"{told}: it is too busy{wait}; the next sync asks again",
             retry_after=seconds,
