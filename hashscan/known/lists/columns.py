@@ -42,7 +42,7 @@ _MAYBE_CATEGORY = re.compile(
     r"|\u03ba\u03b1\u03c4\u03b7\u03b3\u03bf\u03c1|\u5206\u7c7b|\u5206\u985e|\u7c7b\u522b"
     r"|\u985e\u5225|\u79cd\u7c7b|\u7a2e\u985e|\u30ab\u30c6\u30b3\u30ea).*"
     r"|(?:media|file|content|hash)?(?:cat|kat|class|klasse|classe|clase|grade|grading|level|rating"
-    r"|severity|risk|tag|label|legal|lawful|known|pertinent|vic|iwf|sap|tanner)s?"
+    r"|severity|risk|legal|lawful|known|pertinent|vic|iwf|sap|tanner)s?"
     r"(?:id|nr|no|num|number|code|name|level|scale|status|good|bad)?"
 )
 #: What a reader calls a column that is no category.

@@ -206,7 +206,6 @@ def test_numbers_of_unknown_origin_need_a_decision(taken, category, skip):
         "Pertinence",
         "Is CSAM",
         "Known bad",
-        "Label",
         "IWF",
         "\u041a\u0430\u0442\u0435\u0433\u043e\u0440\u0438\u044f",
         "\u5206\u7c7b",
@@ -227,7 +226,7 @@ def test_a_column_that_may_be_the_category_is_named(taken, header, skip):
 
 
 @pytest.mark.parametrize(
-    "header", ["Type", "Status", "Remark", "Art", "Gruppe", "\u7ed3\u679c", ""]
+    "header", ["Type", "Tags", "Label", "Status", "Remark", "Art", "Gruppe", "\u7ed3\u679c", ""]
 )
 @pytest.mark.parametrize(
     "text", ["Non-pertinent", "not CSAM", "2 - benign", "Kein Kinderporno", "known good", "legal"]
