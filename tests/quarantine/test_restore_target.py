@@ -11,6 +11,7 @@ from hashscan.errors import QuarantineError
 from hashscan.fs import folders
 from hashscan.fs.folders import make_below
 from hashscan.fs.private import FOLDER_ENDING
+from hashscan.quarantine import target
 from hashscan.quarantine.restore import restore
 
 CUSTOMER = 4711
@@ -90,6 +91,25 @@ def test_mkdir_with_to(volume, tmp_path, store_path, gone):
     assert (to / "f").read_bytes() == b"known content"
     assert len(done.notes) == 2
     assert owned(to) == (*owned(tmp_path)[:2], 0o700)
+
+
+def test_a_directory_that_changes_hands_after_it_was_named(tmp_path, store_path, gone, monkeypatch):
+    """Between its opening by name, without links, and that of the file's place in it."""
+    to = tmp_path / "to"
+    to.mkdir()
+    opened = target.opened
+
+    def swapped(place):
+        to.rename(tmp_path / "away")
+        to.mkdir()
+        return opened(place)
+
+    monkeypatch.setattr(target, "opened", swapped)
+    with recovered(store_path) as store:
+        with pytest.raises(QuarantineError) as caught:
+            restore(store, gone, to=os.fsencode(to))
+        assert caught.value.reason == "other-root"
+    assert os.listdir(to) == os.listdir(tmp_path / "away") == []
 
 
 def test_nothing_is_made_for_what_cannot_be_restored(volume, store_path, gone):
