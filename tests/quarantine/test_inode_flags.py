@@ -1,6 +1,7 @@
 """Inode flags after quarantine and restore, on the same file system and on another one."""
 
 import os
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from isolating import confirmed, fork, kill_at, needs_root, recovered
 
 from hashscan.fs import flags
 from hashscan.fs.flags import APPEND, inode_flags
+from hashscan.quarantine import restore as restoring
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.records import State
 from hashscan.quarantine.restore import restore
@@ -58,6 +60,22 @@ def test_what_is_not_taken_is_told(file, volume, quarantine, store_path, memory,
         done = restore(store, acted.quarantine_id, to=os.fsencode(to))
     (note,) = done.notes
     assert "inode flags dA (lsattr) could not be set" in note
+
+
+def test_a_flag_that_only_an_empty_file_takes_comes_before_the_content(
+    file, volume, memory, monkeypatch
+):
+    if os.stat(volume).st_dev == os.stat(memory).st_dev:
+        pytest.skip("the temporary directory and /dev/shm are one file system")
+    recorded, seen = flags_of(file), []
+    monkeypatch.setattr(
+        restoring, "prepare_flags", lambda fd, found: seen.append((os.fstat(fd).st_size, found))
+    )
+    with closing(Quarantine.open(os.fsencode(memory / "store"))) as quarantine:
+        acted = quarantine.act(confirmed(volume, "f"))
+    with recovered(memory / "store") as store:
+        restore(store, acted.quarantine_id)
+    assert seen == [(0, recorded)]
 
 
 @pytest.mark.root
