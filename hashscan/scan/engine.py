@@ -72,7 +72,9 @@ class Engine:
         first = self._scan if self._resumed is None else self._resumed
         self._expected = catalog.expected(roots, hash_before=first if options.full else None)
         self._remaining = Remaining(
-            self._expected.costs if self._expected is not None else None, options.max_rate
+            self._expected.costs if self._expected is not None else None,
+            options.max_rate,
+            options.max_files,
         )
         self._judged = catalog.filterset(options.filterset)
         catalog.service = (options.service, options.remote)

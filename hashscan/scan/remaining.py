@@ -48,6 +48,7 @@ class Remaining:
         self,
         costs: Sequence[float] | None = None,
         max_rate: float | None = None,
+        max_files: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start at the first state: the time before it, in which filters are built, is not work.
@@ -55,10 +56,15 @@ class Remaining:
         Args:
             costs: ``costs`` of an earlier scan of the same volumes.
             max_rate: the most bytes a second that the scan may read.
+            max_files: the most files a second that the scan may hash.
             clock: seconds.
         """
         self._clock = clock
-        self._usual = _checked(costs)
+        listed, hashed, byte = _checked(costs)
+        # The last scan may have had other bounds, and what a bound costs is known beforehand.
+        hashed = hashed if max_files is None else max(hashed, 1 / max_files)
+        byte = byte if max_rate is None else max(byte, 1 / max_rate)
+        self._usual = (listed, hashed, byte)
         self._max_rate = max_rate
         self._at: float | None = None
         self._waited = 0.0

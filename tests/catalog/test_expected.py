@@ -85,6 +85,6 @@ def test_a_scan_stores_what_it_learnt_and_estimates_from_it(tree, tmp_path, monk
     )
     scanner.scan(tree, full=True, max_rate=10 << 20)
     shown = scanner.told.progresses
-    assert begun == [(costs, 10 << 20)]
+    assert begun == [(costs, 10 << 20, None)]
     assert any(state.remaining is not None for state in shown)
     assert all(state.seconds > 0 for state in shown[1:])

@@ -67,13 +67,13 @@ def learnt(files, costs, before=None):
     return remaining.costs
 
 
-def worst(files, costs, expected, start=0.1, tick=0.1, max_rate=None):
+def worst(files, costs, expected, start=0.1, tick=0.1, **bounds):
     """The largest factor between an estimate and the truth, from ``start`` of the time on.
 
     The last second and the last 5 % are left out: there a factor says nothing.
     """
     clock = [0.0]
-    remaining = Remaining(expected.costs, max_rate, lambda: clock[0])
+    remaining = Remaining(expected.costs, clock=lambda: clock[0], **bounds)
     remaining.update(Progress(0, 0, 0, 0, 0.0, 0, expected))
     estimates = []
     for clock[0], state in states(files, costs, expected, tick):
@@ -137,6 +137,24 @@ def test_a_bound_of_bytes_that_came_after_the_last_scan_counts():
     expected = known(files)._replace(costs=learnt(files, SSD))
     assert worst(files, THROTTLED, expected) > 2
     assert worst(files, THROTTLED, expected, max_rate=10 * MIB) < 1.5
+
+
+@pytest.mark.parametrize("before", [None, CACHE, SSD])
+def test_bytes_within_a_bound_come_before_small_files(before):
+    files = [(200 * KIB, HASHED)] * 150 + [(6, HASHED)] * 900
+    expected = known(files)
+    if before is not None:
+        expected = expected._replace(costs=learnt(files * 9, before))
+    bounded = Costs(20e-6, 150e-6, 1 / MIB)
+    assert worst(files, bounded, expected) > 2
+    assert worst(files, bounded, expected, max_rate=MIB) < 1.2
+
+
+def test_files_within_a_bound_come_before_bytes():
+    files = [(100, HASHED)] * 1000 + [(100 * MIB, HASHED)] * 10
+    expected = known(files)._replace(costs=learnt(files, SSD))
+    bounded = Costs(20e-6, 1 / 50, 2e-9)
+    assert worst(files, bounded, expected, max_files=50) < 1.2
 
 
 @pytest.mark.parametrize(
