@@ -19,10 +19,10 @@ hypothesis.settings.load_profile("gate")
 
 
 def pytest_configure(config):
-    """Have mounts of our own: a run that is killed leaves none behind for the next one.
+    """Use mounts of our own, so that a killed run leaves no mount for the next run.
 
-    The machine's own configuration is hidden by one. Root only; the workers of pytest-xdist are
-    forked with them.
+    A mount hides the machine's own configuration. Root only; the workers of pytest-xdist inherit
+    the mounts.
     """
     if os.geteuid() != 0 or hasattr(config, "workerinput"):
         return
@@ -46,7 +46,7 @@ def pytest_report_header():
 
 
 def pytest_sessionfinish():
-    """End the processes that a failed test left: they ignore the SIGTERM of Python's own end."""
+    """Kill processes that a failed test left: they ignore the SIGTERM that Python sends them."""
     for process in multiprocessing.active_children():
         process.kill()
 

@@ -1,4 +1,4 @@
-"""A run of the tests that is killed leaves nothing mounted, and one that fails comes to its end."""
+"""A killed run of the tests leaves nothing mounted, and a failed run ends."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The state directory: which names are ours, and which are nobody's."""
+"""The state directory: which names are hashscan's, and which the file system's."""
 
 import os
 
@@ -60,7 +60,7 @@ def test_what_is_somebodys_is_named(directory, name):
 
 
 def test_killed_while_the_status_is_written(directory, monkeypatch):
-    """Every name that a file has on the way is known to be ours."""
+    """Every temporary name of the status file is known."""
     directory.chmod(0o700)
 
     def killed(*_arguments, **_options):

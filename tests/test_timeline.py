@@ -36,7 +36,7 @@ def test_a_clock_that_is_set_makes_nothing_older_or_younger(jump):
     after = first.at(later(START, 100, jump=jump))
     assert after.span != first.span
     assert after.age(START.wall, first.span) == pytest.approx(100)
-    # What was kept after the jump, by the clock that was wrong, and seen after it was set right.
+    # A time kept after the jump, by the wrong clock, and compared after the clock was set right.
     kept = later(START, 100, jump=jump).wall
     right = after.at(later(START, 100 + 5 * DAY))
     assert right.age(kept, after.span) == pytest.approx(5 * DAY)
@@ -94,7 +94,7 @@ def test_times_without_a_span_are_old_when_they_are_so_in_each():
     ahead = later(after, 60, jump=20 * YEAR)
     line = line.at(ahead)
     assert line.certainly_before(30 * DAY) == pytest.approx(START.wall + DAY + 60)
-    # When the span before the jump is older than the age itself, it has no say any more.
+    # Once the span before the jump is older than the age, it does not count any more.
     line = line.at(later(ahead, 32 * DAY))
     assert line.certainly_before(30 * DAY) == pytest.approx(ahead.wall + 2 * DAY)
 

@@ -1,4 +1,4 @@
-"""A one-off scan goes on without the volumes that cannot be scanned; the silent server is real."""
+"""A one-off scan goes on without volumes that cannot be scanned; the silent server is real."""
 
 import hashlib
 import json

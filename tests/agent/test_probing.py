@@ -1,4 +1,4 @@
-"""Volumes looked at from outside of the daemon; the servers that do not answer are real."""
+"""Checks of volumes from outside of the daemon; the servers that do not answer are real."""
 
 import errno
 import multiprocessing
@@ -51,10 +51,10 @@ def test_a_volume_that_hangs_costs_one_process_however_often_it_is_looked_at(tmp
         for _ in range(5):
             probes.ask(0)
         assert len(multiprocessing.active_children()) == children
-        # A scan that wants an answer of now has one, and waits for nothing.
+        # A scan that wants a fresh answer gets one, and waits for nothing.
         assert probes.answer(0, time.monotonic()).error == NO_ANSWER
         assert probes.is_silent(0, nothing)
-    # The server is gone: the look that hung ends, and tells.
+    # The server is gone: the check that hung ends with an answer.
     assert taken(probes) == [0]
     assert probes.latest(0).error != NO_ANSWER
     probes._within = 20.0  # this one has to answer, however busy the machine is
@@ -128,7 +128,7 @@ def test_many_volumes_on_one_silent_server_cost_one_process(tmp_path):
         assert most - before <= 2
         assert {one.error for one in found[:600]} == {NO_ANSWER}
         assert {one.error for one in found[600:]} == {None}
-        # Asked again and again, as the daemon does: no more processes, and an answer at once.
+        # Checked again and again, as the daemon does: no more processes, and an immediate answer.
         for number in range(600):
             probes.ask(number)
             assert probes.answer(number, time.monotonic()).error == NO_ANSWER

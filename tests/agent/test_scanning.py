@@ -1,4 +1,4 @@
-"""hashscan.agent.scanning: who acts, and what an administrator decided before."""
+"""hashscan.agent.scanning: the actor of a scan, and earlier decisions of an administrator."""
 
 import os
 from contextlib import ExitStack, closing

@@ -1,4 +1,4 @@
-"""Every way in which nothing is found is a complaint of status, with its exit code."""
+"""Every state in which nothing is found is a complaint of status, with its exit code."""
 
 import json
 import os
@@ -23,7 +23,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts
 
 
 class Place:
-    """A configuration, its state, and what a scan and a daemon have left in it."""
+    """A configuration and its state, as a scan and a daemon have left it."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -62,7 +62,7 @@ class Place:
         return self
 
     def change(self, statement, *values):
-        """Change the catalog, with the checksums that follow."""
+        """Change the catalog and make its checksums right again."""
         connection = sqlite3.connect(self.state.catalog)
         checksums.add_function(connection)
         with connection:
@@ -81,7 +81,7 @@ class Place:
                     *values.values())  # fmt: skip
 
     def daemon(self, *, alive=True, **facts):
-        """What a daemon wrote; ``alive``: a process holds the lock in its name."""
+        """Write a daemon's status file; ``alive``: a process holds the lock in its name."""
         pid = 1
         if alive and self.holder is None:
             code = "import sys,time; from hashscan.state import State; from contextlib import *\n"
@@ -246,7 +246,7 @@ def test_syncs_fail_for_an_hour(place):
     assert place.complaints() == []
     place.daemon(sync={"failing_since": time.time() - 3700, "message": "no route"})
     place.only(6, "sync has failed for 62 min: no route")
-    # It is the daemon's word only while that runs.
+    # The daemon's status counts only while it runs.
     place.holder.kill()
     place.holder.wait()
     assert 6 not in {code for code, _ in place.complaints()}
@@ -286,7 +286,7 @@ def test_no_scheduled_scan_has_come_to_its_end(place):
     place.scanned(3 * DAY)
     place.change("DELETE FROM scan WHERE id < (SELECT max(id) FROM scan)")
     place.only(3, "no whole scan for 3 days, but scan.schedule wants one every 24 h")
-    # What the start found counts until the first is due.
+    # The scan of the start counts until the first scheduled scan is due.
     place.daemon(started=time.time() - DAY)
     assert place.complaints() == []
     place.daemon(scan_every=None)

@@ -1,4 +1,4 @@
-"""What a scan has to do, from real scans of real trees."""
+"""The expected work of a scan, from real scans of real trees."""
 
 from __future__ import annotations
 

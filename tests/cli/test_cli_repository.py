@@ -163,7 +163,7 @@ def test_a_passphrase_is_asked_for_on_the_terminal(place):
             told = b""
             while b"Passphrase of" not in told:
                 told += os.read(ours, 1000)
-            # The terminal drops what is typed before its echo is off.
+            # The terminal drops input that is typed before its echo is off.
             while termios.tcgetattr(ours)[3] & termios.ECHO:
                 time.sleep(0.01)
             os.write(ours, b"word\n")
@@ -240,7 +240,7 @@ def test_keys_are_listed_with_their_ids_and_files(place):
     text = run(place, *command[:-1], "--keys", "other").stdout
     assert "root: 1 of 2 must sign; what they signed last expires 20" in text
     assert f"  {files[None]}  other/root-2.pem\n" in text
-    # Such an id is what --remove takes.
+    # --remove takes this id.
     both = ("--keys", "keys", "--keys", "other")
     gone = ("repository", "rotate", "repository", *both, "--role", "root", "--remove", files[None])
     assert run(place, *gone).returncode == 0

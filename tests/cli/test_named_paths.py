@@ -1,7 +1,7 @@
-"""Paths that root names and that lead through a customer's directory, one command after another.
+"""Every command with a path that root names and that leads through a customer's directory.
 
-Each leads through a link that the customer made in a directory of his own; nothing is written where
-it points, and the message names the link and its owner.
+Each path leads through a link that the customer made in their own directory. Nothing is written to
+its target, and the message names the link and its owner.
 """
 
 import os
@@ -55,7 +55,7 @@ def test_state_and_what_is_in_it(place):
 
 
 def test_roots_state_is_never_in_a_customers_directory(place):
-    """He could replace all of it, at any time: hashscan opens it by path."""
+    """The customer could replace all of it at any time: hashscan opens it by path."""
     words = ("scan", place / "www", "--known", place / "known", "--state")
     done = hashscan(*words, place / "cust" / "state")
     assert done.returncode == 2
@@ -113,7 +113,7 @@ def test_volumes(place):
     done = hashscan(*config, "doctor")
     assert f"{place}/cust/link is a link to" in done.stdout
     assert f"volume {place}/www: is there" in done.stdout
-    # What the daemon is told of it; the other volume is not held up.
+    # The daemon's check reports the link; the other volume is not held up.
     probes = Probes([f"{place}/cust/link", f"{place}/www"])
     bad, good = probes.look_at_all(lambda: None)
     probes.close()
@@ -144,7 +144,7 @@ def test_outputs(place):
 
 
 def test_a_file_in_the_customers_own_directory_is_no_matter(place):
-    """Without a link the path is what it says: his directory."""
+    """A path without links leads to the directory that it names: the customer's."""
     assert hashscan("config", "init", "-o", place / "cust" / "c.yaml").returncode == 0
     done = hashscan("filter", "build", place / "known", "-o", place / "cust" / "f")
     assert done.returncode == 0, done

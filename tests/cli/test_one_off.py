@@ -17,7 +17,7 @@ HASHSCAN = [sys.executable, "-m", "hashscan"]
 @pytest.fixture
 def place():
     """A volume with a known file and its list, a home, and the machine's configuration."""
-    # Not tmp_path: pytest takes that away from other users, in each of its sessions.
+    # Not tmp_path: pytest closes that to other users in each session.
     with tempfile.TemporaryDirectory(prefix="hashscan-test-") as directory:
         top = Path(directory)
         top.chmod(0o755)
@@ -98,7 +98,7 @@ def test_an_ordinary_user_needs_nothing_of_roots(place, mode, text):
     assert (done.returncode, action_of(done)) == (1, ["quarantined"]), done.stderr
     done = run(place, "quarantine", "list", *own)
     assert (done.returncode, f"{place}/www/known" in done.stdout) == (0, True), done.stderr
-    # Nothing of root's was touched
+    # Root's files were not touched
     assert os.listdir(place / "of-root" / "quarantine") == []
 
 

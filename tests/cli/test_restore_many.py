@@ -1,4 +1,4 @@
-"""``quarantine restore`` of many files: which, with what summary, and one failure stops no other."""
+"""``quarantine restore`` of many files: the selection, the summary, and failures of some files."""
 
 import json
 import os
@@ -164,7 +164,7 @@ def test_owner(run, volume, state, monkeypatch):
     changed(state, "a/two", uid=4711, owner="cust")
     changed(state, "ab/three", uid=4712, owner="cust")
     assert "0 files restored" in run("--owner", "nobody-of-that-name").stdout
-    # The number is another user's by now: only what has no name on record is his.
+    # The number is another user's by now: only files without a name on record are that user's.
     real = pwd.getpwnam
     user = real("root").__class__(("new", "x", 4711, 4711, "", "/", "/"))
     monkeypatch.setattr(pwd, "getpwnam", lambda name: user if name == "new" else real(name))

@@ -1,4 +1,4 @@
-"""What root believes: files that others can change are refused if files are moved by them."""
+"""Files that root believes: if others can change one, nothing is moved by it."""
 
 import json
 import os
@@ -111,7 +111,7 @@ def test_nobody_else_can_change_it(place, name):
 
 
 def test_a_file_that_a_customer_takes_away_for_the_check(place):
-    """He puts it back, or a link, before it is opened: his directory is what counts."""
+    """The customer can put the file, or a link, back before it is opened: the directory counts."""
     chown(place / "lists")
     fault = fault_of(str(place / "lists" / "known.txt"))
     (place / "lists" / "known.txt").unlink()
@@ -192,7 +192,7 @@ def test_a_list_that_is_typed(place):
     ],
 )
 def test_a_list_that_something_is_made_of_is_reported(place, command, words):
-    """Built, published or loaded, nothing says any more where the digests came from."""
+    """A filter, a repository or an index does not show where its digests came from."""
     path = place / "lists" / "known.txt"
     given = [word.format(list=path, p=place) for word in words]
     assert "others can change" not in CliRunner().invoke(command, given).stderr
@@ -205,7 +205,7 @@ def test_a_list_that_something_is_made_of_is_reported(place, command, words):
 
 
 def test_every_kind_of_file_that_is_believed(place):
-    """Each is found by the name of its setting: filter, tier, metadata, trust, passwords, authorities."""
+    """A finding names the setting: filter, tier, metadata, trust, passwords, authorities."""
     lists = place / "lists"
     make_filter(lists / "filter", {sha1(CONTENT)})
     for name in ("allow", "root.json", "password", "filter-password", "ca", "filter.sizes.json"):

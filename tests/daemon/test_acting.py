@@ -103,7 +103,7 @@ def test_a_file_in_use_holds_up_no_other_and_a_lock_is_told_by_each_ones_name(ac
 
 
 class Locked:
-    """Another process has the quarantine, until the file ``free`` is there; notes each try."""
+    """Another process has the quarantine until the file ``free`` exists; notes each attempt."""
 
     def __init__(self, directory):
         self.tries, self.free = directory / "tries", directory / "free"

@@ -1,4 +1,4 @@
-"""hashscan.daemon.daemon: jobs for which the machine has no process are told and tried again."""
+"""hashscan.daemon.daemon: if the machine has no process for a job, it is reported and tried again."""
 
 import errno
 import io

@@ -23,7 +23,7 @@ def test_files_that_somebody_keeps_open_do_not_stop_it():
 
 
 class Dies:
-    """A process that judges, as the daemon sees it: it dies at once, or is through at once."""
+    """A judging process, as the daemon sees it: it dies, or finishes, immediately."""
 
     made: ClassVar = []
     lives = False

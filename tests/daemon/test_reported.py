@@ -1,4 +1,4 @@
-"""hashscan.daemon.reported: what stays in place is logged once, also over restarts."""
+"""hashscan.daemon.reported: a match in place is logged once, not again after a restart."""
 
 import io
 import os

@@ -26,7 +26,7 @@ def turn(watches, seconds, until=lambda: False):
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    # Signs of life come often here, so that a loaded machine does not look like one that hangs.
+    # Signs of life come often here, so that a process on a loaded machine does not seem to hang.
     monkeypatch.setattr(process, "_ALIVE_AFTER", 0.2)
     monkeypatch.setattr(process, "_POLL", 0.2)
     err = io.StringIO()

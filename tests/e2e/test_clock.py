@@ -31,7 +31,7 @@ def contents(daemon):
 
 
 def rescanned(daemon):
-    """A reload: with it comes another look at the retention."""
+    """Reload: the daemon then applies the retention again."""
     before = len(daemon.summaries)
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait(lambda: len(daemon.summaries) > before)

@@ -1,4 +1,4 @@
-"""Volumes on a file server that is dead hold up nothing else."""
+"""Volumes on a dead file server hold up nothing else."""
 
 import os
 import subprocess

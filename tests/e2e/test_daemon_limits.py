@@ -1,4 +1,4 @@
-"""The daemon within the limits of its machine: it works, or says which limit stands in its way."""
+"""The daemon within the limits of its machine: it works, or names the limit that stops it."""
 
 import os
 import resource
@@ -25,7 +25,7 @@ PIDS = "/sys/fs/cgroup/pids"
 
 
 def many(daemon, count):
-    """As many volumes beside the first one."""
+    """Add ``count`` volumes to the first one."""
     paths = [daemon.directory / "many" / str(number) for number in range(count)]
     for path in paths:
         path.mkdir(parents=True)
@@ -112,7 +112,7 @@ def test_a_limit_of_processes_is_told_and_the_daemon_works_once_it_is_raised(tmp
 
 @needs_root
 def test_a_signal_to_all_processes_is_a_clean_end(tmp_path):
-    """As a service manager without KillMode=mixed, or a terminal, sends it."""
+    """A service manager without KillMode=mixed, or a terminal, sends the signal to all."""
     with Daemon(tmp_path) as daemon:
         daemon.start()
         children = subprocess.run(

@@ -1,4 +1,4 @@
-"""One volume that is missing does not stop a scan of the others, and is not passed over."""
+"""A missing volume does not stop the scan of the others, and is reported."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def scan(tmp_path):
-    """Scan three volumes, of which the one in the middle is missing."""
+    """Scan three volumes; the second is missing."""
     content = b"known of a volume"
     (tmp_path / "known").write_text(hashlib.sha1(content).hexdigest() + "\n")
     for name in ("a", "c"):

@@ -68,7 +68,7 @@ def test_closed_streams(few, tmp_path, form, closed):
 
 
 def gone_pipe():
-    """A pipe whose reader has gone."""
+    """A pipe without a reader."""
     reader, writer = os.pipe()
     os.close(reader)
     return writer
@@ -89,7 +89,7 @@ def closed_stream():
 @pytest.mark.parametrize("form", [["--json"], []])
 @pytest.mark.parametrize("stream", [gone_pipe, gone_terminal, closed_stream])
 def test_nothing_is_moved_without_a_reader(few, stream, form):
-    """The first file would be moved unreported; then the scan would know."""
+    """Otherwise the first file would be moved without a report."""
     out = stream()
     try:
         done = subprocess.run(
@@ -111,7 +111,7 @@ def test_nothing_is_moved_without_a_reader(few, stream, form):
 
 @pytest.mark.parametrize("form", [["--json"], []])
 def test_a_full_disk_stops_after_the_first_move(few, tmp_path, form):
-    """Only a write shows that the disk is full: the one file that was moved before is named."""
+    """Only a write shows that the disk is full: the message names the one file moved before."""
     ran = shell(few.arguments(*form, quarantine=True), "> /dev/full", tmp_path)
     assert ran.code == 130
     (record,) = few.records()
@@ -120,7 +120,7 @@ def test_a_full_disk_stops_after_the_first_move(few, tmp_path, form):
 
 
 def test_a_reader_that_goes_in_the_middle(filled):
-    """Every file that was moved is in what the reader got, or on record."""
+    """Every moved file is in the reader's output, or on record."""
     with started(*filled.arguments("--json", quarantine=True)) as process:
         first = process.stdout.readline()
         process.stdout.close()
@@ -132,7 +132,7 @@ def test_a_reader_that_goes_in_the_middle(filled):
 
 
 def test_a_slow_reader_of_a_stream_that_does_not_block(filled):
-    """Another program may have made the pipe non-blocking: no line is lost for that."""
+    """Another program may have made the pipe non-blocking: still no line is lost."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(writer, False)
@@ -172,7 +172,7 @@ def test_unknown_option_with_control_characters(agent):
 
 
 def test_a_daemon_without_a_reader_goes_on_and_says_so(agent, tmp_path):
-    """The file is moved whoever reads of it; log and status have what the reader did not get."""
+    """The file is moved even if nobody reads the results; log and status report them."""
     known = secrets.token_bytes(100)
     agent.know([known])
     config = tmp_path / "config.yaml"

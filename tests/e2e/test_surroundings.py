@@ -1,4 +1,4 @@
-"""Every command in surroundings that fail it: it names the fault, and it is no internal error."""
+"""Every command in broken surroundings: it names their fault, which is not an internal error."""
 
 import os
 import secrets
@@ -25,7 +25,7 @@ COMMANDS = [
     "service user add --data {site}/service bob --generate",
 ]
 FILES, PROCESSES, MEMORY, SPACE = "ulimit -n", "ulimit -u", "out of memory", "ulimit -f"
-#: Surroundings, and words of which one is in the message of each command that they fail.
+#: Surroundings, and words: each command that fails in them has one of the words in its message.
 SURROUNDINGS = {
     **{f"{count} files": (("few_files", count), (FILES,)) for count in (0, 2, 4, 8)},
     "no processes": (("no_processes",), (PROCESSES,)),
@@ -106,7 +106,7 @@ def test_a_scan_needs_no_proc(site):
 
 
 def test_a_password_without_a_terminal(tmp_path):
-    """Nobody is there to be asked: the message says how to give it, and 130 would say Ctrl-C."""
+    """Without a terminal the message says how to give the password; 130 would mean Ctrl-C."""
     ran = ready.in_words(
         ready.hashscan(
             "service", "user", "add", "--data", tmp_path / "data", "bob", env=environment(),

@@ -14,7 +14,7 @@ FILES = 300
 
 @pytest.fixture
 def mounted(tmp_path):
-    """Mount a file system with files that takes a few seconds to scan; it survives an unmount."""
+    """Mount a file system whose scan takes a few seconds; its files survive an unmount."""
     kept = tmp_path / "kept"
     kept.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "none", kept], check=True)

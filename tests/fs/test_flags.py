@@ -1,4 +1,4 @@
-"""Inode flags: given to a copy where they can be, and told where not."""
+"""Inode flags: a copy gets them if possible; otherwise they are reported."""
 
 import errno
 import fcntl
@@ -38,7 +38,7 @@ def test_flags_are_set_and_cleared(fd):
     apply_flags(fd, NO_DUMP | NO_ATIME | SYNC)
     assert inode_flags(fd) == layout | NO_DUMP | NO_ATIME | SYNC
     assert lacking_flags(fd, NO_DUMP | NO_ATIME | SYNC) == []
-    # What a new file inherits from its directory and the recorded one did not have goes.
+    # A flag that the new file inherits from its directory, and that is not recorded, is cleared.
     apply_flags(fd, NO_ATIME)
     assert inode_flags(fd) == layout | NO_ATIME
     apply_flags(fd, None)
@@ -60,7 +60,7 @@ def test_seals_are_apart(fd, tmp_path):
 
 
 def test_one_that_is_not_taken_holds_up_no_other(fd, monkeypatch):
-    """As a file system that refuses the whole call for one flag that it does not know."""
+    """Some file systems refuse the whole call because of one flag that they do not know."""
     real = fcntl.ioctl
 
     def refuses(fd, request, buffer):

@@ -18,7 +18,7 @@ root = [pytest.mark.root, needs_root]
 
 @pytest.fixture
 def places(tmp_path):
-    """A directory of the running user, and one outside it that a link shall not lead to."""
+    """A directory of the running user, and another one outside it, to which no link may lead."""
     (tmp_path / "own" / "dir").mkdir(parents=True)
     (tmp_path / "victim" / "dir").mkdir(parents=True)
     return tmp_path
@@ -135,7 +135,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_link_that_others_can_replace_is_refused(places, way, deep):
-    """Also root's own link, and at any depth below: the customer can move what is above it."""
+    """Also root's own link, at any depth: the customer can move the directory above it."""
     change, words = WAYS[way]
     at = places / "own" / "dir" if deep else places / "own"
     os.symlink(places / "victim", at / "link")
@@ -149,7 +149,7 @@ def test_a_link_that_others_can_replace_is_refused(places, way, deep):
             resolve(str(path))
         with pytest.raises(UnsafePathError), opened_named(bytes_of(path), make=0o700):
             pass
-    # Without a link the way is free, and it is said that somebody else can replace it.
+    # Without a link the path is opened, and ``unsafe`` says that somebody else can replace it.
     with opened_named(os.fsencode(places / "own" / "dir")) as one:
         assert one.unsafe
 
@@ -187,7 +187,7 @@ def test_in_a_sticky_directory_each_has_his_own_links(places):
     os.link(shared / "roots", shared / "another", follow_symlinks=False)
     with pytest.raises(UnsafePathError, match="another name"):
         path_of(shared / "another")
-    # A directory of a customer in it is the customer's, of root in it root's.
+    # In a sticky directory, a customer's directory is unsafe, and root's is safe.
     os.symlink(places / "victim", shared / "dir" / "link")
     assert path_of(shared / "dir" / "link") == str(places / "victim")
     given(shared / "dir")
@@ -198,7 +198,7 @@ def test_in_a_sticky_directory_each_has_his_own_links(places):
 @pytest.mark.root
 @needs_root
 def test_dots_do_not_lead_through_a_directory_that_is_moved(places):
-    """``..`` leads where the path came from, wherever the customer moves his directory."""
+    """``..`` leads back on the path, wherever the customer moves the directory."""
     given(places / "own")
     os.symlink(places / "own", places / "root-link")
     assert path_of(places / "root-link" / "dir") == str(places / "own" / "dir")
@@ -208,7 +208,7 @@ def test_dots_do_not_lead_through_a_directory_that_is_moved(places):
 @pytest.mark.root
 @needs_root
 def test_an_ordinary_user_follows_his_own_links_and_roots_and_nobody_elses(places):
-    """His group may write, if it is his alone: useradd(8) makes one for each user."""
+    """The user's group may write if it is private: useradd(8) makes one for each user."""
     os.symlink(places / "victim", places / "own" / "mine")
     os.symlink(places / "victim", places / "own" / "roots")
     os.symlink(places / "victim", places / "own" / "other")
@@ -255,7 +255,7 @@ def test_an_ordinary_user_follows_his_own_links_and_roots_and_nobody_elses(place
 @pytest.mark.root
 @needs_root
 def test_a_customer_who_swaps_all_the_time_never_decides(places):
-    """He exchanges his directory for a link and back while root opens it."""
+    """The customer exchanges a directory for a link and back while root opens it."""
     own = given(places / "own")
     os.mkdir(own / "target")
     os.symlink(places / "victim", own / "link")

@@ -26,7 +26,7 @@ def no_proxy_of_this_machine(monkeypatch):
 
 @contextlib.contextmanager
 def dead_addresses(count, port=0):
-    """So many loopback addresses with one port, whose connections are never made."""
+    """``count`` loopback addresses with one port, to which no connection is ever made."""
     with contextlib.ExitStack() as stack:
         for number in range(count):
             listener = stack.enter_context(socket.socket())
@@ -43,7 +43,7 @@ def dead_addresses(count, port=0):
 
 @pytest.fixture
 def resolve_to(monkeypatch):
-    """Lets ``many.test`` have these addresses."""
+    """A function that gives ``many.test`` its addresses."""
     original = socket.getaddrinfo
 
     def set_to(hosts):

@@ -1,4 +1,4 @@
-"""The installed command: nothing but its own installation decides what Python it runs, and how."""
+"""The installed command: only its own installation decides which Python it runs, and how."""
 
 import importlib.util
 import os
@@ -38,7 +38,7 @@ def place(tmp_path):
 
 
 def poison(directory, *names):
-    """Put modules that are never to be imported into ``directory``."""
+    """Put modules that must never be imported into ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in names:
         (directory / f"{name}.py").write_text(EVIL)

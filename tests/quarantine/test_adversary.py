@@ -90,7 +90,7 @@ def test_directory_flips_to_a_link_out_of_the_volume(tmp_path, volume, quarantin
 @needs_root
 @pytest.mark.parametrize("mkdir", [False, True])
 def test_the_directory_of_to_flips_to_a_link(tmp_path, volume, quarantine, store_path, mkdir):
-    """Root restores into a customer's directory, which he exchanges for a link all the time."""
+    """Root restores into a directory that a customer exchanges for a link all the time."""
     can_exchange(volume)
     outside = tmp_path / "outside"
     cust = tmp_path / "cust"

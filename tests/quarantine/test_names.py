@@ -1,4 +1,4 @@
-"""How many names a customer puts beside a match makes no act and no recovery slower."""
+"""However many names a customer puts beside a match, no act and no recovery becomes slower."""
 
 import os
 import time
@@ -126,7 +126,7 @@ def test_an_act_on_another_file_system_lists_nothing(volume, apart, listed, take
 
 
 def stopped(volume, store, monkeypatch, *, when):
-    """Unfinished records, as a process leaves them that is killed at a step of each act."""
+    """Unfinished records of a process that was killed at one step of each act."""
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -213,7 +213,7 @@ def test_recovery_believes_no_time_that_the_owner_sets(volume, apart, monkeypatc
 
 @pytest.mark.parametrize("missed", [False, True])
 def test_recovery_does_not_give_up_what_is_renamed_all_the_time(volume, apart, monkeypatch, missed):
-    """The record stays: whoever takes the directory for gone loses the file in it."""
+    """The record is kept: if its directory counted as gone, the file in it would be lost."""
     stopped(volume, apart, monkeypatch, when="conclude")
     (volume / ".hashscan").rename(volume / "0")
     scandir = os.scandir

@@ -1,4 +1,4 @@
-"""A restore that was killed is finished in the directory that it went to, and in no other."""
+"""A killed restore is finished in the directory to which it went, and in no other."""
 
 import os
 
@@ -14,7 +14,7 @@ from hashscan.quarantine.store import Store
 
 @pytest.mark.parametrize("away", ["", "to"])
 def test_another_directory_has_the_place_of_the_target(volume, memory, monkeypatch, away):
-    """``away``: the one of ``--to``; else the volume itself, as when it is not mounted."""
+    """``away``: the directory of ``--to``; else the volume itself, as if it were not mounted."""
     if os.stat(volume).st_dev == os.stat(memory).st_dev:
         pytest.skip("the temporary directory and /dev/shm are one file system")
     monkeypatch.setattr(os, "fsync", lambda _fd: None)

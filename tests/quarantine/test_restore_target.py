@@ -1,4 +1,4 @@
-"""A restore whose directory is missing: said with its owner, or made with --mkdir."""
+"""A restore to a missing directory: the message names the owner; --mkdir makes it."""
 
 import os
 import shutil
@@ -154,7 +154,7 @@ def test_what_a_kill_left_goes_with_the_next(tmp_path):
 @pytest.mark.root
 @needs_root
 def test_a_customer_gets_no_directory_that_is_not_his(tmp_path, monkeypatch):
-    """As soon as the new one has its name, he puts root's own directory in its place."""
+    """When the new directory has its name, the customer puts root's directory in its place."""
     cust = tmp_path / "cust"
     (cust / "logs").mkdir(parents=True)
     (cust / "logs").chmod(0o700)

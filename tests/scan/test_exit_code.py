@@ -1,4 +1,4 @@
-"""The exit code of a scan: matches that an administrator decided about are none to act on."""
+"""The exit code of a scan: matches about which an administrator has decided do not count."""
 
 import pytest
 

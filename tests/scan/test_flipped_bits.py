@@ -49,7 +49,7 @@ def test_never_clean_in_silence(tmp_path, volume, before, remote):
     one, kept = scanned(tmp_path, volume, before=before, remote=remote)
     size = os.path.getsize(kept)
     rng = random.Random(f"{before} {remote}")
-    # Most bytes of so small a catalog are empty: the flips go where something is.
+    # Most bytes of so small a catalog are empty: only other bytes are flipped.
     with open(kept, "rb") as file:
         content = file.read()
     places = [place for place in range(size) if any(content[max(0, place - 4) : place + 5])]

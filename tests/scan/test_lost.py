@@ -1,4 +1,4 @@
-"""Directories and files that are removed or renamed after they were listed: one listing for all."""
+"""Entries that are removed or renamed after they were listed: one listing finds all of them."""
 
 import errno
 import fcntl
@@ -40,7 +40,7 @@ def listings(tmp_path, monkeypatch):
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """Have something done once, before the first directory whose path fits is opened."""
+    """Run a function once, before the first directory with a fitting path is opened."""
 
     def arrange(act, path_like=rb"d.*"):
         opened = Worker._open

@@ -1,4 +1,4 @@
-"""Thousands of volumes: no work for each pair of them, and no descriptor for each."""
+"""Thousands of volumes: no work for each pair, and no open descriptor for each."""
 
 import os
 import sys

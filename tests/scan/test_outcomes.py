@@ -1,4 +1,4 @@
-"""hashscan.scan.outcomes: what is counted only, what is told, and what is looked at again."""
+"""hashscan.scan.outcomes: which outcomes are only counted, reported, or checked again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""hashscan.scan.pool: what a worker process is before it works, and what if it dies at once."""
+"""hashscan.scan.pool: the start of worker processes, and workers that die immediately."""
 
 import ctypes
 import os

@@ -26,7 +26,7 @@ DIRECTORIES = 40
 
 
 def fill(root):
-    """Each file is two levels down, so that what is not listed could be taken for gone."""
+    """Put each file two levels down, so that an unlisted directory could be taken for gone."""
     for number in range(DIRECTORIES):
         below = root / f"d{number}" / "e"
         below.mkdir(parents=True)
@@ -133,7 +133,7 @@ def volumes(request, tmp_path):
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """Have something done once, when a process opens a directory of the volume ``lost``."""
+    """Run a function once, when a process opens a directory of the volume ``lost``."""
     opened = Worker._open
 
     def arrange(act, path_like):
@@ -209,7 +209,7 @@ class Silent:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("where", [rb"d3", rb""], ids=["a directory", "the last check"])
 def test_its_file_server_dies(tmp_path, monkeypatch, where):
-    """A process that waits for it is not waited for, and its other directories are not tried."""
+    """The scan does not wait for a process that hangs there, nor try its other directories."""
     scanner = Scanner(tmp_path / "state")
     scanner.jobs = 1
     volumes = Renamed(tmp_path, scanner)
@@ -261,7 +261,7 @@ def test_at_the_very_end(tmp_path, meanwhile):
 
 
 def test_a_volume_that_vanishes_costs_no_pass_over_all_that_waits(tmp_path, monkeypatch):
-    """One for each would grow with the square of their number."""
+    """A pass for each volume would cost the square of their number."""
     folder = tmp_path / "all"
     roots = [folder / str(number) for number in range(200)]
     for root in roots:
@@ -285,7 +285,7 @@ def test_a_volume_that_vanishes_costs_no_pass_over_all_that_waits(tmp_path, monk
 
 
 def test_before_its_root_is_listed(tmp_path):
-    """An empty directory at its place must not have the files of the root forgotten."""
+    """An empty directory in its place must not make the scan forget the root's files."""
     scanner = Scanner(tmp_path / "state")
     volumes = Replaced(tmp_path, scanner)
     (volumes.lost / "f").write_bytes(b"1")

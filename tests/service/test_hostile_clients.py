@@ -1,4 +1,4 @@
-"""Clients that hold connections open, guess passwords, or go away; a known one is answered."""
+"""Clients that hold connections open, guess passwords, or disconnect; known users are answered."""
 
 import base64
 import contextlib
@@ -50,7 +50,7 @@ def connect(port, source="127.0.0.1", *, blocking=True):
 
 @contextlib.contextmanager
 def holding(port, count, sources, data=b""):
-    """So many connections, each with ``data`` on its way."""
+    """``count`` connections, each with ``data`` sent."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count + 500:
         if hard < count + 500:
@@ -206,7 +206,7 @@ def test_a_flood_of_wrong_passwords_delays_nobody_who_is_known(sources, name, se
 
 
 def trickle(sock, data, seconds):
-    """A byte at a time; how long the service put up with it."""
+    """Send a byte at a time; return how long the service accepts that."""
     start = time.monotonic()
     with contextlib.suppress(OSError):
         while time.monotonic() < start + seconds:

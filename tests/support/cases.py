@@ -1,7 +1,7 @@
-"""Run each script of a directory, and say which of them finds hashscan wrong.
+"""Run each script of a directory, and list those that find a fault of hashscan.
 
 A script tries one thing with the command in ``$HS``. Exit code 0: hashscan is right; 77: it cannot
-be tried here; anything else, or no end within the time limit: it is wrong. Its last line says why.
+be tried here; anything else, or a time-out: hashscan is wrong. The script's last line says why.
 """
 
 import argparse

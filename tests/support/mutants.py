@@ -1,4 +1,4 @@
-"""Change the program in one place after the other, and see whether a test fails.
+"""Make one change of the program at a time, and see whether a test fails.
 
 Each mutation is tried in a copy of the tree: first by the tests of its own room, then by tests/cli
 and tests/e2e, which --near leaves out. In the room the file with the nearest name comes first, then
@@ -37,7 +37,7 @@ _OPPOSITE = {
     ast.IsNot: (r"is\s+not", "is"), ast.In: ("in", "not in"), ast.NotIn: (r"not\s+in", "in"),
 }  # fmt: skip
 _LEFT_OUT = {".venv", ".git", ".mutants", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
-#: Instead of a test's name: the tests came to no end. One that hangs fails by its own time limit.
+#: In place of a test's name: the run timed out. A test that hangs fails by its own time limit.
 UNDECIDED = "time limit"
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 _TOOK = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +([^:\s]+)::", re.MULTILINE)
@@ -57,7 +57,7 @@ class Mutation:
 
     @property
     def key(self):
-        """What tells it from another."""
+        """A key that is different for each mutation."""
         return f"{self.file}:{self.start}:{self.end}:{self.after}"
 
 

@@ -1,7 +1,7 @@
-"""A wall clock that a test sets for the processes it starts, while they run.
+"""A wall clock that a test sets for its child processes while they run.
 
-A library that is loaded before libc's adds a number of seconds, which it finds in a mapped file, to
-CLOCK_REALTIME. The other clocks are the kernel's.
+A preloaded library adds a number of seconds from a mapped file to CLOCK_REALTIME. The other clocks
+are the kernel's.
 """
 
 import shutil

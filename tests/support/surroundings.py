@@ -1,7 +1,7 @@
 """Surroundings in which a command is run: limits, missing file systems, closed streams.
 
-``ready.hashscan(…, within=(name, argument))`` calls one of these functions in the process that will
-be the command, as its last step before that.
+``ready.hashscan(…, within=(name, argument))`` calls one of these functions in the child process, as
+the last step before the command is executed.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ import namespaces
 _libc = ctypes.CDLL(None, use_errno=True)
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC = 1, 0x20, 0x1000, 0x4000
 _CAP_SYS_ADMIN, _CAP_SYS_RESOURCE = 21, 24
-#: Functions that a process needs mounts of its own for.
+#: Functions for which a process needs mounts of its own.
 MOUNTING = ("hidden", "read_only")
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
@@ -33,12 +33,12 @@ def limit(name, value):
 
 
 def few_files(value):
-    """So many descriptors beyond those that are open now."""
+    """Limit the descriptors to ``value`` more than are open now."""
     limit("NOFILE", len(os.listdir("/proc/self/fd")) - 1 + value)
 
 
 def no_processes():
-    """No further process: as a user that may have one, who keeps root's rights to files."""
+    """Allow no further process, by becoming a user with one process and root's rights to files."""
     os.setresuid(54321, 0, 0)
     header = struct.pack("<Ii", 0x20080522, 0)
     low = 0xFFFFFFFF & ~(1 << _CAP_SYS_ADMIN | 1 << _CAP_SYS_RESOURCE)
@@ -48,7 +48,7 @@ def no_processes():
 
 
 def memory(mebibytes):
-    """So much more memory than is used now."""
+    """Limit the memory to so much more than is used now."""
     with open("/proc/self/statm", encoding="ascii") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     limit("AS", used + (mebibytes << 20))

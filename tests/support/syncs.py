@@ -1,4 +1,4 @@
-"""Which names a piece of code makes, and whether it brings each to the disk."""
+"""Records the names that a piece of code makes, and whether it syncs each to the disk."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ def _identity(status):
 
 
 class Synced:
-    """What was done with names and what was synced, in order.
+    """Changes of names and syncs, in order.
 
     Attributes:
         events: ``(call, directory, name)`` for a name that was made, ``("fsync", inode, None)``.
@@ -62,7 +62,7 @@ class Synced:
 
 @contextmanager
 def watched(monkeypatch):
-    """A ``Synced`` of what this process does until the block ends."""
+    """A ``Synced`` of this process's calls until the block ends."""
     seen = Synced()
     real = {name: getattr(os, name) for name in ("fsync", "replace", "link", "mkdir")}
     renameat2 = rename._renameat2

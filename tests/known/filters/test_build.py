@@ -129,7 +129,7 @@ def test_outputs_that_cannot_be(written, tmp_path):
 
 
 def test_of_two_builds_at_once_one_wins_whole(written, tmp_path):
-    """The other one begins while the first has no name yet, and ends before it."""
+    """The second build begins before the first has its name, and ends before it."""
     rows = [f"{digest},{number + 1}" for number, digest in enumerate(some(3))]
     first = written("l", ["sha1,size", *rows])
     out = tmp_path / "out"
@@ -183,7 +183,7 @@ def test_two_builds_with_force_in_between_each_other(written, tmp_path, monkeypa
     [("full", False), ("full", True), ("open", False), ("owned", False), ("empty", True)],
 )
 def test_a_swap_of_the_scratch_directory(written, tmp_path, monkeypatch, link, theirs):
-    """A customer who may write beside the filter puts another directory where the new one was."""
+    """A customer who may write beside the filter swaps the new directory for another one."""
     if theirs == "owned" and os.geteuid() != 0:
         pytest.skip("only root can give a directory to another user")
     path = written("l", some(3))

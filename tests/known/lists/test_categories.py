@@ -1,4 +1,4 @@
-"""Which categories count: what cannot be understood condemns no file, and is reported."""
+"""Which categories count: one that is not understood condemns no file, and is reported."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_nul_ends(read):
 
 
 def test_two_encodings_in_one_list(read):
-    """What a shell for Windows makes that appends to a list of another program."""
+    """A shell for Windows makes such a list when it appends to another program's list."""
     filler = "".join(f"{os.urandom(20).hex()}  name\n" for _ in range(2000))
     after = f"{SHA1}  a\r\n".encode("utf-16")
     for before in (f"{SHA1_B}  b\n", filler + f"{SHA1_B}  b\n", filler + f"{SHA1_B}  b"):

@@ -1,4 +1,4 @@
-"""A repository behind a web server with faults: named as what they are, and not as an attack."""
+"""A repository on a faulty web server: the message names the server's fault, not an attack."""
 
 import gzip
 import zlib
