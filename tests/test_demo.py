@@ -21,7 +21,7 @@ from hashscan import interpreter
 from hashscan.cli import Options
 from hashscan.cli.demo import command
 from hashscan.demo import sample, stage, story, tree, workplace
-from hashscan.errors import ExitCode, UsageError
+from hashscan.errors import ExitCode, MachineError, UsageError
 
 DEMO = ["-m", "hashscan", "demo"]
 FEW = 150  # files of the library, where the demo as such is not what is tested
@@ -261,6 +261,14 @@ def test_a_full_disk(place, monkeypatch):
     monkeypatch.setattr(sample, "_write_lists", full)
     with pytest.raises(UsageError, match=r"200 MiB: free some space.*--directory"):
         story.run(str(place), io.StringIO(), files=FEW)
+    assert os.listdir(place) == []
+
+
+def test_a_limit_of_the_machine_is_no_wrong_result(place):
+    script = ["sh", "-c", "echo 'hashscan: error: too many open files'; exit 2"]
+    with pytest.raises(MachineError, match=r"in step \d: .* 2: too many open files") as caught:
+        story.run(str(place), io.StringIO(), files=FEW, command=script)
+    assert caught.value.exit_code == ExitCode.USAGE
     assert os.listdir(place) == []
 
 

@@ -31,7 +31,8 @@ def command(options: Options, keep: bool, directory: str | None) -> None:
     less than a minute on an idle machine, and 200 MiB, and leaves nothing behind. It needs the
     extra service: in the checkout, pip install '.[service]' with the pip of the same environment.
 
-    Exit code 0: every result is right. 70: a result is wrong, and the output says which.
+    Exit code 0: every result is right. 70: a result is wrong, and the output says which. 2: a limit
+    of the machine, e.g. a full disk, ended it.
     """
     from hashscan.service import require_extra  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ import textwrap
 from typing import IO, TYPE_CHECKING, Any
 
 from hashscan.demo.workplace import DemoError
-from hashscan.errors import ExitCode
+from hashscan.errors import ExitCode, MachineError
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _WIDTH = 78
 _LONGEST_LINE = 240
 _PATIENCE = 300.0  # seconds for one command: a disk may be slow, but a hang must end
 _MATCH = re.compile(r"MATCH (.*): (reported|held|quarantined as (\S+)) [(\[]")
+_ERROR = "hashscan: error: "
 
 
 class Stage:
@@ -70,6 +71,7 @@ class Stage:
 
         Raises:
             DemoError: another exit code, or no end.
+            MachineError: a limit of the machine ended it.
         """
         self._write("")
         self._write(cut(f"  $ hashscan {shlex.join(shown(one) for one in arguments)}"))
@@ -101,6 +103,13 @@ class Stage:
             self._write(f"  {cut(line)}")
         if done.returncode == ExitCode.MATCHES:
             self._write("  (exit code 1: matches found)")
+        if done.returncode == ExitCode.USAGE != code:
+            # The demo's own configuration is right: the machine stands in the way.
+            why = next((one for one in reversed(lines) if one.startswith(_ERROR)), "").strip()
+            raise MachineError(
+                f"the demo cannot go on, in step {self._step}: a command ended with exit code 2: "
+                f"{why.removeprefix(_ERROR) or 'see its output above'}"
+            )
         self._expect("the exit code", int(code), done.returncode)
         return told
 
