@@ -68,6 +68,7 @@ def test_a_lease_that_is_taken_again_and_again(daemon):
         "            time.sleep(0.001)\n"
         "signal.signal(signal.SIGIO, again)\n"
         "again()\n"
+        "print('taken', flush=True)\n"
         "while time.monotonic() < until:\n"
         "    time.sleep(0.1)\n"
     )
@@ -75,8 +76,10 @@ def test_a_lease_that_is_taken_again_and_again(daemon):
     daemon.start()
     outside = daemon.directory / "leased"
     outside.write_bytes(KNOWN)
-    with subprocess.Popen([sys.executable, "-c", holder, outside]) as process:
-        time.sleep(0.5)
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, outside], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"taken\n"
         outside.rename(path)
         assert process.wait(20) == 0
     daemon.wait(lambda: not path.exists(), timeout=40)
