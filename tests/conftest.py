@@ -7,6 +7,7 @@ import subprocess
 
 import hypothesis
 import namespaces
+import old_runs
 import pytest
 
 # A shell that starts the tests in the background (make test &) lets them ignore Ctrl-C, and what they
@@ -19,12 +20,15 @@ hypothesis.settings.load_profile("gate")
 
 
 def pytest_configure(config):
-    """Use mounts of our own, so that a killed run leaves no mount for the next run.
+    """Let neither an earlier run nor the machine's configuration decide the result of this run.
 
-    A mount hides the machine's own configuration. Root only; the workers of pytest-xdist inherit
-    the mounts.
+    As root, use mounts of our own, so that a killed run leaves no mount for the next run; a mount
+    hides the machine's own configuration. The workers of pytest-xdist inherit the mounts.
     """
-    if os.geteuid() != 0 or hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        return
+    old_runs.remove()
+    if os.geteuid() != 0:
         return
     if namespaces.own_mounts_if_possible() and os.path.isdir("/etc/hashscan"):
         subprocess.run(

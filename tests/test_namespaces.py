@@ -41,7 +41,7 @@ def run(place, *before):
     (place / "conftest.py").write_text(f"import sys; sys.path.insert(0, {SUPPORT!r})")
     return subprocess.run(
         [*before, sys.executable, "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider",
-         "-c", os.devnull, f"--rootdir={place}", "test_it.py"],
+         "-c", os.devnull, f"--basetemp={place}/base", f"--rootdir={place}", "test_it.py"],
         cwd=place, capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
 
