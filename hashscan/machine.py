@@ -36,6 +36,7 @@ _WORDS = (
     ("malloc failure", errno.ENOMEM),
     ("can't start new thread", errno.EAGAIN),
     ("can't allocate lock", errno.ENOMEM),
+    ("error return without exception set", errno.ENOMEM),  # an import of CPython without memory
 )
 #: These say something about hashscan, a file or a filter, which a limit of the machine does not.
 _NOT_FOR_LIMITS = frozenset({ExitCode.INTERNAL, ExitCode.UNREADABLE, ExitCode.FILTER})

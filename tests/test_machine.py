@@ -41,6 +41,7 @@ def caused(error, cause):
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory"),
         (ImportError("x.so: failed to map segment from shared object"), "out of memory"),
         (ImportError("x.so: cannot open shared object file: Too many open files"), "ulimit -n"),
+        (SystemError("error return without exception set"), "out of memory"),
         (ValueError("[digital envelope routines] malloc failure"), "out of memory"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), "process of hashscan died"),
     ],

@@ -29,7 +29,7 @@ FILES, PROCESSES, MEMORY, SPACE = "ulimit -n", "ulimit -u", "out of memory", "ul
 SURROUNDINGS = {
     **{f"{count} files": (("few_files", count), (FILES,)) for count in (0, 2, 4, 8)},
     "no processes": (("no_processes",), (PROCESSES,)),
-    **{f"{size} MiB": (("memory", size), (MEMORY,)) for size in (1, 8)},
+    **{f"{size} MiB": (("memory", size), (MEMORY,)) for size in (4, 8)},
     **{
         f"files of {size} B": (("limit", "FSIZE", size), (SPACE,))
         for size in (0, 50_000, 2_000_000)
