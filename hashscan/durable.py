@@ -190,7 +190,7 @@ def make_directories(path: str, mode: int = 0o700) -> None:
 
 
 def make_public_directory(path: str) -> None:
-    """Make a directory that everybody may read, whatever the umask; one that is there is changed.
+    """Make a directory that everybody may read, whatever the umask; change an existing one.
 
     Raises:
         OSError: it cannot be made.

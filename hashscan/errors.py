@@ -140,7 +140,7 @@ class OtherMachineError(Exception):
 
 
 class RepositoryUnreachableError(OtherMachineError, HashscanError):
-    """A repository cannot be fetched from now; the filter in use stays, and is asked for again."""
+    """A repository cannot be fetched now; the filter in use is kept, and sync asks again later."""
 
     exit_code = ExitCode.SERVICE
 

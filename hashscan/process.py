@@ -59,8 +59,8 @@ def start(process: BaseProcess) -> None:
 def end(process: BaseProcess) -> None:
     """End a process that was forked, within seconds, and release its descriptors at once.
 
-    One that does not end waits inside the kernel, e.g. for a dead file server; it is left behind.
-    Nothing is done about one that was ended before, or whose start failed.
+    A process that does not end waits inside the kernel, e.g. for a dead file server; it is
+    abandoned. Nothing is done if the process has ended before, or its start failed.
     """
     try:
         if process.pid is None:

@@ -89,14 +89,14 @@ class State:
         if status.st_uid != os.geteuid():
             raise UsageError(
                 f"the state directory {shown(self.directory)} belongs to user "
-                f"{status.st_uid}, not to the one who runs hashscan; give another with --state"
+                f"{status.st_uid}, not to the user who runs hashscan; give another with --state"
             )
         names = files.without_file_system(set(os.listdir(fd)))
         others = files.foreign_to_state(names)
         if others and files.CATALOG not in names:
             raise UsageError(
                 f"the state directory {shown(self.directory)} holds other files, e.g. "
-                f"{shown(min(others))}; give an empty or a new one with --state"
+                f"{shown(min(others))}; give an empty or a new directory with --state"
             )
         if stat.S_IMODE(status.st_mode) & 0o077 and names:
             raise UsageError(

@@ -61,7 +61,7 @@ def one_line(text: str) -> str:
 
 
 def said_by(error: Exception) -> str:
-    """What an error says, without Python's ``[Errno 13]`` and the name once more."""
+    """The text of an error, without Python's ``[Errno 13]`` and without repeating the name."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

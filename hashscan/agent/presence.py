@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """What a look at a volume came to.
+    """The result of a check of a volume.
 
     Attributes:
         root: its path, links resolved.
@@ -40,9 +40,9 @@ class Seen(NamedTuple):
 
 
 def look_at(root: bytes, mounts: MountTable | None = None) -> Seen:
-    """Look at the volume with this resolved path; one on a dead file server never answers.
+    """Check the volume with this resolved path; a volume on a dead file server never answers.
 
-    ``mounts``: what is mounted now, where many volumes are looked at.
+    ``mounts``: the present mounts, for callers that check many volumes.
     """
     try:
         with closing(open_root(root)) as fd:

@@ -292,9 +292,9 @@ class Probes:
         return prober
 
     def is_silent(self, number: int, tick: Callable[[], None]) -> bool:
-        """Look at a volume now, and wait: does it not answer within the time that it has?
+        """Check a volume now, and wait: return whether it does not answer in time.
 
-        ``tick`` is called several times a second. ``take`` tells of the answer, too.
+        ``tick`` is called several times a second. ``take`` returns the answer, too.
         """
         self.ask(number)
         while number in self._asked and not self._asked[number].late:
@@ -304,14 +304,14 @@ class Probes:
         return seen is not None and seen.error == NO_ANSWER
 
     def answer(self, number: int, since: float) -> Seen | None:
-        """What a volume was like when it was looked at after ``since``; ``None``: not yet."""
+        """The result of a check after ``since``; ``None``: there is none yet."""
         if number in self._asked and self._asked[number].late:
             return self.latest(number)
         at, seen = self._answers.get(number, (0.0, None))
         return seen if at >= since else None
 
     def latest(self, number: int) -> Seen | None:
-        """What a volume was like when it was looked at last."""
+        """The result of the last check of a volume."""
         return self._answers.get(number, (0.0, None))[1]
 
     def hangs(self, number: int) -> bool:
@@ -321,11 +321,11 @@ class Probes:
 
     @property
     def connections(self) -> list[Connection]:
-        """What to listen to."""
+        """The connections on which answers arrive."""
         return [one.connection for one in (*self._probers.values(), *self._hanging)]
 
     def take(self, ready: Collection[object]) -> list[int]:
-        """Take the answers that are there, or have been waited for long enough; of which."""
+        """Take answers and time-outs; return the volumes that have one."""
         found, self._untold = self._untold + self._take(ready), []
         return found
 
@@ -445,12 +445,12 @@ class Probes:
         return [self._answers[number][1] for number in range(len(self._paths))]
 
     def _root(self, number: int) -> bytes:
-        """The path without a look at it."""
+        """The path of a volume, without checking it."""
         latest = self.latest(number)
         return os.fsencode(os.path.normpath(self._paths[number])) if latest is None else latest.root
 
     def close(self) -> None:
-        """End what is under way."""
+        """End all processes."""
         for prober in (*self._probers.values(), *self._hanging):
             prober.close()
         self._probers.clear()

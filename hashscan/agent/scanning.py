@@ -116,10 +116,10 @@ def _volume(root: bytes, given: VolumeSettings | None) -> Volume:
 
 
 def _require_one(named: Mapping[str, Seen]) -> None:
-    """Check that what was named on the command line are directories, and that one is there.
+    """Check that the paths on the command line are directories, and that at least one exists.
 
     Raises:
-        UsageError: not so.
+        UsageError: one is not a directory, or none exists.
     """
     missing = []
     for path, seen in named.items():

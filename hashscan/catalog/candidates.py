@@ -324,10 +324,10 @@ class CandidateQueue(Writer):
     ) -> None:
         """Take a candidate from the queue; with ``file_too`` its file left the volume.
 
-        One that was only ``reported`` stays where it is, and is counted by ``status``; so is one
-        that could not be moved: ``not_moved`` says why.
-        Met once more by this scan as it was, it is queued only with ``until_met``: a directory
-        that was renamed and renamed back has its files back, with their stamps.
+        ``status`` counts a match that is only ``reported``, and a match that could not be moved:
+        ``not_moved`` says why. If this scan finds the unchanged file again, it is queued only with
+        ``until_met``: a directory that was renamed and renamed back has its files back, with their
+        stamps.
         """
         self._write()
         with translated(self.path):

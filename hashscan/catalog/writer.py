@@ -39,7 +39,7 @@ class Writer:
         self.path = path
         self._connection = connect(path)
         self._changed = False
-        #: Damaged rows that were found; what they said will be found out again.
+        #: Damaged rows that were found; their content will be found out again.
         self.damaged = 0
         #: Name of the confirmer whose verdicts candidates wait for, and whether it is remote.
         self.service: tuple[str, bool] = ("", False)

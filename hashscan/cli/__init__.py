@@ -100,7 +100,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Click would take every broken pipe for the one of standard output."""
+        """Run the command. Click would treat every broken pipe as that of standard output."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -225,7 +225,7 @@ def _run() -> int:
 
 
 def _misplaced(error: click.ClickException) -> str:
-    """Say where an option is written that is known, but not there; empty: it is not known."""
+    """The right place of an option that is known, but misplaced; empty: it is not known."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return ""
     option, path = error.option_name, error.ctx.command_path

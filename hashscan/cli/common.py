@@ -37,10 +37,10 @@ class Number(click.FloatRange):
 
 
 class PathNotLookedAt(click.Path):
-    """A path; click itself would look whether it is there, and wait for a dead file server."""
+    """A path; click itself would check whether it exists, and wait for a dead file server."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path as it was typed."""
+        """Return the path unchanged."""
         del param, ctx
         return value
 
@@ -96,7 +96,7 @@ def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
 def warn_of_lists(paths: Iterable[str]) -> None:
     """Report on standard error which of the lists others can change; ``-`` is standard input.
 
-    What is made of them is believed later, by then without a trace of where it came from.
+    A filter or an index that is made from them is believed later, and does not show its sources.
     """
     from hashscan.config.trust import fault_of  # noqa: PLC0415 - heavy
 

@@ -105,10 +105,10 @@ def _tell(recovered: list[Recovered]) -> None:
 
 
 def _each(ids: tuple[str, ...], do: Callable[[str], None]) -> None:
-    """Do all, tell each failure, and raise in the end if there was one.
+    """Do all, report each failure, and raise in the end if there was one.
 
     Raises:
-        OutputError: nobody can be told any more; nothing is done after that.
+        OutputError: a result cannot be reported any more; nothing is done after that.
     """
     failures: list[HashscanError] = []
     for one in ids:

@@ -67,7 +67,7 @@ def restore_many(
     Raises:
         QuarantineError: some could not be restored; all were tried.
         LockedError: another hashscan holds the store.
-        OutputError: nobody can be told any more; nothing is restored after that.
+        OutputError: a result cannot be reported any more; nothing is restored after that.
     """
     ids, unread = selection.ids(store)
     for trouble in unread:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def notes(settings: Settings) -> list[str]:
-    """What has no effect in this version, or another one than it seems, each with why."""
+    """Settings without an effect in this version, or with an unexpected effect, each with why."""
     found = list(_later(settings, ""))
     service, filters = settings.service, settings.filter
     if filters is not None and values.is_url(filters.source):

@@ -86,7 +86,7 @@ def _refusal(path: str, error: OSError) -> tuple[str, str]:
 
 
 def fault_of(path: str) -> tuple[str, str] | None:
-    """What keeps a password file from being used, and the fix; ``None`` if nothing does."""
+    """The fault of a password file that cannot be used, and the fix; ``None`` if it can."""
     try:
         _password_of(path, private=True)
     except _UnusableError as error:
@@ -142,7 +142,7 @@ def _read(file: str | None, name: str, section: str) -> str:
 
 
 class _UnusableError(Exception):
-    """A file holds no usable password: what is wrong, and the fix."""
+    """A file holds no usable password; ``what`` is wrong, and the fix."""
 
     def __init__(self, what: str, fix: str) -> None:
         self.what = what

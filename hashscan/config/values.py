@@ -467,7 +467,7 @@ Glob = Annotated[str, PlainValidator(glob)]
 Category = Annotated[str, PlainValidator(category)]
 ListCategory = Annotated[str, PlainValidator(list_category)]
 Source = Annotated[str, PlainValidator(source)]
-#: Not looked at: a file server that is dead never answers.
+#: The path is not checked: a dead file server never answers.
 Volume = Annotated[str, PlainValidator(absolute_path)]
 File = Annotated[str, PlainValidator(absolute_path), AfterValidator(existing_file)]
 PathOrNone = Annotated[str | None, PlainValidator(or_none(absolute_path)), shower(none_shown(str))]

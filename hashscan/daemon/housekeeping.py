@@ -41,7 +41,7 @@ class Housekeeping:
 
     @property
     def connections(self) -> list[Connection]:
-        """What to listen to: then ``take``."""
+        """The connection that is readable when ``take`` has a result."""
         return [] if self._job is None else [self._job.connection]
 
     def step(self) -> None:

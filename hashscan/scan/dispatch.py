@@ -352,7 +352,7 @@ class Dispatch:
             return
         self.unseen.take(volume, findings.vanished, unread=findings.unread)
         if findings.vanished:
-            # Thousands may vanish at a time: what waits is left out when its turn comes.
+            # Thousands may vanish at a time: a waiting directory is dropped when its turn comes.
             self._leave(volume)
 
     def _tell_problems(

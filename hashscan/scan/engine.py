@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 #: Seconds between commits, and between looks at the progress.
 _COMMIT_AFTER = 1.0
 _PROGRESS_AFTER = 0.1
-#: Seconds without a sign of life of a worker process after which its volume is asked whether it
-#: answers, and seconds between two looks at the processes for that.
+#: Seconds without a sign of life of a worker process after which its volume is checked, and seconds
+#: between two searches for such processes.
 _SILENT, _LOOK_AFTER = 30.0, 5.0
 _NO_ANSWER = "its file system does not answer any more (a dead file server?)"
 
@@ -64,7 +64,7 @@ class Engine:
         self._summary = Summary()
         self._missing = missing
         roots = [volume.root for volume in options.volumes]
-        # What was found of a volume before is not asked for again: it may have vanished since.
+        # A volume that was found before is not checked again: it may have vanished since.
         given = options.identities
         found = {root: given[root] if root in given else identity_of_root(root) for root in roots}
         self._options = replace(options, identities=found)
@@ -225,7 +225,7 @@ class Engine:
     def _look_for_silent(
         self, pool: Pool, presence: Presence, ready: Collection[Connection]
     ) -> None:
-        """Give up volumes at which a process hangs, and which do not answer others either."""
+        """Give up volumes at which a worker hangs, and which do not answer another process."""
         for number in presence.take(ready):
             root = self._options.volumes[number].root
             if not presence.hangs(number) or root in self._silent:
@@ -234,7 +234,7 @@ class Engine:
             self._work.give_up(number, _NO_ANSWER)
             pool.give_up(number)
             for other in range(len(self._options.volumes)):
-                presence.ask(other)  # those of the same server need not be found out one by one
+                presence.ask(other)  # finds other volumes of the same server early
         now = time.monotonic()
         if now - self._last_look >= _LOOK_AFTER:
             self._last_look = now

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 #: Seconds after which a single process takes a large file although small ones wait.
 _LARGE_WAITS = 30.0
-#: Large files that wait to be looked at, at most.
+#: Large files that may wait at a time.
 _MOST_LARGE = 20_000
 
 
 class LargeFiles:
-    """Those that wait, each once for all changes until its turn comes."""
+    """The large files that wait, each once for all its changes."""
 
     def __init__(self, jobs: int, on_too_many: Callable[[int], None]) -> None:
         """For ``jobs`` processes; ``on_too_many``: see ``Dispatch``."""
@@ -33,14 +33,14 @@ class LargeFiles:
         return len(self._waiting)
 
     def groups(self) -> Iterable[Group]:
-        """What waits."""
+        """The groups of the waiting files."""
         return self._waiting.values()
 
     def add(self, found: Group, name: bytes) -> None:
-        """Have a large file that was found by ``found`` looked at by itself."""
+        """Queue a large file that the group ``found`` handed back; it gets a group of its own."""
         volume, directory, _ = found.waiting
         if len(self._waiting) >= _MOST_LARGE:
-            # Whoever fills the queue must not have the volumes of others scanned for it.
+            # A user who fills the queue must not cause scans of other users' volumes.
             counts = Counter(one.waiting.volume for one in self._waiting.values())
             crowded = max(counts, key=counts.__getitem__)
             self.forget_volume(crowded)
@@ -57,7 +57,7 @@ class LargeFiles:
         one.final = one.final or found.final
 
     def forget_volume(self, volume: int) -> None:
-        """Do nothing about the files of a volume."""
+        """Drop the files of a volume."""
         self._waiting = {
             key: one for key, one in self._waiting.items() if one.waiting.volume != volume
         }
@@ -68,18 +68,18 @@ class LargeFiles:
         return self._waiting.pop(next(iter(self._waiting)))
 
     def begun(self, number: int) -> None:
-        """Note that a process is at the file of group ``number``."""
+        """Note that a process has begun the file of group ``number``."""
         self._open.add(number)
 
     def ended(self, number: int) -> None:
-        """Note that group ``number``, of whatever kind, is done."""
+        """Note that group ``number``, of any kind, is done."""
         self._open.discard(number)
 
     @property
     def is_next(self) -> bool:
-        """Whether a large file goes before small ones: one process may always be at one.
+        """Whether a large file goes before small ones: one of several processes may have one.
 
-        A single process takes one now and then.
+        A single process takes a large file now and then.
         """
         if self._open or not self._waiting:
             return False

@@ -161,7 +161,7 @@ class LostDirectories:
         for (number, entries), fate in zip(search.lost.items(), fates, strict=True):
             for entry in entries:
                 if fate == Fate.HERE and entry.directory != number:
-                    # What it lost is looked for in it.
+                    # The directories that it lost are searched in it.
                     self._sure.add(number)
                     settled += self._add(volume, entry.directory, [entry])
                 else:

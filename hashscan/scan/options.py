@@ -29,15 +29,15 @@ class Presence(Protocol):
         ...
 
     def ask(self, number: int) -> None:
-        """Look at a volume."""
+        """Check a volume."""
         ...
 
     def take(self, ready: Collection[object]) -> list[int]:
-        """Volumes that were looked at, or were waited for long enough."""
+        """Volumes that were checked, or did not answer in time."""
         ...
 
     def hangs(self, number: int) -> bool:
-        """Whether a volume did not answer when it was looked at last."""
+        """Whether a volume did not answer to its last check."""
         ...
 
 

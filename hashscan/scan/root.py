@@ -35,7 +35,7 @@ class VolumeRoot:
         self._device = -1
         self._number = number
         self.fd = -1
-        #: Of other volumes that lie inside this one.
+        #: Identities of the roots of other volumes inside this one.
         self.others: frozenset[Identity] = frozenset()
         self.one_file_system = volume.one_file_system
         self.excludes = excluder(volume.exclude)
@@ -65,7 +65,7 @@ class VolumeRoot:
         return fd
 
     def why_vanished(self) -> str:
-        """Return why the volume is not there as it was when the scan began; empty: it is there."""
+        """Return why the volume has vanished since the scan began; empty: it is there."""
         try:
             with closing(self._open()) as fd, os.scandir(fd) as entries:
                 next(entries, None)

@@ -40,7 +40,7 @@ class WorkerSettings:
         turns: see ``pace``.
         others: volumes that are not scanned now, and are not entered from outside either.
         identities: of the volumes' roots when the scan began; a root that has another one now, or
-            cannot be opened any more, has vanished. A root without one is taken as it is.
+            cannot be opened any more, has vanished. A root without one may be any directory.
         judged_until: the last scan before all that was in the catalog was judged by the set of
             filters ``judged``, whatever a row says; 0: none.
         step_aside: with the lowest priority.

@@ -17,7 +17,7 @@ def require_extra(who: str) -> None:
     """Check that the libraries of the extra ``service`` are installed, because ``who`` needs them.
 
     Raises:
-        UsageError: one is missing.
+        UsageError: a library is missing.
     """
     missing = [one for one in ("starlette", "uvicorn") if importlib.util.find_spec(one) is None]
     if missing:

@@ -39,9 +39,9 @@ _MOST, _MOST_BYTES = 1_000_000, 256 << 20
 #: ... and of those that are sent together.
 _BATCH, _BATCH_BYTES = 4096, 4 << 20
 _POLL = 5.0  # seconds; a source may have something to try again
-#: Seconds until it is tried again to watch what could not be watched at all.
+#: Seconds until the next attempt to watch a volume that could not be watched at all.
 _TRY_AGAIN = 900.0
-#: Seconds that a process in which not even that works goes on, so that its message can be read.
+#: Seconds that a process goes on if it can watch nothing, so that its message can be read.
 _START_AGAIN = 30.0
 #: Seconds between two signs of life, where there is nothing to tell.
 _ALIVE_AFTER = 5.0

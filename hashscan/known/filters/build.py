@@ -294,11 +294,11 @@ def _opened_empty(name: str, above: int) -> Iterator[int]:
 
 
 def _take_place(path: str, output: str, *, force: bool) -> None:
-    """Give a filter with its tiers their names; with ``force`` in the place of others.
+    """Give a filter and its tiers their names; with ``force`` replace existing files.
 
     Raises:
-        UsageError: without ``force``: another build was quicker; what it made stays.
-        StateError: with ``force``: another build wrote at the same time, in between.
+        UsageError: without ``force``: another build was quicker; its files are kept.
+        StateError: with ``force``: another build wrote at the same time.
         OSError: a file cannot be renamed.
     """
     tiers = [(tier_path(path, name), tier_path(output, name)) for name in TIER_NAMES]
@@ -309,8 +309,8 @@ def _take_place(path: str, output: str, *, force: bool) -> None:
     ]
     made = {place: os.lstat(one) for one, place in pairs if os.path.lexists(one)}
     if force:
-        # Tiers first: a tier of another filter is not used, so whoever reads in between, or after a
-        # kill, misses nothing, and who waits for a change of the filter finds all of it.
+        # Tiers first: a tier of another filter is not used. So a reader in between, or after a
+        # kill, misses nothing, and a reader that waits for a new filter finds all of it.
         for one, place in pairs:
             if place in made:
                 rename(one, place)
@@ -323,8 +323,8 @@ def _take_place(path: str, output: str, *, force: bool) -> None:
                 "may not fit each other; run the command again when the other one has ended"
             )
     else:
-        # The filter first, for it decides which of two builds goes on; its metadata last, for
-        # nobody uses a filter without them.
+        # The filter first, because it decides which of two builds goes on; its metadata last,
+        # because nobody uses a filter without them.
         pairs.insert(0, pairs.pop(-2))
         _take_new_place([pair for pair in pairs if pair[1] in made], made)
     sync_directory(os.path.dirname(output) or ".")

@@ -45,7 +45,7 @@ _MAYBE_CATEGORY = re.compile(
     r"|severity|risk|legal|lawful|known|pertinent|vic|iwf|sap|tanner)s?"
     r"(?:id|nr|no|num|number|code|name|level|scale|status|good|bad)?"
 )
-#: What a reader calls a column that is no category.
+#: Name that a list's owner gives a column to say that it is not the category.
 _OTHER = re.compile(r"other[0-9]*")
 _CLASS = re.compile(
     r".*(?:pertinen|csam|csem|childabuse|childsexual|childexploit|childporn|kinderporn|pedoporn"
@@ -55,7 +55,7 @@ _CLASS = re.compile(
     r"|adult(?:porn.*)?|baseline|unbedenklich|strafbar|straffrei)"
 )
 _LONGEST_CLASS = 60  # characters; a longer text is a description
-#: A column with more distinct texts is no category.
+#: A column with more distinct texts is not the category.
 _MOST_CLASSES = 256
 _RENAME = (
     "call it category (or vics category, if it has the numbers of VICS) if it is, and otherwise, "
@@ -64,12 +64,12 @@ _RENAME = (
 
 
 def is_class(text: str) -> bool:
-    """Whether a text says into which class a list puts a file, e.g. ``Non-pertinent``, ``CSAM``."""
+    """Whether a text is a class of files in a list, e.g. ``Non-pertinent``, ``CSAM``."""
     return len(text) <= _LONGEST_CLASS and _CLASS.fullmatch(plain_name(text)) is not None
 
 
 class Unclassed:
-    """The columns that nothing is read from, in case that one is the category by what it says."""
+    """The columns that are not read; one of them may be the category by its cells."""
 
     def __init__(self, unread: Iterable[tuple[int, str]]) -> None:
         """Keep index and name of each column that is not read."""

@@ -1,7 +1,8 @@
 """The publisher's clock: nothing is signed or removed because a wall clock is far ahead.
 
-What is signed by a clock that is ahead is valid for too long, and cannot be taken back: whoever
-controls a mirror can serve it until then. So time is counted beside the keys, see ``timeline``.
+If the clock is ahead, a signature is valid for too long, and cannot be taken back: an attacker who
+controls a mirror can serve it until it expires. So time is counted beside the keys, see
+``timeline``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hashscan.known.repository.store import Repository
 
 _LONGEST = 1 << 20
-#: Seconds by which the wall clock may be ahead of the count: a machine or its host was off.
+#: Seconds that the wall clock may be ahead of the count: the machine or its host may have been off.
 _AHEAD = 7 * 86400.0
 
 
@@ -45,10 +46,10 @@ def _kept(keys: Sequence[str]) -> Timeline | None:
 
 
 def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) -> None:
-    """Refuse to sign by a clock far ahead of what is certain, once the snapshot has expired.
+    """Refuse to sign if the clock is far ahead of the count and the snapshot has expired.
 
-    So what is signed is valid for two weeks too long at most. A publisher who did nothing for
-    longer is not refused if the machine was on.
+    So a signature is valid for two weeks too long at most. A publisher who did nothing for longer
+    is not refused if the machine was on.
 
     Args:
         repository: in the state that was signed last.
@@ -56,7 +57,7 @@ def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) 
         is_right: somebody has checked the clock: nothing is refused.
 
     Raises:
-        UsageError: so it is; the text says how to sign all the same.
+        UsageError: it is refused; the text says how to sign all the same.
     """
     expires = repository.snapshot.signed.expires.timestamp()
     before, now = _kept(keys), instant()
@@ -65,8 +66,8 @@ def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) 
         raise UsageError(
             f"{shown(repository.directory)}: not signed: the clock says {local_time(now.wall)}, "
             f"and what was signed last was valid until {local_time(expires)}: either nothing was "
-            "signed since, or the clock is ahead, and all that it signs would be valid for too "
-            "long. Check the clock (timedatectl); if it is right, say --clock-is-right"
+            "signed since, or the clock is ahead, and new signatures would be valid for too long. "
+            "Check the clock (timedatectl); if it is right, give --clock-is-right"
         )
 
 

@@ -96,7 +96,7 @@ class Repository:
         """Remove files of targets that the last two versions do not name, and old metadata.
 
         Args:
-            before: what was published or replaced later stays; seconds since the epoch.
+            before: files that were published or replaced later are kept; seconds since the epoch.
 
         Returns:
             How many files were removed.
