@@ -1,7 +1,7 @@
 # make demo   runs the whole job on a sample volume
 # make test   runs every gate: ruff, mypy, the import contract, the tests
 # make bench  runs scans beside other programs: a table of ratios; make bench-large: many files
-# make cases  runs the reproducers of faults in CASES=DIR; make mutants: do the tests guard anything?
+# make cases  runs the reproducers of faults in CASES=DIR; make mutants: finds code that no test guards
 # make soak   runs the daemon for an hour; make bench-daemon takes its figures
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -28,7 +28,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 # As root on Debian, make installs the system packages that it needs: python3-venv, and for the tests
-# SYSTEM_TOOLS. SYSTEM=no: none is installed; tests that need them are skipped, with the reason.
+# SYSTEM_TOOLS. SYSTEM=no installs none of them; tests that need them are skipped, with the reason.
 SYSTEM ?= yes
 SYSTEM_TOOLS := strace btrfs-progs systemd procps
 APT := [ "$(SYSTEM)" = yes ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
@@ -77,22 +77,22 @@ test: install
 	@$(MAKE) --no-print-directory -j2 lint types imports compiled
 	@$(MAKE) --no-print-directory tests
 
-# Small scripts, kept apart from the checkout, of which each tries one fault (tests/support/cases.py).
+# Small scripts outside of the checkout; each tries one fault (tests/support/cases.py).
 CASES ?= ../shared/cases
 .PHONY: cases
 cases:
-	@[ -d "$(CASES)" ] || { echo "$(CASES) is no directory: name the one with the scripts, make cases CASES=DIR" >&2; exit 2; }
+	@[ -d "$(CASES)" ] || { echo "$(CASES) is no directory: name the directory of the scripts, make cases CASES=DIR" >&2; exit 2; }
 	@$(MAKE) --no-print-directory install
 	@$(BIN)/python tests/support/cases.py $(CASES) --command $(BIN)/hashscan
 
-# One random change of the program after the other: is there a test that fails? (tests/support/mutants.py)
+# Random changes of the program, one at a time: does a test fail? (tests/support/mutants.py)
 COUNT ?= 200
 SEED  ?= 1
 .PHONY: mutants
 mutants: install
 	$(BIN)/python tests/support/mutants.py --count $(COUNT) --seed $(SEED) $(ONLY:%=--only %) $(if $(NEAR),--near)
 
-# What the gate does a part of, as a whole: a hundred random lives of a repository and an agent.
+# The long form of tests that the gate runs in part: a hundred random lives of a repository and an agent.
 .PHONY: test-long
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
@@ -108,7 +108,7 @@ bench: install
 	$(BIN)/python benchmarks/side_by_side.py --where /dev/shm
 
 # A million files: memory of all processes, the catalog's size, nothing changed beside find; a new
-# filter over a catalog of ten million digests; and what an adversary makes many of.
+# filter over a catalog of ten million digests; and things of which an adversary makes many.
 .PHONY: bench-large
 bench-large: install
 	$(BIN)/python benchmarks/million.py --where /dev/shm
