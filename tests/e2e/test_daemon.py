@@ -190,13 +190,9 @@ def processes_of(daemon):
     """The daemon's children by what they do; only the watching one has threads and an inotify or
     fanotify descriptor."""
     found = {}
-    for pid in Path("/proc").glob("[0-9]*"):
+    for pid in daemon.children():
         try:
-            status = (pid / "status").read_text()
-            parent = int(status.split("PPid:")[1].split()[0])
-            if parent != daemon.process.pid:
-                continue
-            descriptors = list((pid / "fd").iterdir())
+            descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
         except OSError:
             continue
         links = []
@@ -204,7 +200,7 @@ def processes_of(daemon):
             with suppress(OSError):  # closed meanwhile
                 links.append(os.readlink(link))
         kind = "watch" if any("notify" in link for link in links) else "other"
-        found.setdefault(kind, []).append(int(pid.name))
+        found.setdefault(kind, []).append(pid)
     return found
 
 
