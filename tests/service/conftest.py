@@ -52,6 +52,12 @@ def prepare(directory):
     return one
 
 
+@pytest.fixture(scope="session")
+def prepare_in():
+    """Makes the service's directory, loaded, in a directory."""
+    return prepare
+
+
 @pytest.fixture
 def prepared(tmp_path):
     """The service's directory, loaded, and not running."""

@@ -110,17 +110,17 @@ def test_other_methods(asked):
 @pytest.mark.parametrize(
     ("user", "password"), [("me", "wrong-word"), ("you", PASSWORD), ("", ""), ("me", "x" * 5000)]
 )
-def test_wrong_credentials(user, password, served):
-    answer = post(served, "/v1/check/sha1", served.known[0], user, password)
+def test_wrong_credentials(user, password, asked):
+    answer = post(asked, "/v1/check/sha1", asked.known[0], user, password)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Basic")
     assert answer.text.strip() not in {"true", "false"}
 
 
 @pytest.mark.parametrize("header", ["", "Basic", "Basic !!", "Bearer x", "Basic " + "A" * 9000])
-def test_credentials_that_are_none(header, served):
+def test_credentials_that_are_none(header, asked):
     headers = {"Authorization": header} if header else {}
-    answer = requests.post(served.url + "/v1/check/sha1", data="0" * 40, headers=headers, timeout=9)
+    answer = requests.post(asked.url + "/v1/check/sha1", data="0" * 40, headers=headers, timeout=9)
     assert answer.status_code in {400, 401, 431}
 
 
