@@ -137,10 +137,10 @@ def rename(old: str, new: str) -> None:
 
 
 def rename_new(old: str, new: str) -> None:
-    """Give a file another name, which nothing has yet.
+    """Give a file another name; never replace another file.
 
     Raises:
-        FileExistsError: something has it.
+        FileExistsError: something has the name.
         OSError: it cannot be renamed.
         UnsafePathError: a customer's link is on the way to it.
     """

@@ -38,7 +38,7 @@ _WORDS = (
     ("can't allocate lock", errno.ENOMEM),
     ("error return without exception set", errno.ENOMEM),  # an import of CPython without memory
 )
-#: These say something about hashscan, a file or a filter, which a limit of the machine does not.
+#: Exit codes that blame hashscan, a file or a filter; a limit of the machine says nothing on them.
 _NOT_FOR_LIMITS = frozenset({ExitCode.INTERNAL, ExitCode.UNREADABLE, ExitCode.FILTER})
 _FIX = {
     errno.ENOSPC: "free some space there, then run it again",

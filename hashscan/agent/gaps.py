@@ -58,7 +58,7 @@ class Seen(NamedTuple):
         running: id of the process that scans with the state now.
         daemon: the daemon's status file; ``None``: no daemon has worked with this state.
         alive: that daemon is running.
-        unread: the catalog is there and cannot be read.
+        unread: the catalog exists but cannot be read.
     """
 
     settings: Settings
@@ -239,7 +239,7 @@ def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
         if one.get("away") or (every is None and ended >= started):
             continue
         if every is not None and ended and now - ended > max(most, _BY_HAND):
-            # A daemon that starts again and again has no more time than that.
+            # A daemon that restarts again and again gets no more time than that.
             late = now - ended if now - started > _SCAN_LATE else 0.0
         if late > most:
             why = (

@@ -460,7 +460,7 @@ class Probes:
 
 
 def look_at_all(paths: Sequence[str], tick: Callable[[], None] = lambda: None) -> list[Seen]:
-    """Look at the volumes with these absolute paths; those on dead file servers have an error.
+    """Check the volumes with these absolute paths; one on a dead file server has an error.
 
     ``tick``: see ``Probes.look_at_all``.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 
-#: Seconds within which a volume must answer at which the scan hangs.
+#: Seconds within which a volume must answer if the scan hangs at it.
 _ANSWER_WITHIN = 60.0
 
 
@@ -43,12 +43,12 @@ class ReportOnly:
     """The actor of ``--action report``: nothing is moved."""
 
     def __init__(self, quarantine: Quarantine | None = None, message: str = "") -> None:
-        """Report what was not restored from ``quarantine``; ``message`` says why only that."""
+        """Report matches, but hold files restored from ``quarantine``; ``message``: why no more."""
         self._quarantine = quarantine
         self._message = message
 
     def act(self, match: Confirmed) -> Acted:
-        """Report, or hold what an administrator restored."""
+        """Report a match, or hold it if an administrator restored the file."""
         held = self._quarantine and self._quarantine.held(match.candidate)
         return held or Acted("reported", message=self._message)
 

@@ -261,7 +261,7 @@ def status_of(settings: Settings) -> Status:
 
 
 def _refusals(settings: Settings) -> tuple[str, ...]:
-    """Why a scan, or a start of the daemon, would refuse the configuration that is there now."""
+    """Why a scan, or a start of the daemon, would refuse the present configuration."""
     if settings.file is None:
         return ()
     try:

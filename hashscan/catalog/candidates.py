@@ -36,7 +36,7 @@ UNMOVED = "done = 0 AND known IS NOT NULL AND error IS NOT NULL"
 _TO_ACT = "done = 0 AND known IS NOT NULL AND error IS NULL AND (service = ? OR acting = 1)"
 #: Matches that were reported, and stay where they are: they are counted until a scan misses them.
 REPORTED = "done = 2"
-#: Those of them that a scan by hand should have moved and could not.
+#: Candidates of that kind that a scan by hand should have moved and could not.
 NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
 #: All others in the queue: without a verdict, or with one that is to be acted on.
 WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"

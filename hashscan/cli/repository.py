@@ -45,7 +45,7 @@ expires_option = click.option(
 clock_option = click.option(
     "--clock-is-right",
     is_flag=True,
-    help="Sign, though what was signed last has expired by this clock, which could be far ahead.",
+    help="Sign even if the last signatures have expired by this clock, which may be far ahead.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

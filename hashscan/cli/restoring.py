@@ -46,8 +46,8 @@ def moment(text: str) -> float:
     except (ValueError, OverflowError):
         if not text[:1].isdigit() or "-" in text:
             raise UsageError(
-                f"--since: {shown(text)} is no time; write e.g. 2026-11-27, 2026-11-27T10:00, or "
-                "how long ago: 2h, 3d"
+                f"--since: {shown(text)} is not a time; write e.g. 2026-11-27, 2026-11-27T10:00, "
+                "or how long ago: 2h, 3d"
             ) from None
         age = checked_option("--since", text, lambda one: values.exact_duration(one, at_least=0.0))
         return time.time() - age

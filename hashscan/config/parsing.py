@@ -64,7 +64,7 @@ def _where(error: yaml.MarkedYAMLError) -> tuple[int, str]:
 
 
 def _false_blank(key: str) -> str | None:
-    """A character of a key that cannot be seen, or looks like a blank, and is none for YAML."""
+    """A character of a key that is invisible or looks like a blank, but is not a blank for YAML."""
     return next(
         (sign for sign in key if sign != " " and unicodedata.category(sign) in {"Zs", "Cf"}), None
     )

@@ -154,7 +154,7 @@ def _password_of(path: str, *, private: bool) -> str:
     """The password in a file; ``private``: nobody else may read the file.
 
     Raises:
-        _UnusableError: there is none.
+        _UnusableError: there is no usable password.
     """
     try:
         # O_NONBLOCK: a FIFO in its place must not stop us

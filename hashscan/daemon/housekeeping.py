@@ -53,11 +53,11 @@ class Housekeeping:
             self._job = Background(lambda: purge_older(directory, age))
         except HashscanError as error:
             again = human_age(self._due.failed())
-            message = f"quarantine: {error}; its retention is tried again in {again}"
+            message = f"quarantine: {error}; the retention is applied again in {again}"
             self._log.limited("housekeeping", "warning", message)
 
     def take(self, ready: Collection[object]) -> None:
-        """Report what a removal came to, if it has ended."""
+        """Report the result of a removal, if it has ended."""
         job = self._job
         if job is None or job.connection not in ready:
             return
@@ -78,7 +78,7 @@ class Housekeeping:
             )
 
     def close(self) -> None:
-        """End what is under way."""
+        """End a running removal."""
         if self._job is not None:
             self._job.close()
             self._job = None

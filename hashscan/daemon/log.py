@@ -275,7 +275,7 @@ def standard_log(*, as_json: bool, verbosity: int) -> Log:
 
 
 class Repeats:
-    """Logs the notices of a job that runs again and again: each once, while it comes each time."""
+    """Logs the notices of a repeated job: each notice once, as long as every run gives it."""
 
     def __init__(self, log: Log) -> None:
         """Nothing was logged yet."""
@@ -284,7 +284,7 @@ class Repeats:
 
     @contextmanager
     def run(self) -> Iterator[Callable[[str], None]]:
-        """One run of the job; gives the function that takes its notices."""
+        """One run of the job; yields the function that takes its notices."""
         said: set[str] = set()
 
         def notice(message: str) -> None:

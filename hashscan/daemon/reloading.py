@@ -25,7 +25,7 @@ class Reloading:
     """Settings that are tried out; filters that were never fetched are fetched first."""
 
     def __init__(self, state: State, log: Log, opening: Repeats) -> None:
-        """Nothing is tried out; ``opening`` takes what is said while a known set is opened."""
+        """Start without new settings; ``opening`` logs notices of opening a known set."""
         self._state = state
         self._log = log
         self._opening = opening

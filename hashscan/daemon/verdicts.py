@@ -119,7 +119,7 @@ class Verdicts:
                 self._again = now + wait
                 self._wait = min(2 * self._wait, _LONGEST)
                 why = confirmation.last_failure
-                # Another kind of fault is news, and not held back for the one before.
+                # Another kind of fault is logged even soon after the fault before.
                 fault = None if why is None else why.fault
                 self._log.limited(
                     f"no verdict: {fault}",

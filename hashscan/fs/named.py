@@ -279,8 +279,8 @@ def why_replaceable(path: str) -> Unsafe | None:
 
     As sshd(8) checks files that it believes: the file, each directory above it and each link on the
     way must belong to root or the running user, and nobody else may write to them. Then nobody else
-    can replace the file between this check and its opening. So the first directory
-    that somebody else controls decides, even if the file is not there now, or ``..`` leads out.
+    can replace the file between this check and its opening. The first directory that somebody else
+    controls decides, even if the file is not there now, or if ``..`` leads out of the directory.
 
     Raises:
         OSError: it is not there, or cannot be reached, and nobody else can change that.

@@ -32,8 +32,8 @@ FOLDER_ENDING = b".folder"
 
 #: Listings of one directory before the search for a private directory in it is given up.
 _TURNS = 8
-#: Seconds after which another change gives a directory another time: many file systems, and all
-#: before Linux 6.13, take that from a clock which goes on 100 times a second at least.
+#: Seconds after which another change gives a directory another time stamp: many file systems, and
+#: all before Linux 6.13, take it from a clock that advances at least 100 times a second.
 _TICK = 0.02
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -249,7 +249,7 @@ class Privates:
 
 
 def _changed(top: int) -> int:
-    return os.fstat(top).st_ctime_ns  # not mtime, which the owner sets as he likes
+    return os.fstat(top).st_ctime_ns  # not mtime, which its owner can set
 
 
 def _open_if(top: int, name: bytes, inode: int) -> int | None:

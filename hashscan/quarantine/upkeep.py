@@ -314,9 +314,9 @@ def purge(store: Store, record_id: str, *, lift: bool = False) -> Record:
     Args:
         store: the quarantine.
         record_id: which one.
-        lift: purge the record of a restored file too: scans do not pass its path over any more.
-            For those records only that somebody names as restored ones: any other may have been
-            restored since it was chosen.
+        lift: purge even the record of a restored file, so that scans do not hold the file any
+            more. Only for records that the caller knows as restored: any other record may have
+            been restored since it was chosen.
 
     Raises:
         QuarantineError: there is no content, or it is a displaced file, which is a customer's

@@ -31,7 +31,7 @@ class NoAnswer(NamedTuple):
 
     Attributes:
         message: why.
-        fault: of the service or of what is in between; ``None``: this machine's own.
+        fault: of the service or the network; ``None``: this machine is at fault.
         is_last: the service refuses the credentials, so nothing more is asked.
     """
 

@@ -159,7 +159,7 @@ class Dispatch:
         self._leave(volume)
 
     def _leave(self, volume: int) -> None:
-        """Do not do again what is under way, or failed, in a volume."""
+        """Do not repeat running or failed groups of a volume."""
         self._redo = [one for one in self._redo if one.waiting.volume != volume]
         for group in self._groups.values():
             group.forgotten |= group.waiting.volume == volume

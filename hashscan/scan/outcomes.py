@@ -18,7 +18,7 @@ _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
 #: files.
 STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
 
-#: Reasons that come from the file itself and may surprise: reported with the path and these words.
+#: Reasons in the file itself that may surprise its owner: reported with the path and these words.
 WHY_SKIPPED = {
     Skipped.SPARSE.value: "nearly all of it is holes, not data",
     Skipped.TOO_LARGE.value: "it is larger than scan.max_file_size",

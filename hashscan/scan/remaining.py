@@ -61,7 +61,7 @@ class Remaining:
         """
         self._clock = clock
         listed, hashed, byte = _checked(costs)
-        # The last scan may have had other bounds, and what a bound costs is known beforehand.
+        # The last scan may have had other bounds, and the cost of a bound is known beforehand.
         hashed = hashed if max_files is None else max(hashed, 1 / max_files)
         byte = byte if max_rate is None else max(byte, 1 / max_rate)
         self._usual = (listed, hashed, byte)

@@ -101,8 +101,7 @@ class Task(NamedTuple):
             not whole yet is handed back.
         final: with ``look``: a file is hashed even where it is not whole yet.
         large: the names are those of files that were handed back for their size.
-        job: with ``FOLLOW`` the names are those of lost files, with ``SEARCH`` of lost
-            subdirectories.
+        job: with ``FOLLOW`` the task names lost files, with ``SEARCH`` lost subdirectories.
         inode: with ``SEARCH``: the inode that the directory must have; 0: any.
     """
 

@@ -163,7 +163,7 @@ class Worker:
         """Do a task's job, and send the findings."""
         root = self._roots[task.volume]
         if task.volume != self._volume:
-            # The engine has to know at which volume a process is that hangs.
+            # If this process hangs, the engine must know at which volume.
             self._volume = task.volume
             self.flush()
         if task.job is Job.CHECK:

@@ -35,7 +35,7 @@ def test_a_private_repository_is_for_users(tmp_path, serve):
     publisher.add(random_digests(50))
     served = serve("--repository", publisher.path, "--private-repository")
     agent = Agent(tmp_path / "state", served.url + "/repository", publisher.root)
-    assert "other credentials" in agent.sync().categories[0].message
+    assert "refuses the credentials" in agent.sync().categories[0].message
     agent.with_(username="me", password=PASSWORD)
     assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
 

@@ -65,13 +65,13 @@ _NUMBERED = re.compile(
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _LETTER = re.compile(r"[^\W\d_]")
-#: Signs that no name of a category has, and dashes that are no joint of two words: ``!csam``,
-#: ``csam?``, ``-1``, ``cat: -1``. An exclamation mark behind a word takes nothing back.
+#: Signs that no name of a category has, and dashes that do not join two words: ``!csam``,
+#: ``csam?``, ``-1``, ``cat: -1``. An exclamation mark after a word does not negate it.
 _MARK = re.compile(
     r"[^\w\s.,:;/&'\"()\[\]#!\u2010-\u2015-]|(?<!\w)!|!(?=\w)"
     r"|(?<!\w)[\u2010-\u2015-]+(?=\w)|^\W*[\u2010-\u2015-]|[\u2010-\u2015-]\W*$"
 )
-#: Begins the name of a category with a mark that may change what it says.
+#: First word of a category's name if a sign may change its meaning.
 _DOUBTFUL = "doubtful"
 #: A category's name that is a number, or a number after "category".
 _NUMBER_NAME = re.compile(
@@ -132,7 +132,7 @@ def vics_category(value: object) -> str:
 def listed_name(text: str) -> str | None:
     """The name of a category as a list or a person writes it; see ``model.category_name``.
 
-    That drops signs. So a text with a sign that may change what it says is another category:
+    That drops signs. So a text with a sign that may change its meaning is another category:
     ``-1`` is ``doubtful-1`` and not ``1``, ``!csam`` and ``csam?`` are ``doubtful-csam``.
     """
     text = unicodedata.normalize("NFC", text)

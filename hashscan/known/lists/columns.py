@@ -1,8 +1,8 @@
 """Finds the columns that a header names: digests, size, category, key of the first block.
 
 A column that may be a digest or a category, but is not recognised, is an error: its content decides
-which files are moved, so it must not be ignored in silence. A category shows in its column's name,
-or in what the cells say.
+which files are moved, so it must not be ignored in silence. A category is recognised by the name of
+its column, or by its cells.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def may_be_digest(plain: str) -> bool:
 
 
 def is_of_a_file(plain: str) -> bool:
-    """Whether what is called ``plain`` is a file's name, which may be a digest itself."""
+    """Whether a column called ``plain`` has names of files, which may be digests themselves."""
     return _OF_A_FILE.fullmatch(plain) is not None
 
 

@@ -85,7 +85,7 @@ class ListReport:
         all_categories: no categories were named.
         every_category: entries of any category are taken, so no column must be the category.
         without_digest: rows that name no digest of a used algorithm.
-        unread: rows with what may be a digest under a name that is not read.
+        unread: rows with a possible digest under a name that is not read.
         unread_name: the first of these names.
         invalid: invalid lines.
         findings: the first of the invalid lines.
@@ -119,7 +119,7 @@ class ListReport:
         return True
 
     def note_unread(self, name: str) -> None:
-        """Count a row with what may be a digest under ``name``, which is not read."""
+        """Count a row with a possible digest under ``name``, which is not read."""
         self.unread += 1
         self.unread_name = self.unread_name or shown(name.strip()[:60])
 

@@ -16,7 +16,7 @@ A line ends with LF, CR LF or CR.
 A line with a second digest is invalid, unless that digest is certainly part of a file's name: a
 part of a path (``ab/D.jpg``), or the whole name after `` *`` or in ``SHA1 (D) =``. Two digests with
 two blanks between them may be two columns. A row of CSV is invalid if a cell that is not read
-has a line end, or what some programs take for one, with a digest behind it.
+has a line end, or a sign that some programs take for a line end, with a digest after it.
 """
 
 from __future__ import annotations
@@ -333,8 +333,8 @@ def _csv(
 def _holds_a_row(cells: list[str], named: Columns, report: ListReport, number: int) -> bool:
     """Whether a cell that is not read holds another row; then the row is refused.
 
-    A row with what may be a digest in such a cell is only counted: it may also be an id, or a
-    checksum of another kind.
+    A row with a possible digest in such a cell is only counted: it may also be an id, or a checksum
+    of another kind.
     """
     noted = ""
     for index, name in named.unread:
@@ -345,7 +345,7 @@ def _holds_a_row(cells: list[str], named: Columns, report: ListReport, number: i
             report.refuse(
                 number,
                 "a column that is not read holds a line end with a digest behind it",
-                "see whether a quote is missing, and end each row with a newline",
+                "check whether a quote is missing, and end each row with a newline",
             )
             return True
         if _IN_NAME.search(cell) and not is_of_a_file(plain_name(name[:1000])):

@@ -387,7 +387,7 @@ class _Reader:
         return False
 
     def _note_unread(self, fields: dict[str, Any], read: Collection[str] = ()) -> None:
-        """Count an object with what may be a digest under a name that is not read."""
+        """Count an object with a possible digest under a name that is not read."""
         for name, value in fields.items():
             short = name[:1000]
             if short == "mediaid" or _role_of(short) or is_of_a_file(plain_name(short)):
@@ -447,7 +447,7 @@ def _role_of(name: str) -> _Role | None:
 
 
 def _is_class(value: object) -> bool:
-    """Whether a value of any name says into which class a list puts a file."""
+    """Whether a value, under any name, is a class of files."""
     values = value if isinstance(value, list) else [value]
     return any(isinstance(one, str) and is_class(one) for one in values)
 
@@ -465,8 +465,8 @@ def _may_hold_digests(value: object) -> bool:
 def _digests_inside(name: str, value: object) -> Iterator[str]:
     """The texts in a medium's array or object ``name`` that are named as digests, in lower case.
 
-    By its own name (``"md5"``), by that of what it is in (``"hashes"``), or by a name beside it
-    (``{"type": "md5", "value": …}``).
+    By their own name (``"md5"``), by the name of their array or object (``"hashes"``), or by a name
+    beside them (``{"type": "md5", "value": …}``).
     """
     plain = plain_name(name[:1000])
     called = _HASHES.fullmatch(plain) is not None or may_be_digest(plain)

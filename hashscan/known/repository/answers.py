@@ -44,8 +44,8 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
         return DownloadHTTPError(f"HTTP {status} for {url[-300:]}", missing)
     if status in {requests.codes.unauthorized, requests.codes.forbidden}:
         return FetchError(
-            f"{told}: it refuses the credentials and wants other credentials, or it refuses this "
-            "host; check filter.username and filter.password_file, and ask the publisher",
+            f"{told}: it refuses the credentials or this host; check filter.username and "
+            "filter.password_file, and ask the publisher",
             fault=Fault.CREDENTIALS,
         )
     if status == requests.codes.proxy_authentication_required:
@@ -85,7 +85,7 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
 def check_beginning(beginning: bytes, url: str) -> None:
     """Refuse a page or another text in place of a file.
 
-    Metadata begin with a brace; targets are compressed, so they are no text.
+    Metadata begin with a brace; targets are compressed, so they are not text.
 
     Args:
         beginning: the first bytes of the answer, at least one.
@@ -166,7 +166,7 @@ def decoded(chunks: Iterator[bytes], coding: str, url: str, most: int) -> Iterat
     try:
         for chunk in chunks:
             packed = chunk
-            # Some servers send deflate without the header of zlib, which RFC 9110, 8.4.1.2, wants.
+            # Some servers send deflate without the header of zlib (RFC 9110, 8.4.1.2).
             if begins and coding == "deflate" and not _has_zlib_header(chunk):
                 unpacking = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
             begins = False

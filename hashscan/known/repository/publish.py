@@ -200,7 +200,7 @@ def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = F
 
 
 def note_published(repository: Repository, keys: Sequence[str]) -> Timeline:
-    """Note beside the keys what was published just now, and count the time until now."""
+    """Note the versions just published beside the keys, and count the time until now."""
     versions = {role: getattr(repository, role).signed.version for role in ROLES}
     keep_published(keys, versions)
     return keep_clock(keys)

@@ -143,7 +143,7 @@ def test_a_row_in_a_cell_that_is_not_read(read, text, mark):
 
 
 def test_a_row_between_two_stray_quotes(read):
-    with pytest.raises(DigestListError, match="see whether a quote is missing"):
+    with pytest.raises(DigestListError, match="check whether a quote is missing"):
         read(f'sha1,name\n{SHA1},"a\n{SHA1_B},b"\n')
 
 
