@@ -287,7 +287,26 @@ _NOT_HERE = (
         "begins with !, which does not include files again here",
         "if a name begins with !, write ? instead",
     ),
-    (r"\\[][*?{}!\\ ]", "holds a backslash, which does not escape here", "write [*], [?] or [[]"),
+    (
+        r"\||\*\.\w+\s*[;,]\s*\*\.",
+        "holds several patterns, and no sign gives a choice here",
+        "write one pattern for each choice; for names that hold | write [|]",
+    ),
+    (
+        r"^(re|regexp?|glob|fm|sh|pp|pf|path):\S",
+        "begins with a kind of pattern of another program",
+        "write a glob against the path below the volume",
+    ),
+    (
+        r"^\$(\{\w+\}|\w+)(/|$)",
+        "begins with a variable of a shell, which is only itself here",
+        "write the path below the volume",
+    ),
+    (
+        r"\\[][*?{}!\\ .$]",
+        "holds a backslash, which does not escape here",
+        "write [*], [?] or [[]; a dot is only itself",
+    ),
     (
         r"^~(/|$)",
         "begins with ~, which is not a home directory here",
