@@ -31,17 +31,17 @@ from hashscan.text import shown
 #: Command, its module below this package, and its line in ``hashscan --help``.
 COMMANDS = {
     "scan": ("scan", "Scan volumes once: hash, ask the filter, confirm, act."),
-    "check": ("check", "Is a file or a digest known? Nothing is moved."),
-    "daemon": ("daemon", "Watch, scan by schedule, sync and confirm: what runs as a service."),
+    "check": ("check", "Say whether a file or a digest is known. Nothing is moved."),
+    "daemon": ("daemon", "Run as a service: watch, scan by schedule, sync and confirm."),
     "sync": ("sync", "Fetch and verify the newest filters of a repository."),
-    "status": ("status", "One screen: does it work, what waits, what was found."),
+    "status": ("status", "Show on one screen whether it works, what waits and what was found."),
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
     "filter": ("filter", "Build a filter from digest lists, and check one."),
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),
     "config": ("config", "Write, check and show the configuration."),
-    "doctor": ("doctor", "What stands in the way on this machine, and the fix for each."),
-    "demo": ("demo", "The whole job on a sample volume of its own, without root."),
+    "doctor": ("doctor", "Find out what stands in the way on this machine, with each fix."),
+    "demo": ("demo", "Run the whole job on a sample volume of its own, without root."),
 }
 
 
@@ -140,8 +140,8 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, config_path: str | None, verbose: int, quiet: bool) -> None:
     """Find known child-abuse material on this server by digest, and quarantine it.
 
-    Files are read to compute digests; they are never opened, shown or sent anywhere. Only digests
-    of candidates leave the machine, and only to the configured service.
+    Files are read to compute digests; their content is never rendered, displayed or sent. Only
+    digests of candidates leave the machine, and only to the configured service.
     """
     if verbose and quiet:
         raise click.UsageError("-v and -q exclude each other")

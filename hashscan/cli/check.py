@@ -47,7 +47,7 @@ def command(
 ) -> int:
     """Say whether files or digests are known. Nothing is moved.
 
-    A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; a file of such a name is given as ./NAME.
+    A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; write ./NAME for a file of that name.
     """
     from hashscan.agent.allowing import open_allow  # noqa: PLC0415 - heavy
     from hashscan.agent.checking import Checker  # noqa: PLC0415

@@ -74,8 +74,8 @@ only_category_option = click.option(
 no_tiers_option = click.option(
     "--no-tiers",
     is_flag=True,
-    help="Leave out the tiers: where every digest has a size (or the key of its first block), scans"
-    " do not open files of other sizes (nor read on those that begin otherwise).",
+    help="Leave out the tiers: if every digest has a size (or the key of a first block), scans do"
+    " not open files of other sizes (or stop reading files that begin otherwise).",
 )
 
 

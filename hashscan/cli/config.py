@@ -46,13 +46,13 @@ def _configured(context: click.Context) -> str | None:
     " /etc/hashscan/config.yaml for root and ~/.config/hashscan/config.yaml for others.",
 )
 @click.option(
-    "--force", is_flag=True, help="Replace a file that is there; it is kept under another name."
+    "--force", is_flag=True, help="Replace an existing file; it is kept under another name."
 )
 @click.pass_context
 def init(context: click.Context, output: str | None, force: bool) -> None:
     """Write an example configuration, to be edited.
 
-    A file that exists is left alone; with --force it is kept as FILE.old-1, FILE.old-2 and so on.
+    An existing file is not changed; with --force it is kept as FILE.old-1, FILE.old-2 and so on.
     """
     text = example.render()
     if output == "-":

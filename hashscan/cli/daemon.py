@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @state_option
 @click.pass_obj
 def command(options: Options, as_json: bool, state: str | None) -> ExitCode:
-    """Watch the configured volumes, scan by schedule, sync filters, ask for what is pending.
+    """Watch the configured volumes, scan by schedule, sync filters, ask for pending candidates.
 
     For a service manager: it stays in the foreground, logs to stderr, tells systemd when it is
     ready, reads its configuration anew on SIGHUP and ends on SIGTERM. 'hashscan status' shows what

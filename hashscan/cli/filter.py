@@ -52,7 +52,7 @@ def command() -> None:
 )
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
-@click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @no_tiers_option
 @click.option(
     "--jobs",
@@ -80,17 +80,17 @@ def build_command(
     with a header that names md5, sha1, sha256, size or category, or VICS JSON; its kind is
     recognised.
 
-    Lists may name a category for each digest; those without one are always taken. Of VICS lists
-    (Project VIC), category 1 is taken, 'vics-1': child abuse material. The others hold innocent
-    files or what is not illegal everywhere (0 non-pertinent, 2 exploitive but no abuse material,
-    3 computer-generated, 4 for comparison, 5 uncategorised), and countries number them differently:
-    name all that are meant, e.g. --only-category vics-1 --only-category vics-2.
+    Lists may name a category for each digest; digests without a category are always taken. Of VICS
+    lists (Project VIC), category 1 is taken, 'vics-1': child abuse material. The other categories
+    hold files that are innocent, or not illegal everywhere (0 non-pertinent, 2 exploitive but no
+    abuse material, 3 computer-generated, 4 for comparison, 5 uncategorised), and countries number
+    them differently: name all that count, e.g. --only-category vics-1 --only-category vics-2.
 
-    FILE.json, with what the filter is, is written beside FILE; keep them together. So are tiers,
-    each with its .json: FILE.sizes where every digest has a size in bytes (VICS, hashdeep, a column
-    'size'), FILE.heads where every one has the XXH3-128 of the first 4,096 bytes (a column
-    'xxh3-4096'). Scans with them look into far fewer files; but a size or key that is wrong in a
-    list hides that file, so see that the range that is printed can be true.
+    FILE.json, with the metadata, is written beside FILE; keep them together. So are tiers, each
+    with its .json: FILE.sizes if every digest has a size in bytes (VICS, hashdeep, a column
+    'size'), FILE.heads if every digest has the XXH3-128 of the first 4,096 bytes (a column
+    'xxh3-4096'). Scans with tiers open far fewer files. But a wrong size or key in a list hides
+    that file, so check that the printed range can be true.
     """
     from hashscan.known.filters.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
     from hashscan.report.bar import build_bar  # noqa: PLC0415

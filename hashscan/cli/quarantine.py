@@ -134,7 +134,7 @@ def _line(event: str, fields: dict[str, Any]) -> None:
 @command.command("list")
 @_state
 @_json
-@click.option("--all", "every", is_flag=True, help="Restored and purged ones too.")
+@click.option("--all", "every", is_flag=True, help="List restored and purged files, too.")
 @click.pass_context
 def list_command(context: click.Context, state: str | None, as_json: bool, every: bool) -> None:
     """List quarantined files, oldest first."""
@@ -189,7 +189,7 @@ def _row(record: Record) -> tuple[str, ...]:
 @click.argument("record_id", metavar="ID")
 @click.pass_context
 def show_command(context: click.Context, state: str | None, as_json: bool, record_id: str) -> None:
-    """Show one record, whole. The content is never shown."""
+    """Show one whole record. The content is never shown."""
     with _store(_settings(context, state), change=False) as store:
         if store is None:
             raise _no_record(record_id)

@@ -157,7 +157,7 @@ def init_command(
     type=click.IntRange(0, 100),
     default=14,
     show_default=True,
-    help="Earlier versions that agents are served a patch from.",
+    help="Number of earlier versions for which there is a patch.",
 )
 @click.option(
     "--allow-large-change",
@@ -193,15 +193,15 @@ def add_command(
     clock_is_right: bool,
     as_json: bool,
 ) -> None:
-    """Publish the next version of a category's filter, from the lists INPUT as they now are.
+    """Publish the next version of a category's filter from the lists INPUT.
 
-    The lists are the whole category: a digest that they lack is withdrawn. Agents with one of the
-    last versions fetch a patch; the others, and all of them where the filter is made anew, the
-    whole file. The same lists again only renew what expires.
+    The lists must be the whole category: a digest that they lack is withdrawn. Agents with one of
+    the last versions fetch a patch. Other agents fetch the whole file, and so do all agents if the
+    filter gets a new size. The same lists again only renew the metadata.
 
-    Lists are read as by 'hashscan filter build', see there; also for tiers, which are published
-    beside the filter and let agents pass over files without reading them. The keys of targets,
-    snapshot and timestamp are needed.
+    Lists are read as by 'hashscan filter build', see there. Tiers are published beside the filter
+    and let agents skip files without reading them. The keys of targets, snapshot and timestamp are
+    needed.
     """
     from hashscan.known.repository.versions import add  # noqa: PLC0415 - heavy: cryptography
     from hashscan.report.bar import build_bar  # noqa: PLC0415
@@ -251,11 +251,11 @@ def refresh_command(
     clock_is_right: bool,
     as_json: bool,
 ) -> ExitCode:
-    """Renew what expires; run it by a timer, twice a day.
+    """Renew metadata before it expires; run it by a timer, twice a day.
 
-    Snapshot and timestamp are always renewed. Targets and root are in the last third of their
-    terms, where their keys are given; otherwise you are warned. Exit code 5: one of them has
-    expired, and agents take nothing any more.
+    Snapshot and timestamp are always renewed. Targets and root are renewed in the last third of
+    their terms if you give their keys; otherwise there is a warning. Exit code 5: one of them has
+    expired, and agents take no update any more.
     """
     from hashscan.known.repository.publish import refresh  # noqa: PLC0415 - heavy: cryptography
 
@@ -327,10 +327,10 @@ def rotate_command(
     clock_is_right: bool,
     as_json: bool,
 ) -> None:
-    """Make a new key for a role, and trust an old one no more.
+    """Make a new key for a role, and no longer trust an old one.
 
-    The new key is kept in the first directory of --keys. The keys of root are needed, and those of
-    the role and of what hangs on it. Agents follow by themselves; they need no new pin.
+    The new key is kept in the first directory of --keys. The keys of root, of the role and of the
+    roles that depend on it are needed. Agents follow by themselves; they need no new pin.
     """
     from hashscan.known.repository.publish import rotate  # noqa: PLC0415 - heavy: cryptography
 

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     help="What to do with matches; default: the configuration's; with"
     " --known, or without a configuration, report.",
 )
-@click.option("--full", is_flag=True, help="Hash every file, also those that did not change.")
+@click.option("--full", is_flag=True, help="Hash every file, even if it did not change.")
 @click.option(
     "--no-tiers",
     is_flag=True,
-    help="Hash files also where size or first block tell that the known set cannot hold them.",
+    help="Hash every file, even if its size or first block shows that it cannot be known.",
 )
 @click.option(
     "--jobs",

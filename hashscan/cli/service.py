@@ -34,12 +34,12 @@ def command() -> None:
     metavar="ADDRESS:PORT",
     default="127.0.0.1:8080",
     show_default=True,
-    help="Where to listen; port 0 takes a free one, and says which.",
+    help="Where to listen; port 0 takes a free port, and prints it.",
 )
 @click.option("--tls-certificate", metavar="FILE", help="PEM file with the certificate chain.")
 @click.option("--tls-key", metavar="FILE", help="PEM file with its key.")
 @click.option(
-    "--behind-proxy", is_flag=True, help="A TLS proxy stands before it: allow plain HTTP to others."
+    "--behind-proxy", is_flag=True, help="Behind a TLS proxy: allow plain HTTP from other machines."
 )
 @click.option(
     "--repository",
@@ -61,7 +61,7 @@ def command() -> None:
     "--audit-days",
     metavar="N",
     type=Number(0.01),
-    help="Remove what is older from the audit.  [default: nothing is removed]",
+    help="Remove older questions from the audit.  [default: nothing is removed]",
 )
 def run_command(
     data: str,
@@ -103,7 +103,7 @@ def run_command(
 @command.command("load")
 @click.argument("inputs", nargs=-1, required=True, metavar="LIST...")
 @data_option
-@click.option("--test", is_flag=True, help="The list of the test twin, not the known set.")
+@click.option("--test", is_flag=True, help="Load the list of the test twin, not the known set.")
 @click.option("--skip-invalid", is_flag=True, help="Leave invalid lines out, and count them.")
 @only_category_option
 def load_command(
@@ -115,8 +115,8 @@ def load_command(
 ) -> None:
     """Load the digest lists LIST as the known set, in place of the one before.
 
-    A running service takes it over within a second or two; until then it answers from the one
-    before. Lists are read as by 'hashscan filter build'.
+    A running service uses it within a second or two; until then it answers from the set before.
+    Lists are read as by 'hashscan filter build'.
     """
     from hashscan.report.bar import build_bar  # noqa: PLC0415
     from hashscan.service.data import load_set  # noqa: PLC0415
@@ -147,9 +147,9 @@ def user_group() -> None:
 )
 @click.option("--generate", is_flag=True, help="Make a password, and print it once.")
 def add_command(name: str, data: str, password_file: str | None, generate: bool) -> None:
-    """Add a user, or give one a new password; it is asked for unless an option says otherwise.
+    """Add a user, or give a user a new password; it is asked for unless an option gives it.
 
-    Only a salted hash of it is kept. A running service takes it over within a second.
+    Only a salted hash of the password is kept. A running service uses it within a second.
     """
     from hashscan.service.users import add_user  # noqa: PLC0415
 
