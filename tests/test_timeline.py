@@ -30,6 +30,12 @@ def test_an_even_clock_is_one_span():
     assert line.age(START.wall, first.span) == pytest.approx(90 * DAY)
 
 
+def test_the_time_since_the_start_of_another_boot_is_not_taken_for_that_of_this_one():
+    first = Timeline.begin(START)
+    longer = Instant(START.boottime + 90 * DAY, START.wall + DAY, "boot-2")
+    assert first.at(longer).age(START.wall, first.span) == pytest.approx(DAY)
+
+
 @pytest.mark.parametrize("jump", [20 * YEAR, -20 * YEAR, 3600.0, -3600.0])
 def test_a_clock_that_is_set_makes_nothing_older_or_younger(jump):
     first = Timeline.begin(START)

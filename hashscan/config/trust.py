@@ -32,10 +32,13 @@ def moves(settings: Settings) -> bool:
     return settings.quarantine.action == "quarantine" or settings.quarantine.retention is not None
 
 
-def fault_of(path: str) -> tuple[str, str] | None:
-    """Why others can change or make a file, and the fix; ``None`` if nobody can."""
+def fault_of(path: str, *, optional: bool = False) -> tuple[str, str] | None:
+    """Why others can change a file, and the fix; ``None`` if nobody can.
+
+    ``optional``: the file need not be there, and then nobody else may be able to make it.
+    """
     try:
-        found = why_replaceable(path)
+        found = why_replaceable(path, optional=optional)
     except (OSError, ValueError):
         return None  # reported when the file is opened
     if found is None:
@@ -84,7 +87,7 @@ def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
     """Each setting that names a file that others can change: its place, what is wrong, the fix."""
     found: dict[Loc, tuple[Loc, str, str]] = {}
     for loc, path in _believed(settings):
-        if (fault := fault_of(path)) is not None:
+        if (fault := fault_of(path, optional=True)) is not None:
             found.setdefault(loc, (loc, *fault))
     return list(found.values())
 

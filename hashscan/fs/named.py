@@ -84,10 +84,9 @@ def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> Un
     """
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid not in _trusted_users():
-        owner = "root" if os.geteuid() == 0 else str(os.geteuid())
-        fix = f"chown {owner} {shown(path)}"
+        fix = f"chown {_owner()} {shown(path)}"
         if stat.S_ISDIR(status.st_mode):
-            fix = f"use another directory, one that {owner} owns, e.g. in /etc or /var/lib"
+            fix = _elsewhere()
         return Unsafe(f"{shown(path)} belongs to {user_shown(status.st_uid)}", fix)
     if stat.S_ISDIR(status.st_mode) and mode & stat.S_ISVTX:
         return None
@@ -101,6 +100,14 @@ def why_unsafe(status: os.stat_result, path: bytes, fd: int | None = None) -> Un
             f"chmod g-w {shown(path)}",
         )
     return None
+
+
+def _owner() -> str:
+    return "root" if os.geteuid() == 0 else str(os.geteuid())
+
+
+def _elsewhere() -> str:
+    return f"use another directory, one that {_owner()} owns, e.g. in /etc or /var/lib"
 
 
 def _trusted_users() -> set[int]:
@@ -274,13 +281,17 @@ def opened_named(path: bytes, *, make: int | None = None) -> Iterator[Named]:
         os.close(named.fd)
 
 
-def why_replaceable(path: str) -> Unsafe | None:
+def why_replaceable(path: str, *, optional: bool = False) -> Unsafe | None:
     """Why others than root and the running user can change a file; ``None``: they cannot.
 
     As sshd(8) checks files that it believes: the file, each directory above it and each link on the
     way must belong to root or the running user, and nobody else may write to them. Then nobody else
     can replace the file between this check and its opening. The first directory that somebody else
     controls decides, even if the file is not there now, or if ``..`` leads out of the directory.
+
+    Args:
+        path: of the file.
+        optional: it need not be there; then nobody else may be able to make it, as in ``/tmp``.
 
     Raises:
         OSError: it is not there, or cannot be reached, and nobody else can change that.
@@ -292,6 +303,10 @@ def why_replaceable(path: str) -> Unsafe | None:
             while walk.rest and walk.here.unsafe is None:
                 walk.step()
             return walk.here.unsafe
+        except FileNotFoundError:
+            if optional and stat.S_IMODE(os.fstat(walk.here.fd).st_mode) & 0o022:
+                return Unsafe(f"anybody can make {shown(path)}", _elsewhere())
+            raise
         finally:
             walk.close()
     except UnsafePathError as error:

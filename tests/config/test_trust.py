@@ -12,6 +12,7 @@ from hashscan.cli.filter import command as filter_command
 from hashscan.cli.repository import command as repository_command
 from hashscan.cli.service import command as service_command
 from hashscan.config import loader
+from hashscan.config.settings import Settings
 from hashscan.config.trust import fault_of, faults, require_trusted
 from hashscan.errors import ConfigError
 
@@ -123,6 +124,18 @@ def test_a_file_that_a_customer_takes_away_for_the_check(place):
     assert fault_of(f"{place}/lists/cust/../../known.txt") == fault
 
 
+def test_a_tier_that_anybody_could_make(place):
+    """In a sticky directory nobody replaces the filter, but a tier beside it is another file."""
+    make_filter(place / "lists" / "filter", {sha1(CONTENT)})
+    settings = Settings.model_validate({"filter": {"source": f"{place}/lists/filter"}})
+    assert faults(settings) == []
+    (place / "lists").chmod(0o1777)
+    ((loc, what, fix),) = faults(settings)
+    assert loc == ("filter", "source")
+    assert f"anybody can make {place}/lists/filter.sizes" in what
+    assert "use another directory" in fix
+
+
 def test_the_private_group_of_an_account_is_the_account(place, monkeypatch):
     """Debian's umask 002: the account hashscan runs as may write as its own group."""
     path = place / "lists" / "known.txt"
@@ -130,6 +143,11 @@ def test_the_private_group_of_an_account_is_the_account(place, monkeypatch):
     path.chmod(0o664)
     assert fault_of(str(path)) is not None
     monkeypatch.setattr(os, "geteuid", lambda: 1)
+    assert fault_of(str(path)) is None
+    acl(place)
+    assert fault_of(str(path)) is not None, "the group's bits stand for other users too"
+    os.removexattr(path, "system.posix_acl_access")
+    path.chmod(0o664)
     assert fault_of(str(path)) is None
     os.chown(path, 1, 2)
     assert fault_of(str(path)) is not None

@@ -14,6 +14,7 @@ from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.housekeeping import Purged, purge_older
 from hashscan.quarantine.records import State
+from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
 from hashscan.text import rfc3339
@@ -113,6 +114,15 @@ def test_a_clock_far_ahead_after_a_boot_removes_nothing(clocks, filled):
     clocks.reboot(20 * 365 * DAY)
     assert purge_older(filled, 90 * DAY) == Purged(0, 1)
     clocks.go_on(91 * DAY)
+    assert purge_older(filled, 90 * DAY) == Purged(1, 0)
+
+
+def test_each_command_counts_the_time_until_it(clocks, filled):
+    """A machine that is switched off after it counts no more than a week."""
+    clocks.go_on(84 * DAY)
+    with Store.open(filled) as store, store.lock():
+        recover(store)
+    clocks.reboot(30 * DAY)
     assert purge_older(filled, 90 * DAY) == Purged(1, 0)
 
 
