@@ -139,6 +139,9 @@ def check(context: click.Context, file: str | None) -> None:
         click.echo(f"  {name:<11} {words}")
     for note in notes(settings):
         click.echo(f"note: {note}")
+    missing = [name for name in ("volumes", "service") if not getattr(settings, name)]
+    if missing:
+        click.echo(f"note: {' and '.join(missing)}: missing; the daemon does not start without")
     # As the daemon does: a volume that is not there, or does not answer, does not hold up others.
     places: dict[bytes, int] = {}
     for index, seen in enumerate(look_at_all([one.path for one in settings.volumes])):

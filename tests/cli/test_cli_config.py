@@ -201,3 +201,10 @@ def test_from_the_shell_errors_go_to_stderr_with_exit_code_2(tmp_path, good):
     assert wrong.stderr.startswith("hashscan: error: the configuration cannot be used, 1 error:")
     assert f"{bad}:1: scan.jobs: must be auto" in wrong.stderr
     assert (right.returncode, right.stderr) == (0, "")
+
+
+def test_check_notes_what_the_daemon_needs(run, tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(f"state: {tmp_path}/state\n")
+    told = run("config", "check", file)
+    assert "note: volumes and service: missing; the daemon does not start without" in told
