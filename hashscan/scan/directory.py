@@ -50,6 +50,8 @@ class DirectoryPart(Part):
     def list_directory(self) -> None:
         """List the directory; hash what changed, or give parts of it away."""
         status = os.fstat(self._fd)
+        if self._task.inode not in {0, status.st_ino} and status.st_dev == self._root.device:
+            self._findings.replaced = status.st_ino
         if self._is_not_entered(status):
             self._send(done=True)
             return

@@ -334,6 +334,7 @@ class Dispatch:
         group.tally.add(findings.tally)
         self.early.add(findings.tally)
         group.unopened += findings.unopened
+        group.replaced = group.replaced or findings.replaced
         group.lost += findings.lost
         if len(group.lost) >= _MOST_LOST:
             self._follow(findings.group, group)
@@ -420,6 +421,9 @@ class Dispatch:
             volume, directory, _ = group.waiting
             entries = [Entry(directory.number, name) for name in group.unopened]
             self._settle(self._lost.add(volume, entries))
+        if group.replaced and self._once:  # the daemon's watch reports a rename by itself
+            entry = Entry(group.waiting.directory.number, instead=group.replaced)
+            self._settle(self._lost.add(group.waiting.volume, [entry]))
         if self._on_looked is not None and (group.names is not None or group.later):
             names = [name for name, _ in group.names or () if name not in group.elsewhere]
             volume, directory, _ = group.waiting

@@ -93,7 +93,7 @@ class Frontier:
             self._spilled -= len(back)
             for volume, number, fresh, weight in back:
                 path = self._catalog.directory_path(number)
-                self._stack.append(
-                    Waiting(volume, QueuedDirectory(number, path, bool(fresh)), weight)
-                )
+                inode = self._catalog.place_of(number).inode
+                directory = QueuedDirectory(number, path, bool(fresh), inode)
+                self._stack.append(Waiting(volume, directory, weight))
                 self._bytes += len(path)

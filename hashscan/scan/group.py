@@ -27,6 +27,7 @@ class Group:
         forgotten: it is not done again if it fails.
         lost: names and inodes of files that were gone when they were opened.
         unopened: entries without an outcome, because the directory was gone.
+        replaced: see ``Findings``.
         search: lost directories to find in it; then nothing else is done.
         check: only check whether the volume is still there.
     """
@@ -47,6 +48,7 @@ class Group:
     forgotten: bool = False
     lost: list[tuple[bytes, int]] = field(default_factory=list)
     unopened: list[bytes] = field(default_factory=list)
+    replaced: int = 0
     search: Search | None = None
     check: bool = False
 
@@ -60,7 +62,7 @@ class Group:
         if self.check:
             return task._replace(job=Job.CHECK)
         if self.names is None:
-            return task
+            return task._replace(inode=directory.inode)
         return task._replace(names=self.names, look=True, final=self.final, large=self.large)
 
     def again(self) -> Group:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from hashscan.catalog.store import Catalog
 
@@ -22,6 +22,10 @@ MOST = 100_000
 #: Lost directories that one listing searches.
 _AT_ONCE = 50_000
 RENAMED = "it was renamed while it was scanned; it is entered in the next scan"
+REPLACED = (
+    "it was renamed while it was scanned, and another directory has its name now; it is entered in "
+    "the next scan"
+)
 
 
 _UNKNOWN = "it was gone when it was to be listed, and the directory above it does not show why"
@@ -48,10 +52,13 @@ class Entry(NamedTuple):
     Attributes:
         directory: id of that directory.
         name: of a file in it; empty: the directory itself, which counts as one entry.
+        instead: inode of the directory that was listed in its place: such an entry counts only if
+            the directory has another name now. 0: none was.
     """
 
     directory: int
     name: bytes = b""
+    instead: int = 0
 
 
 class Settled(NamedTuple):
@@ -75,7 +82,7 @@ class Search(NamedTuple):
         directory: id of the directory that held them.
         path: its path below the volume's root.
         inode: the inode that it must have; 0: any.
-        names: names and inodes of the lost directories.
+        names: of each lost directory its name, with its inode and that of the one in its place.
         lost: by id of a lost directory, the entries that share its fate.
     """
 
@@ -124,7 +131,7 @@ class LostDirectories:
         parent = self._catalog.place_of(lost).parent
         if not parent:
             # The volume's root, which nothing holds, or a directory that the catalog forgot.
-            return [Settled(volume, entry, RENAMED) for entry in entries]
+            return [Settled(volume, entry, RENAMED) for entry in entries if not entry.instead]
         held = self._held.setdefault((volume, parent), {})
         held.setdefault(lost, []).extend(entries)
         self._count += len(entries)
@@ -144,23 +151,34 @@ class LostDirectories:
         own = self._catalog.place_of(directory)
         inode = 0 if directory in self._sure else own.inode
         path = self._catalog.directory_path(directory)
-        names = tuple((place.name, place.inode) for place in places)
+        names = tuple(
+            (place.name, inode)
+            for place, entries in zip(places, lost.values(), strict=True)
+            for inode in (place.inode, max(entry.instead for entry in entries))
+        )
         return Search(volume, directory, path, inode, names, lost)
 
-    def found(self, search: Search, fates: Iterable[int] | None) -> list[Settled]:
+    def found(self, search: Search, fates: Sequence[int] | None) -> list[Settled]:
         """Take the fates that a search found; ``None``: the directory itself was not at its place.
 
         Returns the entries that get their outcome by it.
         """
         volume, settled = search.volume, []
         if fates is None:
-            entries = [entry for some in search.lost.values() for entry in some]
+            entries = [
+                entry for some in search.lost.values() for entry in some if not entry.instead
+            ]
             if search.directory in self._sure:
                 return [Settled(volume, entry, RENAMED) for entry in entries]
             return self._add(volume, search.directory, entries)
-        for (number, entries), fate in zip(search.lost.items(), fates, strict=True):
+        pairs = zip(search.lost.items(), fates[::2], fates[1::2], strict=True)
+        for (number, entries), fate, fate_of_other in pairs:
             for entry in entries:
-                if fate == Fate.HERE and entry.directory != number:
+                if entry.instead:
+                    # Else it was removed, or its file system lists other inodes than it opens.
+                    if (fate, fate_of_other) == (Fate.ELSEWHERE, Fate.HERE):
+                        settled.append(Settled(volume, entry, REPLACED))
+                elif fate == Fate.HERE and entry.directory != number:
                     # The directories that it lost are searched in it.
                     self._sure.add(number)
                     settled += self._add(volume, entry.directory, [entry])

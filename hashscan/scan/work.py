@@ -102,7 +102,8 @@ class Task(NamedTuple):
         final: with ``look``: a file is hashed even where it is not whole yet.
         large: the names are those of files that were handed back for their size.
         job: with ``FOLLOW`` the task names lost files, with ``SEARCH`` lost subdirectories.
-        inode: with ``SEARCH``: the inode that the directory must have; 0: any.
+        inode: the inode that the directory must have with ``SEARCH``, and should have if it is
+            listed; 0: any.
     """
 
     group: int
@@ -185,6 +186,8 @@ class Findings:
         fates: of a ``SEARCH``: the fate of each name; ``None``: the directory itself was not at its
             place.
         why_unknown: of a ``SEARCH``: the error that left all fates unknown.
+        replaced: inode of the directory that was opened, if another one was listed with its name;
+            0: it is the one that was listed.
         damaged: number of damaged rows of the catalog, which were ignored.
         vanished: why the volume is not there any more; empty: it is there. If set, the task is not
             done.
@@ -208,6 +211,7 @@ class Findings:
     unopened: tuple[bytes, ...] = ()
     fates: tuple[int, ...] | None = None
     why_unknown: str = ""
+    replaced: int = 0
     tally: Tally = field(default_factory=Tally)
     damaged: int = 0
     vanished: str = ""

@@ -10,11 +10,13 @@ import subprocess
 import pytest
 from scanning import Scanner, one_by_one, sha1
 
+from hashscan.catalog.overview import overview
 from hashscan.scan import directory as directory_module
 from hashscan.scan import dispatch as dispatch_module
+from hashscan.scan import frontier as frontier_module
 from hashscan.scan import lost as lost_module
 from hashscan.scan import worker as worker_module
-from hashscan.scan.lost import RENAMED
+from hashscan.scan.lost import RENAMED, REPLACED
 from hashscan.scan.part import RENAMED as FILE_RENAMED
 from hashscan.scan.worker import Worker
 
@@ -93,6 +95,57 @@ def test_many_renamed_directories_cost_one_listing_and_none_is_passed_over(
         os.fsencode(volume / f"d{number}") for number in range(MANY)
     }
     assert listings() == 1
+
+
+@pytest.mark.parametrize("spilled", [False, True], ids=["in memory", "on disk"])
+def test_a_directory_that_loses_its_name_to_another_is_not_passed_over(
+    volume, state, meanwhile, listings, monkeypatch, spilled
+):
+    """As a site is renewed: the old one gets another name, and the new one gets its name."""
+    for name in ("a", "b", "c", "new"):
+        (volume / name).mkdir()
+        (volume / name / "f").write_bytes(name.encode())
+    if spilled:
+        monkeypatch.setattr(frontier_module, "_MOST", 1)
+
+    def renew():
+        for name in ("a", "b"):
+            (volume / name).rename(volume / f"old-{name}")
+        (volume / "new").rename(volume / "a")
+        (volume / "b").mkdir()
+        shutil.rmtree(volume / "c")
+        (volume / "c").mkdir()
+
+    meanwhile(renew, rb"a|b|c|new")
+    scanner = scanner_of(state, [sha1(b"a")])
+    summary = scanner.scan(volume)
+    problems = {event.path: event.message for event in scanner.told.problems}
+    root = os.fsencode(volume)
+    expected = {b"a": REPLACED, b"b": REPLACED, b"new": RENAMED}
+    assert problems == {root + b"/" + name: why for name, why in expected.items()}, (
+        "what was removed is no problem"
+    )
+    assert listings() == 1
+    assert summary.files == sum(summary.skipped.values()) + summary.hashed + summary.problems
+    monkeypatch.undo()
+    scanner = scanner_of(state, [sha1(b"a")])
+    assert scanner.scan(volume).problems == 0
+    assert scanner.told.paths == [b"old-a/f"]
+
+
+@pytest.mark.root
+def test_a_directory_below_a_mount_is_not_taken_for_another(volume, state, listings):
+    """A listing has the inode of the directory that a mount hides."""
+    for name in ("a", "b"):
+        (volume / name).mkdir()
+        (volume / name / "f").write_bytes(name.encode())
+    subprocess.run(["mount", "--bind", volume / "b", volume / "a"], check=True)
+    try:
+        summary = scanner_of(state).scan(volume, one_file_system=False)
+    finally:
+        subprocess.run(["umount", volume / "a"], check=True)
+    assert (summary.files, summary.problems) == (2, 0)
+    assert listings() <= 1
 
 
 def test_directories_that_are_lost_with_what_held_them_are_looked_for_level_by_level(
@@ -240,6 +293,8 @@ def test_a_holder_that_cannot_be_listed_leaves_a_problem(
     summary = scanner.scan(volume)
     assert (summary.files, summary.problems, summary.skipped) == (MANY, MANY, {})
     assert os.strerror(number) in scanner.told.problems[0].message
+    # An error of the disk hides files that may be there; a mode hides what it hid before.
+    assert overview(scanner.catalog).scan.is_whole == (number == errno.EACCES)
 
 
 def test_a_lost_file_whose_directory_cannot_be_listed_is_a_problem(volume, state, monkeypatch):
