@@ -55,7 +55,7 @@ class KnownSet:
 
     @property
     def name(self) -> str:
-        """What tells this known set from another: with other lists all is judged anew, too."""
+        """The identity of this known set: if it differs, the whole catalog is judged again."""
         filters = filterset_of(self.filters)
         return f"{filters} lists={self.lists[:16]}" if self.lists else filters
 

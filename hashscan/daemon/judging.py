@@ -33,7 +33,7 @@ class Judging:
     """The processes that go through the catalog, and what they find.
 
     Attributes:
-        files: that were judged anew so far.
+        files: that were judged again so far.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Judging:
             self.files += process.files
             if process.files > self._due:
                 count = process.files - self._due
-                self._log.info(f"{count:,} files were judged anew without being read")
+                self._log.info(f"{count:,} files were judged again without being read")
             if self._due > _DUE_AT_ONCE:
                 self._log.info(
                     f"{self._due:,} files were never hashed as these filters need it: a scan of"

@@ -243,7 +243,7 @@ def private_of(staging: Staging, record: Record, privates: Privates) -> Iterator
         except OSError as error:
             raise _unreachable(place, error.strerror or str(error)) from error
         if not reachable:
-            raise _unreachable(place, "another directory stands there now")
+            raise _unreachable(place, "another directory is in its place now")
         if found is None:
             yield None
             return

@@ -367,7 +367,7 @@ class Confirmation:
 
         ``scan`` is the number of that walk; default: this one's.
 
-        What was removed or renamed is not there, and what changed was judged anew. One that is
+        What was removed or renamed is not there, and what changed was judged again. One that is
         there as it was (its directory could not be listed this time) stays.
         """
         walked = Roots(roots)

@@ -171,7 +171,7 @@ class Findings:
     """What a process found in a part of one directory.
 
     Attributes:
-        rejudged: name and hit of files that were judged anew by their kept digests.
+        rejudged: name and hit of files that were judged again by their kept digests.
         directories: names and inodes of subdirectories.
         gone: names that the catalog has and the directory has not.
         give: names and inodes of files that another process may hash.

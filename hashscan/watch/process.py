@@ -51,7 +51,7 @@ _ROOTS = 5.0
 #: file systems one after the other must not keep this process busy.
 _MOUNTS_REST = 20.0
 _MOUNTED = "a file system was mounted or unmounted there"
-_REPLACED = "another directory stands there now"
+_REPLACED = "another directory is in its place now"
 _GONE = "it is not there any more"
 _BLIND = "what other hosts change on this {} is not told"
 

@@ -101,4 +101,4 @@ def test_one_that_is_started_again_and_comes_through_is_no_reason_for_a_scan(jud
     assert wanted == []
     assert one.files == 7
     assert catalog.judged_until(number) == 4, "all rows of scans before this one are judged"
-    assert "7 files were judged anew" in err.getvalue()
+    assert "7 files were judged again" in err.getvalue()

@@ -70,7 +70,7 @@ def test_a_new_filter_judges_what_was_hashed_without_reading_it(daemon, service)
     service.load([*KNOWN[:3], KNOWN[4], b"7"])
     daemon.wait(lambda: daemon.logged("another set of filters is used"))
     gone(daemon, late, daemon.volume / "f7")
-    daemon.wait(lambda: daemon.logged("were judged anew without being read"))
+    daemon.wait(lambda: daemon.logged("were judged again without being read"))
     daemon.wait(lambda: daemon.facts().get("rejudged", 0) >= 300, 15)
     assert daemon.facts()["hashed"] == 0, "nothing was read but what was moved"
     assert sum(one["hashed"] for one in daemon.summaries) == 302

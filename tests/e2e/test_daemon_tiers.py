@@ -53,7 +53,7 @@ def test_a_tier_that_goes_away_has_the_files_read_by_a_scan_with_its_brakes(daem
     assert hashed(daemon) < FILES
     daemon.wait(lambda: daemon.logged("1,500 files were never hashed as these filters need"), 30)
     daemon.wait(lambda: hashed(daemon) == FILES, 40)
-    assert not daemon.logged("1,500 files were judged anew without being read")
+    assert not daemon.logged("1,500 files were judged again without being read")
 
 
 def test_a_file_that_a_new_set_no_longer_rules_out_is_found(daemon, tmp_path):

@@ -95,7 +95,7 @@ def test_paths_and_excludes(run, place):
     assert told.count(b"MATCH ") == len(NAMES)
     moved = paths(place, run(*config, "scan", "--json", code=1))
     assert not any(map(os.path.lexists, moved))
-    # What is excluded stays
+    # An excluded file is left in place
     assert os.path.lexists(os.fsencode(place) + b"/www/" + HIDDEN)
     assert len(run(*config, "quarantine", "list").splitlines()) == len(NAMES)
     records = run(*config, "quarantine", "list", "--json").splitlines()

@@ -47,7 +47,7 @@ def test_another_directory_has_the_place_of_the_target(volume, memory, monkeypat
                 (note,) = notes
                 assert not note.resolved
                 by_target = "this is not the directory that it was" in note.message
-                assert by_target or "another directory stands there now" in note.message
+                assert by_target or "another directory is in its place now" in note.message
                 places.add(by_target)
                 assert store.load(record_id).target.volume == os.fsencode(root)
         assert os.listdir(root) == [], step

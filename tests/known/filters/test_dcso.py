@@ -90,7 +90,7 @@ def test_the_files_of_poppy_and_flor_are_read(path, spell, sha256):
 def test_what_is_not_said_comes_from_the_caller(path):
     one: Filter = load(path, WHOLE, category="csam", algorithms=("sha256", "md5"))
     assert (one.category, one.algorithms) == ("csam", {"md5", "sha256"})
-    # Another choice of algorithms is another filter: all files are judged anew.
+    # Another choice of algorithms is another filter: all files are judged again.
     assert one.version == f"{hashlib.sha256(WHOLE).hexdigest()[:16]}+md5+sha256"
     os.utime(path, (1e9, 1e9))
     assert load(path).metadata.created == "2001-09-09T01:46:40.000Z"
