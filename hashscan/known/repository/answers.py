@@ -16,12 +16,14 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 from hashscan.errors import Fault, OtherMachineError
 from hashscan.net.trouble import redirect_host, retry_after
+from hashscan.text import human_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MISSING = (requests.codes.not_found, requests.codes.gone)
 _LATER = (requests.codes.too_many_requests, requests.codes.service_unavailable)
+_LONG = 7200.0  # seconds that nobody reads as seconds
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -56,7 +58,10 @@ def status_error(response: requests.Response, url: str, *, is_root: bool) -> Dow
         )
     if status in _LATER:
         seconds = retry_after(response.headers.get("Retry-After"))
-        wait = "" if seconds is None else f", and asks to wait {seconds:.0f} s"
+        span = "" if seconds is None else f"{seconds:.0f} s"
+        if seconds is not None and seconds >= _LONG:
+            span = human_age(seconds)
+        wait = f", and asks to wait {span}" if span else ""
         return FetchError(
             f"{told}: it is too busy{wait}; the next sync asks again",
             retry_after=seconds,
