@@ -227,3 +227,27 @@ def test_who_may_not_keep_the_access_time_opens_another_users_directory_all_the_
         finally:
             os.seteuid(0)
     assert error.value.errno == errno.EACCES
+
+
+def test_whether_there_is_openat2_is_asked_once_and_known(monkeypatch):
+    monkeypatch.setattr(beneath, "_known", None)
+    asked = []
+    real = beneath._openat2
+    monkeypatch.setattr(beneath, "_openat2", lambda *a: (asked.append(1), real(*a))[1])
+    assert beneath.has_openat2() in {True, False}
+    assert beneath.has_openat2() is beneath._known
+    assert len(asked) == 1
+
+
+def test_a_step_whose_file_system_cannot_be_asked_leaks_no_descriptor(root, tmp_path, monkeypatch):
+    (tmp_path / "root" / "a").mkdir()
+    monkeypatch.setattr(beneath, "_known", False)
+
+    def fails(_fd):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(beneath, "identity_of", fails)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="Input/output error"):
+        beneath.open_step(root, b"a")
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from isolating import fork
@@ -16,6 +17,7 @@ from hashscan.fs.reading import (
     CacheNeutralReader,
     Way,
     has_writer,
+    is_same_stamp,
     is_sparse_giant,
     stamp_of,
 )
@@ -172,3 +174,10 @@ def test_stamp_has_size_and_both_times(tmp_path):
     path.write_bytes(b"abc")
     status = path.stat()
     assert stamp_of(status) == (3, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@pytest.mark.parametrize("changed", [None, "st_size", "st_mtime_ns", "st_ctime_ns"])
+def test_a_stamp_is_the_same_if_size_and_both_times_are(changed):
+    one = SimpleNamespace(st_size=1, st_mtime_ns=2, st_ctime_ns=3)
+    other = SimpleNamespace(**{**vars(one), **({changed: 9} if changed else {})})
+    assert is_same_stamp(one, other) is (changed is None)

@@ -1,5 +1,6 @@
 """Moving one entry, both ways, with and without renameat2."""
 
+import errno
 import os
 
 import pytest
@@ -84,3 +85,17 @@ def test_errors_come_as_the_kernel_says(two):
     with pytest.raises(FileNotFoundError):
         put(private_fd, b"none", customer_fd, b"a")
     assert os.listdir(customer) == os.listdir(private) == []
+
+
+def test_a_directory_that_cannot_be_put_back_leaves_none_in_its_place(two, monkeypatch):
+    customer, private, customer_fd, private_fd = two
+    (private / "unique").mkdir()
+
+    def fails(*_args, **_options):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "rename", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        rename._put_by_link(private_fd, b"unique", customer_fd, b"a")
+    assert os.listdir(customer) == []
+    assert os.listdir(private) == ["unique"]

@@ -164,3 +164,8 @@ def test_an_age_begins_with_the_record_not_with_the_count(clocks, filled, volume
     assert purge_older(filled, 90 * DAY) == Purged(0, 0)
     clocks.go_on(2 * DAY)
     assert purge_older(filled, 90 * DAY) == Purged(1, 0)
+
+
+def test_where_there_is_no_quarantine_nothing_is_removed(tmp_path):
+    found = purge_older(os.fsencode(tmp_path / "none"), 1.0)
+    assert (found.done, found.doubtful) == (0, 0)

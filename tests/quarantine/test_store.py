@@ -378,3 +378,12 @@ def test_what_became_of_a_file_at_whose_move_hashscan_was_killed_is_told(tmp_pat
                 told.add(became)
     assert any("was left where it is" in one for one in told)
     assert "hashscan was stopped at work on it (intent); now it is quarantined" in told
+
+
+def test_the_content_of_another_file_that_waits_for_its_way_back_is_not_verified(one):
+    store, record_id, _ = one
+    good = store.load(record_id)
+    assert verify(store).checked == 1
+    store.save(replace(good, state=State.DISPLACED, digests=None))
+    found = verify(store)
+    assert (found.checked, found.findings) == (0, [])

@@ -385,6 +385,19 @@ def test_work_of_a_lost_volume_that_waits_on_disk_is_forgotten(tmp_path, monkeyp
     catalog.close()
 
 
+def test_what_waits_on_disk_comes_back_when_all_else_was_of_a_lost_volume(tmp_path, monkeypatch):
+    monkeypatch.setattr(frontier_module, "_MOST", 4)
+    catalog = Catalog(str(tmp_path / "catalog"))
+    frontier = Frontier(catalog)
+    for number, volume in enumerate([1, 1, 0, 0, 0]):
+        frontier.push(Waiting(volume, QueuedDirectory(number, b"d", False), 0.0))
+    frontier.forget_volume(0)
+    monkeypatch.setattr(catalog, "directory_path", lambda _number: b"d")
+    assert {frontier.pop().directory.number for _ in range(2)} == {0, 1}
+    assert not frontier
+    catalog.close()
+
+
 def test_a_root_that_opens_and_cannot_be_listed_is_not_there(tmp_path, monkeypatch):
     root = VolumeRoot(Volume(os.fsencode(tmp_path)), 1)
     assert root.why_vanished() == ""

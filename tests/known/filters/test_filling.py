@@ -72,3 +72,10 @@ def test_an_error_of_the_source_leaves_no_process(small_batches):
     with pytest.raises(KeyboardInterrupt):
         filling.fill(empty(2000, 1e-6), 2000, 1e-6, digests(), jobs=3)
     assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_hangs_is_not_waited_for():
+    crew = filling._Crew(2, len(empty(2000, 1e-6)), 2000, 1e-6)
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
+    crew.close()
+    assert multiprocessing.active_children() == []

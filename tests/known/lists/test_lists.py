@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -304,3 +305,22 @@ def test_any_bytes_give_entries_or_the_one_error(written, content, skip):
         assert ALGORITHM_BY_LENGTH[len(entry.hex)] == entry.algorithm
         assert entry.hex == bytes.fromhex(entry.hex).hex()
         assert entry.line >= 1
+
+
+def test_a_list_that_cannot_be_read_to_its_end_is_none(tmp_path, monkeypatch):
+    path = tmp_path / "list"
+    path.write_text(f"{'ab' * 20}\n" * 50_000)
+    readv, calls = os.readv, []
+
+    def fails_later(*arguments):
+        calls.append(1)
+        if len(calls) > 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return readv(*arguments)
+
+    monkeypatch.setattr(os, "readv", fails_later)
+    with pytest.raises(DigestListError) as error:
+        list(read_list(str(path)))
+    (finding,) = error.value.findings
+    assert finding.where == str(path)
+    assert finding.what == "cannot be read to its end: Input/output error"

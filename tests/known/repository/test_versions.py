@@ -1,0 +1,20 @@
+"""hashscan.known.repository.versions: how many keys each tier has room for."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from hashscan.known.filters.tiers import TIER_NAMES
+from hashscan.known.repository.versions import _tier_capacities
+
+
+@pytest.mark.parametrize(
+    ("before", "capacity"),
+    [(None, 125 + 16), (100 + 15, 125 + 16), (100 + 16, 100 + 16), (1000, 1000)],
+)
+def test_a_tier_keeps_its_room_while_its_keys_fit(before, capacity):
+    """Another capacity is other bits: agents would fetch all of it instead of a patch."""
+    area = SimpleNamespace(tier_count=lambda _name: 100)
+    old = {name: SimpleNamespace(metadata=SimpleNamespace(capacity=before)) for name in TIER_NAMES}
+    found = _tier_capacities(area, {} if before is None else old, 0.25)
+    assert found == dict.fromkeys(TIER_NAMES, capacity)
