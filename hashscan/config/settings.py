@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from hashscan.config import daemon, values
+from hashscan.config import daemon, globs, values
 from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
 from hashscan.config.sources import FilterSettings, ServiceSettings
@@ -41,7 +41,7 @@ class VolumeSettings(Section):
         description="How the daemon learns of changes immediately: auto (fanotify if it may use"
         " that, else inotify), inotify, fanotify, or off (scheduled scans only).",
     )
-    exclude: tuple[values.Glob, ...] = Field(
+    exclude: tuple[globs.Glob, ...] = Field(
         default=(),
         strict=False,
         description="What to leave out: globs against the path below the volume.",
@@ -231,11 +231,11 @@ class Settings(Section):
         for name, section in (("service.known", "service"), ("filter.source", "filter")):
             given = info.data.get(section)
             if section == "service" and given is not None and given.kind == "local":
-                places |= {values.place(path, info): name for path in given.known}
+                places |= {values.same_file(path, info): name for path in given.known}
             elif section == "filter" and given is not None and not values.is_url(given.source):
-                places[values.place(given.source, info)] = name
+                places[values.same_file(given.source, info)] = name
         for index, path in enumerate(allow):
-            other = places.setdefault(values.place(path, info), "allow")
+            other = places.setdefault(values.same_file(path, info), "allow")
             if other != "allow":
                 raise values.bad(
                     f"{values.short_path(path)} stands in {other}, too: nothing of it would ever"

@@ -6,7 +6,6 @@ Values are never repeated in a message unless they are harmless: a password may 
 
 from __future__ import annotations
 
-import fnmatch
 import ipaddress
 import os
 import re
@@ -30,7 +29,6 @@ LONGEST = 3660 * 86400.0  # seconds: ten years; more is a mistake in typing
 SHORTEST = 0.001
 LARGEST = 1 << 53  # bytes: 8 PiB; beyond it parse_size, which uses floats, is not exact
 _NONE = "none"
-_LONGEST_NAME = 255  # bytes of a name in a directory
 _LONGEST_TEXT = 40  # characters of a number with its unit
 
 # Keys of the validation context: look at the file system, too; and at the volumes.
@@ -243,6 +241,11 @@ def place(path: str, info: ValidationInfo) -> str:
     return _resolved(path) if checks_files(info) else os.path.normpath(path)
 
 
+def same_file(path: str, info: ValidationInfo) -> str:
+    """Return a text that is equal for paths to the same file; links of others are no error here."""
+    return os.path.realpath(path) if checks_files(info) else os.path.normpath(path)
+
+
 def existing_file(path: str, info: ValidationInfo) -> str:
     """``path``, where a readable regular file must be."""
     if checks_files(info):
@@ -272,78 +275,6 @@ def own_directory(path: str | None, info: ValidationInfo) -> str | None:
         if not stat.S_ISDIR(status.st_mode):
             raise bad(f"{short_path(path)} is not a directory", "choose another path")
     return path
-
-
-_BRACKETS = re.compile(r"\[!?\]?[^]]*\]")
-#: Signs that have a meaning in other programs, and none here: regular expression, what, fix.
-_NOT_HERE = (
-    (
-        r"\{[^{}]*(,|\.\.)[^{}]*\}",
-        "holds {…}, which is not a choice of names here",
-        "write one pattern for each choice; for names that hold braces write [{] and [}]",
-    ),
-    (
-        r"^!",
-        "begins with !, which does not include files again here",
-        "if a name begins with !, write ? instead",
-    ),
-    (
-        r"\||\*\.\w+\s*[;,]\s*\*\.",
-        "holds several patterns, and no sign gives a choice here",
-        "write one pattern for each choice; for names that hold | write [|]",
-    ),
-    (
-        r"^(re|regexp?|glob|fm|sh|pp|pf|path):\S",
-        "begins with a kind of pattern of another program",
-        "write a glob against the path below the volume",
-    ),
-    (
-        r"^\$(\{\w+\}|\w+)(/|$)",
-        "begins with a variable of a shell, which is only itself here",
-        "write the path below the volume",
-    ),
-    (
-        r"\\[][*?{}!\\ .$]",
-        "holds a backslash, which does not escape here",
-        "write [*], [?] or [[]; a dot is only itself",
-    ),
-    (
-        r"^~(/|$)",
-        "begins with ~, which is not a home directory here",
-        "write the path below the volume",
-    ),
-)
-
-
-def glob(value: object) -> str:
-    """A pattern against the path below a volume; one that can match nothing is an error."""
-    if not isinstance(value, str):
-        comment = ": # begins a comment" if value is None else ""
-        raise bad(
-            f"must be a pattern, but it is {kind_of(value)}",
-            f'put it in quotes, as in "*.bak"{comment}',
-        )
-    if not value or "\0" in value or len(value) > 4095:
-        raise bad("must be a pattern", 'write e.g. "*/cache/*"')
-    name = short_path(value)
-    plain = _BRACKETS.sub("?", value)  # a slash in brackets does not separate names
-    for words, what, fix in _NOT_HERE:
-        if re.search(words, plain):
-            raise bad(f"{name} {what}", fix)
-    parts = plain.split("/")
-    if {"", ".", ".."} & set(parts):
-        kept = [part for part in value.split("/") if part not in {"", "."}]
-        better = "" if plain != value or ".." in parts else "/".join(kept)
-        raise bad(
-            f"{name} never matches: paths are below the volume, as in a/b.jpg; they have no slash"
-            " at the ends, and no //, . or ..",
-            f'write "{short_path(better)}"' if better else "write the path below the volume",
-        )
-    if "(?!)" in fnmatch.translate(value):
-        raise bad(f"{name} never matches: a range in its brackets is empty", "write e.g. [a-z]")
-    if any(len(part) > _LONGEST_NAME and "*" not in part for part in parts):
-        raise bad(f"{name} never matches: no name is that long", "correct the pattern")
-    return value
 
 
 _CATEGORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -482,7 +413,6 @@ PercentOrNone = Annotated[
 Jobs = Annotated[int | Literal["auto"], PlainValidator(jobs)]
 Text = Annotated[str, PlainValidator(text)]
 Url = Annotated[str, PlainValidator(url)]
-Glob = Annotated[str, PlainValidator(glob)]
 Category = Annotated[str, PlainValidator(category)]
 ListCategory = Annotated[str, PlainValidator(list_category)]
 Source = Annotated[str, PlainValidator(source)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from hashscan.config.daemon import cron
-from hashscan.config.values import glob
+from hashscan.config.globs import glob
 from hashscan.fs.volume import excluder
 
 

@@ -280,6 +280,20 @@ def test_with_typed_lists_those_of_the_configuration_do_not_matter_but_allow_lis
     assert sorted(one.partition(":")[0] for one in told[1:]) == ["allow[0]", "service.known[0]"]
 
 
+def test_a_customers_link_is_reported_also_beside_an_allow_list(place):
+    allowed = place / "allow.txt"
+    allowed.write_text(sha1(b"allowed") + "\n")
+    linked(place, by_customer=True, to_file=True)
+    configure(place, action="report", more=f"allow: [{allowed}]\n")
+    settings = loader.load(str(place / "c.yaml"))
+    assert [loc for loc, _, _ in faults(settings)] == [("service", "known", 0)]
+    same = place / "lists" / "real.txt"
+    configure(place, action="report", more=f"allow: [{same}]\n")
+    with pytest.raises(ConfigError) as raised:
+        loader.load(str(place / "c.yaml"))
+    assert "service.known, too" in str(raised.value)
+
+
 def test_the_configuration_itself(place):
     configure(place)
     (place / "c.yaml").chmod(0o664)
