@@ -1,5 +1,6 @@
 """A restore to a missing directory: the message names the owner; --mkdir makes it."""
 
+import errno
 import os
 import shutil
 import stat
@@ -171,3 +172,16 @@ def test_a_customer_gets_no_directory_that_is_not_his(tmp_path, monkeypatch):
     make_below(fd, [b"a"], os.fsencode(cust))
     os.close(fd)
     assert owned(cust / "a") == (0, 0, 0o700)
+
+
+def test_a_disk_that_fails_while_directories_are_made_is_named(
+    volume, store_path, gone, monkeypatch
+):
+    def fails(*_args):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(target, "make_below", fails)
+    with recovered(store_path) as store, pytest.raises(QuarantineError) as caught:
+        restore(store, gone, mkdir=True)
+    assert caught.value.reason == "io-error"
+    assert str(volume) in str(caught.value)

@@ -304,6 +304,10 @@ def test_an_index_that_fails_is_never_unknown(opened, listed, cache):
     confirmer.close()
     with pytest.raises(ServiceUnavailableError, match="candidates are kept"):
         confirmer.confirm(Digest("sha1", KNOWN[0]))
+    with pytest.raises(StateError, match="cannot be read"):
+        confirmer.meta()
+    with pytest.raises(StateError, match="cannot be read"):
+        confirmer.missing_in([])
 
 
 def test_a_list_that_changes_while_it_is_read(opened, listed, cache):
