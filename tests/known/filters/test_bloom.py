@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pybloom_live import BloomFilter
 
 from hashscan.errors import ExitCode, FilterError, StateError
-from hashscan.known.filters import bloom
+from hashscan.known.filters import bits, bloom
 from hashscan.known.filters.bits import file_length, geometry
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.metadata import METADATA_LIMIT, Metadata, dump
@@ -377,3 +377,15 @@ def test_many_at_a_time_are_what_each_is(tmp_path):
     assert one.among(digests) == each
     assert set(range(0, 3000, 2)) <= set(each)
     assert one.among([]) == []
+
+
+def test_a_filter_that_does_not_fit_into_the_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "filter"
+    write(path)
+
+    def too_large(*_args):
+        raise MemoryError
+
+    monkeypatch.setattr(bits, "content_of", too_large)
+    with pytest.raises(FilterError, match="do not fit into the memory"):
+        load(str(path))

@@ -1,0 +1,26 @@
+"""hashscan.agent.known_set: what is reported when a known set is opened."""
+
+import pytest
+from scanning import make_filter
+
+from hashscan.agent.known_set import open_known_set
+from hashscan.config.loader import load
+from hashscan.state import State
+
+
+@pytest.mark.parametrize("tiers", [True, False])
+def test_a_tier_that_cannot_be_used_is_reported_if_tiers_are_wanted(tmp_path, tiers):
+    filter_file = make_filter(tmp_path / "f.filter", {"ab" * 20})
+    for name in (f"{filter_file}.sizes", f"{filter_file}.sizes.json"):
+        with open(name, "w") as file:
+            file.write("neither")
+    (tmp_path / "known.txt").write_text("ab" * 20 + "\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"state: {tmp_path}/state\nscan: {{tiers: {str(tiers).lower()}}}\n"
+        f"service: {{kind: local, known: [{tmp_path}/known.txt]}}\n"
+        f"filter: {{source: {filter_file}}}\nquarantine: {{action: report}}\n"
+    )
+    told = []
+    open_known_set(load(str(config)), State(str(tmp_path / "state")), (), told.append)
+    assert [f"{filter_file}.sizes" in one for one in told] == ([True] if tiers else [])
