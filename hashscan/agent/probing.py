@@ -167,15 +167,18 @@ class Probes:
         before_fork: Callable[[], None] = lambda: None,
         within: float | None = None,
         most: int = _MOST_PROCESSES,
+        patient: bool = True,
     ) -> None:
         """For the volumes with these absolute paths. ``before_fork``: see ``scan.pool``.
 
-        At most ``most`` processes check servers, and some more check local file systems.
+        At most ``most`` processes check servers, and some more check local file systems. If a limit
+        of the machine allows none, a ``patient`` caller waits until ``within`` is over.
         """
         self._paths = paths
         self._before_fork = before_fork
         self._within = ANSWER_WITHIN if within is None else within
         self._most = most
+        self._patient = patient
         self._asked: dict[int, _Asked] = {}
         #: By server: volumes that no process has got yet.
         self._waiting: dict[bytes, deque[int]] = {}
@@ -339,10 +342,13 @@ class Probes:
             if prober.given and now - prober.since > self._within:
                 found += self._hangs(prober, now)
         self._hand_out()
+        within = self._within
+        if self._trouble and not self._patient and not self.connections:
+            within = -1.0
         for waiting in self._waiting.values():
             for number in waiting:
                 one = self._asked.get(number)
-                if one is not None and not one.late and now - one.at > self._within:
+                if one is not None and not one.late and now - one.at > within:
                     found += self._was_not_asked(number, now)
         self._end_idle()
         return found
@@ -467,7 +473,7 @@ def look_at_all(paths: Sequence[str], tick: Callable[[], None] = lambda: None) -
     Raises:
         OSError: a limit of the system forbids to start a process.
     """
-    probes = Probes(paths)
+    probes = Probes(paths, patient=False)
     try:
         return probes.look_at_all(tick)
     finally:

@@ -13,6 +13,7 @@ from hashscan.config.places import below_home
 from hashscan.config.settings import Settings, default_state
 from hashscan.config.values import CHECK_FILES
 from hashscan.errors import ConfigError, Finding
+from hashscan.machine import explain
 from hashscan.text import shown
 
 SYSTEM_PATH = "/etc/hashscan/config.yaml"
@@ -47,7 +48,7 @@ def _content(path: str) -> bytes:
     except FileNotFoundError:
         raise _refused(shown(path), "there is no such file", _INIT) from None
     except OSError as error:
-        told = (error.strerror or str(error)).lower()
+        told = explain(error) or (error.strerror or str(error)).lower()
         fix = "run as root, or let this user read it" if isinstance(error, PermissionError) else ""
         raise _refused(shown(path), told, fix) from None
     except ValueError:  # a NUL byte, or a surrogate that stands for no byte
@@ -66,7 +67,8 @@ def _content(path: str) -> bytes:
         while len(content) <= LARGEST and (more := os.read(descriptor, LARGEST + 1 - len(content))):
             content += more
     except OSError as error:
-        raise _refused(shown(path), (error.strerror or str(error)).lower()) from None
+        told = explain(error) or (error.strerror or str(error)).lower()
+        raise _refused(shown(path), told) from None
     finally:
         os.close(descriptor)
     if len(content) > LARGEST:

@@ -192,6 +192,17 @@ def test_a_limit_of_processes_is_told_and_tried_again(tmp_path, monkeypatch):
     probes.close()
 
 
+def test_a_command_does_not_wait_for_a_limit_to_be_raised(tmp_path, monkeypatch):
+    def refuse():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refuse)
+    ticks = []
+    found = probing.look_at_all(made(tmp_path, 20), lambda: ticks.append(1))
+    assert all("TasksMax=" in one.error for one in found)
+    assert len(ticks) <= 2, "a fifth of a second each"
+
+
 def test_the_cost_of_a_volume_does_not_grow_with_their_number(tmp_path):
     paths = made(tmp_path, 4000)
     seconds = []

@@ -24,6 +24,13 @@ import namespaces
 import surroundings
 
 COMMAND = [sys.executable, "-m", "hashscan"]
+#: Modules that commands import only when they need them.
+_LATER = (
+    "agent.scanning", "agent.checking", "agent.status", "agent.syncing", "agent.complaints",
+    "agent.probing", "config.parsing", "known.confirmers.local", "known.filters.build",
+    "known.filters.filling", "known.lists.vics", "known.repository.client", "report.jsonl",
+    "report.text",
+)  # fmt: skip
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 
 
@@ -155,8 +162,13 @@ def serve(descriptor):
 
     for module, _ in hashscan.cli.COMMANDS.values():
         __import__(f"hashscan.cli.{module}")
-    for module in ("agent.scanning", "agent.checking", "agent.status", "agent.syncing"):
+    for module in _LATER:
         __import__(f"hashscan.{module}")
+    from hashscan.config.settings import Settings
+    from hashscan.known.filters.metadata import FileMetadata
+
+    for model in (Settings, FileMetadata):
+        model.model_rebuild()  # pydantic sets up a model when it is used first
     os.chdir("/")
     gc.collect()
     gc.freeze()
