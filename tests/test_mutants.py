@@ -1,6 +1,7 @@
 """``make mutants`` on a tiny package: what is drawn, what is killed, and by which test."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,8 @@ def run(tree, *more):
         [sys.executable, mutants.__file__, "--root", tree, "--package", "pkg", "--rooms", "room",
          "--timeout", "110", "--jobs", "1", *more],
         capture_output=True, text=True, check=False, timeout=115,
+        # A pytest removes old directories; those of the run around it may be thousands deep.
+        env={**os.environ, "PYTEST_DEBUG_TEMPROOT": str(tree.parent)},
     )  # fmt: skip
 
 
