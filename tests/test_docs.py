@@ -346,7 +346,7 @@ def test_lines_fit(page):
 
 
 def test_nothing_tells_to_install_from_an_index():
-    """The name is free on the public index: whoever registers it would run code as root."""
+    """Nobody owns the name on the public index: its first owner could run code as root."""
     tops = (".ci", "benchmarks", "docs", "hashscan", "packaging", "tests")
     paths = [*ROOT.glob("*"), *(one for top in tops for one in (ROOT / top).rglob("*"))]
     assert {ROOT / "Makefile", ROOT / "docs" / "service.md"} < set(paths)

@@ -226,6 +226,7 @@ class Engine:
         self, pool: Pool, presence: Presence, ready: Collection[Connection]
     ) -> None:
         """Give up volumes at which a worker hangs, and which do not answer another process."""
+        before = len(self._silent)
         for number in presence.take(ready):
             root = self._options.volumes[number].root
             if not presence.hangs(number) or root in self._silent:
@@ -233,8 +234,10 @@ class Engine:
             self._silent.add(root)
             self._work.give_up(number, _NO_ANSWER)
             pool.give_up(number)
-            for other in range(len(self._options.volumes)):
-                presence.ask(other)  # finds other volumes of the same server early
+        if len(self._silent) > before:
+            for number, volume in enumerate(self._options.volumes):
+                if volume.root not in self._silent:
+                    presence.ask(number)  # finds other volumes of the same server early
         now = time.monotonic()
         if now - self._last_look >= _LOOK_AFTER:
             self._last_look = now

@@ -247,6 +247,39 @@ def test_its_file_server_dies(tmp_path, monkeypatch, where):
     assert other > before[1]
 
 
+class AllSilent(Silent):
+    """Says of every volume that it does not answer."""
+
+    def take(self, ready):
+        del ready
+        found = self.asked[self.told :]
+        self.told = len(self.asked)
+        return found
+
+    told = 0
+
+    def hangs(self, number):
+        del number
+        return True
+
+
+def test_many_volumes_of_a_dead_file_server_are_asked_once_each(tmp_path, monkeypatch):
+    """A round of questions for each volume would cost the square of their number."""
+    roots = [tmp_path / "all" / str(number) for number in range(100)]
+    for root in roots:
+        root.mkdir(parents=True)
+    scanner = Scanner(tmp_path / "state")
+    scanner.jobs = 1
+    monkeypatch.setattr(Worker, "_open", lambda *_: time.sleep(1000))
+    monkeypatch.setattr(engine, "_SILENT", 0.2)
+    monkeypatch.setattr(engine, "_LOOK_AFTER", 0.1)
+    presence = AllSilent(0)
+    summary = scanner.scan(*roots, presence=presence)
+    assert summary.problems == len(roots)
+    assert set(presence.asked) == set(range(len(roots)))
+    assert len(presence.asked) < 3 * len(roots)
+
+
 def test_at_the_very_end(tmp_path, meanwhile):
     """Open directories of a volume that is gone can be read: only the last check finds it."""
     scanner = Scanner(tmp_path / "state")

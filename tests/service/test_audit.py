@@ -101,7 +101,7 @@ def test_a_clock_far_ahead_removes_no_row(prepared, monkeypatch):
 
 
 def test_what_cannot_be_put_on_record_is_not_answered(prepared):
-    """The audit's disk is full: no answers until it has room, and the reader is told."""
+    """The audit's disk is full: no answers until it has room; `trouble` says why."""
     script = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
