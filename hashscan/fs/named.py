@@ -304,7 +304,9 @@ def why_replaceable(path: str, *, optional: bool = False) -> Unsafe | None:
                 walk.step()
             return walk.here.unsafe
         except FileNotFoundError:
-            if optional and stat.S_IMODE(os.fstat(walk.here.fd).st_mode) & 0o022:
+            mode = os.fstat(walk.here.fd).st_mode
+            # Without the sticky bit a directory that others can write to is unsafe anyway.
+            if optional and mode & stat.S_ISVTX and mode & 0o022:
                 return Unsafe(f"anybody can make {shown(path)}", _elsewhere())
             raise
         finally:

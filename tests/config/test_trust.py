@@ -144,6 +144,9 @@ def test_the_private_group_of_an_account_is_the_account(place, monkeypatch):
     assert fault_of(str(path)) is not None
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     assert fault_of(str(path)) is None
+    os.chown(place / "lists", 1, 1)
+    (place / "lists").chmod(0o775)
+    assert fault_of(str(place / "lists" / "missing"), optional=True) is None
     acl(place)
     assert fault_of(str(path)) is not None, "the group's bits stand for other users too"
     os.removexattr(path, "system.posix_acl_access")
