@@ -245,7 +245,7 @@ class Actor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MatchEvent:
-    """A match and what was done about it, for the tell stage."""
+    """A match and what was done about it, for the output stage."""
 
     match: Confirmed
     acted: Acted
@@ -347,7 +347,7 @@ class Progress:
 
 
 class Reporter(Protocol):
-    """The tell stage."""
+    """The output stage."""
 
     def match(self, event: MatchEvent) -> None:
         """Tell of a match."""

@@ -313,7 +313,7 @@ def test_the_json_lines_of_failures(event):
         ProblemEvent,
         Stamp,
     )
-    from hashscan.report.jsonl import JsonReporter
+    from hashscan.output.jsonl import JsonReporter
 
     out = StringIO()
     reporter = JsonReporter(out, StringIO())

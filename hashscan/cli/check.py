@@ -52,7 +52,7 @@ def command(
     from hashscan.agent.allowing import open_allow  # noqa: PLC0415 - heavy
     from hashscan.agent.checking import Checker  # noqa: PLC0415
     from hashscan.agent.known_set import describe, open_known_set  # noqa: PLC0415
-    from hashscan.report.bar import build_bar  # noqa: PLC0415
+    from hashscan.output.bar import build_bar  # noqa: PLC0415
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
 
     if known:
@@ -131,7 +131,7 @@ def _notice(message: str) -> None:
 
 def _print(checked: Checked, *, as_json: bool) -> None:
     if as_json:
-        from hashscan.report.jsonl import line  # noqa: PLC0415
+        from hashscan.output.jsonl import line  # noqa: PLC0415
 
         click.echo(
             line(
@@ -165,7 +165,7 @@ def _print(checked: Checked, *, as_json: bool) -> None:
 def _print_problem(subject: str, problem: NotHashed, *, as_json: bool) -> None:
     message = problem.message or "it is no regular file that can be hashed"
     if as_json:
-        from hashscan.report.jsonl import line  # noqa: PLC0415
+        from hashscan.output.jsonl import line  # noqa: PLC0415
 
         click.echo(line("problem", path=subject, reason=problem.reason.value, message=message))
     else:

@@ -31,7 +31,7 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     be watched, 5 a filter, 6 the service cannot be reached or refuses the password.
     """
     from hashscan.daemon.doctor import examine  # noqa: PLC0415 - heavy
-    from hashscan.report.jsonl import line  # noqa: PLC0415
+    from hashscan.output.jsonl import line  # noqa: PLC0415
 
     code = ExitCode.NOTHING_FOUND
     for one in examine(open_configuration(options, state, check_files=False)):

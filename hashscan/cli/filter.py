@@ -93,7 +93,7 @@ def build_command(
     that file, so check that the printed range can be true.
     """
     from hashscan.known.filters.build import build  # noqa: PLC0415 - heavy libraries, see pyproject.toml
-    from hashscan.report.bar import build_bar  # noqa: PLC0415
+    from hashscan.output.bar import build_bar  # noqa: PLC0415
 
     warn_of_lists(inputs)
     with build_bar(sys.stderr) as on_progress:
@@ -136,7 +136,7 @@ def info_command(options: Options, file: str | None, state: str | None, as_json:
 def _list_configured(options: Options, state: str | None, *, as_json: bool) -> ExitCode:
     from hashscan.agent.status import filters_of  # noqa: PLC0415 - heavy libraries
     from hashscan.cli.status import filter_json, filter_line  # noqa: PLC0415
-    from hashscan.report.jsonl import line  # noqa: PLC0415
+    from hashscan.output.jsonl import line  # noqa: PLC0415
     from hashscan.state import State  # noqa: PLC0415
 
     settings = open_configuration(options, state, check_files=False)

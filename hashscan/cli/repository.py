@@ -204,7 +204,7 @@ def add_command(
     needed.
     """
     from hashscan.known.repository.versions import add  # noqa: PLC0415 - heavy: cryptography
-    from hashscan.report.bar import build_bar  # noqa: PLC0415
+    from hashscan.output.bar import build_bar  # noqa: PLC0415
 
     warn_of_lists(inputs)
     with build_bar(sys.stderr) as on_progress:
@@ -448,7 +448,7 @@ def _added(added: Added) -> dict[str, object]:
 
 
 def _json(done: Published, **more: object) -> str:
-    from hashscan.report.jsonl import line  # noqa: PLC0415
+    from hashscan.output.jsonl import line  # noqa: PLC0415
 
     roles = {
         one.role: {

@@ -13,8 +13,8 @@ import click
 from hashscan.cli.common import checked_option
 from hashscan.config import values
 from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError, UsageError
-from hashscan.report.bar import build_bar
-from hashscan.report.jsonl import line
+from hashscan.output.bar import build_bar
+from hashscan.output.jsonl import line
 from hashscan.text import local_time, shown
 
 if TYPE_CHECKING:

@@ -72,7 +72,7 @@ def command(
     hashscan scan --action quarantine
     """  # noqa: D301 - click knows the character that \b stands for
     from hashscan.agent.scanning import run_scan  # noqa: PLC0415 - heavy
-    from hashscan.report.bar import build_bar  # noqa: PLC0415
+    from hashscan.output.bar import build_bar  # noqa: PLC0415
 
     if known:
         settings, directory = open_own_settings(options, state, check_files=not paths)
@@ -104,13 +104,13 @@ def command(
 
 def reporter(options: Options, *, as_json: bool) -> Reporter:
     """The printer for this call: JSON lines, or text with a progress bar on a terminal."""
-    from hashscan.report.bar import ScanBar  # noqa: PLC0415
+    from hashscan.output.bar import ScanBar  # noqa: PLC0415
 
     bar = ScanBar(sys.stderr)
     click.get_current_context().call_on_close(bar.clear)
     quiet = options.verbosity < 0
     if as_json:
-        from hashscan.report.jsonl import JsonReporter  # noqa: PLC0415
+        from hashscan.output.jsonl import JsonReporter  # noqa: PLC0415
 
         return JsonReporter(
             sys.stdout,
@@ -118,7 +118,7 @@ def reporter(options: Options, *, as_json: bool) -> Reporter:
             on_progress=(lambda _: None) if quiet else bar.show,
             on_line=bar.clear,
         )
-    from hashscan.report.text import TextReporter  # noqa: PLC0415
+    from hashscan.output.text import TextReporter  # noqa: PLC0415
 
     return TextReporter(
         sys.stdout,

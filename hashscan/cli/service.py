@@ -118,7 +118,7 @@ def load_command(
     A running service uses it within a second or two; until then it answers from the set before.
     Lists are read as by 'hashscan filter build'.
     """
-    from hashscan.report.bar import build_bar  # noqa: PLC0415
+    from hashscan.output.bar import build_bar  # noqa: PLC0415
     from hashscan.service.data import load_set  # noqa: PLC0415
 
     warn_of_lists(inputs)

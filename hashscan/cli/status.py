@@ -337,7 +337,7 @@ def _dated(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
-    from hashscan.report.jsonl import line  # noqa: PLC0415
+    from hashscan.output.jsonl import line  # noqa: PLC0415
 
     catalog = found.catalog
     return line(

@@ -90,7 +90,7 @@ def _print(one: CategoryReport, max_age: float, *, quiet: bool) -> None:
 
 
 def _print_json(report: SyncReport) -> None:
-    from hashscan.report.jsonl import line  # noqa: PLC0415
+    from hashscan.output.jsonl import line  # noqa: PLC0415
 
     for one in report.categories:
         click.echo(

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from hashscan.errors import OutputError
-from hashscan.report.jsonl import JsonReporter, line
+from hashscan.output.jsonl import JsonReporter, line
 from hashscan.text import counted, one_line, rfc3339, shown
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Log:
             level: Level = "info" if kind == _ALLOWED else "warning"
             self.write(level, f"{kind}: {count:,} more such lines were left out")
 
-    # The tell stage (model.Reporter)
+    # The output stage (model.Reporter)
 
     def match(self, event: MatchEvent) -> None:
         """A match and what was done about it."""

@@ -28,8 +28,8 @@ COMMAND = [sys.executable, "-m", "hashscan"]
 _LATER = (
     "agent.scanning", "agent.checking", "agent.status", "agent.syncing", "agent.complaints",
     "agent.probing", "config.parsing", "known.confirmers.local", "known.filters.build",
-    "known.filters.filling", "known.lists.vics", "known.repository.client", "report.jsonl",
-    "report.text",
+    "known.filters.filling", "known.lists.vics", "known.repository.client", "output.jsonl",
+    "output.text",
 )  # fmt: skip
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 

@@ -1,4 +1,4 @@
-"""The tell stage: ``text`` for people, ``jsonl`` for programs; siblings with one interface."""
+"""The output stage: ``text`` for people, ``jsonl`` for programs; siblings with one interface."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
-from hashscan.report import emit
+from hashscan.output import emit
 from hashscan.text import human_size, shown
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
-from hashscan.report import emit
+from hashscan.output import emit
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from hashscan.model import Expected, Progress
-from hashscan.report.bar import ScanBar, build_bar, fields, fitted
+from hashscan.output.bar import ScanBar, build_bar, fields, fitted
 
 STATE = Progress(
     files=1_234_567, hashed=1_234_567, unchanged=0, bytes_hashed=987 << 30, fraction=0.3,
