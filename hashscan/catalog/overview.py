@@ -13,7 +13,7 @@ from urllib.parse import quote
 from hashscan.catalog import checksums
 from hashscan.catalog.candidates import NOT_MOVED, REPORTED, UNMOVED, WAITING
 from hashscan.catalog.scans import WHOLE
-from hashscan.catalog.schema import APPLICATION_ID, VERSION, translated
+from hashscan.catalog.schema import FORMAT, VERSION, translated
 from hashscan.errors import CredentialsError, StateError
 from hashscan.text import shown
 
@@ -86,7 +86,7 @@ def overview(path: str) -> Overview | None:
     with translated(path), contextlib.closing(_connect(path)) as connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION_ID or version != VERSION:
+        if application != FORMAT.application_id or version != VERSION:
             raise StateError(
                 f"the catalog {shown(path)} is none of this hashscan's (version {version}, not "
                 f"{VERSION}); run a scan with this hashscan, which brings it up to date or says why"

@@ -12,21 +12,15 @@ of a remote service. ``mounted`` names the volumes that were mount points. Rows 
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
 from typing import TYPE_CHECKING
 
 from hashscan.catalog import checksums
 from hashscan.catalog.rows import COLUMNS
-from hashscan.errors import StateError
-from hashscan.text import shown
+from hashscan.database import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
 
-#: "hscn": tells a catalog from any other SQLite file.
-APPLICATION_ID = 0x6873636E
 VERSION = 4
 
 _SCAN = """
@@ -168,87 +162,22 @@ UPDATE filterset SET checksum = {checksums.FILTERSET}
 }
 
 
-def damaged(path: str, what: str) -> StateError:
-    """The error for a catalog that contradicts itself, so that it must be made again."""
-    return StateError(
-        f"the catalog {shown(path)} is damaged: {what}; see the kernel's log for errors of the "
-        "disk, then move it away and start again: the next scan hashes every file again"
-    )
-
-
-@contextlib.contextmanager
-def translated(path: str) -> Iterator[None]:
-    """Turn SQLite's errors into ``StateError`` with what to do about them."""
-    try:
-        yield
-    except UnicodeError as error:  # also in SQLite's own messages, which quote damaged names
-        raise damaged(path, "a text is not UTF-8") from error
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "") or ""
-        if name.startswith("SQLITE_FULL"):
-            fix = "free some space there and start again; what was committed is kept"
-        elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            fix = "move it away and start again: the next scan hashes every file anew"
-        elif name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
-            fix = "hashscan must be able to write there: see the owner, the mode and the mount"
-        elif name.startswith("SQLITE_BUSY"):
-            fix = "another process holds it for very long; look for one with 'fuser'"
-        else:
-            fix = "see the kernel's log for errors of the disk"
-        raise StateError(f"the catalog {shown(path)} cannot be used: {error}; {fix}") from error
+FORMAT = Format(
+    name="the catalog",
+    application_id=0x6873636E,  # "hscn"
+    version=VERSION,
+    schema=_SCHEMA,
+    migrations=_MIGRATIONS,
+    if_damaged="move it away and start again: the next scan hashes every file again",
+)
+damaged = FORMAT.damaged
+translated = FORMAT.translated
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open the catalog for writing; makes it, or brings it up to date, where need be.
+    """Open the catalog for writing; make it, or migrate it, if necessary.
 
     Raises:
         StateError: it is damaged, foreign, newer than this program, or cannot be written.
     """
-    with translated(path):
-        # The file must never exist with another mode, not even for a moment.
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise StateError(
-                f"the catalog {shown(path)} cannot be opened: {error.strerror}; "
-                "hashscan must be able to write there: see the owner, the mode and the mount"
-            ) from error
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-        checksums.add_function(connection)
-        try:
-            _prepare(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application != APPLICATION_ID:
-        raise StateError(f"{shown(path)} is another program's database; give another --state")
-    if version > VERSION:
-        raise StateError(
-            f"the catalog {shown(path)} was made by a newer hashscan (its version {version}, "
-            f"this program's {VERSION}); upgrade hashscan, or give another --state"
-        )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA temp_store = FILE")
-    connection.execute("PRAGMA cache_size = -4096")
-    if not tables:
-        _run(connection, _SCHEMA, VERSION)
-        return
-    for step in range(version, VERSION):
-        _run(connection, _MIGRATIONS[step], step + 1)
-
-
-def _run(connection: sqlite3.Connection, script: str, version: int) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in script.split(";"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {version}")
-    connection.execute("COMMIT")
+    return FORMAT.connect(path, checksums.add_function)

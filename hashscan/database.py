@@ -1,0 +1,153 @@
+"""hashscan's own SQLite files: how they are opened and migrated, and what their errors mean.
+
+Each kind of file is a ``Format``: its application id distinguishes it from any other SQLite file,
+and its version is in ``PRAGMA user_version``. Older versions are migrated, newer ones refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import StateError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of SQLite file.
+
+    Attributes:
+        name: with its article, as messages name the file.
+        application_id: 32 bits that tell it from other SQLite files.
+        version: of the schema that this program writes.
+        schema: SQL statements that make an empty file one of ``version``.
+        migrations: SQL statements that bring version N to N + 1, by N.
+        if_damaged: the end of a message: what to do about a damaged file.
+        synchronous: SQLite's pragma. NORMAL: a power cut may undo the last transactions; FULL: a
+            committed transaction is on the disk.
+    """
+
+    name: str
+    application_id: int
+    version: int
+    schema: str
+    migrations: Mapping[int, str]
+    if_damaged: str
+    synchronous: str = "NORMAL"
+
+    def damaged(self, path: str, what: str) -> StateError:
+        """The error for a file that contradicts itself."""
+        return StateError(
+            f"{self.name} {shown(path)} is damaged: {what}; see the kernel's log for errors of the "
+            f"disk, then {self.if_damaged}"
+        )
+
+    @contextlib.contextmanager
+    def translated(self, path: str) -> Iterator[None]:
+        """Turn SQLite's errors into ``StateError`` with what to do about them."""
+        try:
+            yield
+        except UnicodeError as error:  # also in SQLite's own messages, which quote damaged names
+            raise self.damaged(path, "a text is not UTF-8") from error
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorname", "") or ""
+            raise StateError(
+                f"{self.name} {shown(path)} cannot be used: {error}; {self._fix(code)}"
+            ) from error
+
+    def _fix(self, code: str) -> str:
+        if code.startswith("SQLITE_FULL"):
+            return "free some space there and start again; what was committed is kept"
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return self.if_damaged
+        if code.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
+            return "hashscan must be able to write there: see the owner, the mode and the mount"
+        if code.startswith("SQLITE_BUSY"):
+            return "another process holds it for very long; look for one with 'fuser'"
+        return "see the kernel's log for errors of the disk"
+
+    def connect(
+        self,
+        path: str,
+        prepare: Callable[[sqlite3.Connection], None] = lambda _connection: None,
+    ) -> sqlite3.Connection:
+        """Open a file for writing; make it, or migrate it, if necessary.
+
+        ``prepare`` gets the connection first, e.g. to add functions that the schema uses.
+
+        Raises:
+            StateError: it is damaged, foreign, newer than this program, or cannot be written.
+        """
+        with self.translated(path):
+            # The file must never exist with another mode, not even for a moment.
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            try:
+                os.close(os.open(path, flags, 0o600))
+            except OSError as error:
+                raise StateError(
+                    f"{self.name} {shown(path)} cannot be opened: {error.strerror}; "
+                    "hashscan must be able to write there: see the owner, the mode and the mount"
+                ) from error
+            connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+            try:
+                prepare(connection)
+                self._migrate(connection, path)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    def _migrate(self, connection: sqlite3.Connection, path: str) -> None:
+        version, tables = self._version(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self.synchronous}")
+        connection.execute("PRAGMA temp_store = FILE")
+        connection.execute("PRAGMA cache_size = -4096")
+        while not tables or version < self.version:
+            connection.execute("BEGIN IMMEDIATE")
+            # Another process may have made or migrated it meanwhile.
+            version, tables = self._version(connection, path)
+            if not tables:
+                _run(connection, self.schema)
+                version, tables = self.version, 1
+            elif version < self.version:
+                _run(connection, self.migrations[version])
+                version += 1
+            connection.execute(f"PRAGMA application_id = {self.application_id}")
+            connection.execute(f"PRAGMA user_version = {version}")
+            connection.execute("COMMIT")
+
+    def _version(self, connection: sqlite3.Connection, path: str) -> tuple[int, int]:
+        """The version and the number of tables.
+
+        Raises:
+            StateError: the file is another program's, or newer than this program.
+        """
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and application != self.application_id:
+            raise StateError(f"{shown(path)} is another program's database; give another --state")
+        if version > self.version:
+            raise StateError(
+                f"{self.name} {shown(path)} was made by a newer hashscan (its version {version}, "
+                f"this program's {self.version}); upgrade hashscan, or give another --state"
+            )
+        return version, tables
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    """Run each statement of ``script`` within the transaction; ``executescript`` would end it."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):  # a trigger holds semicolons
+            connection.execute(statement)
+            statement = ""

@@ -1,0 +1,85 @@
+"""The making, migrating and refusing of SQLite files, of several processes at the same time too."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from hashscan.database import Format
+from hashscan.errors import StateError
+
+FIRST = Format("the shelf", 0x11223344, 1, "CREATE TABLE book (title TEXT)", {}, "buy another")
+SECOND = Format(
+    "the shelf", 0x11223344, 3,
+    "CREATE TABLE book (title TEXT, pages INTEGER, read INTEGER);"
+    "CREATE TRIGGER burnt BEFORE DELETE ON book BEGIN SELECT raise(ABORT, 'kept'); END",
+    {
+        1: "ALTER TABLE book ADD COLUMN pages INTEGER",
+        2: "ALTER TABLE book ADD COLUMN read INTEGER;"
+        " CREATE TRIGGER burnt BEFORE DELETE ON book BEGIN SELECT raise(ABORT, 'kept'); END",
+    },
+    "buy another",
+)  # fmt: skip
+
+
+def test_an_old_file_becomes_what_a_new_one_is(tmp_path):
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    connection = FIRST.connect(old)
+    connection.execute("INSERT INTO book VALUES ('one')")
+    connection.close()
+    for path in (old, new):
+        connection = SECOND.connect(path)
+        assert [row[1] for row in connection.execute("PRAGMA table_info(book)")] == [
+            "title", "pages", "read"
+        ]  # fmt: skip
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        connection.execute("INSERT INTO book VALUES ('two', 1, 0)")
+        with pytest.raises(sqlite3.IntegrityError, match="kept"):
+            connection.execute("DELETE FROM book")
+        connection.close()
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+    connection = SECOND.connect(old)
+    assert connection.execute("SELECT title FROM book").fetchall() == [("one",), ("two",)]
+    connection.close()
+
+
+def test_newer_foreign_and_damaged_files_are_refused(tmp_path):
+    newer, foreign, damaged = (str(tmp_path / name) for name in ("newer", "foreign", "damaged"))
+    SECOND.connect(newer).close()
+    other = sqlite3.connect(foreign)
+    other.execute("CREATE TABLE x (y)")
+    other.close()
+    (tmp_path / "damaged").write_bytes(b"no database" * 1000)
+    for path, words in (
+        (newer, "was made by a newer hashscan .its version 3, this program's 1."),
+        (foreign, "another program's database"),
+        (damaged, "the shelf .* cannot be used: file is not a database; buy another"),
+    ):
+        before = (tmp_path / path).read_bytes()
+        with pytest.raises(StateError, match=words):
+            FIRST.connect(path)
+        assert (tmp_path / path).read_bytes() == before
+
+
+def test_many_processes_make_and_migrate_it_at_the_same_time(tmp_path):
+    path = str(tmp_path / "shelf")
+    FIRST.connect(path).close()
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from test_database import SECOND;"
+        " sys.stdin.read(); SECOND.connect(sys.argv[1]).close()"
+    )
+    for file in (path, str(tmp_path / "made")):
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, file, __file__.rpartition("/")[0]],
+                stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+            )
+            for _ in range(4)
+        ]  # fmt: skip
+        ended = [one.communicate(timeout=60) for one in started]
+        assert [one.returncode for one in started] == [0] * 4, ended
+        connection = SECOND.connect(file)
+        connection.execute("INSERT INTO book VALUES ('one', 1, 0)")
+        connection.close()
