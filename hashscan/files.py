@@ -13,6 +13,8 @@ CATALOG = "catalog.sqlite3"
 FILTERS = "filters"
 LOCK = "lock"
 QUARANTINE = "quarantine"
+#: Notices of hotlines and authorities.
+NOTICES = "notices.sqlite3"
 #: The daemon's status file, for ``status``.
 DAEMON_STATUS = "daemon.json"
 #: Matches in place that the daemon has logged.
@@ -30,6 +32,10 @@ _STATE = (
     DAEMON_STATUS,
     FILTERS,
     LOCK,
+    NOTICES,
+    f"{NOTICES}-journal",
+    f"{NOTICES}-shm",
+    f"{NOTICES}-wal",
     QUARANTINE,
     REPORTED,
 )

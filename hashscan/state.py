@@ -26,6 +26,7 @@ class State:
         directory: absolute path.
         catalog: path of the catalog.
         filters: directory of kept filters.
+        notices: path of the file of notices.
         lock_file: path of the lock.
     """
 
@@ -42,6 +43,7 @@ class State:
         self.directory = resolve(os.path.abspath(directory))
         self.catalog = os.path.join(self.directory, files.CATALOG)
         self.filters = os.path.join(self.directory, files.FILTERS)
+        self.notices = os.path.join(self.directory, files.NOTICES)
         self.lock_file = os.path.join(self.directory, files.LOCK)
         if not make and not os.path.lexists(self.directory):
             return

@@ -1,0 +1,1 @@
+"""Notices of hotlines and authorities: read, stored, and followed until each item is settled."""

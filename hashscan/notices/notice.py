@@ -1,0 +1,259 @@
+"""What a notice and its items are, and which states an item may have.
+
+A format's reader makes a ``ParsedNotice`` of what arrived. The store gives it an id and a deadline,
+and follows each item through its states:
+
+    received -> located -> removed
+        |           +----> gone, refused
+        +----> removed, gone, not-here, refused
+
+A *settled* item waits for nothing. It is received again if it is noticed once more, if its content
+is back, or if an administrator reopens it.
+
+Times are seconds since the epoch. Texts of senders are hostile: whoever prints one uses
+``hashscan.text.shown``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashscan.model import Digest
+
+#: The code of conduct of Dutch providers: removal within 24 hours of the notice.
+DEFAULT_DEADLINE = 24 * 3600.0
+#: Most items of one notice.
+MOST_ITEMS = 100_000
+
+
+class ItemKind(StrEnum):
+    """What a sender names."""
+
+    URL = "url"
+    PATH = "path"
+    DIGEST = "digest"
+
+
+class ItemState(StrEnum):
+    """What became of an item."""
+
+    RECEIVED = "received"  #: nothing is known about it yet
+    LOCATED = "located"  #: its files are known, and at least one is still in its place
+    REMOVED = "removed"  #: its named files were in their places, and hashscan moved them away
+    GONE = "gone"  #: it was here, or may have been, and somebody else removed it
+    NOT_HERE = "not-here"  #: no site or no file of this machine fits; the reason says which
+    REFUSED = "refused"  #: an administrator decided against it; the reason says why
+
+
+SETTLED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.NOT_HERE, ItemState.REFUSED})
+
+_NEXT = {
+    ItemState.RECEIVED: frozenset({ItemState.LOCATED, *SETTLED}),
+    ItemState.LOCATED: frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.REFUSED}),
+} | dict.fromkeys(SETTLED, frozenset({ItemState.RECEIVED}))
+
+
+def may_become(state: ItemState, following: ItemState) -> bool:
+    """Whether an item in ``state`` may be ``following`` next."""
+    return following in _NEXT[state]
+
+
+class Channel(StrEnum):
+    """How a notice arrived."""
+
+    COMMAND = "command"
+    MAILDIR = "maildir"
+    HTTP = "http"
+
+
+class Role(StrEnum):
+    """Why a file belongs to an item."""
+
+    NAMED = "named"  #: the notice names it, by its URL, path or digest
+    PART = "part"  #: the named page shows it
+    COPY = "copy"  #: it has the content of a named file
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedItem:
+    """One thing that a sender names.
+
+    Attributes:
+        value: the URL with ``hxxp`` and ``[.]`` undone; the absolute path as ``os.fsdecode`` gives
+            it; or the digest in lower-case hexadecimal.
+        digests: of the content, as the sender gives them; of a digest, itself.
+        referrer: URL of the page that shows or links to it.
+        ip: address of the server, as the sender saw it.
+        first_seen: when the sender saw it first.
+        last_seen: when the sender saw it last.
+        classification: the sender's category.
+        note: the sender's remark.
+    """
+
+    kind: ItemKind
+    value: str
+    digests: tuple[Digest, ...] = ()
+    referrer: str | None = None
+    ip: str | None = None
+    first_seen: float | None = None
+    last_seen: float | None = None
+    classification: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedNotice:
+    """A notice as its format gives it.
+
+    Attributes:
+        format: name of the format, e.g. ``scart-csv``.
+        items: at least one, at most ``MOST_ITEMS``.
+        sender: organisation, else the address in ``From``; ``None``: anonymous, which is legal.
+        contact: the address to answer.
+        reference: the sender's own number.
+        sent: when the sender says that it was sent.
+        authority: name of the authority that orders the removal; ``None``: a hotline's notice.
+        legal_basis: what an order names as its law.
+        deadline: the time that an order sets.
+        password: of an archive that the sender names.
+        dropped: number of attachments that were dropped unread.
+        remarks: what a reader of the notice should know, e.g. lines that hold no item.
+    """
+
+    format: str
+    items: tuple[ParsedItem, ...]
+    sender: str | None = None
+    contact: str | None = None
+    reference: str | None = None
+    sent: float | None = None
+    authority: str | None = None
+    legal_basis: str | None = None
+    deadline: float | None = None
+    password: str | None = None
+    dropped: int = 0
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A stored notice; the attributes of ``ParsedNotice`` mean the same here.
+
+    Attributes:
+        received: when hashscan took it.
+        deadline: when its last item must be settled.
+        closed: when an administrator closed it, or the last item was settled; ``None``: open.
+        reason: why an administrator closed it; "" if its items were settled.
+        repeat_of: id of the latest earlier notice that names one of its items.
+        states: number of items by state.
+    """
+
+    id: str
+    channel: Channel
+    format: str
+    sender: str | None
+    contact: str | None
+    reference: str | None
+    authority: str | None
+    legal_basis: str | None
+    password: str | None
+    sent: float | None
+    received: float
+    deadline: float
+    closed: float | None
+    reason: str
+    repeat_of: str | None
+    dropped: int
+    remarks: tuple[str, ...]
+    states: dict[ItemState, int]
+
+    @property
+    def begin(self) -> float:
+        """The time from which the norm counts: ``sent`` if the sender says it, else ``received``.
+
+        A time after ``received`` is a wrong clock of the sender, and does not count.
+        """
+        return self.received if self.sent is None else min(self.sent, self.received)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A stored item.
+
+    Attributes:
+        number: of the store, unique for all notices.
+        since: when it got its state.
+        removed: when it was last seen to be removed; kept when it is received again.
+        reason: why it is not here, refused or gone, or was received again.
+        path: the first named file, for reports.
+        repeat_of: id of the latest earlier notice that names the same.
+    """
+
+    number: int
+    notice: str
+    parsed: ParsedItem
+    state: ItemState
+    since: float
+    removed: float | None = None
+    reason: str = ""
+    path: bytes | None = None
+    repeat_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFile:
+    """A file that belongs to an item.
+
+    Attributes:
+        volume: absolute path of the volume's root, or of the document root outside of all volumes.
+        path: below it.
+        digests: of its content when it was hashed last.
+        category: of the known set, if it knows the content; else ``None``.
+        action: what was done: ``quarantined``, ``reported``, ``held``, ``allowed``, or ``""``.
+        quarantine_id: id of its record.
+        away: when it was seen that the file is no longer in its place.
+        message: what a reader should know, e.g. why it was not moved.
+    """
+
+    item: int
+    role: Role
+    volume: bytes
+    path: bytes
+    digests: tuple[Digest, ...] = ()
+    category: str | None = None
+    action: str = ""
+    quarantine_id: str | None = None
+    away: float | None = None
+    message: str = ""
+
+
+class EventKind(StrEnum):
+    """Steps in the history of a notice."""
+
+    RECEIVED = "received"  #: the notice was stored
+    REPEATED = "repeated"  #: a later notice, named in the detail, names the same item
+    STATE = "state"  #: an item got another state
+    FILE = "file"  #: something was found out or done about a file of an item
+    CLOSED = "closed"
+    REOPENED = "reopened"
+    ANSWERED = "answered"  #: an answer was written or sent
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A step in the history, which is only added to.
+
+    Attributes:
+        number: rises with each event of the store.
+        item: number of the item, or ``None`` if it is about the whole notice.
+        detail: values for JSON: for ``STATE`` the keys ``from``, ``to`` and ``reason``.
+    """
+
+    number: int
+    notice: str
+    item: int | None
+    time: float
+    kind: EventKind
+    detail: dict[str, object]

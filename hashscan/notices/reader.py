@@ -1,0 +1,228 @@
+"""Questions to the notices' file."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hashscan.errors import UsageError
+from hashscan.model import Digest
+from hashscan.notices.notice import (
+    Channel,
+    Event,
+    EventKind,
+    Item,
+    ItemFile,
+    ItemKind,
+    ItemState,
+    Notice,
+    ParsedItem,
+    Role,
+)
+from hashscan.notices.schema import FORMAT
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+#: Columns of the tables, in the order in which rows are read and written.
+NOTICE_COLUMNS = (
+    "id, channel, format, sender, contact, reference, authority, legal_basis, password, sent,"
+    " received, deadline, closed, reason, repeat_of, dropped, remarks"
+)
+ITEM_COLUMNS = (
+    "number, notice, kind, value, digests, referrer, ip, first_seen, last_seen, classification,"
+    " note, state, since, removed, reason, path, repeat_of"
+)
+FILE_COLUMNS = "item, role, volume, path, digests, category, action, quarantine_id, away, message"
+
+
+class Counts(NamedTuple):
+    """Open notices and items for ``status``. ``due_soon`` and ``overdue`` are of open notices."""
+
+    open: int
+    items: int
+    due_soon: int
+    overdue: int
+    next_deadline: float | None
+
+
+class Reader:
+    """A connection to the notices' file."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+        self.path = path
+        self._connection = FORMAT.connect(path)
+
+    def __enter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def notice(self, identifier: str) -> Notice:
+        """One notice.
+
+        Raises:
+            UsageError: there is no such notice.
+        """
+        with self._translated():
+            self._require(identifier)
+            return next(self._notices("WHERE id = ?", (identifier,)))
+
+    def notices(self, *, only_open: bool = False) -> Iterator[Notice]:
+        """Notices, the one with the earliest deadline first."""
+        with self._translated():
+            yield from self._notices("WHERE closed IS NULL" if only_open else "", ())
+
+    def _notices(self, where: str, values: tuple[str, ...]) -> Iterator[Notice]:
+        rows = self._connection.execute(
+            f"SELECT {NOTICE_COLUMNS} FROM notice {where} ORDER BY deadline, id",  # noqa: S608
+            values,
+        ).fetchall()
+        for row in rows:
+            states = self._connection.execute(
+                "SELECT state, count(*) FROM item WHERE notice = ? GROUP BY state", (row[0],)
+            )
+            named: dict[str, Any] = dict(zip(NOTICE_COLUMNS.split(", "), row, strict=True))
+            named["channel"] = Channel(named["channel"])
+            named["remarks"] = tuple(json.loads(named["remarks"]))
+            named["states"] = {ItemState(state): number for state, number in states}
+            yield Notice(**named)
+
+    def items(self, notice: str) -> list[Item]:
+        """The items of a notice, as the sender has them in order."""
+        with self._translated():
+            return list(self._items("WHERE notice = ? ORDER BY number", (notice,)))
+
+    def item(self, number: int) -> Item:
+        """One item.
+
+        Raises:
+            UsageError: there is no such item.
+        """
+        with self._translated():
+            for found in self._items("WHERE number = ?", (number,)):
+                return found
+        raise UsageError(f"there is no item {number}; 'hashscan notice list' shows the notices")
+
+    def open_items(self, after: int = 0, most: int = 1000) -> list[Item]:
+        """Up to ``most`` items that are received or located, with numbers above ``after``."""
+        where = "WHERE state IN ('received', 'located') AND number > ? ORDER BY number LIMIT ?"
+        with self._translated():
+            return list(self._items(where, (after, most)))
+
+    def items_of(self, state: ItemState, after: int = 0, most: int = 1000) -> list[Item]:
+        """Up to ``most`` items in one state, with numbers above ``after``."""
+        with self._translated():
+            return list(
+                self._items(
+                    "WHERE state = ? AND number > ? ORDER BY number LIMIT ?",
+                    (state.value, after, most),
+                )
+            )
+
+    def _items(self, where: str, values: tuple[object, ...]) -> Iterator[Item]:
+        for row in self._connection.execute(f"SELECT {ITEM_COLUMNS} FROM item {where}", values):  # noqa: S608
+            digests = tuple(Digest(*one) for one in json.loads(row[4]))
+            parsed = ParsedItem(ItemKind(row[2]), row[3], digests, *row[5:11])
+            yield Item(row[0], row[1], parsed, ItemState(row[11]), *row[12:])
+
+    def files(self, item: int) -> list[ItemFile]:
+        """The files of an item, the named ones first."""
+        with self._translated():
+            rows = self._connection.execute(
+                f"SELECT {FILE_COLUMNS} FROM file WHERE item = ?"  # noqa: S608
+                " ORDER BY role <> 'named', role, volume, path",
+                (item,),
+            )
+            return [
+                ItemFile(
+                    row[0],
+                    Role(row[1]),
+                    row[2],
+                    row[3],
+                    tuple(Digest(*one) for one in json.loads(row[4])),
+                    *row[5:],
+                )
+                for row in rows
+            ]
+
+    def history(self, notice: str) -> list[Event]:
+        """The events of a notice, oldest first.
+
+        Raises:
+            UsageError: there is no such notice.
+        """
+        with self._translated():
+            self._require(notice)
+            return list(self._events("WHERE notice = ?", (notice,)))
+
+    def events(self, since: float, until: float) -> Iterator[Event]:
+        """The events of all notices with times from ``since`` to before ``until``."""
+        with self._translated():
+            yield from self._events("WHERE time >= ? AND time < ?", (since, until))
+
+    def _events(self, where: str, values: tuple[object, ...]) -> Iterator[Event]:
+        rows = self._connection.execute(
+            f"SELECT number, notice, item, time, kind, detail FROM event {where}"  # noqa: S608
+            " ORDER BY number",
+            values,
+        )
+        for number, notice, item, moment, kind, detail in rows:
+            yield Event(number, notice, item, moment, EventKind(kind), json.loads(detail))
+
+    def input(self, notice: str) -> bytes:
+        """What arrived, without attachments.
+
+        Raises:
+            UsageError: there is no such notice.
+        """
+        with self._translated():
+            self._require(notice)
+            (content,) = self._connection.execute(
+                "SELECT content FROM input WHERE notice = ?", (notice,)
+            ).fetchone()
+            return zlib.decompress(content)
+
+    def counts(self, now: float, soon: float) -> Counts:
+        """Open notices; *due soon* are those whose deadline is at most ``soon`` seconds away."""
+        with self._translated():
+            row = self._connection.execute(
+                "SELECT count(*), coalesce(sum(deadline >= ?1 AND deadline <= ?1 + ?2), 0),"
+                " coalesce(sum(deadline < ?1), 0), min(deadline) FROM notice WHERE closed IS NULL",
+                (now, soon),
+            ).fetchone()
+            (items,) = self._connection.execute(
+                "SELECT count(*) FROM item WHERE state IN ('received', 'located')"
+            ).fetchone()
+        return Counts(row[0], items, *row[1:])
+
+    def _require(self, notice: str) -> None:
+        if not self._connection.execute("SELECT 1 FROM notice WHERE id = ?", (notice,)).fetchone():
+            raise UsageError(
+                f"there is no notice {shown(notice)}; 'hashscan notice list' shows their ids"
+            )
+
+    def _translated(self) -> contextlib.AbstractContextManager[None]:
+        return FORMAT.translated(self.path)

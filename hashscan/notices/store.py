@@ -1,0 +1,365 @@
+"""Notices, their items and their history in one SQLite file, beside the catalog.
+
+Several processes use it at the same time: the daemon, commands, the HTTP intake. Each call of a
+``Store`` that changes something is one transaction, on the disk when the call returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.errors import UsageError
+from hashscan.notices.notice import (
+    DEFAULT_DEADLINE,
+    SETTLED,
+    EventKind,
+    ItemKind,
+    ItemState,
+    may_become,
+)
+from hashscan.notices.reader import FILE_COLUMNS, ITEM_COLUMNS, NOTICE_COLUMNS, Reader
+from hashscan.notices.urls import same_url_key
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
+
+#: A repeat of a settled item reopens it, unless nothing was claimed to be removed.
+_REOPENED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.REFUSED})
+
+
+class Added(NamedTuple):
+    """The result of ``Store.add``. ``new``: false if the same input was stored before."""
+
+    id: str
+    new: bool
+
+
+class Store(Reader):
+    """The notices' file, for changes."""
+
+    # Changes
+
+    def add(
+        self,
+        parsed: ParsedNotice,
+        *,
+        channel: Channel,
+        key: bytes,
+        content: bytes = b"",
+        received: float | None = None,
+        deadline: float | None = None,
+    ) -> Added:
+        """Store a notice, unless one with this ``key`` is there.
+
+        ``key`` identifies the input, so that a sender or a killed command may repeat it.
+        ``content`` is what arrived, without attachments. ``deadline`` is the administrator's word;
+        without it the notice's own counts, else 24 hours from the time that it was sent.
+
+        An item that an earlier notice names is a repeat: the earlier one is received again if it
+        was removed, gone or refused, and its notice is open again.
+
+        Raises:
+            StateError: it cannot be stored.
+        """
+        now = time.time()
+        received = now if received is None else received
+        begin = received if parsed.sent is None else min(parsed.sent, received)
+        if deadline is None:
+            deadline = parsed.deadline
+        if deadline is None:
+            deadline = begin + DEFAULT_DEADLINE
+        with self._change():
+            row = self._connection.execute("SELECT id FROM notice WHERE key = ?", (key,)).fetchone()
+            if row is not None:
+                return Added(row[0], new=False)
+            identifier = self._new_id(received)
+            earlier = None
+            self._event(
+                identifier, None, received, EventKind.RECEIVED, {"items": len(parsed.items)}
+            )
+            for one in parsed.items:
+                earlier = self._add_item(identifier, one, received) or earlier
+            self._connection.execute(
+                f"INSERT INTO notice ({NOTICE_COLUMNS}, key) VALUES ({_marks(18)})",  # noqa: S608
+                (
+                    identifier,
+                    channel.value,
+                    parsed.format,
+                    parsed.sender,
+                    parsed.contact,
+                    parsed.reference,
+                    parsed.authority,
+                    parsed.legal_basis,
+                    parsed.password,
+                    parsed.sent,
+                    received,
+                    deadline,
+                    None,
+                    "",
+                    earlier,
+                    parsed.dropped,
+                    json.dumps(parsed.remarks),
+                    key,
+                ),
+            )
+            self._connection.execute(
+                "INSERT INTO input VALUES (?, ?)", (identifier, zlib.compress(content))
+            )
+        return Added(identifier, new=True)
+
+    def _add_item(self, notice: str, parsed: ParsedItem, now: float) -> str | None:
+        """Store an item; return the id of the notice that it repeats."""
+        same = _same(parsed)
+        earlier = self._connection.execute(
+            "SELECT number, notice, state FROM item WHERE same = ? AND notice <> ?"
+            " ORDER BY number DESC LIMIT 1",
+            (same, notice),
+        ).fetchone()
+        self._connection.execute(
+            f"INSERT INTO item (same, {ITEM_COLUMNS}) VALUES ({_marks(18)})",  # noqa: S608
+            (
+                same,
+                None,
+                notice,
+                parsed.kind.value,
+                parsed.value,
+                json.dumps(parsed.digests),
+                parsed.referrer,
+                parsed.ip,
+                parsed.first_seen,
+                parsed.last_seen,
+                parsed.classification,
+                parsed.note,
+                ItemState.RECEIVED.value,
+                now,
+                None,
+                "",
+                None,
+                earlier and earlier[1],
+            ),
+        )
+        if earlier is None:
+            return None
+        number, repeated, state = earlier
+        self._event(repeated, number, now, EventKind.REPEATED, {"by": notice})
+        if state in _REOPENED:
+            self._advance(number, ItemState.RECEIVED, now, f"noticed again: {notice}")
+        return str(repeated)
+
+    def advance(
+        self,
+        item: int,
+        state: ItemState,
+        *,
+        reason: str = "",
+        path: bytes | None = None,
+        now: float | None = None,
+    ) -> bool:
+        """Give an item another state; False if it is settled and may not get it, or has it.
+
+        The notice is closed with its last open item, and open again with an item that is received
+        again.
+
+        Raises:
+            UsageError: there is no such item.
+        """
+        with self._change():
+            return self._advance(item, state, _now(now), reason, path)
+
+    def _advance(
+        self,
+        item: int,
+        state: ItemState,
+        now: float,
+        reason: str,
+        path: bytes | None = None,
+        closing: str = "",
+    ) -> bool:
+        row = self._connection.execute(
+            "SELECT notice, state FROM item WHERE number = ?", (item,)
+        ).fetchone()
+        if row is None:
+            raise UsageError(f"there is no item {item}; 'hashscan notice list' shows the notices")
+        notice, before = row[0], ItemState(row[1])
+        if not may_become(before, state):
+            return False
+        self._connection.execute(
+            "UPDATE item SET state = ?, since = ?, reason = ?, path = coalesce(?, path),"
+            " removed = iif(? = 'removed', ?, removed) WHERE number = ?",
+            (state.value, now, reason, path, state.value, now, item),
+        )
+        detail = {"from": before.value, "to": state.value, "reason": reason}
+        self._event(notice, item, now, EventKind.STATE, detail)
+        if state in SETTLED:
+            self._close_if_settled(notice, now, closing)
+        elif before in SETTLED:
+            self._open_again(notice, now, reason)
+        return True
+
+    def _close_if_settled(self, notice: str, now: float, reason: str) -> None:
+        (is_open,) = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM item WHERE notice = ?"
+            " AND state IN ('received', 'located'))",
+            (notice,),
+        ).fetchone()
+        if is_open:
+            return
+        changed = self._connection.execute(
+            "UPDATE notice SET closed = ?, reason = ? WHERE id = ? AND closed IS NULL",
+            (now, reason, notice),
+        ).rowcount
+        if changed:
+            self._event(notice, None, now, EventKind.CLOSED, {"reason": reason})
+
+    def _open_again(self, notice: str, now: float, reason: str) -> None:
+        changed = self._connection.execute(
+            "UPDATE notice SET closed = NULL, reason = '' WHERE id = ? AND closed IS NOT NULL",
+            (notice,),
+        ).rowcount
+        if changed:
+            self._event(notice, None, now, EventKind.REOPENED, {"reason": reason})
+
+    def close_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
+        """Refuse the open items of a notice, by an administrator's word; return their number.
+
+        Raises:
+            UsageError: there is no such notice.
+        """
+        with self._change():
+            self._require(notice)
+            numbers = self._numbers(notice, settled=False)
+            for number in numbers:
+                self._advance(number, ItemState.REFUSED, _now(now), reason, closing=reason)
+        return len(numbers)
+
+    def reopen_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
+        """Have the settled items of a notice received again; return their number.
+
+        Raises:
+            UsageError: there is no such notice.
+        """
+        with self._change():
+            self._require(notice)
+            numbers = self._numbers(notice, settled=True)
+            for number in numbers:
+                self._advance(number, ItemState.RECEIVED, _now(now), reason)
+        return len(numbers)
+
+    def put_file(self, file: ItemFile, *, now: float | None = None) -> bool:
+        """Store what is known about a file of an item; False if nothing changed.
+
+        Raises:
+            UsageError: there is no such item.
+        """
+        with self._change():
+            row = self._connection.execute(
+                "SELECT notice FROM item WHERE number = ?", (file.item,)
+            ).fetchone()
+            if row is None:
+                raise UsageError(f"there is no item {file.item}")
+            values = (
+                file.item,
+                file.role.value,
+                file.volume,
+                file.path,
+                json.dumps(file.digests),
+                file.category,
+                file.action,
+                file.quarantine_id,
+                file.away,
+                file.message,
+            )
+            before = self._connection.execute(
+                f"SELECT {FILE_COLUMNS} FROM file WHERE item = ? AND volume = ? AND path = ?",  # noqa: S608
+                (file.item, file.volume, file.path),
+            ).fetchone()
+            if before == values:
+                return False
+            self._connection.execute(
+                f"INSERT OR REPLACE INTO file ({FILE_COLUMNS}) VALUES ({_marks(10)})",  # noqa: S608
+                values,
+            )
+            detail = {
+                "path": shown(file.volume.rstrip(b"/") + b"/" + file.path),
+                "role": file.role.value,
+                "category": file.category,
+                "action": file.action,
+                "quarantine_id": file.quarantine_id,
+                "away": file.away is not None,
+                "message": file.message,
+            }
+            self._event(row[0], file.item, _now(now), EventKind.FILE, detail)
+        return True
+
+    def note_answer(self, notice: str, detail: Mapping[str, object], *, now: float | None) -> None:
+        """Add to the history that an answer was written or sent.
+
+        Raises:
+            UsageError: there is no such notice.
+        """
+        with self._change():
+            self._require(notice)
+            self._event(notice, None, _now(now), EventKind.ANSWERED, detail)
+
+    # Parts of the above
+
+    def _numbers(self, notice: str, *, settled: bool) -> list[int]:
+        states = [one.value for one in SETTLED]
+        return [
+            number
+            for number, state in self._connection.execute(
+                "SELECT number, state FROM item WHERE notice = ?", (notice,)
+            )
+            if (state in states) == settled
+        ]
+
+    def _new_id(self, received: float) -> str:
+        return f"{time.strftime('%Y%m%d', time.gmtime(received))}-{secrets.token_hex(4)}"
+
+    def _event(
+        self,
+        notice: str,
+        item: int | None,
+        now: float,
+        kind: EventKind,
+        detail: Mapping[str, object],
+    ) -> None:
+        self._connection.execute(
+            "INSERT INTO event (notice, item, time, kind, detail) VALUES (?, ?, ?, ?, ?)",
+            (notice, item, now, kind.value, json.dumps(detail)),
+        )
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """One transaction; undone if the block raises."""
+        with self._translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _same(parsed: ParsedItem) -> str:
+    if parsed.kind is ItemKind.URL:
+        return f"url {same_url_key(parsed.value)}"
+    return f"{parsed.kind.value} {parsed.value}"
+
+
+def _now(now: float | None) -> float:
+    return time.time() if now is None else now
+
+
+def _marks(number: int) -> str:
+    return ", ".join("?" * number)

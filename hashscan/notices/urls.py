@@ -1,0 +1,66 @@
+"""URLs as senders write them, in one form for comparison."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+import idna
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
+#: RFC 3986, section 2.2 and 3.3: these mean themselves in a path.
+_PATH_SAFE = "/!$&'()*+,;=:@~"
+_QUERY_SAFE = _PATH_SAFE + "?%"
+
+
+def ascii_host(host: str) -> str:
+    """A host name in lower-case ASCII (A-labels), without the dot at its end.
+
+    Names that IDNA 2008 refuses, e.g. with an underscore, stay as they are, in lower case.
+    """
+    host = host.rstrip(".").lower()
+    if host.isascii():
+        return host
+    try:
+        return idna.encode(host, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return host
+
+
+def same_url_key(url: str) -> str:
+    """A text that two URLs have in common if a web server gives the same for both.
+
+    The scheme, the case of the host, its Unicode form, a default port, the fragment, and how the
+    path is percent-encoded make no difference. The query does. A text that is no URL is its own
+    key.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url.strip()
+    if not parts.hostname:
+        return url.strip()
+    host = ascii_host(parts.hostname)
+    if ":" in host:
+        host = f"[{host}]"
+    if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
+        host += f":{port}"
+    path = _without_dots(quote(unquote_to_bytes(parts.path), safe=_PATH_SAFE)) or "/"
+    query = f"?{quote(parts.query, safe=_QUERY_SAFE)}" if parts.query else ""
+    return host + path + query
+
+
+def _without_dots(path: str) -> str:
+    """RFC 3986, section 5.2.4, with several slashes as one: servers merge them."""
+    kept: list[str] = []
+    parts = [part for part in re.split("/+", path) if part != "."]
+    for part in parts:
+        if part == "..":
+            if len(kept) > 1:
+                kept.pop()
+        elif part or not kept:
+            kept.append(part)
+    if path.endswith(("/", "/.", "/..")):
+        kept.append("")
+    return "/".join(kept)

@@ -1,0 +1,284 @@
+"""The notices' file: every step is on record, no notice is lost, and none is counted twice."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hashscan.errors import StateError, UsageError
+from hashscan.model import Digest
+from hashscan.notices.notice import (
+    SETTLED,
+    Channel,
+    EventKind,
+    ItemFile,
+    ItemKind,
+    ItemState,
+    ParsedItem,
+    ParsedNotice,
+    Role,
+    may_become,
+)
+from hashscan.notices.store import Store
+
+HOUR = 3600.0
+
+
+def url(text):
+    return ParsedItem(ItemKind.URL, text)
+
+
+def notice(*urls, **more):
+    return ParsedNotice("plain", tuple(map(url, urls)), **more)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(str(tmp_path / "notices.sqlite3")) as one:
+        yield one
+
+
+def add(store, *urls, key=None, received=1000.0, **more):
+    deadline = more.pop("deadline", None)
+    return store.add(
+        notice(*urls, **more), channel=Channel.COMMAND,
+        key=key or os.urandom(8), received=received, deadline=deadline,
+    ).id  # fmt: skip
+
+
+def test_what_is_stored_is_read_back(store):
+    digest = Digest("sha1", "ab" * 20)
+    item = ParsedItem(
+        ItemKind.URL, "https://x.example/1", (digest,), "https://x.example/", "192.0.2.1",
+        1.0, 2.0, "A1", "remark \udcff".encode("utf-8", "replace").decode(),
+    )  # fmt: skip
+    parsed = ParsedNotice(
+        "scart-csv", (item,), "Hotline", "a@b.example", "R-1", 500.0, "Authority", "law", 5000.0,
+        "secret", 3, ("line 4 holds no item",),
+    )  # fmt: skip
+    added = store.add(
+        parsed, channel=Channel.MAILDIR, key=b"k", content=b"text" * 1000, received=1000.0
+    )
+    assert added.new
+    found = store.notice(added.id)
+    for name in ("format", "sender", "contact", "reference", "sent", "authority", "legal_basis",
+                 "deadline", "password", "dropped", "remarks"):  # fmt: skip
+        assert getattr(found, name) == getattr(parsed, name), name
+    assert (found.channel, found.received, found.closed, found.repeat_of) == (
+        Channel.MAILDIR, 1000.0, None, None
+    )  # fmt: skip
+    assert found.states == {ItemState.RECEIVED: 1}
+    assert store.input(added.id) == b"text" * 1000
+    (stored,) = store.items(added.id)
+    assert stored.parsed == item
+    file = ItemFile(
+        stored.number, Role.NAMED, b"/srv", b"a\xff\n", (digest,), "baseline", "quarantined", "q1",
+        7.0, "moved",
+    )  # fmt: skip
+    assert store.put_file(file, now=8.0)
+    assert not store.put_file(file, now=9.0)
+    assert store.files(stored.number) == [file]
+    assert [one.kind for one in store.history(added.id)] == [EventKind.RECEIVED, EventKind.FILE]
+
+
+@pytest.mark.parametrize(
+    ("sent", "ordered", "asked", "deadline"),
+    [
+        (None, None, None, 1000 + 24 * HOUR),
+        (400.0, None, None, 400 + 24 * HOUR),
+        (9000.0, None, None, 1000 + 24 * HOUR),  # the sender's clock is ahead
+        (400.0, 4000.0, None, 4000.0),
+        (400.0, 4000.0, 2000.0, 2000.0),
+    ],
+)
+def test_deadline(store, sent, ordered, asked, deadline):
+    one = add(store, "http://x.example/", sent=sent, deadline=asked)
+    two = store.add(
+        notice("http://x.example/", sent=sent, deadline=ordered),
+        channel=Channel.COMMAND, key=b"2", received=1000.0, deadline=asked,
+    ).id  # fmt: skip
+    assert store.notice(two).deadline == deadline
+    if ordered is None:
+        assert store.notice(one).deadline == deadline
+
+
+def test_the_same_input_is_one_notice(store):
+    first = store.add(notice("http://x.example/1"), channel=Channel.HTTP, key=b"same")
+    again = store.add(notice("http://x.example/1"), channel=Channel.HTTP, key=b"same")
+    assert (first.new, again.new) == (True, False)
+    assert first.id == again.id
+    assert len(list(store.notices())) == 1
+    assert len(store.history(first.id)) == 1
+
+
+def test_a_repeat_reopens_what_was_removed(store):
+    first = add(store, "http://X.example:80/a%20b", "http://x.example/other")
+    one, other = store.items(first)
+    assert store.advance(one.number, ItemState.REMOVED, now=2000.0)
+    assert store.advance(other.number, ItemState.NOT_HERE, reason="no such site", now=2000.0)
+    assert store.notice(first).closed == 2000.0
+    second = add(store, "https://x.example/a b", "http://x.example/other", received=3000.0)
+    assert store.notice(second).repeat_of == first
+    assert [one.repeat_of for one in store.items(second)] == [first, first]
+    one, other = store.items(first)
+    assert (one.state, one.removed, one.reason) == (
+        ItemState.RECEIVED, 2000.0, f"noticed again: {second}"
+    )  # fmt: skip
+    assert other.state is ItemState.NOT_HERE
+    assert store.notice(first).closed is None
+    kinds = Counter(event.kind for event in store.history(first))
+    assert kinds == {
+        EventKind.RECEIVED: 1, EventKind.STATE: 3, EventKind.CLOSED: 1, EventKind.REPEATED: 2,
+        EventKind.REOPENED: 1,
+    }  # fmt: skip
+    third = add(store, "http://x.example/a%20b", received=4000.0)
+    assert store.notice(third).repeat_of == second
+
+
+def test_another_query_or_path_is_no_repeat(store):
+    add(store, "http://x.example/?id=1", "http://x.example/a/b")
+    other = add(store, "http://x.example/?id=2", "http://x.example/a/c")
+    assert store.notice(other).repeat_of is None
+
+
+def test_closed_and_reopened_by_hand(store):
+    one = add(store, "http://x.example/1", "http://x.example/2")
+    first, _ = store.items(one)
+    store.advance(first.number, ItemState.REMOVED, now=2.0)
+    assert store.close_notice(one, "a mistake of the sender", now=3.0) == 1
+    assert store.close_notice(one, "again", now=4.0) == 0
+    found = store.notice(one)
+    assert (found.closed, found.reason) == (3.0, "a mistake of the sender")
+    assert found.states == {ItemState.REMOVED: 1, ItemState.REFUSED: 1}
+    assert store.reopen_notice(one, "a look again", now=5.0) == 2
+    found = store.notice(one)
+    assert (found.closed, found.reason, found.states) == (None, "", {ItemState.RECEIVED: 2})
+    for what in (store.close_notice, store.reopen_notice):
+        with pytest.raises(UsageError, match="there is no notice 20000101-0; 'hashscan notice"):
+            what("20000101-0", "x")
+
+
+def test_the_history_is_only_added_to(store, tmp_path):
+    add(store, "http://x.example/1")
+    connection = sqlite3.connect(tmp_path / "notices.sqlite3")
+    for change in ("UPDATE event SET time = 0", "DELETE FROM event"):
+        with pytest.raises(sqlite3.IntegrityError, match="only added to"):
+            connection.execute(change)
+    connection.close()
+
+
+def test_counts(store):
+    for deadline in (100.0, 500.0, 1000.0):
+        add(store, "http://x.example/1", "http://x.example/2", deadline=deadline)
+    closed = add(store, "http://y.example/", deadline=1.0)
+    store.close_notice(closed, "x")
+    assert store.counts(now=200.0, soon=300.0) == (3, 6, 1, 1, 100.0)
+    assert store.counts(now=2000.0, soon=300.0) == (3, 6, 0, 3, 100.0)
+    assert [one.deadline for one in store.notices(only_open=True)] == [100.0, 500.0, 1000.0]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_steps(tmp_path_factory, data):
+    """The present is what the history says, and a notice is open while an item is."""
+    with Store(str(tmp_path_factory.mktemp("s") / "n")) as store:
+        ids = []
+        for moment in range(data.draw(st.integers(1, 25))):
+            now = 1000.0 + moment
+            step = data.draw(st.sampled_from(["add", "advance", "close", "reopen"]))
+            if step == "add" or not ids:
+                some = data.draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=3))
+                ids.append(add(store, *(f"http://x.example/{one}" for one in some), received=now))
+            elif step == "advance":
+                items = [item for one in ids for item in store.items(one)]
+                item, state = (
+                    data.draw(st.sampled_from(items)),
+                    data.draw(st.sampled_from(ItemState)),
+                )
+                assert store.advance(item.number, state, now=now) == may_become(item.state, state)
+            elif step == "close":
+                store.close_notice(data.draw(st.sampled_from(ids)), "why", now=now)
+            else:
+                store.reopen_notice(data.draw(st.sampled_from(ids)), "why", now=now)
+        for one in ids:
+            states = {item.number: ItemState.RECEIVED for item in store.items(one)}
+            is_open = True
+            for event in store.history(one):
+                if event.kind is EventKind.STATE:
+                    assert states[event.item] == event.detail["from"]
+                    states[event.item] = ItemState(event.detail["to"])
+                elif event.kind in {EventKind.CLOSED, EventKind.REOPENED}:
+                    assert is_open == (event.kind is EventKind.CLOSED)
+                    is_open = not is_open
+            found = store.notice(one)
+            assert states == {item.number: item.state for item in store.items(one)}
+            assert found.states == Counter(states.values())
+            assert (found.closed is None) == is_open == (not SETTLED.issuperset(states.values()))
+
+
+def test_processes_that_add_the_same_at_the_same_time(tmp_path):
+    path = str(tmp_path / "notices.sqlite3")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from test_store import *; sys.stdin.read();\n"
+        "with Store(sys.argv[1]) as store:\n"
+        "    for key in range(10):\n"
+        "        add(store, f'http://x.example/{key}', key=b'%d' % key)"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, path, os.path.dirname(__file__)],
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    ended = [one.communicate(timeout=100) for one in started]
+    assert [one.returncode for one in started] == [0] * 3, ended
+    with Store(path) as store:
+        assert len(list(store.notices())) == 10
+        assert all(len(store.items(one.id)) == 1 for one in store.notices())
+
+
+def test_killed_at_any_instant(tmp_path):
+    """A notice whose id was printed is whole; of one that was under way there is all or nothing."""
+    path = str(tmp_path / "notices.sqlite3")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from test_store import *\n"
+        "with Store(sys.argv[1]) as store:\n"
+        "    number = 0\n"
+        "    while number := number + 1:\n"
+        "        urls = [f'http://x.example/{one}' for one in range(5)]\n"
+        "        print(add(store, *urls), flush=True)"
+    )
+    printed = []
+    for least in (1, 4, 7):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, path, os.path.dirname(__file__)], stdout=subprocess.PIPE
+        )
+        printed += [process.stdout.readline() for _ in range(least)]
+        process.kill()
+        printed += process.communicate()[0].splitlines(keepends=True)
+    whole = {line.decode().strip() for line in printed if line.endswith(b"\n")}
+    assert len(whole) >= 12
+    with Store(path) as store:
+        stored = {one.id: one for one in store.notices()}
+        assert whole <= set(stored)
+        assert len(stored) <= len(whole) + 3
+        for one in stored:
+            assert len(store.items(one)) == 5
+            assert store.history(one)[0].detail == {"items": 5}
+            assert store.input(one) == b""
+
+
+def test_a_full_disk_stores_nothing_in_part(store):
+    one = add(store, "http://x.example/1")
+    store._connection.execute("PRAGMA max_page_count = 40")
+    with pytest.raises(StateError, match="free some space there"):
+        add(store, *(f"http://x.example/{number}/{'x' * 200}" for number in range(2000)))
+    assert [found.id for found in store.notices()] == [one]
+    assert len(store.open_items()) == 1
+    assert len(store.history(one)) == 1

@@ -1,0 +1,53 @@
+"""Which URLs are the same for a repeat."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashscan.notices.urls import ascii_host, same_url_key
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        [
+            "http://x.example",
+            "https://X.Example./",
+            "http://x.example:80/#top",
+            "HTTP://x.example//",
+        ],
+        ["http://x.example/a%20b", "http://x.example/a b", "http://x.example/./c/../a%20b "],
+        ["http://x.example/%7euser/%61", "http://x.example/~user/a"],
+        ["http://bücher.example/ü", "http://xn--bcher-kva.example/%C3%BC"],
+        ["http://[2001:DB8::1]/a", "http://[2001:db8::1]:80/a"],
+        ["http://x.example/?a=b c", "http://x.example/?a=b%20c"],
+    ],
+)
+def test_the_same(same):
+    assert len({same_url_key(url) for url in same}) == 1, [same_url_key(url) for url in same]
+
+
+def test_different():
+    urls = [
+        "http://x.example/a", "http://x.example/A", "http://x.example/a/", "http://y.example/a",
+        "http://x.example:8080/a", "http://x.example/a?b", "http://x.example/a?B",
+        "http://x.example/%25", "http://x.example/a%3Fb",
+    ]  # fmt: skip
+    assert len({same_url_key(url) for url in urls}) == len(urls)
+
+
+@given(st.text() | st.text(alphabet="htp:/[].%@?#a0\\ \x00\udcff", max_size=40))
+def test_anything_has_a_key(text):
+    same_url_key(text)
+    same_url_key(f"http://{text}")
+
+
+@given(st.text(alphabet="/.%20aé?#&= ", max_size=30))
+def test_a_key_is_its_own_key(path):
+    once = same_url_key(f"http://x.example/{path}")
+    assert same_url_key(f"https://{once}") == once
+
+
+def test_hosts():
+    assert ascii_host("A_b.Example.") == "a_b.example"
+    assert ascii_host("xn--\xe4") == "xn--\xe4"
