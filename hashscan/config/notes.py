@@ -97,6 +97,9 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
     else:
         which = "none" if service is None else "made from the lists"
     allowed = [("allow", ", ".join(map(shown, settings.allow)))] if settings.allow else []
+    notices = settings.notices
+    soon = values.human_duration(notices.due_soon)
+    mail = "no Maildir" if notices.maildir is None else f"mails from {shown(notices.maildir)}"
     return [
         ("state", shown(settings.state)),
         ("volumes", volumes or "none: give a PATH to scan"),
@@ -106,6 +109,7 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
         ("on a match", settings.quarantine.action),
         ("quarantine", shown(settings.quarantine_directory)),
         ("retention", retention(settings.quarantine.retention)),
+        ("notices", f"{notices.action}; {mail}; due soon {soon} before the deadline"),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from hashscan.config import daemon, globs, values
+from hashscan.config.notices import NoticesSettings
 from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
 from hashscan.config.sources import FilterSettings, ServiceSettings
@@ -162,6 +163,10 @@ class Settings(Section):
         default_factory=QuarantineSettings,
         description="What happens to a file whose digest the service confirms.",
         validate_default=True,
+    )
+    notices: NoticesSettings = Field(
+        default_factory=NoticesSettings,
+        description="Notices of hotlines and authorities: how they arrive, and what they do.",
     )
     notify: Annotated[tuple[values.Notification, ...], _LATER] = Field(
         default=(), strict=False, description="Recipients of notifications; no kind exists yet."
