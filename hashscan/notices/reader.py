@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -145,7 +146,8 @@ class Reader:
     def _items(self, where: str, values: tuple[object, ...]) -> Iterator[Item]:
         for row in self._connection.execute(f"SELECT {ITEM_COLUMNS} FROM item {where}", values):  # noqa: S608
             digests = tuple(Digest(*one) for one in json.loads(row[4]))
-            parsed = ParsedItem(ItemKind(row[2]), row[3], digests, *row[5:11])
+            value = row[3] if isinstance(row[3], str) else os.fsdecode(row[3])
+            parsed = ParsedItem(ItemKind(row[2]), value, digests, *row[5:11])
             yield Item(row[0], row[1], parsed, ItemState(row[11]), *row[12:])
 
     def files(self, item: int) -> list[ItemFile]:

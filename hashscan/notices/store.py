@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import time
 import zlib
@@ -130,7 +131,7 @@ class Store(Reader):
                 None,
                 notice,
                 parsed.kind.value,
-                parsed.value,
+                _storable(parsed.value),
                 json.dumps(parsed.digests),
                 parsed.referrer,
                 parsed.ip,
@@ -351,10 +352,19 @@ class Store(Reader):
                 raise
 
 
-def _same(parsed: ParsedItem) -> str:
+def _same(parsed: ParsedItem) -> str | bytes:
     if parsed.kind is ItemKind.URL:
         return f"url {same_url_key(parsed.value)}"
-    return f"{parsed.kind.value} {parsed.value}"
+    return _storable(f"{parsed.kind.value} {parsed.value}")
+
+
+def _storable(value: str) -> str | bytes:
+    """A text for SQLite; as bytes if it is a path that is not UTF-8 (``os.fsdecode``)."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(value)
+    return value
 
 
 def _now(now: float | None) -> float:

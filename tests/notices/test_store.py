@@ -86,6 +86,16 @@ def test_what_is_stored_is_read_back(store):
     assert [one.kind for one in store.history(added.id)] == [EventKind.RECEIVED, EventKind.FILE]
 
 
+def test_a_path_that_is_not_utf_8(store):
+    item = ParsedItem(ItemKind.PATH, os.fsdecode(b"/srv/www/\xff\xe9.jpg"))
+    first, second = (
+        store.add(ParsedNotice("list", (item,)), channel=Channel.COMMAND, key=key).id
+        for key in (b"1", b"2")
+    )
+    assert [one.parsed for one in store.items(first)] == [item]
+    assert store.notice(second).repeat_of == first
+
+
 @pytest.mark.parametrize(
     ("sent", "ordered", "asked", "deadline"),
     [
