@@ -11,6 +11,7 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from hashscan.errors import StateError
 from hashscan.text import shown
@@ -102,6 +103,34 @@ class Format:
             except BaseException:
                 connection.close()
                 raise
+            return connection
+
+    def connect_to_read(self, path: str) -> sqlite3.Connection | None:
+        """Open a file without changing it; ``None``: there is none, or nothing is in it yet.
+
+        Raises:
+            StateError: it is damaged, foreign, or of another version than this program's.
+        """
+        if not os.path.lexists(path):
+            return None
+        with self.translated(path):
+            connection = sqlite3.connect(
+                f"file:{quote(path)}?mode=ro", uri=True, timeout=5, isolation_level=None
+            )
+            try:
+                version, tables = self._version(connection, path)
+                if tables and version < self.version:
+                    raise StateError(
+                        f"{self.name} {shown(path)} was made by an older hashscan (its version "
+                        f"{version}, this program's {self.version}); the next command that changes "
+                        "it brings it up to date"
+                    )
+            except BaseException:
+                connection.close()
+                raise
+            if not tables:
+                connection.close()
+                return None
             return connection
 
     def _migrate(self, connection: sqlite3.Connection, path: str) -> None:

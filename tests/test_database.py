@@ -63,6 +63,27 @@ def test_newer_foreign_and_damaged_files_are_refused(tmp_path):
         assert (tmp_path / path).read_bytes() == before
 
 
+def test_a_file_is_read_without_a_change(tmp_path):
+    path = tmp_path / "shelf#1?"
+    assert FIRST.connect_to_read(str(path)) is None
+    assert not path.exists()
+    path.touch()  # a writer that was killed before its first transaction
+    assert FIRST.connect_to_read(str(path)) is None
+    path.unlink()
+    writer = FIRST.connect(str(path))
+    writer.execute("INSERT INTO book VALUES ('one')")
+    reader = FIRST.connect_to_read(str(path))
+    assert reader.execute("SELECT title FROM book").fetchall() == [("one",)]
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.execute("DELETE FROM book")
+    writer.execute("INSERT INTO book VALUES ('two')")
+    assert reader.execute("SELECT count(*) FROM book").fetchone() == (2,)
+    reader.close()
+    writer.close()
+    with pytest.raises(StateError, match=r"an older hashscan \(its version 1, this program's 3\)"):
+        SECOND.connect_to_read(str(path))
+
+
 def test_many_processes_make_and_migrate_it_at_the_same_time(tmp_path):
     path = str(tmp_path / "shelf")
     FIRST.connect(path).close()

@@ -20,12 +20,14 @@ from hashscan.cli import COMMANDS, cli
 from hashscan.config.loader import load
 from hashscan.errors import ExitCode
 from hashscan.model import Problem, Skipped
+from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
+from hashscan.notices.store import Store
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 USAGE = (ROOT / "docs" / "usage.md").read_text()
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/usage.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/usage.md", "docs/notices.md"]
 
 BIN = Path(sys.executable).parent
 needs_script = pytest.mark.skipif(
@@ -280,6 +282,11 @@ def test_the_json_lines(tmp_path):
     list(check("quarantine verify", "--state state"))
     shell.run(f"echo '{{' > state/quarantine/{record['id']}/record.json")
     list(check("quarantine list", "--state state"))
+    with Store(str(tmp_path / "state" / "notices.sqlite3")) as store:
+        parsed = ParsedNotice("plain", (ParsedItem(ItemKind.URL, "http://site.example/"),))
+        notice = store.add(parsed, channel=Channel.COMMAND, key=b"key").id
+    list(check("notice list", "--state state"))
+    list(check("notice show", f"{notice} --state state"))
     list(check("filter build", "list -o filter"))
     list(check("filter info", "filter"))
     list(check("config show", ""))

@@ -36,6 +36,7 @@ COMMANDS = {
     "sync": ("sync", "Fetch and verify the newest filters of a repository."),
     "status": ("status", "Show on one screen whether it works, what waits and what was found."),
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
+    "notice": ("notice", "Take notices of hotlines and authorities, and follow each to its end."),
     "filter": ("filter", "Build a filter from digest lists, and check one."),
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),

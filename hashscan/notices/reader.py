@@ -26,6 +26,7 @@ from hashscan.text import shown
 
 if TYPE_CHECKING:
     import contextlib
+    import sqlite3
     from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
@@ -55,14 +56,14 @@ class Counts(NamedTuple):
 class Reader:
     """A connection to the notices' file."""
 
-    def __init__(self, path: str) -> None:
-        """Open the file, or make it.
+    def __init__(self, path: str, connection: sqlite3.Connection | None = None) -> None:
+        """Open the file, or make it. ``connection``: to the file, if the caller has opened it.
 
         Raises:
             StateError: it cannot be used.
         """
         self.path = path
-        self._connection = FORMAT.connect(path)
+        self._connection = FORMAT.connect(path) if connection is None else connection
 
     def __enter__(self) -> Self:
         """Return the store."""
@@ -80,6 +81,27 @@ class Reader:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def resolve(self, given: str) -> str:
+        """The id of the only notice whose id is, begins with or ends in ``given``.
+
+        Raises:
+            UsageError: there is no such notice, or more than one.
+        """
+        with self._translated():
+            found = [
+                row[0]
+                for row in self._connection.execute(
+                    "SELECT id FROM notice WHERE substr(id, 1, ?1) = ?2 OR substr(id, -?1) = ?2"
+                    " ORDER BY id LIMIT 3",
+                    (len(given), given),
+                )
+            ]
+        if given and len(found) == 1:
+            return str(found[0])
+        if found:
+            raise UsageError(f"{shown(given)} stands for several notices; write more of the id")
+        raise _no_notice(given)
 
     def notice(self, identifier: str) -> Notice:
         """One notice.
@@ -222,9 +244,23 @@ class Reader:
 
     def _require(self, notice: str) -> None:
         if not self._connection.execute("SELECT 1 FROM notice WHERE id = ?", (notice,)).fetchone():
-            raise UsageError(
-                f"there is no notice {shown(notice)}; 'hashscan notice list' shows their ids"
-            )
+            raise _no_notice(notice)
 
     def _translated(self) -> contextlib.AbstractContextManager[None]:
         return FORMAT.translated(self.path)
+
+
+def _no_notice(identifier: str) -> UsageError:
+    return UsageError(
+        f"there is no notice {shown(identifier)}; 'hashscan notice list --all' shows their ids"
+    )
+
+
+def open_existing(path: str) -> Reader | None:
+    """Open the notices' file without changing it; ``None``: no notice was ever stored.
+
+    Raises:
+        StateError: it cannot be read.
+    """
+    connection = FORMAT.connect_to_read(path)
+    return None if connection is None else Reader(path, connection)

@@ -24,6 +24,7 @@ from hashscan.notices.notice import (
     Role,
     may_become,
 )
+from hashscan.notices.reader import open_existing
 from hashscan.notices.store import Store
 
 HOUR = 3600.0
@@ -292,3 +293,30 @@ def test_a_full_disk_stores_nothing_in_part(store):
     assert [found.id for found in store.notices()] == [one]
     assert len(store.open_items()) == 1
     assert len(store.history(one)) == 1
+
+
+def test_an_id_may_be_abbreviated(store, monkeypatch):
+    with pytest.raises(UsageError, match="there is no notice x; 'hashscan notice list --all'"):
+        store.resolve("x")
+    ids = iter(["20261127-aaaa0001", "20261127-bbbb0001"])
+    monkeypatch.setattr(Store, "_new_id", lambda _store, _received: next(ids))
+    one, two = add(store, "http://x.example/1"), add(store, "http://x.example/2")
+    for part, found in ((one, one), ("20261127-a", one), ("bbbb0001", two)):
+        assert store.resolve(part) == found
+    for part in ("2026", "0001", ""):
+        with pytest.raises(UsageError, match="stands for several notices"):
+            store.resolve(part)
+    for part in ("a", "%", "20261127-aaaa00011"):
+        with pytest.raises(UsageError, match="there is no notice"):
+            store.resolve(part)
+
+
+def test_a_reader_makes_and_changes_nothing(tmp_path):
+    path = str(tmp_path / "notices.sqlite3")
+    assert open_existing(path) is None
+    assert os.listdir(tmp_path) == []
+    with Store(path) as store:
+        one = add(store, "http://x.example/1")
+    with open_existing(path) as reader:
+        assert [notice.id for notice in reader.notices()] == [one]
+        assert reader.counts(1000.0, HOUR).open == 1

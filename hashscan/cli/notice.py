@@ -1,0 +1,195 @@
+"""``hashscan notice``: what hotlines and authorities report, until each item is settled."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import json_option, open_own_configuration, state_option
+from hashscan.errors import UsageError
+from hashscan.text import counted
+
+if TYPE_CHECKING:
+    from hashscan.cli import Options
+    from hashscan.config.settings import Settings
+    from hashscan.notices.reader import Reader
+    from hashscan.notices.store import Store
+
+#: Commands in modules of their own, and the modules' names in ``hashscan.cli``.
+_MODULES: dict[str, str] = {}
+_LONGEST_REASON = 2000
+
+
+class _Group(click.Group):
+    """Imports a command of another module when it is called: some need large libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of a notice's way."""
+        return [*_MODULES, *(one for one in super().list_commands(ctx) if one not in _MODULES)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in _MODULES:
+            return super().get_command(ctx, cmd_name)
+        command = importlib.import_module(f"hashscan.cli.{_MODULES[cmd_name]}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group("notice", cls=_Group)
+def command() -> None:
+    """Take notices of hotlines and authorities, and follow each item until it is settled."""
+
+
+def _opened(options: Options, state: str | None) -> tuple[Settings, Reader | None]:
+    """The settings and the stored notices, to be read; ``None``: none was ever stored."""
+    from hashscan.notices.reader import open_existing  # noqa: PLC0415 - heavy
+    from hashscan.state import State  # noqa: PLC0415
+
+    settings = open_own_configuration(options, state)
+    return settings, open_existing(State(settings.state, make=False).notices)
+
+
+@command.command("list")
+@click.option("--open", "only_open", is_flag=True, help="List open notices only; the default.")
+@click.option("--all", "every", is_flag=True, help="List closed notices, too.")
+@state_option
+@json_option
+@click.pass_obj
+def list_command(
+    options: Options, only_open: bool, every: bool, state: str | None, as_json: bool
+) -> None:
+    """List notices: the longest overdue first, then by deadline, closed ones last.
+
+    Times are in this machine's zone, in JSON in UTC.
+    """
+    from hashscan.notices.clock import by_urgency  # noqa: PLC0415
+    from hashscan.output.notices import listed, listed_json  # noqa: PLC0415
+
+    if only_open and every:
+        raise UsageError("--open and --all exclude each other")
+    settings, reader = _opened(options, state)
+    now, soon = time.time(), settings.notices.due_soon
+    found = []
+    if reader is not None:
+        with reader:
+            found = by_urgency(reader.notices(only_open=not every), now, soon)
+    for one in found:
+        click.echo(listed_json(one, now, soon) if as_json else listed(one, now, soon))
+    if not found and not as_json:
+        hint = "" if every else "; 'hashscan notice list --all' lists closed notices, too"
+        click.echo(f"no {'' if every else 'open '}notices{hint}")
+
+
+@command.command("show")
+@click.argument("identifier", metavar="ID")
+@state_option
+@json_option
+@click.pass_obj
+def show_command(options: Options, identifier: str, state: str | None, as_json: bool) -> None:
+    """Show a notice: what it names, the files, what was done, and the whole history.
+
+    The beginning or the end of the ID is enough.
+    """
+    from hashscan.output import notices as output  # noqa: PLC0415
+
+    settings, reader = _opened(options, state)
+    if reader is None:
+        raise _no_notices(settings)
+    now, soon = time.time(), settings.notices.due_soon
+    with reader:
+        notice = reader.notice(reader.resolve(identifier))
+        items = reader.items(notice.id)
+        files = {one.number: reader.files(one.number) for one in items}
+        history = reader.history(notice.id)
+    if as_json:
+        told = [output.event_json(one) for one in history]
+        click.echo(output.notice_json(notice, items, files, now, soon, history=told))
+        return
+    for line in output.described(notice, now):
+        click.echo(line)
+    for index, item in enumerate(items, 1):
+        for line in output.item_lines(index, item, files[item.number]):
+            click.echo(line)
+    click.echo("history")
+    indexes = {item.number: index for index, item in enumerate(items, 1)}
+    for event in history:
+        click.echo(output.event_line(event, indexes))
+
+
+_reason_option = click.option(
+    "--reason", metavar="TEXT", required=True, help="Why, for the history and the answer."
+)
+
+
+@command.command("close")
+@click.argument("identifier", metavar="ID")
+@_reason_option
+@state_option
+@click.pass_obj
+def close_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
+    """Close a notice: its open items become refused, and its clock stops.
+
+    Nothing is done to files. The beginning or the end of the ID is enough.
+    """
+    _checked(reason)
+    with _store(options, state) as store:
+        notice = store.resolve(identifier)
+        if store.notice(notice).closed is not None:
+            raise UsageError(f"{notice} is closed already; 'hashscan notice show' says since when")
+        number = store.close_notice(notice, reason)
+    click.echo(f"{notice}: closed; {counted(number, 'item')} refused")
+
+
+@command.command("reopen")
+@click.argument("identifier", metavar="ID")
+@_reason_option
+@state_option
+@click.pass_obj
+def reopen_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
+    """Open a notice again: its settled items are received again, and its old deadline counts.
+
+    The beginning or the end of the ID is enough.
+    """
+    _checked(reason)
+    with _store(options, state) as store:
+        notice = store.resolve(identifier)
+        number = store.reopen_notice(notice, reason)
+        if not number:
+            raise UsageError(f"{notice} has no settled item, so there is nothing to open again")
+    click.echo(f"{notice}: open again; {counted(number, 'item')} received again")
+
+
+def _checked(reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("--reason is empty; write why, for the history and the answer")
+    if len(reason) > _LONGEST_REASON:
+        raise UsageError(f"--reason is longer than {_LONGEST_REASON:,} characters; shorten it")
+
+
+def _store(options: Options, state: str | None) -> Store:
+    """The stored notices, to be changed.
+
+    Raises:
+        UsageError: no notice was ever stored; nothing is made.
+    """
+    from hashscan.notices.store import Store  # noqa: PLC0415 - heavy
+    from hashscan.state import State  # noqa: PLC0415
+
+    settings, reader = _opened(options, state)
+    if reader is None:
+        raise _no_notices(settings)
+    reader.close()
+    return Store(State(settings.state).notices)
+
+
+def _no_notices(settings: Settings) -> UsageError:
+    from hashscan.text import shown  # noqa: PLC0415
+
+    return UsageError(
+        f"no notice was ever stored in {shown(settings.state)}; see --state and the "
+        "configuration's state"
+    )

@@ -1,0 +1,235 @@
+"""Notices for people, and for programs as JSON lines; people get the sender's words escaped."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from hashscan.notices.clock import Urgency, doubts, due, urgency
+from hashscan.notices.notice import SETTLED, EventKind, ItemState
+from hashscan.output.jsonl import line
+from hashscan.text import counted, local_time, rfc3339, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hashscan.notices.notice import Event, Item, ItemFile, Notice
+
+#: Characters of a sender, and of a reference, in a list.
+_WIDTH = 30
+_DUE_WIDTH = len("overdue for 999 min (since 2026-11-27 10:00 CEST)")
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)
+
+
+# JSON
+
+
+def listed_json(notice: Notice, now: float, soon: float) -> str:
+    """A notice as ``notice list --json`` prints it: with the number of items by state."""
+    states = {state.value: number for state, number in sorted(notice.states.items())}
+    return line("notice", **_head(notice), states=states, **_rest(notice, now, soon))
+
+
+def notice_json(
+    notice: Notice,
+    items: Sequence[Item],
+    files: Mapping[int, Sequence[ItemFile]],
+    now: float,
+    soon: float,
+    **more: Any,
+) -> str:
+    """A notice with its items. ``files``: of items, by their numbers. ``more``: further keys."""
+    told = [_item(one, files.get(one.number, ())) for one in items]
+    return line("notice", **_head(notice), items=told, **_rest(notice, now, soon), **more)
+
+
+def event_json(event: Event) -> dict[str, object]:
+    """A step of the history."""
+    return {
+        "time": rfc3339(event.time),
+        "kind": event.kind.value,
+        "item": event.item,
+        "detail": event.detail,
+    }
+
+
+def _head(notice: Notice) -> dict[str, object]:
+    return {
+        "id": notice.id,
+        "format": notice.format,
+        "sender": notice.sender,
+        "reference": notice.reference,
+        "sent": _time(notice.sent),
+        "received": rfc3339(notice.received),
+        "deadline": rfc3339(notice.deadline),
+        "state": "open" if notice.closed is None else "closed",
+        "repeat_of": notice.repeat_of,
+    }
+
+
+def _rest(notice: Notice, now: float, soon: float) -> dict[str, object]:
+    return {
+        "channel": notice.channel.value,
+        "contact": notice.contact,
+        "authority": notice.authority,
+        "legal_basis": notice.legal_basis,
+        "due": urgency(notice, now, soon).value,
+        "closed": _time(notice.closed),
+        "reason": notice.reason or None,
+        "dropped": notice.dropped,
+        "remarks": [*notice.remarks, *doubts(notice, now)],
+    }
+
+
+def _item(item: Item, files: Sequence[ItemFile]) -> dict[str, object]:
+    parsed = item.parsed
+    digests = parsed.digests or (files[0].digests if files else ())
+    return {
+        "kind": parsed.kind.value,
+        "value": parsed.value,
+        "state": item.state.value,
+        "path": None if item.path is None else os.fsdecode(item.path),
+        "reason": item.reason or None,
+        "digests": {one.algorithm: one.hex for one in digests},
+        "removed": _time(item.removed),
+        "number": item.number,
+        "since": rfc3339(item.since),
+        "repeat_of": item.repeat_of,
+        "referrer": parsed.referrer,
+        "ip": parsed.ip,
+        "first_seen": _time(parsed.first_seen),
+        "last_seen": _time(parsed.last_seen),
+        "classification": parsed.classification,
+        "note": parsed.note,
+        "files": [_file(one) for one in files],
+    }
+
+
+def _file(file: ItemFile) -> dict[str, object]:
+    return {
+        "path": os.fsdecode(_full(file)),
+        "role": file.role.value,
+        "digests": {one.algorithm: one.hex for one in file.digests},
+        "category": file.category,
+        "action": file.action or None,
+        "quarantine_id": file.quarantine_id,
+        "away": _time(file.away),
+        "message": file.message,
+    }
+
+
+def _full(file: ItemFile) -> bytes:
+    return file.volume.rstrip(b"/") + b"/" + file.path
+
+
+# Text
+
+
+def listed(notice: Notice, now: float, soon: float) -> str:
+    """A notice in one line: id, deadline, items, sender, reference."""
+    state = urgency(notice, now, soon)
+    when = due(notice, now)
+    if state in {Urgency.OVERDUE, Urgency.SOON}:
+        when = when[0].upper() + when[1:]
+    total = sum(notice.states.values())
+    waiting = sum(number for one, number in notice.states.items() if one not in SETTLED)
+    items = f"{waiting:,} of {counted(total, 'item')} open"
+    sender = _short(notice.authority or notice.sender or "anonymous")
+    repeat = f", repeats {notice.repeat_of}" if notice.repeat_of else ""
+    words = f"{sender} {_short(notice.reference or '')}".strip() + repeat
+    return f"{notice.id}  {when:<{_DUE_WIDTH}}  {items:<22}  {words}"
+
+
+def _short(text: str) -> str:
+    return shown(text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…")
+
+
+def described(notice: Notice, now: float) -> Iterator[str]:
+    """Lines with the facts of a notice."""
+    yield f"notice      {notice.id}, {due(notice, now)}"
+    sender = shown(notice.sender or "anonymous")
+    if notice.contact and notice.contact != notice.sender:
+        sender += f", answers to {shown(notice.contact)}"
+    told = (
+        ("from", sender),
+        ("reference", notice.reference and shown(notice.reference)),
+        ("authority", notice.authority and shown(notice.authority)),
+        ("law", notice.legal_basis and shown(notice.legal_basis)),
+        ("sent", local_time(notice.sent) if notice.sent is not None else "not said"),
+        ("received", f"{local_time(notice.received)} by {notice.channel}, as {notice.format}"),
+        ("deadline", local_time(notice.deadline)),
+        ("repeats", notice.repeat_of),
+        ("closed", notice.reason and shown(notice.reason)),
+        ("password", notice.password and shown(notice.password)),
+        ("dropped", notice.dropped and f"{counted(notice.dropped, 'attachment')}, unread"),
+    )
+    for name, value in told:
+        if value:
+            yield f"{name:<12}{value}"
+    for remark in (*map(shown, notice.remarks), *doubts(notice, now)):
+        yield f"note        {remark}"
+    states = ", ".join(f"{number:,} {state}" for state, number in sorted(notice.states.items()))
+    yield f"items       {states}"
+
+
+def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[str]:
+    """Lines with what an item names, its state, and its files. ``index``: in its notice, from 1."""
+    parsed = item.parsed
+    why = f": {shown(item.reason)}" if item.reason else ""
+    yield f"  {index:>4}  {shown(parsed.value)}"
+    yield f"        {item.state} since {local_time(item.since)}{why}"
+    if item.removed is not None and item.state is not ItemState.REMOVED:
+        yield f"        removed before, at {local_time(item.removed)}"
+    if item.repeat_of is not None:
+        yield f"        was named before by {item.repeat_of}"
+    seen = [local_time(one) for one in (parsed.first_seen, parsed.last_seen) if one is not None]
+    told = (
+        ("on the page", parsed.referrer),
+        ("at", parsed.ip),
+        ("seen by the sender", ", ".join(seen)),
+        ("classified", parsed.classification),
+        ("note", parsed.note),
+        *((one.algorithm, one.hex) for one in parsed.digests),
+    )
+    for name, value in told:
+        if value:
+            yield f"        {name} {shown(value)}"
+    for file in files:
+        done = [str(file.role)]
+        if file.category:
+            done.append(f"known, {shown(file.category)}")
+        if file.action:
+            done.append(file.action + (f" as {file.quarantine_id}" if file.quarantine_id else ""))
+        if file.away is not None:
+            done.append(f"not in its place since {local_time(file.away)}")
+        if file.message:
+            done.append(shown(file.message))
+        yield f"        file {shown(_full(file))}: {'; '.join(done)}"
+
+
+def event_line(event: Event, indexes: Mapping[int, int]) -> str:
+    """A step of the history. ``indexes``: of the items in their notice, by their numbers."""
+    what = "" if event.item is None else f"item {indexes.get(event.item, 0)}: "
+    return f"  {local_time(event.time)}  {what}{_happened(event)}"
+
+
+def _happened(event: Event) -> str:
+    detail = {name: shown(str(value)) for name, value in event.detail.items() if value}
+    reason = f": {detail['reason']}" if "reason" in detail else ""
+    match event.kind:
+        case EventKind.RECEIVED:
+            return f"the notice arrived with {counted(int(detail.get('items', 0)), 'item')}"
+        case EventKind.REPEATED:
+            return f"named again by {detail.get('by', '')}"
+        case EventKind.STATE:
+            return f"{detail.get('from', '')} -> {detail.get('to', '')}{reason}"
+        case EventKind.CLOSED:
+            return f"closed{reason or ', all items are settled'}"
+        case EventKind.REOPENED:
+            return f"open again{reason}"
+        case EventKind.FILE | EventKind.ANSWERED:
+            words = ", ".join(f"{name} {value}" for name, value in detail.items())
+            return f"{event.kind}: {words}"
