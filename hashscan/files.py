@@ -15,6 +15,8 @@ LOCK = "lock"
 QUARANTINE = "quarantine"
 #: Notices of hotlines and authorities.
 NOTICES = "notices.sqlite3"
+#: Notices from standard input that were not understood.
+UNREAD_NOTICES = "notices-unread"
 #: The daemon's status file, for ``status``.
 DAEMON_STATUS = "daemon.json"
 #: Matches in place that the daemon has logged.
@@ -38,6 +40,7 @@ _STATE = (
     f"{NOTICES}-wal",
     QUARANTINE,
     REPORTED,
+    UNREAD_NOTICES,
 )
 #: Top directories of file systems have these: ext4, snapshots of NFS, btrfs and ZFS, NILFS, quotas.
 _FILE_SYSTEM = frozenset(

@@ -229,6 +229,23 @@ class ItemFile:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail of the Maildir that was read, or begun to be read.
+
+    Attributes:
+        inode: of its file.
+        notice: id of the notice that it is.
+        refused: why it is no notice that hashscan understands.
+        tries: how often its reading was begun.
+    """
+
+    inode: int
+    notice: str | None = None
+    refused: str | None = None
+    tries: int = 0
+
+
 class EventKind(StrEnum):
     """Steps in the history of a notice."""
 

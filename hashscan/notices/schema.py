@@ -2,7 +2,8 @@
 
 ``notice``, ``item`` and ``file`` hold the present, ``event`` the history: triggers refuse to change
 or remove an event. ``input`` keeps what arrived, without attachments. Every change of the present
-and its event are in one transaction.
+and its event are in one transaction. ``mail`` remembers the mails of the Maildir that were read, so
+that they are not read again; a row that is lost costs only that.
 """
 
 from __future__ import annotations
@@ -82,7 +83,14 @@ CREATE TRIGGER event_is_not_changed BEFORE UPDATE ON event
     BEGIN SELECT raise(ABORT, 'the history is only added to'); END;
 CREATE TRIGGER event_is_not_removed BEFORE DELETE ON event
     BEGIN SELECT raise(ABORT, 'the history is only added to'); END;
-CREATE TABLE input (notice TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID
+CREATE TABLE input (notice TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE mail (
+    name BLOB PRIMARY KEY,
+    inode INTEGER NOT NULL,
+    notice TEXT,
+    refused TEXT,
+    tries INTEGER NOT NULL
+) WITHOUT ROWID
 """
 
 FORMAT = Format(

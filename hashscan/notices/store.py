@@ -21,6 +21,7 @@ from hashscan.notices.notice import (
     EventKind,
     ItemKind,
     ItemState,
+    Mail,
     may_become,
 )
 from hashscan.notices.reader import FILE_COLUMNS, ITEM_COLUMNS, NOTICE_COLUMNS, Reader
@@ -28,7 +29,7 @@ from hashscan.notices.urls import same_url_key
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
 
@@ -309,6 +310,27 @@ class Store(Reader):
         with self._change():
             self._require(notice)
             self._event(notice, None, _now(now), EventKind.ANSWERED, detail)
+
+    # Mails of the Maildir, by their unique names
+
+    def mails(self) -> dict[bytes, Mail]:
+        """The mails that are remembered."""
+        with self._translated():
+            rows = self._connection.execute("SELECT name, inode, notice, refused, tries FROM mail")
+            return {name: Mail(*rest) for name, *rest in rows}
+
+    def put_mail(self, name: bytes, mail: Mail) -> None:
+        """Remember a mail."""
+        values = (name, mail.inode, mail.notice, mail.refused, mail.tries)
+        with self._change():
+            self._connection.execute("INSERT OR REPLACE INTO mail VALUES (?, ?, ?, ?, ?)", values)
+
+    def forget_mails(self, names: Iterable[bytes]) -> None:
+        """Forget mails that are in the Maildir no longer."""
+        with self._change():
+            self._connection.executemany(
+                "DELETE FROM mail WHERE name = ?", ((name,) for name in names)
+            )
 
     # Parts of the above
 

@@ -19,6 +19,7 @@ from hashscan.notices.notice import (
     ItemFile,
     ItemKind,
     ItemState,
+    Mail,
     ParsedItem,
     ParsedNotice,
     Role,
@@ -320,3 +321,14 @@ def test_a_reader_makes_and_changes_nothing(tmp_path):
     with open_existing(path) as reader:
         assert [notice.id for notice in reader.notices()] == [one]
         assert reader.counts(1000.0, HOUR).open == 1
+
+
+def test_mails_are_remembered_until_they_are_gone(store):
+    assert store.mails() == {}
+    one, two = Mail((1 << 63) - 1, tries=1), Mail(2, "20261127-aaaa0001", tries=1)
+    store.put_mail(b"1.\xff", one)
+    store.put_mail(b"2.b", Mail(2))
+    store.put_mail(b"2.b", two)
+    assert store.mails() == {b"1.\xff": one, b"2.b": two}
+    store.forget_mails([b"1.\xff", b"none"])
+    assert store.mails() == {b"2.b": two}

@@ -1,0 +1,69 @@
+"""Keeps notices from standard input that were not understood: nobody has to send them again.
+
+They are whole files in ``STATE/notices-unread``, bounded in number and bytes: a program that sends
+nonsense must not fill the disk. A person reads them, adds them with ``--format``, and removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import suppress
+
+from hashscan.durable import make_directories, new_file
+from hashscan.errors import StateError
+from hashscan.files import UNREAD_NOTICES, temporary_of
+from hashscan.text import said_by, shown
+
+#: Files, and bytes of all of them together.
+MOST_FILES, MOST_BYTES = 200, 256 << 20
+
+
+def directory_of(state: str) -> str:
+    """The directory of such inputs in a state directory."""
+    return os.path.join(state, UNREAD_NOTICES)
+
+
+def names(state: str) -> list[str]:
+    """The names of the inputs that are kept, oldest first."""
+    try:
+        found = os.listdir(directory_of(state))
+    except OSError:
+        return []
+    return sorted(one for one in found if temporary_of(one) is None)
+
+
+def keep(state: str, content: bytes) -> str:
+    """Keep an input, and return its path; the same bytes are kept once.
+
+    Raises:
+        StateError: it cannot be kept, because there is no room for it or so many are kept already.
+    """
+    directory = directory_of(state)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    there = names(state)
+    for name in there:
+        if name.endswith(digest):
+            return os.path.join(directory, name)
+    size = 0
+    for name in there:
+        with suppress(OSError):
+            size += os.stat(os.path.join(directory, name)).st_size
+    if len(there) >= MOST_FILES or size + len(content) > MOST_BYTES:
+        raise StateError(
+            f"it was not kept: {shown(directory)} has {len(there)} inputs of {size:,} bytes that "
+            "nobody has seen to; add them with 'hashscan notice add FILE --format ...', remove "
+            "them, and send this one again"
+        )
+    path = os.path.join(directory, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}")
+    try:
+        make_directories(directory)
+        with suppress(FileExistsError), new_file(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise StateError(
+            f"it was not kept: {shown(path)}: {said_by(error)}; free some space there, and send it "
+            "again"
+        ) from error
+    return path
