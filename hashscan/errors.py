@@ -100,6 +100,10 @@ class DigestListError(FindingsError):
     """A digest list has lines that are no digests; nothing was written."""
 
 
+class NoticeError(FindingsError):
+    """A notice cannot be read: the findings say which formats were tried, and what did not fit."""
+
+
 class LockedError(HashscanError):
     """Another hashscan process works on the same state."""
 

@@ -1,0 +1,41 @@
+"""JSON of senders, within bounds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from hashscan.text import shown
+
+#: Most values of a document: a megabyte of ``[],[],…`` takes a hundred in memory.
+MOST_VALUES = 300_000
+
+
+def load(text: str) -> Any:
+    """The value that a text is.
+
+    Raises:
+        ValueError: it is no JSON, has too many values, is nested too deeply, or has two values of
+            one name, so that two programs may read it differently.
+    """
+    if sum(map(text.count, "[{,")) > MOST_VALUES:
+        raise ValueError(f"it has more than {MOST_VALUES:,} values")
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: line {error.lineno}: {error.msg}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"the name {shown(twice[:100])} is there twice")
+    return found
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

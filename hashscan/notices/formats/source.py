@@ -1,0 +1,145 @@
+"""What a format's reader gets, and what it makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hashscan.notices.formats.values import moment, strongest, words
+from hashscan.notices.markup import text_of
+from hashscan.notices.notice import MOST_ITEMS, ItemKind, ParsedItem, ParsedNotice
+from hashscan.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashscan.model import Digest
+    from hashscan.notices.mail import Headers, Text
+
+#: Most remarks of a notice.
+MOST_REMARKS = 20
+
+
+class NotThisFormatError(Exception):
+    """An input is not in a format. The message continues "it …"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input, decoded.
+
+    Attributes:
+        texts: of a mail its parts that are text, else the file.
+        headers: of a mail.
+        dropped: attachments dropped unread.
+        forced: somebody named the format, so that it need not be recognised with certainty.
+        by_html: the HTML of a mail counts, not what it says in plain text.
+    """
+
+    texts: tuple[Text, ...]
+    headers: Headers | None = None
+    dropped: int = 0
+    forced: bool = False
+    by_html: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The mail's subject, or ""."""
+        return self.headers.get("subject") if self.headers else ""
+
+    def said(self) -> Iterator[str]:
+        """The texts for a person; HTML as it reads."""
+        for one in self.texts:
+            if one.kind in ("text/html", "application/xhtml+xml"):
+                if self.by_html or not one.alternative:
+                    yield text_of(one.text)
+            elif not (self.by_html and one.kind == "text/plain" and not one.name):
+                yield one.text
+
+    def documents(self) -> Iterator[str]:
+        """The texts that are HTML."""
+        for one in self.texts:
+            if "html" in one.kind:
+                yield one.text
+
+    def notice(
+        self,
+        name: str,
+        items: Iterable[ParsedItem],
+        *,
+        sender: str | None = None,
+        contact: str | None = None,
+        reference: str | None = None,
+        sent: float | None = None,
+        password: str | None = None,
+        remarks: Iterable[str] = (),
+    ) -> ParsedNotice:
+        """The notice in format ``name``; what the format does not say is taken from the headers.
+
+        Raises:
+            NotThisFormatError: it has no item, or too many.
+        """
+        found, twice = _once(items)
+        if not found:
+            raise NotThisFormatError("names no URL, path or digest")
+        headers = self.headers
+        if headers is not None:
+            contact = contact or headers.address("reply-to") or headers.address("from") or None
+            sender = sender or headers.address("from") or None
+            if (dated := moment(headers.get("date"))) is not None:
+                sent = dated
+        said = [words(one, 300) for one in remarks]
+        if twice:
+            said.append(f"{counted(twice, 'item is', 'items are')} named more than once")
+        if len(said) > MOST_REMARKS:
+            said[MOST_REMARKS - 1 :] = [f"{len(said) - MOST_REMARKS + 1:,} more remarks"]
+        return ParsedNotice(
+            name,
+            tuple(found),
+            sender=_words(sender),
+            contact=_words(contact),
+            reference=_words(reference),
+            sent=sent,
+            password=_words(password),
+            dropped=self.dropped,
+            remarks=tuple(said),
+        )
+
+
+def _words(text: str | None) -> str | None:
+    return words(text) or None if text else None
+
+
+def _once(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
+    """Items without those that are named before, and the number of the latter."""
+    found: dict[tuple[ItemKind, str], ParsedItem] = {}
+    twice = 0
+    for one in items:
+        key = (one.kind, one.value)
+        before = found.get(key)
+        if before is None:
+            if len(found) >= MOST_ITEMS:
+                raise NotThisFormatError(
+                    f"names more than {MOST_ITEMS:,} items; split it into several files"
+                )
+            found[key] = one
+            continue
+        twice += 1
+        more = tuple(digest for digest in one.digests if digest not in before.digests)
+        if more:
+            found[key] = replace(before, digests=before.digests + more[:10])
+    return list(found.values()), twice
+
+
+def item_of(
+    url: str | None, digests: Iterable[Digest] = (), *, path: str | None = None
+) -> ParsedItem | None:
+    """The item that a URL, else a path, else digests name; ``None`` if there are none."""
+    several = tuple(dict.fromkeys(digests))
+    if url is not None:
+        return ParsedItem(ItemKind.URL, url, several)
+    if path is not None:
+        return ParsedItem(ItemKind.PATH, path, several)
+    if several:
+        return ParsedItem(ItemKind.DIGEST, strongest(several).hex, several)
+    return None

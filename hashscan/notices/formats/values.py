@@ -1,0 +1,244 @@
+"""Values of notices: addresses, digests, times and remarks, as senders write them.
+
+Senders *defang* addresses so that nobody follows them by mistake: ``hxxps[:]//img[.]example/a``.
+Here this is undone. Every function takes hostile text and raises nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from hashscan.model import ALGORITHM_BY_LENGTH, EMPTY_DIGESTS, HEX_LENGTH, Digest
+
+if TYPE_CHECKING:
+    from hashscan.model import Algorithm
+
+#: The longest URL, in characters: servers refuse longer ones.
+LONGEST_URL = 8192
+#: The longest remark, name or reference that is kept, in characters.
+LONGEST_WORDS = 1000
+
+_DEFANGED_SCHEME = re.compile(
+    r"(?:h(?:tt|xx|\*\*)p(s?)|(f)[tx*]p)"
+    r"(?:\[://\]|\s?[\[({]?:[\])}]?\s?(?://|\[//?\]|\\\\))",
+    re.IGNORECASE,
+)
+_DOT = re.compile(r"\s?\[\s?(?:\.|dot|punt)\s?\]\s?", re.IGNORECASE)
+_SOFT_DOT = re.compile(r"\s?[({]\s?(?:\.|dot|punt)\s?[)}]\s?", re.IGNORECASE)
+_MARKS = (("[:]", ":"), ("[/]", "/"), ("[@]", "@"), ("[-]", "-"))
+#: A control character, half of a pair, or a separator of lines: never part of a value.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+_HOST = re.compile(r"[^\s<>\"{}|\\^`/?#@:\[\]]{1,253}")
+_WITHOUT_SCHEME = re.compile(
+    r"(?:[\w-]{1,63}\.){1,20}(?:[^\W\d_]{2,63}|xn--[\w-]{1,59}|\d{1,3})(?::\d{1,5})?/\S*"
+)
+_HEX = re.compile(r"[0-9A-Fa-f]+")
+_NAMED_DIGEST = re.compile(r"(md5|sha-?1|sha-?256)\s{0,3}[:=]\s{0,3}", re.IGNORECASE)
+_BASE32_SHA1 = re.compile(r"[A-Z2-7]{32}")
+
+
+def words(text: str, most: int = LONGEST_WORDS) -> str:
+    """A text without control characters, in one line, at most ``most`` characters long."""
+    return " ".join(_CONTROL.sub(" ", text[: 4 * most]).split())[:most].rstrip()
+
+
+def refang(text: str) -> str:
+    """An address with ``hxxp``, ``[.]``, ``(dot)`` and the like undone.
+
+    Parentheses are legal in the path of a URL: ``(dot)`` is undone only in an address that is
+    defanged in its scheme or host.
+    """
+    text = text.strip()
+    scheme = _DEFANGED_SCHEME.match(text)
+    if scheme is None and "[" not in text and "(" not in text and "{" not in text:
+        return text
+    rest = text
+    before = ""
+    defanged = False
+    if scheme is not None:
+        before = "ftp://" if scheme[2] else f"http{scheme[1].lower()}://"
+        rest = text[scheme.end() :]
+        defanged = scheme[0].lower() != before
+    for mark, plain in _MARKS:
+        rest = rest.replace(mark, plain)
+    undone = _DOT.sub(".", rest)
+    defanged = defanged or undone != rest or _SOFT_DOT.search(undone.partition("/")[0]) is not None
+    return before + (_SOFT_DOT.sub(".", undone) if defanged else undone)
+
+
+def unwrapped(text: str) -> str:
+    """A text without the quotes or brackets around it."""
+    text = text.strip()
+    for _ in range(2):
+        if len(text) > 1 and text[0] + text[-1] in ('""', "''", "<>"):
+            text = text[1:-1].strip()
+    return text.removeprefix("URL:").strip() if text.startswith("URL:") else text
+
+
+def trimmed(text: str) -> str:
+    """An address from a sentence without the sentence's marks around it."""
+    text = unwrapped(text.lstrip("(<[\"'"))
+    for _ in range(8):
+        if not text or text[-1] not in ".,;:!?'\">)]}":
+            break
+        closing = {")": "(", "]": "[", "}": "{"}.get(text[-1])
+        if closing and text.count(closing) >= text.count(text[-1]):
+            break
+        text = text[:-1]
+    return text
+
+
+def url(text: str, *, guess: bool = False) -> str | None:
+    """The URL that the whole of a text is, refanged; ``None`` if it is none.
+
+    With ``guess`` a host and a path without a scheme are one, too: ``img.example/a.jpg``.
+    """
+    if not text or len(text) > 2 * LONGEST_URL:
+        return None
+    text = refang(unwrapped(text))
+    if len(text) > LONGEST_URL or _CONTROL.search(text):
+        return None
+    if guess and "://" not in text[:12] and _WITHOUT_SCHEME.fullmatch(text):
+        text = f"http://{text}"
+    scheme, mark, rest = text.partition("://")
+    if not mark or scheme.lower() not in ("http", "https", "ftp"):
+        return None
+    text = f"{scheme.lower()}://{rest}"
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+        host = parts.hostname
+    except ValueError:
+        return None
+    if not host or " " in parts.netloc:
+        return None
+    if ":" in host:
+        return text if ip(host) else None
+    plausible = _HOST.fullmatch(host) and any(map(str.isalnum, host.strip(".")))
+    return text if plausible else None
+
+
+def has_url(text: str) -> bool:
+    """Whether a text has something in it that looks like a URL, defanged or not."""
+    return _LOOKS_LIKE_URL.search(text) is not None
+
+
+_LOOKS_LIKE_URL = re.compile(
+    r"(?:h(?:tt|xx|\*\*)ps?|f[tx]p)\s?[\[({]?:[\])}]?\s?(?:/|\[/|\\)|p\[://\]"
+    r"|\bwww\.|\w\[\.\]\w|\w\(dot\)\w|\w\[dot\]\w",
+    re.IGNORECASE,
+)
+
+
+def ip(text: str) -> str | None:
+    """The IP address that a text is, refanged; ``None`` if it is none."""
+    text = text.strip()
+    if not 2 <= len(text) <= 80:
+        return None
+    text = refang(text).strip("[]")
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+def digest(text: str, algorithm: Algorithm | None = None) -> Digest | None:
+    """The digest that the whole of a text is; ``None`` if it is none.
+
+    ``algorithm`` is what the text is called, if it has a name. A SHA-1 by that name may be in
+    Base32, too, as Arachnid Shield writes it. The digests of empty content are none: as a notice,
+    one of them would name every empty file.
+    """
+    text = text.strip().strip("\"'")
+    named = _NAMED_DIGEST.match(text) if len(text) < 90 else None
+    if named is not None:
+        called: Algorithm = _ALGORITHMS[named[1].lower().replace("-", "")]
+        if algorithm not in (None, called):
+            return None
+        algorithm, text = called, text[named.end() :].strip()
+    if algorithm == "sha1" and _BASE32_SHA1.fullmatch(text.upper()) and not _HEX.fullmatch(text):
+        text = base64.b32decode(text.upper()).hex()
+    actual = ALGORITHM_BY_LENGTH.get(len(text))
+    if actual is None or algorithm not in (None, actual) or not _HEX.fullmatch(text):
+        return None
+    found = Digest(actual, text.lower())
+    return None if found in EMPTY_DIGESTS else found
+
+
+_ALGORITHMS: dict[str, Algorithm] = {"md5": "md5", "sha1": "sha1", "sha256": "sha256"}
+
+
+def is_empty_digest(text: str) -> bool:
+    """Whether a text is the digest of empty content."""
+    text = _NAMED_DIGEST.sub("", text.strip()[:90], count=1).lower()
+    actual = ALGORITHM_BY_LENGTH.get(len(text))
+    return actual is not None and Digest(actual, text) in EMPTY_DIGESTS
+
+
+def strongest(digests: tuple[Digest, ...]) -> Digest:
+    """The digest of the longest algorithm."""
+    return max(digests, key=lambda one: HEX_LENGTH[one.algorithm])
+
+
+# Times
+
+_CLOCK = r"(?:[T ,]{1,2}(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?)?"
+_ZONE = r"\s?(Z|UTC|GMT|CEST|CET|MEZ|MESZ|[+-]\d{2}:?\d{2}|\([^()]{1,20}\))?"
+_ISO = re.compile(rf"(\d{{4}})[-/](\d{{1,2}})[-/](\d{{1,2}}){_CLOCK}{_ZONE}")
+_DAY_FIRST = re.compile(rf"(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}){_CLOCK}{_ZONE}")
+_ZONES = {"z": 0, "utc": 0, "gmt": 0, "cet": 60, "mez": 60, "cest": 120, "mesz": 120}
+_EARLIEST, _LATEST = 631152000.0, 4102444800.0  # 1990 and 2100
+
+
+@cache
+def dutch() -> tzinfo:
+    """The zone of Dutch clocks; without the machine's data of zones CET all the year."""
+    try:
+        return ZoneInfo("Europe/Amsterdam")
+    except (OSError, ValueError, LookupError):
+        return timezone(timedelta(hours=1))
+
+
+def moment(text: str, zone: tzinfo = UTC) -> float | None:
+    """The time (seconds since the epoch) that a text is; ``None`` if it is none.
+
+    ISO 8601, days first (``31-12-2025 10:00``), or as in a mail's ``Date``. ``zone`` counts if the
+    text names none. A time before 1990 or after 2100 is none.
+    """
+    text = words(text, 80)
+    try:
+        found = _numbers(text, zone) or _mail_date(text, zone)
+    except (ValueError, OverflowError, TypeError, IndexError, AttributeError):
+        return None
+    return found if found is not None and _EARLIEST <= found < _LATEST else None
+
+
+def _numbers(text: str, zone: tzinfo) -> float | None:
+    if matched := _ISO.fullmatch(text):
+        year, month, day = matched[1], matched[2], matched[3]
+    elif matched := _DAY_FIRST.fullmatch(text):
+        day, month, year = matched[1], matched[2], matched[3]
+    else:
+        return None
+    hour, minute, second = (int(one or 0) for one in matched.group(4, 5, 6))
+    named = (matched[7] or "").strip("()").lower()
+    if named in _ZONES:
+        zone = timezone(timedelta(minutes=_ZONES[named]))
+    elif named[:1] in ("+", "-"):
+        minutes = int(named[1:3]) * 60 + int(named[-2:])
+        zone = timezone(timedelta(minutes=minutes if named[0] == "+" else -minutes))
+    day_of = datetime(int(year), int(month), int(day), tzinfo=zone)
+    return day_of.replace(hour=hour, minute=minute, second=second).timestamp()
+
+
+def _mail_date(text: str, zone: tzinfo) -> float:
+    found = parsedate_to_datetime(text)
+    return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()

@@ -1,0 +1,138 @@
+"""What arrives, read as a notice: the format is recognised, or named.
+
+Each format's reader is tried in turn; the first that fits counts. A mail that is attached to
+another one is tried after the outer one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.errors import Finding, NoticeError
+from hashscan.notices import mail
+from hashscan.notices.decoding import is_binary, text_of
+from hashscan.notices.formats import plain_list
+from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.kept import cut, cut_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hashscan.notices.notice import ParsedNotice
+
+#: The largest input, in bytes.
+MOST_BYTES = mail.MOST_BYTES
+
+_READERS: dict[str, Callable[[Source], ParsedNotice]] = {
+    plain_list.NAME: plain_list.read,
+}
+#: Names of formats, in the order in which they are tried.
+FORMATS = tuple(_READERS)
+
+
+class Understood(NamedTuple):
+    """An input that was understood.
+
+    Attributes:
+        notice: what it says.
+        kept: the input without attachments and embedded content, for the evidence.
+    """
+
+    notice: ParsedNotice
+    kept: bytes
+
+
+def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A002
+    """Read a notice; ``format`` is one of ``FORMATS``, or ``None`` to recognise it.
+
+    Raises:
+        NoticeError: it is in no known format, or not in the named one; it says what was tried.
+    """
+    if format is not None and format not in _READERS:
+        raise NoticeError(
+            f"there is no format {format!r} of notices; the formats are: {', '.join(FORMATS)}", []
+        )
+    if not content.strip():
+        raise NoticeError("the notice is empty", [])
+    if len(content) > MOST_BYTES:
+        raise NoticeError(
+            f"the notice has more than {MOST_BYTES >> 20} MiB; give the text without attachments",
+            [],
+        )
+    try:
+        sources, kept = _sources(content)
+    except mail.MailError as error:
+        raise NoticeError(
+            f"the mail {error}; save the text with the addresses to a file and add that", []
+        ) from error
+    return Understood(_first(sources, format), kept)
+
+
+def _first(sources: list[Source], wanted: str | None) -> ParsedNotice:
+    """The first notice that a reader makes of a source.
+
+    Raises:
+        NoticeError: there is none.
+    """
+    tried: dict[str, Finding] = {}
+    for one in sources:
+        for name, reader in _READERS.items():
+            if wanted not in (None, name):
+                continue
+            for source in _variants(one):
+                try:
+                    return reader(replace(source, forced=wanted is not None))
+                except NotThisFormatError as error:
+                    tried.setdefault(name, Finding(name, f"it {error}"))
+    what = "in no known format" if wanted is None else f"not in the format {wanted}"
+    fix = (
+        "write its URLs, paths or digests to a file, one a line, and add that with --format list, "
+        "or name the format with --format"
+    )
+    raise NoticeError(f"the notice is {what}; {fix}. Tried:", list(tried.values()))
+
+
+def _variants(source: Source) -> Iterator[Source]:
+    yield source
+    if any(one.alternative for one in source.texts):
+        yield replace(source, by_html=True)
+
+
+def _sources(content: bytes) -> tuple[list[Source], bytes]:
+    """The input's sources, the outermost first, and what is kept of it.
+
+    Raises:
+        MailError: it is a mail beyond a bound.
+        NoticeError: it is no text.
+    """
+    if mail.is_mail(content):
+        parsed = mail.parse(content)
+        return [
+            Source(tuple(one.texts), one.headers, parsed.dropped) for one in _with_inner(parsed)
+        ], parsed.kept
+    if is_binary(content):
+        raise NoticeError(
+            "the notice is no text; give the mail, its text, or a list of URLs, paths or digests",
+            [],
+        )
+    if len(content) > mail.MOST_TEXT:
+        raise NoticeError(
+            f"the notice has more than {mail.MOST_TEXT >> 20} MiB of text; split it", []
+        )
+    text = text_of(content)
+    start = text.lstrip()[:200].lower()
+    kind = "text/plain"
+    if start.startswith(("{", "[")):
+        kind = "application/json"
+    elif start.startswith("<"):
+        kind = "text/html"
+    shorter = cut_json(text) if kind == "application/json" else cut(text)
+    kept = content if shorter == text else shorter.encode("utf-8", "replace")
+    return [Source((mail.Text(kind, "", text, raw=content),))], kept
+
+
+def _with_inner(parsed: mail.Mail) -> Iterator[mail.Mail]:
+    yield parsed
+    for one in parsed.inner:
+        yield from _with_inner(one)

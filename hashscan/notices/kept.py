@@ -1,0 +1,103 @@
+"""Evidence without content: what is kept of a notice's text.
+
+Media can be inside of text, too: ``data:`` addresses in HTML, uuencoded blocks, long runs of Base64
+or hexadecimal digits, the payloads of XARF. They are cut out, not decoded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from hashscan.notices import bounded_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Base64 or hexadecimal text of at least so many characters is content, not words.
+LONGEST_RUN = 2048
+#: Strings in JSON that are longer are content.
+LONGEST_STRING = 8192
+_DATA = re.compile(r"data:[\w.+-]{0,100}/?[\w.+;=-]{0,200},[^\s\"'<>)]{64,}", re.IGNORECASE)
+_RUN = re.compile(rf"[A-Za-z0-9+/=]{{{LONGEST_RUN},}}")
+_BASE64_LINE = re.compile(r"[A-Za-z0-9+/]{40,1000}={0,2}")
+_HEX_LINE = re.compile(r"[0-9A-Fa-f]{32,128}")
+_BLOCK = re.compile(r"begin(?:-base64)? [0-7]{3,4} |=ybegin ")
+_BLOCK_ENDS = ("end", "====", "`")
+_EMBEDDED = frozenset({"payload", "samples", "sample", "content", "data"})
+_DEEPEST = 50
+
+
+def cut(text: str) -> str:
+    """A text without what may be content in it; a mark says how much is gone."""
+    if len(text) >= 64:
+        text = _DATA.sub(lambda found: _mark(len(found[0])), text)
+        text = _RUN.sub(lambda found: _mark(len(found[0])), text)
+        text = "\n".join(_without_blocks(text.split("\n")))
+    return text
+
+
+def _mark(size: int) -> str:
+    return f"[{size} characters dropped]"
+
+
+def _without_blocks(lines: list[str]) -> Iterator[str]:
+    held: list[str] = []  # a run of lines that may be Base64
+    size = 0
+    block = 0  # characters dropped of the block that is open
+    for line in lines:
+        if block:
+            block += len(line) + 1
+            if line.rstrip() in _BLOCK_ENDS or line.startswith("=yend "):
+                yield _mark(block)
+                block = 0
+            continue
+        bare = line.strip(" \t>\r")
+        if _BASE64_LINE.fullmatch(bare) and not _HEX_LINE.fullmatch(bare):
+            held.append(line)
+            size += len(line) + 1
+            continue
+        # The last line of a run is shorter.
+        if size < LONGEST_RUN:
+            yield from held
+        else:
+            yield _mark(size)
+        held, size = [], 0
+        if _BLOCK.match(line):
+            block = len(line) + 1
+        else:
+            yield line
+    if block:
+        yield _mark(block)
+    elif size >= LONGEST_RUN:
+        yield _mark(size)
+    else:
+        yield from held
+
+
+def cut_json(text: str) -> str:
+    """A text of JSON without the content that its strings embed; see ``cut`` if it is none."""
+    try:
+        value = bounded_json.load(text)
+    except ValueError:
+        return cut(text)
+    shorter = _without_payloads(value, 0)
+    return text if shorter == value else json.dumps(shorter, indent=1)
+
+
+def _without_payloads(value: object, depth: int) -> object:
+    if depth > _DEEPEST:
+        return "[nested too deeply: dropped]"
+    if isinstance(value, dict):
+        return {
+            name: _mark(len(one))
+            if isinstance(one, str) and name.lower() in _EMBEDDED
+            else _without_payloads(one, depth + 1)
+            for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_payloads(one, depth + 1) for one in value]
+    if isinstance(value, str):
+        return _mark(len(value)) if len(value) > LONGEST_STRING else cut(value)
+    return value

@@ -1,0 +1,334 @@
+r"""A mail as its headers and texts, within bounds on size, parts and nesting.
+
+The standard library's parser has no bounds: it recurses for each level, its time grows with lines
+times levels, and it holds each attachment as text several times. Here the parts are found by their
+delimiters (RFC 2046, section 5.1.1) in one pass for each level. Attachments that are no text are
+dropped without being decoded. Headers are read by the standard library.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.message import Message
+from email.parser import BytesHeaderParser
+from email.policy import compat32
+
+from hashscan.notices.decoding import is_binary, text_of, transferred
+from hashscan.notices.formats.values import words
+from hashscan.notices.kept import cut, cut_json
+from hashscan.text import counted
+
+#: The largest mail, in bytes; its text; and the headers of one part.
+MOST_BYTES = 64 * 1024 * 1024
+MOST_TEXT = 16 * 1024 * 1024
+MOST_HEADERS = 64 * 1024
+MOST_PARTS = 200
+DEEPEST_PART = 10
+#: The longest value of a header that is read, in characters.
+_LONGEST_VALUE = 2000
+
+_HEADER = re.compile(rb"[!-9;-~]{1,100}[ \t]*:")
+_MAIL_NAMES = frozenset(
+    {b"cc", b"date", b"from", b"reply-to", b"subject", b"to", b"bcc", b"user-agent"}
+)
+#: One of these is enough to recognise a mail.
+_ONLY_MAIL = frozenset(
+    {b"mime-version", b"received", b"return-path", b"message-id", b"delivered-to", b"x-xarf",
+     b"dkim-signature", b"x-original-to", b"auto-submitted", b"content-transfer-encoding"}
+)  # fmt: skip
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n)[ \t]*(?:\r\n|\n)")
+_TRANSFER_ENCODING = re.compile(rb"(?im)^content-transfer-encoding:[^\n]*\n(?:[ \t][^\n]*\n)*")
+_MESSAGES = ("message/rfc822", "message/global")
+_TEXTS = frozenset(
+    {"application/json", "application/csv", "application/yaml", "application/x-yaml",
+     "application/xhtml+xml", "message/feedback-report", "message/delivery-status"}
+)  # fmt: skip
+_TEXT_NAMES = (".csv", ".txt", ".json", ".htm", ".html", ".yaml", ".yml")
+#: What senders' programs call a text with one of these names.
+_UNSURE = frozenset({"application/octet-stream", "application/vnd.ms-excel", "application/excel"})
+_ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
+
+
+class MailError(Exception):
+    """A mail is beyond a bound. The message says which."""
+
+
+class Headers:
+    """The headers of a mail or a part."""
+
+    def __init__(self, block: bytes) -> None:
+        """Read ``block``, the bytes before the blank line."""
+        parsed = BytesHeaderParser(policy=compat32).parsebytes(block)
+        self._values: dict[str, list[str]] = {}
+        for name, value in parsed.raw_items():
+            self._values.setdefault(name.lower(), []).append(str(value)[:_LONGEST_VALUE])
+
+    def get(self, name: str) -> str:
+        """The first header ``name`` as text in one line; "" if there is none."""
+        values = self._values.get(name)
+        return words(_decoded(values[0]), _LONGEST_VALUE) if values else ""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a header ``name``."""
+        return name in self._values
+
+    def content_type(self) -> str:
+        """The media type of the part, in lower case."""
+        return self._content().get_content_type()
+
+    def parameter(self, name: str, header: str = "content-type") -> str:
+        """A parameter of ``Content-Type`` or ``Content-Disposition``; "" if there is none."""
+        try:
+            found = self._content().get_param(name, "", header)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return ""
+        text = found[2] if isinstance(found, tuple) else found
+        return str(text or "")[:300]
+
+    def name(self) -> str:
+        """The file name of an attachment, or ""."""
+        found = self.parameter("filename", "content-disposition") or self.parameter("name")
+        return words(_decoded(found), 200)
+
+    def address(self, name: str) -> str:
+        """The first mail address in a header, or ""."""
+        found = _ADDRESS.search(self.get(name))
+        return found[0] if found else ""
+
+    def _content(self) -> Message:
+        message = Message()
+        for name in ("content-type", "content-disposition"):
+            if name in self._values:
+                value = self._values[name][0].encode("ascii", "replace").decode("ascii")
+                message[name] = " ".join(value.split())
+        return message
+
+
+def _decoded(value: str) -> str:
+    """A header with its encoded words (RFC 2047) and raw bytes undone."""
+    try:
+        raw = value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raw = value.encode("utf-8", "replace")
+    if "=?" not in value:
+        return text_of(raw)
+    try:
+        found = decode_header(raw.decode("utf-8", "replace"))
+    except (HeaderParseError, ValueError, LookupError):
+        return text_of(raw)
+    return "".join(one if isinstance(one, str) else text_of(one, charset) for one, charset in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    r"""A part that is text.
+
+    Attributes:
+        kind: its media type.
+        name: its file name, or "".
+        text: decoded, with ``\n`` at the end of each line.
+        alternative: another part says the same in plain text.
+        raw: the bytes of a file that is no mail.
+    """
+
+    kind: str
+    name: str
+    text: str
+    alternative: bool = False
+    raw: bytes = b""
+
+
+@dataclass(slots=True)
+class Mail:
+    """A mail.
+
+    Attributes:
+        texts: its parts that are text, in order.
+        inner: mails that are attached to it.
+        dropped: parts that are no text.
+        kept: the mail without them.
+    """
+
+    headers: Headers
+    texts: list[Text] = field(default_factory=list)
+    inner: list[Mail] = field(default_factory=list)
+    dropped: int = 0
+    kept: bytes = b""
+
+
+def is_mail(content: bytes) -> bool:
+    """Whether bytes begin with the headers of a mail."""
+    seen: set[bytes] = set()
+    head = content[:MOST_HEADERS].lstrip(b"\r\n")
+    for line in head.split(b"\n", 1000)[:1000]:
+        if not line.strip():
+            break
+        if line[:1] in (b" ", b"\t") or line.startswith(b"From "):
+            continue
+        if not _HEADER.match(line):
+            return False
+        seen.add(line.partition(b":")[0].strip().lower())
+    return bool(seen & _ONLY_MAIL) or len(seen & _MAIL_NAMES) > 1
+
+
+def parse(content: bytes) -> Mail:
+    """Read a mail.
+
+    Raises:
+        MailError: it is beyond a bound.
+    """
+    if len(content) > MOST_BYTES:
+        raise MailError(f"has more than {MOST_BYTES >> 20} MiB")
+    return _Parser().mail(content, 0)
+
+
+class _Parser:
+    def __init__(self) -> None:
+        self._parts = 0
+        self._size = 0
+
+    def mail(self, content: bytes, depth: int) -> Mail:
+        start = len(content) - len(content.lstrip(b"\r\n"))
+        headers, body = _head(content, start, len(content))
+        mail = Mail(headers)
+        kept = [_without_pictures(content[start:body])]
+        self._part(mail, content, body, len(content), headers, depth, kept)
+        mail.kept = b"".join(kept)
+        return mail
+
+    def _part(
+        self,
+        mail: Mail,
+        content: bytes,
+        start: int,
+        end: int,
+        headers: Headers,
+        depth: int,
+        kept: list[bytes],
+        *,
+        alternative: bool = False,
+    ) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise MailError(f"has more than {MOST_PARTS} parts")
+        if depth > DEEPEST_PART:
+            raise MailError(f"has parts nested more than {DEEPEST_PART} levels deep")
+        kind = headers.content_type()
+        boundary = headers.parameter("boundary")
+        if kind.startswith("multipart/") and boundary:
+            spans = _spans(content, start, end, boundary)
+            self._multipart(mail, content, spans, headers, depth, kept, alternative=alternative)
+            return
+        encoding = headers.get("content-transfer-encoding")
+        name = headers.name()
+        if kind in _MESSAGES:
+            inner = self.mail(transferred(content[start:end], encoding), depth + 1)
+            mail.inner.append(inner)
+            mail.dropped += inner.dropped
+            kept.append(inner.kept)
+            return
+        raw = b""
+        if _may_be_text(kind, name):
+            raw = transferred(content[start:end], encoding)
+        if start < end and (not _may_be_text(kind, name) or is_binary(raw)):
+            mail.dropped += 1
+            kept.append(b"[%d bytes dropped unread]\r\n" % (end - start))
+            return
+        text = text_of(raw, headers.parameter("charset"))
+        self._size += len(text)
+        if self._size > MOST_TEXT:
+            raise MailError(f"has more than {MOST_TEXT >> 20} MiB of text")
+        mail.texts.append(Text(kind, name, text, alternative=alternative))
+        shorter = cut_json(text) if "json" in kind or name.endswith(".json") else cut(text)
+        if shorter == text:
+            kept.append(content[start:end])
+        else:
+            kept[-1] = _TRANSFER_ENCODING.sub(b"Content-Transfer-Encoding: 8bit\n", kept[-1])
+            kept.append(shorter.encode("utf-8", "replace"))
+
+    def _multipart(
+        self,
+        mail: Mail,
+        content: bytes,
+        spans: list[tuple[int, int]],
+        headers: Headers,
+        depth: int,
+        kept: list[bytes],
+        *,
+        alternative: bool,
+    ) -> None:
+        """Take the parts at ``spans`` of a part with ``headers``."""
+        boundary = headers.parameter("boundary").encode("utf-8", "replace")
+        choice = headers.content_type() == "multipart/alternative"
+        plain = False
+        for start, end in spans:
+            inner, body = _head(content, start, end)
+            kept += (b"--%s\r\n" % boundary, _without_pictures(content[start:body]))
+            self._part(
+                mail, content, body, end, inner, depth + 1, kept,
+                alternative=alternative or (choice and plain),
+            )  # fmt: skip
+            kept.append(b"\r\n")
+            plain = plain or inner.content_type() == "text/plain"
+        kept.append(b"--%s--\r\n" % boundary)
+
+
+def _head(content: bytes, start: int, end: int) -> tuple[Headers, int]:
+    """The headers that begin at ``start``, and where the body begins.
+
+    Raises:
+        MailError: they are too long.
+    """
+    if content.startswith((b"\n", b"\r\n"), start, end):
+        return Headers(b""), start + (1 if content.startswith(b"\n", start) else 2)
+    blank = _BLANK_LINE.search(content, start, min(end, start + MOST_HEADERS))
+    if blank is None:
+        if end - start > MOST_HEADERS:
+            raise MailError(f"has headers of more than {MOST_HEADERS >> 10} KiB")
+        return Headers(content[start:end]), end
+    return Headers(content[start : blank.start()]), blank.end()
+
+
+def _spans(content: bytes, start: int, end: int, boundary: str) -> list[tuple[int, int]]:
+    """Where the parts between the delimiters begin and end.
+
+    Raises:
+        MailError: there are too many.
+    """
+    mark = re.escape(boundary.encode("utf-8", "replace").rstrip())
+    delimiter = re.compile(rb"^--" + mark + rb"(--)?[ \t]*(?:\r?\n|\r?\Z)", re.MULTILINE)
+    spans: list[tuple[int, int]] = []
+    begin = -1
+    for found in delimiter.finditer(content, start, end):
+        if begin >= 0:
+            spans.append((begin, _without_line_end(content, begin, found.start())))
+        if found[1]:
+            return spans
+        begin = found.end()
+        if len(spans) > MOST_PARTS:
+            raise MailError(f"has more than {counted(MOST_PARTS, 'part')}")
+    if begin >= 0:
+        spans.append((begin, end))
+    return spans
+
+
+def _without_line_end(content: bytes, begin: int, end: int) -> int:
+    """The line end before a delimiter belongs to the delimiter."""
+    for mark in (b"\r\n", b"\n"):
+        if content.endswith(mark, begin, end):
+            return end - len(mark)
+    return end
+
+
+def _may_be_text(kind: str, name: str) -> bool:
+    if kind.startswith("text/") or kind in _TEXTS or kind.endswith("+json"):
+        return True
+    return kind in _UNSURE and name.lower().endswith(_TEXT_NAMES)
+
+
+def _without_pictures(block: bytes) -> bytes:
+    """Headers without a sender's portrait (``Face``, ``X-Face``)."""
+    return re.sub(rb"(?im)^(?:x-)?face:[^\n]*\n(?:[ \t][^\n]*\n)*", b"", block)

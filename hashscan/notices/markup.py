@@ -1,0 +1,207 @@
+"""HTML as text and tables. Nothing is rendered, fetched or executed.
+
+The standard library's parser needs time that grows with the square of the input for some broken
+documents (CVE-2025-6069), so the document is split into tags and texts here, in one pass, and that
+parser gets one tag at a time. A tag ends at the first ``>``.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The longest tag whose attributes are read, in characters.
+_LONGEST_TAG = 16 * 1024
+#: How deep tables are in each other: mails are laid out by tables.
+_DEEPEST_TABLE = 40
+_NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9:-]{0,40}")
+_UNSHOWN = {
+    name: re.compile(rf"</{name}\b", re.IGNORECASE)
+    for name in ("script", "style", "title", "template", "noscript", "svg", "object")
+}
+_BREAKS = frozenset(
+    {"address", "article", "blockquote", "body", "br", "dd", "div", "dl", "dt", "footer", "form",
+     "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html", "li", "main", "ol", "p",
+     "pre", "section", "table", "tbody", "tfoot", "thead", "tr", "ul"}
+)  # fmt: skip
+_CELLS = frozenset({"td", "th"})
+_SPACE = re.compile(r"[ \t\n\f\r\xa0]+")
+
+
+class Tag(NamedTuple):
+    """A tag: its name in lower case, with ``/`` if it closes, and its text up to ``>``."""
+
+    name: str
+    text: str
+
+    def attributes(self) -> dict[str, str]:
+        """Its attributes, by names in lower case; none of a tag that is too long."""
+        if len(self.text) > _LONGEST_TAG:
+            return {}
+        reader = _Reader()
+        try:
+            reader.feed(f"<{self.text}>")
+        except (ValueError, AssertionError):  # e.g. the number of a character is too large
+            return {}
+        return reader.found
+
+
+class _Reader(HTMLParser):
+    """The standard library's parser for a single tag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        """Keep the attributes; of two with one name the first counts."""
+        for name, value in attrs:
+            self.found.setdefault(name, value or "")
+
+
+def tokens(text: str) -> Iterator[Tag | str]:
+    """The tags and texts of a document, without comments, scripts and styles."""
+    at = 0
+    while at < len(text):
+        start = text.find("<", at)
+        if start < 0:
+            yield unescaped(text[at:])
+            return
+        if start > at:
+            yield unescaped(text[at:start])
+        if text.startswith("<!--", start):
+            end = text.find("-->", start + 2)
+            at = len(text) if end < 0 else end + 3
+            continue
+        name = _NAME.match(text, start + 1)
+        if name is None and text[start + 1 : start + 2] not in ("!", "?", "/"):
+            yield "<"
+            at = start + 1
+            continue
+        end = text.find(">", start)
+        if end < 0:
+            return
+        at = end + 1
+        if name is None:
+            continue
+        tag = Tag(name[0].lower(), text[start + 1 : end])
+        yield tag
+        if tag.name in _UNSHOWN and not tag.text.endswith("/"):
+            closing = _UNSHOWN[tag.name].search(text, at)
+            at = closing.start() if closing else len(text)
+
+
+def unescaped(text: str) -> str:
+    """A text with ``&amp;`` and the like undone."""
+    if "&" not in text:
+        return text
+    try:
+        return html.unescape(text)
+    except (ValueError, OverflowError):  # the number of a character has thousands of digits
+        return text
+
+
+def text_of(document: str) -> str:
+    """What a document says, with a line for each block; cells of tables are set off by tabs."""
+    parts: list[str] = []
+    for token in tokens(document):
+        if isinstance(token, str):
+            parts.append(_SPACE.sub(" ", token))
+        elif token.name.removeprefix("/") in _BREAKS:
+            parts.append("\n")
+        elif token.name in _CELLS:
+            parts.append("\t")
+    lines = ("".join(parts)).split("\n")
+    return "\n".join(line.strip(" ") for line in lines)
+
+
+class Cell(NamedTuple):
+    """A cell of a table: its text, and the address of the first link in it (or "")."""
+
+    text: str
+    link: str
+
+
+@dataclass(slots=True)
+class Table:
+    """A table: the words of its ``class`` and its rows."""
+
+    classes: frozenset[str]
+    rows: list[list[Cell]] = field(default_factory=list)
+
+
+class _Open:
+    """A table that is not closed yet."""
+
+    def __init__(self, classes: frozenset[str]) -> None:
+        self.table = Table(classes)
+        self._texts: list[str] | None = None
+        self._link = ""
+
+    def row(self) -> None:
+        self.end_cell()
+        if not self.table.rows or self.table.rows[-1]:
+            self.table.rows.append([])
+
+    def cell(self) -> None:
+        self.end_cell()
+        if not self.table.rows:
+            self.row()
+        self._texts = []
+
+    def end_cell(self) -> None:
+        if self._texts is not None:
+            text = _SPACE.sub(" ", "".join(self._texts)).strip()
+            self.table.rows[-1].append(Cell(text, self._link))
+        self._texts, self._link = None, ""
+
+    def text(self, text: str) -> None:
+        if self._texts is not None:
+            self._texts.append(text)
+
+    def link(self, address: str) -> None:
+        self._link = self._link or address
+
+
+def tables(document: str) -> list[Table]:
+    """The tables of a document, a table within another one after the latter's beginning."""
+    found: list[Table] = []
+    opened: list[_Open] = []
+    for token in tokens(document):
+        if isinstance(token, str):
+            if opened:
+                opened[-1].text(token)
+        elif token.name == "table":
+            if len(opened) < _DEEPEST_TABLE:
+                classes = frozenset(token.attributes().get("class", "").lower().split())
+                opened.append(_Open(classes))
+                found.append(opened[-1].table)
+        elif opened:
+            _within(opened, token)
+    for one in opened:
+        one.end_cell()
+    return found
+
+
+def _within(opened: list[_Open], tag: Tag) -> None:
+    """Take a tag inside of a table."""
+    here = opened[-1]
+    if tag.name == "/table":
+        here.end_cell()
+        opened.pop()
+    elif tag.name in ("tr", "/tr"):
+        here.row()
+    elif tag.name in _CELLS:
+        here.cell()
+    elif tag.name in ("/td", "/th"):
+        here.end_cell()
+    elif tag.name == "br":
+        here.text("\n")
+    elif tag.name == "a":
+        here.link(tag.attributes().get("href", ""))
