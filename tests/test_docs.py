@@ -20,8 +20,6 @@ from hashscan.cli import COMMANDS, cli
 from hashscan.config.loader import load
 from hashscan.errors import ExitCode
 from hashscan.model import Problem, Skipped
-from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
-from hashscan.notices.store import Store
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -282,11 +280,10 @@ def test_the_json_lines(tmp_path):
     list(check("quarantine verify", "--state state"))
     shell.run(f"echo '{{' > state/quarantine/{record['id']}/record.json")
     list(check("quarantine list", "--state state"))
-    with Store(str(tmp_path / "state" / "notices.sqlite3")) as store:
-        parsed = ParsedNotice("plain", (ParsedItem(ItemKind.URL, "http://site.example/"),))
-        notice = store.add(parsed, channel=Channel.COMMAND, key=b"key").id
+    shell.run("echo http://site.example/ > notice")
+    (notice,) = check("notice add", "notice --state state")
     list(check("notice list", "--state state"))
-    list(check("notice show", f"{notice} --state state"))
+    list(check("notice show", f"{notice['id']} --state state"))
     list(check("filter build", "list -o filter"))
     list(check("filter info", "filter"))
     list(check("config show", ""))

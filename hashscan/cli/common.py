@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -91,6 +92,18 @@ def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
         context = error.context or {}
         fix = f"; {context['fix']}" if context.get("fix") else ""
         raise UsageError(f"{option}: {shown(value)} {context.get('what')}{fix}") from None
+
+
+def iso_time(text: str) -> float:
+    """Seconds since the epoch for an ISO 8601 time, which is of this machine's zone unless it says.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except OverflowError as error:
+        raise ValueError(text) from error
 
 
 def warn_of_lists(paths: Iterable[str]) -> None:

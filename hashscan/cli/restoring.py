@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import nullcontext
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from hashscan.cli.common import checked_option
+from hashscan.cli.common import checked_option, iso_time
 from hashscan.config import values
 from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError, UsageError
 from hashscan.output.bar import build_bar
@@ -42,8 +41,8 @@ def moment(text: str) -> float:
         UsageError: it is neither.
     """
     try:
-        return datetime.fromisoformat(text).astimezone().timestamp()
-    except (ValueError, OverflowError):
+        return iso_time(text)
+    except ValueError:
         if not text[:1].isdigit() or "-" in text:
             raise UsageError(
                 f"--since: {shown(text)} is not a time; write e.g. 2026-11-27, 2026-11-27T10:00, "

@@ -34,13 +34,15 @@ def same_url_key(url: str) -> str:
     path is percent-encoded make no difference. The query does. A text that is no URL is its own
     key.
     """
+    # Half a surrogate pair has no percent-encoding.
+    url = url.strip().encode("utf-8", "backslashreplace").decode()
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return url.strip()
+        return url
     if not parts.hostname:
-        return url.strip()
+        return url
     host = ascii_host(parts.hostname)
     if ":" in host:
         host = f"[{host}]"

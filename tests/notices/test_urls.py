@@ -1,7 +1,7 @@
 """Which URLs are the same for a repeat."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hashscan.notices.urls import ascii_host, same_url_key
@@ -37,6 +37,8 @@ def test_different():
 
 
 @given(st.text() | st.text(alphabet="htp:/[].%@?#a0\\ \x00\udcff", max_size=40))
+@example("0?\udcff")
+@example("0/\ud800")
 def test_anything_has_a_key(text):
     same_url_key(text)
     same_url_key(f"http://{text}")

@@ -1,0 +1,233 @@
+"""``hashscan notice add``."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import (
+    checked_option,
+    iso_time,
+    json_option,
+    open_own_settings,
+    state_option,
+)
+from hashscan.config import values
+from hashscan.errors import HashscanError, NoticeError, StateError, UsageError
+from hashscan.fs.beneath import closing
+from hashscan.notices import unread
+from hashscan.notices.accept import Facts, accept
+from hashscan.notices.intake import FORMATS, MOST_BYTES
+from hashscan.notices.notice import Channel
+from hashscan.notices.store import Store
+from hashscan.text import counted, local_time, said_by, shown
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from hashscan.cli import Options
+    from hashscan.config.settings import Settings
+
+_STDIN = "-"
+_EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
+
+
+@click.command("add")
+@click.argument("files", metavar="[FILE|-]...", nargs=-1, type=click.Path())
+@click.option(
+    "--format",
+    "wanted",
+    metavar="NAME",
+    type=click.Choice(FORMATS),
+    help=f"Do not recognise the format, but take this one: {', '.join(FORMATS)}.",
+)
+@click.option("--from", "sender", metavar="NAME", help="Who sent it: an organisation or address.")
+@click.option("--reference", metavar="TEXT", help="The sender's own number.")
+@click.option(
+    "--received", metavar="TIME", help="When it arrived, e.g. 2026-11-27T10:00. Default: now."
+)
+@click.option(
+    "--deadline",
+    metavar="24h|12h|1h|TIME",
+    help="When it must be settled: a time, or a duration from the time that the sender gives, else"
+    " from the arrival. Default: what an order sets, else 24h.",
+)
+@click.option("--again", is_flag=True, help="Take it even if the same bytes were taken before.")
+@state_option
+@json_option
+@click.pass_obj
+def command(
+    options: Options,
+    files: tuple[str, ...],
+    wanted: str | None,
+    sender: str | None,
+    reference: str | None,
+    received: str | None,
+    deadline: str | None,
+    again: bool,
+    state: str | None,
+    as_json: bool,
+) -> None:
+    """Take notices: mails, CSV, JSON, or lists of URLs, paths or digests.
+
+    FILE - is the standard input; the default. The format is recognised. What the options say
+    replaces what the text says. A notice of the same bytes is taken once.
+
+    Exit code 2: one was not understood. A FILE stays in its place; standard input is kept in the
+    state directory, and the message says where.
+    """
+    facts = _facts(sender, reference, received, deadline)
+    settings, place = open_own_settings(options, state)
+    sources = files or (_STDIN,)
+    if sources.count(_STDIN) > 1:
+        raise UsageError("- is the standard input, and can be named once only")
+    failures: list[HashscanError] = []
+    with Store(place.notices) as store:
+        for source in sources:
+            try:
+                _add(store, settings, source, wanted, facts, again=again, as_json=as_json)
+            except HashscanError as error:
+                failures.append(error)
+                if isinstance(error, StateError):
+                    break  # it would stop the others, too
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise UsageError("\n".join(map(str, failures)))
+
+
+def _facts(
+    sender: str | None, reference: str | None, received: str | None, deadline: str | None
+) -> Facts:
+    """The options' values.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    arrived = until = within = None
+    if received is not None:
+        try:
+            arrived = iso_time(received)
+        except ValueError:
+            raise UsageError(
+                f"--received: {shown(received)} is not a time; write e.g. 2026-11-27T10:00"
+            ) from None
+        if arrived > time.time() + 60:
+            raise UsageError(
+                f"--received: {local_time(arrived)} is in the future; see the time, and this "
+                "machine's clock (timedatectl)"
+            )
+    if deadline is not None:
+        try:
+            until = iso_time(deadline)
+        except ValueError:
+            if not deadline[:1].isdigit() or "-" in deadline:
+                raise UsageError(
+                    f"--deadline: {shown(deadline)} is no time and no duration; {_EXAMPLES}"
+                ) from None
+            within = checked_option("--deadline", deadline, values.exact_duration)
+    for option, given in (("--from", sender), ("--reference", reference)):
+        if given is not None:
+            checked_option(option, given, values.text)
+    return Facts(sender, reference, arrived, until, within)
+
+
+def _add(
+    store: Store,
+    settings: Settings,
+    source: str,
+    wanted: str | None,
+    facts: Facts,
+    *,
+    again: bool,
+    as_json: bool,
+) -> None:
+    """Take one notice, and print it.
+
+    Raises:
+        NoticeError: it is not understood.
+        UsageError: it cannot be read.
+        StateError: it cannot be stored.
+    """
+    content = _read(source)
+    try:
+        added = accept(
+            store, content, channel=Channel.COMMAND, format=wanted, facts=facts, again=again
+        )
+    except (NoticeError, StateError) as error:
+        where = _kept(settings, source, content)
+        summary = f"{shown(source)}: {error}" if source != _STDIN else str(error)
+        if isinstance(error, NoticeError):
+            raise NoticeError(f"{summary}\n{where}", []) from error
+        raise StateError(f"{summary}\n{where}") from error
+    _print(store, settings, added.id, new=added.new, as_json=as_json)
+
+
+def _kept(settings: Settings, source: str, content: bytes) -> str:
+    """Where an input is that was not taken."""
+    if source != _STDIN:
+        return f"the file {shown(source)} stays as it is"
+    try:
+        path = shown(unread.keep(settings.state, content))
+        part = f"the first {MOST_BYTES >> 20} MiB of " if len(content) > MOST_BYTES else ""
+        return f"{part}the input is kept as {path}; 'hashscan notice add' takes that file"
+    except StateError as error:
+        return str(error)
+
+
+def _print(store: Store, settings: Settings, notice: str, *, new: bool, as_json: bool) -> None:
+    from hashscan.notices.clock import doubts, due  # noqa: PLC0415
+    from hashscan.output.notices import notice_json  # noqa: PLC0415
+
+    found, now = store.notice(notice), time.time()
+    if as_json:
+        items = store.items(notice)
+        files = {one.number: store.files(one.number) for one in items}
+        click.echo(notice_json(found, items, files, now, settings.notices.due_soon, new=new))
+        return
+    number = counted(sum(found.states.values()), "item")
+    if not new:
+        click.echo(
+            f"{notice}: the same bytes were taken before ({number}, {due(found, now)}); --again "
+            "takes them as another notice"
+        )
+        return
+    sender = shown(found.sender or "anonymous")
+    repeats = f", repeats {found.repeat_of}" if found.repeat_of else ""
+    click.echo(f"{notice}: {number} from {sender}, as {found.format}, {due(found, now)}{repeats}")
+    for remark in (*map(shown, found.remarks), *doubts(found, now)):
+        click.echo(f"  note: {remark}")
+
+
+def _read(source: str) -> bytes:
+    """The content, at most one byte more than a notice may have.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if source == _STDIN:
+        if sys.stdin.isatty():
+            click.echo("reading a notice from the terminal; end it with Ctrl-D", err=True)
+        return _read_from(sys.stdin.buffer, "standard input")
+    try:
+        # A FIFO without a writer must not hold up the command.
+        fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{shown(source)}: {said_by(error)}; see the path") from error
+    with closing(fd):
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise UsageError(f"{shown(source)} is not a regular file; write - for standard input")
+        with open(fd, "rb", closefd=False) as file:
+            return _read_from(file, shown(source))
+
+
+def _read_from(stream: BinaryIO, name: str) -> bytes:
+    try:
+        return stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {said_by(error)}") from error

@@ -1,0 +1,74 @@
+"""From what arrives to a stored notice."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hashscan.notices.intake import read
+
+if TYPE_CHECKING:
+    from hashscan.notices.notice import Channel
+    from hashscan.notices.store import Added, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an administrator says about a notice; it replaces what the text says.
+
+    Attributes:
+        sender: organisation or address.
+        reference: the sender's own number.
+        received: when it arrived; ``None``: now.
+        deadline: when it must be settled.
+        within: seconds to the deadline, from the time that the sender gives, else from
+            ``received``.
+    """
+
+    sender: str | None = None
+    reference: str | None = None
+    received: float | None = None
+    deadline: float | None = None
+    within: float | None = None
+
+
+def accept(
+    store: Store,
+    content: bytes,
+    *,
+    channel: Channel,
+    format: str | None = None,  # noqa: A002 - as ``intake.read`` names it
+    facts: Facts = Facts(),
+    again: bool = False,
+) -> Added:
+    """Read a notice and store it, unless one of the same bytes is stored; that one stays as it is.
+
+    ``again``: store it even then.
+
+    Raises:
+        NoticeError: it is not understood.
+        StateError: it cannot be stored.
+    """
+    parsed, kept = read(content, format=format)
+    parsed = replace(
+        parsed,
+        sender=facts.sender or parsed.sender,
+        reference=facts.reference or parsed.reference,
+    )
+    received = time.time() if facts.received is None else facts.received
+    deadline = facts.deadline
+    if facts.within is not None:
+        begin = received if parsed.sent is None else min(parsed.sent, received)
+        deadline = begin + facts.within
+    key = hashlib.sha256(content).digest()
+    return store.add(
+        parsed,
+        channel=channel,
+        key=key + secrets.token_bytes(8) if again else key,
+        content=kept,
+        received=received,
+        deadline=deadline,
+    )
