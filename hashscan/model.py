@@ -199,14 +199,41 @@ Action = Literal["quarantined", "reported", "held", "allowed"]
 
 
 @dataclass(frozen=True, slots=True)
+class Authority:
+    """The notice that names a file, and whether the file moves because of it.
+
+    Attributes:
+        kind: ``list``: the known set decides, and the notice is only named; ``notice``: no list
+            knows the file, and it moves because the notice names it.
+        notice: id of the notice.
+        reference: the sender's own number.
+    """
+
+    kind: Literal["list", "notice"]
+    notice: str
+    reference: str | None = None
+    sender: str | None = None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Ready for JSON."""
+        return {
+            "kind": self.kind,
+            "notice": self.notice,
+            "reference": self.reference,
+            "sender": self.sender,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A candidate with verdict ``known``: what the act stage gets.
+    """What the act stage gets: a candidate with verdict ``known``, or a file that a notice names.
 
     Attributes:
         hit: the filter hit whose digest was confirmed.
         category: the service's category, else the filter's.
         service: the confirmer's name.
         detected: RFC 3339 UTC time of the detection.
+        authority: the notice that names the file; ``None``: none does.
     """
 
     candidate: Candidate
@@ -214,6 +241,14 @@ class Confirmed:
     category: str
     service: str
     detected: str
+    authority: Authority | None = None
+
+    @property
+    def why(self) -> str:
+        """Category, digest and notice, for a line about the match."""
+        digest = self.hit.digest
+        notice = f", notice {self.authority.notice}" if self.authority else ""
+        return f"{self.category}, {digest.algorithm} {digest.hex}{notice}"
 
 
 @dataclass(frozen=True, slots=True)

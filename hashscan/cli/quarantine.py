@@ -205,14 +205,31 @@ def _no_record(record_id: str) -> UsageError:
     return UsageError(f"{shown(record_id)}: no such record, the quarantine is empty")
 
 
+def _decided(record: Record) -> list[tuple[str, str]]:
+    """Why the file was moved: rows of ``quarantine show``."""
+    found = f"{record.algorithm} {record.digest}"
+    rows = [
+        ("confirmed", f"{found} by {shown(record.service)}"),
+        ("filter", shown(record.filter_version)),
+    ]
+    authority = record.authority
+    if authority is None:
+        return rows
+    named = f"notice {shown(authority.notice)} of {shown(authority.sender or 'anonymous')}"
+    if authority.reference:
+        named += f", reference {shown(authority.reference)}"
+    if authority.kind == "list":
+        return [*rows, ("named by", named)]
+    return [("authority", f"{named}; no list knows the file"), ("content", found)]
+
+
 def _show(record: Record, others: list[Record]) -> None:
     rows: list[tuple[str, str]] = [
         ("id", record.id),
         ("state", record.state.value),
         ("path", shown(record.origin.full_path)),
         ("category", shown(record.category)),
-        ("confirmed", f"{record.algorithm} {record.digest} by {shown(record.service)}"),
-        ("filter", shown(record.filter_version)),
+        *_decided(record),
         ("detected", record.detected),
         ("quarantined", record.acted),
         ("host", f"{shown(record.host)}, hashscan {shown(record.agent_version)}"),

@@ -185,8 +185,7 @@ class Log:
             level = "info"
         self.write(
             level,
-            f"match {path}: {what} [{match.category}, {match.hit.digest.algorithm}"
-            f" {match.hit.digest.hex}]",
+            f"match {path}: {what} [{match.why}]",
         )
 
     def problem(self, event: ProblemEvent) -> None:

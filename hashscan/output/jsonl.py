@@ -65,6 +65,7 @@ class JsonReporter:
             message=acted.message,
             problem=acted.problem,
             remaining_links=acted.remaining_links,
+            authority=None if event.match.authority is None else event.match.authority.as_dict(),
         )
         self._on_line()
         emit(text, self._out, event)

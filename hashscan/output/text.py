@@ -66,11 +66,7 @@ class TextReporter:
             what += f" ({acted.message.removeprefix(path + ': ')})"
         if acted.remaining_links:
             what += f"; {acted.remaining_links} more names of it are outside what was scanned"
-        self._write(
-            f"MATCH {path}: {what}"
-            f" [{match.category}, {match.hit.digest.algorithm} {match.hit.digest.hex}]",
-            event,
-        )
+        self._write(f"MATCH {path}: {what} [{match.why}]", event)
 
     def problem(self, event: ProblemEvent) -> None:
         """Write a problem."""

@@ -22,7 +22,7 @@ from hashscan import __version__
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import components
 from hashscan.fs.metadata import Metadata, whole
-from hashscan.model import ALGORITHMS, FileDigests, Identity, join
+from hashscan.model import ALGORITHMS, Authority, FileDigests, Identity, join
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class Record:
         resume: the state before ``restoring``.
         note: why it is displaced or undone; or which attributes the copy in the store lacks.
         span: the span of the store's timeline to which ``acted`` belongs; empty if unknown.
+        authority: the notice that named the file; ``None``: none did, or the version that made the
+            record knew no notices.
     """
 
     id: str
@@ -141,6 +143,7 @@ class Record:
     note: str = ""
     history: tuple[tuple[str, str], ...] = field(default=())
     span: str = ""
+    authority: Authority | None = None
 
     @property
     def is_copy(self) -> bool:
@@ -151,6 +154,12 @@ class Record:
         return any(
             state == State.COPIED.value for state, _ in self.history
         ) and State.DISPLACED not in {self.state, self.resume}
+
+    @property
+    def verdict(self) -> str:
+        """``known``; ``noticed`` if no list knows the file and a notice's authority moved it."""
+        by_notice = self.authority is not None and self.authority.kind == "notice"
+        return "noticed" if by_notice else "known"
 
     def became(self, state: State, **changes: Any) -> Record:
         """The record in its next state, with the time of the change in its history."""
@@ -174,7 +183,7 @@ class Record:
             "category": self.category,
             "algorithm": self.algorithm,
             "digest": self.digest,
-            "verdict": "known",
+            "verdict": self.verdict,
             "service": self.service,
             "filter_version": self.filter_version,
             "detected": self.detected,
@@ -204,6 +213,7 @@ class Record:
             "resume": self.resume.value if self.resume else None,
             "note": self.note,
             "span": self.span,
+            "authority": None if self.authority is None else self.authority.as_dict(),
             "history": [{"state": state, "time": when} for state, when in self.history],
         }
 
@@ -282,6 +292,7 @@ def intent(
         agent_version=__version__,
         history=((State.INTENT.value, now),),
         span=span,
+        authority=match.authority,
     )
 
 
@@ -334,6 +345,7 @@ def _parsed(data: dict[str, Any]) -> Record:
         note=_text(data["note"]),
         history=tuple((_text(step["state"]), _text(step["time"])) for step in data["history"]),
         span=_text(data.get("span", "")),
+        authority=_optional(data.get("authority"), _to_authority),
     )
     _check(record)
     return record
@@ -402,6 +414,17 @@ def _to_place(data: dict[str, Any]) -> Place:
 def _to_staging(data: dict[str, Any]) -> Staging:
     return Staging(
         _to_place(data["place"]), _inode(data["top_inode"]), _inode(data["private_inode"])
+    )
+
+
+def _to_authority(data: dict[str, Any]) -> Authority:
+    if data["kind"] not in {"list", "notice"}:
+        raise ValueError(f"not an authority: {data['kind']!a:.40}")
+    return Authority(
+        data["kind"],
+        _text(data["notice"]),
+        _optional(data["reference"], _text),
+        _optional(data["sender"], _text),
     )
 
 
