@@ -36,6 +36,8 @@ def inline(value: Any) -> str:
         return (
             value if plain or re.fullmatch(r"[1-9][0-9]*[A-Za-z%]+", value) else json.dumps(value)
         )
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {inline(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(inline(item) for item in value) + "]"
     return json.dumps(value)

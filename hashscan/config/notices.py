@@ -1,12 +1,86 @@
 """The settings for notices: what hotlines and authorities send."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
-from typing import Annotated, Literal
+import os
+import stat
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from hashscan.config import values
 from hashscan.config.section import Section, Starter
+
+#: A mail transfer agent that takes a mail from standard input, and its recipients from its headers.
+SENDMAIL = ("/usr/sbin/sendmail", "-t", "-i")
+#: Kinds of answers, and their languages: the names of templates.
+ANSWERS = ("receipt", "decision", "statement")
+LANGUAGES = ("en", "nl")
+Classification = Literal["baseline", "A1", "A2", "B1", "B2"]
+_LONGEST_NAME = 200  # XARF v4, contact_info.org
+_MOST_WORDS = 20
+
+
+def _name(value: Any) -> str:
+    found = values.text(value).strip()
+    if not 1 <= len(found) <= _LONGEST_NAME:
+        raise values.bad(f"must have from 1 to {_LONGEST_NAME} characters", "write e.g. Host BV")
+    return found
+
+
+def _program(words: Any) -> Any:
+    if isinstance(words, str):
+        raise values.bad("must be a list, because no shell splits it", "write [/full/path, word]")
+    return words
+
+
+def _executable(words: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    if not 1 <= len(words) <= _MOST_WORDS:
+        raise values.bad("must name a program", f"write e.g. [{', '.join(SENDMAIL)}]")
+    if words == SENDMAIL:
+        return words  # the default, and a machine that sends no answers need not have it
+    path = values.existing_file(values.absolute_path(words[0]), info)
+    if values.checks_files(info) and not os.access(path, os.X_OK):
+        raise values.bad(f"{values.short_path(path)} is not executable", "run: chmod +x on it")
+    return (path, *words[1:])
+
+
+def _directory(path: str | None, info: ValidationInfo) -> str | None:
+    if path is not None and values.checks_files(info):
+        try:
+            is_directory = stat.S_ISDIR(os.stat(path).st_mode)
+        except OSError:
+            is_directory = False
+        if not is_directory:
+            raise values.bad(
+                f"{values.short_path(path)} is no directory that can be read",
+                "make it, or write none for the built-in templates",
+            )
+    return path
+
+
+def _by_category(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value  # pydantic says that it must be a section
+    found: dict[str, Any] = {}
+    for key, one in value.items():
+        if not isinstance(key, str) or not key.strip():
+            raise values.bad("has a key that is no name of a category", "put the key in quotes")
+        found[key.strip().lower()] = one
+    return found
+
+
+class OrganisationSettings(Section):
+    """The provider, as answers and reports name it."""
+
+    name: Annotated[str, PlainValidator(_name)] = Field(
+        description="The name of the organisation.", examples=["Host BV"]
+    )
+    contact: Annotated[str, PlainValidator(values.mail_address)] = Field(
+        description="The mail address from which answers come.", examples=["abuse@host.example"]
+    )
+    domain: Annotated[str, PlainValidator(values.host_name)] = Field(
+        description="The organisation's domain.", examples=["host.example"]
+    )
 
 
 class NoticesSettings(Section):
@@ -27,4 +101,37 @@ class NoticesSettings(Section):
     due_soon: values.Duration = Field(
         default=4 * 3600.0,
         description="How long before its deadline a notice is due soon, in `status` and the log.",
+    )
+    organisation: OrganisationSettings | None = Field(
+        default=None,
+        description="Who answers notices and reports matches: the name, the mail address (contact)"
+        " and the domain. Answers and XARF reports need it.",
+        examples=[{"name": "Host BV", "contact": "abuse@host.example", "domain": "host.example"}],
+    )
+    language: Literal["en", "nl"] = Field(
+        default="en", description="The language of answers: en or nl."
+    )
+    templates: Annotated[
+        str | None,
+        PlainValidator(values.or_none(values.absolute_path)),
+        AfterValidator(_directory),
+        values.shower(values.none_shown(str)),
+    ] = Field(
+        default=None,
+        description="A directory with templates of answers, e.g. /etc/hashscan/answers, or none. A"
+        " file en/receipt.txt in it replaces the built-in one.",
+    )
+    sendmail: Annotated[
+        tuple[values.Text, ...], BeforeValidator(_program), AfterValidator(_executable)
+    ] = Field(
+        default=SENDMAIL,
+        strict=False,
+        description="The program that sends an answer, and its arguments; it runs without a shell,"
+        " and gets the mail on standard input.",
+    )
+    classifications: Annotated[dict[str, Classification], BeforeValidator(_by_category)] = Field(
+        default={},
+        description="XARF's classification (baseline, A1, A2, B1 or B2) of a category of lists, or"
+        " of a sender's own. The five names themselves need no entry.",
+        examples=[{"vics-1": "baseline"}],
     )

@@ -1,16 +1,18 @@
 """Files that decide which files root moves, and whether somebody else can change them.
 
 hashscan believes digest lists, filters, allow-lists, the pinned root.json, certificate authorities,
-password files and the configuration. It checks all of them in the same way, as sshd(8) checks its
-own files (``fs.named.why_replaceable``). If hashscan may move files, it refuses a file that others
-can change; else it reports it. ``config check``, ``doctor``, scans and the daemon use the same
-words.
+password files, templates of answers and the program that sends them, and the configuration. It
+checks all of them in the same way, as sshd(8) checks its own files (``fs.named.why_replaceable``).
+If hashscan may move files, it refuses a file that others can change; else it reports it. ``config
+check``, ``doctor``, scans and the daemon use the same words.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from hashscan.config.notices import ANSWERS, LANGUAGES, SENDMAIL
 from hashscan.config.values import is_url
 from hashscan.errors import ConfigError, Finding
 from hashscan.fs.named import why_replaceable
@@ -55,6 +57,15 @@ def files_of_filter(path: str) -> list[str]:
     return [one + end for one in every for end in ("", _META)]
 
 
+def templates_in(directory: str) -> list[str]:
+    """The paths of all templates of answers that a directory may have."""
+    return [
+        os.path.join(directory, language, f"{kind}.txt")
+        for language in LANGUAGES
+        for kind in ANSWERS
+    ]
+
+
 def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
     """The place of each setting that names a file which hashscan believes, with the file.
 
@@ -81,6 +92,11 @@ def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
     for index, path in enumerate(settings.allow):
         for one in files_of_filter(path):
             yield ("allow", index), one
+    if settings.notices.templates is not None:
+        for path in templates_in(settings.notices.templates):
+            yield ("notices", "templates"), path
+    if settings.notices.sendmail != SENDMAIL:
+        yield ("notices", "sendmail"), settings.notices.sendmail[0]
 
 
 def faults(settings: Settings) -> list[tuple[Loc, str, str]]:

@@ -298,6 +298,43 @@ def list_category(value: object) -> str:
     return found
 
 
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    r"(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+# Narrower than RFC 5322: a mail server may take a leading | or / for a program or a file, and a
+# leading - for an option.
+_LOCAL_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=&'~-]{0,63}")
+
+
+def is_host_name(found: str) -> bool:
+    """Whether a text is a host name in ASCII, without a dot at its end."""
+    return _HOST_NAME.fullmatch(found) is not None
+
+
+def is_mail_address(found: str) -> bool:
+    """Whether a text is one plain mail address in ASCII, as all mail servers read it."""
+    local, _, host = found.rpartition("@")
+    dots = local.endswith(".") or ".." in local
+    return bool(_LOCAL_PART.fullmatch(local)) and not dots and is_host_name(host)
+
+
+def mail_address(value: object) -> str:
+    """One plain mail address."""
+    if not isinstance(value, str) or not is_mail_address(value):
+        raise bad("must be one mail address in ASCII", "write e.g. abuse@host.example")
+    return value
+
+
+def host_name(value: object) -> str:
+    """A host name."""
+    if not isinstance(value, str) or not is_host_name(value):
+        raise bad(
+            "must be a host name in ASCII, without a dot at its end", "write e.g. host.example"
+        )
+    return value.lower()
+
+
 # Narrower than RFC 3986: backslashes, escapes and empty ports are where parsers disagree.
 _PLAIN_URL = re.compile(
     r"https?://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"

@@ -10,6 +10,7 @@ import yaml
 
 from hashscan.config import loader
 from hashscan.config.printing import to_plain, to_yaml
+from hashscan.config.settings import Settings
 from hashscan.errors import ConfigError, ExitCode
 
 
@@ -79,6 +80,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "directory": files["state"] + "/quarantine",
             "retention": None,
         },
+        "notices": to_plain(Settings.of())["notices"],
         "notify": (),
         "metrics": {"listen": None, "textfile": None},
     }
