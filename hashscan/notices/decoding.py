@@ -53,7 +53,8 @@ def text_of(raw: bytes, charset: str | None = None) -> str:
     A mark at the beginning counts first, then UTF-8 if the bytes are that and not only ASCII, then
     ``charset``, then Windows-1252: senders' programs often name the wrong one.
     """
-    return _decoded(raw, charset).replace("\r\n", "\n").replace("\r", "\n")
+    text = _decoded(raw, charset).removeprefix("\ufeff")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _decoded(raw: bytes, charset: str | None) -> str:

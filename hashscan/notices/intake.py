@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.errors import Finding, NoticeError
 from hashscan.notices import mail
 from hashscan.notices.decoding import is_binary, text_of
-from hashscan.notices.formats import plain_list
+from hashscan.notices.formats import (
+    arf,
+    cybertip,
+    fsm,
+    iwf,
+    key_value,
+    meldpunt,
+    plain_list,
+    scart_csv,
+    scart_table,
+    sentences,
+    xarf_json,
+    xarf_mail,
+)
 from hashscan.notices.formats.source import NotThisFormatError, Source
 from hashscan.notices.kept import cut, cut_json
 
@@ -25,6 +38,20 @@ if TYPE_CHECKING:
 MOST_BYTES = mail.MOST_BYTES
 
 _READERS: dict[str, Callable[[Source], ParsedNotice]] = {
+    xarf_json.NAME_4: xarf_json.read_4,
+    xarf_json.NAME_3: xarf_json.read_3,
+    xarf_mail.NAME: xarf_mail.read,
+    arf.NAME: arf.read,
+    scart_table.NAME: scart_table.read,
+    scart_csv.NAME: scart_csv.read,
+    iwf.NAME: iwf.read,
+    cybertip.NAME: cybertip.read,
+    fsm.NAME: fsm.read,
+    sentences.NCMEC.name: sentences.read_ncmec,
+    sentences.JUGENDSCHUTZ.name: sentences.read_jugendschutz,
+    sentences.PHAROS.name: sentences.read_pharos,
+    meldpunt.NAME: meldpunt.read,
+    key_value.NAME: key_value.read,
     plain_list.NAME: plain_list.read,
 }
 #: Names of formats, in the order in which they are tried.
@@ -64,7 +91,8 @@ def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A
         sources, kept = _sources(content)
     except mail.MailError as error:
         raise NoticeError(
-            f"the mail {error}; save the text with the addresses to a file and add that", []
+            f"the notice {error}; save the addresses to a file, or to several, and add those",
+            [],
         ) from error
     return Understood(_first(sources, format), kept)
 
@@ -77,12 +105,13 @@ def _first(sources: list[Source], wanted: str | None) -> ParsedNotice:
     """
     tried: dict[str, Finding] = {}
     for one in sources:
+        variants = list(_variants(replace(one, forced=wanted is not None)))
         for name, reader in _READERS.items():
             if wanted not in (None, name):
                 continue
-            for source in _variants(one):
+            for source in variants:
                 try:
-                    return reader(replace(source, forced=wanted is not None))
+                    return reader(source)
                 except NotThisFormatError as error:
                     tried.setdefault(name, Finding(name, f"it {error}"))
     what = "in no known format" if wanted is None else f"not in the format {wanted}"
@@ -103,7 +132,7 @@ def _sources(content: bytes) -> tuple[list[Source], bytes]:
     """The input's sources, the outermost first, and what is kept of it.
 
     Raises:
-        MailError: it is a mail beyond a bound.
+        MailError: it is beyond a bound.
         NoticeError: it is no text.
     """
     if mail.is_mail(content):
@@ -116,11 +145,8 @@ def _sources(content: bytes) -> tuple[list[Source], bytes]:
             "the notice is no text; give the mail, its text, or a list of URLs, paths or digests",
             [],
         )
-    if len(content) > mail.MOST_TEXT:
-        raise NoticeError(
-            f"the notice has more than {mail.MOST_TEXT >> 20} MiB of text; split it", []
-        )
     text = text_of(content)
+    mail.TextBounds().take(text)
     start = text.lstrip()[:200].lower()
     kind = "text/plain"
     if start.startswith(("{", "[")):

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Base64 or hexadecimal text of at least so many characters is content, not words.
-LONGEST_RUN = 2048
+LONGEST_RUN = 1024
 #: Strings in JSON that are longer are content.
 LONGEST_STRING = 8192
 _DATA = re.compile(r"data:[\w.+-]{0,100}/?[\w.+;=-]{0,200},[^\s\"'<>)]{64,}", re.IGNORECASE)
 _RUN = re.compile(rf"[A-Za-z0-9+/=]{{{LONGEST_RUN},}}")
+#: For JSON that cannot be read.
+_PAYLOAD = re.compile(
+    r'("(?:payload|samples?|content|data)"\s{0,9}:\s{0,9}")[^"]{64,}', re.IGNORECASE
+)
 _BASE64_LINE = re.compile(r"[A-Za-z0-9+/]{40,1000}={0,2}")
 _HEX_LINE = re.compile(r"[0-9A-Fa-f]{32,128}")
 _BLOCK = re.compile(r"begin(?:-base64)? [0-7]{3,4} |=ybegin ")
@@ -33,6 +37,7 @@ def cut(text: str) -> str:
     """A text without what may be content in it; a mark says how much is gone."""
     if len(text) >= 64:
         text = _DATA.sub(lambda found: _mark(len(found[0])), text)
+        text = _PAYLOAD.sub(lambda found: found[1] + _mark(len(found[0])), text)
         text = _RUN.sub(lambda found: _mark(len(found[0])), text)
         text = "\n".join(_without_blocks(text.split("\n")))
     return text
@@ -83,7 +88,7 @@ def cut_json(text: str) -> str:
     except ValueError:
         return cut(text)
     shorter = _without_payloads(value, 0)
-    return text if shorter == value else json.dumps(shorter, indent=1)
+    return text if shorter == value else json.dumps(shorter)
 
 
 def _without_payloads(value: object, depth: int) -> object:

@@ -21,9 +21,11 @@ from hashscan.notices.formats.values import words
 from hashscan.notices.kept import cut, cut_json
 from hashscan.text import counted
 
-#: The largest mail, in bytes; its text; and the headers of one part.
+#: The largest mail, in bytes; its text, with its lines and HTML tags; and the headers of one part.
 MOST_BYTES = 64 * 1024 * 1024
 MOST_TEXT = 16 * 1024 * 1024
+MOST_LINES = 500_000
+MOST_TAGS = 3_000_000
 MOST_HEADERS = 64 * 1024
 MOST_PARTS = 200
 DEEPEST_PART = 10
@@ -31,6 +33,7 @@ DEEPEST_PART = 10
 _LONGEST_VALUE = 2000
 
 _HEADER = re.compile(rb"[!-9;-~]{1,100}[ \t]*:")
+_BLANK = (b" ", b"\t")
 _MAIL_NAMES = frozenset(
     {b"cc", b"date", b"from", b"reply-to", b"subject", b"to", b"bcc", b"user-agent"}
 )
@@ -53,15 +56,16 @@ _ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
 
 
 class MailError(Exception):
-    """A mail is beyond a bound. The message says which."""
+    """A mail, or a text, is beyond a bound. The message says which: "has more than …"."""
 
 
 class Headers:
     """The headers of a mail or a part."""
 
     def __init__(self, block: bytes) -> None:
-        """Read ``block``, the bytes before the blank line."""
-        parsed = BytesHeaderParser(policy=compat32).parsebytes(block)
+        """Read ``block``, the bytes before the blank line; other lines than headers are skipped."""
+        lines = [line for line in block.split(b"\n") if _HEADER.match(line) or line[:1] in _BLANK]
+        parsed = BytesHeaderParser(policy=compat32).parsebytes(b"\n".join(lines))
         self._values: dict[str, list[str]] = {}
         for name, value in parsed.raw_items():
             self._values.setdefault(name.lower(), []).append(str(value)[:_LONGEST_VALUE])
@@ -159,19 +163,47 @@ class Mail:
     kept: bytes = b""
 
 
+class TextBounds:
+    """The bounds on all texts of an input together."""
+
+    def __init__(self) -> None:
+        self._size = self._lines = self._tags = 0
+
+    def take(self, text: str) -> None:
+        """Count a text.
+
+        Raises:
+            MailError: it is too much.
+        """
+        self._size += len(text)
+        self._lines += text.count("\n")
+        self._tags += text.count("<")
+        if self._size > MOST_TEXT:
+            raise MailError(f"has more than {MOST_TEXT >> 20} MiB of text")
+        if self._lines > MOST_LINES:
+            raise MailError(f"has more than {MOST_LINES:,} lines")
+        if self._tags > MOST_TAGS:
+            raise MailError(f"has more than {MOST_TAGS:,} HTML tags")
+
+
 def is_mail(content: bytes) -> bool:
     """Whether bytes begin with the headers of a mail."""
     seen: set[bytes] = set()
+    wrong = 0
     head = content[:MOST_HEADERS].lstrip(b"\r\n")
     for line in head.split(b"\n", 1000)[:1000]:
         if not line.strip():
             break
-        if line[:1] in (b" ", b"\t") or line.startswith(b"From "):
+        if line[:1] in _BLANK or line.startswith(b"From "):
             continue
         if not _HEADER.match(line):
-            return False
+            wrong += 1
+            continue
         seen.add(line.partition(b":")[0].strip().lower())
-    return bool(seen & _ONLY_MAIL) or len(seen & _MAIL_NAMES) > 1
+    known = len(seen & _ONLY_MAIL) + len(seen & _MAIL_NAMES)
+    if wrong:
+        return wrong < 3 < known
+    return bool(seen & _ONLY_MAIL) or known > 1
 
 
 def parse(content: bytes) -> Mail:
@@ -188,7 +220,7 @@ def parse(content: bytes) -> Mail:
 class _Parser:
     def __init__(self) -> None:
         self._parts = 0
-        self._size = 0
+        self._bounds = TextBounds()
 
     def mail(self, content: bytes, depth: int) -> Mail:
         start = len(content) - len(content.lstrip(b"\r\n"))
@@ -238,9 +270,7 @@ class _Parser:
             kept.append(b"[%d bytes dropped unread]\r\n" % (end - start))
             return
         text = text_of(raw, headers.parameter("charset"))
-        self._size += len(text)
-        if self._size > MOST_TEXT:
-            raise MailError(f"has more than {MOST_TEXT >> 20} MiB of text")
+        self._bounds.take(text)
         mail.texts.append(Text(kind, name, text, alternative=alternative))
         shorter = cut_json(text) if "json" in kind or name.endswith(".json") else cut(text)
         if shorter == text:

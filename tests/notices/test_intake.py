@@ -4,43 +4,11 @@ import base64
 import os
 
 import pytest
+from notice_samples import MD5, MEDIA, SHA1, SHA256, mail, picture, plain
 
 from hashscan.errors import ExitCode, NoticeError
 from hashscan.notices import intake
 from hashscan.notices.notice import ItemKind
-
-MD5, SHA1, SHA256 = "0a" * 16, "0b" * 20, "0c" * 32
-MEDIA = os.urandom(3000)
-
-
-def mail(*parts, subject="Notice", kind="mixed", headers=()):
-    """A mail of parts: pairs of headers and content."""
-    lines = [
-        b"From: Hotline <ntd@hotline.example>",
-        b"Reply-To: answers@hotline.example",
-        b"Date: Thu, 2 Jan 2025 10:00:00 +0100",
-        b"Subject: " + subject.encode(),
-        *(one.encode() for one in headers),
-        b"MIME-Version: 1.0",
-        b"Content-Type: multipart/" + kind.encode() + b'; boundary="=_b"',
-        b"",
-    ]
-    for head, content in parts:
-        lines += [
-            b"--=_b",
-            head.encode(),
-            b"",
-            content if isinstance(content, bytes) else content.encode(),
-        ]
-    return b"\r\n".join([*lines, b"--=_b--", b""])
-
-
-def plain(text, charset="utf-8"):
-    return f"Content-Type: text/plain; charset={charset}", text.encode(charset)
-
-
-def picture(content=MEDIA, kind="image/jpeg"):
-    return f"Content-Type: {kind}\r\nContent-Transfer-Encoding: base64", base64.encodebytes(content)
 
 
 def read(content, format=None):  # noqa: A002
@@ -211,6 +179,14 @@ def test_a_mail_that_is_attached_to_a_mail():
     assert base64.encodebytes(MEDIA).splitlines()[0] not in found.kept
 
 
+def test_a_mail_with_a_broken_line_in_its_headers():
+    content = b"\xff garbage\n" + mail(plain("https://x.example/a"), picture())
+    found = read(content)
+    assert (values(found), found.notice.dropped, found.notice.sender) == (
+        ["https://x.example/a"], 1, "ntd@hotline.example",
+    )  # fmt: skip
+
+
 def test_a_missing_delimiter_at_the_end():
     content = mail(plain("https://x.example/a")).replace(b"--=_b--", b"")
     assert values(read(content)) == ["https://x.example/a"]
@@ -227,6 +203,7 @@ def test_a_missing_delimiter_at_the_end():
         (b"\xff\xd8\xff\xe0" + MEDIA, "is no text"),
         (b"hello", "list: it names no URL, path or digest"),
         (mail(*[plain("x")] * 300), "more than 200 parts"),
+        (b"http://x.example/a\n" * 600_000, "more than 500,000 lines"),
         (b"Received: x\nX: " + b"a" * 70_000, "headers of more than 64 KiB"),
     ],
 )

@@ -41,7 +41,7 @@ def test_urls(written, meant):
     "text",
     ["", "x", "http://", "http:///a", "http://...", "http://x y/", "http://[::1", "http://x:99999/",
      "javascript://x/%0a", "mailto:a@b.example", "file:///etc/passwd", "http://x/\x00", "http://x/\ud800",
-     "http://x/\u2028b", "http://" + "a" * 9000, MD5, "2001:db8::1", "img.example/a.jpg"],
+     "http://x/\u2028b", "http://" + "a" * 9000, "http://x.example/a http://x.example/b", MD5, "2001:db8::1", "img.example/a.jpg"],
 )  # fmt: skip
 def test_what_is_no_url(text):
     assert values.url(text) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hashscan.notices.formats.values import moment, strongest, words
@@ -24,7 +25,7 @@ class NotThisFormatError(Exception):
     """An input is not in a format. The message continues "it …"."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """An input, decoded.
 
@@ -47,8 +48,15 @@ class Source:
         """The mail's subject, or ""."""
         return self.headers.get("subject") if self.headers else ""
 
-    def said(self) -> Iterator[str]:
+    def said(self) -> list[str]:
         """The texts for a person; HTML as it reads."""
+        return self._said
+
+    @cached_property
+    def _said(self) -> list[str]:
+        return list(self._as_read())
+
+    def _as_read(self) -> Iterator[str]:
         for one in self.texts:
             if one.kind in ("text/html", "application/xhtml+xml"):
                 if self.by_html or not one.alternative:

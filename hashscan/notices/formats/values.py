@@ -108,6 +108,8 @@ def url(text: str, *, guess: bool = False) -> str | None:
         return None
     if guess and "://" not in text[:12] and _WITHOUT_SCHEME.fullmatch(text):
         text = f"http://{text}"
+    if " " in text and has_url(text.partition(" ")[2]):
+        return None  # several
     scheme, mark, rest = text.partition("://")
     if not mark or scheme.lower() not in ("http", "https", "ftp"):
         return None

@@ -1,0 +1,41 @@
+"""Mails of Cybertip.ca and Project Arachnid (Canadian Centre for Child Protection, C3P).
+
+The subject has ``[Report #123]``. The text has defanged URLs, and ``Path:`` or ``Image Path:``,
+``Referring page:``, ``IP:`` and ``SHA1:``. Not verified: whether ``Path`` is a URL or belongs to
+the URL before it (both are read), and whether the digest may be in Base32 (it is read).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hashscan.notices.formats import keyed
+from hashscan.notices.formats.keyed import Role
+from hashscan.notices.formats.source import NotThisFormatError, Source
+
+if TYPE_CHECKING:
+    from hashscan.notices.notice import ParsedNotice
+
+NAME = "cybertip"
+_SUBJECT = re.compile(r"\[Report #(\d{1,20})\]", re.IGNORECASE)
+_ROLES = {**keyed.USUAL, "path": Role.PATH, "image path": Role.PATH, "image url": Role.URL}
+
+
+def read(source: Source) -> ParsedNotice:
+    """The notice of a mail of C3P.
+
+    Raises:
+        NotThisFormatError: neither subject nor keys are C3P's, or it has neither URL nor digest.
+    """
+    subject = _SUBJECT.search(source.subject)
+    if subject is None and not source.forced and not keyed.has_key(source, "image path"):
+        raise NotThisFormatError('has no "[Report #…]" in its subject, and no "Image Path:"')
+    found = keyed.read(source, _ROLES, lone_urls=True)
+    return source.notice(
+        NAME,
+        found.items(),
+        reference=subject[1] if subject else found.references(),
+        password=found.first(Role.PASSWORD),
+        remarks=found.remarks(),
+    )

@@ -1,0 +1,37 @@
+"""Mails of FSM and eco (Germany): lines ``Key: value``.
+
+Keys: ``Date/Time assessed``, ``Hotline unique report number``, ``IP address``, ``URL(s)`` with the
+URLs on the lines below it. Not verified: the layout of today.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.notices.formats import keyed
+from hashscan.notices.formats.keyed import Role
+from hashscan.notices.formats.source import NotThisFormatError, Source
+
+if TYPE_CHECKING:
+    from hashscan.notices.notice import ParsedNotice
+
+NAME = "fsm"
+_ROLES = {
+    **keyed.USUAL,
+    "date/time assessed": Role.TIME,
+    "date assessed": Role.TIME,
+    "time assessed": Role.TIME,
+    "hotline unique report number": Role.REFERENCE,
+}
+
+
+def read(source: Source) -> ParsedNotice:
+    """The notice of a mail of FSM.
+
+    Raises:
+        NotThisFormatError: it lacks the key of FSM, or has no URL.
+    """
+    if not source.forced and not keyed.has_key(source, "hotline unique report number"):
+        raise NotThisFormatError('has no line "Hotline unique report number:"')
+    found = keyed.read(source, _ROLES)
+    return source.notice(NAME, found.items(), reference=found.references(), remarks=found.remarks())

@@ -1,0 +1,43 @@
+"""Mails of the Internet Watch Foundation (United Kingdom): lines ``Key: value``.
+
+Keys: ``URL``, ``URL remarks``, ``IWF serial number``, ``Reason code``, ``Password``, ``IP
+address``, ``Time assessed``, ``Ref control``, and a block ``Also URLs:``. Not verified: the layout
+of today.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.notices.formats import keyed
+from hashscan.notices.formats.keyed import Role
+from hashscan.notices.formats.source import NotThisFormatError, Source
+
+if TYPE_CHECKING:
+    from hashscan.notices.notice import ParsedNotice
+
+NAME = "iwf"
+_OWN = {
+    "url remarks": Role.NOTE,
+    "iwf serial number": Role.REFERENCE,
+    "reason code": Role.CLASS,
+}
+_ROLES = {**keyed.USUAL, **_OWN, "time assessed": Role.TIME}
+
+
+def read(source: Source) -> ParsedNotice:
+    """The notice of a mail of the IWF.
+
+    Raises:
+        NotThisFormatError: it lacks keys of the IWF, or has no URL.
+    """
+    if not source.forced and not keyed.has_key(source, *_OWN):
+        raise NotThisFormatError('has no line "IWF serial number:" or "Reason code:"')
+    found = keyed.read(source, _ROLES)
+    return source.notice(
+        NAME,
+        found.items(),
+        reference=found.references(),
+        password=found.first(Role.PASSWORD),
+        remarks=found.remarks(),
+    )

@@ -1,0 +1,285 @@
+"""Lines ``Key: value``, as most hotlines write them, as records.
+
+A record begins when a key comes again that it has already. A key without a value may have a block
+of URLs below it. Lines without a key are prose; a URL alone on a line counts if the format says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.notices.formats import values
+from hashscan.notices.formats.source import Source, item_of
+from hashscan.text import counted, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from hashscan.model import Digest
+    from hashscan.notices.notice import ParsedItem
+
+#: The longest line that is read, in characters.
+_LONGEST_LINE = 16 * 1024
+_KEY = re.compile(r"[A-Za-z][\w /()#.-]{0,59}")
+_QUOTED = re.compile(r"(?:>\s?)+|[-*\u2022]\s+|\d{1,6}[.)]\s+")
+
+
+class Role(StrEnum):
+    """What the value of a key is."""
+
+    URL = "url"
+    MORE_URLS = "more-urls"  #: of the same report
+    PAGE = "page"  #: it links to the content, or shows it
+    PATH = "path"  #: of a URL whose host is in the record
+    IP = "ip"
+    TIME = "time"
+    CLASS = "class"
+    NOTE = "note"
+    PASSWORD = "password"  # noqa: S105
+    REFERENCE = "reference"
+    SENDER = "sender"
+    DIGEST = "digest"
+
+
+#: Keys that mean the same for every sender, in lower case.
+USUAL: dict[str, Role] = {
+    "url": Role.URL,
+    "urls": Role.URL,
+    "url(s)": Role.URL,
+    "reported url": Role.URL,
+    "also urls": Role.MORE_URLS,
+    "page": Role.PAGE,
+    "referring page": Role.PAGE,
+    "referrer": Role.PAGE,
+    "ip": Role.IP,
+    "ip address": Role.IP,
+    "md5": Role.DIGEST,
+    "sha1": Role.DIGEST,
+    "sha-1": Role.DIGEST,
+    "sha256": Role.DIGEST,
+    "sha-256": Role.DIGEST,
+    "password": Role.PASSWORD,
+    "reference": Role.REFERENCE,
+    "report id": Role.REFERENCE,
+    "ticket": Role.REFERENCE,
+    "classification": Role.CLASS,
+    "category": Role.CLASS,
+    "date": Role.TIME,
+    "time": Role.TIME,
+    "first seen": Role.TIME,
+    "note": Role.NOTE,
+    "remarks": Role.NOTE,
+}
+
+
+class Pair(NamedTuple):
+    """A line's key in lower case ("": it has none), and its value."""
+
+    line: int
+    key: str
+    value: str
+
+
+def pairs(text: str) -> Iterator[Pair]:
+    """The lines of a text that are not empty, up to a mail's signature."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line == "-- ":
+            return
+        bare = line.strip()
+        if (quoted := _QUOTED.match(bare)) is not None:
+            bare = bare[quoted.end() :].strip()
+        if not bare or len(bare) > _LONGEST_LINE:
+            continue
+        key, mark, value = bare.partition(":")
+        key = key.strip()
+        value = value.strip()
+        if not mark or value.startswith(("//", "]//", "\\")) or not _KEY.fullmatch(key):
+            yield Pair(number, "", bare)
+        else:
+            yield Pair(number, " ".join(key.lower().split()), value)
+
+
+@dataclass(slots=True)
+class Record:
+    """One report: its values by role; ``urls`` are all of its URLs."""
+
+    values: dict[Role, str] = field(default_factory=dict)
+    urls: list[str] = field(default_factory=list)
+    digests: dict[str, Digest] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Found:
+    """The records of a text.
+
+    Attributes:
+        keys: the known keys that it has.
+        missed: number of lines with a URL that is not taken.
+        first_missed: the first of these lines.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    missed: int = 0
+    first_missed: str = ""
+
+    def miss(self, line: str) -> None:
+        """Count a line with a URL that is not taken."""
+        self.missed += 1
+        self.first_missed = self.first_missed or line
+
+    def first(self, role: Role) -> str:
+        """The first value of a role, or ""."""
+        return next((one.values[role] for one in self.records if role in one.values), "")
+
+    def references(self) -> str:
+        """The first references, with commas."""
+        several = (one.values.get(Role.REFERENCE, "") for one in self.records)
+        return ", ".join(list(dict.fromkeys(filter(None, several)))[:10])
+
+    def items(self) -> Iterator[ParsedItem]:
+        """The items of the records."""
+        for record in self.records:
+            known = record.values
+            common = {
+                "ip": values.ip(known.get(Role.IP, "")),
+                "referrer": values.url(known.get(Role.PAGE, "")),
+                "first_seen": values.moment(known.get(Role.TIME, "")),
+                "classification": values.words(known.get(Role.CLASS, "")) or None,
+                "note": values.words(known.get(Role.NOTE, "")) or None,
+            }
+            digests = tuple(record.digests.values())
+            several: list[str | None] = [*record.urls] or [None]
+            for url in several:
+                # Digests are of the first URL's content; the others may show something else.
+                item = item_of(url, digests if url == several[0] else ())
+                if item is not None:
+                    yield replace(item, **common)  # type: ignore[arg-type]
+
+    def remarks(self) -> Iterator[str]:
+        """What a reader of the notice should know."""
+        if self.missed:
+            yield (
+                f"{counted(self.missed, 'line has a URL', 'lines have a URL')} that is not "
+                f"taken, first: {shown(values.words(self.first_missed, 100))}"
+            )
+
+
+def has_key(source: Source, *keys: str) -> bool:
+    """Whether a line of a source begins with one of ``keys`` and a colon."""
+    several = "|".join(map(re.escape, keys))
+    begin = re.compile(
+        rf"^[> \t*\u2022-]{{0,20}}(?:{several})[ \t]*:", re.IGNORECASE | re.MULTILINE
+    )
+    return any(begin.search(text) for text in source.said())
+
+
+def read(source: Source, roles: Mapping[str, Role], *, lone_urls: bool = False) -> Found:
+    """The records of a source; with ``lone_urls`` a URL alone on a line begins one, too."""
+    found = Found()
+    for text in source.said():
+        _Reader(found, roles, lone_urls=lone_urls).take(text)
+    return found
+
+
+class _Reader:
+    def __init__(self, found: Found, roles: Mapping[str, Role], *, lone_urls: bool) -> None:
+        self._found = found
+        self._roles = roles
+        self._lone_urls = lone_urls
+        self._record = Record()
+        self._block: Role | None = None  # the role of URLs on the next lines
+
+    def take(self, text: str) -> None:
+        found = self._found
+        found.records.append(self._record)
+        for pair in pairs(text):
+            role = self._roles.get(pair.key) if pair.key else None
+            if role is not None:
+                found.keys.add(pair.key)
+                self._block = role if not pair.value else None
+                if self._block is Role.URL and self._record.urls:
+                    self._next()
+                if pair.value:
+                    self._take(role, pair.key, pair.value)
+            elif not self._lone(pair) and values.has_url(pair.value):
+                found.miss(pair.value)
+
+    def _lone(self, pair: Pair) -> bool:
+        """Take a line without a key; whether it was taken."""
+        url = values.url(pair.value) if not pair.key else None
+        if self._block is not None and not pair.key:
+            if url is None and self._block not in (Role.URL, Role.MORE_URLS):
+                self._take(self._block, "", pair.value)
+                self._block = None
+                return True
+            if url is not None:
+                self._take(self._block, "", url)
+                return True
+        self._block = None
+        if url is not None and self._lone_urls:
+            self._take(Role.URL, "", url)
+            return True
+        return False
+
+    def _take(self, role: Role, key: str, value: str) -> None:
+        if role is Role.DIGEST:
+            self._digest(key, value)
+        elif role in (Role.URL, Role.MORE_URLS, Role.PATH):
+            self._url(role, value)
+        else:
+            if role in self._record.values:
+                self._next()
+            self._record.values[role] = value
+
+    def _digest(self, key: str, value: str) -> None:
+        name = key.replace("-", "") or None
+        digest = values.digest(value, name)  # type: ignore[arg-type]
+        if digest is None:
+            return
+        if digest.algorithm in self._record.digests:
+            self._next()
+        self._record.digests[digest.algorithm] = digest
+
+    def _url(self, role: Role, value: str) -> None:
+        bare, _, behind = value.partition(" (")
+        whole = values.url(bare if behind.endswith(")") else value, guess=True)
+        # Else there are several in one line, or a remark is behind it.
+        words = [] if whole else [values.url(values.trimmed(word)) for word in value.split()]
+        urls = [whole] if whole else list(filter(None, words))
+        record = self._record
+        if role is Role.PATH:
+            self._path(value, urls)
+        elif not urls:
+            if values.has_url(value):
+                self._found.miss(value)
+        elif role is Role.URL and record.urls and self._block is None:
+            self._next()
+            self._record.urls += urls
+        else:
+            record.urls += urls
+
+    def _path(self, value: str, urls: list[str]) -> None:
+        """Take the URL of the content, or its path on the host of the URL before it."""
+        if Role.PATH in self._record.values:
+            host = self._record.urls[:1]
+            self._next()
+            self._record.urls += [] if urls else host
+        record = self._record
+        if not urls and record.urls and value.startswith("/"):
+            base = "/".join(record.urls[0].split("/", 3)[:3])
+            url = values.url(base + value)
+            record.urls[:1] = [url] if url else []
+        elif urls:
+            # The URL before it is the page; the digests are of this one.
+            record.urls[:0] = urls
+        else:
+            self._found.miss(value)
+        record.values[Role.PATH] = value
+
+    def _next(self) -> None:
+        self._record = Record()
+        self._found.records.append(self._record)

@@ -1,0 +1,54 @@
+"""Mails of Meldpunt Kinderporno in an older layout: HTML rows of URL, IP address and date.
+
+The subject has "child sexual abuse". No headings: each cell shows by itself what it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.notices.formats import columns, values
+from hashscan.notices.formats.columns import Column
+from hashscan.notices.formats.scart_csv import reference
+from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.markup import Cell, tables
+
+if TYPE_CHECKING:
+    from hashscan.notices.notice import ParsedItem, ParsedNotice
+
+NAME = "meldpunt"
+
+
+def read(source: Source) -> ParsedNotice:
+    """The notice of a mail of Meldpunt Kinderporno.
+
+    Raises:
+        NotThisFormatError: the subject is another one, or no row has a URL and an IP address.
+    """
+    if "child sexual abuse" not in source.subject.lower() and not source.forced:
+        raise NotThisFormatError('has no "child sexual abuse" in its subject')
+    rows = (
+        row for document in source.documents() for table in tables(document) for row in table.rows
+    )
+    items = [item for item in map(_item, rows) if item is not None]
+    if not items:
+        raise NotThisFormatError("has no HTML row with a URL and an IP address")
+    return source.notice(NAME, items, reference=reference(source))
+
+
+def _item(row: list[Cell]) -> ParsedItem | None:
+    """The item of a row with a URL and an IP address; a row without them is layout or text."""
+    if not 2 <= len(row) <= 20:
+        return None
+    named = [_column(cell.text) for cell in row]
+    if named.count(Column.URL) != 1 or Column.IP not in named:
+        return None
+    return columns.item(named, [cell.text for cell in row])
+
+
+def _column(text: str) -> Column:
+    if values.url(text, guess=True) is not None:
+        return Column.URL
+    if values.ip(text) is not None:
+        return Column.IP
+    return Column.FIRST if values.moment(text) is not None else Column.OTHER

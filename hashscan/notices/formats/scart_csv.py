@@ -1,0 +1,128 @@
+"""SCART's CSV: separated by ``;``, unquoted, with a row of headings.
+
+SCART (Meldpunt Kinderporno, Offlimits) attaches it as ``urls-A0000001234.csv``, or writes it into
+the mail. A URL may hold the separator, too: then the columns that must be an address and times say
+where it ends. The columns: see ``columns``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hashscan.notices.formats import columns, values
+from hashscan.notices.formats.columns import Column
+from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashscan.notices.notice import ParsedItem, ParsedNotice
+
+NAME = "scart-csv"
+_LONGEST_LINE = 16 * 1024
+_REFERENCE = re.compile(r"\[([A-Z]\d{6,20})\]")
+_FILE_REFERENCE = re.compile(r"urls-([A-Za-z]?\d{6,20})\.csv", re.IGNORECASE)
+_SEPARATORS = (";", "\t", ",")
+_CHECKS = {
+    Column.IP: lambda text: not text or values.ip(text) is not None,
+    Column.FIRST: lambda text: not text or values.moment(text) is not None,
+    Column.LAST: lambda text: not text or values.moment(text) is not None,
+}
+
+
+def read(source: Source) -> ParsedNotice:
+    """The notice of a mail or file with SCART's CSV.
+
+    Raises:
+        NotThisFormatError: there are no headings, or no row has a URL.
+    """
+    reader = _Reader()
+    items = [item for text in source.said() for item in reader.items(text)]
+    if not reader.headings:
+        raise NotThisFormatError('has no line of headings such as "url;IP;firstseen;lastseen;note"')
+    return source.notice(NAME, items, reference=reference(source), remarks=reader.remarks())
+
+
+def reference(source: Source) -> str | None:
+    """SCART's number of a notice, in the subject or in the name of the file."""
+    if (found := _REFERENCE.search(source.subject)) is not None:
+        return found[1]
+    for one in source.texts:
+        if (found := _FILE_REFERENCE.fullmatch(one.name)) is not None:
+            return found[1]
+    return None
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.headings = 0
+        self._bad: list[int] = []
+
+    def items(self, text: str) -> Iterator[ParsedItem]:
+        named: tuple[Column, ...] | None = None
+        separator = ";"
+        for number, whole in enumerate(text.split("\n"), 1):
+            line = whole.lstrip("> ")  # a mail that was forwarded
+            if not line.strip() or len(line) > _LONGEST_LINE:
+                if named is not None and line.strip():
+                    self._bad.append(number)
+                continue
+            if (found := _headings(line)) is not None:
+                separator, named = found
+                self.headings += 1
+            elif line == "-- ":
+                named = None
+            elif named is not None:
+                cells = _cells(named, line.split(separator), separator)
+                item = columns.item(named, cells) if cells else None
+                if item is not None:
+                    yield item
+                else:
+                    self._bad.append(number)
+
+    def remarks(self) -> Iterator[str]:
+        if self._bad:
+            yield (
+                f"{counted(len(self._bad), 'line')} below the headings hold no URL, first: line "
+                f"{self._bad[0]}"
+            )
+
+
+def _headings(line: str) -> tuple[str, tuple[Column, ...]] | None:
+    for separator in _SEPARATORS:
+        if separator in line and (found := columns.headings(line.split(separator))) is not None:
+            return separator, found
+    return None
+
+
+def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[str] | None:
+    """The pieces of a line joined so that there is one for each column.
+
+    Columns of addresses and times say where they are: what is before them belongs to the first
+    column, what is after them to the last one. ``None``: they are nowhere.
+    """
+    spare = len(pieces) - len(named)
+    if spare <= 0:
+        return pieces
+    checked = [index for index, one in enumerate(named) if one in _CHECKS]
+    if not checked:
+        whole = separator.join(pieces[: spare + 1])
+        if len(named) > 1 and " " in whole.strip():  # the note has separators, not the URL
+            return [*pieces[: len(named) - 1], separator.join(pieces[len(named) - 1 :])]
+        return [whole, *pieces[spare + 1 :]]
+    first, last = checked[0], checked[-1]
+    fitting = [
+        start
+        for start in range(first, first + spare + 1)
+        if all(_CHECKS[named[index]](pieces[start + index - first].strip()) for index in checked)
+        and (last + 1 < len(named) or start == first + spare)
+    ]
+    if not fitting:
+        return None
+    start = next((one for one in fitting if pieces[one].strip()), fitting[0])
+    end = start + last - first + 1
+    after = [separator.join(pieces[end:])] if last + 1 < len(named) else []
+    before = _cells(named[:first], pieces[:start], separator) or []
+    return [*before, *pieces[start:end], *after]

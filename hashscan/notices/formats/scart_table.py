@@ -1,0 +1,78 @@
+"""SCART's table in the HTML of a mail: ``<table class="urls">``, one row for each URL.
+
+Its columns are those of ``columns``. A table without that class is read if its first row has such
+headings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.notices.formats import columns, values
+from hashscan.notices.formats.columns import Column
+from hashscan.notices.formats.scart_csv import reference
+from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.markup import Cell, Table, tables
+from hashscan.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashscan.notices.notice import ParsedItem, ParsedNotice
+
+NAME = "scart-html"
+_USUAL = (Column.URL, Column.IP, Column.FIRST, Column.LAST, Column.NOTE)
+
+
+def read(source: Source) -> ParsedNotice:
+    """The notice of a mail or file with SCART's table.
+
+    Raises:
+        NotThisFormatError: there is no such table, or no row has a URL.
+    """
+    reader = _Reader()
+    items = [
+        item
+        for document in source.documents()
+        for table in tables(document)
+        for item in reader.items(table)
+    ]
+    if not reader.found:
+        raise NotThisFormatError(
+            'has no HTML table with the class "urls" or with headings such as "url" and "IP"'
+        )
+    return source.notice(NAME, items, reference=reference(source), remarks=reader.remarks())
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.found = False
+        self._bad = 0
+
+    def items(self, table: Table) -> Iterator[ParsedItem]:
+        named: Sequence[Column] | None = _USUAL if "urls" in table.classes else None
+        for row in table.rows:
+            heads = columns.headings([cell.text for cell in row])
+            if heads is not None:
+                named = heads
+            elif named is not None and any(cell.text for cell in row):
+                item = columns.item(named, list(_texts(named, row)))
+                if item is not None:
+                    yield item
+                else:
+                    self._bad += 1
+        self.found = self.found or named is not None
+
+    def remarks(self) -> Iterator[str]:
+        if self._bad:
+            yield f"{counted(self._bad, 'row')} of the table hold no URL"
+
+
+def _texts(named: Sequence[Column], row: list[Cell]) -> Iterator[str]:
+    """The texts of a row; the link in the cell of the URL if its text is not the URL."""
+    for index, cell in enumerate(row):
+        is_url = index < len(named) and named[index] is Column.URL
+        if is_url and cell.link and values.url(cell.text, guess=True) is None:
+            yield cell.link
+        else:
+            yield cell.text

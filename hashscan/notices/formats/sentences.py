@@ -1,0 +1,112 @@
+"""Mails of hotlines that list URLs after a certain sentence: NCMEC, jugendschutz.net, PHAROS.
+
+The sentences are those that open parsers of abuse mails look for. Not verified: the texts of today.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.notices.formats import values
+from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.notices.notice import ParsedItem, ParsedNotice
+
+_LONGEST_LINE = 16 * 1024
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.\[\]]{3,60}")
+
+
+class _Sender(NamedTuple):
+    name: str
+    sentence: str
+    subject: str = ""
+
+
+NCMEC = _Sender(
+    "ncmec",
+    "received a number of reports for the same domain",
+    "notice of possible child exploitation on your service",
+)
+JUGENDSCHUTZ = _Sender("jugendschutz", "a report on the following URL")
+PHAROS = _Sender("pharos", "these contents are visible at the following addresses")
+
+
+def read_ncmec(source: Source) -> ParsedNotice:
+    """The notice of a mail of NCMEC (United States).
+
+    Raises:
+        NotThisFormatError: it lacks NCMEC's sentence, or no URL follows it.
+    """
+    return _read(source, NCMEC)
+
+
+def read_jugendschutz(source: Source) -> ParsedNotice:
+    """The notice of a mail of jugendschutz.net (Germany).
+
+    Raises:
+        NotThisFormatError: it lacks their sentence, or no URL follows it.
+    """
+    return _read(source, JUGENDSCHUTZ)
+
+
+def read_pharos(source: Source) -> ParsedNotice:
+    """The notice of a mail of PHAROS (France).
+
+    Raises:
+        NotThisFormatError: it lacks their sentence, or no URL follows it.
+    """
+    return _read(source, PHAROS)
+
+
+def _read(source: Source, sender: _Sender) -> ParsedNotice:
+    sentence = re.compile(r"\s+".join(map(re.escape, sender.sentence.split())), re.IGNORECASE)
+    subject = bool(sender.subject) and sender.subject in source.subject.lower()
+    items: list[ParsedItem] = []
+    seen = False
+    for text in source.said():
+        found = sentence.search(text)
+        seen = seen or found is not None
+        if found is None and not (subject or source.forced):
+            continue
+        ip = _ip(text)
+        urls = _urls(text[found.end() if found else 0 :])
+        items += (replace(one, ip=ip) for one in map(item_of, urls) if one is not None)
+    if not (seen or subject or source.forced):
+        raise NotThisFormatError(f'has no sentence with "{sender.sentence}"')
+    return source.notice(sender.name, items)
+
+
+def _urls(text: str) -> Iterator[str]:
+    """The URLs of the lines from the first with one on, up to the first without."""
+    begun = False
+    for line in text.split("\n"):
+        if line == "-- ":
+            return
+        if not line.strip() or len(line) > _LONGEST_LINE:
+            continue
+        whole = values.url(line.strip("> \t-*\u2022"))
+        several = [whole] if whole else _words(line)
+        if not several and begun:
+            return
+        begun = begun or bool(several)
+        yield from several
+
+
+def _words(line: str) -> list[str]:
+    found = (values.url(values.trimmed(word)) for word in line.split())
+    return [one for one in found if one is not None]
+
+
+def _ip(text: str) -> str | None:
+    """The first IP address of a text that is no part of a URL."""
+    for word in text[:65536].split():
+        if "/" not in word and _ADDRESS.fullmatch(bare := word.strip("(),;.<>\"'")):
+            found = values.ip(bare)
+            if found is not None:
+                return found
+    return None

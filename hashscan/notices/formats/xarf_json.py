@@ -1,0 +1,171 @@
+"""XARF 4 and XARF 3: JSON, in a file or attached to a mail.
+
+Sources: version 4, ``schemas/v4/xarf-core.json``, ``types/content-csam.json`` and
+``types/content-csem.json`` of the specification; version 3, ``schemas/3/childabuse.schema.json``.
+A document is one report or an array of them. Required fields that a notice does not need may be
+missing. Reports of other types (copyright, phishing, spam) are none: their authors do not ask for
+what hashscan does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from hashscan.model import ALGORITHMS
+from hashscan.notices import bounded_json
+from hashscan.notices.formats import values
+from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.notices.notice import ParsedItem, ParsedNotice
+
+NAME_3 = "xarf-3"
+NAME_4 = "xarf-4"
+_TYPES_3 = frozenset({"childabuse", "childsexualabusematerial"})
+_TYPES_4 = frozenset({"csam", "csem"})
+
+
+@dataclass(slots=True)
+class _Reports:
+    """What several reports of one mail have in common.
+
+    Attributes:
+        refused: why reports were left out.
+    """
+
+    items: list[ParsedItem] = field(default_factory=list)
+    sender: str | None = None
+    contact: str | None = None
+    references: list[str] = field(default_factory=list)
+    sent: float | None = None
+    refused: list[str] = field(default_factory=list)
+
+    def notice(self, name: str, source: Source) -> ParsedNotice:
+        if not self.items and self.refused:
+            raise NotThisFormatError(self.refused[0])
+        return source.notice(
+            name, self.items, sender=self.sender, contact=self.contact, sent=self.sent,
+            reference=", ".join(dict.fromkeys(self.references[:10])),
+            remarks=[f"a report {one}" for one in self.refused],
+        )  # fmt: skip
+
+
+def read_4(source: Source) -> ParsedNotice:
+    """The notice of a XARF 4 report about child sexual abuse material.
+
+    Raises:
+        NotThisFormatError: there is no such report.
+    """
+    found = _Reports()
+    seen = False
+    for report in _documents(source, "xarf_version"):
+        if not _text(report, "xarf_version").startswith("4."):
+            continue
+        seen = True
+        kind = _text(report, "type")
+        if not source.forced and (_text(report, "category") != "content" or kind not in _TYPES_4):
+            found.refused.append(f"is about {shown(values.words(kind, 60))!r}, not csam or csem")
+            continue
+        _take_4(report, found)
+    if not seen:
+        raise NotThisFormatError('has no JSON object with "xarf_version" 4')
+    return found.notice(NAME_4, source)
+
+
+def _take_4(report: dict[str, Any], found: _Reports) -> None:
+    hashes = _object(report, "hash_values")
+    digests = [values.digest(_text(hashes, one), one) for one in ALGORITHMS]
+    one = item_of(values.url(_text(report, "url")), filter(None, digests))
+    if one is None:
+        found.refused.append("has neither a URL nor a digest")
+        return
+    reporter = _object(report, "reporter")
+    found.items.append(
+        replace(
+            one,
+            ip=values.ip(_text(report, "source_identifier")),
+            first_seen=values.moment(_text(report, "timestamp")),
+            classification=values.words(_text(report, "classification")) or None,
+            note=values.words(_text(report, "description")) or None,
+        )
+    )
+    found.sender = found.sender or _text(reporter, "org") or None
+    found.contact = found.contact or _text(reporter, "contact") or None
+    found.references.append(_text(report, "report_id"))
+    found.sent = found.sent or values.moment(_text(report, "timestamp"))
+
+
+def read_3(source: Source) -> ParsedNotice:
+    """The notice of a XARF 3 report about child abuse.
+
+    Raises:
+        NotThisFormatError: there is no such report.
+    """
+    found = _Reports()
+    seen = False
+    for document in _documents(source, "Version"):
+        report = _object(document, "Report")
+        if _text(document, "Version").partition(".")[0] != "3" or not report:
+            continue
+        seen = True
+        kind = _text(report, "ReportType")
+        if not source.forced and kind.lower() not in _TYPES_3:
+            found.refused.append(f"is about {shown(values.words(kind, 60))!r}, not ChildAbuse")
+            continue
+        _take_3(document, report, found)
+    if not seen:
+        raise NotThisFormatError('has no JSON object with "Version" 3 and a "Report"')
+    return found.notice(NAME_3, source)
+
+
+def _take_3(document: dict[str, Any], report: dict[str, Any], found: _Reports) -> None:
+    one = item_of(values.url(_text(report, "SourceUrl")))
+    if one is None:
+        found.refused.append('has no URL as "SourceUrl"')
+        return
+    reporter = _object(document, "ReporterInfo")
+    found.items.append(
+        replace(
+            one,
+            ip=values.ip(_text(report, "SourceIp")),
+            first_seen=values.moment(_text(report, "Date")),
+            classification=values.words(_text(report, "ReportSubType")) or None,
+        )
+    )
+    found.sender = found.sender or _text(reporter, "ReporterOrg") or None
+    found.contact = found.contact or _text(reporter, "ReporterOrgEmail") or None
+    found.references.append(_text(report, "ReporterCaseID"))
+    found.sent = found.sent or values.moment(_text(report, "Date"))
+
+
+def _documents(source: Source, mark: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a source that have the name ``mark``.
+
+    Raises:
+        NotThisFormatError: a text with that name is no JSON.
+    """
+    for one in source.texts:
+        text = one.text.strip()
+        if not text.startswith(("{", "[")) or f'"{mark}"' not in text:
+            continue
+        try:
+            value = bounded_json.load(text)
+        except ValueError as error:
+            raise NotThisFormatError(f"has JSON that cannot be read: {error}") from error
+        for report in value if isinstance(value, list) else [value]:
+            if isinstance(report, dict) and mark in report:
+                yield report
+
+
+def _text(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _object(found: dict[str, Any], name: str) -> dict[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}

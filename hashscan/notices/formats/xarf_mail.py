@@ -1,0 +1,87 @@
+"""XARF 0.2: a mail with ``X-XARF: PLAIN`` and a YAML document ``report.txt``.
+
+Fields: ``Reported-From``, ``Category``, ``Report-Type``, ``Report-ID``, ``Date``, ``Source``,
+``Source-Type`` (``uri`` or ``ip-address``). Not verified: the name of the type for child abuse; a
+type, category or schema with ``child`` in its name counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hashscan.config.document import TextError
+from hashscan.config.parsing import parse
+from hashscan.notices.formats import values
+from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.notices.mail import Text
+    from hashscan.notices.notice import ParsedNotice
+
+NAME = "xarf-0.2"
+#: The longest report, in characters: a YAML parser in Python is slow.
+_LONGEST = 16 * 1024
+
+
+def read(source: Source) -> ParsedNotice:
+    """The notice of a XARF 0.2 mail; it may have several reports.
+
+    Raises:
+        NotThisFormatError: there is no such report.
+    """
+    headers = source.headers
+    marked = headers is not None and (headers.has("x-xarf") or headers.has("x-arf"))
+    reports = [one for one in source.texts if _is_report(one)]
+    named = marked or source.forced or any(one.name.lower() == "report.txt" for one in reports)
+    if not reports or not named:
+        raise NotThisFormatError("has no header X-XARF with a part report.txt")
+    fields = [_fields(one.text) for one in reports]
+    items = []
+    refused = []
+    for found in fields:
+        dated = values.moment(_text(found, "Date"))
+        item = item_of(values.url(_text(found, "Source")))
+        said = " ".join(_text(found, one) for one in ("Report-Type", "Category", "Schema-URL"))
+        if "child" not in said.lower() and not source.forced:
+            kind = shown(values.words(_text(found, "Report-Type"), 60))
+            refused.append(f"has a report about {kind!r}, not child abuse")
+        elif item is None:
+            refused.append("has a report without a URL as Source")
+        else:
+            items.append(replace(item, ip=values.ip(_text(found, "Source-IP")), first_seen=dated))
+    if not items:
+        raise NotThisFormatError(refused[0])
+    return source.notice(
+        NAME,
+        items,
+        sender=_text(fields[0], "Reported-From"),
+        contact=_text(fields[0], "Reported-From"),
+        reference=", ".join(filter(None, (_text(one, "Report-ID") for one in fields[:10]))),
+        sent=values.moment(_text(fields[0], "Date")),
+        remarks=[f"it {one}" for one in refused],
+    )
+
+
+def _is_report(text: Text) -> bool:
+    return "\nReport-Type:" in f"\n{text.text[:_LONGEST]}" and "Source" in text.text[:_LONGEST]
+
+
+def _fields(text: str) -> dict[str, Any]:
+    """The fields of a report; of one that is no YAML, its lines ``Name: value``."""
+    if len(text) > _LONGEST:
+        raise NotThisFormatError(f"has a report of more than {_LONGEST >> 10} KiB")
+    try:
+        found = parse(text.encode("utf-8", "replace")).data
+    except (TextError, ValueError, OverflowError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        return found
+    pairs = (line.partition(":") for line in text.split("\n"))
+    return {name.strip(): value.strip() for name, mark, value in pairs if mark}
+
+
+def _text(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    return "" if value is None or isinstance(value, dict | list) else str(value).strip()
