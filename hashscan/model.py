@@ -234,6 +234,7 @@ class Confirmed:
         service: the confirmer's name.
         detected: RFC 3339 UTC time of the detection.
         authority: the notice that names the file; ``None``: none does.
+        found_by: ``scan``, ``watch`` or ``notice``; empty: unknown.
     """
 
     candidate: Candidate
@@ -242,6 +243,7 @@ class Confirmed:
     service: str
     detected: str
     authority: Authority | None = None
+    found_by: str = ""
 
     @property
     def why(self) -> str:

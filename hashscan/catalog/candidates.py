@@ -40,6 +40,9 @@ REPORTED = "done = 2"
 NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
 #: All others in the queue: without a verdict, or with one that is to be acted on.
 WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"
+#: Condition on a scan number: it is the watch's. Only the watch's last number has a row; scans keep
+#: theirs for long.
+OF_WATCH = "{} NOT IN (SELECT id FROM scan WHERE kind <> 'watch')"
 
 _CANDIDATE = (
     "id, found, known, service, seen, volume, path, device, inode, size, mtime_ns, ctime_ns,"
@@ -248,6 +251,15 @@ class CandidateQueue(Writer):
                 "SELECT full_path, error FROM candidate WHERE id = ?", (number,)
             ).fetchone()
         return int(count), path, why
+
+    def is_of_watch(self, scan: int) -> bool:
+        """Whether a scan number is one of the watch's (``begin_watch``)."""
+        with translated(self.path):
+            (kept,) = self._connection.execute(
+                f"SELECT {OF_WATCH.format('?1')}",
+                (scan,),
+            ).fetchone()
+        return bool(kept)
 
     def mark_acting(self, number: int) -> None:
         """Note that a match is being acted on; a kill from now on leaves it to the next scan."""

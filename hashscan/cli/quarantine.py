@@ -232,6 +232,7 @@ def _show(record: Record, others: list[Record]) -> None:
         *_decided(record),
         ("detected", record.detected),
         ("quarantined", record.acted),
+        ("found by", shown(record.found_by) or "unknown"),
         ("host", f"{shown(record.host)}, hashscan {shown(record.agent_version)}"),
     ]
     if record.metadata:

@@ -112,6 +112,7 @@ class Record:
         span: the span of the store's timeline to which ``acted`` belongs; empty if unknown.
         authority: the notice that named the file; ``None``: none did, or the version that made the
             record knew no notices.
+        found_by: as in ``Confirmed``.
     """
 
     id: str
@@ -144,6 +145,7 @@ class Record:
     history: tuple[tuple[str, str], ...] = field(default=())
     span: str = ""
     authority: Authority | None = None
+    found_by: str = ""
 
     @property
     def is_copy(self) -> bool:
@@ -214,6 +216,7 @@ class Record:
             "note": self.note,
             "span": self.span,
             "authority": None if self.authority is None else self.authority.as_dict(),
+            "found_by": self.found_by,
             "history": [{"state": state, "time": when} for state, when in self.history],
         }
 
@@ -293,6 +296,7 @@ def intent(
         history=((State.INTENT.value, now),),
         span=span,
         authority=match.authority,
+        found_by=match.found_by,
     )
 
 
@@ -346,6 +350,7 @@ def _parsed(data: dict[str, Any]) -> Record:
         history=tuple((_text(step["state"]), _text(step["time"])) for step in data["history"]),
         span=_text(data.get("span", "")),
         authority=_optional(data.get("authority"), _to_authority),
+        found_by=_text(data.get("found_by", "")),
     )
     _check(record)
     return record

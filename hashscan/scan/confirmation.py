@@ -286,6 +286,7 @@ class Confirmation:
             category=category,
             service=queued.service,
             detected=rfc3339(queued.found),
+            found_by="watch" if self._catalog.is_of_watch(queued.seen) else "scan",
         )
         acted = self._actor.act(match)
         remaining = max(0, acted.remaining_links - names_left)

@@ -5,7 +5,7 @@ import os
 import tarfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import pytest
@@ -98,6 +98,18 @@ def test_record_survives_json_and_keeps_every_byte_of_a_path(one):
         assert data[key]
     assert data["verdict"] == "known"
     assert [step["state"] for step in data["history"]] == ["intent", "quarantined"]
+
+
+def test_a_record_says_how_its_file_was_found(tmp_path, volume):
+    (volume / "f").write_bytes(b"pretend")
+    match = replace(confirmed(volume, "f"), found_by="watch")
+    with closing(Quarantine.open(os.fsencode(tmp_path / "store"))) as quarantine:
+        record = quarantine._store.load(quarantine.act(match).quarantine_id)
+    assert record.found_by == "watch"
+    assert Record.from_json(record.to_json(), "here") == record
+    old = json.loads(record.to_json())
+    del old["found_by"]
+    assert Record.from_json(json.dumps(old).encode(), "here").found_by == ""
 
 
 def test_ids_sort_by_time_and_are_harmless():

@@ -93,6 +93,17 @@ def lasting(tmp_path):
     catalog.close()
 
 
+def test_a_match_says_whether_the_watch_or_a_scan_found_it(lasting):
+    lasting.meet()
+    catalog, watch = lasting.catalog, lasting.scan
+    lasting.scan, _ = catalog.begin_scan([b"/srv"], complete=False)
+    lasting.meet()
+    assert [event.match.found_by for event in lasting.told.matches] == ["watch", "scan"]
+    catalog.begin_watch()
+    assert catalog.is_of_watch(watch), "its row is gone by now"
+    assert not catalog.is_of_watch(lasting.scan)
+
+
 def test_a_match_that_was_away_is_acted_on_as_soon_as_it_is_met_again(lasting):
     lasting.actor.came_to = Acted("reported", message="not there", problem="vanished")
     for turn in range(3):
