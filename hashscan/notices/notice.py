@@ -137,6 +137,14 @@ class ParsedNotice:
     remarks: tuple[str, ...] = ()
 
 
+def begin(sent: float | None, received: float) -> float:
+    """The time from which the norm counts: ``sent`` if the sender says it, else ``received``.
+
+    A time after ``received`` is a wrong clock of the sender, and does not count.
+    """
+    return received if sent is None else min(sent, received)
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A stored notice; the attributes of ``ParsedNotice`` mean the same here.
@@ -171,11 +179,8 @@ class Notice:
 
     @property
     def begin(self) -> float:
-        """The time from which the norm counts: ``sent`` if the sender says it, else ``received``.
-
-        A time after ``received`` is a wrong clock of the sender, and does not count.
-        """
-        return self.received if self.sent is None else min(self.sent, self.received)
+        """The time from which the norm counts."""
+        return begin(self.sent, self.received)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +191,8 @@ class Item:
         number: of the store, unique for all notices.
         since: when it got its state.
         removed: when it was last seen to be removed; kept when it is received again.
-        reason: why it is not here, refused or gone, or was received again.
+        reason: why it is not here, refused or gone, or was received again. If it is not here, the
+            reason begins with its kind and a colon, e.g. ``no-site: ``: reports print only that.
         path: the first named file, for reports.
         repeat_of: id of the latest earlier notice that names the same.
     """

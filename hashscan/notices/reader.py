@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
@@ -20,12 +21,12 @@ from hashscan.notices.notice import (
     Notice,
     ParsedItem,
     Role,
+    begin,
 )
 from hashscan.notices.schema import FORMAT
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    import contextlib
     import sqlite3
     from collections.abc import Iterator
     from types import TracebackType
@@ -51,6 +52,37 @@ class Counts(NamedTuple):
     due_soon: int
     overdue: int
     next_deadline: float | None
+
+
+class Outcome(NamedTuple):
+    """What became of one item, with the times of its notice, for reports.
+
+    Attributes:
+        notice: id; the items of one notice follow each other.
+        sender: the authority that orders the removal, else the sender.
+        reopened: how often it was received again.
+        removed: when it was last seen to be removed, also if it was received again later.
+    """
+
+    notice: str
+    channel: Channel
+    sender: str | None
+    reference: str | None
+    sent: float | None
+    received: float
+    deadline: float
+    is_open: bool
+    value: str
+    state: ItemState
+    reason: str
+    removed: float | None
+    is_repeat: bool
+    reopened: int
+
+    @property
+    def begin(self) -> float:
+        """As ``Notice.begin``."""
+        return begin(self.sent, self.received)
 
 
 class Reader:
@@ -168,9 +200,50 @@ class Reader:
     def _items(self, where: str, values: tuple[object, ...]) -> Iterator[Item]:
         for row in self._connection.execute(f"SELECT {ITEM_COLUMNS} FROM item {where}", values):  # noqa: S608
             digests = tuple(Digest(*one) for one in json.loads(row[4]))
-            value = row[3] if isinstance(row[3], str) else os.fsdecode(row[3])
-            parsed = ParsedItem(ItemKind(row[2]), value, digests, *row[5:11])
+            parsed = ParsedItem(ItemKind(row[2]), _text(row[3]), digests, *row[5:11])
             yield Item(row[0], row[1], parsed, ItemState(row[11]), *row[12:])
+
+    def outcomes(self, since: float, until: float) -> Iterator[Outcome]:
+        """All items of the notices received from ``since`` to before ``until``, oldest first."""
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT notice.id, channel, coalesce(authority, sender), reference, sent, received,"
+                " deadline, closed IS NULL, value, state, item.reason, removed,"
+                " item.repeat_of IS NOT NULL, coalesce(times, 0)"
+                " FROM notice JOIN item ON item.notice = notice.id"
+                " LEFT JOIN (SELECT item, count(*) AS times FROM event WHERE kind = 'state'"
+                " AND json_extract(detail, '$.to') = 'received' GROUP BY item) AS again"
+                " ON again.item = item.number WHERE received >= ? AND received < ?"
+                " ORDER BY received, notice.id, item.number",
+                (since, until),
+            )
+            for row in rows:
+                found = list(row)
+                found[1] = Channel(row[1])
+                found[8] = _text(row[8])
+                found[9] = ItemState(row[9])
+                yield Outcome._make(found)
+
+    def open_before(self, since: float, now: float) -> tuple[int, int]:
+        """Number of open items of notices received before ``since``; how many are overdue."""
+        with self._translated():
+            row = self._connection.execute(
+                "SELECT count(*), coalesce(sum(deadline < ?), 0) FROM item JOIN notice"
+                " ON notice.id = item.notice WHERE state IN ('received', 'located')"
+                " AND received < ?",
+                (now, since),
+            ).fetchone()
+        return int(row[0]), int(row[1])
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Show the file in the block as it is now, whatever other processes change meanwhile."""
+        with self._translated():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def files(self, item: int) -> list[ItemFile]:
         """The files of an item, the named ones first."""
@@ -264,3 +337,7 @@ def open_existing(path: str) -> Reader | None:
     """
     connection = FORMAT.connect_to_read(path)
     return None if connection is None else Reader(path, connection)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else os.fsdecode(value)

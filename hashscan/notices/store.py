@@ -22,6 +22,7 @@ from hashscan.notices.notice import (
     ItemKind,
     ItemState,
     Mail,
+    begin,
     may_become,
 )
 from hashscan.notices.reader import FILE_COLUMNS, ITEM_COLUMNS, NOTICE_COLUMNS, Reader
@@ -73,11 +74,10 @@ class Store(Reader):
         """
         now = time.time()
         received = now if received is None else received
-        begin = received if parsed.sent is None else min(parsed.sent, received)
         if deadline is None:
             deadline = parsed.deadline
         if deadline is None:
-            deadline = begin + DEFAULT_DEADLINE
+            deadline = begin(parsed.sent, received) + DEFAULT_DEADLINE
         with self._change():
             row = self._connection.execute("SELECT id FROM notice WHERE key = ?", (key,)).fetchone()
             if row is not None:

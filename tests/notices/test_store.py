@@ -332,3 +332,42 @@ def test_mails_are_remembered_until_they_are_gone(store):
     assert store.mails() == {b"1.\xff": one, b"2.b": two}
     store.forget_mails([b"1.\xff", b"none"])
     assert store.mails() == {b"2.b": two}
+
+
+def test_outcomes_of_a_period_are_those_of_its_notices(store):
+    add(store, "http://x.example/0", received=999.0)
+    first = add(store, "http://x.example/1", "http://x.example/2", received=1000.0, sent=900.0,
+                sender="Hotline", reference="R", deadline=5000.0)  # fmt: skip
+    numbers = [one.number for one in store.items(first)]
+    store.advance(numbers[0], ItemState.LOCATED, now=1100.0)
+    store.advance(numbers[0], ItemState.REMOVED, now=1200.0)
+    store.advance(numbers[1], ItemState.NOT_HERE, reason="no-site: x.example", now=1200.0)
+    store.advance(numbers[0], ItemState.RECEIVED, reason="it is back", now=1300.0)
+    store.advance(numbers[0], ItemState.REMOVED, now=1400.0)
+    second = add(store, "http://x.example/1", received=1500.0)
+    add(store, "http://x.example/3", received=2000.0)
+    found = list(store.outcomes(1000.0, 2000.0))
+    assert [one.notice for one in found] == [first, first, second]
+    assert found[0] == (
+        first, Channel.COMMAND, "Hotline", "R", 900.0, 1000.0, 5000.0, True, "http://x.example/1",
+        ItemState.RECEIVED, f"noticed again: {second}", 1400.0, False, 2,
+    )  # fmt: skip
+    assert found[0].begin == 900.0
+    assert (found[1].state, found[1].reason) == (ItemState.NOT_HERE, "no-site: x.example")
+    assert (found[2].is_repeat, found[2].reopened, found[2].removed) == (True, 0, None)
+    assert found[2].begin == 1500.0
+    assert store.open_before(1000.0, 999.0) == (1, 0)
+    assert store.open_before(1500.0, 5000.5) == (2, 1)
+    assert store.open_before(999.0, 1e12) == (0, 0)
+
+
+def test_a_snapshot_does_not_show_what_others_change_meanwhile(store):
+    one = add(store, "http://x.example/1")
+    with Store(store.path) as other, other.snapshot():
+        assert len(list(other.outcomes(0, 2000))) == 1
+        add(store, "http://x.example/2")
+        store.close_notice(one, "why")
+        (same,) = other.outcomes(0, 2000)
+        assert same.state is ItemState.RECEIVED
+    with Store(store.path) as other:
+        assert len(list(other.outcomes(0, 2000))) == 2
