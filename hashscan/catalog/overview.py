@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hashscan.catalog import checksums
@@ -16,6 +16,9 @@ from hashscan.catalog.scans import WHOLE
 from hashscan.catalog.schema import FORMAT, VERSION, translated
 from hashscan.errors import CredentialsError, StateError
 from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _WHOLE = f"checksum IS {checksums.SCAN}"
 _SCAN = "started, ended, files, interrupted, volumes, kind, summary"
@@ -83,14 +86,7 @@ def overview(path: str) -> Overview | None:
     """
     if not os.path.lexists(path):
         return None
-    with translated(path), contextlib.closing(_connect(path)) as connection:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if application != FORMAT.application_id or version != VERSION:
-            raise StateError(
-                f"the catalog {shown(path)} is none of this hashscan's (version {version}, not "
-                f"{VERSION}); run a scan with this hashscan, which brings it up to date or says why"
-            )
+    with opened(path) as connection:
         # A damaged row of a scan must not count: it may say that everything was scanned.
         row = connection.execute(
             f"SELECT {_SCAN} FROM scan WHERE kind <> 'watch' AND {_WHOLE}"  # noqa: S608
@@ -137,6 +133,24 @@ def overview(path: str) -> Overview | None:
         None if refused is None else refused[0],
         mounted,
     )
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[sqlite3.Connection]:
+    """The catalog, only to be read.
+
+    Raises:
+        StateError: it cannot be read, or is of another version.
+    """
+    with translated(path), contextlib.closing(_connect(path)) as connection:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application != FORMAT.application_id or version != VERSION:
+            raise StateError(
+                f"the catalog {shown(path)} is none of this hashscan's (version {version}, not "
+                f"{VERSION}); run a scan with this hashscan, which brings it up to date or says why"
+            )
+        yield connection
 
 
 def _scan(row: tuple[Any, ...]) -> LastScan:

@@ -1,0 +1,100 @@
+"""What the scans of a period of time found, for reports. The catalog is only read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hashscan.catalog import checksums
+from hashscan.catalog.candidates import OF_WATCH, REPORTED
+from hashscan.catalog.overview import opened
+from hashscan.catalog.scans import WHOLE
+
+#: Counts of a scan that are added up.
+_ADDED = ("hashed", "bytes_hashed", "candidates", "false_positives", "problems")
+
+
+class InPlace(NamedTuple):
+    """Matches that are still in their place, with what they have in common."""
+
+    volume: bytes
+    category: str
+    found_by: str
+    found_before: bool
+    matches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The scans that ended in a period.
+
+    Attributes:
+        scans: number of scans; ``whole``: of these, scans that saw every file of their volumes.
+        files: number of files, each counted in every scan.
+        added: ``hashed``, ``bytes_hashed``, ``candidates``, ``false_positives`` and ``problems``
+            of all scans: a scan counts anew what the scan before it had counted.
+        last: counts of the last scan of them, by the names of ``Summary``; empty: there is none.
+        in_place: matches that are in their place now.
+        problems: number of files and directories that cannot be read now, by reason.
+    """
+
+    scans: int = 0
+    whole: int = 0
+    files: int = 0
+    added: dict[str, int] = field(default_factory=dict)
+    last: dict[str, Any] = field(default_factory=dict)
+    in_place: tuple[InPlace, ...] = ()
+    problems: dict[str, int] = field(default_factory=dict)
+
+
+def period_of(path: str, since: float, until: float) -> Period:
+    """The scans in the catalog ``path`` that ended from ``since`` to before ``until``.
+
+    Raises:
+        StateError: it cannot be read, or is of another version.
+    """
+    if not os.path.lexists(path):
+        return Period()
+    with opened(path) as connection:
+        scans = whole = files = 0
+        added: Counter[str] = Counter()
+        last: dict[str, Any] = {}
+        # A scan that is whole for some of its volumes only has two rows: see Scans._part_whole.
+        rows = connection.execute(
+            "SELECT files, min(interrupted), max(interrupted), summary FROM scan"  # noqa: S608
+            f" WHERE kind <> 'watch' AND ended >= ? AND ended < ? AND checksum IS {checksums.SCAN}"
+            " GROUP BY started ORDER BY max(id)",
+            (since, until),
+        )
+        for count, lowest, highest, summary in rows:
+            scans += 1
+            whole += lowest == highest == WHOLE
+            files += count or 0
+            if summary is not None:
+                last = json.loads(summary)
+                for name in _ADDED:
+                    added[name] += last.get(name, 0)
+        in_place = connection.execute(
+            f"SELECT volume, known, iif({OF_WATCH.format('seen')}, 'watch', 'scan'),"  # noqa: S608
+            f" found < ?, count(*) FROM candidate WHERE ({REPORTED} OR (done = 0 AND known IS NOT"
+            " NULL)) GROUP BY 1, 2, 3, 4",
+            (since,),
+        ).fetchall()
+        problems = connection.execute(
+            "SELECT reason, count(*) FROM problem GROUP BY reason ORDER BY 2 DESC, 1"
+        ).fetchall()
+    return Period(
+        scans,
+        whole,
+        files,
+        dict(added),
+        last,
+        tuple(
+            InPlace(volume, json.loads(known)[0] if known else "", found_by, bool(before), count)
+            for volume, known, found_by, before, count in in_place
+        ),
+        dict(problems),
+    )

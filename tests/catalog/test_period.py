@@ -1,0 +1,64 @@
+"""The scans of a period, as the report counts them."""
+
+import time
+
+from test_catalog import report
+
+from hashscan.catalog.period import InPlace, Period, period_of
+from hashscan.catalog.store import Catalog
+from hashscan.model import Summary
+
+
+def ended(catalog, volumes, *, unseen=(), interrupted=False, **counts):
+    number, _ = catalog.begin_scan(volumes, complete=False)
+    summary = Summary(**counts)
+    catalog.end_scan(
+        number, files=summary.files, interrupted=interrupted, unseen=unseen, summary=summary
+    )
+
+
+def test_no_catalog_is_no_scan(tmp_path):
+    assert period_of(str(tmp_path / "catalog.sqlite3"), 0, 1e12) == Period()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_scans_of_a_period_are_added_up(tmp_path):
+    path = str(tmp_path / "catalog.sqlite3")
+    catalog = Catalog(path)
+    ended(catalog, [b"/a"], hashed=100, bytes_hashed=7)
+    begin = time.time()
+    ended(catalog, [b"/a", b"/b"], hashed=3, bytes_hashed=10, skipped={"fifo": 1}, problems=1)
+    # It is whole for /a only, and so it has two rows in the catalog.
+    ended(catalog, [b"/a", b"/b"], unseen=[b"/b"], hashed=2, bytes_hashed=5, held=1)
+    ended(catalog, [b"/a"], interrupted=True, hashed=1, bytes_hashed=1, false_positives=4)
+    catalog.begin_watch()
+    catalog.begin_scan([b"/a"], complete=False)  # it still runs
+    found = period_of(path, begin, time.time() + 1)
+    assert (found.scans, found.whole, found.files) == (3, 1, 8)
+    assert found.added == {
+        "hashed": 6, "bytes_hashed": 16, "candidates": 0, "false_positives": 4, "problems": 1
+    }  # fmt: skip
+    assert (found.last["hashed"], found.last["held"], found.last["false_positives"]) == (1, 0, 4)
+    assert period_of(path, 0, begin).scans == 1
+    assert period_of(path, time.time() + 1, 1e12).last == {}
+    catalog.close()
+
+
+def test_matches_in_their_place_are_told_by_how_they_were_found(tmp_path):
+    path = str(tmp_path / "catalog.sqlite3")
+    catalog = Catalog(path)
+    catalog.service = ("s", True)
+    before = time.time()
+    scan, _ = catalog.begin_scan([b"/srv"], complete=False)
+    (root,) = catalog.queue_directories(scan, 0, b"", [(b"/srv", 0)])
+    watch = catalog.begin_watch()
+    report(catalog, scan, root, b"scanned")
+    report(catalog, watch, root, b"watched")
+    report(catalog, watch, root, b"watched too")
+    catalog.commit()
+    assert sorted(period_of(path, before, before + 99).in_place) == [
+        InPlace(b"/srv", "baseline", "scan", False, 1),
+        InPlace(b"/srv", "baseline", "watch", False, 2),
+    ]
+    assert {one.found_before for one in period_of(path, time.time() + 1, 1e12).in_place} == {True}
+    catalog.close()
