@@ -25,7 +25,14 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 USAGE = (ROOT / "docs" / "usage.md").read_text()
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/usage.md", "docs/notices.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/usage.md",
+    "docs/notices.md",
+    "docs/report.md",
+]
 
 BIN = Path(sys.executable).parent
 needs_script = pytest.mark.skipif(
@@ -43,6 +50,8 @@ def commands():
 
     def visit(name, one):
         if isinstance(one, click.Group):
+            if one.invoke_without_command:
+                found[name] = one
             context = click.Context(one)
             for sub in one.list_commands(context):
                 visit(f"{name} {sub}", one.get_command(context, sub))
@@ -284,6 +293,7 @@ def test_the_json_lines(tmp_path):
     (notice,) = check("notice add", "notice --state state")
     list(check("notice list", "--state state"))
     list(check("notice show", f"{notice['id']} --state state"))
+    list(check("report", "--state state"))
     list(check("filter build", "list -o filter"))
     list(check("filter info", "filter"))
     list(check("config show", ""))

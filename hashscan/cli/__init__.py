@@ -37,6 +37,7 @@ COMMANDS = {
     "status": ("status", "Show on one screen whether it works, what waits and what was found."),
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
     "notice": ("notice", "Take notices of hotlines and authorities, and follow each to its end."),
+    "report": ("report", "Report how fast notices were settled, and what was found and scanned."),
     "filter": ("filter", "Build a filter from digest lists, and check one."),
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),

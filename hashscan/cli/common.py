@@ -16,6 +16,7 @@ from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import tzinfo
 
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
@@ -94,14 +95,17 @@ def checked_option(option: str, value: str, check: Callable[[str], T]) -> T:
         raise UsageError(f"{option}: {shown(value)} {context.get('what')}{fix}") from None
 
 
-def iso_time(text: str) -> float:
-    """Seconds since the epoch for an ISO 8601 time, which is of this machine's zone unless it says.
+def iso_time(text: str, zone: tzinfo | None = None) -> float:
+    """Seconds since the epoch for an ISO 8601 time.
+
+    ``zone``: of a time that names none; default: this machine's.
 
     Raises:
         ValueError: it is no such time.
     """
     try:
-        return datetime.fromisoformat(text).astimezone().timestamp()
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=zone).astimezone()).timestamp()
     except OverflowError as error:
         raise ValueError(text) from error
 

@@ -18,6 +18,7 @@ from hashscan.text import local_time, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
 
     from hashscan.quarantine.selection import Selection
     from hashscan.quarantine.store import Store
@@ -34,21 +35,23 @@ class _Restoring(NamedTuple):
     stage: str = "restoring"
 
 
-def moment(text: str) -> float:
-    """Seconds since the epoch for ``--since``: a time, of this machine's zone, or a duration ago.
+def moment(text: str, option: str = "--since", zone: tzinfo | None = None) -> float:
+    """Seconds since the epoch for an option's value: a time, or a duration ago.
+
+    ``zone``: of a time that names none; default: this machine's.
 
     Raises:
         UsageError: it is neither.
     """
     try:
-        return iso_time(text)
+        return iso_time(text, zone)
     except ValueError:
         if not text[:1].isdigit() or "-" in text:
             raise UsageError(
-                f"--since: {shown(text)} is not a time; write e.g. 2026-11-27, 2026-11-27T10:00, "
+                f"{option}: {shown(text)} is not a time; write e.g. 2026-11-27, 2026-11-27T10:00, "
                 "or how long ago: 2h, 3d"
             ) from None
-        age = checked_option("--since", text, lambda one: values.exact_duration(one, at_least=0.0))
+        age = checked_option(option, text, lambda one: values.exact_duration(one, at_least=0.0))
         return time.time() - age
 
 

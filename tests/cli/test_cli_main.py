@@ -190,7 +190,7 @@ def test_what_is_typed_for_a_digest_or_a_time(typed, words, tmp_path):
         (["stauts"], "No such command 'stauts'. Did you mean 'status'?"),
         (["scna", "/"], "Did you mean 'scan'?"),
         (["SCAN", "/"], "Did you mean 'scan'?"),
-        (["repo", "init", "x"], "Did you mean 'repository'?"),
+        (["repo", "init", "x"], "Did you mean 'report' or 'repository'?"),
         (["scan", "--config", "x"], "before the command: hashscan --config ... scan\n"),
         (["quarantine", "list", "-q"], "before the command: hashscan -q ... quarantine list\n"),
         (["--json", "status"], "after the command: hashscan status --json\n"),

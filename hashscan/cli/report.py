@@ -1,0 +1,173 @@
+"""``hashscan report``: the figures of a period."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashscan.cli.common import PathNotLookedAt, open_own_configuration, state_option
+from hashscan.cli.restoring import moment
+from hashscan.durable import new_file, replace_file
+from hashscan.errors import ExitCode, MachineError, UsageError
+from hashscan.text import said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashscan.cli import Options
+    from hashscan.report.figures import Report
+
+FORMATS = ("text", "json", "csv", "html")
+
+
+class ReportGroup(click.Group):
+    """A command that works without a subcommand, too."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """The usage without COMMAND as long as there is none."""
+        return super().collect_usage_pieces(ctx) if self.commands else ["[OPTIONS]"]
+
+
+@click.group("report", cls=ReportGroup, invoke_without_command=True)
+@click.option(
+    "--since",
+    metavar="TIME",
+    default="30d",
+    show_default=True,
+    help="Begin of the period: a date or time, of UTC unless it names a zone, or how long ago.",
+)
+@click.option("--until", metavar="TIME", help="End of the period; default: now.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="How to print it; default: text, with --intake-log csv.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "-o", "--output", metavar="FILE", type=PathNotLookedAt(), help="Write to a new file, mode 600."
+)
+@click.option("--force", is_flag=True, help="Replace the file of -o if it is there.")
+@click.option(
+    "--names",
+    is_flag=True,
+    help="Name the paths of volumes, and what the senders of open items name (URLs).",
+)
+@click.option(
+    "--intake-log",
+    is_flag=True,
+    help="Print the log of all items instead, as CSV: url, channel, sent, received, removed,"
+    " reference.",
+)
+@state_option
+@click.pass_context
+def command(context: click.Context, /, **given: Any) -> ExitCode | None:
+    """Report on a period: notices, hours to removal, matches, coverage and filters.
+
+    Items are those of notices received in the period, in the states that they have now. Without
+    --names, no path, customer or URL is in the report. docs/report.md says how each figure is
+    computed. Exit code 3: a part of the state could not be read, and its figures are missing.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    return _report(context.obj, **given)
+
+
+def _report(
+    options: Options,
+    *,
+    since: str,
+    until: str | None,
+    form: str | None,
+    as_json: bool,
+    output: str | None,
+    force: bool,
+    names: bool,
+    intake_log: bool,
+    state: str | None,
+) -> ExitCode:
+    now = time.time()
+    begin = moment(since, zone=UTC)
+    end = now if until is None else moment(until, "--until", UTC)
+    if begin >= end:
+        raise UsageError("the period has no time in it: --since must be before --until")
+    if force and output is None:
+        raise UsageError("--force is for the file of -o: name one")
+    form = _form(form, as_json=as_json, intake_log=intake_log)
+    settings = open_own_configuration(options, state)
+    if intake_log:
+        from hashscan.agent.reporting import intake_of  # noqa: PLC0415 - heavy
+        from hashscan.report.as_csv import intake_log as log_of  # noqa: PLC0415
+
+        _write(log_of(intake_of(settings, begin, end)), output, force=force)
+        return ExitCode.NOTHING_FOUND
+    from hashscan.agent.reporting import report_of  # noqa: PLC0415 - heavy
+
+    report, faults = report_of(settings, begin, end, made=now, names=names)
+    _write(_printed(report, form), output, force=force)
+    for part, why in faults.items():
+        click.echo(f"hashscan: the report lacks the figures of the {part}: {why}", err=True)
+    return ExitCode.UNREADABLE if faults else ExitCode.NOTHING_FOUND
+
+
+def _form(form: str | None, *, as_json: bool, intake_log: bool) -> str:
+    if intake_log:
+        if as_json or form not in {None, "csv"}:
+            raise UsageError("--intake-log is CSV: leave out --format and --json")
+        return "csv"
+    if as_json and form not in {None, "json"}:
+        raise UsageError("--json and --format exclude each other")
+    return "json" if as_json else form or "text"
+
+
+def _printed(report: Report, form: str) -> Iterator[bytes]:
+    # Each is imported only if it is asked for: a report by cron must start fast.
+    if form == "json":
+        from hashscan.report.as_json import as_json  # noqa: PLC0415
+
+        yield as_json(report).encode() + b"\n"
+    elif form == "csv":
+        from hashscan.report.as_csv import as_csv  # noqa: PLC0415
+
+        yield as_csv(report)
+    elif form == "html":
+        from hashscan.report.as_html import as_html  # noqa: PLC0415
+
+        yield as_html(report)
+    else:
+        from hashscan.report.as_text import as_text  # noqa: PLC0415
+
+        yield as_text(report).encode("utf-8", "backslashreplace")
+
+
+def _write(parts: Iterable[bytes], output: str | None, *, force: bool) -> None:
+    """Write to standard output, or to a file that is whole or absent.
+
+    Raises:
+        OutputError: standard output cannot be written.
+        UsageError: the file is there already.
+        MachineError: the file cannot be written.
+    """
+    if output is None:
+        for part in parts:
+            if sys.stdout.isatty():  # it has the alphabet of its locale
+                click.echo(part.decode("utf-8", "replace"), nl=False)
+            else:
+                sys.stdout.buffer.write(part)
+        return
+    try:
+        if force:
+            replace_file(output, b"".join(parts))
+            return
+        with new_file(output) as file:
+            file.writelines(parts)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{shown(output)}: it is there already; name another file with -o, or add --force"
+        ) from error
+    except OSError as error:
+        raise MachineError(f"{shown(output)}: cannot be written: {said_by(error)}") from error

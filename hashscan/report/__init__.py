@@ -1,0 +1,1 @@
+"""The periodic report: ``figures`` computes it, the other modules print it."""

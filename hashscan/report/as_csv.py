@@ -1,0 +1,92 @@
+"""The report, and the log of notices, as CSV (RFC 4180) in UTF-8.
+
+Spreadsheets run a cell that begins with ``= + - @`` as a formula; such a cell gets an apostrophe in
+front (OWASP, "CSV Injection").
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from hashscan.notices.notice import ItemState
+from hashscan.report.tables import tables
+from hashscan.text import rfc3339, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from hashscan.notices.reader import Outcome
+    from hashscan.report.figures import Report
+
+INTAKE_COLUMNS = ("url", "channel", "sent", "received", "removed", "reference")
+_FORMULA = ("=", "+", "-", "@")
+#: Rows that are written at a time.
+_ROWS = 1000
+
+
+def cell(text: str) -> str:
+    """A text that no spreadsheet runs, without control characters."""
+    if not text.isprintable():
+        text = shown(text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+def as_csv(report: Report) -> bytes:
+    """One line for each figure: table, row, column, value. No data is an empty value."""
+    head = [
+        ("table", "row", "column", "value"),
+        ("report", "", "host", report.host),
+        ("report", "", "since", rfc3339(report.since)),
+        ("report", "", "until", rfc3339(report.until)),
+        ("report", "", "made", rfc3339(report.made)),
+        *(("report", "", "unread", part) for part in report.unread),
+    ]
+    return b"".join(_chunks((*head, *_figures(report))))
+
+
+def _figures(report: Report) -> Iterator[tuple[str, ...]]:
+    for table in tables(report):
+        for row in table.rows:
+            name = row[0].plain()
+            for (key, _), value in zip(table.columns[1:], row[1:], strict=True):
+                yield table.key, name, key, value.plain()
+
+
+def intake_log(outcomes: Iterable[Outcome]) -> Iterator[bytes]:
+    """The log of notices: a line for each item, as parts of a file."""
+    rows = (
+        (
+            one.value,
+            one.channel.value,
+            _time(one.sent),
+            _time(one.received),
+            _time(one.removed if one.state is ItemState.REMOVED else None),
+            one.reference or "",
+        )
+        for one in outcomes
+    )
+    yield from _chunks(rows, INTAKE_COLUMNS)
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else rfc3339(seconds)
+
+
+def _chunks(rows: Iterable[Sequence[str]], *head: Sequence[str]) -> Iterator[bytes]:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerows(head)
+    for number, row in enumerate(rows):
+        writer.writerow([cell(one) for one in row])
+        if number % _ROWS == _ROWS - 1:
+            yield _taken(text)
+    yield _taken(text)
+
+
+def _taken(text: io.StringIO) -> bytes:
+    found = text.getvalue().encode("utf-8", "backslashreplace")
+    text.seek(0)
+    text.truncate()
+    return found

@@ -1,0 +1,68 @@
+"""The report as one self-contained HTML page: no script, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, StrictUndefined
+
+from hashscan import __version__
+from hashscan.report import plots
+from hashscan.report.as_text import period, unread
+from hashscan.report.tables import Cell, Kind, count, hours, share, tables
+
+if TYPE_CHECKING:
+    from hashscan.report.figures import Report
+
+#: Characters of a text that is not broken into lines.
+_SHORT = 24
+
+
+def as_html(report: Report) -> bytes:
+    """The page, in ASCII. Texts from outside are escaped; plots need matplotlib."""
+    remark = ""
+    try:
+        drawn = {one.key: one.svg for one in plots.plots(report)}
+    except ImportError:
+        drawn = {}
+        remark = f"This page has no plots: {plots.INSTALL}."
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["width_class"] = _width_class
+    template = environment.from_string((files(__package__) / "page.html").read_text("utf-8"))
+    page = template.render(
+        report=report,
+        version=__version__,
+        period=period(report),
+        made=Cell(Kind.TIME, report.made),
+        unread=unread(report),
+        headline=_headline(report),
+        tables=tables(report),
+        plots=drawn,
+        remark=remark,
+    )
+    return page.encode("ascii", "xmlcharrefreplace")
+
+
+def _width_class(cell: Cell) -> str:
+    """The class of a cell: how the page may break its text into lines."""
+    if cell.is_number:
+        return "number"
+    return "short" if len(cell.human()) <= _SHORT else "long"
+
+
+def _headline(report: Report) -> tuple[tuple[str, Cell], ...]:
+    """The figures that are shown first."""
+    notices = report.notices
+    return (
+        ("removed within 24\N{NO-BREAK SPACE}h", share(notices.from_sent.within_24h)),
+        ("median time to removal", hours(notices.from_sent.median)),
+        ("items noticed", count(notices.items)),
+        ("open", count(notices.open)),
+        ("overdue", count(notices.overdue)),
+        ("matches", count(report.matches.matches)),
+        ("volumes watched", share(report.watched)),
+        ("volumes wholly scanned", share(report.wholly_scanned)),
+    )

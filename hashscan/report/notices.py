@@ -1,0 +1,246 @@
+"""Figures of notices and their items."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hashscan.notices.notice import SETTLED, ItemState
+from hashscan.report.removal import RemovalTally, share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hashscan.notices.reader import Outcome
+    from hashscan.report.removal import Removal
+
+#: Senders with a row of their own; the others share one.
+MOST_SENDERS = 50
+#: Open items that are listed.
+MOST_OPEN = 200
+#: The first word of a reason for "not here": ``no-site: img.example is in no site``.
+_KIND = re.compile(r"([a-z][a-z-]{0,30})(?::|$)")
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Notices of one sender.
+
+    Attributes:
+        name: ``None``: anonymous.
+    """
+
+    name: str | None
+    notices: int
+    items: int
+    states: dict[ItemState, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """Notices received in one month, by UTC.
+
+    Attributes:
+        month: ``2026-11``.
+        removal: from the time of sending.
+    """
+
+    month: str
+    notices: int
+    items: int
+    removal: Removal
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """An item that is open when the report is made."""
+
+    notice: str
+    value: str
+    deadline: float
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeFigures:
+    """Notices received in the period, and what became of their items until now.
+
+    Attributes:
+        open_notices: number of notices that are not closed.
+        states: number of items by state.
+        senders: the senders with the most items.
+        other_senders: number of senders that ``others`` adds up.
+        from_sent: from the time of sending, else of receipt.
+        from_received: from the time of receipt.
+        without_sent: number of items for which the sender gives no time of sending.
+        within_deadline: share of items removed by their deadlines, of those that are removed, or
+            still open and overdue.
+        repeats: number of items that an earlier notice had named.
+        reopened: number of items that were received again after they had been settled.
+        overdue: number of items that are open after their deadlines.
+        open_before: number of open items of notices received before the period.
+        overdue_before: how many of these are overdue.
+        not_here: number of items that are not here, by the kind of the reason.
+        open_items: the first open items with their values; empty unless asked for.
+    """
+
+    notices: int
+    open_notices: int
+    items: int
+    states: dict[ItemState, int]
+    senders: tuple[Sender, ...]
+    other_senders: int
+    others: Sender | None
+    from_sent: Removal
+    from_received: Removal
+    without_sent: int
+    within_deadline: float | None
+    months: tuple[Month, ...]
+    repeats: int
+    reopened: int
+    overdue: int
+    open_before: int
+    overdue_before: int
+    not_here: dict[str, int]
+    open_items: tuple[OpenItem, ...]
+
+    @property
+    def open(self) -> int:
+        """Number of open items."""
+        return self.items - sum(self.states.get(one, 0) for one in SETTLED)
+
+
+def month_of(seconds: float) -> str:
+    """The month of a time, by UTC: ``2026-11``."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m}"
+
+
+def reason_kind(reason: str) -> str:
+    """The kind that a reason begins with; the rest may hold paths and names of customers."""
+    found = _KIND.match(reason)
+    return found[1] if found else OTHER
+
+
+class _Group:
+    """Notices with something in common."""
+
+    def __init__(self) -> None:
+        self.notices = 0
+        self.items = 0
+        self.states: Counter[ItemState] = Counter()
+        self.removal = RemovalTally()
+
+    def include(self, other: _Group) -> None:
+        self.notices += other.notices
+        self.items += other.items
+        self.states += other.states
+
+    def sender(self, name: str | None) -> Sender:
+        return Sender(name, self.notices, self.items, dict(self.states))
+
+
+class _NoticeTally:
+    """Adds up items one by one; memory grows with senders and months, and a little with items."""
+
+    def __init__(self, made: float, *, names: bool) -> None:
+        self._made = made
+        self._names = names
+        self._last_notice: str | None = None
+        self._senders: dict[str | None, _Group] = {}
+        self._months: dict[str, _Group] = {}
+        self._all = _Group()
+        self._from_received = RemovalTally()
+        self._counts: Counter[str] = Counter()
+        self._not_here: Counter[str] = Counter()
+        self._open: list[OpenItem] = []
+
+    def add(self, one: Outcome) -> None:
+        sender = self._senders.setdefault(one.sender, _Group())
+        month = self._months.setdefault(month_of(one.received), _Group())
+        for group in (sender, month, self._all):
+            group.notices += one.notice != self._last_notice
+            group.items += 1
+            group.states[one.state] += 1
+        self._counts["open_notices"] += one.is_open and one.notice != self._last_notice
+        self._last_notice = one.notice
+        self._counts["without_sent"] += one.sent is None
+        self._counts["repeats"] += one.is_repeat
+        self._counts["reopened"] += one.reopened > 0
+        if one.state is ItemState.NOT_HERE:
+            self._not_here[reason_kind(one.reason)] += 1
+        elif one.state is ItemState.REMOVED and one.removed is not None:
+            for tally in (month.removal, self._all.removal):
+                tally.add_removed(one.removed - one.begin)
+            self._from_received.add_removed(one.removed - one.received)
+            self._counts["in_time"] += one.removed <= one.deadline
+        elif one.state not in SETTLED:
+            for tally in (month.removal, self._all.removal):
+                tally.add_open(self._made - one.begin)
+            self._from_received.add_open(self._made - one.received)
+            self._add_open(one)
+
+    def _add_open(self, one: Outcome) -> None:
+        overdue = one.deadline < self._made
+        self._counts["overdue"] += overdue
+        if self._names and len(self._open) < MOST_OPEN:
+            self._open.append(OpenItem(one.notice, one.value, one.deadline, overdue))
+
+    def result(self, open_before: int, overdue_before: int) -> NoticeFigures:
+        ranked = sorted(
+            self._senders.items(), key=lambda one: (-one[1].items, one[0] is None, one[0] or "")
+        )
+        rest = ranked[MOST_SENDERS:]
+        others = _Group()
+        for _, group in rest:
+            others.include(group)
+        from_sent = self._all.removal.result()
+        counts = self._counts
+        return NoticeFigures(
+            notices=self._all.notices,
+            open_notices=counts["open_notices"],
+            items=self._all.items,
+            states=dict(self._all.states),
+            senders=tuple(group.sender(name) for name, group in ranked[:MOST_SENDERS]),
+            other_senders=len(rest),
+            others=others.sender(None) if rest else None,
+            from_sent=from_sent,
+            from_received=self._from_received.result(),
+            without_sent=counts["without_sent"],
+            within_deadline=share(counts["in_time"], from_sent.removed + counts["overdue"]),
+            months=tuple(
+                Month(name, group.notices, group.items, group.removal.result())
+                for name, group in sorted(self._months.items())
+            ),
+            repeats=counts["repeats"],
+            reopened=counts["reopened"],
+            overdue=counts["overdue"],
+            open_before=open_before,
+            overdue_before=overdue_before,
+            not_here=dict(self._not_here.most_common()),
+            open_items=tuple(self._open),
+        )
+
+
+def notice_figures(
+    outcomes: Iterable[Outcome],
+    made: float,
+    *,
+    open_before: tuple[int, int] = (0, 0),
+    names: bool = False,
+) -> NoticeFigures:
+    """The figures of the items of a period, as they are at ``made``.
+
+    Args:
+        outcomes: of ``Reader.outcomes``: the items of one notice follow each other.
+        made: when the report is made, in seconds since the epoch.
+        open_before: of ``Reader.open_before``.
+        names: list open items with what the sender names.
+    """
+    tally = _NoticeTally(made, names=names)
+    for one in outcomes:
+        tally.add(one)
+    return tally.result(*open_before)

@@ -1,0 +1,93 @@
+"""How fast items were removed: percentiles of the hours, and shares within limits.
+
+docs/report.md has the definitions.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from array import array
+from dataclasses import dataclass
+
+HOUR = 3600.0
+#: Limits in hours, for the shares: an order's, a short order's, and the code of conduct's.
+LIMITS = (1, 12, 24)
+#: Upper ends in hours of the classes of the distribution; the last class has none.
+CLASSES = (1, 2, 4, 8, 12, 24, 48, 168)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Hours from one time of a notice to the removal of its items; ``None``: no data.
+
+    Attributes:
+        removed: number of removed items, which the hours are of.
+        median, p90, p95: by nearest rank.
+        within_1h, within_12h, within_24h: share of the items that are removed, or still open and
+            older than the limit.
+        classes: number of removed items by ``CLASSES``.
+    """
+
+    removed: int
+    median: float | None
+    p90: float | None
+    p95: float | None
+    within_1h: float | None
+    within_12h: float | None
+    within_24h: float | None
+    classes: tuple[int, ...]
+
+
+def nearest_rank(ordered: array[float], percent: int) -> float | None:
+    """The smallest value that ``percent`` % of all values do not exceed; ``None``: no values."""
+    if not ordered:
+        return None
+    return ordered[-(-len(ordered) * percent // 100) - 1]
+
+
+def share(part: int, of: int) -> float | None:
+    """A part of a whole from 0 to 1; ``None``: there is no whole."""
+    return part / of if of else None
+
+
+class RemovalTally:
+    """Collects items one by one, eight bytes for each removed item."""
+
+    def __init__(self) -> None:
+        """Nothing is collected yet."""
+        self._seconds = array("d")
+        self._older = dict.fromkeys(LIMITS, 0)
+
+    def add_removed(self, seconds: float) -> None:
+        """Add an item that was removed after ``seconds``; less than none is none."""
+        self._seconds.append(max(0.0, seconds))
+
+    def add_open(self, seconds: float) -> None:
+        """Add an item that is open for ``seconds``."""
+        for limit in LIMITS:
+            self._older[limit] += seconds > limit * HOUR
+
+    def result(self) -> Removal:
+        """The figures of what was added."""
+        ordered = array("d", sorted(self._seconds))
+
+        def within(limit: int) -> float | None:
+            removed = bisect.bisect_right(ordered, limit * HOUR)
+            return share(removed, len(ordered) + self._older[limit])
+
+        def hours(percent: int) -> float | None:
+            seconds = nearest_rank(ordered, percent)
+            return None if seconds is None else seconds / HOUR
+
+        ends = [0, *(bisect.bisect_right(ordered, end * HOUR) for end in CLASSES), len(ordered)]
+        return Removal(
+            removed=len(ordered),
+            median=hours(50),
+            p90=hours(90),
+            p95=hours(95),
+            within_1h=within(1),
+            within_12h=within(12),
+            within_24h=within(24),
+            classes=tuple(after - before for before, after in itertools.pairwise(ends)),
+        )

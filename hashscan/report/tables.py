@@ -1,0 +1,376 @@
+"""The report as tables, which text, CSV and HTML print; so the three say the same.
+
+A ``Cell`` keeps its value with its kind, so that people read ``84 %`` and programs ``0.84``. An
+empty cell is a figure for which there is no data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.notices.notice import ItemState
+from hashscan.report.removal import CLASSES
+from hashscan.text import human_age, human_size, rfc3339, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hashscan.report.figures import Report
+    from hashscan.report.notices import NoticeFigures, Sender
+    from hashscan.report.removal import Removal
+
+#: What people read for a figure without data.
+NO_DATA = "no data"
+ANONYMOUS = "(anonymous)"
+
+
+class Kind(Enum):
+    """How a value is printed."""
+
+    TEXT = "text"
+    COUNT = "count"
+    SHARE = "share"
+    HOURS = "hours"
+    AGE = "age"
+    SIZE = "size"
+    TIME = "time"
+
+
+class Cell(NamedTuple):
+    """One value; ``None``: no data."""
+
+    kind: Kind
+    value: str | float | None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is printed at the right."""
+        return self.kind not in {Kind.TEXT, Kind.TIME}
+
+    def human(self) -> str:
+        """For people. A share below 100 % is never rounded up to it, nor one above 0 % down."""
+        value = self.value
+        if value is None:
+            return NO_DATA
+        if isinstance(value, str):
+            return shown(value)
+        match self.kind:
+            case Kind.SHARE:
+                return _percent(value)
+            case Kind.HOURS:
+                return f"{value:,.1f} h"
+            case Kind.AGE:
+                return f"{value:.1f} s" if value < 10 else human_age(value)
+            case Kind.SIZE:
+                return human_size(value)
+            case Kind.TIME:
+                return rfc3339(value)[:16].replace("T", " ") + " UTC"
+            case _:
+                return f"{value:,.0f}"
+
+    def plain(self) -> str:
+        """For programs: a share from 0 to 1, hours, seconds, bytes; nothing if there is no data."""
+        value = self.value
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value
+        if self.kind is Kind.TIME:
+            return rfc3339(value)
+        return f"{value:.6g}" if self.kind in {Kind.SHARE, Kind.HOURS, Kind.AGE} else f"{value:.0f}"
+
+
+def _percent(share: float) -> str:
+    text = f"{share:.1%}"
+    if (text == "100.0%" and share < 1) or (text == "0.0%" and share > 0):
+        return "over 99.9 %" if share > 0.5 else "under 0.1 %"
+    return text.replace("%", " %").replace(".0 %", " %")
+
+
+def text(value: str) -> Cell:
+    """A text."""
+    return Cell(Kind.TEXT, value)
+
+
+def count(value: float | None) -> Cell:
+    """A number of things."""
+    return Cell(Kind.COUNT, value)
+
+
+def share(value: float | None) -> Cell:
+    """A share, 1 is all."""
+    return Cell(Kind.SHARE, value)
+
+
+def hours(value: float | None) -> Cell:
+    """Hours."""
+    return Cell(Kind.HOURS, value)
+
+
+def age(value: float | None) -> Cell:
+    """Seconds."""
+    return Cell(Kind.AGE, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table.
+
+    Attributes:
+        key: its name for programs; CSV lines begin with it.
+        columns: key and title of each.
+        note: what a reader must know to understand the figures.
+    """
+
+    key: str
+    title: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+_REMOVAL = (
+    ("removed", "Removed"),
+    ("within_24h", "Within 24 h"),
+    ("within_12h", "Within 12 h"),
+    ("within_1h", "Within 1 h"),
+    ("hours_median", "Median"),
+    ("hours_p90", "90 % within"),
+    ("hours_p95", "95 % within"),
+)
+
+
+def tables(report: Report) -> tuple[Table, ...]:
+    """All tables of a report that have rows."""
+    found = (
+        _items(report.notices),
+        _counted("not_here", "Why items are not here", "reason", report.notices.not_here),
+        _removal(report.notices),
+        _months(report.notices),
+        _distribution(report.notices),
+        _senders(report.notices),
+        _open_items(report.notices),
+        _matches(report),
+        *_matches_by(report),
+        _coverage(report),
+        _scanned(report),
+        _volumes(report),
+        _filters(report),
+        _counted("problems", "Files that cannot be read now", "reason", report.scans.problems),
+    )
+    return tuple(one for one in found if one.rows)
+
+
+def _two(key: str, title: str, rows: Sequence[tuple[str, Cell]], note: str = "") -> Table:
+    """A table of names and values."""
+    columns = (("figure", "Figure"), ("value", "Value"))
+    return Table(key, title, columns, tuple((text(name), cell) for name, cell in rows), note)
+
+
+def _counted(key: str, title: str, name: str, counts: Mapping[str, int]) -> Table:
+    """A table of names and numbers."""
+    columns = ((name, name.capitalize()), ("count", "Number"))
+    return Table(key, title, columns, tuple((text(one), count(n)) for one, n in counts.items()))
+
+
+def _items(found: NoticeFigures) -> Table:
+    rows = [
+        ("notices", count(found.notices)),
+        ("notices open", count(found.open_notices)),
+        ("items", count(found.items)),
+        *((f"items {state}", count(found.states.get(state, 0))) for state in ItemState),
+        ("items open and overdue", count(found.overdue)),
+        ("items noticed before (repeats)", count(found.repeats)),
+        ("items reopened", count(found.reopened)),
+        ("items without a time of sending", count(found.without_sent)),
+        ("older items still open", count(found.open_before)),
+        ("older items overdue", count(found.overdue_before)),
+    ]
+    note = (
+        "Items of the notices received in the period, in the states that they have now. Older "
+        "items are of notices received before it."
+    )
+    return _two("notices", "Notices and items", rows, note)
+
+
+def _cells(one: Removal) -> tuple[Cell, ...]:
+    return (
+        count(one.removed),
+        share(one.within_24h),
+        share(one.within_12h),
+        share(one.within_1h),
+        hours(one.median),
+        hours(one.p90),
+        hours(one.p95),
+    )
+
+
+def _removal(found: NoticeFigures) -> Table:
+    columns = (("counted_from", "Counted from"), *_REMOVAL, ("within_deadline", "By deadline"))
+    rows = (
+        (text("sent"), *_cells(found.from_sent), share(found.within_deadline)),
+        (text("received"), *_cells(found.from_received), share(found.within_deadline)),
+    )
+    note = (
+        "Shares are of the items that are removed, or still open and older than the limit. Gone "
+        "already, not here and refused items are in no share. Sent: if the sender gives no time, "
+        "the time of receipt. Percentiles are by nearest rank, of the removed items."
+    )
+    return Table("removal", "Time to removal", columns, rows if found.items else (), note)
+
+
+def _months(found: NoticeFigures) -> Table:
+    columns = (("month", "Month"), ("notices", "Notices"), ("items", "Items"), *_REMOVAL)
+    rows = tuple(
+        (text(one.month), count(one.notices), count(one.items), *_cells(one.removal))
+        for one in found.months
+    )
+    note = "The month of receipt, by UTC. Hours count from the time of sending."
+    return Table("months", "By month of receipt", columns, rows, note)
+
+
+def class_names() -> tuple[str, ...]:
+    """Names of the classes of the distribution."""
+    begins = (0, *CLASSES)
+    return (
+        *(f"{begin} to {end} h" for begin, end in zip(begins, CLASSES, strict=False)),
+        f"over {CLASSES[-1]} h",
+    )
+
+
+def _distribution(found: NoticeFigures) -> Table:
+    removal = found.from_sent
+    columns = (("hours", "Hours"), ("items", "Removed items"))
+    rows = tuple(
+        (text(name), count(number))
+        for name, number in zip(class_names(), removal.classes, strict=True)
+    )
+    note = "From the time of sending. The upper end belongs to the class."
+    return Table("hours", "Hours to removal", columns, rows if removal.removed else (), note)
+
+
+def _senders(found: NoticeFigures) -> Table:
+    columns = (
+        ("sender", "Sender"),
+        ("notices", "Notices"),
+        ("items", "Items"),
+        *((state.value, state.value.capitalize()) for state in ItemState),
+    )
+
+    def row(name: str, one: Sender) -> tuple[Cell, ...]:
+        states = (count(one.states.get(state, 0)) for state in ItemState)
+        return (text(name), count(one.notices), count(one.items), *states)
+
+    rows = [row(ANONYMOUS if one.name is None else one.name, one) for one in found.senders]
+    if found.others is not None:
+        rows.append(row(f"{found.other_senders:,} other senders", found.others))
+    return Table("senders", "Items by sender and state", columns, tuple(rows))
+
+
+def _open_items(found: NoticeFigures) -> Table:
+    columns = (("notice", "Notice"), ("item", "Item"), ("deadline", "Deadline"), ("due", "Due"))
+    rows = tuple(
+        (
+            text(one.notice),
+            text(one.value),
+            Cell(Kind.TIME, one.deadline),
+            text("overdue" if one.overdue else "open"),
+        )
+        for one in found.open_items
+    )
+    return Table("open_items", "Open items", columns, rows)
+
+
+def _matches(report: Report) -> Table:
+    found, last = report.matches, report.scans.last
+    rows = [
+        ("matches", count(found.matches)),
+        ("matches quarantined", count(found.quarantined)),
+        ("matches in their place", count(found.in_place)),
+        ("older matches in their place", count(found.in_place_before)),
+        ("detection to quarantine, median", age(found.seconds_median)),
+        ("detection to quarantine, 90 % within", age(found.seconds_p90)),
+        ("detection to quarantine, 95 % within", age(found.seconds_p95)),
+        ("files restored", count(found.restored)),
+        ("files purged", count(found.purged)),
+        ("held in the last scan", count(last.get("held"))),
+        ("allowed in the last scan", count(last.get("allowed"))),
+        ("false positives in the last scan", count(last.get("false_positives"))),
+        ("damaged records", count(found.damaged)),
+    ]
+    note = (
+        "Matches detected in the period. A false positive is a file whose digest the filter holds "
+        "and the service does not know."
+    )
+    return _two("matches", "Matches", rows, note)
+
+
+def _matches_by(report: Report) -> tuple[Table, ...]:
+    found = report.matches
+    return (
+        _counted("authority", "Matches by authority", "authority", found.by_authority),
+        _counted("detection", "Matches by detection", "detection", found.by_detection),
+        _counted("category", "Matches by category", "category", found.by_category),
+        _counted("match_volumes", "Matches by volume", "volume", found.by_volume),
+    )
+
+
+def _coverage(report: Report) -> Table:
+    scans = report.scans
+    rows = [
+        ("volumes watched", share(report.watched)),
+        ("volumes wholly scanned in the period", share(report.wholly_scanned)),
+        ("last whole scan of all volumes, ago", age(report.oldest_whole)),
+        ("scans", count(scans.scans)),
+        ("whole scans", count(scans.whole)),
+        ("files, all scans", count(scans.files)),
+        ("files hashed, all scans", count(scans.added.get("hashed"))),
+        ("bytes hashed, all scans", Cell(Kind.SIZE, scans.added.get("bytes_hashed"))),
+        ("problems, all scans", count(scans.added.get("problems"))),
+    ]
+    note = "Scans that ended in the period. Each counts its files anew. The watch is not in them."
+    return _two("coverage", "Coverage", rows, note)
+
+
+def scanned(last: Mapping[str, object]) -> dict[str, int]:
+    """Files of a scan by outcome, from the counts of its summary."""
+    found = {name: last.get(name) for name in ("hashed", "unchanged", "problems")}
+    skipped = last.get("skipped")
+    found["skipped"] = sum(skipped.values()) if isinstance(skipped, dict) else None
+    return {name: number for name, number in found.items() if isinstance(number, int)}
+
+
+def _scanned(report: Report) -> Table:
+    return _counted("scanned", "Files of the last scan", "outcome", scanned(report.scans.last))
+
+
+def _volumes(report: Report) -> Table:
+    columns = (("volume", "Volume"), ("watched", "Watched"), ("whole_scan", "Last whole scan"))
+    rows = tuple(
+        (text(one.name), text("yes" if one.watched else "no"), Cell(Kind.TIME, one.whole))
+        for one in report.volumes
+    )
+    return Table("volumes", "Volumes", columns, rows)
+
+
+def _filters(report: Report) -> Table:
+    columns = (
+        ("filter", "Filter"),
+        ("version", "Version"),
+        ("digests", "Digests"),
+        ("age", "Verified or made, ago"),
+        ("usable", "In use"),
+    )
+    rows = tuple(
+        (
+            text(one.name),
+            Cell(Kind.TEXT, one.version),
+            count(one.digests),
+            age(one.age),
+            text("yes" if one.usable else "no"),
+        )
+        for one in report.filters
+    )
+    return Table("filters", "Filters", columns, rows)

@@ -1,0 +1,102 @@
+"""Figures of notices, counted once more: plain loops over what ``notice show --json`` prints.
+
+Only times, senders and the history are used, not the states that the store keeps. Nothing of the
+program is imported.
+"""
+
+from datetime import datetime
+
+OPEN = ("received", "located")
+
+
+def seconds(text):
+    return datetime.fromisoformat(text).timestamp()
+
+
+def replay(notice):
+    """Each item's state, last removal and number of reopenings, from the history alone."""
+    items = {one["number"]: ["received", None, 0] for one in notice["items"]}
+    for step in notice["history"]:
+        if step["kind"] == "state":
+            item = items[step["item"]]
+            item[0] = step["detail"]["to"]
+            if item[0] == "removed":
+                item[1] = seconds(step["time"])
+            item[2] += item[0] == "received"
+    return items
+
+
+def percentile(hours, percent):
+    """The first value that at least ``percent`` % of all values do not exceed."""
+    for one in sorted(hours):
+        if 100 * sum(other <= one for other in hours) >= percent * len(hours):
+            return one
+    return None
+
+
+def removal(times):
+    """Of (hours, whether removed) of each item that was removed or is open."""
+    removed = [hours for hours, is_removed in times if is_removed]
+    found = {"removed": len(removed)}
+    for limit in (1, 12, 24):
+        inside = sum(hours <= limit for hours in removed)
+        outside = sum(hours > limit for hours, _ in times)
+        found[f"within_{limit}h"] = inside / (inside + outside) if inside + outside else None
+    for name, percent in (("median", 50), ("p90", 90), ("p95", 95)):
+        found[f"hours_{name}"] = percentile(removed, percent)
+    return found
+
+
+def recount(notices, since, until, made):
+    found = dict.fromkeys(
+        ("notices", "items", "repeats", "reopened", "open", "overdue", "without_sent",
+         "open_before", "overdue_before"), 0,
+    )  # fmt: skip
+    states, senders, months, sent_times, received_times = {}, {}, {}, [], []
+    in_time = late = 0
+    repeated_by = [
+        step["detail"]["by"] for n in notices for step in n["history"] if step["kind"] == "repeated"
+    ]
+    for notice in notices:
+        received, deadline = seconds(notice["received"]), seconds(notice["deadline"])
+        items = replay(notice)
+        if received < since:
+            for state, _, _ in items.values():
+                if state in OPEN:
+                    found["open_before"] += 1
+                    found["overdue_before"] += deadline < made
+        if not since <= received < until:
+            continue
+        sent = received if notice["sent"] is None else min(received, seconds(notice["sent"]))
+        found["notices"] += 1
+        found["repeats"] += repeated_by.count(notice["id"])
+        month = months.setdefault(notice["received"][:7], [])
+        for state, removed, reopened in items.values():
+            found["items"] += 1
+            states[state] = states.get(state, 0) + 1
+            key = (notice["authority"] or notice["sender"], state)
+            senders[key] = senders.get(key, 0) + 1
+            found["without_sent"] += notice["sent"] is None
+            found["reopened"] += reopened > 0
+            if state in OPEN:
+                found["open"] += 1
+                found["overdue"] += deadline < made
+                late += deadline < made
+            elif state == "removed":
+                in_time += removed <= deadline
+                late += removed > deadline
+            else:
+                continue
+            until_when = removed if state == "removed" else made
+            sent_times.append(((until_when - sent) / 3600, state == "removed"))
+            received_times.append(((until_when - received) / 3600, state == "removed"))
+            month.append(sent_times[-1])
+    return {
+        **found,
+        **removal(sent_times),
+        "from_received": removal(received_times),
+        "within_deadline": in_time / (in_time + late) if in_time + late else None,
+        "months": {name: removal(times) for name, times in months.items()},
+        "states": states,
+        "senders": senders,
+    }
