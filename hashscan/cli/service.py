@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import Number, ask_password, only_category_option, warn_of_lists
+from hashscan.cli.listening import listening_options, parsed_listen
 from hashscan.errors import UsageError
 from hashscan.service import require_extra
 from hashscan.text import shown
@@ -29,18 +30,7 @@ def command() -> None:
 
 @command.command("run")
 @data_option
-@click.option(
-    "--listen",
-    metavar="ADDRESS:PORT",
-    default="127.0.0.1:8080",
-    show_default=True,
-    help="Where to listen; port 0 takes a free port, and prints it.",
-)
-@click.option("--tls-certificate", metavar="FILE", help="PEM file with the certificate chain.")
-@click.option("--tls-key", metavar="FILE", help="PEM file with its key.")
-@click.option(
-    "--behind-proxy", is_flag=True, help="Behind a TLS proxy: allow plain HTTP from other machines."
-)
+@listening_options("127.0.0.1:8080", unix=False)
 @click.option(
     "--repository",
     metavar="DIR",
@@ -83,12 +73,8 @@ def run_command(
     require_extra("the service")
     from hashscan.service.serve import ServeOptions, serve  # noqa: PLC0415 - an extra
 
-    host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise click.UsageError("--listen: write ADDRESS:PORT, e.g. 127.0.0.1:8080")
     options = ServeOptions(
-        host=host.strip("[]"),
-        port=int(port),
+        **parsed_listen(listen),
         certificate=tls_certificate,
         key=tls_key,
         behind_proxy=behind_proxy,
@@ -176,18 +162,18 @@ def add_command(name: str, data: str, password_file: str | None, generate: bool)
 @data_option
 def remove_command(name: str, data: str) -> None:
     """Remove a user; a running service refuses it within a second."""
-    from hashscan.service.users import remove_user  # noqa: PLC0415
+    from hashscan.service.users import USERS  # noqa: PLC0415
 
-    remove_user(_data(data), name)
+    USERS.remove(_data(data), name)
 
 
 @user_group.command("list")
 @data_option
 def list_command(data: str) -> None:
     """List the names of the users."""
-    from hashscan.service.users import read_users  # noqa: PLC0415
+    from hashscan.service.users import USERS  # noqa: PLC0415
 
-    for name in sorted(read_users(_data(data))):
+    for name in sorted(USERS.read(_data(data))):
         click.echo(name)
 
 

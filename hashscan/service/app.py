@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from hashscan.errors import HashscanError
 from hashscan.known.repository.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY
 from hashscan.model import HEX_LENGTH, Algorithm, Digest
+from hashscan.service.answers import address_of, body_of, later
 from hashscan.service.audit import Row
 from hashscan.service.limits import Limiter
 from hashscan.service.passwords import PasswordChecks, TooManyError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hashscan.service.data import Which
 
 #: Bytes of a question: the longest digest, and white space around it.
-_BODY = 256
+_BODY, _TOO_LONG = 256, "the body is more than one digest"
 
 
 class Desk:
@@ -68,7 +68,7 @@ class Desk:
         if found is None:
             raise _unauthorized()
         name, password = found
-        address = _address(request)
+        address = address_of(request)
         state = request.scope["state"]  # of ``service.protocol``
         if not self.credentials.remembered(name, password):
             try:
@@ -76,7 +76,7 @@ class Desk:
                     self.credentials, name, password, address, state["gone"]
                 )
             except TooManyError as error:
-                raise _later(429, error.seconds, "too many wrong credentials") from None
+                raise later(429, error.seconds, "too many wrong credentials") from None
             if not right:
                 raise _unauthorized()
         self._passwords.seen([(name, address)])
@@ -94,21 +94,21 @@ class Desk:
     async def _check(self, request: Request, which: Which) -> Response:
         user = await self.user(request)
         if wait := self._limits.wait(user):
-            raise _later(429, wait, "too many questions")
+            raise later(429, wait, "too many questions")
         algorithm = _algorithm(request.path_params["algorithm"])
-        digest = _digest(algorithm, await _body(request))
+        digest = _digest(algorithm, await body_of(request, _BODY, _TOO_LONG))
         one = self.sets[which]
         if one is None:
-            raise _later(503, 60.0, "no list was loaded")
+            raise later(503, 60.0, "no list was loaded")
         try:
             known = one.confirm(digest).known
         except HashscanError:
-            raise _later(503, 60.0, "the list cannot be read") from None
+            raise later(503, 60.0, "the list cannot be read") from None
         answer = "true" if known else "false"
         keyed = self.audit.keyed(algorithm, bytes.fromhex(digest.hex))
-        row = Row(time.time(), user, _address(request), which == "test", algorithm, keyed, answer)
+        row = Row(time.time(), user, address_of(request), which == "test", algorithm, keyed, answer)
         if not self.audit.note(row):
-            raise _later(503, 10.0, "the audit cannot be written")
+            raise later(503, 10.0, "the audit cannot be written")
         return PlainTextResponse(answer)
 
 
@@ -189,15 +189,6 @@ def _basic(header: str) -> tuple[str, str] | None:
     return name, password
 
 
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY:
-            raise HTTPException(413, "the body is more than one digest")
-    return body
-
-
 def _algorithm(name: str) -> Algorithm:
     for algorithm in HEX_LENGTH:
         if name == algorithm:
@@ -218,11 +209,3 @@ def _unauthorized() -> HTTPException:
     return HTTPException(
         401, "wrong user name or password", {"WWW-Authenticate": 'Basic realm="hashscan"'}
     )
-
-
-def _later(status: int, seconds: float, why: str) -> HTTPException:
-    return HTTPException(status, why, {"Retry-After": str(max(1, math.ceil(seconds)))})
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""

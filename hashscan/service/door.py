@@ -28,9 +28,16 @@ class Door:
     """The listening socket of a running service."""
 
     def __init__(
-        self, listener: socket.socket, config: Config, state: ServerState, *, one_address: bool
+        self,
+        listener: socket.socket,
+        config: Config,
+        state: ServerState,
+        protocol: type[Protocol],
+        *,
+        one_address: bool,
     ) -> None:
         """Prepare, without accepting clients; see ``Bounds.within`` for ``one_address``."""
+        self._protocol = protocol
         self._listener = listener
         self._config = config
         self._state = state
@@ -85,7 +92,7 @@ class Door:
                     self._loop.remove_reader(self._listener)
                     self._loop.call_later(_EVERY, self.open)
                 return
-            self._welcome(sock, address[0])
+            self._welcome(sock, address[0] if address else "")
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
         """Admit a connection; the expensive work begins when it has sent something.
@@ -156,7 +163,7 @@ class Door:
             else {"ssl_handshake_timeout": HEAD, "ssl_shutdown_timeout": LINGER}
         )
         await self._loop.connect_accepted_socket(
-            lambda: Protocol(self._config, self._state, client, self._connections),
+            lambda: self._protocol(self._config, self._state, client, self._connections),
             sock, ssl=context, **limits,
         )  # fmt: skip
 

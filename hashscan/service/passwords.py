@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Wrong passwords from one address for one user that are checked freely; then one in this many
 #: seconds.
-_WRONG_BURST, _WRONG_SECONDS = 5, 20.0
+WRONG_BURST, WRONG_SECONDS = 5, 20.0
 #: Seconds that an address comes last after a wrong password.
 _SUSPECT_SECONDS = 600.0
 #: Simultaneous checks, and how many of them addresses may have that come last.
@@ -48,6 +48,26 @@ class TooManyError(Exception):
         super().__init__("too many wrong credentials")
 
 
+class Known:
+    """Pairs of a user and an address from which the user sent the right password."""
+
+    def __init__(self) -> None:
+        """Start without pairs."""
+        self._pairs: dict[tuple[str, str], None] = {}
+
+    def note(self, name: str, address: str) -> None:
+        """Note a pair; the pair that was noted longest ago is forgotten for it."""
+        pair = (name, network_of(address))
+        self._pairs.pop(pair, None)
+        if len(self._pairs) >= _KNOWN:
+            del self._pairs[next(iter(self._pairs))]
+        self._pairs[pair] = None
+
+    def __contains__(self, pair: tuple[str, str]) -> bool:
+        """Whether a pair of a user and an address was noted."""
+        return (pair[0], network_of(pair[1])) in self._pairs
+
+
 class _Waiting(NamedTuple):
     """A waiting check; checks are ordered by ``rank``, then by ``number``."""
 
@@ -64,9 +84,9 @@ class PasswordChecks:
     def __init__(self) -> None:
         """Start without known users."""
         self._threads = ThreadPoolExecutor(_PLACES, "password")
-        self._wrong = Limiter(1 / _WRONG_SECONDS, _WRONG_BURST)
+        self._wrong = Limiter(1 / WRONG_SECONDS, WRONG_BURST)
         self._suspect = Limiter(1 / _SUSPECT_SECONDS, 1)
-        self._known: dict[tuple[str, str], None] = {}
+        self._known = Known()
         self._running = {_USER: 0, _FRESH: 0, _SUSPECT: 0}
         self._queue: list[_Waiting] = []
         self._numbers = itertools.count()
@@ -74,11 +94,7 @@ class PasswordChecks:
     def seen(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Note pairs of a user and an address from which the user asked with the right password."""
         for name, address in pairs:
-            pair = (name, network_of(address))
-            self._known.pop(pair, None)
-            if len(self._known) >= _KNOWN:
-                del self._known[next(iter(self._known))]
-            self._known[pair] = None
+            self._known.note(name, address)
 
     async def right(
         self,

@@ -166,9 +166,9 @@ class Protocol(H11Protocol):
         begun = self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
         self._end()
         if not begun:
-            body = f"{why}\n".encode("ascii")
+            kind, body = self.refusal(why)
             headers = [
-                ("content-type", "text/plain; charset=utf-8"),
+                ("content-type", kind),
                 ("content-length", str(len(body))),
                 ("connection", "close"),
             ]
@@ -182,6 +182,11 @@ class Protocol(H11Protocol):
                 )
             )
         self.transport.close()
+
+    @staticmethod
+    def refusal(why: str) -> tuple[str, bytes]:
+        """The ``Content-Type`` and the body of an answer to bytes that are no whole request."""
+        return "text/plain; charset=utf-8", f"{why}\n".encode("ascii", "replace")
 
     def _is_gone(self) -> bool:
         return self.transport.is_closing()

@@ -1,4 +1,4 @@
-"""Runs the service: uvicorn in this process, or in one of its own (``running``)."""
+"""Runs the reference service: in this process, or in one of its own (``running``)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,18 @@ import os
 import re
 import selectors
 import signal
-import socket
 import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from hashscan import interpreter
 from hashscan.errors import HashscanError, StateError, UsageError
-from hashscan.hosts import is_loopback
 from hashscan.service.app import Desk, application
 from hashscan.service.audit import Audit
-from hashscan.service.door import Door
-from hashscan.service.users import USERS, read_users
+from hashscan.service.server import Listening, run
+from hashscan.service.users import USERS
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -35,69 +31,25 @@ if TYPE_CHECKING:
 
 #: Questions a second of one user.
 RATE = 2000.0
-#: Seconds for the requests under way when the service ends.
-_GRACE = 10
 _READY = re.compile(r"hashscan: the service listens on (http\S+)\n")
 _PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class ServeOptions:
+class ServeOptions(Listening):
     """How to serve.
 
     Attributes:
-        host, port: where to listen; port 0 takes a free one.
-        certificate, key: PEM files for TLS; both or none.
-        behind_proxy: a TLS proxy stands before it, so plain HTTP may be served to others.
         repository: directory of a signed repository to serve too.
         private_repository: only to users.
         rate: questions a second of one user.
         audit_days: how long the audit is kept; ``None``: for ever.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8080
-    certificate: str | None = None
-    key: str | None = None
-    behind_proxy: bool = False
     repository: str | None = None
     private_repository: bool = False
     rate: float = RATE
     audit_days: float | None = None
-
-
-class _Server(uvicorn.Server):
-    """uvicorn with our own ``Door``, signals that end it cleanly, and a message when it listens."""
-
-    ready: Callable[[], None]
-    listener: socket.socket
-    one_address: bool
-    _door: Door
-    _watch: asyncio.Task[None]
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        del sockets
-        await super().startup([])
-        self._door = Door(
-            self.listener, self.config, self.server_state, one_address=self.one_address
-        )
-        self._door.open()
-        self._watch = asyncio.create_task(self._door.watch())
-        self.ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._door.close()
-        # earlier than uvicorn, which would cancel them with a traceback each
-        asyncio.get_running_loop().call_later(_GRACE - 1, self._door.abort)
-        await super().shutdown(sockets)
-        self._watch.cancel()
 
 
 def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None:
@@ -118,44 +70,19 @@ def serve(data: Data, options: ServeOptions, say: Callable[[str], None]) -> None
         desk = Desk(audit, rate=options.rate)
         keeper = _Keeper(data, desk, say)
         keeper.look()
-        with _listening(options) as listener:
-            app = application(
-                desk,
-                repository=options.repository,
-                private_repository=options.private_repository,
-            )
-            config = uvicorn.Config(
-                app,
-                access_log=False,
-                log_level="error",
-                lifespan="off",
-                server_header=False,
-                ws="none",
-                timeout_keep_alive=30,
-                timeout_graceful_shutdown=_GRACE,
-                ssl_certfile=options.certificate,
-                ssl_keyfile=options.key,
-                proxy_headers=options.behind_proxy,
-            )
-            server = _Server(config)
-            server.listener, server.one_address = listener, options.behind_proxy
-            scheme = "https" if options.certificate else "http"
-            host = f"[{options.host}]" if ":" in options.host else options.host
-            port = listener.getsockname()[1]
-            server.ready = lambda: say(f"the service listens on {scheme}://{host}:{port}")
-            asyncio.run(_run(server, keeper))
+        app = application(
+            desk,
+            repository=options.repository,
+            private_repository=options.private_repository,
+        )
+        run(
+            app,
+            options,
+            ready=lambda address: say(f"the service listens on {address}"),
+            beside=keeper.keep,
+        )
     finally:
         audit.close()
-
-
-async def _run(server: _Server, keeper: _Keeper) -> None:
-    keeping = asyncio.create_task(keeper.keep())
-    try:
-        await server.serve()
-    finally:
-        keeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeping
 
 
 class _Keeper:
@@ -179,9 +106,9 @@ class _Keeper:
         self._desk.audit.commit()
         trouble = self._desk.audit.trouble
         try:
-            stamp: object = self._data.stamp(USERS)
+            stamp: object = self._data.stamp(USERS.file)
             if stamp != self._users:
-                self._desk.credentials.take(read_users(self._data))
+                self._desk.credentials.take(USERS.read(self._data))
                 self._users = stamp
             stamp = self._data.stamp()
             if stamp != self._sets:
@@ -201,36 +128,9 @@ class _Keeper:
 
 
 def _check(options: ServeOptions) -> None:
-    if bool(options.certificate) != bool(options.key):
-        raise UsageError("give --tls-certificate and --tls-key together, or none of them")
-    if not options.certificate and not options.behind_proxy and not is_loopback(options.host):
-        raise UsageError(
-            f"{shown(options.host)}: without TLS, passwords and digests would be readable on the "
-            "way; give --tls-certificate and --tls-key, or --behind-proxy if a TLS proxy on this "
-            "machine or network stands before it"
-        )
-    for path in (options.certificate, options.key):
-        if path is not None and not os.access(path, os.R_OK):
-            raise UsageError(f"{shown(path)}: cannot be read; see the path and its mode")
+    options.check()
     if options.repository is not None and not os.path.isdir(options.repository):
         raise UsageError(f"{shown(options.repository)}: is no directory; see --repository")
-
-
-@contextmanager
-def _listening(options: ServeOptions) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    try:
-        listener = socket.create_server((options.host, options.port), family=family, backlog=4096)
-    except OSError as error:
-        raise UsageError(
-            f"{shown(options.host)}:{options.port}: cannot listen there: {error.strerror}; choose "
-            "another --listen"
-        ) from error
-    # Connections inherit it; asyncio sets it only where a socket names its protocol. Without it the
-    # two parts of each answer wait for one another: 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with listener:
-        yield listener
 
 
 @contextmanager

@@ -7,29 +7,18 @@ nothing outside of its process.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
-import json
-import os
-import re
 import secrets
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hashscan.durable import replace_file
-from hashscan.errors import StateError, UsageError
-from hashscan.text import shown
+from hashscan.errors import UsageError
+from hashscan.service.named_file import NamedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hashscan.service.data import Data
 
-USERS = "users.json"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_LONGEST = 16 << 20
 _N, _R, _P = 1 << 14, 8, 1
 _REMEMBERED = 4096
 #: The longest password that is looked at, in bytes.
@@ -69,33 +58,22 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
 _NOBODY = Hashed.of(secrets.token_hex(16))
 
 
-def read_users(data: Data) -> dict[str, Hashed]:
-    """All users.
+def _load(one: Any) -> Hashed:
+    salt, result = bytes.fromhex(one["salt"]), bytes.fromhex(one["scrypt"])
+    return Hashed(salt, result, int(one["n"]), int(one["r"]), int(one["p"]))
 
-    Raises:
-        StateError: the file is damaged.
-    """
-    path = data.path(USERS)
-    try:
-        with open(path, "rb") as file:
-            found = json.loads(file.read(_LONGEST))
-        return {
-            name: Hashed(
-                bytes.fromhex(one["salt"]),
-                bytes.fromhex(one["scrypt"]),
-                int(one["n"]),
-                int(one["r"]),
-                int(one["p"]),
-            )
-            for name, one in found["users"].items()
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StateError(
-            f"{shown(path)}: is damaged; move it away, and add the users again with 'hashscan "
-            "service user add'"
-        ) from error
+
+def _dump(one: Hashed) -> dict[str, object]:
+    return {
+        "salt": one.salt.hex(),
+        "scrypt": one.result.hex(),
+        "n": one.n,
+        "r": one.r,
+        "p": one.p,
+    }
+
+
+USERS = NamedFile("users", "user", "hashscan service user", _load, _dump)
 
 
 def add_user(data: Data, name: str, password: str) -> None:
@@ -105,58 +83,12 @@ def add_user(data: Data, name: str, password: str) -> None:
         UsageError: name or password cannot be used.
         StateError: it cannot be written.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{shown(name)} is no user name: use up to 64 letters, digits, '.', '_', '@', '-'"
-        )
+    USERS.check_name(name)
     if not 8 <= len(password.encode("utf-8", "surrogateescape")) <= PASSWORD_LIMIT:
         raise UsageError(f"a password has 8 to {PASSWORD_LIMIT} bytes; choose another one")
     if any(ord(sign) < 32 or sign == "\x7f" for sign in password):
         raise UsageError("a password is one line of text; choose another one")
-    hashed = Hashed.of(password)
-    with _change(data) as users:
-        users[name] = hashed
-
-
-def remove_user(data: Data, name: str) -> None:
-    """Remove a user; a running service refuses them within a second.
-
-    Raises:
-        UsageError: there is none of that name.
-        StateError: it cannot be written.
-    """
-    with _change(data) as users:
-        if users.pop(name, None) is None:
-            raise UsageError(f"there is no user {shown(name)}; 'hashscan service user list'")
-
-
-@contextmanager
-def _change(data: Data) -> Iterator[dict[str, Hashed]]:
-    try:
-        lock = os.open(data.path("users.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            users = read_users(data)
-            yield users
-            content = {
-                name: {
-                    "salt": one.salt.hex(),
-                    "scrypt": one.result.hex(),
-                    "n": one.n,
-                    "r": one.r,
-                    "p": one.p,
-                }
-                for name, one in sorted(users.items())
-            }
-            text = json.dumps({"format": 1, "users": content}, indent=2) + "\n"
-            replace_file(data.path(USERS), text.encode())
-        finally:
-            os.close(lock)
-    except OSError as error:
-        raise StateError(
-            f"{shown(data.path(USERS))}: cannot be written: {error.strerror}; make room or mend "
-            "the permissions there"
-        ) from error
+    USERS.add(data, name, Hashed.of(password))
 
 
 class Credentials:

@@ -74,7 +74,7 @@ def test_old_rows_are_removed(prepared):
 
 
 def test_a_clock_far_ahead_removes_no_row(prepared, monkeypatch):
-    from hashscan.service import audit as audit_module
+    from hashscan.service import record as audit_module
     from hashscan.timeline import instant
 
     def opened(by, passed=0.0):

@@ -16,6 +16,7 @@ import threading
 import time
 
 import pytest
+from serving import serving
 
 from hashscan.model import Digest
 from hashscan.service.serve import running
@@ -288,38 +289,11 @@ def test_a_reader_that_takes_nothing_is_given_up(tmp_path, monkeypatch, prepared
 
 @contextlib.contextmanager
 def running_here(served, **options):
-    """The service in a thread of this process, so that its limits can be set."""
-    from hashscan.service import serve as module
+    """The service in a thread of this process, so that its limits can be set; yields its port."""
+    from hashscan.service.serve import ServeOptions, serve
 
-    ready = threading.Event()
-    told, servers = [], []
-
-    def say(message):
-        told.append(message)
-        ready.set()
-
-    class Server(module._Server):
-        def __init__(self, config):
-            super().__init__(config)
-            servers.append(self)
-
-        @contextlib.contextmanager
-        def capture_signals(self):
-            yield  # only the main thread may
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_Server", Server)
-        thread = threading.Thread(
-            target=module.serve,
-            args=(served.data, module.ServeOptions(port=0, **options), say),
-        )
-        thread.start()
-        try:
-            assert ready.wait(40)
-            yield int(told[0].rpartition(":")[2])
-        finally:
-            servers[0].should_exit = True
-            thread.join()
+    with serving(serve, served.data, ServeOptions(port=0, **options)) as address:
+        yield int(address.rpartition(":")[2])
 
 
 def certificate_in(directory):

@@ -29,8 +29,8 @@ from hashscan.errors import (
 from hashscan.model import ALGORITHM_BY_LENGTH, Digest
 from hashscan.service.data import Data
 from hashscan.service.limits import Limiter
-from hashscan.service.serve import ServeOptions, _listening, running, serve
-from hashscan.service.users import Credentials, add_user, read_users, remove_user
+from hashscan.service.serve import ServeOptions, running, serve
+from hashscan.service.users import USERS, Credentials, add_user
 
 PASSWORD = "a pässword: of some length"
 
@@ -162,13 +162,13 @@ def test_a_running_service_follows_changes_of_users(served):
     add_user(served.data, "new", "the second password")
     _until(lambda: code("new", "the first password") == 401)
     assert code("new", "the second password") == 200
-    remove_user(served.data, "me")
+    USERS.remove(served.data, "me")
     _until(lambda: code("me", PASSWORD) == 401)
 
 
 def test_passwords_are_hashed_and_salted(prepared):
     add_user(prepared.data, "other", PASSWORD)
-    users = read_users(prepared.data)
+    users = USERS.read(prepared.data)
     assert users["me"].result != users["other"].result
     for path in Path(prepared.data.directory).rglob("*"):
         if path.is_file():
@@ -190,7 +190,7 @@ def test_passwords_that_are_none(password, prepared):
 
 def test_what_was_right_is_remembered_until_the_user_changes(prepared):
     credentials = Credentials()
-    credentials.take(read_users(prepared.data))
+    credentials.take(USERS.read(prepared.data))
     assert not credentials.remembered("me", PASSWORD)
     assert credentials.check("me", PASSWORD)
     assert credentials.remembered("me", PASSWORD)
@@ -198,7 +198,7 @@ def test_what_was_right_is_remembered_until_the_user_changes(prepared):
     assert not credentials.remembered("me", "other password")
     assert not credentials.check("nobody", PASSWORD)
     add_user(prepared.data, "me", PASSWORD)  # the same word with a new salt
-    credentials.take(read_users(prepared.data))
+    credentials.take(USERS.read(prepared.data))
     assert not credentials.remembered("me", PASSWORD)
 
 
@@ -318,7 +318,7 @@ def test_what_cannot_be_served(options, words, prepared):
 
 def test_answers_do_not_wait_for_acknowledgements():
     """Nagle's algorithm and delayed acknowledgements would make each answer take 40 ms."""
-    with _listening(ServeOptions(port=0)) as listener:
+    with ServeOptions(port=0).opened() as listener:
         client = socket.create_connection(listener.getsockname())
         accepted, _ = listener.accept()
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

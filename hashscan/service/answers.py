@@ -1,0 +1,35 @@
+"""Parts of requests and answers that the services share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+def later(status: int, seconds: float, why: str) -> HTTPException:
+    """An error that asks the client to come again in so many seconds."""
+    return HTTPException(status, why, {"Retry-After": str(max(1, math.ceil(seconds)))})
+
+
+def address_of(request: Request) -> str:
+    """The client's address; empty if it came over a Unix socket."""
+    return request.client.host if request.client else ""
+
+
+async def body_of(request: Request, most: int, why: str) -> bytes:
+    """The body.
+
+    Raises:
+        HTTPException: 413 with ``why``: it has more than ``most`` bytes.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise HTTPException(413, why)
+    return bytes(body)
