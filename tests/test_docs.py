@@ -94,24 +94,22 @@ def rows(text, header):
     ]
 
 
+def title_of(name, one):
+    """The title of a command's section."""
+    pieces = one.collect_usage_pieces(click.Context(one))[1:]  # without [OPTIONS]
+    return "`" + " ".join([name, *pieces]) + "`"
+
+
 def test_each_command_has_its_section():
     titles = {title for title in sections(USAGE) if title.startswith("`hashscan ")}
-    expected = set()
-    for name, one in commands().items():
-        pieces = one.collect_usage_pieces(click.Context(one))[1:]  # without [OPTIONS]
-        expected.add("`" + " ".join([name, *pieces]) + "`")
-    assert titles == expected
+    assert titles == {title_of(name, one) for name, one in commands().items()}
     assert {name.split()[1] for name in commands()} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", ["hashscan", *commands()])
 def test_each_option_is_described(name):
     one = cli if name == "hashscan" else commands()[name]
-    (section,) = (
-        body
-        for title, body in sections(USAGE).items()
-        if title == f"`{name}`" or (name != "hashscan" and title.startswith(f"`{name} "))
-    )
+    section = sections(USAGE)["`hashscan`" if name == "hashscan" else title_of(name, one)]
     table = rows(section, "option | meaning")
     assert {option for option, _ in table} == options_of(one)
     assert all(meaning for _, meaning in table)
@@ -188,7 +186,7 @@ def test_the_readme_shows_what_happens(tmp_path):
 
 
 def hashscan_lines():
-    for text in (README, USAGE):
+    for text in (README, USAGE, (ROOT / "docs" / "report.md").read_text()):
         for block in blocks(text, "sh") + blocks(text, "ini"):
             for line in block.splitlines():
                 command = line.removeprefix("ExecStart=/usr/local/bin/")
@@ -196,11 +194,18 @@ def hashscan_lines():
                     yield command
 
 
+def has_subcommand(one, arguments):
+    """Whether the first of the arguments names a subcommand."""
+    if not isinstance(one, click.Group):
+        return False
+    return not one.invoke_without_command or not (arguments or ["-"])[0].startswith("-")
+
+
 @pytest.mark.parametrize("line", sorted(set(hashscan_lines())))
 def test_commands_that_are_only_shown_are_well_formed(line):
     _, name, *arguments = shlex.split(line)
     one, name = cli.get_command(click.Context(cli), name), [name]
-    while isinstance(one, click.Group):
+    while has_subcommand(one, arguments):
         name.append(arguments.pop(0))
         one = one.get_command(click.Context(one), name[-1])
     assert one is not None, name
