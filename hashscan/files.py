@@ -15,6 +15,8 @@ LOCK = "lock"
 QUARANTINE = "quarantine"
 #: Notices of hotlines and authorities.
 NOTICES = "notices.sqlite3"
+#: Tokens and audit of the intake of notices over HTTP.
+INTAKE = "intake"
 #: Notices from standard input that were not understood.
 UNREAD_NOTICES = "notices-unread"
 #: The daemon's status file, for ``status``.
@@ -33,6 +35,7 @@ _STATE = (
     f"{CATALOG}-wal",
     DAEMON_STATUS,
     FILTERS,
+    INTAKE,
     LOCK,
     NOTICES,
     f"{NOTICES}-journal",

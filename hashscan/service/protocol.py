@@ -52,6 +52,9 @@ class _Strict(h11.Connection):
         if self.their_state is h11.IDLE:
             # h11 accepts bare line feeds and folded lines, which other programs read differently
             head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
+            if len(head) > _LONGEST_HEAD:
+                # h11 limits heads that arrive in parts
+                raise h11.RemoteProtocolError(f"a head of more than {_LONGEST_HEAD >> 10} KiB")
             rest = head.removesuffix(b"\r").replace(b"\r\n", b"")
             if b"\n" in rest or b"\r" in rest or b"\r\n " in head or b"\r\n\t" in head:
                 raise h11.RemoteProtocolError("a head with invalid line ends")

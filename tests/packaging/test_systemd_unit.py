@@ -10,6 +10,7 @@ import pytest
 from hashscan.cli import COMMANDS
 
 UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "hashscan.service"
+INTAKE = UNIT.with_name("hashscan-notices.service")
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="needs systemd-analyze"
 )
@@ -20,20 +21,20 @@ RIGHTS = {
 }  # fmt: skip
 
 
-def settings():
+def settings(path=UNIT):
     found = {}
-    for line in UNIT.read_text().splitlines():
+    for line in path.read_text().splitlines():
         if "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             found.setdefault(name, []).append(value)
     return found
 
 
-@pytest.fixture
-def unit(tmp_path):
+@pytest.fixture(params=[UNIT, INTAKE], ids=lambda path: path.stem)
+def unit(request, tmp_path):
     """A copy whose program is there."""
-    copy = tmp_path / "hashscan.service"
-    copy.write_text(UNIT.read_text().replace("/usr/bin/hashscan", shutil.which("true")))
+    copy = tmp_path / request.param.name
+    copy.write_text(request.param.read_text().replace("/usr/bin/hashscan", shutil.which("true")))
     return copy
 
 
@@ -109,3 +110,12 @@ def test_it_waits_for_the_clock():
     after = " ".join(settings()["After"]).split()
     assert "time-sync.target" in after
     assert "time-sync.target" not in " ".join(settings()["Wants"]).split()  # systemd.special(7)
+
+
+def test_the_intake_has_fewer_rights_and_reaches_nobody():
+    found = settings(INTAKE)
+    assert set(found["CapabilityBoundingSet"][0].split()) == {"CAP_DAC_READ_SEARCH", "CAP_CHOWN"}
+    assert (found["IPAddressDeny"], found["IPAddressAllow"]) == (["any"], ["localhost"])
+    assert (found["ProtectSystem"], found["ProtectHome"]) == (["strict"], ["read-only"])
+    program, *command = found["ExecStart"][0].split()
+    assert (program, command[:2]) == ("/usr/bin/hashscan", ["notice", "serve"])

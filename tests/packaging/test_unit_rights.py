@@ -1,7 +1,9 @@
-"""The daemon with the rights of the unit and no others: they are enough, for both back-ends."""
+"""The daemon and the intake with the rights of their units and no others: they are enough."""
 
 import os
 import shutil
+import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +20,9 @@ _NO_WRITE_AND_EXECUTE = (
 )
 
 
-def confined(*, without=()):
+def confined(*, unit=UNIT, without=()):
     (line,) = [
-        one for one in UNIT.read_text().splitlines() if one.startswith("CapabilityBoundingSet=")
+        one for one in unit.read_text().splitlines() if one.startswith("CapabilityBoundingSet=")
     ]
     rights = [one.removeprefix("CAP_").lower() for one in line.partition("=")[2].split()]
     kept = ",".join(f"+{one}" for one in rights if one not in without)
@@ -63,3 +65,32 @@ def test_a_customers_private_file_is_found_moved_and_restored(tmp_path, watch):
         assert os.getxattr(path, "user.note") == b"kept"
         assert path.read_bytes() == KNOWN
         assert daemon.end() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+def test_the_intake_stores_a_report(tmp_path):
+    os.chmod(tmp_path, 0o755)
+    hashscan = [sys.executable, "-m", "hashscan", "notice"]
+    state = ["--state", str(tmp_path / "state")]
+    token = subprocess.run(
+        [*hashscan, "token", "add", "hotline", *state], capture_output=True, check=True
+    ).stdout.strip()
+    path = tmp_path / "socket"
+    rights = confined(unit=UNIT.with_name("hashscan-notices.service"))
+    command = [*rights, *hashscan, "serve", "--listen", f"unix:{path}", "--socket-group", "daemon"]
+    with subprocess.Popen([*command, *state], stderr=subprocess.PIPE) as process:
+        try:
+            assert b" listens on the socket " in process.stderr.readline()
+            status = path.stat()
+            assert (status.st_gid, stat.S_IMODE(status.st_mode)) == (1, 0o660)
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(path))
+                sock.sendall(
+                    b"POST /api/v1/reports HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n"
+                    b"Authorization: Bearer %s\r\n\r\nurls=http://a" % token
+                )
+                assert sock.recv(4096).startswith(b"HTTP/1.1 201")
+        finally:
+            process.terminate()
+    assert process.returncode == 0

@@ -1,0 +1,67 @@
+"""``hashscan notice token``: who may send notices over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import open_own_settings, state_option
+from hashscan.service import require_extra
+from hashscan.text import local_time
+
+if TYPE_CHECKING:
+    from hashscan.cli import Options
+    from hashscan.service.data import Data
+
+
+@click.group("token")
+def command() -> None:
+    """Add, remove and list the tokens of senders who use 'hashscan notice serve'."""
+
+
+@command.command("add")
+@click.argument("name", metavar="NAME")
+@state_option
+@click.pass_obj
+def add_command(options: Options, name: str, state: str | None) -> None:
+    """Make a token for the sender NAME, and print it once: only its hash is stored.
+
+    A running 'hashscan notice serve' uses it within a second.
+    """
+    data = _data(options, state)
+    from hashscan.service.intake.tokens import add_token  # noqa: PLC0415 - an extra
+
+    click.echo(add_token(data, name))
+
+
+@command.command("remove")
+@click.argument("name", metavar="NAME")
+@state_option
+@click.pass_obj
+def remove_command(options: Options, name: str, state: str | None) -> None:
+    """Remove a token; a running 'hashscan notice serve' refuses it within a second."""
+    data = _data(options, state)
+    from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
+
+    TOKENS.remove(data, name)
+
+
+@command.command("list")
+@state_option
+@click.pass_obj
+def list_command(options: Options, state: str | None) -> None:
+    """List the names of senders who have a token, and since when."""
+    data = _data(options, state)
+    from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
+
+    for name, token in sorted(TOKENS.read(data).items()):
+        click.echo(f"{name}  {local_time(token.added)}")
+
+
+def _data(options: Options, state: str | None) -> Data:
+    require_extra("the intake of notices")
+    from hashscan.service.intake.serve import data_of  # noqa: PLC0415 - an extra
+
+    _, opened = open_own_settings(options, state)
+    return data_of(opened)

@@ -1,0 +1,182 @@
+"""The HTTP side of the intake: ``POST /api/v1/reports`` and the link checker.
+
+SCART's add-ons do not see the status of an answer. They take a report for delivered unless the body
+is JSON with a ``message``, so that each error here is such a body.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from hashscan.service.answers import address_of, body_of, later
+from hashscan.service.intake.form import MOST_BYTES, RefusedError, fields, read
+from hashscan.service.intake.record import Row
+from hashscan.service.limits import Limiter
+from hashscan.service.passwords import TooManyError
+from hashscan.service.protocol import Protocol
+from hashscan.text import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from starlette.requests import Request
+
+    from hashscan.service.intake.box import Box
+    from hashscan.service.intake.record import Requests
+    from hashscan.service.intake.tokens import Senders
+
+REPORTS = "/api/v1/reports"
+_TOO_LONG = f"the report has more than {MOST_BYTES >> 20} MiB; split it"
+#: Simultaneous reports of one token.
+_PLACES = 32
+#: Seconds of the rate that a sender may use in one go: SCART sends one report for each address.
+_BURST = 10.0
+
+
+class JsonProtocol(Protocol):
+    """A connection whose refusals are JSON, too."""
+
+    @staticmethod
+    def refusal(why: str) -> tuple[str, bytes]:
+        """The type and the body of an answer to bytes that are no whole request."""
+        return "application/json", json.dumps(_error(why)).encode()
+
+
+class Intake:
+    """What the requests share."""
+
+    def __init__(self, senders: Senders, record: Requests, box: Box, *, rate: float) -> None:
+        """``rate``: requests a second of one sender."""
+        self.senders = senders
+        self.record = record
+        self._box = box
+        self._limits = Limiter(rate, max(1.0, _BURST * rate))
+        self._running: dict[str, int] = {}
+
+    def sender(self, request: Request) -> str:
+        """The sender whose token the request has.
+
+        Raises:
+            HTTPException: 401, or 429 if too many wrong tokens or too many requests came before.
+        """
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise _unauthorized("there is no token; send the header 'Authorization: Bearer TOKEN'")
+        try:
+            name = self.senders.name_of(token.strip(), address_of(request))
+        except TooManyError as error:
+            raise later(429, error.seconds, "too many wrong tokens from this address") from None
+        if name is None:
+            raise _unauthorized("the token is wrong; ask the provider for another one")
+        request.scope["state"]["proven"]()
+        if wait := self._limits.wait(name):
+            raise later(429, wait, "too many requests with this token")
+        return name
+
+    async def report(self, request: Request) -> Response:
+        """``POST /api/v1/reports``: answered when the notice is on the disk."""
+        sender = self.sender(request)
+        outcome = "error"
+        try:
+            with self._place(sender):
+                body = await body_of(
+                    request,
+                    MOST_BYTES,
+                    f"the report has more than {MOST_BYTES >> 20} MiB; split it",
+                )
+                found = fields(body, request.headers.get("content-type", ""))
+                try:
+                    report = read(found, sender)
+                except RefusedError:
+                    await self._box.keep(found.get("urls", ""))
+                    raise
+                taken = await self._box.add(report)
+            outcome = taken.id
+        except HTTPException as error:
+            outcome = str(error.status_code)
+            raise
+        finally:
+            self.note(request, sender, outcome)
+        data: dict[str, object] = {
+            "id": taken.id,
+            "items": len(report.notice.items),
+            "deadline": rfc3339(taken.deadline),
+            "repeat_of": taken.repeat_of,
+            "remarks": list(report.notice.remarks),
+        }
+        return JSONResponse({"data": data}, 201)
+
+    def note(self, request: Request, sender: str, outcome: str) -> None:
+        """Record a request; nothing of it but its path, and no token."""
+        path = f"{request.method} {request.url.path}"
+        self.record.note(Row(time.time(), sender, address_of(request), path, outcome))
+
+    @contextlib.contextmanager
+    def _place(self, sender: str) -> Iterator[None]:
+        """One of the places of a sender, whose reports are in memory.
+
+        Raises:
+            HTTPException: 429: there is none.
+        """
+        running = self._running.get(sender, 0)
+        if running >= _PLACES:
+            raise later(429, 1.0, "too many simultaneous reports with this token")
+        self._running[sender] = running + 1
+        try:
+            yield
+        finally:
+            self._running[sender] -= 1
+
+
+def application(intake: Intake, more: list[Route]) -> Starlette:
+    """The ASGI application; ``more``: routes beside the reports."""
+    routes = [
+        Route(REPORTS, intake.report, methods=["POST"]),
+        Route("/healthz", _health, methods=["GET"]),
+        *more,
+    ]
+    handlers = {HTTPException: explain, ClientDisconnect: _gone, Exception: _fault}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _health(request: Request) -> Response:
+    del request
+    return PlainTextResponse("ok")
+
+
+async def explain(request: Request, error: Exception) -> Response:
+    """The answer to a request that cannot be served."""
+    del request
+    assert isinstance(error, HTTPException)
+    errors = error.errors if isinstance(error, RefusedError) else {}
+    return JSONResponse(_error(error.detail, errors), error.status_code, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """An answer that nobody reads: the client disconnected before its request was complete."""
+    del request, error
+    return JSONResponse(_error("the request is incomplete"), 400)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    del request, error
+    return JSONResponse(_error("internal error; the report was not taken"), 500)
+
+
+def _error(message: str, errors: Mapping[str, list[str]] | None = None) -> dict[str, object]:
+    return {"message": message, "errors": dict(errors or {})}
+
+
+def _unauthorized(why: str) -> HTTPException:
+    return HTTPException(401, why, {"WWW-Authenticate": 'Bearer realm="hashscan"'})

@@ -1,0 +1,121 @@
+"""Stores reports: one thread has the notices' file, so that the event loop never waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.errors import HashscanError
+from hashscan.notices import unread
+from hashscan.notices.kept import cut
+from hashscan.notices.notice import Channel
+from hashscan.notices.store import Store
+from hashscan.service.answers import later
+from hashscan.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.service.intake.form import Report
+    from hashscan.state import State
+
+#: Seconds for storing a report; SCART's add-ons give an answer up after 20.
+_PATIENCE = 15.0
+#: Reports that may wait to be stored.
+_WAITING = 64
+
+
+class Taken(NamedTuple):
+    """A stored notice."""
+
+    id: str
+    deadline: float
+    repeat_of: str | None
+
+
+class Box:
+    """The notices' file of a running intake."""
+
+    def __init__(self, state: State, say: Callable[[str], None]) -> None:
+        """Open it.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+        self._state = state
+        self._say = say
+        self._trouble = ""
+        self._waiting = 0
+        self._thread = ThreadPoolExecutor(1, "notices")
+        try:
+            self._store = self._thread.submit(Store, state.notices).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+
+    def close(self) -> None:
+        """Finish what is in progress, and close the file."""
+        self._thread.submit(self._store.close)
+        self._thread.shutdown()
+
+    async def add(self, report: Report) -> Taken:
+        """Store a report; it is on the disk afterwards.
+
+        Raises:
+            HTTPException: 503: it is not stored, or not yet.
+        """
+        if self._waiting >= _WAITING:
+            raise later(503, 10.0, "too many reports wait to be stored; this one was not taken")
+        self._waiting += 1
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._thread, self._add, report)
+        future.add_done_callback(self._done)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise later(
+                503, 60.0, "the report is not stored yet, because the disk is slow; send it again"
+            ) from None
+        except HashscanError:
+            raise later(
+                503, 60.0, "the report cannot be stored now, and was not taken; send it again"
+            ) from None
+
+    async def keep(self, text: str) -> None:
+        """Keep a report that names no URL, so that a person can see to it."""
+        if text.strip():
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._keep, text)
+
+    def _done(self, future: asyncio.Future[Taken]) -> None:
+        self._waiting -= 1
+        if not future.cancelled():
+            error = future.exception()
+            self._report(one_line(str(error)) if error is not None else "")
+
+    def _report(self, trouble: str) -> None:
+        """Say once why reports are not stored."""
+        if trouble and trouble != self._trouble:
+            self._say(f"a report was not stored: {trouble}")
+        self._trouble = trouble
+
+    def _add(self, report: Report) -> Taken:
+        added = self._store.add(
+            report.notice,
+            channel=Channel.HTTP,
+            # Each report is a notice of its own: the same URL again means that it is still online.
+            key=secrets.token_bytes(32),
+            content=report.content,
+            received=report.received,
+        )
+        notice = self._store.notice(added.id)
+        return Taken(notice.id, notice.deadline, notice.repeat_of)
+
+    def _keep(self, text: str) -> None:
+        try:
+            unread.keep(self._state.directory, cut(text).encode("utf-8", "replace"))
+        except HashscanError as error:
+            self._report(one_line(str(error)))

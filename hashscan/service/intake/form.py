@@ -1,0 +1,182 @@
+"""A report as SCART's add-on for providers sends it.
+
+Source: AbuseIO/SCART-application, scart/addon/IPvolumeNTDapi.php: a form with ``ip`` and
+``urls``, which are
+separated by line feeds. The fields ``sender``, ``reference`` and ``received`` are ours, for
+programs of providers that pass notices on.
+"""
+
+from __future__ import annotations
+
+import time
+from email.message import Message
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.exceptions import HTTPException
+
+from hashscan.notices.decoding import text_of
+from hashscan.notices.formats import values
+from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.kept import cut
+from hashscan.notices.notice import ItemKind, ParsedItem
+from hashscan.text import counted, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hashscan.notices.notice import ParsedNotice
+
+NAME = "scart-api"
+#: Most bytes of a report, and most URLs in it.
+MOST_BYTES, MOST_URLS = 2 << 20, 10_000
+_MOST_FIELDS = 50
+_FORM = "application/x-www-form-urlencoded"
+_SINGLE = ("ip", "sender", "reference", "received")
+#: Lines that are named in an error.
+_MOST_LINES = 5
+#: Seconds by which the sender's clock may be ahead.
+_AHEAD = 300.0
+
+
+class RefusedError(HTTPException):
+    """A report that is not taken. ``errors``: what is wrong, by field."""
+
+    def __init__(self, status: int, message: str, errors: Mapping[str, list[str]]) -> None:
+        """``message``: one sentence."""
+        super().__init__(status, message)
+        self.errors = dict(errors)
+
+
+class Report(NamedTuple):
+    """A report that was read.
+
+    Attributes:
+        notice: the notice in it.
+        content: the form's fields, for the evidence.
+        received: when the sender's own sender handed it in; ``None``: now.
+    """
+
+    notice: ParsedNotice
+    content: bytes
+    received: float | None
+
+
+def fields(body: bytes, content_type: str) -> dict[str, str]:
+    """The fields of a form, decoded.
+
+    Raises:
+        RefusedError: it is no form, or a field is given more than once.
+    """
+    header = Message()
+    header["Content-Type"] = content_type or _FORM
+    if header.get_content_type() != _FORM:
+        raise RefusedError(
+            415, f"the body must be a form ({_FORM})", {"Content-Type": ["is another type"]}
+        )
+    charset = header.get_content_charset()
+    try:
+        pairs = parse_qsl(
+            body.decode("latin-1"),
+            keep_blank_values=True,
+            encoding="latin-1",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError:
+        raise RefusedError(
+            422, f"the form has more than {_MOST_FIELDS} fields; is each value percent-encoded?", {}
+        ) from None
+    found: dict[str, str] = {}
+    for raw_name, raw in pairs:
+        name = raw_name.removesuffix("[]") if raw_name == "urls[]" else raw_name
+        value = text_of(raw.encode("latin-1"), charset)
+        if name == "urls" and name in found:
+            found[name] += f"\n{value}"
+        elif name in found and name in _SINGLE:
+            raise RefusedError(
+                422, f"the form has the field {name} more than once", {name: ["is there twice"]}
+            )
+        else:
+            found[name] = value
+    return found
+
+
+def read(found: Mapping[str, str], sender: str) -> Report:
+    """The report in the fields of a form; ``sender`` counts if the form names none.
+
+    Raises:
+        RefusedError: it names no URL, or a field cannot be used.
+    """
+    lines = [line.strip() for line in found.get("urls", "").split("\n")]
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line]
+    if not numbered:
+        raise RefusedError(422, "the report has no URL", {"urls": ["is missing or empty"]})
+    if len(numbered) > MOST_URLS:
+        raise RefusedError(
+            422,
+            f"the report has more than {MOST_URLS:,} URLs; split it",
+            {"urls": [f"has {len(numbered):,} lines"]},
+        )
+    long = [str(number) for number, line in numbered if len(line) > values.LONGEST_URL]
+    if long:
+        raise RefusedError(
+            422,
+            f"a URL has more than {values.LONGEST_URL:,} characters",
+            {"urls": [f"line {number} is too long" for number in long[:_MOST_LINES]]},
+        )
+    address = values.ip(found.get("ip", ""))
+    urls = [(number, line, values.url(line, guess=True)) for number, line in numbered]
+    invalid = [(number, line) for number, line, url in urls if url is None]
+    if len(invalid) == len(urls):
+        raise RefusedError(
+            422,
+            "the report has no URL",
+            {"urls": [f"line {number} is no URL" for number, _ in invalid[:_MOST_LINES]]},
+        )
+    # A line that is no URL is an item, too: it stays open until an administrator decides about it.
+    items = [
+        ParsedItem(ItemKind.URL, values.words(line, values.LONGEST_URL) if url is None else url,
+                   ip=address)
+        for _, line, url in urls
+    ]  # fmt: skip
+    remarks = []
+    if invalid:
+        number, line = invalid[0]
+        remarks.append(
+            f"{counted(len(invalid), 'line is', 'lines are')} no URL, first line {number}: "
+            f"{shown(values.words(line, 60))}; decide about it by hand"
+        )
+    if found.get("ip") and address is None:
+        remarks.append(f"the field ip is no address: {shown(values.words(found['ip'], 60))}")
+    try:
+        notice = Source(()).notice(
+            NAME,
+            items,
+            sender=values.words(found.get("sender", "")) or sender,
+            reference=values.words(found.get("reference", "")) or None,
+            remarks=remarks,
+        )
+    except NotThisFormatError as error:
+        raise RefusedError(422, f"the report {error}", {}) from None
+    known = {name: found[name] for name in ("ip", "urls", *_SINGLE[1:]) if name in found}
+    content = urlencode({name: cut(value) for name, value in known.items()}).encode()
+    return Report(notice, content, _received(found.get("received", "")))
+
+
+def _received(text: str) -> float | None:
+    if not text.strip():
+        return None
+    found = values.moment(text)
+    if found is None:
+        raise RefusedError(
+            422,
+            "the field received is no time; write e.g. 2026-11-27T09:00:00Z",
+            {"received": ["is no time"]},
+        )
+    if found > time.time() + _AHEAD:
+        raise RefusedError(
+            422,
+            "the field received is in the future; see the clocks of both machines",
+            {"received": ["is in the future"]},
+        )
+    return min(found, time.time())

@@ -1,0 +1,129 @@
+"""Runs the intake of notices over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import HashscanError
+from hashscan.files import INTAKE
+from hashscan.service.data import Data
+from hashscan.service.intake.app import Intake, JsonProtocol, application
+from hashscan.service.intake.box import Box
+from hashscan.service.intake.record import Requests
+from hashscan.service.intake.tokens import TOKENS, Senders
+from hashscan.service.server import Listening, run
+from hashscan.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.state import State
+
+#: Requests a second of one token.
+RATE = 50.0
+#: Seconds between two commits of the audit, and two checks for changed tokens.
+_EVERY = 1.0
+#: Seconds between two messages about wrong tokens.
+_QUIET = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeOptions(Listening):
+    """How to serve.
+
+    Attributes:
+        rate: requests a second of one token.
+        audit_days: how long the audit is kept; ``None``: for ever.
+    """
+
+    rate: float = RATE
+    audit_days: float | None = None
+
+
+def data_of(state: State) -> Data:
+    """The directory of tokens and of the audit.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    return Data(os.path.join(state.directory, INTAKE))
+
+
+def serve(state: State, options: IntakeOptions, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        state: the state directory, which the daemon may use at the same time.
+        options: how.
+        say: gets a sentence when it listens, and when something is wrong.
+
+    Raises:
+        UsageError: it cannot listen there, or must not.
+        StateError: the state directory cannot be used.
+    """
+    options.check()
+    data = data_of(state)
+    record = Requests(data, days=options.audit_days)
+    try:
+        box = Box(state, say)
+        try:
+            intake = Intake(Senders(), record, box, rate=options.rate)
+            intake.senders.seen(record.users())
+            keeper = _Keeper(data, intake, say)
+            keeper.check()
+            run(
+                application(intake, []),
+                options,
+                ready=lambda address: say(f"the intake of notices listens on {address}"),
+                beside=keeper.keep,
+                protocol=JsonProtocol,
+            )
+        finally:
+            box.close()
+    finally:
+        record.close()
+
+
+class _Keeper:
+    """Once a second: commits the audit, takes over changed tokens, reports wrong ones."""
+
+    def __init__(self, data: Data, intake: Intake, say: Callable[[str], None]) -> None:
+        self._data = data
+        self._intake = intake
+        self._say = say
+        self._stamp: object = ()
+        self._trouble = ""
+        self._wrong = 0
+        self._quiet_until = 0.0
+
+    async def keep(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            await asyncio.to_thread(self.check)
+
+    def check(self) -> None:
+        self._intake.record.commit()
+        trouble = self._intake.record.trouble
+        senders = self._intake.senders
+        try:
+            stamp = self._data.stamp(TOKENS.file)
+            if stamp != self._stamp:
+                tokens = TOKENS.read(self._data)
+                senders.take(tokens)
+                self._stamp = stamp
+                if not tokens:
+                    self._say("nobody has a token; make one with 'hashscan notice token add NAME'")
+        except HashscanError as error:
+            trouble = trouble or str(error)
+        if trouble and trouble != self._trouble:
+            self._say(trouble)
+        self._trouble = trouble
+        now = time.monotonic()
+        if senders.wrong > self._wrong and now >= self._quiet_until:
+            number = counted(senders.wrong - self._wrong, "request")
+            self._say(f"{number} with a wrong token")
+            self._wrong, self._quiet_until = senders.wrong, now + _QUIET

@@ -1,0 +1,123 @@
+"""The senders' tokens: names with hashed tokens, in ``tokens.json``.
+
+A token is made here, of 256 random bits, so nobody can guess one, and SHA-256 is enough to store
+it. (Passwords, which people choose, need scrypt.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hashscan.errors import UsageError
+from hashscan.service.connections import network_of
+from hashscan.service.limits import Limiter
+from hashscan.service.named_file import NamedFile
+from hashscan.service.passwords import WRONG_BURST, WRONG_SECONDS, Known, TooManyError
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hashscan.service.data import Data
+
+#: The longest token that is compared, in characters.
+_LONGEST = 256
+
+
+class Token(NamedTuple):
+    """A stored token. ``added``: seconds since the epoch."""
+
+    sha256: bytes
+    added: float
+
+
+def _load(one: Any) -> Token:
+    return Token(bytes.fromhex(one["sha256"]), float(one["added"]))
+
+
+def _dump(one: Token) -> dict[str, object]:
+    return {"sha256": one.sha256.hex(), "added": one.added}
+
+
+TOKENS = NamedFile("tokens", "token", "hashscan notice token", _load, _dump)
+
+
+def add_token(data: Data, name: str) -> str:
+    """Make a token, and return it: only its hash is stored.
+
+    Raises:
+        UsageError: the name cannot be used, or has a token.
+        StateError: it cannot be stored.
+    """
+    TOKENS.check_name(name)
+    if name in TOKENS.read(data):
+        raise UsageError(
+            f"there is a token {shown(name)} already; remove it first with 'hashscan notice token "
+            "remove', or give the new one another name"
+        )
+    token = secrets.token_urlsafe(32)
+    TOKENS.add(data, name, Token(_hashed(token), time.time()))
+    return token
+
+
+def _hashed(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+class Senders:
+    """Says which sender a token is of.
+
+    Attributes:
+        wrong: number of wrong tokens so far.
+    """
+
+    def __init__(self, clock: Limiter | None = None) -> None:
+        """Nobody has a token yet: see ``take``. ``clock``: limits wrong tokens by address."""
+        self._tokens: dict[str, Token] = {}
+        self._limits = clock or Limiter(1 / WRONG_SECONDS, WRONG_BURST)
+        self._known = Known()
+        self.wrong = 0
+
+    def take(self, tokens: dict[str, Token]) -> None:
+        """Replace the tokens."""
+        self._tokens = tokens
+
+    def seen(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Note pairs of a sender and an address from which the right token came."""
+        for name, address in pairs:
+            self._known.note(name, address)
+
+    def name_of(self, token: str, address: str) -> str | None:
+        """The name of the sender; ``None``: there is no such token.
+
+        After a few wrong tokens from an address only senders who sent the right one from there
+        before are known for a while.
+
+        Raises:
+            TooManyError: too many wrong tokens came from the address.
+        """
+        network = network_of(address)
+        wait = self._limits.empty(network)
+        name = self._find(token)
+        if name is not None and (not wait or (name, address) in self._known):
+            self._known.note(name, address)
+            return name
+        self.wrong += 1
+        if wait:
+            raise TooManyError(wait)
+        self._limits.wait(network)
+        return None
+
+    def _find(self, token: str) -> str | None:
+        if len(token) > _LONGEST:
+            return None
+        hashed = _hashed(token)
+        found = None
+        for name, one in self._tokens.items():  # all of them, so that time says nothing
+            if hmac.compare_digest(one.sha256, hashed):
+                found = name
+        return found

@@ -1,0 +1,82 @@
+"""``hashscan notice token`` and ``notice serve`` as an administrator calls them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+from click.testing import CliRunner
+
+from hashscan.cli.notice import command
+from hashscan.errors import UsageError
+from hashscan.notices.reader import open_existing
+
+
+@pytest.fixture
+def run(tmp_path):
+    class Options:
+        config_path = str(tmp_path / "config.yaml")
+        verbosity = 0
+
+    (tmp_path / "config.yaml").write_text(f"state: {tmp_path}/state\n")
+
+    def call(*args):
+        return CliRunner().invoke(command, args, obj=Options())
+
+    return call
+
+
+def test_tokens(run, tmp_path):
+    token = run("token", "add", "hotline").stdout
+    assert re.fullmatch(r"[\w-]{43}\n", token)
+    assert re.fullmatch(r"hotline  20\d\d-\d\d-\d\d \d\d:\d\d \S+\n", run("token", "list").stdout)
+    assert isinstance(run("token", "add", "hotline").exception, UsageError)
+    assert isinstance(run("token", "add", "a b").exception, UsageError)
+    assert run("token", "remove", "hotline").exception is None
+    assert run("token", "list").stdout == ""
+    assert "notice token list" in str(run("token", "remove", "hotline").exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--listen", "80"], "ADDRESS:PORT"),
+        (["--listen", "unix:relative"], "ADDRESS:PORT"),
+        (["--socket-group", "root"], "--listen unix:PATH"),
+        (["--rate", "nan"], "not a number"),
+    ],
+)
+def test_usage(arguments, words, run):
+    result = run("serve", *arguments)
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_it_does_not_listen_for_others_without_tls(run):
+    assert "readable on the way" in str(run("serve", "--listen", "0.0.0.0:0").exception)
+
+
+def test_an_answered_report_outlives_a_kill(run, tmp_path):
+    token = run("token", "add", "hotline").stdout.strip()
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "hashscan", "--config", str(tmp_path / "config.yaml"),
+         "notice", "serve", "--listen", "127.0.0.1:0"],
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_PROXY": "127.0.0.1"},
+    ) as process:  # fmt: skip
+        try:
+            line = process.stderr.readline()
+            assert line.startswith("hashscan: the intake of notices listens on http://127.0.0.1:")
+            answer = requests.post(
+                line.split()[-1] + "/api/v1/reports",
+                data={"ip": "192.0.2.7", "urls": "http://a.example/1"},
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=20,
+            )
+        finally:
+            process.send_signal(signal.SIGKILL)
+        assert process.stderr.read() == ""
+    with open_existing(f"{tmp_path}/state/notices.sqlite3") as reader:
+        assert [one.id for one in reader.notices()] == [answer.json()["data"]["id"]]
