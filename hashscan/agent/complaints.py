@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.agent.deadlines import DUE_SOON, OVERDUE
 from hashscan.errors import ExitCode
+from hashscan.notices.unread import directory_of
 from hashscan.text import counted, human_age, shown
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Seconds that candidates may wait for a verdict, and seconds that syncs may fail.
 _PENDING, _SYNC_FAILS = 900.0, 3600.0
+#: Seconds that a round through the Maildir may take.
+_MAIL_HANGS = 600.0
 
 
 class Complaint(NamedTuple):
@@ -29,8 +33,11 @@ def complaints(found: Status) -> list[Complaint]:
     return [
         *_filters(found),
         *(Complaint(ExitCode.INTERNAL, one) for one in found.trouble),
+        *_mail_trouble(found),
+        *_overdue(found),
         *_matches(found),
         *_service(found),
+        *_soon(found),
         *(Complaint(ExitCode.UNREADABLE, one) for one in found.uncovered),
     ]
 
@@ -49,6 +56,61 @@ def _filters(found: Status) -> Iterator[Complaint]:
         yield Complaint(
             code,
             f"nothing is scanned: {found.stands_still} (the daemon tries again every half minute)",
+        )
+
+
+def _mail_trouble(found: Status) -> Iterator[Complaint]:
+    mail = found.mail
+    if mail is None:
+        return
+    if mail.get("trouble"):
+        yield Complaint(ExitCode.INTERNAL, f"notices: {mail['trouble']}")
+    silent = time.time() - float(mail.get("since") or time.time())
+    if silent > _MAIL_HANGS:
+        yield Complaint(
+            ExitCode.INTERNAL,
+            f"notices: {shown(mail['maildir'])} has not answered for {human_age(silent)}, so no "
+            "mail is taken; see its mount and its file server",
+        )
+
+
+def _overdue(found: Status) -> Iterator[Complaint]:
+    for kind, message in found.deadlines.messages if found.deadlines else ():
+        if kind == OVERDUE:
+            yield Complaint(ExitCode.MATCHES, message)
+
+
+def _soon(found: Status) -> Iterator[Complaint]:
+    """Complain about notices that may become overdue."""
+    for kind, message in found.deadlines.messages if found.deadlines else ():
+        if kind == DUE_SOON:
+            yield Complaint(ExitCode.UNREADABLE, message)
+    if found.deadlines and found.deadlines.ahead:
+        yield Complaint(
+            ExitCode.UNREADABLE,
+            f"{counted(found.deadlines.ahead, 'open notice')} received in the future, with a wrong "
+            "deadline: set the clock right (timedatectl), and see 'hashscan notice list'",
+        )
+    if found.deadlines and found.deadlines.unread:
+        number = counted(found.deadlines.unread, "notice")
+        yield Complaint(
+            ExitCode.UNREADABLE,
+            f"{number} not understood: read each file in {shown(directory_of(found.state))}, add "
+            "it with 'hashscan notice add FILE --format list', and remove it",
+        )
+    if found.mail and found.mail.get("waiting"):
+        first = found.mail["examples"][0] if found.mail["examples"] else {"path": "", "why": ""}
+        yield Complaint(
+            ExitCode.UNREADABLE,
+            f"{counted(found.mail['waiting'], 'mail')} not understood as notices: add each with "
+            "'hashscan notice add FILE --format list', mark it as read, or move it away; e.g. "
+            f"{first['path']}: {first['why']}",
+        )
+    if found.maildir is not None and not found.alive:
+        yield Complaint(
+            ExitCode.UNREADABLE,
+            f"nobody takes the mails in {shown(found.maildir)}, because no daemon runs: start the "
+            "daemon (systemctl start hashscan)",
         )
 
 

@@ -12,11 +12,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hashscan.agent.deadlines import Deadlines, deadlines_of
 from hashscan.agent.gaps import Seen, gaps, read_daemon_file, troubles
 from hashscan.agent.syncing import from_repository, source_of
 from hashscan.catalog.overview import Overview, overview
 from hashscan.config.loader import load_or_default
-from hashscan.errors import ConfigError, HashscanError, QuarantineError
+from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateError, UsageError
 from hashscan.known.repository.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
@@ -81,6 +82,8 @@ class Status:
         retention: seconds after which contents of the quarantine are removed for good.
         uncovered: messages on what is not watched or was not scanned; see ``gaps``.
         refusals: why a scan would refuse the configuration.
+        deadlines: of notices; ``None``: no notice ever arrived.
+        maildir: path of the configured Maildir.
     """
 
     state: str
@@ -96,6 +99,13 @@ class Status:
     reports_only: str = ""
     retention: float | None = None
     refusals: tuple[str, ...] = ()
+    deadlines: Deadlines | None = None
+    maildir: str | None = None
+
+    @property
+    def mail(self) -> dict[str, Any] | None:
+        """The running daemon's facts on the Maildir; ``None``: there is none, or no daemon."""
+        return (self.daemon or {}).get("notices") if self.alive else None
 
     @property
     def sync(self) -> dict[str, Any]:
@@ -223,6 +233,14 @@ def status_of(settings: Settings) -> Status:
     except HashscanError as error:
         unread = True
         trouble.append(_trouble_of(error))
+    deadlines: Deadlines | None = None
+    try:
+        state = State(settings.state, make=False)
+        deadlines = deadlines_of(state, settings.notices.due_soon, time.time())
+    except StateError as error:
+        trouble.append(_trouble_of(error))
+    except UsageError:
+        pass  # the state directory cannot be used, as said above
     counts: Counter[str] = Counter()
     retention = settings.quarantine.retention
     doubtful = 0
@@ -257,6 +275,8 @@ def status_of(settings: Settings) -> Status:
         daemon.get("reports_only", "") if daemon and alive else reports_only(settings),
         retention,
         refusals=_refusals(settings),
+        deadlines=deadlines,
+        maildir=settings.notices.maildir,
     )
 
 

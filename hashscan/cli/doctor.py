@@ -23,9 +23,9 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     """Find out what stands in the way on this machine, with the fix for each.
 
     Checks the volumes, how each will be watched and why, the filters, the way to the service, the
-    quarantine, the kernel, and whether others can change the files that hashscan believes. Nothing
-    is changed. The service is asked for a random digest, as a test, with the password; no digest of
-    a file is sent.
+    quarantine, the Maildir of notices, the kernel, and whether others can change the files that
+    hashscan believes. Nothing is changed. The service is asked for a random digest, as a test, with
+    the password; no digest of a file is sent.
 
     Exit code 0: nothing fails. Else the first failure decides: 2 the configuration, 3 not all can
     be watched, 5 a filter, 6 the service cannot be reached or refuses the password.

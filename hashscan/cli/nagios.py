@@ -75,6 +75,12 @@ def _figures(found: Status) -> Iterator[tuple[str, str]]:
     yield "unmoved", f"{found.unmoved[0] if found.unmoved else 0};;0;0"
     yield "reported", f"{found.reported};;0;0"
     yield "quarantined", f"{found.quarantine.get('quarantined', 0)};;;0"
+    if found.deadlines is not None:
+        yield "notices", f"{found.deadlines.open};;;0"
+        yield "notices_due_soon", f"{found.deadlines.due_soon};0;;0"
+        yield "notices_overdue", f"{found.deadlines.overdue};;0;0"
+    if found.mail is not None:
+        yield "mails_not_understood", f"{found.mail['waiting']};0;;0"
     ages = [one.age for one in found.filters if one.age is not None]
     if ages:
         yield "filter_age", f"{max(ages):.0f}s;;;0"

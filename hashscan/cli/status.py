@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hashscan.agent.complaints import Complaint
+    from hashscan.agent.deadlines import Deadlines
     from hashscan.agent.status import FilterStatus, Status
     from hashscan.catalog.overview import LastScan
     from hashscan.cli import Options
@@ -44,16 +45,17 @@ def command(options: Options, state: str | None, as_json: bool, nagios: bool) ->
 
     The first line says what is wrong. Nothing is changed or fetched. The exit code is meant for a
     monitoring check; if several hold, the first of this list counts: 5 a scan would not run,
-    because a filter or list is missing, expired or damaged, or a configured file cannot be used;
-    70 the daemon died or hangs, its last reload was refused, a volume is not there, a part of the
-    state cannot be read or is full, or a limit of the machine stops the daemon; 1 matches are still
-    in their place, because they could not be moved, or quarantine.action is 'report', or
-    service.test is true; 6 the service refuses the password, candidates have waited for a verdict
-    for more than 15 minutes, syncs have failed for an hour, or a new filter or list was refused; 2
-    the configuration cannot be read; 3 not all of a volume is watched, a scheduled scan is missing,
-    there was no whole scan for 8 days without a daemon, the last scan was killed, nothing was ever
-    scanned, many files cannot be read, the daemon was stopped, nobody reads its --json, or the
-    clock was set; 0 all is well.
+    because a filter or list is missing, expired or damaged, or a configured file cannot be used; 70
+    the daemon died or hangs, its last reload was refused, a volume is not there, a part of the
+    state cannot be read or is full, the Maildir cannot be read, or a limit of the machine stops the
+    daemon; 1 a notice is overdue, or matches are still in their place, because they could not be
+    moved, or quarantine.action is 'report', or service.test is true; 6 the service refuses the
+    password, candidates have waited for a verdict for more than 15 minutes, syncs have failed for
+    an hour, or a new filter or list was refused; 2 the configuration cannot be read; 3 a notice is
+    due soon, a mail or input is not understood as a notice, not all of a volume is watched, a
+    scheduled scan is missing, there was no whole scan for 8 days without a daemon, the last scan
+    was killed, nothing was ever scanned, many files cannot be read, the daemon was stopped, nobody
+    reads its --json, or the clock was set; 0 all is well.
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
     if the configuration or the state cannot be read.
@@ -128,6 +130,7 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
         )
     elif found.reports_only:
         lines.append(f"  reported    none; matches are not moved, because {found.reports_only}")
+    lines += _notice_lines(found)
     lines += _some("see to", found.uncovered)
     if found.stands_still:
         lines.append(
@@ -136,6 +139,32 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
         )
     lines += _some("trouble", found.trouble)
     return "\n".join(lines)
+
+
+def _notice_lines(found: Status) -> list[str]:
+    lines = []
+    one = found.deadlines
+    if one is not None:
+        following = ""
+        if one.next_deadline is not None and one.next_deadline >= time.time():
+            following = f"; next deadline {local_time(one.next_deadline)}"
+        lines.append(
+            f"  notices     {one.open:,} open with {counted(one.items, 'item')}: {one.overdue:,} "
+            f"overdue, {one.due_soon:,} due soon{following}"
+        )
+    mail = found.mail
+    if mail is not None:
+        read = "not read yet" if mail["time"] is None else f"read {_ago(mail['time'])}"
+        left = f", {mail['left']:,} to be read" if mail["left"] else ""
+        lines.append(
+            f"  mail        {shown(mail['maildir'])}: {read}, {mail['stored']:,} notices taken"
+            f"{left}, {mail['waiting']:,} not understood"
+        )
+    return lines
+
+
+def _ago(moment: float) -> str:
+    return f"{human_age(time.time() - moment)} ago"
 
 
 def _some(name: str, messages: Sequence[str]) -> list[str]:
@@ -336,6 +365,18 @@ def _dated(facts: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _deadlines_json(found: Deadlines) -> dict[str, object]:
+    next_deadline = None if found.next_deadline is None else rfc3339(found.next_deadline)
+    return {
+        "open": found.open,
+        "items": found.items,
+        "due_soon": found.due_soon,
+        "overdue": found.overdue,
+        "next_deadline": next_deadline,
+        "unread": found.unread,
+    }
+
+
 def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
     from hashscan.output.jsonl import line  # noqa: PLC0415
 
@@ -365,6 +406,7 @@ def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
         reports_only=bool(found.reports_only),
         problems=catalog.problems if catalog else 0,
         quarantine=found.quarantine,
+        notices=None if found.deadlines is None else _deadlines_json(found.deadlines),
         retention=found.retention,
         trouble=list(found.trouble),
     )

@@ -23,6 +23,7 @@ from hashscan.daemon.duty import Duty
 from hashscan.daemon.facts import write_facts
 from hashscan.daemon.housekeeping import Housekeeping
 from hashscan.daemon.log import Repeats
+from hashscan.daemon.notices import Notices
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.reported import Reported
@@ -99,6 +100,7 @@ class Daemon:
         self._opening = Repeats(log)
         self._reloading = Reloading(state, log, self._opening)
         self._housekeeping = Housekeeping(settings, log)
+        self._notices = Notices(settings, state, log)
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
@@ -163,6 +165,7 @@ class Daemon:
         self._notifier.stopping()
         self._reloading.close()
         self._housekeeping.close()
+        self._notices.close()
         if self._sync is not None:
             self._sync.close()
         self._close_duty()
@@ -175,7 +178,8 @@ class Daemon:
     # The loop
 
     def _turn(self) -> None:
-        jobs = [*self._housekeeping.connections, *self._reloading.connections]
+        jobs = [*self._housekeeping.connections, *self._notices.connections]
+        jobs += self._reloading.connections
         if self._sync is not None:
             jobs.append(self._sync.connection)
         listen = [*jobs, self._wake]
@@ -198,6 +202,7 @@ class Daemon:
         if any(one in ready for one in self._reloading.connections):
             self._take_fetched()
         self._housekeeping.take(ready)
+        self._notices.take(ready)
         if self._reload:
             self._reload = False
             self._load_anew()
@@ -236,6 +241,7 @@ class Daemon:
         if self._duty is not None and time.time() > self._good_until and self._expiry.due():
             self._refresh_known()
         self._housekeeping.step()
+        self._notices.step()
 
     # Filters
 
@@ -386,6 +392,7 @@ class Daemon:
         self._settings = settings
         self._set_timers()
         self._housekeeping.use(settings)
+        self._notices.use(settings)
         self._refresh_known("reload")
         self._notifier.ready(self._status_line())
 
@@ -463,6 +470,7 @@ class Daemon:
             "sync": {**self._synced, "next": self._refresh.next},
             "next_scan": self._scan.next,
             "scan_every": self._scan.interval,
+            "notices": self._notices.facts(),
         }
         if self._duty is not None:
             with suppress(StateError):

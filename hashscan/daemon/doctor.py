@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Literal
 
+from hashscan.agent.deadlines import deadlines_of
 from hashscan.agent.gaps import no_room
 from hashscan.agent.probing import look_at_all
 from hashscan.agent.status import filters_of, quarantine_counts
@@ -29,6 +31,7 @@ from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
 from hashscan.machine import with_cause
 from hashscan.model import Digest
+from hashscan.notices.maildir import why_unusable
 from hashscan.process import end_with, start
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
@@ -87,6 +90,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("service", lambda: _service(settings)),
         ("state", lambda: _state(settings)),
         ("quarantine", lambda: _quarantine(settings, volumes)),
+        ("notices", lambda: _notices(settings)),
         ("kernel", lambda: _kernel(settings)),
         ("priority", _priority),
     )
@@ -302,6 +306,26 @@ def _quarantine(settings: Settings, volumes: Sequence[Seen]) -> Iterator[Check]:
     else:
         yield Check("quarantine", "ok", f"files are moved, not copied ({free >> 30} GiB are free)")
     yield Check("retention", "ok", retention(settings.quarantine.retention))
+
+
+def _notices(settings: Settings) -> Iterator[Check]:
+    maildir = settings.notices.maildir
+    found = deadlines_of(State(settings.state, make=False), settings.notices.due_soon, time.time())
+    if found is not None:
+        told = f"{found.open:,} open, {found.due_soon:,} due soon, {found.overdue:,} overdue"
+        yield Check("notices", "ok", told)
+    if maildir is None:
+        return
+    name = f"maildir {shown(maildir)}"
+    (seen,) = look_at_all([maildir])  # its file server may never answer
+    if seen.error is not None:
+        yield Check(name, "fail", seen.error, "see notices.maildir, its mount and its server")
+        return
+    trouble = why_unusable(maildir)
+    if trouble is not None:
+        yield Check(name, "fail", trouble)
+    else:
+        yield Check(name, "ok", "mails can be taken and marked as read")
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

@@ -35,6 +35,11 @@ class Facts:
     within: float | None = None
 
 
+def key_of(content: bytes) -> bytes:
+    """The identity of a notice: the SHA-256 of its bytes."""
+    return hashlib.sha256(content).digest()
+
+
 def accept(
     store: Store,
     content: bytes,
@@ -63,7 +68,7 @@ def accept(
     if facts.within is not None:
         begin = received if parsed.sent is None else min(parsed.sent, received)
         deadline = begin + facts.within
-    key = hashlib.sha256(content).digest()
+    key = key_of(content)
     return store.add(
         parsed,
         channel=channel,

@@ -244,12 +244,16 @@ class Mail:
         notice: id of the notice that it is.
         refused: why it is no notice that hashscan understands.
         tries: how often its reading was begun.
+        key: of its bytes, as ``Store.add`` has it, if they were read.
+        version: of the hashscan that refused it: a newer one may understand it.
     """
 
     inode: int
     notice: str | None = None
     refused: str | None = None
     tries: int = 0
+    key: bytes | None = None
+    version: str | None = None
 
 
 class EventKind(StrEnum):

@@ -150,10 +150,30 @@ class Reader:
         with self._translated():
             yield from self._notices("WHERE closed IS NULL" if only_open else "", ())
 
-    def _notices(self, where: str, values: tuple[str, ...]) -> Iterator[Notice]:
+    def first_due(self, since: float, until: float) -> Notice | None:
+        """The open notice with the earliest deadline from ``since`` to ``until``; else ``None``."""
+        with self._translated():
+            return next(
+                self._notices(
+                    "WHERE closed IS NULL AND deadline BETWEEN ? AND ?", (since, until), most=1
+                ),
+                None,
+            )
+
+    def received_after(self, moment: float) -> int:
+        """Number of open notices that were received after ``moment``."""
+        with self._translated():
+            (number,) = self._connection.execute(
+                "SELECT count(*) FROM notice WHERE closed IS NULL AND received > ?", (moment,)
+            ).fetchone()
+            return int(number)
+
+    def _notices(
+        self, where: str, values: tuple[str | float, ...], most: int = -1
+    ) -> Iterator[Notice]:
         rows = self._connection.execute(
-            f"SELECT {NOTICE_COLUMNS} FROM notice {where} ORDER BY deadline, id",  # noqa: S608
-            values,
+            f"SELECT {NOTICE_COLUMNS} FROM notice {where} ORDER BY deadline, id LIMIT ?",  # noqa: S608
+            (*values, most),
         ).fetchall()
         for row in rows:
             states = self._connection.execute(

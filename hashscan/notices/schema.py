@@ -89,7 +89,9 @@ CREATE TABLE mail (
     inode INTEGER NOT NULL,
     notice TEXT,
     refused TEXT,
-    tries INTEGER NOT NULL
+    tries INTEGER NOT NULL,
+    key BLOB,
+    version TEXT
 ) WITHOUT ROWID
 """
 

@@ -313,17 +313,29 @@ class Store(Reader):
 
     # Mails of the Maildir, by their unique names
 
+    def id_of(self, key: bytes) -> str | None:
+        """The id of the notice with this key; ``None``: there is none."""
+        with self._translated():
+            row = self._connection.execute("SELECT id FROM notice WHERE key = ?", (key,)).fetchone()
+            return None if row is None else str(row[0])
+
     def mails(self) -> dict[bytes, Mail]:
         """The mails that are remembered."""
         with self._translated():
-            rows = self._connection.execute("SELECT name, inode, notice, refused, tries FROM mail")
+            rows = self._connection.execute(
+                "SELECT name, inode, notice, refused, tries, key, version FROM mail"
+            )
             return {name: Mail(*rest) for name, *rest in rows}
 
     def put_mail(self, name: bytes, mail: Mail) -> None:
         """Remember a mail."""
-        values = (name, mail.inode, mail.notice, mail.refused, mail.tries)
+        values = (
+            name, mail.inode, mail.notice, mail.refused, mail.tries, mail.key, mail.version
+        )  # fmt: skip
         with self._change():
-            self._connection.execute("INSERT OR REPLACE INTO mail VALUES (?, ?, ?, ?, ?)", values)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO mail VALUES (?, ?, ?, ?, ?, ?, ?)", values
+            )
 
     def forget_mails(self, names: Iterable[bytes]) -> None:
         """Forget mails that are in the Maildir no longer."""

@@ -161,3 +161,25 @@ def test_a_damaged_record_of_the_quarantine(doctor, tmp_path):
     ran = doctor(quarantine="{action: quarantine}")
     assert ran.returncode == 2
     assert "FAIL quarantine records: 1 record of " in ran.stdout
+
+
+def test_a_maildir_is_checked(doctor, tmp_path):
+    box = tmp_path / "Maildir"
+    given = f"{{maildir: {box}}}"
+    ran = doctor(notices=given)
+    assert ran.returncode == 2
+    assert f"FAIL maildir {box}: it cannot be opened" in ran.stdout
+    assert "-> see notices.maildir, its mount and its server" in ran.stdout
+    assert "notices:" not in ran.stdout
+    (box / "new").mkdir(parents=True)
+    added = ready.hashscan(
+        "notice", "add", "--state", tmp_path / "state", input=b"https://site.example/1"
+    )
+    assert added.returncode == 0, added
+    ran = doctor(notices=given)
+    assert f"FAIL maildir {box}: {box} cannot be used as a Maildir" in ran.stdout
+    assert "ok   notices: 1 open, 0 due soon, 0 overdue" in ran.stdout
+    (box / "cur").mkdir()
+    ran = doctor(notices=given)
+    assert ran.returncode == 0
+    assert f"ok   maildir {box}: mails can be taken and marked as read" in ran.stdout

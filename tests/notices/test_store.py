@@ -325,7 +325,8 @@ def test_a_reader_makes_and_changes_nothing(tmp_path):
 
 def test_mails_are_remembered_until_they_are_gone(store):
     assert store.mails() == {}
-    one, two = Mail((1 << 63) - 1, tries=1), Mail(2, "20261127-aaaa0001", tries=1)
+    one = Mail((1 << 63) - 1, refused="no", tries=1, key=b"k", version="1")
+    two = Mail(2, "20261127-aaaa0001", tries=1)
     store.put_mail(b"1.\xff", one)
     store.put_mail(b"2.b", Mail(2))
     store.put_mail(b"2.b", two)

@@ -29,7 +29,7 @@ _LATER = (
     "agent.scanning", "agent.checking", "agent.status", "agent.syncing", "agent.complaints",
     "agent.probing", "config.parsing", "known.confirmers.local", "known.filters.build",
     "known.filters.filling", "known.lists.vics", "known.repository.client", "output.jsonl",
-    "output.text",
+    "output.notices", "output.text", "cli.notice_add",
 )  # fmt: skip
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 

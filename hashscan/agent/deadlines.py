@@ -1,0 +1,84 @@
+"""How many notices are open, due soon and overdue: for ``status`` and the daemon's log."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.notices import unread
+from hashscan.notices.clock import AHEAD, due
+from hashscan.notices.reader import open_existing
+from hashscan.text import counted, human_age, shown
+
+if TYPE_CHECKING:
+    from hashscan.notices.notice import Notice
+    from hashscan.state import State
+
+
+#: Kinds of messages.
+OVERDUE, DUE_SOON = "overdue", "due soon"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Open notices and their deadlines at one moment.
+
+    Attributes:
+        open: number of open notices.
+        items: number of their items that are not settled.
+        due_soon, overdue: numbers of open notices.
+        next_deadline: the earliest one, in seconds since the epoch; ``None``: no notice is open.
+        messages: kind (``OVERDUE``, ``DUE_SOON``) and text, if there are such notices.
+        ahead: number of open notices that were received in the future: a clock was wrong.
+        unread: number of inputs that were not understood and are kept.
+    """
+
+    open: int = 0
+    items: int = 0
+    due_soon: int = 0
+    overdue: int = 0
+    next_deadline: float | None = None
+    messages: tuple[tuple[str, str], ...] = ()
+    ahead: int = 0
+    unread: int = 0
+
+
+def deadlines_of(state: State, soon: float, now: float) -> Deadlines | None:
+    """The open notices at ``now``; ``None``: no notice ever arrived. ``soon`` in seconds.
+
+    Raises:
+        StateError: the file of notices cannot be read.
+    """
+    kept = len(unread.names(state.directory))
+    reader = open_existing(state.notices)
+    if reader is None:
+        return Deadlines(unread=kept) if kept else None
+    with reader:
+        counts = reader.counts(now, soon)
+        messages = []
+        late = reader.first_due(-math.inf, math.nextafter(now, -math.inf))
+        if late is not None:
+            messages.append((OVERDUE, _message(counts.overdue, "overdue", late, now)))
+        near = reader.first_due(now, now + soon)
+        if near is not None:
+            within = f"due within {human_age(soon)}"
+            messages.append((DUE_SOON, _message(counts.due_soon, within, near, now)))
+        return Deadlines(
+            counts.open,
+            counts.items,
+            counts.due_soon,
+            counts.overdue,
+            counts.next_deadline,
+            tuple(messages),
+            reader.received_after(now + AHEAD),
+            kept,
+        )
+
+
+def _message(number: int, how: str, first: Notice, now: float) -> str:
+    sender = shown((first.authority or first.sender or "anonymous")[:60])
+    return (
+        f"{counted(number, 'notice')} {'is' if number == 1 else 'are'} {how}, the first is "
+        f"{first.id} of {sender}, {due(first, now)}: 'hashscan notice show {first.id}'"
+    )

@@ -1,0 +1,183 @@
+"""The daemon's work for notices: takes mails from the Maildir, and logs deadlines.
+
+Mails are read in a process of their own: a Maildir may be on a file server that does not answer,
+and a mail may be hostile.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hashscan.agent.deadlines import OVERDUE, deadlines_of
+from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.schedule import Every
+from hashscan.errors import HashscanError, StateError
+from hashscan.machine import with_cause
+from hashscan.notices.maildir import Round, take_mails
+from hashscan.notices.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from multiprocessing.connection import Connection
+    from typing import Any
+
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.log import Log
+    from hashscan.state import State
+
+#: Seconds between two rounds through the Maildir, and between two checks of the deadlines.
+_MAILS_EVERY, _DEADLINES_EVERY = 30.0, 60.0
+#: Seconds between two messages of one kind.
+_HOUR = 3600.0
+#: Seconds for one mail, and bytes of memory beyond those that the daemon has.
+_LONGEST, _MOST_MEMORY = 60, 1 << 30
+
+
+class Notices:
+    """Takes mails and watches deadlines."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        log: Log,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Begin with the first ``step``. ``clock``: seconds since the epoch."""
+        self._state = state
+        self._log = log
+        self._clock = clock
+        self._job: Background[Round] | None = None
+        self._begun: float | None = None
+        self._said: dict[str, tuple[str, float]] = {}
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Go on with these settings; a round with the old ones ends."""
+        self.close()
+        self._maildir = settings.notices.maildir
+        self._soon = settings.notices.due_soon
+        every = None if self._maildir is None else _MAILS_EVERY
+        self._mails_due = Every(every, at_once=True, clock=self._clock)
+        self._deadlines_due = Every(_DEADLINES_EVERY, at_once=True, clock=self._clock)
+        self._round: Round | None = None
+        self._ended: float | None = None
+        self._stored = 0
+        self._trouble = ""
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connection that is readable when ``take`` has a result."""
+        return [] if self._job is None else [self._job.connection]
+
+    def step(self) -> None:
+        """Start a round and check the deadlines, if it is time."""
+        if self._deadlines_due.due():
+            self._log_deadlines()
+        maildir, path = self._maildir, self._state.notices
+        if maildir is None or self._job is not None or not self._mails_due.due():
+            return
+        try:
+            self._job = Background(lambda: _round(maildir, path))
+            self._begun = self._clock()
+        except HashscanError as error:
+            self._fails(f"mails are not taken: {error}; tried again soon")
+
+    def take(self, ready: Collection[object]) -> None:
+        """Log the result of a round, if it has ended."""
+        job = self._job
+        if job is None or job.connection not in ready:
+            return
+        self._job = self._begun = None
+        done = job.take()
+        if isinstance(done, Failure):
+            self._fails(f"mails were not taken: {done.message}; tried again soon")
+            return
+        self._round, self._ended = done, self._clock()
+        self._stored += len(done.stored)
+        for notice in done.stored:
+            message = f"notice {notice} taken from the Maildir: 'hashscan notice show {notice}'"
+            self._log.limited("notice stored", "info", message)
+        if done.stored:
+            self._log_deadlines()
+        for path, why in done.refused:
+            message = f"{path}: not understood as a notice, and left unread for a person: {why}"
+            self._log.limited("mail", "warning", message)
+        self._trouble = ""
+        if done.trouble:
+            self._fails(done.trouble)
+        if done.left:
+            self._mails_due.next = self._clock()
+
+    def _fails(self, message: str) -> None:
+        self._trouble = message
+        self._say("mails", message)
+
+    def _log_deadlines(self) -> None:
+        try:
+            found = deadlines_of(self._state, self._soon, self._clock())
+        except StateError as error:
+            self._say("notices", f"the deadlines of notices are not known: {with_cause(error)}")
+            return
+        for kind, message in () if found is None else found.messages:
+            self._say(kind, message, same=kind)
+
+    def _say(self, kind: str, message: str, *, same: str = "") -> None:
+        """Log a warning, at most once an hour; another message, unless ``same``, immediately."""
+        now = self._clock()
+        said, at = self._said.get(kind, ("", 0.0))
+        # A clock that is set back must not silence it.
+        if said == (same or message) and 0 <= now - at < _HOUR:
+            return
+        self._said[kind] = (same or message, now)
+        self._log.limited(f"notices: {kind}", "error" if kind == OVERDUE else "warning", message)
+
+    def facts(self) -> dict[str, Any] | None:
+        """For the file that ``status`` reads; ``None``: there is no Maildir."""
+        if self._maildir is None:
+            return None
+        done = self._round or Round()
+        return {
+            "maildir": self._maildir,
+            "time": self._ended,
+            "since": self._begun,
+            "stored": self._stored,
+            "waiting": done.waiting,
+            "examples": [one._asdict() for one in done.examples],
+            "left": done.left,
+            "trouble": self._trouble,
+        }
+
+    def close(self) -> None:
+        """End a running round; the next one goes on."""
+        if self._job is not None:
+            self._job.close()
+            self._job = self._begun = None
+
+
+def _round(maildir: str, path: str) -> Round:
+    """Take mails, in a process of its own, which a hostile mail can only end."""
+    with suppress(OSError, ValueError):
+        _bound_memory()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    with Store(path) as store:
+        try:
+            return take_mails(maildir, store, before_each=lambda: _bound_time(_LONGEST))
+        finally:
+            _bound_time(0)
+
+
+def _bound_time(seconds: int) -> None:
+    signal.alarm(seconds)
+
+
+def _bound_memory() -> None:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        (used,) = (int(line.split()[1]) << 10 for line in file if line.startswith("VmData:"))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (used + _MOST_MEMORY, hard))

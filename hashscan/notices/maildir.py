@@ -1,0 +1,350 @@
+"""Takes notices from a Maildir, which belongs to another user.
+
+A mail is stored first and then marked as read: it moves from ``new`` to ``cur`` with the flag S, as
+a mail reader does it. So a process that is killed in between finds the mail again, and the store
+recognises its bytes. A mail that is not understood stays as it is, unread, for a person; once a
+person has read it or thrown it away (flag S or T), nobody is asked about it any more. Mails that
+other programs moved to ``cur`` are taken, too, whatever their flags.
+
+Source: https://cr.yp.to/proto/maildir.html (directories, unique names, flags).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan import __version__
+from hashscan.errors import HashscanError, NoticeError, UnsafePathError
+from hashscan.fs.beneath import closing, open_directory, open_file
+from hashscan.fs.named import opened_named
+from hashscan.fs.reading import is_same_stamp
+from hashscan.fs.rename import put
+from hashscan.notices.accept import Facts, accept, key_of
+from hashscan.notices.intake import MOST_BYTES
+from hashscan.notices.notice import Channel, Mail
+from hashscan.text import one_line, said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hashscan.notices.store import Store
+
+#: Names that are listed in each directory.
+MOST_NAMES = 100_000
+#: Mails, and seconds, of one round; the next round takes the others.
+MOST_MAILS, MOST_SECONDS = 200, 60.0
+#: How often the reading of one mail may end with the death of the process.
+MOST_TRIES = 3
+#: Refused mails that are named.
+_EXAMPLES = 5
+_LONGEST_REASON = 1000
+_DIRECTORIES = (b"new", b"cur")  # in this order: a mail that moves meanwhile is found in one
+_INFO = b":2,"
+
+
+class Refused(NamedTuple):
+    """A mail that is no notice, or none that hashscan understands: its path, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(slots=True)
+class Round:
+    """What became of the mails in one round.
+
+    Attributes:
+        stored: ids of new notices.
+        repeated: number of mails whose bytes were stored before.
+        refused: mails that this round refused.
+        waiting: number of refused mails that no person has read yet.
+        examples: some of those.
+        left: number of mails for the next round.
+        trouble: why mails cannot be taken, or not all of them; "": they are.
+    """
+
+    stored: list[str] = field(default_factory=list)
+    repeated: int = 0
+    refused: list[Refused] = field(default_factory=list)
+    waiting: int = 0
+    examples: list[Refused] = field(default_factory=list)
+    left: int = 0
+    trouble: str = ""
+
+
+class _Found(NamedTuple):
+    """A name in a directory: the part that never changes, its flags, and its inode."""
+
+    directory: bytes
+    name: bytes
+    unique: bytes
+    flags: bytes
+    inode: int
+
+
+class _RefusedError(Exception):
+    """A mail is not taken. ``final``: later rounds need not read it again."""
+
+    def __init__(self, why: str, *, final: bool = True) -> None:
+        self.why = why
+        self.final = final
+        super().__init__(why)
+
+
+def take_mails(
+    path: str,
+    store: Store,
+    *,
+    before_each: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Round:
+    """Take the mails of a Maildir: one round.
+
+    ``before_each`` is called before a mail is read. ``clock`` in seconds.
+
+    Raises:
+        StateError: the store cannot be used.
+    """
+    done = Round()
+    try:
+        with _opened(path) as directories:
+            _Taking(path, directories, store, done, before_each).run(clock)
+    except (UnsafePathError, OSError) as error:
+        done.trouble = _trouble(path, error)
+    return done
+
+
+def why_unusable(path: str) -> str | None:
+    """Why mails of a Maildir cannot be taken and marked as read; ``None``: they can."""
+    try:
+        with _opened(path) as directories:
+            for name, fd in directories.items():
+                if not os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True):
+                    where = shown(os.path.join(os.fsencode(path), name))
+                    return (
+                        f"{where} cannot be read and changed by this user: run hashscan as root, "
+                        "or see the mode and the mount"
+                    )
+    except (UnsafePathError, OSError) as error:
+        return _trouble(path, error)
+    return None
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[dict[bytes, int]]:
+    """Descriptors of the directories of a Maildir, by their names."""
+    with ExitStack() as stack:
+        named = stack.enter_context(opened_named(os.fsencode(path)))
+        yield {
+            name: stack.enter_context(closing(open_directory(named.fd, name)))
+            for name in _DIRECTORIES
+        }
+
+
+def _trouble(path: str, error: UnsafePathError | OSError) -> str:
+    if isinstance(error, UnsafePathError):
+        return str(error)
+    where = shown(error.filename) if isinstance(error.filename, bytes | str) else shown(path)
+    return (
+        f"{shown(path)} cannot be used as a Maildir: {where}: {said_by(error)}; see "
+        "notices.maildir, and that it has the directories new and cur"
+    )
+
+
+class _Taking:
+    """One round."""
+
+    def __init__(
+        self,
+        path: str,
+        directories: dict[bytes, int],
+        store: Store,
+        done: Round,
+        before_each: Callable[[], None],
+    ) -> None:
+        self._path = os.fsencode(path)
+        self._directories = directories
+        self._store = store
+        self._done = done
+        self._before_each = before_each
+        self._mails = store.mails()
+
+    def run(self, clock: Callable[[], float]) -> None:
+        until = clock() + MOST_SECONDS
+        found = self._list()
+        unread = []
+        for one in found:
+            mail = self._mails.get(one.unique)
+            if mail is None or mail.inode != one.inode:
+                unread.append(one)
+            elif mail.notice:
+                if one.directory == b"new":
+                    self._mark(one)
+            elif mail.key is not None and (notice := self._store.id_of(mail.key)):
+                # A person has added it, and said in which format it is.
+                self._mark(one)
+                self._store.put_mail(one.unique, replace(mail, notice=notice))
+            elif mail.refused is None or mail.version != __version__:
+                unread.append(one)
+            else:
+                self._wait(one, mail.refused)
+        unread.sort(key=lambda one: one.unique)  # names begin with the time of delivery
+        for number, one in enumerate(unread):
+            if number == MOST_MAILS or clock() >= until:
+                self._done.left = len(unread) - number
+                break
+            self._take(one)
+
+    def _list(self) -> list[_Found]:
+        """Each mail once; forgets those that are gone."""
+        # Names are unique unless somebody breaks the rules; then none of the mails may be lost.
+        found: dict[tuple[bytes, int], _Found] = {}
+        whole = True
+        for name in _DIRECTORIES:
+            listed = list(islice(self._names(name), MOST_NAMES + 1))
+            if len(listed) > MOST_NAMES:
+                whole = False
+                where = shown(self._path + b"/" + name)
+                self._done.trouble = (
+                    f"{where} has more than {MOST_NAMES:,} mails, and hashscan takes no more: move "
+                    "old mails to another folder"
+                )
+            found |= {(one.unique, one.inode): one for one in listed[:MOST_NAMES]}
+        gone = self._mails.keys() - {unique for unique, _ in found}
+        if whole and gone:
+            self._store.forget_mails(gone)
+        return list(found.values())
+
+    def _names(self, directory: bytes) -> Iterator[_Found]:
+        with os.scandir(self._directories[directory]) as entries:
+            for entry in entries:
+                name = os.fsencode(entry.name)
+                if not name.startswith(b"."):
+                    unique, _, flags = name.partition(_INFO)
+                    inode = entry.inode() & (1 << 63) - 1  # as SQLite keeps it
+                    yield _Found(directory, name, unique, flags, inode)
+
+    def _take(self, one: _Found) -> None:
+        known = self._mails.get(one.unique)
+        same = known is not None and known.inode == one.inode and known.refused is None
+        tries = known.tries if known is not None and same else 0
+        mail = Mail(one.inode, tries=tries + 1)
+        try:
+            if tries >= MOST_TRIES:
+                raise _RefusedError(f"hashscan failed {tries} times to read this mail")
+            self._store.put_mail(one.unique, mail)
+            self._before_each()
+            content, arrived = self._read(one)
+            mail = replace(mail, key=key_of(content))
+            added = accept(
+                self._store,
+                content,
+                channel=Channel.MAILDIR,
+                facts=Facts(received=min(arrived, time.time())),
+            )
+        except FileNotFoundError:
+            return  # another program moved it: the next round finds it
+        except _RefusedError as error:
+            # A mail that is still being written has killed nobody.
+            kept = mail if error.final else replace(mail, tries=0)
+            self._refuse(one, kept, error.why, final=error.final)
+            return
+        except NoticeError as error:
+            self._refuse(one, mail, str(error))
+            return
+        except HashscanError:
+            raise
+        except MemoryError:
+            self._refuse(one, mail, "there is too little memory to read it", final=False)
+            return
+        except Exception as error:  # noqa: BLE001 - a fault in one mail must not stop the others
+            why = f"internal error: {type(error).__name__}: {error}; please report it"
+            self._refuse(one, mail, why)
+            return
+        if added.new:
+            self._done.stored.append(added.id)
+        else:
+            self._done.repeated += 1
+        self._mark(one)
+        self._store.put_mail(one.unique, replace(mail, notice=added.id))
+
+    def _read(self, one: _Found) -> tuple[bytes, float]:
+        """The bytes of a mail, and when it arrived.
+
+        Raises:
+            FileNotFoundError: it is gone.
+            _RefusedError: it is no mail that can be read.
+        """
+        try:
+            fd = open_file(self._directories[one.directory], one.name)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _RefusedError(f"it cannot be opened: {said_by(error)}") from error
+        with closing(fd):
+            before = os.fstat(fd)
+            if not stat.S_ISREG(before.st_mode):
+                raise _RefusedError("it is not a regular file")
+            if before.st_size > MOST_BYTES:
+                raise _RefusedError(f"it has more than {MOST_BYTES >> 20} MiB")
+            try:
+                content = _read_whole(fd)
+            except OSError as error:
+                raise _RefusedError(f"it cannot be read: {said_by(error)}", final=False) from error
+            if not is_same_stamp(before, os.fstat(fd)) or len(content) != before.st_size:
+                raise _RefusedError(
+                    "it changes while it is read; hashscan tries again", final=False
+                )
+            return content, before.st_mtime
+
+    def _refuse(self, one: _Found, mail: Mail, why: str, *, final: bool = True) -> None:
+        why = one_line(why)[:_LONGEST_REASON]
+        self._store.put_mail(
+            one.unique, replace(mail, refused=why, version=__version__) if final else mail
+        )
+        if final:
+            self._done.refused.append(Refused(self._shown(one), why))
+        self._wait(one, why)
+
+    def _wait(self, one: _Found, why: str) -> None:
+        """Count a refused mail, unless a person has read it or thrown it away."""
+        if one.directory == b"cur" and (b"S" in one.flags or b"T" in one.flags):
+            return
+        self._done.waiting += 1
+        if len(self._done.examples) < _EXAMPLES:
+            self._done.examples.append(Refused(self._shown(one), why))
+
+    def _mark(self, one: _Found) -> None:
+        """Move a stored mail to ``cur`` with the flag S."""
+        flags = bytes(sorted({*one.flags, ord("S")}))
+        target = one.unique + _INFO + flags
+        if (one.directory, one.name) == (b"cur", target):
+            return
+        try:
+            put(self._directories[one.directory], one.name, self._directories[b"cur"], target)
+        except FileNotFoundError:
+            pass  # another program moved it
+        except OSError as error:
+            self._done.trouble = (
+                f"{self._shown(one)} is stored as a notice, but cannot be marked as read: "
+                f"{said_by(error)}; see the owner, the mode and the mount of the Maildir"
+            )
+
+    def _shown(self, one: _Found) -> str:
+        return shown(b"/".join((self._path, one.directory, one.name)))
+
+
+def _read_whole(fd: int) -> bytes:
+    """The content, but at most one byte more than a notice may have."""
+    parts = []
+    left = MOST_BYTES + 1
+    while left and (part := os.read(fd, min(left, 1 << 20))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

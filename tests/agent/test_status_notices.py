@@ -1,0 +1,109 @@
+"""What ``status`` says of notices and of the Maildir, and its exit codes."""
+
+import json
+import os
+import time
+
+import pytest
+from test_status import Place
+
+from hashscan.notices import unread
+from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
+from hashscan.notices.store import Store
+
+HOUR = 3600.0
+MAIL = {"maildir": "/m", "time": None, "since": None, "stored": 0, "waiting": 0, "examples": [],
+        "left": 0, "trouble": ""}  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = Place(tmp_path)
+    yield made.scanned()
+    if made.holder is not None:
+        made.holder.kill()
+        made.holder.communicate()
+
+
+def add(place, ago):
+    item = ParsedItem(ItemKind.URL, "https://site.example/")
+    with Store(place.state.notices) as store:
+        return store.add(
+            ParsedNotice("list", (item,)), channel=Channel.HTTP, key=os.urandom(8),
+            received=time.time() - ago,
+        ).id  # fmt: skip
+
+
+def test_open_notices_are_counted(place):
+    assert "notices " not in place.run().stdout
+    assert json.loads(place.run("--json").stdout)["notices"] is None
+    add(place, HOUR)
+    ran = place.run()
+    assert ran.returncode == 0
+    assert "  notices     1 open with 1 item: 0 overdue, 0 due soon; next deadline 20" in ran.stdout
+    found = json.loads(place.run("--json").stdout)["notices"]
+    assert found.pop("next_deadline").endswith("Z")
+    assert found == {"open": 1, "items": 1, "due_soon": 0, "overdue": 0, "unread": 0}
+    assert (
+        "notices=1;;;0 notices_due_soon=0;0;;0 notices_overdue=0;;0;0"
+        in place.run("--nagios").stdout
+    )
+
+
+def test_due_soon_is_a_warning_and_overdue_is_critical(place):
+    one = add(place, 21 * HOUR)
+    place.only(3, f"1 notice is due within 4 h, the first is {one}")
+    assert place.run("--nagios").returncode == 1
+    two = add(place, 25 * HOUR)
+    assert [code for code, _ in place.complaints()] == [1, 3]
+    ran = place.run("--nagios")
+    assert ran.returncode == 2
+    assert ran.stdout.startswith("HASHSCAN CRITICAL - 1 notice is overdue, the first is " + two)
+    assert place.run().returncode == 1
+    with Store(place.state.notices) as store:
+        for notice in (one, two):
+            store.close_notice(notice, "done")
+    assert place.complaints() == []
+
+
+def test_a_notice_from_the_future_and_an_input_that_nobody_understood(place):
+    add(place, -2 * HOUR)
+    place.only(3, "1 open notice received in the future, with a wrong deadline")
+    unread.keep(place.state.directory, b"lunch")
+    code, message = place.complaints()[1]
+    where = f"{place.state.directory}/notices-unread"
+    assert code == 3
+    assert message.startswith(f"1 notice not understood: read each file in {where}, add it with")
+
+
+def test_a_file_of_notices_that_cannot_be_read_is_not_called_empty(place):
+    with open(place.state.notices, "wb") as file:
+        file.write(b"no database" * 999)
+    place.only(70, "the file of notices")
+
+
+def test_mails_that_nobody_takes(place):
+    place.extra = "notices: {maildir: /m}\n"
+    place.write()
+    place.only(3, "nobody takes the mails in /m, because no daemon runs")
+    place.daemon(notices=MAIL)
+    assert place.complaints() == []
+    assert "  mail        /m: not read yet, 0 notices taken, 0 not understood" in place.run().stdout
+
+
+def test_what_the_daemon_says_of_mails(place):
+    now = time.time()
+    place.daemon(notices={**MAIL, "trouble": "/m cannot be used as a Maildir"})
+    place.only(70, "notices: /m cannot be used as a Maildir")
+    place.daemon(notices={**MAIL, "since": now - 60, "time": now - 7500, "stored": 2, "left": 3})
+    assert place.complaints() == []
+    assert "/m: read 2 h ago, 2 notices taken, 3 to be read, 0 not" in place.run().stdout
+    place.daemon(notices={**MAIL, "since": now - 3000})
+    place.only(70, "notices: /m has not answered for 50 min, so no mail is taken")
+    examples = [{"path": "/m/new/1", "why": "in no known format"}]
+    place.daemon(notices={**MAIL, "waiting": 2, "examples": examples})
+    place.only(3, "2 mails not understood as notices: add each with")
+    assert "e.g. /m/new/1: in no known format" in place.complaints()[0][1]
+    assert "mails_not_understood=2;0;;0" in place.run("--nagios").stdout
+    found = json.loads(place.run("--json").stdout)["daemon"]["notices"]
+    assert found["waiting"] == 2
