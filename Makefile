@@ -30,7 +30,7 @@ $(VENV)/.ready: pyproject.toml
 # As root on Debian, make installs the system packages that it needs: python3-venv, and for the tests
 # SYSTEM_TOOLS. SYSTEM=no installs none of them; tests that need them are skipped, with the reason.
 SYSTEM ?= yes
-SYSTEM_TOOLS := strace btrfs-progs systemd procps
+SYSTEM_TOOLS := strace btrfs-progs systemd procps nginx-light apache2-bin
 APT := [ "$(SYSTEM)" = yes ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 
 # Debian splits venv off.
@@ -55,11 +55,17 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
+# While it is there, no package starts its service: the tests start their own web servers.
+POLICY := /usr/sbin/policy-rc.d
+
 .PHONY: system-tools
 system-tools:
-	@if { command -v strace && command -v mkfs.btrfs && command -v systemd-analyze && command -v ps; } \
+	@if { command -v strace && command -v mkfs.btrfs && command -v systemd-analyze && command -v ps \
+	  && PATH="$$PATH:/usr/sbin" command -v nginx && PATH="$$PATH:/usr/sbin" command -v apache2; } \
 	  >/dev/null; then :; \
 	elif $(APT); then \
+	  [ -e $(POLICY) ] || { printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod 755 $(POLICY); \
+	    trap 'rm -f $(POLICY)' EXIT; }; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_TOOLS) \
 	    || echo "not installed: some of $(SYSTEM_TOOLS); tests that need them are skipped" >&2; \
 	else echo "some of $(SYSTEM_TOOLS) are missing: tests that need them are skipped" >&2; fi

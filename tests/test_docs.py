@@ -299,6 +299,7 @@ def test_the_json_lines(tmp_path):
     list(check("notice list", "--state state"))
     list(check("notice show", f"{notice['id']} --state state"))
     list(check("report", "--state state"))
+    list(check("notice sites", "http://site.example/"))
     list(check("filter build", "list -o filter"))
     list(check("filter info", "filter"))
     list(check("config show", ""))

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from hashscan.notices.store import Store
 
 #: Commands in modules of their own, and the modules' names in ``hashscan.cli``.
-_MODULES = {"add": "notice_add", "serve": "notice_serve", "token": "notice_token"}
+_MODULES = {
+    "add": "notice_add",
+    "serve": "notice_serve",
+    "token": "notice_token",
+    "sites": "notice_sites",
+}
 _LONGEST_REASON = 2000
 
 

@@ -52,6 +52,11 @@ def render() -> str:
         if not inner:
             lines.append(_setting(Settings, name, field, ""))
             continue
+        if field.examples:  # its keys exclude each other, so that not all can be written out
+            for key, part in inner[0].model_fields.items():
+                lines += _wrapped(f"{key}: {part.description}", "#   ", "#     ")
+            lines.append(_setting(Settings, name, field, ""))
+            continue
         lines.append(f"{name}:")
         is_list = typing.get_origin(field.annotation) is tuple
         indent = "    " if is_list else "  "
@@ -71,11 +76,15 @@ def _comment(field: FieldInfo, indent: str) -> list[str]:
         if isinstance(mark, Later):
             told += f" Used by {mark.user}."
     head = f"{indent}# "
+    return _wrapped(told, head, head)
+
+
+def _wrapped(text: str, first: str, others: str) -> list[str]:
     return textwrap.wrap(
-        told,
+        text,
         _WIDTH,
-        initial_indent=head,
-        subsequent_indent=head,
+        initial_indent=first,
+        subsequent_indent=others,
         break_on_hyphens=False,
         break_long_words=False,
     )

@@ -14,6 +14,7 @@ from hashscan.text import local_time, shown
 
 if TYPE_CHECKING:
     from hashscan.config.settings import Settings
+    from hashscan.config.sites import SiteSettings
 
 
 def notes(settings: Settings) -> list[str]:
@@ -109,8 +110,14 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
         ("on a match", settings.quarantine.action),
         ("quarantine", shown(settings.quarantine_directory)),
         ("retention", retention(settings.quarantine.retention)),
+        ("sites", ", ".join(_site(one) for one in settings.sites) or "none: URLs lead to no file"),
         ("notices", f"{notices.action}; {mail}; due soon {soon} before the deadline"),
     ]
+
+
+def _site(site: SiteSettings) -> str:
+    value = getattr(site, site.source)
+    return f"{site.source} {shown(value[0] if site.command else value)}"
 
 
 def retention(seconds: float | None) -> str:

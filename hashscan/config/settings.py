@@ -14,6 +14,7 @@ from hashscan.config import daemon, globs, values
 from hashscan.config.notices import NoticesSettings
 from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
+from hashscan.config.sites import SiteSettings
 from hashscan.config.sources import FilterSettings, ServiceSettings
 from hashscan.errors import ConfigError, Finding
 from hashscan.files import QUARANTINE
@@ -163,6 +164,14 @@ class Settings(Section):
         default_factory=QuarantineSettings,
         description="What happens to a file whose digest the service confirms.",
         validate_default=True,
+    )
+    sites: tuple[SiteSettings, ...] = Field(
+        default=(),
+        strict=False,
+        description="Which directory holds the files of a URL that a notice names. The first item"
+        " that knows the host answers; `hashscan notice sites URL` shows the answer and why. Each"
+        " item has host and root, or one of nginx, apache, userdatadomains, table and command.",
+        examples=[[{"host": "*.example", "root": "/srv/www/{host}/htdocs"}]],
     )
     notices: NoticesSettings = Field(
         default_factory=NoticesSettings,

@@ -97,6 +97,10 @@ def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
             yield ("notices", "templates"), path
     if settings.notices.sendmail != SENDMAIL:
         yield ("notices", "sendmail"), settings.notices.sendmail[0]
+    for index, site in enumerate(settings.sites):
+        if site.source != "host":
+            named = getattr(site, site.source)
+            yield ("sites", index, site.source), named[0] if site.command else named
 
 
 def faults(settings: Settings) -> list[tuple[Loc, str, str]]:

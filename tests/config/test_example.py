@@ -75,6 +75,7 @@ def test_lines_are_short_and_say_what_a_later_version_uses():
         3,
         ["a", "y"],
         [],
+        [{"a": "/b/{c}", "d": [1]}],
     ],
 )
 def test_a_value_in_one_line_is_read_back(value):

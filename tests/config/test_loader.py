@@ -80,6 +80,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "directory": files["state"] + "/quarantine",
             "retention": None,
         },
+        "sites": (),
         "notices": to_plain(Settings.of())["notices"],
         "notify": (),
         "metrics": {"listen": None, "textfile": None},

@@ -1,0 +1,141 @@
+"""Looking up a path below a document root as a web server does, without leaving the root.
+
+Web servers follow symbolic links. A customer can make a link to any place, so a link is followed
+only as far as it stays below the root, and it is followed here, by descriptor: each component is
+opened from the descriptor of the directory above it, and ``..`` of a link's target goes back to
+that descriptor.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from enum import StrEnum
+
+_ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_LINKS = 40  # as the kernel, path_resolution(7)
+_MOST_NAMES = 2048  # so that descriptors, one for each directory on the way, do not run out
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+class Entry(StrEnum):
+    """What is found under a path."""
+
+    FILE = "file"  #: a regular file
+    DIRECTORY = "directory"
+    OTHER = "other"  #: a FIFO, a socket, a device
+    ABSENT = "absent"
+    BARRED = "barred"  #: a link to nothing, more than 40 links, or a name that is too long
+    OUTSIDE = "outside"  #: a link, or ``..``, leads out of the root
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is found under a path below a document root.
+
+    Attributes:
+        path: below the root, without links; of an absent entry as far as it is there.
+        rest: names that follow a file, e.g. ``a/b`` of ``index.php/a/b``, or an absent entry.
+        links: paths below the root of the links that were followed.
+        target: of the last link that was followed, or leads out of the root.
+    """
+
+    entry: Entry
+    path: bytes
+    rest: bytes = b""
+    links: tuple[bytes, ...] = ()
+    target: bytes = b""
+
+
+class _Walk:
+    def __init__(self, root: int, path: bytes, root_path: bytes) -> None:
+        self._names: list[bytes] = []
+        self._fds: list[int] = []
+        self._root = root
+        self._root_path = root_path.rstrip(b"/")
+        self._rest = _reversed_names(path)
+        self._links: list[bytes] = []
+        self._target = b""  # of the last link
+        self._after_link = 1 << 62  # number of names that follow the last link
+
+    def close(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+
+    def _found(self, entry: Entry) -> Served:
+        rest = b"/".join(reversed(self._rest))
+        return Served(entry, b"/".join(self._names), rest, tuple(self._links), self._target)
+
+    def run(self) -> Served:
+        while self._rest:
+            name = self._rest.pop()
+            if name == b"..":
+                if not self._names:
+                    return self._found(Entry.OUTSIDE)
+                self._names.pop()
+                os.close(self._fds.pop())
+                continue
+            above = self._fds[-1] if self._fds else self._root
+            try:
+                fd = os.open(name, _ENTRY, dir_fd=above)
+            except OSError as error:
+                if error.errno not in _ABSENT and error.errno != errno.ENAMETOOLONG:
+                    raise
+                self._rest.append(name)
+                is_absent = error.errno in _ABSENT and len(self._rest) <= self._after_link
+                return self._found(Entry.ABSENT if is_absent else Entry.BARRED)
+            self._fds.append(fd)
+            self._names.append(name)
+            mode = os.fstat(fd).st_mode
+            if stat.S_ISLNK(mode):
+                self._target = os.readlink(b"", dir_fd=fd)
+                if len(self._links) >= _MOST_LINKS:
+                    return self._found(Entry.BARRED)
+                if not self._follow(self._target):
+                    return self._found(Entry.OUTSIDE)
+            elif not stat.S_ISDIR(mode):
+                return self._found(Entry.FILE if stat.S_ISREG(mode) else Entry.OTHER)
+            if len(self._names) > _MOST_NAMES:
+                return self._found(Entry.BARRED)
+        return self._found(Entry.DIRECTORY)
+
+    def _follow(self, target: bytes) -> bool:
+        """Put the names of a link's target before the rest; False if it leads out of the root."""
+        self._links.append(b"/".join(self._names))
+        self._after_link = len(self._rest)
+        os.close(self._fds.pop())
+        self._names.pop()
+        if target.startswith(b"/"):
+            if target != self._root_path and not target.startswith(self._root_path + b"/"):
+                return False
+            target = target[len(self._root_path) :]
+            self.close()
+            self._fds.clear()
+            self._names.clear()
+        self._rest += _reversed_names(target)
+        return True
+
+
+def _reversed_names(path: bytes) -> list[bytes]:
+    return [name for name in reversed(path.split(b"/")) if name not in {b"", b"."}]
+
+
+def look_up(root: int, path: bytes, root_path: bytes) -> Served:
+    """Find ``path`` below an open document root; links are followed as long as they stay below.
+
+    Args:
+        root: descriptor of the document root, which may be ``O_PATH``.
+        path: below the root; ``.``, ``..`` and empty names are as the kernel takes them.
+        root_path: of the root, without links: an absolute link to a place below it is followed.
+
+    Raises:
+        OSError: as the kernel says: EACCES, EIO...
+        ValueError: ``path`` holds a NUL.
+    """
+    walk = _Walk(root, path, root_path)
+    try:
+        return walk.run()
+    finally:
+        walk.close()

@@ -1,0 +1,147 @@
+"""A URL as a client sends it to a web server, and how web servers read its path."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from hashscan.notices.urls import ascii_host
+
+#: Longest URL in characters; servers refuse longer ones (nginx: large_client_header_buffers 8k).
+LONGEST = 8000
+ANY_IPV4 = "0.0.0.0"  # noqa: S104 - read in configurations, bound to by nobody here
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9_-]([a-z0-9._-]{0,252})")
+#: What clients send as it is; RFC 3986, section 3.3, and characters that browsers leave alone.
+_SENT = "/!$&'()*+,;=:@~%|[]^`{}\"<>\\"
+_BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A request.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: in lower-case ASCII; an IPv6 address without brackets.
+        target: the path as a client sends it, percent-encoded, from / on.
+        query: what follows the question mark, as a client sends it.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: bytes
+    query: bytes = b""
+
+    @property
+    def is_ip(self) -> bool:
+        """Whether the host is an address and not a name."""
+        return _is_ip(self.host)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they are in a URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The URL as a client sends it."""
+        query = b"?" + self.query if self.query else b""
+        return f"{self.scheme}://{self.authority}{(self.target + query).decode('ascii')}"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_own_ip(address: str) -> bool:
+    """Whether an IP address is one of this machine: only then a socket can be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def parse(url: str) -> Address:
+    """What a client sends for a URL; user, password and fragment are not sent.
+
+    Raises:
+        ValueError: no client would send a request; the text says why.
+    """
+    if len(url) > LONGEST:
+        raise ValueError(f"the URL is longer than {LONGEST:,} characters")
+    url = url.strip()
+    if not re.match("[A-Za-z]+://", url):
+        if re.match(r"[^/?#]*:(?![0-9]+(?:[/?#]|$))", url):
+            raise ValueError("the URL has another scheme than http:// and https://")
+        url = f"http://{url}"
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS:
+        raise ValueError("web servers answer http:// and https:// only")
+    port = parts.port or _PORTS[parts.scheme]
+    host = ascii_host(unquote(parts.hostname or "", errors="strict"))
+    if not _is_ip(host) and (not _HOST.fullmatch(host) or ".." in host):
+        raise ValueError("the URL has no host name that a web server takes")
+    return Address(
+        parts.scheme,
+        host,
+        port,
+        quote(parts.path, safe=_SENT, errors="surrogateescape").encode() or b"/",
+        quote(parts.query, safe=_SENT + "?", errors="surrogateescape").encode(),
+    )
+
+
+def follow(address: Address, target: str) -> Address:
+    """The address that a redirect of ``address`` leads to.
+
+    Raises:
+        ValueError: as ``parse``.
+    """
+    return parse(urljoin(address.url, target))
+
+
+def sent_path(path: bytes) -> bytes:
+    """A decoded path in the form in which a client sends it."""
+    return quote(path, safe="/!$&'()*+,;=:@~").encode()
+
+
+def decoded(target: bytes) -> bytes | None:
+    """A path with each escape replaced by its byte; ``None``: an escape is broken, or a NUL."""
+    if _BROKEN.search(target):
+        return None
+    path = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), target)
+    return None if b"\0" in path else path
+
+
+def without_dots(path: bytes, *, merge: bool = True) -> bytes | None:
+    """A decoded path without ``.`` and ``..``; ``None``: it leads above the root.
+
+    ``merge``: take several slashes as one.
+    """
+    kept: list[bytes] = []
+    names = path.split(b"/")[1:]
+    for number, name in enumerate(names):
+        last = number == len(names) - 1
+        if name == b"..":
+            if not kept:
+                return None
+            kept.pop()
+        elif name not in {b".", b""} or (name == b"" and not merge and not last):
+            kept.append(name)
+            continue
+        if last:
+            kept.append(b"")
+    return b"/" + b"/".join(kept)

@@ -1,0 +1,94 @@
+"""What a source of sites gives for an address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from hashscan.notices.sites.location import Location, LocationKind
+
+if TYPE_CHECKING:
+    from hashscan.notices.sites.address import Address
+    from hashscan.notices.sites.disk import Disk
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """The server sends the client to another address."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The server passes the request on to another server.
+
+    Attributes:
+        address: what the other server gets.
+        otherwise: the answer if no source knows the other server.
+    """
+
+    address: Address
+    otherwise: Location
+
+
+Answer = Redirected | Passed
+
+
+class AnswerError(Exception):
+    """Ends the phases of a request with its answer."""
+
+    def __init__(self, answer: Location | Answer) -> None:
+        """``answer``: of the server."""
+        super().__init__()
+        self.answer = answer
+
+
+class Phases:
+    """The phases of a request: each may end it with an answer."""
+
+    def answer(self) -> Location | Answer:
+        """The answer.
+
+        Raises:
+            UndecidedError: nobody can tell.
+        """
+        try:
+            self._run()
+        except AnswerError as ended:
+            return ended.answer
+
+    def _run(self) -> NoReturn:
+        raise NotImplementedError
+
+    def _end(self, answer: Location | Answer) -> NoReturn:
+        raise AnswerError(answer)
+
+
+def is_elsewhere(answer: Location | Answer, disk: Disk) -> bool:
+    """Whether an answer is no file because its document root is missing."""
+    if not isinstance(answer, Location) or answer.kind is not LocationKind.NO_FILE:
+        return False
+    return not answer.root or disk.root(answer.root) is None
+
+
+def is_same(one: Location | Answer, other: Location | Answer) -> bool:
+    """Whether two answers are the same, however they were reached."""
+    if isinstance(one, Location) and isinstance(other, Location):
+        return (one.kind, one.root, one.path) == (other.kind, other.root, other.path)
+    return one == other
+
+
+class Source(Protocol):
+    """An item of ``sites`` in the configuration."""
+
+    @property
+    def name(self) -> str:
+        """The item, for messages."""
+
+    def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
+        """The answer to a request; ``None``: the source does not know the host.
+
+        Raises:
+            UndecidedError: nobody can tell.
+        """

@@ -1,0 +1,267 @@
+"""Reads Apache httpd's configuration, and ``.htaccess`` files: directives and sections.
+
+Source: httpd.apache.org/docs/2.4, "Configuration Files", "Configuration Sections", core. Only the
+form is read here; ``apache.py`` and ``apache_request.py`` know what directives mean. No library is
+used: the one that exists reads no nested sections of ``.htaccess`` files, and has no bounds.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hashscan.notices.sites.location import UndecidedError
+from hashscan.text import said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_BYTES = 64 << 20
+_MOST_FILES = 50_000
+_DEEPEST = 30
+_WORD = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""")
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
+#: Modules that are compiled in wherever Apache is packaged.
+_COMPILED = frozenset(
+    {"core", "so", "http", "http_core", "version", "unixd", "log_config", "logio"}
+)
+#: The version that ``IfVersion`` is asked about if it gives one: the latest of 2.4.
+_VERSION = (2, 4, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One directive; ``block`` is ``None`` unless it is a section. Names are in lower case.
+
+    Attributes:
+        raw: the arguments as they are written, for those that quotes do not split.
+    """
+
+    name: str
+    args: tuple[str, ...]
+    where: str
+    block: tuple[Directive, ...] | None = None
+    raw: str = ""
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known so far: files are read in the order of their lines."""
+
+    root: str
+    defined: dict[str, str] = field(default_factory=dict)
+    modules: set[str] = field(default_factory=set)
+    files: int = 0
+    size: int = 0
+
+
+class _Lines:
+    """The logical lines of one file."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self.name = name
+        text = content.decode("utf-8", "surrogateescape")
+        self._lines = iter(enumerate(text.split("\n"), 1))
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        for number, first in self._lines:
+            parts = [first.rstrip("\r")]
+            while parts[-1].endswith("\\"):
+                parts[-1] = parts[-1][:-1]
+                following = next(self._lines, None)
+                if following is None:
+                    break
+                parts.append(following[1].rstrip("\r"))
+            text = "".join(parts).strip()
+            if text and not text.startswith("#"):
+                yield number, text
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = []
+    for found in _WORD.finditer(text):
+        if found[1] is not None:
+            words.append(re.sub(r'\\(["\\])', r"\1", found[1]))
+        elif found[2] is not None:
+            words.append(re.sub(r"\\(['\\])", r"\1", found[2]))
+        else:
+            words.append(found[3])
+    return tuple(words)
+
+
+class Reader:
+    """Reads files into directives; ``modules`` and ``defined`` grow as they are read."""
+
+    def __init__(self, server_root: str) -> None:
+        """``server_root``: until ``ServerRoot`` names another one."""
+        self.state = _State(server_root)
+
+    def main(self, path: str) -> tuple[Directive, ...]:
+        """The directives of a main configuration, with those of included files in their places.
+
+        Raises:
+            UndecidedError: it cannot be read as a whole: what is missing may be the answer.
+        """
+        return tuple(self._file(path, 0))
+
+    def htaccess(self, name: str, content: bytes) -> tuple[Directive, ...]:
+        """The directives of a customer's file.
+
+        Raises:
+            UndecidedError: a section is not closed; the server answers 500.
+        """
+        return tuple(self._block(_Lines(name, content), "", 0, None))
+
+    def _file(self, path: str, depth: int) -> Iterator[Directive]:
+        self.state.files += 1
+        if depth > _DEEPEST or self.state.files > _MOST_FILES:
+            raise UndecidedError(f"{shown(path)} includes itself, or too many files")
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+        except OSError as error:
+            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
+        self.state.size += len(content)
+        if self.state.size > _MOST_BYTES:
+            raise UndecidedError("the configuration of Apache is larger than 64 MiB")
+        yield from self._block(_Lines(path, content), "", depth, path)
+
+    def _block(
+        self, lines: _Lines, until: str, depth: int, path: str | None
+    ) -> Iterator[Directive]:
+        """The directives up to the end of the section ``until``."""
+        if depth > _DEEPEST:
+            raise UndecidedError(f"{shown(lines.name)}: too many nested sections")
+        for number, text in lines:
+            where = f"{shown(os.path.basename(lines.name))}:{number}"
+            if text.startswith("</"):
+                if text[2:].rstrip("> \t").lower() != until:
+                    raise UndecidedError(f"{where}: {shown(text[:100])} closes another section")
+                return
+            if text.startswith("<"):
+                name, _, rest = text[1:].rstrip().removesuffix(">").partition(" ")
+                name, rest = name.strip().lower(), self._replaced(rest.strip())
+                inner = self._block(lines, name, depth + 1, path)
+                if name.startswith("if") and name != "if":
+                    if self._holds(name, rest, where):
+                        yield from inner
+                    else:
+                        self._skip(lines, name, where)
+                    continue
+                yield Directive(name, _words(rest), where, tuple(inner), rest)
+                continue
+            parts = text.split(None, 1)
+            name, rest = parts[0].lower(), self._replaced(parts[1] if len(parts) > 1 else "")
+            one = Directive(name, _words(rest), where, None, rest)
+            if path is not None and name in {"include", "includeoptional"}:
+                for included in self._included(one):
+                    yield from self._file(included, depth + 1)
+                continue
+            self._note(one)
+            yield one
+        if until:
+            raise UndecidedError(f"{shown(lines.name)}: the section {shown(until)} is not closed")
+
+    @staticmethod
+    def _skip(lines: _Lines, name: str, where: str) -> None:
+        open_sections = 1
+        for _, text in lines:
+            if text.startswith("</"):
+                open_sections -= text[2:].rstrip("> \t").lower() == name
+            elif text.startswith("<"):
+                open_sections += re.split(r"[\s>]", text[1:], maxsplit=1)[0].lower() == name
+            if not open_sections:
+                return
+        raise UndecidedError(f"{where}: the section {shown(name)} is not closed")
+
+    def _replaced(self, text: str) -> str:
+        defined = self.state.defined
+        return _VARIABLE.sub(lambda found: defined.get(found[1], found[0]), text)
+
+    def _note(self, one: Directive) -> None:
+        if one.name == "define" and one.args:
+            self.state.defined[one.args[0]] = one.args[1] if len(one.args) > 1 else ""
+        elif one.name == "undefine" and one.args:
+            self.state.defined.pop(one.args[0], None)
+        elif one.name == "serverroot" and one.args:
+            self.state.root = one.args[0]
+        elif one.name == "loadmodule" and len(one.args) > 1:
+            file = os.path.basename(one.args[1])
+            self.state.modules |= {one.args[0], file.removesuffix(".so") + ".c"}
+        elif one.name == "use":
+            raise UndecidedError(f"a macro is used at {one.where}, and hashscan knows no macros")
+
+    def _holds(self, name: str, text: str, where: str) -> bool:
+        negated = text.startswith("!")
+        words = _words(text.removeprefix("!").strip())
+        if not words:
+            raise UndecidedError(f"{where}: the section {shown(name)} has no condition")
+        if name == "ifmodule":
+            short = words[0].removeprefix("mod_").removesuffix(".c").removesuffix("_module")
+            found = words[0] in self.state.modules or short in _COMPILED
+        elif name == "ifdefine":
+            found = words[0] in self.state.defined
+        elif name == "iffile":
+            found = os.path.exists(self._full(words[0]))
+        elif name == "ifversion":
+            found = _is_version(words)
+        else:
+            raise UndecidedError(f"{where}: hashscan cannot evaluate the section {shown(name)}")
+        return found != negated
+
+    def _full(self, path: str) -> str:
+        return os.path.join(self.state.root, path)
+
+    def _included(self, one: Directive) -> list[str]:
+        if not one.args:
+            raise UndecidedError(f"{one.where}: Include names no file")
+        path = self._full(one.args[0])
+        found = list(_matching(path))
+        if not found and one.name == "include" and not re.search(r"[*?\[]", path):
+            raise UndecidedError(f"{one.where}: there is no {shown(path)}")
+        return found
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """Files whose path fits, component by component, in the order of their names."""
+    places = ["/"]
+    for name in pattern.split("/"):
+        if not name:
+            continue
+        following: list[str] = []
+        for place in places:
+            if re.search(r"[*?\[]", name):
+                try:
+                    names = sorted(os.listdir(place))
+                except OSError:
+                    continue
+                fitting = [one for one in names if fnmatch.fnmatchcase(one, name)]
+                if not name.startswith("."):
+                    fitting = [one for one in fitting if not one.startswith(".")]
+                following += [os.path.join(place, one) for one in fitting]
+            elif os.path.exists(os.path.join(place, name)):
+                following.append(os.path.join(place, name))
+        places = following
+    for place in places:
+        if os.path.isdir(place):
+            for above, names, files in os.walk(place):  # noqa: TID251 - the server's own files
+                names.sort()
+                yield from (os.path.join(above, one) for one in sorted(files))
+        else:
+            yield place
+
+
+def _is_version(words: tuple[str, ...]) -> bool:
+    operator, wanted = words if len(words) > 1 else ("=", words[0])
+    try:
+        given = tuple(int(one) for one in wanted.split("."))
+    except ValueError:
+        raise UndecidedError(f"IfVersion {shown(wanted)} is not understood") from None
+    here = _VERSION[: len(given)]
+    return {
+        "=": here == given, "==": here == given, "!=": here != given, ">": here > given,
+        ">=": here >= given, "<": here < given, "<=": here <= given,
+    }.get(operator, False)  # fmt: skip

@@ -1,0 +1,330 @@
+"""Which sections of Apache's configuration, and which ``.htaccess`` files, hold for a file.
+
+Source: httpd.apache.org/docs/2.4/sections.html, "How the sections are merged": the server, then
+directories from the shortest path on with their ``.htaccess`` files, directories by expression,
+files, locations.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from typing import TYPE_CHECKING
+
+from hashscan.notices.sites.location import UndecidedError
+from hashscan.notices.sites.patterns import search
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hashscan.notices.sites.apache_conf import Directive, Reader
+    from hashscan.notices.sites.disk import Disk
+
+_HTACCESS_BYTES = 256 << 10
+_ANY = ("*", "?", "[")
+#: Directives that decide which file, or which script, answers.
+_RELEVANT = frozenset(
+    {
+        "sethandler", "addhandler", "addtype", "forcetype", "directoryindex", "rewriterule",
+        "redirect", "redirectmatch", "redirectpermanent", "redirecttemp", "alias", "proxypass",
+        "fallbackresource", "require", "deny", "action",
+    }
+)  # fmt: skip
+
+
+def flat(block: Iterable[Directive]) -> Iterator[Directive]:
+    """The directives of a block; those of ``Limit`` sections that hold for GET as if without."""
+    for one in block:
+        methods = {word.upper() for word in one.args}
+        if one.name == "limit" and one.block is not None:
+            if "GET" in methods:
+                yield from flat(one.block)
+        elif one.name == "limitexcept" and one.block is not None:
+            if "GET" not in methods:
+                yield from flat(one.block)
+        else:
+            yield one
+
+
+def _is_below(pattern: str, place: str) -> int | None:
+    """How many names a ``Directory`` pattern has if ``place`` is it or below it; else ``None``."""
+    wanted = [name for name in pattern.split("/") if name]
+    names = [name for name in place.split("/") if name]
+    if len(wanted) > len(names):
+        return None
+    for pattern_name, name in zip(wanted, names, strict=False):
+        if any(sign in pattern_name for sign in _ANY):
+            if not fnmatch.fnmatchcase(name, pattern_name):
+                return None
+        elif pattern_name != name:
+            return None
+    return len(wanted)
+
+
+def location_fits(section: Directive, uri: str) -> bool:
+    """Whether a ``Location`` or ``LocationMatch`` section holds for a path of the site."""
+    if not section.args:
+        return False
+    text = uri.encode("utf-8", "surrogateescape")
+    if section.name == "locationmatch":
+        return search(section.args[0], text) is not None
+    if section.args[0] == "~":
+        return len(section.args) > 1 and search(section.args[1], text) is not None
+    name = section.args[0]
+    if any(sign in name for sign in _ANY):
+        return fnmatch.fnmatchcase(uri, name)
+    return uri == name or uri.startswith(name if name.endswith("/") else name + "/")
+
+
+class Scope:
+    """The blocks of directives that hold for one file, in the order in which they are merged."""
+
+    def __init__(
+        self,
+        levels: tuple[tuple[Directive, ...], ...],
+        reader: Reader,
+        disk: Disk,
+        root: bytes,
+        path: bytes,
+        uri: bytes,
+        *,
+        is_directory: bool,
+    ) -> None:
+        """Read what holds.
+
+        Args:
+            levels: the main server and the virtual host.
+            reader: of the configuration; it reads ``.htaccess`` files.
+            disk: on which they are.
+            root: document root, or the directory of an alias.
+            path: of the file below it, as the URL gives it.
+            uri: the path of the site.
+            is_directory: whether the path is a directory.
+        """
+        self.blocks: list[tuple[Directive, ...]] = [tuple(flat(level)) for level in levels]
+        #: The directory of each block, with a slash at its end; "" for other sections.
+        self.places: list[str] = [""] * len(levels)
+        self._reader = reader
+        self._disk = disk
+        self._root = os.fsdecode(root).rstrip("/")
+        inside = os.fsdecode(path).strip("/")
+        full = self._root + ("/" + inside if inside else "")
+        above, _, name = full.rpartition("/")
+        self._directories(full if is_directory else above, full)
+        if not is_directory:
+            self._files(name)
+        self._locations(os.fsdecode(uri))
+        for block in self.blocks:
+            self._refuse_conditions(block)
+
+    def _sections(self, *names: str) -> Iterator[Directive]:
+        for block in self.blocks[:2]:
+            for one in block:
+                if one.name in names and one.block is not None and one.args:
+                    yield one
+
+    def _add(self, block: Iterable[Directive], place: str = "") -> None:
+        self.blocks.append(tuple(flat(block)))
+        self.places.append(place)
+
+    def _directories(self, directory: str, full: str) -> None:
+        plain = [
+            (one.args[0], one.block)
+            for one in self._sections("directory")
+            if one.args[0] != "~" and one.block is not None
+        ]
+        names = [name for name in directory.split("/") if name]
+        name_of_file = self._setting("accessfilename") or (".htaccess",)
+        allows = self._override(self.blocks)
+        for count in range(len(names) + 1):
+            place = "/" + "/".join(names[:count])
+            for pattern, block in plain:
+                if _is_below(pattern, place) == count:
+                    self._add(block, place.rstrip("/") + "/")
+                    allows = self._override([self.blocks[-1]], allows)
+            if allows:
+                for name in name_of_file:
+                    self._htaccess(place, name)
+        for one in self._sections("directorymatch", "directory"):
+            assert one.block is not None
+            if one.name == "directory" and one.args[0] != "~":
+                continue
+            pattern = one.args[-1]
+            if search(pattern, os.fsencode(full)):
+                self._add(one.block, directory.rstrip("/") + "/")
+
+    @staticmethod
+    def _override(blocks: Iterable[tuple[Directive, ...]], allows: bool = False) -> bool:
+        """Whether ``.htaccess`` files are read: not without ``AllowOverride``, since 2.3.9."""
+        for block in blocks:
+            for one in block:
+                if one.name in {"allowoverride", "allowoverridelist"}:
+                    allows = [word.lower() for word in one.args] != ["none"]
+        return allows
+
+    def _htaccess(self, place: str, name: str) -> None:
+        if place == self._root or place.startswith(self._root + "/"):
+            root, inside = self._root or "/", place[len(self._root) :]
+        else:
+            root, inside = place, ""
+        path = os.fsencode(inside.strip("/") + "/" + name)
+        content = self._disk.read(os.fsencode(root), path, _HTACCESS_BYTES)
+        if content is None:
+            return
+        full = place.rstrip("/") + "/" + name
+        if len(content) > _HTACCESS_BYTES:
+            raise UndecidedError(f"{shown(full)} is larger than 256 KiB")
+        self._disk.step(f"{shown(full)} is read")
+        self._add(self._reader.htaccess(full, content), place.rstrip("/") + "/")
+
+    def _files(self, name: str) -> None:
+        for block, place in list(zip(self.blocks, self.places, strict=True)):
+            for one in block:
+                if one.name not in {"files", "filesmatch"} or one.block is None or not one.args:
+                    continue
+                if one.name == "filesmatch" or one.args[0] == "~":
+                    fits = search(one.args[-1], os.fsencode(name)) is not None
+                else:
+                    fits = fnmatch.fnmatchcase(name, one.args[0])
+                if fits:
+                    self._add(one.block, place)
+
+    def _locations(self, uri: str) -> None:
+        for one in self._sections("location", "locationmatch"):
+            if location_fits(one, uri):
+                assert one.block is not None
+                self._add(one.block)
+
+    def _refuse_conditions(self, block: tuple[Directive, ...]) -> None:
+        for one in block:
+            if one.name in {"if", "elseif", "else"} and one.block is not None:
+                for inner in flat(one.block):
+                    if inner.name in _RELEVANT:
+                        raise UndecidedError(f"the condition at {one.where} decides {inner.name}")
+
+    # Settings
+
+    def last(self, name: str) -> Directive | None:
+        """The directive that is merged last."""
+        for block in reversed(self.blocks):
+            for one in reversed(block):
+                if one.name == name:
+                    return one
+        return None
+
+    def _setting(self, name: str) -> tuple[str, ...] | None:
+        one = self.last(name)
+        return one.args if one is not None else None
+
+    def is_on(self, name: str, *, default: bool) -> bool:
+        """A switch."""
+        given = self._setting(name)
+        return default if not given else given[0].lower() in {"on", "1", "true"}
+
+    def options(self) -> set[str]:
+        """The options in force, in lower case."""
+        options = {"followsymlinks"}
+        for block in self.blocks:
+            for one in block:
+                if one.name != "options" or not one.args:
+                    continue
+                words = [word.lower() for word in one.args]
+                if not words[0].startswith(("+", "-")):
+                    options = set()
+                for word in words:
+                    if word == "none":
+                        options = set()
+                    elif word == "all":
+                        options = {"all", "indexes", "followsymlinks", "includes", "execcgi"}
+                    elif word.startswith("-"):
+                        options.discard(word[1:])
+                    else:
+                        options.add(word.removeprefix("+"))
+        return options
+
+    def indexes(self) -> list[str]:
+        """The names of index files: those of the innermost block that has any."""
+        for block in reversed(self.blocks):
+            names: list[str] = []
+            found = [one for one in block if one.name == "directoryindex"]
+            for one in found:
+                names = [] if one.args == ("disabled",) else names + list(one.args)
+            if found:
+                return names
+        return ["index.html"]
+
+    def denied(self) -> Directive | None:
+        """The directive that refuses everybody; ``None``: some may read the file."""
+        for block in reversed(self.blocks):
+            rules = [
+                one for one in block if one.name == "require" or one.name.startswith("require")
+            ]
+            if rules:
+                all_denied = all(
+                    one.name == "require"
+                    and [word.lower() for word in one.args] == ["all", "denied"]
+                    for one in rules
+                )
+                return rules[0] if all_denied else None
+            old = [one for one in block if one.name in {"order", "allow", "deny"}]
+            if old:
+                order = next((one.raw for one in reversed(old) if one.name == "order"), "")
+                allowed = any(one.name == "allow" for one in old)
+                denied = next((one for one in old if one.name == "deny" and _of_all(one)), None)
+                deny_first = not re.match(r"allow\s*,\s*deny", order.strip(), re.IGNORECASE)
+                if deny_first:
+                    return None if allowed else denied
+                return denied or (None if allowed else old[0])
+        return None
+
+    def handler(self, name: str) -> tuple[str, str]:
+        """The handler for a file of this name, and where it is set; empty: the file is sent."""
+        handlers: dict[str, tuple[str, str]] = {}
+        types: dict[str, tuple[str, str]] = {}
+        forced = ("", "")
+        set_handler: Directive | None = None
+        for block in self.blocks:
+            for one in block:
+                if one.name == "sethandler" and one.args:
+                    set_handler = one
+                elif one.name in {"addhandler", "addtype"} and len(one.args) > 1:
+                    known = handlers if one.name == "addhandler" else types
+                    for end in one.args[1:]:
+                        known[end.lower().removeprefix(".")] = (one.args[0], one.where)
+                elif one.name in {"removehandler", "removetype"}:
+                    known = handlers if one.name == "removehandler" else types
+                    for end in one.args:
+                        known.pop(end.lower().removeprefix("."), None)
+                elif one.name == "forcetype" and one.args:
+                    forced = (one.args[0], one.where)
+        if set_handler is not None and set_handler.args[0].lower() != "none":
+            return _unless_default(set_handler.args[0], set_handler.where)
+        found, kind = ("", ""), ("", "")
+        for end in name.lower().split(".")[1:]:
+            found = handlers.get(end, found)
+            kind = types.get(end, kind)
+        if found[0]:
+            return _unless_default(*found)
+        kind = forced if forced[0] else kind
+        if kind[0].lower().startswith(("application/x-httpd-", "text/x-server-parsed")):
+            if self._engine_is_off():
+                return "", ""
+            return kind
+        return "", ""
+
+    def _engine_is_off(self) -> bool:
+        for block in reversed(self.blocks):
+            for one in reversed(block):
+                if one.name in {"php_flag", "php_admin_flag"} and one.args[:1] == ("engine",):
+                    return one.args[-1].lower() in {"off", "0"}
+        return False
+
+
+def _unless_default(handler: str, where: str) -> tuple[str, str]:
+    return ("", "") if handler.lower() in {"default-handler", "none"} else (handler, where)
+
+
+def _of_all(one: Directive) -> bool:
+    return [word.lower() for word in one.args] == ["from", "all"]

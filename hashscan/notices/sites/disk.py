@@ -1,0 +1,201 @@
+"""Document roots and files as they are on the disk while one URL is looked up."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from hashscan.errors import UnsafePathError
+from hashscan.fs import beneath
+from hashscan.fs.named import Named, open_named
+from hashscan.fs.served import Entry, Served, look_up
+from hashscan.notices.sites.location import Location, LocationKind, UndecidedError
+from hashscan.text import said_by, shown
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR})
+#: Names of files that web servers run, in most configurations, instead of sending them.
+SCRIPTS = (b".php", b".phtml", b".php3", b".php4", b".php5", b".php7", b".phar", b".cgi", b".pl")
+_MOST_ROOTS = 64
+
+
+class Disk:
+    """Opens each document root once, and notes the steps of the answer.
+
+    Attributes:
+        steps: why the answer is what it is; printable.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self._roots: dict[bytes, Named | None] = {}
+
+    def __enter__(self) -> Self:
+        """Return the disk."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the roots."""
+        for named in self._roots.values():
+            if named is not None:
+                os.close(named.fd)
+        self._roots.clear()
+
+    def step(self, text: str) -> None:
+        """Note a step: one sentence, in which foreign text went through ``shown``."""
+        self.steps.append(text)
+
+    def root(self, path: bytes) -> Named | None:
+        """A document root; ``None`` if there is no such directory.
+
+        Raises:
+            UndecidedError: it cannot be opened, or a customer's link leads there.
+        """
+        if path not in self._roots:
+            if len(self._roots) >= _MOST_ROOTS:
+                raise UndecidedError("the configuration leads through too many document roots")
+            self._roots[path] = self._open(path)
+        return self._roots[path]
+
+    @staticmethod
+    def _open(path: bytes) -> Named | None:
+        try:
+            return open_named(path)
+        except UnsafePathError as error:
+            raise UndecidedError(str(error)) from None
+        except OSError as error:
+            if error.errno in _NOWHERE:
+                return None
+            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
+        except ValueError:
+            raise UndecidedError("the document root holds a NUL") from None
+
+    def find(self, root: bytes, path: bytes) -> Served:
+        """What is under ``path`` below a document root; absent if the root is.
+
+        Raises:
+            UndecidedError: it cannot be read, or a link leads out of the root.
+        """
+        named = self.root(root)
+        if named is None:
+            return Served(Entry.ABSENT, b"", path)
+        try:
+            served = look_up(named.fd, path, named.path)
+        except (OSError, ValueError) as error:
+            raise UndecidedError(f"{shown(root)}/{shown(path)}: {said_by(error)}") from None
+        if served.entry is Entry.OUTSIDE:
+            if not served.links:
+                raise UndecidedError(f"{shown(path)} leads out of {shown(root)}")
+            link = shown(named.path.rstrip(b"/") + b"/" + served.links[-1])
+            raise UndecidedError(
+                f"{link} is a link out of the document root, to {shown(served.target)}; hashscan"
+                " does not follow it: look there"
+            )
+        return served
+
+    def is_file(self, root: bytes, path: bytes) -> bool:
+        """Whether a file is under ``path``; a slash at its end asks for a directory.
+
+        Raises:
+            UndecidedError: as ``find``.
+        """
+        served = self.find(root, path)
+        return served.entry is Entry.FILE and not served.rest and not path.endswith(b"/")
+
+    def is_directory(self, root: bytes, path: bytes) -> bool:
+        """Whether a directory is under ``path``.
+
+        Raises:
+            UndecidedError: as ``find``.
+        """
+        return self.root(root) is not None and self.find(root, path).entry is Entry.DIRECTORY
+
+    def read(self, root: bytes, path: bytes, most: int) -> bytes | None:
+        """The content of a small file, up to ``most`` + 1 bytes; ``None`` if there is none.
+
+        Raises:
+            UndecidedError: as ``find``, or it cannot be read.
+        """
+        served = self.find(root, path)
+        named = self.root(root)
+        if served.entry is not Entry.FILE or named is None:
+            return None
+        try:
+            parent, name = beneath.open_parent(named.fd, served.path, cross_mounts=True)
+            with beneath.closing(parent):
+                fd = beneath.open_file(parent, name)
+            with beneath.closing(fd):
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return None
+                content = b""
+                while len(content) <= most and (more := os.read(fd, most + 1 - len(content))):
+                    content += more
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
+        return content
+
+    # Answers
+
+    def _located(
+        self, kind: LocationKind, root: bytes, served: Served | None, text: str, script: str = ""
+    ) -> Location:
+        for link in served.links if served is not None else ():
+            self.step(f"{shown(link)} is a symbolic link, which stays below the root")
+        self.step(text)
+        named = None
+        with suppress(UndecidedError):
+            named = self.root(root) if root else None
+        path = served.path if served is not None else b""
+        return Location(kind, root if named is None else named.path, path, script, self._why())
+
+    def _why(self) -> tuple[str, ...]:
+        return tuple(self.steps)
+
+    def file(self, root: bytes, served: Served) -> Location:
+        """A file answers."""
+        text = f"the file is {shown(served.path)} below {shown(root)}"
+        return self._located(LocationKind.FILE, root, served, text)
+
+    def directory(self, root: bytes, served: Served) -> Location:
+        """A directory without an index file."""
+        text = f"{shown(served.path) or 'the root'} is a directory without an index file"
+        return self._located(LocationKind.DIRECTORY, root, served, text)
+
+    def script(self, script: str, root: bytes = b"", served: Served | None = None) -> Location:
+        """A script, or another server, answers."""
+        if served is not None and served.entry is not Entry.FILE:
+            served = None
+        return self._located(
+            LocationKind.SCRIPT, root, served, f"a script answers: {script}", script
+        )
+
+    def no_file(self, text: str, root: bytes = b"") -> Location:
+        """The site is here, and has nothing under the URL."""
+        return self._located(LocationKind.NO_FILE, root, None, text)
+
+    def no_site(self, text: str) -> Location:
+        """No site has the host."""
+        self.step(text)
+        return Location(LocationKind.NO_SITE, why=self._why())
+
+    def undecided(self, text: str) -> Location:
+        """Nobody can tell."""
+        self.step(f"cannot be decided: {text}")
+        return Location(LocationKind.UNDECIDED, why=self._why())
+
+
+def is_script(path: bytes) -> bool:
+    """Whether web servers usually run a file of this name instead of sending it."""
+    return path.lower().endswith(SCRIPTS)

@@ -1,0 +1,111 @@
+"""nginx as a source of sites: which of its servers takes a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.notices.sites.address import is_own_ip
+from hashscan.notices.sites.answer import is_elsewhere, is_same
+from hashscan.notices.sites.location import Location, UndecidedError
+from hashscan.notices.sites.nginx_conf import Configuration, Group, Server, setting
+from hashscan.notices.sites.nginx_request import Request
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from hashscan.notices.sites.address import Address
+    from hashscan.notices.sites.answer import Answer
+    from hashscan.notices.sites.disk import Disk
+
+#: Variables with the host: a root that holds one is another directory for each host.
+_OF_HOST = ("$host", "${host}", "$http_host", "$server_name", "$ssl_server_name", "$1")
+
+
+class Nginx:
+    """An item with ``nginx``."""
+
+    def __init__(self, name: str, path: str) -> None:
+        """``name``: of the item, for messages; ``path``: of the main configuration."""
+        self.name = name
+        self._path = path
+        self._configuration: Configuration | None = None
+        self._sockets: dict[tuple[str, int], Group] = {}
+
+    def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
+        """The answer of the server that takes the request; ``None``: none has the host.
+
+        Raises:
+            UndecidedError: nobody can tell.
+        """
+        if self._configuration is None:
+            self._configuration = Configuration(self._path)
+            self._sockets = _sockets(self._configuration.servers)
+        groups = self._groups(address, disk)
+        chosen: dict[int, tuple[Server, dict[str, bytes]]] = {}
+        for group in groups:
+            found = group.find(address.host)
+            if found is not None:
+                chosen[id(found[0])] = found
+        if not chosen:
+            return self._default(groups, address, disk)
+        answers = [
+            self._ask(server, captures, address, disk) for server, captures in chosen.values()
+        ]
+        if any(not is_same(one, answers[0]) for one in answers):
+            places = " and ".join(server.where for server, _ in chosen.values())
+            raise UndecidedError(
+                f"{shown(address.host)} has different servers on different addresses: {places}"
+            )
+        return answers[0]
+
+    def _ask(
+        self, server: Server, captures: dict[str, bytes], address: Address, disk: Disk
+    ) -> Location | Answer:
+        assert self._configuration is not None
+        disk.step(f"{self.name}: the server at {server.where} takes {shown(address.authority)}")
+        return Request(self._configuration, server, address, disk, captures).answer()
+
+    def _groups(self, address: Address, disk: Disk) -> list[Group]:
+        """The sockets that the request may arrive at."""
+        at_port = {place: one for place, one in self._sockets.items() if place[1] == address.port}
+        if not at_port and any(one.find(address.host) for one in self._sockets.values()):
+            disk.step(
+                f"{self.name}: nothing listens on port {address.port}; hashscan takes it that"
+                " another program passes on what arrives there"
+            )
+            at_port = self._sockets
+        if address.is_ip:
+            exact = [one for place, one in at_port.items() if place[0] == address.host]
+            return exact or [one for place, one in at_port.items() if place[0] == "*"]
+        return list(at_port.values())
+
+    def _default(
+        self, groups: list[Group], address: Address, disk: Disk
+    ) -> Location | Answer | None:
+        """The answer of a default server, if the host is certainly one of this machine."""
+        defaults = {id(group.default): group.default for group in groups}
+        if address.is_ip and len(defaults) == 1 and is_own_ip(address.host):
+            return self._ask(next(iter(defaults.values())), {}, address, disk)
+        for server in defaults.values():
+            roots = setting(server.levels, "root")
+            if roots and any(one in " ".join(roots[-1].args) for one in _OF_HOST):
+                answer = self._ask(server, {}, address, disk)
+                if not is_elsewhere(answer, disk):
+                    return answer
+            disk.step(
+                f"{self.name}: no server_name is {shown(address.host)}; the default server at"
+                f" {server.where} would answer if the name pointed to this machine"
+            )
+        return None
+
+
+def _sockets(servers: list[Server]) -> dict[tuple[str, int], Group]:
+    """The servers of each address and port."""
+    sockets: dict[tuple[str, int], list[tuple[bool, Server]]] = {}
+    for server in servers:
+        for listen in server.listens:
+            of_socket = sockets.setdefault((listen.address, listen.port), [])
+            of_socket.append((not listen.default, server))
+    return {
+        place: Group([server for _, server in sorted(found, key=lambda one: one[0])])
+        for place, found in sockets.items()
+    }

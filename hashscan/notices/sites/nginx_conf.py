@@ -1,0 +1,238 @@
+"""Reads nginx's configuration: its servers, what they listen to, and their names.
+
+Source: nginx.org/en/docs, ngx_http_core_module, "How nginx processes a request", "Server names".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import crossplane
+
+from hashscan.notices.sites.address import ANY_IPV4
+from hashscan.notices.sites.location import UndecidedError
+from hashscan.notices.sites.patterns import groups, search
+from hashscan.notices.urls import ascii_host
+from hashscan.text import said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_DIRECTIVES = 2_000_000
+_DEEPEST = 40
+_ESCAPE = re.compile(r"""\\(["'\\trn])""")
+_MEANT = {"t": "\t", "r": "\r", "n": "\n"}
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One directive; ``block`` is ``None`` if it has no braces."""
+
+    name: str
+    args: tuple[str, ...]
+    where: str
+    block: tuple[Directive, ...] | None = None
+
+
+#: The directives of nested blocks, the outermost first, as settings are inherited.
+Levels = tuple[tuple[Directive, ...], ...]
+
+
+def setting(levels: Levels, name: str) -> list[Directive]:
+    """The directives ``name`` of the innermost level that has any."""
+    for level in reversed(levels):
+        found = [one for one in level if one.name == name]
+        if found:
+            return found
+    return []
+
+
+def own(level: tuple[Directive, ...], name: str) -> Directive | None:
+    """The last directive ``name`` of one level."""
+    return next((one for one in reversed(level) if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """A socket: address (``*`` for all) and port; ``default``: takes hosts that no name fits."""
+
+    address: str
+    port: int
+    default: bool
+
+
+@dataclass(slots=True)
+class Server:
+    """A ``server`` block.
+
+    Attributes:
+        levels: the directives of ``http``, without its servers, and of the server.
+        where: file and line.
+        exact: names, in lower-case ASCII.
+        leading: names after ``*``, from the dot on.
+        trailing: names before ``*``, to the dot.
+        patterns: regular expressions.
+    """
+
+    levels: Levels
+    where: str
+    listens: list[Listen] = field(default_factory=list)
+    exact: set[str] = field(default_factory=set)
+    leading: list[str] = field(default_factory=list)
+    trailing: list[str] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)
+
+
+class Configuration:
+    """The ``http`` part of a configuration."""
+
+    def __init__(self, path: str) -> None:
+        """Read the main file and all that it includes.
+
+        Raises:
+            UndecidedError: it cannot be read as a whole: what is missing may be the answer.
+        """
+        try:
+            payload = crossplane.parse(path, check_ctx=False, check_args=False)
+        except (OSError, ValueError, RecursionError) as error:
+            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
+        for fault in payload["errors"]:
+            raise UndecidedError(f"the configuration cannot be read: {shown(str(fault['error']))}")
+        self._files: list[dict[str, Any]] = payload["config"]
+        self._left = _MOST_DIRECTIVES
+        main = tuple(self._directives(self._files[0], self._files[0]["parsed"], 0))
+        self.servers: list[Server] = []
+        self.upstreams: dict[str, str] = {}
+        for http in main:
+            if http.name != "http" or http.block is None:
+                continue
+            inherited = tuple(one for one in http.block if one.name not in {"server", "upstream"})
+            for one in http.block:
+                if one.name == "server" and one.block is not None:
+                    self.servers.append(_server((inherited, one.block), one))
+                elif one.name == "upstream" and one.args and one.block is not None:
+                    server = next((each for each in one.block if each.name == "server"), None)
+                    if server is not None and server.args:
+                        self.upstreams[one.args[0]] = server.args[0]
+
+    def _directives(
+        self, file: dict[str, Any], parsed: list[dict[str, Any]], depth: int
+    ) -> Iterator[Directive]:
+        """The directives of a block, those of included files in place of ``include``."""
+        if depth > _DEEPEST:
+            raise UndecidedError(f"{shown(file['file'])} includes itself, or blocks are too deep")
+        for one in parsed:
+            self._left -= 1
+            if self._left < 0:
+                raise UndecidedError("the configuration has more than 2,000,000 directives")
+            if "includes" in one:
+                for index in one["includes"]:
+                    included = self._files[index]
+                    yield from self._directives(included, included["parsed"], depth + 1)
+                continue
+            block = None
+            if "block" in one:
+                block = tuple(self._directives(file, one["block"], depth + 1))
+            args = tuple(_ESCAPE.sub(_unescaped, word) for word in one["args"])
+            where = f"{shown(os.path.basename(file['file']))}:{one['line']}"
+            yield Directive(one["directive"], args, where, block)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return _MEANT.get(found[1], found[1])
+
+
+def _server(levels: Levels, directive: Directive) -> Server:
+    server = Server(levels, directive.where)
+    for one in levels[-1]:
+        if one.name == "listen" and one.args:
+            listen = _listen(one.args)
+            if listen is not None:
+                server.listens.append(listen)
+        elif one.name == "server_name":
+            for name in one.args:
+                _add_name(server, name)
+    if not any(one.name == "listen" for one in levels[-1]):
+        server.listens.append(Listen("*", 80, default=False))
+    return server
+
+
+def _listen(args: tuple[str, ...]) -> Listen | None:
+    """A socket; ``None``: a Unix socket."""
+    given = args[0]
+    if given.startswith("unix:"):
+        return None
+    found = re.fullmatch(r"(?:(\[[0-9A-Fa-f:.]*\]|[^\[\]:]*):)?([0-9]{1,5})", given)
+    address, port = (found[1] or "*", int(found[2])) if found else (given, 80)
+    address = address.strip("[]").lower()
+    if address in {"", "*", ANY_IPV4, "::"}:
+        address = "*"
+    return Listen(address, port, not {"default_server", "default"}.isdisjoint(args[1:]))
+
+
+def _add_name(server: Server, name: str) -> None:
+    if name.startswith("~"):
+        server.patterns.append(name[1:])
+    elif name == "$hostname":
+        server.exact.add(socket.gethostname().lower())
+    elif name.startswith("*."):
+        server.leading.append("." + ascii_host(name[2:]))
+    elif name.startswith("."):
+        server.exact.add(ascii_host(name[1:]))
+        server.leading.append("." + ascii_host(name[1:]))
+    elif name.endswith(".*"):
+        server.trailing.append(ascii_host(name[:-2]) + ".")
+    elif name:
+        server.exact.add(ascii_host(name))
+
+
+class Group:
+    """The servers of one socket, indexed by their names.
+
+    Attributes:
+        default: takes hosts that no name fits.
+    """
+
+    def __init__(self, servers: list[Server]) -> None:
+        """``servers``: in their order, the default server first."""
+        self.default = servers[0]
+        self._exact: dict[str, Server] = {}
+        self._leading: dict[str, Server] = {}
+        self._trailing: dict[str, Server] = {}
+        self._patterns: list[tuple[str, Server]] = []
+        for server in servers:
+            for name in server.exact:
+                self._exact.setdefault(name, server)
+            for name in server.leading:
+                self._leading.setdefault(name, server)
+            for name in server.trailing:
+                self._trailing.setdefault(name, server)
+            self._patterns += [(pattern, server) for pattern in server.patterns]
+
+    def find(self, host: str) -> tuple[Server, dict[str, bytes]] | None:
+        """The server whose name fits, and its expression's captures; ``None``: no name fits.
+
+        An exact name goes before the longest ``*.name``, the longest ``name.*``, and the first
+        expression.
+
+        Raises:
+            UndecidedError: an expression is not understood.
+        """
+        if host in self._exact:
+            return self._exact[host], {}
+        dots = [place for place, sign in enumerate(host) if sign == "."]
+        for place in dots:
+            if place and host[place:] in self._leading:
+                return self._leading[host[place:]], {}
+        for place in reversed(dots):
+            if host[: place + 1] in self._trailing and place + 1 < len(host):
+                return self._trailing[host[: place + 1]], {}
+        for pattern, server in self._patterns:
+            found = search(pattern, host.encode(), ignore_case=True)
+            if found:
+                return server, groups(found)
+        return None

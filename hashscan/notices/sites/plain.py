@@ -1,0 +1,235 @@
+"""Sites of which only the document root is known: index files, and scripts by their names."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import selectors
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hashscan.fs.served import Entry
+from hashscan.notices.sites.address import decoded, without_dots
+from hashscan.notices.sites.disk import is_script
+from hashscan.notices.sites.location import UndecidedError
+from hashscan.notices.urls import ascii_host
+from hashscan.text import human_age, said_by, shown
+
+if TYPE_CHECKING:
+    from hashscan.config.sites import SiteSettings
+    from hashscan.notices.sites.address import Address
+    from hashscan.notices.sites.disk import Disk
+    from hashscan.notices.sites.location import Location
+
+_TABLE_BYTES = 64 << 20
+_COMMAND_SECONDS = 10.0
+_COMMAND_BYTES = 65536
+_FRONT = b"index.php"
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+def locate(
+    address: Address, disk: Disk, root: bytes, index: tuple[str, ...], prefix: str = "/"
+) -> Location:
+    """The answer of an ordinary server with this document root.
+
+    Args:
+        address: what is asked for.
+        disk: on which the root is.
+        root: the document root.
+        index: names of index files.
+        prefix: begin of the URL's path that the root stands for.
+
+    Raises:
+        UndecidedError: as ``Disk.find``.
+    """
+    raw = decoded(address.target)
+    path = None if raw is None else without_dots(raw)
+    if path is None:
+        return disk.no_file("a server refuses the path: a broken escape, a NUL, or too many ..")
+    if prefix != "/":
+        path = path[len(os.fsencode(prefix)) :] or b"/"
+    served = disk.find(root, path)
+    if served.entry is Entry.DIRECTORY:
+        for name in index:
+            inside = served.path + b"/" + os.fsencode(name)
+            if disk.is_file(root, inside):
+                disk.step(f"the index file of the directory is {shown(name)}")
+                found = disk.find(root, inside)
+                if is_script(found.path):
+                    return disk.script(shown(found.path), root, found)
+                return disk.file(root, found)
+        return disk.directory(root, served)
+    if served.entry is Entry.FILE:
+        if is_script(served.path):
+            return disk.script(shown(served.path), root, served)
+        if not served.rest and not path.endswith(b"/"):
+            return disk.file(root, served)
+    if b"." not in path.rstrip(b"/").rpartition(b"/")[2]:
+        front = disk.find(root, _FRONT)
+        if front.entry is Entry.FILE:
+            disk.step(f"no file is {shown(path)}, and many sites hand such a path to index.php")
+            return disk.script(shown(front.path), root, front)
+    return disk.no_file(f"no file is {shown(path)} below {shown(root)}", root)
+
+
+class ByHand:
+    """An item with ``host`` and ``root``."""
+
+    def __init__(self, name: str, settings: SiteSettings) -> None:
+        """``name``: of the item, for messages."""
+        assert settings.host is not None
+        assert settings.root is not None
+        self.name = name
+        self._settings = settings
+        labels = (one if "*" in one else ascii_host(one) for one in settings.host.split("."))
+        self._host = re.compile(fnmatch.translate(".".join(labels)))
+
+    def answer(self, address: Address, disk: Disk) -> Location | None:
+        """The answer, if the host and the path fit, and the root is there."""
+        prefix, root = self._settings.path, self._settings.root
+        assert root is not None
+        if not self._host.fullmatch(address.host):
+            return None
+        raw = decoded(address.target)
+        path = None if raw is None else without_dots(raw)
+        start = os.fsencode(prefix)
+        if prefix != "/" and path != start and not (path or b"").startswith(start + b"/"):
+            return None
+        place = os.fsencode(root.replace("{host}", address.host))
+        disk.step(f"{self.name} fits; its root is {shown(place)}")
+        if disk.root(place) is None:
+            disk.step(f"there is no directory {shown(place)}")
+            return None
+        return locate(address, disk, place, self._settings.index, prefix)
+
+
+class Table:
+    """An item with ``userdatadomains`` or ``table``: a root for each host.
+
+    ``userdatadomains`` is cPanel's ``domain: user==owner==type==main domain==root==...``; a table
+    has a host and a root on each line.
+    """
+
+    def __init__(self, name: str, settings: SiteSettings) -> None:
+        """``name``: of the item, for messages."""
+        self.name = name
+        self._settings = settings
+        self._roots: dict[str, bytes] | None = None
+
+    def answer(self, address: Address, disk: Disk) -> Location | None:
+        """The answer, if the table has the host, its name without ``www.``, or a ``*`` for it."""
+        if self._roots is None:
+            self._roots = self._read()
+        host = address.host
+        for name in (host, host.removeprefix("www."), "*." + host.partition(".")[2]):
+            if name in self._roots:
+                root = self._roots[name]
+                disk.step(f"{self.name} has {shown(name)}; its root is {shown(root)}")
+                return locate(address, disk, root, self._settings.index)
+        return None
+
+    def _read(self) -> dict[str, bytes]:
+        path = self._settings.userdatadomains or self._settings.table
+        assert path is not None
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_TABLE_BYTES + 1)
+        except OSError as error:
+            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
+        if len(content) > _TABLE_BYTES:
+            raise UndecidedError(f"{shown(path)} is larger than 64 MiB")
+        roots: dict[str, bytes] = {}
+        for line in content.splitlines():
+            if self._settings.table:
+                host, _, root = line.strip().replace(b"\t", b" ", 1).partition(b" ")
+            else:
+                host, _, values = line.strip().partition(b": ")
+                root = (values.split(b"==") + [b""] * 5)[4]
+            if root.strip().startswith(b"/"):
+                name = ascii_host(host.decode("utf-8", "replace").strip())
+                roots.setdefault(name, root.strip())
+        return roots
+
+
+class Command:
+    """An item with ``command``: a program prints the root of a host."""
+
+    def __init__(
+        self, name: str, settings: SiteSettings, seconds: float = _COMMAND_SECONDS
+    ) -> None:
+        """``name``: of the item, for messages; ``seconds``: how long the program may take."""
+        assert settings.command is not None
+        self.name = name
+        self._words = settings.command
+        self._index = settings.index
+        self._seconds = seconds
+
+    def answer(self, address: Address, disk: Disk) -> Location | None:
+        """The answer, if the program prints a root.
+
+        Raises:
+            UndecidedError: it fails, takes too long, or prints anything else than a path.
+        """
+        if address.host.startswith("-"):  # an option of the program
+            return None
+        printed = self._run(address.host).strip(b"\r\n")
+        if not printed:
+            disk.step(f"{self.name} prints no root for {shown(address.host)}")
+            return None
+        if not printed.startswith(b"/") or b"\n" in printed or b"\0" in printed:
+            raise UndecidedError(f"{self.name} prints no full path: {shown(printed[:200])}")
+        disk.step(f"{self.name} prints the root {shown(printed)}")
+        return locate(address, disk, printed, self._index)
+
+    def _run(self, host: str) -> bytes:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the administrator's own program, no shell
+                [*self._words, host],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UndecidedError(f"{self.name}: {said_by(error)}") from None
+        assert process.stdout is not None
+        ended = os.pidfd_open(process.pid)
+        try:
+            printed = self._read(process.stdout.fileno(), ended)
+        finally:
+            with suppress(OSError):  # also what it started; before wait() frees its number
+                os.killpg(process.pid, signal.SIGKILL)
+            os.close(ended)
+            process.stdout.close()
+            code = process.wait()
+        if code != 0:
+            raise UndecidedError(f"{self.name} ended with code {code}; run it by hand")
+        return printed
+
+    def _read(self, fd: int, ended: int) -> bytes:
+        """All that is printed until the program has closed its output and ended."""
+        printed = b""
+        end = time.monotonic() + self._seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(fd, selectors.EVENT_READ)
+            while len(printed) <= _COMMAND_BYTES:
+                left = end - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    raise UndecidedError(
+                        f"{self.name} did not end within {human_age(self._seconds)}; run it by hand"
+                    )
+                if ended in selector.get_map():
+                    return printed
+                if more := os.read(fd, _COMMAND_BYTES):
+                    printed += more
+                else:
+                    selector.unregister(fd)
+                    selector.register(ended, selectors.EVENT_READ)
+        raise UndecidedError(f"{self.name} prints more than 64 KiB")

@@ -1,0 +1,89 @@
+"""All sites of this machine: which of them has a URL, and what it answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.notices.sites.address import parse
+from hashscan.notices.sites.answer import Passed, Redirected
+from hashscan.notices.sites.apache import Apache
+from hashscan.notices.sites.disk import Disk
+from hashscan.notices.sites.location import Location, UndecidedError
+from hashscan.notices.sites.nginx import Nginx
+from hashscan.notices.sites.plain import ByHand, Command, Table
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from hashscan.config.sites import SiteSettings
+    from hashscan.notices.sites.address import Address
+    from hashscan.notices.sites.answer import Source
+
+_MOST_HOPS = 10
+
+
+def _source(number: int, settings: SiteSettings) -> Source:
+    source = settings.source
+    name = f"sites[{number}]"
+    if source == "host":
+        return ByHand(f"{name} (host {shown(settings.host or '')})", settings)
+    value = getattr(settings, source)
+    what = f"{name} ({source} {shown(value[0] if source == 'command' else value)})"
+    if source == "nginx":
+        return Nginx(what, value)
+    if source == "apache":
+        return Apache(what, value)
+    return Command(what, settings) if source == "command" else Table(what, settings)
+
+
+class Sites:
+    """The sites that the configuration names.
+
+    Configurations of web servers are read at the first question, and kept: make new sites to read
+    them again.
+    """
+
+    def __init__(self, settings: Iterable[SiteSettings]) -> None:
+        """``settings``: the items of ``sites``, in their order."""
+        self._sources = [_source(number, one) for number, one in enumerate(settings)]
+
+    def locate(self, url: str) -> Location:
+        """What a URL comes to. Nothing is fetched."""
+        with Disk() as disk:
+            try:
+                return self._follow(url, disk)
+            except UndecidedError as error:
+                return disk.undecided(str(error))
+
+    def _follow(self, url: str, disk: Disk) -> Location:
+        try:
+            address = parse(url)
+        except ValueError as error:
+            raise UndecidedError(str(error)) from None
+        if not self._sources:
+            raise UndecidedError("the configuration names no sites; add `sites`")
+        seen: set[Address] = set()
+        while address not in seen and len(seen) < _MOST_HOPS:
+            seen.add(address)
+            answer = self._ask(address, disk, self._sources)
+            if isinstance(answer, Location):
+                return answer
+            if answer is None:
+                return disk.no_site(f"no site of this machine has the host {shown(address.host)}")
+            address = answer.address
+            disk.step(f"the server redirects to {shown(address.url)}")
+        raise UndecidedError("the redirects do not end")
+
+    def _ask(
+        self, address: Address, disk: Disk, sources: Sequence[Source]
+    ) -> Location | Redirected | None:
+        for source in sources:
+            answer = source.answer(address, disk)
+            if isinstance(answer, Passed):
+                others = [one for one in sources if one is not source]
+                behind = self._ask(answer.address, disk, others)
+                return answer.otherwise if behind is None else behind
+            if answer is not None:
+                return answer
+        return None
