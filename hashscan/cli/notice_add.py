@@ -19,7 +19,8 @@ from hashscan.cli.common import (
 )
 from hashscan.config import values
 from hashscan.errors import HashscanError, NoticeError, StateError, UsageError
-from hashscan.fs.beneath import closing
+from hashscan.fs.beneath import closing, open_file
+from hashscan.fs.named import opened_above, resolve
 from hashscan.notices import unread
 from hashscan.notices.accept import Facts, accept
 from hashscan.notices.intake import FORMATS, MOST_BYTES
@@ -215,8 +216,9 @@ def _read(source: str) -> bytes:
             click.echo("reading a notice from the terminal; end it with Ctrl-D", err=True)
         return _read_from(sys.stdin.buffer, "standard input")
     try:
-        # A FIFO without a writer must not hold up the command.
-        fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        # It may be in a mailbox, whose owner can put a link to any file of root in its place.
+        with opened_above(os.fsencode(resolve(source))) as (above, name):
+            fd = open_file(above.fd, name)
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown(source)}: {said_by(error)}; see the path") from error
     with closing(fd):

@@ -149,6 +149,20 @@ def test_one_bad_file_does_not_stop_the_others(run, urls, tmp_path):
     assert len(stored(tmp_path)) == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes a link of another user")
+def test_a_link_of_another_user_is_not_followed(run, urls, tmp_path):
+    (tmp_path / "box").mkdir()
+    link = tmp_path / "box" / "1.a"
+    link.symlink_to(urls)
+    assert run(link).exit_code == 0, "root's own link"
+    for path in (tmp_path / "box", link):
+        os.chown(path, 4321, 4321, follow_symlinks=False)
+    done = run(link, "--again")
+    assert isinstance(done.exception, UsageError)
+    assert "hashscan does not follow it" in str(done.exception)
+    assert len(stored(tmp_path)) == 1
+
+
 def test_what_is_kept_is_bounded(run, tmp_path, monkeypatch):
     monkeypatch.setattr(unread, "MOST_FILES", 2)
     for number in range(3):

@@ -156,6 +156,11 @@ def test_a_mail_that_hangs_its_reader_is_given_up(desk, monkeypatch):
     assert "hashscan failed 3 times to read this mail" in facts["examples"][0]["why"]
 
 
+def test_a_round_has_bounded_memory(desk, monkeypatch):
+    monkeypatch.setattr(module, "take_mails", lambda *_, **__: len(bytearray(2 << 30)))
+    assert "mails were not taken: MemoryError" in desk.round()["trouble"]
+
+
 def test_due_soon_and_overdue_are_logged_at_most_once_an_hour(desk):
     desk.notices.use(desk.settings(maildir="none"))
     began = desk.clock.now
