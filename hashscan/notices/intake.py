@@ -1,7 +1,7 @@
 """What arrives, read as a notice: the format is recognised, or named.
 
-Each format's reader is tried in turn; the first that fits counts. A mail that is attached to
-another one is tried after the outer one.
+Each format's reader is tried in turn; the first that fits counts. Mails that are attached to
+another one are read after it, and what they say is added: abuse desks forward several at a time.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from hashscan.notices.formats import (
     xarf_json,
     xarf_mail,
 )
-from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.formats.source import NotThisFormatError, Source, bounded, once
 from hashscan.notices.kept import cut, cut_json
+from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ _READERS: dict[str, Callable[[Source], ParsedNotice]] = {
     key_value.NAME: key_value.read,
     plain_list.NAME: plain_list.read,
 }
+#: Their mails carry the reported mail, which is no notice.
+_WITH_EVIDENCE = frozenset({arf.NAME, xarf_json.NAME_3, xarf_json.NAME_4, xarf_mail.NAME})
 #: Names of formats, in the order in which they are tried.
 FORMATS = tuple(_READERS)
 
@@ -94,32 +97,87 @@ def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A
             f"the notice {error}; save the addresses to a file, or to several, and add those",
             [],
         ) from error
-    return Understood(_first(sources, format), kept)
+    return Understood(_understood(sources, format), kept)
 
 
-def _first(sources: list[Source], wanted: str | None) -> ParsedNotice:
-    """The first notice that a reader makes of a source.
+def _understood(sources: list[Source], wanted: str | None) -> ParsedNotice:
+    """The notice that an input's sources make, the attached mails after the outer one.
 
     Raises:
         NoticeError: there is none.
     """
     tried: dict[str, Finding] = {}
+    found: list[ParsedNotice] = []
+    silent = 0
     for one in sources:
-        variants = list(_variants(replace(one, forced=wanted is not None)))
-        for name, reader in _READERS.items():
-            if wanted not in (None, name):
-                continue
-            for source in variants:
-                try:
-                    return reader(source)
-                except NotThisFormatError as error:
-                    tried.setdefault(name, Finding(name, f"it {error}"))
+        try:
+            notice = _first(replace(one, forced=wanted is not None), wanted)
+        except NoticeError as error:
+            silent += one is not sources[0]
+            for finding in error.findings:
+                tried.setdefault(finding.where, finding)
+            continue
+        found.append(notice)
+        if notice.format in _WITH_EVIDENCE:
+            break
+    if found:
+        return _merged(found, silent)
     what = "in no known format" if wanted is None else f"not in the format {wanted}"
     fix = (
         "write its URLs, paths or digests to a file, one a line, and add that with --format list, "
         "or name the format with --format"
     )
     raise NoticeError(f"the notice is {what}; {fix}. Tried:", list(tried.values()))
+
+
+def _first(source: Source, wanted: str | None) -> ParsedNotice:
+    """The notice that the first fitting reader makes of a source.
+
+    Raises:
+        NoticeError: none fits.
+    """
+    tried: dict[str, Finding] = {}
+    variants = list(_variants(source))
+    for name, reader in _READERS.items():
+        if wanted not in (None, name):
+            continue
+        for one in variants:
+            try:
+                return reader(one)
+            except NotThisFormatError as error:
+                tried.setdefault(name, Finding(name, f"it {error}"))
+    raise NoticeError("", list(tried.values()))
+
+
+def _merged(found: list[ParsedNotice], silent: int) -> ParsedNotice:
+    """Several notices of one input as one; the first says what they do not have in common.
+
+    Raises:
+        NoticeError: they have too many items.
+    """
+    first = found[0]
+    if len(found) == 1 and not silent:
+        return first
+    remarks = [remark for one in found for remark in one.remarks]
+    remarks += [
+        f"an attached mail in the format {one.format} from {shown(one.sender or 'nobody')}, "
+        f"reference {shown(one.reference or 'none')}, {counted(len(one.items), 'item')}"
+        for one in found[1:]
+    ]
+    if silent:
+        remarks.append(f"{counted(silent, 'attached mail holds', 'attached mails hold')} no notice")
+    try:
+        items, _ = once(item for one in found for item in one.items)
+    except NotThisFormatError as error:
+        raise NoticeError(f"the notice {error}", []) from error
+    return replace(
+        first,
+        items=tuple(items),
+        sent=min((one.sent for one in found if one.sent is not None), default=None),
+        reference=next((one.reference for one in found if one.reference), None),
+        password=next((one.password for one in found if one.password), None),
+        remarks=bounded(remarks),
+    )
 
 
 def _variants(source: Source) -> Iterator[Source]:

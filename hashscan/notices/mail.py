@@ -44,6 +44,8 @@ _ONLY_MAIL = frozenset(
 )  # fmt: skip
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n)[ \t]*(?:\r\n|\n)")
 _TRANSFER_ENCODING = re.compile(rb"(?im)^content-transfer-encoding:[^\n]*\n(?:[ \t][^\n]*\n)*")
+#: RFC 3676, DelSp: where long addresses are broken; not the line that begins a signature.
+_SOFT_END = re.compile(r"(?<!\n--) \n")
 _MESSAGES = ("message/rfc822", "message/global")
 _TEXTS = frozenset(
     {"application/json", "application/csv", "application/yaml", "application/x-yaml",
@@ -258,6 +260,7 @@ class _Parser:
         name = headers.name()
         if kind in _MESSAGES:
             inner = self.mail(transferred(content[start:end], encoding), depth + 1)
+            kept[-1] = _TRANSFER_ENCODING.sub(b"", kept[-1])
             mail.inner.append(inner)
             mail.dropped += inner.dropped
             kept.append(inner.kept)
@@ -270,6 +273,8 @@ class _Parser:
             kept.append(b"[%d bytes dropped unread]\r\n" % (end - start))
             return
         text = text_of(raw, headers.parameter("charset"))
+        if headers.parameter("delsp").lower() == "yes":
+            text = _SOFT_END.sub("", text)
         self._bounds.take(text)
         mail.texts.append(Text(kind, name, text, alternative=alternative))
         shorter = cut_json(text) if "json" in kind or name.endswith(".json") else cut(text)
@@ -360,5 +365,6 @@ def _may_be_text(kind: str, name: str) -> bool:
 
 
 def _without_pictures(block: bytes) -> bytes:
-    """Headers without a sender's portrait (``Face``, ``X-Face``)."""
-    return re.sub(rb"(?im)^(?:x-)?face:[^\n]*\n(?:[ \t][^\n]*\n)*", b"", block)
+    """Headers without a sender's portrait (``Face``, ``X-Face``) and other content in them."""
+    block = re.sub(rb"(?im)^(?:x-)?face:[^\n]*\n(?:[ \t][^\n]*\n)*", b"", block)
+    return cut(block.decode("latin-1")).encode("latin-1")

@@ -243,7 +243,7 @@ def test_iwf():
     )
     assert (second.classification, other.ip) == ("A", "192.0.2.8")
     assert (notice.reference, notice.password) == ("123456, 123457", "secret 1")
-    assert "1 line has a URL that is not taken" in notice.remarks[0]
+    assert notice.remarks == ("1 URL in the text not taken, first: https://hotline.example/",)
     assert read(samples.IWF.replace("\n", "\r\n> ")).items == notice.items
 
 

@@ -179,6 +179,45 @@ def test_a_mail_that_is_attached_to_a_mail():
     assert base64.encodebytes(MEDIA).splitlines()[0] not in found.kept
 
 
+def test_several_mails_attached_to_a_mail():
+    """An abuse desk forwards what it has; nothing of it may be missed in silence."""
+
+    def attached(text, mark):
+        return "Content-Type: message/rfc822", mail(plain(text)).replace(b"=_b", mark)
+
+    found = read(
+        mail(
+            plain("See the mails below."),
+            attached("https://x.example/a", b"=_1"),
+            attached("Out of office", b"=_2"),
+            attached(f"URL: https://x.example/b\nURL: https://x.example/a\nMD5: {MD5}\n", b"=_3"),
+        )
+    )
+    assert values(found) == ["https://x.example/a", "https://x.example/b"]
+    assert found.notice.items[0].digests == (("md5", MD5),)
+    assert found.notice.remarks == (
+        "an attached mail in the format key-value from ntd@hotline.example, reference none, 2 items",
+        "1 attached mail holds no notice",
+    )
+
+
+def test_urls_that_are_not_taken_are_a_remark():
+    found = read(
+        "URL: https://x.example/a\nMore: https://y.example/\nand <https://y.example/>\n",
+        "key-value",
+    )
+    assert found.notice.remarks == ("1 URL in the text not taken, first: https://y.example/",)
+
+
+def test_addresses_that_a_mail_program_broke():
+    text = "https://x.example/a-long-\r\nhttps://x.example/name- \r\nof-it.jpg\r\n-- \r\nhttps://y.example/"
+    part = "Content-Type: text/plain; format=flowed; delsp=yes", text
+    assert values(read(mail(part))) == [
+        "https://x.example/a-long-",
+        "https://x.example/name-of-it.jpg",
+    ]
+
+
 def test_a_mail_with_a_broken_line_in_its_headers():
     content = b"\xff garbage\n" + mail(plain("https://x.example/a"), picture())
     found = read(content)

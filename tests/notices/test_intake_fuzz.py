@@ -175,8 +175,11 @@ def checked(content, format=None):  # noqa: A002
         for moment in (one.first_seen, one.last_seen, notice.sent):
             assert moment is None or 6e8 < moment < 4.2e9
     assert len(found.kept) <= 4 * len(content) + 1000
+    if b"characters dropped]" not in found.kept:
+        again = intake.read(found.kept, format=format).notice
+        assert [one.value for one in again.items] == [one.value for one in notice.items]
     if PICTURE in content:
-        assert PICTURE[:76] not in found.kept
+        assert PICTURE[154:230] not in found.kept  # its first line is in the sample of XARF, too
     if content.endswith(PICTURE + b"\r\n--=_b--\r\n"):
         assert notice.dropped
 
@@ -201,14 +204,14 @@ def test_mutated_inputs(name):
 
 
 @pytest.mark.timeout(7200 if LONG else 180)
-@share(4)
+@share(10)
 @given(mails())
 def test_mails_with_mutated_parts(content):
     checked(content)
 
 
 @pytest.mark.timeout(7200 if LONG else 180)
-@share(8)
+@share(5)
 @given(
     st.binary(max_size=300)
     | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass"))
@@ -219,7 +222,7 @@ def test_bytes(content):
 
 
 @pytest.mark.timeout(7200 if LONG else 180)
-@share(8)
+@share(5)
 @given(
     st.lists(st.sampled_from(TOKENS), max_size=60).map(b"".join), st.sampled_from(intake.FORMATS)
 )
@@ -282,8 +285,8 @@ def test_time_grows_with_the_size_only(unit):
     "unit", ["arrays", "cells", "urls", "paths", "open tables", "digest keys", "rows", "url keys"]
 )
 def test_memory_grows_with_the_size_only(unit):
-    size = SIZE * 4
-    for prefix in ("", "json", "table"):
+    size = SIZE if LONG else 10 << 10
+    for prefix in ("", "json", "table") if LONG else ("",):
         text = (PREFIXES[prefix] + grown(UNITS[unit], size)).encode()
         tracemalloc.start()
         try:

@@ -37,5 +37,4 @@ def read(source: Source) -> ParsedNotice:
         found.items(),
         reference=subject[1] if subject else found.references(),
         password=found.first(Role.PASSWORD),
-        remarks=found.remarks(),
     )

@@ -34,4 +34,4 @@ def read(source: Source) -> ParsedNotice:
     if not source.forced and not keyed.has_key(source, "hotline unique report number"):
         raise NotThisFormatError('has no line "Hotline unique report number:"')
     found = keyed.read(source, _ROLES)
-    return source.notice(NAME, found.items(), reference=found.references(), remarks=found.remarks())
+    return source.notice(NAME, found.items(), reference=found.references())

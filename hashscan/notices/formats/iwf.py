@@ -39,5 +39,4 @@ def read(source: Source) -> ParsedNotice:
         found.items(),
         reference=found.references(),
         password=found.first(Role.PASSWORD),
-        remarks=found.remarks(),
     )

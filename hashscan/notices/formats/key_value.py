@@ -36,5 +36,4 @@ def read(source: Source) -> ParsedNotice:
         sender=found.first(Role.SENDER),
         reference=found.references(),
         password=found.first(Role.PASSWORD),
-        remarks=found.remarks(),
     )

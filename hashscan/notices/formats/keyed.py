@@ -12,8 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.notices.formats import values
-from hashscan.notices.formats.source import Source, item_of
-from hashscan.text import counted, shown
+from hashscan.notices.formats.source import LONGEST_LINE, Source, item_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from hashscan.model import Digest
     from hashscan.notices.notice import ParsedItem
 
-#: The longest line that is read, in characters.
-_LONGEST_LINE = 16 * 1024
 _KEY = re.compile(r"[A-Za-z][\w /()#.-]{0,59}")
 _QUOTED = re.compile(r"(?:>\s?)+|[-*\u2022]\s+|\d{1,6}[.)]\s+")
 
@@ -91,7 +88,7 @@ def pairs(text: str) -> Iterator[Pair]:
         bare = line.strip()
         if (quoted := _QUOTED.match(bare)) is not None:
             bare = bare[quoted.end() :].strip()
-        if not bare or len(bare) > _LONGEST_LINE:
+        if not bare or len(bare) > LONGEST_LINE:
             continue
         key, mark, value = bare.partition(":")
         key = key.strip()
@@ -118,18 +115,11 @@ class Found:
     Attributes:
         keys: the known keys that it has.
         missed: number of lines with a URL that is not taken.
-        first_missed: the first of these lines.
     """
 
     records: list[Record] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     missed: int = 0
-    first_missed: str = ""
-
-    def miss(self, line: str) -> None:
-        """Count a line with a URL that is not taken."""
-        self.missed += 1
-        self.first_missed = self.first_missed or line
 
     def first(self, role: Role) -> str:
         """The first value of a role, or ""."""
@@ -158,14 +148,6 @@ class Found:
                 item = item_of(url, digests if url == several[0] else ())
                 if item is not None:
                     yield replace(item, **common)  # type: ignore[arg-type]
-
-    def remarks(self) -> Iterator[str]:
-        """What a reader of the notice should know."""
-        if self.missed:
-            yield (
-                f"{counted(self.missed, 'line has a URL', 'lines have a URL')} that is not "
-                f"taken, first: {shown(values.words(self.first_missed, 100))}"
-            )
 
 
 def has_key(source: Source, *keys: str) -> bool:
@@ -206,7 +188,7 @@ class _Reader:
                 if pair.value:
                     self._take(role, pair.key, pair.value)
             elif not self._lone(pair) and values.has_url(pair.value):
-                found.miss(pair.value)
+                found.missed += 1
 
     def _lone(self, pair: Pair) -> bool:
         """Take a line without a key; whether it was taken."""
@@ -248,14 +230,13 @@ class _Reader:
         bare, _, behind = value.partition(" (")
         whole = values.url(bare if behind.endswith(")") else value, guess=True)
         # Else there are several in one line, or a remark is behind it.
-        words = [] if whole else [values.url(values.trimmed(word)) for word in value.split()]
-        urls = [whole] if whole else list(filter(None, words))
+        urls = [whole] if whole else list(values.urls_in(value))
         record = self._record
         if role is Role.PATH:
             self._path(value, urls)
         elif not urls:
             if values.has_url(value):
-                self._found.miss(value)
+                self._found.missed += 1
         elif role is Role.URL and record.urls and self._block is None:
             self._next()
             self._record.urls += urls
@@ -277,7 +258,7 @@ class _Reader:
             # The URL before it is the page; the digests are of this one.
             record.urls[:0] = urls
         else:
-            self._found.miss(value)
+            self._found.missed += 1
         record.values[Role.PATH] = value
 
     def _next(self) -> None:

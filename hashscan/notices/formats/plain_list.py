@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 
 from hashscan.notices.decoding import text_of
 from hashscan.notices.formats import values
-from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
+from hashscan.notices.formats.source import (
+    LONGEST_LINE,
+    NotThisFormatError,
+    Source,
+    item_of,
+)
 from hashscan.notices.notice import ItemKind, ParsedItem
 from hashscan.text import counted, shown
 
@@ -25,8 +30,6 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
 
 NAME = "list"
-#: The longest line that is read, in characters.
-_LONGEST_LINE = 16 * 1024
 _LONGEST_PATH = 4096
 _BULLET = re.compile(r"\s*(?:[-*\u2022\u00b7>]\s+|\d{1,6}[.)]\s+|>+\s*)")
 _SUM = re.compile(r"\\?([0-9A-Fa-f]{32,64}) [ *](\S.*)")
@@ -69,7 +72,7 @@ class _Reader:
                     yield from self._line(line, number)
 
     def _line(self, line: str, number: int) -> Iterator[ParsedItem]:
-        if len(line) > _LONGEST_LINE:
+        if len(line) > LONGEST_LINE:
             self.long += 1
             return
         if not line.isprintable() and not line.lstrip().startswith("/"):
@@ -79,7 +82,7 @@ class _Reader:
             yield found
         elif values.is_empty_digest(line):
             self.empty += 1
-        elif self._forced and (urls := list(_urls_within(line))):
+        elif self._forced and (urls := list(values.urls_in(line))):
             yield from (ParsedItem(ItemKind.URL, one) for one in urls)
         else:
             self.others += 1
@@ -108,13 +111,6 @@ def _texts(source: Source) -> Iterator[str]:
             yield text.replace("\r\n", "\n").replace("\r", "\n")
             return
     yield from source.said()
-
-
-def _urls_within(line: str) -> Iterator[str]:
-    for word in line.split():
-        url = values.url(values.trimmed(word))
-        if url is not None:
-            yield url
 
 
 def item_in(line: str) -> ParsedItem | None:

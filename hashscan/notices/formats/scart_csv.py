@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.notices.formats import columns, values
 from hashscan.notices.formats.columns import Column
-from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.formats.source import LONGEST_LINE, NotThisFormatError, Source
 from hashscan.text import counted
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedItem, ParsedNotice
 
 NAME = "scart-csv"
-_LONGEST_LINE = 16 * 1024
 _REFERENCE = re.compile(r"\[([A-Z]\d{6,20})\]")
 _FILE_REFERENCE = re.compile(r"urls-([A-Za-z]?\d{6,20})\.csv", re.IGNORECASE)
 _SEPARATORS = (";", "\t", ",")
@@ -42,7 +41,9 @@ def read(source: Source) -> ParsedNotice:
     items = [item for text in source.said() for item in reader.items(text)]
     if not reader.headings:
         raise NotThisFormatError('has no line of headings such as "url;IP;firstseen;lastseen;note"')
-    return source.notice(NAME, items, reference=reference(source), remarks=reader.remarks())
+    return source.notice(
+        NAME, items, reference=reference(source), remarks=reader.remarks(), complete=True
+    )
 
 
 def reference(source: Source) -> str | None:
@@ -65,7 +66,7 @@ class _Reader:
         separator = ";"
         for number, whole in enumerate(text.split("\n"), 1):
             line = whole.lstrip("> ")  # a mail that was forwarded
-            if not line.strip() or len(line) > _LONGEST_LINE:
+            if not line.strip() or len(line) > LONGEST_LINE:
                 if named is not None and line.strip():
                     self._bad.append(number)
                 continue

@@ -10,14 +10,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.notices.formats import values
-from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
+from hashscan.notices.formats.source import (
+    LONGEST_LINE,
+    NotThisFormatError,
+    Source,
+    item_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hashscan.notices.notice import ParsedItem, ParsedNotice
 
-_LONGEST_LINE = 16 * 1024
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.\[\]]{3,60}")
 
 
@@ -87,19 +91,14 @@ def _urls(text: str) -> Iterator[str]:
     for line in text.split("\n"):
         if line == "-- ":
             return
-        if not line.strip() or len(line) > _LONGEST_LINE:
+        if not line.strip() or len(line) > LONGEST_LINE:
             continue
         whole = values.url(line.strip("> \t-*\u2022"))
-        several = [whole] if whole else _words(line)
+        several = [whole] if whole else list(values.urls_in(line))
         if not several and begun:
             return
         begun = begun or bool(several)
         yield from several
-
-
-def _words(line: str) -> list[str]:
-    found = (values.url(values.trimmed(word)) for word in line.split())
-    return [one for one in found if one is not None]
 
 
 def _ip(text: str) -> str | None:

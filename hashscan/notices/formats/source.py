@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hashscan.notices.formats.values import moment, strongest, words
+from hashscan.notices.formats.values import has_url, moment, strongest, urls_in, words
 from hashscan.notices.markup import text_of
 from hashscan.notices.notice import MOST_ITEMS, ItemKind, ParsedItem, ParsedNotice
-from hashscan.text import counted
+from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Most remarks of a notice.
 MOST_REMARKS = 20
+#: The longest line that is read, in characters.
+LONGEST_LINE = 16 * 1024
 
 
 class NotThisFormatError(Exception):
@@ -42,6 +44,24 @@ class Source:
     dropped: int = 0
     forced: bool = False
     by_html: bool = False
+
+    def _not_taken(self, items: list[ParsedItem]) -> str:
+        """A remark on the URLs in the text that are no item, or ""."""
+        values = (value for one in items for value in (one.value, one.referrer) if value)
+        taken = {part for value in values for part in (value, value.partition(" ")[0])}
+        rest: dict[str, None] = {}
+        for text in self.said():
+            if text.lstrip()[:1] in ("{", "["):
+                continue
+            for line in text.split("\n"):
+                if line == "-- ":
+                    break  # a mail's signature
+                if len(line) <= LONGEST_LINE and has_url(line):
+                    rest.update(dict.fromkeys(one for one in urls_in(line) if one not in taken))
+        if not rest:
+            return ""
+        first = shown(words(next(iter(rest)), 100))
+        return f"{counted(len(rest), 'URL')} in the text not taken, first: {first}"
 
     @property
     def subject(self) -> str:
@@ -81,13 +101,17 @@ class Source:
         sent: float | None = None,
         password: str | None = None,
         remarks: Iterable[str] = (),
+        complete: bool = False,
     ) -> ParsedNotice:
         """The notice in format ``name``; what the format does not say is taken from the headers.
+
+        URLs in the text that are no item are a remark, unless the format is ``complete``: then
+        ``remarks`` has them.
 
         Raises:
             NotThisFormatError: it has no item, or too many.
         """
-        found, twice = _once(items)
+        found, twice = once(items)
         if not found:
             raise NotThisFormatError("names no URL, path or digest")
         headers = self.headers
@@ -99,8 +123,8 @@ class Source:
         said = [words(one, 300) for one in remarks]
         if twice:
             said.append(f"{counted(twice, 'item is', 'items are')} named more than once")
-        if len(said) > MOST_REMARKS:
-            said[MOST_REMARKS - 1 :] = [f"{len(said) - MOST_REMARKS + 1:,} more remarks"]
+        if not complete and (rest := self._not_taken(found)):
+            said.append(rest)
         return ParsedNotice(
             name,
             tuple(found),
@@ -110,7 +134,7 @@ class Source:
             sent=sent,
             password=_words(password),
             dropped=self.dropped,
-            remarks=tuple(said),
+            remarks=bounded(said),
         )
 
 
@@ -118,8 +142,19 @@ def _words(text: str | None) -> str | None:
     return words(text) or None if text else None
 
 
-def _once(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
-    """Items without those that are named before, and the number of the latter."""
+def bounded(remarks: list[str]) -> tuple[str, ...]:
+    """The first remarks, and the number of the others."""
+    if len(remarks) <= MOST_REMARKS:
+        return tuple(remarks)
+    return (*remarks[: MOST_REMARKS - 1], f"{len(remarks) - MOST_REMARKS + 1:,} more remarks")
+
+
+def once(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
+    """Items without those that are named before, and the number of the latter.
+
+    Raises:
+        NotThisFormatError: there are too many.
+    """
     found: dict[tuple[ItemKind, str], ParsedItem] = {}
     twice = 0
     for one in items:

@@ -19,6 +19,8 @@ from zoneinfo import ZoneInfo
 from hashscan.model import ALGORITHM_BY_LENGTH, EMPTY_DIGESTS, HEX_LENGTH, Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hashscan.model import Algorithm
 
 #: The longest URL, in characters: servers refuse longer ones.
@@ -126,6 +128,14 @@ def url(text: str, *, guess: bool = False) -> str | None:
         return text if ip(host) else None
     plausible = _HOST.fullmatch(host) and any(map(str.isalnum, host.strip(".")))
     return text if plausible else None
+
+
+def urls_in(line: str) -> Iterator[str]:
+    """The URLs in a line of text, without the marks of the sentence around them."""
+    for word in line.split():
+        found = url(trimmed(word)) or url(word)
+        if found is not None:
+            yield found
 
 
 def has_url(text: str) -> bool:
