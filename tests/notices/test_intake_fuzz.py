@@ -253,9 +253,9 @@ PREFIXES = {
     "table": "<table class=urls><tr><td>", "iwf": samples.IWF, "yaml": samples.XARF_02,
     "xarf": '{"Version": "3", "Report": {"a": "', "list": "http://x.example/a\n",
 }  # fmt: skip
-SIZE = 512 << 10 if LONG else 40 << 10
+SIZE = 512 << 10 if LONG else 16 << 10
 #: Seconds of the processor and bytes of memory for each byte of an attack, all formats tried.
-PER_BYTE, BYTES_PER_BYTE = 40e-6, 250
+PER_BYTE, BYTES_PER_BYTE = 25e-6, 250
 
 
 def attacked(content, format=None):  # noqa: A002
