@@ -35,7 +35,7 @@ class Period:
         scans: number of scans; ``whole``: of these, scans that saw every file of their volumes.
         files: number of files, each counted in every scan.
         added: ``hashed``, ``bytes_hashed``, ``candidates``, ``false_positives`` and ``problems``
-            of all scans: a scan counts anew what the scan before it had counted.
+            of all scans; a file counts in each scan.
         last: counts of the last scan of them, by the names of ``Summary``; empty: there is none.
         in_place: matches that are in their place now.
         problems: number of files and directories that cannot be read now, by reason.

@@ -1,6 +1,6 @@
 """The report, and the log of notices, as CSV (RFC 4180) in UTF-8.
 
-Spreadsheets run a cell that begins with ``= + - @`` as a formula; such a cell gets an apostrophe in
+Spreadsheets run a cell that begins with ``= + - @`` as a formula; those cells get an apostrophe in
 front (OWASP, "CSV Injection").
 """
 

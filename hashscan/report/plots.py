@@ -32,7 +32,8 @@ _LABELS = 9
 #: Colours that stand for the page's CSS variables.
 _COLOURS = {"#010101": "ink", "#020202": "bar", "#030303": "late", "#040404": "line"}
 _INK, _BAR, _LATE, _LINE = _COLOURS
-#: Width and height in inches: about as many points wide as a phone has CSS pixels.
+#: Width and height in inches. 360 points are about the CSS pixels of a phone, so that a font's size
+#: is the same on it.
 _SIZE = (5.0, 3.0)
 
 

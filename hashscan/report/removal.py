@@ -19,11 +19,11 @@ CLASSES = (1, 2, 4, 8, 12, 24, 48, 168)
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Hours from one time of a notice to the removal of its items; ``None``: no data.
+    """Hours from a time of the notice (sent, or received) to the removal; ``None``: no data.
 
     Attributes:
-        removed: number of removed items, which the hours are of.
-        median, p90, p95: by nearest rank.
+        removed: number of removed items.
+        median, p90, p95: percentiles of their hours, by nearest rank.
         within_1h, within_12h, within_24h: share of the items that are removed, or still open and
             older than the limit.
         classes: number of removed items by ``CLASSES``.
@@ -60,7 +60,7 @@ class RemovalTally:
         self._older = dict.fromkeys(LIMITS, 0)
 
     def add_removed(self, seconds: float) -> None:
-        """Add an item that was removed after ``seconds``; less than none is none."""
+        """Add an item that was removed after ``seconds``; a negative number counts as 0."""
         self._seconds.append(max(0.0, seconds))
 
     def add_open(self, seconds: float) -> None:

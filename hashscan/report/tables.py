@@ -330,7 +330,7 @@ def _coverage(report: Report) -> Table:
         ("bytes hashed, all scans", Cell(Kind.SIZE, scans.added.get("bytes_hashed"))),
         ("problems, all scans", count(scans.added.get("problems"))),
     ]
-    note = "Scans that ended in the period. Each counts its files anew. The watch is not in them."
+    note = "Scans that ended in the period. A file counts in each scan. The watch does not count."
     return _two("coverage", "Coverage", rows, note)
 
 

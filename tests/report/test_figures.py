@@ -161,6 +161,11 @@ def test_reasons_are_counted_by_their_kind_without_what_follows():
     assert reason_kind("") == "other"
 
 
+def test_the_anonymous_sender_comes_last_among_equals():
+    found = notice_figures([outcome(1, sender=None), outcome(2, sender="z")], 1.0)
+    assert [one.name for one in found.senders] == ["z", None]
+
+
 def test_senders_beyond_the_first_share_a_row():
     items = [outcome(number, sender=f"s{number:03}") for number in range(MOST_SENDERS + 3)]
     found = notice_figures([*items, outcome(999, sender=None), outcome(999, sender=None)], 1.0)

@@ -104,6 +104,12 @@ def test_the_page_is_marked_up_for_everybody(without_plots):
     assert {"header", "main", "footer"} <= {tag for tag, _ in found.tags}
 
 
+def test_only_long_texts_are_broken_into_lines(without_plots):
+    for length, name in ((24, "short"), (25, "long")):
+        page = page_of(report(sender="x" * length))
+        assert f'<th scope="row" class="{name}">{"x" * length}</th>' in page
+
+
 def test_an_empty_report_shows_no_number(without_plots):
     text = " ".join(Structure(page_of(empty())).text)
     assert "no data" in text

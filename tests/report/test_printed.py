@@ -55,6 +55,13 @@ def test_json_has_the_figures_and_null_for_those_without_data():
     ]
     assert (found["matches"], found["held"], found["watched"]) == (2, 1, 0.5)
     assert "costs" not in found["scans"]["last"]
+    assert found["wholly_scanned"] == 0.5, "the first instant belongs to the period"
+    assert found["volumes"] == [
+        {"volume": "volume 1", "watched": True, "whole_scan": "2026-02-01T00:00:00.000Z"},
+        {"volume": "volume 2", "watched": False, "whole_scan": None},
+    ]
+    assert list(found["hours"].items())[:2] == [("0 to 1 h", 1), ("1 to 2 h", 0)]
+    assert list(found["hours"])[-1] == "over 168 h"
     nothing = json.loads(as_json(empty()))
     assert list(nothing) == list(found), "the keys do not depend on the data"
     for name in ("within_1h", "within_24h", "within_deadline", "hours_median", "hours_p95", "held",
