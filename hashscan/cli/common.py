@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from pydantic_core import PydanticCustomError
 
-from hashscan.errors import Finding, UsageError
-from hashscan.text import shown
+from hashscan.durable import new_file, replace_file
+from hashscan.errors import Finding, MachineError, UsageError
+from hashscan.text import said_by, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -208,3 +209,37 @@ def open_own_settings(
 
     settings = open_own_configuration(options, state, check_files=check_files)
     return settings, State(settings.state)
+
+
+def write_output(
+    parts: Iterable[bytes], output: str | None, *, force: bool, option: str = "-o"
+) -> None:
+    """Write to standard output, or to a file that is whole or absent.
+
+    ``option``: the option that names the file.
+
+    Raises:
+        OutputError: standard output cannot be written.
+        UsageError: the file is there already.
+        MachineError: the file cannot be written.
+    """
+    if output is None:
+        for part in parts:
+            if sys.stdout.isatty():  # it has the alphabet of its locale
+                click.echo(part.decode("utf-8", "replace"), nl=False)
+            else:
+                sys.stdout.buffer.write(part)
+        return
+    try:
+        if force:
+            replace_file(output, b"".join(parts))
+            return
+        with new_file(output) as file:
+            file.writelines(parts)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{shown(output)}: it is there already; name another file with {option}"
+            + (", or add --force" if option == "-o" else "")
+        ) from error
+    except OSError as error:
+        raise MachineError(f"{shown(output)}: cannot be written: {said_by(error)}") from error

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: Commands in modules of their own, and the modules' names in ``hashscan.cli``.
 _MODULES = {
     "add": "notice_add",
+    "answer": "notice_answer",
     "serve": "notice_serve",
     "token": "notice_token",
     "sites": "notice_sites",
@@ -176,7 +177,11 @@ def _checked(reason: str) -> None:
 
 
 def _store(options: Options, state: str | None) -> Store:
-    """The stored notices, to be changed.
+    return open_store(options, state)[1]
+
+
+def open_store(options: Options, state: str | None) -> tuple[Settings, Store]:
+    """The settings, and the stored notices, to be changed.
 
     Raises:
         UsageError: no notice was ever stored; nothing is made.
@@ -188,7 +193,7 @@ def _store(options: Options, state: str | None) -> Store:
     if reader is None:
         raise _no_notices(settings)
     reader.close()
-    return Store(State(settings.state).notices)
+    return settings, Store(State(settings.state).notices)
 
 
 def _no_notices(settings: Settings) -> UsageError:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashscan.cli.common import PathNotLookedAt, open_own_configuration, state_option
+from hashscan.cli.common import (
+    PathNotLookedAt,
+    open_own_configuration,
+    state_option,
+    write_output,
+)
 from hashscan.cli.restoring import moment
-from hashscan.durable import new_file, replace_file
-from hashscan.errors import ExitCode, MachineError, UsageError
-from hashscan.text import said_by, shown
+from hashscan.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from hashscan.cli import Options
     from hashscan.report.figures import Report
@@ -103,12 +105,12 @@ def _report(
         from hashscan.agent.reporting import intake_of  # noqa: PLC0415 - heavy
         from hashscan.report.as_csv import intake_log as log_of  # noqa: PLC0415
 
-        _write(log_of(intake_of(settings, begin, end)), output, force=force)
+        write_output(log_of(intake_of(settings, begin, end)), output, force=force)
         return ExitCode.NOTHING_FOUND
     from hashscan.agent.reporting import report_of  # noqa: PLC0415 - heavy
 
     report, faults = report_of(settings, begin, end, made=now, names=names)
-    _write(_printed(report, form), output, force=force)
+    write_output(_printed(report, form), output, force=force)
     for part, why in faults.items():
         click.echo(f"hashscan: the report lacks the figures of the {part}: {why}", err=True)
     return ExitCode.UNREADABLE if faults else ExitCode.NOTHING_FOUND
@@ -142,32 +144,3 @@ def _printed(report: Report, form: str) -> Iterator[bytes]:
         from hashscan.report.as_text import as_text  # noqa: PLC0415
 
         yield as_text(report).encode("utf-8", "backslashreplace")
-
-
-def _write(parts: Iterable[bytes], output: str | None, *, force: bool) -> None:
-    """Write to standard output, or to a file that is whole or absent.
-
-    Raises:
-        OutputError: standard output cannot be written.
-        UsageError: the file is there already.
-        MachineError: the file cannot be written.
-    """
-    if output is None:
-        for part in parts:
-            if sys.stdout.isatty():  # it has the alphabet of its locale
-                click.echo(part.decode("utf-8", "replace"), nl=False)
-            else:
-                sys.stdout.buffer.write(part)
-        return
-    try:
-        if force:
-            replace_file(output, b"".join(parts))
-            return
-        with new_file(output) as file:
-            file.writelines(parts)
-    except FileExistsError as error:
-        raise UsageError(
-            f"{shown(output)}: it is there already; name another file with -o, or add --force"
-        ) from error
-    except OSError as error:
-        raise MachineError(f"{shown(output)}: cannot be written: {said_by(error)}") from error

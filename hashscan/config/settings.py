@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from hashscan.config import daemon, globs, values
-from hashscan.config.notices import NoticesSettings
+from hashscan.config.notices import NoticesSettings, OrganisationSettings
 from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
 from hashscan.config.sites import SiteSettings
@@ -351,3 +351,19 @@ def require_filter(settings: Settings, where: str = _NOWHERE) -> str:
             "write the URL of a repository or the path of a filter file as `filter: {source: …}`",
         )
     return settings.filter.source
+
+
+def require_organisation(settings: Settings, where: str = _NOWHERE) -> OrganisationSettings:
+    """Who answers notices and reports matches.
+
+    Raises:
+        ConfigError: nobody is named.
+    """
+    if settings.notices.organisation is None:
+        raise _require(
+            f"{where}: notices.organisation",
+            "nobody is named who answers or reports",
+            "add `organisation: {name: Host BV, contact: abuse@host.example, domain: host.example}`"
+            " to `notices`, with your own values",
+        )
+    return settings.notices.organisation

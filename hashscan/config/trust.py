@@ -140,3 +140,23 @@ def require_trusted(
         raise ConfigError("no file is moved, because others can change what decides it:", found)
     for one in found:
         notice(str(one))
+
+
+def require_trusted_file(
+    settings: Settings, where: str, path: str, notice: Callable[[str], None], *, always: bool
+) -> None:
+    """Check a file that a command uses. ``where``: the setting that names it.
+
+    ``always``: refuse the file also if the configuration lets nothing be moved; else the fault goes
+    to ``notice`` then.
+
+    Raises:
+        ConfigError: others can change the file.
+    """
+    fault = fault_of(path)
+    if fault is None:
+        return
+    found = Finding(where, *fault)
+    if always or moves(settings):
+        raise ConfigError("nothing is done, because others can change what decides it:", [found])
+    notice(str(found))

@@ -1,0 +1,61 @@
+"""The files of customers that were moved away for a notice, for a statement of reasons."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hashscan.errors import QuarantineError
+from hashscan.notices.answers.facts import Moved
+from hashscan.notices.notice import Role
+from hashscan.quarantine.records import State
+from hashscan.quarantine.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hashscan.config.settings import Settings
+    from hashscan.notices.notice import ItemFile
+    from hashscan.quarantine.records import Record
+
+#: States of a record whose file is away from its place.
+_AWAY = frozenset({State.COPIED, State.QUARANTINED, State.PURGING, State.PURGED})
+
+
+def moved_files(settings: Settings, files: Iterable[ItemFile]) -> list[Moved]:
+    """Those of a notice's files that are in quarantine, or were purged from it, each one once.
+
+    Raises:
+        QuarantineError: the record of a file cannot be read.
+    """
+    named = [one for one in files if one.quarantine_id is not None]
+    found: dict[str, Moved] = {}
+    with ExitStack() as stack:
+        store: Store | None = None
+        for one in named:
+            assert one.quarantine_id is not None
+            if store is None:
+                directory = os.fsencode(settings.quarantine_directory)
+                store = stack.enter_context(Store.open(directory, create=False))
+            record = store.load(one.quarantine_id)
+            if record.state in _AWAY and record.id not in found:
+                found[record.id] = _moved(one, record)
+    return list(found.values())
+
+
+def _moved(file: ItemFile, record: Record) -> Moved:
+    if record.metadata is None:
+        raise QuarantineError(
+            f"the record {record.id} has no owner; see 'hashscan quarantine show {record.id}'",
+            reason="damaged-record",
+        )
+    return Moved(
+        item=file.item,
+        owner=record.metadata.owner or str(record.metadata.uid),
+        path=record.origin.full_path,
+        when=datetime.fromisoformat(record.acted).timestamp(),
+        category=file.category,
+        is_named=file.role is Role.NAMED,
+    )

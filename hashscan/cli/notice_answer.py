@@ -1,0 +1,249 @@
+"""``hashscan notice answer``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from hashscan.cli.common import PathNotLookedAt, state_option, write_output
+from hashscan.cli.notice import open_store
+from hashscan.config.notices import ANSWERS, LANGUAGES
+from hashscan.config.settings import require_organisation
+from hashscan.config.trust import require_trusted_file
+from hashscan.config.values import is_mail_address
+from hashscan.errors import StateError, UsageError
+from hashscan.notices.notice import EventKind
+from hashscan.text import local_time, names_of, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashscan.cli import Options
+    from hashscan.config.settings import Settings
+    from hashscan.notices.answers.facts import Moved
+    from hashscan.notices.answers.templates import Answer
+    from hashscan.notices.notice import Item, Notice
+    from hashscan.notices.store import Store
+
+_SENT = "sent"
+
+
+class _Wanted(NamedTuple):
+    """What the options ask for. ``how``: ``printed``, ``written`` or ``sent``."""
+
+    kind: str
+    language: str
+    how: str
+    recipient: str | None
+    owner: str | None
+    again: bool
+
+
+@click.command("answer")
+@click.argument("identifier", metavar="ID")
+@click.option(
+    "--kind",
+    type=click.Choice(ANSWERS),
+    default="decision",
+    show_default=True,
+    help="What to answer: a receipt; the decision for each item; or, to the customer, the statement"
+    " of reasons of Article 17 of the Digital Services Act.",
+)
+@click.option("--language", type=click.Choice(LANGUAGES), help="Default: notices.language.")
+@click.option(
+    "--to", "recipient", metavar="ADDRESS", help="Recipient; default: the address in the notice."
+)
+@click.option(
+    "--owner", metavar="USER", help="Of a statement: whose files, if they belong to several users."
+)
+@click.option(
+    "--eml", metavar="FILE", type=PathNotLookedAt(), help="Write a mail to a new file, mode 600."
+)
+@click.option("--send", is_flag=True, help="Send it with the program of notices.sendmail.")
+@click.option("--print", "printed", is_flag=True, help="Print the text; the default.")
+@click.option("--again", is_flag=True, help="Send it even if the same was sent before.")
+@state_option
+@click.pass_obj
+def command(
+    options: Options,
+    identifier: str,
+    kind: str,
+    language: str | None,
+    recipient: str | None,
+    owner: str | None,
+    eml: str | None,
+    send: bool,
+    printed: bool,
+    again: bool,
+    state: str | None,
+) -> None:
+    """Answer a notice: print the answer, write it as a mail, or send it.
+
+    The history of the notice keeps what was printed, written or sent, and when. The beginning or
+    the end of the ID is enough. docs/notices.md says how to replace the texts.
+    """
+    if (eml is not None) + send + printed > 1:
+        raise UsageError("--eml, --send and --print exclude each other")
+    if owner is not None and kind != "statement":
+        raise UsageError("--owner is for --kind statement")
+    how = _SENT if send else "printed" if eml is None else "written"
+    settings, store = open_store(options, state)
+    with store:
+        wanted = _Wanted(kind, language or settings.notices.language, how, recipient, owner, again)
+        _answer(settings, store, store.resolve(identifier), wanted, eml)
+
+
+def _answer(
+    settings: Settings, store: Store, identifier: str, wanted: _Wanted, eml: str | None
+) -> None:
+    from hashscan.notices.answers.facts import facts_of  # noqa: PLC0415 - heavy
+    from hashscan.notices.answers.templates import render, source_of  # noqa: PLC0415
+
+    organisation = require_organisation(settings)
+    notice, items, now = store.notice(identifier), store.items(identifier), time.time()
+    moved = _moved_of(settings, store, notice, items, wanted) if wanted.kind == "statement" else []
+    recipient = None if wanted.how == "printed" else _recipient(notice, wanted)
+    if wanted.how == _SENT and not wanted.again:
+        _check_new(store, identifier, wanted.kind, recipient)
+    source = source_of(settings.notices.templates, wanted.language, wanted.kind)
+    if source.path is not None:
+        require_trusted_file(settings, "notices.templates", source.path, _say, always=False)
+    answer = render(source, facts_of(notice, items, organisation, now, moved))
+    detail: dict[str, object] = {
+        "kind": wanted.kind, "how": wanted.how, "language": wanted.language,
+        "to": recipient, "owner": moved[0].owner if moved else None,
+    }  # fmt: skip
+    if recipient is None:
+        click.echo(f"Subject: {answer.subject}\n\n{answer.body}", nl=False)
+    else:
+        message_id = _mail(settings, store, notice, answer, wanted, recipient, eml, now)
+        detail |= {"file": eml, "message_id": message_id}
+    _note(store, identifier, {name: one for name, one in detail.items() if one is not None}, now)
+    if recipient is not None:
+        where = f"to {recipient}" if eml is None else f"to {shown(eml)}, for {recipient}"
+        click.echo(f"{identifier}: {wanted.kind} {wanted.how} {where}")
+
+
+def _mail(
+    settings: Settings,
+    store: Store,
+    notice: Notice,
+    answer: Answer,
+    wanted: _Wanted,
+    recipient: str,
+    eml: str | None,
+    now: float,
+) -> str:
+    """Write or send the mail; return its Message-ID."""
+    from hashscan.notices.answers.message import (  # noqa: PLC0415 - heavy
+        Thread,
+        as_eml,
+        message_of,
+        thread_of,
+    )
+    from hashscan.notices.answers.sending import send  # noqa: PLC0415
+
+    # The customer never saw the notice.
+    thread = Thread() if wanted.kind == "statement" else thread_of(store.input(notice.id))
+    message = message_of(
+        answer, require_organisation(settings), recipient,
+        language=wanted.language, now=now, thread=thread,
+    )  # fmt: skip
+    if eml is not None:
+        write_output([as_eml(message)], eml, force=False, option="--eml")
+    else:
+        words = settings.notices.sendmail
+        require_trusted_file(settings, "notices.sendmail", words[0], _say, always=True)
+        send(words, message.as_bytes())
+    return str(message["Message-ID"])
+
+
+def _moved_of(
+    settings: Settings, store: Store, notice: Notice, items: Sequence[Item], wanted: _Wanted
+) -> list[Moved]:
+    """The files that a statement is about: those of one customer.
+
+    Raises:
+        UsageError: no statement is due, or the files belong to several users.
+        QuarantineError: the record of a file cannot be read.
+    """
+    from hashscan.agent.answering import moved_files  # noqa: PLC0415 - heavy
+
+    if notice.authority:
+        raise UsageError(
+            f"{notice.id} is an order of {shown(notice.authority)}: Article 17 of the Digital "
+            "Services Act asks for no statement of reasons for an order (Article 9)"
+        )
+    moved = moved_files(settings, [file for item in items for file in store.files(item.number)])
+    if not moved:
+        raise UsageError(
+            f"{notice.id}: no file is in quarantine for this notice, so there is nothing to state "
+            f"reasons for; 'hashscan notice show {notice.id}' shows what was done"
+        )
+    owners = sorted({one.owner for one in moved})
+    if wanted.owner is None and len(owners) > 1:
+        raise UsageError(
+            f"{notice.id}: the files belong to {len(owners)} users ({names_of(owners)}); write a "
+            "statement for each, with --owner"
+        )
+    owner = wanted.owner or owners[0]
+    if owner not in owners:
+        raise UsageError(
+            f"{notice.id}: no file of {shown(owner)} is in quarantine; the owners are "
+            f"{names_of(owners)}"
+        )
+    return [one for one in moved if one.owner == owner]
+
+
+def _recipient(notice: Notice, wanted: _Wanted) -> str:
+    """The address to answer.
+
+    Raises:
+        UsageError: there is none, or it is not one plain address.
+    """
+    if wanted.recipient is None and wanted.kind == "statement":
+        raise UsageError("--to is missing: the address of the customer")
+    address = wanted.recipient or notice.contact
+    if not address:
+        raise UsageError(f"{notice.id} names no address to answer; give one with --to")
+    if not is_mail_address(address):
+        raise UsageError(
+            f"{shown(address[:300])} is not one plain mail address; give one with --to, e.g. "
+            "ntd@hotline.example"
+        )
+    return address
+
+
+def _check_new(store: Store, identifier: str, kind: str, recipient: str | None) -> None:
+    """Check that an answer was not sent before, or that the notice changed since.
+
+    Raises:
+        UsageError: it was sent, and nothing changed since.
+    """
+    sent: float | None = None
+    for event in store.history(identifier):
+        detail = event.detail
+        if event.kind is not EventKind.ANSWERED:
+            sent = sent if kind == "receipt" else None
+        elif (detail.get("how"), detail.get("kind"), detail.get("to")) == (_SENT, kind, recipient):
+            sent = event.time
+    if sent is not None:
+        raise UsageError(
+            f"{identifier}: the {kind} was sent to {recipient} at {local_time(sent)}, and says "
+            "the same now; --again sends it once more"
+        )
+
+
+def _note(store: Store, identifier: str, detail: dict[str, object], now: float) -> None:
+    try:
+        store.note_answer(identifier, detail, now=now)
+    except StateError as error:
+        raise StateError(
+            f"the {detail['kind']} was {detail['how']}, but the history does not have it: {error}"
+        ) from error
+
+
+def _say(message: str) -> None:
+    click.echo(f"hashscan: {message}", err=True)

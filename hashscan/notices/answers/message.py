@@ -1,0 +1,113 @@
+"""An answer as a mail.
+
+Sources: RFC 5322 (headers), RFC 3834 (Auto-Submitted), RFC 3282 (Content-Language).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import EmailPolicy
+from email.utils import format_datetime, make_msgid
+from typing import TYPE_CHECKING
+
+from hashscan.notices import mail
+
+if TYPE_CHECKING:
+    from hashscan.config.notices import OrganisationSettings
+    from hashscan.notices.answers.templates import Answer
+
+_MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
+#: References of a long thread: the first and the last ones (RFC 5537, section 3.4.4).
+_MOST_REFERENCES = 20
+
+
+#: Headers that hold nothing but such ids.
+_OF_IDS = frozenset({"in-reply-to", "references"})
+_LONGEST_LINE = 998  # RFC 5322, section 2.1.1
+
+
+class _Policy(EmailPolicy):
+    """The standard library would break an id of more than 76 characters by encoding it."""
+
+    def fold(self, name: str, value: str) -> str:
+        """A header with a line for each id in it."""
+        if name.lower() in _OF_IDS:
+            return f"{name}: {f'{self.linesep} '.join(value.split())}{self.linesep}"
+        folded: str = super().fold(name, value)
+        return folded
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """The same as bytes."""
+        return self.fold(name, value).encode("ascii", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """The mail that is answered: its Message-ID, and the mails that it refers to."""
+
+    message_id: str = ""
+    references: tuple[str, ...] = ()
+
+
+def thread_of(content: bytes) -> Thread:
+    """The thread of a notice's input; an empty one if it is no mail, or has no Message-ID."""
+    if not mail.is_mail(content):
+        return Thread()
+    try:
+        headers = mail.parse(content).headers
+    except mail.MailError:
+        return Thread()
+    message_id = _MESSAGE_ID.search(headers.get("message-id"))
+    if message_id is None:
+        return Thread()
+    before = _MESSAGE_ID.findall(headers.get("references"))
+    if len(before) > _MOST_REFERENCES:
+        before = [before[0], *before[1 - _MOST_REFERENCES :]]
+    return Thread(message_id[0], tuple(before))
+
+
+def message_of(
+    answer: Answer,
+    organisation: OrganisationSettings,
+    recipient: str,
+    *,
+    language: str,
+    now: float,
+    thread: Thread = Thread(),
+) -> EmailMessage:
+    """The mail with an answer.
+
+    Args:
+        answer: its subject and text.
+        organisation: who sends it.
+        recipient: a mail address that ``config.values.is_mail_address`` accepts.
+        language: of the text.
+        now: the time of the mail.
+        thread: the mail that it answers.
+    """
+    message = EmailMessage(_Policy())
+    local, _, domain = organisation.contact.rpartition("@")
+    message["From"] = Address(organisation.name, local, domain)
+    message["To"] = Address("", *recipient.rsplit("@", 1))
+    message["Subject"] = answer.subject
+    message["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
+    message["Message-ID"] = make_msgid(domain=organisation.domain)
+    message["Auto-Submitted"] = "auto-replied" if thread.message_id else "auto-generated"
+    if thread.message_id:
+        message["In-Reply-To"] = thread.message_id
+        message["References"] = " ".join((*thread.references, thread.message_id))
+    is_plain = answer.body.isascii() and max(map(len, answer.body.split("\n"))) <= _LONGEST_LINE
+    message.set_content(
+        answer.body, charset="utf-8", cte="7bit" if is_plain else "quoted-printable"
+    )
+    message["Content-Language"] = language  # set_content removes headers of the content
+    return message
+
+
+def as_eml(message: EmailMessage) -> bytes:
+    """The mail as a file: lines end with CRLF."""
+    return message.as_bytes(policy=_Policy(linesep="\r\n"))

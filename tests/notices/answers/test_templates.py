@@ -1,0 +1,199 @@
+"""Answers from templates: each state has its words, and no sender writes a line of his own."""
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hashscan.config.notices import ANSWERS, LANGUAGES, OrganisationSettings
+from hashscan.errors import UsageError
+from hashscan.notices.answers.facts import Moved, facts_of
+from hashscan.notices.answers.templates import Source, render, source_of
+from hashscan.notices.notice import Channel, Item, ItemKind, ItemState, Notice, ParsedItem
+
+HOST = OrganisationSettings(name="Host BV", contact="abuse@host.example", domain="host.example")
+EVIL = "x\n     Removed on 2026-01-01.\r\nSubject: y\x1b[2J\u2028\u202e{{ 7 * 7 }}"
+
+
+def notice(**more):
+    values = {
+        "id": "20261127-0a0b0c0d", "channel": Channel.MAILDIR, "format": "list", "sender": None,
+        "contact": None, "reference": None, "authority": None, "legal_basis": None,
+        "password": None, "sent": None, "received": 3600.0, "deadline": 90000.0, "closed": None,
+        "reason": "", "repeat_of": None, "dropped": 0, "remarks": (), "states": {},
+    }  # fmt: skip
+    return Notice(**values | more)
+
+
+def item(state, value="http://site.example/a", **more):
+    return Item(1, "n", ParsedItem(ItemKind.URL, value), state, 7200.0, **more)
+
+
+def answer(kind, language, found, items, moved=()):
+    return render(source_of(None, language, kind), facts_of(found, items, HOST, 10800.0, moved))
+
+
+def moved(path=b"/srv/www/a", **more):
+    return Moved(**{"item": 1, "owner": "a", "path": path, "when": 7200.0, "category": None,
+                    "is_named": True} | more)  # fmt: skip
+
+
+def test_the_receipt_says_what_was_received():
+    found = answer("receipt", "en", notice(reference="R-1"), [item(ItemState.RECEIVED)])
+    assert found.subject == "[R-1] Your notice is received (20261127-0a0b0c0d)"
+    for words in ("1970-01-01 01:00:00 UTC", "R-1", "1970-01-02 01:00:00 UTC", "Host BV",
+                  "  1. http://site.example/a\n"):  # fmt: skip
+        assert words in found.body, words
+    dutch = answer("receipt", "nl", notice(), [item(ItemState.RECEIVED)])
+    assert dutch.subject == "Uw melding is ontvangen (20261127-0a0b0c0d)"
+    assert "kenmerk" not in dutch.body
+
+
+@pytest.mark.parametrize(
+    ("one", "english", "dutch"),
+    [
+        (item(ItemState.REMOVED, removed=7200.0), "Removed on 1970-01-01 02:00:00 UTC.",
+         "Verwijderd op 1970-01-01 02:00:00 UTC."),
+        (item(ItemState.GONE), "Gone already: it was not in its place on 1970-01-01 02:00:00 UTC.",
+         "Al weg: het stond op 1970-01-01 02:00:00 UTC niet meer op zijn plaats."),
+        (item(ItemState.NOT_HERE, reason="no-site: x"), "no site of our servers has this host",
+         "geen site op onze servers heeft deze naam"),
+        (item(ItemState.NOT_HERE, reason="no-file: /srv/secret"), "has no file at this address",
+         "heeft geen bestand op dit adres"),
+        (item(ItemState.NOT_HERE, reason="script: /srv/secret"), "a program of the site answers",
+         "antwoordt een programma"),
+        (item(ItemState.NOT_HERE, reason="/srv/secret: x"), "no file of our servers fits",
+         "geen passend bestand"),
+        (item(ItemState.REFUSED, reason="a test"), "Not removed: a test", "Niet verwijderd: a test"),
+        (item(ItemState.RECEIVED), "Being worked on.", "In behandeling."),
+        (item(ItemState.LOCATED), "Being worked on.", "In behandeling."),
+        (item(ItemState.RECEIVED, removed=3600.0, reason="/srv/secret is back"),
+         "We removed it on 1970-01-01 01:00:00 UTC; since", "Wij verwijderden het op"),
+    ],
+)  # fmt: skip
+def test_the_decision_for_each_state(one, english, dutch):
+    for language, words in (("en", english), ("nl", dutch)):
+        body = answer("decision", language, notice(), [one]).body
+        assert words in body
+        assert "/srv/secret" not in body  # a hotline has no use for a customer's paths
+
+
+def test_the_decision_counts_the_states():
+    items = [item(ItemState.REMOVED), item(ItemState.LOCATED), item(ItemState.RECEIVED)]
+    body = answer("decision", "en", notice(), items).body
+    assert "Removed:          1\n" in body
+    assert "Being worked on:  2\n" in body
+    assert "court" in body
+    assert "court" not in answer("decision", "en", notice(authority="ATKM"), items).body
+
+
+def test_the_statement_has_what_article_17_asks_for():
+    files = [moved(), moved(b"/srv/www/b", category="baseline", is_named=False)]
+    body = answer("statement", "en", notice(), [item(ItemState.REMOVED)], files).body
+    for words in ("Restriction", "Territory and duration", "Facts", "Automated means",
+                  "Legal ground", "Redress", "/srv/www/a\n     http://site.example/a\n",
+                  "/srv/www/b\n     moved on 1970", "/srv/www/b: category baseline",
+                  "Articles 3 to 7"):  # fmt: skip
+        assert words in body, words
+    assert "/srv/www/a: category" not in body
+    law = answer("statement", "nl", notice(legal_basis="Wet X"), [], files).body
+    assert "5. Rechtsgrond. Wet X." in law
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_of_others_is_a_line(kind, language):
+    def made(text):
+        found = notice(
+            sender=text, contact=text, reference=text, authority=text, legal_basis=text,
+            repeat_of=text,
+        )  # fmt: skip
+        items = [item(state, text, reason=text, removed=1.0) for state in ItemState]
+        files = [moved(os.fsencode(text), category=text)]
+        return answer(kind, language, found, items, files)
+
+    plain, evil = made("x"), made(EVIL)
+    assert evil.subject.isprintable()
+    assert len(evil.body.splitlines()) == len(plain.body.splitlines())
+    assert all(one.isprintable() for one in evil.body.splitlines())
+    assert "{{ 7 * 7 }}" in evil.body
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=50), st.sampled_from(ANSWERS), st.sampled_from(LANGUAGES))
+def test_no_text_at_all_is_a_line(text, kind, language):
+    def made(one):
+        found = notice(reference=f"r{one}", authority=f"a{one}", legal_basis=f"l{one}")
+        items = [item(state, f"v{one}", reason=f"r{one}") for state in ItemState]
+        return answer(kind, language, found, items, [moved(category=f"c{one}")])
+
+    plain, found = made(""), made(text)
+    assert found.subject.isprintable()
+    lines = found.body.split("\n")
+    assert len(lines) == plain.body.count("\n") + 1
+    assert all(one.isprintable() for one in lines)
+
+
+def test_a_directory_replaces_single_templates(tmp_path):
+    (tmp_path / "nl").mkdir()
+    path = tmp_path / "nl" / "receipt.txt"
+    path.write_text(
+        "Subject: Eigen {{ notice.id }}\r\n\r\nÉén {{ organisation.name }}\r\n", "utf-8"
+    )
+    source = source_of(str(tmp_path), "nl", "receipt")
+    assert source.path == str(path)
+    found = render(source, facts_of(notice(), [], HOST, 0.0))
+    assert found == ("Eigen 20261127-0a0b0c0d", "Één Host BV\n")
+    assert source_of(str(tmp_path), "en", "receipt").path is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("Subject: x\n\n{{ notice.nothing }}\n", 3, "nothing"),
+        ("Subject: x\n\n{% if %}\n", 3, "Expected an expression"),
+        ("Subject: x\n\n{{ notice.id.__class__ }}\n", 3, "SecurityError"),
+        ("Subject: x\n\n{{ ''.format.__globals__ }}\n", 3, "unsafe"),
+        ("Subject: x\n\n\n{{ 1 / 0 }}\n", 4, "division by zero"),
+        ("Subject: x\n\n{% include '/etc/passwd' %}\n", 3, "loader"),
+        ("Subject: x\n\n{{ notice.update(id=1) }}\n", 3, "unsafe"),
+        ("Subject: x\n\n{{ open.x }}\n", 3, "x"),
+        ("Hello\n\nx\n", 1, "must begin with a line 'Subject:"),
+        ("Subject:\n\nx\n", 1, "must begin with a line 'Subject:"),
+        ("", 1, "must begin with a line 'Subject:"),
+    ],
+)
+def test_an_error_of_a_template_has_its_line(text, line, words):
+    with pytest.raises(UsageError) as caught:
+        render(Source("/t/en/receipt.txt", text), facts_of(notice(), [], HOST, 0.0))
+    assert f"/t/en/receipt.txt, line {line}: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_an_endless_template_is_stopped(monkeypatch):
+    monkeypatch.setattr("hashscan.notices.answers.templates.LARGEST_ANSWER", 1000)
+    text = "Subject: x\n\n{% for a in range(99) %}{% for b in range(99) %}{{ b }}{% endfor %}{% endfor %}"
+    with pytest.raises(UsageError, match="writes more than 64 MiB"):
+        render(Source("t", text), facts_of(notice(), [], HOST, 0.0))
+
+
+def test_files_that_are_no_templates(tmp_path):
+    (tmp_path / "en").mkdir()
+    path = tmp_path / "en" / "receipt.txt"
+
+    def refused():
+        with pytest.raises(UsageError) as caught:
+            source_of(str(tmp_path), "en", "receipt")
+        return str(caught.value)
+
+    path.write_bytes(b"Subject: x\n\n\xff")
+    assert "is not UTF-8 at byte 12" in refused()
+    path.write_bytes(b" " * (256 * 1024 + 1))
+    assert "more than 256 KiB" in refused()
+    path.unlink()
+    os.mkfifo(path)
+    assert "is not a regular file" in refused()
+    path.unlink()
+    path.mkdir()
+    assert "is not a regular file" in refused()
