@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -28,6 +29,35 @@ if TYPE_CHECKING:
     help="Requests a second with one token; more get 429 and Retry-After.",
 )
 @click.option(
+    "--link-path",
+    metavar="PATH",
+    default="/api/v1/online",
+    show_default=True,
+    help="Path of the link checker.",
+)
+@click.option(
+    "--link-parameter",
+    metavar="NAME",
+    default="url",
+    show_default=True,
+    help="Parameter of the link checker that has the URL.",
+)
+@click.option(
+    "--link-answer",
+    type=click.Choice(["words", "empty"]),
+    default="words",
+    show_default=True,
+    help="words: online, offline or unknown. empty: nothing, unless it is offline.",
+)
+@click.option(
+    "--link-without-token", is_flag=True, help="The link checker needs no token, only reports do."
+)
+@click.option(
+    "--link-trust-sites",
+    is_flag=True,
+    help="The link checker says offline also if no notice ever led to a file under the URL.",
+)
+@click.option(
     "--audit-days",
     metavar="N",
     type=Number(0.01),
@@ -43,29 +73,48 @@ def command(
     behind_proxy: bool,
     socket_group: str | None,
     rate: float,
+    link_path: str,
+    link_parameter: str,
+    link_answer: str,
+    link_without_token: bool,
+    link_trust_sites: bool,
     audit_days: float | None,
     state: str | None,
 ) -> None:
     """Take notices over HTTP: POST /api/v1/reports, as SCART's add-on for providers calls it.
 
+    GET /api/v1/online?url=URL, the link checker, says whether a file is still in its place.
+
     Each request needs a token of 'hashscan notice token add'. A report is answered when it is on
     the disk. The daemon may run at the same time. SIGTERM ends it.
     """
     require_extra("the intake of notices")
-    from hashscan.service.intake.serve import IntakeOptions, serve  # noqa: PLC0415 - an extra
+    from hashscan.service.intake.app import REPORTS  # noqa: PLC0415 - an extra
+    from hashscan.service.intake.links import LinkOptions  # noqa: PLC0415
+    from hashscan.service.intake.serve import IntakeOptions, serve  # noqa: PLC0415
 
     place = parsed_listen(listen, unix=True)
     if socket_group is not None and "path" not in place:
         raise click.UsageError("--socket-group is for --listen unix:PATH")
-    _, opened = open_own_settings(options, state)
+    if not re.fullmatch(r"/[A-Za-z0-9._/-]{1,200}", link_path) or link_path == REPORTS:
+        raise click.UsageError(f"--link-path: write a path such as /api/v1/online, not {REPORTS}")
+    settings, opened = open_own_settings(options, state)
     serve(
         opened,
+        settings.sites,
         IntakeOptions(
             **place,
             group=socket_group,
             certificate=tls_certificate,
             key=tls_key,
             behind_proxy=behind_proxy,
+            links=LinkOptions(
+                path=link_path,
+                parameter=link_parameter,
+                empty=link_answer == "empty",
+                without_token=link_without_token,
+                trust_sites=link_trust_sites,
+            ),
             rate=rate,
             audit_days=audit_days,
         ),

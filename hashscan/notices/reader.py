@@ -24,6 +24,7 @@ from hashscan.notices.notice import (
     begin,
 )
 from hashscan.notices.schema import FORMAT
+from hashscan.notices.urls import same_url_key
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -265,6 +266,13 @@ class Reader:
         finally:
             self._connection.execute("ROLLBACK")
 
+    def named(self, url: str, most: int) -> list[Item]:
+        """The latest items that name a URL, in whatever spelling, the newest first."""
+        with self._translated():
+            return list(
+                self._items("WHERE same = ? ORDER BY number DESC LIMIT ?", (same_as_url(url), most))
+            )
+
     def files(self, item: int) -> list[ItemFile]:
         """The files of an item, the named ones first."""
         with self._translated():
@@ -341,6 +349,11 @@ class Reader:
 
     def _translated(self) -> contextlib.AbstractContextManager[None]:
         return FORMAT.translated(self.path)
+
+
+def same_as_url(url: str) -> str:
+    """The key of the items that name a URL."""
+    return f"url {same_url_key(url)}"
 
 
 def _no_notice(identifier: str) -> UsageError:

@@ -25,8 +25,7 @@ from hashscan.notices.notice import (
     begin,
     may_become,
 )
-from hashscan.notices.reader import FILE_COLUMNS, ITEM_COLUMNS, NOTICE_COLUMNS, Reader
-from hashscan.notices.urls import same_url_key
+from hashscan.notices.reader import FILE_COLUMNS, ITEM_COLUMNS, NOTICE_COLUMNS, Reader, same_as_url
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -388,7 +387,7 @@ class Store(Reader):
 
 def _same(parsed: ParsedItem) -> str | bytes:
     if parsed.kind is ItemKind.URL:
-        return f"url {same_url_key(parsed.value)}"
+        return same_as_url(parsed.value)
     return _storable(f"{parsed.kind.value} {parsed.value}")
 
 

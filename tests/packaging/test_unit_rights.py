@@ -69,17 +69,24 @@ def test_a_customers_private_file_is_found_moved_and_restored(tmp_path, watch):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
-def test_the_intake_stores_a_report(tmp_path):
+def test_the_intake_stores_a_report_and_sees_a_customers_file(tmp_path):
     os.chmod(tmp_path, 0o755)
-    hashscan = [sys.executable, "-m", "hashscan", "notice"]
-    state = ["--state", str(tmp_path / "state")]
+    root = tmp_path / "customer"
+    root.mkdir()
+    (root / "private").touch(mode=0o600)
+    os.chown(root / "private", 12345, 12345)
+    root.chmod(0o700)
+    os.chown(root, 12345, 12345)
+    config = tmp_path / "config.yaml"
+    config.write_text(f"state: {tmp_path}/state\nsites: [{{host: a.example, root: '{root}'}}]\n")
+    hashscan = [sys.executable, "-m", "hashscan", "--config", str(config), "notice"]
     token = subprocess.run(
-        [*hashscan, "token", "add", "hotline", *state], capture_output=True, check=True
+        [*hashscan, "token", "add", "hotline"], capture_output=True, check=True
     ).stdout.strip()
     path = tmp_path / "socket"
     rights = confined(unit=UNIT.with_name("hashscan-notices.service"))
     command = [*rights, *hashscan, "serve", "--listen", f"unix:{path}", "--socket-group", "daemon"]
-    with subprocess.Popen([*command, *state], stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         try:
             assert b" listens on the socket " in process.stderr.readline()
             status = path.stat()
@@ -90,7 +97,18 @@ def test_the_intake_stores_a_report(tmp_path):
                     b"POST /api/v1/reports HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n"
                     b"Authorization: Bearer %s\r\n\r\nurls=http://a" % token
                 )
-                assert sock.recv(4096).startswith(b"HTTP/1.1 201")
+                answer = b""
+                while b'"data"' not in answer:
+                    answer += sock.recv(4096)
+                assert answer.startswith(b"HTTP/1.1 201")
+                sock.sendall(
+                    b"GET /api/v1/online?url=http://a.example/private HTTP/1.1\r\nHost: x\r\n"
+                    b"Connection: close\r\nAuthorization: Bearer %s\r\n\r\n" % token
+                )
+                answer = b""
+                while more := sock.recv(4096):
+                    answer += more
+                assert answer.endswith(b"\r\n\r\nonline")
         finally:
             process.terminate()
     assert process.returncode == 0

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from hashscan.service.intake.box import Box
+    from hashscan.service.intake.links import Links
     from hashscan.service.intake.record import Requests
     from hashscan.service.intake.tokens import Senders
 
@@ -137,12 +138,16 @@ class Intake:
             self._running[sender] -= 1
 
 
-def application(intake: Intake, more: list[Route]) -> Starlette:
-    """The ASGI application; ``more``: routes beside the reports."""
+def application(intake: Intake, links: Links) -> Starlette:
+    """The ASGI application."""
+
+    async def link(request: Request) -> Response:
+        return await links.answer(intake, request)
+
     routes = [
         Route(REPORTS, intake.report, methods=["POST"]),
         Route("/healthz", _health, methods=["GET"]),
-        *more,
+        Route(links.options.path, link, methods=["GET"]),
     ]
     handlers = {HTTPException: explain, ClientDisconnect: _gone, Exception: _fault}
     app = Starlette(routes=routes, exception_handlers=handlers)

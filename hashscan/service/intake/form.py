@@ -74,22 +74,9 @@ def fields(body: bytes, content_type: str) -> dict[str, str]:
         raise RefusedError(
             415, f"the body must be a form ({_FORM})", {"Content-Type": ["is another type"]}
         )
-    charset = header.get_content_charset()
-    try:
-        pairs = parse_qsl(
-            body.decode("latin-1"),
-            keep_blank_values=True,
-            encoding="latin-1",
-            max_num_fields=_MOST_FIELDS,
-        )
-    except ValueError:
-        raise RefusedError(
-            422, f"the form has more than {_MOST_FIELDS} fields; is each value percent-encoded?", {}
-        ) from None
     found: dict[str, str] = {}
-    for raw_name, raw in pairs:
-        name = raw_name.removesuffix("[]") if raw_name == "urls[]" else raw_name
-        value = text_of(raw.encode("latin-1"), charset)
+    for given, value in pairs(body, header.get_content_charset()):
+        name = given.removesuffix("[]") if given == "urls[]" else given
         if name == "urls" and name in found:
             found[name] += f"\n{value}"
         elif name in found and name in _SINGLE:
@@ -99,6 +86,26 @@ def fields(body: bytes, content_type: str) -> dict[str, str]:
         else:
             found[name] = value
     return found
+
+
+def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
+    """The names and values of a form or of a query, decoded.
+
+    Raises:
+        RefusedError: there are too many.
+    """
+    try:
+        found = parse_qsl(
+            raw.decode("latin-1"),
+            keep_blank_values=True,
+            encoding="latin-1",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError:
+        raise RefusedError(
+            422, f"the form has more than {_MOST_FIELDS} fields; is each value percent-encoded?", {}
+        ) from None
+    return [(name, text_of(value.encode("latin-1"), charset)) for name, value in found]
 
 
 def read(found: Mapping[str, str], sender: str) -> Report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
@@ -13,6 +13,7 @@ from hashscan.files import INTAKE
 from hashscan.service.data import Data
 from hashscan.service.intake.app import Intake, JsonProtocol, application
 from hashscan.service.intake.box import Box
+from hashscan.service.intake.links import LinkOptions, Links
 from hashscan.service.intake.record import Requests
 from hashscan.service.intake.tokens import TOKENS, Senders
 from hashscan.service.server import Listening, run
@@ -21,6 +22,7 @@ from hashscan.text import counted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashscan.config.sites import SiteSettings
     from hashscan.state import State
 
 #: Requests a second of one token.
@@ -36,10 +38,12 @@ class IntakeOptions(Listening):
     """How to serve.
 
     Attributes:
+        links: how the link checker is called, and how it answers.
         rate: requests a second of one token.
         audit_days: how long the audit is kept; ``None``: for ever.
     """
 
+    links: LinkOptions = field(default_factory=LinkOptions)
     rate: float = RATE
     audit_days: float | None = None
 
@@ -53,11 +57,17 @@ def data_of(state: State) -> Data:
     return Data(os.path.join(state.directory, INTAKE))
 
 
-def serve(state: State, options: IntakeOptions, say: Callable[[str], None]) -> None:
+def serve(
+    state: State,
+    sites: tuple[SiteSettings, ...],
+    options: IntakeOptions,
+    say: Callable[[str], None],
+) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         state: the state directory, which the daemon may use at the same time.
+        sites: of this machine, for the link checker.
         options: how.
         say: gets a sentence when it listens, and when something is wrong.
 
@@ -75,13 +85,15 @@ def serve(state: State, options: IntakeOptions, say: Callable[[str], None]) -> N
             intake.senders.seen(record.users())
             keeper = _Keeper(data, intake, say)
             keeper.check()
+            links = Links(state, sites, options.links, say)
             run(
-                application(intake, []),
+                application(intake, links),
                 options,
                 ready=lambda address: say(f"the intake of notices listens on {address}"),
                 beside=keeper.keep,
                 protocol=JsonProtocol,
             )
+            links.close()
         finally:
             box.close()
     finally:

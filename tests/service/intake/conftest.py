@@ -29,6 +29,7 @@ def no_proxy_of_this_machine():
 class Served:
     state: State
     token: str
+    sites: tuple = ()
     url: str = ""
     said: list = field(default_factory=list)
 
@@ -97,7 +98,9 @@ def prepare(directory):
 
 @contextlib.contextmanager
 def running(one, **options):
-    with serving(serve, one.state, IntakeOptions(port=0, **options), said=one.said) as one.url:
+    with serving(
+        serve, one.state, one.sites, IntakeOptions(port=0, **options), said=one.said
+    ) as one.url:
         yield one
 
 
@@ -106,8 +109,10 @@ def run_in():
     """Makes an intake in a directory, and runs it with options for as long as the block."""
 
     @contextlib.contextmanager
-    def run(directory, **options):
-        with running(prepare(directory), **options) as one:
+    def run(directory, sites=(), **options):
+        prepared = prepare(directory)
+        prepared.sites = sites
+        with running(prepared, **options) as one:
             yield one
 
     return run

@@ -1,0 +1,140 @@
+"""Whether the content of a URL is still in its place, for a hotline that asks.
+
+A hotline believes the answer and stops to look by itself. So *offline* needs two signs: a notice's
+file of this URL is not in its place, and the web server has no file under the URL. If anything is
+doubtful, the answer is *unknown*. Files are only looked for, by descriptor; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.errors import UnsafePathError
+from hashscan.fs.beneath import closing
+from hashscan.fs.named import open_named
+from hashscan.fs.served import Entry
+from hashscan.notices.notice import ItemState, Role
+from hashscan.notices.sites.disk import Disk
+from hashscan.notices.sites.location import LocationKind, UndecidedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.notices.notice import Item
+    from hashscan.notices.reader import Reader
+    from hashscan.notices.sites.sites import Sites
+
+#: Latest items and files of a URL that are checked.
+_MOST_ITEMS, _MOST_FILES = 20, 50
+
+
+class Presence(StrEnum):
+    """Whether a URL's content is there."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    UNKNOWN = "unknown"
+
+
+class Checked(NamedTuple):
+    """The answer about a URL.
+
+    Attributes:
+        presence: the answer.
+        reason: one word of ``REASONS``.
+        removed: when hashscan removed it last; seconds since the epoch.
+    """
+
+    presence: Presence
+    reason: str
+    removed: float | None = None
+
+
+#: Reasons, for documents and clients. None of them has a path: a client may be a stranger.
+REASONS = {
+    "file": "a file is under the URL",
+    "removed": "the file of the notice is not in its place, and no other file is under the URL",
+    "absent": "the site is here, and no file is under the URL",
+    "never-here": "no file is under the URL, and no notice of this URL ever led to one",
+    "elsewhere": "no file is under the URL, but the file of the notice is still in its place",
+    "not-there": "a directory that should hold the file is missing, empty or cannot be opened",
+    "directory": "a directory without an index file is under the URL",
+    "script": "a script, or another server, answers",
+    "no-site": "no site of this machine has the host",
+    "undecided": "hashscan cannot tell what the web server answers",
+}
+_KINDS = {
+    LocationKind.FILE: (Presence.ONLINE, "file"),
+    LocationKind.DIRECTORY: (Presence.UNKNOWN, "directory"),
+    LocationKind.SCRIPT: (Presence.UNKNOWN, "script"),
+    LocationKind.NO_SITE: (Presence.UNKNOWN, "no-site"),
+    LocationKind.UNDECIDED: (Presence.UNKNOWN, "undecided"),
+}
+
+
+def check(url: str, reader: Reader | None, sites: Sites, *, trust_sites: bool = False) -> Checked:
+    """The answer about a URL.
+
+    Args:
+        url: as the hotline writes it.
+        reader: the stored notices; ``None``: there is none.
+        sites: of this machine.
+        trust_sites: say *offline* also if no notice ever led to a file under the URL.
+
+    Raises:
+        StateError: the notices cannot be read.
+    """
+    items = [] if reader is None else reader.named(url, _MOST_ITEMS)
+    removed = max((one.removed for one in items if one.removed is not None), default=None)
+    location = sites.locate(url)
+    if location.kind in _KINDS:
+        return Checked(*_KINDS[location.kind], removed)
+    if not location.root or not _has_entries(location.root):
+        return Checked(Presence.UNKNOWN, "not-there", removed)
+    places = [] if reader is None else list(_places(items, reader))
+    for root, path in places:
+        if (there := _is_there(root, path)) is not False:
+            return Checked(Presence.UNKNOWN, "not-there" if there is None else "elsewhere", removed)
+    if places:
+        return Checked(Presence.OFFLINE, "removed", removed)
+    if trust_sites:
+        return Checked(Presence.OFFLINE, "absent", removed)
+    return Checked(Presence.UNKNOWN, "never-here", removed)
+
+
+def _places(items: list[Item], reader: Reader) -> Iterator[tuple[bytes, bytes]]:
+    """The places of the files that a URL named: a directory, and the path below it."""
+    number = 0
+    for item in items:
+        files = [one for one in reader.files(item.number) if one.role is Role.NAMED]
+        for one in files:
+            yield one.volume, one.path
+            number += 1
+            if number >= _MOST_FILES:
+                return
+        if not files and item.path is not None and item.state is not ItemState.NOT_HERE:
+            yield os.path.split(item.path)
+
+
+def _is_there(root: bytes, path: bytes) -> bool | None:
+    """Whether something has a path below a directory; ``None``: nobody can tell."""
+    if not _has_entries(root):
+        return None
+    with Disk() as disk:
+        try:
+            return disk.find(root, path).entry is not Entry.ABSENT
+        except UndecidedError:
+            return None
+
+
+def _has_entries(directory: bytes) -> bool:
+    """Whether a directory is there and not empty: a mount point without its mount is empty."""
+    try:
+        with closing(open_named(directory).fd) as named:
+            fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=named)
+        with closing(fd), os.scandir(fd) as entries:
+            return next(entries, None) is not None
+    except (OSError, ValueError, UnsafePathError):
+        return False

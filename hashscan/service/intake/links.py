@@ -1,0 +1,194 @@
+"""The link checker: ``GET /api/v1/online?url=…`` says whether a URL's content is still there.
+
+SCART's add-ons for link checkers do not see the status of an answer, and each is written for one
+provider. The one whose form is known (AbuseIO/SCART-application,
+scart/addon/imagetwistCheckonline.php) takes an empty body for online and any other for offline. So
+*offline* is only said if it is certain, and the form of the answer can be chosen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from hashscan.errors import HashscanError
+from hashscan.notices.formats.values import LONGEST_URL, url
+from hashscan.notices.online import Checked, Presence, check
+from hashscan.notices.reader import open_existing
+from hashscan.notices.sites.sites import Sites
+from hashscan.service.answers import address_of, later
+from hashscan.service.connections import network_of
+from hashscan.service.intake.form import RefusedError, pairs
+from hashscan.service.limits import Limiter
+from hashscan.text import one_line, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from hashscan.config.sites import SiteSettings
+    from hashscan.service.intake.app import Intake
+    from hashscan.state import State
+
+#: Simultaneous checks, and checks that may wait.
+_THREADS, _WAITING = 2, 64
+#: Seconds for a check; SCART's add-ons give an answer up after 20, and take that for offline.
+_PATIENCE = 10.0
+#: Seconds after which the configurations of web servers are read again.
+_FRESH = 300.0
+#: Checks a second of one address without a token, and checks in one go.
+_STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
+#: Neither a failure nor a redirect, which a client could take for offline.
+_STATUS = {Presence.ONLINE: 200, Presence.OFFLINE: 200, Presence.UNKNOWN: 202}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """How the link checker is called, and how it answers.
+
+    Attributes:
+        path: of its URL.
+        parameter: name of the parameter that has the URL to check.
+        empty: an empty body unless the answer is *offline*, also for errors.
+        without_token: answer clients without a token.
+        trust_sites: see ``notices.online.check``.
+    """
+
+    path: str = "/api/v1/online"
+    parameter: str = "url"
+    empty: bool = False
+    without_token: bool = False
+    trust_sites: bool = False
+
+
+class Links:
+    """Checks links in threads of its own: a file server may not answer."""
+
+    def __init__(
+        self,
+        state: State,
+        sites: tuple[SiteSettings, ...],
+        options: LinkOptions,
+        say: Callable[[str], None],
+    ) -> None:
+        """Start without looking at anything."""
+        self.options = options
+        self._state = state
+        self._sites = sites
+        self._say = say
+        self._trouble = ""
+        self._threads = ThreadPoolExecutor(_THREADS, "links")
+        self._own = threading.local()
+        self._waiting = 0
+        self._strangers = Limiter(_STRANGERS_RATE, _STRANGERS_BURST)
+
+    def close(self) -> None:
+        """Do not wait for checks that hang."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def answer(self, intake: Intake, request: Request) -> Response:
+        """``GET`` of the link checker."""
+        try:
+            sender = self._sender(intake, request)
+            found = await self.presence(self._url(request))
+        except HTTPException as error:
+            if self.options.empty:
+                return Response(status_code=error.status_code, headers=error.headers)
+            raise
+        if sender is not None:
+            intake.note(request, sender, found.presence.value)
+        return self._response(request, found, told=sender is not None)
+
+    async def presence(self, address: str) -> Checked:
+        """The answer about a URL, in time."""
+        if self._waiting >= _WAITING:
+            return Checked(Presence.UNKNOWN, "busy")
+        self._waiting += 1
+        future = asyncio.get_running_loop().run_in_executor(self._threads, self._check, address)
+        future.add_done_callback(self._done)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            return Checked(Presence.UNKNOWN, "slow")
+        except HashscanError:
+            return Checked(Presence.UNKNOWN, "undecided")
+
+    def _sender(self, intake: Intake, request: Request) -> str | None:
+        """The sender, or ``None`` for a client who needs no token and has none.
+
+        Raises:
+            HTTPException: 401 or 429.
+        """
+        if not self.options.without_token or request.headers.get("authorization"):
+            return intake.sender(request)
+        if wait := self._strangers.wait(network_of(address_of(request))):
+            raise later(429, wait, "too many requests from this address")
+        return None
+
+    def _url(self, request: Request) -> str:
+        """The URL to check.
+
+        Raises:
+            RefusedError: there is none, or more than that.
+        """
+        name = self.options.parameter
+        found = pairs(request.scope["query_string"])
+        if [given for given, _ in found] != [name]:
+            raise RefusedError(
+                422,
+                f"the query must be '{name}=' and one URL, percent-encoded with its ? and &",
+                {name: ["is missing, or is not alone"]},
+            )
+        text = found[0][1]
+        address = url(text) if len(text) <= LONGEST_URL else None
+        if address is None:
+            raise RefusedError(422, "it is no URL", {name: ["is no URL"]})
+        return address
+
+    def _response(self, request: Request, found: Checked, *, told: bool) -> Response:
+        status = _STATUS[found.presence]
+        headers = {"Cache-Control": "no-store"}
+        if self.options.empty:
+            text = found.presence.value if found.presence is Presence.OFFLINE else ""
+            return PlainTextResponse(text, status, headers)
+        if "json" not in request.headers.get("accept", "").lower():
+            return PlainTextResponse(found.presence.value, status, headers)
+        known = {Presence.ONLINE: True, Presence.OFFLINE: False}
+        data: dict[str, object] = {
+            "state": found.presence.value,
+            "online": known.get(found.presence),
+        }
+        if told:
+            data["reason"] = found.reason
+            data["removed"] = None if found.removed is None else rfc3339(found.removed)
+        return JSONResponse({"data": data}, status, headers)
+
+    def _done(self, future: asyncio.Future[Checked]) -> None:
+        self._waiting -= 1
+        if future.cancelled():
+            return
+        error = future.exception()
+        trouble = "" if error is None else one_line(f"a link was not checked: {error}")
+        if trouble and trouble != self._trouble:
+            self._say(trouble)
+        self._trouble = trouble
+
+    def _check(self, address: str) -> Checked:
+        now = time.monotonic()
+        if now >= getattr(self._own, "until", 0.0):
+            self._own.sites = Sites(self._sites)
+            self._own.until = now + _FRESH
+        reader = open_existing(self._state.notices)
+        if reader is None:
+            return check(address, None, self._own.sites, trust_sites=self.options.trust_sites)
+        with reader:
+            return check(address, reader, self._own.sites, trust_sites=self.options.trust_sites)
