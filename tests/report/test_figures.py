@@ -43,7 +43,7 @@ def of_removal(found):
 
 
 @settings(
-    max_examples=2000 if LONG else 25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=500 if LONG else 25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     seed=st.integers(0, 10**9),
@@ -194,7 +194,7 @@ def test_memory_is_a_few_bytes_for_each_item():
 @pytest.mark.parametrize("at_once", [1, 100], ids=["one item each", "large notices"])
 def test_the_work_grows_with_the_number_of_items(tmp_path, at_once):
     """Counted in SQLite's own steps; make test-long reads 100,000 items, and measures the memory."""
-    size = 100_000 if LONG else 800
+    size = 1000 * at_once if LONG and at_once > 1 else 20_000 if LONG else 800
     steps = []
     for items in (size // 4, size):
         path = str(tmp_path / f"{items}.sqlite3")
