@@ -17,7 +17,6 @@ ANSWERS = ("receipt", "decision", "statement")
 LANGUAGES = ("en", "nl")
 Classification = Literal["baseline", "A1", "A2", "B1", "B2"]
 _LONGEST_NAME = 200  # XARF v4, contact_info.org
-_MOST_WORDS = 20
 
 
 def _name(value: Any) -> str:
@@ -27,21 +26,9 @@ def _name(value: Any) -> str:
     return found
 
 
-def _program(words: Any) -> Any:
-    if isinstance(words, str):
-        raise values.bad("must be a list, because no shell splits it", "write [/full/path, word]")
-    return words
-
-
-def _executable(words: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    if not 1 <= len(words) <= _MOST_WORDS:
-        raise values.bad("must name a program", f"write e.g. [{', '.join(SENDMAIL)}]")
-    if words == SENDMAIL:
-        return words  # the default, and a machine that sends no answers need not have it
-    path = values.existing_file(values.absolute_path(words[0]), info)
-    if values.checks_files(info) and not os.access(path, os.X_OK):
-        raise values.bad(f"{values.short_path(path)} is not executable", "run: chmod +x on it")
-    return (path, *words[1:])
+def _program(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...] | None:
+    # A machine that sends no answers need not have the default program.
+    return given if given == SENDMAIL else values.program(given, info)
 
 
 def _directory(path: str | None, info: ValidationInfo) -> str | None:
@@ -122,7 +109,7 @@ class NoticesSettings(Section):
         " file en/receipt.txt in it replaces the built-in one.",
     )
     sendmail: Annotated[
-        tuple[values.Text, ...], BeforeValidator(_program), AfterValidator(_executable)
+        tuple[values.Text, ...], BeforeValidator(values.words), AfterValidator(_program)
     ] = Field(
         default=SENDMAIL,
         strict=False,

@@ -1,16 +1,14 @@
 """Settings of where the web sites of this machine are: from the host of a URL to a directory."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
-import os
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
     PlainValidator,
-    ValidationInfo,
     model_validator,
 )
 
@@ -21,7 +19,6 @@ from hashscan.config.section import Section
 SOURCES = ("host", "nginx", "apache", "userdatadomains", "table", "command")
 _HOST = re.compile(r"[^\s/@:#?\\]{1,253}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_MOST_WORDS = 20
 
 
 def host_glob(value: object) -> str | None:
@@ -63,29 +60,11 @@ def root_pattern(value: object) -> str | None:
     return path
 
 
-def program(words: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
-    """A program by its full path, and its arguments."""
-    if words is None:
-        return None
-    if not 1 <= len(words) <= _MOST_WORDS:
-        raise values.bad("must name a program", "write e.g. [/usr/local/bin/docroot-of]")
-    path = values.existing_file(values.absolute_path(words[0]), info)
-    if values.checks_files(info) and not os.access(path, os.X_OK):
-        raise values.bad(f"{values.short_path(path)} is not executable", "run: chmod +x on it")
-    return (path, *words[1:])
-
-
 def index_names(names: tuple[str, ...]) -> tuple[str, ...]:
     """Names of index files."""
     if any(not one or "/" in one or one in {".", ".."} for one in names):
         raise values.bad("must be names of files", "write e.g. [index.html, index.php]")
     return names
-
-
-def _words(value: Any) -> Any:
-    if isinstance(value, str):
-        raise values.bad("must be a list, because no shell splits it", "write [/full/path, word]")
-    return value
 
 
 _FileOrNone = Annotated[
@@ -140,7 +119,9 @@ class SiteSettings(Section):
         examples=["/etc/hashscan/sites.tsv"],
     )
     command: Annotated[
-        tuple[values.Text, ...] | None, BeforeValidator(_words), AfterValidator(program)
+        tuple[values.Text, ...] | None,
+        BeforeValidator(values.words),
+        AfterValidator(values.program),
     ] = Field(
         default=None,
         strict=False,

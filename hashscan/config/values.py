@@ -29,6 +29,7 @@ LONGEST = 3660 * 86400.0  # seconds: ten years; more is a mistake in typing
 SHORTEST = 0.001
 LARGEST = 1 << 53  # bytes: 8 PiB; beyond it parse_size, which uses floats, is not exact
 _NONE = "none"
+_MOST_WORDS = 20  # of a program and its arguments
 _LONGEST_TEXT = 40  # characters of a number with its unit
 
 # Keys of the validation context: look at the file system, too; and at the volumes.
@@ -257,6 +258,25 @@ def existing_file(path: str, info: ValidationInfo) -> str:
                 f"{short_path(path)} may not be read by this user", "run as root, or let it read"
             )
     return path
+
+
+def words(value: object) -> object:
+    """A program and its arguments, not yet checked; one text is refused."""
+    if isinstance(value, str):
+        raise bad("must be a list, because no shell splits it", "write [/full/path, word]")
+    return value
+
+
+def program(given: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+    """A program by its full path, and its arguments."""
+    if given is None:
+        return None
+    if not 1 <= len(given) <= _MOST_WORDS:
+        raise bad("must name a program", "write its full path and its arguments, as a list")
+    path = existing_file(absolute_path(given[0]), info)
+    if checks_files(info) and not os.access(path, os.X_OK):
+        raise bad(f"{short_path(path)} is not executable", "run: chmod +x on it")
+    return (path, *given[1:])
 
 
 def own_directory(path: str | None, info: ValidationInfo) -> str | None:
