@@ -104,6 +104,7 @@ test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
 	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_adversaries.py tests/e2e/test_daemon_dead_server.py \
 	  tests/e2e/test_daemon_hostile.py tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py \
+	  tests/e2e/test_mails_killed.py \
 	  tests/known/repository/test_publish.py tests/known/repository/test_sync_kept.py \
 	  tests/notices/test_intake_fuzz.py \
 	  tests/quarantine/test_kill.py tests/report tests/test_demo.py

@@ -26,6 +26,7 @@ _MODULES = {
     "token": "notice_token",
     "sites": "notice_sites",
 }
+_FIRST = ("add", "list", "show", "close", "reopen")
 _LONGEST_REASON = 2000
 
 
@@ -34,7 +35,8 @@ class _Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the order of a notice's way."""
-        return [*_MODULES, *(one for one in super().list_commands(ctx) if one not in _MODULES)]
+        others = [one for one in (*_MODULES, *super().list_commands(ctx)) if one not in _FIRST]
+        return [*_FIRST, *others]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""

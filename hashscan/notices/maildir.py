@@ -3,8 +3,8 @@
 A mail is stored first and then marked as read: it moves from ``new`` to ``cur`` with the flag S, as
 a mail reader does it. So a process that is killed in between finds the mail again, and the store
 recognises its bytes. A mail that is not understood stays as it is, unread, for a person; once a
-person has read it or thrown it away (flag S or T), nobody is asked about it any more. Mails that
-other programs moved to ``cur`` are taken, too, whatever their flags.
+person has read it or thrown it away (flag S or T), it no longer counts as waiting. Mails that other
+programs moved to ``cur`` are taken, too, whatever their flags.
 
 Source: https://cr.yp.to/proto/maildir.html (directories, unique names, flags).
 """
