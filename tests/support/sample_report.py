@@ -58,12 +58,13 @@ def report(*, sender="Hotline", value="https://a.example/1", names=False, **chan
     return Report(**{**values, **changes})
 
 
-def empty():
+def empty(**changes):
     """A report of a state in which nothing is."""
-    return report(
-        notices=notice_figures((), 0.0),
-        matches=match_figures((), (), 0.0, 1.0, name_of=str),
-        scans=Period(),
-        volumes=(),
-        filters=(),
-    )
+    nothing = {
+        "notices": notice_figures((), 0.0),
+        "matches": match_figures((), (), 0.0, 1.0, name_of=str),
+        "scans": Period(),
+        "volumes": (),
+        "filters": (),
+    }
+    return report(**{**nothing, **changes})
