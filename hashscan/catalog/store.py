@@ -6,7 +6,7 @@ import time
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from hashscan.catalog import checksums
+from hashscan.catalog import checksums, paths
 from hashscan.catalog.candidates import REPORTED
 from hashscan.catalog.checksums import checksum
 from hashscan.catalog.expected import ExpectedWork
@@ -55,8 +55,6 @@ _REJUDGE = (
     # A damaged row is left damaged: the next scan hashes its file again.
     + f") WHERE dir = ?3 AND name = ?4 AND checksum = checksum({COLUMNS}, dir)"
 )
-#: Levels above a directory that are followed; a volume has at most 4096.
-_LEVELS = 5000
 
 
 class Catalog(Scans, ExpectedWork, MountedVolumes):
@@ -204,21 +202,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
 
     def directory_path(self, number: int) -> bytes:
         """The path below its volume of the directory with this id."""
-        with translated(self.path):
-            names = self._connection.execute(
-                "WITH RECURSIVE up (id, parent, name, level, whole) AS ("  # noqa: S608
-                f" SELECT id, parent, name, 0, checksum = {checksums.DIRECTORY}"
-                " FROM dir WHERE id = ?"
-                " UNION ALL SELECT dir.id, dir.parent, dir.name, level + 1, dir.checksum ="
-                " checksum(dir.parent, dir.name, dir.inode, dir.scan)"
-                # A flipped bit may make a circle of parents.
-                f" FROM dir JOIN up ON dir.id = up.parent WHERE level < {_LEVELS})"
-                " SELECT name, whole FROM up WHERE parent <> 0 OR NOT whole ORDER BY level DESC",
-                (number,),
-            ).fetchall()
-        if not all(whole for _, whole in names):
-            raise damaged(self.path, "a directory's name or place")
-        return b"/".join(name for name, _ in names)
+        return paths.directory_path(self._connection, self.path, number)
 
     def place_of(self, number: int) -> DirectoryPlace:
         """Where the directory with this id was."""
@@ -232,16 +216,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
 
     def volume_of(self, number: int) -> bytes | None:
         """The root of the volume that the directory with this id is in."""
-        with translated(self.path):
-            row = self._connection.execute(
-                "WITH RECURSIVE up (parent, name, level) AS ("  # noqa: S608
-                " SELECT parent, name, 0 FROM dir WHERE id = ?"
-                " UNION ALL SELECT dir.parent, dir.name, level + 1 FROM dir JOIN up"
-                f" ON dir.id = up.parent WHERE level < {_LEVELS})"
-                " SELECT name FROM up WHERE parent = 0",
-                (number,),
-            ).fetchone()
-        return None if row is None else bytes(row[0])
+        return paths.volume_of(self._connection, self.path, number)
 
     # Files
 

@@ -1,0 +1,149 @@
+"""Finds files in the catalog by their digests or their paths, beside the process that writes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.catalog import checksums, paths
+from hashscan.catalog.checksums import are_whole
+from hashscan.catalog.rows import CHECKED, FileRow, checked
+from hashscan.catalog.schema import FORMAT, translated
+from hashscan.errors import StateError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from hashscan.model import Digest, FileDigests
+
+
+class FoundFile(NamedTuple):
+    """A file as the catalog has it; it may have changed, or be gone, since."""
+
+    volume: bytes
+    path: bytes
+    digests: FileDigests
+
+
+class Finder:
+    """Questions about the whole catalog. Close it soon: SQLite keeps old pages for it.
+
+    Attributes:
+        damaged: number of damaged rows that were passed over; the next scan mends them.
+    """
+
+    def __init__(self, path: str, connection: sqlite3.Connection) -> None:
+        """Use ``open_finder``."""
+        self._path = path
+        self._connection = connection
+        self.damaged = 0
+        checksums.add_function(connection)
+        connection.execute("PRAGMA temp_store = MEMORY")
+
+    def __enter__(self) -> Self:
+        """Return the finder."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def with_digests(self, digests: Iterable[Digest], most: int) -> list[FoundFile]:
+        """Up to ``most`` files that have one of ``digests``: one pass over the whole catalog.
+
+        Raises:
+            StateError: the catalog cannot be read.
+        """
+        wanted: dict[str, set[bytes]] = {}
+        for one in digests:
+            wanted.setdefault(one.algorithm, set()).add(bytes.fromhex(one.hex))
+        if not wanted:
+            return []
+        execute = self._connection.execute
+        rows: list[tuple[object, ...]] = []
+        with translated(self._path):
+            for name, values in wanted.items():
+                execute(f"CREATE TEMP TABLE IF NOT EXISTS want_{name} (digest BLOB PRIMARY KEY)")
+                execute(f"DELETE FROM want_{name}")  # noqa: S608
+                self._connection.executemany(
+                    f"INSERT INTO want_{name} VALUES (?)",  # noqa: S608
+                    [(one,) for one in values],
+                )
+            having = " OR ".join(
+                f"{name} IN (SELECT digest FROM want_{name})"  # noqa: S608
+                for name in wanted
+            )
+            rows = execute(
+                f"SELECT {CHECKED} FROM file WHERE {having} LIMIT ?",  # noqa: S608
+                (most,),
+            ).fetchall()
+        return [file for file in map(self._found, rows) if file is not None]
+
+    def _found(self, row: tuple[object, ...]) -> FoundFile | None:
+        if not are_whole((row,)):
+            self.damaged += 1
+            return None
+        file, directory = FileRow._make(row[:-2]), row[-2]
+        assert isinstance(directory, int)
+        try:
+            volume = paths.volume_of(self._connection, self._path, directory)
+            above = paths.directory_path(self._connection, self._path, directory)
+        except StateError:
+            volume = None
+        if volume is None:
+            self.damaged += 1
+            return None
+        path = above + b"/" + file.name if above else file.name
+        return FoundFile(volume, path, file.digests)
+
+    def at(self, volume: bytes, path: bytes) -> FoundFile | None:
+        """The file with this path below a volume's root; ``None``: the catalog has none.
+
+        Raises:
+            StateError: the catalog cannot be read.
+        """
+        *above, name = path.split(b"/")
+        parent = 0
+        with translated(self._path):
+            for one in (volume, *above):
+                row = self._connection.execute(
+                    "SELECT id FROM dir WHERE parent = ? AND name = ?", (parent, one)
+                ).fetchone()
+                if row is None:
+                    return None
+                (parent,) = row
+            row = self._connection.execute(
+                f"SELECT {CHECKED} FROM file WHERE dir = ? AND name = ?",  # noqa: S608
+                (parent, name),
+            ).fetchone()
+        found = None if row is None else checked(row)
+        return None if found is None else FoundFile(volume, path, found.digests)
+
+    def was_mounted(self, volume: bytes) -> bool:
+        """Whether the root of this volume was a mount point when it was scanned last.
+
+        Raises:
+            StateError: the catalog cannot be read.
+        """
+        with translated(self._path):
+            row = self._connection.execute(
+                "SELECT 1 FROM mounted WHERE ? IN (volume, again)", (volume,)
+            ).fetchone()
+        return row is not None
+
+
+def open_finder(path: str) -> Finder | None:
+    """Open the catalog without changing it; ``None``: nothing was ever scanned.
+
+    Raises:
+        StateError: it cannot be read, or is of another version.
+    """
+    connection = FORMAT.connect_to_read(path)
+    return None if connection is None else Finder(path, connection)
