@@ -42,8 +42,8 @@ class ItemState(StrEnum):
 
     RECEIVED = "received"  #: nothing is known about it yet
     LOCATED = "located"  #: its files are known, and at least one is still in its place
-    REMOVED = "removed"  #: its named files were in their places, and hashscan moved them away
-    GONE = "gone"  #: it was here, or may have been, and somebody else removed it
+    REMOVED = "removed"  #: its named files were in their places, and are seen to be away
+    GONE = "gone"  #: it was away when it was first looked for, but was here before
     NOT_HERE = "not-here"  #: no site or no file of this machine fits; the reason says which
     REFUSED = "refused"  #: an administrator decided against it; the reason says why
 
@@ -191,8 +191,8 @@ class Item:
         number: of the store, unique for all notices.
         since: when it got its state.
         removed: when it was last seen to be removed; kept when it is received again.
-        reason: why it is not here, refused or gone, or was received again. If it is not here, the
-            reason begins with its kind and a colon, e.g. ``no-site: ``: reports print only that.
+        reason: why it is not here, refused or gone, waits, or was received again. If it is not
+            here, the reason begins with its kind and a colon, e.g. ``no-site: ``, for reports.
         path: the first named file, for reports.
         repeat_of: id of the latest earlier notice that names the same.
     """
@@ -221,6 +221,8 @@ class ItemFile:
         quarantine_id: id of its record.
         away: when it was seen that the file is no longer in its place.
         message: what a reader should know, e.g. why it was not moved.
+        anchor: stands for the volume's root and the file system on which the file was seen. If
+            another one is there, e.g. since a file system is not mounted, nothing is removed.
     """
 
     item: int
@@ -233,6 +235,7 @@ class ItemFile:
     quarantine_id: str | None = None
     away: float | None = None
     message: str = ""
+    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +265,7 @@ class EventKind(StrEnum):
     RECEIVED = "received"  #: the notice was stored
     REPEATED = "repeated"  #: a later notice, named in the detail, names the same item
     STATE = "state"  #: an item got another state
+    NOTE = "note"  #: why an item waits
     FILE = "file"  #: something was found out or done about a file of an item
     CLOSED = "closed"
     REOPENED = "reopened"

@@ -42,7 +42,9 @@ ITEM_COLUMNS = (
     "number, notice, kind, value, digests, referrer, ip, first_seen, last_seen, classification,"
     " note, state, since, removed, reason, path, repeat_of"
 )
-FILE_COLUMNS = "item, role, volume, path, digests, category, action, quarantine_id, away, message"
+FILE_COLUMNS = (
+    "item, role, volume, path, digests, category, action, quarantine_id, away, message, anchor"
+)
 
 
 class Counts(NamedTuple):
@@ -272,6 +274,15 @@ class Reader:
             return list(
                 self._items("WHERE same = ? ORDER BY number DESC LIMIT ?", (same_as_url(url), most))
             )
+
+    def removed_before(self, item: int) -> Item | None:
+        """The item that names the same as ``item``, perhaps itself, and was removed last."""
+        where = (
+            "WHERE same = (SELECT same FROM item WHERE number = ?) AND removed IS NOT NULL"
+            " ORDER BY removed DESC LIMIT 1"
+        )
+        with self._translated():
+            return next(self._items(where, (item,)), None)
 
     def files(self, item: int) -> list[ItemFile]:
         """The files of an item, the named ones first."""

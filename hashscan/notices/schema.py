@@ -67,6 +67,7 @@ CREATE TABLE file (
     quarantine_id TEXT,
     away REAL,
     message TEXT NOT NULL,
+    anchor TEXT NOT NULL,
     PRIMARY KEY (item, volume, path)
 ) WITHOUT ROWID;
 CREATE TABLE event (

@@ -277,6 +277,7 @@ class Store(Reader):
                 file.quarantine_id,
                 file.away,
                 file.message,
+                file.anchor,
             )
             before = self._connection.execute(
                 f"SELECT {FILE_COLUMNS} FROM file WHERE item = ? AND volume = ? AND path = ?",  # noqa: S608
@@ -284,8 +285,9 @@ class Store(Reader):
             ).fetchone()
             if before == values:
                 return False
+            is_news = before is None or before[:-1] != values[:-1]
             self._connection.execute(
-                f"INSERT OR REPLACE INTO file ({FILE_COLUMNS}) VALUES ({_marks(10)})",  # noqa: S608
+                f"INSERT OR REPLACE INTO file ({FILE_COLUMNS}) VALUES ({_marks(11)})",  # noqa: S608
                 values,
             )
             detail = {
@@ -297,7 +299,26 @@ class Store(Reader):
                 "away": file.away is not None,
                 "message": file.message,
             }
-            self._event(row[0], file.item, _now(now), EventKind.FILE, detail)
+            if is_news:
+                self._event(row[0], file.item, _now(now), EventKind.FILE, detail)
+        return is_news
+
+    def note_item(self, item: int, reason: str, *, now: float | None = None) -> bool:
+        """Note why an open item waits; False if that is noted already, or the item is settled.
+
+        Raises:
+            UsageError: there is no such item.
+        """
+        with self._change():
+            row = self._connection.execute(
+                "SELECT notice, state, reason FROM item WHERE number = ?", (item,)
+            ).fetchone()
+            if row is None:
+                raise UsageError(f"there is no item {item}")
+            if row[2] == reason or ItemState(row[1]) in SETTLED:
+                return False
+            self._connection.execute("UPDATE item SET reason = ? WHERE number = ?", (reason, item))
+            self._event(row[0], item, _now(now), EventKind.NOTE, {"reason": reason})
         return True
 
     def note_answer(self, notice: str, detail: Mapping[str, object], *, now: float | None) -> None:

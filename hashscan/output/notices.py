@@ -228,6 +228,8 @@ def _happened(event: Event) -> str:
             return f"{detail.get('from', '')} -> {detail.get('to', '')}{reason}"
         case EventKind.CLOSED:
             return f"closed{reason or ', all items are settled'}"
+        case EventKind.NOTE:
+            return f"waits{reason}"
         case EventKind.REOPENED:
             return f"open again{reason}"
         case EventKind.FILE | EventKind.ANSWERED:

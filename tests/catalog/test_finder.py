@@ -23,7 +23,7 @@ def catalog(tmp_path):
     """A volume with files at its top and two levels down."""
     one = Catalog(str(tmp_path / "c.sqlite3"))
     one.service = ("s", True)
-    scan = one.begin_scan([VOLUME], complete=True)
+    scan, _ = one.begin_scan([VOLUME], complete=True)
     (root,) = one.queue_directories(scan, 0, b"", [(VOLUME, 2)])
     one.put_files(root.number, [row(b"top", sha1=SHA1), row(b"other", sha1=b"o" * 20)])
     below = one.find_directory(scan, root.number, b"a/b\n")

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -372,3 +373,44 @@ def test_a_snapshot_does_not_show_what_others_change_meanwhile(store):
         assert same.state is ItemState.RECEIVED
     with Store(store.path) as other:
         assert len(list(other.outcomes(0, 2000))) == 2
+
+
+def test_an_open_item_is_noted_to_wait(store):
+    identifier = add(store, "https://x.example/1")
+    (item,) = store.items(identifier)
+    assert store.note_item(item.number, "nobody can tell", now=5.0)
+    assert not store.note_item(item.number, "nobody can tell", now=6.0)
+    assert store.item(item.number).reason == "nobody can tell"
+    last = store.history(identifier)[-1]
+    assert (last.kind, last.time, last.detail) == (
+        EventKind.NOTE, 5.0, {"reason": "nobody can tell"},
+    )  # fmt: skip
+    store.advance(item.number, ItemState.GONE, reason="away")
+    assert not store.note_item(item.number, "late")
+    assert store.item(item.number).reason == "away"
+    with pytest.raises(UsageError):
+        store.note_item(99, "")
+
+
+def test_which_item_was_removed_before(store):
+    first = add(store, "https://x.example/1")
+    (item,) = store.items(first)
+    assert store.removed_before(item.number) is None
+    store.advance(item.number, ItemState.REMOVED, now=7.0)
+    second = add(store, "http://X.example/1")
+    (again,) = store.items(second)
+    found = store.removed_before(again.number)
+    assert (found.number, found.removed) == (item.number, 7.0)
+    (other,) = store.items(add(store, "https://x.example/2"))
+    assert store.removed_before(other.number) is None
+
+
+def test_a_new_anchor_alone_is_no_event(store):
+    identifier = add(store, "https://x.example/1")
+    (item,) = store.items(identifier)
+    file = ItemFile(item.number, Role.NAMED, b"/srv", b"a", anchor="1 2")
+    assert store.put_file(file)
+    number = len(store.history(identifier))
+    assert not store.put_file(replace(file, anchor="3 4"))
+    assert store.files(item.number)[0].anchor == "3 4"
+    assert len(store.history(identifier)) == number
