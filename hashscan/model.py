@@ -75,6 +75,14 @@ class FileDigests(NamedTuple):
             name: raw.hex() for name, raw in zip(ALGORITHMS, self, strict=True) if raw is not None
         }
 
+    def each(self) -> tuple[Digest, ...]:
+        """The digests, without those that were not computed."""
+        return tuple(
+            Digest(name, raw.hex())
+            for name, raw in zip(ALGORITHMS, self, strict=True)
+            if raw is not None
+        )
+
 
 class Stamp(NamedTuple):
     """What tells that a file's content may have changed. Size in bytes, times in nanoseconds."""

@@ -284,6 +284,17 @@ class Reader:
         with self._translated():
             return next(self._items(where, (item,)), None)
 
+    def settled_digests(self, most: int) -> list[tuple[int, Digest]]:
+        """Numbers of removed and gone items and digests of their named files, the latest first."""
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT number, file.digests FROM item JOIN file ON file.item = number"
+                " WHERE role = 'named' AND state IN ('removed', 'gone')"
+                " ORDER BY number DESC LIMIT ?",
+                (most,),
+            ).fetchall()
+        return [(number, Digest(*one)) for number, found in rows for one in json.loads(found)]
+
     def files(self, item: int) -> list[ItemFile]:
         """The files of an item, the named ones first."""
         with self._translated():

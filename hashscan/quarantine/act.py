@@ -45,7 +45,7 @@ class Quarantine:
         self,
         store: Store,
         *,
-        cross_mounts: Collection[bytes] = (),
+        cross_mounts: Collection[bytes] | None = (),
         patience: float | None = None,
         absent: Collection[bytes] = (),
     ) -> None:
@@ -53,7 +53,8 @@ class Quarantine:
 
         Args:
             store: stays the caller's to close.
-            cross_mounts: roots of those volumes below which other file systems are entered.
+            cross_mounts: roots of those volumes below which other file systems are entered;
+                ``None``: of all.
             patience: seconds for which the store's lock is waited for; default: the store's.
             absent: roots of volumes that do not answer. What was begun there is finished when a
                 match there is acted on.
@@ -63,7 +64,7 @@ class Quarantine:
             QuarantineError: the store cannot be read or written.
         """
         self._store = store
-        self._cross_mounts = frozenset(cross_mounts)
+        self._cross_mounts = None if cross_mounts is None else frozenset(cross_mounts)
         self._patience = LOCK_TIMEOUT if patience is None else patience
         self._absent = set(absent)
         self._follower = Follower()
@@ -117,9 +118,9 @@ class Quarantine:
             return Acted("reported", message=str(failure), problem=failure.reason)
 
     def _place(self, candidate: Candidate) -> Place:
-        return Place(
-            candidate.volume, candidate.path, cross_mounts=candidate.volume in self._cross_mounts
-        )
+        all_of_them = self._cross_mounts
+        crosses = all_of_them is None or candidate.volume in all_of_them
+        return Place(candidate.volume, candidate.path, cross_mounts=crosses)
 
     def held(self, candidate: Candidate) -> Acted | None:
         """The action for content that the administrator restored to this path; else ``None``."""

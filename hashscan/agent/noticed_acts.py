@@ -1,0 +1,256 @@
+"""What is done about a file that a notice names: verdict, authority, and action."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.agent.allowing import Allowing, open_allow
+from hashscan.errors import CredentialsError, HashscanError, QuarantineError, ServiceError
+from hashscan.model import Acted, Authority, Confirmed, Digest, FilterHit, MatchEvent, hits
+from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.records import State as RecordState
+from hashscan.quarantine.store import Store as QuarantineStore
+from hashscan.quarantine.upkeep import records
+from hashscan.text import rfc3339, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from hashscan.agent.known_set import KnownSet
+    from hashscan.config.settings import Settings
+    from hashscan.known.allow import AllowList
+    from hashscan.model import Actor, Answer, Candidate, Confirmer
+    from hashscan.notices.notice import Notice
+    from hashscan.quarantine.records import Record
+    from hashscan.state import State
+
+#: Category of a file that no list knows.
+NOTICED = "noticed"
+#: Seconds for which another process in the quarantine is waited for.
+_PATIENCE = 10.0
+_IN_QUARANTINE = frozenset({RecordState.QUARANTINED, RecordState.COPIED, RecordState.PURGED})
+
+
+class Verdict(NamedTuple):
+    """Whether a list knows a file.
+
+    Attributes:
+        hit: the confirmed digest; ``None``: no list knows the file, or nobody can tell.
+        category: of the known set.
+        pending: why nobody can tell now; "": somebody can.
+    """
+
+    hit: FilterHit | None = None
+    category: str = ""
+    pending: str = ""
+
+
+class NoticedActs:
+    """Verdicts and actions of one round. The quarantine is opened when it is needed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        known: KnownSet | None,
+        say: Callable[[str], None],
+        *,
+        why_unknown: str = "",
+        absent: Collection[bytes] = (),
+    ) -> None:
+        """``known``: ``None`` if no list can be asked, for the reason ``why_unknown``."""
+        self._settings = settings
+        self._state = state
+        self._known = known
+        self._say = say
+        self._why_unknown = why_unknown
+        self._absent = absent
+        self._stack = ExitStack()
+        self._confirmer: Confirmer | None = None
+        self._answers: dict[Digest, Answer] = {}
+        self._refused: ServiceError | None = None
+        self._actor: Actor | None = None
+        self._store: QuarantineStore | None = None
+        self._by_digest: dict[Digest, Record] | None = None
+
+    def __enter__(self) -> Self:
+        """Return the acts."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the quarantine and connections."""
+        self._stack.close()
+
+    # Verdicts
+
+    def verdict(self, candidate: Candidate) -> Verdict:
+        """Ask the filters, and for a hit whoever confirms."""
+        if self._known is None:
+            return Verdict(pending=f"no list can be asked: {self._why_unknown}")
+        pending = ""
+        for hit in hits(self._known.filters, candidate.digests):
+            try:
+                answer = self._confirm(hit.digest)
+            except ServiceError as error:
+                pending = pending or str(error)
+                continue
+            if answer.known:
+                return Verdict(hit, answer.category or hit.category)
+        return Verdict(pending=pending)
+
+    def _confirm(self, digest: Digest) -> Answer:
+        if digest in self._answers:
+            return self._answers[digest]
+        if self._refused is not None:
+            raise self._refused
+        assert self._known is not None
+        if self._confirmer is None:
+            self._confirmer = self._known.make_confirmer()
+            if self._known.remote:  # a local one is the daemon's
+                self._stack.callback(self._confirmer.close)
+        try:
+            answer = self._answers[digest] = self._confirmer.confirm(digest)
+        except CredentialsError as error:
+            self._refused = error
+            raise
+        return answer
+
+    # Actions
+
+    def act(
+        self,
+        notice: Notice,
+        candidate: Candidate,
+        verdict: Verdict,
+        *,
+        by_notice: bool,
+        not_moved: str = "",
+    ) -> MatchEvent:
+        """Act on a file.
+
+        Args:
+            notice: that names it.
+            candidate: the file.
+            verdict: about it.
+            by_notice: the notice's own authority covers the file.
+            not_moved: why the notice's own authority does not move it all the same.
+        """
+        settings = self._settings
+        is_known = verdict.hit is not None
+        authority = Authority(
+            "list" if is_known else "notice",
+            notice.id,
+            notice.reference,
+            notice.authority or notice.sender,
+        )
+        found = candidate.digests.as_dict()
+        match = Confirmed(
+            candidate,
+            verdict.hit or FilterHit(Digest("sha256", found["sha256"]), NOTICED, "none"),
+            verdict.category or NOTICED,
+            self._known.service if is_known and self._known else f"notice {notice.id}",
+            rfc3339(),
+            authority,
+        )
+        test = self._known is not None and self._known.test
+        by_list = is_known and settings.quarantine.action == "quarantine" and not test
+        if not by_list and not (by_notice and settings.notices.action == "quarantine"):
+            return MatchEvent(match, Acted("reported", message=verdict.pending))
+        if not by_list and not_moved:
+            return MatchEvent(match, Acted("reported", message=not_moved))
+        try:
+            acted = self._opened().act(match)
+        except HashscanError as error:
+            message = f"{shown(candidate.full_path)}: not moved: {error}"
+            acted = Acted("reported", message=message, problem="no-quarantine")
+        if acted.action in {"allowed", "held"} and not is_known:
+            acted = replace(
+                acted,
+                action="held",
+                message=f"{acted.message}; the notice alone does not move it: decide, and run"
+                f" 'hashscan notice close {notice.id}'",
+            )
+        return MatchEvent(match, acted)
+
+    def _opened(self) -> Actor:
+        """The quarantine, behind the allow-list.
+
+        Raises:
+            HashscanError: one of them cannot be used.
+        """
+        if self._actor is None:
+            allow = open_allow(self._settings, self._state, self._say, nullcontext)
+            if allow is not None:
+                self._stack.callback(_closer(allow))
+            store = self._opened_store(create=True)
+            assert store is not None
+            quarantine = Quarantine(
+                store, cross_mounts=None, patience=_PATIENCE, absent=self._absent
+            )
+            for recovered in quarantine.recovered:
+                self._say(f"quarantine {recovered.record_id}: {recovered.message}")
+            self._actor = quarantine if allow is None else Allowing(allow, quarantine)
+        return self._actor
+
+    # What was moved before
+
+    def moved(self, full_path: bytes, notice: str) -> Record | None:
+        """The record of a file that was quarantined from a path; ``notice``'s own, or the latest.
+
+        Raises:
+            QuarantineError, LockedError: the quarantine cannot be read.
+        """
+        store = self._opened_store()
+        if store is None:
+            return None
+        found = None
+        with store.lock(_PATIENCE):
+            for record_id in sorted(store.index.at(full_path)):
+                record = store.load(record_id)
+                if record.state in _IN_QUARANTINE:
+                    found = record
+                    if record.authority is not None and record.authority.notice == notice:
+                        return record
+        return found
+
+    def moved_content(self, digests: Iterable[Digest]) -> Record | None:
+        """The record of a quarantined file with one of ``digests``; the latest.
+
+        Raises:
+            QuarantineError: the quarantine cannot be read.
+        """
+        if self._by_digest is None:
+            self._by_digest = {}
+            store = self._opened_store()
+            for listed in records(store) if store is not None else ():
+                record = listed.record
+                if record is not None and record.state in _IN_QUARANTINE and record.digests:
+                    self._by_digest |= dict.fromkeys(record.digests.each(), record)
+        return next((self._by_digest[one] for one in digests if one in self._by_digest), None)
+
+    def _opened_store(self, *, create: bool = False) -> QuarantineStore | None:
+        if self._store is None:
+            try:
+                self._store = QuarantineStore.open(
+                    os.fsencode(self._settings.quarantine_directory), create=create
+                )
+            except QuarantineError as error:
+                if error.reason == "no-store":
+                    return None
+                raise
+            self._stack.callback(self._store.close)
+        return self._store
+
+
+def _closer(allow: AllowList) -> Callable[[], None]:
+    return allow.close

@@ -1,0 +1,230 @@
+"""Files that notices name: each by descriptor, from the root of its volume."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.agent.probing import look_at_all
+from hashscan.fs.beneath import (
+    closing,
+    components,
+    identity_of,
+    open_directory,
+    open_parent,
+    open_root,
+    open_step,
+)
+from hashscan.fs.listing import ListedFile, listing
+from hashscan.fs.reading import identity_in, stamp_of
+from hashscan.fs.volume import Roots
+from hashscan.model import ALGORITHMS, Candidate, Problem, join
+from hashscan.scan.hashing import Hasher, NotHashed, outcome_of_error
+from hashscan.text import said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashscan.agent.presence import Seen
+    from hashscan.config.settings import Settings
+    from hashscan.notices.notice import ItemFile
+
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+#: Most files of a directory that a notice names.
+MOST_LISTED = 1000
+
+
+class Spot(NamedTuple):
+    """A path below a volume's root."""
+
+    volume: bytes
+    path: bytes
+
+    @property
+    def full(self) -> bytes:
+        """For people."""
+        return join(self.volume, self.path)
+
+
+class Presence(StrEnum):
+    """Whether a file is in its place."""
+
+    THERE = "there"
+    AWAY = "away"
+    UNKNOWN = "unknown"  #: its volume is not the one on which it was seen, or does not answer
+
+
+class Peeked(NamedTuple):
+    """The result of a look at a place, without a look into the file.
+
+    Attributes:
+        status: of the entry, if it is there.
+        anchor: see ``notices.notice.ItemFile``; "" unless it is there.
+        why: why it is unknown, for the reader.
+    """
+
+    presence: Presence
+    status: os.stat_result | None = None
+    anchor: str = ""
+    why: str = ""
+
+
+class NoticedFiles:
+    """Looks at files, and hashes them, for one round."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        was_mounted: Callable[[bytes], bool] = lambda _volume: False,
+        probe: Callable[[list[str]], list[Seen]] = look_at_all,
+    ) -> None:
+        """``was_mounted``: whether a volume's root was a mount point when it was scanned last."""
+        self._was_mounted = was_mounted
+        self._probe = probe
+        self._hasher = Hasher(frozenset(ALGORITHMS))
+        self._seen: dict[bytes, Seen] = {}
+        paths = [os.fsencode(one.path) for one in settings.volumes]
+        found = probe([os.fsdecode(path) for path in paths])
+        self._seen |= {seen.root: seen for seen in found}
+        self._given = {
+            path.rstrip(b"/"): seen.root for path, seen in zip(paths, found, strict=True)
+        }
+        self.volumes = tuple(seen.root for seen in found)
+        self._roots = Roots(self.volumes)
+
+    def spot(self, full: bytes, root: bytes | None = None) -> Spot | None:
+        """The place of a path: below the volume that holds it, else below ``root``.
+
+        ``None``: it is below neither, or it is no path of a file.
+        """
+        for given, resolved in self._given.items():
+            if given != resolved and full.startswith(given + b"/"):
+                full = resolved.rstrip(b"/") + full[len(given) :]
+                break
+        volume = self._roots.holding(full) or root
+        if volume is None or not full.startswith(volume.rstrip(b"/") + b"/"):
+            return None
+        path = full[len(volume.rstrip(b"/")) + 1 :].rstrip(b"/")
+        try:
+            return Spot(volume, path) if components(path) else None
+        except ValueError:
+            return None
+
+    @staticmethod
+    def spot_of(file: ItemFile) -> Spot:
+        """The place of a stored file."""
+        return Spot(file.volume, file.path)
+
+    def unreachable(self, volume: bytes) -> str:
+        """Why nothing can be said about files of a volume now; "": it is there."""
+        if volume not in self._seen:
+            (self._seen[volume],) = self._probe([os.fsdecode(volume)])
+        seen = self._seen[volume]
+        if seen.error is not None:
+            return f"{shown(volume)}: {seen.error}"
+        if seen.empty and not seen.mounted and self._was_mounted(volume):
+            return f"{shown(volume)}: its file system is not mounted"
+        return ""
+
+    def peek(self, spot: Spot, anchor: str = "", *, directory: bool = False) -> Peeked:
+        """Look whether a regular file (or with ``directory`` a directory) is in its place.
+
+        ``anchor``: of the file when it was seen; "": it never was.
+        """
+        why = self.unreachable(spot.volume)
+        if why:
+            return Peeked(Presence.UNKNOWN, why=why)
+        try:
+            with closing(open_root(spot.volume)) as root:
+                return self._peek(root, spot, anchor, directory=directory)
+        except (OSError, ValueError) as error:
+            return Peeked(Presence.UNKNOWN, why=f"{shown(spot.full)}: {said_by(error)}")
+
+    @staticmethod
+    def _peek(root: int, spot: Spot, anchor: str, *, directory: bool) -> Peeked:
+        *above, name = components(spot.path)
+        status = None
+        fd = os.dup(root)
+        try:
+            try:
+                for one in above:
+                    below = open_step(fd, one, cross_mounts=True)
+                    os.close(fd)
+                    fd = below
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in _NOT_THERE:
+                    raise
+            # The deepest directory that is there: a file system that is missing, or mounted over
+            # it, shows in its identity.
+            here = f"{identity_of(root).inode} {os.fstatvfs(fd).f_fsid:x}"
+        finally:
+            os.close(fd)
+        wanted = stat.S_ISDIR if directory else stat.S_ISREG
+        if status is not None and wanted(status.st_mode):
+            return Peeked(Presence.THERE, status, here)
+        if anchor not in {"", here}:
+            return Peeked(
+                Presence.UNKNOWN,
+                why=f"{shown(spot.full)} is not there, but neither is the directory or file system"
+                f" in which it was seen: see whether {shown(spot.volume)} and all below it is"
+                " mounted; if the file is removed, 'hashscan notice close'",
+            )
+        return Peeked(Presence.AWAY)
+
+    def hash(self, spot: Spot) -> Candidate | NotHashed:
+        """Hash a file, by all algorithms; without hits."""
+        why = self.unreachable(spot.volume)
+        if why:
+            return NotHashed(Problem.NOT_THERE, why)
+        try:
+            with closing(open_root(spot.volume)) as root:
+                parent, name = open_parent(root, spot.path, cross_mounts=True)
+                with closing(parent):
+                    hashed = self._hasher.hash(parent, name)
+        except OSError as error:
+            return outcome_of_error(error)
+        except ValueError as error:
+            return NotHashed(Problem.OTHER, str(error))
+        if isinstance(hashed, NotHashed):
+            return hashed
+        status = hashed.status
+        return Candidate(
+            *spot,
+            identity=identity_in(status),
+            stamp=stamp_of(status),
+            digests=hashed.digests,
+            links=status.st_nlink,
+            uid=status.st_uid,
+            hits=(),
+        )
+
+    def files_in(self, spot: Spot) -> list[Spot]:
+        """The regular files of a directory, not deeper; the first ``MOST_LISTED``.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        found: list[Spot] = []
+        with (
+            closing(open_root(spot.volume)) as root,
+            closing(open_directory(root, spot.path, cross_mounts=True)) as directory,
+        ):
+            for entry in listing(directory):
+                if isinstance(entry, ListedFile):
+                    found.append(Spot(spot.volume, spot.path + b"/" + entry.name))
+                if len(found) >= MOST_LISTED:
+                    break
+        return found
+
+
+def stamps_of(peeked: Iterable[Peeked]) -> tuple[tuple[int, ...], ...]:
+    """What shows that files changed; an empty tuple for each that is not there."""
+    return tuple(
+        () if one.status is None else (*identity_in(one.status), *stamp_of(one.status))
+        for one in peeked
+    )

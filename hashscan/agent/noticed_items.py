@@ -1,0 +1,380 @@
+"""Open items of notices: their files are found, judged, moved, and seen to be away."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hashscan.agent.noticed_files import Presence, Spot, stamps_of
+from hashscan.agent.noticed_round import Done
+from hashscan.errors import HashscanError
+from hashscan.notices.notice import ItemFile, ItemState, Role
+from hashscan.scan.hashing import NotHashed
+from hashscan.text import counted, said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from hashscan.agent.known_set import KnownSet
+    from hashscan.agent.noticed_acts import NoticedActs, Verdict
+    from hashscan.agent.noticed_files import NoticedFiles
+    from hashscan.agent.noticed_places import Places, Wanted
+    from hashscan.agent.noticed_returns import Returns
+    from hashscan.agent.noticed_round import Memory, Round
+    from hashscan.catalog.finder import Finder, FoundFile
+    from hashscan.model import Candidate, Digest
+    from hashscan.notices.notice import Item, Notice
+    from hashscan.notices.store import Store
+
+#: Seconds in which a round begins with items.
+MOST_SECONDS = 20.0
+#: Seconds between two searches of the catalog for content that is back.
+SEARCH_AFTER = 3600.0
+#: Most files of one search of the catalog, and most digests of settled items in it.
+MOST_FOUND = 10_000
+MOST_DIGESTS = 50_000
+#: Seconds until a file that could not be judged or moved is tried again, and twice as long each
+#: time up to ...
+RETRY_AFTER = 60.0
+LONGEST_RETRY = 900.0
+
+
+class OpenItems:
+    """Works on open items, up to their last state."""
+
+    def __init__(
+        self,
+        store: Store,
+        files: NoticedFiles,
+        acts: NoticedActs,
+        places: Places,
+        finder: Finder | None,
+        result: Round,
+        clock: Callable[[], float],
+        known: KnownSet | None,
+        returns: Returns,
+    ) -> None:
+        """For one round."""
+        self._returns = returns
+        self._store = store
+        self._files = files
+        self._acts = acts
+        self._places = places
+        self._finder = finder
+        self._result = result
+        self._clock = clock
+        self._known = known.name if known is not None else ""
+        self._notices: dict[str, Notice] = {}
+        self._failed: set[int] = set()
+        #: Digests that the catalog is searched for, by item.
+        self._wanted: dict[int, set[Digest]] = {}
+
+    @property
+    def _memory(self) -> Memory:
+        return self._result.memory
+
+    def run(self, items: Iterable[Item]) -> None:
+        """Work on open items."""
+        until = time.monotonic() + MOST_SECONDS
+        begun: list[tuple[Item, Wanted]] = []
+        for item in items:
+            if time.monotonic() > until:
+                self._memory.after, self._result.more = item.number - 1, True
+                break
+            try:
+                wanted = self._begin(item)
+            except (HashscanError, OSError) as error:
+                self._wait(item, said_by(error))
+            else:
+                if wanted is not None:
+                    begun.append((item, wanted))
+        found = self._search()
+        for item, wanted in begun:
+            try:
+                self._end(item, wanted, found.get(item.number, []))
+            except (HashscanError, OSError) as error:
+                self._wait(item, said_by(error))
+
+    def _notice(self, item: Item) -> Notice:
+        if item.notice not in self._notices:
+            self._notices[item.notice] = self._store.notice(item.notice)
+        return self._notices[item.notice]
+
+    def _wait(self, item: Item, why: str) -> None:
+        """Leave an item open, and say why."""
+        self._failed.add(item.number)
+        if self._store.note_item(item.number, why, now=self._clock()):
+            self._result.lines.append(("warning", f"notice {item.notice}: {shown(why)}"))
+
+    # The first half: until the named files are acted on
+
+    def _begin(self, item: Item) -> Wanted | None:
+        """Find, judge and move the named files; ``None``: nothing is to be done."""
+        files = self._store.files(item.number)
+        named = [one for one in files if one.role is Role.NAMED]
+        if item.state is ItemState.LOCATED and named and self._is_unchanged(item, named):
+            return None
+        wanted = self._places.find(item)
+        spots = dict.fromkeys(wanted.spots)
+        for one in named:
+            spot = self._files.spot_of(one)
+            if item.state is ItemState.LOCATED or self._is_there(one):
+                spots.setdefault(spot)
+        digests = {*item.parsed.digests, *(one for each in named for one in each.digests)}
+        if spots:
+            digests |= self._act_on(item, list(spots), Role.NAMED, files, wanted)
+            self._act_on(item, wanted.parts, Role.PART, files, wanted)
+        self._wanted[item.number] = digests
+        return wanted
+
+    def _is_there(self, file: ItemFile) -> bool:
+        spot = self._files.spot_of(file)
+        return self._files.peek(spot, directory=not file.digests).presence is Presence.THERE
+
+    def _is_unchanged(self, item: Item, named: list[ItemFile]) -> bool:
+        """Whether a located item is as the last round left it: its named files are untouched."""
+        done = self._memory.done.get(item.number)
+        if done is None or done.known != self._known:
+            return False
+        if done.again is not None and self._clock() >= done.again:
+            return False
+        peeked = [
+            self._files.peek(self._files.spot_of(one), one.anchor, directory=not one.digests)
+            for one in named
+        ]
+        return stamps_of(peeked) == done.stamps
+
+    def _act_on(
+        self,
+        item: Item,
+        spots: Iterable[Spot],
+        role: Role,
+        files: list[ItemFile],
+        wanted: Wanted | None,
+        content: Collection[Digest] = (),
+    ) -> set[Digest]:
+        """Judge files of an item, and move them where that is decided; return their digests.
+
+        ``content``: a file without any of these digests is left out.
+        """
+        before = {self._files.spot_of(one): one for one in files}
+        judged: list[tuple[ItemFile, Candidate, Verdict]] = []
+        found: set[Digest] = set()
+        for spot in spots:
+            old = before.get(spot) or ItemFile(item.number, role, *spot)
+            if wanted is not None and spot == wanted.directory:
+                self._located(item, self._put(replace(old, message=wanted.why, away=None), spot))
+                continue
+            hashed = self._files.hash(spot)
+            if isinstance(hashed, NotHashed):
+                self._not_hashed(old, spot, hashed, is_new=spot not in before)
+                continue
+            digests = hashed.digests.each()
+            if content and not set(content).intersection(digests):
+                continue
+            found.update(digests)
+            verdict = self._acts.verdict(hashed)
+            if verdict.pending:
+                self._failed.add(item.number)
+            changed = set(old.digests) != set(digests)
+            file = replace(
+                old,
+                digests=digests,
+                category=verdict.category or None,
+                away=None,
+                action="" if changed or old.away is not None else old.action,
+                quarantine_id=None,
+                message=verdict.pending if changed else old.message,
+            )
+            judged.append((self._put(file, spot), hashed, verdict))
+        if role is Role.NAMED and judged:
+            self._located(item, judged[0][0])
+        for file, candidate, verdict in judged:
+            self._move(item, file, candidate, verdict)
+        return found
+
+    def _put(self, file: ItemFile, spot: Spot) -> ItemFile:
+        """Store a file that is in its place."""
+        peeked = self._files.peek(spot, directory=not file.digests)
+        file = replace(file, anchor=peeked.anchor or file.anchor)
+        self._store.put_file(file, now=self._clock())
+        return file
+
+    def _not_hashed(self, file: ItemFile, spot: Spot, hashed: NotHashed, *, is_new: bool) -> None:
+        presence = self._files.peek(spot, file.anchor, directory=not file.digests).presence
+        if presence is Presence.AWAY or (is_new and file.role is not Role.NAMED):
+            return
+        self._failed.add(file.item)
+        message = f"{shown(spot.full)}: not hashed: {hashed.message or hashed.reason}"
+        self._store.put_file(replace(file, message=message), now=self._clock())
+
+    def _located(self, item: Item, file: ItemFile) -> None:
+        if item.state is ItemState.RECEIVED:
+            path = self._files.spot_of(file).full
+            self._store.advance(
+                item.number, ItemState.LOCATED, reason=file.message, path=path, now=self._clock()
+            )
+
+    def _move(self, item: Item, file: ItemFile, candidate: Candidate, verdict: Verdict) -> None:
+        given = set(item.parsed.digests)
+        other = ""
+        if given and not given.intersection(file.digests):
+            other = (
+                f"{shown(candidate.full_path)}: not moved: its content is not that of the notice"
+                f" ({', '.join(sorted(f'{one.algorithm} {one.hex}' for one in given))}); see it"
+                f" yourself, then remove it, or run 'hashscan notice close {item.notice}'"
+            )
+        event = self._acts.act(
+            self._notice(item),
+            candidate,
+            verdict,
+            by_notice=file.role is not Role.PART,
+            not_moved=other,
+        )
+        acted = event.acted
+        if acted.problem is not None:
+            self._failed.add(item.number)
+        away = None
+        if acted.action == "quarantined" and file.role is not Role.NAMED:
+            spot = self._files.spot_of(file)
+            if self._files.peek(spot, file.anchor).presence is Presence.AWAY:
+                away = self._clock()
+        is_news = self._store.put_file(
+            replace(
+                file,
+                action=acted.action,
+                quarantine_id=acted.quarantine_id,
+                away=away,
+                message=acted.message,
+            ),
+            now=self._clock(),
+        )
+        if not is_news:
+            return
+        moved_or_held = acted.action in {"quarantined", "held"} or acted.problem is not None
+        if moved_or_held or verdict.hit is not None:
+            self._result.events.append(event)
+        elif file.role is not Role.PART:
+            why = acted.message or "no list knows it, so it is reported only (notices.action)"
+            path = shown(candidate.full_path)
+            text = f"notice {item.notice} names {path}: {why.removeprefix(f'{path}: ')}"
+            self._result.lines.append(("warning", text))
+
+    # Between the halves: the catalog
+
+    def _search(self) -> dict[int, list[FoundFile]]:
+        """Search the catalog once, for the digests of open items and, now and then, settled ones.
+
+        Returns the files for the open items, and has settled items received again.
+        """
+        now = self._clock()
+        due = not 0 <= now - self._memory.searched < SEARCH_AFTER
+        wanted = {number: set(digests) for number, digests in self._wanted.items() if digests}
+        if self._finder is None or not (wanted or due):
+            return {}
+        settled: dict[int, set[Digest]] = {}
+        for number, digest in self._store.settled_digests(MOST_DIGESTS):
+            settled.setdefault(number, set()).add(digest)
+        everything = set().union(*wanted.values(), *settled.values())
+        rows = self._finder.with_digests(everything, MOST_FOUND)
+        self._memory.searched = now
+        by_digest: dict[Digest, list[FoundFile]] = {}
+        for row in rows:
+            for digest in row.digests.each():
+                by_digest.setdefault(digest, []).append(row)
+        for number, digests in settled.items():
+            self._returns.by_content(number, digests, _files_with(by_digest, digests))
+        return {number: _files_with(by_digest, digests) for number, digests in wanted.items()}
+
+    # The second half: copies, and the end
+
+    def _end(self, item: Item, wanted: Wanted, found: list[FoundFile]) -> None:
+        files = self._store.files(item.number)
+        taken = {self._files.spot_of(one) for one in files if one.role is not Role.COPY}
+        named = [one for one in files if one.role is Role.NAMED]
+        copies = [spot for spot in (Spot(*one[:2]) for one in found) if spot not in taken]
+        copies = [one for one in copies if self._files.peek(one).presence is not Presence.AWAY]
+        is_first = item.state is ItemState.RECEIVED and not any(one.away is None for one in named)
+        role = Role.NAMED if is_first else Role.COPY
+        digests = self._wanted.get(item.number, set())
+        if copies:
+            self._act_on(item, copies, role, files, None, content=digests)
+        self._settle(item, wanted)
+
+    def _settle(self, item: Item, wanted: Wanted) -> None:
+        """Give an item its state, by a look at the places of its named files."""
+        item = self._store.item(item.number)
+        named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
+        now = self._clock()
+        if item.state is ItemState.RECEIVED:
+            if wanted.waits:
+                self._wait(item, wanted.why)
+            elif wanted.spots:
+                messages = (one.message for one in named if one.message and one.away is None)
+                vanished = f"{shown(wanted.spots[0].full)} vanished while it was hashed"
+                self._wait(item, next(messages, vanished))
+            else:
+                state, reason = self._places.why_away(item, wanted)
+                self._settled(item, state, reason)
+            return
+        peeked = []
+        for file in named:
+            spot = self._files.spot_of(file)
+            one = self._files.peek(spot, file.anchor, directory=not file.digests)
+            peeked.append(one)
+            if one.presence is Presence.AWAY and file.away is None:
+                self._store.put_file(self._away(item, file, now), now=now)
+            elif one.presence is Presence.UNKNOWN:
+                self._wait(item, one.why)
+        if named and all(one.presence is Presence.AWAY for one in peeked):
+            again = self._places.find(item, parts=False)
+            if not any(self._files.peek(one).presence is Presence.THERE for one in again.spots):
+                self._settled(item, ItemState.REMOVED, self._how(item))
+                return
+            # Another file is there by now.
+            self._memory.done.pop(item.number, None)
+            self._result.more = True
+            return
+        self._keep(item, stamps_of(peeked))
+
+    def _how(self, item: Item) -> str:
+        """How the named files went away."""
+        named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
+        moved = sum(one.quarantine_id is not None for one in named)
+        if moved == len(named):
+            return ""
+        return f"{counted(len(named) - moved, 'file')} removed by somebody else"
+
+    def _away(self, item: Item, file: ItemFile, now: float) -> ItemFile:
+        """A file that left its place, with the quarantine's record of it, if there is one."""
+        if file.quarantine_id is not None:
+            return replace(file, away=now)
+        record = self._acts.moved(self._files.spot_of(file).full, item.notice)
+        if record is None:
+            return replace(file, away=now, action="", message="removed by somebody else")
+        return replace(file, away=now, action="quarantined", quarantine_id=record.id, message="")
+
+    def _keep(self, item: Item, stamps: tuple[tuple[int, ...], ...]) -> None:
+        """Note how a located item was left."""
+        before = self._memory.done.get(item.number)
+        again, wait = None, RETRY_AFTER
+        if item.number in self._failed:
+            wait = before.wait if before is not None else RETRY_AFTER
+            again, wait = self._clock() + wait, min(2 * wait, LONGEST_RETRY)
+        self._memory.done[item.number] = Done(stamps, self._known, again, wait)
+
+    def _settled(self, item: Item, state: ItemState, reason: str) -> None:
+        self._memory.done.pop(item.number, None)
+        if self._store.advance(item.number, state, reason=reason, now=self._clock()):
+            why = f": {shown(reason)}" if reason else ""
+            self._result.lines.append(
+                ("info", f"notice {item.notice}: {shown(item.parsed.value)}: {state}{why}")
+            )
+
+
+def _files_with(
+    by_digest: dict[Digest, list[FoundFile]], digests: Iterable[Digest]
+) -> list[FoundFile]:
+    found = {one[:2]: one for digest in digests for one in by_digest.get(digest, ())}
+    return [found[key] for key in sorted(found)]

@@ -1,0 +1,213 @@
+"""Where the files are that an item names, and why there are none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.agent.noticed_files import MOST_LISTED, Presence
+from hashscan.catalog.overview import overview
+from hashscan.notices.notice import ItemKind, ItemState
+from hashscan.notices.pages import is_page, parts_of
+from hashscan.notices.sites.address import decoded, parse, without_dots
+from hashscan.notices.sites.location import LocationKind
+from hashscan.notices.sites.sites import Sites
+from hashscan.text import counted, local_time, shown
+
+if TYPE_CHECKING:
+    from hashscan.agent.known_set import KnownSet
+    from hashscan.agent.noticed_acts import NoticedActs
+    from hashscan.agent.noticed_files import NoticedFiles, Spot
+    from hashscan.catalog.finder import Finder
+    from hashscan.config.settings import Settings
+    from hashscan.notices.notice import Item
+    from hashscan.notices.sites.location import Location
+    from hashscan.notices.store import Store
+    from hashscan.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Files that an item names, or why there are none.
+
+    Attributes:
+        spots: of named files.
+        parts: of files that a named page shows, or that are in a named directory.
+        directory: the named directory, which is in ``spots``, too.
+        kind: why there is none, in one word for reports; "": there is one.
+        why: the same, or what to do about a directory, in a sentence.
+        waits: nobody can tell now whether there is one.
+        maybe: where the file would be, or was.
+    """
+
+    spots: tuple[Spot, ...] = ()
+    parts: tuple[Spot, ...] = ()
+    directory: Spot | None = None
+    kind: str = ""
+    why: str = ""
+    waits: bool = False
+    maybe: tuple[Spot, ...] = ()
+
+
+class Places:
+    """Finds files by URL and path; digests are for the catalog."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        files: NoticedFiles,
+        acts: NoticedActs,
+        store: Store,
+        finder: Finder | None,
+        known: KnownSet | None,
+    ) -> None:
+        """For one round: configurations of web servers are read once."""
+        self._state = state
+        self._files = files
+        self._acts = acts
+        self._store = store
+        self._finder = finder
+        self._known = known
+        self._sites = Sites(settings.sites)
+
+    def find(self, item: Item, *, parts: bool = True) -> Wanted:
+        """The files that an item's URL or path names. ``parts``: look for a page's files, too.
+
+        Raises:
+            OSError: a directory cannot be listed.
+        """
+        value = item.parsed.value
+        if item.parsed.kind is ItemKind.URL:
+            return self._by_url(value, parts=parts)
+        if item.parsed.kind is ItemKind.PATH:
+            return self._by_path(os.path.normpath(os.fsencode(value)))
+        return self._by_digest(item)
+
+    def _by_url(self, url: str, *, parts: bool) -> Wanted:
+        location = self._sites.locate(url)
+        if location.kind is LocationKind.UNDECIDED:
+            return Wanted(why=location.reason, waits=True)
+        root = location.root or None
+        if location.kind in {LocationKind.FILE, LocationKind.DIRECTORY}:
+            spot = self._files.spot(location.full, root)
+            if location.kind is LocationKind.DIRECTORY:
+                if spot is None:
+                    why = f"{shown(location.full)}: the whole site is named; decide what to remove"
+                    return Wanted(why=why, waits=True)
+                return self._directory(spot)
+            if spot is None:
+                return Wanted(why=f"{shown(location.full)} is below no volume", waits=True)
+            return Wanted((spot,), self._parts(url, location) if parts else ())
+        maybe = self._would_be(url, location)
+        for spot in maybe:
+            why = self._files.unreachable(spot.volume)
+            if why:
+                return Wanted(why=why, waits=True)
+        return Wanted(kind=location.kind.value, why=location.reason, maybe=maybe)
+
+    def _parts(self, url: str, location: Location) -> tuple[Spot, ...]:
+        if not is_page(location):
+            return ()
+        found = (
+            self._files.spot(one.full, one.root)
+            for one in parts_of(self._sites, url, location).files
+        )
+        return tuple(one for one in found if one is not None)
+
+    def _would_be(self, url: str, location: Location) -> tuple[Spot, ...]:
+        """Where the file of a URL would be if the site is a plain directory."""
+        if not location.root:
+            return ()
+        try:
+            path = decoded(parse(url).target)
+        except ValueError:
+            return ()
+        path = None if path is None else without_dots(path)
+        full = location.root.rstrip(b"/") + (path or b"")
+        spot = self._files.spot(full, location.root)
+        return () if spot is None else (spot,)
+
+    def _directory(self, spot: Spot) -> Wanted:
+        inside = tuple(self._files.files_in(spot))
+        number = counted(len(inside), "file")
+        if len(inside) >= MOST_LISTED:
+            number = f"at least {number}"
+        return Wanted(
+            (spot,),
+            inside,
+            spot,
+            why=f"{shown(spot.full)} is a directory with {number}; a list may know some of them,"
+            " but whether to remove the directory is for you to decide",
+        )
+
+    def _by_path(self, full: bytes) -> Wanted:
+        spot = self._files.spot(full)
+        if spot is None:
+            return Wanted(kind="no-volume", why=f"no configured volume holds {shown(full)}")
+        peeked = self._files.peek(spot)
+        if peeked.presence is Presence.THERE:
+            return Wanted((spot,))
+        if peeked.presence is Presence.UNKNOWN:
+            return Wanted(why=peeked.why, waits=True)
+        if self._files.peek(spot, directory=True).presence is Presence.THERE:
+            return self._directory(spot)
+        return Wanted(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
+
+    def _by_digest(self, item: Item) -> Wanted:
+        """Why the catalog has no file with a digest, if it has none."""
+        found = None
+        if self._finder is not None:
+            found = overview(self._state.catalog)
+        by_volume = {} if found is None else found.by_volume
+        for volume in self._files.volumes:
+            if volume not in by_volume:
+                why = f"{shown(volume)} was never wholly scanned, so the catalog cannot say whether"
+                return Wanted(why=f"{why} it has the digest", waits=True)
+        if self._known is not None:
+            computed = self._known.algorithms
+            if not any(one.algorithm in computed for one in item.parsed.digests):
+                why = (
+                    f"scans compute {', '.join(sorted(computed))} only, so no file can be found by"
+                    " this digest; 'hashscan scan --known FILE' with the digest in FILE finds it"
+                )
+                return Wanted(kind="not-computed", why=why)
+        ended = [one.ended for one in by_volume.values() if one.ended is not None]
+        last = (
+            f"the last whole scan ended {local_time(min(ended))}" if ended else "nothing is scanned"
+        )
+        tiers = ""
+        if self._known is not None and any(one.tiers.names for one in self._known.filters):
+            tiers = "; files that are ruled out by their size or first block have no digest there"
+        return Wanted(kind="no-file", why=f"no file of the catalog has it; {last}{tiers}")
+
+    def why_away(self, item: Item, wanted: Wanted) -> tuple[ItemState, str]:
+        """The state of an item whose files are not there: gone, if they were; else not here.
+
+        Raises:
+            HashscanError: the quarantine or the catalog cannot be read.
+        """
+        before = self._store.removed_before(item.number)
+        if before is not None and before.removed is not None:
+            return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"
+        named = self._store.files(item.number)
+        spots = [*wanted.maybe, *(self._files.spot_of(one) for one in named)]
+        for spot in spots:
+            record = self._acts.moved(spot.full, item.notice)
+            if record is not None:
+                return ItemState.GONE, f"quarantined before, {record.acted} as {record.id}"
+        if item.parsed.digests:
+            record = self._acts.moved_content(item.parsed.digests)
+            if record is not None:
+                path = shown(record.origin.full_path)
+                return ItemState.GONE, f"quarantined before, {record.acted} as {record.id}: {path}"
+        for spot in spots:
+            if self._finder is not None and self._finder.at(*spot) is not None:
+                return (
+                    ItemState.GONE,
+                    f"the last scan found a file at {shown(spot.full)}, which is gone since",
+                )
+        if named:
+            return ItemState.GONE, f"it was at {shown(self._files.spot_of(named[0]).full)} before"
+        return ItemState.NOT_HERE, f"{wanted.kind or 'no-file'}: {wanted.why}"

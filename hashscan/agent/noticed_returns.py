@@ -1,0 +1,94 @@
+"""Settled items whose files are back: in their places, or with the same content elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.agent.noticed_files import Presence, Spot
+from hashscan.errors import HashscanError
+from hashscan.notices.notice import ItemKind, ItemState, Role
+from hashscan.scan.hashing import NotHashed
+from hashscan.text import local_time, said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashscan.agent.noticed_files import NoticedFiles
+    from hashscan.agent.noticed_places import Places
+    from hashscan.agent.noticed_round import Round
+    from hashscan.catalog.finder import FoundFile
+    from hashscan.model import Digest
+    from hashscan.notices.notice import Item
+    from hashscan.notices.store import Store
+
+
+class Returns:
+    """Has settled items received again."""
+
+    def __init__(
+        self,
+        store: Store,
+        files: NoticedFiles,
+        places: Places,
+        of_round: Round,
+        clock: Callable[[], float],
+    ) -> None:
+        """For one round."""
+        self._store = store
+        self._files = files
+        self._places = places
+        self._round = of_round
+        self._clock = clock
+
+    def look(self, items: Iterable[Item]) -> None:
+        """Have items received again if a file is back in its place."""
+        for item in items:
+            try:
+                where = self._returned(item)
+            except (HashscanError, OSError) as error:
+                why = f"notice {item.notice}: {shown(item.parsed.value)}: {said_by(error)}"
+                self._round.lines.append(("warning", why))
+                continue
+            if where is not None:
+                self._reopen(item, f"a file is back at {shown(where.full)}")
+
+    def _returned(self, item: Item) -> Spot | None:
+        files = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
+        spots: list[Spot] = []
+        if item.parsed.kind is not ItemKind.DIGEST:
+            spots += self._places.find(item, parts=False).spots
+        for file in files:
+            spot = self._files.spot_of(file)
+            if spot in spots or self._files.peek(spot).presence is not Presence.THERE:
+                continue
+            hashed = self._files.hash(spot)
+            if not isinstance(hashed, NotHashed) and not set(file.digests).isdisjoint(
+                hashed.digests.each()
+            ):
+                return spot
+        there = (one for one in spots if self._files.peek(one).presence is Presence.THERE)
+        return next(there, None)
+
+    def _reopen(self, item: Item, why: str) -> None:
+        since = "" if item.removed is None else f" (removed {local_time(item.removed)})"
+        reason = f"back: {why}{since}"
+        if self._store.advance(item.number, ItemState.RECEIVED, reason=reason, now=self._clock()):
+            self._round.more = True
+            self._round.lines.append(
+                ("warning", f"notice {item.notice}: {shown(item.parsed.value)}: {shown(reason)}")
+            )
+
+    def by_content(self, number: int, digests: set[Digest], found: Iterable[FoundFile]) -> None:
+        """Have an item received again if one of the catalog's files has one of ``digests``."""
+        for row in found:
+            spot = Spot(row.volume, row.path)
+            # The catalog may have the row of the very file that was removed.
+            if self._files.peek(spot).presence is not Presence.THERE:
+                continue
+            hashed = self._files.hash(spot)
+            if isinstance(hashed, NotHashed):
+                continue
+            if digests.isdisjoint(hashed.digests.each()):
+                continue
+            self._reopen(self._store.item(number), f"its content is at {shown(spot.full)}")
+            return

@@ -1,0 +1,101 @@
+"""One round over the items of notices: find their files, act on them, see what is removed.
+
+An open item goes through these steps, each of them on the disk before the next one:
+
+    find its files -> hash and ask -> "located" -> move -> find copies by digest -> "removed"
+
+A kill at any instant leaves the item as it was, and the next round goes on: the quarantine's own
+record says whether a file was moved, and a file counts as away only after a look at its place.
+
+Removed items are looked at again, a few in each round. If a file is back under the URL or the path,
+or if the catalog has the content elsewhere, the item is received again.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from hashscan.agent.noticed_acts import NoticedActs
+from hashscan.agent.noticed_files import NoticedFiles
+from hashscan.agent.noticed_items import OpenItems
+from hashscan.agent.noticed_places import Places
+from hashscan.agent.noticed_returns import Returns
+from hashscan.agent.noticed_round import Round
+from hashscan.catalog.finder import open_finder
+from hashscan.notices.notice import ItemState
+from hashscan.notices.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from hashscan.agent.known_set import KnownSet
+    from hashscan.agent.noticed_round import Memory
+    from hashscan.config.settings import Settings
+    from hashscan.state import State
+
+#: Bounds of one round: open items, and settled items that are looked at again.
+MOST_OPEN = 200
+MOST_SETTLED = 50
+_RETURNING = (ItemState.REMOVED, ItemState.GONE)
+
+
+def run_round(
+    settings: Settings,
+    state: State,
+    known: KnownSet | None,
+    memory: Memory,
+    *,
+    why_unknown: str = "",
+    absent: Collection[bytes] = (),
+    clock: Callable[[], float] = time.time,
+) -> Round:
+    """Work on open items, then look at some settled ones.
+
+    Args:
+        settings: the configuration.
+        state: whose notices and catalog.
+        known: ``None`` if no list can be asked.
+        memory: of the last round.
+        why_unknown: why no list can be asked.
+        absent: roots of volumes that do not answer; what was begun there is left alone.
+        clock: gives the time in seconds since the epoch.
+
+    Raises:
+        HashscanError: the notices, the catalog or the configuration cannot be used.
+    """
+    result = Round(memory)
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(state.notices))
+        whole = not memory.after
+        items = store.open_items(memory.after, MOST_OPEN)
+        settled = {
+            one: store.items_of(one, memory.settled_after.get(one, 0), MOST_SETTLED)
+            for one in _RETURNING
+        }
+        memory.after = items[-1].number if len(items) == MOST_OPEN else 0
+        for one, some in settled.items():
+            memory.settled_after[one] = some[-1].number if len(some) == MOST_SETTLED else 0
+        result.more = bool(memory.after)
+        if whole and not memory.after:
+            memory.done = {
+                one.number: memory.done[one.number] for one in items if one.number in memory.done
+            }
+        if not items and not any(settled.values()):
+            return result
+        finder = open_finder(state.catalog)
+        if finder is not None:
+            stack.enter_context(finder)
+        files = NoticedFiles(
+            settings, was_mounted=finder.was_mounted if finder else lambda _volume: False
+        )
+        acts = stack.enter_context(
+            NoticedActs(settings, state, known, result.say, why_unknown=why_unknown, absent=absent)
+        )
+        places = Places(settings, state, files, acts, store, finder, known)
+        returns = Returns(store, files, places, result, clock)
+        work = OpenItems(store, files, acts, places, finder, result, clock, known, returns)
+        work.run(items)
+        returns.look([one for some in settled.values() for one in some])
+    return result

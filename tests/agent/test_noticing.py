@@ -1,0 +1,334 @@
+"""hashscan.agent.noticing: from an item of a notice to its files, until they are seen to be away."""
+
+import hashlib
+import os
+import time
+
+import noticed
+import pytest
+
+from hashscan.notices.notice import EventKind
+from hashscan.quarantine.restore import restore
+from hashscan.quarantine.store import Store as QuarantineStore
+from hashscan.quarantine.upkeep import records
+
+URL = "https://x.example/a/1.jpg"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    one = noticed.Machine(tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def reporting(tmp_path):
+    one = noticed.Machine(tmp_path, action="report")
+    yield one
+    one.close()
+
+
+def in_quarantine(machine):
+    with QuarantineStore.open(os.fsencode(machine.settings.quarantine_directory)) as store:
+        return [one.record for one in records(store)]
+
+
+def test_a_noticed_file_moves_by_the_notices_own_authority(machine):
+    content = machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.round()
+    found, files = machine.one(identifier)
+    assert (found.state, found.removed, found.path) == (
+        "removed", machine.now, os.fsencode(machine.site / "a/1.jpg"),
+    )  # fmt: skip
+    assert machine.store.notice(identifier).closed == machine.now
+    file = files["a/1.jpg"]
+    assert (file.role, file.action, file.category, file.away) == (
+        "named", "quarantined", None, machine.now,
+    )  # fmt: skip
+    assert not (machine.site / "a/1.jpg").exists()
+    (record,) = in_quarantine(machine)
+    assert record.id == file.quarantine_id
+    assert record.digests.sha1 == hashlib.sha1(content).digest()
+    assert record.authority.as_dict() == {
+        "kind": "notice", "notice": identifier, "reference": "A1", "sender": "Hotline X",
+    }  # fmt: skip
+    (event,) = machine.result.events
+    assert event.match.authority == record.authority
+    steps = [one.detail["to"] for one in machine.store.history(identifier) if one.kind == "state"]
+    assert steps == ["located", "removed"]
+
+
+def test_report_moves_nothing_until_somebody_removes_the_file(reporting):
+    machine = reporting
+    machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.round()
+    assert machine.states(identifier) == ["located"]
+    assert (machine.site / "a/1.jpg").exists()
+    assert "reported only" in machine.told()[0]
+    events = len(machine.store.history(identifier))
+    machine.round()
+    assert machine.told() == []
+    assert len(machine.store.history(identifier)) == events
+    (machine.site / "a/1.jpg").unlink()
+    machine.round()
+    found, _ = machine.one(identifier)
+    assert (found.state, found.removed) == ("removed", machine.now)
+    assert "removed by somebody else" in found.reason
+
+
+def test_a_list_decides_even_where_notices_only_report(reporting):
+    machine = reporting
+    machine.know(machine.file("a/1.jpg"))
+    identifier = machine.notice(URL)
+    machine.round()
+    found, files = machine.one(identifier)
+    assert found.state == "removed"
+    assert (files["a/1.jpg"].category, files["a/1.jpg"].action) == ("baseline", "quarantined")
+    (record,) = in_quarantine(machine)
+    assert (record.authority.kind, record.authority.notice) == ("list", identifier)
+    assert record.category == "baseline"
+
+
+def test_parts_of_a_page_move_only_if_a_list_knows_them(machine):
+    machine.know(machine.file("bad.jpg"))
+    machine.file("good.jpg")
+    machine.file("style.css", b"body { background: url('bad2.jpg') }")
+    machine.file("page.html", b"<img src=bad.jpg><img src='/good.jpg'><link href=style.css>")
+    identifier = machine.notice("https://x.example/page.html")
+    machine.round()
+    found, files = machine.one(identifier)
+    assert found.state == "removed"
+    assert {name: (one.role, one.action) for name, one in files.items()} == {
+        "page.html": ("named", "quarantined"), "bad.jpg": ("part", "quarantined"),
+        "good.jpg": ("part", "reported"), "style.css": ("part", "reported"),
+    }  # fmt: skip
+    assert sorted(one.name for one in machine.site.iterdir()) == ["good.jpg", "style.css"]
+    assert files["bad.jpg"].away == machine.now
+
+
+def test_a_directory_waits_for_an_administrator(machine):
+    machine.know(machine.file("d/bad.jpg"))
+    machine.file("d/good.jpg")
+    machine.file("d/below/x.jpg")
+    identifier = machine.notice("https://x.example/d/")
+    machine.round()
+    found, files = machine.one(identifier)
+    assert found.state == "located"
+    assert "is a directory with 2 files" in found.reason
+    assert {name: (one.role, one.action) for name, one in files.items()} == {
+        "d": ("named", ""), "d/bad.jpg": ("part", "quarantined"),
+        "d/good.jpg": ("part", "reported"),
+    }  # fmt: skip
+    for name in ("d/good.jpg", "d/below/x.jpg"):
+        (machine.site / name).unlink()
+    machine.round()
+    assert machine.states(identifier) == ["located"]
+    (machine.site / "d/below").rmdir()
+    (machine.site / "d").rmdir()
+    machine.round()
+    assert machine.states(identifier) == ["removed"]
+
+
+def test_what_is_not_here(machine):
+    machine.file("run.php", b"<?php ?>")
+    identifier = machine.notice(
+        "https://x.example/none.jpg", "https://elsewhere.test/1.jpg", "https://x.example/run.php",
+        "/etc/passwd", f"{machine.volume}/none", f"{machine.volume}/../../etc/passwd",
+    )  # fmt: skip
+    machine.round()
+    kinds = [one.reason.partition(": ")[0] for one in machine.items(identifier)]
+    assert kinds == ["no-file", "no-site", "script", "no-volume", "no-file", "no-volume"]
+    assert set(machine.states(identifier)) == {"not-here"}
+    assert "run.php" in machine.items(identifier)[2].reason
+
+
+def test_a_path(machine):
+    machine.file(b"\xff\n.jpg")
+    identifier = machine.notice(os.fsdecode(os.fsencode(machine.site) + b"/\xff\n.jpg"))
+    machine.round()
+    assert machine.states(identifier) == ["removed"]
+
+
+def test_gone_is_what_was_here_before(machine):
+    machine.file("catalog.jpg")
+    machine.file("moved.jpg")
+    machine.file("noticed.jpg")
+    machine.scan()
+    first = machine.notice("https://x.example/noticed.jpg", f"{machine.site}/moved.jpg")
+    machine.round()
+    assert machine.states(first) == ["removed", "removed"]
+    (machine.site / "catalog.jpg").unlink()
+    second = machine.notice(
+        "https://x.example/catalog.jpg", "https://x.example/moved.jpg",
+        "http://X.example/noticed.jpg",
+    )  # fmt: skip
+    machine.round()
+    assert machine.states(second) == ["gone", "gone", "gone"]
+    by_scan, by_record, by_item = (one.reason for one in machine.items(second))
+    assert "the last scan found a file at" in by_scan
+    assert "quarantined before" in by_record
+    assert f"removed before, {time.strftime('%Y')}" not in by_item
+    assert first in by_item
+    # The repeat has the first item received again; it is gone, too.
+    assert machine.states(first) == ["gone", "removed"]
+
+
+def test_a_digest_is_found_in_the_catalog(machine):
+    content = machine.file("one.jpg")
+    machine.file("copy/two.jpg", content)
+    machine.file("other.jpg")
+    digest = hashlib.sha1(content).hexdigest()
+    identifier = machine.notice(digest)
+    machine.round()
+    found, _ = machine.one(identifier)
+    assert found.state == "received"
+    assert "was never wholly scanned" in found.reason
+    machine.scan()
+    machine.round()
+    found, files = machine.one(identifier)
+    assert found.state == "removed"
+    assert {(name, one.role) for name, one in files.items()} == {
+        ("one.jpg", "named"), ("copy/two.jpg", "named"),
+    }  # fmt: skip
+    assert [one.name for one in machine.site.rglob("*.jpg")] == ["other.jpg"]
+    again = machine.notice(hashlib.sha256(content).hexdigest(), "ab" * 20)
+    machine.round()
+    sha256, unknown = machine.items(again)
+    assert (sha256.state, sha256.reason[:17]) == ("gone", "quarantined befor")
+    assert unknown.state == "not-here"
+    assert unknown.reason.startswith("no-file: no file of the catalog has it; the last whole scan")
+
+
+def test_a_digest_that_scans_do_not_compute(machine):
+    machine.file("one.jpg")
+    machine.scan()
+    identifier = machine.notice("ab" * 32)
+    machine.round()
+    (found,) = machine.items(identifier)
+    assert found.reason.startswith("not-computed: scans compute sha1 only")
+
+
+def test_copies_move_by_the_same_rule(machine):
+    content = machine.file("a/1.jpg")
+    other = machine.volume / "y.example"
+    other.mkdir()
+    (other / "copy.jpg").write_bytes(content)
+    (other / "changed.jpg").write_bytes(content)
+    machine.scan()
+    (other / "changed.jpg").write_bytes(b"another")
+    identifier = machine.notice(URL)
+    machine.round()
+    found, files = machine.one(identifier)
+    assert found.state == "removed"
+    assert [one.name for one in other.iterdir()] == ["changed.jpg"]
+    copy = files["y.example/copy.jpg"]
+    assert (copy.role, copy.action, copy.away) == ("copy", "quarantined", machine.now)
+
+
+def test_a_file_that_comes_back_reopens_the_item(machine):
+    content = machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.round()
+    assert machine.states(identifier) == ["removed"]
+    machine.round()
+    assert machine.states(identifier) == ["removed"]
+    machine.file("a/1.jpg", content)
+    machine.round()
+    found, _ = machine.one(identifier)
+    assert (found.state, found.reason[:6]) == ("received", "back: ")
+    assert machine.store.notice(identifier).closed is None
+    machine.round()
+    assert machine.states(identifier) == ["removed"]
+    assert len(in_quarantine(machine)) == 2
+
+
+def test_content_that_comes_back_elsewhere_reopens_the_item(machine):
+    content = machine.file("a/1.jpg")
+    machine.scan()
+    identifier = machine.notice(URL)
+    machine.round()
+    machine.file("b/other name.jpg", content)
+    machine.scan()
+    machine.round(later=60)
+    assert machine.states(identifier) == ["removed"]  # the catalog is searched once an hour
+    machine.round(later=3600)
+    found, _ = machine.one(identifier)
+    assert (found.state, "its content is at" in found.reason) == ("received", True)
+    machine.round()
+    found, files = machine.one(identifier)
+    assert found.state == "removed"
+    assert files["b/other name.jpg"].away == machine.now
+
+
+def test_what_an_administrator_restores_is_held(machine):
+    machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.round()
+    (record,) = in_quarantine(machine)
+    with QuarantineStore.open(os.fsencode(machine.settings.quarantine_directory)) as store:
+        restore(store, record.id)
+    machine.rounds()
+    found, files = machine.one(identifier)
+    assert found.state == "located"
+    assert files["a/1.jpg"].action == "held"
+    assert f"hashscan notice close {identifier}" in files["a/1.jpg"].message
+    assert (machine.site / "a/1.jpg").exists()
+    machine.store.close_notice(identifier, "it is innocent")
+    machine.rounds()
+    assert machine.states(identifier) == ["refused"]
+
+
+def test_the_allow_list_wins(tmp_path):
+    allow = tmp_path / "allow.txt"
+    allow.touch()
+    machine = noticed.Machine(tmp_path, extra=f"allow: [{allow}]\n")
+    content = machine.file("a/1.jpg")
+    allow.write_text(f"{hashlib.sha1(content).hexdigest()}\n")
+    identifier = machine.notice(URL)
+    machine.round()
+    found, files = machine.one(identifier)
+    assert (found.state, files["a/1.jpg"].action) == ("located", "held")
+    machine.close()
+
+
+def test_another_content_than_the_senders_digest_is_only_reported(machine):
+    machine.file("a/1.jpg")
+    identifier = machine.notice(noticed.with_digest(URL, b"what the sender saw"))
+    machine.round()
+    found, files = machine.one(identifier)
+    assert (found.state, files["a/1.jpg"].action) == ("located", "reported")
+    assert "its content is not that of the notice" in files["a/1.jpg"].message
+
+
+def test_without_lists_the_notice_still_decides(machine):
+    machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.round(known=False, why_unknown="the filter expired")
+    assert machine.states(identifier) == ["removed"]
+
+
+def test_without_lists_a_reported_file_waits(reporting):
+    machine = reporting
+    machine.know(machine.file("a/1.jpg"))
+    identifier = machine.notice(URL)
+    machine.round(known=False, why_unknown="the filter expired")
+    _, files = machine.one(identifier)
+    assert files["a/1.jpg"].message == "no list can be asked: the filter expired"
+    machine.round()
+    assert machine.states(identifier) == ["removed"]
+
+
+def test_a_site_that_cannot_be_decided_waits(machine):
+    (machine.site / "a").symlink_to("/etc")
+    identifier = machine.notice("https://x.example/a/passwd", "ftp://x.example/1")
+    machine.round()
+    first, second = machine.items(identifier)
+    assert (first.state, second.state) == ("received", "received")
+    assert "link out of the document root" in first.reason
+    kinds = [one.kind for one in machine.store.history(identifier)]
+    assert kinds.count(EventKind.NOTE) == 2
+    machine.round()
+    assert [one.kind for one in machine.store.history(identifier)] == kinds
