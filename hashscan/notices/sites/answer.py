@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from hashscan.notices.sites.location import Location, LocationKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hashscan.notices.sites.address import Address
     from hashscan.notices.sites.disk import Disk
+    from hashscan.notices.sites.reverse import Base
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,13 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """The item, for messages."""
+
+    def bases(self) -> Iterable[Base]:
+        """The document roots that are known with a host.
+
+        Raises:
+            UndecidedError: they cannot be read.
+        """
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
         """The answer to a request; ``None``: the source does not know the host.

@@ -16,13 +16,18 @@ from hashscan.notices.sites.answer import is_elsewhere, is_same
 from hashscan.notices.sites.apache_conf import Directive, Reader
 from hashscan.notices.sites.apache_request import Request
 from hashscan.notices.sites.location import Location, UndecidedError
+from hashscan.notices.sites.reverse import Base
 from hashscan.notices.urls import ascii_host
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hashscan.notices.sites.address import Address
     from hashscan.notices.sites.answer import Answer
     from hashscan.notices.sites.disk import Disk
+
+_HTTPS = 443
 
 
 @dataclass(slots=True)
@@ -104,6 +109,24 @@ class Apache:
             self._every = Group(every) if every else None
             self._main = tuple(one for one in main if one.name != "virtualhost")
         return self._main
+
+    def bases(self) -> Iterator[Base]:
+        """The document roots of the virtual hosts, with each name that is no glob.
+
+        Raises:
+            UndecidedError: the configuration cannot be read.
+        """
+        self._read()
+        ports: dict[int, set[int | None]] = {}
+        hosts: dict[int, Host] = {}
+        for _, port, host in self._places:
+            ports.setdefault(id(host), set()).add(port)
+            hosts[id(host)] = host
+        for number, host in hosts.items():
+            roots = [one.args[0] for one in host.own if one.name == "documentroot" and one.args]
+            for name in host.names if roots and roots[-1].startswith("/") else ():
+                if "*" not in name and "?" not in name:
+                    yield Base(roots[-1], name, secure=_HTTPS in ports[number])
 
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
         """The answer of the virtual host that takes the request; ``None``: none has the host.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hashscan.notices.sites.address import is_own_ip
@@ -9,13 +10,17 @@ from hashscan.notices.sites.answer import is_elsewhere, is_same
 from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.nginx_conf import Configuration, Group, Server, setting
 from hashscan.notices.sites.nginx_request import Request
+from hashscan.notices.sites.reverse import Base
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hashscan.notices.sites.address import Address
     from hashscan.notices.sites.answer import Answer
     from hashscan.notices.sites.disk import Disk
 
+_HTTPS = 443
 #: Variables with the host: a root that holds one is another directory for each host.
 _OF_HOST = ("$host", "${host}", "$http_host", "$server_name", "$ssl_server_name", "$1")
 
@@ -30,15 +35,35 @@ class Nginx:
         self._configuration: Configuration | None = None
         self._sockets: dict[tuple[str, int], Group] = {}
 
+    def _read(self) -> Configuration:
+        if self._configuration is None:
+            self._configuration = Configuration(self._path)
+            self._sockets = _sockets(self._configuration.servers)
+        return self._configuration
+
+    def bases(self) -> Iterator[Base]:
+        """The roots of servers, not of their locations, with each exact name.
+
+        Raises:
+            UndecidedError: the configuration cannot be read.
+        """
+        for server in self._read().servers:
+            roots = setting(server.levels, "root")
+            if not roots or not roots[-1].args:
+                continue
+            root = re.sub(r"\$\{?(?:http_)?host\}?", "{host}", roots[-1].args[0])
+            secure = any(listen.port == _HTTPS for listen in server.listens)
+            if "$" not in root and root.startswith("/"):
+                for name in (*sorted(server.exact), *(["{host}"] if "{host}" in root else [])):
+                    yield Base(root, name, secure=secure)
+
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
         """The answer of the server that takes the request; ``None``: none has the host.
 
         Raises:
             UndecidedError: nobody can tell.
         """
-        if self._configuration is None:
-            self._configuration = Configuration(self._path)
-            self._sockets = _sockets(self._configuration.servers)
+        self._read()
         groups = self._groups(address, disk)
         chosen: dict[int, tuple[Server, dict[str, bytes]]] = {}
         for group in groups:

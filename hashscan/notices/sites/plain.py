@@ -16,10 +16,13 @@ from hashscan.fs.served import Entry
 from hashscan.notices.sites.address import decoded, without_dots
 from hashscan.notices.sites.disk import is_script
 from hashscan.notices.sites.location import UndecidedError
+from hashscan.notices.sites.reverse import Base
 from hashscan.notices.urls import ascii_host
 from hashscan.text import human_age, said_by, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hashscan.config.sites import SiteSettings
     from hashscan.notices.sites.address import Address
     from hashscan.notices.sites.disk import Disk
@@ -87,7 +90,14 @@ class ByHand:
         self.name = name
         self._settings = settings
         labels = (one if "*" in one else ascii_host(one) for one in settings.host.split("."))
-        self._host = re.compile(fnmatch.translate(".".join(labels)))
+        name = ".".join(labels)
+        self._host = re.compile(fnmatch.translate(name))
+        self._name = "{host}" if re.search(r"[*?\[]", name) else name
+
+    def bases(self) -> Iterator[Base]:
+        """The root."""
+        assert self._settings.root is not None
+        yield Base(self._settings.root, self._name, self._settings.path)
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
         """The answer, if the host and the path fit, and the root is there."""
@@ -120,6 +130,18 @@ class Table:
         self.name = name
         self._settings = settings
         self._roots: dict[str, bytes] | None = None
+
+    def bases(self) -> Iterator[Base]:
+        """The roots.
+
+        Raises:
+            UndecidedError: the table cannot be read.
+        """
+        if self._roots is None:
+            self._roots = self._read()
+        for host, root in self._roots.items():
+            if "*" not in host:
+                yield Base(os.fsdecode(root), host)
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
         """The answer, if the table has the host, its name without ``www.``, or a ``*`` for it."""
@@ -168,6 +190,10 @@ class Command:
         self._words = settings.command
         self._index = settings.index
         self._seconds = seconds
+
+    def bases(self) -> Iterator[Base]:
+        """Nothing: the program knows no host of a root."""
+        return iter(())
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
         """The answer, if the program prints a root.

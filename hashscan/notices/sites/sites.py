@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from hashscan.notices.sites.address import parse
@@ -11,6 +12,7 @@ from hashscan.notices.sites.disk import Disk
 from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.nginx import Nginx
 from hashscan.notices.sites.plain import ByHand, Command, Table
+from hashscan.notices.sites.reverse import urls_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
     from hashscan.config.sites import SiteSettings
     from hashscan.notices.sites.address import Address
     from hashscan.notices.sites.answer import Source
+    from hashscan.notices.sites.reverse import Base
 
 _MOST_HOPS = 10
+#: URLs that are tried for one file.
+_MOST_URLS = 20
 
 
 def _source(number: int, settings: SiteSettings) -> Source:
@@ -37,6 +42,11 @@ def _source(number: int, settings: SiteSettings) -> Source:
     return Command(what, settings) if source == "command" else Table(what, settings)
 
 
+def _within(found: Location) -> bytes:
+    """The document root of an answer, with a slash; a NUL, which is in no path, if it has none."""
+    return found.root.rstrip(b"/") + b"/" if found.root else b"\0"
+
+
 class Sites:
     """The sites that the configuration names.
 
@@ -47,6 +57,7 @@ class Sites:
     def __init__(self, settings: Iterable[SiteSettings]) -> None:
         """``settings``: the items of ``sites``, in their order."""
         self._sources = [_source(number, one) for number, one in enumerate(settings)]
+        self._bases: list[Base] | None = None
 
     def locate(self, url: str) -> Location:
         """What a URL comes to. Nothing is fetched."""
@@ -55,6 +66,26 @@ class Sites:
                 return self._follow(url, disk)
             except UndecidedError as error:
                 return disk.undecided(str(error))
+
+    def url_of(self, path: bytes, *, moved: bool = False) -> str | None:
+        """A URL under which a site of this machine serves a file; ``None``: none is known.
+
+        The URL leads to the file. If the file was moved away, it leads to the same document root.
+
+        Args:
+            path: of the file, absolute and without links.
+            moved: the file was moved away.
+
+        Raises:
+            UndecidedError: the configuration of a server cannot be read.
+        """
+        if self._bases is None:
+            self._bases = [base for source in self._sources for base in source.bases()]
+        for url in itertools.islice(urls_of(self._bases, path), _MOST_URLS):
+            found = self.locate(url)
+            if path.startswith(_within(found)) if moved else found.full == path:
+                return url
+        return None
 
     def _follow(self, url: str, disk: Disk) -> Location:
         try:

@@ -1,0 +1,73 @@
+"""From a file to the URL under which a site of this machine serves it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.notices.sites.address import sent_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_HOST = "{host}"
+_LABELS = rb"[a-z0-9_-](?:[a-z0-9._-]{0,252})"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A document root and a host that has it.
+
+    Attributes:
+        root: absolute path; ``{host}`` in it stands for the host.
+        host: a name, or ``{host}``: the name is in the path of the root.
+        prefix: the begin of the URL's path that the root stands for.
+        secure: the server takes HTTPS.
+    """
+
+    root: str
+    host: str
+    prefix: str = "/"
+    secure: bool = False
+
+
+def urls_of(bases: Iterable[Base], path: bytes) -> Iterator[str]:
+    """URLs that may lead to a file: of the deepest root first, and HTTPS before HTTP.
+
+    Whether a server really answers with this file is for the caller to check.
+
+    Args:
+        bases: of the sites.
+        path: of the file, absolute.
+    """
+    found = []
+    for base in bases:
+        begin = _beginning(base.root).match(path)
+        if begin is None:
+            continue
+        host = base.host
+        if host == _HOST:
+            named = begin.groupdict().get("host")
+            if named is None:
+                continue  # a glob of hosts that share one root: each of them, and so none
+            host = named.decode("ascii")
+        scheme = "https" if base.secure else "http"
+        name = f"[{host}]" if ":" in host else host
+        rest = sent_path(os.fsencode(base.prefix.rstrip("/")) + b"/" + path[begin.end() :])
+        found.append((-begin.end(), not base.secure, f"{scheme}://{name}{rest.decode('ascii')}"))
+    seen = set()
+    for _, _, url in sorted(found, key=lambda one: one[:2]):
+        if url not in seen:
+            seen.add(url)
+            yield url
+
+
+def _beginning(root: str) -> re.Pattern[bytes]:
+    """Matches the root, with a slash, at the begin of a path."""
+    parts = [re.escape(os.fsencode(part)) for part in root.rstrip("/").split(_HOST)]
+    pattern = parts[0]
+    for number, part in enumerate(parts[1:]):
+        pattern += (rb"(?P<host>" + _LABELS + rb")" if number == 0 else rb"(?P=host)") + part
+    return re.compile(pattern + b"/")
