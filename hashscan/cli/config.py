@@ -128,10 +128,11 @@ def check(context: click.Context, file: str | None) -> None:
 
     FILE: default is the configuration in force.
 
-    Exit code 0: it can be used, by a start and by a reload of the daemon; a volume that is not
-    there is a note. 2: it cannot be used.
+    Exit code 0: it can be used, by a start and by a reload of the daemon; a volume or a Maildir
+    that is not there is a note. 2: it cannot be used.
     """
-    from hashscan.agent.probing import look_at_all  # noqa: PLC0415 - heavy
+    from hashscan.agent.mailbox import maildir_fault  # noqa: PLC0415 - heavy
+    from hashscan.agent.probing import look_at_all  # noqa: PLC0415
 
     path, settings = _load(file or _configured(context))
     click.echo(f"{shown(path)}: no errors")
@@ -151,6 +152,9 @@ def check(context: click.Context, file: str | None) -> None:
         elif (first := places.setdefault(seen.root, index)) != index:
             what = f"leads to the same directory as volumes[{first}].path"
             click.echo(f"note: {Finding(where, what, 'remove one of the two')}")
+    fault = maildir_fault(settings)
+    if fault is not None:
+        click.echo(f"note: {Finding('notices.maildir', *fault)}")
     for loc, what, fix in faults(settings):
         click.echo(f"note: {Finding(place(loc) or shown(path), what, fix)}")
 

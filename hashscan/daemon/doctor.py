@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hashscan.agent.deadlines import deadlines_of
 from hashscan.agent.gaps import no_room
+from hashscan.agent.mailbox import maildir_fault
 from hashscan.agent.probing import look_at_all
 from hashscan.agent.status import filters_of, quarantine_counts
 from hashscan.catalog.overview import directories_known, overview
@@ -31,7 +32,6 @@ from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
 from hashscan.machine import with_cause
 from hashscan.model import Digest
-from hashscan.notices.maildir import why_unusable
 from hashscan.process import end_with, start
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
@@ -317,13 +317,9 @@ def _notices(settings: Settings) -> Iterator[Check]:
     if maildir is None:
         return
     name = f"maildir {shown(maildir)}"
-    (seen,) = look_at_all([maildir])  # its file server may never answer
-    if seen.error is not None:
-        yield Check(name, "fail", seen.error, "see notices.maildir, its mount and its server")
-        return
-    trouble = why_unusable(maildir)
-    if trouble is not None:
-        yield Check(name, "fail", trouble)
+    fault = maildir_fault(settings)
+    if fault is not None:
+        yield Check(name, "fail", *fault)
     else:
         yield Check(name, "ok", "mails can be taken and marked as read")
 

@@ -208,3 +208,18 @@ def test_check_notes_what_the_daemon_needs(run, tmp_path):
     file.write_text(f"state: {tmp_path}/state\n")
     told = run("config", "check", file)
     assert "note: volumes and service: missing; the daemon does not start without" in told
+
+
+def test_a_maildir_that_cannot_be_used_is_a_note(run, good, tmp_path):
+    good.write_text(good.read_text() + f"notices: {{maildir: {tmp_path}/box}}\n")
+    assert f"note: notices.maildir: {tmp_path}/box: it cannot be opened" in run(
+        "config", "check", good
+    )
+    (tmp_path / "box").mkdir()
+    told = run("config", "check", good)
+    assert f"note: notices.maildir: {tmp_path}/box cannot be used as a Maildir" in told
+    for name in ("new", "cur"):
+        (tmp_path / "box" / name).mkdir()
+    told = run("config", "check", good)
+    assert "note: notices.maildir" not in told
+    assert f"mails from {tmp_path}/box" in told

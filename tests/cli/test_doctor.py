@@ -168,8 +168,8 @@ def test_a_maildir_is_checked(doctor, tmp_path):
     given = f"{{maildir: {box}}}"
     ran = doctor(notices=given)
     assert ran.returncode == 2
-    assert f"FAIL maildir {box}: it cannot be opened" in ran.stdout
-    assert "-> see notices.maildir, its mount and its server" in ran.stdout
+    assert f"FAIL maildir {box}: {box}: it cannot be opened" in ran.stdout
+    assert "-> correct notices.maildir, or see its mount and its server" in ran.stdout
     assert "notices:" not in ran.stdout
     (box / "new").mkdir(parents=True)
     added = ready.hashscan(
