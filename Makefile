@@ -107,7 +107,7 @@ test-long: install
 	  tests/e2e/test_mails_killed.py \
 	  tests/known/repository/test_publish.py tests/known/repository/test_sync_kept.py \
 	  tests/notices/test_intake_fuzz.py \
-	  tests/quarantine/test_kill.py tests/report tests/test_demo.py
+	  tests/quarantine/test_kill.py tests/report tests/service/intake/test_form_fuzz.py tests/test_demo.py
 
 # Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.

@@ -1,8 +1,9 @@
 """Whether the content of a URL is still in its place, for a hotline that asks.
 
-A hotline believes the answer and stops to look by itself. So *offline* needs two signs: a notice's
-file of this URL is not in its place, and the web server has no file under the URL. If anything is
-doubtful, the answer is *unknown*. Files are only looked for, by descriptor; nothing is fetched.
+A hotline believes the answer and stops to look by itself. So *offline* needs three signs: the
+daemon has seen that a notice's file of this URL is away, it is not in its place now, and the web
+server has no file under the URL. If anything is doubtful, the answer is *unknown*. Files are only
+looked for, by descriptor; nothing is fetched.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 #: Latest items and files of a URL that are checked.
 _MOST_ITEMS, _MOST_FILES = 20, 50
+_AWAY = frozenset({ItemState.REMOVED, ItemState.GONE})
 
 
 class Presence(StrEnum):
@@ -58,6 +60,7 @@ REASONS = {
     "removed": "the file of the notice is not in its place, and no other file is under the URL",
     "absent": "the site is here, and no file is under the URL",
     "never-here": "no file is under the URL, and no notice of this URL ever led to one",
+    "unconfirmed": "no file is under the URL, but the daemon has not yet seen that it is removed",
     "elsewhere": "no file is under the URL, but the file of the notice is still in its place",
     "not-there": "a directory that should hold the file is missing, empty or cannot be opened",
     "directory": "a directory without an index file is under the URL",
@@ -94,9 +97,11 @@ def check(url: str, reader: Reader | None, sites: Sites, *, trust_sites: bool = 
     if not location.root or not _has_entries(location.root):
         return Checked(Presence.UNKNOWN, "not-there", removed)
     places = [] if reader is None else list(_places(items, reader))
-    for root, path in places:
-        if (there := _is_there(root, path)) is not False:
+    for place in places:
+        if (there := _is_there(place.root, place.path)) is not False:
             return Checked(Presence.UNKNOWN, "not-there" if there is None else "elsewhere", removed)
+    if not all(place.seen_away for place in places):
+        return Checked(Presence.UNKNOWN, "unconfirmed", removed)
     if places:
         return Checked(Presence.OFFLINE, "removed", removed)
     if trust_sites:
@@ -104,18 +109,30 @@ def check(url: str, reader: Reader | None, sites: Sites, *, trust_sites: bool = 
     return Checked(Presence.UNKNOWN, "never-here", removed)
 
 
-def _places(items: list[Item], reader: Reader) -> Iterator[tuple[bytes, bytes]]:
-    """The places of the files that a URL named: a directory, and the path below it."""
+class _Place(NamedTuple):
+    """The place of a file: a directory, and the path below it.
+
+    Attributes:
+        seen_away: the daemon has seen that the file is away, and that nothing is unmounted.
+    """
+
+    root: bytes
+    path: bytes
+    seen_away: bool
+
+
+def _places(items: list[Item], reader: Reader) -> Iterator[_Place]:
+    """The places of the files that a URL named."""
     number = 0
     for item in items:
         files = [one for one in reader.files(item.number) if one.role is Role.NAMED]
         for one in files:
-            yield one.volume, one.path
+            yield _Place(one.volume, one.path, one.away is not None)
             number += 1
             if number >= _MOST_FILES:
                 return
         if not files and item.path is not None and item.state is not ItemState.NOT_HERE:
-            yield os.path.split(item.path)
+            yield _Place(*os.path.split(item.path), item.state in _AWAY)
 
 
 def _is_there(root: bytes, path: bytes) -> bool | None:

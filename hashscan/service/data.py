@@ -36,8 +36,8 @@ class Data:
         directory: its path.
     """
 
-    def __init__(self, directory: str) -> None:
-        """Make or check the directory.
+    def __init__(self, directory: str, option: str = "--data") -> None:
+        """Make or check the directory. ``option``: names it, for messages.
 
         Raises:
             UsageError: it cannot be used, or others may enter it.
@@ -48,7 +48,7 @@ class Data:
                 status = os.fstat(named.fd)
         except OSError as error:
             raise UsageError(
-                f"{shown(directory)}: {error.strerror}; name another directory with --data"
+                f"{shown(directory)}: {error.strerror}; name another directory with {option}"
             ) from error
         if status.st_mode & 0o077 or status.st_uid != os.geteuid():
             raise UsageError(

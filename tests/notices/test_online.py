@@ -39,7 +39,7 @@ class Machine:
         self.sites = Sites(Settings.of(sites=sites).sites)
         self.store = Store(str(directory / "notices.sqlite3"))
 
-    def notice(self, url=URL, *states, files=True):
+    def notice(self, url=URL, *states, files=True, away=1.0):
         """A notice of the URL whose item went through these states."""
         added = self.store.add(
             ParsedNotice("list", (ParsedItem(ItemKind.URL, url),)),
@@ -48,7 +48,7 @@ class Machine:
         (item,) = self.store.items(added.id)
         if files:
             self.store.put_file(
-                ItemFile(item.number, Role.NAMED, os.fsencode(self.root), b"img/1.jpg")
+                ItemFile(item.number, Role.NAMED, os.fsencode(self.root), b"img/1.jpg", away=away)
             )
         for state in states:
             self.store.advance(item.number, state)
@@ -86,6 +86,16 @@ def test_a_noticed_file_that_is_away_is_offline(states, machine):
     assert machine.check() == ("online", "file")
 
 
+@pytest.mark.parametrize("states", [(), (ItemState.LOCATED,), REMOVED])
+def test_a_file_whose_removal_the_daemon_has_not_seen_is_not_offline(states, machine):
+    """The daemon knows the file system on which the file was; it may not be mounted now."""
+    machine.notice(URL, *states, away=None)
+    machine.notice(URL, *REMOVED)
+    machine.file.unlink()
+    for trust_sites in (False, True):
+        assert machine.check(trust_sites=trust_sites) == ("unknown", "unconfirmed")
+
+
 def test_it_says_when_hashscan_removed_it(machine):
     machine.notice(URL, *REMOVED)
     machine.file.unlink()
@@ -106,9 +116,11 @@ def test_a_url_that_never_led_to_a_file_is_not_offline(machine):
 def test_a_path_without_files_counts(machine):
     machine.notice(URL, files=False)
     (item,) = machine.store.open_items()
-    machine.store.advance(item.number, ItemState.GONE, path=os.fsencode(machine.file))
-    machine.file.unlink()
     (machine.file.parent / "2.jpg").touch()
+    machine.file.unlink()
+    machine.store.advance(item.number, ItemState.LOCATED, path=os.fsencode(machine.file))
+    assert machine.check() == ("unknown", "unconfirmed")
+    machine.store.advance(item.number, ItemState.GONE)
     assert machine.check() == ("offline", "removed")
 
 

@@ -54,7 +54,7 @@ def data_of(state: State) -> Data:
     Raises:
         UsageError: it cannot be used.
     """
-    return Data(os.path.join(state.directory, INTAKE))
+    return Data(os.path.join(state.directory, INTAKE), "--state")
 
 
 def serve(

@@ -32,7 +32,7 @@ def serve_links(tmp_path, run_in):
         identifier = one.post({"urls": f"{HERE}\n{AWAY}"}).json()["data"]["id"]
         with Store(one.state.notices) as store:
             for item, name in zip(store.items(identifier), (b"here", b"away"), strict=True):
-                store.put_file(ItemFile(item.number, Role.NAMED, os.fsencode(root), name))
+                store.put_file(ItemFile(item.number, Role.NAMED, os.fsencode(root), name, away=1.0))
         return one
 
     start.notice = notice

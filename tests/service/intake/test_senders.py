@@ -123,6 +123,30 @@ def test_a_flood_of_wrong_tokens_silences_nobody(tmp_path, run_in, wait_for, sca
         assert len(one.said) == 2, "once a minute"
 
 
+@pytest.mark.parametrize("behind_proxy", [True, False])
+def test_a_proxy_says_who_the_clients_are(behind_proxy, tmp_path, run_in):
+    def wrong(address):
+        return one.post(ONE, token="wrong", headers={"X-Forwarded-For": address}).status_code
+
+    with run_in(tmp_path, behind_proxy=behind_proxy) as one:
+        assert [wrong("192.0.2.1") for _ in range(6)] == [401] * 5 + [429]
+        assert wrong("192.0.2.2") == (401 if behind_proxy else 429)
+
+
+def test_over_tls(tmp_path, run_in):
+    import trustme
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    files = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    with run_in(tmp_path, **files) as one:
+        assert one.url.startswith("https://")
+        assert one.post(ONE, verify=str(tmp_path / "ca.pem")).status_code == 201
+
+
 def test_the_rate_of_a_token(tmp_path, run_in, scart_reads):
     with run_in(tmp_path, rate=0.2) as one:  # a burst of two
         answers = [one.post(ONE) for _ in range(3)]
