@@ -104,6 +104,34 @@ def test_mails_whose_names_are_not_unique_are_all_taken(box, store):
     assert len(box.names("new")) == len(box.names("cur")) == 1
 
 
+def test_a_mail_server_that_moves_mails_meanwhile(box, store, monkeypatch):
+    """As an IMAP server does when somebody opens the mailbox: at any moment of a round."""
+    names = [f"{number:02}.a" for number in range(12)]
+    for name in names:
+        box.put(name)
+    waiting = iter(names)
+    real = {name: getattr(module, name) for name in ("open_file", "accept", "put")}
+
+    def moving(name):
+        def call(*given, **more):
+            if (moved := next(waiting, None)) is not None and (box.path / "new" / moved).exists():
+                os.rename(box.path / "new" / moved, box.path / "cur" / f"{moved}:2,R")
+            return real[name](*given, **more)
+
+        return call
+
+    for name in real:
+        monkeypatch.setattr(module, name, moving(name))
+    for _ in range(3):
+        assert take(box, store).trouble == ""
+    assert sorted(store.items(one.id)[0].parsed.value for one in notices(store)) == [
+        f"https://site.example/{name}" for name in names
+    ]
+    assert box.names("new") == []
+    assert {name.partition(":")[0] for name in box.names("cur")} == set(names)
+    assert take(box, store).repeated == 0
+
+
 def test_what_is_not_understood_stays_for_a_person(box, store):
     box.put("1.evil\x1b", NO_NOTICE)
     box.put("2.b")
