@@ -11,6 +11,7 @@ Source: https://cr.yp.to/proto/maildir.html (directories, unique names, flags).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -46,6 +47,8 @@ _EXAMPLES = 5
 _LONGEST_REASON = 1000
 _DIRECTORIES = (b"new", b"cur")  # in this order: a mail that moves meanwhile is found in one
 _INFO = b":2,"
+#: Numbers of errors for a link and a socket; others, e.g. for a lease, may pass.
+_NEVER_OPEN = frozenset({errno.ELOOP, errno.ENXIO})
 
 
 class Refused(NamedTuple):
@@ -286,7 +289,8 @@ class _Taking:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise _RefusedError(f"it cannot be opened: {said_by(error)}") from error
+            final = error.errno in _NEVER_OPEN
+            raise _RefusedError(f"it cannot be opened: {said_by(error)}", final=final) from error
         with closing(fd):
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):

@@ -1,6 +1,8 @@
 """A Maildir of somebody else: nothing is lost, nothing is counted twice, nothing hurts."""
 
+import fcntl
 import os
+import signal
 import socket
 import stat
 import time
@@ -280,6 +282,20 @@ def test_a_mail_that_grows_is_tried_again(box, store, monkeypatch):
         assert (done.stored, done.refused, done.waiting) == ([], [], 1)
         assert "changes while it is read" in done.examples[0].why
     monkeypatch.undo()
+    assert len(take(box, store).stored) == 1
+
+
+def test_a_mail_under_a_lease_is_tried_again(box, store):
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        with box.put("1.a").open("r+b") as file:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            for _ in range(MOST_TRIES + 1):
+                done = take(box, store)
+                assert (done.stored, done.refused, done.waiting) == ([], [], 1)
+                assert "it cannot be opened: Resource temporarily" in done.examples[0].why
+    finally:
+        signal.signal(signal.SIGIO, before)
     assert len(take(box, store).stored) == 1
 
 
