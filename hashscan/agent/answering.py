@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hashscan.errors import QuarantineError
 from hashscan.notices.answers.facts import Moved
 from hashscan.notices.notice import Role
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import AWAY
 from hashscan.quarantine.store import Store
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.notices.notice import ItemFile
     from hashscan.quarantine.records import Record
-
-#: States of a record whose file is away from its place.
-_AWAY = frozenset({State.COPIED, State.QUARANTINED, State.PURGING, State.PURGED})
 
 
 def moved_files(settings: Settings, files: Iterable[ItemFile]) -> list[Moved]:
@@ -40,7 +37,7 @@ def moved_files(settings: Settings, files: Iterable[ItemFile]) -> list[Moved]:
                 directory = os.fsencode(settings.quarantine_directory)
                 store = stack.enter_context(Store.open(directory, create=False))
             record = store.load(one.quarantine_id)
-            if record.state in _AWAY and record.id not in found:
+            if record.state in AWAY and record.id not in found:
                 found[record.id] = _moved(one, record)
     return list(found.values())
 

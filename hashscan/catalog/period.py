@@ -6,13 +6,19 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashscan.catalog import checksums
 from hashscan.catalog.candidates import OF_WATCH, REPORTED
 from hashscan.catalog.overview import opened
 from hashscan.catalog.scans import WHOLE
+from hashscan.model import FileDigests
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Matches that are still in their place.
+_IN_PLACE = f"({REPORTED} OR (done = 0 AND known IS NOT NULL))"
 #: Counts of a scan that are added up.
 _ADDED = ("hashed", "bytes_hashed", "candidates", "false_positives", "problems")
 
@@ -50,6 +56,35 @@ class Period:
     problems: dict[str, int] = field(default_factory=dict)
 
 
+class MatchInPlace(NamedTuple):
+    """A match that is still in its place. ``found``: when it was found, in seconds."""
+
+    path: bytes
+    category: str
+    found: float
+    digests: dict[str, str]
+
+
+def matches_in_place(path: str, since: float, until: float) -> Iterator[MatchInPlace]:
+    """Matches in the catalog ``path`` that were found from ``since`` to before ``until``.
+
+    Matches that an administrator restored or allowed are not among them.
+
+    Raises:
+        StateError: it cannot be read, or is of another version.
+    """
+    if not os.path.lexists(path):
+        return
+    with opened(path) as connection:
+        for full, known, found, *digests in connection.execute(
+            f"SELECT full_path, known, found, md5, sha1, sha256 FROM candidate WHERE {_IN_PLACE}"  # noqa: S608
+            " AND found >= ? AND found < ? ORDER BY id",
+            (since, until),
+        ):
+            category = json.loads(known)[0] if known else ""
+            yield MatchInPlace(full, category, found, FileDigests(*digests).as_dict())
+
+
 def period_of(path: str, since: float, until: float) -> Period:
     """The scans in the catalog ``path`` that ended from ``since`` to before ``until``.
 
@@ -79,8 +114,7 @@ def period_of(path: str, since: float, until: float) -> Period:
                     added[name] += last.get(name, 0)
         in_place = connection.execute(
             f"SELECT volume, known, iif({OF_WATCH.format('seen')}, 'watch', 'scan'),"  # noqa: S608
-            f" found < ?, count(*) FROM candidate WHERE ({REPORTED} OR (done = 0 AND known IS NOT"
-            " NULL)) GROUP BY 1, 2, 3, 4",
+            f" found < ?, count(*) FROM candidate WHERE {_IN_PLACE} GROUP BY 1, 2, 3, 4",
             (since,),
         ).fetchall()
         problems = connection.execute(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 from pydantic_core import PydanticCustomError
@@ -37,6 +38,29 @@ class Number(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{value} is not a number.", param, ctx)
         return found
+
+
+class ModuleGroup(click.Group):
+    """A group with commands in modules of their own: some need large libraries.
+
+    Attributes:
+        modules: modules of ``hashscan.cli`` by the names of their commands.
+    """
+
+    modules: ClassVar[dict[str, str]] = {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, those of other modules first."""
+        own = super().list_commands(ctx)
+        return [*self.modules, *(one for one in own if one not in self.modules)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in self.modules:
+            return super().get_command(ctx, cmd_name)
+        command = importlib.import_module(f"hashscan.cli.{self.modules[cmd_name]}").command
+        assert isinstance(command, click.Command)
+        return command
 
 
 class PathNotLookedAt(click.Path):

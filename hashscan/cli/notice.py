@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
-from hashscan.cli.common import json_option, open_own_configuration, state_option
+from hashscan.cli.common import (
+    ModuleGroup,
+    json_option,
+    open_own_configuration,
+    state_option,
+)
 from hashscan.errors import UsageError
 from hashscan.text import counted
 
@@ -18,33 +22,20 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import Reader
     from hashscan.notices.store import Store
 
-#: Commands in modules of their own, and the modules' names in ``hashscan.cli``.
-_MODULES = {
-    "add": "notice_add",
-    "answer": "notice_answer",
-    "serve": "notice_serve",
-    "token": "notice_token",
-    "sites": "notice_sites",
-}
 _FIRST = ("add", "list", "show", "close", "reopen")
 _LONGEST_REASON = 2000
 
 
-class _Group(click.Group):
-    """Imports a command of another module when it is called: some need large libraries."""
+class _Group(ModuleGroup):
+    """The order is that of a notice's way."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order of a notice's way."""
-        others = [one for one in (*_MODULES, *super().list_commands(ctx)) if one not in _FIRST]
-        return [*_FIRST, *others]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in _MODULES:
-            return super().get_command(ctx, cmd_name)
-        command = importlib.import_module(f"hashscan.cli.{_MODULES[cmd_name]}").command
-        assert isinstance(command, click.Command)
-        return command
+    modules: ClassVar = {
+        "add": "notice_add",
+        "answer": "notice_answer",
+        "serve": "notice_serve",
+        "token": "notice_token",
+        "sites": "notice_sites",
+    }
 
 
 @click.group("notice", cls=_Group)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
+from click.core import ParameterSource
 
 from hashscan.cli.common import (
+    ModuleGroup,
     PathNotLookedAt,
     open_own_configuration,
     state_option,
@@ -26,12 +28,15 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "csv", "html")
 
 
-class ReportGroup(click.Group):
+class ReportGroup(ModuleGroup):
     """A command that works without a subcommand, too."""
 
+    modules: ClassVar = {"xarf": "report_xarf"}
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """The usage without COMMAND as long as there is none."""
-        return super().collect_usage_pieces(ctx) if self.commands else ["[OPTIONS]"]
+        """The usage without COMMAND, which is not needed."""
+        del ctx
+        return ["[OPTIONS]"]
 
 
 @click.group("report", cls=ReportGroup, invoke_without_command=True)
@@ -75,6 +80,11 @@ def command(context: click.Context, /, **given: Any) -> ExitCode | None:
     computed. Exit code 3: a part of the state could not be read, and its figures are missing.
     """
     if context.invoked_subcommand is not None:
+        if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in given):
+            raise UsageError(
+                "options of another command are written after its name: hashscan report"
+                f" {context.invoked_subcommand} --since 7d"
+            )
         return None
     return _report(context.obj, **given)
 

@@ -48,6 +48,8 @@ class State(StrEnum):
     UNDONE = "undone"  #: moved aside and put back: it was another file, or it could not be kept
 
 
+#: The file is not in its place, and nobody restored it.
+AWAY = frozenset({State.COPIED, State.QUARANTINED, State.PURGING, State.PURGED})
 UNFINISHED = frozenset({State.INTENT, State.COPIED, State.RESTORING, State.PURGING})
 
 

@@ -4,7 +4,7 @@ import time
 
 from test_catalog import report
 
-from hashscan.catalog.period import InPlace, Period, period_of
+from hashscan.catalog.period import InPlace, Period, matches_in_place, period_of
 from hashscan.catalog.store import Catalog
 from hashscan.model import Summary
 
@@ -19,6 +19,7 @@ def ended(catalog, volumes, *, unseen=(), interrupted=False, **counts):
 
 def test_no_catalog_is_no_scan(tmp_path):
     assert period_of(str(tmp_path / "catalog.sqlite3"), 0, 1e12) == Period()
+    assert list(matches_in_place(str(tmp_path / "catalog.sqlite3"), 0, 1e12)) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -60,5 +61,11 @@ def test_matches_in_their_place_are_told_by_how_they_were_found(tmp_path):
         InPlace(b"/srv", "baseline", "scan", False, 1),
         InPlace(b"/srv", "baseline", "watch", False, 2),
     ]
+    matches = list(matches_in_place(path, before, before + 99))
+    assert [one.path for one in matches] == [b"/srv/scanned", b"/srv/watched", b"/srv/watched too"]
+    assert {one.category for one in matches} == {"baseline"}
+    assert all(len(one.digests["sha1"]) == 40 for one in matches)
+    assert all(before <= one.found <= time.time() for one in matches)
+    assert list(matches_in_place(path, time.time() + 1, 1e12)) == []
     assert {one.found_before for one in period_of(path, time.time() + 1, 1e12).in_place} == {True}
     catalog.close()

@@ -1,0 +1,115 @@
+"""``hashscan report xarf``: reports on matches and removed items in XARF v4."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import (
+    PathNotLookedAt,
+    open_own_configuration,
+    state_option,
+    write_output,
+)
+from hashscan.cli.restoring import moment
+from hashscan.config.settings import require_organisation
+from hashscan.durable import make_directories
+from hashscan.errors import ExitCode, MachineError, UsageError
+from hashscan.text import counted, said_by, shown
+
+if TYPE_CHECKING:
+    from hashscan.cli import Options
+
+_STDOUT = "-"
+
+
+@click.command("xarf")
+@click.argument("identifiers", metavar="[ID]...", nargs=-1)
+@click.option(
+    "--since",
+    metavar="TIME",
+    default="30d",
+    show_default=True,
+    help="Begin of the period: a date or time, of UTC unless it names a zone, or how long ago.",
+)
+@click.option("--until", metavar="TIME", help="End of the period; default: now.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR|-",
+    type=PathNotLookedAt(),
+    default=_STDOUT,
+    help="A directory for one file a report, which keeps files that are there; or -, the default:"
+    " one report a line on standard output.",
+)
+@state_option
+@click.pass_context
+def command(
+    context: click.Context,
+    identifiers: tuple[str, ...],
+    since: str,
+    until: str | None,
+    output: str,
+    state: str | None,
+) -> ExitCode:
+    """Report matches and removed items in XARF v4 (content/csam), without any content.
+
+    ID is a notice: only its items are reported. Without it, what was found in the period. A match
+    without a URL or a classification is not reported, and a message says why; exit code 3. The
+    same match has the same report id each time.
+    """
+    from hashscan.agent.xarf_reports import Wanted, abuses  # noqa: PLC0415 - heavy
+    from hashscan.report.xarf import Refused, report_of  # noqa: PLC0415
+
+    options: Options = context.obj
+    begin = moment(since, zone=UTC)
+    end = time.time() if until is None else moment(until, "--until", UTC)
+    if begin >= end:
+        raise UsageError("the period has no time in it: --since must be before --until")
+    settings = open_own_configuration(options, state)
+    organisation = require_organisation(settings)
+    written = kept = refused = 0
+    for one in abuses(settings, Wanted(begin, end, identifiers)):
+        found = one
+        if not isinstance(one, Refused):
+            report = report_of(one, organisation, settings.notices.classifications)
+            if not isinstance(report, Refused):
+                new = _write(report, output)
+                written, kept = written + new, kept + (not new)
+                continue
+            found = report
+        assert isinstance(found, Refused)
+        refused += 1
+        click.echo(f"hashscan: {found.name} is not reported: {found.why}", err=True)
+    if output != _STDOUT:
+        was_there = f", {kept:,} were there already" if kept else ""
+        click.echo(f"{counted(written, 'report')} in {shown(output)}{was_there}")
+    elif not written and not refused and options.verbosity >= 0:
+        click.echo("hashscan: there is nothing to report", err=True)
+    return ExitCode.UNREADABLE if refused else ExitCode.NOTHING_FOUND
+
+
+def _write(report: dict[str, object], output: str) -> bool:
+    """Write a report; False if its file is there already.
+
+    Raises:
+        MachineError: it cannot be written.
+        OutputError: standard output cannot be written.
+    """
+    if output == _STDOUT:
+        click.echo(json.dumps(report))
+        return True
+    path = os.path.join(output, f"{report['report_id']}.json")
+    try:
+        make_directories(output)
+    except OSError as error:
+        raise MachineError(f"{shown(output)}: cannot be made: {said_by(error)}") from error
+    if os.path.lexists(path):
+        return False
+    write_output([json.dumps(report, indent=1).encode() + b"\n"], path, force=False)
+    return True

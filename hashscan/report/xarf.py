@@ -1,0 +1,158 @@
+"""Reports in XARF v4, ``content/csam``.
+
+Source: github.com/xarf/xarf-spec, schemas/v4: xarf-core.json, types/content-base.json and
+types/content-csam.json, version 4.2.0. A report never holds content: ``evidence`` is never written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from hashscan.notices.sites.address import parse
+from hashscan.text import rfc3339, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hashscan.config.notices import OrganisationSettings
+
+VERSION = "4.2.0"
+#: Values of ``classification``, by their names in lower case.
+CLASSIFICATIONS = {one.lower(): one for one in ("baseline", "A1", "A2", "B1", "B2")}
+_DIGESTS = ("md5", "sha1", "sha256")
+#: RFC 3986, section 3.3 and 3.4; the parts are percent-encoded already.
+_SAFE = "/!$&'()*+,;=:@~?"
+
+
+@dataclass(frozen=True, slots=True)
+class Abuse:
+    """A match, or an item of a notice that was removed.
+
+    Attributes:
+        key: identifies it: a second report has the same id, unless it was removed since.
+        name: for messages: the URL or path.
+        url: of the content; ``None``: no site is known that serves it.
+        source: address of the server, as a sender saw it; ``None``: the host of the URL.
+        categories: of lists, and of the sender of a notice; the first that is known counts.
+        method: how it was detected.
+        when: time of the detection, in seconds since the epoch.
+        digests: of the content, by algorithm.
+        removed: the content is not in its place any more.
+    """
+
+    key: str
+    name: str
+    url: str | None
+    source: str | None
+    categories: tuple[str | None, ...]
+    method: Literal["hash_match", "user_report"]
+    when: float
+    digests: Mapping[str, str]
+    removed: bool
+
+
+class Refused(NamedTuple):
+    """What cannot be reported, and why."""
+
+    name: str
+    why: str
+
+
+def report_of(
+    abuse: Abuse, organisation: OrganisationSettings, classifications: Mapping[str, str]
+) -> dict[str, Any] | Refused:
+    """A report, ready for JSON; or why there is none.
+
+    ``classifications``: by categories in lower case, beside the five names themselves.
+    """
+    if abuse.url is None:
+        return Refused(
+            abuse.name,
+            "no URL is known; see 'sites' in the configuration, which has no host for it",
+        )
+    try:
+        url = uri_of(abuse.url)
+    except ValueError as error:
+        return Refused(abuse.name, f"{error}, and XARF asks for a URL")
+    classification = _classification(abuse.categories, classifications)
+    if classification is None:
+        named = ", ".join(shown(one[:100]) for one in abuse.categories if one) or "none"
+        return Refused(
+            abuse.name,
+            f"its category ({named}) has no classification; add it to notices.classifications,"
+            " e.g. {vics-1: baseline}",
+        )
+    contact = {
+        "org": organisation.name,
+        "contact": organisation.contact,
+        "domain": organisation.domain,
+    }
+    found: dict[str, Any] = {
+        "xarf_version": VERSION,
+        "report_id": _report_id(f"{abuse.key} {abuse.removed}", organisation.domain),
+        "timestamp": rfc3339(abuse.when),
+        "reporter": contact,
+        "sender": contact,
+        "source_identifier": _address(abuse.source) or urlsplit(url).hostname,
+        "category": "content",
+        "type": "csam",
+        "url": url,
+        "classification": classification,
+        "detection_method": abuse.method,
+        "content_removed": abuse.removed,
+        "hosting_provider": organisation.name,
+    }
+    digests = {name: abuse.digests[name] for name in _DIGESTS if name in abuse.digests}
+    if digests:
+        found["hash_values"] = digests
+    return found
+
+
+def _address(text: str | None) -> str | None:
+    """An IP address as a sender wrote it; ``None``: it is none."""
+    try:
+        return str(ipaddress.ip_address((text or "").strip()))
+    except ValueError:
+        return None
+
+
+def _classification(names: Iterable[str | None], given: Mapping[str, str]) -> str | None:
+    for name in names:
+        key = (name or "").strip().lower()
+        found = given.get(key) or CLASSIFICATIONS.get(key)
+        if found is not None:
+            return found
+    return None
+
+
+def _report_id(key: str, domain: str) -> str:
+    """A UUID in the form of version 4, the same for the same abuse at the same provider."""
+    digest = hashlib.sha256(f"{domain}\0{key}".encode("utf-8", "surrogateescape")).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=4))
+
+
+def uri_of(url: str) -> str:
+    """A URL as RFC 3986 has it: what senders leave as it is, e.g. spaces, is percent-encoded.
+
+    Raises:
+        ValueError: it is no URL of a web server.
+    """
+    address = parse(url)
+    target = _escaped(address.target.decode("ascii"))
+    query = f"?{_escaped(address.query.decode('ascii'))}" if address.query else ""
+    return f"{address.scheme}://{address.authority}{target}{query}"
+
+
+def _escaped(text: str) -> str:
+    """``text`` without characters that a URI may not have; valid escapes stay."""
+    parts = text.split("%")
+    escaped = quote(parts[0], safe=_SAFE)
+    for part in parts[1:]:
+        is_escape = len(part) >= 2 and all(one in "0123456789abcdefABCDEF" for one in part[:2])
+        escaped += ("%" if is_escape else "%25") + quote(part, safe=_SAFE)
+    return escaped
