@@ -1,6 +1,7 @@
 """Trees of sites whose files say their own path, so that an answer names its file."""
 
 import os
+import random
 
 BYTES_NAME = b"caf\xe9.jpg"
 
@@ -77,3 +78,18 @@ def three_sites(top):
 
 #: Of the targets, those that another configuration of the same server does not only repeat.
 FEW = [one for one in TARGETS if "%" not in one or "%2" in one.lower()]
+
+_PIECES = (
+    "/", "/", "//", ".", "..", "%2e", "%2F", "%5C", "a", "a.jpg", "A.JPG", "dir", "b.jpg", "index.html",
+    "bare", "c.jpg", "linked", "link.jpg", "absolute.jpg", "up.jpg", "x", "y", "z.jpg", "noext", ";v",
+    "%00", "%", "%zz", "%25", "%20", "+", "~user", "?", "?x=/../", "%3F", "%0A", "*", "\\", "run.php",
+    "sub", ".hidden.jpg", ".secret", "d.jpg", "only", "htm", "index.htm", "none", "loop.jpg",
+    "dangling.jpg", "%E9", "%C3%A9", "caf", ".jpg", "%2E%2E", "/./", "/../", "nothing/",
+)  # fmt: skip
+
+
+def random_targets(number, seed):
+    """Targets made of pieces in which servers see something."""
+    chance = random.Random(seed)
+    for _ in range(number):
+        yield "/" + "".join(chance.choices(_PIECES, k=chance.randint(1, 7)))

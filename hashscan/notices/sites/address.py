@@ -18,6 +18,7 @@ _HOST = re.compile(r"[a-z0-9_-]([a-z0-9._-]{0,252})")
 #: What clients send as it is; RFC 3986, section 3.3, and characters that browsers leave alone.
 _SENT = "/!$&'()*+,;=:@~%|[]^`{}\"<>\\"
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(rb"%(2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -118,27 +119,46 @@ def sent_path(path: bytes) -> bytes:
     return quote(path, safe="/!$&'()*+,;=:@~").encode()
 
 
+def is_broken(target: bytes) -> bool:
+    """Whether a percent sign is not followed by two hexadecimal digits."""
+    return _BROKEN.search(target) is not None
+
+
 def decoded(target: bytes) -> bytes | None:
     """A path with each escape replaced by its byte; ``None``: an escape is broken, or a NUL."""
-    if _BROKEN.search(target):
+    if is_broken(target):
         return None
     path = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), target)
     return None if b"\0" in path else path
 
 
-def without_dots(path: bytes, *, merge: bool = True) -> bytes | None:
+def unreserved_decoded(target: bytes) -> bytes:
+    """A path in which only escapes of RFC 3986's unreserved characters are decoded."""
+    return _UNRESERVED.sub(lambda found: bytes([int(found[1], 16)]), target)
+
+
+def without_dots(
+    path: bytes, *, merge: bool = True, deep: bool = False, clamp: bool = False
+) -> bytes | None:
     """A decoded path without ``.`` and ``..``; ``None``: it leads above the root.
 
-    ``merge``: take several slashes as one.
+    Args:
+        path: from / on.
+        merge: take several slashes as one.
+        clamp: ignore ``..`` at the root, instead of refusing it.
+        deep: ``..`` after an empty name also removes the name before that, as nginx does it.
     """
     kept: list[bytes] = []
     names = path.split(b"/")[1:]
     for number, name in enumerate(names):
         last = number == len(names) - 1
         if name == b"..":
-            if not kept:
+            if not kept and not clamp:
                 return None
-            kept.pop()
+            if kept and kept.pop() == b"" and deep:
+                if not kept:
+                    return None
+                kept.pop()
         elif name not in {b".", b""} or (name == b"" and not merge and not last):
             kept.append(name)
             continue

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hashscan.notices.sites.location import UndecidedError
-from hashscan.notices.sites.patterns import search
+from hashscan.notices.sites.patterns import apache_search as search
 from hashscan.text import shown
 
 if TYPE_CHECKING:

@@ -11,13 +11,22 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from hashscan.fs.served import Entry
-from hashscan.notices.sites.address import decoded, follow, parse, sent_path, without_dots
+from hashscan.notices.sites.address import (
+    decoded,
+    follow,
+    is_broken,
+    parse,
+    sent_path,
+    unreserved_decoded,
+    without_dots,
+)
 from hashscan.notices.sites.answer import Passed, Phases, Redirected
 from hashscan.notices.sites.apache_mapping import Mapping, rest_of
 from hashscan.notices.sites.apache_rewrite import Rewriter, Rules, rules_of
 from hashscan.notices.sites.apache_scope import Scope, location_fits
 from hashscan.notices.sites.location import UndecidedError
-from hashscan.notices.sites.patterns import filled, search
+from hashscan.notices.sites.patterns import apache_search as search
+from hashscan.notices.sites.patterns import filled
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -82,17 +91,19 @@ class Request(Phases):
         raise UndecidedError("the internal redirects do not end")
 
     def _path(self) -> bytes:
+        """The path of the site: dots are taken out before all but plain letters are decoded."""
         slashes = self._mapping.setting("allowencodedslashes", "off").lower()
-        target = self._address.target
-        if re.search(rb"%2f", target, re.IGNORECASE):
-            if slashes == "off":
-                self._refuse("Apache answers 404: %2F in a path, and AllowEncodedSlashes is off")
-            if slashes == "nodecode":
-                target = re.sub(rb"%2f", rb"%252F", target, flags=re.IGNORECASE)
-        raw = decoded(target)
         merge = self._mapping.setting("mergeslashes", "on").lower() != "off"
-        path = None if raw is None else without_dots(raw, merge=merge)
-        if path is None:
+        target = b"/" + unreserved_decoded(self._address.target).lstrip(b"/")
+        plain = without_dots(target, merge=merge)
+        if plain is not None and slashes == "nodecode":
+            plain = re.sub(rb"%2f", rb"%252F", plain, flags=re.IGNORECASE)
+        elif plain is not None and slashes == "off" and re.search(rb"%2f", plain, re.IGNORECASE):
+            self._refuse("Apache answers 404: %2F in a path, and AllowEncodedSlashes is off")
+        path = None if plain is None else decoded(plain)
+        if path is not None and slashes == "on":  # it may have new dots
+            path = without_dots(path, merge=merge, clamp=True)
+        if path is None or is_broken(target):
             self._refuse("Apache answers 400 or 404: a broken escape, a NUL, or ..")
         return path
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hashscan.notices.sites.location import UndecidedError
-from hashscan.notices.sites.patterns import groups, search
+from hashscan.notices.sites.patterns import apache_search as search
+from hashscan.notices.sites.patterns import groups
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -124,7 +125,10 @@ class Rewriter:
                 continue
             if "N" in flags or "NEXT" in flags:
                 raise UndecidedError(f"the rule at {one.where} starts the rules again")
-            skip = int(flags.get("S") or flags.get("SKIP") or 0)
+            given = flags.get("S") or flags.get("SKIP") or "0"
+            if not re.fullmatch("[0-9]{1,6}", given):
+                raise UndecidedError(f"the rule at {one.where} is not understood")
+            skip = int(given)
             outcome = self._outcome(one, flags, captured, rules, uri, filename)
             if outcome is not None:
                 result = outcome
@@ -278,7 +282,7 @@ class Rewriter:
         if {"P", "PROXY"} & flags.keys():
             return Rewritten(script=f"another server: {shown(new)} ({where})", where=where)
         redirect = next((flags[name] for name in ("R", "REDIRECT") if name in flags), None)
-        if redirect and redirect.isdigit() and not 300 <= int(redirect) < 400:
+        if redirect and re.fullmatch("[0-9]{3}", redirect) and not 300 <= int(redirect) < 400:
             return Rewritten(status=int(redirect), where=where)
         if re.match(rb"[A-Za-z][A-Za-z0-9+.-]*://", new):
             return Rewritten(redirect=new, where=where)
@@ -288,7 +292,9 @@ class Rewriter:
             new = os.fsencode(rules.base) + new[len(rules.directory) :]
         if redirect is not None:
             return Rewritten(redirect=new, where=where)
-        path = new.partition(b"?")[0]
+        path, question, _ = new.partition(b"?")
+        if question and "?" not in one.args[1]:
+            return Rewritten(status=403, where=where)  # of a capture: UnsafeAllow3F is not set
         return Rewritten(path=path, ends="END" in flags, where=where)
 
 

@@ -72,7 +72,7 @@ class Request(Phases):
         merge = setting(server.levels, "merge_slashes")
         raw = decoded(address.target)
         off = bool(merge) and merge[-1].args == ("off",)
-        self._uri = b"" if raw is None else without_dots(raw, merge=not off) or b""
+        self._uri = b"" if raw is None else without_dots(raw, merge=not off, deep=True) or b""
         self._rewriting = Rewriting(address, captures, self._is_there)
 
     def _run(self) -> NoReturn:
@@ -329,13 +329,12 @@ class Request(Phases):
                 self._uri = uri or b"/"
                 return False
         last = tries.args[-1] if tries.args else "=404"
-        if last.startswith("="):
+        if re.fullmatch("=[0-9]{3}", last):
             self._fail(int(last[1:]), f"try_files at {tries.where} finds no file", chosen)
         self._disk.step(f"try_files at {tries.where} finds no file and goes on with {shown(last)}")
         if last.startswith("@"):
             self._named(last, chosen)
-        uri, _, _ = self._expand(last, tries.where).partition(b"?")
-        self._uri = uri
+        self._uri = self._expand(last.partition("?")[0], tries.where)
         return True
 
     def _pass(self, one: Directive, chosen: Chosen) -> NoReturn:

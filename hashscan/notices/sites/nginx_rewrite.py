@@ -159,7 +159,7 @@ class Rewriting:
 
     def _return(self, one: Directive, uri: bytes) -> Result:
         first = one.args[0] if one.args else "404"
-        if not first.isdigit():
+        if not re.fullmatch("[0-9]{3}", first):
             return Result(uri, redirect=self.expand(first, uri, one.where))
         text = b""
         if len(one.args) > 1 and first.startswith("3"):
@@ -172,10 +172,9 @@ class Rewriting:
         flag = one.args[2] if len(one.args) > 2 else ""
         if not self.match(pattern, uri):
             return None, False
-        new = self.expand(replacement, uri, one.where)
         if replacement.startswith(_REDIRECT) or flag in {"redirect", "permanent"}:
-            return Result(uri, redirect=new), True
-        path, _, _ = new.partition(b"?")
+            return Result(uri, redirect=self.expand(replacement, uri, one.where)), True
+        path = self.expand(replacement.partition("?")[0], uri, one.where)
         again = flag != "break"
         return Result(path, again, where="stop" if flag else ""), bool(flag)
 
@@ -226,4 +225,4 @@ class Rewriting:
 
 
 def _refuses(one: Directive) -> bool:
-    return bool(one.args) and one.args[0].isdigit() and int(one.args[0]) >= 400
+    return bool(one.args) and re.fullmatch("[45][0-9]{2}", one.args[0]) is not None

@@ -19,25 +19,28 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from re import Match
 
+#: An escape, a class, or a dollar sign that is neither escaped nor in a class.
+_DOLLAR = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\$", re.DOTALL)
 _SECONDS = 0.2
 
 
 @functools.lru_cache(maxsize=4096)
-def _compiled(pattern: str, ignore_case: bool) -> Any:
-    flags = regex.VERSION0 | (regex.IGNORECASE if ignore_case else 0)
+def _compiled(pattern: str, flags: int) -> Any:
     try:
         return regex.compile(pattern.encode("utf-8", "surrogateescape"), flags)
     except (regex.error, ValueError, OverflowError, RecursionError):
         return None
 
 
-def search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Match[bytes] | None:
+def search(
+    pattern: str, text: bytes, *, ignore_case: bool = False, flags: int = 0
+) -> Match[bytes] | None:
     """Where ``pattern`` first matches in ``text``.
 
     Raises:
         UndecidedError: the expression is not understood, or the search takes too long.
     """
-    compiled = _compiled(pattern, ignore_case)
+    compiled = _compiled(pattern, flags | (regex.IGNORECASE if ignore_case else 0))
     if compiled is None:
         raise UndecidedError(f"the expression {shown(pattern)} is not understood")
     try:
@@ -45,6 +48,16 @@ def search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Match[byt
     except TimeoutError:
         raise UndecidedError(f"the expression {shown(pattern)} takes too long") from None
     return found
+
+
+def apache_search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Match[bytes] | None:
+    """As ``search``, with Apache's own defaults: a dot is any byte, and ``$`` the very end.
+
+    Raises:
+        UndecidedError: as ``search``.
+    """
+    pattern = _DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], pattern)
+    return search(pattern, text, ignore_case=ignore_case, flags=regex.DOTALL)
 
 
 def groups(found: Match[bytes]) -> dict[str, bytes]:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from hashscan.notices.sites.address import decoded, follow, is_own_ip, parse, without_dots
+from hashscan.notices.sites.address import (
+    decoded,
+    follow,
+    is_own_ip,
+    parse,
+    unreserved_decoded,
+    without_dots,
+)
+from hashscan.notices.sites.patterns import apache_search, search
 
 
 @pytest.mark.parametrize(
@@ -55,8 +63,23 @@ def test_paths_as_servers_read_them():
     ):  # fmt: skip
         assert without_dots(path) == plain
     assert without_dots(b"//a//b/", merge=False) == b"//a//b/"
+    assert without_dots(b"/../a/../../b", clamp=True) == b"/b"
+    assert without_dots(b"/a//../b", merge=False) == b"/a/b"
+    assert without_dots(b"/a//../b", merge=False, deep=True) == b"/b"
+    assert without_dots(b"//../b", merge=False, deep=True) is None
+    assert unreserved_decoded(b"/%2E%7e%41%2F%25%zz%00") == b"/.~A%2F%25%zz%00"
 
 
 def test_own_addresses():
     assert is_own_ip("127.0.0.1")
     assert not is_own_ip("192.0.2.1")
+
+
+def test_expressions_of_apache():
+    assert apache_search("^/.$", b"/\n")
+    assert not apache_search("^/a$", b"/a\n")
+    assert apache_search(r"^/\$[$][^]$]x$", b"/$$ax")
+    assert not apache_search(r"^/x$", b"/X")
+    assert apache_search(r"^/x$", b"/X", ignore_case=True)
+    assert search("^/a$", b"/a\n")
+    assert not search("^/.$", b"/\n")

@@ -6,12 +6,13 @@ import pathlib
 import tempfile
 
 import pytest
-from site_trees import FEW, TARGETS, plant, three_sites
+from site_trees import FEW, TARGETS, plant, random_targets, three_sites
 from web_servers import Comparison, free_port, program, running
 
 from hashscan.config.settings import Settings
 from hashscan.notices.sites.sites import Sites
 
+LONG = bool(os.environ.get("HASHSCAN_LONG"))
 _MODULES = [
     "mpm_event",
     "authz_core",
@@ -149,6 +150,13 @@ def test_what_is_served_is_located_and_nothing_else(apache, host):
     )
     assert not wrong
     assert served > 5 or host in {"missing.example", "proxied.example"}
+
+
+def test_random_targets(apache):
+    hosts = [names.split()[0] for names in _HOSTS if "virtual" not in names]
+    for number, host in enumerate(hosts):
+        wrong, _ = apache.differences(host, random_targets(2000 if LONG else 25, number))
+        assert [(host, *one[:2], one[2].why[-2:]) for one in wrong] == []
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """nginx: for each URL, the server serves a file's bytes exactly if that file is located."""
 
+import os
+
 import pytest
-from site_trees import FEW, TARGETS, plant, three_sites
+from site_trees import FEW, TARGETS, plant, random_targets, three_sites
 from web_servers import Comparison, free_port, program, running
 
 from hashscan.config.settings import Settings
 from hashscan.notices.sites.sites import Sites
 
+LONG = bool(os.environ.get("HASHSCAN_LONG"))
 _CONFIGURATION = """
 daemon off; master_process off; pid {top}/pid; error_log {top}/error.log crit;
 events {{ worker_connections 64; }}
@@ -97,6 +100,13 @@ def test_what_is_served_is_located_and_nothing_else(nginx, host):
     wrong = [one for one in wrong if one[2].kind.value != _COMPUTED.get(host)]
     assert not wrong
     assert served > 5 or host in {"gone.example", "missing.example"}
+
+
+def test_random_targets(nginx):
+    hosts = [host for host in _HOSTS if host not in _COMPUTED]
+    for number, host in enumerate(hosts):
+        wrong, _ = nginx.differences(host, random_targets(2000 if LONG else 25, number))
+        assert [(host, *one[:2], one[2].why[-2:]) for one in wrong] == []
 
 
 @pytest.mark.parametrize(
