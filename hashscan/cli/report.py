@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from hashscan.cli import Options
     from hashscan.report.figures import Report
 
+since_option = click.option(
+    "--since",
+    metavar="TIME",
+    default="30d",
+    show_default=True,
+    help="Begin of the period: a date or time, of UTC unless it names a zone, or how long ago.",
+)
+until_option = click.option("--until", metavar="TIME", help="End of the period; default: now.")
 FORMATS = ("text", "json", "csv", "html")
 
 
@@ -40,14 +48,8 @@ class ReportGroup(ModuleGroup):
 
 
 @click.group("report", cls=ReportGroup, invoke_without_command=True)
-@click.option(
-    "--since",
-    metavar="TIME",
-    default="30d",
-    show_default=True,
-    help="Begin of the period: a date or time, of UTC unless it names a zone, or how long ago.",
-)
-@click.option("--until", metavar="TIME", help="End of the period; default: now.")
+@since_option
+@until_option
 @click.option(
     "--format",
     "form",
@@ -89,6 +91,19 @@ def command(context: click.Context, /, **given: Any) -> ExitCode | None:
     return _report(context.obj, **given)
 
 
+def period(since: str, until: str | None, now: float) -> tuple[float, float]:
+    """Begin and end, in seconds since the epoch.
+
+    Raises:
+        UsageError: it has no time in it.
+    """
+    begin = moment(since, zone=UTC)
+    end = now if until is None else moment(until, "--until", UTC)
+    if begin >= end:
+        raise UsageError("the period has no time in it: --since must be before --until")
+    return begin, end
+
+
 def _report(
     options: Options,
     *,
@@ -103,10 +118,7 @@ def _report(
     state: str | None,
 ) -> ExitCode:
     now = time.time()
-    begin = moment(since, zone=UTC)
-    end = now if until is None else moment(until, "--until", UTC)
-    if begin >= end:
-        raise UsageError("the period has no time in it: --since must be before --until")
+    begin, end = period(since, until, now)
     if force and output is None:
         raise UsageError("--force is for the file of -o: name one")
     form = _form(form, as_json=as_json, intake_log=intake_log)

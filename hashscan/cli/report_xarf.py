@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
@@ -16,10 +15,10 @@ from hashscan.cli.common import (
     state_option,
     write_output,
 )
-from hashscan.cli.restoring import moment
+from hashscan.cli.report import period, since_option, until_option
 from hashscan.config.settings import require_organisation
 from hashscan.durable import make_directories
-from hashscan.errors import ExitCode, MachineError, UsageError
+from hashscan.errors import ExitCode, MachineError
 from hashscan.text import counted, said_by, shown
 
 if TYPE_CHECKING:
@@ -30,14 +29,8 @@ _STDOUT = "-"
 
 @click.command("xarf")
 @click.argument("identifiers", metavar="[ID]...", nargs=-1)
-@click.option(
-    "--since",
-    metavar="TIME",
-    default="30d",
-    show_default=True,
-    help="Begin of the period: a date or time, of UTC unless it names a zone, or how long ago.",
-)
-@click.option("--until", metavar="TIME", help="End of the period; default: now.")
+@since_option
+@until_option
 @click.option(
     "-o",
     "--output",
@@ -67,10 +60,7 @@ def command(
     from hashscan.report.xarf import Refused, report_of  # noqa: PLC0415
 
     options: Options = context.obj
-    begin = moment(since, zone=UTC)
-    end = time.time() if until is None else moment(until, "--until", UTC)
-    if begin >= end:
-        raise UsageError("the period has no time in it: --since must be before --until")
+    begin, end = period(since, until, time.time())
     settings = open_own_configuration(options, state)
     organisation = require_organisation(settings)
     written = kept = refused = 0
