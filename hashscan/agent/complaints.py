@@ -34,6 +34,7 @@ def complaints(found: Status) -> list[Complaint]:
         *_filters(found),
         *(Complaint(ExitCode.INTERNAL, one) for one in found.trouble),
         *_mail_trouble(found),
+        *_noticing_trouble(found),
         *_overdue(found),
         *_matches(found),
         *_service(found),
@@ -72,6 +73,12 @@ def _mail_trouble(found: Status) -> Iterator[Complaint]:
             f"notices: {shown(mail['maildir'])} has not answered for {human_age(silent)}, so no "
             "mail is taken; see its mount and its file server",
         )
+
+
+def _noticing_trouble(found: Status) -> Iterator[Complaint]:
+    noticing = (found.daemon or {}).get("noticing") if found.alive else None
+    if noticing and noticing.get("trouble"):
+        yield Complaint(ExitCode.INTERNAL, f"notices: {noticing['trouble']}")
 
 
 def _overdue(found: Status) -> Iterator[Complaint]:

@@ -67,6 +67,8 @@ class OpenItems:
         self._known = known.name if known is not None else ""
         self._notices: dict[str, Notice] = {}
         self._failed: set[int] = set()
+        #: Judged files that are to be acted on.
+        self._moves: list[tuple[Item, ItemFile, Candidate, Verdict]] = []
         #: Digests that the catalog is searched for, by item.
         self._wanted: dict[int, set[Digest]] = {}
 
@@ -74,14 +76,15 @@ class OpenItems:
     def _memory(self) -> Memory:
         return self._result.memory
 
-    def run(self, items: Iterable[Item]) -> None:
-        """Work on open items."""
+    def run(self, items: Iterable[Item], begins: Callable[[int], None]) -> None:
+        """Work on open items. ``begins`` is called before each."""
         until = time.monotonic() + MOST_SECONDS
         begun: list[tuple[Item, Wanted]] = []
         for item in items:
             if time.monotonic() > until:
                 self._memory.after, self._result.more = item.number - 1, True
                 break
+            begins(item.number)
             try:
                 wanted = self._begin(item)
             except (HashscanError, OSError) as error:
@@ -89,8 +92,11 @@ class OpenItems:
             else:
                 if wanted is not None:
                     begun.append((item, wanted))
+        # Only now: several items may name one file, and each must find it in its place.
+        self._move_all()
         found = self._search()
         for item, wanted in begun:
+            begins(item.number)
             try:
                 self._end(item, wanted, found.get(item.number, []))
             except (HashscanError, OSError) as error:
@@ -107,10 +113,10 @@ class OpenItems:
         if self._store.note_item(item.number, why, now=self._clock()):
             self._result.lines.append(("warning", f"notice {item.notice}: {shown(why)}"))
 
-    # The first half: until the named files are acted on
+    # The first half: until the named files are judged
 
     def _begin(self, item: Item) -> Wanted | None:
-        """Find, judge and move the named files; ``None``: nothing is to be done."""
+        """Find and judge the named files; ``None``: nothing is to be done."""
         files = self._store.files(item.number)
         named = [one for one in files if one.role is Role.NAMED]
         if item.state is ItemState.LOCATED and named and self._is_unchanged(item, named):
@@ -123,8 +129,8 @@ class OpenItems:
                 spots.setdefault(spot)
         digests = {*item.parsed.digests, *(one for each in named for one in each.digests)}
         if spots:
-            digests |= self._act_on(item, list(spots), Role.NAMED, files, wanted)
-            self._act_on(item, wanted.parts, Role.PART, files, wanted)
+            digests |= self._judge(item, list(spots), Role.NAMED, files, wanted)
+            self._judge(item, wanted.parts, Role.PART, files, wanted)
         self._wanted[item.number] = digests
         return wanted
 
@@ -145,7 +151,7 @@ class OpenItems:
         ]
         return stamps_of(peeked) == done.stamps
 
-    def _act_on(
+    def _judge(
         self,
         item: Item,
         spots: Iterable[Spot],
@@ -154,7 +160,7 @@ class OpenItems:
         wanted: Wanted | None,
         content: Collection[Digest] = (),
     ) -> set[Digest]:
-        """Judge files of an item, and move them where that is decided; return their digests.
+        """Hash files of an item and ask for them; return their digests. ``_move_all`` acts on them.
 
         ``content``: a file without any of these digests is left out.
         """
@@ -190,9 +196,17 @@ class OpenItems:
             judged.append((self._put(file, spot), hashed, verdict))
         if role is Role.NAMED and judged:
             self._located(item, judged[0][0])
-        for file, candidate, verdict in judged:
-            self._move(item, file, candidate, verdict)
+        self._moves += [(item, *one) for one in judged]
         return found
+
+    def _move_all(self) -> None:
+        """Act on the files that were judged."""
+        moves, self._moves = self._moves, []
+        for item, file, candidate, verdict in moves:
+            try:
+                self._move(item, file, candidate, verdict)
+            except (HashscanError, OSError) as error:
+                self._wait(item, said_by(error))
 
     def _put(self, file: ItemFile, spot: Spot) -> ItemFile:
         """Store a file that is in its place."""
@@ -217,6 +231,9 @@ class OpenItems:
             )
 
     def _move(self, item: Item, file: ItemFile, candidate: Candidate, verdict: Verdict) -> None:
+        spot = self._files.spot_of(file)
+        if self._files.peek(spot, file.anchor).presence is Presence.AWAY:
+            return  # another item, or the watch, was first; this item's end finds that out
         given = set(item.parsed.digests)
         other = ""
         if given and not given.intersection(file.digests):
@@ -236,10 +253,9 @@ class OpenItems:
         if acted.problem is not None:
             self._failed.add(item.number)
         away = None
-        if acted.action == "quarantined" and file.role is not Role.NAMED:
-            spot = self._files.spot_of(file)
-            if self._files.peek(spot, file.anchor).presence is Presence.AWAY:
-                away = self._clock()
+        is_moved = acted.action == "quarantined" and file.role is not Role.NAMED
+        if is_moved and self._files.peek(spot, file.anchor).presence is Presence.AWAY:
+            away = self._clock()
         is_news = self._store.put_file(
             replace(
                 file,
@@ -299,7 +315,8 @@ class OpenItems:
         role = Role.NAMED if is_first else Role.COPY
         digests = self._wanted.get(item.number, set())
         if copies:
-            self._act_on(item, copies, role, files, None, content=digests)
+            self._judge(item, copies, role, files, None, content=digests)
+            self._move_all()
         self._settle(item, wanted)
 
     def _settle(self, item: Item, wanted: Wanted) -> None:

@@ -40,9 +40,10 @@ class Returns:
         self._round = of_round
         self._clock = clock
 
-    def look(self, items: Iterable[Item]) -> None:
+    def look(self, items: Iterable[Item], begins: Callable[[int], None]) -> None:
         """Have items received again if a file is back in its place."""
         for item in items:
+            begins(item.number)
             try:
                 where = self._returned(item)
             except (HashscanError, OSError) as error:

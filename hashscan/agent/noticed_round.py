@@ -35,12 +35,14 @@ class Memory:
         after: number of the last open item of the last round; 0: the next round begins anew.
         settled_after: likewise of settled items, by state.
         searched: when the catalog was searched last for content that is back.
+        left_out: items that are left alone, and until when.
     """
 
     done: dict[int, Done] = field(default_factory=dict)
     after: int = 0
     settled_after: dict[ItemState, int] = field(default_factory=dict)
     searched: float = 0.0
+    left_out: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -52,12 +54,14 @@ class Round:
         events: matches, and files that were moved or held because of a notice.
         lines: level and text for the log.
         more: there is more to do at once.
+        open: there are open items.
     """
 
     memory: Memory
     events: list[MatchEvent] = field(default_factory=list)
     lines: list[tuple[str, str]] = field(default_factory=list)
     more: bool = False
+    open: bool = False
 
     def say(self, text: str) -> None:
         """Add a line for the log."""

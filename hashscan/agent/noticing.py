@@ -17,27 +17,31 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from hashscan.agent.known_set import open_known_set
 from hashscan.agent.noticed_acts import NoticedActs
 from hashscan.agent.noticed_files import NoticedFiles
 from hashscan.agent.noticed_items import OpenItems
 from hashscan.agent.noticed_places import Places
 from hashscan.agent.noticed_returns import Returns
-from hashscan.agent.noticed_round import Round
+from hashscan.agent.noticed_round import Memory, Round
 from hashscan.catalog.finder import open_finder
+from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
 from hashscan.notices.notice import ItemState
 from hashscan.notices.store import Store
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from hashscan.agent.known_set import KnownSet
-    from hashscan.agent.noticed_round import Memory
     from hashscan.config.settings import Settings
     from hashscan.state import State
 
 #: Bounds of one round: open items, and settled items that are looked at again.
 MOST_OPEN = 200
 MOST_SETTLED = 50
+#: Rounds of one command; what is left is for the daemon.
+_MOST_ROUNDS = 1000
 _RETURNING = (ItemState.REMOVED, ItemState.GONE)
 
 
@@ -49,6 +53,7 @@ def run_round(
     *,
     why_unknown: str = "",
     absent: Collection[bytes] = (),
+    begins: Callable[[int], None] = lambda _item: None,
     clock: Callable[[], float] = time.time,
 ) -> Round:
     """Work on open items, then look at some settled ones.
@@ -60,6 +65,7 @@ def run_round(
         memory: of the last round.
         why_unknown: why no list can be asked.
         absent: roots of volumes that do not answer; what was begun there is left alone.
+        begins: called with the number of each item before anything is done about it.
         clock: gives the time in seconds since the epoch.
 
     Raises:
@@ -78,6 +84,10 @@ def run_round(
         for one, some in settled.items():
             memory.settled_after[one] = some[-1].number if len(some) == MOST_SETTLED else 0
         result.more = bool(memory.after)
+        result.open = bool(items)
+        now = clock()
+        left_out = {one for one, until in memory.left_out.items() if until > now}
+        items = [one for one in items if one.number not in left_out]
         if whole and not memory.after:
             memory.done = {
                 one.number: memory.done[one.number] for one in items if one.number in memory.done
@@ -96,6 +106,40 @@ def run_round(
         places = Places(settings, state, files, acts, store, finder, known)
         returns = Returns(store, files, places, result, clock)
         work = OpenItems(store, files, acts, places, finder, result, clock, known, returns)
-        work.run(items)
-        returns.look([one for some in settled.values() for one in some])
+        work.run(items, begins)
+        again = (one for some in settled.values() for one in some if one.number not in left_out)
+        returns.look(again, begins)
     return result
+
+
+def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
+    """Rounds of a command, until there is no more to do at once; False if a daemon does them.
+
+    Matches and lines go to ``say``.
+
+    Raises:
+        HashscanError: as ``run_round``; the notices are stored, and a later round works on them.
+    """
+    try:
+        lock = state.lock()
+    except LockedError:
+        return False
+    with lock:
+        known, why = None, ""
+        try:
+            known = open_known_set(settings, state, (), say)
+        except (ConfigError, FilterError, UsageError) as error:
+            why = str(error)
+        memory = Memory()
+        for _ in range(_MOST_ROUNDS):
+            done = run_round(settings, state, known, memory, why_unknown=why)
+            for event in done.events:
+                path, acted = shown(event.match.candidate.full_path), event.acted
+                what = f"{acted.action} as {acted.quarantine_id}" if acted.quarantine_id else ""
+                message = f" ({acted.message.removeprefix(f'{path}: ')})" if acted.message else ""
+                say(f"{path}: {what or acted.action}{message} [{event.match.why}]")
+            for _, text in done.lines:
+                say(text)
+            if not done.more:
+                break
+    return True

@@ -25,7 +25,7 @@ from hashscan.notices import unread
 from hashscan.notices.accept import Facts, accept
 from hashscan.notices.intake import FORMATS, MOST_BYTES
 from hashscan.notices.notice import Channel
-from hashscan.notices.store import Store
+from hashscan.notices.store import Added, Store
 from hashscan.text import counted, local_time, said_by, shown
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
+    from hashscan.state import State
 
 _STDIN = "-"
 _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
@@ -79,6 +80,9 @@ def command(
     FILE - is the standard input; the default. The format is recognised. What the options say
     replaces what the text says. A notice of the same bytes is taken once.
 
+    Then the files are looked for, and moved as `notices.action` and the lists say. If a daemon
+    runs, the daemon does that, within seconds.
+
     Exit code 2: one was not understood. A FILE stays in its place; standard input is kept in the
     state directory, and the message says where.
     """
@@ -88,14 +92,30 @@ def command(
     if sources.count(_STDIN) > 1:
         raise UsageError("- is the standard input, and can be named once only")
     failures: list[HashscanError] = []
+    added: list[Added] = []
     with Store(place.notices) as store:
         for source in sources:
             try:
-                _add(store, settings, source, wanted, facts, again=again, as_json=as_json)
+                one = _add(store, settings, source, wanted, facts, again=again)
+                added.append(one)
+                if not as_json:
+                    _print(store, one.id, new=one.new)
             except HashscanError as error:
                 failures.append(error)
                 if isinstance(error, StateError):
                     break  # it would stop the others, too
+        if any(one.new for one in added):
+            try:
+                _look(settings, place)
+            except HashscanError as error:
+                failures.append(error)
+        for one in added:
+            if as_json:
+                _print_json(store, settings, one.id, new=one.new)
+            elif one.new:
+                states = store.notice(one.id).states
+                words = ", ".join(f"{number:,} {state}" for state, number in sorted(states.items()))
+                click.echo(f"{one.id}: {words}")
     if len(failures) == 1:
         raise failures[0]
     if failures:
@@ -146,9 +166,8 @@ def _add(
     facts: Facts,
     *,
     again: bool,
-    as_json: bool,
-) -> None:
-    """Take one notice, and print it.
+) -> Added:
+    """Take one notice.
 
     Raises:
         NoticeError: it is not understood.
@@ -157,7 +176,7 @@ def _add(
     """
     content = _read(source)
     try:
-        added = accept(
+        return accept(
             store, content, channel=Channel.COMMAND, format=wanted, facts=facts, again=again
         )
     except (NoticeError, StateError) as error:
@@ -166,7 +185,18 @@ def _add(
         if isinstance(error, NoticeError):
             raise NoticeError(f"{summary}\n{where}", []) from error
         raise StateError(f"{summary}\n{where}") from error
-    _print(store, settings, added.id, new=added.new, as_json=as_json)
+
+
+def _look(settings: Settings, place: State) -> None:
+    """Look for the files at once, unless the daemon does."""
+    from hashscan.agent.noticing import run_now  # noqa: PLC0415 - heavy
+
+    if not run_now(settings, place, lambda text: click.echo(text, err=True)):
+        click.echo(
+            "another hashscan works with this state: the daemon looks for the files within seconds;"
+            " after a scan, the next 'hashscan notice add', or the daemon, does",
+            err=True,
+        )
 
 
 def _kept(settings: Settings, source: str, content: bytes) -> str:
@@ -181,16 +211,19 @@ def _kept(settings: Settings, source: str, content: bytes) -> str:
         return str(error)
 
 
-def _print(store: Store, settings: Settings, notice: str, *, new: bool, as_json: bool) -> None:
-    from hashscan.notices.clock import doubts, due  # noqa: PLC0415
+def _print_json(store: Store, settings: Settings, notice: str, *, new: bool) -> None:
     from hashscan.output.notices import notice_json  # noqa: PLC0415
 
+    items = store.items(notice)
+    files = {one.number: store.files(one.number) for one in items}
+    found, soon = store.notice(notice), settings.notices.due_soon
+    click.echo(notice_json(found, items, files, time.time(), soon, new=new))
+
+
+def _print(store: Store, notice: str, *, new: bool) -> None:
+    from hashscan.notices.clock import doubts, due  # noqa: PLC0415
+
     found, now = store.notice(notice), time.time()
-    if as_json:
-        items = store.items(notice)
-        files = {one.number: store.files(one.number) for one in items}
-        click.echo(notice_json(found, items, files, now, settings.notices.due_soon, new=new))
-        return
     number = counted(sum(found.states.values()), "item")
     if not new:
         click.echo(

@@ -81,7 +81,7 @@ class ActingProcess:
             self._connection.send(match)
             worked, since = None, time.monotonic()
             while not self._connection.poll(_TICK):
-                now = _worked(self._process.pid)
+                now = cpu_ticks(self._process.pid)
                 if now != worked:
                     since = time.monotonic()
                 self._tick(now != worked)
@@ -116,7 +116,7 @@ class ActingProcess:
         end(self._process)
 
 
-def _worked(process: int | None) -> list[bytes] | None:
+def cpu_ticks(process: int | None) -> list[bytes] | None:
     """What a process has computed so far, in ticks; one that waits for a dead disk stands still."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:

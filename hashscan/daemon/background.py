@@ -32,15 +32,19 @@ class Background(Generic[Result]):
         connection: readable when ``take`` has the result.
     """
 
-    def __init__(self, job: Callable[[], Result]) -> None:
+    def __init__(self, job: Callable[[], Result], *, forks: bool = False) -> None:
         """Start ``job`` in a fork of this process; its result must be picklable.
+
+        ``forks``: it starts processes itself. Then the caller must ``close`` it before it ends.
 
         Raises:
             HashscanError: a limit of the machine forbids a new process.
         """
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_main, args=(os.getpid(), theirs, job), daemon=True)
+        self._process = context.Process(
+            target=_main, args=(os.getpid(), theirs, job), daemon=not forks
+        )
         try:
             start(self._process)
         except OSError as error:
@@ -48,6 +52,11 @@ class Background(Generic[Result]):
                 raise
             raise HashscanError(limit_reached(error)) from error
         theirs.close()
+
+    @property
+    def process_id(self) -> int | None:
+        """Id of the process."""
+        return self._process.pid
 
     def take(self) -> Result | Failure:
         """The result; waits for it."""

@@ -215,6 +215,15 @@ class Duty:
     def _looking_options(self) -> ScanOptions:
         return replace(self._options, large_apart=_LARGE_APART)
 
+    @property
+    def absent(self) -> frozenset[bytes]:
+        """Roots of the volumes that are not there, or do not answer."""
+        return frozenset(self._volumes[number].root for number in self.coverage.away)
+
+    def commit(self) -> None:
+        """Commit what was found."""
+        self._catalog.commit()
+
     def _is_away(self, root: bytes) -> bool:
         return self._numbers.get(root) in self.coverage.away
 

@@ -67,7 +67,9 @@ def test_a_file_is_taken_once(run, urls, tmp_path):
     assert again.stdout.startswith(f"{one.id}: the same bytes were taken before (2 items, due in")
     assert len(stored(tmp_path)) == 1
     third = run(urls, "--again")
-    assert third.stdout.endswith(f", repeats {one.id}\n")
+    assert third.stdout.splitlines()[0].endswith(f", repeats {one.id}")
+    assert third.stdout.splitlines()[1].endswith(": 2 received")
+    assert "the configuration names no sites" in third.stderr
     assert len(stored(tmp_path)) == 2
     assert urls.read_bytes() == URLS
 

@@ -332,3 +332,15 @@ def test_a_site_that_cannot_be_decided_waits(machine):
     assert kinds.count(EventKind.NOTE) == 2
     machine.round()
     assert [one.kind for one in machine.store.history(identifier)] == kinds
+
+
+def test_two_notices_of_one_file_are_both_removed(machine):
+    machine.file("a/1.jpg")
+    first = machine.notice(URL, f"{machine.site}/a/1.jpg")
+    second = machine.notice("http://x.example/a/1.jpg")
+    machine.round()
+    assert [machine.states(one) for one in (first, second)] == [["removed"] * 2, ["removed"]]
+    (record,) = in_quarantine(machine)
+    _, files = machine.one(second)
+    assert files["a/1.jpg"].quarantine_id == record.id
+    assert len(machine.result.events) == 1

@@ -1,0 +1,173 @@
+"""The daemon's rounds over the items of notices, each in a process of its own."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from typing import TYPE_CHECKING
+
+from hashscan.agent.noticed_round import Memory, Round
+from hashscan.agent.noticing import run_round
+from hashscan.daemon.acting import cpu_ticks
+from hashscan.daemon.background import Background, Failure
+from hashscan.errors import HashscanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from multiprocessing.connection import Connection
+    from typing import Any
+
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.duty import Duty
+    from hashscan.daemon.log import Log
+    from hashscan.state import State
+
+#: Seconds between two rounds if items are open, if all are settled, and if there is more to do.
+_OPEN, _SETTLED, _MORE = 30.0, 300.0, 1.0
+#: Seconds between two looks whether another process has stored a notice.
+_LOOK = 1.0
+#: Seconds for which a round may stand still, e.g. at a dead file server.
+_STILL = 300.0
+#: Seconds for which the item at which a round stood still is left out.
+_LEFT_OUT = 3600.0
+
+
+class Noticing:
+    """Starts rounds, and logs what they come to."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        log: Log,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        still: float = _STILL,
+    ) -> None:
+        """Begin with the first ``step``. ``clock``: in seconds. ``still``: see ``_STILL``."""
+        self._state = state
+        self._log = log
+        self._clock = clock
+        self._still = still
+        self._job: Background[Round] | None = None
+        self._item = mmap.mmap(-1, 8)  # shared with the rounds
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Go on with these settings; a round with the old ones ends, and is done again."""
+        self.close()
+        self._settings = settings
+        self._memory = Memory()
+        self._next = self._look = 0.0
+        self._mark: object = None
+        self._ended: float | None = None
+        self._trouble = ""
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connection that is readable when ``take`` has a result."""
+        return [] if self._job is None else [self._job.connection]
+
+    def step(self, duty: Duty | None, why_unknown: str) -> None:
+        """Start a round if it is time. ``why_unknown``: why no list can be asked, without duty."""
+        now = self._clock()
+        if self._job is not None:
+            self._watch(now)
+            return
+        if now < self._look:
+            return
+        self._look = now + _LOOK
+        mark = self._stored()
+        if mark is None or (mark == self._mark and now < self._next):
+            return
+        settings, state, memory = self._settings, self._state, self._memory
+        known, absent = None, frozenset[bytes]()
+        if duty is not None:
+            known, absent = duty.known, duty.absent
+            duty.commit()  # a fork must not have a transaction of this process
+        try:
+            self._job = Background(
+                lambda: run_round(
+                    settings,
+                    state,
+                    known,
+                    memory,
+                    why_unknown=why_unknown,
+                    absent=absent,
+                    begins=self._begins,
+                ),
+                forks=True,  # to probe volumes
+            )
+        except HashscanError as error:
+            self._fails(f"the files of notices are not looked for: {error}")
+        self._next = now + _OPEN
+        self._mark = mark
+        self._worked: object = None
+        self._since = now
+
+    def _begins(self, item: int) -> None:
+        self._item[:8] = item.to_bytes(8, "little")
+
+    def _watch(self, now: float) -> None:
+        """End a round that stands still, and leave its item out for a while."""
+        assert self._job is not None
+        done = cpu_ticks(self._job.process_id)
+        if done != self._worked:
+            self._worked, self._since = done, now
+        if now - self._since <= self._still:
+            return
+        self._job.close()
+        self._job = None
+        item = int.from_bytes(self._item[:8], "little")
+        self._memory.left_out[item] = time.time() + _LEFT_OUT
+        self._fails(
+            f"item {item} of a notice was given up for an hour: its volume, or the service, does"
+            " not answer; see the mounts and file servers of its document root"
+        )
+
+    def _stored(self) -> object:
+        """What differs after a change of the notices' file; ``None``: there is no such file."""
+        found = []
+        for path in (self._state.notices, f"{self._state.notices}-wal"):
+            try:
+                status = os.stat(path)
+            except OSError:
+                found.append((0, 0))
+            else:  # readers make an empty -wal, and leave it
+                found.append((status.st_size, status.st_mtime_ns if status.st_size else 0))
+        return None if found[0] == (0, 0) else tuple(found)
+
+    def take(self, ready: Collection[object]) -> None:
+        """Log the result of a round, if it has ended."""
+        job = self._job
+        if job is None or job.connection not in ready:
+            return
+        self._job = None
+        done = job.take()
+        now = self._clock()
+        if isinstance(done, Failure):
+            self._next = now + _OPEN
+            self._fails(f"the files of notices were not looked for: {done.message}")
+            return
+        self._memory, self._trouble, self._ended = done.memory, "", time.time()
+        for event in done.events:
+            self._log.match(event)
+        for level, text in done.lines:
+            self._log.limited(f"notices {level}", "warning" if level == "warning" else "info", text)
+        # The mark stays that of the begin: another process may have stored a notice meanwhile.
+        self._next = now + (_MORE if done.more else _OPEN if done.open else _SETTLED)
+
+    def _fails(self, message: str) -> None:
+        self._trouble = message
+        self._log.limited("noticing", "error", message)
+
+    def facts(self) -> dict[str, Any]:
+        """For the file that ``status`` reads: when a round ended last, and why none did since."""
+        return {"time": self._ended, "trouble": self._trouble}
+
+    def close(self) -> None:
+        """End a running round; the next one goes on."""
+        if self._job is not None:
+            self._job.close()
+            self._job = None

@@ -1,0 +1,161 @@
+"""hashscan.daemon.noticing: rounds of a real daemon, and rounds that fail or stand still."""
+
+import io
+import json
+import os
+import time
+
+import noticed
+import pytest
+from running_daemon import Daemon
+
+from hashscan.daemon import noticing
+from hashscan.daemon.log import Log
+from hashscan.daemon.noticing import Noticing
+from hashscan.notices.notice import ItemState
+from hashscan.notices.reader import open_existing
+
+
+@pytest.mark.timeout(120)
+def test_a_real_daemon_removes_what_is_noticed(tmp_path):
+    extra = (
+        "notices: {action: quarantine}\n"
+        f"sites: [{{host: x.example, root: {tmp_path}/volume/x}}]\n"
+        "scan: {pause_above_io_pressure: none}\n"
+    )
+    with Daemon(tmp_path, extra=extra) as daemon:
+        site = daemon.volume / "x"
+        site.mkdir()
+        (site / "1.jpg").write_bytes(os.urandom(40))
+        daemon.start()
+        (tmp_path / "urls.txt").write_text("https://x.example/1.jpg\n")
+        done = daemon.hashscan("notice", "add", tmp_path / "urls.txt")
+        assert done.returncode == 0, done.stderr
+        assert "the daemon looks for the files" in done.stderr
+        notice = done.stdout.partition(":")[0]
+        daemon.wait(daemon.quarantined)
+        (event,) = daemon.quarantined()
+        assert event["authority"]["notice"] == notice
+        shown = lambda: json.loads(  # noqa: E731
+            daemon.hashscan("notice", "show", notice, "--json").stdout
+        )
+        daemon.wait(lambda: shown()["state"] == "closed")
+        assert [one["state"] for one in shown()["items"]] == ["removed"]
+        assert not (site / "1.jpg").exists()
+        daemon.wait(lambda: daemon.facts().get("noticing", {}).get("time"))
+        assert daemon.facts()["noticing"]["trouble"] == ""
+        # Without the daemon the command does the same itself.
+        daemon.end()
+        (site / "1.jpg").write_bytes(os.urandom(40))
+        done = daemon.hashscan("notice", "add", "--again", tmp_path / "urls.txt")
+        assert done.stdout.splitlines()[1].endswith(": 1 removed"), done
+        assert "1.jpg: quarantined as " in done.stderr
+        assert not (site / "1.jpg").exists()
+
+
+class Parts:
+    """The daemon's rounds with a clock, and their log."""
+
+    def __init__(self, directory, **more):
+        self.machine = noticed.Machine(directory, action="report")
+        self.err = io.StringIO()
+        self.now = 1000.0
+        self.noticing = Noticing(
+            self.machine.settings, self.machine.state, Log(self.err, self.err),
+            clock=lambda: self.now, **more,
+        )  # fmt: skip
+
+    def step(self, later=1.0):
+        self.now += later
+        self.noticing.step(None, "no filter")
+        return bool(self.noticing.connections)
+
+    def end(self):
+        (connection,) = self.noticing.connections
+        assert connection.poll(30)
+        self.noticing.take([connection])
+
+    def close(self):
+        self.noticing.close()
+        self.machine.close()
+
+
+@pytest.fixture
+def parts(tmp_path):
+    one = Parts(tmp_path)
+    yield one
+    one.close()
+
+
+def test_when_rounds_begin(parts):
+    notice = parts.machine.notice("/nowhere/1")
+    assert parts.step()
+    parts.end()
+    assert parts.step()  # the file of notices has changed: by the round itself, or by others
+    parts.end()
+    assert not parts.step(31)
+    parts.machine.store.reopen_notice(notice, "look again")
+    assert parts.step()
+    parts.end()
+    assert f"notice {notice}: /nowhere/1: not-here: no-volume" in parts.err.getvalue()
+    parts.step()
+    assert not parts.noticing.connections or parts.end() is None
+    assert parts.step(301)
+
+
+def test_without_notices_nothing_is_started(tmp_path):
+    one = Parts(tmp_path)
+    one.machine.store.close()
+    for path in tmp_path.glob("state/notices.sqlite3*"):
+        path.unlink()
+    assert not one.step()
+    assert not one.step(1000)
+    one.close()
+
+
+def test_a_round_that_fails_is_told(parts, monkeypatch):
+    def fails(*_given, **_more):
+        raise OSError("odd")
+
+    parts.machine.notice("/nowhere/1")
+    monkeypatch.setattr(noticing, "run_round", fails)
+    assert parts.step()
+    parts.end()
+    assert "the files of notices were not looked for: OSError: odd" in parts.err.getvalue()
+    assert "odd" in parts.noticing.facts()["trouble"]
+    monkeypatch.undo()
+    assert not parts.step()
+    assert parts.step(31)
+    parts.end()
+    assert parts.noticing.facts()["trouble"] == ""
+
+
+def test_a_round_that_stands_still_is_given_up_and_its_item_left_out(tmp_path, monkeypatch):
+    parts = Parts(tmp_path, still=100.0)
+    parts.machine.notice("/nowhere/1", "/nowhere/2")
+
+    def hangs(*_given, begins, **_more):
+        begins(1)
+        time.sleep(600)
+
+    monkeypatch.setattr(noticing, "run_round", hangs)
+    assert parts.step()
+    pid = parts.noticing._job.process_id
+    deadline = time.monotonic() + 30
+    while parts.noticing._item[:1] != b"\1":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    parts.step()
+    parts.step(1)
+    assert parts.noticing.connections
+    parts.step(101)
+    assert not parts.noticing.connections
+    assert not os.path.exists(f"/proc/{pid}")
+    assert "item 1 of a notice was given up for an hour" in parts.err.getvalue()
+    monkeypatch.undo()
+    assert parts.step(31)
+    parts.end()
+    with open_existing(parts.machine.state.notices) as reader:
+        states = {number: reader.item(number).state for number in (1, 2)}
+    assert states == {1: ItemState.RECEIVED, 2: ItemState.NOT_HERE}
+    parts.close()
