@@ -136,7 +136,7 @@ class Reader:
         if depth > _DEEPEST:
             raise UndecidedError(f"{shown(lines.name)}: too many nested sections")
         for number, text in lines:
-            where = f"{shown(os.path.basename(lines.name))}:{number}"
+            where = f"{shown(lines.name)}:{number}"
             if text.startswith("</"):
                 if text[2:].rstrip("> \t").lower() != until:
                     raise UndecidedError(f"{where}: {shown(text[:100])} closes another section")

@@ -5,7 +5,6 @@ Source: nginx.org/en/docs, ngx_http_core_module, "How nginx processes a request"
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from dataclasses import dataclass, field
@@ -138,7 +137,7 @@ class Configuration:
             if "block" in one:
                 block = tuple(self._directives(file, one["block"], depth + 1))
             args = tuple(_ESCAPE.sub(_unescaped, word) for word in one["args"])
-            where = f"{shown(os.path.basename(file['file']))}:{one['line']}"
+            where = f"{shown(file['file'])}:{one['line']}"
             yield Directive(one["directive"], args, where, block)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -137,6 +138,9 @@ class Request(Phases):
             if page.args[-1].startswith("@"):
                 self._named(page.args[-1], chosen)
             raise UndecidedError(f"error_page at {page.where} replaces the answer {status}")
+        if not root:
+            with suppress(UndecidedError):
+                root, _ = self._place(chosen, self._uri)
         self._end(self._disk.no_file(why, root))
 
     # Choosing a location

@@ -251,3 +251,11 @@ def test_what_cannot_be_decided(tmp_path, text, words):
     location = located(tmp_path, text, "http://a.example/" + "a" * 40)
     assert location.kind.value == "undecided"
     assert words in location.reason
+
+
+def test_the_root_is_known_even_if_there_is_no_file(tmp_path):
+    plant(tmp_path / "www", "a.jpg")
+    text = f"http {{ server {{ server_name a.example; root {tmp_path}/www; %s }} }}"
+    for rest in ("", "location / { try_files $uri =404; }", "location / { return 410; }"):
+        location = located(tmp_path, text.replace("%s", rest), "http://a.example/none.jpg")
+        assert (location.kind.value, location.root) == ("no-file", os.fsencode(tmp_path / "www"))
