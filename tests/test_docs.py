@@ -32,6 +32,7 @@ PAGES = [
     "docs/usage.md",
     "docs/notices.md",
     "docs/report.md",
+    "docs/law.md",
 ]
 
 BIN = Path(sys.executable).parent
@@ -363,6 +364,23 @@ def test_lines_fit(page):
     for line in (ROOT / page).read_text().splitlines():
         if not line.startswith(("|", "{", "MATCH")):
             assert len(line) <= 105, line
+
+
+def test_the_page_on_the_law_names_commands():
+    """A norm that no command answers must not look answered."""
+    text = (ROOT / "docs" / "law.md").read_text()
+    named = set(
+        re.findall(r"hashscan ([a-z]+(?: (?:add|answer|list|serve|show|xarf|export))?)", text)
+    )
+    assert {"notice add", "notice answer", "report xarf", "quarantine export"} <= named
+    known = {name.removeprefix("hashscan ") for name in commands()}
+    assert {one for one in named if one not in known} <= {"does", "follows", "has", "quarantine"}
+    options = {
+        option
+        for one in commands().values()
+        for option in re.findall(r"`(--[a-z-]+)", " ".join(options_of(one)))
+    }
+    assert set(re.findall(r"`?(--[a-z][a-z-]*)", text)) <= options
 
 
 def test_nothing_tells_to_install_from_an_index():
