@@ -131,7 +131,7 @@ def _places(items: list[Item], reader: Reader) -> Iterator[_Place]:
             number += 1
             if number >= _MOST_FILES:
                 return
-        if not files and item.path is not None and item.state is not ItemState.NOT_HERE:
+        if not files and item.path is not None:
             yield _Place(*os.path.split(item.path), item.state in _AWAY)
 
 

@@ -154,6 +154,29 @@ def test_a_site_without_its_directory_is_not_offline(root, machine):
     assert machine.check(trust_sites=True) == ("unknown", "not-there")
 
 
+@pytest.mark.parametrize("left", ["empty", "nothing"])
+def test_a_file_whose_volume_is_not_mounted_is_not_offline(left, machine):
+    """The site is elsewhere now, and is there."""
+    machine.notice(URL, *REMOVED)
+    other = machine.root.parent / "other"
+    other.mkdir()
+    (other / "index.html").touch()
+    machine.sites = Sites(Settings.of(sites=[{"host": "a.example", "root": str(other)}]).sites)
+    shutil.rmtree(machine.root)
+    if left == "empty":
+        machine.root.mkdir()
+    assert machine.check() == ("unknown", "not-there")
+
+
+@pytest.mark.parametrize("role", [Role.PART, Role.COPY])
+def test_other_files_of_an_item_do_not_count(role, machine):
+    machine.notice(URL, *REMOVED)
+    (item,) = machine.store.items_of(ItemState.REMOVED)
+    machine.store.put_file(ItemFile(item.number, role, os.fsencode(machine.root), b"other"))
+    machine.file.unlink()
+    assert machine.check() == ("offline", "removed")
+
+
 def test_a_noticed_file_that_another_site_may_show_is_not_offline(machine):
     machine.notice(URL, ItemState.LOCATED)
     machine.sites = Sites(

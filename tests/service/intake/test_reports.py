@@ -107,6 +107,13 @@ def test_a_sender_who_passes_notices_on(intake, scart_reads):
     assert notice.deadline == notice.received + 24 * 3600
 
 
+def test_a_senders_clock_that_is_ahead_does_not_move_the_deadline(intake, scart_reads):
+    ahead = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 200))
+    with intake.notices() as reader:
+        notice = reader.notice(scart_reads(intake.post({**ONE, "received": ahead})))
+    assert notice.received <= time.time()
+
+
 def test_a_line_that_is_no_url_stays_open_for_a_person(intake, scart_reads):
     answer = intake.post({"ip": "x", "urls": "http://a.example/1\nhttp://[bad/\x07\u202e2"})
     identifier = scart_reads(answer)
@@ -233,6 +240,29 @@ def test_a_slow_disk_does_not_hold_the_sender(intake, scart_reads, monkeypatch):
     go.set()
     assert (answer.status_code, scart_reads(answer)) == (503, None)
     assert "send it again" in answer.json()["message"]
+
+
+def test_reports_that_wait_for_the_disk_are_bounded(intake, monkeypatch):
+    import threading
+
+    began, go = threading.Event(), threading.Event()
+    add = Store.add
+
+    def slow(*args, **options):
+        began.set()
+        go.wait(20)
+        return add(*args, **options)
+
+    monkeypatch.setattr(Store, "add", slow)
+    monkeypatch.setattr("hashscan.service.intake.box._WAITING", 1)
+    first = []
+    thread = threading.Thread(target=lambda: first.append(intake.post(ONE).status_code))
+    thread.start()
+    assert began.wait(20)
+    answer = intake.post(ONE)
+    go.set()
+    thread.join()
+    assert (answer.status_code, answer.headers["Retry-After"], first) == (503, "10", [201])
 
 
 def test_it_stores_while_another_process_writes(intake, scart_reads, wait_for):

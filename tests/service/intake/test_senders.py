@@ -264,6 +264,7 @@ def test_a_connection_lost_within_the_body_leaves_nothing(hasty):
 
 
 def test_over_a_unix_socket(tmp_path, scart_reads):
+    """The proxy at its other end says who the clients are."""
     from serving import serving
 
     from hashscan.service.intake.serve import IntakeOptions, serve
@@ -273,15 +274,23 @@ def test_over_a_unix_socket(tmp_path, scart_reads):
     state = State(str(tmp_path / "state"))
     token = add_token(data_of(state), "hotline")
     path = str(tmp_path / "socket")
-    with serving(serve, state, (), IntakeOptions(path=path)), socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(path)
-        sock.sendall(
-            b"POST /api/v1/reports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
-            + token.encode()
-            + b"\r\nConnection: close\r\nContent-Length: 13\r\n\r\nurls=http://a"
-        )
-        answer = b""
-        while data := sock.recv(4096):
-            answer += data
+
+    def ask(token, address):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(path)
+            sock.sendall(
+                f"POST /api/v1/reports HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n"
+                f"Authorization: Bearer {token}\r\nConnection: close\r\nContent-Length: 13\r\n\r\n"
+                "urls=http://a".encode()
+            )
+            answer = b""
+            while data := sock.recv(4096):
+                answer += data
+        return answer
+
+    with serving(serve, state, (), IntakeOptions(path=path, behind_proxy=True)):
+        answers = [ask("wrong", "192.0.2.1")[:12] for _ in range(6)]
+        assert answers == [b"HTTP/1.1 401"] * 5 + [b"HTTP/1.1 429"]
+        answer = ask(token, "192.0.2.2")
     assert answer.startswith(b"HTTP/1.1 201")
     assert scart_reads(json.loads(answer.rpartition(b"\r\n\r\n")[2]))
