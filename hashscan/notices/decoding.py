@@ -20,6 +20,8 @@ _NO_CHARSETS = frozenset(
      "unicode_escape", "utf-7"}
 )  # fmt: skip
 _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 27})
+_SOFT_BREAK = re.compile(rb"=\r?\n")
+_ESCAPES = re.compile(rb"=(?:[0-9A-F]{2}|\r?\n)")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 
 
@@ -28,10 +30,11 @@ def is_binary(raw: bytes) -> bool:
     sample = raw[:65536]
     if any(raw.startswith(mark) for mark, _ in _MARKS):
         return False
-    if _wide(sample):
-        return False
+    wide = _wide(sample)
+    if wide:
+        sample = sample.replace(b"\x00", b"")
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
-    return b"\x00" in raw or controls * 100 > len(sample)
+    return (not wide and b"\x00" in raw) or controls * 100 > len(sample)
 
 
 def _wide(sample: bytes) -> str | None:
@@ -95,7 +98,8 @@ def _charset(name: str | None) -> str | None:
 def transferred(raw: bytes, encoding: str) -> bytes:
     """The content of a part whose ``Content-Transfer-Encoding`` is ``encoding``.
 
-    What is not Base64 although it is called that is taken as it is.
+    What is not Base64 although it is called that is taken as it is. Text that is surely
+    quoted-printable is decoded even if nothing says so: it was copied from a mail.
     """
     encoding = encoding.strip().lower()
     if encoding == "quoted-printable":
@@ -106,7 +110,16 @@ def transferred(raw: bytes, encoding: str) -> bytes:
         if rubbish > 4 and rubbish * 50 > len(sample):
             return raw
         return base64_bytes(raw)
+    if _is_quoted_printable(raw):
+        return quopri.decodestring(raw)
     return raw
+
+
+def _is_quoted_printable(raw: bytes) -> bool:
+    """Whether lines are broken by ``=``, an equals sign is escaped, and every other one is, too."""
+    if b"=3D" not in raw or _SOFT_BREAK.search(raw) is None:
+        return False
+    return raw.count(b"=") == len(_ESCAPES.findall(raw))
 
 
 def base64_bytes(raw: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import Finding, NoticeError
 from hashscan.notices import mail
-from hashscan.notices.decoding import is_binary, text_of
+from hashscan.notices.decoding import is_binary, text_of, transferred
 from hashscan.notices.formats import (
     arf,
     cybertip,
@@ -203,7 +203,8 @@ def _sources(content: bytes) -> tuple[list[Source], bytes]:
             "the notice is no text; give the mail, its text, or a list of URLs, paths or digests",
             [],
         )
-    text = text_of(content)
+    raw = transferred(content, "")
+    text = text_of(raw)
     mail.TextBounds().take(text)
     start = text.lstrip()[:200].lower()
     kind = "text/plain"
@@ -213,7 +214,7 @@ def _sources(content: bytes) -> tuple[list[Source], bytes]:
         kind = "text/html"
     shorter = cut_json(text) if kind == "application/json" else cut(text)
     kept = content if shorter == text else shorter.encode("utf-8", "replace")
-    return [Source((mail.Text(kind, "", text, raw=content),))], kept
+    return [Source((mail.Text(kind, "", text, raw=raw),))], kept
 
 
 def _with_inner(parsed: mail.Mail) -> Iterator[mail.Mail]:

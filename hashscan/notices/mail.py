@@ -29,6 +29,8 @@ MOST_TAGS = 3_000_000
 MOST_HEADERS = 64 * 1024
 MOST_PARTS = 200
 DEEPEST_PART = 10
+#: So many bytes show whether a part is text at all.
+_SAMPLE = 64 * 1024
 #: The longest value of a header that is read, in characters.
 _LONGEST_VALUE = 2000
 
@@ -252,8 +254,11 @@ class _Parser:
             raise MailError(f"has parts nested more than {DEEPEST_PART} levels deep")
         kind = headers.content_type()
         boundary = headers.parameter("boundary")
-        if kind.startswith("multipart/") and boundary:
-            spans = _spans(content, start, end, boundary)
+        spans = []
+        if kind.startswith("multipart/"):
+            spans = _spans(content, start, end, boundary) if boundary else []
+            kind = "text/plain"  # if it has no parts
+        if spans:
             self._multipart(mail, content, spans, headers, depth, kept, alternative=alternative)
             return
         encoding = headers.get("content-transfer-encoding")
@@ -265,14 +270,12 @@ class _Parser:
             mail.dropped += inner.dropped
             kept.append(inner.kept)
             return
-        raw = b""
-        if _may_be_text(kind, name):
-            raw = transferred(content[start:end], encoding)
-        if start < end and (not _may_be_text(kind, name) or is_binary(raw)):
+        raw = self._raw(content, start, end, encoding) if _may_be_text(kind, name) else None
+        if raw is None and start < end:
             mail.dropped += 1
             kept.append(b"[%d bytes dropped unread]\r\n" % (end - start))
             return
-        text = text_of(raw, headers.parameter("charset"))
+        text = text_of(raw or b"", headers.parameter("charset"))
         if headers.parameter("delsp").lower() == "yes":
             text = _SOFT_END.sub("", text)
         self._bounds.take(text)
@@ -283,6 +286,15 @@ class _Parser:
         else:
             kept[-1] = _TRANSFER_ENCODING.sub(b"Content-Transfer-Encoding: 8bit\n", kept[-1])
             kept.append(shorter.encode("utf-8", "replace"))
+
+    def _raw(self, content: bytes, start: int, end: int, encoding: str) -> bytes | None:
+        """The content of a part, or ``None`` if it is no text although it is called that."""
+        if is_binary(transferred(content[start : min(end, start + _SAMPLE)], encoding)):
+            return None
+        if end - start > 2 * MOST_TEXT:
+            raise MailError(f"has more than {MOST_TEXT >> 20} MiB of text")
+        raw = transferred(content[start:end], encoding)
+        return None if is_binary(raw) else raw
 
     def _multipart(
         self,

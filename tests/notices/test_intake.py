@@ -148,6 +148,7 @@ def test_long_lists_of_digests_are_kept():
         ("Content-Transfer-Encoding: base64", base64.b64encode("https://x.example/é".encode()) + b"!A"),
         ("Content-Transfer-Encoding: base64", "https://x.example/é\n\nthis is no Base64, is it?"),
         ("Content-Transfer-Encoding: no-such", "https://x.example/é"),
+        ("Content-Transfer-Encoding: 8bit", "=3D\r\nhttps://x.example/=C3=\r\n=A9"),
         ("Content-Type: text/html", "<p>https://x.example/&eacute;<br>end"),
     ],
 )  # fmt: skip
@@ -248,6 +249,20 @@ def test_a_missing_delimiter_at_the_end():
 )
 def test_what_is_not_understood(content, why):
     assert why in refusal(content)
+
+
+def test_a_video_that_is_called_text_is_dropped_without_being_decoded():
+    video = "Content-Type: text/plain", b"\x00\x01" * (18 << 20)
+    found = read(mail(plain("https://x.example/a"), video))
+    assert (values(found), found.notice.dropped) == (["https://x.example/a"], 1)
+    long = "Content-Type: text/plain", b"a\n" * (18 << 20)
+    assert "more than 16 MiB of text" in refusal(mail(long))
+
+
+def test_text_that_was_copied_from_a_mail():
+    assert values(read("https://x.example/?a=3D1&b=\n=3D2\n")) == ["https://x.example/?a=1&b=2"]
+    # Not surely.
+    assert values(read("https://x.example/?a=3D1&b=x\n")) == ["https://x.example/?a=3D1&b=x"]
 
 
 def test_deep_nesting_is_refused():

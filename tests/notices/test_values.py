@@ -23,6 +23,7 @@ MD5, SHA1, SHA256 = "0a" * 16, "0b" * 20, "0c" * 32
         ("h**p[:]//x(dot)example/a(dot)jpg", "http://x.example/a.jpg"),
         ("hxxp[://]x{.}example/", "http://x.example/"),
         ("https://x [dot] example/a", "https://x.example/a"),
+        ("hxtp://x.\u200bexample/\u200ba", "http://x.example/a"),
         ("fxp://x.example/a", "ftp://x.example/a"),
         ("https://x.example/a(dot).jpg", "https://x.example/a(dot).jpg"),  # legal, not defanged
         ("https://x.example/a(1).jpg", "https://x.example/a(1).jpg"),

@@ -24,7 +24,8 @@ def read(source: Source) -> ParsedNotice:
     Raises:
         NotThisFormatError: no key is a URL or a digest, or URLs would be missed.
     """
-    found = keyed.read(source, keyed.USUAL)
+    keys = (key for key, role in keyed.USUAL.items() if role in (Role.URL, Role.DIGEST))
+    found = keyed.read(source, keyed.USUAL) if keyed.has_key(source, *keys) else keyed.Found()
     items = list(found.items())
     if not items:
         raise NotThisFormatError('has no line "URL:", "MD5:", "SHA1:" or "SHA256:" with a value')

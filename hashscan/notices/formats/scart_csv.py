@@ -92,6 +92,8 @@ class _Reader:
 
 
 def _headings(line: str) -> tuple[str, tuple[Column, ...]] | None:
+    if "://" in line:
+        return None
     for separator in _SEPARATORS:
         if separator in line and (found := columns.headings(line.split(separator))) is not None:
             return separator, found

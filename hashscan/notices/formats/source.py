@@ -56,7 +56,7 @@ class Source:
             for line in text.split("\n"):
                 if line == "-- ":
                     break  # a mail's signature
-                if len(line) <= LONGEST_LINE and has_url(line):
+                if line not in taken and len(line) <= LONGEST_LINE and has_url(line):
                     rest.update(dict.fromkeys(one for one in urls_in(line) if one not in taken))
         if not rest:
             return ""

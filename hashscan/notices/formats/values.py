@@ -11,7 +11,7 @@ import ipaddress
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -29,7 +29,7 @@ LONGEST_URL = 8192
 LONGEST_WORDS = 1000
 
 _DEFANGED_SCHEME = re.compile(
-    r"(?:h(?:tt|xx|\*\*)p(s?)|(f)[tx*]p)"
+    r"(?:h[tx*]{2}p(s?)|(f)[tx*]p)"
     r"(?:\[://\]|\s?[\[({]?:[\])}]?\s?(?://|\[//?\]|\\\\))",
     re.IGNORECASE,
 )
@@ -38,6 +38,12 @@ _SOFT_DOT = re.compile(r"\s?[({]\s?(?:\.|dot|punt)\s?[)}]\s?", re.IGNORECASE)
 _MARKS = (("[:]", ":"), ("[/]", "/"), ("[@]", "@"), ("[-]", "-"))
 #: A control character, half of a pair, or a separator of lines: never part of a value.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+#: Most URLs: nothing is to be undone or checked.
+_PLAIN_URL = re.compile(
+    r"https?://[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?:/[\w/.~%&=?+,;:@!$*'#-]*)?", re.ASCII
+)
+#: Characters without width, by which programs break long addresses, and marks of direction.
+_UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _HOST = re.compile(r"[^\s<>\"{}|\\^`/?#@:\[\]]{1,253}")
 _WITHOUT_SCHEME = re.compile(
     r"(?:[\w-]{1,63}\.){1,20}(?:[^\W\d_]{2,63}|xn--[\w-]{1,59}|\d{1,3})(?::\d{1,5})?/\S*"
@@ -105,7 +111,9 @@ def url(text: str, *, guess: bool = False) -> str | None:
     """
     if not text or len(text) > 2 * LONGEST_URL:
         return None
-    text = refang(unwrapped(text))
+    if len(text) <= LONGEST_URL and _PLAIN_URL.fullmatch(text):
+        return text
+    text = refang(unwrapped(_UNSEEN.sub("", text)))
     if len(text) > LONGEST_URL or _CONTROL.search(text):
         return None
     if guess and "://" not in text[:12] and _WITHOUT_SCHEME.fullmatch(text):
@@ -144,12 +152,13 @@ def has_url(text: str) -> bool:
 
 
 _LOOKS_LIKE_URL = re.compile(
-    r"(?:h(?:tt|xx|\*\*)ps?|f[tx]p)\s?[\[({]?:[\])}]?\s?(?:/|\[/|\\)|p\[://\]"
+    r"(?:h[tx*]{2}ps?|f[tx]p)\s?[\[({]?:[\])}]?\s?(?:/|\[/|\\)|p\[://\]"
     r"|\bwww\.|\w\[\.\]\w|\w\(dot\)\w|\w\[dot\]\w",
     re.IGNORECASE,
 )
 
 
+@lru_cache(maxsize=1024)
 def ip(text: str) -> str | None:
     """The IP address that a text is, refanged; ``None`` if it is none."""
     text = text.strip()
@@ -219,6 +228,7 @@ def dutch() -> tzinfo:
         return timezone(timedelta(hours=1))
 
 
+@lru_cache(maxsize=1024)
 def moment(text: str, zone: tzinfo = UTC) -> float | None:
     """The time (seconds since the epoch) that a text is; ``None`` if it is none.
 
@@ -226,6 +236,8 @@ def moment(text: str, zone: tzinfo = UTC) -> float | None:
     text names none. A time before 1990 or after 2100 is none.
     """
     text = words(text, 80)
+    if not text:
+        return None
     try:
         found = _numbers(text, zone) or _mail_date(text, zone)
     except (ValueError, OverflowError, TypeError, IndexError, AttributeError):
