@@ -94,15 +94,7 @@ def hashscan(*arguments, timeout=60, env=None, **options):
 @contextmanager
 def started(*arguments, **options):
     """Start it as the leader of a process group of its own; what is left of that is killed."""
-    options.setdefault("stdout", subprocess.PIPE)
-    options.setdefault("stderr", subprocess.PIPE)
-    options.setdefault("env", environment())
-    process = subprocess.Popen(
-        [*PYTHON, *map(os.fsencode, arguments)],
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        **options,
-    )
+    process = ready.start(*arguments, env=environment(), **options)
     try:
         yield process
     finally:

@@ -8,6 +8,7 @@ That is most of what a short command costs, and the tests start more than a thou
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import io
 import os
@@ -83,10 +84,105 @@ def _is_plain(values):
     return not others and values.get(b"LANG", b"C.UTF-8") == b"C.UTF-8"
 
 
+class Process:
+    """A started command, with what tests use of ``subprocess.Popen``: it is their child as well."""
+
+    def __init__(self, pid, stdout, stderr):
+        self.pid, self.stdout, self.stderr = pid, stdout, stderr
+        self.returncode = None
+
+    def poll(self):
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout=60):
+        until = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired(COMMAND, timeout)
+            time.sleep(0.005)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout=60):
+        streams = [one for one in (self.stdout, self.stderr) if one]
+        found = {}
+        reads = [
+            threading.Thread(target=lambda one=one: found.update({one: one.read()}), daemon=True)
+            for one in streams
+        ]
+        for read in reads:
+            read.start()
+        until = time.monotonic() + timeout
+        for read in reads:
+            read.join(max(0.1, until - time.monotonic()))
+            if read.is_alive():
+                raise subprocess.TimeoutExpired(COMMAND, timeout)
+        self.wait(max(0.1, until - time.monotonic()))
+        return found.get(self.stdout), found.get(self.stderr)
+
+
+def start(*arguments, env=None, stdout=None, stderr=None):
+    """Start a command as the leader of a session of its own.
+
+    ``stdout``, ``stderr``: a descriptor or file for the stream; else the process has a pipe for it.
+    """
+    words = [os.fsencode(one) for one in arguments]
+    values = {os.fsencode(name): os.fsencode(one) for name, one in (env or os.environ).items()}
+    assert _is_plain(values)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    request = pickle.dumps((words, values, os.getcwd(), mask, _ON_ITS_OWN))
+    assert len(request) <= _LONGEST
+    ours, theirs, own = [], [], []
+    with _LOCK:
+        try:
+            for given in (stdout, stderr):
+                if given is None:
+                    reading, writing = os.pipe()
+                    own.append(writing)
+                    ours.append(os.fdopen(reading, "rb"))
+                    theirs.append(writing)
+                else:
+                    ours.append(None)
+                    theirs.append(given if isinstance(given, int) else given.fileno())
+            starter = _starter()
+            _adopt(True)
+            try:
+                socket.send_fds(starter, [request], theirs)
+                pid = max(int(starter.recv(64)) for _ in range(2))
+            finally:
+                _adopt(False)
+        except BaseException:
+            _end_starter()
+            raise
+        finally:
+            for one in own:
+                os.close(one)
+    return Process(pid, *ours)
+
+
 # Of the tests
 
+#: Instead of a function of ``surroundings``: do not wait for this process.
+_ON_ITS_OWN = ("on its own",)
+_PR_SET_CHILD_SUBREAPER = 36
 _LOCK = threading.Lock()
 _STARTER = []
+
+
+def _adopt(whether):
+    """Whether processes become children of this one if their parent ends."""
+    assert ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(whether), 0, 0, 0) == 0
 
 
 def _starter():
@@ -176,12 +272,24 @@ def serve(descriptor):
         request, streams, _, _ = socket.recv_fds(connection, 2 * _LONGEST, 2)
         if not request:
             os._exit(0)
+        values = pickle.loads(request)
         pid = os.fork()
+        if not pid and values[-1] == _ON_ITS_OWN:
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+            connection.send(b"%d" % os.getpid())
+            connection.close()
+            _become(streams, *values[:-1], None)
         if not pid:
             connection.close()
-            _become(streams, *pickle.loads(request))
+            _become(streams, *values)
         for one in streams:
             os.close(one)
+        if values[-1] == _ON_ITS_OWN:
+            os.waitpid(pid, 0)
+            connection.send(b"0")  # its parent has changed
+            continue
         connection.send(b"%d" % pid)
         _, status = os.waitpid(pid, 0)
         with contextlib.suppress(BrokenPipeError):
