@@ -28,9 +28,10 @@ COMMAND = [sys.executable, "-m", "hashscan"]
 #: Modules that commands import only when they need them.
 _LATER = (
     "agent.scanning", "agent.checking", "agent.status", "agent.syncing", "agent.complaints",
-    "agent.probing", "config.parsing", "known.confirmers.local", "known.filters.build",
-    "known.filters.filling", "known.lists.vics", "known.repository.client", "report.jsonl",
-    "report.text",
+    "agent.probing", "config.parsing", "daemon.daemon", "known.confirmers.local",
+    "known.filters.build", "known.filters.filling", "known.lists.vics", "known.repository.client",
+    "report.jsonl", "report.text", "scan.rejudging", "watch.choice", "watch.inotify",
+    "watch.process",
 )  # fmt: skip
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 
@@ -110,6 +111,9 @@ class Process:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
     def kill(self):
         self.send_signal(signal.SIGKILL)
 
@@ -132,13 +136,17 @@ class Process:
 
 
 def start(*arguments, env=None, stdout=None, stderr=None):
-    """Start a command as the leader of a session of its own.
+    """Start a command as the leader of a session of its own, which ends with the tests.
 
     ``stdout``, ``stderr``: a descriptor or file for the stream; else the process has a pipe for it.
     """
     words = [os.fsencode(one) for one in arguments]
     values = {os.fsencode(name): os.fsencode(one) for name, one in (env or os.environ).items()}
-    assert _is_plain(values)
+    if not _is_plain(values):
+        return subprocess.Popen(
+            [*COMMAND, *words], env=env, start_new_session=True,
+            stdout=stdout or subprocess.PIPE, stderr=stderr or subprocess.PIPE,
+        )  # fmt: skip
     mask = os.umask(0o022)
     os.umask(mask)
     request = pickle.dumps((words, values, os.getcwd(), mask, _ON_ITS_OWN))
@@ -175,7 +183,7 @@ def start(*arguments, env=None, stdout=None, stderr=None):
 
 #: Instead of a function of ``surroundings``: do not wait for this process.
 _ON_ITS_OWN = ("on its own",)
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LOCK = threading.Lock()
 _STARTER = []
 
@@ -260,6 +268,8 @@ def serve(descriptor):
         __import__(f"hashscan.cli.{module}")
     for module in _LATER:
         __import__(f"hashscan.{module}")
+    with contextlib.suppress(ImportError):  # an extra
+        import hashscan.service.serve
     from hashscan.config.settings import Settings
     from hashscan.known.filters.metadata import FileMetadata
 
@@ -275,9 +285,13 @@ def serve(descriptor):
         values = pickle.loads(request)
         pid = os.fork()
         if not pid and values[-1] == _ON_ITS_OWN:
+            between = os.getpid()
             if os.fork():
                 os._exit(0)
             os.setsid()
+            while os.getppid() == between:  # until the tests have it
+                time.sleep(0.0005)
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             connection.send(b"%d" % os.getpid())
             connection.close()
             _become(streams, *values[:-1], None)
