@@ -8,6 +8,7 @@ import pickle
 import signal
 import struct
 import tempfile
+import time
 import traceback
 import warnings
 from contextlib import contextmanager, suppress
@@ -194,8 +195,12 @@ def kill_everywhere(prepare, job, check, when):
 
 
 @contextmanager
-def adversary(step):
-    """A process that calls ``step()`` as fast as it can; yields a function that counts the calls."""
+def adversary(step, pause=0.0005):
+    """A process that calls ``step()`` again and again; yields a function that counts the calls.
+
+    ``pause``: seconds between two calls. At full speed, the process takes a processor, and what a
+    test runs beside it takes longer.
+    """
     counter = mmap.mmap(-1, 8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -207,6 +212,7 @@ def adversary(step):
                 step()
             count += 1
             counter[:] = struct.pack("q", count)
+            time.sleep(pause)
         os._exit(0)
     try:
         yield lambda: struct.unpack("q", counter[:])[0]
