@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -156,8 +157,6 @@ def test_refresh_renews_what_is_on_line(tmp_path, publisher, server):
 
 
 def test_terms_can_be_chosen(publisher):
-    from datetime import timedelta
-
     done = publisher.refresh(now=later(days=10), terms={"timestamp": timedelta(hours=1)})
     expires = {one.role: one.expires for one in done.roles}
     assert abs((expires["timestamp"] - later(days=10, hours=1)).total_seconds()) < 60
@@ -457,6 +456,17 @@ def test_a_clock_far_ahead_signs_nothing_unless_somebody_says_that_it_is_right(p
                 command()
     assert all_files(publisher.path) == before
     publisher.refresh(clock_is_right=True)
+
+
+def test_a_clock_years_ahead_signs_nothing_though_the_snapshot_is_valid(publisher, clocks):
+    publisher.refresh(terms={"snapshot": timedelta(days=3650)})
+    clocks(wall=5 * 365 * DAY, passed=3600)
+    with pytest.raises(UsageError, match=r"1825 days more than the time counted.*--clock-is-right"):
+        publisher.refresh()
+    clocks(wall=300 * DAY, passed=3600, boot="the next")  # the machine was off
+    publisher.refresh()
+    clocks(wall=8 * 365 * DAY, passed=3600 + (8 * 365 - 300) * DAY, boot="the next")
+    publisher.refresh()
 
 
 def test_a_publisher_that_did_nothing_for_long_is_not_refused(publisher, clocks):
