@@ -125,12 +125,12 @@ def members(group):
     return found
 
 
-def until(true, seconds, what):
+def until(true, seconds, what, pause=0.02):
     """Wait until ``true()`` is; returns the seconds that took."""
     begin = time.monotonic()
     while not true():
         assert time.monotonic() - begin < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
     return time.monotonic() - begin
 
 

@@ -9,11 +9,12 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 
 import pytest
 from commandline import environment
 from scanning import settle
+
+from hashscan import interpreter
 
 FILES = 2000
 
@@ -35,7 +36,7 @@ def counted(volume, tmp_path):
 
     def scan(where, state="state"):
         command = [strace, "-f", "-qq", "-o", told, "-e", "trace=%file,%desc,getdents64",
-                   "-e", "signal=none", sys.executable, "-m", "hashscan", "scan", where,
+                   "-e", "signal=none", *interpreter.command(), "scan", where,
                    "--known", tmp_path / "list", "--state", tmp_path / state, "--jobs", "2"]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, env=environment(), timeout=100)
         calls = collections.Counter()

@@ -144,6 +144,11 @@ CALLS = (
 )  # fmt: skip
 
 
+#: When a process is killed. What is on disk after a call is what is there before the next one, as
+#: every call that changes something is one of ``CALLS`` (test_every_call_passes_the_injection).
+MOMENTS = ("before", "after") if os.environ.get("HASHSCAN_LONG") else ("after",)
+
+
 def kill_at(number, when):
     """In a child: SIGKILL this process before or after its ``number``-th call of ``CALLS``."""
     count = 0
