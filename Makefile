@@ -99,7 +99,7 @@ test-long: install
 	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_adversaries.py tests/e2e/test_agent_killed.py tests/e2e/test_daemon_dead_server.py \
 	  tests/e2e/test_daemon_hostile.py tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py tests/e2e/test_real_volume.py \
 	  tests/known/repository/test_publish.py tests/known/repository/test_sync_kept.py \
-	  tests/quarantine/test_kill.py tests/test_demo.py
+	  tests/quarantine/test_kill.py tests/quarantine/test_limits.py tests/e2e/test_surroundings.py tests/test_demo.py
 
 # Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.
