@@ -41,9 +41,9 @@ def fill(volume, names=30, known=5):
 @needs_root
 def test_no_space_for_the_catalog(agent):
     """ENOSPC in the middle; with space again, the next scan finds everything."""
-    for number in range(4000):
+    for number in range(2000):
         write(os.fsencode(agent.volume), b"d%d/f%d" % (number % 40, number), b"%d" % number)
-    agent.know([b"%d" % number for number in range(0, 4000, 100)])
+    agent.know([b"%d" % number for number in range(0, 2000, 50)])
     before = contents(agent.volume)
     agent.state.mkdir(mode=0o700)
 

@@ -16,7 +16,7 @@ from scanning import settle
 
 from hashscan import interpreter
 
-FILES = 2000
+FILES = 1000
 
 
 @pytest.fixture
@@ -79,8 +79,11 @@ def test_what_a_file_costs(counted, volume, tmp_path):
 
 @pytest.mark.timeout(200)
 def test_what_a_file_costs_that_a_tier_rules_out(counted, volume, tmp_path):
-    (tmp_path / "empty").mkdir()
-    start = counted(tmp_path / "empty", "empty-state")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "file").write_bytes(b"x" * 10_000)
+
+    (tmp_path / "list").write_text(f"sha1,xxh3-4096\n{'ab' * 20},{'ab' * 16}\n")
+    start = counted(tmp_path / "one", "state-of-one")  # with the imports for such a list
 
     def scanned(header, key):
         (tmp_path / "list").write_text(f"sha1,{header}\n{'ab' * 20},{key}\n")
