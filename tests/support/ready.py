@@ -52,7 +52,7 @@ def hashscan(*arguments, cwd=None, env=None, timeout=60, within=None, **more):
     mask = os.umask(0o022)
     os.umask(mask)
     where = os.fspath(cwd) if cwd else os.getcwd()
-    request = pickle.dumps((words, values, where, mask, within))
+    request = pickle.dumps((words, values, where, mask, within, False))
     plain = not more and len(request) <= _LONGEST and _is_plain(values)
     assert plain or within is None
     if plain and _LOCK.acquire(blocking=within is not None):
@@ -135,21 +135,23 @@ class Process:
         return found.get(self.stdout), found.get(self.stderr)
 
 
-def start(*arguments, env=None, stdout=None, stderr=None):
+def start(*arguments, env=None, stdout=None, stderr=None, within=None):
     """Start a command as the leader of a session of its own, which ends with the tests.
 
+    ``within``: as for ``hashscan``.
     ``stdout``, ``stderr``: a descriptor or file for the stream; else the process has a pipe for it.
     """
     words = [os.fsencode(one) for one in arguments]
     values = {os.fsencode(name): os.fsencode(one) for name, one in (env or os.environ).items()}
     if not _is_plain(values):
+        assert within is None
         return subprocess.Popen(
             [*COMMAND, *words], env=env, start_new_session=True,
             stdout=stdout or subprocess.PIPE, stderr=stderr or subprocess.PIPE,
         )  # fmt: skip
     mask = os.umask(0o022)
     os.umask(mask)
-    request = pickle.dumps((words, values, os.getcwd(), mask, _ON_ITS_OWN))
+    request = pickle.dumps((words, values, os.getcwd(), mask, within, True))
     assert len(request) <= _LONGEST
     ours, theirs, own = [], [], []
     with _LOCK:
@@ -181,8 +183,6 @@ def start(*arguments, env=None, stdout=None, stderr=None):
 
 # Of the tests
 
-#: Instead of a function of ``surroundings``: do not wait for this process.
-_ON_ITS_OWN = ("on its own",)
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LOCK = threading.Lock()
 _STARTER = []
@@ -282,9 +282,9 @@ def serve(descriptor):
         request, streams, _, _ = socket.recv_fds(connection, 2 * _LONGEST, 2)
         if not request:
             os._exit(0)
-        values = pickle.loads(request)
+        *values, on_its_own = pickle.loads(request)
         pid = os.fork()
-        if not pid and values[-1] == _ON_ITS_OWN:
+        if not pid and on_its_own:
             between = os.getpid()
             if os.fork():
                 os._exit(0)
@@ -294,13 +294,13 @@ def serve(descriptor):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             connection.send(b"%d" % os.getpid())
             connection.close()
-            _become(streams, *values[:-1], None)
+            _become(streams, *values)
         if not pid:
             connection.close()
             _become(streams, *values)
         for one in streams:
             os.close(one)
-        if values[-1] == _ON_ITS_OWN:
+        if on_its_own:
             os.waitpid(pid, 0)
             connection.send(b"0")  # its parent has changed
             continue

@@ -41,6 +41,8 @@ class Daemon:
         self._there = threading.Condition()
         self.process = None
         self.wrap, self.fresh = [], fresh
+        #: Other values of hashscan's constants, e.g. of what takes minutes.
+        self.values = {}
 
     def write_config(self):
         service = self.service or f"service: {{kind: local, known: [{self.list}]}}"
@@ -61,7 +63,8 @@ class Daemon:
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
             )  # fmt: skip
         else:
-            self.process = ready.start(*words, env=env)
+            within = ("with_values", self.values) if self.values else None
+            self.process = ready.start(*words, env=env, within=within)
         self.readers = [
             threading.Thread(target=self._read, args=(stream, into), daemon=True)
             for stream, into in (

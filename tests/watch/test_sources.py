@@ -188,9 +188,9 @@ def test_directories_made_as_fast_as_can_be(watched, top):
 
 
 def test_a_burst_within_the_queue_loses_nothing(watched, top):
-    for number in range(4000):
+    for number in range(1500):
         write(top / "a" / "b" / f"f{number}")
-    wanted = {(b"a/b", b"f%d" % number) for number in range(4000)}
+    wanted = {(b"a/b", b"f%d" % number) for number in range(1500)}
     found = set()
     end = time.monotonic() + 20
     while found != wanted and time.monotonic() < end:
@@ -280,8 +280,8 @@ def test_an_overflow_is_told_and_the_watches_are_made_whole(top):
         with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as file:
             limit = int(file.read())
         (top / "d").mkdir()
-        for number in range(limit):
-            os.close(os.open(top / f"f{number}", os.O_WRONLY | os.O_CREAT))
+        for number in range(limit + 100):  # the kernel merges what follows its like
+            os.close(os.open(top / f"f{number % 2}", os.O_WRONLY | os.O_CREAT))
         (top / "late" / "er").mkdir(parents=True)
         found, until = [], time.monotonic() + 15
         while not any(isinstance(one, Lost) for one in found):
@@ -301,21 +301,22 @@ def test_what_happens_while_watches_are_set_does_not_overflow(top, monkeypatch):
     for number in range(400):
         (top / f"d{number}").mkdir()
     source = InotifySource([Volume(os.fsencode(top))])
-    each = limit // 400
-    written = set()
+    each = limit // 300
+    written, made = set(), []
     real = source._directories
 
     def busy(one, directory, path):
-        if path == b"" or len(written) > limit:
+        if path == b"":
             return real(one, directory, path)
-        for number in range(each):
-            os.close(os.open(top / f"{len(written)}-{number}", os.O_WRONLY | os.O_CREAT))
-            written.add(b"%d-%d" % (len(written), number))
+        for number in range(each):  # two in turn: the kernel merges what follows its like
+            made.append(f"{os.fsdecode(path)}-{number % 2}")
+            os.close(os.open(top / made[-1], os.O_WRONLY | os.O_CREAT))
+            written.add(os.fsencode(made[-1]))
         return real(one, directory, path)
 
     monkeypatch.setattr(source, "_directories", busy)
     source.start()
-    assert 2 * len(written) > limit, "each is made and closed"
+    assert len(made) > limit, "each is closed"
     told = set()
     while source.has_more:
         told |= {name for _, name in changed(source)}
