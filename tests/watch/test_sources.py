@@ -448,18 +448,38 @@ def test_memory_of_a_directory(top):
         "(said,) = source.start()\n"
         "print(said.directories, resident() - before)\n"
     )
-    for first in range(40):
+    for first in range(16):
         for second in range(250):
             (top / f"d{first}" / f"e{second}").mkdir(parents=True)
     ran = subprocess.run(
         [sys.executable, "-c", code, str(top)], capture_output=True, text=True, check=True
     )
     directories, grown = map(int, ran.stdout.split())
-    assert directories == 10_041
+    assert directories == 4017
     assert grown / directories < 800
 
 
 # fanotify alone
+
+
+@needs_root
+def test_directories_whose_path_is_too_long_are_climbed_from_once(top, monkeypatch):
+    """Each climb costs the depth, and who makes such directories makes thousands."""
+    source = FanotifySource([Volume(os.fsencode(top))])
+    if why := why_not([Volume(os.fsencode(top))]):
+        pytest.skip(f"fanotify: {why}")
+    climbed = []
+    real = fanotify._is_outside
+    monkeypatch.setattr(
+        fanotify, "_is_outside", lambda *given: climbed.append(given) or real(*given)
+    )
+    try:
+        source.start()
+        os.close(deep(top))
+        assert [one for one in source.read() if isinstance(one, Lost)]
+        assert len(climbed) == 1
+    finally:
+        source.close()
 
 
 @needs_root
