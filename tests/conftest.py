@@ -36,6 +36,14 @@ def pytest_configure(config):
         )
 
 
+def pytest_collection_modifyitems(items):
+    """Skip tests marked ``root`` if this process lacks a right that one of them needs."""
+    if why := namespaces.why_no_root():
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason=why))
+
+
 def pytest_report_header():
     """Say why tests of commands without a configuration fail."""
     found = [

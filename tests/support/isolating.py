@@ -24,7 +24,7 @@ from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import records, verify
 
 libc = ctypes.CDLL(None, use_errno=True)
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+needs_root = pytest.mark.skipif(bool(namespaces.why_no_root()), reason=namespaces.why_no_root())
 
 
 def confirmed(volume, path, content=None):

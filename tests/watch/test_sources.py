@@ -11,6 +11,7 @@ import namespaces
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from namespaces import why_no_root
 
 from hashscan.fs.volume import Volume
 from hashscan.watch import fanotify
@@ -18,7 +19,7 @@ from hashscan.watch.fanotify import FanotifySource, why_not
 from hashscan.watch.inotify import InotifySource
 from hashscan.watch.source import Changed, Coverage, Lost
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+needs_root = pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
 
 
 @pytest.fixture(params=["inotify", "fanotify"])
