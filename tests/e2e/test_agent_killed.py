@@ -103,7 +103,7 @@ def test_killed_during_restore(volume, memory):
     before = contents(volume)
     assert agent.scan(quarantine=True).code == 1
     ids = [record["id"] for record in agent.records()]
-    for _ in range(4 if LONG else 2):
+    for _ in range(4):
         left = [record["id"] for record in agent.records() if record["state"] == "quarantined"]
         arguments = ["quarantine", "restore", "--state", agent.state, *left]
         with started(*arguments) as process:
