@@ -118,15 +118,23 @@ def test_a_name_that_changes_whenever_the_file_is_read(daemon):
 
 
 def test_hundreds_of_names_of_one_file_hold_up_nobody_else(daemon):
-    many = daemon.volume / "many"
-    many.mkdir()
-    other = daemon.volume / "other"
-    other.mkdir()
     daemon.start()
+    # On a busy machine the names may all be moved before the other file comes: then once more.
+    for number in range(5):
+        if _moved_after_another(daemon, number) > 30:
+            return
+    pytest.fail("the other file waited for all of them, five times")
+
+
+def _moved_after_another(daemon, number):
+    """Number of names of one file that are moved after a file that came in between."""
+    many, other = daemon.volume / f"many{number}", daemon.volume / f"other{number}"
+    many.mkdir()
+    other.mkdir()
     first = many / "0"
     first.write_bytes(KNOWN[:-1])
-    for number in range(1, 600 if LONG else 120):
-        os.link(first, many / str(number))
+    for name in range(1, 600 if LONG else 120):
+        os.link(first, many / str(name))
     with open(first, "ab") as file:
         file.write(KNOWN[-1:])
     count = len(os.listdir(many))
@@ -136,9 +144,12 @@ def test_hundreds_of_names_of_one_file_hold_up_nobody_else(daemon):
     daemon.wait(lambda: not os.listdir(many), timeout=60)
     moved = {}
     for record in (daemon.state / "quarantine").glob("*/record.json"):
-        moved[json.loads(record.read_text())["path"]] = record.stat().st_mtime_ns
+        path = json.loads(record.read_text())["path"]
+        if path.startswith((f"{many}/", f"{other}/")):
+            moved[path] = record.stat().st_mtime_ns
     own = moved.pop(str(other / "x"))
-    assert sum(one > own for one in moved.values()) > 30, "it did not wait for all of them"
+    assert len(moved) == count
+    return sum(one > own for one in moved.values())
 
 
 @needs_root
