@@ -14,6 +14,12 @@ import pytest
 # start would inherit that. A handler of our own is back at the default in each new program.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The machine's locale decides nothing; tests of locales set their own. Python itself adds LC_CTYPE if
+# there is none, as in a container, and then ``ready`` would not know which one the test means.
+for _name in [name for name in os.environ if name.startswith("LC_")]:
+    del os.environ[_name]
+os.environ["LANG"] = "C.UTF-8"
+
 # On a loaded machine any example may be slow; each test has its time limit from pytest-timeout.
 hypothesis.settings.register_profile("gate", deadline=None, database=None)
 hypothesis.settings.load_profile("gate")
