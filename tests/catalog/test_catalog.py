@@ -48,6 +48,10 @@ def catalog(tmp_path):
     one.close()
 
 
+def test_a_new_catalog_has_no_damage(catalog):
+    assert catalog.damaged == 0
+
+
 def test_it_is_private(tmp_path):
     Catalog(str(tmp_path / "c")).close()
     assert (tmp_path / "c").stat().st_mode & 0o777 == 0o600
