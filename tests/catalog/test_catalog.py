@@ -65,6 +65,9 @@ def test_rows_come_back(catalog):
     assert reader.directory(7) == {one.name: one for one in rows}
     assert reader.named(7, b"b") == rows[1]
     assert list(reader.names(7)) == [b"b", b"\xff\n"]
+    assert reader.has(7, b"b")
+    assert not reader.has(7, b"c")
+    assert not reader.has(8, b"b")
     reader.close()
 
 

@@ -137,6 +137,20 @@ def test_what_a_dead_worker_had_stored_counts_and_is_not_read_again(
     assert {key: count for part in parts for key, count in part.tally.skipped.items()} == skipped
 
 
+def test_a_file_that_is_reported_and_did_not_change_is_not_read(place):
+    (place.path / "f").write_bytes(b"content")
+    status = (place.path / "f").stat()
+    row = FileRow(
+        b"f", -place.root.number, signed(status.st_ino), 7, status.st_mtime_ns,
+        status.st_ctime_ns, None, os.urandom(20), None,
+        linked=False, hit=False, racy=False, judged=place.judged, scan=place.scan,
+    )  # fmt: skip
+    place.catalog.put_files(place.root.number, [row])
+    parts = place.do(names=((b"f", 0),), look=True, final=True)
+    assert [row[0] for part in parts for row in part.rows] == []
+    assert sum(part.tally.hashed for part in parts) == 0
+
+
 @pytest.mark.parametrize(("sizes", "given"), [((40, 40, 40, 1, 1), 2), ((40, 40, 1, 1, 1), None)])
 def test_files_are_handed_over_after_so_many_bytes(monkeypatch, sizes, given):
     monkeypatch.setattr(directory, "PART_BYTES", 100)
