@@ -102,13 +102,14 @@ mutants: install
 .PHONY: test-long
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
-	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_adversaries.py tests/e2e/test_daemon_dead_server.py \
-	  tests/e2e/test_daemon_hostile.py tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py \
-	  tests/e2e/test_mails_killed.py \
-	  tests/known/repository/test_publish.py tests/known/repository/test_sync_kept.py \
+	HASHSCAN_LONG=1 $(BIN)/pytest tests/e2e/test_adversaries.py tests/e2e/test_agent_killed.py \
+	  tests/e2e/test_daemon_dead_server.py tests/e2e/test_daemon_hostile.py \
+	  tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py tests/e2e/test_mails_killed.py \
+	  tests/e2e/test_real_volume.py tests/e2e/test_surroundings.py \
+	  tests/known/repository/test_publish_killed.py tests/known/repository/test_sync_kept.py \
 	  tests/notices/sites/test_apache.py tests/notices/sites/test_nginx.py \
-	  tests/notices/test_intake_fuzz.py \
-	  tests/quarantine/test_kill.py tests/report tests/service/intake/test_form_fuzz.py tests/test_demo.py
+	  tests/notices/test_intake_fuzz.py tests/quarantine/test_kill.py tests/quarantine/test_limits.py \
+	  tests/report tests/service/intake/test_form_fuzz.py tests/test_demo.py
 
 # Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.

@@ -50,7 +50,7 @@ def main():
     arguments = parser.parse_args()
     place = tempfile.mkdtemp(prefix="hashscan-idle-")
     try:
-        with Daemon(place, watch=arguments.watch) as daemon:
+        with Daemon(place, watch=arguments.watch, fresh=True) as daemon:
             for number in range(arguments.directories):
                 (daemon.volume / f"d{number // 200}" / f"e{number % 200}").mkdir(parents=True)
             daemon.start()

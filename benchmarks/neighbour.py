@@ -93,7 +93,7 @@ def beside(case, place):
             time.sleep(0.5)
             found = read(place, lambda: scan.poll() is None, 60)
             return found, time.monotonic() - began
-        with Daemon(state, extra=extra, watch="off") as daemon:
+        with Daemon(state, extra=extra, watch="off", fresh=True) as daemon:
             daemon.volume.rmdir()
             daemon.volume = place / "files"
             daemon.write_config()

@@ -133,7 +133,7 @@ def soak(arguments, place):
     known = os.urandom(3000)
     extra = "scan: {pause_above_io_pressure: none, schedule: '*/5 * * * *'}"
     stop, made, samples = threading.Event(), [], []
-    with Daemon(place, watch=arguments.watch, known=[known], extra=extra) as daemon:
+    with Daemon(place, watch=arguments.watch, known=[known], extra=extra, fresh=True) as daemon:
         fill(daemon.volume / "old", arguments.files)
         daemon.start()
         writer = threading.Thread(

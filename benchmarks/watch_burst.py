@@ -125,7 +125,14 @@ def run(arguments, place, stack):
         late = service(place, idle + knowns, stack)
         section = late.section
     daemon = stack.enter_context(
-        Daemon(place, watch=arguments.watch, known=idle + knowns, extra=extra, service=section)
+        Daemon(
+            place,
+            watch=arguments.watch,
+            known=idle + knowns,
+            extra=extra,
+            service=section,
+            fresh=True,
+        )
     )
     alone = writers_alone(place, arguments.files // 5)
     directories = tree(str(daemon.volume), arguments.directories)

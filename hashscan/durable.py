@@ -2,7 +2,8 @@
 
 A file is written without a name (O_TMPFILE), synced, and then gets its name by link(2), which
 never overwrites: no other process ever sees half of it, and a kill leaves nothing. If the file
-system has no unnamed files, or /proc is missing, a hidden temporary name is used instead.
+system has no unnamed files, or /proc is missing, a hidden temporary name is used instead. The next
+writer of the same file removes such a name that a kill left.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from hashscan.files import temporary
+from hashscan.files import is_temporary_of, temporary
 from hashscan.fs.beneath import closing, identity_of
 from hashscan.fs.named import opened_above, opened_named, sync_names
 from hashscan.fs.rename import put
+from hashscan.leftovers import hold, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,8 +74,7 @@ def _begin(parent: int, name: bytes, path: str | bytes) -> tuple[int, bytes | No
             if os.path.exists(f"/proc/self/fd/{fd}"):
                 return fd, None
             os.close(fd)
-        hidden = os.fsencode(temporary_name(os.fsdecode(name)))
-        return os.open(hidden, _FLAGS, 0o600, dir_fd=parent), hidden
+        return _hidden(parent, name)
     except OSError as error:
         error.filename = path
         raise
@@ -101,9 +102,13 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
     """
     with opened_above(os.fsencode(path)) as (above, name):
         parent = above.fd
-        hidden = os.fsencode(temporary_name(os.fsdecode(name)))
         try:
-            with open(_created(hidden, parent, path), "wb") as file:
+            fd, hidden = _hidden(parent, name)
+        except OSError as error:
+            error.filename = path
+            raise
+        try:
+            with open(fd, "wb") as file:
                 file.write(content)
                 _finish(file, mode)
             os.replace(hidden, name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -114,12 +119,14 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
         sync_names(parent)
 
 
-def _created(name: bytes, directory: int, path: str) -> int:
-    try:
-        return os.open(name, _FLAGS, 0o600, dir_fd=directory)
-    except OSError as error:
-        error.filename = path
-        raise
+def _hidden(parent: int, name: bytes) -> tuple[int, bytes]:
+    """A new, empty file with a temporary name for ``name``; those of killed writers are removed."""
+    text = os.fsdecode(name)
+    remove_leftovers(parent, lambda entry: is_temporary_of(entry, text))
+    hidden = os.fsencode(temporary_name(text))
+    fd = os.open(hidden, _FLAGS, 0o600, dir_fd=parent)
+    hold(fd)
+    return fd, hidden
 
 
 def rename(old: str, new: str) -> None:

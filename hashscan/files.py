@@ -61,6 +61,8 @@ _FILE_SYSTEM = frozenset(
 )
 _TEMPORARY = re.compile(r"\.(.+?)(?:\.[0-9a-f]{12})?\.tmp", re.DOTALL)
 
+_MARKED = re.compile(r"[0-9a-f]{12}\.tmp")
+
 
 def temporary(name: str, mark: str = "") -> str:
     """A hidden name for ``name`` while it is written; ``mark``: 12 hexadecimal digits."""
@@ -71,6 +73,12 @@ def temporary_of(name: str) -> str | None:
     """The name that a file with a ``temporary`` name was to get; ``None`` for any other name."""
     found = _TEMPORARY.fullmatch(name)
     return found[1] if found else None
+
+
+def is_temporary_of(entry: str, name: str) -> bool:
+    """Whether ``entry`` is a ``temporary`` name for ``name`` with a mark."""
+    begin = f".{name[:200]}."
+    return entry.startswith(begin) and _MARKED.fullmatch(entry, len(begin)) is not None
 
 
 def without_file_system(names: set[str]) -> set[str]:

@@ -14,6 +14,12 @@ import pytest
 # start would inherit that. A handler of our own is back at the default in each new program.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The machine's locale decides nothing; tests of locales set their own. Python itself adds LC_CTYPE if
+# there is none, as in a container, and then ``ready`` would not know which one the test means.
+for _name in [name for name in os.environ if name.startswith("LC_")]:
+    del os.environ[_name]
+os.environ["LANG"] = "C.UTF-8"
+
 # On a loaded machine any example may be slow; each test has its time limit from pytest-timeout.
 hypothesis.settings.register_profile("gate", deadline=None, database=None)
 hypothesis.settings.load_profile("gate")
@@ -34,6 +40,20 @@ def pytest_configure(config):
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "mode=755", "none", "/etc/hashscan"], check=True
         )
+
+
+#: Modules whose longest test takes a minute, beside their worker's other tests. They begin first:
+#: otherwise the other workers wait for them at the end.
+_LONGEST = ("test_demo.py", "test_publish_killed.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest; skip ``root`` tests if this process lacks a right that one needs."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+    if why := namespaces.why_no_root():
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason=why))
 
 
 def pytest_report_header():

@@ -1,6 +1,7 @@
 """``hashscan demo``: it runs anywhere, leaves nothing, and fails when something is wrong."""
 
 import contextlib
+import ctypes
 import io
 import os
 import re
@@ -13,9 +14,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import another_user
 import pytest
+import ready
 
 from hashscan import interpreter
 from hashscan.cli import Options
@@ -24,7 +28,15 @@ from hashscan.demo import sample, stage, story, tree, workplace
 from hashscan.errors import ExitCode, MachineError, UsageError
 
 DEMO = ["-m", "hashscan", "demo"]
-FEW = 150  # files of the library, where the demo as such is not what is tested
+_PR_SET_CHILD_SUBREAPER = 36
+FEW = 150  # files of the library, if the volume's size does not matter
+MAIN = "from hashscan.cli import main; main()"
+#: The command with FEW files.
+DEMO_OF_FEW = [
+    "-c",
+    f"from hashscan.demo.story import run; run.__kwdefaults__['files'] = {FEW}\n{MAIN}",
+    "demo",
+]
 
 
 @pytest.fixture
@@ -79,14 +91,24 @@ def test_the_whole_job_without_terminal_and_locale(place):
 @pytest.mark.root
 @another_user.needs
 def test_the_whole_job_without_root(place):
+    code = (
+        f"import sys; sys.path[:0] = {[os.path.dirname(__file__), os.path.dirname(ready.__file__)]}\n"
+        "import test_demo; test_demo.run_without_a_new_python(sys.argv[1])"
+    )
     done = another_user.run(
-        tempfile.mkdtemp(dir=place.parent), sys.executable, *DEMO, "--directory", str(place),
-        env={"PATH": os.environ["PATH"]}, timeout=170,
+        tempfile.mkdtemp(dir=place.parent), sys.executable, "-c", code, str(place),
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}, timeout=170,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "Everything was as it must be" in done.stdout
     assert f"({another_user.UID}:{another_user.UID})" in done.stdout  # the record's owner
     assert os.listdir(place) == []
+
+
+def run_without_a_new_python(directory):
+    """Run the demo of FEW files; its commands are forked from a process that has hashscan imported."""
+    with patch.object(stage, "subprocess", sabotaging("none")):
+        story.run(directory, sys.stdout, files=FEW)
 
 
 def test_keep_says_where_even_after_a_failure(place):
@@ -102,34 +124,42 @@ def test_keep_says_where_even_after_a_failure(place):
     assert not os.path.lexists(kept)
 
 
-SABOTAGE = """
-import os, subprocess, sys
-fault, *arguments = sys.argv[1:]
-real = [sys.executable, "-P", "-m", "hashscan", *arguments]
-where = {
+#: The command after which each fault happens, if it is not "restore".
+WHERE = {
     "blind": "scan", "moves-on-report": "scan", "reads-again": "--json", "leaves-one": "--action",
-}.get(fault, "restore")
-if where not in arguments:
-    os.execv(sys.executable, real)
-done = subprocess.run(real, stdout=subprocess.PIPE)
-told = done.stdout
-match fault:
-    case "blind":
-        told = b"".join(l for l in told.splitlines(True) if b"/.photo" not in l)
-    case "moves-on-report":
-        os.unlink("www/upload/empty.jpg")
-    case "reads-again":
-        told = told.replace(b'"bytes_hashed":0', b'"bytes_hashed":1')
-    case "leaves-one":
-        open("www/upload/.hidden/.photo.jpg", "w").close()
-    case "breaks-link":
-        path = "www/other-site/the-same-file.jpg"
-        status = os.stat(path)
-        os.rename(path, "original")
-        subprocess.run(["cp", "--preserve=all", "original", path], check=True)
-sys.stdout.buffer.write(told)
-sys.exit(done.returncode)
-"""
+}  # fmt: skip
+
+
+def sabotaging(fault):
+    """A ``subprocess`` whose ``run`` forks hashscan's commands, with a fault in or after one of them."""
+
+    def run(command, *, cwd, **_options):
+        arguments = command[len(interpreter.command()) :]
+        done = ready.hashscan(*arguments, cwd=cwd, timeout=170)
+        told = done.stdout + done.stderr
+        if WHERE.get(fault, "restore") in arguments:
+            told = sabotaged(fault, Path(cwd, "www"), told)
+        return subprocess.CompletedProcess(command, done.returncode, told)
+
+    return SimpleNamespace(**{**vars(subprocess), "run": run})
+
+
+def sabotaged(fault, volume, told):
+    match fault:
+        case "blind":
+            return b"".join(line for line in told.splitlines(True) if b"/.photo" not in line)
+        case "moves-on-report":
+            (volume / "upload/empty.jpg").unlink()
+        case "reads-again":
+            return told.replace(b'"bytes_hashed":0', b'"bytes_hashed":1')
+        case "leaves-one":
+            (volume / "upload/.hidden/.photo.jpg").touch()
+        case "breaks-link":
+            path = volume / "other-site/the-same-file.jpg"
+            path.rename(volume.parent / "original")
+            subprocess.run(["cp", "--preserve=all", volume.parent / "original", path], check=True)
+    return told
+
 
 # Each is nearly a whole demo.
 long = pytest.mark.skipif(
@@ -149,12 +179,11 @@ long = pytest.mark.skipif(
         ("breaks-link", 11, "bit for bit"),
     ],
 )
-def test_it_fails_when_something_is_wrong(place, tmp_path, fault, step, told):
-    script = tmp_path / "sabotage.py"
-    script.write_text(SABOTAGE)
+def test_it_fails_when_something_is_wrong(place, monkeypatch, fault, step, told):
+    monkeypatch.setattr(stage, "subprocess", sabotaging(fault))
     out = io.StringIO()
     with pytest.raises(workplace.DemoError) as caught:
-        story.run(str(place), out, files=FEW, command=[sys.executable, str(script), fault])
+        story.run(str(place), out, files=FEW)
     assert caught.value.exit_code == ExitCode.INTERNAL == 70
     message = str(caught.value)
     assert f"in step {step}: " in message
@@ -171,12 +200,12 @@ def test_the_command_fails_with_70(place, tmp_path):
     script.write_text(
         f'case " $* " in *" sync "*) exit 5;; esac\nexec {shlex.join(interpreter.command())} "$@"\n'
     )
-    code = (
+    code, name = DEMO_OF_FEW[1:]
+    refusing = (
         f"from hashscan import interpreter; interpreter.command = lambda: ['sh', {str(script)!r}]\n"
-        "from hashscan.cli import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "demo", "--directory", str(place)],
+        [sys.executable, "-c", refusing + code, name, "--directory", str(place)],
         capture_output=True, text=True, timeout=170,
     )  # fmt: skip
     assert done.returncode == 70
@@ -186,11 +215,14 @@ def test_the_command_fails_with_70(place, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [(signal.SIGTERM, "  MATCH"), (signal.SIGINT, "  $ hashscan repository add")],
+    [
+        (signal.SIGTERM, "  $ hashscan --config config.yaml config"),  # the service runs
+        (signal.SIGINT, "  $ hashscan repository add"),
+    ],
 )
 def test_a_signal_leaves_nothing(place, number, moment):
     process = subprocess.Popen(
-        [sys.executable, *DEMO, "--directory", str(place)],
+        [sys.executable, *DEMO_OF_FEW, "--directory", str(place)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -206,15 +238,15 @@ def test_a_signal_leaves_nothing(place, number, moment):
 def test_no_service_outlives_the_demo(place):
     """Not even a demo that was killed; what it made is left then, for nobody could remove it."""
     process = subprocess.Popen(
-        [sys.executable, *DEMO, "--directory", str(place)],
+        [sys.executable, *DEMO_OF_FEW, "--directory", str(place)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    with process:
+    with process, adopting():
         assert any(
-            line.startswith("  $ hashscan --config config.yaml sync") for line in process.stdout
+            line.startswith("  $ hashscan --config config.yaml config") for line in process.stdout
         )
         (made,) = os.listdir(place)
         url = re.search(
@@ -222,19 +254,33 @@ def test_no_service_outlives_the_demo(place):
         )
         process.kill()
         process.communicate(timeout=30)
-    deadline = time.monotonic() + 20
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", int(url[1]))).close()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-            continue
-        break
-    # The command that ran at that moment may still write; the place is removed after this.
-    with contextlib.suppress(ProcessLookupError):
+        # The service is among them; and a command that still writes, until the place is removed.
+        assert all_end(process.pid, 20)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(url[1])))
+
+
+def all_end(group, seconds):
+    """Whether all processes of the group end in time; they are killed if not."""
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(ChildProcessError):
         while time.monotonic() < deadline:
-            os.killpg(process.pid, signal.SIGKILL)
-            time.sleep(0.05)
+            if os.waitpid(-group, os.WNOHANG) == (0, 0):
+                time.sleep(0.02)
+        os.killpg(group, signal.SIGKILL)
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def adopting():
+    """Processes whose parent ends meanwhile become children of this one (prctl(2))."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def test_quiet_tells_nothing_but_failures(monkeypatch, capsys):

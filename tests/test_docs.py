@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+import ready
 import yaml
 from file_server import FileServer
 
@@ -158,7 +159,11 @@ class Shell:
         return done.stdout.replace(self.directory, "/srv")
 
     def events(self, command):
-        return [json.loads(one) for one in self.run(command).splitlines() if one.startswith("{")]
+        """The JSON lines of one of hashscan's commands, which is forked rather than started."""
+        done = ready.hashscan(*shlex.split(command)[1:], cwd=self.directory)
+        lines = [json.loads(one) for one in done.stdout.splitlines()]
+        assert lines, done
+        return lines
 
 
 ID = re.compile(r"\b\d{8}T\d{6}-[0-9a-f]{8}\b")

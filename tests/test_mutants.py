@@ -163,6 +163,21 @@ def test_no_end_in_time_is_no_kill(tree):
     assert "0 of 1 killed" in ran.stdout
 
 
+def test_only_what_is_drawn_is_compiled(tree, monkeypatch):
+    compiled = []
+
+    def compiles(source):
+        compiled.append(source)
+        return b"FileNotFoundError:" in source  # the except clause is refused
+
+    monkeypatch.setattr(mutants, "compiles", compiles)
+    drawn = mutants.draw(tree, "pkg", ["room"], 1, "")
+    next(drawn)
+    assert len(compiled) <= len(mutants.KINDS)
+    assert [one.kind for one in drawn].count("except clause") == 0
+    assert len(compiled) == 8
+
+
 def test_the_same_seed_draws_the_same(tree):
     first, again, other = (run(tree, "--list", "--seed", seed).stdout for seed in "334")
     assert first == again

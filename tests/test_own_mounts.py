@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from namespaces import why_no_root
 
 HERE = Path(__file__).parent
 KILLED = """
@@ -49,7 +50,7 @@ def test_a_process_that_a_failed_test_left_does_not_keep_the_run_from_its_end(tm
     assert "1 failed" in ran.stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+@pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
 def test_a_killed_run_leaves_nothing_mounted(tmp_path):
     ran = run(tmp_path, KILLED)
     assert ran.returncode == -9, ran.stdout + ran.stderr

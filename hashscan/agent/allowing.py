@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hashscan.agent.known_set import Building
     from hashscan.config.settings import Settings
     from hashscan.known.allow import AllowList
-    from hashscan.model import Actor, Candidate, Confirmed, Skipped
+    from hashscan.model import Actor, Algorithm, Candidate, Confirmed, Skipped
     from hashscan.state import State
 
 
@@ -34,16 +34,36 @@ def open_allow(
     if not settings.allow:
         return None
     from hashscan.known.allow import open_allow_list  # noqa: PLC0415 - only where it is needed
-    from hashscan.known.filters.opening import DEFAULT_ALGORITHMS  # noqa: PLC0415
 
     with building() as on_progress:
         return open_allow_list(
             settings.allow,
             state.filters,
-            algorithms=settings.filter.algorithms if settings.filter else DEFAULT_ALGORITHMS,
+            algorithms=_algorithms(settings),
             on_notice=notice,
             on_progress=on_progress,
         )
+
+
+def check_allow(settings: Settings, state: State) -> None:
+    """Read what ``open_allow`` opens, but keep nothing.
+
+    Raises:
+        ConfigError: a digest list cannot be used.
+        FilterError: a filter cannot be used.
+        StateError: no room for the digests of lists.
+    """
+    if settings.allow:
+        from hashscan.known.allow import check_allow_list  # noqa: PLC0415
+
+        check_allow_list(settings.allow, state.filters, algorithms=_algorithms(settings))
+
+
+def _algorithms(settings: Settings) -> tuple[Algorithm, ...]:
+    """The algorithms of filters that do not name them."""
+    from hashscan.known.filters.opening import DEFAULT_ALGORITHMS  # noqa: PLC0415
+
+    return settings.filter.algorithms if settings.filter else DEFAULT_ALGORITHMS
 
 
 class Allowing:

@@ -129,6 +129,32 @@ def _open_known_set(
     return _remote(service, open_configured(settings, state))
 
 
+def check_known_set(settings: Settings, state: State, notice: Callable[[str], None]) -> None:
+    """Read what ``open_known_set`` opens for the configuration, but keep nothing.
+
+    Raises:
+        ConfigError: the configuration names no known set, or no usable password.
+        UsageError, DigestListError: a list cannot be used.
+        FilterError: a filter cannot be used.
+        StateError: no room for the digests of lists.
+    """
+    from hashscan.config.settings import require_service  # noqa: PLC0415
+    from hashscan.known.confirmers.local import check_local  # noqa: PLC0415
+
+    service = require_service(settings)
+    given: tuple[FilterFile, ...] = ()
+    if service.kind == "local":
+        check_local(service.known, state.filters, only_categories=service.only_categories)
+        if settings.filter is not None:
+            given = open_configured(settings, state)
+    else:
+        given = _remote(service, open_configured(settings, state)).filters
+    if settings.scan.tiers:
+        for one in given:
+            for why in one.tiers_unused:
+                notice(why)
+
+
 def open_configured(settings: Settings, state: State) -> tuple[FilterFile, ...]:
     """The filters that the configuration names: a file, or what was synced of a repository.
 

@@ -58,6 +58,18 @@ def source_of(settings: Settings, *, password: str | None = None) -> Source:
     )
 
 
+def check_root(settings: Settings) -> None:
+    """Check the pinned root of the configured repository, if there is one.
+
+    Raises:
+        FilterError: it cannot be read, or is no root.
+    """
+    if from_repository(settings):
+        from hashscan.known.repository.trust import check_root  # noqa: PLC0415 - heavy: TUF
+
+        check_root(source_of(settings))
+
+
 def run_sync(
     settings: Settings, state: State, *, on_notice: Callable[[str], None] | None = None
 ) -> SyncReport:

@@ -204,25 +204,20 @@ def _run() -> int:
         return ExitCode.USAGE
     except click.ClickException as error:
         message = _misplaced(error) or error.format_message()
-        if "--nagios" in sys.argv:  # of the plug-in's codes, 2 would be CRITICAL
-            click.echo(f"HASHSCAN UNKNOWN - {shown(message)}")
-            return _PLUGIN_UNKNOWN
-        _complain(shown(message))
-        if isinstance(error, click.UsageError) and error.ctx is not None:
+        code = _complain(shown(message), ExitCode.USAGE)
+        if code == ExitCode.USAGE and isinstance(error, click.UsageError) and error.ctx is not None:
             _say(f"Try '{error.ctx.command_path} --help'.")
-        return ExitCode.USAGE
+        return code
     except KeyboardInterrupt:
         _say("hashscan: interrupted")
         return ExitCode.INTERRUPTED
     except HashscanError as error:
-        _complain(with_cause(error))
-        return exit_code_with_cause(error)
+        return _complain(with_cause(error), exit_code_with_cause(error))
     except Exception as error:  # noqa: BLE001 - the last net: what the sysadmin can do, or the trace
         machine = as_machine_error(error)
         if machine is None:
             return _internal(error)
-        _complain(str(machine))
-        return machine.exit_code
+        return _complain(str(machine), machine.exit_code)
     return code if isinstance(code, int) else ExitCode.NOTHING_FOUND
 
 
@@ -252,14 +247,20 @@ def _internal(error: Exception) -> int:
 
     with contextlib.suppress(OSError):
         traceback.print_exc()
-    _complain(
-        f"internal error: {type(error).__name__}: {error}; please report it with the lines above"
+    return _complain(
+        f"internal error: {type(error).__name__}: {error}; please report it with the lines above",
+        ExitCode.INTERNAL,
     )
-    return ExitCode.INTERNAL
 
 
-def _complain(message: str) -> None:
+def _complain(message: str, code: int) -> int:
+    """Report the error that ends the command; return the exit code, for a plug-in UNKNOWN."""
+    if "--nagios" in sys.argv:  # of a plug-in's codes, 2 would be CRITICAL
+        with contextlib.suppress(HashscanError):
+            click.echo(f"HASHSCAN UNKNOWN - {message}")
+        return _PLUGIN_UNKNOWN
     _say(f"hashscan: error: {message}")
+    return code
 
 
 def _say(message: str) -> None:

@@ -6,6 +6,7 @@ import importlib
 import math
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 T = TypeVar("T")
+#: Bytes of an answer to a question; a longer one is no.
+_LONGEST_ANSWER = 64
 
 
 class Number(click.FloatRange):
@@ -169,6 +172,30 @@ def ask_password(prompt: str, instead: str, *, confirm: bool = False) -> str:
     shown_prompt = prompt[0].upper() + prompt[1:]
     found: str = click.prompt(shown_prompt, hide_input=True, confirmation_prompt=confirm, err=True)
     return found
+
+
+def require_consent(question: str) -> None:
+    """Ask a question on standard error; return if the answer on standard input is yes.
+
+    Only the first bytes of the answer are read: standard input may have no end (``/dev/zero``).
+
+    Raises:
+        click.Abort: a person at the terminal does not agree.
+        UsageError: standard input is no terminal, and has no answer, or another one than yes.
+    """
+    click.echo(f"{question} [y/N]: ", nl=False, err=True)
+    answer = b""
+    with suppress(OSError):  # e.g. standard input is open for writing only
+        answer = sys.stdin.buffer.readline(_LONGEST_ANSWER)
+    is_whole = answer.endswith(b"\n") or len(answer) < _LONGEST_ANSWER
+    if is_whole and answer.strip().lower() in {b"y", b"yes"}:
+        return
+    if sys.stdin.isatty():
+        raise click.Abort
+    click.echo(err=True)  # ends the line of the question
+    if not answer:
+        raise UsageError("there is no terminal to ask for your consent; give --yes")
+    raise UsageError("the answer on standard input is not y, so nothing was done; give --yes")
 
 
 def open_configuration(

@@ -128,17 +128,29 @@ def check(context: click.Context, file: str | None) -> None:
 
     FILE: default is the configuration in force.
 
-    Exit code 0: it can be used, by a start and by a reload of the daemon; a volume or a Maildir
-    that is not there is a note. 2: it cannot be used.
+    Lists, filters and password files are read as a start of the daemon reads them, and nothing is
+    kept of them: large lists may take minutes, unless their filter is kept already.
+
+    Exit code 0: it can be used, by a start and by a reload of the daemon; a volume or
+    a Maildir that is not there is a note. 2: it cannot be used. 5: a filter that it names cannot
+    be used.
     """
     from hashscan.agent.mailbox import maildir_fault  # noqa: PLC0415 - heavy
-    from hashscan.agent.probing import look_at_all  # noqa: PLC0415
+    from hashscan.agent.probing import look_at_all  # noqa: PLC0415 - heavy
+    from hashscan.agent.usable import not_fetched_yet  # noqa: PLC0415 - heavy
+    from hashscan.state import State  # noqa: PLC0415 - heavy
 
     path, settings = _load(file or _configured(context))
+    told: list[str] = []
+    missing_filters = not_fetched_yet(
+        settings, State(settings.state, make=False), told.append, keep=False
+    )
+    if missing_filters is not None:
+        told.append(f"the daemon fetches the filters before it scans: {missing_filters}")
     click.echo(f"{shown(path)}: no errors")
     for name, words in summary(settings):
         click.echo(f"  {name:<11} {words}")
-    for note in notes(settings):
+    for note in [*notes(settings), *told]:
         click.echo(f"note: {note}")
     missing = [name for name in ("volumes", "service") if not getattr(settings, name)]
     if missing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashscan.cli import Options
-from hashscan.cli.common import checked_option, open_own_configuration
+from hashscan.cli.common import checked_option, open_own_configuration, require_consent
 from hashscan.cli.restoring import LOCK_SECONDS, moment, restore_many
 from hashscan.config import values
 from hashscan.errors import (
@@ -419,12 +418,7 @@ def purge_command(
     if contents and not yes:  # asked without the lock: a scan does not wait for the answer
         which = f" (quarantined before {limit})" if limit else ""
         question = f"delete the content of {counted(contents, 'record')}{which} for good?"
-        try:
-            click.confirm(question, abort=True, err=True)
-        except click.Abort:
-            if sys.stdin.isatty():
-                raise
-            raise UsageError("there is no terminal to ask for your consent; give --yes") from None
+        require_consent(question)
     with _store(settings, change=True) as store:
         assert store is not None
 

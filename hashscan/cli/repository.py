@@ -45,7 +45,7 @@ expires_option = click.option(
 clock_option = click.option(
     "--clock-is-right",
     is_flag=True,
-    help="Sign even if the last signatures have expired by this clock, which may be far ahead.",
+    help="Sign even if this clock may be far ahead, e.g. because the last signatures have expired.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

@@ -34,7 +34,8 @@ _MOST = 5
 @click.option(
     "--nagios",
     is_flag=True,
-    help="Work as a monitoring plug-in: one line with performance data, exit codes 0 to 3.",
+    help="Work as a monitoring plug-in: one line with performance data, exit codes 0 to 3. Not with"
+    " --json.",
 )
 @click.pass_obj
 def command(options: Options, state: str | None, as_json: bool, nagios: bool) -> ExitCode:
@@ -58,11 +59,16 @@ def command(options: Options, state: str | None, as_json: bool, nagios: bool) ->
     reads its --json, or the clock was set; 0 all is well.
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
-    if the configuration or the state cannot be read.
+    if the configuration or the state cannot be read, or the command line is wrong.
     """
     from hashscan.agent.complaints import complaints  # noqa: PLC0415 - heavy
     from hashscan.agent.status import status_of  # noqa: PLC0415
 
+    if nagios and as_json:
+        raise click.UsageError(
+            "--nagios and --json exclude each other: --nagios prints lines for a monitoring system,"
+            " --json one object"
+        )
     if nagios:
         return _as_plugin(options, state)
     found = status_of(open_configuration(options, state, check_files=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from typing import Annotated
 
@@ -11,7 +12,9 @@ from pydantic import PlainValidator
 from hashscan.config.values import bad, kind_of, short_path
 
 _LONGEST_NAME = 255  # bytes of a name in a directory
-_BRACKETS = re.compile(r"\[!?\]?[^]]*\]")
+#: As ``fnmatch`` reads them: a ``]`` that comes first does not close them.
+_BRACKETS = re.compile(r"\[!?+\]?+[^]]*\]")
+_NO_NAMES = {"", ".", ".."}
 #: Signs that have a meaning in other programs, and none here: regular expression, what, fix.
 _NOT_HERE = (
     (
@@ -78,9 +81,56 @@ def glob(value: object) -> str:
         )
     if "(?!)" in fnmatch.translate(value):
         raise bad(f"{name} never matches: a range in its brackets is empty", "write e.g. [a-z]")
-    if any(len(part) > _LONGEST_NAME and "*" not in part for part in parts):
+    if any(len(os.fsencode(part)) > _LONGEST_NAME and "*" not in part for part in parts):
         raise bad(f"{name} never matches: no name is that long", "correct the pattern")
+    if not _can_match(value):
+        raise bad(
+            f"{name} never matches: its brackets stand for a slash or a dot where no path has one;"
+            " paths are below the volume, and have no slash at the ends, and no //, . or ..",
+            "write the path below the volume",
+        )
     return value
+
+
+def _can_match(pattern: str) -> bool:
+    """Whether a path matches a pattern in which the ranges of brackets are not empty."""
+    reached = {""}
+    for piece in re.findall(rf"{_BRACKETS.pattern}|.", pattern, re.DOTALL):
+        signs = _signs(piece)
+        following = reached if piece == "*" else set()
+        for name in reached:
+            following = following | _after(name, signs)
+        if piece == "*":  # any number of signs: two more give every name that more would give
+            for _ in range(2):
+                following = following.union(*(_after(name, signs) for name in following))
+        reached = following
+    return bool(reached - _NO_NAMES)
+
+
+def _signs(piece: str) -> set[str]:
+    """Of a slash, a dot and a letter, which stands for all other signs, those that it matches."""
+    if piece in {"*", "?"}:
+        return {"/", ".", "a"}
+    if len(piece) == 1:
+        return {piece if piece in "/." else "a"}
+    matches = re.compile(fnmatch.translate(piece)).match
+    found = {sign for sign in "/." if matches(sign)}
+    others = (chr(number) for number in range(1, 256))
+    if any(matches(sign) for sign in (*piece, *others) if sign not in "/."):
+        found.add("a")
+    return found
+
+
+def _after(name: str, signs: set[str]) -> set[str]:
+    """What the last name of a path may be after one more sign; ``a``: any that may be one."""
+    found = set()
+    for sign in signs:
+        if sign == "/":
+            found |= set() if name in _NO_NAMES else {""}
+        else:
+            longer = name + sign
+            found.add(longer if longer in _NO_NAMES else "a")
+    return found
 
 
 Glob = Annotated[str, PlainValidator(glob)]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from hashscan.agent.allowing import open_allow
-from hashscan.agent.known_set import open_known_set
-from hashscan.agent.syncing import from_repository, run_sync
+from hashscan.agent.syncing import run_sync
+from hashscan.agent.usable import not_fetched_yet
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
-from hashscan.errors import FilterError, UsageError
+from hashscan.errors import UsageError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log, Repeats
+    from hashscan.errors import FilterError
     from hashscan.known.repository.client import SyncReport
     from hashscan.state import State
 
@@ -51,20 +50,17 @@ class Reloading:
         require_service(settings)
         if settings.state != now.state:
             raise UsageError("the state directory cannot be changed by a reload: restart")
-        try:
-            self._try(settings)
-        except FilterError as error:
-            if not from_repository(settings):
-                raise
-            self._log.info(
-                f"the filters of the new configuration are fetched first, the old one stays until "
-                f"then: {error}"
-            )
-            state = self._state
-            self._new = settings
-            self._fetch = Background(lambda: run_sync(settings, state))
-            return None
-        return settings
+        missing = self._try(settings)
+        if missing is None:
+            return settings
+        self._log.info(
+            f"the filters of the new configuration are fetched first, the old one stays until then:"
+            f" {missing}"
+        )
+        state = self._state
+        self._new = settings
+        self._fetch = Background(lambda: run_sync(settings, state))
+        return None
 
     def take(self) -> Settings:
         """The settings whose filters were fetched.
@@ -79,15 +75,13 @@ class Reloading:
         report = job.take()
         if isinstance(report, Failure):
             raise UsageError(report.message)
-        self._try(settings)
+        if (missing := self._try(settings)) is not None:
+            raise missing
         return settings
 
-    def _try(self, settings: Settings) -> None:
+    def _try(self, settings: Settings) -> FilterError | None:
         with self._opening.run() as notice:
-            open_known_set(settings, self._state, (), notice)
-        allow = open_allow(settings, self._state, self._log.notice, nullcontext)
-        if allow is not None:
-            allow.close()
+            return not_fetched_yet(settings, self._state, notice, keep=True)
 
     def close(self) -> None:
         """Give up what is tried out."""

@@ -43,7 +43,9 @@ class Made:
         return f"made the directory {shown(self.path)} ({shown(owner)}, mode {self.mode:04o})"
 
 
-def make_below(directory: int, names: Sequence[bytes], where: bytes) -> list[Made]:
+def make_below(
+    directory: int, names: Sequence[bytes], where: bytes, made: list[Made] | None = None
+) -> list[Made]:
     """Make nested directories, each with owner, group and mode of the directory above it.
 
     Existing directories are entered and not changed; links are not followed.
@@ -52,12 +54,16 @@ def make_below(directory: int, names: Sequence[bytes], where: bytes) -> list[Mad
         directory: descriptor of the directory in which the first one is made.
         names: of the directories.
         where: path of ``directory``, for messages.
+        made: gets each directory that is made, also if the next one fails.
+
+    Returns:
+        ``made``.
 
     Raises:
         QuarantineError: the private directory cannot be used.
         OSError: as the kernel says; those made before stay.
     """
-    made = []
+    made = [] if made is None else made
     here = os.open(b".", _OPEN, dir_fd=directory)
     try:
         for name in names:

@@ -7,18 +7,19 @@ categories of a list are taken: a class of innocent files ("non-pertinent") is a
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import ConfigError, DigestListError, UsageError
-from hashscan.known.confirmers.local import open_local
+from hashscan.known.confirmers.local import check_local, open_local
 from hashscan.known.filters.opening import kind_of, open_filter
 from hashscan.known.lists.categories import EVERY, VICS
 from hashscan.model import Digest, FileDigests
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hashscan.known.confirmers.index import LocalConfirmer
     from hashscan.known.filters.opening import FilterFile
@@ -133,13 +134,43 @@ def open_allow_list(
     return AllowList(parts)
 
 
+def check_allow_list(
+    paths: Iterable[str], cache_directory: str, *, algorithms: Iterable[Algorithm]
+) -> None:
+    """Read the files of an allow-list as ``open_allow_list`` does, but keep nothing.
+
+    Raises:
+        ConfigError: a digest list cannot be used.
+        FilterError: a filter cannot be used.
+        StateError: no room for the digests.
+    """
+    for path in paths:
+        if kind_of(os.path.realpath(path)) == "other":
+            with _as_config_error():
+                check_local([path], cache_directory, only_categories=EVERY)
+        else:
+            open_filter(path, algorithms=algorithms)
+
+
+@contextmanager
+def _as_config_error() -> Iterator[None]:
+    try:
+        yield
+    except DigestListError as error:
+        raise ConfigError(
+            "allow: the allow-list cannot be used, so nothing is scanned or moved:", error.findings
+        ) from error
+    except UsageError as error:
+        raise ConfigError(f"allow: {error}", []) from error
+
+
 def _exact(
     path: str,
     cache_directory: str,
     on_notice: Callable[[str], None],
     on_progress: Callable[[BuildProgress], None] | None,
 ) -> _Exact:
-    try:
+    with _as_config_error():
         known = open_local(
             [path],
             cache_directory,
@@ -147,12 +178,6 @@ def _exact(
             on_notice=on_notice,
             on_progress=on_progress,
         )
-    except DigestListError as error:
-        raise ConfigError(
-            "allow: the allow-list cannot be used, so nothing is scanned or moved:", error.findings
-        ) from error
-    except UsageError as error:
-        raise ConfigError(f"allow: {error}", []) from error
     for remark in known.remarks if known.built else ():
         on_notice(f"allow: {remark}")
     condemned = f"{VICS}1"

@@ -32,6 +32,7 @@ from hashscan.quarantine.target import open_target
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from hashscan.fs.folders import Made
     from hashscan.quarantine.store import Store
 
 _FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -81,11 +82,25 @@ def restore(
             f"{record_id}: not restored: it is {record.state}, there is no content to restore",
             reason="not-quarantined",
         )
+    made: list[Made] = []
+    try:
+        done = _put_back(store, record, made, to=to, force=force, mkdir=mkdir)
+    except QuarantineError as error:
+        if not made:
+            raise
+        text = f"{error}; before that, hashscan {'; '.join(map(str, made))}"
+        raise QuarantineError(text, reason=error.reason) from error
+    return replace(done, notes=(*map(str, made), *done.notes))
+
+
+def _put_back(
+    store: Store, record: Record, made: list[Made], *, to: bytes | None, force: bool, mkdir: bool
+) -> Restored:
     with ExitStack() as stack:
         content = _content(stack, store, record)
         if record.state is State.QUARANTINED and not force:
             _check_content(record, content)
-        target, made = open_target(stack, record, to=to, mkdir=mkdir)
+        target = open_target(stack, record, made, to=to, mkdir=mkdir)
         place = target.place
         _check_free(record, target, content)
         record = record.became(
@@ -93,8 +108,7 @@ def restore(
         )
         store.save(record)
         try:
-            done = _restore(store, record, content, target)
-            return replace(done, notes=(*made, *done.notes))
+            return _restore(store, record, content, target)
         except (OSError, QuarantineError) as error:
             _give_up(store, record, content)
             if isinstance(error, QuarantineError):

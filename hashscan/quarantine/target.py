@@ -18,6 +18,7 @@ from hashscan.quarantine.records import Place
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from hashscan.fs.folders import Made
     from hashscan.quarantine.places import Opened
     from hashscan.quarantine.records import Record
 
@@ -26,13 +27,14 @@ _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 def open_target(
-    stack: ExitStack, record: Record, *, to: bytes | None, mkdir: bool
-) -> tuple[Opened, list[str]]:
-    """Open the place to which a file is restored; also return sentences on directories made.
+    stack: ExitStack, record: Record, made: list[Made], *, to: bytes | None, mkdir: bool
+) -> Opened:
+    """Open the place to which a file is restored.
 
     Args:
         stack: closes the place.
         record: of the file.
+        made: gets each directory that is made, also before a failure.
         to: the directory that the administrator names; ``None``: the original one.
         mkdir: make missing directories.
 
@@ -40,22 +42,21 @@ def open_target(
         UnsafePathError: a customer's link is in ``to``.
         QuarantineError: there is no such place (reason ``no-directory``), or as the kernel says.
     """
-    made: list[str] = []
     place = record.origin if to is None else _named_place(stack, record, to, made, mkdir=mkdir)
     try:
-        return stack.enter_context(opened(place)), made
+        return stack.enter_context(opened(place))
     except OSError as error:
         if not mkdir or error.errno != errno.ENOENT:
             raise _no_directory(error, record, place) from error
     try:
-        made += _make(record, place)
-        return stack.enter_context(opened(place)), made
+        _make(record, place, made)
+        return stack.enter_context(opened(place))
     except OSError as error:
         raise failed(error, place, _DOING) from error
 
 
 def _named_place(
-    stack: ExitStack, record: Record, to: bytes, made: list[str], *, mkdir: bool
+    stack: ExitStack, record: Record, to: bytes, made: list[Made], *, mkdir: bool
 ) -> Place:
     """The file's place in the directory ``to``, which is kept open so that nobody can swap it."""
     name = record.origin.path.rpartition(b"/")[2]
@@ -65,20 +66,21 @@ def _named_place(
         except FileNotFoundError:
             if not mkdir:
                 raise
-            made += _make_named(to)
+            _make_named(to, made)
             named = stack.enter_context(opened_named(to))
     except OSError as error:
         raise _no_named(error, record, Place(os.path.abspath(to), name)) from error
     return Place(named.path, name, root_inode=identity_of(named.fd).inode)
 
 
-def _make_named(to: bytes) -> list[str]:
+def _make_named(to: bytes, made: list[Made]) -> None:
     head = os.fsencode(resolve(os.fsdecode(to)))
     names: list[bytes] = []
     while True:
         try:
             with opened_named(head) as named:
-                return [str(one) for one in make_below(named.fd, names, named.path)]
+                make_below(named.fd, names, named.path, made)
+                return
         except FileNotFoundError:
             head, name = os.path.split(head)
             names.insert(0, name)
@@ -107,13 +109,13 @@ def _nearest(stack: ExitStack, place: Place) -> tuple[int, bytes, list[bytes]]:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place.volume)
 
 
-def _make(record: Record, place: Place) -> list[str]:
+def _make(record: Record, place: Place, made: list[Made]) -> None:
     with ExitStack() as stack:
         try:
             fd, where, names = _nearest(stack, place)
         except OSError as error:
             raise _no_directory(error, record, place) from error
-        return [str(one) for one in make_below(fd, names, where)]
+        make_below(fd, names, where, made)
 
 
 def _no_directory(error: OSError, record: Record, place: Place) -> QuarantineError:

@@ -7,6 +7,7 @@ nothing outside of its process.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import secrets
@@ -54,8 +55,10 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
     )  # fmt: skip
 
 
-#: Compared with where there is no such user, so that time does not tell names.
-_NOBODY = Hashed.of(secrets.token_hex(16))
+@functools.cache
+def _nobody() -> Hashed:
+    """A password of no user."""
+    return Hashed.of(secrets.token_hex(16))
 
 
 def _load(one: Any) -> Hashed:
@@ -97,6 +100,8 @@ class Credentials:
     def __init__(self) -> None:
         """Nobody may ask yet: see ``take``."""
         self._users: dict[str, Hashed] = {}
+        # Compared if there is no such user, so that the time does not tell names.
+        self._nobody = _nobody()
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, Hashed] = {}
 
@@ -112,7 +117,7 @@ class Credentials:
     def check(self, name: str, password: str) -> bool:
         """Whether these are right; takes some 50 ms, also for a user who does not exist."""
         hashed = self._users.get(name)
-        right = (hashed or _NOBODY).fits(password) and hashed is not None
+        right = (hashed or self._nobody).fits(password) and hashed is not None
         if right and hashed is not None:
             if len(self._right) >= _REMEMBERED:
                 self._right.clear()

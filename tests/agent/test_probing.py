@@ -8,6 +8,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from namespaces import why_no_root
 from silent_fs import forks_hold_no_server, silent
 
 from hashscan.agent import presence, probing
@@ -17,7 +18,7 @@ from hashscan.config import loader
 from hashscan.daemon.doctor import examine
 from hashscan.watch.mounts import Reach
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+needs_root = pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
 
 
 def nothing():

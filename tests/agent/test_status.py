@@ -8,6 +8,7 @@ import time
 
 import pytest
 import ready
+from namespaces import why_no_root
 
 from hashscan.agent.complaints import complaints
 from hashscan.agent.gaps import mark_of
@@ -19,7 +20,7 @@ from hashscan.model import Summary
 from hashscan.state import State
 
 DAY = 86400.0
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+needs_root = pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
 
 
 class Place:

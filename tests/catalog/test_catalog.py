@@ -48,6 +48,10 @@ def catalog(tmp_path):
     one.close()
 
 
+def test_a_new_catalog_has_no_damage(catalog):
+    assert catalog.damaged == 0
+
+
 def test_it_is_private(tmp_path):
     Catalog(str(tmp_path / "c")).close()
     assert (tmp_path / "c").stat().st_mode & 0o777 == 0o600
@@ -61,6 +65,9 @@ def test_rows_come_back(catalog):
     assert reader.directory(7) == {one.name: one for one in rows}
     assert reader.named(7, b"b") == rows[1]
     assert list(reader.names(7)) == [b"b", b"\xff\n"]
+    assert reader.has(7, b"b")
+    assert not reader.has(7, b"c")
+    assert not reader.has(8, b"b")
     reader.close()
 
 

@@ -6,6 +6,7 @@ import sys
 
 import namespaces
 import pytest
+from namespaces import why_no_root
 
 from hashscan.catalog.schema import VERSION
 from hashscan.catalog.store import Catalog
@@ -47,7 +48,7 @@ def test_a_link_in_its_place_is_not_followed(tmp_path):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
 def test_a_full_disk_ends_with_what_to_do_and_what_was_committed_stays(tmp_path):
     script = f"""
 from hashscan.catalog.store import Catalog

@@ -5,16 +5,21 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Metadata, Root
 
 from hashscan.cli.config import command
 from hashscan.config.example import render
 from hashscan.config.loader import load
-from hashscan.errors import ConfigError, UsageError
+from hashscan.errors import ConfigError, ExitCode, HashscanError, UsageError
+from hashscan.known.confirmers.local import open_local
+from hashscan.state import State
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def run(monkeypatch, tmp_path):
 @pytest.fixture
 def good(tmp_path):
     (tmp_path / "www").mkdir()
-    (tmp_path / "list").write_text("x")
+    (tmp_path / "list").write_text(f"{'ab' * 20}\n")
     path = tmp_path / "good.yaml"
     path.write_text(
         f"state: {tmp_path}/state\nvolumes: [{{path: {tmp_path}/www, watch: false}}]\n"
@@ -223,3 +228,53 @@ def test_a_maildir_that_cannot_be_used_is_a_note(run, good, tmp_path):
     told = run("config", "check", good)
     assert "note: notices.maildir" not in told
     assert f"mails from {tmp_path}/box" in told
+
+
+@pytest.mark.parametrize("what", ["known", "allow", "filter", "root", "state"])
+def test_check_refuses_what_a_start_refuses(run, good, tmp_path, what):
+    damaged = tmp_path / "damaged"
+    damaged.write_text(f"{'cd' * 20}\nneither a digest nor a filter\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "file").touch()
+    text = good.read_text()
+    good.write_text(
+        {
+            "known": text.replace(f"{tmp_path}/list", str(damaged)),
+            "allow": f"{text}allow: [{damaged}]\n",
+            "filter": f"{text}filter: {{source: {damaged}}}\n",
+            "root": f"{text}filter: {{source: 'http://127.0.0.1:9/', root: {damaged}}}\n",
+            "state": text.replace(f"{tmp_path}/state", str(other)),
+        }[what]
+    )
+    with pytest.raises(HashscanError) as raised:
+        run("config", "check", good)
+    place = {"known": f"{damaged}:2:", "allow": f"{damaged}:2:", "root": "filter.root"}
+    assert place.get(what, str(other if what == "state" else damaged)) in str(raised.value)
+    code = ExitCode.FILTER if what in {"filter", "root"} else ExitCode.USAGE
+    assert raised.value.exit_code == code
+
+
+def test_check_keeps_nothing_and_reads_no_list_of_a_kept_filter_again(
+    run, good, tmp_path, monkeypatch
+):
+    run("config", "check", good)
+    assert not (tmp_path / "state").exists()
+    state = State(str(tmp_path / "state"))
+    open_local([str(tmp_path / "list")], state.filters).confirmer.close()
+    monkeypatch.setattr("hashscan.known.confirmers.local.staging", None)
+    run("config", "check", good)
+
+
+def test_check_notes_filters_that_are_not_fetched_yet(run, good, tmp_path):
+    key = CryptoSigner.generate_ed25519()
+    root = Metadata(Root(expires=datetime.now(UTC) + timedelta(days=1)))
+    root.signed.add_key(key.public_key, "root")
+    root.sign(key)
+    root.to_file(str(tmp_path / "root.json"))
+    text = good.read_text()
+    good.write_text(
+        f"{text}filter: {{source: 'http://127.0.0.1:9/', root: {tmp_path}/root.json}}\n"
+    )
+    told = run("config", "check", good)
+    assert "note: the daemon fetches the filters before it scans: the filter of category" in told

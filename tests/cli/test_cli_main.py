@@ -163,10 +163,20 @@ def test_quiet_says_nothing_when_there_is_nothing(place):
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_a_typing_error_in_a_plug_in_is_unknown():
-    done = ready.in_words(ready.hashscan("status", "--nagios", "--warning", "5"))
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--warning", "5"], "No such option '--warning'"),
+        (["--json"], "--nagios and --json exclude each other"),
+        (["--state", ""], "nothing is written after --state"),
+        (["--state="], "nothing is written after --state="),
+    ],
+)
+def test_a_wrong_command_line_of_a_plug_in_is_unknown(typed, words):
+    done = ready.in_words(ready.hashscan("status", "--nagios", *typed))
     assert done.returncode == 3
-    assert done.stdout.startswith("HASHSCAN UNKNOWN - No such option '--warning'")
+    assert done.stdout.startswith(f"HASHSCAN UNKNOWN - {words}")
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

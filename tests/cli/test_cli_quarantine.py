@@ -6,7 +6,6 @@ import re
 import tarfile
 from dataclasses import replace
 
-import click
 import pytest
 from click.testing import CliRunner
 from isolating import confirmed
@@ -204,6 +203,24 @@ def test_purge_shows_the_date_that_follows_before_and_after(run, state):
     assert ids(run, state) == []
 
 
+@pytest.mark.parametrize("name", ["zero", "full", "urandom"])
+def test_an_answer_without_an_end_is_no(run, state, name):
+    with open(f"/dev/{name}", "rb") as endless:
+        asked = run("purge", "--state", state, "--older-than", "0d", given=endless)
+    assert "the answer on standard input is not y" in str(asked.exception)
+    assert len(ids(run, state)) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [("YES\n", 0), (" y", 0), ("y\nn\n", 0), ("y" + " " * 63, 2), ("yy\n", 2), ("\n", 2), ("n", 2)],
+)
+def test_only_yes_is_an_answer_that_purges(run, state, answer, left):
+    asked = run("purge", "--state", state, "--older-than", "0d", given=answer)
+    assert (asked.exception is None) == (left == 0)
+    assert len(ids(run, state)) == left
+
+
 def test_no_age_at_all_is_all_of_them_and_asked_about_as_any_other(run, state):
     before = ids(run, state)
     refused = run("purge", "--state", state, "--older-than", "0d", given="")
@@ -221,9 +238,8 @@ def test_what_is_restored_before_somebody_agrees_stays_restored(run, state, volu
 
     def meanwhile(*_, **__):
         assert run("restore", "--state", state, first).exception is None
-        return True
 
-    monkeypatch.setattr(click, "confirm", meanwhile)
+    monkeypatch.setattr("hashscan.cli.quarantine.require_consent", meanwhile)
     done = run("purge", "--state", state, "--older-than", "0d", first)
     assert "it is restored" in str(done.exception)
     assert [one["state"] for one in lines(run("list", "--all", "--state", state, "--json"))] == [

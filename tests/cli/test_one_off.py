@@ -129,8 +129,20 @@ def test_a_configuration_of_the_users_own_holds_as_written(place):
 
 @another_user.needs
 @pytest.mark.root
-@pytest.mark.parametrize("env", [{}, {"HOME": ""}, {"HOME": "~"}, {"HOME": "relative"}])
-def test_without_a_home(place, env):
+@pytest.mark.parametrize("env", [{"HOME": ""}, {"HOME": "~"}, {"HOME": "relative"}])
+def test_a_home_that_is_none(place, env):
+    os.chown(place, another_user.UID, -1)
+    done = run(place, "scan", "www", "--known", "known.txt", env=env)
+    assert (done.returncode, "--state DIR" in done.stderr) == (2, True), done.stderr
+    done = run(place, "config", "init", env=env)
+    assert (done.returncode, "--output FILE" in done.stderr) == (2, True), done.stderr
+    assert not {"~", "relative"} & set(os.listdir(place))
+
+
+@another_user.needs
+@pytest.mark.root
+def test_without_a_home(place):
+    env = {}
     scan = ("scan", "www", "--known", "known.txt")
     done = run(place, *scan, env=env)
     assert (done.returncode, "--state DIR" in done.stderr) == (2, True), done.stderr
@@ -141,7 +153,6 @@ def test_without_a_home(place, env):
     assert done.returncode == 0, done.stderr
     done = run(place, "config", "init", env=env)
     assert (done.returncode, "--output FILE" in done.stderr) == (2, True), done.stderr
-    assert not {"~", "relative"} & set(os.listdir(place))
     configure(place, text=f"volumes: [{{path: {place}/www}}]\n")
     done = run(place, "status", "--state", "st", env=env)
     assert "no home" not in done.stderr

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hashscan.config import parsing
 from hashscan.config.document import TextError
 from hashscan.config.parsing import parse
 
@@ -55,7 +56,6 @@ def test_lines_are_those_of_keys_and_items():
         (b"[" * 100_000, 1, "deep"),
         (b"{a: " * 100_000, 1, "deep"),
         (b"- " * 100_000, 1, "deep"),
-        (b"x:\n" + b"- 1\n" * 100_001, 99_999, "too many"),
         (b"%YAML 9.9\n---\na: 1\n", 1, "not YAML"),
     ],
 )
@@ -63,6 +63,14 @@ def test_what_is_no_yaml_says_the_line(content, line, word):
     with pytest.raises(TextError, match=word) as raised:
         parse(content)
     assert raised.value.line == line
+
+
+def test_more_nodes_than_a_configuration_has_are_too_many(monkeypatch):
+    monkeypatch.setattr(parsing, "_MOST", 1000)
+    parse(b"x:\n" + b"- 1\n" * 997)
+    with pytest.raises(TextError, match="too many") as raised:
+        parse(b"x:\n" + b"- 1\n" * 1001)
+    assert raised.value.line == 999
 
 
 def test_billion_laughs_stay_small():

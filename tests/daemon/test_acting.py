@@ -4,13 +4,14 @@ import os
 import time
 
 import pytest
+from namespaces import why_no_root
 from silent_fs import silent
 
 from hashscan.daemon import acting as acting_module
 from hashscan.daemon.acting import ActingProcess
 from hashscan.model import Acted
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
+needs_root = pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
 
 
 class Match:

@@ -54,3 +54,16 @@ def test_what_no_process_can_be_had_for_is_tried_again(daemon, out, job, words):
     assert words in out.getvalue()
     assert "again in" in out.getvalue()
     assert timer.next != before
+
+
+def test_a_sync_that_died_is_reported_and_tried_again(daemon, out):
+    class Died:
+        def take(self):
+            return background.Failure("HashscanError", "the process that did it died")
+
+    before = daemon._refresh.next
+    daemon._take_sync(Died())
+    assert "the process that did it died; again in" in out.getvalue()
+    assert daemon._synced["message"] == "the process that did it died"
+    assert daemon._synced["failing_since"] is not None
+    assert daemon._refresh.next != before

@@ -94,15 +94,7 @@ def hashscan(*arguments, timeout=60, env=None, **options):
 @contextmanager
 def started(*arguments, **options):
     """Start it as the leader of a process group of its own; what is left of that is killed."""
-    options.setdefault("stdout", subprocess.PIPE)
-    options.setdefault("stderr", subprocess.PIPE)
-    options.setdefault("env", environment())
-    process = subprocess.Popen(
-        [*PYTHON, *map(os.fsencode, arguments)],
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        **options,
-    )
+    process = ready.start(*arguments, env=environment(), **options)
     try:
         yield process
     finally:
@@ -133,12 +125,12 @@ def members(group):
     return found
 
 
-def until(true, seconds, what):
+def until(true, seconds, what, pause=0.02):
     """Wait until ``true()`` is; returns the seconds that took."""
     begin = time.monotonic()
     while not true():
         assert time.monotonic() - begin < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
     return time.monotonic() - begin
 
 

@@ -41,7 +41,7 @@ def put(path):
 @pytest.mark.parametrize("watch", ["auto", "inotify"])
 def test_few_descriptors_are_enough_for_many_volumes(tmp_path, watch):
     with Daemon(tmp_path, watch=watch, known=[KNOWN]) as daemon:
-        paths = many(daemon, 300)
+        paths = many(daemon, 150)
         daemon.wrap = ["prlimit", "--nofile=100:100"]
         daemon.start()
         daemon.wait(lambda: daemon.facts().get("volumes"))

@@ -16,7 +16,7 @@ FILES = 1500
 def daemon(tmp_path):
     with Daemon(tmp_path, known=[KNOWN]) as one:
         one.filter = tmp_path / "f.bloom"
-        one.extra = f"filter: {{source: {one.filter}}}\nscan: {{pause_above_io_pressure: none}}"
+        one.extra = f"filter: {{source: {one.filter}, refresh: 1s}}\nscan: {{pause_above_io_pressure: none}}"
         yield one
         assert one.end() == 0
 

@@ -60,6 +60,8 @@ def run(request, place):
         assert b"UnicodeEncodeError" not in done.stderr
         return done.stdout
 
+    # Each command and each locale is in one of the two that try all.
+    call.is_thorough = request.param in {("installed", "latin"), ("module", "POSIX")}
     return call
 
 
@@ -91,12 +93,15 @@ def paths(place, out):
 
 def test_paths_and_excludes(run, place):
     config = ("--config", "c.yaml")
-    told = run(*config, "scan", "--action", "report", code=1)
-    assert told.count(b"MATCH ") == len(NAMES)
+    if run.is_thorough:
+        told = run(*config, "scan", "--action", "report", code=1)
+        assert told.count(b"MATCH ") == len(NAMES)
     moved = paths(place, run(*config, "scan", "--json", code=1))
     assert not any(map(os.path.lexists, moved))
     # An excluded file is left in place
     assert os.path.lexists(os.fsencode(place) + b"/www/" + HIDDEN)
+    if not run.is_thorough:
+        return
     assert len(run(*config, "quarantine", "list").splitlines()) == len(NAMES)
     records = run(*config, "quarantine", "list", "--json").splitlines()
     run(*config, "quarantine", "restore", *(json.loads(one)["id"] for one in records))

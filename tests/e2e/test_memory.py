@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from commandline import Agent, started
 
-SMALL, LARGE = 4_000, 40_000
-NAME = b"n" * 200  # a list or set of all names would show
+SMALL, LARGE = 1_000, 30_000
+NAME = b"n" * 248  # a list or set of all names would show
 
 
 def fill(directory, names):
@@ -39,7 +39,7 @@ def peaks(agent, *more):
                 children = Path("/proc", str(process.pid), "task", str(process.pid), "children")
                 for pid in children.read_text().split():
                     child = max(child, own_memory(pid)[0])
-            time.sleep(0.01)
+            time.sleep(0.02)
         assert process.returncode == 0, process.stderr.read()
     return engine, child
 

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import pytest
+from commandline import hashscan
 
 
 @pytest.fixture
@@ -23,41 +22,38 @@ def scan(tmp_path):
     )
 
     def run(*arguments):
-        config = tmp_path / "config.yaml"
-        command = [sys.executable, "-m", "hashscan", "--config", config, "scan", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return hashscan("--config", tmp_path / "config.yaml", "scan", *arguments)
 
     return run
 
 
 def events(ran):
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+    return [json.loads(line) for line in ran.out.splitlines()]
 
 
 def test_a_configured_one(scan, tmp_path):
     ran = scan("--json")
-    assert ran.returncode == 1, "the match in the last volume is found"
-    assert f"{tmp_path}/b: not scanned: it cannot be opened" in ran.stderr
+    assert ran.code == 1, "the match in the last volume is found"
+    assert f"{tmp_path}/b: not scanned: it cannot be opened" in ran.err
     (problem,) = (one for one in events(ran) if one["event"] == "problem")
     assert (problem["path"], problem["reason"]) == (f"{tmp_path}/b", "not-there")
     assert events(ran)[-1]["problems"] == 1
-    command = [sys.executable, "-m", "hashscan", "--config", tmp_path / "config.yaml"]
-    status = subprocess.run([*command, "status", "--json"], capture_output=True, check=False)
-    assert json.loads(status.stdout)["scan"]["problems"] == 1, "the stored summary has it, too"
+    status = hashscan("--config", tmp_path / "config.yaml", "status", "--json")
+    assert json.loads(status.out)["scan"]["problems"] == 1, "the stored summary has it, too"
     (tmp_path / "c" / "f").unlink()
-    assert scan().returncode == 3
+    assert scan().code == 3
 
 
 def test_one_that_is_a_file(scan, tmp_path):
     (tmp_path / "b").write_bytes(b"no directory")
     ran = scan("--json")
-    assert ran.returncode == 1
+    assert ran.code == 1
     assert events(ran)[-1]["problems"] == 1
 
 
 def test_one_that_is_named(scan, tmp_path):
     (tmp_path / "c" / "f").unlink()
-    assert scan(tmp_path / "b", tmp_path / "c").returncode == 3
+    assert scan(tmp_path / "b", tmp_path / "c").code == 3
     ran = scan(tmp_path / "b")
-    assert ran.returncode == 2, "nothing is there of what was named"
-    assert "there is no such directory" in ran.stderr
+    assert ran.code == 2, "nothing is there of what was named"
+    assert "there is no such directory" in ran.err

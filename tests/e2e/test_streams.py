@@ -8,7 +8,20 @@ import secrets
 import subprocess
 
 import pytest
-from commandline import PYTHON, Ran, environment, hashscan, sha1, started, unprintable, until, write
+from commandline import (
+    PYTHON,
+    Ran,
+    ended,
+    environment,
+    hashscan,
+    sha1,
+    started,
+    unprintable,
+    until,
+    write,
+)
+
+FULL = ("opened", 1, "/dev/full")
 
 
 def shell(arguments, redirection, tmp_path):
@@ -41,17 +54,19 @@ def few(agent):
 
 
 @pytest.mark.parametrize("form", [["--json"], []])
-def test_reader_that_goes_away(filled, tmp_path, form):
+def test_reader_that_goes_away(filled, form):
     """| head: the scan is cut short, and 1 would say that it came to its end and found matches."""
-    ran = shell(filled.arguments(*form), "| head -c 10", tmp_path)
-    assert ran.code == 130
-    assert ran.is_clean()
+    with started(*filled.arguments(*form)) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(timeout=30) == 130
+        assert Ran(130, "", process.stderr.read().decode()).is_clean()
     assert filled.scan().summary["matches"] == 400
 
 
 @pytest.mark.parametrize("form", [["--json"], []])
-def test_full_disk_behind_stdout(filled, tmp_path, form):
-    ran = shell(filled.arguments(*form), "> /dev/full", tmp_path)
+def test_full_disk_behind_stdout(filled, form):
+    ran = hashscan(*filled.arguments(*form), within=FULL)
     assert ran.code not in {0, 1, 3, 120}
     assert "space" in ran.err
     assert ran.is_clean(), "this is no error of hashscan's"
@@ -59,11 +74,18 @@ def test_full_disk_behind_stdout(filled, tmp_path, form):
     assert filled.scan().summary["matches"] == 400
 
 
-@pytest.mark.parametrize("form", [["--json"], []])
 @pytest.mark.parametrize("closed", ["2>&-", "<&-", "2>&- <&-", "2> /dev/full"])
-def test_closed_streams(few, tmp_path, form, closed):
-    ran = shell(few.arguments(*form, quarantine=True), closed, tmp_path)
+def test_closed_streams(few, tmp_path, closed):
+    ran = shell(few.arguments("--json", quarantine=True), closed, tmp_path)
     assert ran.code == 1
+    assert len(few.records()) == 20
+
+
+@pytest.mark.parametrize(
+    "within", [("closed", 2), ("closed", 0), ("closed", 0, 2), ("opened", 2, "/dev/full")]
+)
+def test_closed_streams_in_words(few, within):
+    assert hashscan(*few.arguments(quarantine=True), within=within).code == 1
     assert len(few.records()) == 20
 
 
@@ -92,14 +114,10 @@ def test_nothing_is_moved_without_a_reader(few, stream, form):
     """Otherwise the first file would be moved without a report."""
     out = stream()
     try:
-        done = subprocess.run(
-            [*PYTHON, *map(os.fspath, few.arguments(*form, quarantine=True))],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, check=False, timeout=60,
-            env=environment(),
-        )  # fmt: skip
+        with started(*few.arguments(*form, quarantine=True), stdout=out) as process:
+            ran = ended(process)
     finally:
         os.close(out)
-    ran = Ran(done.returncode, "", done.stderr.decode())
     assert ran.code == 130
     assert ran.is_clean(), ran.err
     (line,) = ran.err.splitlines()
@@ -110,9 +128,9 @@ def test_nothing_is_moved_without_a_reader(few, stream, form):
 
 
 @pytest.mark.parametrize("form", [["--json"], []])
-def test_a_full_disk_stops_after_the_first_move(few, tmp_path, form):
+def test_a_full_disk_stops_after_the_first_move(few, form):
     """Only a write shows that the disk is full: the message names the one file moved before."""
-    ran = shell(few.arguments(*form, quarantine=True), "> /dev/full", tmp_path)
+    ran = hashscan(*few.arguments(*form, quarantine=True), within=FULL)
     assert ran.code == 130
     (record,) = few.records()
     assert f"quarantined as {record['id']}" in ran.err
@@ -145,11 +163,11 @@ def test_a_slow_reader_of_a_stream_that_does_not_block(filled):
     assert found[-1] == "summary"
 
 
-@pytest.mark.parametrize("closed", [">&-", "> /dev/full"])
-def test_other_commands_say_that_their_output_is_lost(few, tmp_path, closed):
+@pytest.mark.parametrize("within", [("closed", 1), FULL])
+def test_other_commands_say_that_their_output_is_lost(few, within):
     known = ["--known", few.list, "--state", few.state]
     for arguments in (["check", sha1(b"x"), *known], ["config", "show"], ["--help"]):
-        ran = shell(arguments, closed, tmp_path)
+        ran = hashscan(*arguments, within=within)
         assert ran.code == 130
         assert ran.is_clean(), ran.err
         assert "standard output" in ran.err

@@ -3,10 +3,9 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
-from commandline import needs_root
+from commandline import hashscan, needs_root, started, until
 from running_daemon import Daemon
 
 FILES = 300
@@ -33,14 +32,8 @@ def mounted(tmp_path):
 
 
 def last_whole(config, volume):
-    ran = subprocess.run(
-        [sys.executable, "-m", "hashscan", "--config", config, "status", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return json.loads(ran.stdout)["last_whole_scans"].get(str(volume))
+    ran = hashscan("--config", config, "status", "--json")
+    return json.loads(ran.out)["last_whole_scans"].get(str(volume))
 
 
 @needs_root
@@ -57,12 +50,12 @@ def test_the_command_line(tmp_path, mounted):
         f"service: {{kind: local, known: [{tmp_path}/known]}}\n"
         "scan: {max_files: 150, jobs: 2}\n"
     )
-    command = [sys.executable, "-m", "hashscan", "--config", config, "scan", "--json"]
-    scan = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not _files_known(tmp_path / "state"):
+    command = ["--config", config, "scan", "--json"]
+    with started(*command) as scan:
+        until(lambda: _files_known(tmp_path / "state"), 40, "it scans")
         assert scan.poll() is None, scan.communicate()
-    subprocess.run(["umount", "-l", volume], check=True)
-    output, _ = scan.communicate(timeout=40)
+        subprocess.run(["umount", "-l", volume], check=True)
+        output, _ = scan.communicate(timeout=40)
     events = [json.loads(line) for line in output.splitlines()]
     assert scan.returncode == 3
     (problem,) = (one for one in events if one["event"] == "problem")
@@ -72,9 +65,9 @@ def test_the_command_line(tmp_path, mounted):
     assert last_whole(config, other)["problems"] == 1
     mounted(volume)
     config.write_text(config.read_text().replace("max_files: 150, ", ""))
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=40)
-    assert ran.returncode == 0, ran
-    assert json.loads(ran.stdout.splitlines()[-1])["files"] == FILES + 1
+    ran = hashscan(*command)
+    assert ran.code == 0, ran
+    assert ran.summary["files"] == FILES + 1
     assert last_whole(config, volume)["files"] == FILES + 1
 
 
@@ -108,6 +101,6 @@ def test_the_daemon(tmp_path, mounted, watch):
         assert 0 < known < FILES
         assert last_whole(daemon.config, daemon.volume) is None
         mounted(daemon.volume)
-        daemon.wait(lambda: last_whole(daemon.config, daemon.volume) is not None)
+        until(lambda: last_whole(daemon.config, daemon.volume), 40, "it is whole", pause=0.2)
         assert len(daemon.rows()) == FILES
         assert daemon.end() == 0

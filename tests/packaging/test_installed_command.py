@@ -144,3 +144,21 @@ def test_setuptools_installs_that_command_and_no_entry_point(tmp_path):
     assert SCRIPT.read_bytes().startswith(b"#!/bin/sh\n")
     # What pip makes of an entry point is not isolated.
     assert (tmp_path / "e").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize(
+    ("streams", "code"), [("</", 0), ("2</", 0), ("<&-", 0), ("1</", 130), (">&-", 130)]
+)
+def test_a_standard_stream_may_be_a_directory_or_closed(place, streams, code):
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" --version {streams}', place / "bin" / "hashscan"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done
+    if code:
+        assert done.stderr.startswith("hashscan: error: standard output cannot be written: ")
+    else:
+        assert (done.stdout[:9], done.stderr) == ("hashscan,", "")

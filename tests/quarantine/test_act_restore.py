@@ -1,5 +1,6 @@
 """Quarantine and restore where nobody interferes."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -236,6 +237,24 @@ def test_restore_never_overwrites_and_says_how_to_go_on(volume, tmp_path, quaran
             restore(store, acted.quarantine_id)
     # held there too
     assert quarantine.act(confirmed(tmp_path / "else", "f")).action == "held"
+
+
+def test_content_that_cannot_be_read_is_not_restored(volume, quarantine, store_path, monkeypatch):
+    (volume / "f").write_bytes(b"known content")
+    acted = quarantine.act(confirmed(volume, "f"))
+    from hashscan.quarantine import restore as module
+    from hashscan.quarantine.store import Store
+
+    def fails(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(module, "look", fails)
+    with Store.open(os.fsencode(store_path)) as store:
+        with pytest.raises(QuarantineError, match="Input/output error"):
+            restore(store, acted.quarantine_id)
+        (record,) = all_records(store)
+    assert record.state is State.QUARANTINED
+    assert not (volume / "f").exists()
 
 
 def test_altered_content_needs_force(volume, quarantine, store_path):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 from isolating import (
+    MOMENTS,
     all_records,
     confirmed,
     fork,
@@ -109,13 +110,13 @@ def exactly_one_place(prepared, *, states=(State.QUARANTINED,)):
         assert snapshot(path) == prepared.before
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", MOMENTS)
 def test_killed_while_it_quarantines(places, when):
     calls = kill_everywhere(places, act_job, exactly_one_place, when)
     assert calls > 20
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", MOMENTS)
 def test_killed_while_it_puts_another_file_back(places, when):
     def job(prepared):
         act._precheck = lambda *_, **__: None  # the swap comes right after that look
@@ -146,7 +147,7 @@ def restore_job(prepared):
         restore(store, prepared.record_id)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", MOMENTS)
 def test_killed_while_it_restores(places, when):
     calls = kill_everywhere(
         lambda number: quarantined(places, number), restore_job, exactly_one_place, when
@@ -154,7 +155,7 @@ def test_killed_while_it_restores(places, when):
     assert calls > 10
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", MOMENTS)
 def test_killed_while_it_purges(places, when):
     def job(prepared):
         with Store.open(os.fsencode(prepared.store)) as store, store.lock():

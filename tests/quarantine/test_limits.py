@@ -4,6 +4,7 @@ import os
 
 import pytest
 from isolating import (
+    MOMENTS,
     all_records,
     confirmed,
     kill_everywhere,
@@ -148,7 +149,7 @@ def test_an_altered_copy_is_not_linked(apart):
         assert [one.record_id for one in verify(store).findings] == [first]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", MOMENTS)
 def test_killed_while_it_links(apart, monkeypatch, when):
     volume, store_path = apart
     monkeypatch.setattr(os, "fsync", lambda fd: None)

@@ -185,3 +185,30 @@ def test_a_disk_that_fails_while_directories_are_made_is_named(
         restore(store, gone, mkdir=True)
     assert caught.value.reason == "io-error"
     assert str(volume) in str(caught.value)
+
+
+@pytest.mark.parametrize("fails_at", ["the second directory", "the file"])
+def test_directories_that_were_made_before_a_failure_are_named(
+    volume, store_path, gone, monkeypatch, fails_at
+):
+    real = folders.put
+
+    def put(private, unique, directory, name):
+        if name == (b"b" if fails_at == "the second directory" else b"f"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(private, unique, directory, name)
+
+    monkeypatch.setattr(folders, "put", put)
+    monkeypatch.setattr("hashscan.quarantine.restore.put", put)
+    with recovered(store_path) as store:
+        with pytest.raises(QuarantineError) as caught:
+            restore(store, gone, mkdir=True)
+        made = [volume / "cust" / "a", volume / "cust" / "a" / "b"]
+        made = made[:1] if fails_at == "the second directory" else made
+        assert str(caught.value).count("made the directory") == len(made)
+        for one in made:
+            assert f"made the directory {one} (" in str(caught.value)
+            assert one.is_dir()
+        assert caught.value.reason == "no-space"
+        monkeypatch.undo()
+        restore(store, gone, mkdir=True)

@@ -153,6 +153,24 @@ def test_names_that_are_acted_on_next_do_not_count_as_left(lasting):
     assert [event.acted.remaining_links for event in lasting.told.matches] == [1, 1]
 
 
+def test_names_that_only_the_catalog_knows_are_acted_on_too(lasting):
+    """A change is reported for one name of an inode; its other names come from the scan before."""
+    linked = ROW._replace(device=1, linked=True)
+    rows = [linked._replace(name=name) for name in (b"x", b"y", b"z")]
+    rows[2] = rows[2]._replace(ctime_ns=31)  # written since: it is to be hashed first
+    lasting.catalog.put_files(lasting.directory.number, rows)
+    stale = []
+    lasting.confirmation._on_stale = lambda _directory, names: stale.extend(names)
+    lasting.catalog.put_candidate(lasting.scan, b"/srv", lasting.directory, FOUND._replace(links=3))
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    lasting.confirmation.act_on_links(lambda: False)
+    assert lasting.told.paths == [b"x", b"y"]
+    assert lasting.actor.count == 2
+    assert lasting.found.candidates == 1, "the name that no change was reported for"
+    assert stale == [b"z"]
+
+
 def test_a_scan_by_hand_keeps_why_a_match_could_not_be_moved(lasting):
     lasting.confirmation._lasting = False
     why = "/srv/x: could not be moved to quarantine: Read-only file system"

@@ -1,4 +1,4 @@
-"""Which changed files a worker process hands back because they are large."""
+"""Which files a worker process hands back: large ones that changed, and those after many bytes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.bloom import load
 from hashscan.model import filterset_of
+from hashscan.scan import directory
 from hashscan.scan.links import LinkTable
 from hashscan.scan.work import Task, WorkerSettings
 from hashscan.scan.worker import Worker
@@ -134,3 +135,41 @@ def test_what_a_dead_worker_had_stored_counts_and_is_not_read_again(
     assert [row[0] for part in parts for row in part.rows] == ([b"f"] if is_read else [])
     assert sum(part.tally.hashed for part in parts) == (not skipped)
     assert {key: count for part in parts for key, count in part.tally.skipped.items()} == skipped
+
+
+def test_a_file_that_is_reported_and_did_not_change_is_not_read(place):
+    (place.path / "f").write_bytes(b"content")
+    status = (place.path / "f").stat()
+    row = FileRow(
+        b"f", -place.root.number, signed(status.st_ino), 7, status.st_mtime_ns,
+        status.st_ctime_ns, None, os.urandom(20), None,
+        linked=False, hit=False, racy=False, judged=place.judged, scan=place.scan,
+    )  # fmt: skip
+    place.catalog.put_files(place.root.number, [row])
+    parts = place.do(names=((b"f", 0),), look=True, final=True)
+    assert [row[0] for part in parts for row in part.rows] == []
+    assert sum(part.tally.hashed for part in parts) == 0
+
+
+@pytest.mark.parametrize(("sizes", "given"), [((40, 40, 40, 1, 1), 2), ((40, 40, 1, 1, 1), None)])
+def test_files_are_handed_over_after_so_many_bytes(monkeypatch, sizes, given):
+    monkeypatch.setattr(directory, "PART_BYTES", 100)
+    names = [(b"f%d" % number, number) for number in range(len(sizes))]
+    handed = []
+
+    class Hashing:
+        def hash_ordinary(self, fd, names, start, root, left):
+            read = 0
+            while start < len(names) and read < left:
+                read += sizes[names[start][1]]
+                start += 1
+            return start, read
+
+        def may_give(self):
+            return True
+
+    part = object.__new__(directory.DirectoryPart)
+    part._worker, part._fd, part._root = Hashing(), -1, None
+    part._give = lambda rest: handed.append(list(rest))
+    part._hash_all(names)
+    assert handed == ([] if given is None else [names[-given:]])

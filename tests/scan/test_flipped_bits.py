@@ -13,7 +13,7 @@ from hashscan.errors import StateError
 
 KNOWN = b"known content"
 #: Flips of each test; with more of them it may run for hours.
-FLIPS = int(os.environ.get("HASHSCAN_FLIPS", "25"))
+FLIPS = int(os.environ.get("HASHSCAN_FLIPS", "10"))
 
 
 @pytest.fixture

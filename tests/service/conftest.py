@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from service_of_lists import running
 
 from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.service.data import Data, load_set
-from hashscan.service.serve import running
 from hashscan.service.users import add_user
 
 PASSWORD = "a pässword: of some length"

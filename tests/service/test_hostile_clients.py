@@ -173,7 +173,7 @@ def test_a_flood_of_wrong_passwords_delays_nobody_who_is_known(sources, name, se
                 user = name.format(os.urandom(6).hex())
                 for _ in range(10):
                     sock.sendall(question(user=user, password="wrong-word"))
-                    if not sock.recv(4096):
+                    if not sock.recv(4096) or stopping.is_set():
                         break
                     sent.append(user)
 

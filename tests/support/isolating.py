@@ -8,6 +8,7 @@ import pickle
 import signal
 import struct
 import tempfile
+import time
 import traceback
 import warnings
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import records, verify
 
 libc = ctypes.CDLL(None, use_errno=True)
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+needs_root = pytest.mark.skipif(bool(namespaces.why_no_root()), reason=namespaces.why_no_root())
 
 
 def confirmed(volume, path, content=None):
@@ -143,6 +144,11 @@ CALLS = (
 )  # fmt: skip
 
 
+#: When a process is killed. What is on disk after a call is what is there before the next one, as
+#: every call that changes something is one of ``CALLS`` (test_every_call_passes_the_injection).
+MOMENTS = ("before", "after") if os.environ.get("HASHSCAN_LONG") else ("after",)
+
+
 def kill_at(number, when):
     """In a child: SIGKILL this process before or after its ``number``-th call of ``CALLS``."""
     count = 0
@@ -194,8 +200,12 @@ def kill_everywhere(prepare, job, check, when):
 
 
 @contextmanager
-def adversary(step):
-    """A process that calls ``step()`` as fast as it can; yields a function that counts the calls."""
+def adversary(step, pause=0.0005):
+    """A process that calls ``step()`` again and again; yields a function that counts the calls.
+
+    ``pause``: seconds between two calls. At full speed, the process takes a processor, and what a
+    test runs beside it takes longer.
+    """
     counter = mmap.mmap(-1, 8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -207,6 +217,7 @@ def adversary(step):
                 step()
             count += 1
             counter[:] = struct.pack("q", count)
+            time.sleep(pause)
         os._exit(0)
     try:
         yield lambda: struct.unpack("q", counter[:])[0]

@@ -194,10 +194,10 @@ class Finder(ast.NodeVisitor):
 
 
 def mutations_of(file, source):
-    """All mutations of one file; those that do not compile are left out."""
+    """All mutations of one file; some of them do not compile."""
     finder = Finder(file, source)
     finder.visit(ast.parse(source))
-    return [one for one in finder.found if compiles(mutated(source, one))]
+    return finder.found
 
 
 def mutated(source, one):
@@ -213,11 +213,13 @@ def compiles(source):
 
 
 def draw(root, package, rooms, seed, only):
-    """All mutations in a random order in which the kinds take turns."""
-    every = []
+    """Yield all mutations that compile in a random order in which the kinds take turns."""
+    every, sources = [], {}
     for room in rooms:
         for path in sorted((root / package / room).rglob("*.py")):
-            every += mutations_of(str(path.relative_to(root)), path.read_bytes())
+            file = str(path.relative_to(root))
+            sources[file] = path.read_bytes()
+            every += mutations_of(file, sources[file])
     chance = random.Random(seed)
     heaps = []
     for kind in KINDS:
@@ -225,9 +227,10 @@ def draw(root, package, rooms, seed, only):
             one for one in every if one.kind == kind and only in f"{one.file}:{one.line} {kind}"
         ]
         chance.shuffle(heap)
-        heaps.append(heap)
+        # To compile all of them takes a minute: compile only those that are drawn.
+        heaps.append(one for one in heap if compiles(mutated(sources[one.file], one)))
     turns = itertools.chain.from_iterable(itertools.zip_longest(*heaps))
-    return [one for one in turns if one is not None]
+    return (one for one in turns if one is not None)
 
 
 # One of them
@@ -388,7 +391,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="only name them")
     options = parser.parse_args()
     root = options.root.resolve()
-    chosen = draw(root, options.package, options.rooms, options.seed, options.only)[: options.count]
+    every = draw(root, options.package, options.rooms, options.seed, options.only)
+    chosen = list(itertools.islice(every, options.count))
     if options.list:
         for one in chosen:
             print(row({**asdict(one), "by": "nobody yet"}).rpartition("  ")[0])

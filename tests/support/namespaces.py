@@ -11,6 +11,15 @@ import warnings
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNS = 0x20000
+#: Mounts; other owners; immutable files; devices; handles of files; leases of others' files.
+_CAPABILITIES = {
+    "CAP_SYS_ADMIN": 21,
+    "CAP_CHOWN": 0,
+    "CAP_LINUX_IMMUTABLE": 9,
+    "CAP_MKNOD": 27,
+    "CAP_DAC_READ_SEARCH": 2,
+    "CAP_LEASE": 28,
+}
 _MS_REC, _MS_PRIVATE, _MS_SLAVE = 1 << 14, 1 << 18, 1 << 19
 
 
@@ -76,6 +85,23 @@ def why_no_users():
     except FileNotFoundError:
         return "unshare is not installed"
     return f"no users of a process's own here ({ran.stderr.strip()})" if ran.returncode else ""
+
+
+@functools.cache
+def why_no_root():
+    """Why the tests marked ``root`` cannot run here, or "" if they can: rights of this process.
+
+    A container's root may lack some. Source: capabilities(7), proc(5).
+    """
+    if os.geteuid() != 0:
+        return "needs root"
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            has = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
+    except (OSError, StopIteration):
+        return ""
+    missing = [name for name, number in _CAPABILITIES.items() if not has >> number & 1]
+    return f"this root lacks {', '.join(missing)}" if missing else ""
 
 
 def needed(why):

@@ -155,3 +155,8 @@ def later(**span):
 
 
 __all__ = ["Agent", "FileServer", "Publisher", "later", "random_digests"]
+
+
+def all_files(directory):
+    """Path to content of all files below ``directory``."""
+    return {path: path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()}

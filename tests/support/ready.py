@@ -8,6 +8,7 @@ That is most of what a short command costs, and the tests start more than a thou
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import io
 import os
@@ -27,9 +28,10 @@ COMMAND = [sys.executable, "-m", "hashscan"]
 #: Modules that commands import only when they need them.
 _LATER = (
     "agent.scanning", "agent.checking", "agent.status", "agent.syncing", "agent.complaints",
-    "agent.probing", "config.parsing", "known.confirmers.local", "known.filters.build",
-    "known.filters.filling", "known.lists.vics", "known.repository.client", "output.jsonl",
-    "output.notices", "output.text", "cli.notice_add",
+    "agent.probing", "config.parsing", "daemon.daemon", "known.confirmers.local",
+    "known.filters.build", "known.filters.filling", "known.lists.vics", "known.repository.client",
+    "output.jsonl", "output.notices", "output.text", "cli.notice_add", "scan.rejudging",
+    "watch.choice", "watch.inotify", "watch.process",
 )  # fmt: skip
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 
@@ -50,7 +52,7 @@ def hashscan(*arguments, cwd=None, env=None, timeout=60, within=None, **more):
     mask = os.umask(0o022)
     os.umask(mask)
     where = os.fspath(cwd) if cwd else os.getcwd()
-    request = pickle.dumps((words, values, where, mask, within))
+    request = pickle.dumps((words, values, where, mask, within, False))
     plain = not more and len(request) <= _LONGEST and _is_plain(values)
     assert plain or within is None
     if plain and _LOCK.acquire(blocking=within is not None):
@@ -83,10 +85,112 @@ def _is_plain(values):
     return not others and values.get(b"LANG", b"C.UTF-8") == b"C.UTF-8"
 
 
+class Process:
+    """A started command, with what tests use of ``subprocess.Popen``: it is their child as well."""
+
+    def __init__(self, pid, stdout, stderr):
+        self.pid, self.stdout, self.stderr = pid, stdout, stderr
+        self.returncode = None
+
+    def poll(self):
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout=60):
+        until = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired(COMMAND, timeout)
+            time.sleep(0.005)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout=60):
+        streams = [one for one in (self.stdout, self.stderr) if one]
+        found = {}
+        reads = [
+            threading.Thread(target=lambda one=one: found.update({one: one.read()}), daemon=True)
+            for one in streams
+        ]
+        for read in reads:
+            read.start()
+        until = time.monotonic() + timeout
+        for read in reads:
+            read.join(max(0.1, until - time.monotonic()))
+            if read.is_alive():
+                raise subprocess.TimeoutExpired(COMMAND, timeout)
+        self.wait(max(0.1, until - time.monotonic()))
+        return found.get(self.stdout), found.get(self.stderr)
+
+
+def start(*arguments, env=None, stdout=None, stderr=None, within=None):
+    """Start a command as the leader of a session of its own, which ends with the tests.
+
+    ``within``: as for ``hashscan``.
+    ``stdout``, ``stderr``: a descriptor or file for the stream; else the process has a pipe for it.
+    """
+    words = [os.fsencode(one) for one in arguments]
+    values = {os.fsencode(name): os.fsencode(one) for name, one in (env or os.environ).items()}
+    if not _is_plain(values):
+        assert within is None
+        return subprocess.Popen(
+            [*COMMAND, *words], env=env, start_new_session=True,
+            stdout=stdout or subprocess.PIPE, stderr=stderr or subprocess.PIPE,
+        )  # fmt: skip
+    mask = os.umask(0o022)
+    os.umask(mask)
+    request = pickle.dumps((words, values, os.getcwd(), mask, within, True))
+    assert len(request) <= _LONGEST
+    ours, theirs, own = [], [], []
+    with _LOCK:
+        try:
+            for given in (stdout, stderr):
+                if given is None:
+                    reading, writing = os.pipe()
+                    own.append(writing)
+                    ours.append(os.fdopen(reading, "rb"))
+                    theirs.append(writing)
+                else:
+                    ours.append(None)
+                    theirs.append(given if isinstance(given, int) else given.fileno())
+            starter = _starter()
+            _adopt(True)
+            try:
+                socket.send_fds(starter, [request], theirs)
+                pid = max(int(starter.recv(64)) for _ in range(2))
+            finally:
+                _adopt(False)
+        except BaseException:
+            _end_starter()
+            raise
+        finally:
+            for one in own:
+                os.close(one)
+    return Process(pid, *ours)
+
+
 # Of the tests
 
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LOCK = threading.Lock()
 _STARTER = []
+
+
+def _adopt(whether):
+    """Whether processes become children of this one if their parent ends."""
+    assert ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(whether), 0, 0, 0) == 0
 
 
 def _starter():
@@ -164,6 +268,8 @@ def serve(descriptor):
         __import__(f"hashscan.cli.{module}")
     for module in _LATER:
         __import__(f"hashscan.{module}")
+    with contextlib.suppress(ImportError):  # an extra
+        import hashscan.service.serve
     from hashscan.config.settings import Settings
     from hashscan.known.filters.metadata import FileMetadata
 
@@ -176,12 +282,28 @@ def serve(descriptor):
         request, streams, _, _ = socket.recv_fds(connection, 2 * _LONGEST, 2)
         if not request:
             os._exit(0)
+        *values, on_its_own = pickle.loads(request)
         pid = os.fork()
+        if not pid and on_its_own:
+            between = os.getpid()
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+            while os.getppid() == between:  # until the tests have it
+                time.sleep(0.0005)
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            connection.send(b"%d" % os.getpid())
+            connection.close()
+            _become(streams, *values)
         if not pid:
             connection.close()
-            _become(streams, *pickle.loads(request))
+            _become(streams, *values)
         for one in streams:
             os.close(one)
+        if on_its_own:
+            os.waitpid(pid, 0)
+            connection.send(b"0")  # its parent has changed
+            continue
         connection.send(b"%d" % pid)
         _, status = os.waitpid(pid, 0)
         with contextlib.suppress(BrokenPipeError):

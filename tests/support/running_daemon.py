@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -22,7 +21,11 @@ def sha1(content):
 class Daemon:
     """One state, one volume, and the daemon that works with them."""
 
-    def __init__(self, directory, *, watch="auto", known=(), service="", extra="", volume_extra=""):
+    def __init__(
+        self, directory, *, watch="auto", known=(), service="", extra="", volume_extra="",
+        fresh=False,
+    ):  # fmt: skip
+        """``fresh``: a Python of its own, as where it is measured; else it is forked (``ready``)."""
         self.directory = Path(directory)
         self.volume = self.directory / "volume"
         self.state = self.directory / "state"
@@ -37,7 +40,9 @@ class Daemon:
         self.logs = []
         self._there = threading.Condition()
         self.process = None
-        self.wrap = []
+        self.wrap, self.fresh = [], fresh
+        #: Other values of hashscan's constants, e.g. of what takes minutes.
+        self.values = {}
 
     def write_config(self):
         service = self.service or f"service: {{kind: local, known: [{self.list}]}}"
@@ -50,13 +55,16 @@ class Daemon:
         )
 
     def start(self, *arguments, env=None, until="scan"):
-        self.process = subprocess.Popen(
-            [*self.wrap, sys.executable, "-m", "hashscan", "--config", str(self.config), "-v",
-             "daemon", "--json", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **(env or {})},
-        )  # fmt: skip
+        env = {**os.environ, **(env or {})}
+        words = ["--config", str(self.config), "-v", "daemon", "--json", *arguments]
+        if self.wrap or self.fresh:
+            self.process = subprocess.Popen(
+                [*self.wrap, *ready.COMMAND, *words],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
+            )  # fmt: skip
+        else:
+            within = ("with_values", self.values) if self.values else None
+            self.process = ready.start(*words, env=env, within=within)
         self.readers = [
             threading.Thread(target=self._read, args=(stream, into), daemon=True)
             for stream, into in (

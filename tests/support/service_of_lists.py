@@ -3,15 +3,32 @@
 import hashlib
 import os
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import ready
 
 from hashscan.known.filters.build import build
 from hashscan.service.data import Data, load_set
-from hashscan.service.serve import running
+from hashscan.service.serve import _wait_until_ready
 from hashscan.service.users import add_user
 
 PASSWORD = "a password of some length"
+
+
+@contextmanager
+def running(data, arguments=()):
+    """What ``hashscan.service.serve.running`` does, with a process that is forked (``ready``)."""
+    process = ready.start(
+        "service", "run", "--data", data, "--listen", "127.0.0.1:0", *arguments, env=os.environ
+    )
+    try:
+        yield _wait_until_ready(process)
+    finally:
+        process.terminate()
+        process.wait(15)
+        process.stdout.close()
+        process.stderr.close()
 
 
 class LateService:

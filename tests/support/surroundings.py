@@ -5,6 +5,7 @@ the last step before the command is executed.
 """
 
 import ctypes
+import importlib
 import os
 import resource
 import struct
@@ -35,6 +36,15 @@ def limit(name, value):
 def few_files(value):
     """Limit the descriptors to ``value`` more than are open now."""
     limit("NOFILE", len(os.listdir("/proc/self/fd")) - 1 + value)
+
+
+def with_values(values):
+    """Other values of constants, by their modules and names, e.g. ``daemon.daemon._TRY_AGAIN``."""
+    for name, value in values.items():
+        where, _, constant = name.rpartition(".")
+        module = importlib.import_module(f"hashscan.{where}")
+        assert hasattr(module, constant), name
+        setattr(module, constant, value)
 
 
 def no_processes():

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from hashscan.fs.volume import Volume
+from hashscan.watch import fanotify
 from hashscan.watch.fanotify import FanotifySource, why_not
 from hashscan.watch.source import Changed, Lost
 
@@ -85,7 +86,7 @@ def test_a_file_whose_directory_the_kernel_does_not_know_is_a_loss(disk):
         source.close()
 
 
-def test_a_directory_whose_inode_is_given_to_another_at_once_is_no_loss(tmp_path):
+def test_a_directory_whose_inode_is_given_to_another_at_once_is_no_loss(tmp_path, monkeypatch):
     top = tmp_path / "volume"
     top.mkdir()
     if why := why_not([Volume(os.fsencode(top))]):
@@ -103,12 +104,18 @@ def test_a_directory_whose_inode_is_given_to_another_at_once_is_no_loss(tmp_path
     try:
         source.start()
         busy += [subprocess.Popen([sys.executable, "-c", come_and_go, top]) for _ in range(3)]
-        until = time.monotonic() + 6
+        pauses = []
+        pause = time.sleep
+        monkeypatch.setattr(fanotify.time, "sleep", lambda one: (pauses.append(one), pause(one)))
+        until = time.monotonic() + 20
         told = []
-        while time.monotonic() < until:
+        while len(pauses) < 5 or len(told) < 100:  # it happened that often
             told += source.read()
-        assert len(told) > 100
+            if time.monotonic() > until:
+                break
         assert not [one for one in told if isinstance(one, Lost)]
+        if not pauses:
+            pytest.skip("this kernel never meets an inode that is just being made")
     finally:
         for one in busy:
             one.kill()

@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from namespaces import why_no_root
 
 from hashscan.fs.volume import Volume
 from hashscan.watch.mounts import Mounts, MountTable, Reach, concerning, mounts_now, parse
@@ -100,7 +101,7 @@ def test_the_cost_of_a_question_does_not_grow_with_the_mounts():
     assert time.process_time() - began < 5  # 400 million comparisons would take a minute
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
 def test_a_mount_is_told(tmp_path):
     place, other = tmp_path / "v", tmp_path / "w"
     place.mkdir()

@@ -19,7 +19,7 @@ import os
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.durable import make_directories, sync_directory
 from hashscan.errors import (
@@ -101,12 +101,7 @@ def open_local(
         StateError: no room for the set, or the directory cannot be used. Nothing half-made stays.
     """
     notice = on_notice or (lambda _message: None)
-    if not lists or STDIN in lists:
-        raise UsageError("a local known set is made from files: give the paths of digest lists")
-    paths = [os.path.abspath(path) for path in lists]
-    only = chosen(only_categories)
-    key = _key(paths, skip_invalid=skip_invalid, only=only)
-    group = "local-" + hashlib.sha256(os.fsencode("\0".join(paths))).hexdigest()[:12]
+    paths, only, key, group = _wanted(lists, skip_invalid, only_categories)
     directory = os.path.join(cache_directory, f"{group}-{key[:20]}")
     name = "local:" + ",".join(shown(path) for path in paths)
     found = _open_kept(directory, key, name, notice)
@@ -144,6 +139,46 @@ def open_local(
             f"{shown(directory)}: what was just written cannot be read back: {error}; check the "
             "disk, then run the command again"
         ) from error
+
+
+def check_local(
+    lists: Sequence[str], cache_directory: str, *, only_categories: Collection[str] | None = None
+) -> None:
+    """Read lists as ``open_local`` does, but keep nothing. Lists of a kept set are not read again.
+
+    Raises:
+        UsageError: no list, or standard input as one; or a category that is no name of one.
+        DigestListError: a list cannot be used.
+        StateError: no room for the digests.
+    """
+    paths, only, key, group = _wanted(lists, False, only_categories)
+    directory = os.path.join(cache_directory, f"{group}-{key[:20]}")
+    if found := _open_kept(directory, key, "", lambda _message: None):
+        found.confirmer.close()
+        return
+    with staging(", ".join(shown(path) for path in paths)) as area:
+        area.fill(paths, skip_invalid=False, only_categories=only, on_progress=None)
+
+
+class _Wanted(NamedTuple):
+    """The lists, the categories that count, what stands for both, and for the lists' paths."""
+
+    paths: list[str]
+    only: frozenset[str] | None
+    key: str
+    group: str
+
+
+def _wanted(
+    lists: Sequence[str], skip_invalid: bool, only_categories: Collection[str] | None
+) -> _Wanted:
+    if not lists or STDIN in lists:
+        raise UsageError("a local known set is made from files: give the paths of digest lists")
+    paths = [os.path.abspath(path) for path in lists]
+    only = chosen(only_categories)
+    key = _key(paths, skip_invalid=skip_invalid, only=only)
+    group = "local-" + hashlib.sha256(os.fsencode("\0".join(paths))).hexdigest()[:12]
+    return _Wanted(paths, only, key, group)
 
 
 def _key(paths: list[str], *, skip_invalid: bool, only: frozenset[str] | None) -> str:

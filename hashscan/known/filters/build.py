@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.durable import remove, rename, rename_new, sync_directory, temporary_name
 from hashscan.errors import StateError, UsageError
+from hashscan.files import is_temporary_of
 from hashscan.fs.named import opened_above, resolve
 from hashscan.known.filters.bits import metadata_path
 from hashscan.known.filters.metadata import is_category
 from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE, Writer
 from hashscan.known.lists.staging import BuildProgress, Staged, Staging, staging
+from hashscan.leftovers import hold, remove_leftovers
 from hashscan.model import DEFAULT_CATEGORY, TIER_NAMES, Algorithm, TierName
 from hashscan.text import said_by, shown
 
@@ -251,6 +253,8 @@ def write_tiers(
 def _beside(output: str) -> Iterator[str]:
     """A path for a filter file in a directory of its own, on the same file system as ``output``.
 
+    Directories that killed builds of the same output left are removed.
+
     Raises:
         StateError: it cannot be made.
     """
@@ -258,15 +262,16 @@ def _beside(output: str) -> Iterator[str]:
     path = os.path.join(directory, os.path.basename(output))
     own = os.path.basename(directory)
     try:
-        with opened_above(os.fsencode(output)) as (above, _):
+        with opened_above(os.fsencode(output)) as (above, name):
+            remove_leftovers(above.fd, lambda entry: is_temporary_of(entry, os.fsdecode(name)))
             os.mkdir(own, 0o700, dir_fd=above.fd)
             try:
                 with _opened_empty(own, above.fd) as fd:
                     try:
                         yield path
                     finally:
-                        for name in os.listdir(fd):
-                            os.unlink(name, dir_fd=fd)
+                        for entry in os.listdir(fd):
+                            os.unlink(entry, dir_fd=fd)
             finally:
                 os.rmdir(own, dir_fd=above.fd)
     except StateError as error:
@@ -288,6 +293,7 @@ def _opened_empty(name: str, above: int) -> Iterator[int]:
         status = os.fstat(fd)
         if status.st_uid != os.geteuid() or status.st_mode & 0o077 or os.listdir(fd):
             raise OSError(errno.EEXIST, "another directory was put in the place of a new one", name)
+        hold(fd)
         yield fd
     finally:
         os.close(fd)

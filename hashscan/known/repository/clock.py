@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hashscan.durable import replace_file
 from hashscan.errors import UsageError
 from hashscan.known.repository.keys import PIN
-from hashscan.text import local_time, shown
+from hashscan.text import human_age, local_time, shown
 from hashscan.timeline import FILE, Timeline, instant
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LONGEST = 1 << 20
 #: Seconds that the wall clock may be ahead of the count: the machine or its host may have been off.
 _AHEAD = 7 * 86400.0
+#: ... if the snapshot is still valid: it may be signed for longer than a machine is off.
+_FAR_AHEAD = 366 * 86400.0
 
 
 def _places(keys: Sequence[str]) -> Iterator[str]:
@@ -46,10 +48,11 @@ def _kept(keys: Sequence[str]) -> Timeline | None:
 
 
 def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) -> None:
-    """Refuse to sign if the clock is far ahead of the count and the snapshot has expired.
+    """Refuse to sign if the clock is ahead of the count.
 
-    So a signature is valid for two weeks too long at most. A publisher who did nothing for longer
-    is not refused if the machine was on.
+    A week is enough if the snapshot has expired, so a signature is valid for two weeks too long at
+    most. If somebody signed the snapshot for longer, or with a clock that was ahead, it says less:
+    then a year is. A publisher who did nothing for longer is not refused if the machine was on.
 
     Args:
         repository: in the state that was signed last.
@@ -62,12 +65,22 @@ def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) 
     expires = repository.snapshot.signed.expires.timestamp()
     before, now = _kept(keys), instant()
     certain = -math.inf if before is None else before.spans[-1].offset + before.at(now).counted
-    if not is_right and now.wall > expires and now.wall - certain > _AHEAD:
+    ahead = now.wall - certain
+    if is_right or ahead <= _AHEAD:
+        return
+    if now.wall > expires:
         raise UsageError(
             f"{shown(repository.directory)}: not signed: the clock says {local_time(now.wall)}, "
             f"and what was signed last was valid until {local_time(expires)}: either nothing was "
             "signed since, or the clock is ahead, and new signatures would be valid for too long. "
             "Check the clock (timedatectl); if it is right, give --clock-is-right"
+        )
+    if _FAR_AHEAD < ahead < math.inf:
+        raise UsageError(
+            f"{shown(repository.directory)}: not signed: the clock says {local_time(now.wall)}, "
+            f"which is {human_age(ahead)} more than the time counted beside the keys: either this "
+            "machine was off for as long, or the clock is ahead, and new signatures would be valid "
+            "for too long. Check the clock (timedatectl); if it is right, give --clock-is-right"
         )
 
 

@@ -15,12 +15,12 @@ from tuf.api.exceptions import (
     LengthOrHashMismatchError,
     RepositoryError,
 )
-from tuf.api.metadata import Metadata, Targets
+from tuf.api.metadata import Metadata, Root, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
 from hashscan.errors import Fault, RepositoryRefusedError, RepositoryUnreachableError
 from hashscan.known.repository.answers import FetchError
-from hashscan.known.repository.kept import Pointer, names_in
+from hashscan.known.repository.kept import Pointer, names_in, read_root
 from hashscan.known.repository.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY
 from hashscan.text import shown
 
@@ -40,6 +40,18 @@ _CONFIG = UpdaterConfig(targets_max_length=16 << 20)
 def trust_of(place: Place) -> str:
     """Where python-tuf keeps the metadata that it verified."""
     return os.path.join(place.directory, "trust")
+
+
+def check_root(source: Source) -> None:
+    """Check that the pinned root is one that ``refresh`` can begin with.
+
+    Raises:
+        FilterError: it cannot be read, or is no root.
+    """
+    content = read_root(source.root)
+    with translated(source.url, "its metadata"):
+        root = Metadata[Root].from_bytes(content)
+        root.signed.verify_delegate(Root.type, root.signed_bytes, root.signatures)
 
 
 def refresh(

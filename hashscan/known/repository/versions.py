@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import tempfile
@@ -11,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hashscan.errors import FilterError, UsageError
+from hashscan.fs.beneath import closing
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import TiersMade, write_filter, write_tiers
 from hashscan.known.filters.metadata import Metadata, TierMetadata, is_category
@@ -29,11 +31,12 @@ from hashscan.known.repository.publish import (
     published,
 )
 from hashscan.known.repository.store import KEEP, explained, locked
+from hashscan.leftovers import hold, remove_leftovers
 from hashscan.model import TIER_NAMES, TierName
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from hashscan.known.filters.bloom import BloomFile
@@ -52,6 +55,26 @@ SHRINK, GROW = 0.1, 1.0
 SAMPLE = 200_000
 #: Below that many digests every change is a large one, and none is refused for it.
 SMALL = 1000
+
+
+_WORKPLACE = "hashscan-publish-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def _workplace() -> Iterator[str]:
+    """A directory for what is made before it is published; those of killed publishers are removed.
+
+    It is where Python makes temporary files, e.g. in ``TMPDIR``.
+    """
+    with closing(os.open(tempfile.gettempdir(), _DIRECTORY)) as above:
+        remove_leftovers(above, lambda name: name.startswith(_WORKPLACE))
+    with (
+        tempfile.TemporaryDirectory(prefix=_WORKPLACE) as work,
+        closing(os.open(work, _DIRECTORY)) as fd,
+    ):
+        hold(fd)
+        yield work
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +182,7 @@ def add(
                 "move it away, and look whether it was copied to the web server"
             )
     signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
-    with locked(directory), tempfile.TemporaryDirectory(prefix="hashscan-publish-") as work:
+    with locked(directory), _workplace() as work:
         repository = open_newest(directory, keys)
         check_clock(repository, keys, is_right=clock_is_right)
         signing.require(repository.root, "targets", "snapshot", "timestamp")

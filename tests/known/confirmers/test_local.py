@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from dying import Dying
 
 from hashscan.errors import (
     DigestListError,
@@ -347,39 +348,27 @@ def test_processes_that_start_at_once_make_one_set(listed, cache):
 def test_a_build_that_is_killed_leaves_nothing_that_is_used(opened, listed, cache):
     """Killed after ever more of its system calls that matter; the next start makes it whole."""
     script = (
-        "import os, signal, sys\n"
-        "from hashscan.known.confirmers import index, local; from hashscan.known.filters import bloom\n"
-        "left = int(sys.argv[3])\n"
-        "def dies(real):\n"
-        "    def call(*arguments, **options):\n"
-        "        global left\n"
-        "        left -= 1\n"
-        "        if left < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "        return real(*arguments, **options)\n"
-        "    return call\n"
-        "for name in ('fsync', 'replace', 'mkdir', 'unlink', 'rmdir'):\n"
-        "    setattr(os, name, dies(getattr(os, name)))\n"
+        "import sys\n"
+        "from hashscan.known.confirmers import index, local\n"
+        "from hashscan.known.filters import bloom\n"
         "local.open_local([sys.argv[1]], sys.argv[2])\n"
     )
-    for step in range(30):
-        (listed.parent / "step").write_text(f"{os.urandom(20).hex()}\n{KNOWN[0]}\n")
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(listed.parent / "step"), str(cache), str(step)],
-            capture_output=True,
-            timeout=30,
-        )
-        notices = []
-        one = opened(listed.parent / "step", on_notice=notices.append)
-        assert not notices, step
-        assert one.digests == 2
-        assert one.confirmer.confirm(Digest("sha1", KNOWN[0])).known
-        opened(listed).confirmer.close()
-        assert not [name for name in os.listdir(cache) if name.startswith(".unfinished")] or (
-            not one.built
-        )
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done
+    with Dying(script) as dying:
+        for step in range(30):
+            (listed.parent / "step").write_text(f"{os.urandom(20).hex()}\n{KNOWN[0]}\n")
+            done = dying.run(step, listed.parent / "step", cache)
+            notices = []
+            one = opened(listed.parent / "step", on_notice=notices.append)
+            assert not notices, step
+            assert one.digests == 2
+            assert one.confirmer.confirm(Digest("sha1", KNOWN[0])).known
+            opened(listed).confirmer.close()
+            assert not [name for name in os.listdir(cache) if name.startswith(".unfinished")] or (
+                not one.built
+            )
+            if done.returncode == 0:
+                break
+            assert done.returncode == -signal.SIGKILL, done
     assert 8 < step < 29
 
 

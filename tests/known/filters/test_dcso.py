@@ -391,7 +391,7 @@ def test_each_kind_is_recognised(tmp_path):
 # Anything
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_anything_is_read_or_refused(tmp_path, data):
     """No header, no bytes lead to anything but a filter that holds its digests, or a refusal."""

@@ -185,14 +185,14 @@ def test_everything_wrong_is_told_at_once(written, tmp_path):
     ]
 
 
-def test_a_million_errors_are_counted_and_few_are_kept(written):
-    source = Lists([written(b"zz\n" * 1_000_000)])
+def test_many_errors_are_counted_and_few_are_kept(written):
+    source = Lists([written(b"zz\n" * 100_000)])
     with pytest.raises(DigestListError) as caught:
         list(source)
     assert len(source.reports[0].findings) == 20
     assert len(caught.value.findings) == 21
-    assert "1000000 errors" in str(caught.value)
-    assert "and 999980 more" in str(caught.value)
+    assert "100000 errors" in str(caught.value)
+    assert "and 99980 more" in str(caught.value)
 
 
 def test_skip_invalid_counts(written):
@@ -241,11 +241,11 @@ def test_names_in_messages_are_escaped(tmp_path):
 
 
 def test_long_lists_are_read_in_flat_memory(written):
-    path = written("".join(f"{os.urandom(20).hex()}  name\n" for _ in range(100_000)))
+    path = written("".join(f"{os.urandom(20).hex()}  name\n" for _ in range(30_000)))
     tracemalloc.start()
     try:
-        assert sum(1 for _ in read_list(path)) == 100_000
-        assert tracemalloc.get_traced_memory()[1] < 6 * 1024 * 1024
+        assert sum(1 for _ in read_list(path)) == 30_000
+        assert tracemalloc.get_traced_memory()[1] < 2 * 1024 * 1024
     finally:
         tracemalloc.stop()
 

@@ -3,20 +3,15 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from dying import Dying
-from publishing import Agent, Publisher, later, random_digests
+from publishing import Agent, Publisher, all_files, later, random_digests
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
 from tuf.ngclient import Updater
 
-from hashscan import timeline
 from hashscan.errors import (
     ExitCode,
     FilterError,
@@ -24,17 +19,13 @@ from hashscan.errors import (
     RepositoryRefusedError,
     UsageError,
 )
-from hashscan.known.repository import clock, keys, publish, store
+from hashscan.known.repository import keys, publish, store
 
 DAY = 86400.0
 
 
 def roles(done):
     return {one.role: one.version for one in done.roles}
-
-
-def all_files(directory):
-    return {path: path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()}
 
 
 # -- what is published ----------------------------------------------------------------------------
@@ -156,8 +147,6 @@ def test_refresh_renews_what_is_on_line(tmp_path, publisher, server):
 
 
 def test_terms_can_be_chosen(publisher):
-    from datetime import timedelta
-
     done = publisher.refresh(now=later(days=10), terms={"timestamp": timedelta(hours=1)})
     expires = {one.role: one.expires for one in done.roles}
     assert abs((expires["timestamp"] - later(days=10, hours=1)).total_seconds()) < 60
@@ -396,155 +385,3 @@ def test_what_has_expired_is_said(publisher):
     assert done.expired
     assert "targets HAS EXPIRED" in done.warnings[0]
     assert not publisher.refresh(now=later(days=89)).expired
-
-
-# -- tidy -------------------------------------------------------------------------------------------
-
-
-def test_old_files_go_after_a_day_and_named_ones_stay(publisher, digests):
-    for number in range(1, 5):
-        publisher.add(digests[number:])
-    everything = set(all_files(publisher.path))
-    long_ago = time.time() - 3 * store.KEEP
-    for path in everything:
-        os.utime(path, (long_ago, long_ago))
-    publisher.let_time_pass(3 * store.KEEP)
-    publisher.refresh()
-    left = {path.name for path in all_files(publisher.path)}
-    assert "1.root.json" in left
-    assert "1.targets.json" not in left
-    assert "2.targets.json" not in left
-    targets = Metadata.from_bytes(publisher.read(publisher.newest("targets"))).signed.targets
-    named = {f"{target.hashes['sha256']}.{path.split('/')[1]}" for path, target in targets.items()}
-    assert named <= left
-    assert len(all_files(publisher.path)) < len(everything)
-
-
-def test_what_was_just_replaced_stays_for_who_is_half_way(publisher, digests):
-    old = set(Path(publisher.path, "targets").rglob("*filter.zst"))
-    long_ago = time.time() - 3 * store.KEEP
-    for path in old:
-        os.utime(path, (long_ago, long_ago))
-    publisher.let_time_pass(3 * store.KEEP)
-    publisher.add(digests[1:])
-    publisher.add(digests[2:])
-    publisher.add(digests[3:])
-    assert all(path.exists() for path in old)
-
-
-@pytest.fixture
-def clocks(monkeypatch):
-    """A function that sets the machine's clocks forth: the wall clock, and the time that passes."""
-    begin = timeline.instant()
-
-    def set_forth(*, wall, passed, boot=begin.boot):
-        now = timeline.Instant(begin.boottime + passed, begin.wall + wall, boot)
-        monkeypatch.setattr(clock, "instant", lambda: now)
-
-    return set_forth
-
-
-def test_a_clock_far_ahead_signs_nothing_unless_somebody_says_that_it_is_right(publisher, clocks):
-    before = all_files(publisher.path)
-    for boot in ("", "the next"):
-        clocks(wall=20 * 365 * DAY, passed=3600, **({"boot": boot} if boot else {}))
-        for command in (
-            publisher.refresh,
-            lambda: publisher.rotate("timestamp"),
-            lambda: publisher.add(["ab" * 20]),
-        ):
-            with pytest.raises(UsageError, match="--clock-is-right"):
-                command()
-    assert all_files(publisher.path) == before
-    publisher.refresh(clock_is_right=True)
-
-
-def test_a_publisher_that_did_nothing_for_long_is_not_refused(publisher, clocks):
-    clocks(wall=30 * DAY, passed=30 * DAY)
-    publisher.refresh()
-    os.unlink(os.path.join(publisher.keys, "clock.json"))
-    with pytest.raises(UsageError, match="what was signed last was valid until"):
-        publisher.refresh()
-
-
-def test_a_clock_that_is_some_days_ahead_removes_nothing(publisher, digests, clocks):
-    publisher.add(digests[1:])
-    publisher.add(digests[2:])
-    publisher.let_time_pass(3 * store.KEEP)
-    before = set(all_files(publisher.path))
-    clocks(wall=3 * DAY, passed=60)
-    publisher.refresh()
-    assert before <= set(all_files(publisher.path))
-    clocks(wall=5 * DAY, passed=2 * DAY + 60)
-    publisher.refresh()
-    assert not before <= set(all_files(publisher.path))
-
-
-# -- kills ------------------------------------------------------------------------------------------
-
-PUBLISH = """
-import sys
-from hashscan.known.repository import publish, versions
-what, path, keys, listed = sys.argv[1:5]
-if what == "add":
-    versions.add(path, [keys], "baseline", [listed], jobs=1, allow_large_change=True)
-elif what == "refresh":
-    publish.refresh(path, [keys])
-else:
-    publish.rotate(path, [keys], what, remove=sys.argv[5:])
-"""
-#: A kill at each call, or at every other one.
-LONG = bool(os.environ.get("HASHSCAN_LONG"))
-CALLS = "fsync,replace,mkdir,unlink,utime"
-
-
-@pytest.mark.parametrize("what", ["add", "refresh", "timestamp", "targets", "root"])
-def test_killed_at_any_instant_agents_can_sync(what, tmp_path, publisher, server, digests):
-    agent = Agent(tmp_path / "state", server.url, publisher.root)
-    agent.sync()
-    steps = 0
-    with Dying(PUBLISH, CALLS) as script:
-        for step in range(60):
-            listed = publisher.directory / "next"
-            new = [*digests[step % 9 :], os.urandom(20).hex()]
-            listed.write_text("".join(f"{digest}\n" for digest in new))
-            root = Metadata.from_bytes(publisher.read(publisher.newest("root"))).signed
-            present = root.roles[what].keyids if what in root.roles else []
-            done = script.run(steps, what, publisher.path, publisher.keys, listed, *present)
-            assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, (step, agent.sync())
-            publisher.add(digests[step % 7 :])
-            assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, step
-            assert agent.bytes == publisher.published, step
-            if done.returncode == 0:
-                break
-            assert done.returncode == -signal.SIGKILL, done.stderr
-            steps += 1 if LONG else 2
-    assert steps >= 5
-
-
-def test_a_full_disk_publishes_nothing(publisher, server, tmp_path):
-    script = (
-        "import resource, signal, sys\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from hashscan.errors import HashscanError\n"
-        "from hashscan.known.repository import versions\n"
-        "import hashscan.known.repository.store\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)\n"
-        "try: versions.add(sys.argv[1], [sys.argv[2]], 'baseline', [sys.argv[3]], jobs=1,"
-        " allow_large_change=True)\n"
-        "except HashscanError as error: print(type(error).__name__, error); sys.exit(9)\n"
-    )
-    listed = tmp_path / "list"
-    listed.write_text("".join(f"{digest}\n" for digest in random_digests(3000)))
-    before = publisher.published
-    for limit in (500, 8000, 13_000):
-        done = subprocess.run(
-            [sys.executable, "-c", script, publisher.path, publisher.keys, str(listed), str(limit)],
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 9, done
-        assert "StateError" in done.stdout
-    agent = Agent(tmp_path / "state", server.url, publisher.root)
-    assert agent.sync().exit_code == ExitCode.NOTHING_FOUND
-    assert agent.bytes == before

@@ -359,24 +359,27 @@ def test_a_full_disk_leaves_the_filter_in_use(agent, publisher):
     script = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)\n"
         "from hashscan.errors import HashscanError\n"
         "from hashscan.known.repository.client import sync\n"
         "from hashscan.known.repository.source import Source\n"
-        "try: sync(Source(sys.argv[1], sys.argv[2], ('baseline',)), sys.argv[3])\n"
-        "except HashscanError as error: print(type(error).__name__, error); sys.exit(9)\n"
+        "for limit in sys.stdin:\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))\n"
+        "    try: sync(Source(sys.argv[1], sys.argv[2], ('baseline',)), sys.argv[3])\n"
+        "    except HashscanError as error: print(type(error).__name__, error, flush=True)\n"
+        "    else: print('no error', flush=True)\n"
     )
-    for limit in (100, 1500, 50_000, 150_000):
-        done = subprocess.run(
-            [sys.executable, "-c", script, agent.source.url, agent.source.root, agent.state,
-             str(limit)],
-            capture_output=True,
-            text=True,
-        )  # fmt: skip
-        assert done.returncode == 9, done
-        assert "StateError" in done.stdout, done
-        assert "Make room" in done.stdout
-        assert agent.bytes == before
+    with subprocess.Popen(
+        [sys.executable, "-c", script, agent.source.url, agent.source.root, agent.state],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for limit in (100, 1500, 50_000, 150_000):
+            print(limit, file=process.stdin, flush=True)
+            told = process.stdout.readline()
+            assert told.startswith("StateError"), told
+            assert "Make room" in told
+            assert agent.bytes == before
     assert states(agent.sync()) == [("updated", "whole")]
     assert agent.bytes == publisher.published
 
