@@ -118,7 +118,7 @@ class Intake:
 
     def note(self, request: Request, sender: str, outcome: str) -> None:
         """Record a request; nothing of it but its path, and no token."""
-        path = f"{request.method} {request.url.path}"
+        path = f"{request.method} {request.scope['path']}"
         self.record.note(Row(time.time(), sender, address_of(request), path, outcome))
 
     @contextlib.contextmanager

@@ -46,10 +46,10 @@ class Served:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
         return requests.post(self.url + REPORTS, data=data, headers=headers, timeout=20, **options)
 
-    def raw(self, body, *headers):
+    def raw(self, body, *headers, host="x"):
         """The whole answer to a request with these bytes as its body."""
         lines = [
-            f"POST {REPORTS} HTTP/1.1", "Host: x", "Connection: close",
+            f"POST {REPORTS} HTTP/1.1", f"Host: {host}", "Connection: close",
             f"Authorization: Bearer {self.token}", *headers,
         ]  # fmt: skip
         return ask_raw(self.port, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)

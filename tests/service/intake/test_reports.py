@@ -198,6 +198,16 @@ def test_curl_waits_for_100_continue(intake, scart_reads):
     assert scart_reads(json.loads(answer.rpartition(b"\r\n\r\n")[2]))
 
 
+@pytest.mark.parametrize("host", ["[", "a b", "", "x" * 300, "a@b:99999"])
+def test_any_host(host, intake, scart_reads):
+    body = b"urls=http%3A%2F%2Fa.example%2F1"
+    length = f"Content-Length: {len(body)}"
+    before = intake.stored()
+    answer = intake.raw(body, length, host=host)
+    taken = scart_reads(json.loads(answer.rpartition(b"\r\n\r\n")[2]))
+    assert intake.stored() - before == {taken}
+
+
 def test_chunks(intake, scart_reads):
     answer = intake.raw(
         b"5\r\nurls=\r\nb\r\nhttp://a/bc\r\n0\r\n\r\n", "Transfer-Encoding: chunked"
