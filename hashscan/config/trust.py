@@ -31,7 +31,8 @@ _BELIEVED = "others can change what hashscan believes"
 
 def moves(settings: Settings) -> bool:
     """Whether the configuration lets hashscan move files or remove contents."""
-    return settings.quarantine.action == "quarantine" or settings.quarantine.retention is not None
+    actions = {settings.quarantine.action, settings.notices.action}
+    return "quarantine" in actions or settings.quarantine.retention is not None
 
 
 def fault_of(path: str, *, optional: bool = False) -> tuple[str, str] | None:

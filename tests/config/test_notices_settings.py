@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hashscan.config.notes import summary
 from hashscan.config.settings import Settings
-from hashscan.config.trust import faults
+from hashscan.config.trust import faults, moves
 from hashscan.config.values import is_host_name, is_mail_address
 
 ORGANISATION = {"name": "Host BV", "contact": "abuse@host.example", "domain": "host.example"}
@@ -124,3 +124,10 @@ def test_nobody_else_may_change_templates_or_the_program(tmp_path):
     assert [one[0] for one in faults(Settings.of(notices=given))] == [
         ("notices", "templates"), ("notices", "sendmail")
     ]  # fmt: skip
+
+
+def test_an_action_for_notices_moves_files():
+    assert not moves(Settings.of())
+    assert moves(Settings.of(notices={"action": "quarantine"}))
+    assert moves(Settings.of(quarantine={"action": "quarantine"}))
+    assert moves(Settings.of(quarantine={"retention": "90d"}))
