@@ -26,8 +26,8 @@ def notice(**more):
     return Notice(**values | more)
 
 
-def item(state, value="http://site.example/a", **more):
-    return Item(1, "n", ParsedItem(ItemKind.URL, value), state, 7200.0, **more)
+def item(state, value="http://site.example/a", kind=ItemKind.URL, **more):
+    return Item(1, "n", ParsedItem(kind, value), state, 7200.0, **more)
 
 
 def answer(kind, language, found, items, moved=()):
@@ -65,6 +65,10 @@ def test_the_receipt_says_what_was_received():
          "antwoordt een programma"),
         (item(ItemState.NOT_HERE, reason="/srv/secret: x"), "no file of our servers fits",
          "geen passend bestand"),
+        (item(ItemState.NOT_HERE, "ab" * 20, ItemKind.DIGEST, reason="no-file: x"),
+         "Not here: no file of our servers fits.", "geen passend bestand"),
+        (item(ItemState.NOT_HERE, "ab" * 20, ItemKind.DIGEST, reason="not-computed: x"),
+         "we cannot find files by this digest", "wij kunnen bestanden niet met deze hash vinden"),
         (item(ItemState.REFUSED, reason="a test"), "Not removed: a test", "Niet verwijderd: a test"),
         (item(ItemState.RECEIVED), "Being worked on.", "In behandeling."),
         (item(ItemState.LOCATED), "Being worked on.", "In behandeling."),
