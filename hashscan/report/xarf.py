@@ -81,7 +81,12 @@ def report_of(
         return Refused(abuse.name, f"{error}, and XARF asks for a URL")
     classification = _classification(abuse.categories, classifications)
     if classification is None:
-        named = ", ".join(shown(one[:100]) for one in abuse.categories if one) or "none"
+        named = ", ".join(shown(one[:100]) for one in abuse.categories if one)
+        if not named:
+            return Refused(
+                abuse.name,
+                "neither a list nor the notice names a category, which the classification needs",
+            )
         return Refused(
             abuse.name,
             f"its category ({named}) has no classification; add it to notices.classifications,"

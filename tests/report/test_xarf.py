@@ -90,7 +90,7 @@ def test_what_cannot_be_known_is_refused():
     assert "no URL is known" in made(url=None).why
     assert "notices.classifications" in made(categories=("x\x1b", None)).why
     assert "x\\x1b" in made(categories=("x\x1b", None)).why
-    assert "(none)" in made(categories=(None,)).why
+    assert "neither a list nor the notice names a category" in made(categories=(None, "")).why
     assert "XARF asks for a URL" in made(url="ftp://img.example/a").why
     assert "XARF asks for a URL" in made(url="http:///a").why
 

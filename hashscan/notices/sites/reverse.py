@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from dataclasses import dataclass
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 
 _HOST = "{host}"
 _LABELS = rb"[a-z0-9_-](?:[a-z0-9._-]{0,252})"
+
+
+@functools.lru_cache(maxsize=4096)
+def _pattern(root: str) -> re.Pattern[bytes]:
+    """Matches a root that holds ``{host}``, with a slash, at the begin of a path."""
+    parts = [re.escape(os.fsencode(part)) for part in root.split(_HOST)]
+    pattern = parts[0]
+    for number, part in enumerate(parts[1:]):
+        pattern += (rb"(?P<host>" + _LABELS + rb")" if number == 0 else rb"(?P=host)") + part
+    return re.compile(pattern + b"/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +55,25 @@ def urls_of(bases: Iterable[Base], path: bytes) -> Iterator[str]:
     """
     found = []
     for base in bases:
-        begin = _beginning(base.root).match(path)
-        if begin is None:
-            continue
-        host = base.host
-        if host == _HOST:
-            named = begin.groupdict().get("host")
-            if named is None:
-                continue  # a glob of hosts that share one root: each of them, and so none
-            host = named.decode("ascii")
+        root, host = base.root.rstrip("/"), base.host
+        if _HOST in root:
+            begin = _pattern(root).match(path)
+            if begin is None:
+                continue
+            length = begin.end()
+            if host == _HOST:
+                host = begin["host"].decode("ascii")
+        else:
+            start = os.fsencode(root) + b"/"
+            if host == _HOST or not path.startswith(start):
+                continue  # {host}: a glob of hosts that share one root: each of them, and so none
+            length = len(start)
         scheme = "https" if base.secure else "http"
         name = f"[{host}]" if ":" in host else host
-        rest = sent_path(os.fsencode(base.prefix.rstrip("/")) + b"/" + path[begin.end() :])
-        found.append((-begin.end(), not base.secure, f"{scheme}://{name}{rest.decode('ascii')}"))
+        rest = sent_path(os.fsencode(base.prefix.rstrip("/")) + b"/" + path[length:])
+        found.append((-length, not base.secure, f"{scheme}://{name}{rest.decode('ascii')}"))
     seen = set()
     for _, _, url in sorted(found, key=lambda one: one[:2]):
         if url not in seen:
             seen.add(url)
             yield url
-
-
-def _beginning(root: str) -> re.Pattern[bytes]:
-    """Matches the root, with a slash, at the begin of a path."""
-    parts = [re.escape(os.fsencode(part)) for part in root.rstrip("/").split(_HOST)]
-    pattern = parts[0]
-    for number, part in enumerate(parts[1:]):
-        pattern += (rb"(?P<host>" + _LABELS + rb")" if number == 0 else rb"(?P=host)") + part
-    return re.compile(pattern + b"/")
