@@ -12,6 +12,7 @@ from hashscan.errors import CredentialsError, HashscanError, QuarantineError, Se
 from hashscan.model import Acted, Authority, Confirmed, Digest, FilterHit, MatchEvent, hits
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.records import State as RecordState
+from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store as QuarantineStore
 from hashscan.quarantine.upkeep import records
 from hashscan.text import rfc3339, shown
@@ -203,6 +204,18 @@ class NoticedActs:
         return self._actor
 
     # What was moved before
+
+    def recover(self) -> None:
+        """Finish or undo the moves that a killed process began.
+
+        Raises:
+            QuarantineError, LockedError: the quarantine cannot be used.
+        """
+        store = self._opened_store()
+        if store is not None:
+            with store.lock(_PATIENCE):
+                for recovered in recover(store, absent=set(self._absent)):
+                    self._say(f"quarantine {recovered.record_id}: {recovered.message}")
 
     def moved(self, full_path: bytes, notice: str) -> Record | None:
         """The record of a file that was quarantined from a path; ``notice``'s own, or the latest.

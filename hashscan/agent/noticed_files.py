@@ -8,7 +8,6 @@ import stat
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.agent.probing import look_at_all
 from hashscan.fs.beneath import (
     closing,
     components,
@@ -80,9 +79,13 @@ class NoticedFiles:
         settings: Settings,
         *,
         was_mounted: Callable[[bytes], bool] = lambda _volume: False,
-        probe: Callable[[list[str]], list[Seen]] = look_at_all,
+        probe: Callable[[list[str]], list[Seen]],
     ) -> None:
-        """``was_mounted``: whether a volume's root was a mount point when it was scanned last."""
+        """Check the configured volumes.
+
+        ``was_mounted``: whether a volume's root was a mount point when it was scanned last.
+        ``probe``: checks whether directories are there, each within a bounded time.
+        """
         self._was_mounted = was_mounted
         self._probe = probe
         self._hasher = Hasher(frozenset(ALGORITHMS))
@@ -131,7 +134,7 @@ class NoticedFiles:
         return ""
 
     def peek(self, spot: Spot, anchor: str = "", *, directory: bool = False) -> Peeked:
-        """Look whether a regular file (or with ``directory`` a directory) is in its place.
+        """Look whether a regular file, or with ``directory`` also a directory, is in its place.
 
         ``anchor``: of the file when it was seen; "": it never was.
         """
@@ -164,8 +167,8 @@ class NoticedFiles:
             here = f"{identity_of(root).inode} {os.fstatvfs(fd).f_fsid:x}"
         finally:
             os.close(fd)
-        wanted = stat.S_ISDIR if directory else stat.S_ISREG
-        if status is not None and wanted(status.st_mode):
+        mode = 0 if status is None else status.st_mode
+        if stat.S_ISREG(mode) or (directory and stat.S_ISDIR(mode)):
             return Peeked(Presence.THERE, status, here)
         if anchor not in {"", here}:
             return Peeked(

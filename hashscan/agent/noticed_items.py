@@ -346,6 +346,10 @@ class OpenItems:
                 self._wait(item, one.why)
         if named and all(one.presence is Presence.AWAY for one in peeked):
             again = self._places.find(item, parts=False)
+            if again.waits:  # e.g. a link out of the document root has the name
+                self._wait(item, again.why)
+                self._keep(item, stamps_of(peeked))
+                return
             if not any(self._files.peek(one).presence is Presence.THERE for one in again.spots):
                 self._settled(item, ItemState.REMOVED, self._how(item))
                 return

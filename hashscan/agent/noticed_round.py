@@ -35,6 +35,7 @@ class Memory:
         after: number of the last open item of the last round; 0: the next round begins anew.
         settled_after: likewise of settled items, by state.
         searched: when the catalog was searched last for content that is back.
+        recovered: moves that a killed process began are finished or undone.
         left_out: items that are left alone, and until when.
     """
 
@@ -42,6 +43,7 @@ class Memory:
     after: int = 0
     settled_after: dict[ItemState, int] = field(default_factory=dict)
     searched: float = 0.0
+    recovered: bool = False
     left_out: dict[int, float] = field(default_factory=dict)
 
 

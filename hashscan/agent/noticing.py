@@ -24,6 +24,7 @@ from hashscan.agent.noticed_items import OpenItems
 from hashscan.agent.noticed_places import Places
 from hashscan.agent.noticed_returns import Returns
 from hashscan.agent.noticed_round import Memory, Round
+from hashscan.agent.probing import look_at_all
 from hashscan.catalog.finder import open_finder
 from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
 from hashscan.notices.notice import ItemState
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from hashscan.agent.known_set import KnownSet
+    from hashscan.agent.presence import Seen
     from hashscan.config.settings import Settings
     from hashscan.state import State
 
@@ -54,6 +56,7 @@ def run_round(
     why_unknown: str = "",
     absent: Collection[bytes] = (),
     begins: Callable[[int], None] = lambda _item: None,
+    probe: Callable[[list[str]], list[Seen]] = look_at_all,
     clock: Callable[[], float] = time.time,
 ) -> Round:
     """Work on open items, then look at some settled ones.
@@ -66,6 +69,7 @@ def run_round(
         why_unknown: why no list can be asked.
         absent: roots of volumes that do not answer; what was begun there is left alone.
         begins: called with the number of each item before anything is done about it.
+        probe: checks whether volumes are there.
         clock: gives the time in seconds since the epoch.
 
     Raises:
@@ -98,7 +102,9 @@ def run_round(
         if finder is not None:
             stack.enter_context(finder)
         files = NoticedFiles(
-            settings, was_mounted=finder.was_mounted if finder else lambda _volume: False
+            settings,
+            was_mounted=finder.was_mounted if finder else lambda _volume: False,
+            probe=probe,
         )
         acts = stack.enter_context(
             NoticedActs(settings, state, known, result.say, why_unknown=why_unknown, absent=absent)
@@ -106,6 +112,9 @@ def run_round(
         places = Places(settings, state, files, acts, store, finder, known)
         returns = Returns(store, files, places, result, clock)
         work = OpenItems(store, files, acts, places, finder, result, clock, known, returns)
+        if not memory.recovered:
+            acts.recover()
+            memory.recovered = True
         work.run(items, begins)
         again = (one for some in settled.values() for one in some if one.number not in left_out)
         returns.look(again, begins)

@@ -120,6 +120,7 @@ class Noticing:
         self._job.close()
         self._job = None
         item = int.from_bytes(self._item[:8], "little")
+        self._memory.recovered = False
         self._memory.left_out[item] = time.time() + _LEFT_OUT
         self._fails(
             f"item {item} of a notice was given up for an hour: its volume, or the service, does"
@@ -148,6 +149,7 @@ class Noticing:
         now = self._clock()
         if isinstance(done, Failure):
             self._next = now + _OPEN
+            self._memory.recovered = False
             self._fails(f"the files of notices were not looked for: {done.message}")
             return
         self._memory, self._trouble, self._ended = done.memory, "", time.time()

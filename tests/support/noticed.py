@@ -8,6 +8,7 @@ from dataclasses import replace
 from hashscan.agent.known_set import open_known_set
 from hashscan.agent.noticed_round import Memory
 from hashscan.agent.noticing import run_round
+from hashscan.agent.presence import look_at
 from hashscan.agent.scanning import run_scan
 from hashscan.config.loader import load
 from hashscan.model import Digest
@@ -42,6 +43,7 @@ class Machine:
         self.state = State(self.settings.state)
         self.memory = Memory()
         self.now = BEGIN
+        self._opened = (None, None)
         self.store = Store(self.state.notices)
 
     def use(self, **notices):
@@ -55,7 +57,11 @@ class Machine:
         self.list.write_text("".join(f"{hashlib.sha1(one).hexdigest()}\n" for one in contents))
 
     def known(self):
-        return open_known_set(self.settings, self.state, (), lambda _text: None)
+        content = self.list.read_bytes()
+        if content != self._opened[0]:
+            known = open_known_set(self.settings, self.state, (), lambda _text: None)
+            self._opened = (content, known)
+        return self._opened[1]
 
     def file(self, name, content=None):
         """A file of the site; random bytes by default."""
@@ -78,7 +84,7 @@ class Machine:
         self.now += later
         self.result = run_round(
             self.settings, self.state, self.known() if known else None, self.memory,
-            clock=lambda: self.now, **more,
+            clock=lambda: self.now, **{"probe": probe, **more},
         )  # fmt: skip
         return self.result
 
@@ -116,6 +122,11 @@ class Machine:
 
     def close(self):
         self.store.close()
+
+
+def probe(paths):
+    """As ``look_at_all``, without a process for it."""
+    return [look_at(os.fsencode(os.path.realpath(path))) for path in paths]
 
 
 def item(text):
