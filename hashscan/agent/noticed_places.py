@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hashscan.agent.noticed_acts import NoticedActs
     from hashscan.agent.noticed_files import NoticedFiles, Spot
     from hashscan.catalog.finder import Finder
+    from hashscan.catalog.overview import LastScan
     from hashscan.config.settings import Settings
     from hashscan.notices.notice import Item
     from hashscan.notices.sites.location import Location
@@ -71,6 +72,7 @@ class Places:
         self._finder = finder
         self._known = known
         self._sites = Sites(settings.sites)
+        self._scans: dict[bytes, LastScan] | None = None
 
     def find(self, item: Item, *, parts: bool = True) -> Wanted:
         """The files that an item's URL or path names. ``parts``: look for a page's files, too.
@@ -157,10 +159,10 @@ class Places:
 
     def _by_digest(self, item: Item) -> Wanted:
         """Why the catalog has no file with a digest, if it has none."""
-        found = None
-        if self._finder is not None:
-            found = overview(self._state.catalog)
-        by_volume = {} if found is None else found.by_volume
+        if self._scans is None:
+            found = None if self._finder is None else overview(self._state.catalog)
+            self._scans = {} if found is None else found.by_volume
+        by_volume = self._scans
         for volume in self._files.volumes:
             if volume not in by_volume:
                 why = f"{shown(volume)} was never wholly scanned, so the catalog cannot say whether"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from hashscan.agent.noticed_files import Presence, Spot
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from hashscan.model import Digest
     from hashscan.notices.notice import Item
     from hashscan.notices.store import Store
+
+#: Seconds in which checks of items in one state begin.
+_SECONDS = 3.0
 
 
 class Returns:
@@ -40,9 +44,17 @@ class Returns:
         self._round = of_round
         self._clock = clock
 
-    def look(self, items: Iterable[Item], begins: Callable[[int], None]) -> None:
-        """Have items received again if a file is back in its place."""
+    def look(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
+        """Have items received again if a file is back in its place.
+
+        Returns the number of the last item that there was time for; ``None``: for all.
+        """
+        until = time.monotonic() + _SECONDS
+        last = 0
         for item in items:
+            if time.monotonic() > until:
+                return last
+            last = item.number
             begins(item.number)
             try:
                 where = self._returned(item)
@@ -52,6 +64,7 @@ class Returns:
                 continue
             if where is not None:
                 self._reopen(item, f"a file is back at {shown(where.full)}")
+        return None
 
     def _returned(self, item: Item) -> Spot | None:
         files = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
@@ -67,8 +80,10 @@ class Returns:
                 hashed.digests.each()
             ):
                 return spot
-        there = (one for one in spots if self._files.peek(one).presence is Presence.THERE)
-        return next(there, None)
+        for spot in spots:
+            if self._files.peek(spot, directory=True).presence is Presence.THERE:
+                return spot
+        return None
 
     def _reopen(self, item: Item, why: str) -> None:
         since = "" if item.removed is None else f" (removed {local_time(item.removed)})"

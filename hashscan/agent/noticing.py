@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from hashscan.state import State
 
 #: Bounds of one round: open items, and settled items that are looked at again.
-MOST_OPEN = 200
-MOST_SETTLED = 50
+MOST_OPEN = 2000
+MOST_SETTLED = 500
 #: Rounds of one command; what is left is for the daemon.
 _MOST_ROUNDS = 1000
 _RETURNING = (ItemState.REMOVED, ItemState.GONE)
@@ -85,8 +85,6 @@ def run_round(
             for one in _RETURNING
         }
         memory.after = items[-1].number if len(items) == MOST_OPEN else 0
-        for one, some in settled.items():
-            memory.settled_after[one] = some[-1].number if len(some) == MOST_SETTLED else 0
         result.more = bool(memory.after)
         result.open = bool(items)
         now = clock()
@@ -116,8 +114,12 @@ def run_round(
             acts.recover()
             memory.recovered = True
         work.run(items, begins)
-        again = (one for some in settled.values() for one in some if one.number not in left_out)
-        returns.look(again, begins)
+        for state_of, some in settled.items():
+            wanted = [one for one in some if one.number not in left_out]
+            last = returns.look(wanted, begins)
+            if last is None and len(some) == MOST_SETTLED:
+                last = some[-1].number
+            memory.settled_after[state_of] = last or 0
     return result
 
 

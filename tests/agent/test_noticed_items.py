@@ -7,6 +7,7 @@ import time
 import noticed
 import pytest
 
+from hashscan.agent import noticing
 from hashscan.notices.notice import EventKind
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store as QuarantineStore
@@ -130,6 +131,10 @@ def test_a_directory_waits_for_an_administrator(machine):
     (machine.site / "d").rmdir()
     machine.round()
     assert machine.states(identifier) == ["removed"]
+    machine.file("d/again.jpg")
+    machine.round()
+    found, _ = machine.one(identifier)
+    assert (found.state, found.reason[:22]) == ("received", "back: a file is back a")
 
 
 def test_what_is_not_here(machine):
@@ -344,3 +349,23 @@ def test_two_notices_of_one_file_are_both_removed(machine):
     _, files = machine.one(second)
     assert files["a/1.jpg"].quarantine_id == record.id
     assert len(machine.result.events) == 1
+
+
+def test_many_items_need_several_rounds(machine, monkeypatch):
+    monkeypatch.setattr(noticing, "MOST_OPEN", 3)
+    monkeypatch.setattr(noticing, "MOST_SETTLED", 2)
+    for number in range(8):
+        machine.file(f"{number}.jpg")
+    identifier = machine.notice(*[f"https://x.example/{number}.jpg" for number in range(8)])
+    assert machine.round().more
+    assert machine.states(identifier).count("removed") == 3
+    machine.rounds()
+    assert machine.states(identifier) == ["removed"] * 8
+    machine.file("7.jpg")
+    for _ in range(6):
+        machine.round()
+    steps = [
+        one.detail["to"] for one in machine.store.history(identifier)
+        if one.item == machine.items(identifier)[7].number and one.kind == "state"
+    ]  # fmt: skip
+    assert steps == ["located", "removed", "received", "located", "removed"]
