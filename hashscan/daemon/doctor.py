@@ -91,6 +91,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("state", lambda: _state(settings)),
         ("quarantine", lambda: _quarantine(settings, volumes)),
         ("notices", lambda: _notices(settings)),
+        ("sites", lambda: _sites(settings)),
         ("kernel", lambda: _kernel(settings)),
         ("priority", _priority),
     )
@@ -322,6 +323,17 @@ def _notices(settings: Settings) -> Iterator[Check]:
         yield Check(name, "fail", *fault)
     else:
         yield Check(name, "ok", "mails can be taken and marked as read")
+
+
+def _sites(settings: Settings) -> Iterator[Check]:
+    from hashscan.notices.sites.sites import Sites  # noqa: PLC0415 - heavy
+
+    if not settings.sites and settings.notices.maildir is not None:
+        what = "the configuration names none, so that the URLs of notices lead to no file"
+        yield Check("sites", "note", what, "add `sites`")
+    for name, content, is_read in Sites(settings.sites).contents():
+        fix = "" if is_read else "mend the file; 'hashscan notice sites URL' shows the same"
+        yield Check(name, "ok" if is_read else "fail", content, fix)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

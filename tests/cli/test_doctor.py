@@ -183,3 +183,22 @@ def test_a_maildir_is_checked(doctor, tmp_path):
     ran = doctor(notices=given)
     assert ran.returncode == 0
     assert f"ok   maildir {box}: mails can be taken and marked as read" in ran.stdout
+
+
+def test_the_sources_of_sites_are_read(doctor, tmp_path):
+    (tmp_path / "nginx.conf").write_text("http { server { } server { } }")
+    (tmp_path / "apache2.conf").write_text("<VirtualHost *:80>\n")
+    (tmp_path / "table").write_text("a.example /srv/a\n")
+    ran = doctor(
+        sites=f"[{{host: a, root: /srv}}, {{nginx: {tmp_path}/nginx.conf}}, {{table: {tmp_path}/table}},"
+        f" {{apache: {tmp_path}/apache2.conf}}, {{command: [/bin/true]}}]"
+    )
+    assert ran.returncode == 2
+    for words in (
+        "sites[0] (host a): root /srv",
+        f"sites[1] (nginx {tmp_path}/nginx.conf): 2 servers",
+        f"sites[2] (table {tmp_path}/table): 1 host",
+        f"FAIL sites[3] (apache {tmp_path}/apache2.conf): {tmp_path}/apache2.conf: the section",
+        "sites[4] (command /bin/true): is run for each host",
+    ):
+        assert words in ran.stdout

@@ -96,6 +96,13 @@ class Source(Protocol):
             UndecidedError: they cannot be read.
         """
 
+    def content(self) -> str:
+        """What the source has, in a few words: it is read if it is a file.
+
+        Raises:
+            UndecidedError: it cannot be read.
+        """
+
     def answer(self, address: Address, disk: Disk) -> Location | Answer | None:
         """The answer to a request; ``None``: the source does not know the host.
 

@@ -18,7 +18,7 @@ from hashscan.notices.sites.apache_request import Request
 from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.reverse import Base
 from hashscan.notices.urls import ascii_host
-from hashscan.text import shown
+from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +95,16 @@ class Apache:
         self._places: list[tuple[str, int | None, Host]] = []
         self._groups: dict[int, dict[str, Group]] = {}
         self._every: Group | None = None
+
+    def content(self) -> str:
+        """The number of virtual hosts.
+
+        Raises:
+            UndecidedError: the configuration cannot be read.
+        """
+        self._read()
+        number = len({id(host) for _, _, host in self._places})
+        return counted(number, "virtual host")
 
     def _read(self) -> tuple[Directive, ...]:
         if self._main is None:

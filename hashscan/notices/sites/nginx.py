@@ -11,7 +11,7 @@ from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.nginx_conf import Configuration, Group, Server, setting
 from hashscan.notices.sites.nginx_request import Request
 from hashscan.notices.sites.reverse import Base
-from hashscan.text import shown
+from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,14 @@ class Nginx:
             self._configuration = Configuration(self._path)
             self._sockets = _sockets(self._configuration.servers)
         return self._configuration
+
+    def content(self) -> str:
+        """The number of servers.
+
+        Raises:
+            UndecidedError: the configuration cannot be read.
+        """
+        return counted(len(self._read().servers), "server")
 
     def bases(self) -> Iterator[Base]:
         """The roots of servers, not of their locations, with each exact name.

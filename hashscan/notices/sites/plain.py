@@ -18,7 +18,7 @@ from hashscan.notices.sites.disk import is_script
 from hashscan.notices.sites.location import UndecidedError
 from hashscan.notices.sites.reverse import Base
 from hashscan.notices.urls import ascii_host
-from hashscan.text import human_age, said_by, shown
+from hashscan.text import counted, human_age, said_by, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +99,10 @@ class ByHand:
         assert self._settings.root is not None
         yield Base(self._settings.root, self._name, self._settings.path)
 
+    def content(self) -> str:
+        """The root."""
+        return f"root {shown(self._settings.root or '')}"
+
     def answer(self, address: Address, disk: Disk) -> Location | None:
         """The answer, if the host and the path fit, and the root is there."""
         prefix, root = self._settings.path, self._settings.root
@@ -137,20 +141,30 @@ class Table:
         Raises:
             UndecidedError: the table cannot be read.
         """
-        if self._roots is None:
-            self._roots = self._read()
-        for host, root in self._roots.items():
+        for host, root in self._known().items():
             if "*" not in host:
                 yield Base(os.fsdecode(root), host)
 
-    def answer(self, address: Address, disk: Disk) -> Location | None:
-        """The answer, if the table has the host, its name without ``www.``, or a ``*`` for it."""
+    def content(self) -> str:
+        """The number of hosts.
+
+        Raises:
+            UndecidedError: the table cannot be read.
+        """
+        return counted(len(self._known()), "host")
+
+    def _known(self) -> dict[str, bytes]:
         if self._roots is None:
             self._roots = self._read()
+        return self._roots
+
+    def answer(self, address: Address, disk: Disk) -> Location | None:
+        """The answer, if the table has the host, its name without ``www.``, or a ``*`` for it."""
+        roots = self._known()
         host = address.host
         for name in (host, host.removeprefix("www."), "*." + host.partition(".")[2]):
-            if name in self._roots:
-                root = self._roots[name]
+            if name in roots:
+                root = roots[name]
                 disk.step(f"{self.name} has {shown(name)}; its root is {shown(root)}")
                 return locate(address, disk, root, self._settings.index)
         return None
@@ -194,6 +208,10 @@ class Command:
     def bases(self) -> Iterator[Base]:
         """Nothing: the program knows no host of a root."""
         return iter(())
+
+    def content(self) -> str:
+        """That nobody knows it."""
+        return "is run for each host"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
         """The answer, if the program prints a root.

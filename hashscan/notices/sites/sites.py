@@ -16,7 +16,7 @@ from hashscan.notices.sites.reverse import urls_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hashscan.config.sites import SiteSettings
     from hashscan.notices.sites.address import Address
@@ -58,6 +58,14 @@ class Sites:
         """``settings``: the items of ``sites``, in their order."""
         self._sources = [_source(number, one) for number, one in enumerate(settings)]
         self._bases: list[Base] | None = None
+
+    def contents(self) -> Iterator[tuple[str, str, bool]]:
+        """For each item its name, what it has, or why it cannot be read, and whether it can."""
+        for source in self._sources:
+            try:
+                yield source.name, source.content(), True
+            except UndecidedError as error:
+                yield source.name, str(error), False
 
     def locate(self, url: str) -> Location:
         """What a URL comes to. Nothing is fetched."""

@@ -1,6 +1,8 @@
 """Hostile URLs and ``.htaccess`` files: every answer is an answer, none an exception."""
 
+import ctypes
 import os
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -93,3 +95,32 @@ def test_any_htaccess(sources, lines):
             check(top, apache.locate(f"http://a.example/{path}"))
     finally:
         os.unlink(top / "www" / ".htaccess")
+
+
+def test_a_directory_that_becomes_a_link_meanwhile(sources):
+    """A customer swaps a directory and a link to the outside as fast as possible."""
+    top, every = sources
+    plant(top / "www", "swap/a.jpg")
+    plant(top / "secret", "a.jpg")
+    (top / "link").symlink_to(top / "secret")
+    stop = threading.Event()
+
+    def swap():
+        libc = ctypes.CDLL(None)
+        names = os.fsencode(top / "www" / "swap"), os.fsencode(top / "link")
+        while not stop.is_set():
+            assert libc.renameat2(-100, names[0], -100, names[1], 2) == 0  # RENAME_EXCHANGE
+
+    customer = threading.Thread(target=swap)
+    customer.start()
+    try:
+        kinds = set()
+        for number in range(100):
+            location = every[number % len(every)].locate("http://a.example/swap/a.jpg")
+            assert not location.full.startswith(os.fsencode(top / "secret"))
+            assert location.root in {b"", os.fsencode(top / "www")}
+            kinds.add(location.kind)
+    finally:
+        stop.set()
+        customer.join()
+    assert LocationKind.FILE in kinds
