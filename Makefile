@@ -108,7 +108,7 @@ test-long: install
 	  tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py tests/e2e/test_mails_killed.py \
 	  tests/e2e/test_real_volume.py tests/e2e/test_surroundings.py \
 	  tests/known/repository/test_publish_killed.py tests/known/repository/test_sync_kept.py \
-	  tests/notices/sites/test_apache.py tests/notices/sites/test_nginx.py \
+	  tests/notices/sites \
 	  tests/notices/test_intake_fuzz.py tests/quarantine/test_kill.py tests/quarantine/test_limits.py \
 	  tests/report tests/service/intake/test_form_fuzz.py tests/test_demo.py
 

@@ -63,6 +63,7 @@ _PARTS = st.sampled_from(
 _HOSTS = st.sampled_from(["a.example", "x.b.example", "127.0.0.1", "[::1]", "$host", "*", "..", ""])
 
 
+@pytest.mark.timeout(1800)
 @settings(max_examples=_EXAMPLES, deadline=None)
 @given(_HOSTS, st.lists(_PARTS | st.text(max_size=4), max_size=8))
 def test_any_url(sources, host, parts):
@@ -84,6 +85,7 @@ _LINES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.timeout(1800)
 @settings(max_examples=_EXAMPLES, deadline=None)
 @given(st.lists(_LINES | st.text(max_size=12), max_size=8))
 def test_any_htaccess(sources, lines):
