@@ -55,6 +55,25 @@ def test_every_format_forwarded_as_an_attachment(name):
     assert read(forwarded).format == name
 
 
+@pytest.mark.parametrize(
+    "name", ["list", "scart-csv", "iwf", "cybertip", "fsm", "ncmec", "pharos", "key-value"]
+)
+def test_every_format_quoted_below_a_signature(name):
+    texts = {
+        "list": samples.every()["list"].decode(), "scart-csv": samples.SCART_EN, "iwf": samples.IWF,
+        "cybertip": samples.CYBERTIP, "fsm": samples.FSM, "ncmec": samples.NCMEC, "pharos": samples.PHAROS,
+        "key-value": samples.KEY_VALUE,
+    }  # fmt: skip
+    text = texts[name] + "-- \nA hotline https://hotline.example/\n"
+    quoted = "Please look.\n-- \nAn abuse desk\nhttps://host.example/\n" + "".join(
+        f"> {line}\n" for line in text.split("\n")
+    )
+    found = read(mail(plain(quoted)))
+    assert (found.format, found.items) == (name, read(mail(plain(texts[name]))).items)
+    dashes = "Please look.\n-- \nAn abuse desk\n----- Forwarded -----\n" + text
+    assert read(mail(plain(dashes))).items == found.items
+
+
 def test_every_format_refuses_the_text_of_a_stranger():
     text = refusal("Dear all,\nwe meet at 10:00.\n")
     for name in intake.FORMATS:

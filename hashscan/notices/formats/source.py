@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hashscan.model import Digest
     from hashscan.notices.mail import Headers, Text
 
+_QUOTE = re.compile(r"^(?:> ?){1,20}")
 #: Most remarks of a notice.
 MOST_REMARKS = 20
 #: The longest line that is read, in characters.
@@ -81,7 +83,10 @@ class Source:
             if one.kind in ("text/html", "application/xhtml+xml"):
                 if self.by_html or not one.alternative:
                     yield text_of(one.text)
-            elif not (self.by_html and one.kind == "text/plain" and not one.name):
+            elif one.kind == "text/plain" and self.headers is not None:
+                if not (self.by_html and not one.name):
+                    yield unquoted(one.text)
+            else:
                 yield one.text
 
     def documents(self) -> Iterator[str]:
@@ -140,6 +145,28 @@ class Source:
 
 def _words(text: str | None) -> str | None:
     return words(text) or None if text else None
+
+
+def unquoted(text: str) -> str:
+    """A mail's text without the marks of quoted lines (``> ``), and without signatures.
+
+    A signature ends where a quotation, or a line of dashes, begins or ends: what follows may be the
+    notice that somebody forwards.
+    """
+    if "\n-- \n" not in text and "\n>" not in text and not text.startswith(">"):
+        return text
+    lines: list[str] = []
+    signature: bool | None = None  # whether it is quoted, inside of one
+    for line in text.split("\n"):
+        bare = _QUOTE.sub("", line, count=1)
+        quoted = len(bare) < len(line)
+        if signature is not None and (quoted is not signature or bare.startswith("---")):
+            signature = None
+        if bare == "-- ":
+            signature = quoted
+        if signature is None:
+            lines.append(bare)
+    return "\n".join(lines)
 
 
 def bounded(remarks: list[str]) -> tuple[str, ...]:
