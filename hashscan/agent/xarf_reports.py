@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 class Wanted(NamedTuple):
-    """What to report: notices by id, or what was found from ``since`` to before ``until``."""
+    """What to report: notices by id, or what is of the time from ``since`` to before ``until``.
+
+    An item is of the time when it got its state, a match of the time when it was found.
+    """
 
     since: float
     until: float
@@ -76,7 +79,8 @@ class _Found:
         if self._reader is not None:
             for notice in self._notices(self._reader):
                 for item in self._reader.items(notice.id):
-                    yield from self._of_item(notice, item, self._reader.files(item.number))
+                    if self._wanted.notices or self._is_in_period(item.since):
+                        yield from self._of_item(notice, item, self._reader.files(item.number))
         if not self._wanted.notices:
             yield from self._of_records()
             yield from self._of_catalog()
@@ -84,8 +88,7 @@ class _Found:
     def _notices(self, reader: Reader) -> list[Notice]:
         if self._wanted.notices:
             return [reader.notice(reader.resolve(one)) for one in self._wanted.notices]
-        since, until = self._wanted.since, self._wanted.until
-        return [one for one in reader.notices() if since <= one.received < until]
+        return list(reader.notices())
 
     def _of_item(
         self, notice: Notice, item: Item, files: list[ItemFile]
@@ -158,7 +161,10 @@ class _Found:
             found = datetime.fromisoformat(record.detected).timestamp()
         except (ValueError, OverflowError):
             return False
-        return self._wanted.since <= found < self._wanted.until
+        return self._is_in_period(found)
+
+    def _is_in_period(self, when: float) -> bool:
+        return self._wanted.since <= when < self._wanted.until
 
     def _of_catalog(self) -> Iterator[Abuse]:
         since, until = self._wanted.since, self._wanted.until

@@ -106,7 +106,7 @@ def _answer(
     moved = _moved_of(settings, store, notice, items, wanted) if wanted.kind == "statement" else []
     recipient = None if wanted.how == "printed" else _recipient(notice, wanted)
     if wanted.how == _SENT and not wanted.again:
-        _check_new(store, identifier, wanted.kind, recipient)
+        _check_new(store, identifier, (wanted.kind, recipient, moved[0].owner if moved else None))
     source = source_of(settings.notices.templates, wanted.language, wanted.kind)
     if source.path is not None:
         require_trusted_file(settings, "notices.templates", source.path, _say, always=False)
@@ -216,18 +216,21 @@ def _recipient(notice: Notice, wanted: _Wanted) -> str:
     return address
 
 
-def _check_new(store: Store, identifier: str, kind: str, recipient: str | None) -> None:
+def _check_new(store: Store, identifier: str, same: tuple[str, str | None, str | None]) -> None:
     """Check that an answer was not sent before, or that the notice changed since.
+
+    ``same``: its kind, its recipient, and the owner of the files.
 
     Raises:
         UsageError: it was sent, and nothing changed since.
     """
+    kind, recipient, _ = same
     sent: float | None = None
     for event in store.history(identifier):
         detail = event.detail
         if event.kind is not EventKind.ANSWERED:
             sent = sent if kind == "receipt" else None
-        elif (detail.get("how"), detail.get("kind"), detail.get("to")) == (_SENT, kind, recipient):
+        elif detail.get("how") == _SENT and same == tuple(map(detail.get, ("kind", "to", "owner"))):
             sent = event.time
     if sent is not None:
         raise UsageError(

@@ -52,9 +52,10 @@ def command(
 ) -> ExitCode:
     """Report matches and removed items in XARF v4 (content/csam), without any content.
 
-    ID is a notice: only its items are reported. Without it, what was found in the period. A match
-    without a URL or a classification is not reported, and a message says why; exit code 3. The
-    same match has the same report id each time.
+    ID is a notice: only its items are reported. Without it, matches that were found in the period,
+    and items that were located or removed in it. A match without a URL or a classification is not
+    reported, and a message says why; exit code 3. The same match has the same report id each time,
+    until it is removed.
     """
     from hashscan.agent.xarf_reports import Wanted, abuses  # noqa: PLC0415 - heavy
     from hashscan.report.xarf import Refused, report_of  # noqa: PLC0415

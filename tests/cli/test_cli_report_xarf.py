@@ -196,6 +196,15 @@ def test_a_period(run, tmp_path, volume):
     assert "before --until" in str(run("--since", "2026-01-02", "--until", "2026-01-01").exception)
 
 
+def test_an_item_counts_when_it_is_removed(run, store, volume):
+    _, item = add(store, classification="A1")
+    name_file(store, volume, item, "n.jpg", away=1.0)
+    store.advance(item, ItemState.REMOVED, now=1.8e9)  # in January 2027
+    assert reports(run()) == []
+    assert reports(run("--since", "2027-01-01", "--until", "2027-01-15")) == []
+    assert len(reports(run("--since", "2027-01-15", "--until", "2027-01-16"))) == 1
+
+
 def test_files_in_a_directory(run, tmp_path, volume):
     isolate(tmp_path, volume, "a.jpg", "b.jpg")
     place = tmp_path / "reports"
