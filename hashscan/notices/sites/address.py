@@ -146,7 +146,7 @@ def without_dots(
         path: from / on.
         merge: take several slashes as one.
         clamp: ignore ``..`` at the root, instead of refusing it.
-        deep: ``..`` after an empty name also removes the name before that, as nginx does it.
+        deep: ``..`` after empty names also removes the name before them, as nginx does it.
     """
     kept: list[bytes] = []
     names = path.split(b"/")[1:]
@@ -155,10 +155,9 @@ def without_dots(
         if name == b"..":
             if not kept and not clamp:
                 return None
-            if kept and kept.pop() == b"" and deep:
+            while kept and kept.pop() == b"" and deep:
                 if not kept:
                     return None
-                kept.pop()
         elif name not in {b".", b""} or (name == b"" and not merge and not last):
             kept.append(name)
             continue

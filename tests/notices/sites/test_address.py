@@ -66,7 +66,9 @@ def test_paths_as_servers_read_them():
     assert without_dots(b"/../a/../../b", clamp=True) == b"/b"
     assert without_dots(b"/a//../b", merge=False) == b"/a/b"
     assert without_dots(b"/a//../b", merge=False, deep=True) == b"/b"
+    assert without_dots(b"/a///../b", merge=False, deep=True) == b"/b"
     assert without_dots(b"//../b", merge=False, deep=True) is None
+    assert without_dots(b"///../b", merge=False, deep=True) is None
     assert unreserved_decoded(b"/%2E%7e%41%2F%25%zz%00") == b"/.~A%2F%25%zz%00"
 
 
