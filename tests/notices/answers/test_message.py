@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashscan.config.notices import OrganisationSettings
+from hashscan.config.values import is_mail_address
 from hashscan.notices.answers.message import Thread, as_eml, message_of, thread_of
 from hashscan.notices.answers.templates import Answer
 
@@ -97,3 +98,22 @@ def test_any_text_is_read_back(subject, body):
     assert set(found.keys()) == HEADERS
     assert found["Subject"] == subject
     assert found.get_content().replace("\r\n", "\n") == text
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.from_regex(
+        r"[A-Za-z0-9_][A-Za-z0-9_.+=&'~-]{0,9}@[a-z0-9]{1,5}(\.[a-z0-9-]{1,5}){0,2}", fullmatch=True
+    ),
+    st.sampled_from(["", *' ,;:<>()|/@\r\n\t\\"\u00e9', "\r\nBcc: x@y.example"]),
+    st.integers(0, 20),
+)
+def test_an_accepted_address_is_one_recipient(address, more, place):
+    recipient = address[:place] + more + address[place:]
+    if is_mail_address(recipient):
+        message = message_of(Answer("s", "x\n"), HOST, recipient, language="en", now=0.0)
+        found = email.message_from_bytes(as_eml(message), policy=email.policy.default)
+        assert [one.addr_spec for one in found["To"].addresses] == [recipient]
+        assert set(found.keys()) == HEADERS
+    else:
+        assert more or ".." in address or ".@" in address or "-" in address.rpartition("@")[2]
