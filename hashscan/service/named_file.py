@@ -26,7 +26,7 @@ _LONGEST = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class NamedFile(Generic[Secret]):
-    """A kind of such files.
+    """A kind of files with names and secrets.
 
     Attributes:
         name: of the file in the service's directory, without ``.json``; also its only key.

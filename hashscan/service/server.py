@@ -1,4 +1,4 @@
-"""uvicorn as all services run it: where it listens, its own ``Door``, and a clean end."""
+"""uvicorn as all services run it: its listening socket, its own ``Door``, and a clean end."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def run(
 
     Args:
         app: answers the requests.
-        listening: where.
+        listening: the address or the Unix socket.
         ready: gets the address when clients are accepted.
         beside: runs as a task meanwhile, and is cancelled in the end.
         protocol: of each connection.

@@ -1,7 +1,7 @@
 """The HTTP side of the intake: ``POST /api/v1/reports`` and the link checker.
 
 SCART's add-ons do not see the status of an answer. They take a report for delivered unless the body
-is JSON with a ``message``, so that each error here is such a body.
+is JSON with a ``message``. So each error here has such a body.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class Links:
             raise
         if sender is not None:
             intake.note(request, sender, found.presence.value)
-        return self._response(request, found, told=sender is not None)
+        return self._response(request, found, detailed=sender is not None)
 
     async def presence(self, address: str) -> Checked:
         """The answer about a URL, in time."""
@@ -154,7 +154,7 @@ class Links:
             raise RefusedError(422, "it is no URL", {name: ["is no URL"]})
         return address
 
-    def _response(self, request: Request, found: Checked, *, told: bool) -> Response:
+    def _response(self, request: Request, found: Checked, *, detailed: bool) -> Response:
         status = _STATUS[found.presence]
         headers = {"Cache-Control": "no-store"}
         if self.options.empty:
@@ -167,7 +167,7 @@ class Links:
             "state": found.presence.value,
             "online": known.get(found.presence),
         }
-        if told:
+        if detailed:
             data["reason"] = found.reason
             data["removed"] = None if found.removed is None else rfc3339(found.removed)
         return JSONResponse({"data": data}, status, headers)
