@@ -234,6 +234,8 @@ class OpenItems:
         spot = self._files.spot_of(file)
         if self._files.peek(spot, file.anchor).presence is Presence.AWAY:
             return  # another item, or the watch, was first; this item's end finds that out
+        if self._store.item(item.number).state is not ItemState.LOCATED:
+            return  # an administrator closed the notice meanwhile
         given = set(item.parsed.digests)
         other = ""
         if given and not given.intersection(file.digests):
@@ -357,6 +359,10 @@ class OpenItems:
             self._memory.done.pop(item.number, None)
             self._result.more = True
             return
+        if item.number not in self._failed:
+            # What it waited for is over; a directory still waits for an administrator.
+            why = next((one.message for one in named if not one.digests), "")
+            self._store.note_item(item.number, why, now=now)
         self._keep(item, stamps_of(peeked))
 
     def _how(self, item: Item) -> str:

@@ -229,7 +229,7 @@ def _happened(event: Event) -> str:
         case EventKind.CLOSED:
             return f"closed{reason or ', all items are settled'}"
         case EventKind.NOTE:
-            return f"waits{reason}"
+            return f"waits{reason}" if reason else "does not wait any more"
         case EventKind.REOPENED:
             return f"open again{reason}"
         case EventKind.FILE | EventKind.ANSWERED:

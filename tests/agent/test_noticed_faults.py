@@ -136,6 +136,21 @@ def test_the_customer_removes_the_file_first(machine, meanwhile):
     assert (found.state, found.reason) == ("removed", "1 file removed by somebody else")
 
 
+def test_an_administrator_closes_the_notice_meanwhile(machine, monkeypatch):
+    machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    real = NoticedActs.verdict
+
+    def verdict(self, candidate):
+        machine.store.close_notice(identifier, "a mistake")
+        return real(self, candidate)
+
+    monkeypatch.setattr(NoticedActs, "verdict", verdict)
+    machine.rounds()
+    assert machine.states(identifier) == ["refused"]
+    assert (machine.site / "a/1.jpg").exists()
+
+
 def test_the_customer_renames_the_file(machine, meanwhile):
     machine.file("a/1.jpg")
     identifier = machine.notice(URL)
@@ -272,6 +287,7 @@ def test_a_volume_that_is_not_mounted_is_no_removal(tmp_path, scanned):
         mount(disk, machine.volume, None, MS_BIND)
         machine.round()
         assert machine.states(identifier) == ["located", "located"]
+        assert [one.reason for one in machine.items(identifier)] == ["", ""]
         (machine.site / "a/1.jpg").unlink()
         machine.round()
         assert machine.states(identifier) == ["removed", "removed"]
