@@ -71,7 +71,7 @@ class _Found:
             if error.reason != "no-store":
                 raise
         #: Records and paths that are reported already.
-        self._told: set[str | bytes] = set()
+        self._reported: set[str | bytes] = set()
 
     def all(self) -> Iterator[Abuse | Refused]:
         if self._wanted.notices and self._reader is None:
@@ -107,11 +107,11 @@ class _Found:
                 except QuarantineError as error:
                     yield Refused(shown(name), str(error))
                     continue
-            told = path if record is None else record.id
+            key = path if record is None else record.id
             is_restored = record is not None and record.state not in AWAY
-            if told in self._told or is_restored:
+            if key in self._reported or is_restored:
                 continue
-            self._told |= {path, told}
+            self._reported |= {path, key}
             is_away = file.away is not None or record is not None
             url: str | None = item.parsed.value
             if file.role is not Role.NAMED or item.parsed.kind is not ItemKind.URL:
@@ -136,12 +136,12 @@ class _Found:
             if record is None:
                 yield Refused(listed.record_id, listed.trouble)
                 continue
-            if record.id in self._told or record.state not in AWAY or not self._is_new(record):
+            if record.id in self._reported or record.state not in AWAY or not self._is_new(record):
                 continue
             if record.authority is not None and record.authority.kind == "notice":
                 continue  # no list knows it: it is reported with its notice
             path = record.origin.full_path
-            self._told.add(path)
+            self._reported.add(path)
             digests = record.digests.as_dict() if record.digests else record.expected
             yield Abuse(
                 key=f"record {record.id}",
@@ -169,7 +169,7 @@ class _Found:
     def _of_catalog(self) -> Iterator[Abuse]:
         since, until = self._wanted.since, self._wanted.until
         for match in matches_in_place(self._state.catalog, since, until):
-            if match.path in self._told:
+            if match.path in self._reported:
                 continue
             yield Abuse(
                 key=f"match {os.fsdecode(match.path)} {sorted(match.digests.items())}",

@@ -25,7 +25,7 @@ _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
 _MOST_REFERENCES = 20
 
 
-#: Headers that hold nothing but such ids.
+#: Headers that hold message ids only.
 _OF_IDS = frozenset({"in-reply-to", "references"})
 _LONGEST_LINE = 998  # RFC 5322, section 2.1.1
 
