@@ -129,7 +129,8 @@ class NoticedFiles:
         seen = self._seen[volume]
         if seen.error is not None:
             return f"{shown(volume)}: {seen.error}"
-        if seen.empty and not seen.mounted and self._was_mounted(volume):
+        # Even if its mount point is not empty: the next scan decides whether that is meant.
+        if not seen.mounted and self._was_mounted(volume):
             return f"{shown(volume)}: its file system is not mounted"
         return ""
 

@@ -284,6 +284,12 @@ def test_a_volume_that_is_not_mounted_is_no_removal(tmp_path, scanned):
         machine.rounds()
         assert machine.states(identifier) == ["located", "located"]
         assert "mounted" in machine.items(identifier)[0].reason
+        if scanned:  # else nobody knows that something is to be mounted there
+            later = machine.notice("https://x.example/b.jpg", f"{machine.site}/b.jpg")
+            machine.rounds()
+            assert machine.states(later) == ["received", "received"]
+            assert "its file system is not mounted" in machine.items(later)[0].reason
+            machine.store.close_notice(later, "a test")
         mount(disk, machine.volume, None, MS_BIND)
         machine.round()
         assert machine.states(identifier) == ["located", "located"]

@@ -369,3 +369,18 @@ def test_many_items_need_several_rounds(machine, monkeypatch):
         if one.item == machine.items(identifier)[7].number and one.kind == "state"
     ]  # fmt: skip
     assert steps == ["located", "removed", "received", "located", "removed"]
+
+
+def test_a_document_root_outside_of_all_volumes(machine, tmp_path):
+    root = tmp_path / "elsewhere"
+    (root / "a").mkdir(parents=True)
+    (root / "a/1.jpg").write_bytes(b"content")
+    site = machine.settings.sites[0].model_copy(update={"host": "other.test", "root": str(root)})
+    machine.settings = machine.settings.model_copy(update={"sites": (site,)})
+    identifier = machine.notice("https://other.test/a/1.jpg")
+    machine.round()
+    (found,) = machine.items(identifier)
+    (file,) = machine.store.files(found.number)
+    assert (found.state, file.volume) == ("removed", os.fsencode(root))
+    (record,) = in_quarantine(machine)
+    assert record.origin.full_path == os.fsencode(root / "a/1.jpg")
