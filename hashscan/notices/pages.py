@@ -9,7 +9,6 @@ one pass with expressions that cannot look back.
 from __future__ import annotations
 
 import codecs
-import html
 import os
 import re
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from hashscan.notices.markup import unescaped
 from hashscan.notices.sites.disk import Disk
 from hashscan.notices.sites.location import Location, LocationKind, UndecidedError
 
@@ -125,16 +125,16 @@ def references(content: bytes, url: str) -> Iterator[tuple[str, bool]]:
     if element is not None:
         for found in _ATTRIBUTE.finditer(element[1]):
             if found[1].lower() == "href":
-                base = _joined(url, html.unescape(_given(found, 2))) or url
+                base = _joined(url, unescaped(_given(found, 2))) or url
     for found in _ATTRIBUTE.finditer(text):
-        name, value = found[1].lower(), html.unescape(_given(found, 2))
+        name, value = found[1].lower(), unescaped(_given(found, 2))
         if name == "content" and not re.match("/|https?:", value):
             continue
         for one in _candidates(value) if name.endswith("srcset") else (value,):
             yield from ((joined, name == "href") for joined in _readings(base, one))
     for found in _URL.finditer(text):
         # Within a style attribute, quotes and & are references to characters.
-        given = _css(html.unescape(_given(found, 1))).strip("\"' ")
+        given = _css(unescaped(_given(found, 1))).strip("\"' ")
         yield from ((joined, False) for joined in _readings(base, given))
     for found in _IMPORT.finditer(text):
         yield from ((joined, False) for joined in _readings(base, _css(found[1])))

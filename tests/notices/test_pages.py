@@ -50,6 +50,14 @@ def test_references(content, expected):
     assert set(found) == set(expected.split("|") if expected else ())
 
 
+@pytest.mark.parametrize(
+    "page",
+    [b'<img src="a&#%b;.jpg">', b'<base href="&#%b;">', b"<style>a{background:url(&#%b;)}</style>"],
+)
+def test_a_character_whose_number_has_thousands_of_digits(page):
+    list(references(page % (b"9" * 5000), "http://site.example/"))
+
+
 def test_a_srcset_and_bytes_that_are_not_utf8():
     found = urls(b"<img srcset='a.jpg 1x, b,c.jpg 2x,d.jpg 100w'>", "http://a.example/")
     assert {"http://a.example/a.jpg", "http://a.example/b,c.jpg", "http://a.example/d.jpg"} <= set(
