@@ -27,7 +27,7 @@ def program(name):
 def running(command, port):
     """Run a server in the foreground until the block ends; returns when it takes connections."""
     process = subprocess.Popen(
-        command,
+        ["setpriv", "--pdeathsig", "TERM", *command],  # killed tests leave no server behind
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
