@@ -13,7 +13,7 @@ from hashscan.config.settings import Settings
 from hashscan.notices.sites.location import Location, LocationKind
 from hashscan.notices.sites.sites import Sites
 
-_EXAMPLES = int(os.environ.get("HASHSCAN_LONG", "0")) * 10_000 or 60
+_EXAMPLES = int(os.environ.get("HASHSCAN_LONG", "0")) * 10_000 or 25
 _NGINX = """http {{ server {{ server_name a.example *.b.example; root {root}; index index.html;
   location / {{ try_files $uri $uri/ /index.html?$args; }} location ~* ^/x(.*)\\.jpg$ {{ alias {root}/$1; }}
   location /i/ {{ alias {root}/; }} rewrite ^/r/(.*)$ /$1 last; }} }}"""
