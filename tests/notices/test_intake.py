@@ -210,6 +210,15 @@ def test_urls_that_are_not_taken_are_a_remark():
     assert found.notice.remarks == ("1 URL in the text not taken, first: https://y.example/",)
 
 
+def test_remarks_are_short():
+    inner = "Reference: " + "\U000e0001" * 900 + "\nURL: https://x.example/b\n"
+    attached = "Content-Type: message/rfc822", mail(plain(inner)).replace(b"=_b", b"=_1")
+    hidden = "https://x.example/" + "\U000e0001" * 90
+    notice = read(mail(plain(f"URL: https://x.example/a\nsee {hidden} now\n"), attached)).notice
+    assert len(notice.remarks) == 2
+    assert max(map(len, notice.remarks)) <= 1000
+
+
 def test_addresses_that_a_mail_program_broke():
     text = "https://x.example/a-long-\r\nhttps://x.example/name- \r\nof-it.jpg\r\n-- \r\nhttps://y.example/"
     part = "Content-Type: text/plain; format=flowed; delsp=yes", text

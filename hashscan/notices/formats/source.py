@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hashscan.notices.formats.values import has_url, moment, strongest, urls_in, words
+from hashscan.notices.formats.values import (
+    LONGEST_WORDS,
+    has_url,
+    moment,
+    strongest,
+    urls_in,
+    words,
+)
 from hashscan.notices.markup import text_of
 from hashscan.notices.notice import MOST_ITEMS, ItemKind, ParsedItem, ParsedNotice
 from hashscan.text import counted, shown
@@ -170,7 +177,8 @@ def unquoted(text: str) -> str:
 
 
 def bounded(remarks: list[str]) -> tuple[str, ...]:
-    """The first remarks, and the number of the others."""
+    """The first remarks, each within ``LONGEST_WORDS``, and the number of the others."""
+    remarks = [one[:LONGEST_WORDS] for one in remarks]
     if len(remarks) <= MOST_REMARKS:
         return tuple(remarks)
     return (*remarks[: MOST_REMARKS - 1], f"{len(remarks) - MOST_REMARKS + 1:,} more remarks")
