@@ -64,6 +64,16 @@ def tree(tmp_path):
     return tmp_path / "tree"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["tests/test_a.py::test_b", "tests/test_a.py::test_b[sync-no sync: ]", "tests/test_a.py"],
+)
+@pytest.mark.parametrize("message", ["", " - assert 1 == 2", " - KeyError: 'x - y'"])
+def test_the_name_of_a_test_that_failed(name, message):
+    out = f"ERROR    root:a.py:1 logged\nFAILED {name}{message}\n1 failed in 0.01s\n"
+    assert mutants._FAILED.search(out)[1] == name
+
+
 def test_what_is_drawn():
     found = mutants.mutations_of("x.py", SOURCE.encode())
     assert {(one.line, one.kind, one.before, one.after) for one in found} == {

@@ -320,3 +320,13 @@ def test_a_sync_believes_no_key_that_others_can_change(place):
     )
     done = run("--config", "c.yaml", "sync", cwd=place)
     assert (done.returncode, "filter.root" in done.stderr) == (2, True)
+
+
+def test_a_directory_of_our_own_below_a_customers_link_is_refused(place):
+    (place / "lists" / "cust").symlink_to(place / "www")
+    config = place / "config.yaml"
+    config.write_text(f"quarantine: {{directory: {place}/lists/cust/quarantine}}\n")
+    loader.load(str(config))
+    chown(place / "lists" / "cust")
+    with pytest.raises(ConfigError, match=f"{place}/lists/cust is a link to {place}/www"):
+        loader.load(str(config))

@@ -151,3 +151,18 @@ def test_another_fault_than_a_lock_is_not_remembered(acting, tmp_path):
     volume = os.fsencode(tmp_path)
     assert one.act(Match(volume, b"a")).problem == "busy"
     assert one.act(Match(volume, b"b")).action == "quarantined"
+
+
+def test_a_process_that_dies_over_a_match_is_reported_and_replaced(acting, tmp_path):
+    class Dies:
+        def act(self, match):
+            if match.candidate.full_path.endswith(b"a"):
+                os._exit(1)
+            return Acted("quarantined")
+
+    one = acting(Dies())
+    volume = os.fsencode(tmp_path)
+    acted = one.act(Match(volume, b"a"))
+    assert (acted.action, acted.problem) == ("reported", "died")
+    assert "the process that moves files died" in acted.message
+    assert one.act(Match(volume, b"b")).action == "quarantined"

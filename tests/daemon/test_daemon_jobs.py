@@ -8,8 +8,10 @@ import pytest
 
 from hashscan.config.loader import load
 from hashscan.daemon import background
+from hashscan.daemon import daemon as daemon_module
 from hashscan.daemon.daemon import Daemon
-from hashscan.daemon.log import Log
+from hashscan.daemon.log import MOST_LINES, Log
+from hashscan.errors import FilterError, StateError
 from hashscan.state import State
 
 
@@ -37,6 +39,18 @@ def daemon(tmp_path, out, monkeypatch):
 
     monkeypatch.setattr(background, "start", no_process)
     return Daemon(settings, State(settings.state), lambda: settings, Log(out, out))
+
+
+class Session:
+    """The part of ``Duty`` that the daemon closes."""
+
+    def __init__(self, error=None):
+        self.closed, self.error = False, error
+
+    def close(self):
+        self.closed = True
+        if self.error is not None:
+            raise self.error
 
 
 @pytest.mark.parametrize(("job", "words"), [("sync", "no sync: "), ("keep", "quarantine: ")])
@@ -67,3 +81,59 @@ def test_a_sync_that_died_is_reported_and_tried_again(daemon, out):
     assert daemon._synced["message"] == "the process that did it died"
     assert daemon._synced["failing_since"] is not None
     assert daemon._refresh.next != before
+
+
+def test_filters_that_expire_are_opened_again_immediately_and_then_now_and_then(
+    daemon, monkeypatch
+):
+    opened = []
+    monkeypatch.setattr(daemon, "_refresh_known", lambda: opened.append(True))
+    daemon._lists.changed = daemon._refresh.due = daemon._again.due = lambda: False
+    daemon._housekeeping.step = lambda: None
+    daemon._duty, daemon._good_until = Session(), float("inf")
+    daemon._by_the_clock()
+    assert opened == []
+    daemon._good_until = 0.0
+    daemon._by_the_clock()
+    assert opened == [True]
+    daemon._by_the_clock()
+    assert opened == [True], "not with each turn"
+
+
+@pytest.mark.parametrize(
+    ("working", "good_until", "words"),
+    [
+        (False, float("inf"), "nothing is scanned: the filter is damaged"),
+        (True, 0.0, "nothing is scanned: the filter is damaged"),
+        (True, float("inf"), "the filters in use stay, for: the filter is damaged"),
+    ],
+)
+def test_a_filter_that_cannot_be_used(daemon, out, monkeypatch, working, good_until, words):
+    def damaged(*_):
+        raise FilterError("the filter is damaged")
+
+    monkeypatch.setattr(daemon_module, "open_known_set", damaged)
+    session = daemon._duty = Session() if working else None
+    daemon._good_until, daemon._facts_at = good_until, float("inf")
+    daemon._refresh_known()
+    assert words in out.getvalue()
+    assert daemon._facts_at == 0.0
+    stays = working and good_until > 0
+    assert daemon._duty is (session if stays else None)
+    assert daemon._trouble == ("" if stays else "the filter is damaged")
+    assert daemon._synced["refused"] is stays
+    assert session is None or session.closed is not stays
+
+
+def test_a_session_that_cannot_be_closed_is_reported(daemon, out):
+    daemon._duty = Session(StateError("the disk is full"))
+    daemon._close_duty()
+    assert daemon._duty is None
+    assert "the disk is full" in out.getvalue()
+
+
+def test_the_end_says_how_many_lines_were_left_out(daemon, out):
+    for _ in range(MOST_LINES + 3):
+        daemon._log.limited("sync", "warning", "no sync")
+    daemon._end()
+    assert "sync: 3 more such lines were left out" in out.getvalue()

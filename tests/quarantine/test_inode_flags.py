@@ -8,10 +8,14 @@ import pytest
 from isolating import confirmed, fork, kill_at, needs_root, recovered
 
 from hashscan.fs import flags
+from hashscan.fs.beneath import closing as close_later
 from hashscan.fs.flags import APPEND, inode_flags
+from hashscan.model import Identity
 from hashscan.quarantine import restore as restoring
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.places import Spot
 from hashscan.quarantine.records import State
+from hashscan.quarantine.recover import seal
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
 
@@ -115,3 +119,17 @@ def test_append_only_comes_last_and_also_after_a_kill(file, volume, memory, monk
         if returned:
             break
     assert step > 10
+
+
+def test_another_file_at_the_name_gets_no_seals(file, volume, quarantine, store_path):
+    acted = quarantine.act(confirmed(volume, "f"))
+    with recovered(store_path) as store:
+        record = store.load(acted.quarantine_id)
+        record = replace(record, metadata=replace(record.metadata, flags=APPEND))
+        file.write_bytes(b"another file")
+        other = replace(record, target_identity=Identity(1, os.stat(file).st_ino + 1))
+        with close_later(os.open(volume, os.O_RDONLY | os.O_DIRECTORY)) as fd:
+            assert seal(other, Spot(fd, b"f")) == []
+            assert seal(other, Spot(fd, b"none")) == []
+            assert seal(replace(record, target_identity=None), Spot(fd, b"f")) == []
+    assert not (flags_of(file) or 0) & APPEND

@@ -173,3 +173,10 @@ def test_files_are_handed_over_after_so_many_bytes(monkeypatch, sizes, given):
     part._give = lambda rest: handed.append(list(rest))
     part._hash_all(names)
     assert handed == ([] if given is None else [names[-given:]])
+
+
+def test_an_idle_process_is_counted_once():
+    worker = object.__new__(Worker)
+    worker._idle = bytearray([1])
+    assert worker.may_give()
+    assert not worker.may_give()

@@ -440,3 +440,10 @@ def test_a_root_that_opens_and_cannot_be_listed_is_not_there(tmp_path, monkeypat
 
     monkeypatch.setattr(os, "scandir", fails)
     assert root.why_vanished() == "it cannot be listed any more: Input/output error"
+
+
+def test_another_directory_at_the_path_of_a_root_keeps_no_descriptor(tmp_path):
+    root = VolumeRoot(Volume(os.fsencode(tmp_path)), 1, Identity(1, 2))
+    before = os.listdir("/proc/self/fd")
+    assert root.why_vanished() == "its path leads to another directory now"
+    assert os.listdir("/proc/self/fd") == before

@@ -39,7 +39,8 @@ _OPPOSITE = {
 _LEFT_OUT = {".venv", ".git", ".mutants", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 #: In place of a test's name: the run timed out. A test that hangs fails by its own time limit.
 UNDECIDED = "time limit"
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+#: The name has spaces if a parameter has some.
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
 _TOOK = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +([^:\s]+)::", re.MULTILINE)
 
 
