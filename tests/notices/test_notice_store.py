@@ -195,7 +195,7 @@ def test_counts(store):
     assert [one.deadline for one in store.notices(only_open=True)] == [100.0, 500.0, 1000.0]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_steps(tmp_path_factory, data):
     """The present is what the history says, and a notice is open while an item is."""
