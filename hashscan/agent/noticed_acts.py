@@ -95,7 +95,7 @@ class NoticedActs:
     # Verdicts
 
     def verdict(self, candidate: Candidate) -> Verdict:
-        """Ask the filters, and for a hit whoever confirms."""
+        """Ask the filters, and the confirmer about each hit."""
         if self._known is None:
             return Verdict(pending=f"no list can be asked: {self._why_unknown}")
         pending = ""

@@ -10,7 +10,7 @@ and follows each item through its states:
 A *settled* item waits for nothing. It is received again if it is noticed once more, if its content
 is back, or if an administrator reopens it.
 
-Times are seconds since the epoch. Texts of senders are hostile: whoever prints one uses
+Times are seconds since the epoch. Texts of senders are hostile: print them through
 ``hashscan.text.shown``.
 """
 

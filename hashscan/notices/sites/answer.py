@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -47,7 +48,7 @@ class AnswerError(Exception):
         self.answer = answer
 
 
-class Phases:
+class Phases(ABC):
     """The phases of a request: each may end it with an answer."""
 
     def answer(self) -> Location | Answer:
@@ -61,8 +62,9 @@ class Phases:
         except AnswerError as ended:
             return ended.answer
 
+    @abstractmethod
     def _run(self) -> NoReturn:
-        raise NotImplementedError
+        """Run the phases until one of them ends the request."""
 
     def _end(self, answer: Location | Answer) -> NoReturn:
         raise AnswerError(answer)

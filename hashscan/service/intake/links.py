@@ -13,7 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from hashscan.config.sites import SiteSettings
-    from hashscan.service.intake.app import Intake
     from hashscan.state import State
 
 #: Simultaneous checks, and checks that may wait.
@@ -48,6 +47,22 @@ _FRESH = 300.0
 _STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
 #: Neither a failure nor a redirect, which a client could take for offline.
 _STATUS = {Presence.ONLINE: 200, Presence.OFFLINE: 200, Presence.UNKNOWN: 202}
+
+
+class Admission(Protocol):
+    """Admits senders, and records their requests: see ``app.Intake``."""
+
+    def sender(self, request: Request) -> str:
+        """The sender whose token the request has.
+
+        Raises:
+            HTTPException: 401 or 429.
+        """
+        ...
+
+    def note(self, request: Request, sender: str, outcome: str) -> None:
+        """Record a request."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +109,7 @@ class Links:
         """Do not wait for checks that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def answer(self, intake: Intake, request: Request) -> Response:
+    async def answer(self, intake: Admission, request: Request) -> Response:
         """``GET`` of the link checker."""
         try:
             sender = self._sender(intake, request)
@@ -122,7 +137,7 @@ class Links:
         except HashscanError:
             return Checked(Presence.UNKNOWN, "undecided")
 
-    def _sender(self, intake: Intake, request: Request) -> str | None:
+    def _sender(self, intake: Admission, request: Request) -> str | None:
         """The sender, or ``None`` for a client who needs no token and has none.
 
         Raises:
