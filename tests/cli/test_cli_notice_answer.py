@@ -87,7 +87,7 @@ def test_the_decision_is_printed(run, store):
     store.advance(item.number, ItemState.NOT_HERE, reason="no-site: /srv/secret")
     text = printed(run(notice[-8:]))
     assert text.startswith(f"Subject: [R-1] Decision on your notice ({notice})\n\n")
-    assert "Not here: no site of our servers has this host." in text
+    assert "Not found: no site on our servers has this host name." in text
     assert "secret" not in text
     assert answers(store, notice) == [{"kind": "decision", "how": "printed", "language": "en"}]
 

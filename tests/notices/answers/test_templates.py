@@ -41,13 +41,13 @@ def moved(path=b"/srv/www/a", **more):
 
 def test_the_receipt_says_what_was_received():
     found = answer("receipt", "en", notice(reference="R-1"), [item(ItemState.RECEIVED)])
-    assert found.subject == "[R-1] Your notice is received (20261127-0a0b0c0d)"
+    assert found.subject == "[R-1] Receipt of your notice (20261127-0a0b0c0d)"
     for words in ("1970-01-01 01:00:00 UTC", "R-1", "1970-01-02 01:00:00 UTC", "Host BV",
                   "  1. http://site.example/a\n"):  # fmt: skip
         assert words in found.body, words
     dutch = answer("receipt", "nl", notice(), [item(ItemState.RECEIVED)])
-    assert dutch.subject == "Uw melding is ontvangen (20261127-0a0b0c0d)"
-    assert "kenmerk" not in dutch.body
+    assert dutch.subject == "Ontvangstbevestiging van uw melding (20261127-0a0b0c0d)"
+    assert "Uw kenmerk" not in dutch.body
 
 
 @pytest.mark.parametrize(
@@ -55,25 +55,28 @@ def test_the_receipt_says_what_was_received():
     [
         (item(ItemState.REMOVED, removed=7200.0), "Removed on 1970-01-01 02:00:00 UTC.",
          "Verwijderd op 1970-01-01 02:00:00 UTC."),
-        (item(ItemState.GONE), "Gone already: it was not in its place on 1970-01-01 02:00:00 UTC.",
-         "Al weg: het stond op 1970-01-01 02:00:00 UTC niet meer op zijn plaats."),
-        (item(ItemState.NOT_HERE, reason="no-site: x"), "no site of our servers has this host",
-         "geen site op onze servers heeft deze naam"),
+        (item(ItemState.GONE),
+         "Already gone: it was no longer in its place on 1970-01-01 02:00:00 UTC.",
+         "Reeds verdwenen: op 1970-01-01 02:00:00 UTC niet meer aanwezig."),
+        (item(ItemState.NOT_HERE, reason="no-site: x"), "no site on our servers has this host name",
+         "geen website op onze servers heeft deze hostnaam"),
         (item(ItemState.NOT_HERE, reason="no-file: /srv/secret"), "has no file at this address",
-         "heeft geen bestand op dit adres"),
+         "bevat geen bestand op dit"),
         (item(ItemState.NOT_HERE, reason="script: /srv/secret"), "a program of the site answers",
          "antwoordt een programma"),
-        (item(ItemState.NOT_HERE, reason="/srv/secret: x"), "no file of our servers fits",
-         "geen passend bestand"),
+        (item(ItemState.NOT_HERE, reason="/srv/secret: x"), "our servers have no such file",
+         "geen dergelijk bestand"),
         (item(ItemState.NOT_HERE, "ab" * 20, ItemKind.DIGEST, reason="no-file: x"),
-         "Not here: no file of our servers fits.", "geen passend bestand"),
+         "Not found: our servers have no such file.", "geen dergelijk bestand"),
         (item(ItemState.NOT_HERE, "ab" * 20, ItemKind.DIGEST, reason="not-computed: x"),
-         "we cannot find files by this digest", "wij kunnen bestanden niet met deze hash vinden"),
+         "we cannot search for files by this digest",
+         "wij kunnen niet op deze hashwaarde zoeken"),
         (item(ItemState.REFUSED, reason="a test"), "Not removed: a test", "Niet verwijderd: a test"),
-        (item(ItemState.RECEIVED), "Being worked on.", "In behandeling."),
-        (item(ItemState.LOCATED), "Being worked on.", "In behandeling."),
+        (item(ItemState.RECEIVED), "In progress.", "In behandeling."),
+        (item(ItemState.LOCATED), "In progress.", "In behandeling."),
         (item(ItemState.RECEIVED, removed=3600.0, reason="/srv/secret is back"),
-         "We removed it on 1970-01-01 01:00:00 UTC; since", "Wij verwijderden het op"),
+         "It was removed on 1970-01-01 01:00:00 UTC, and is open again",
+         "Het is op 1970-01-01 01:00:00 UTC verwijderd"),
     ],
 )  # fmt: skip
 def test_the_decision_for_each_state(one, english, dutch):
@@ -87,7 +90,7 @@ def test_the_decision_counts_the_states():
     items = [item(ItemState.REMOVED), item(ItemState.LOCATED), item(ItemState.RECEIVED)]
     body = answer("decision", "en", notice(), items).body
     assert "Removed:          1\n" in body
-    assert "Being worked on:  2\n" in body
+    assert "In progress:      2\n" in body
     assert "court" in body
     assert "court" not in answer("decision", "en", notice(authority="ATKM"), items).body
 
@@ -102,7 +105,7 @@ def test_the_statement_has_what_article_17_asks_for():
         assert words in body, words
     assert "/srv/www/a: category" not in body
     law = answer("statement", "nl", notice(legal_basis="Wet X"), [], files).body
-    assert "5. Rechtsgrond. Wet X." in law
+    assert "5. Rechtsgrond. De melding noemt: Wet X." in law
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
