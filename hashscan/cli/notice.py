@@ -91,7 +91,7 @@ def list_command(
 def show_command(options: Options, identifier: str, state: str | None, as_json: bool) -> None:
     """Show a notice: what it names, the files, what was done, and the whole history.
 
-    The beginning or the end of the ID is enough.
+    The beginning or the end of the ID, or the beginning after its hyphen, is enough.
     """
     from hashscan.output import notices as output  # noqa: PLC0415
 
@@ -132,7 +132,8 @@ _reason_option = click.option(
 def close_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
     """Close a notice: its open items become refused, and its clock stops.
 
-    Nothing is done to files. The beginning or the end of the ID is enough.
+    Nothing is done to files. The beginning or the end of the ID, or the beginning after its hyphen,
+    is enough.
     """
     _checked(reason)
     with _store(options, state) as store:
@@ -151,7 +152,7 @@ def close_command(options: Options, identifier: str, reason: str, state: str | N
 def reopen_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
     """Open a notice again: its settled items are received again, and its old deadline counts.
 
-    The beginning or the end of the ID is enough.
+    The beginning or the end of the ID, or the beginning after its hyphen, is enough.
     """
     _checked(reason)
     with _store(options, state) as store:

@@ -82,7 +82,8 @@ def command(
     """Answer a notice: print the answer, write it as a mail, or send it.
 
     The history of the notice keeps what was printed, written or sent, and when. The beginning or
-    the end of the ID is enough. docs/notices.md says how to replace the texts.
+    the end of the ID, or the beginning after its hyphen, is enough. docs/notices.md says how to
+    replace the texts.
     """
     if (eml is not None) + send + printed > 1:
         raise UsageError("--eml, --send and --print exclude each other")

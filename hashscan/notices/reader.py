@@ -118,7 +118,9 @@ class Reader:
         self._connection.close()
 
     def resolve(self, given: str) -> str:
-        """The id of the only notice whose id is, begins with or ends in ``given``.
+        """The id of the only notice of which ``given`` is an abbreviation.
+
+        It is the beginning or the end of the id, or the beginning of the part after the hyphen.
 
         Raises:
             UsageError: there is no such notice, or more than one.
@@ -128,7 +130,7 @@ class Reader:
                 row[0]
                 for row in self._connection.execute(
                     "SELECT id FROM notice WHERE substr(id, 1, ?1) = ?2 OR substr(id, -?1) = ?2"
-                    " ORDER BY id LIMIT 3",
+                    " OR substr(id, instr(id, '-') + 1, ?1) = ?2 ORDER BY id LIMIT 3",
                     (len(given), given),
                 )
             ]

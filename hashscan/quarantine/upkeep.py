@@ -65,7 +65,11 @@ def resolve(store: Store, given: str) -> str:
     ids = store.ids()
     if given in ids:
         return given
-    found = [one for one in ids if given and (one.startswith(given) or one.endswith(given))]
+    found = [
+        one
+        for one in ids
+        if given and (one.startswith(given) or one.endswith(given) or f"-{given}" in one)
+    ]
     if len(found) == 1:
         return found[0]
     if found:

@@ -303,12 +303,12 @@ def test_an_id_may_be_abbreviated(store, monkeypatch):
     ids = iter(["20261127-aaaa0001", "20261127-bbbb0001"])
     monkeypatch.setattr(Store, "_new_id", lambda _store, _received: next(ids))
     one, two = add(store, "http://x.example/1"), add(store, "http://x.example/2")
-    for part, found in ((one, one), ("20261127-a", one), ("bbbb0001", two)):
+    for part, found in ((one, one), ("20261127-a", one), ("bbbb0001", two), ("bbb", two)):
         assert store.resolve(part) == found
     for part in ("2026", "0001", ""):
         with pytest.raises(UsageError, match="stands for several notices"):
             store.resolve(part)
-    for part in ("a", "%", "20261127-aaaa00011"):
+    for part in ("0", "-", "aab", "%", "20261127-aaaa00011"):
         with pytest.raises(UsageError, match="there is no notice"):
             store.resolve(part)
 

@@ -199,7 +199,8 @@ def test_abbreviated_ids(one):
     assert resolve(store, record_id) == record_id
     assert resolve(store, record_id[-4:]) == record_id
     assert resolve(store, record_id[:3]) == record_id
-    for bad in ("", "zzz", "../..", record_id + "/"):
+    assert resolve(store, record_id.partition("-")[2][:3]) == record_id
+    for bad in ("", "zzz", "../..", record_id + "/", "-"):
         with pytest.raises(UsageError, match="no such record"):
             resolve(store, bad)
     os.mkdir(store.directory + b"/20010101T000000-00000000")
