@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Matches that are still in their place.
 _IN_PLACE = f"({REPORTED} OR (done = 0 AND known IS NOT NULL))"
 #: Counts of a scan that are added up.
-_ADDED = ("hashed", "bytes_hashed", "candidates", "false_positives", "problems")
+ADDED = ("hashed", "bytes_hashed", "candidates", "false_positives", "problems")
 
 
 class InPlace(NamedTuple):
@@ -43,7 +43,7 @@ class Period:
         added: ``hashed``, ``bytes_hashed``, ``candidates``, ``false_positives`` and ``problems``
             of all scans; a file counts in each scan.
         last: counts of the last scan of them, by the names of ``Summary``; empty: there is none.
-        in_place: matches that are in their place now.
+        in_place: matches that were found before the period ended, and are in their place now.
         problems: number of files and directories that cannot be read now, by reason.
     """
 
@@ -110,12 +110,13 @@ def period_of(path: str, since: float, until: float) -> Period:
             files += count or 0
             if summary is not None:
                 last = json.loads(summary)
-                for name in _ADDED:
+                for name in ADDED:
                     added[name] += last.get(name, 0)
         in_place = connection.execute(
             f"SELECT volume, known, iif({OF_WATCH.format('seen')}, 'watch', 'scan'),"  # noqa: S608
-            f" found < ?, count(*) FROM candidate WHERE {_IN_PLACE} GROUP BY 1, 2, 3, 4",
-            (since,),
+            f" found < ?, count(*) FROM candidate WHERE {_IN_PLACE} AND found < ?"
+            " GROUP BY 1, 2, 3, 4",
+            (since, until),
         ).fetchall()
         problems = connection.execute(
             "SELECT reason, count(*) FROM problem GROUP BY reason ORDER BY 2 DESC, 1"

@@ -68,4 +68,5 @@ def test_matches_in_their_place_are_told_by_how_they_were_found(tmp_path):
     assert all(before <= one.found <= time.time() for one in matches)
     assert list(matches_in_place(path, time.time() + 1, 1e12)) == []
     assert {one.found_before for one in period_of(path, time.time() + 1, 1e12).in_place} == {True}
+    assert period_of(path, 0, before).in_place == ()  # they were found later
     catalog.close()
