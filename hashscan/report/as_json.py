@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from hashscan.catalog.period import ADDED
 from hashscan.notices.notice import ItemState
 from hashscan.output.jsonl import line
 from hashscan.report.tables import class_names
@@ -42,7 +43,8 @@ def as_json(report: Report) -> str:
                 "month": one.month,
                 "notices": one.notices,
                 "items": one.items,
-                **_removal(one.removal),
+                **_removal(one.from_sent),
+                "from_received": _removal(one.from_received),
             }
             for one in notices.months
         ],
@@ -82,7 +84,7 @@ def as_json(report: Report) -> str:
             "scans": scans.scans,
             "whole": scans.whole,
             "files": scans.files,
-            **scans.added,
+            **{name: scans.added.get(name) for name in ADDED},
             "last": {name: value for name, value in scans.last.items() if name != "costs"} or None,
         },
         watched=report.watched,

@@ -46,13 +46,14 @@ class Month:
 
     Attributes:
         month: ``2026-11``.
-        removal: from the time of sending.
+        from_sent, from_received: as ``NoticeFigures`` has them.
     """
 
     month: str
     notices: int
     items: int
-    removal: Removal
+    from_sent: Removal
+    from_received: Removal
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class _Group:
         self.notices = 0
         self.items = 0
         self.states: Counter[ItemState] = Counter()
-        self.removal = RemovalTally()
+        self.from_sent = RemovalTally()
+        self.from_received = RemovalTally()
 
     def include(self, other: _Group) -> None:
         self.notices += other.notices
@@ -153,7 +155,6 @@ class _NoticeTally:
         self._senders: dict[str | None, _Group] = {}
         self._months: dict[str, _Group] = {}
         self._all = _Group()
-        self._from_received = RemovalTally()
         self._counts: Counter[str] = Counter()
         self._not_here: Counter[str] = Counter()
         self._open: list[OpenItem] = []
@@ -173,14 +174,14 @@ class _NoticeTally:
         if one.state is ItemState.NOT_HERE:
             self._not_here[reason_kind(one.reason)] += 1
         elif one.state is ItemState.REMOVED and one.removed is not None:
-            for tally in (month.removal, self._all.removal):
-                tally.add_removed(one.removed - one.begin)
-            self._from_received.add_removed(one.removed - one.received)
+            for group in (month, self._all):
+                group.from_sent.add_removed(one.removed - one.begin)
+                group.from_received.add_removed(one.removed - one.received)
             self._counts["in_time"] += one.removed <= one.deadline
         elif one.state not in SETTLED:
-            for tally in (month.removal, self._all.removal):
-                tally.add_open(self._made - one.begin)
-            self._from_received.add_open(self._made - one.received)
+            for group in (month, self._all):
+                group.from_sent.add_open(self._made - one.begin)
+                group.from_received.add_open(self._made - one.received)
             self._add_open(one)
 
     def _add_open(self, one: Outcome) -> None:
@@ -197,7 +198,7 @@ class _NoticeTally:
         others = _Group()
         for _, group in rest:
             others.include(group)
-        from_sent = self._all.removal.result()
+        from_sent = self._all.from_sent.result()
         counts = self._counts
         return NoticeFigures(
             notices=self._all.notices,
@@ -208,11 +209,17 @@ class _NoticeTally:
             other_senders=len(rest),
             others=others.sender(None) if rest else None,
             from_sent=from_sent,
-            from_received=self._from_received.result(),
+            from_received=self._all.from_received.result(),
             without_sent=counts["without_sent"],
             within_deadline=share(counts["in_time"], from_sent.removed + counts["overdue"]),
             months=tuple(
-                Month(name, group.notices, group.items, group.removal.result())
+                Month(
+                    name,
+                    group.notices,
+                    group.items,
+                    group.from_sent.result(),
+                    group.from_received.result(),
+                )
                 for name, group in sorted(self._months.items())
             ),
             repeats=counts["repeats"],

@@ -114,7 +114,7 @@ def _axes(*, height: float = _SIZE[1], grid: str = "y") -> tuple[Any, Any]:
 
 def _months(report: Report) -> Plot | None:
     months = report.notices.months[-_MONTHS:]
-    shares = [one.removal.within_24h for one in months]
+    shares = [one.from_sent.within_24h for one in months]
     if all(one is None for one in shares):
         return None
     figure, axes = _axes()

@@ -148,7 +148,7 @@ def tables(report: Report) -> tuple[Table, ...]:
         _items(report.notices),
         _counted("not_here", "Why items are not here", "reason", report.notices.not_here),
         _removal(report.notices),
-        _months(report.notices),
+        *_months(report.notices),
         _distribution(report.notices),
         _senders(report.notices),
         _open_items(report.notices),
@@ -221,14 +221,30 @@ def _removal(found: NoticeFigures) -> Table:
     return Table("removal", "Time to removal", columns, rows if found.items else (), note)
 
 
-def _months(found: NoticeFigures) -> Table:
+def _months(found: NoticeFigures) -> tuple[Table, ...]:
     columns = (("month", "Month"), ("notices", "Notices"), ("items", "Items"), *_REMOVAL)
-    rows = tuple(
-        (text(one.month), count(one.notices), count(one.items), *_cells(one.removal))
-        for one in found.months
+
+    def table(key: str, title: str, begin: str, removals: Sequence[Removal]) -> Table:
+        rows = tuple(
+            (text(one.month), count(one.notices), count(one.items), *_cells(removal))
+            for one, removal in zip(found.months, removals, strict=True)
+        )
+        return Table(key, title, columns, rows, f"By UTC. Hours count from {begin}.")
+
+    return (
+        table(
+            "months",
+            "By month of receipt, hours from sending",
+            "the time of sending, else of receipt",
+            [one.from_sent for one in found.months],
+        ),
+        table(
+            "months_received",
+            "By month of receipt, hours from receipt",
+            "the receipt",
+            [one.from_received for one in found.months],
+        ),
     )
-    note = "The month of receipt, by UTC. Hours count from the time of sending."
-    return Table("months", "By month of receipt", columns, rows, note)
 
 
 def class_names() -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def test_each_format_is_printed(home):
     code, text = run(home)
     assert code == 0
     assert "Time to removal" in text
-    assert "4" in text.split("notices", 2)[2].splitlines()[0]
+    assert ["notices", "4"] in [line.split() for line in text.splitlines()]
     code, text = run(home, "--json")
     assert code == 0
     assert json.loads(text)["notices"] == 4

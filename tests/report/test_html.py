@@ -177,7 +177,7 @@ def test_a_month_without_data_has_no_bar():
     pytest.importorskip("matplotlib")
     notices = report().notices
     first, last = notices.months
-    nothing = replace(first, removal=replace(first.removal, within_24h=None))
+    nothing = replace(first, from_sent=replace(first.from_sent, within_24h=None))
     months = replace(notices, months=(nothing, last), from_sent=empty().notices.from_sent)
     (plot,) = plots.plots(empty(notices=months))
     assert "2026-02 no data" in plot.svg

@@ -64,6 +64,8 @@ def test_json_has_the_figures_and_null_for_those_without_data():
     assert list(found["hours"])[-1] == "over 168 h"
     nothing = json.loads(as_json(empty()))
     assert list(nothing) == list(found), "the keys do not depend on the data"
+    assert list(nothing["scans"]) == list(found["scans"])
+    assert nothing["scans"]["bytes_hashed"] is None
     for name in ("within_1h", "within_24h", "within_deadline", "hours_median", "hours_p95", "held",
                  "false_positives", "watched", "wholly_scanned"):  # fmt: skip
         assert nothing[name] is None, name

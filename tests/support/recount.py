@@ -21,7 +21,7 @@ def replay(notice):
             item = items[step["item"]]
             item[0] = step["detail"]["to"]
             if item[0] == "removed":
-                item[1] = seconds(step["time"])
+                item[1] = seconds(step["detail"].get("removed", step["time"]))
             item[2] += item[0] == "received"
     return items
 
@@ -70,7 +70,7 @@ def recount(notices, since, until, made):
         sent = received if notice["sent"] is None else min(received, seconds(notice["sent"]))
         found["notices"] += 1
         found["repeats"] += repeated_by.count(notice["id"])
-        month = months.setdefault(notice["received"][:7], [])
+        month = months.setdefault(notice["received"][:7], ([], []))
         for state, removed, reopened in items.values():
             found["items"] += 1
             states[state] = states.get(state, 0) + 1
@@ -90,13 +90,17 @@ def recount(notices, since, until, made):
             until_when = removed if state == "removed" else made
             sent_times.append(((until_when - sent) / 3600, state == "removed"))
             received_times.append(((until_when - received) / 3600, state == "removed"))
-            month.append(sent_times[-1])
+            month[0].append(sent_times[-1])
+            month[1].append(received_times[-1])
     return {
         **found,
         **removal(sent_times),
         "from_received": removal(received_times),
         "within_deadline": in_time / (in_time + late) if in_time + late else None,
-        "months": {name: removal(times) for name, times in months.items()},
+        "months": {
+            name: {"from_sent": removal(sent), "from_received": removal(received)}
+            for name, (sent, received) in months.items()
+        },
         "states": states,
         "senders": senders,
     }
