@@ -334,8 +334,7 @@ class OpenItems:
                 vanished = f"{shown(wanted.spots[0].full)} vanished while it was hashed"
                 self._wait(item, next(messages, vanished))
             else:
-                state, reason = self._places.why_away(item, wanted)
-                self._settled(item, state, reason)
+                self._settle_away(item, wanted, named)
             return
         peeked = []
         for file in named:
@@ -365,6 +364,17 @@ class OpenItems:
             self._store.note_item(item.number, why, now=now)
         self._keep(item, stamps_of(peeked))
 
+    def _settle_away(self, item: Item, wanted: Wanted, named: Iterable[ItemFile]) -> None:
+        """Settle a received item whose files are not there."""
+        for file in named:
+            spot = self._files.spot_of(file)
+            one = self._files.peek(spot, file.anchor, directory=not file.digests)
+            if one.presence is Presence.UNKNOWN:
+                self._wait(item, one.why)
+                return
+        state, reason, removed = self._places.why_away(item, wanted)
+        self._settled(item, state, reason, removed)
+
     def _how(self, item: Item) -> str:
         """How the named files went away."""
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
@@ -391,9 +401,13 @@ class OpenItems:
             again, wait = self._clock() + wait, min(2 * wait, LONGEST_RETRY)
         self._memory.done[item.number] = Done(stamps, self._known, again, wait)
 
-    def _settled(self, item: Item, state: ItemState, reason: str) -> None:
+    def _settled(
+        self, item: Item, state: ItemState, reason: str, removed: float | None = None
+    ) -> None:
         self._memory.done.pop(item.number, None)
-        if self._store.advance(item.number, state, reason=reason, now=self._clock()):
+        if self._store.advance(
+            item.number, state, reason=reason, removed=removed, now=self._clock()
+        ):
             why = f": {shown(reason)}" if reason else ""
             self._result.lines.append(
                 ("info", f"notice {item.notice}: {shown(item.parsed.value)}: {state}{why}")

@@ -184,12 +184,24 @@ class Places:
             tiers = "; files that are ruled out by their size or first block have no digest there"
         return Wanted(kind="no-file", why=f"no file of the catalog has it; {last}{tiers}")
 
-    def why_away(self, item: Item, wanted: Wanted) -> tuple[ItemState, str]:
-        """The state of an item whose files are not there: gone, if they were; else not here.
+    def why_away(self, item: Item, wanted: Wanted) -> tuple[ItemState, str, float | None]:
+        """The state of a received item whose files are not there, the reason, and when it was so.
+
+        An item that was removed, and is received again although its file is not back, is removed
+        since then: the removal counts, not the repeat. Others are gone, if their files were here;
+        else not here.
 
         Raises:
             HashscanError: the quarantine or the catalog cannot be read.
         """
+        if item.removed is not None:
+            if self._store.was_back(item.number):
+                return ItemState.REMOVED, "its file was back, and is away again", None
+            why = f"its file is not back since it was removed, {local_time(item.removed)}"
+            return ItemState.REMOVED, why, item.removed
+        return *self._gone(item, wanted), None
+
+    def _gone(self, item: Item, wanted: Wanted) -> tuple[ItemState, str]:
         before = self._store.removed_before(item.number)
         if before is not None and before.removed is not None:
             return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: The code of conduct of Dutch providers: removal within 24 hours of the notice.
 DEFAULT_DEADLINE = 24 * 3600.0
+#: Begin of the reason for which an item is received again because its file or content is back.
+BACK = "back: "
 #: Most items of one notice.
 MOST_ITEMS = 100_000
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hashscan.errors import UsageError
 from hashscan.model import Digest
 from hashscan.notices.notice import (
+    BACK,
     Channel,
     Event,
     EventKind,
@@ -286,12 +287,27 @@ class Reader:
         with self._translated():
             return next(self._items(where, (item,)), None)
 
+    def was_back(self, item: int) -> bool:
+        """Whether the item was received again the last time because its content was back."""
+        with self._translated():
+            row = self._connection.execute(
+                "SELECT json_extract(detail, '$.reason') FROM event WHERE notice ="
+                " (SELECT notice FROM item WHERE number = ?1) AND item = ?1 AND kind = 'state'"
+                " AND json_extract(detail, '$.to') = 'received' ORDER BY number DESC LIMIT 1",
+                (item,),
+            ).fetchone()
+        return row is not None and str(row[0]).startswith(BACK)
+
     def settled_digests(self, most: int) -> list[tuple[int, Digest]]:
-        """Numbers of removed and gone items and digests of their named files, the latest first."""
+        """Numbers of removed and gone items and their digests, the latest first.
+
+        The digests are those that the sender gives, and those of the named files.
+        """
         with self._translated():
             rows = self._connection.execute(
-                "SELECT number, file.digests FROM item JOIN file ON file.item = number"
-                " WHERE role = 'named' AND state IN ('removed', 'gone')"
+                "SELECT number, digests FROM item WHERE state IN ('removed', 'gone')"
+                " AND digests <> '[]' UNION ALL SELECT number, file.digests FROM item JOIN file"
+                " ON file.item = number WHERE role = 'named' AND state IN ('removed', 'gone')"
                 " ORDER BY number DESC LIMIT ?",
                 (most,),
             ).fetchall()

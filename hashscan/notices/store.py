@@ -26,7 +26,7 @@ from hashscan.notices.notice import (
     may_become,
 )
 from hashscan.notices.reader import FILE_COLUMNS, ITEM_COLUMNS, NOTICE_COLUMNS, Reader, same_as_url
-from hashscan.text import shown
+from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -162,18 +162,19 @@ class Store(Reader):
         *,
         reason: str = "",
         path: bytes | None = None,
+        removed: float | None = None,
         now: float | None = None,
     ) -> bool:
         """Give an item another state; False if it is settled and may not get it, or has it.
 
         The notice is closed with its last open item, and open again with an item that is received
-        again.
+        again. ``removed``: when a removed item was removed; ``None``: now.
 
         Raises:
             UsageError: there is no such item.
         """
         with self._change():
-            return self._advance(item, state, _now(now), reason, path)
+            return self._advance(item, state, _now(now), reason, path, removed=removed)
 
     def _advance(
         self,
@@ -183,6 +184,7 @@ class Store(Reader):
         reason: str,
         path: bytes | None = None,
         closing: str = "",
+        removed: float | None = None,
     ) -> bool:
         row = self._connection.execute(
             "SELECT notice, state FROM item WHERE number = ?", (item,)
@@ -195,9 +197,19 @@ class Store(Reader):
         self._connection.execute(
             "UPDATE item SET state = ?, since = ?, reason = ?, path = coalesce(?, path),"
             " removed = iif(? = 'removed', ?, removed) WHERE number = ?",
-            (state.value, now, reason, path, state.value, now, item),
+            (
+                state.value,
+                now,
+                reason,
+                path,
+                state.value,
+                now if removed is None else removed,
+                item,
+            ),
         )
         detail = {"from": before.value, "to": state.value, "reason": reason}
+        if removed is not None:
+            detail["removed"] = rfc3339(removed)
         self._event(notice, item, now, EventKind.STATE, detail)
         if state in SETTLED:
             self._close_if_settled(notice, now, closing)

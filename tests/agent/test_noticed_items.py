@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from dataclasses import replace
 
 import noticed
 import pytest
@@ -177,8 +178,51 @@ def test_gone_is_what_was_here_before(machine):
     assert "quarantined before" in by_record
     assert f"removed before, {time.strftime('%Y')}" not in by_item
     assert first in by_item
-    # The repeat has the first item received again; it is gone, too.
-    assert machine.states(first) == ["gone", "removed"]
+    # The repeat has the first item received again; its removal is no less true.
+    assert machine.states(first) == ["removed", "removed"]
+
+
+@pytest.mark.parametrize("again", ["repeat", "by hand"])
+def test_a_removed_item_that_is_received_again_without_its_file_keeps_its_time(machine, again):
+    machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.round()
+    removed = machine.now
+    machine.now += 3 * 86400
+    if again == "repeat":
+        machine.notice("http://X.example/a/1.jpg")
+    else:
+        machine.store.reopen_notice(identifier, "they say that it is there", now=machine.now)
+    assert machine.states(identifier) == ["received"]
+    machine.round()
+    found, _ = machine.one(identifier)
+    assert (found.state, found.removed, found.since) == ("removed", removed, machine.now)
+    assert "is not back since it was removed" in found.reason
+
+
+def test_a_file_that_was_back_for_a_moment_was_removed_after_that(machine):
+    content = machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.round()
+    machine.file("a/1.jpg", content)
+    machine.round()
+    assert machine.states(identifier) == ["received"]
+    (machine.site / "a/1.jpg").unlink()
+    machine.round()
+    found, _ = machine.one(identifier)
+    assert (found.state, found.removed) == ("removed", machine.now)
+
+
+def test_a_removed_item_waits_if_the_place_of_its_file_is_not_the_same(machine):
+    machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.round()
+    (file,) = machine.store.files(machine.items(identifier)[0].number)
+    machine.store.put_file(replace(file, anchor="another file system"))
+    machine.notice(URL)
+    machine.round()
+    found, _ = machine.one(identifier)
+    assert (found.state, "in which it was seen" in found.reason) == ("received", True)
 
 
 def test_a_digest_is_found_in_the_catalog(machine):
@@ -266,6 +310,24 @@ def test_content_that_comes_back_elsewhere_reopens_the_item(machine):
     found, files = machine.one(identifier)
     assert found.state == "removed"
     assert files["b/other name.jpg"].away == machine.now
+
+
+def test_the_content_of_a_digest_that_was_gone_reopens_its_item(machine):
+    content = machine.file("a/1.jpg")
+    machine.notice(URL)
+    machine.round()
+    machine.scan()
+    identifier = machine.notice(noticed.with_digest("https://elsewhere.test/x", content))
+    machine.round()
+    assert machine.states(identifier) == ["gone"]
+    machine.file("b/2.jpg", content)
+    machine.scan()
+    machine.round(later=3700)
+    found, _ = machine.one(identifier)
+    assert (found.state, "its content is at" in found.reason) == ("received", True)
+    machine.rounds()
+    assert machine.states(identifier) == ["gone"]  # the first notice's item had it moved
+    assert not (machine.site / "b/2.jpg").exists()
 
 
 def test_what_an_administrator_restores_is_held(machine):
