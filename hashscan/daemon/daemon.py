@@ -477,6 +477,7 @@ class Daemon:
             "next_scan": self._scan.next,
             "scan_every": self._scan.interval,
             "notices": self._notices.facts(),
+            "deadlines_logged": self._notices.logged(),
             "noticing": self._noticing.facts(),
         }
         if self._duty is not None:

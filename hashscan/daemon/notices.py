@@ -12,7 +12,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.agent.deadlines import OVERDUE, deadlines_of
+from hashscan.agent.deadlines import DUE_SOON, OVERDUE, deadlines_of
+from hashscan.agent.gaps import read_daemon_file
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
@@ -54,7 +55,7 @@ class Notices:
         self._clock = clock
         self._job: Background[Round] | None = None
         self._begun: float | None = None
-        self._said: dict[str, tuple[str, float]] = {}
+        self._said: dict[str, tuple[str, float]] = _said_before(state)
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -153,11 +154,23 @@ class Notices:
             "trouble": self._trouble,
         }
 
+    def logged(self) -> dict[str, float]:
+        """When each kind of deadlines was logged last, for the daemon that runs after this one."""
+        return {kind: self._said[kind][1] for kind in (OVERDUE, DUE_SOON) if kind in self._said}
+
     def close(self) -> None:
         """End a running round; the next one goes on."""
         if self._job is not None:
             self._job.close()
             self._job = self._begun = None
+
+
+def _said_before(state: State) -> dict[str, tuple[str, float]]:
+    """The deadlines that the last daemon logged: a restart must not log them once more."""
+    found = (read_daemon_file(state.directory) or {}).get("deadlines_logged")
+    if not isinstance(found, dict):
+        return {}
+    return {kind: (kind, float(at)) for kind, at in found.items() if isinstance(at, int | float)}
 
 
 def _round(maildir: str, path: str) -> Round:

@@ -8,6 +8,7 @@ import pytest
 
 from hashscan.config.settings import Settings
 from hashscan.daemon import notices as module
+from hashscan.daemon.facts import write_facts
 from hashscan.daemon.log import Log
 from hashscan.daemon.notices import Notices
 from hashscan.notices import maildir
@@ -178,6 +179,12 @@ def test_due_soon_and_overdue_are_logged_at_most_once_an_hour(desk):
     desk.notices.use(desk.settings(maildir="none"))
     desk.notices.step()
     assert len(desk.lines("overdue")) == 6, "a reload and another notice do not repeat it"
+    write_facts(desk.state.directory, {"deadlines_logged": desk.notices.logged()})
+    restarted = Notices(
+        desk.settings(maildir="none"), desk.state, Log(desk.out, desk.out), clock=desk.clock
+    )
+    restarted.step()
+    assert len(desk.lines("overdue")) == 6, "nor does a restart"
     desk.clock.now -= 7200
     desk.notices.use(desk.settings(maildir="none"))
     desk.notices.step()
