@@ -104,7 +104,9 @@ def _answer(
 
     organisation = require_organisation(settings)
     notice, items, now = store.notice(identifier), store.items(identifier), time.time()
-    moved = _moved_of(settings, store, notice, items, wanted) if wanted.kind == "statement" else []
+    moved = None
+    if wanted.kind == "statement":
+        moved = _moved_of(settings, store, notice, items, wanted)
     recipient = None if wanted.how == "printed" else _recipient(notice, wanted)
     if wanted.how == _SENT and not wanted.again:
         _check_new(store, identifier, (wanted.kind, recipient, moved[0].owner if moved else None))

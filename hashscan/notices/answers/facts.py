@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +66,19 @@ def facts_of(
     items: Iterable[Item],
     organisation: OrganisationSettings,
     now: float,
-    moved: Iterable[Moved] = (),
+    moved: Iterable[Moved] | None = None,
 ) -> dict[str, Any]:
     """The values that a template may use; see docs/notices.md.
 
-    ``moved``: the files of one customer, for a statement of reasons.
+    ``moved``: the files of one customer, for a statement of reasons. Then no value names the sender
+    of the notice, or what the notice names of other customers, whatever template is in use.
     """
     named = list(items)
+    files = [] if moved is None else list(moved)
+    if moved is not None:
+        own = {one.item for one in files if one.is_named}
+        named = [one for one in named if one.number in own]
+        notice = replace(notice, sender=None, reference=None)
     values = {one.number: one.parsed.value for one in named if one.parsed.kind is ItemKind.URL}
     states = {state.value.replace("-", "_"): 0 for state in ItemState}
     for one in named:
@@ -84,7 +90,7 @@ def facts_of(
             "items": [_item(number, one) for number, one in enumerate(named, 1)],
             "states": states,
             "open": states["received"] + states["located"],
-            "files": [_moved(one, values) for one in moved],
+            "files": [_moved(one, values) for one in files],
             "now": moment(now),
         }
     )

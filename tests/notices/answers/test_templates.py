@@ -30,7 +30,7 @@ def item(state, value="http://site.example/a", kind=ItemKind.URL, **more):
     return Item(1, "n", ParsedItem(kind, value), state, 7200.0, **more)
 
 
-def answer(kind, language, found, items, moved=()):
+def answer(kind, language, found, items, moved=None):
     return render(source_of(None, language, kind), facts_of(found, items, HOST, 10800.0, moved))
 
 
@@ -106,6 +106,21 @@ def test_the_statement_has_what_article_17_asks_for():
     assert "/srv/www/a: category" not in body
     law = answer("statement", "nl", notice(legal_basis="Wet X"), [], files).body
     assert "5. Rechtsgrond. De melding noemt: Wet X." in law
+
+
+def test_a_statement_names_neither_the_sender_nor_other_customers_whatever_its_template():
+    found = notice(sender="Hotline", contact="ntd@hotline.example", reference="R-1")
+    urls = [ParsedItem(ItemKind.URL, f"http://{name}.example/") for name in "abc"]
+    items = [Item(number, "n", one, ItemState.REMOVED, 7200.0) for number, one in enumerate(urls)]
+    files = [moved(item=1), moved(b"/srv/www/copy", item=2, is_named=False)]
+    everything = Source("t", "Subject: x\n\n{{ notice }}\n{{ items }}\n{{ files }}\n{{ states }}")
+    text = render(everything, facts_of(found, items, HOST, 10800.0, files)).body
+    assert "http://b.example/" in text
+    for words in ("otline", "R-1", "http://a.example", "http://c.example"):
+        assert words not in text, words
+    assert "'removed': 1" in text
+    text = render(everything, facts_of(found, items, HOST, 10800.0)).body
+    assert all(words in text for words in ("Hotline", "R-1", "http://c.example"))
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
