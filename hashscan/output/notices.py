@@ -132,8 +132,10 @@ def listed(notice: Notice, now: float, soon: float) -> str:
     """A notice in one line: id, deadline, items, sender, reference."""
     state = urgency(notice, now, soon)
     when = due(notice, now)
-    if state in {Urgency.OVERDUE, Urgency.SOON}:
+    if state is Urgency.OVERDUE:
         when = when[0].upper() + when[1:]
+    elif state is Urgency.SOON:
+        when = when.replace("due in", "Due soon, in", 1)
     total = sum(notice.states.values())
     waiting = sum(number for one, number in notice.states.items() if one not in SETTLED)
     items = f"{waiting:,} of {counted(total, 'item')} open"

@@ -89,7 +89,7 @@ def test_the_most_urgent_is_listed_first(run, store):
     assert [row.split()[0] for row in rows] == [overdue, soon, later]
     assert rows == run("list", "--open").stdout.splitlines()
     assert "Overdue for 3 h (since 20" in rows[0]
-    assert "Due in 3 h (20" in rows[1]
+    assert "Due soon, in 3 h (20" in rows[1]
     assert "due in 24 h (20" in rows[2]
     assert "1 of 1 item open" in rows[0]
     assert len({row.index(" of 1 item") for row in rows}) == 1, "columns are aligned"
