@@ -51,6 +51,12 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
 @click.option("--from", "sender", metavar="NAME", help="Who sent it: an organisation or address.")
 @click.option("--reference", metavar="TEXT", help="The sender's own number.")
 @click.option(
+    "--authority",
+    metavar="NAME",
+    help="It is an order of this authority: answers name it, and no statement of reasons is due.",
+)
+@click.option("--legal-basis", metavar="TEXT", help="The law that an order names.")
+@click.option(
     "--received", metavar="TIME", help="When it arrived, e.g. 2026-11-27T10:00. Default: now."
 )
 @click.option(
@@ -69,6 +75,8 @@ def command(
     wanted: str | None,
     sender: str | None,
     reference: str | None,
+    authority: str | None,
+    legal_basis: str | None,
     received: str | None,
     deadline: str | None,
     again: bool,
@@ -86,7 +94,17 @@ def command(
     Exit code 2: one was not understood. A FILE stays in its place; standard input is kept in the
     state directory, and the message says where.
     """
-    facts = _facts(sender, reference, received, deadline)
+    arrived, until, within = _times(received, deadline)
+    texts = {
+        "--from": sender,
+        "--reference": reference,
+        "--authority": authority,
+        "--legal-basis": legal_basis,
+    }
+    for option, text in texts.items():
+        if text is not None:
+            checked_option(option, text, values.text)
+    facts = Facts(sender, reference, authority, legal_basis, arrived, until, within)
     settings, place = open_own_settings(options, state)
     sources = files or (_STDIN,)
     if sources.count(_STDIN) > 1:
@@ -122,10 +140,10 @@ def command(
         raise UsageError("\n".join(map(str, failures)))
 
 
-def _facts(
-    sender: str | None, reference: str | None, received: str | None, deadline: str | None
-) -> Facts:
-    """The options' values.
+def _times(
+    received: str | None, deadline: str | None
+) -> tuple[float | None, float | None, float | None]:
+    """When a notice arrived, its deadline, and the seconds to its deadline, as far as given.
 
     Raises:
         UsageError: one of them is wrong.
@@ -152,10 +170,7 @@ def _facts(
                     f"--deadline: {shown(deadline)} is no time and no duration; {_EXAMPLES}"
                 ) from None
             within = checked_option("--deadline", deadline, values.exact_duration)
-    for option, given in (("--from", sender), ("--reference", reference)):
-        if given is not None:
-            checked_option(option, given, values.text)
-    return Facts(sender, reference, arrived, until, within)
+    return arrived, until, within
 
 
 def _add(

@@ -22,6 +22,8 @@ class Facts:
     Attributes:
         sender: organisation or address.
         reference: the sender's own number.
+        authority: that orders the removal; no format says it.
+        legal_basis: what the order names as its law.
         received: when it arrived; ``None``: now.
         deadline: when it must be settled.
         within: seconds to the deadline, from the time that the sender gives, else from
@@ -30,6 +32,8 @@ class Facts:
 
     sender: str | None = None
     reference: str | None = None
+    authority: str | None = None
+    legal_basis: str | None = None
     received: float | None = None
     deadline: float | None = None
     within: float | None = None
@@ -62,6 +66,8 @@ def accept(
         parsed,
         sender=facts.sender or parsed.sender,
         reference=facts.reference or parsed.reference,
+        authority=facts.authority or parsed.authority,
+        legal_basis=facts.legal_basis or parsed.legal_basis,
     )
     received = time.time() if facts.received is None else facts.received
     deadline = facts.deadline

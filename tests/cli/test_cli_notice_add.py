@@ -87,9 +87,10 @@ def test_standard_input_and_json(run, urls, tmp_path):
 
 def test_what_the_administrator_says_counts(run, urls, tmp_path):
     run(urls, "--from", "Hotline", "--reference", "R-1", "--received", "2026-01-02T10:00Z",
-        "--deadline", "12h")  # fmt: skip
+        "--deadline", "12h", "--authority", "ATKM", "--legal-basis", "Law X")  # fmt: skip
     (one,) = stored(tmp_path)
     assert (one.sender, one.reference) == ("Hotline", "R-1")
+    assert (one.authority, one.legal_basis) == ("ATKM", "Law X")
     assert one.received == 1767348000.0
     assert one.deadline == one.received + 12 * HOUR
     run(urls, "--again", "--deadline", "2026-01-02T11:00+01:00")
@@ -109,6 +110,8 @@ def test_what_the_administrator_says_counts(run, urls, tmp_path):
         ("--deadline", "1h\x1b", "1h\\x1b"),
         ("--from", "a\nb", "printable"),
         ("--reference", "x" * 2000, "printable"),
+        ("--authority", "a\nb", "printable"),
+        ("--legal-basis", "", "printable"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_read(run, tmp_path, option, value, words):
