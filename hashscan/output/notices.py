@@ -234,6 +234,33 @@ def _happened(event: Event) -> str:
             return f"waits{reason}" if reason else "does not wait any more"
         case EventKind.REOPENED:
             return f"open again{reason}"
-        case EventKind.FILE | EventKind.ANSWERED:
-            words = ", ".join(f"{name} {value}" for name, value in detail.items())
-            return f"{event.kind}: {words}"
+        case EventKind.FILE:
+            return _file_step(detail)
+        case EventKind.ANSWERED:
+            return _answer_step(detail)
+
+
+def _file_step(detail: Mapping[str, str]) -> str:
+    """The latest fact about a file; earlier facts have steps of their own."""
+    action = detail.get("action", "")
+    if "away" in detail:
+        fact = "not in its place any more"
+    elif "quarantine_id" in detail:
+        fact = f"{action} as {detail['quarantine_id']}"
+    else:
+        known = f"; known, {detail['category']}" if "category" in detail else ""
+        fact = action or f"{detail.get('role', '')}{known}"
+    message = f": {detail['message']}" if "message" in detail else ""
+    return f"file {detail.get('path', '')}: {fact}{message}"
+
+
+def _answer_step(detail: Mapping[str, str]) -> str:
+    told = (
+        ("for", detail.get("to")),
+        ("file", detail.get("file")),
+        ("files of", detail.get("owner")),
+        ("language", detail.get("language")),
+        ("Message-ID", detail.get("message_id")),
+    )
+    words = "".join(f", {name} {value}" for name, value in told if value)
+    return f"{detail.get('kind', '')} {detail.get('how', '')}{words}"
