@@ -259,7 +259,7 @@ class _Taking:
             self._refuse(one, kept, error.why, final=error.final)
             return
         except NoticeError as error:
-            self._refuse(one, mail, str(error))
+            self._refuse(one, mail, _brief(error))
             return
         except HashscanError:
             raise
@@ -342,6 +342,13 @@ class _Taking:
 
     def _shown(self, one: _Found) -> str:
         return shown(b"/".join((self._path, one.directory, one.name)))
+
+
+def _brief(error: NoticeError) -> str:
+    """The error without what each format lacks, for a line of a log or of ``status``."""
+    if not error.findings:
+        return str(error)
+    return f"{str(error).partition(';')[0]}; 'hashscan notice add FILE' says what each format lacks"
 
 
 def _read_whole(fd: int) -> bytes:

@@ -142,7 +142,9 @@ def test_what_is_not_understood_stays_for_a_person(box, store):
     assert (box.names("new"), box.names("cur")) == (["1.evil\x1b"], ["2.b:2,S"])
     ((path, why),) = done.refused
     assert path == f"{box.path}/new/1.evil\\x1b"
-    assert "the notice is in no known format" in why
+    assert why == (
+        "the notice is in no known format; 'hashscan notice add FILE' says what each format lacks"
+    )
     done = take(box, store)
     assert (done.refused, done.waiting, done.examples) == ([], 1, [(path, why)]), "said once"
     os.rename(box.path / "new/1.evil\x1b", box.path / "cur/1.evil\x1b:2,")
