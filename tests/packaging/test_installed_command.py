@@ -146,6 +146,20 @@ def test_setuptools_installs_that_command_and_no_entry_point(tmp_path):
     assert (tmp_path / "e").read_text() == "{}\n"
 
 
+@pytest.mark.parametrize("how", ["of another mode", "a link that leads nowhere"])
+def test_its_own_python_is_named_if_it_cannot_run(place, how):
+    """Another Python, which has no hashscan, would only say that there is none."""
+    python = place / "bin" / "python3"
+    if how == "of another mode":
+        python.chmod(0o644)
+    else:
+        python.unlink()
+        python.symlink_to("/none/python3")
+    done = subprocess.run([place / "bin" / "hashscan"], capture_output=True, text=True)
+    assert done.returncode in {126, 127}
+    assert str(python) in done.stderr
+
+
 @pytest.mark.parametrize(
     ("streams", "code"), [("</", 0), ("2</", 0), ("<&-", 0), ("1</", 130), (">&-", 130)]
 )
