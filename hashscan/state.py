@@ -61,6 +61,7 @@ class State:
             fix = {
                 errno.ENOSPC: "free some space there",
                 errno.EROFS: "give another one with --state",
+                errno.EACCES: "run as root, or as its owner, or give another one with --state",
                 errno.ENOTDIR: "give a directory with --state",
                 errno.EEXIST: "give a directory with --state",
             }.get(error.errno or 0, "give one that you can write to with --state")

@@ -96,3 +96,16 @@ def test_a_mount(tmp_path):
         assert top.stat().st_mode & 0o777 == 0o700
     finally:
         subprocess.run(["umount", top], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user: needs root")
+def test_another_users_state_is_for_that_user_or_root(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    os.chmod(tmp_path, 0o755)
+    os.seteuid(4711)
+    try:
+        with pytest.raises(UsageError, match="Permission denied; run as root, or as its owner"):
+            State(str(tmp_path / "state"))
+    finally:
+        os.seteuid(0)

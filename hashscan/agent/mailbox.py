@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shlex
 from typing import TYPE_CHECKING
 
 from hashscan.agent.probing import look_at_all
@@ -23,6 +26,10 @@ def maildir_fault(settings: Settings) -> tuple[str, str] | None:
     (seen,) = look_at_all([path])
     if seen.error is not None:
         what = f"{shown(path)}: {seen.error}"
-        return what, "correct notices.maildir, or see its mount and its server"
+        fix = "correct notices.maildir, or see its mount and its server"
+        if os.strerror(errno.ENOENT) in seen.error:
+            make = f"mkdir -p {shlex.quote(path)}/{{cur,new,tmp}}"
+            fix += f"; a new one is made by the user who delivers: {shown(make)}"
+        return what, fix
     trouble = why_unusable(path)
     return None if trouble is None else (trouble, "")

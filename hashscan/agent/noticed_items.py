@@ -111,7 +111,8 @@ class OpenItems:
         """Leave an item open, and say why."""
         self._failed.add(item.number)
         if self._store.note_item(item.number, why, now=self._clock()):
-            self._result.lines.append(("warning", f"notice {item.notice}: {shown(why)}"))
+            what = shown(item.parsed.value)
+            self._result.lines.append(("warning", f"notice {item.notice}: {what}: {shown(why)}"))
 
     # The first half: until the named files are judged
 

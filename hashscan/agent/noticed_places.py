@@ -107,7 +107,10 @@ class Places:
             why = self._files.unreachable(spot.volume)
             if why:
                 return Wanted(why=why, waits=True)
-        return Wanted(kind=location.kind.value, why=location.reason, maybe=maybe)
+        why = location.reason
+        if location.kind is LocationKind.SCRIPT:
+            why += "; find what it shows, and remove that by hand"
+        return Wanted(kind=location.kind.value, why=why, maybe=maybe)
 
     def _parts(self, url: str, location: Location) -> tuple[Spot, ...]:
         if not is_page(location):
@@ -141,7 +144,8 @@ class Places:
             inside,
             spot,
             why=f"{shown(spot.full)} is a directory with {number}; a list may know some of them,"
-            " but whether to remove the directory is for you to decide",
+            " but you decide about the others: remove the directory, or close the notice"
+            " ('hashscan notice close')",
         )
 
     def _by_path(self, full: bytes) -> Wanted:
@@ -166,7 +170,7 @@ class Places:
         for volume in self._files.volumes:
             if volume not in by_volume:
                 why = f"{shown(volume)} was never wholly scanned, so the catalog cannot say whether"
-                return Wanted(why=f"{why} it has the digest", waits=True)
+                return Wanted(why=f"{why} it has the digest; run 'hashscan scan'", waits=True)
         if self._known is not None:
             computed = self._known.algorithms
             if not any(one.algorithm in computed for one in item.parsed.digests):

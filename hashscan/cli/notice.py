@@ -14,7 +14,7 @@ from hashscan.cli.common import (
     state_option,
 )
 from hashscan.errors import UsageError
-from hashscan.text import counted
+from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
@@ -80,7 +80,8 @@ def list_command(
         click.echo(listed_json(one, now, soon) if as_json else listed(one, now, soon))
     if not found and not as_json:
         hint = "" if every else "; 'hashscan notice list --all' lists closed notices, too"
-        click.echo(f"no {'' if every else 'open '}notices{hint}")
+        where = shown(settings.state)
+        click.echo(f"no {'' if every else 'open '}notices in {where}{hint}")
 
 
 @command.command("show")
@@ -191,8 +192,6 @@ def open_store(options: Options, state: str | None) -> tuple[Settings, Store]:
 
 
 def _no_notices(settings: Settings) -> UsageError:
-    from hashscan.text import shown  # noqa: PLC0415
-
     return UsageError(
         f"no notice was ever stored in {shown(settings.state)}; see --state and the "
         "configuration's state"

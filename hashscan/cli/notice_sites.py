@@ -26,12 +26,13 @@ def command(options: Options, urls: tuple[str, ...], as_json: bool) -> int:
     The setting `sites` decides. Nothing is fetched, and no file is opened. The exit code is 3 if an
     answer cannot be decided.
     """
+    from hashscan.notices.formats.values import refang  # noqa: PLC0415 - heavy
     from hashscan.notices.sites.location import LocationKind  # noqa: PLC0415
-    from hashscan.notices.sites.sites import Sites  # noqa: PLC0415 - heavy
+    from hashscan.notices.sites.sites import Sites  # noqa: PLC0415
 
     sites = Sites(open_configuration(options, None, check_files=False).sites)
     codes = {ExitCode.NOTHING_FOUND}
-    for url in urls:
+    for url in map(refang, urls):
         location = sites.locate(url)
         if location.kind is LocationKind.UNDECIDED:
             codes.add(ExitCode.UNREADABLE)

@@ -55,8 +55,11 @@ def list_command(options: Options, state: str | None) -> None:
     data = _data(options, state)
     from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
 
-    for name, token in sorted(TOKENS.read(data).items()):
+    tokens = TOKENS.read(data)
+    for name, token in sorted(tokens.items()):
         click.echo(f"{name}  {local_time(token.added)}")
+    if not tokens:
+        click.echo("nobody has a token; 'hashscan notice token add NAME' makes one", err=True)
 
 
 def _data(options: Options, state: str | None) -> Data:

@@ -173,8 +173,11 @@ def list_command(data: str) -> None:
     """List the names of the users."""
     from hashscan.service.users import USERS  # noqa: PLC0415
 
-    for name in sorted(USERS.read(_data(data))):
+    users = USERS.read(_data(data))
+    for name in sorted(users):
         click.echo(name)
+    if not users:
+        click.echo("there are no users; 'hashscan service user add NAME' makes one", err=True)
 
 
 def _data(directory: str) -> Data:

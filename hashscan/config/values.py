@@ -103,7 +103,7 @@ def exact_duration(value: object, *, at_least: float = SHORTEST) -> float:
     examples = "write e.g. 90d, 12h or 30min; months and years as days"
     given = str(value).strip()
     if isinstance(value, int | float) or given.replace(".", "").isdigit():
-        raise bad("has no unit", f"{examples}: what it decides cannot be undone")
+        raise bad("has no unit", examples)
     if re.fullmatch(r"[0-9.]+\s*m", given):
         number = given[:-1].strip()
         raise bad(

@@ -95,8 +95,9 @@ class Listening:
         try:
             listener = socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
         except OSError as error:
+            why = said_by(error).partition(" (while attempting")[0]  # by create_server
             raise UsageError(
-                f"{shown(self.host)}:{self.port}: cannot listen there: {error.strerror}; choose "
+                f"{shown(self.host)}:{self.port}: cannot listen there: {why}; choose "
                 "another --listen"
             ) from error
         # Connections inherit it; asyncio sets it only where a socket names its protocol. Without it
@@ -143,8 +144,9 @@ def _unix(path: str, group: str | None) -> Iterator[socket.socket]:
             listener.listen(_BACKLOG)
         except OSError as error:
             raise UsageError(
-                f"{shown(path)}: cannot listen there: {said_by(error)}; see its directory, or "
-                "choose another --listen"
+                f"{shown(path)}: cannot listen there: {said_by(error)}; "
+                f"{'make' if error.errno == errno.ENOENT else 'see'} its directory, or choose "
+                "another --listen"
             ) from error
         yield listener
 

@@ -149,6 +149,9 @@ def test_what_is_not_here(machine):
     assert kinds == ["no-file", "no-site", "script", "no-volume", "no-file", "no-volume"]
     assert set(machine.states(identifier)) == {"not-here"}
     assert "run.php" in machine.items(identifier)[2].reason
+    assert machine.items(identifier)[2].reason.endswith(
+        "find what it shows, and remove that by hand"
+    )
 
 
 def test_a_path(machine):
@@ -235,6 +238,7 @@ def test_a_digest_is_found_in_the_catalog(machine):
     found, _ = machine.one(identifier)
     assert found.state == "received"
     assert "was never wholly scanned" in found.reason
+    assert "run 'hashscan scan'" in found.reason
     machine.scan()
     machine.round()
     found, files = machine.one(identifier)

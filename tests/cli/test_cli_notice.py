@@ -67,8 +67,11 @@ def refused(result):
 
 
 def test_nothing_was_ever_stored(run, tmp_path):
-    assert run("list").stdout.startswith("no open notices; 'hashscan notice list --all'")
-    assert run("list", "--all").stdout == "no notices\n"
+    where = str(tmp_path / "state")
+    assert run("list").stdout.startswith(
+        f"no open notices in {where}; 'hashscan notice list --all'"
+    )
+    assert run("list", "--all").stdout == f"no notices in {where}\n"
     assert lines(run("list", "--json")) == []
     for arguments in (
         ["show", "x"],

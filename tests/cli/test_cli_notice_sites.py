@@ -45,5 +45,11 @@ def test_json(run, tmp_path):
     assert (second["kind"], second["path"], second["script"]) == ("no-file", None, None)
 
 
+def test_a_defanged_url_is_taken_as_in_a_notice(run):
+    done = run("hxxp://a[.]example/a.jpg")
+    assert done.return_value == 0
+    assert done.output.startswith("http://a.example/a.jpg: file ")
+
+
 def test_what_is_undecided_is_no_success(run):
     assert run("gopher://a.example/").return_value == 3

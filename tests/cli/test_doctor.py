@@ -170,6 +170,7 @@ def test_a_maildir_is_checked(doctor, tmp_path):
     assert ran.returncode == 2
     assert f"FAIL maildir {box}: {box}: it cannot be opened" in ran.stdout
     assert "-> correct notices.maildir, or see its mount and its server" in ran.stdout
+    assert f"by the user who delivers: mkdir -p {box}/{{cur,new,tmp}}\n" in ran.stdout
     assert "notices:" not in ran.stdout
     (box / "new").mkdir(parents=True)
     added = ready.hashscan(

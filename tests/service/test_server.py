@@ -39,6 +39,18 @@ def test_a_unix_socket_is_its_owners_and_goes_with_the_service(made):
     assert not os.path.lexists(made)
 
 
+def test_the_address_is_not_free(place):
+    with pytest.raises(
+        UsageError, match="No such file or directory; make its directory, or choose"
+    ):
+        Listening(path=place).opened().__enter__()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        pytest.raises(UsageError, match="cannot listen there: Address already in use; choose an"),
+    ):
+        Listening(host="127.0.0.1", port=other.getsockname()[1]).opened().__enter__()
+
+
 def test_a_group_may_connect(made):
     with Listening(path=made, group="daemon").opened():
         status = os.stat(made)

@@ -89,10 +89,16 @@ def parse(url: str) -> Address:
         if re.match(r"[^/?#]*:(?![0-9]+(?:[/?#]|$))", url):
             raise ValueError("the URL has another scheme than http:// and https://")
         url = f"http://{url}"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("the URL has no host name that a web server takes") from None
     if parts.scheme not in _PORTS:
         raise ValueError("web servers answer http:// and https:// only")
-    port = parts.port or _PORTS[parts.scheme]
+    try:
+        port = parts.port or _PORTS[parts.scheme]
+    except ValueError:
+        raise ValueError("the port of the URL is no number from 1 to 65535") from None
     host = ascii_host(unquote(parts.hostname or "", errors="strict"))
     if not _is_ip(host) and (not _HOST.fullmatch(host) or ".." in host):
         raise ValueError("the URL has no host name that a web server takes")

@@ -100,7 +100,8 @@ class Configuration:
         except (OSError, ValueError, RecursionError) as error:
             raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
         for fault in payload["errors"]:
-            raise UndecidedError(f"the configuration cannot be read: {shown(str(fault['error']))}")
+            text = re.sub(r"^\[Errno [0-9]+\] (.*): '(.*)'$", r"\2: \1", str(fault["error"]))
+            raise UndecidedError(f"the configuration cannot be read: {shown(text)}")
         self._files: list[dict[str, Any]] = payload["config"]
         self._left = _MOST_DIRECTIVES
         main = tuple(self._directives(self._files[0], self._files[0]["parsed"], 0))

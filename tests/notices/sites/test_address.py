@@ -47,6 +47,18 @@ def test_what_no_client_sends(url):
         parse(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://a.example:x/", "the port of the URL is no number from 1 to 65535"),
+        ("http://[.]/", "the URL has no host name that a web server takes"),
+    ],
+)
+def test_the_reason_is_in_words(url, words):
+    with pytest.raises(ValueError, match=words):
+        parse(url)
+
+
 def test_redirects_are_relative_to_the_url():
     address = parse("http://a.example/x/y?z")
     assert follow(address, "../b").url == "http://a.example/b"

@@ -7,6 +7,7 @@ from site_trees import FEW, TARGETS, plant, random_targets, three_sites
 from web_servers import Comparison, free_port, program, running
 
 from hashscan.config.settings import Settings
+from hashscan.config.sites import SiteSettings
 from hashscan.notices.sites.sites import Sites
 
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
@@ -250,6 +251,14 @@ def test_what_cannot_be_decided(tmp_path, text, words):
     location = located(tmp_path, text, "http://a.example/" + "a" * 40)
     assert location.kind.value == "undecided"
     assert words in location.reason
+
+
+def test_a_configuration_that_is_missing_is_named(tmp_path):
+    settings = [SiteSettings(nginx=f"{tmp_path}/none.conf")]
+    location = Sites(settings).locate("http://a.example/")
+    assert location.reason.endswith(
+        f"cannot be read: {tmp_path}/none.conf: No such file or directory"
+    )
 
 
 def test_the_root_is_known_even_if_there_is_no_file(tmp_path):
