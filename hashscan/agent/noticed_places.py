@@ -211,6 +211,8 @@ class Places:
             return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"
         named = self._store.files(item.number)
         spots = [*wanted.maybe, *(self._files.spot_of(one) for one in named)]
+        # E.g. a script that answers under the URL is a file that the catalog has.
+        spots = [one for one in spots if self._files.peek(one).presence is not Presence.THERE]
         for spot in spots:
             record = self._acts.moved(spot.full, item.notice)
             if record is not None:

@@ -138,8 +138,11 @@ def test_a_directory_waits_for_an_administrator(machine):
     assert (found.state, found.reason[:22]) == ("received", "back: a file is back a")
 
 
-def test_what_is_not_here(machine):
+@pytest.mark.parametrize("scanned", [False, True])
+def test_what_is_not_here(machine, scanned):
     machine.file("run.php", b"<?php ?>")
+    if scanned:
+        machine.scan()
     identifier = machine.notice(
         "https://x.example/none.jpg", "https://elsewhere.test/1.jpg", "https://x.example/run.php",
         "/etc/passwd", f"{machine.volume}/none", f"{machine.volume}/../../etc/passwd",
