@@ -112,7 +112,7 @@ def test_what_the_administrator_says_counts(run, urls, tmp_path):
         ("--from", "a\nb", "printable"),
         ("--reference", "x" * 2000, "printable"),
         ("--authority", "a\nb", "printable"),
-        ("--legal-basis", "", "printable"),
+        ("--legal-basis", "a\x1bb", "printable"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_read(run, tmp_path, option, value, words):
