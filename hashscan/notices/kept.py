@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 LONGEST_RUN = 1024
 #: Strings in JSON that are longer are content.
 LONGEST_STRING = 8192
-_DATA = re.compile(r"data:[\w.+-]{0,100}/?[\w.+;=-]{0,200},[^\s\"'<>)]{64,}", re.IGNORECASE)
-_RUN = re.compile(rf"[A-Za-z0-9+/=]{{{LONGEST_RUN},}}")
+# Linear time: no part gives back what it has, and a run is tried at its first character only.
+_DATA = re.compile(r"data:[\w.+-]{0,100}+/?[\w.+;=-]{0,200}+,[^\s\"'<>)]{64,}+", re.IGNORECASE)
+_RUN = re.compile(rf"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{{{LONGEST_RUN},}}+")
 #: For JSON that cannot be read.
 _PAYLOAD = re.compile(
     r'("(?:payload|samples?|content|data)"\s{0,9}:\s{0,9}")[^"]{64,}', re.IGNORECASE
