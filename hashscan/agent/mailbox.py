@@ -1,4 +1,4 @@
-"""Whether mails can be taken from a Maildir, for commands that check the configuration."""
+"""Whether mails can be taken from a Maildir, and what their notices may do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from hashscan.agent.probing import look_at_all
 from hashscan.notices.maildir import why_unusable
-from hashscan.text import shown
+from hashscan.notices.senders import ANYBODY, Senders
+from hashscan.text import names_of, shown
 
 if TYPE_CHECKING:
     from hashscan.config.settings import Settings
@@ -33,3 +34,34 @@ def maildir_fault(settings: Settings) -> tuple[str, str] | None:
         return what, fix
     trouble = why_unusable(path)
     return None if trouble is None else (trouble, "")
+
+
+def senders_of(settings: Settings) -> Senders:
+    """Whose mails may move files."""
+    return Senders(settings.notices.senders, settings.notices.verified_by)
+
+
+def authority_of_mails(settings: Settings) -> tuple[str, str]:
+    """What a mail of the Maildir may do by itself, and advice if a stranger can misuse that."""
+    notices = settings.notices
+    if notices.action != "quarantine":
+        return "a mail moves no file that no list knows (notices.action)", ""
+    what = fix = ""
+    if ANYBODY in notices.senders:
+        what = "each mail in the Maildir moves the files that it names, whoever wrote it"
+        fix = (
+            "have the mail server deliver nothing there that it has not verified, or name the"
+            " hotlines in notices.senders"
+        )
+    elif not notices.senders:
+        what = (
+            "a mail moves no file that no list knows until you approve its notice"
+            " ('hashscan notice approve ID')"
+        )
+        fix = "name the hotlines whose verified mails may move files in notices.senders"
+    else:
+        what = (
+            f"mails of {names_of(notices.senders)} move the files that they name, if the first"
+            f" Authentication-Results of {shown(notices.verified_by or '')} verifies the sender"
+        )
+    return what, fix

@@ -167,6 +167,11 @@ class NoticedActs:
         by_list = is_known and settings.quarantine.action == "quarantine" and not test
         if not by_list and not (by_notice and settings.notices.action == "quarantine"):
             return MatchEvent(match, Acted("reported", message=verdict.pending))
+        if notice.unproven and not not_moved:
+            not_moved = (
+                f"{shown(candidate.full_path)}: not moved: {notice.unproven}; see the notice, then"
+                f" run 'hashscan notice approve {notice.id}' or 'hashscan notice close {notice.id}'"
+            )
         if not by_list and not_moved:
             return MatchEvent(match, Acted("reported", message=not_moved))
         try:
@@ -235,6 +240,18 @@ class NoticedActs:
                     if record.authority is not None and record.authority.notice == notice:
                         return record
         return found
+
+    def owners(self, record_ids: Iterable[str]) -> set[int]:
+        """Numbers of the users who owned quarantined files.
+
+        Raises:
+            QuarantineError: a record cannot be read.
+        """
+        store = self._opened_store()
+        if store is None:
+            return set()
+        found = (store.load(one).metadata for one in record_ids)
+        return {one.uid for one in found if one is not None}
 
     def moved_content(self, digests: Iterable[Digest]) -> Record | None:
         """The record of a quarantined file with one of ``digests``; the latest.

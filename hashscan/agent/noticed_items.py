@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hashscan.agent.noticed_files import Presence, Spot, stamps_of
 from hashscan.agent.noticed_round import Done
 from hashscan.errors import HashscanError
+from hashscan.fs.named import user_shown
 from hashscan.notices.notice import ItemFile, ItemState, Role
 from hashscan.scan.hashing import NotHashed
 from hashscan.text import counted, said_by, shown
@@ -67,6 +68,8 @@ class OpenItems:
         self._known = known.name if known is not None else ""
         self._notices: dict[str, Notice] = {}
         self._failed: set[int] = set()
+        #: Users who own the named files, by item.
+        self._owners: dict[int, set[int]] = {}
         #: Judged files that are to be acted on.
         self._moves: list[tuple[Item, ItemFile, Candidate, Verdict]] = []
         #: Digests that the catalog is searched for, by item.
@@ -144,6 +147,8 @@ class OpenItems:
         done = self._memory.done.get(item.number)
         if done is None or done.known != self._known:
             return False
+        if done.unproven != self._notice(item).unproven:
+            return False  # an administrator approved it
         if done.again is not None and self._clock() >= done.again:
             return False
         peeked = [
@@ -195,6 +200,8 @@ class OpenItems:
                 message=verdict.pending if changed else old.message,
             )
             judged.append((self._put(file, spot), hashed, verdict))
+            if role is Role.NAMED and not content:
+                self._owners.setdefault(item.number, set()).add(hashed.uid)
         if role is Role.NAMED and judged:
             self._located(item, judged[0][0])
         self._moves += [(item, *one) for one in judged]
@@ -245,6 +252,13 @@ class OpenItems:
                 f" ({', '.join(sorted(f'{one.algorithm} {one.hex}' for one in given))}); see it"
                 f" yourself, then remove it, or run 'hashscan notice close {item.notice}'"
             )
+        elif file.role is not Role.PART and not given and not self._owns_named(item, candidate):
+            other = (
+                f"{shown(candidate.full_path)}: not moved: it is a copy of the named file, but"
+                f" belongs to another customer, {user_shown(candidate.uid)}; the notice has no"
+                " digest, so the named file may have been exchanged for an innocent one: see it"
+                " yourself, and to move it, add a notice with its path"
+            )
         event = self._acts.act(
             self._notice(item),
             candidate,
@@ -279,6 +293,15 @@ class OpenItems:
             path = shown(candidate.full_path)
             text = f"notice {item.notice} names {path}: {why.removeprefix(f'{path}: ')}"
             self._result.lines.append(("warning", text))
+
+    def _owns_named(self, item: Item, candidate: Candidate) -> bool:
+        """Whether a file belongs to the user who owns, or owned, the file that the item names."""
+        owners = self._owners.setdefault(item.number, set())
+        if candidate.uid not in owners:
+            named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
+            moved = [one.quarantine_id for one in named if one.quarantine_id is not None]
+            owners |= self._acts.owners(moved)
+        return candidate.uid in owners
 
     # Between the halves: the catalog
 
@@ -400,7 +423,8 @@ class OpenItems:
         if item.number in self._failed:
             wait = before.wait if before is not None else RETRY_AFTER
             again, wait = self._clock() + wait, min(2 * wait, LONGEST_RETRY)
-        self._memory.done[item.number] = Done(stamps, self._known, again, wait)
+        unproven = self._notice(item).unproven
+        self._memory.done[item.number] = Done(stamps, self._known, again, wait, unproven)
 
     def _settled(
         self, item: Item, state: ItemState, reason: str, removed: float | None = None

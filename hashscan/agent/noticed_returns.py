@@ -95,9 +95,15 @@ class Returns:
             )
 
     def by_content(self, number: int, digests: set[Digest], found: Iterable[FoundFile]) -> None:
-        """Have an item received again if one of the catalog's files has one of ``digests``."""
+        """Have an item received again if one of the catalog's files has one of ``digests``.
+
+        A copy that was there before, and never left, is not back: it was reported.
+        """
+        there = {self._files.spot_of(one) for one in self._store.files(number) if one.away is None}
         for row in found:
             spot = Spot(row.volume, row.path)
+            if spot in there:
+                continue
             # The catalog may have the row of the very file that was removed.
             if self._files.peek(spot).presence is not Presence.THERE:
                 continue

@@ -16,6 +16,7 @@ class Done(NamedTuple):
     Attributes:
         stamps: of its named files.
         known: name of the known set that judged them.
+        unproven: as the notice was: see ``notices.notice.Notice``.
         again: when to try again what failed; ``None``: nothing failed.
         wait: seconds that the next failure waits.
     """
@@ -24,6 +25,7 @@ class Done(NamedTuple):
     known: str
     again: float | None
     wait: float
+    unproven: str = ""
 
 
 @dataclass(slots=True)

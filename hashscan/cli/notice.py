@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import Reader
     from hashscan.notices.store import Store
 
-_FIRST = ("add", "list", "show", "close", "reopen")
+_FIRST = ("add", "list", "show", "approve", "close", "reopen")
 _LONGEST_REASON = 2000
 
 
@@ -123,6 +123,27 @@ def show_command(options: Options, identifier: str, state: str | None, as_json: 
 _reason_option = click.option(
     "--reason", metavar="TEXT", required=True, help="Why, for the history and the answer."
 )
+
+
+@command.command("approve")
+@click.argument("identifier", metavar="ID")
+@_reason_option
+@state_option
+@click.pass_obj
+def approve_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
+    """Let a notice move files whose sender is not proven, e.g. after you asked the hotline.
+
+    Then the files that it names are moved as `notices.action` says. The beginning or the end of the
+    ID is enough.
+    """
+    _checked(reason)
+    with _store(options, state) as store:
+        notice = store.resolve(identifier)
+        if not store.approve_notice(notice, reason):
+            raise UsageError(f"{notice} needs no approval; 'hashscan notice show' says who sent it")
+    click.echo(
+        f"{notice}: approved; the daemon, or the next 'hashscan notice add', goes on with it"
+    )
 
 
 @command.command("close")

@@ -65,6 +65,12 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
     help="When it must be settled: a time, or a duration from the time that the sender gives, else"
     " from the arrival. Default: what an order sets, else 24h.",
 )
+@click.option(
+    "--by-mail",
+    is_flag=True,
+    help="A mail server hands over the mail, and no person vouches for it: notices.senders says"
+    " whether it may move files.",
+)
 @click.option("--again", is_flag=True, help="Take it even if the same bytes were taken before.")
 @state_option
 @json_option
@@ -79,6 +85,7 @@ def command(
     legal_basis: str | None,
     received: str | None,
     deadline: str | None,
+    by_mail: bool,
     again: bool,
     state: str | None,
     as_json: bool,
@@ -114,7 +121,7 @@ def command(
     with Store(place.notices) as store:
         for source in sources:
             try:
-                one = _add(store, settings, source, wanted, facts, again=again)
+                one = _add(store, settings, source, wanted, facts, by_mail=by_mail, again=again)
                 added.append(one)
                 if not as_json:
                     _print(store, one.id, new=one.new)
@@ -180,6 +187,7 @@ def _add(
     wanted: str | None,
     facts: Facts,
     *,
+    by_mail: bool,
     again: bool,
 ) -> Added:
     """Take one notice.
@@ -190,9 +198,20 @@ def _add(
         StateError: it cannot be stored.
     """
     content = _read(source)
+    senders = None
+    if by_mail:
+        from hashscan.agent.mailbox import senders_of  # noqa: PLC0415 - heavy
+
+        senders = senders_of(settings)
     try:
         return accept(
-            store, content, channel=Channel.COMMAND, format=wanted, facts=facts, again=again
+            store,
+            content,
+            channel=Channel.COMMAND,
+            format=wanted,
+            facts=facts,
+            again=again,
+            senders=senders,
         )
     except (NoticeError, StateError) as error:
         where = _kept(settings, source, content)
@@ -249,7 +268,8 @@ def _print(store: Store, notice: str, *, new: bool) -> None:
     sender = shown(found.sender or "anonymous")
     repeats = f", repeats {found.repeat_of}" if found.repeat_of else ""
     click.echo(f"{notice}: {number} from {sender}, as {found.format}, {due(found, now)}{repeats}")
-    for remark in (*map(shown, found.remarks), *doubts(found, now)):
+    unproven = [f"it moves no file by itself: {shown(found.unproven)}"] if found.unproven else []
+    for remark in (*map(shown, found.remarks), *doubts(found, now), *unproven):
         click.echo(f"  note: {remark}")
 
 

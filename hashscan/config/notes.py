@@ -101,6 +101,9 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
     notices = settings.notices
     soon = values.human_duration(notices.due_soon)
     mail = "no Maildir" if notices.maildir is None else f"mails from {shown(notices.maildir)}"
+    movers = ""
+    if notices.maildir is not None and notices.action == "quarantine":
+        movers = f", by mails of {', '.join(notices.senders) or 'nobody'}"
     return [
         ("state", shown(settings.state)),
         ("volumes", volumes or "none: give a PATH to scan"),
@@ -111,7 +114,7 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
         ("quarantine", shown(settings.quarantine_directory)),
         ("retention", retention(settings.quarantine.retention)),
         ("sites", ", ".join(_site(one) for one in settings.sites) or "none: URLs lead to no file"),
-        ("notices", f"{notices.action}; {mail}; due soon {soon} before the deadline"),
+        ("notices", f"{notices.action}{movers}; {mail}; due soon {soon} before the deadline"),
     ]
 
 

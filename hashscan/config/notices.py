@@ -45,6 +45,24 @@ def _directory(path: str | None, info: ValidationInfo) -> str | None:
     return path
 
 
+def _sender(value: Any) -> str:
+    found = values.text(value).strip().lower()
+    if found != "*" and not values.is_mail_address(found) and not values.is_host_name(found):
+        raise values.bad(
+            "must be a mail address, a domain, or *", "write e.g. ntd@hotline.example in quotes"
+        )
+    return found
+
+
+def _verified(given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    if given and "*" not in given and info.data.get("verified_by", "") is None:
+        raise values.bad(
+            "needs notices.verified_by, because anybody can write any sender into a mail",
+            "write the name of the mail server that is in its Authentication-Results header",
+        )
+    return given
+
+
 def _by_category(value: Any) -> Any:
     if not isinstance(value, dict):
         return value  # pydantic says that it must be a section
@@ -84,6 +102,26 @@ class NoticesSettings(Section):
         description="A Maildir to which the mail server delivers notices, e.g."
         " /var/mail/notices, or none. The daemon takes new mails, and marks those that it"
         " understood as read.",
+    )
+    verified_by: Annotated[
+        str | None,
+        PlainValidator(values.or_none(values.host_name)),
+        values.shower(values.none_shown(str)),
+    ] = Field(
+        default=None,
+        description="The name that the mail server writes into the header Authentication-Results"
+        " of a mail whose DKIM or DMARC it has checked, or none.",
+        examples=["mx.host.example"],
+    )
+    senders: Annotated[
+        tuple[Annotated[str, PlainValidator(_sender)], ...], AfterValidator(_verified)
+    ] = Field(
+        default=(),
+        strict=False,
+        description="Whose mails may move files with action: quarantine: mail addresses or domains"
+        " of hotlines, verified by verified_by; or *: everybody's. The notices of other mails"
+        " move nothing that no list knows until `hashscan notice approve`.",
+        examples=[["ntd@hotline.example", "meldpunt.example"]],
     )
     due_soon: values.Duration = Field(
         default=4 * 3600.0,

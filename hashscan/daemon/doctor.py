@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hashscan.agent.deadlines import deadlines_of
 from hashscan.agent.gaps import no_room
-from hashscan.agent.mailbox import maildir_fault
+from hashscan.agent.mailbox import authority_of_mails, maildir_fault
 from hashscan.agent.probing import look_at_all
 from hashscan.agent.status import filters_of, quarantine_counts
 from hashscan.catalog.overview import directories_known, overview
@@ -323,6 +323,8 @@ def _notices(settings: Settings) -> Iterator[Check]:
         yield Check(name, "fail", *fault)
     else:
         yield Check(name, "ok", "mails can be taken and marked as read")
+    what, fix = authority_of_mails(settings)
+    yield Check("senders of notices", "note" if fix else "ok", what, fix)
 
 
 def _sites(settings: Settings) -> Iterator[Check]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.agent.deadlines import DUE_SOON, OVERDUE, deadlines_of
 from hashscan.agent.gaps import read_daemon_file
+from hashscan.agent.mailbox import senders_of
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
+    from hashscan.notices.senders import Senders
     from hashscan.state import State
 
 #: Seconds between two rounds through the Maildir, and between two checks of the deadlines.
@@ -62,6 +64,7 @@ class Notices:
         """Go on with these settings; a round with the old ones ends."""
         self.close()
         self._maildir = settings.notices.maildir
+        self._senders = senders_of(settings)
         self._soon = settings.notices.due_soon
         every = None if self._maildir is None else _MAILS_EVERY
         self._mails_due = Every(every, at_once=True, clock=self._clock)
@@ -80,11 +83,11 @@ class Notices:
         """Start a round and check the deadlines, if it is time."""
         if self._deadlines_due.due():
             self._log_deadlines()
-        maildir, path = self._maildir, self._state.notices
+        maildir, path, senders = self._maildir, self._state.notices, self._senders
         if maildir is None or self._job is not None or not self._mails_due.due():
             return
         try:
-            self._job = Background(lambda: _round(maildir, path))
+            self._job = Background(lambda: _round(maildir, path, senders))
             self._begun = self._clock()
         except HashscanError as error:
             self._fails(f"mails are not taken: {error}; tried again soon")
@@ -173,14 +176,16 @@ def _said_before(state: State) -> dict[str, tuple[str, float]]:
     return {kind: (kind, float(at)) for kind, at in found.items() if isinstance(at, int | float)}
 
 
-def _round(maildir: str, path: str) -> Round:
+def _round(maildir: str, path: str, senders: Senders) -> Round:
     """Take mails, in a process of its own, which a hostile mail can only end."""
     with suppress(OSError, ValueError):
         _bound_memory()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with Store(path) as store:
         try:
-            return take_mails(maildir, store, before_each=lambda: _bound_time(_LONGEST))
+            return take_mails(
+                maildir, store, senders=senders, before_each=lambda: _bound_time(_LONGEST)
+            )
         finally:
             _bound_time(0)
 

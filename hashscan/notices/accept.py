@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hashscan.notices.intake import read
+from hashscan.notices.senders import why_unproven
 
 if TYPE_CHECKING:
     from hashscan.notices.notice import Channel
+    from hashscan.notices.senders import Senders
     from hashscan.notices.store import Added, Store
 
 
@@ -52,10 +54,18 @@ def accept(
     format: str | None = None,  # noqa: A002 - as ``intake.read`` names it
     facts: Facts = Facts(),
     again: bool = False,
+    senders: Senders | None = None,
 ) -> Added:
     """Read a notice and store it, unless one of the same bytes is stored; that one stays as it is.
 
-    ``again``: store it even then.
+    Args:
+        store: of the notices.
+        content: what arrived.
+        channel: how it arrived.
+        format: of ``intake.FORMATS``; ``None``: recognise it.
+        facts: what an administrator says.
+        again: store it even if it is stored already.
+        senders: whose mails may move files; ``None``: a person gives the input, and vouches for it.
 
     Raises:
         NoticeError: it is not understood.
@@ -82,4 +92,5 @@ def accept(
         content=kept,
         received=received,
         deadline=deadline,
+        unproven="" if senders is None else why_unproven(content, senders),
     )

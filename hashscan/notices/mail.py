@@ -15,11 +15,15 @@ from email.header import decode_header
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.policy import compat32
+from typing import TYPE_CHECKING
 
 from hashscan.notices.decoding import is_binary, text_of, transferred
 from hashscan.notices.formats.values import words
 from hashscan.notices.kept import cut, cut_json
 from hashscan.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: The largest mail, in bytes; its text, with its lines and HTML tags; and the headers of one part.
 MOST_BYTES = 64 * 1024 * 1024
@@ -57,6 +61,9 @@ _TEXT_NAMES = (".csv", ".txt", ".json", ".htm", ".html", ".yaml", ".yml")
 #: What senders' programs call a text with one of these names.
 _UNSURE = frozenset({"application/octet-stream", "application/vnd.ms-excel", "application/excel"})
 _ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
+_IN_BRACKETS = re.compile(rf"<\s*({_ADDRESS.pattern})\s*>")
+#: A name in quotes, or a comment: a sender may write another address into it.
+_NO_ADDRESS = re.compile(r'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)', re.DOTALL)
 
 
 class MailError(Exception):
@@ -68,6 +75,8 @@ class Headers:
 
     def __init__(self, block: bytes) -> None:
         """Read ``block``, the bytes before the blank line; other lines than headers are skipped."""
+        # A carriage return within a line is no end of it, but the library takes it for one.
+        block = block.replace(b"\r\n", b"\n").replace(b"\r", b" ")
         lines = [line for line in block.split(b"\n") if _HEADER.match(line) or line[:1] in _BLANK]
         parsed = BytesHeaderParser(policy=compat32).parsebytes(b"\n".join(lines))
         self._values: dict[str, list[str]] = {}
@@ -102,9 +111,28 @@ class Headers:
         return words(_decoded(found), 200)
 
     def address(self, name: str) -> str:
-        """The first mail address in a header, or ""."""
-        found = _ADDRESS.search(self.get(name))
+        """The first mail address in a header, or "".
+
+        A name, a comment or an encoded word (RFC 2047) is no address, whatever it looks like.
+        """
+        bare = _NO_ADDRESS.sub(" ", self._values.get(name, [""])[0])
+        if (found := _IN_BRACKETS.search(bare)) is not None:
+            return found[1]
+        found = _ADDRESS.search(bare)
         return found[0] if found else ""
+
+    def author(self) -> str:
+        """The address in ``From``; "" if there are several, or none, or several such headers."""
+        values = self._values.get("from", [])
+        bare = _NO_ADDRESS.sub(" ", values[0]) if len(values) == 1 else ""
+        if len(_ADDRESS.findall(bare)) != 1 or bare.count("@") != 1:
+            return ""
+        return self.address("from")
+
+    def whole(self, name: str) -> Iterator[str]:
+        """Each header ``name`` as it was sent, the first one first; "" if it is too long."""
+        for value in self._values.get(name, ()):
+            yield value if len(value) < _LONGEST_VALUE else ""
 
     def _content(self) -> Message:
         message = Message()
@@ -219,6 +247,16 @@ def parse(content: bytes) -> Mail:
     if len(content) > MOST_BYTES:
         raise MailError(f"has more than {MOST_BYTES >> 20} MiB")
     return _Parser().mail(content, 0)
+
+
+def headers_of(content: bytes) -> Headers:
+    """The headers of a mail.
+
+    Raises:
+        MailError: they are too long.
+    """
+    start = len(content) - len(content.lstrip(b"\r\n"))
+    return _head(content, start, len(content))[0]
 
 
 class _Parser:

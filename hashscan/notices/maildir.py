@@ -29,11 +29,13 @@ from hashscan.fs.rename import put
 from hashscan.notices.accept import Facts, accept, key_of
 from hashscan.notices.intake import MOST_BYTES
 from hashscan.notices.notice import Channel, Mail
+from hashscan.notices.senders import NOBODY
 from hashscan.text import one_line, said_by, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from hashscan.notices.senders import Senders
     from hashscan.notices.store import Store
 
 #: Names that are listed in each directory.
@@ -104,12 +106,14 @@ def take_mails(
     path: str,
     store: Store,
     *,
+    senders: Senders = NOBODY,
     before_each: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Round:
     """Take the mails of a Maildir: one round.
 
-    ``before_each`` is called before a mail is read. ``clock`` in seconds.
+    ``senders``: whose mails may move files. ``before_each`` is called before a mail is read.
+    ``clock`` in seconds.
 
     Raises:
         StateError: the store cannot be used.
@@ -117,7 +121,7 @@ def take_mails(
     done = Round()
     try:
         with _opened(path) as directories:
-            _Taking(path, directories, store, done, before_each).run(clock)
+            _Taking(path, directories, store, done, senders, before_each).run(clock)
     except (UnsafePathError, OSError) as error:
         done.trouble = _trouble(path, error)
     return done
@@ -169,12 +173,14 @@ class _Taking:
         directories: dict[bytes, int],
         store: Store,
         done: Round,
+        senders: Senders,
         before_each: Callable[[], None],
     ) -> None:
         self._path = os.fsencode(path)
         self._directories = directories
         self._store = store
         self._done = done
+        self._senders = senders
         self._before_each = before_each
         self._mails = store.mails()
 
@@ -250,6 +256,7 @@ class _Taking:
                 content,
                 channel=Channel.MAILDIR,
                 facts=Facts(received=min(arrived, time.time())),
+                senders=self._senders,
             )
         except FileNotFoundError:
             return  # another program moved it: the next round finds it

@@ -158,6 +158,8 @@ class Notice:
         reason: why an administrator closed it; "" if its items were settled.
         repeat_of: id of the latest earlier notice that names one of its items.
         states: number of items by state.
+        unproven: why nobody knows who sent it, so that it moves no file by itself; "": somebody
+            does, e.g. because an administrator added it.
     """
 
     id: str
@@ -178,6 +180,7 @@ class Notice:
     dropped: int
     remarks: tuple[str, ...]
     states: dict[ItemState, int]
+    unproven: str = ""
 
     @property
     def begin(self) -> float:
@@ -271,6 +274,7 @@ class EventKind(StrEnum):
     FILE = "file"  #: something was found out or done about a file of an item
     CLOSED = "closed"
     REOPENED = "reopened"
+    APPROVED = "approved"  #: an administrator said that an unproven notice may move files
     ANSWERED = "answered"  #: an answer was written or sent
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: Columns of the tables, in the order in which rows are read and written.
 NOTICE_COLUMNS = (
     "id, channel, format, sender, contact, reference, authority, legal_basis, password, sent,"
-    " received, deadline, closed, reason, repeat_of, dropped, remarks"
+    " received, deadline, closed, reason, repeat_of, dropped, remarks, unproven"
 )
 ITEM_COLUMNS = (
     "number, notice, kind, value, digests, referrer, ip, first_seen, last_seen, classification,"

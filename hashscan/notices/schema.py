@@ -29,7 +29,8 @@ CREATE TABLE notice (
     reason TEXT NOT NULL DEFAULT '',
     repeat_of TEXT,
     dropped INTEGER NOT NULL,
-    remarks TEXT NOT NULL
+    remarks TEXT NOT NULL,
+    unproven TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX notice_open ON notice (deadline) WHERE closed IS NULL;
 CREATE INDEX notice_received ON notice (received);

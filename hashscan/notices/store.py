@@ -29,7 +29,7 @@ from hashscan.notices.reader import FILE_COLUMNS, ITEM_COLUMNS, NOTICE_COLUMNS, 
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
 
@@ -58,15 +58,18 @@ class Store(Reader):
         content: bytes = b"",
         received: float | None = None,
         deadline: float | None = None,
+        unproven: str = "",
     ) -> Added:
         """Store a notice, unless one with this ``key`` is there.
 
         ``key`` identifies the input, so that a sender or a killed command may repeat it.
         ``content`` is what arrived, without attachments. ``deadline`` is the administrator's word;
         without it the notice's own counts, else 24 hours from the time that it was sent.
+        ``unproven``: see ``Notice``.
 
         An item that an earlier notice names is a repeat: the earlier one is received again if it
-        was removed, gone or refused, and its notice is open again.
+        was removed, gone or refused, and its notice is open again. An unproven notice does not
+        overrule the administrator who refused an item.
 
         Raises:
             StateError: it cannot be stored.
@@ -83,13 +86,15 @@ class Store(Reader):
                 return Added(row[0], new=False)
             identifier = self._new_id(received)
             earlier = None
-            self._event(
-                identifier, None, received, EventKind.RECEIVED, {"items": len(parsed.items)}
-            )
+            detail: dict[str, object] = {"items": len(parsed.items)}
+            if unproven:
+                detail["unproven"] = unproven
+            self._event(identifier, None, received, EventKind.RECEIVED, detail)
+            reopened = _REOPENED - {ItemState.REFUSED} if unproven else _REOPENED
             for one in parsed.items:
-                earlier = self._add_item(identifier, one, received) or earlier
+                earlier = self._add_item(identifier, one, received, reopened) or earlier
             self._connection.execute(
-                f"INSERT INTO notice ({NOTICE_COLUMNS}, key) VALUES ({_marks(18)})",  # noqa: S608
+                f"INSERT INTO notice ({NOTICE_COLUMNS}, key) VALUES ({_marks(19)})",  # noqa: S608
                 (
                     identifier,
                     channel.value,
@@ -108,6 +113,7 @@ class Store(Reader):
                     earlier,
                     parsed.dropped,
                     json.dumps(parsed.remarks),
+                    unproven,
                     key,
                 ),
             )
@@ -116,8 +122,13 @@ class Store(Reader):
             )
         return Added(identifier, new=True)
 
-    def _add_item(self, notice: str, parsed: ParsedItem, now: float) -> str | None:
-        """Store an item; return the id of the notice that it repeats."""
+    def _add_item(
+        self, notice: str, parsed: ParsedItem, now: float, reopened: Collection[ItemState]
+    ) -> str | None:
+        """Store an item; return the id of the notice that it repeats.
+
+        ``reopened``: the states in which the earlier item is received again.
+        """
         same = _same(parsed)
         earlier = self._connection.execute(
             "SELECT number, notice, state FROM item WHERE same = ? AND notice <> ?"
@@ -151,7 +162,7 @@ class Store(Reader):
             return None
         number, repeated, state = earlier
         self._event(repeated, number, now, EventKind.REPEATED, {"by": notice})
-        if state in _REOPENED:
+        if state in reopened:
             self._advance(number, ItemState.RECEIVED, now, f"noticed again: {notice}")
         return str(repeated)
 
@@ -265,6 +276,21 @@ class Store(Reader):
             for number in numbers:
                 self._advance(number, ItemState.RECEIVED, _now(now), reason)
         return len(numbers)
+
+    def approve_notice(self, notice: str, reason: str, *, now: float | None = None) -> bool:
+        """Let an unproven notice move files, by an administrator's word; False: it may already.
+
+        Raises:
+            UsageError: there is no such notice.
+        """
+        with self._change():
+            self._require(notice)
+            changed = self._connection.execute(
+                "UPDATE notice SET unproven = '' WHERE id = ? AND unproven <> ''", (notice,)
+            ).rowcount
+            if changed:
+                self._event(notice, None, _now(now), EventKind.APPROVED, {"reason": reason})
+        return bool(changed)
 
     def put_file(self, file: ItemFile, *, now: float | None = None) -> bool:
         """Store what is known about a file of an item; False if nothing changed.

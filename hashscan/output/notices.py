@@ -79,6 +79,7 @@ def _rest(notice: Notice, now: float, soon: float) -> dict[str, object]:
         "due": urgency(notice, now, soon).value,
         "closed": _time(notice.closed),
         "reason": notice.reason or None,
+        "unproven": notice.unproven or None,
         "dropped": notice.dropped,
         "remarks": [*notice.remarks, *doubts(notice, now)],
     }
@@ -157,6 +158,7 @@ def described(notice: Notice, now: float) -> Iterator[str]:
         sender += f", answers to {shown(notice.contact)}"
     told = (
         ("from", sender),
+        ("unproven", notice.unproven and shown(notice.unproven)),
         ("reference", notice.reference and shown(notice.reference)),
         ("authority", notice.authority and shown(notice.authority)),
         ("law", notice.legal_basis and shown(notice.legal_basis)),
@@ -223,7 +225,9 @@ def _happened(event: Event) -> str:
     reason = f": {detail['reason']}" if "reason" in detail else ""
     match event.kind:
         case EventKind.RECEIVED:
-            return f"the notice arrived with {counted(int(detail.get('items', 0)), 'item')}"
+            unproven = f"; {detail['unproven']}" if "unproven" in detail else ""
+            number = counted(int(detail.get("items", 0)), "item")
+            return f"the notice arrived with {number}{unproven}"
         case EventKind.REPEATED:
             return f"named again by {detail.get('by', '')}"
         case EventKind.STATE:
@@ -232,6 +236,8 @@ def _happened(event: Event) -> str:
             return f"closed{reason or ', all items are settled'}"
         case EventKind.NOTE:
             return f"waits{reason}" if reason else "does not wait any more"
+        case EventKind.APPROVED:
+            return f"approved{reason}"
         case EventKind.REOPENED:
             return f"open again{reason}"
         case EventKind.FILE:

@@ -284,6 +284,79 @@ def test_copies_move_by_the_same_rule(machine):
     assert (copy.role, copy.action, copy.away) == ("copy", "quarantined", machine.now)
 
 
+@pytest.mark.root
+def test_a_copy_of_another_customer_stays(machine):
+    """A hostile customer cannot have a rival's file moved by putting its content at his own URL."""
+    content = machine.file("a/1.jpg")
+    own, rival = machine.site / "own copy.jpg", machine.volume / "rival.jpg"
+    for path, uid in ((machine.site / "a/1.jpg", 1001), (own, 1001), (rival, 1002)):
+        path.write_bytes(content)
+        os.chown(path, uid, uid)
+    machine.scan()
+    identifier = machine.notice(URL)
+    machine.rounds()
+    found, files = machine.one(identifier)
+    assert (found.state, own.exists(), rival.exists()) == ("removed", False, True)
+    assert "belongs to another customer, user 1002" in files["rival.jpg"].message
+    events = len(machine.store.history(identifier))
+    machine.round(later=7200)  # a search for content that is back
+    machine.rounds()
+    assert (machine.states(identifier), rival.exists()) == (["removed"], True)
+    assert len(machine.store.history(identifier)) == events, "it was never away"
+    # Elsewhere the content is back: an administrator decides.
+    other = machine.volume / "other.jpg"
+    other.write_bytes(content)
+    os.chown(other, 1003, 1003)
+    machine.scan()
+    machine.round(later=7200)
+    machine.rounds()
+    assert (machine.states(identifier), other.exists()) == (["located"], True)
+    # With the sender's digest there is no doubt about what the notice is about.
+    certain = machine.notice(noticed.with_digest(URL, content))
+    machine.rounds()
+    assert not rival.exists()
+    assert machine.states(certain) == ["removed"]
+
+
+def test_an_unproven_notice_moves_nothing_until_it_is_approved(machine):
+    content = machine.file("a/1.jpg")
+    machine.file("known.jpg", b"known")
+    machine.know(b"known")
+    (machine.site / "copy.jpg").write_bytes(content)
+    machine.scan()
+    identifier = machine.notice(
+        URL, "https://x.example/known.jpg", unproven="its mail is from anybody"
+    )
+    machine.rounds()
+    assert machine.states(identifier) == ["located", "removed"], "the list's word counts"
+    assert (machine.site / "a/1.jpg").exists()
+    assert (machine.site / "copy.jpg").exists()
+    (told,) = [one for one in machine.told() if "a/1.jpg" in one]
+    assert "not moved: its mail is from anybody; see the notice" in told
+    machine.round()
+    assert machine.told() == []
+    assert machine.store.approve_notice(identifier, "asked them")
+    assert not machine.store.approve_notice(identifier, "again")
+    machine.rounds()
+    assert machine.states(identifier) == ["removed", "removed"]
+    assert not (machine.site / "copy.jpg").exists()
+    kinds = [one.kind for one in machine.store.history(identifier)]
+    assert kinds.count(EventKind.APPROVED) == 1
+
+
+def test_an_unproven_repeat_does_not_overrule_the_administrator(machine):
+    machine.file("a/1.jpg")
+    refused = machine.notice(URL)
+    machine.store.close_notice(refused, "not illegal")
+    stranger = machine.notice(URL, unproven="its mail is from anybody")
+    machine.rounds()
+    assert (machine.states(refused), machine.states(stranger)) == (["refused"], ["located"])
+    machine.notice(URL)
+    assert machine.states(stranger) == ["located"]
+    machine.rounds()
+    assert not (machine.site / "a/1.jpg").exists()
+
+
 def test_a_file_that_comes_back_reopens_the_item(machine):
     content = machine.file("a/1.jpg")
     identifier = machine.notice(URL)

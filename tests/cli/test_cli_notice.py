@@ -48,10 +48,12 @@ def store(tmp_path):
 
 def add(store, *urls, ago=0.0, **more):
     deadline = more.pop("deadline", None)
+    unproven = more.pop("unproven", "")
     items = tuple(ParsedItem(ItemKind.URL, one) for one in urls)
     return store.add(
         ParsedNotice("plain", items, **more), channel=Channel.COMMAND, key=os.urandom(8),
         received=time.time() - ago, deadline=deadline,
+        unproven=unproven,
     ).id  # fmt: skip
 
 
@@ -164,6 +166,20 @@ def test_show_has_items_files_and_the_whole_history(run, store):
     ]  # fmt: skip
     assert len(store.history(one)) == 8, "showing adds nothing"
     assert f"repeats     {one}" in run("show", second).stdout
+
+
+def test_approve_by_hand(run, store):
+    one = add(store, "http://x.example/1", unproven="its mail is from\x1b a@b.example")
+    assert "unproven    its mail is from\\x1b a@b.example" in run("show", one).stdout
+    assert lines(run("list", "--json"))[0]["unproven"] == "its mail is from\x1b a@b.example"
+    done = run("approve", one, "--reason", "I asked them")
+    assert done.stdout.startswith(f"{one}: approved; the daemon")
+    found = run("show", one).stdout
+    assert "unproven  " not in found
+    assert "the notice arrived with 1 item; its mail is from" in found
+    assert "  approved: I asked them\n" in found
+    assert "needs no approval" in refused(run("approve", one, "--reason", "again"))
+    assert "there is no notice" in refused(run("approve", "nope", "--reason", "x"))
 
 
 def test_close_and_reopen_by_hand(run, store):

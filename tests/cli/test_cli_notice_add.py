@@ -122,6 +122,12 @@ def test_wrong_options_are_refused_before_anything_is_read(run, tmp_path, option
     assert not (tmp_path / "state").exists()
 
 
+def test_a_mail_server_s_pipe_vouches_for_nothing(run, urls, tmp_path):
+    assert run("--by-mail", urls).stdout.count("it moves no file by itself: it came by mail") == 1
+    assert run("--again", urls).stdout.count("it moves no file by itself") == 0
+    assert sorted(bool(one.unproven) for one in stored(tmp_path)) == [False, True]
+
+
 def test_what_is_not_understood_is_kept(run, urls, tmp_path):
     (tmp_path / "lunch").write_bytes(NO_NOTICE)
     done = run(tmp_path / "lunch")

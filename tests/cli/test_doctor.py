@@ -171,7 +171,7 @@ def test_a_maildir_is_checked(doctor, tmp_path):
     assert f"FAIL maildir {box}: {box}: it cannot be opened" in ran.stdout
     assert "-> correct notices.maildir, or see its mount and its server" in ran.stdout
     assert f"by the user who delivers: mkdir -p {box}/{{cur,new,tmp}}\n" in ran.stdout
-    assert "notices:" not in ran.stdout
+    assert "ok   notices:" not in ran.stdout
     (box / "new").mkdir(parents=True)
     added = ready.hashscan(
         "notice", "add", "--state", tmp_path / "state", input=b"https://site.example/1"
@@ -184,6 +184,7 @@ def test_a_maildir_is_checked(doctor, tmp_path):
     ran = doctor(notices=given)
     assert ran.returncode == 0
     assert f"ok   maildir {box}: mails can be taken and marked as read" in ran.stdout
+    assert "ok   senders of notices: a mail moves no file that no list knows" in ran.stdout
 
 
 def test_the_sources_of_sites_are_read(doctor, tmp_path):

@@ -33,7 +33,7 @@ def test_values_as_people_write_them():
     settings = Settings.of(notices=given)
     assert settings.notices.maildir == "/var/mail/a\x1b"
     assert dict(summary(settings))["notices"] == (
-        "quarantine; mails from /var/mail/a\\x1b; due soon 90m before the deadline"
+        "quarantine, by mails of nobody; mails from /var/mail/a\\x1b; due soon 90m before the deadline"
     )
     assert Settings.of(notices={"maildir": "none"}).notices.maildir is None
 
@@ -131,3 +131,19 @@ def test_an_action_for_notices_moves_files():
     assert moves(Settings.of(notices={"action": "quarantine"}))
     assert moves(Settings.of(quarantine={"action": "quarantine"}))
     assert moves(Settings.of(quarantine={"retention": "90d"}))
+
+
+def test_whose_mails_may_move_files():
+    given = {
+        "senders": ["NTD@Hotline.example", "meldpunt.example"],
+        "verified_by": "MX.host.example",
+    }
+    notices = Settings.of(notices=given).notices
+    assert notices.senders == ("ntd@hotline.example", "meldpunt.example")
+    assert notices.verified_by == "mx.host.example"
+    assert Settings.of().notices.senders == ()
+    assert Settings.of(notices={"senders": ["*"]}).notices.senders == ("*",)
+    assert "needs notices.verified_by" in refused({"senders": ["hotline.example"]})
+    for wrong in ("@hotline.example", "*.example", "a b@c.example", "x\n", 1):
+        with pytest.raises(ValidationError):
+            Settings.of(notices={"senders": [wrong], "verified_by": "mx"})

@@ -14,6 +14,7 @@ from hashscan.notices import maildir as module
 from hashscan.notices.accept import accept
 from hashscan.notices.maildir import MOST_TRIES, take_mails, why_unusable
 from hashscan.notices.notice import Channel
+from hashscan.notices.senders import Senders
 from hashscan.notices.store import Store
 
 NO_NOTICE = b"Subject: lunch\n\nAt noon?\n"
@@ -437,3 +438,18 @@ def test_killed_at_any_instant(tmp_path):
         else:
             pytest.fail("it never ended by itself")
         assert step > 10
+
+
+def test_a_stranger_s_mail_moves_nothing_by_itself(box, store):
+    """Anybody can mail a rival's URL; only a verified hotline's mail may move the file."""
+    head = b"Authentication-Results: mx.host.example; dmarc=pass header.from=hotline.example\n"
+    text = b"From: ntd@hotline.example\nSubject: x\n\nhttps://site.example/"
+    box.put("1.a", head + text + b"1\n")
+    box.put("2.b", text + b"2\n")
+    take(box, store, senders=Senders(("hotline.example",), "mx.host.example"))
+    box.put("3.c", head + text + b"3\n")
+    take(box, store)
+    found = {store.items(one.id)[0].parsed.value[-1]: one.unproven for one in notices(store)}
+    assert found["1"] == ""
+    assert "says neither dmarc=pass nor dkim=pass for hotline.example" in found["2"]
+    assert "notices.senders names nobody" in found["3"]

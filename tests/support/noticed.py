@@ -71,13 +71,14 @@ class Machine:
         path.write_bytes(content)
         return content
 
-    def notice(self, *named, **more):
+    def notice(self, *named, unproven="", **more):
         """Store a notice of URLs, absolute paths and digests; its id."""
         items = tuple(one if isinstance(one, ParsedItem) else item(one) for one in named)
         parsed = ParsedNotice("plain", items, sender="Hotline X", reference="A1", **more)
         return self.store.add(
-            parsed, channel=Channel.COMMAND, key=os.urandom(8), received=self.now
-        ).id
+            parsed, channel=Channel.COMMAND, key=os.urandom(8), received=self.now,
+            unproven=unproven,
+        ).id  # fmt: skip
 
     def round(self, *, known=True, later=60.0, **more):
         """One round, ``later`` seconds after the last."""

@@ -1,0 +1,133 @@
+"""Whether a mail proves who wrote it: by its ``Authentication-Results`` (RFC 8601).
+
+Anybody can write a mail with any ``From``. A mail server that checks DKIM (RFC 6376) and DMARC
+(RFC 7489) writes what it found into that header, at the top. A sender can add such a header, too,
+but only below the server's own. So only the first header with the server's name counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.notices import mail
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.notices.mail import Headers
+
+#: An item of ``Senders.allowed``: every mail counts as proven.
+ANYBODY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Whose mails may move files.
+
+    Attributes:
+        allowed: mail addresses and domains, in lower case, or ``ANYBODY``.
+        verified_by: the name of the mail server in ``Authentication-Results``, in lower case.
+    """
+
+    allowed: tuple[str, ...] = ()
+    verified_by: str | None = None
+
+
+#: No mail moves a file by itself.
+NOBODY = Senders()
+
+
+def why_unproven(content: bytes, senders: Senders) -> str:
+    """Why a mail does not prove that an allowed sender wrote it; "": it does."""
+    if ANYBODY in senders.allowed:
+        return ""
+    if not senders.allowed:
+        return "it came by mail, and notices.senders names nobody whose mails may move files"
+    try:
+        headers = mail.headers_of(content)
+    except mail.MailError as error:
+        return f"its mail {error}"
+    author = headers.author().lower()
+    domain = author.rpartition("@")[2]
+    if not author:
+        return "its mail has no single address in From"
+    if not {author, domain} & set(senders.allowed):
+        return f"its mail is from {shown(author)}, whom notices.senders does not name"
+    if not _is_verified(headers, domain, senders.verified_by or ""):
+        return (
+            f"its mail is from {shown(author)}, but the first Authentication-Results of "
+            f"{shown(senders.verified_by or 'nobody')} says neither dmarc=pass nor dkim=pass for "
+            f"{shown(domain)}"
+        )
+    return ""
+
+
+def _is_verified(headers: Headers, domain: str, server: str) -> bool:
+    """Whether ``server`` says that the address in ``From`` is no forgery. DMARC decides, if any."""
+    found: list[dict[str, str]] = []
+    for value in headers.whole("authentication-results"):
+        results = list(_results(value))
+        if not value or not results:
+            return False  # it may be the server's own: none below it counts
+        if next(iter(results[0]), "") == server:
+            found = results[1:]
+            break
+    dmarc = [one for one in found if "dmarc" in one]
+    if dmarc:
+        return all(one["dmarc"] == "pass" and one.get("header.from", "") == domain for one in dmarc)
+    return any(
+        one.get("dkim") == "pass" and _signs(one.get("header.d") or one.get("header.i", ""), domain)
+        for one in found
+    )
+
+
+def _signs(signer: str, domain: str) -> bool:
+    """Whether a signature of ``signer`` (a domain, perhaps after @) is one for ``domain``."""
+    signer = signer.rpartition("@")[2]
+    return bool(signer) and (domain == signer or domain.endswith(f".{signer}"))
+
+
+def _results(value: str) -> Iterator[dict[str, str]]:
+    """The words ``name=value`` of each part between semicolons, in lower case.
+
+    The mail server quotes what the sender wrote. So a semicolon or a space within quotes or a
+    comment separates nothing, and a word keeps its quotes: it is equal to no word without them. A
+    value that ends within quotes or a comment has no results.
+    """
+    parts: list[list[str]] = [[""]]
+    quoted = escaped = False
+    depth = 0
+    for one in value.lower():
+        if escaped:
+            escaped = False
+        elif one == "\\" and (quoted or depth):
+            escaped = True
+        elif one == '"' and not depth:
+            quoted = not quoted
+        elif quoted:
+            pass
+        elif one in "()":
+            depth += 1 if one == "(" else -1
+            if depth < 0:
+                return
+            parts[-1].append("")
+            continue
+        elif not depth and one == ";":
+            parts.append([""])
+            continue
+        elif not depth and one.isspace():
+            parts[-1].append("")
+            continue
+        if not depth:
+            parts[-1][-1] += one
+    if quoted or depth or escaped:
+        return
+    for part in parts:
+        found: dict[str, str] = {}
+        for word in part:
+            name, _, said = word.partition("=")
+            if name:
+                found.setdefault(name, said)
+        yield found
