@@ -162,6 +162,7 @@ class NoticedActs:
             self._known.service if is_known and self._known else f"notice {notice.id}",
             rfc3339(),
             authority,
+            found_by="notice",
         )
         test = self._known is not None and self._known.test
         by_list = is_known and settings.quarantine.action == "quarantine" and not test

@@ -162,8 +162,9 @@ def _notice_lines(found: Status) -> list[str]:
     if mail is not None:
         read = "not read yet" if mail["time"] is None else f"read {_ago(mail['time'])}"
         left = f", {mail['left']:,} to be read" if mail["left"] else ""
+        taken = counted(mail["stored"], "notice")
         lines.append(
-            f"  mail        {shown(mail['maildir'])}: {read}, {mail['stored']:,} notices taken"
+            f"  mail        {shown(mail['maildir'])}: {read}, {taken} taken"
             f"{left}, {mail['waiting']:,} not understood"
         )
     return lines

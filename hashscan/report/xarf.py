@@ -85,7 +85,8 @@ def report_of(
         if not named:
             return Refused(
                 abuse.name,
-                "neither a list nor the notice names a category, which the classification needs",
+                "neither a list nor the notice names a category, which the classification needs;"
+                " report it by hand",
             )
         return Refused(
             abuse.name,

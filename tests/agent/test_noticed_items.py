@@ -51,7 +51,7 @@ def test_a_noticed_file_moves_by_the_notices_own_authority(machine):
     )  # fmt: skip
     assert not (machine.site / "a/1.jpg").exists()
     (record,) = in_quarantine(machine)
-    assert record.id == file.quarantine_id
+    assert (record.id, record.found_by) == (file.quarantine_id, "notice")
     assert record.digests.sha1 == hashlib.sha1(content).digest()
     assert record.authority.as_dict() == {
         "kind": "notice", "notice": identifier, "reference": "A1", "sender": "Hotline X",
