@@ -1,4 +1,4 @@
-"""The files of customers that were moved away for a notice, for a statement of reasons."""
+"""Finds the files that were moved for a notice, for statements of reasons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def moved_files(settings: Settings, files: Iterable[ItemFile]) -> list[Moved]:
-    """Those of a notice's files that are in quarantine, or were purged from it, each one once.
+    """The files of a notice that are in quarantine, or were purged from it, each once.
 
     Raises:
         QuarantineError: the record of a file cannot be read.

@@ -70,8 +70,8 @@ def _mail_trouble(found: Status) -> Iterator[Complaint]:
     if silent > _MAIL_HANGS:
         yield Complaint(
             ExitCode.INTERNAL,
-            f"notices: {shown(mail['maildir'])} has not answered for {human_age(silent)}, so no "
-            "mail is taken; see its mount and its file server",
+            f"notices: {shown(mail['maildir'])} has not answered for {human_age(silent)}, so the "
+            "daemon reads no mail; check its mount and its file server",
         )
 
 
@@ -96,14 +96,15 @@ def _soon(found: Status) -> Iterator[Complaint]:
         yield Complaint(
             ExitCode.UNREADABLE,
             f"{counted(found.deadlines.ahead, 'open notice')} received in the future, with a wrong "
-            "deadline: set the clock right (timedatectl), and see 'hashscan notice list'",
+            "deadline: set the clock right (timedatectl), and check 'hashscan notice list'",
         )
     if found.deadlines and found.deadlines.unread:
-        number = counted(found.deadlines.unread, "notice")
+        number = counted(found.deadlines.unread, "input")
         yield Complaint(
             ExitCode.UNREADABLE,
-            f"{number} not understood: read each file in {shown(directory_of(found.state))}, add "
-            "it with 'hashscan notice add FILE --format list', and remove it",
+            f"{number} not understood as a notice: read each file in "
+            f"{shown(directory_of(found.state))}, add it with 'hashscan notice add FILE --format "
+            "list', and remove it",
         )
     if found.mail and found.mail.get("waiting"):
         first = found.mail["examples"][0] if found.mail["examples"] else {"path": "", "why": ""}
@@ -116,7 +117,7 @@ def _soon(found: Status) -> Iterator[Complaint]:
     if found.maildir is not None and not found.alive:
         yield Complaint(
             ExitCode.UNREADABLE,
-            f"nobody takes the mails in {shown(found.maildir)}, because no daemon runs: start the "
+            f"the mails in {shown(found.maildir)} are not read, because no daemon runs: start the "
             "daemon (systemctl start hashscan)",
         )
 

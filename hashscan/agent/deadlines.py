@@ -1,4 +1,4 @@
-"""How many notices are open, due soon and overdue: for ``status`` and the daemon's log."""
+"""Counts open, due soon and overdue notices, for ``status`` and the daemon's log."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ class Deadlines:
 
     Attributes:
         open: number of open notices.
-        items: number of their items that are not settled.
-        due_soon, overdue: numbers of open notices.
-        next_deadline: the earliest one, in seconds since the epoch; ``None``: no notice is open.
-        messages: kind (``OVERDUE``, ``DUE_SOON``) and text, if there are such notices.
-        ahead: number of open notices that were received in the future: a clock was wrong.
-        unread: number of inputs that were not understood and are kept.
+        items: number of their open items.
+        due_soon, overdue: numbers of such notices.
+        next_deadline: the earliest deadline, in seconds since the epoch; ``None``: no notice is
+            open.
+        messages: kind (``OVERDUE``, ``DUE_SOON``) and text, for each kind that has notices.
+        ahead: number of open notices with an arrival in the future: a clock was wrong.
+        unread: number of kept inputs that were not understood.
     """
 
     open: int = 0
@@ -45,7 +46,7 @@ class Deadlines:
 
 
 def deadlines_of(state: State, soon: float, now: float) -> Deadlines | None:
-    """The open notices at ``now``; ``None``: no notice ever arrived. ``soon`` in seconds.
+    """The open notices at ``now``; ``None``: no input ever arrived. ``soon`` in seconds.
 
     Raises:
         StateError: the file of notices cannot be read.

@@ -1,4 +1,4 @@
-"""Whether mails can be taken from a Maildir, and what their notices may do."""
+"""Checks the Maildir, and the senders whose notices may move files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def maildir_fault(settings: Settings) -> tuple[str, str] | None:
-    """What is wrong with the configured Maildir, and its fix; ``None``: nothing is, or no Maildir.
+    """The fault of the configured Maildir, and its fix; ``None``: no fault, or no Maildir.
 
     A process of its own opens it first, because its file server may never answer.
     """
@@ -27,7 +27,7 @@ def maildir_fault(settings: Settings) -> tuple[str, str] | None:
     (seen,) = look_at_all([path])
     if seen.error is not None:
         what = f"{shown(path)}: {seen.error}"
-        fix = "correct notices.maildir, or see its mount and its server"
+        fix = "correct notices.maildir, or check its mount and its file server"
         if os.strerror(errno.ENOENT) in seen.error:
             make = f"mkdir -p {shlex.quote(path)}/{{cur,new,tmp}}"
             fix += f"; a new one is made by the user who delivers: {shown(make)}"

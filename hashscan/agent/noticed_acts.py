@@ -1,4 +1,4 @@
-"""What is done about a file that a notice names: verdict, authority, and action."""
+"""Decides and acts on files that notices name: verdict, authority, action."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Category of a file that no list knows.
 NOTICED = "noticed"
-#: Seconds for which another process in the quarantine is waited for.
+#: Seconds to wait for another process that has the quarantine's lock.
 _PATIENCE = 10.0
 _IN_QUARANTINE = frozenset({RecordState.QUARANTINED, RecordState.COPIED, RecordState.PURGED})
 
@@ -41,9 +41,9 @@ class Verdict(NamedTuple):
     """Whether a list knows a file.
 
     Attributes:
-        hit: the confirmed digest; ``None``: no list knows the file, or nobody can tell.
+        hit: the confirmed digest; ``None``: no list knows the file, or there is no verdict.
         category: of the known set.
-        pending: why nobody can tell now; "": somebody can.
+        pending: why there is no verdict now; "": there is one.
     """
 
     hit: FilterHit | None = None
@@ -52,7 +52,7 @@ class Verdict(NamedTuple):
 
 
 class NoticedActs:
-    """Verdicts and actions of one round. The quarantine is opened when it is needed."""
+    """Verdicts and actions of one round. Opens the quarantine when it needs it."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class NoticedActs:
     # Verdicts
 
     def verdict(self, candidate: Candidate) -> Verdict:
-        """Ask the filters, and the confirmer about each hit."""
+        """The verdict about a file: asks the filters, and the confirmer about each hit."""
         if self._known is None:
             return Verdict(pending=f"no list can be asked: {self._why_unknown}")
         pending = ""
@@ -137,14 +137,14 @@ class NoticedActs:
         by_notice: bool,
         not_moved: str = "",
     ) -> MatchEvent:
-        """Act on a file.
+        """Report, hold or quarantine a file.
 
         Args:
-            notice: that names it.
+            notice: the notice that names the file.
             candidate: the file.
-            verdict: about it.
-            by_notice: the notice's own authority covers the file.
-            not_moved: why the notice's own authority does not move it all the same.
+            verdict: the verdict about it.
+            by_notice: with ``notices.action: quarantine`` the notice alone may move the file.
+            not_moved: why the notice alone must not move the file; "": it may.
         """
         settings = self._settings
         is_known = verdict.hit is not None
@@ -184,8 +184,8 @@ class NoticedActs:
             acted = replace(
                 acted,
                 action="held",
-                message=f"{acted.message}; the notice alone does not move it: decide, and run"
-                f" 'hashscan notice close {notice.id}'",
+                message=f"{acted.message}; the notice alone does not move it: remove the file, or"
+                f" run 'hashscan notice close {notice.id}'",
             )
         return MatchEvent(match, acted)
 
@@ -209,7 +209,7 @@ class NoticedActs:
             self._actor = quarantine if allow is None else Allowing(allow, quarantine)
         return self._actor
 
-    # What was moved before
+    # Files that were moved before
 
     def recover(self) -> None:
         """Finish or undo the moves that a killed process began.
@@ -224,7 +224,7 @@ class NoticedActs:
                     self._say(f"quarantine {recovered.record_id}: {recovered.message}")
 
     def moved(self, full_path: bytes, notice: str) -> Record | None:
-        """The record of a file that was quarantined from a path; ``notice``'s own, or the latest.
+        """The record of a file that was quarantined from a path: that of ``notice``, or the latest.
 
         Raises:
             QuarantineError, LockedError: the quarantine cannot be read.
@@ -255,7 +255,7 @@ class NoticedActs:
         return {one.uid for one in found if one is not None}
 
     def moved_content(self, digests: Iterable[Digest]) -> Record | None:
-        """The record of a quarantined file with one of ``digests``; the latest.
+        """The latest record of a quarantined file with one of ``digests``.
 
         Raises:
             QuarantineError: the quarantine cannot be read.

@@ -1,4 +1,4 @@
-"""Files that notices name: each by descriptor, from the root of its volume."""
+"""Checks and hashes files that notices name: by descriptor, from the root of the volume."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ MOST_LISTED = 1000
 
 
 class Spot(NamedTuple):
-    """A path below a volume's root."""
+    """The place of a file: a volume's root, and the path below it."""
 
     volume: bytes
     path: bytes
 
     @property
     def full(self) -> bytes:
-        """For people."""
+        """The absolute path."""
         return join(self.volume, self.path)
 
 
@@ -53,16 +53,17 @@ class Presence(StrEnum):
 
     THERE = "there"
     AWAY = "away"
-    UNKNOWN = "unknown"  #: its volume is not the one on which it was seen, or does not answer
+    UNKNOWN = "unknown"  #: its volume does not answer, or another file system is mounted there
 
 
 class Peeked(NamedTuple):
-    """The result of a look at a place, without a look into the file.
+    """The result of ``NoticedFiles.peek``.
 
     Attributes:
-        status: of the entry, if it is there.
-        anchor: see ``notices.notice.ItemFile``; "" unless it is there.
-        why: why it is unknown, for the reader.
+        presence: whether the file is in its place.
+        status: of the file, if it is there.
+        anchor: see ``notices.notice.ItemFile``; "" unless the file is there.
+        why: why the presence is unknown.
     """
 
     presence: Presence
@@ -72,7 +73,7 @@ class Peeked(NamedTuple):
 
 
 class NoticedFiles:
-    """Looks at files, and hashes them, for one round."""
+    """Checks and hashes files, for one round."""
 
     def __init__(
         self,
@@ -81,9 +82,9 @@ class NoticedFiles:
         was_mounted: Callable[[bytes], bool] = lambda _volume: False,
         probe: Callable[[list[str]], list[Seen]],
     ) -> None:
-        """Check the configured volumes.
+        """Check whether the configured volumes are there.
 
-        ``was_mounted``: whether a volume's root was a mount point when it was scanned last.
+        ``was_mounted``: whether a volume's root was a mount point at its last scan.
         ``probe``: checks whether directories are there, each within a bounded time.
         """
         self._was_mounted = was_mounted
@@ -100,9 +101,9 @@ class NoticedFiles:
         self._roots = Roots(self.volumes)
 
     def spot(self, full: bytes, root: bytes | None = None) -> Spot | None:
-        """The place of a path: below the volume that holds it, else below ``root``.
+        """The place of an absolute path: below the volume that holds it, else below ``root``.
 
-        ``None``: it is below neither, or it is no path of a file.
+        ``None``: the path is below neither, or is no path of a file.
         """
         for given, resolved in self._given.items():
             if given != resolved and full.startswith(given + b"/"):
@@ -123,21 +124,21 @@ class NoticedFiles:
         return Spot(file.volume, file.path)
 
     def unreachable(self, volume: bytes) -> str:
-        """Why nothing can be said about files of a volume now; "": it is there."""
+        """Why the files of a volume cannot be checked now; "": they can."""
         if volume not in self._seen:
             (self._seen[volume],) = self._probe([os.fsdecode(volume)])
         seen = self._seen[volume]
         if seen.error is not None:
             return f"{shown(volume)}: {seen.error}"
-        # Even if its mount point is not empty: the next scan decides whether that is meant.
+        # Even if its mount point is not empty: only a scan accepts the files there as the volume's.
         if not seen.mounted and self._was_mounted(volume):
             return f"{shown(volume)}: its file system is not mounted"
         return ""
 
     def peek(self, spot: Spot, anchor: str = "", *, directory: bool = False) -> Peeked:
-        """Look whether a regular file, or with ``directory`` also a directory, is in its place.
+        """Check whether a regular file, or with ``directory`` also a directory, is in its place.
 
-        ``anchor``: of the file when it was seen; "": it never was.
+        ``anchor``: that of the stored file; "": the file was never seen.
         """
         why = self.unreachable(spot.volume)
         if why:
@@ -174,14 +175,15 @@ class NoticedFiles:
         if anchor not in {"", here}:
             return Peeked(
                 Presence.UNKNOWN,
-                why=f"{shown(spot.full)} is not there, but neither is the directory or file system"
-                f" in which it was seen: see whether {shown(spot.volume)} and all below it is"
-                " mounted; if the file is removed, 'hashscan notice close'",
+                why=f"{shown(spot.full)} is not there, and another directory or file system is in"
+                f" the place of the one in which it was seen: check whether {shown(spot.volume)}"
+                " and all file systems below it are mounted; if the file is removed, run"
+                " 'hashscan notice close'",
             )
         return Peeked(Presence.AWAY)
 
     def hash(self, spot: Spot) -> Candidate | NotHashed:
-        """Hash a file, by all algorithms; without hits."""
+        """Hash a file with all algorithms; the candidate has no hits yet."""
         why = self.unreachable(spot.volume)
         if why:
             return NotHashed(Problem.NOT_THERE, why)
@@ -208,7 +210,7 @@ class NoticedFiles:
         )
 
     def files_in(self, spot: Spot) -> list[Spot]:
-        """The regular files of a directory, not deeper; the first ``MOST_LISTED``.
+        """The regular files of a directory, without subdirectories; the first ``MOST_LISTED``.
 
         Raises:
             OSError: it cannot be listed.
@@ -227,7 +229,7 @@ class NoticedFiles:
 
 
 def stamps_of(peeked: Iterable[Peeked]) -> tuple[tuple[int, ...], ...]:
-    """What shows that files changed; an empty tuple for each that is not there."""
+    """Identities and stamps of files, which show changes; () for a file that is not there."""
     return tuple(
         () if one.status is None else (*identity_in(one.status), *stamp_of(one.status))
         for one in peeked

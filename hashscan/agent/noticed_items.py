@@ -1,4 +1,4 @@
-"""Open items of notices: their files are found, judged, moved, and seen to be away."""
+"""Works on open items of notices: finds their files, judges them, moves them, settles items."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Item, Notice
     from hashscan.notices.store import Store
 
-#: Seconds in which a round begins with items.
+#: Seconds after which a round begins with no further item.
 MOST_SECONDS = 20.0
 #: Seconds between two searches of the catalog for content that is back.
 SEARCH_AFTER = 3600.0
 #: Most files of one search of the catalog, and most digests of settled items in it.
 MOST_FOUND = 10_000
 MOST_DIGESTS = 50_000
-#: Seconds until a file that could not be judged or moved is tried again, and twice as long each
-#: time up to ...
+#: Seconds until a file that could not be judged or moved is tried again. The wait doubles each
+#: time, up to ``LONGEST_RETRY``.
 RETRY_AFTER = 60.0
 LONGEST_RETRY = 900.0
 
 
 class OpenItems:
-    """Works on open items, up to their last state."""
+    """Works on open items of one round, until they are settled or wait."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class OpenItems:
         known: KnownSet | None,
         returns: Returns,
     ) -> None:
-        """For one round."""
+        """Begin a round; the arguments are valid for it only."""
         self._returns = returns
         self._store = store
         self._files = files
@@ -95,7 +95,7 @@ class OpenItems:
             else:
                 if wanted is not None:
                     begun.append((item, wanted))
-        # Only now: several items may name one file, and each must find it in its place.
+        # Not before: several items may name one file, and each must find it in its place.
         self._move_all()
         found = self._search()
         for item, wanted in begun:
@@ -111,7 +111,7 @@ class OpenItems:
         return self._notices[item.notice]
 
     def _wait(self, item: Item, why: str) -> None:
-        """Leave an item open, and say why."""
+        """Leave an item open, and note and log the reason."""
         self._failed.add(item.number)
         if self._store.note_item(item.number, why, now=self._clock()):
             what = shown(item.parsed.value)
@@ -120,7 +120,7 @@ class OpenItems:
     # The first half: until the named files are judged
 
     def _begin(self, item: Item) -> Wanted | None:
-        """Find and judge the named files; ``None``: nothing is to be done."""
+        """Find and judge the named files; ``None``: the item is unchanged since the last round."""
         files = self._store.files(item.number)
         named = [one for one in files if one.role is Role.NAMED]
         if item.state is ItemState.LOCATED and named and self._is_unchanged(item, named):
@@ -143,7 +143,7 @@ class OpenItems:
         return self._files.peek(spot, directory=not file.digests).presence is Presence.THERE
 
     def _is_unchanged(self, item: Item, named: list[ItemFile]) -> bool:
-        """Whether a located item is as the last round left it: its named files are untouched."""
+        """Whether the named files of a located item are unchanged since the last round."""
         done = self._memory.done.get(item.number)
         if done is None or done.known != self._known:
             return False
@@ -166,9 +166,10 @@ class OpenItems:
         wanted: Wanted | None,
         content: Collection[Digest] = (),
     ) -> set[Digest]:
-        """Hash files of an item and ask for them; return their digests. ``_move_all`` acts on them.
+        """Hash files of an item, and check their digests; return the digests.
 
-        ``content``: a file without any of these digests is left out.
+        ``_move_all`` acts on the files later. ``content``: if given, files without one of these
+        digests are left out.
         """
         before = {self._files.spot_of(one): one for one in files}
         judged: list[tuple[ItemFile, Candidate, Verdict]] = []
@@ -208,7 +209,7 @@ class OpenItems:
         return found
 
     def _move_all(self) -> None:
-        """Act on the files that were judged."""
+        """Act on the judged files."""
         moves, self._moves = self._moves, []
         for item, file, candidate, verdict in moves:
             try:
@@ -241,7 +242,7 @@ class OpenItems:
     def _move(self, item: Item, file: ItemFile, candidate: Candidate, verdict: Verdict) -> None:
         spot = self._files.spot_of(file)
         if self._files.peek(spot, file.anchor).presence is Presence.AWAY:
-            return  # another item, or the watch, was first; this item's end finds that out
+            return  # another item, or the watch, has moved it; ``_settle`` finds that out
         if self._store.item(item.number).state is not ItemState.LOCATED:
             return  # an administrator closed the notice meanwhile
         given = set(item.parsed.digests)
@@ -249,8 +250,8 @@ class OpenItems:
         if given and not given.intersection(file.digests):
             other = (
                 f"{shown(candidate.full_path)}: not moved: its content is not that of the notice"
-                f" ({', '.join(sorted(f'{one.algorithm} {one.hex}' for one in given))}); see it"
-                f" yourself, then remove it, or run 'hashscan notice close {item.notice}'"
+                f" ({', '.join(sorted(f'{one.algorithm} {one.hex}' for one in given))}); decide"
+                f" about it: remove it, or run 'hashscan notice close {item.notice}'"
             )
         elif file.role is not Role.PART and not given and not self._owns_named(item, candidate):
             other = (
@@ -273,7 +274,7 @@ class OpenItems:
         is_moved = acted.action == "quarantined" and file.role is not Role.NAMED
         if is_moved and self._files.peek(spot, file.anchor).presence is Presence.AWAY:
             away = self._clock()
-        is_news = self._store.put_file(
+        is_changed = self._store.put_file(
             replace(
                 file,
                 action=acted.action,
@@ -283,13 +284,13 @@ class OpenItems:
             ),
             now=self._clock(),
         )
-        if not is_news:
+        if not is_changed:
             return
         moved_or_held = acted.action in {"quarantined", "held"} or acted.problem is not None
         if moved_or_held or verdict.hit is not None:
             self._result.events.append(event)
         elif file.role is not Role.PART:
-            why = acted.message or "no list knows it, so it is reported only (notices.action)"
+            why = acted.message or "no list knows it, so it is only reported (notices.action)"
             path = shown(candidate.full_path)
             text = f"notice {item.notice} names {path}: {why.removeprefix(f'{path}: ')}"
             self._result.lines.append(("warning", text))
@@ -306,9 +307,9 @@ class OpenItems:
     # Between the halves: the catalog
 
     def _search(self) -> dict[int, list[FoundFile]]:
-        """Search the catalog once, for the digests of open items and, now and then, settled ones.
+        """Search the catalog once, for the digests of open items and, each hour, of settled items.
 
-        Returns the files for the open items, and has settled items received again.
+        Returns the files of open items. Settled items whose content is found are received again.
         """
         now = self._clock()
         due = not 0 <= now - self._memory.searched < SEARCH_AFTER
@@ -346,7 +347,7 @@ class OpenItems:
         self._settle(item, wanted)
 
     def _settle(self, item: Item, wanted: Wanted) -> None:
-        """Give an item its state, by a look at the places of its named files."""
+        """Settle an item if none of its named files is in its place."""
         item = self._store.item(item.number)
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         now = self._clock()
@@ -378,18 +379,18 @@ class OpenItems:
             if not any(self._files.peek(one).presence is Presence.THERE for one in again.spots):
                 self._settled(item, ItemState.REMOVED, self._how(item))
                 return
-            # Another file is there by now.
+            # Another file is in the place now.
             self._memory.done.pop(item.number, None)
             self._result.more = True
             return
         if item.number not in self._failed:
-            # What it waited for is over; a directory still waits for an administrator.
+            # The reason for waiting is over, except for a directory: an administrator decides.
             why = next((one.message for one in named if not one.digests), "")
             self._store.note_item(item.number, why, now=now)
         self._keep(item, stamps_of(peeked))
 
     def _settle_away(self, item: Item, wanted: Wanted, named: Iterable[ItemFile]) -> None:
-        """Settle a received item whose files are not there."""
+        """Settle a received item without files, unless a place cannot be checked."""
         for file in named:
             spot = self._files.spot_of(file)
             one = self._files.peek(spot, file.anchor, directory=not file.digests)
@@ -400,7 +401,7 @@ class OpenItems:
         self._settled(item, state, reason, removed)
 
     def _how(self, item: Item) -> str:
-        """How the named files went away."""
+        """The reason for the state ``removed``; "": hashscan moved all named files."""
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
         moved = sum(one.quarantine_id is not None for one in named)
         if moved == len(named):
@@ -408,7 +409,7 @@ class OpenItems:
         return f"{counted(len(named) - moved, 'file')} removed by somebody else"
 
     def _away(self, item: Item, file: ItemFile, now: float) -> ItemFile:
-        """A file that left its place, with the quarantine's record of it, if there is one."""
+        """A file that is away, with the id of its record in the quarantine, if it has one."""
         if file.quarantine_id is not None:
             return replace(file, away=now)
         record = self._acts.moved(self._files.spot_of(file).full, item.notice)
@@ -417,7 +418,7 @@ class OpenItems:
         return replace(file, away=now, action="quarantined", quarantine_id=record.id, message="")
 
     def _keep(self, item: Item, stamps: tuple[tuple[int, ...], ...]) -> None:
-        """Note how a located item was left."""
+        """Remember the state in which this round leaves a located item."""
         before = self._memory.done.get(item.number)
         again, wait = None, RETRY_AFTER
         if item.number in self._failed:

@@ -1,4 +1,4 @@
-"""Where the files are that an item names, and why there are none."""
+"""Finds the files that an item names, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Wanted:
     """Files that an item names, or why there are none.
 
     Attributes:
-        spots: of named files.
-        parts: of files that a named page shows, or that are in a named directory.
-        directory: the named directory, which is in ``spots``, too.
-        kind: why there is none, in one word for reports; "": there is one.
-        why: the same, or what to do about a directory, in a sentence.
-        waits: nobody can tell now whether there is one.
-        maybe: where the file would be, or was.
+        spots: places of named files.
+        parts: places of files that a named page shows, or that are in a named directory.
+        directory: place of the named directory, which is in ``spots``, too.
+        kind: the reason why there is no file, in one word for reports; "": there is a file.
+        why: the same reason, or what to do about a directory, in a sentence.
+        waits: it cannot be decided now whether there is a file.
+        maybe: places at which the file would be, or was.
     """
 
     spots: tuple[Spot, ...] = ()
@@ -52,7 +52,7 @@ class Wanted:
 
 
 class Places:
-    """Finds files by URL and path; digests are for the catalog."""
+    """Finds files by URL and path. Files by digest are found in the catalog, elsewhere."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Places:
         finder: Finder | None,
         known: KnownSet | None,
     ) -> None:
-        """For one round: configurations of web servers are read once."""
+        """Begin a round, in which the configurations of web servers are read once."""
         self._state = state
         self._files = files
         self._acts = acts
@@ -75,7 +75,7 @@ class Places:
         self._scans: dict[bytes, LastScan] | None = None
 
     def find(self, item: Item, *, parts: bool = True) -> Wanted:
-        """The files that an item's URL or path names. ``parts``: look for a page's files, too.
+        """The files that an item names. ``parts``: also the files that a page shows.
 
         Raises:
             OSError: a directory cannot be listed.
@@ -96,11 +96,17 @@ class Places:
             spot = self._files.spot(location.full, root)
             if location.kind is LocationKind.DIRECTORY:
                 if spot is None:
-                    why = f"{shown(location.full)}: the whole site is named; decide what to remove"
+                    why = (
+                        f"{shown(location.full)}: the notice names the whole site; decide what to"
+                        " remove"
+                    )
                     return Wanted(why=why, waits=True)
                 return self._directory(spot)
             if spot is None:
-                return Wanted(why=f"{shown(location.full)} is below no volume", waits=True)
+                return Wanted(
+                    why=f"{shown(location.full)} is below no volume; add one to `volumes`",
+                    waits=True,
+                )
             return Wanted((spot,), self._parts(url, location) if parts else ())
         maybe = self._would_be(url, location)
         for spot in maybe:
@@ -122,7 +128,7 @@ class Places:
         return tuple(one for one in found if one is not None)
 
     def _would_be(self, url: str, location: Location) -> tuple[Spot, ...]:
-        """Where the file of a URL would be if the site is a plain directory."""
+        """The place of a URL's file if the site is a plain directory."""
         if not location.root:
             return ()
         try:
@@ -143,8 +149,8 @@ class Places:
             (spot,),
             inside,
             spot,
-            why=f"{shown(spot.full)} is a directory with {number}; a list may know some of them,"
-            " but you decide about the others: remove the directory, or close the notice"
+            why=f"{shown(spot.full)} is a directory with {number}; hashscan moves only those that a"
+            " list knows; decide about the others: remove the directory, or close the notice"
             " ('hashscan notice close')",
         )
 
@@ -162,7 +168,7 @@ class Places:
         return Wanted(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
 
     def _by_digest(self, item: Item) -> Wanted:
-        """Why the catalog has no file with a digest, if it has none."""
+        """The reason why no file has the digest of an item, if the catalog has none."""
         if self._scans is None:
             found = None if self._finder is None else overview(self._state.catalog)
             self._scans = {} if found is None else found.by_volume
@@ -175,8 +181,9 @@ class Places:
             computed = self._known.algorithms
             if not any(one.algorithm in computed for one in item.parsed.digests):
                 why = (
-                    f"scans compute {', '.join(sorted(computed))} only, so no file can be found by"
-                    " this digest; 'hashscan scan --known FILE' with the digest in FILE finds it"
+                    f"scans compute only {', '.join(sorted(computed))}, so no file can be found by"
+                    " this digest; to find it, write the digest to FILE and run 'hashscan scan"
+                    " --known FILE'"
                 )
                 return Wanted(kind="not-computed", why=why)
         ended = [one.ended for one in by_volume.values() if one.ended is not None]
@@ -185,15 +192,15 @@ class Places:
         )
         tiers = ""
         if self._known is not None and any(one.tiers.names for one in self._known.filters):
-            tiers = "; files that are ruled out by their size or first block have no digest there"
-        return Wanted(kind="no-file", why=f"no file of the catalog has it; {last}{tiers}")
+            tiers = "; it has no digests of files that were ruled out by size or first block"
+        why = f"no file in the catalog has the digest; {last}{tiers}"
+        return Wanted(kind="no-file", why=why)
 
     def why_away(self, item: Item, wanted: Wanted) -> tuple[ItemState, str, float | None]:
-        """The state of a received item whose files are not there, the reason, and when it was so.
+        """The state of a received item without files, the reason, and the time of the removal.
 
-        An item that was removed, and is received again although its file is not back, is removed
-        since then: the removal counts, not the repeat. Others are gone, if their files were here;
-        else not here.
+        If an item was removed, and is received again although its file is not back, it is removed
+        since that first removal. Other items are gone if a file was here before, else not here.
 
         Raises:
             HashscanError: the quarantine or the catalog cannot be read.
@@ -226,7 +233,7 @@ class Places:
             if self._finder is not None and self._finder.at(*spot) is not None:
                 return (
                     ItemState.GONE,
-                    f"the last scan found a file at {shown(spot.full)}, which is gone since",
+                    f"the last scan found a file at {shown(spot.full)}, which is not there now",
                 )
         if named:
             return ItemState.GONE, f"it was at {shown(self._files.spot_of(named[0]).full)} before"

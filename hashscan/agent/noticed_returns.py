@@ -1,4 +1,4 @@
-"""Settled items whose files are back: in their places, or with the same content elsewhere."""
+"""Has settled items received again if a file is back in its place, or its content elsewhere."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import Item
     from hashscan.notices.store import Store
 
-#: Seconds in which checks of items in one state begin.
+#: Seconds after which no further item of a state is checked.
 _SECONDS = 3.0
 
 
 class Returns:
-    """Has settled items received again."""
+    """Checks settled items of one round."""
 
     def __init__(
         self,
@@ -37,17 +37,17 @@ class Returns:
         of_round: Round,
         clock: Callable[[], float],
     ) -> None:
-        """For one round."""
+        """Begin a round."""
         self._store = store
         self._files = files
         self._places = places
         self._round = of_round
         self._clock = clock
 
-    def look(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
+    def by_place(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
         """Have items received again if a file is back in its place.
 
-        Returns the number of the last item that there was time for; ``None``: for all.
+        Returns the number of the last item that was checked; ``None``: all were checked.
         """
         until = time.monotonic() + _SECONDS
         last = 0
@@ -104,7 +104,7 @@ class Returns:
             spot = Spot(row.volume, row.path)
             if spot in there:
                 continue
-            # The catalog may have the row of the very file that was removed.
+            # The catalog may still have the row of the removed file.
             if self._files.peek(spot).presence is not Presence.THERE:
                 continue
             hashed = self._files.hash(spot)

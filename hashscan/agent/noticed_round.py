@@ -1,4 +1,4 @@
-"""What a round over the items of notices takes from the last one, and what it comes to."""
+"""The result of a round over the items of notices, and what it leaves to the next round."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Done(NamedTuple):
     Attributes:
         stamps: of its named files.
         known: name of the known set that judged them.
-        unproven: as the notice was: see ``notices.notice.Notice``.
-        again: when to try again what failed; ``None``: nothing failed.
-        wait: seconds that the next failure waits.
+        unproven: ``Notice.unproven`` at that time.
+        again: time of the next try after a failure; ``None``: nothing failed.
+        wait: seconds until the next try after a further failure.
     """
 
     stamps: tuple[tuple[int, ...], ...]
@@ -30,15 +30,15 @@ class Done(NamedTuple):
 
 @dataclass(slots=True)
 class Memory:
-    """What one round leaves to the next; nothing in it must survive the process.
+    """Values for the next round. They may be lost with the process.
 
     Attributes:
         done: located items, by their numbers.
-        after: number of the last open item of the last round; 0: the next round begins anew.
-        settled_after: likewise of settled items, by state.
-        searched: when the catalog was searched last for content that is back.
+        after: number of the last open item of the last round; 0: begin with the first item.
+        settled_after: number of the last settled item, by state.
+        searched: time of the last search of the catalog for content that is back.
         recovered: moves that a killed process began are finished or undone.
-        left_out: items that are left alone, and until when.
+        left_out: for each item that is left out, the time until then.
     """
 
     done: dict[int, Done] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Round:
         memory: for the next round.
         events: matches, and files that were moved or held because of a notice.
         lines: level and text for the log.
-        more: there is more to do at once.
+        more: the next round should begin immediately.
         open: there are open items.
     """
 

@@ -1,14 +1,14 @@
-"""One round over the items of notices: find their files, act on them, see what is removed.
+"""One round over the items of notices: find their files, act on them, settle them.
 
-An open item goes through these steps, each of them on the disk before the next one:
+An open item goes through these steps. The result of each is on the disk before the next one begins:
 
-    find its files -> hash and ask -> "located" -> move -> find copies by digest -> "removed"
+    find its files -> hash and judge -> "located" -> move -> find copies by digest -> "removed"
 
-A kill at any instant leaves the item as it was, and the next round goes on: the quarantine's own
-record says whether a file was moved, and a file counts as away only after a look at its place.
+After a kill at any instant the next round goes on: the quarantine's record says whether a file was
+moved, and a file counts as away only after a check of its place.
 
-Removed items are looked at again, a few in each round. If a file is back under the URL or the path,
-or if the catalog has the content elsewhere, the item is received again.
+A round also checks some removed and gone items again. If a file is back at the URL or the path, or
+if the catalog has the content elsewhere, the item is received again.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.state import State
 
-#: Bounds of one round: open items, and settled items that are looked at again.
+#: Most open items of one round, and most settled items in each state.
 MOST_OPEN = 2000
 MOST_SETTLED = 500
-#: Rounds of one command; what is left is for the daemon.
+#: Most rounds of one command; the daemon does the rest.
 _MOST_ROUNDS = 1000
 _RETURNING = (ItemState.REMOVED, ItemState.GONE)
 
@@ -59,16 +59,16 @@ def run_round(
     probe: Callable[[list[str]], list[Seen]] = look_at_all,
     clock: Callable[[], float] = time.time,
 ) -> Round:
-    """Work on open items, then look at some settled ones.
+    """Work on open items, then check some settled items.
 
     Args:
         settings: the configuration.
-        state: whose notices and catalog.
-        known: ``None`` if no list can be asked.
-        memory: of the last round.
-        why_unknown: why no list can be asked.
-        absent: roots of volumes that do not answer; what was begun there is left alone.
-        begins: called with the number of each item before anything is done about it.
+        state: the state directory.
+        known: the known set; ``None``: there is none that can be asked.
+        memory: from the last round.
+        why_unknown: why there is no known set.
+        absent: roots of volumes that do not answer; moves that began there are not finished.
+        begins: called with the number of each item before its work begins.
         probe: checks whether volumes are there.
         clock: gives the time in seconds since the epoch.
 
@@ -116,7 +116,7 @@ def run_round(
         work.run(items, begins)
         for state_of, some in settled.items():
             wanted = [one for one in some if one.number not in left_out]
-            last = returns.look(wanted, begins)
+            last = returns.by_place(wanted, begins)
             if last is None and len(some) == MOST_SETTLED:
                 last = some[-1].number
             memory.settled_after[state_of] = last or 0
@@ -124,9 +124,9 @@ def run_round(
 
 
 def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
-    """Rounds of a command, until there is no more to do at once; False if a daemon does them.
+    """Do rounds until none is needed; return False if another process has the state's lock.
 
-    Matches and lines go to ``say``.
+    ``say`` gets matches and lines for the log.
 
     Raises:
         HashscanError: as ``run_round``; the notices are stored, and a later round works on them.

@@ -1,4 +1,4 @@
-"""``hashscan notice``: what hotlines and authorities report, until each item is settled."""
+"""``hashscan notice``: notices of hotlines and authorities, from arrival to answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_REASON = 2000
 
 
 class _Group(ModuleGroup):
-    """The order is that of a notice's way."""
+    """Lists its commands in the order in which an administrator needs them."""
 
     modules: ClassVar = {
         "add": "notice_add",
@@ -40,11 +40,11 @@ class _Group(ModuleGroup):
 
 @click.group("notice", cls=_Group)
 def command() -> None:
-    """Take notices of hotlines and authorities, and follow each item until it is settled."""
+    """Take notices of hotlines and authorities, follow their items, and answer them."""
 
 
 def _opened(options: Options, state: str | None) -> tuple[Settings, Reader | None]:
-    """The settings and the stored notices, to be read; ``None``: none was ever stored."""
+    """The settings, and the stored notices for reading; ``None``: no notice was ever stored."""
     from hashscan.notices.reader import open_existing  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
@@ -61,7 +61,7 @@ def _opened(options: Options, state: str | None) -> tuple[Settings, Reader | Non
 def list_command(
     options: Options, only_open: bool, every: bool, state: str | None, as_json: bool
 ) -> None:
-    """List notices: the longest overdue first, then by deadline, closed ones last.
+    """List notices: the longest overdue first, then by deadline, closed notices last.
 
     Times are in this machine's zone, in JSON in UTC.
     """
@@ -90,7 +90,7 @@ def list_command(
 @json_option
 @click.pass_obj
 def show_command(options: Options, identifier: str, state: str | None, as_json: bool) -> None:
-    """Show a notice: what it names, the files, what was done, and the whole history.
+    """Show a notice: its items with their states and files, and the whole history.
 
     The beginning or the end of the ID, or the beginning after its hyphen, is enough.
     """
@@ -106,8 +106,8 @@ def show_command(options: Options, identifier: str, state: str | None, as_json: 
         files = {one.number: reader.files(one.number) for one in items}
         history = reader.history(notice.id)
     if as_json:
-        told = [output.event_json(one) for one in history]
-        click.echo(output.notice_json(notice, items, files, now, soon, history=told))
+        steps = [output.event_json(one) for one in history]
+        click.echo(output.notice_json(notice, items, files, now, soon, history=steps))
         return
     for line in output.described(notice, now):
         click.echo(line)
@@ -121,7 +121,7 @@ def show_command(options: Options, identifier: str, state: str | None, as_json: 
 
 
 _reason_option = click.option(
-    "--reason", metavar="TEXT", required=True, help="Why, for the history and the answer."
+    "--reason", metavar="TEXT", required=True, help="The reason, for the history and the answer."
 )
 
 
@@ -152,9 +152,9 @@ def approve_command(options: Options, identifier: str, reason: str, state: str |
 @state_option
 @click.pass_obj
 def close_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
-    """Close a notice: its open items become refused, and its clock stops.
+    """Close a notice: its open items become refused, and its deadline no longer counts.
 
-    Nothing is done to files. The beginning or the end of the ID, or the beginning after its hyphen,
+    Files stay as they are. The beginning or the end of the ID, or the beginning after its hyphen,
     is enough.
     """
     _checked(reason)
@@ -172,7 +172,7 @@ def close_command(options: Options, identifier: str, reason: str, state: str | N
 @state_option
 @click.pass_obj
 def reopen_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
-    """Open a notice again: its settled items are received again, and its old deadline counts.
+    """Open a notice again: its settled items are received again, its old deadline counts again.
 
     The beginning or the end of the ID, or the beginning after its hyphen, is enough.
     """
@@ -181,13 +181,13 @@ def reopen_command(options: Options, identifier: str, reason: str, state: str | 
         notice = store.resolve(identifier)
         number = store.reopen_notice(notice, reason)
         if not number:
-            raise UsageError(f"{notice} has no settled item, so there is nothing to open again")
+            raise UsageError(f"{notice} has no settled item, so it is open already")
     click.echo(f"{notice}: open again; {counted(number, 'item')} received again")
 
 
 def _checked(reason: str) -> None:
     if not reason.strip():
-        raise UsageError("--reason is empty; write why, for the history and the answer")
+        raise UsageError("--reason is empty; write the reason, for the history and the answer")
     if len(reason) > _LONGEST_REASON:
         raise UsageError(f"--reason is longer than {_LONGEST_REASON:,} characters; shorten it")
 
@@ -197,10 +197,10 @@ def _store(options: Options, state: str | None) -> Store:
 
 
 def open_store(options: Options, state: str | None) -> tuple[Settings, Store]:
-    """The settings, and the stored notices, to be changed.
+    """The settings, and the stored notices for changes.
 
     Raises:
-        UsageError: no notice was ever stored; nothing is made.
+        UsageError: no notice was ever stored; no file is made then.
     """
     from hashscan.notices.store import Store  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
@@ -214,6 +214,6 @@ def open_store(options: Options, state: str | None) -> tuple[Settings, Store]:
 
 def _no_notices(settings: Settings) -> UsageError:
     return UsageError(
-        f"no notice was ever stored in {shown(settings.state)}; see --state and the "
-        "configuration's state"
+        f"no notice was ever stored in {shown(settings.state)}; if that is the wrong state "
+        "directory, name the right one with --state or in the configuration"
     )

@@ -1,4 +1,4 @@
-"""``hashscan notice add``."""
+"""``hashscan notice add``: takes notices from files or standard input."""
 
 from __future__ import annotations
 
@@ -46,24 +46,27 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
     "wanted",
     metavar="NAME",
     type=click.Choice(FORMATS),
-    help=f"Do not recognise the format, but take this one: {', '.join(FORMATS)}.",
+    help=f"Do not recognise the format, but use this one: {', '.join(FORMATS)}.",
 )
-@click.option("--from", "sender", metavar="NAME", help="Who sent it: an organisation or address.")
+@click.option(
+    "--from", "sender", metavar="NAME", help="The sender: an organisation or a mail address."
+)
 @click.option("--reference", metavar="TEXT", help="The sender's own number.")
 @click.option(
     "--authority",
     metavar="NAME",
-    help="It is an order of this authority: answers name it, and no statement of reasons is due.",
+    help="The notice is an order of this authority: answers name the authority, and customers get"
+    " no statement of reasons.",
 )
 @click.option("--legal-basis", metavar="TEXT", help="The law that an order names.")
 @click.option(
-    "--received", metavar="TIME", help="When it arrived, e.g. 2026-11-27T10:00. Default: now."
+    "--received", metavar="TIME", help="The time of arrival, e.g. 2026-11-27T10:00. Default: now."
 )
 @click.option(
     "--deadline",
     metavar="24h|12h|1h|TIME",
-    help="When it must be settled: a time, or a duration from the time that the sender gives, else"
-    " from the arrival. Default: what an order sets, else 24h.",
+    help="The time by which all items must be settled, or a duration from the time of sending; if"
+    " the notice gives none, from the arrival. Default: 24h.",
 )
 @click.option(
     "--by-mail",
@@ -71,7 +74,7 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
     help="A mail server hands over the mail, and no person vouches for it: notices.senders says"
     " whether it may move files.",
 )
-@click.option("--again", is_flag=True, help="Take it even if the same bytes were taken before.")
+@click.option("--again", is_flag=True, help="Store it even if the same bytes are stored already.")
 @state_option
 @json_option
 @click.pass_obj
@@ -92,14 +95,14 @@ def command(
 ) -> None:
     """Take notices: mails, CSV, JSON, or lists of URLs, paths or digests.
 
-    FILE - is the standard input; the default. The format is recognised. What the options say
-    replaces what the text says. A notice of the same bytes is taken once.
+    FILE - is the standard input, the default. The value of an option replaces what the notice
+    says. The same bytes are stored only once.
 
-    Then the files are looked for, and moved as `notices.action` and the lists say. If a daemon
-    runs, the daemon does that, within seconds.
+    Then hashscan finds the files, and reports or moves them as `notices.action` and the lists say.
+    If a daemon runs, the daemon does that, within seconds.
 
-    Exit code 2: one was not understood. A FILE stays in its place; standard input is kept in the
-    state directory, and the message says where.
+    Exit code 2: a notice was not understood. A FILE stays in its place; standard input is kept in
+    the state directory, and the message names the file.
     """
     arrived, until, within = _times(received, deadline)
     texts = {
@@ -115,7 +118,7 @@ def command(
     settings, place = open_own_settings(options, state)
     sources = files or (_STDIN,)
     if sources.count(_STDIN) > 1:
-        raise UsageError("- is the standard input, and can be named once only")
+        raise UsageError("- is the standard input, and can be named only once")
     failures: list[HashscanError] = []
     added: list[Added] = []
     with Store(place.notices) as store:
@@ -131,7 +134,7 @@ def command(
                     break  # it would stop the others, too
         if any(one.new for one in added):
             try:
-                _look(settings, place)
+                _work_on_items(settings, place)
             except HashscanError as error:
                 failures.append(error)
         for one in added:
@@ -150,10 +153,10 @@ def command(
 def _times(
     received: str | None, deadline: str | None
 ) -> tuple[float | None, float | None, float | None]:
-    """When a notice arrived, its deadline, and the seconds to its deadline, as far as given.
+    """The times of arrival and deadline, and the seconds to the deadline, as far as given.
 
     Raises:
-        UsageError: one of them is wrong.
+        UsageError: the value of an option is wrong.
     """
     arrived = until = within = None
     if received is not None:
@@ -161,11 +164,11 @@ def _times(
             arrived = iso_time(received)
         except ValueError:
             raise UsageError(
-                f"--received: {shown(received)} is not a time; write e.g. 2026-11-27T10:00"
+                f"--received: {shown(received)} is no time; write e.g. 2026-11-27T10:00"
             ) from None
         if arrived > time.time() + 60:
             raise UsageError(
-                f"--received: {local_time(arrived)} is in the future; see the time, and this "
+                f"--received: {local_time(arrived)} is in the future; correct the time, or this "
                 "machine's clock (timedatectl)"
             )
     if deadline is not None:
@@ -193,7 +196,7 @@ def _add(
     """Take one notice.
 
     Raises:
-        NoticeError: it is not understood.
+        NoticeError: hashscan does not understand it.
         UsageError: it cannot be read.
         StateError: it cannot be stored.
     """
@@ -221,26 +224,26 @@ def _add(
         raise StateError(f"{summary}\n{where}") from error
 
 
-def _look(settings: Settings, place: State) -> None:
-    """Look for the files at once, unless the daemon does."""
+def _work_on_items(settings: Settings, place: State) -> None:
+    """Find and act on the files now, unless another process has the state directory's lock."""
     from hashscan.agent.noticing import run_now  # noqa: PLC0415 - heavy
 
     if not run_now(settings, place, lambda text: click.echo(text, err=True)):
         click.echo(
-            "another hashscan works with this state: the daemon looks for the files within seconds;"
-            " after a scan, the next 'hashscan notice add', or the daemon, does",
+            "another hashscan works with this state directory: a daemon finds the files within"
+            " seconds; if it is a scan, the next 'hashscan notice add' or daemon finds them",
             err=True,
         )
 
 
 def _kept(settings: Settings, source: str, content: bytes) -> str:
-    """Where an input is that was not taken."""
+    """A sentence that names the file with an input that was not taken."""
     if source != _STDIN:
-        return f"the file {shown(source)} stays as it is"
+        return f"the file {shown(source)} is unchanged"
     try:
         path = shown(unread.keep(settings.state, content))
         part = f"the first {MOST_BYTES >> 20} MiB of " if len(content) > MOST_BYTES else ""
-        return f"{part}the input is kept as {path}; 'hashscan notice add' takes that file"
+        return f"{part}the input is kept as {path}; add that file with 'hashscan notice add'"
     except StateError as error:
         return str(error)
 
@@ -261,8 +264,8 @@ def _print(store: Store, notice: str, *, new: bool) -> None:
     number = counted(sum(found.states.values()), "item")
     if not new:
         click.echo(
-            f"{notice}: the same bytes were taken before ({number}, {due(found, now)}); --again "
-            "takes them as another notice"
+            f"{notice}: the same bytes are stored already ({number}, {due(found, now)}); --again "
+            "stores them as another notice"
         )
         return
     sender = shown(found.sender or "anonymous")
@@ -270,11 +273,11 @@ def _print(store: Store, notice: str, *, new: bool) -> None:
     click.echo(f"{notice}: {number} from {sender}, as {found.format}, {due(found, now)}{repeats}")
     unproven = [f"it moves no file by itself: {shown(found.unproven)}"] if found.unproven else []
     for remark in (*map(shown, found.remarks), *doubts(found, now), *unproven):
-        click.echo(f"  note: {remark}")
+        click.echo(f"  remark: {remark}")
 
 
 def _read(source: str) -> bytes:
-    """The content, at most one byte more than a notice may have.
+    """The content of an input, but at most ``MOST_BYTES`` and one byte.
 
     Raises:
         UsageError: it cannot be read.
@@ -288,7 +291,7 @@ def _read(source: str) -> bytes:
         with opened_above(os.fsencode(resolve(source))) as (above, name):
             fd = open_file(above.fd, name)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{shown(source)}: {said_by(error)}; see the path") from error
+        raise UsageError(f"{shown(source)}: {said_by(error)}; check the path") from error
     with closing(fd):
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise UsageError(f"{shown(source)} is not a regular file; write - for standard input")

@@ -1,4 +1,4 @@
-"""``hashscan notice answer``."""
+"""``hashscan notice answer``: answers to senders, and statements of reasons to customers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SENT = "sent"
 
 
 class _Wanted(NamedTuple):
-    """What the options ask for. ``how``: ``printed``, ``written`` or ``sent``."""
+    """The values of the options. ``how``: ``printed``, ``written`` or ``sent``."""
 
     kind: str
     language: str
@@ -48,22 +48,26 @@ class _Wanted(NamedTuple):
     type=click.Choice(ANSWERS),
     default="decision",
     show_default=True,
-    help="What to answer: a receipt; the decision for each item; or, to the customer, the statement"
-    " of reasons of Article 17 of the Digital Services Act.",
+    help="The kind of answer: a receipt; the decision for each item; or, to the customer, the"
+    " statement of reasons of Article 17 of the Digital Services Act.",
 )
-@click.option("--language", type=click.Choice(LANGUAGES), help="Default: notices.language.")
+@click.option(
+    "--language", type=click.Choice(LANGUAGES), help="Language; default: notices.language."
+)
 @click.option(
     "--to", "recipient", metavar="ADDRESS", help="Recipient; default: the address in the notice."
 )
 @click.option(
-    "--owner", metavar="USER", help="Of a statement: whose files, if they belong to several users."
+    "--owner",
+    metavar="USER",
+    help="Owner of a statement's files, if the files belong to several users.",
 )
 @click.option(
     "--eml", metavar="FILE", type=PathNotLookedAt(), help="Write a mail to a new file, mode 600."
 )
-@click.option("--send", is_flag=True, help="Send it with the program of notices.sendmail.")
+@click.option("--send", is_flag=True, help="Send the mail with the program in notices.sendmail.")
 @click.option("--print", "printed", is_flag=True, help="Print the text; the default.")
-@click.option("--again", is_flag=True, help="Send it even if the same was sent before.")
+@click.option("--again", is_flag=True, help="Send it even if the same answer was sent before.")
 @state_option
 @click.pass_obj
 def command(
@@ -139,7 +143,7 @@ def _mail(
     eml: str | None,
     now: float,
 ) -> str:
-    """Write or send the mail; return its Message-ID."""
+    """Write or send an answer as a mail; return its Message-ID."""
     from hashscan.notices.answers.message import (  # noqa: PLC0415 - heavy
         Thread,
         as_eml,
@@ -166,30 +170,30 @@ def _mail(
 def _moved_of(
     settings: Settings, store: Store, notice: Notice, items: Sequence[Item], wanted: _Wanted
 ) -> list[Moved]:
-    """The files that a statement is about: those of one customer.
+    """The files in a statement: those of one customer.
 
     Raises:
-        UsageError: no statement is due, or the files belong to several users.
+        UsageError: the notice needs no statement, or the files belong to several users.
         QuarantineError: the record of a file cannot be read.
     """
     from hashscan.agent.answering import moved_files  # noqa: PLC0415 - heavy
 
     if notice.authority:
         raise UsageError(
-            f"{notice.id} is an order of {shown(notice.authority)}: Article 17 of the Digital "
-            "Services Act asks for no statement of reasons for an order (Article 9)"
+            f"{notice.id} is an order of {shown(notice.authority)}: for an order (Article 9) the "
+            "Digital Services Act asks for no statement of reasons (Article 17)"
         )
     moved = moved_files(settings, [file for item in items for file in store.files(item.number)])
     if not moved:
         raise UsageError(
-            f"{notice.id}: no file is in quarantine for this notice, so there is nothing to state "
-            f"reasons for; 'hashscan notice show {notice.id}' shows what was done"
+            f"{notice.id}: no file is in quarantine for this notice, so no customer needs a "
+            f"statement; 'hashscan notice show {notice.id}' shows what was done"
         )
     owners = sorted({one.owner for one in moved})
     if wanted.owner is None and len(owners) > 1:
         raise UsageError(
-            f"{notice.id}: the files belong to {len(owners)} users ({names_of(owners)}); write a "
-            "statement for each, with --owner"
+            f"{notice.id}: the files belong to {len(owners)} users ({names_of(owners)}); write one "
+            "statement for each user, with --owner"
         )
     owner = wanted.owner or owners[0]
     if owner not in owners:
@@ -201,13 +205,13 @@ def _moved_of(
 
 
 def _recipient(notice: Notice, wanted: _Wanted) -> str:
-    """The address to answer.
+    """The mail address that gets the answer.
 
     Raises:
         UsageError: there is none, or it is not one plain address.
     """
     if wanted.recipient is None and wanted.kind == "statement":
-        raise UsageError("--to is missing: the address of the customer")
+        raise UsageError("--to is missing; give the mail address of the customer")
     address = wanted.recipient or notice.contact
     if not address:
         raise UsageError(f"{notice.id} names no address to answer; give one with --to")
@@ -220,12 +224,12 @@ def _recipient(notice: Notice, wanted: _Wanted) -> str:
 
 
 def _check_new(store: Store, identifier: str, same: tuple[str, str | None, str | None]) -> None:
-    """Check that an answer was not sent before, or that the notice changed since.
+    """Check that an answer is new: it was not sent before, or the notice changed since.
 
     ``same``: its kind, its recipient, and the owner of the files.
 
     Raises:
-        UsageError: it was sent, and nothing changed since.
+        UsageError: it was sent, and the notice did not change since.
     """
     kind, recipient, _ = same
     sent: float | None = None
@@ -237,8 +241,8 @@ def _check_new(store: Store, identifier: str, same: tuple[str, str | None, str |
             sent = event.time
     if sent is not None:
         raise UsageError(
-            f"{identifier}: the {kind} was sent to {recipient} at {local_time(sent)}, and says "
-            "the same now; --again sends it once more"
+            f"{identifier}: the {kind} was sent to {recipient} at {local_time(sent)}, and has not "
+            "changed since; --again sends it again"
         )
 
 
@@ -247,7 +251,8 @@ def _note(store: Store, identifier: str, detail: dict[str, object], now: float) 
         store.note_answer(identifier, detail, now=now)
     except StateError as error:
         raise StateError(
-            f"the {detail['kind']} was {detail['how']}, but the history does not have it: {error}"
+            f"the {detail['kind']} was {detail['how']}, but the history has no entry for it: "
+            f"{error}"
         ) from error
 
 

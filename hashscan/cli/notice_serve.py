@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=Number(0.01, 1e6),
     default=50.0,
     show_default=True,
-    help="Requests a second with one token; more get 429 and Retry-After.",
+    help="Requests a second with one token; further requests get 429 and Retry-After.",
 )
 @click.option(
     "--link-path",
@@ -40,28 +40,28 @@ if TYPE_CHECKING:
     metavar="NAME",
     default="url",
     show_default=True,
-    help="Parameter of the link checker that has the URL.",
+    help="Name of the link checker's parameter with the URL.",
 )
 @click.option(
     "--link-answer",
     type=click.Choice(["words", "empty"]),
     default="words",
     show_default=True,
-    help="words: online, offline or unknown. empty: nothing, unless it is offline.",
+    help="words: online, offline or unknown. empty: no body, except for offline.",
 )
 @click.option(
-    "--link-without-token", is_flag=True, help="The link checker needs no token, only reports do."
+    "--link-without-token", is_flag=True, help="The link checker needs no token; reports still do."
 )
 @click.option(
     "--link-trust-sites",
     is_flag=True,
-    help="The link checker says offline also if no notice ever led to a file under the URL.",
+    help="The link checker says offline even if hashscan never found a file at the URL.",
 )
 @click.option(
     "--audit-days",
     metavar="N",
     type=Number(0.01),
-    help="Remove older requests from the audit.  [default: nothing is removed]",
+    help="Remove requests older than N days from the audit.  [default: remove none]",
 )
 @state_option
 @click.pass_obj
@@ -85,8 +85,8 @@ def command(
 
     GET /api/v1/online?url=URL, the link checker, says whether a file is still in its place.
 
-    Each request needs a token of 'hashscan notice token add'. A report is answered when it is on
-    the disk. The daemon may run at the same time. SIGTERM ends it.
+    Each request needs a token of 'hashscan notice token add'. The answer comes when the notice is
+    on the disk. The daemon may run at the same time. SIGTERM ends this command.
     """
     require_extra("the intake of notices")
     from hashscan.service.intake.app import REPORTS  # noqa: PLC0415 - an extra

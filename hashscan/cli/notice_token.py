@@ -1,4 +1,4 @@
-"""``hashscan notice token``: who may send notices over HTTP."""
+"""``hashscan notice token``: the tokens of senders who use the intake over HTTP."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def command() -> None:
 @state_option
 @click.pass_obj
 def add_command(options: Options, name: str, state: str | None) -> None:
-    """Make a token for the sender NAME, and print it once: only its hash is stored.
+    """Make a token for the sender NAME, print it once, and store only its hash.
 
-    A running 'hashscan notice serve' uses it within a second.
+    A running 'hashscan notice serve' accepts it within a second.
     """
     data = _data(options, state)
     from hashscan.service.intake.tokens import add_token  # noqa: PLC0415 - an extra
@@ -51,7 +51,7 @@ def remove_command(options: Options, name: str, state: str | None) -> None:
 @state_option
 @click.pass_obj
 def list_command(options: Options, state: str | None) -> None:
-    """List the names of senders who have a token, and since when."""
+    """List the senders who have a token, with the time at which it was made."""
     data = _data(options, state)
     from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
 
@@ -59,7 +59,7 @@ def list_command(options: Options, state: str | None) -> None:
     for name, token in sorted(tokens.items()):
         click.echo(f"{name}  {local_time(token.added)}")
     if not tokens:
-        click.echo("nobody has a token; 'hashscan notice token add NAME' makes one", err=True)
+        click.echo("no sender has a token; 'hashscan notice token add NAME' makes one", err=True)
 
 
 def _data(options: Options, state: str | None) -> Data:

@@ -89,13 +89,13 @@ class OrganisationSettings(Section):
 
 
 class NoticesSettings(Section):
-    """How notices arrive, and what they do to the files that they name."""
+    """How notices arrive, and what happens to the files that they name."""
 
     action: Annotated[Literal["report", "quarantine"], Starter()] = Field(
         default="report",
-        description="What a notice does to a file that it names, even if no list knows the file."
-        " report: nothing. quarantine: move the file away; `hashscan quarantine restore` puts it"
-        " back.",
+        description="What happens to a file that a notice names and that no list knows. report:"
+        " hashscan only reports it. quarantine: hashscan moves it away; `hashscan quarantine"
+        " restore` puts it back.",
     )
     maildir: values.PathOrNone = Field(
         default=None,
@@ -125,12 +125,13 @@ class NoticesSettings(Section):
     )
     due_soon: values.Duration = Field(
         default=4 * 3600.0,
-        description="How long before its deadline a notice is due soon, in `status` and the log.",
+        description="How long before its deadline a notice counts as due soon, in `status` and in"
+        " the log.",
     )
     organisation: OrganisationSettings | None = Field(
         default=None,
-        description="Who answers notices and reports matches: the name, the mail address (contact)"
-        " and the domain. Answers and XARF reports need it.",
+        description="The organisation that answers notices and sends XARF reports: its name, its"
+        " mail address (contact) and its domain. Answers and XARF reports need it.",
         examples=[{"name": "Host BV", "contact": "abuse@host.example", "domain": "host.example"}],
     )
     language: Literal["en", "nl"] = Field(
@@ -156,7 +157,8 @@ class NoticesSettings(Section):
     )
     classifications: Annotated[dict[str, Classification], BeforeValidator(_by_category)] = Field(
         default={},
-        description="XARF's classification (baseline, A1, A2, B1 or B2) of a category of lists, or"
-        " of a sender's own. The five names themselves need no entry.",
+        description="The XARF classification (baseline, A1, A2, B1 or B2) of each category of a"
+        " list, or of a sender's own category. A category with one of these five names needs no"
+        " entry.",
         examples=[{"vics-1": "baseline"}],
     )

@@ -168,14 +168,16 @@ class Settings(Section):
     sites: tuple[SiteSettings, ...] = Field(
         default=(),
         strict=False,
-        description="Which directory holds the files of a URL that a notice names. The first item"
-        " that knows the host answers; `hashscan notice sites URL` shows the answer and why. Each"
-        " item has host and root, or one of nginx, apache, userdatadomains, table and command.",
+        description="Which directory holds the files of a URL that a notice names. hashscan uses"
+        " the first entry that knows the host; `hashscan notice sites URL` shows the file and why."
+        " Each entry has host and root, or one of nginx, apache, userdatadomains, table and"
+        " command.",
         examples=[[{"host": "*.example", "root": "/srv/www/{host}/htdocs"}]],
     )
     notices: NoticesSettings = Field(
         default_factory=NoticesSettings,
-        description="Notices of hotlines and authorities: how they arrive, and what they do.",
+        description="Notices of hotlines and authorities: how they arrive, and what happens to"
+        " the files that they name.",
     )
     notify: Annotated[tuple[values.Notification, ...], _LATER] = Field(
         default=(), strict=False, description="Recipients of notifications; no kind exists yet."
@@ -354,15 +356,15 @@ def require_filter(settings: Settings, where: str = _NOWHERE) -> str:
 
 
 def require_organisation(settings: Settings, where: str = _NOWHERE) -> OrganisationSettings:
-    """Who answers notices and reports matches.
+    """The organisation that answers notices and sends XARF reports.
 
     Raises:
-        ConfigError: nobody is named.
+        ConfigError: the configuration names none.
     """
     if settings.notices.organisation is None:
         raise _require(
             f"{where}: notices.organisation",
-            "nobody is named who answers or reports",
+            "no organisation is named that answers notices and sends reports",
             "add `organisation: {name: Host BV, contact: abuse@host.example, domain: host.example}`"
             " to `notices`, with your own values",
         )

@@ -1,4 +1,4 @@
-"""Settings of where the web sites of this machine are: from the host of a URL to a directory."""
+"""The setting ``sites``: which directory holds the files of a URL, by its host."""
 # No "from __future__ import annotations": pydantic needs the types at run time.
 
 import re
@@ -36,11 +36,11 @@ def host_glob(value: object) -> str | None:
 
 
 def url_path(value: object) -> str:
-    """The begin of a URL's path: from / on, without a slash at the end."""
+    """The beginning of a URL's path: from / on, without a slash at the end."""
     given = values.text(value)
     if not given.startswith("/") or "%" in given or {".", ".."} & set(given.split("/")):
         raise values.bad(
-            "must be the begin of a URL's path, from / on, not percent-encoded",
+            "must be the beginning of a URL's path, from / on, not percent-encoded",
             "write e.g. /shop",
         )
     return re.sub("/+", "/", given).rstrip("/") or "/"
@@ -76,7 +76,7 @@ _FileOrNone = Annotated[
 
 
 class SiteSettings(Section):
-    """One source of sites: a host with its root, or where such pairs are read from."""
+    """One entry of ``sites``: a host with its root, or a source of such pairs."""
 
     host: Annotated[str | None, PlainValidator(host_glob)] = Field(
         default=None,
@@ -85,7 +85,7 @@ class SiteSettings(Section):
     )
     path: Annotated[str, PlainValidator(url_path)] = Field(
         default="/",
-        description="With host: only URLs whose path begins so; the root holds what follows it.",
+        description="With host: only URLs below this path; the root holds the rest of the path.",
     )
     root: Annotated[str | None, PlainValidator(root_pattern)] = Field(
         default=None,
@@ -136,7 +136,7 @@ class SiteSettings(Section):
         if len(given) != 1:
             which = "none of" if not given else "more than one of"
             raise values.bad(
-                f"has {which} {', '.join(SOURCES)}", "write one of them in each item of the list"
+                f"has {which} {', '.join(SOURCES)}", "write one of them in each entry of the list"
             )
         if given == ["host"] and self.root is None:
             raise values.bad("has a host and no root", "write e.g. `root: /srv/www/{host}/htdocs`")
@@ -148,5 +148,5 @@ class SiteSettings(Section):
 
     @property
     def source(self) -> str:
-        """Which of ``SOURCES`` the entry has."""
+        """The one of ``SOURCES`` that the entry has."""
         return next(name for name in SOURCES if getattr(self, name) is not None)

@@ -313,8 +313,8 @@ def _notices(settings: Settings) -> Iterator[Check]:
     maildir = settings.notices.maildir
     found = deadlines_of(State(settings.state, make=False), settings.notices.due_soon, time.time())
     if found is not None:
-        told = f"{found.open:,} open, {found.due_soon:,} due soon, {found.overdue:,} overdue"
-        yield Check("notices", "ok", told)
+        numbers = f"{found.open:,} open, {found.due_soon:,} due soon, {found.overdue:,} overdue"
+        yield Check("notices", "ok", numbers)
     if maildir is None:
         return
     name = f"maildir {shown(maildir)}"
@@ -331,10 +331,10 @@ def _sites(settings: Settings) -> Iterator[Check]:
     from hashscan.notices.sites.sites import Sites  # noqa: PLC0415 - heavy
 
     if not settings.sites and settings.notices.maildir is not None:
-        what = "the configuration names none, so that the URLs of notices lead to no file"
+        what = "the configuration has none, so hashscan finds no file by the URL of a notice"
         yield Check("sites", "note", what, "add `sites`")
     for name, content, is_read in Sites(settings.sites).contents():
-        fix = "" if is_read else "mend the file; 'hashscan notice sites URL' shows the same"
+        fix = "" if is_read else "correct the file; 'hashscan notice sites URL' shows the effect"
         yield Check(name, "ok" if is_read else "fail", content, fix)
 
 

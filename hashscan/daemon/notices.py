@@ -1,7 +1,7 @@
-"""The daemon's work for notices: takes mails from the Maildir, and logs deadlines.
+"""Takes notices from the Maildir for the daemon, and logs deadlines.
 
-Mails are read in a process of their own: a Maildir may be on a file server that does not answer,
-and a mail may be hostile.
+A process of its own reads the mails: the Maildir may be on a file server that does not answer, and
+a mail may be hostile.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 _MAILS_EVERY, _DEADLINES_EVERY = 30.0, 60.0
 #: Seconds between two messages of one kind.
 _HOUR = 3600.0
-#: Seconds for one mail, and bytes of memory beyond those that the daemon has.
+#: Seconds for one mail, and bytes of memory beyond the daemon's.
 _LONGEST, _MOST_MEMORY = 60, 1 << 30
 
 
 class Notices:
-    """Takes mails and watches deadlines."""
+    """Takes notices from the Maildir, and logs deadlines."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Notices:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Begin with the first ``step``. ``clock``: seconds since the epoch."""
+        """Wait for the first ``step``. ``clock``: gives seconds since the epoch."""
         self._state = state
         self._log = log
         self._clock = clock
@@ -61,7 +61,7 @@ class Notices:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Go on with these settings; a round with the old ones ends."""
+        """Use these settings from now on; end a round with the old ones."""
         self.close()
         self._maildir = settings.notices.maildir
         self._senders = senders_of(settings)
@@ -90,7 +90,7 @@ class Notices:
             self._job = Background(lambda: _round(maildir, path, senders))
             self._begun = self._clock()
         except HashscanError as error:
-            self._fails(f"mails are not taken: {error}; tried again soon")
+            self._fails(f"no mails are read: {error}; the daemon tries again within 30 s")
 
     def take(self, ready: Collection[object]) -> None:
         """Log the result of a round, if it has ended."""
@@ -100,17 +100,17 @@ class Notices:
         self._job = self._begun = None
         done = job.take()
         if isinstance(done, Failure):
-            self._fails(f"mails were not taken: {done.message}; tried again soon")
+            self._fails(f"no mails were read: {done.message}; the daemon tries again within 30 s")
             return
         self._round, self._ended = done, self._clock()
         self._stored += len(done.stored)
         for notice in done.stored:
-            message = f"notice {notice} taken from the Maildir: 'hashscan notice show {notice}'"
+            message = f"notice {notice} stored from the Maildir: 'hashscan notice show {notice}'"
             self._log.limited("notice stored", "info", message)
         if done.stored:
             self._log_deadlines()
         for path, why in done.refused:
-            message = f"{path}: not understood as a notice, and left unread for a person: {why}"
+            message = f"{path}: not understood as a notice, and left unread: {why}"
             self._log.limited("mail", "warning", message)
         self._trouble = ""
         if done.trouble:
@@ -126,13 +126,13 @@ class Notices:
         try:
             found = deadlines_of(self._state, self._soon, self._clock())
         except StateError as error:
-            self._say("notices", f"the deadlines of notices are not known: {with_cause(error)}")
+            self._say("notices", f"the deadlines of notices are unknown: {with_cause(error)}")
             return
         for kind, message in () if found is None else found.messages:
             self._say(kind, message, same=kind)
 
     def _say(self, kind: str, message: str, *, same: str = "") -> None:
-        """Log a warning, at most once an hour; another message, unless ``same``, immediately."""
+        """Log a message, at most once an hour; another message, unless ``same``, immediately."""
         now = self._clock()
         said, at = self._said.get(kind, ("", 0.0))
         # A clock that is set back must not silence it.
@@ -158,7 +158,7 @@ class Notices:
         }
 
     def logged(self) -> dict[str, float]:
-        """When each kind of deadlines was logged last, for the daemon that runs after this one."""
+        """The times of the last log lines on deadlines, by kind, for the next daemon."""
         return {kind: self._said[kind][1] for kind in (OVERDUE, DUE_SOON) if kind in self._said}
 
     def close(self) -> None:
@@ -169,7 +169,7 @@ class Notices:
 
 
 def _said_before(state: State) -> dict[str, tuple[str, float]]:
-    """The deadlines that the last daemon logged: a restart must not log them once more."""
+    """The last log lines on deadlines of the daemon before, so that a restart repeats none."""
     found = (read_daemon_file(state.directory) or {}).get("deadlines_logged")
     if not isinstance(found, dict):
         return {}
@@ -177,7 +177,7 @@ def _said_before(state: State) -> dict[str, tuple[str, float]]:
 
 
 def _round(maildir: str, path: str, senders: Senders) -> Round:
-    """Take mails, in a process of its own, which a hostile mail can only end."""
+    """Run one round through the Maildir, within bounds on memory and time for each mail."""
     with suppress(OSError, ValueError):
         _bound_memory()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hashscan.agent.noticed_round import Memory, Round
@@ -12,6 +13,8 @@ from hashscan.agent.noticing import run_round
 from hashscan.daemon.acting import cpu_ticks
 from hashscan.daemon.background import Background, Failure
 from hashscan.errors import HashscanError
+from hashscan.notices.reader import open_existing
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -25,16 +28,16 @@ if TYPE_CHECKING:
 
 #: Seconds between two rounds if items are open, if all are settled, and if there is more to do.
 _OPEN, _SETTLED, _MORE = 30.0, 300.0, 1.0
-#: Seconds between two looks whether another process has stored a notice.
-_LOOK = 1.0
-#: Seconds for which a round may stand still, e.g. at a dead file server.
+#: Seconds between two checks for a notice that another process has stored.
+_CHECK = 1.0
+#: Seconds for which a round may use no CPU time, e.g. at a dead file server.
 _STILL = 300.0
-#: Seconds for which the item at which a round stood still is left out.
+#: Seconds for which the item of such a round is left out.
 _LEFT_OUT = 3600.0
 
 
 class Noticing:
-    """Starts rounds, and logs what they come to."""
+    """Starts rounds, and logs their results."""
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class Noticing:
         clock: Callable[[], float] = time.monotonic,
         still: float = _STILL,
     ) -> None:
-        """Begin with the first ``step``. ``clock``: in seconds. ``still``: see ``_STILL``."""
+        """Wait for the first ``step``. ``clock``: in seconds. ``still``: see ``_STILL``."""
         self._state = state
         self._log = log
         self._clock = clock
@@ -55,11 +58,11 @@ class Noticing:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Go on with these settings; a round with the old ones ends, and is done again."""
+        """Use these settings from now on; end a round with the old ones, and begin it again."""
         self.close()
         self._settings = settings
         self._memory = Memory()
-        self._next = self._look = 0.0
+        self._next = self._next_check = 0.0
         self._mark: object = None
         self._ended: float | None = None
         self._trouble = ""
@@ -75,9 +78,9 @@ class Noticing:
         if self._job is not None:
             self._watch(now)
             return
-        if now < self._look:
+        if now < self._next_check:
             return
-        self._look = now + _LOOK
+        self._next_check = now + _CHECK
         mark = self._stored()
         if mark is None or (mark == self._mark and now < self._next):
             return
@@ -100,7 +103,7 @@ class Noticing:
                 forks=True,  # to probe volumes
             )
         except HashscanError as error:
-            self._fails(f"the files of notices are not looked for: {error}")
+            self._fails(f"the files of notices are not searched: {error}")
         self._next = now + _OPEN
         self._mark = mark
         self._worked: object = None
@@ -110,7 +113,7 @@ class Noticing:
         self._item[:8] = item.to_bytes(8, "little")
 
     def _watch(self, now: float) -> None:
-        """End a round that stands still, and leave its item out for a while."""
+        """End a round that stands still, and leave its item out for an hour."""
         assert self._job is not None
         done = cpu_ticks(self._job.process_id)
         if done != self._worked:
@@ -123,12 +126,22 @@ class Noticing:
         self._memory.recovered = False
         self._memory.left_out[item] = time.time() + _LEFT_OUT
         self._fails(
-            f"item {item} of a notice was given up for an hour: its volume, or the service, does"
-            " not answer; see the mounts and file servers of its document root"
+            f"{self._named(item)}: the daemon leaves it out for an hour, because its volume, or the"
+            " service, does not answer; check the mounts and file servers of its document root"
         )
 
+    def _named(self, item: int) -> str:
+        """An item with its notice, for a message."""
+        with suppress(HashscanError):
+            reader = open_existing(self._state.notices)
+            if reader is not None:
+                with reader:
+                    found = reader.item(item)
+                    return f"notice {found.notice}: {shown(found.parsed.value)}"
+        return f"item {item} of a notice"
+
     def _stored(self) -> object:
-        """What differs after a change of the notices' file; ``None``: there is no such file."""
+        """A value that differs after a change of the file of notices; ``None``: no file."""
         found = []
         for path in (self._state.notices, f"{self._state.notices}-wal"):
             try:
@@ -150,14 +163,14 @@ class Noticing:
         if isinstance(done, Failure):
             self._next = now + _OPEN
             self._memory.recovered = False
-            self._fails(f"the files of notices were not looked for: {done.message}")
+            self._fails(f"the files of notices were not searched: {done.message}")
             return
         self._memory, self._trouble, self._ended = done.memory, "", time.time()
         for event in done.events:
             self._log.match(event)
         for level, text in done.lines:
             self._log.limited(f"notices {level}", "warning" if level == "warning" else "info", text)
-        # The mark stays that of the begin: another process may have stored a notice meanwhile.
+        # ``_mark`` stays as it was before the round: a notice may have been stored meanwhile.
         self._next = now + (_MORE if done.more else _OPEN if done.open else _SETTLED)
 
     def _fails(self, message: str) -> None:
@@ -165,7 +178,7 @@ class Noticing:
         self._log.limited("noticing", "error", message)
 
     def facts(self) -> dict[str, Any]:
-        """For the file that ``status`` reads: when a round ended last, and why none did since."""
+        """Facts for ``status``: the end of the last round, and why a later one failed."""
         return {"time": self._ended, "trouble": self._trouble}
 
     def close(self) -> None:

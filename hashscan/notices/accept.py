@@ -1,4 +1,4 @@
-"""From what arrives to a stored notice."""
+"""Reads an input and stores its notice."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an administrator says about a notice; it replaces what the text says.
+    """Facts that an administrator gives; they replace those in the text of the notice.
 
     Attributes:
         sender: organisation or address.
         reference: the sender's own number.
-        authority: that orders the removal; no format says it.
-        legal_basis: what the order names as its law.
-        received: when it arrived; ``None``: now.
-        deadline: when it must be settled.
-        within: seconds to the deadline, from the time that the sender gives, else from
-            ``received``.
+        authority: the authority that orders the removal; no format gives it.
+        legal_basis: the law that an order names.
+        received: time of arrival, in seconds since the epoch; ``None``: now.
+        deadline: time by which all items must be settled, in seconds since the epoch.
+        within: seconds from the time of sending to the deadline; if the notice gives no such time,
+            or one after ``received``, from ``received``.
     """
 
     sender: str | None = None
@@ -56,7 +56,7 @@ def accept(
     again: bool = False,
     senders: Senders | None = None,
 ) -> Added:
-    """Read a notice and store it, unless one of the same bytes is stored; that one stays as it is.
+    """Read an input and store its notice, unless a notice of the same bytes is stored.
 
     Args:
         store: of the notices.
@@ -68,7 +68,7 @@ def accept(
         senders: whose mails may move files; ``None``: a person gives the input, and vouches for it.
 
     Raises:
-        NoticeError: it is not understood.
+        NoticeError: no format fits the input.
         StateError: it cannot be stored.
     """
     parsed, kept = read(content, format=format)

@@ -1,4 +1,4 @@
-"""JSON of senders, within bounds."""
+"""Reads JSON of senders, within bounds."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any, NoReturn
 
 from hashscan.text import shown
 
-#: Most values of a document: a megabyte of ``[],[],…`` takes a hundred in memory.
+#: Most values of a document: 1 MB of ``[],[],…`` takes 100 MB of memory.
 MOST_VALUES = 300_000
 
 
 def load(text: str) -> Any:
-    """The value that a text is.
+    """The value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, has too many values, is nested too deeply, or has two values of
-            one name, so that two programs may read it differently.
+        ValueError: it is no JSON, has too many values, is nested too deeply, or has a name twice,
+            so that two programs may read it differently.
     """
     if sum(map(text.count, "[{,")) > MOST_VALUES:
         raise ValueError(f"it has more than {MOST_VALUES:,} values")

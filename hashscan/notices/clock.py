@@ -1,7 +1,7 @@
 """How urgent a notice is, and the words for it.
 
-The caller gives the time (``now``) with each call, so that a test needs no real clock. A deadline
-is stored with its notice; ``Notice.begin`` says from which time it was reckoned.
+The caller passes the time (``now``), so that a test needs no real clock. Each notice has its
+deadline; ``Notice.begin`` is the time from which the norm counts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import Notice
 
-#: Seconds by which a time may be ahead of the clock of another machine, or of this one.
+#: Seconds by which a time of arrival may be ahead of this machine's clock.
 AHEAD = 3600.0
-#: Seconds from the sending of a mail to its arrival; RFC 5321, section 4.5.4.1, tries for so long.
+#: Longest time in seconds from the sending of a mail to its arrival: mail servers try for so long
+#: (RFC 5321, section 4.5.4.1).
 LONGEST_WAY = 5 * 86400.0
 
 
@@ -28,14 +29,14 @@ class Urgency(StrEnum):
     OVERDUE = "overdue"
     SOON = "soon"
     LATER = "later"
-    CLOSED = "closed"  #: the clock does not count any more
+    CLOSED = "closed"  #: the deadline no longer counts
 
 
 _ORDER = {one: number for number, one in enumerate(Urgency)}
 
 
 def urgency(notice: Notice, now: float, soon: float) -> Urgency:
-    """The urgency at ``now``; *soon* is at most ``soon`` seconds before the deadline."""
+    """The urgency at ``now``; ``SOON``: at most ``soon`` seconds are left."""
     if notice.closed is not None:
         return Urgency.CLOSED
     if notice.deadline < now:
@@ -44,10 +45,7 @@ def urgency(notice: Notice, now: float, soon: float) -> Urgency:
 
 
 def by_urgency(notices: Iterable[Notice], now: float, soon: float) -> list[Notice]:
-    """Sort: overdue, due soon, and later ones by their deadlines; then closed ones, newest first.
-
-    Of overdue notices, the longest overdue is first.
-    """
+    """Notices sorted: open ones by their deadlines, then closed ones, the latest closed first."""
     return sorted(
         notices,
         key=lambda one: (
@@ -59,7 +57,7 @@ def by_urgency(notices: Iterable[Notice], now: float, soon: float) -> list[Notic
 
 
 def due(notice: Notice, now: float) -> str:
-    """When a notice must be settled, or when it was closed: ``overdue for 3 h (since …)``."""
+    """Words for the deadline, or for the time of closing, e.g. ``overdue for 3 h (since …)``."""
     if notice.closed is not None:
         late = notice.closed - notice.deadline
         when = f"closed {local_time(notice.closed)}"
@@ -71,22 +69,22 @@ def due(notice: Notice, now: float) -> str:
 
 
 def doubts(notice: Notice, now: float) -> list[str]:
-    """Times of a notice that show that a clock is wrong, each with what follows from it."""
+    """Remarks on times of a notice that show that a clock is wrong, and on the consequence."""
     found = []
     if notice.sent is not None and notice.sent > notice.received:
         found.append(
-            f"the sender's time {local_time(notice.sent)} is after the arrival, so the clock"
-            " counts from the arrival"
+            f"the time of sending, {local_time(notice.sent)}, is after the arrival, so the"
+            " deadline counts from the arrival"
         )
     elif notice.sent is not None and notice.received - notice.sent > LONGEST_WAY:
         found.append(
-            f"it arrived {human_age(notice.received - notice.sent)} after the sender's time"
-            f" {local_time(notice.sent)}, from which the clock counts; if that time is wrong,"
-            " take the notice again with --again and --deadline, and close this one"
+            f"it arrived {human_age(notice.received - notice.sent)} after the time of sending,"
+            f" {local_time(notice.sent)}, from which the deadline counts; if that time is wrong,"
+            " add the notice again with --again and --deadline, and close this one"
         )
     if notice.received - now > AHEAD:
         found.append(
-            f"it was received {human_age(notice.received - now)} in the future, so this machine's"
-            " clock was wrong then or is wrong now (timedatectl), and the deadline with it"
+            f"the arrival is {human_age(notice.received - now)} in the future: this machine's clock"
+            " was wrong then, or is wrong now (timedatectl), and so is the deadline"
         )
     return found

@@ -1,4 +1,4 @@
-"""Bytes of senders as text, whatever charset or transfer encoding they claim."""
+"""Decodes bytes of senders, whose charset or transfer encoding may be wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 
 
 def is_binary(raw: bytes) -> bool:
-    """Whether bytes are no text in any charset."""
+    """Whether bytes are text in no charset."""
     sample = raw[:65536]
     if any(raw.startswith(mark) for mark, _ in _MARKS):
         return False
@@ -38,7 +38,7 @@ def is_binary(raw: bytes) -> bool:
 
 
 def _wide(sample: bytes) -> str | None:
-    """UTF-16 without a mark: every other byte of Western text is zero."""
+    """The charset of UTF-16 without a mark, by its zeros; ``None``: it is another one."""
     size = len(sample) - len(sample) % 2
     if size < 8:
         return None
@@ -51,10 +51,10 @@ def _wide(sample: bytes) -> str | None:
 
 
 def text_of(raw: bytes, charset: str | None = None) -> str:
-    r"""Text, with ``\n`` at the end of each line.
+    r"""Bytes as text, with ``\n`` at the end of each line.
 
-    A mark at the beginning counts first, then UTF-8 if the bytes are that and not only ASCII, then
-    ``charset``, then Windows-1252: senders' programs often name the wrong one.
+    The charset is that of a byte-order mark; else UTF-8, if the bytes are valid and not only ASCII;
+    else ``charset``; else Windows-1252. Senders' programs often name the wrong charset.
     """
     text = _decoded(raw, charset).removeprefix("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -96,10 +96,10 @@ def _charset(name: str | None) -> str | None:
 
 
 def transferred(raw: bytes, encoding: str) -> bytes:
-    """The content of a part whose ``Content-Transfer-Encoding`` is ``encoding``.
+    """The content of a part, decoded by its ``Content-Transfer-Encoding``.
 
-    What is not Base64 although it is called that is taken as it is. Text that is surely
-    quoted-printable is decoded even if nothing says so: it was copied from a mail.
+    Bytes that are labelled Base64 and are not Base64 are returned unchanged. Text that is certainly
+    quoted-printable is decoded even without a label: somebody copied it from a mail.
     """
     encoding = encoding.strip().lower()
     if encoding == "quoted-printable":
@@ -116,19 +116,19 @@ def transferred(raw: bytes, encoding: str) -> bytes:
 
 
 def _is_quoted_printable(raw: bytes) -> bool:
-    """Whether lines are broken by ``=``, an equals sign is escaped, and every other one is, too."""
+    """Whether a line ends with ``=``, an equals sign is escaped, and each ``=`` is an escape."""
     if b"=3D" not in raw or _SOFT_BREAK.search(raw) is None:
         return False
     return raw.count(b"=") == len(_ESCAPES.findall(raw))
 
 
 def base64_bytes(raw: bytes) -> bytes:
-    """What a Base64 text stands for, as far as it is one; its line ends and rubbish are skipped."""
+    """Base64 decoded, up to an error; line ends and other characters are skipped."""
     for padding in (b"", b"=", b"=="):
         try:
             return binascii.a2b_base64(raw + padding)
         except binascii.Error:
             continue
-    # A single character too much at its end.
+    # A single character is left over at its end.
     kept = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
     return binascii.a2b_base64(kept[: len(kept) - len(kept) % 4])

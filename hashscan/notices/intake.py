@@ -1,7 +1,8 @@
-"""What arrives, read as a notice: the format is recognised, or named.
+"""Reads an input as a notice, in the format that it has or that the caller names.
 
-Each format's reader is tried in turn; the first that fits counts. Mails that are attached to
-another one are read after it, and what they say is added: abuse desks forward several at a time.
+The readers of the formats are tried in turn; the first one that fits makes the notice. Attached
+mails are read after the outer mail, and their items are added: abuse desks forward several mails at
+a time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hashscan.notices.formats import (
     xarf_json,
     xarf_mail,
 )
-from hashscan.notices.formats.source import NotThisFormatError, Source, bounded, once
+from hashscan.notices.formats.source import NotThisFormatError, Source, bounded, distinct
 from hashscan.notices.kept import cut, cut_json
 from hashscan.text import counted, shown
 
@@ -55,7 +56,7 @@ _READERS: dict[str, Callable[[Source], ParsedNotice]] = {
     key_value.NAME: key_value.read,
     plain_list.NAME: plain_list.read,
 }
-#: Their mails carry the reported mail, which is no notice.
+#: Formats whose mails have the reported mail attached, which is no notice.
 _WITH_EVIDENCE = frozenset({arf.NAME, xarf_json.NAME_3, xarf_json.NAME_4, xarf_mail.NAME})
 #: Names of formats, in the order in which they are tried.
 FORMATS = tuple(_READERS)
@@ -65,8 +66,8 @@ class Understood(NamedTuple):
     """An input that was understood.
 
     Attributes:
-        notice: what it says.
-        kept: the input without attachments and embedded content, for the evidence.
+        notice: the notice.
+        kept: the evidence: the input without attachments and embedded content.
     """
 
     notice: ParsedNotice
@@ -77,7 +78,8 @@ def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A
     """Read a notice; ``format`` is one of ``FORMATS``, or ``None`` to recognise it.
 
     Raises:
-        NoticeError: it is in no known format, or not in the named one; it says what was tried.
+        NoticeError: it is in no known format, or not in the named one; the message says which
+            formats were tried.
     """
     if format is not None and format not in _READERS:
         raise NoticeError(
@@ -94,17 +96,17 @@ def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A
         sources, kept = _sources(content)
     except mail.MailError as error:
         raise NoticeError(
-            f"the notice {error}; save the addresses to a file, or to several, and add those",
+            f"the notice {error}; save its URLs to a file, or to several files, and add those",
             [],
         ) from error
     return Understood(_understood(sources, format), kept)
 
 
 def _understood(sources: list[Source], wanted: str | None) -> ParsedNotice:
-    """The notice that an input's sources make, the attached mails after the outer one.
+    """The notice of an input, from its sources: the outer mail, then attached mails.
 
     Raises:
-        NoticeError: there is none.
+        NoticeError: no source is a notice.
     """
     tried: dict[str, Finding] = {}
     found: list[ParsedNotice] = []
@@ -134,7 +136,7 @@ def _first(source: Source, wanted: str | None) -> ParsedNotice:
     """The notice that the first fitting reader makes of a source.
 
     Raises:
-        NoticeError: none fits.
+        NoticeError: no reader fits.
     """
     tried: dict[str, Finding] = {}
     variants = list(_variants(source))
@@ -150,7 +152,9 @@ def _first(source: Source, wanted: str | None) -> ParsedNotice:
 
 
 def _merged(found: list[ParsedNotice], silent: int) -> ParsedNotice:
-    """Several notices of one input as one; the first says what they do not have in common.
+    """One notice with the items of several; its other values are those of the first.
+
+    ``silent``: number of attached mails without a notice.
 
     Raises:
         NoticeError: they have too many items.
@@ -160,14 +164,14 @@ def _merged(found: list[ParsedNotice], silent: int) -> ParsedNotice:
         return first
     remarks = [remark for one in found for remark in one.remarks]
     remarks += [
-        f"an attached mail in the format {one.format} from {shown(one.sender or 'nobody')}, "
+        f"attached mail: format {one.format}, sender {shown(one.sender or 'anonymous')}, "
         f"reference {shown(one.reference or 'none')}, {counted(len(one.items), 'item')}"
         for one in found[1:]
     ]
     if silent:
         remarks.append(f"{counted(silent, 'attached mail holds', 'attached mails hold')} no notice")
     try:
-        items, _ = once(item for one in found for item in one.items)
+        items, _ = distinct(item for one in found for item in one.items)
     except NotThisFormatError as error:
         raise NoticeError(f"the notice {error}", []) from error
     return replace(
@@ -187,7 +191,7 @@ def _variants(source: Source) -> Iterator[Source]:
 
 
 def _sources(content: bytes) -> tuple[list[Source], bytes]:
-    """The input's sources, the outermost first, and what is kept of it.
+    """The sources of an input, the outermost first, and the evidence that is kept.
 
     Raises:
         MailError: it is beyond a bound.

@@ -1,7 +1,7 @@
-"""Evidence without content: what is kept of a notice's text.
+"""Cuts embedded content out of the text that is kept as evidence.
 
-Media can be inside of text, too: ``data:`` addresses in HTML, uuencoded blocks, long runs of Base64
-or hexadecimal digits, the payloads of XARF. They are cut out, not decoded.
+Text can embed media, too: ``data:`` URLs in HTML, uuencoded blocks, long runs of Base64 or
+hexadecimal digits, the payloads of XARF. They are cut out without being decoded.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from hashscan.notices import bounded_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Base64 or hexadecimal text of at least so many characters is content, not words.
+#: Characters from which on a run of Base64 or hexadecimal text counts as embedded content.
 LONGEST_RUN = 1024
-#: Strings in JSON that are longer are content.
+#: Characters up to which a string in JSON is kept; a longer one counts as embedded content.
 LONGEST_STRING = 8192
 # Linear time: no part gives back what it has, and a run is tried at its first character only.
 _DATA = re.compile(r"data:[\w.+-]{0,100}+/?[\w.+;=-]{0,200}+,[^\s\"'<>)]{64,}+", re.IGNORECASE)
 _RUN = re.compile(rf"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{{{LONGEST_RUN},}}+")
-#: For JSON that cannot be read.
+#: Embedded content in JSON that cannot be parsed.
 _PAYLOAD = re.compile(
     r'("(?:payload|samples?|content|data)"\s{0,9}:\s{0,9}")[^"]{64,}', re.IGNORECASE
 )
@@ -35,7 +35,7 @@ _DEEPEST = 50
 
 
 def cut(text: str) -> str:
-    """A text without what may be content in it; a mark says how much is gone."""
+    """A text without embedded content; marks in it say how many characters were cut out."""
     if len(text) >= 64:
         text = _DATA.sub(lambda found: _mark(len(found[0])), text)
         text = _PAYLOAD.sub(lambda found: found[1] + _mark(len(found[0])), text)
@@ -83,7 +83,7 @@ def _without_blocks(lines: list[str]) -> Iterator[str]:
 
 
 def cut_json(text: str) -> str:
-    """A text of JSON without the content that its strings embed; see ``cut`` if it is none."""
+    """A JSON text without embedded content; if it cannot be parsed, as ``cut``."""
     try:
         value = bounded_json.load(text)
     except ValueError:

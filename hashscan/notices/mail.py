@@ -1,9 +1,9 @@
-r"""A mail as its headers and texts, within bounds on size, parts and nesting.
+r"""Splits a mail into headers and texts, within bounds on size, parts and nesting.
 
-The standard library's parser has no bounds: it recurses for each level, its time grows with lines
-times levels, and it holds each attachment as text several times. Here the parts are found by their
-delimiters (RFC 2046, section 5.1.1) in one pass for each level. Attachments that are no text are
-dropped without being decoded. Headers are read by the standard library.
+The standard library's parser has no bounds: it recurses for each level, takes time that grows with
+lines times levels, and copies each attachment several times. This module finds the parts by their
+delimiters (RFC 2046, section 5.1.1), in one pass for each level. It drops attachments that are no
+text, without decoding them. The standard library parses the headers.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ MOST_TAGS = 3_000_000
 MOST_HEADERS = 64 * 1024
 MOST_PARTS = 200
 DEEPEST_PART = 10
-#: So many bytes show whether a part is text at all.
+#: Bytes of a part that are checked for text before the whole part is decoded.
 _SAMPLE = 64 * 1024
-#: The longest value of a header that is read, in characters.
+#: Characters of a header's value that are read.
 _LONGEST_VALUE = 2000
 
 _HEADER = re.compile(rb"[!-9;-~]{1,100}[ \t]*:")
@@ -43,14 +43,14 @@ _BLANK = (b" ", b"\t")
 _MAIL_NAMES = frozenset(
     {b"cc", b"date", b"from", b"reply-to", b"subject", b"to", b"bcc", b"user-agent"}
 )
-#: One of these is enough to recognise a mail.
+#: Headers of which one is enough to recognise a mail.
 _ONLY_MAIL = frozenset(
     {b"mime-version", b"received", b"return-path", b"message-id", b"delivered-to", b"x-xarf",
      b"dkim-signature", b"x-original-to", b"auto-submitted", b"content-transfer-encoding"}
 )  # fmt: skip
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n)[ \t]*(?:\r\n|\n)")
 _TRANSFER_ENCODING = re.compile(rb"(?im)^content-transfer-encoding:[^\n]*\n(?:[ \t][^\n]*\n)*")
-#: RFC 3676, DelSp: where long addresses are broken; not the line that begins a signature.
+#: Soft line ends (RFC 3676, DelSp), which break long URLs; not the end of a line ``-- ``.
 _SOFT_END = re.compile(r"(?<!\n--) \n")
 _MESSAGES = ("message/rfc822", "message/global")
 _TEXTS = frozenset(
@@ -58,7 +58,7 @@ _TEXTS = frozenset(
      "application/xhtml+xml", "message/feedback-report", "message/delivery-status"}
 )  # fmt: skip
 _TEXT_NAMES = (".csv", ".txt", ".json", ".htm", ".html", ".yaml", ".yml")
-#: What senders' programs call a text with one of these names.
+#: Types that senders' programs give to text; then the file name decides.
 _UNSURE = frozenset({"application/octet-stream", "application/vnd.ms-excel", "application/excel"})
 _ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
 _IN_BRACKETS = re.compile(rf"<\s*({_ADDRESS.pattern})\s*>")
@@ -67,14 +67,14 @@ _NO_ADDRESS = re.compile(r'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)', re.DOTALL)
 
 
 class MailError(Exception):
-    """A mail, or a text, is beyond a bound. The message says which: "has more than …"."""
+    """A mail or a text is beyond a bound, which the message names: "has more than …"."""
 
 
 class Headers:
     """The headers of a mail or a part."""
 
     def __init__(self, block: bytes) -> None:
-        """Read ``block``, the bytes before the blank line; other lines than headers are skipped."""
+        """Parse ``block``, the bytes before the blank line; skip lines that are no header."""
         # A carriage return within a line is no end of it, but the library takes it for one.
         block = block.replace(b"\r\n", b"\n").replace(b"\r", b" ")
         lines = [line for line in block.split(b"\n") if _HEADER.match(line) or line[:1] in _BLANK]
@@ -144,7 +144,7 @@ class Headers:
 
 
 def _decoded(value: str) -> str:
-    """A header with its encoded words (RFC 2047) and raw bytes undone."""
+    """The value of a header as text; encoded words (RFC 2047) and raw bytes are decoded."""
     try:
         raw = value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -163,11 +163,11 @@ class Text:
     r"""A part that is text.
 
     Attributes:
-        kind: its media type.
-        name: its file name, or "".
-        text: decoded, with ``\n`` at the end of each line.
-        alternative: another part says the same in plain text.
-        raw: the bytes of a file that is no mail.
+        kind: media type.
+        name: file name, or "".
+        text: decoded text, with ``\n`` at the end of each line.
+        alternative: another part has the same in plain text.
+        raw: the bytes, if the input is a file and no mail.
     """
 
     kind: str
@@ -182,10 +182,10 @@ class Mail:
     """A mail.
 
     Attributes:
-        texts: its parts that are text, in order.
-        inner: mails that are attached to it.
-        dropped: parts that are no text.
-        kept: the mail without them.
+        texts: the parts that are text, in order.
+        inner: attached mails.
+        dropped: number of parts that are no text.
+        kept: the evidence: the mail without dropped parts and embedded content.
     """
 
     headers: Headers
@@ -205,7 +205,7 @@ class TextBounds:
         """Count a text.
 
         Raises:
-            MailError: it is too much.
+            MailError: a bound is exceeded.
         """
         self._size += len(text)
         self._lines += text.count("\n")
@@ -326,7 +326,7 @@ class _Parser:
             kept.append(shorter.encode("utf-8", "replace"))
 
     def _raw(self, content: bytes, start: int, end: int, encoding: str) -> bytes | None:
-        """The content of a part, or ``None`` if it is no text although it is called that."""
+        """The decoded content of a part; ``None``: it is labelled as text, and is none."""
         if is_binary(transferred(content[start : min(end, start + _SAMPLE)], encoding)):
             return None
         if end - start > 2 * MOST_TEXT:
@@ -362,7 +362,7 @@ class _Parser:
 
 
 def _head(content: bytes, start: int, end: int) -> tuple[Headers, int]:
-    """The headers that begin at ``start``, and where the body begins.
+    """The headers that begin at ``start``, and the offset of the body.
 
     Raises:
         MailError: they are too long.
@@ -378,10 +378,10 @@ def _head(content: bytes, start: int, end: int) -> tuple[Headers, int]:
 
 
 def _spans(content: bytes, start: int, end: int, boundary: str) -> list[tuple[int, int]]:
-    """Where the parts between the delimiters begin and end.
+    """The offsets at which the parts between delimiters begin and end.
 
     Raises:
-        MailError: there are too many.
+        MailError: there are too many parts.
     """
     mark = re.escape(boundary.encode("utf-8", "replace").rstrip())
     delimiter = re.compile(rb"^--" + mark + rb"(--)?[ \t]*(?:\r?\n|\r?\Z)", re.MULTILINE)
@@ -401,7 +401,7 @@ def _spans(content: bytes, start: int, end: int, boundary: str) -> list[tuple[in
 
 
 def _without_line_end(content: bytes, begin: int, end: int) -> int:
-    """The line end before a delimiter belongs to the delimiter."""
+    """The end of a part: without the line end, which belongs to the delimiter after it."""
     for mark in (b"\r\n", b"\n"):
         if content.endswith(mark, begin, end):
             return end - len(mark)
@@ -415,6 +415,6 @@ def _may_be_text(kind: str, name: str) -> bool:
 
 
 def _without_pictures(block: bytes) -> bytes:
-    """Headers without a sender's portrait (``Face``, ``X-Face``) and other content in them."""
+    """Headers without pictures (``Face``, ``X-Face``) and other embedded content."""
     block = re.sub(rb"(?im)^(?:x-)?face:[^\n]*\n(?:[ \t][^\n]*\n)*", b"", block)
     return cut(block.decode("latin-1")).encode("latin-1")

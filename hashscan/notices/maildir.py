@@ -1,10 +1,10 @@
-"""Takes notices from a Maildir, which belongs to another user.
+"""Takes notices from a Maildir, which may belong to another user.
 
-A mail is stored first and then marked as read: it moves from ``new`` to ``cur`` with the flag S, as
-a mail reader does it. So a process that is killed in between finds the mail again, and the store
-recognises its bytes. A mail that is not understood stays as it is, unread, for a person; once a
-person has read it or thrown it away (flag S or T), it no longer counts as waiting. Mails that other
-programs moved to ``cur`` are taken, too, whatever their flags.
+A notice is stored first; then its mail is marked as read: it moves from ``new`` to ``cur`` with the
+flag S, as a mail program does it. If the process is killed in between, the next round reads the
+mail again, and the store recognises its bytes. A mail that is not understood stays unread for a
+person; once a person has read or trashed it (flag S or T), it no longer counts as waiting. Mails
+that other programs moved to ``cur`` are read, too, whatever their flags.
 
 Source: https://cr.yp.to/proto/maildir.html (directories, unique names, flags).
 """
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
     from hashscan.notices.senders import Senders
     from hashscan.notices.store import Store
 
-#: Names that are listed in each directory.
+#: Most names that are listed in each directory.
 MOST_NAMES = 100_000
-#: Mails, and seconds, of one round; the next round takes the others.
+#: Most mails and seconds of one round; the next round reads the others.
 MOST_MAILS, MOST_SECONDS = 200, 60.0
 #: How often the reading of one mail may end with the death of the process.
 MOST_TRIES = 3
-#: Refused mails that are named.
+#: Most refused mails that are named.
 _EXAMPLES = 5
 _LONGEST_REASON = 1000
 _DIRECTORIES = (b"new", b"cur")  # in this order: a mail that moves meanwhile is found in one
 _INFO = b":2,"
-#: Numbers of errors for a link and a socket; others, e.g. for a lease, may pass.
+#: Error numbers of a link and a socket; other errors, e.g. of a lease, may pass.
 _NEVER_OPEN = frozenset({errno.ELOOP, errno.ENXIO})
 
 
 class Refused(NamedTuple):
-    """A mail that is no notice, or none that hashscan understands: its path, and why."""
+    """A mail that is not understood, or cannot be read: its path, and why."""
 
     path: str
     why: str
@@ -62,16 +62,16 @@ class Refused(NamedTuple):
 
 @dataclass(slots=True)
 class Round:
-    """What became of the mails in one round.
+    """The result of one round through the Maildir.
 
     Attributes:
         stored: ids of new notices.
         repeated: number of mails whose bytes were stored before.
         refused: mails that this round refused.
         waiting: number of refused mails that no person has read yet.
-        examples: some of those.
+        examples: some of the waiting mails.
         left: number of mails for the next round.
-        trouble: why mails cannot be taken, or not all of them; "": they are.
+        trouble: why mails cannot be read or marked; "": no trouble.
     """
 
     stored: list[str] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Round:
 
 
 class _Found(NamedTuple):
-    """A name in a directory: the part that never changes, its flags, and its inode."""
+    """A mail in a directory: its name, the unique part of the name, its flags and inode."""
 
     directory: bytes
     name: bytes
@@ -94,7 +94,7 @@ class _Found(NamedTuple):
 
 
 class _RefusedError(Exception):
-    """A mail is not taken. ``final``: later rounds need not read it again."""
+    """A mail is refused. ``final``: later rounds need not read it again."""
 
     def __init__(self, why: str, *, final: bool = True) -> None:
         self.why = why
@@ -110,10 +110,10 @@ def take_mails(
     before_each: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Round:
-    """Take the mails of a Maildir: one round.
+    """Take the notices of a Maildir, in one round.
 
-    ``senders``: whose mails may move files. ``before_each`` is called before a mail is read.
-    ``clock`` in seconds.
+    ``senders``: the senders whose mails may move files. ``before_each`` is called before each mail
+    is read. ``clock`` gives seconds.
 
     Raises:
         StateError: the store cannot be used.
@@ -128,7 +128,7 @@ def take_mails(
 
 
 def why_unusable(path: str) -> str | None:
-    """Why mails of a Maildir cannot be taken and marked as read; ``None``: they can."""
+    """Why mails of a Maildir cannot be read and marked; ``None``: they can."""
     try:
         with _opened(path) as directories:
             for name, fd in directories.items():
@@ -136,7 +136,7 @@ def why_unusable(path: str) -> str | None:
                     where = shown(os.path.join(os.fsencode(path), name))
                     return (
                         f"{where} cannot be read and changed by this user: run hashscan as root, "
-                        "or see the mode and the mount"
+                        "or check the mode and the mount"
                     )
     except (UnsafePathError, OSError) as error:
         return _trouble(path, error)
@@ -159,13 +159,13 @@ def _trouble(path: str, error: UnsafePathError | OSError) -> str:
         return str(error)
     where = shown(error.filename) if isinstance(error.filename, bytes | str) else shown(path)
     return (
-        f"{shown(path)} cannot be used as a Maildir: {where}: {said_by(error)}; see "
-        "notices.maildir, and that it has the directories new and cur"
+        f"{shown(path)} cannot be used as a Maildir: {where}: {said_by(error)}; check "
+        "notices.maildir: a Maildir has the directories new and cur"
     )
 
 
 class _Taking:
-    """One round."""
+    """Does one round."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class _Taking:
                 if one.directory == b"new":
                     self._mark(one)
             elif mail.key is not None and (notice := self._store.id_of(mail.key)):
-                # A person has added it, and said in which format it is.
+                # A person has added it, with its format.
                 self._mark(one)
                 self._store.put_mail(one.unique, replace(mail, notice=notice))
             elif mail.refused is None or mail.version != __version__:
@@ -211,8 +211,8 @@ class _Taking:
             self._take(one)
 
     def _list(self) -> list[_Found]:
-        """Each mail once; forgets those that are gone."""
-        # Names are unique unless somebody breaks the rules; then none of the mails may be lost.
+        """The mails of both directories, each once; forgets mails that are gone."""
+        # The key has the inode, too: no mail is lost if two have the same name against the rules.
         found: dict[tuple[bytes, int], _Found] = {}
         whole = True
         for name in _DIRECTORIES:
@@ -221,7 +221,7 @@ class _Taking:
                 whole = False
                 where = shown(self._path + b"/" + name)
                 self._done.trouble = (
-                    f"{where} has more than {MOST_NAMES:,} mails, and hashscan takes no more: move "
+                    f"{where} has more than {MOST_NAMES:,} mails, and hashscan reads no more: move "
                     "old mails to another folder"
                 )
             found |= {(one.unique, one.inode): one for one in listed[:MOST_NAMES]}
@@ -261,7 +261,7 @@ class _Taking:
         except FileNotFoundError:
             return  # another program moved it: the next round finds it
         except _RefusedError as error:
-            # A mail that is still being written has killed nobody.
+            # A mail that cannot be read now has not ended the process: it is no failed try.
             kept = mail if error.final else replace(mail, tries=0)
             self._refuse(one, kept, error.why, final=error.final)
             return
@@ -285,11 +285,11 @@ class _Taking:
         self._store.put_mail(one.unique, replace(mail, notice=added.id))
 
     def _read(self, one: _Found) -> tuple[bytes, float]:
-        """The bytes of a mail, and when it arrived.
+        """The bytes of a mail, and its time of arrival in seconds since the epoch.
 
         Raises:
             FileNotFoundError: it is gone.
-            _RefusedError: it is no mail that can be read.
+            _RefusedError: it cannot be read as a mail.
         """
         try:
             fd = open_file(self._directories[one.directory], one.name)
@@ -324,7 +324,7 @@ class _Taking:
         self._wait(one, why)
 
     def _wait(self, one: _Found, why: str) -> None:
-        """Count a refused mail, unless a person has read it or thrown it away."""
+        """Count a refused mail as waiting, unless a person has read or trashed it."""
         if one.directory == b"cur" and (b"S" in one.flags or b"T" in one.flags):
             return
         self._done.waiting += 1
@@ -344,7 +344,7 @@ class _Taking:
         except OSError as error:
             self._done.trouble = (
                 f"{self._shown(one)} is stored as a notice, but cannot be marked as read: "
-                f"{said_by(error)}; see the owner, the mode and the mount of the Maildir"
+                f"{said_by(error)}; check the owner, the mode and the mount of the Maildir"
             )
 
     def _shown(self, one: _Found) -> str:
@@ -359,7 +359,7 @@ def _brief(error: NoticeError) -> str:
 
 
 def _read_whole(fd: int) -> bytes:
-    """The content, but at most one byte more than a notice may have."""
+    """The content of a file, but at most ``MOST_BYTES`` and one byte."""
     parts = []
     left = MOST_BYTES + 1
     while left and (part := os.read(fd, min(left, 1 << 20))):

@@ -1,8 +1,8 @@
-"""HTML as text and tables. Nothing is rendered, fetched or executed.
+"""Reads HTML as text and tables; renders, fetches and executes nothing.
 
-The standard library's parser needs time that grows with the square of the input for some broken
-documents (CVE-2025-6069), so the document is split into tags and texts here, in one pass, and that
-parser gets one tag at a time. A tag ends at the first ``>``.
+For some broken documents the standard library's parser needs time that grows with the square of the
+input (CVE-2025-6069). So this module splits a document into tags and texts in one pass, and gives
+that parser one tag at a time. A tag ends at the first ``>``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: The longest tag whose attributes are read, in characters.
 _LONGEST_TAG = 16 * 1024
-#: How deep tables are in each other: mails are laid out by tables.
+#: Deepest nesting of tables: mails use tables for their layout.
 _DEEPEST_TABLE = 40
 _NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9:-]{0,40}")
 _UNSHOWN = {
@@ -41,7 +41,7 @@ class Tag(NamedTuple):
     text: str
 
     def attributes(self) -> dict[str, str]:
-        """Its attributes, by names in lower case; none of a tag that is too long."""
+        """The attributes by their names in lower case; {} for a tag that is too long."""
         if len(self.text) > _LONGEST_TAG:
             return {}
         reader = _Reader()
@@ -60,7 +60,7 @@ class _Reader(HTMLParser):
         self.found: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        """Keep the attributes; of two with one name the first counts."""
+        """Keep the attributes; if a name is there twice, the first one counts."""
         for name, value in attrs:
             self.found.setdefault(name, value or "")
 
@@ -98,7 +98,7 @@ def tokens(text: str) -> Iterator[Tag | str]:
 
 
 def unescaped(text: str) -> str:
-    """A text with ``&amp;`` and the like undone."""
+    """A text with character references, e.g. ``&amp;``, replaced by their characters."""
     if "&" not in text:
         return text
     try:
@@ -108,7 +108,7 @@ def unescaped(text: str) -> str:
 
 
 def text_of(document: str) -> str:
-    """What a document says, with a line for each block; cells of tables are set off by tabs."""
+    """The text of a document, a line for each block; tabs separate cells of tables."""
     parts: list[str] = []
     for token in tokens(document):
         if isinstance(token, str):
@@ -122,7 +122,7 @@ def text_of(document: str) -> str:
 
 
 class Cell(NamedTuple):
-    """A cell of a table: its text, and the address of the first link in it (or "")."""
+    """A cell of a table: its text, and the URL of the first link in it, or ""."""
 
     text: str
     link: str
@@ -170,7 +170,7 @@ class _Open:
 
 
 def tables(document: str) -> list[Table]:
-    """The tables of a document, a table within another one after the latter's beginning."""
+    """The tables of a document; a nested table follows the table around it."""
     found: list[Table] = []
     opened: list[_Open] = []
     for token in tokens(document):
@@ -190,7 +190,7 @@ def tables(document: str) -> list[Table]:
 
 
 def _within(opened: list[_Open], tag: Tag) -> None:
-    """Take a tag inside of a table."""
+    """Apply a tag to the innermost open table."""
     here = opened[-1]
     if tag.name == "/table":
         here.end_cell()

@@ -1,13 +1,13 @@
-"""What a notice and its items are, and which states an item may have.
+"""The types of notices and items, and the states of an item.
 
-A format's reader makes a ``ParsedNotice`` of what arrived. The store gives it an id and a deadline,
-and follows each item through its states:
+A format's reader makes a ``ParsedNotice`` of an input. The store gives it an id and a deadline, and
+keeps the state of each item:
 
     received -> located -> removed
         |           +----> gone, refused
         +----> removed, gone, not-here, refused
 
-A *settled* item waits for nothing. It is received again if it is noticed once more, if its content
+A *settled* item needs no more work. It is received again if another notice names it, if its content
 is back, or if an administrator reopens it.
 
 Times are seconds since the epoch. Texts of senders are hostile: print them through
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 #: The code of conduct of Dutch providers: removal within 24 hours of the notice.
 DEFAULT_DEADLINE = 24 * 3600.0
-#: Begin of the reason for which an item is received again because its file or content is back.
+#: Beginning of the reason of an item that is received again because its content is back.
 BACK = "back: "
 #: Most items of one notice.
 MOST_ITEMS = 100_000
 
 
 class ItemKind(StrEnum):
-    """What a sender names."""
+    """The kind of an item."""
 
     URL = "url"
     PATH = "path"
@@ -40,14 +40,14 @@ class ItemKind(StrEnum):
 
 
 class ItemState(StrEnum):
-    """What became of an item."""
+    """The state of an item."""
 
-    RECEIVED = "received"  #: nothing is known about it yet
-    LOCATED = "located"  #: its files are known, and at least one is still in its place
-    REMOVED = "removed"  #: its named files were in their places, and are seen to be away
-    GONE = "gone"  #: it was away when it was first looked for, but was here before
+    RECEIVED = "received"  #: its files are not found yet
+    LOCATED = "located"  #: its files are found, and at least one is still in its place
+    REMOVED = "removed"  #: its named files were in their places, and were seen to be away
+    GONE = "gone"  #: its file was away at the first search, but was here before
     NOT_HERE = "not-here"  #: no site or no file of this machine fits; the reason says which
-    REFUSED = "refused"  #: an administrator decided against it; the reason says why
+    REFUSED = "refused"  #: an administrator closed the notice without a removal, for a reason
 
 
 SETTLED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.NOT_HERE, ItemState.REFUSED})
@@ -59,7 +59,7 @@ _NEXT = {
 
 
 def may_become(state: ItemState, following: ItemState) -> bool:
-    """Whether an item in ``state`` may be ``following`` next."""
+    """Whether an item may go from ``state`` to ``following``."""
     return following in _NEXT[state]
 
 
@@ -81,18 +81,18 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParsedItem:
-    """One thing that a sender names.
+    """An item as its format gives it.
 
     Attributes:
         value: the URL with ``hxxp`` and ``[.]`` undone; the absolute path as ``os.fsdecode`` gives
             it; or the digest in lower-case hexadecimal.
-        digests: of the content, as the sender gives them; of a digest, itself.
-        referrer: URL of the page that shows or links to it.
-        ip: address of the server, as the sender saw it.
-        first_seen: when the sender saw it first.
-        last_seen: when the sender saw it last.
-        classification: the sender's category.
-        note: the sender's remark.
+        digests: of the content, as the sender gives them; an item that is a digest has that digest.
+        referrer: URL of the page that shows the content, or links to it.
+        ip: IP address of the server, as the sender saw it.
+        first_seen: time at which the sender first saw the content.
+        last_seen: time at which the sender last saw the content.
+        classification: the sender's category of the content.
+        note: the sender's own note on the item.
     """
 
     kind: ItemKind
@@ -116,13 +116,13 @@ class ParsedNotice:
         sender: organisation, else the address in ``From``; ``None``: anonymous, which is legal.
         contact: the address to answer.
         reference: the sender's own number.
-        sent: when the sender says that it was sent.
+        sent: the time of sending that the notice gives.
         authority: name of the authority that orders the removal; ``None``: a hotline's notice.
-        legal_basis: what an order names as its law.
-        deadline: the time that an order sets.
-        password: of an archive that the sender names.
+        legal_basis: the law that an order names.
+        deadline: the deadline that an order sets.
+        password: of a reported archive.
         dropped: number of attachments that were dropped unread.
-        remarks: what a reader of the notice should know, e.g. lines that hold no item.
+        remarks: facts for a reader of the notice, e.g. the number of lines without an item.
     """
 
     format: str
@@ -140,9 +140,9 @@ class ParsedNotice:
 
 
 def begin(sent: float | None, received: float) -> float:
-    """The time from which the norm counts: ``sent`` if the sender says it, else ``received``.
+    """The time from which the norm counts: ``sent``, or ``received`` if the notice gives none.
 
-    A time after ``received`` is a wrong clock of the sender, and does not count.
+    A ``sent`` after ``received`` does not count: the sender's clock was wrong.
     """
     return received if sent is None else min(sent, received)
 
@@ -152,9 +152,10 @@ class Notice:
     """A stored notice; the attributes of ``ParsedNotice`` mean the same here.
 
     Attributes:
-        received: when hashscan took it.
-        deadline: when its last item must be settled.
-        closed: when an administrator closed it, or the last item was settled; ``None``: open.
+        received: time of arrival.
+        deadline: time by which its last item must be settled.
+        closed: time at which an administrator closed it, or its last item was settled; ``None``:
+            it is open.
         reason: why an administrator closed it; "" if its items were settled.
         repeat_of: id of the latest earlier notice that names one of its items.
         states: number of items by state.
@@ -193,13 +194,13 @@ class Item:
     """A stored item.
 
     Attributes:
-        number: of the store, unique for all notices.
-        since: when it got its state.
-        removed: when it was last seen to be removed; kept when it is received again.
+        number: unique in the store.
+        since: time at which it got its state.
+        removed: time at which its last removal was seen; kept when it is received again.
         reason: why it is not here, refused or gone, waits, or was received again. If it is not
             here, the reason begins with its kind and a colon, e.g. ``no-site: ``, for reports.
-        path: the first named file, for reports.
-        repeat_of: id of the latest earlier notice that names the same.
+        path: absolute path of the first named file.
+        repeat_of: id of the latest earlier notice with the same item.
     """
 
     number: int
@@ -222,12 +223,13 @@ class ItemFile:
         path: below it.
         digests: of its content when it was hashed last.
         category: of the known set, if it knows the content; else ``None``.
-        action: what was done: ``quarantined``, ``reported``, ``held``, ``allowed``, or ``""``.
+        action: ``quarantined``, ``reported``, ``held``, ``allowed``, or ``""`` for none yet.
         quarantine_id: id of its record.
-        away: when it was seen that the file is no longer in its place.
-        message: what a reader should know, e.g. why it was not moved.
-        anchor: stands for the volume's root and the file system on which the file was seen. If
-            another one is there, e.g. since a file system is not mounted, nothing is removed.
+        away: time at which hashscan saw that the file is no longer in its place.
+        message: a sentence for a reader, e.g. why the file was not moved.
+        anchor: identifies the volume's root and the file system on which the file was seen. While
+            another one is there, e.g. because a file system is not mounted, the file does not count
+            as away.
     """
 
     item: int
@@ -245,15 +247,15 @@ class ItemFile:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail of the Maildir that was read, or begun to be read.
+    """A mail of the Maildir whose reading has begun.
 
     Attributes:
         inode: of its file.
-        notice: id of the notice that it is.
-        refused: why it is no notice that hashscan understands.
-        tries: how often its reading was begun.
-        key: of its bytes, as ``Store.add`` has it, if they were read.
-        version: of the hashscan that refused it: a newer one may understand it.
+        notice: id of its notice.
+        refused: why hashscan does not understand it.
+        tries: how often its reading began.
+        key: of its bytes, as in ``Store.add``; ``None``: they were not read.
+        version: of the hashscan that refused it: a newer version may understand it.
     """
 
     inode: int
@@ -271,7 +273,7 @@ class EventKind(StrEnum):
     REPEATED = "repeated"  #: a later notice, named in the detail, names the same item
     STATE = "state"  #: an item got another state
     NOTE = "note"  #: why an item waits
-    FILE = "file"  #: something was found out or done about a file of an item
+    FILE = "file"  #: a file of an item was found, judged, moved, or seen to be away
     CLOSED = "closed"
     REOPENED = "reopened"
     APPROVED = "approved"  #: an administrator said that an unproven notice may move files
@@ -280,7 +282,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A step in the history, which is only added to.
+    """A step in the history. No event is ever changed or removed.
 
     Attributes:
         number: rises with each event of the store.

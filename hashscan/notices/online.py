@@ -1,9 +1,9 @@
-"""Whether the content of a URL is still in its place, for a hotline that asks.
+"""Answers a hotline that asks whether the content of a URL is still in its place.
 
-A hotline believes the answer and stops to look by itself. So *offline* needs three signs: the
-daemon has seen that a notice's file of this URL is away, it is not in its place now, and the web
-server has no file under the URL. If anything is doubtful, the answer is *unknown*. Files are only
-looked for, by descriptor; nothing is fetched.
+A hotline believes the answer and stops checking the URL. So *offline* needs three signs: the daemon
+has seen that the file of a notice with this URL is away, the file is not in its place now, and the
+web server has no file at the URL. If anything is doubtful, the answer is *unknown*. Files are only
+looked up, by descriptor; nothing is fetched.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import Reader
     from hashscan.notices.sites.sites import Sites
 
-#: Latest items and files of a URL that are checked.
+#: Most items of a URL that are checked, the latest first, and most files of them.
 _MOST_ITEMS, _MOST_FILES = 20, 50
 _AWAY = frozenset({ItemState.REMOVED, ItemState.GONE})
 
 
 class Presence(StrEnum):
-    """Whether a URL's content is there."""
+    """Whether the content of a URL is in its place."""
 
     ONLINE = "online"
     OFFLINE = "offline"
@@ -46,7 +46,7 @@ class Checked(NamedTuple):
     Attributes:
         presence: the answer.
         reason: one word of ``REASONS``.
-        removed: when hashscan removed it last; seconds since the epoch.
+        removed: time at which its last removal was seen, in seconds since the epoch.
     """
 
     presence: Presence
@@ -54,16 +54,16 @@ class Checked(NamedTuple):
     removed: float | None = None
 
 
-#: Reasons, for documents and clients. None of them has a path: a client may be a stranger.
+#: Reasons and their meanings. None of them has a path, because a client may be a stranger.
 REASONS = {
-    "file": "a file is under the URL",
-    "removed": "the file of the notice is not in its place, and no other file is under the URL",
-    "absent": "the site is here, and no file is under the URL",
-    "never-here": "no file is under the URL, and no notice of this URL ever led to one",
-    "unconfirmed": "no file is under the URL, but the daemon has not yet seen that it is removed",
-    "elsewhere": "no file is under the URL, but the file of the notice is still in its place",
+    "file": "a file is at the URL",
+    "removed": "the file of the notice is not in its place, and no other file is at the URL",
+    "absent": "the site is here, and no file is at the URL",
+    "never-here": "no file is at the URL, and hashscan never found one for a notice of this URL",
+    "unconfirmed": "no file is at the URL, but the daemon has not yet seen that it is away",
+    "elsewhere": "no file is at the URL, but the file of the notice is still in its place",
     "not-there": "a directory that should hold the file is missing, empty or cannot be opened",
-    "directory": "a directory without an index file is under the URL",
+    "directory": "a directory without an index file is at the URL",
     "script": "a script, or another server, answers",
     "no-site": "no site of this machine has the host",
     "undecided": "hashscan cannot tell what the web server answers",
@@ -84,7 +84,7 @@ def check(url: str, reader: Reader | None, sites: Sites, *, trust_sites: bool = 
         url: as the hotline writes it.
         reader: the stored notices; ``None``: there is none.
         sites: of this machine.
-        trust_sites: say *offline* also if no notice ever led to a file under the URL.
+        trust_sites: say *offline* even if hashscan never found a file for a notice of the URL.
 
     Raises:
         StateError: the notices cannot be read.
@@ -113,7 +113,7 @@ class _Place(NamedTuple):
     """The place of a file: a directory, and the path below it.
 
     Attributes:
-        seen_away: the daemon has seen that the file is away, and that nothing is unmounted.
+        seen_away: the daemon has seen that the file is away, and that its file system is mounted.
     """
 
     root: bytes
@@ -122,7 +122,7 @@ class _Place(NamedTuple):
 
 
 def _places(items: list[Item], reader: Reader) -> Iterator[_Place]:
-    """The places of the files that a URL named."""
+    """The places of the named files of items."""
     number = 0
     for item in items:
         files = [one for one in reader.files(item.number) if one.role is Role.NAMED]
@@ -136,7 +136,7 @@ def _places(items: list[Item], reader: Reader) -> Iterator[_Place]:
 
 
 def _is_there(root: bytes, path: bytes) -> bool | None:
-    """Whether something has a path below a directory; ``None``: nobody can tell."""
+    """Whether an entry exists at a path below a directory; ``None``: it cannot be decided."""
     if not _has_entries(root):
         return None
     with Disk() as disk:
@@ -147,7 +147,7 @@ def _is_there(root: bytes, path: bytes) -> bool | None:
 
 
 def _has_entries(directory: bytes) -> bool:
-    """Whether a directory is there and not empty: a mount point without its mount is empty."""
+    """Whether a directory exists and is not empty: a mount point without its mount is empty."""
     try:
         with closing(open_named(directory).fd) as named:
             fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=named)

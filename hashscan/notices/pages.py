@@ -1,9 +1,9 @@
-"""The local files that a page shows: found in its text, which is neither rendered nor run.
+"""Finds the local files that a page shows, in its text; renders and runs nothing.
 
-A browser's parser is not needed, and the general ones take quadratic time for some inputs. A wrong
-extra reference does no harm: a page's further files are only reported or moved if a list knows
-them. So attributes and ``url(...)`` are found wherever they are, also in comments and scripts, in
-one pass with expressions that cannot look back.
+A browser's parser is not needed, and general parsers take quadratic time for some inputs. A
+reference too much does no harm, because hashscan acts on such a file only if a list knows it. So
+attributes and ``url(...)`` are found anywhere, also in comments and scripts, in one pass with
+expressions that do not backtrack.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_TOTAL = 16 << 20  # of all of them
 MOST_REFERENCES = 5000
 MOST_SECONDS = 10.0
 _DEEPEST = 3  # frames in frames, stylesheets that import others
-_MOST_FOREIGN = 20  # hosts that are asked for, besides the page's own
+_MOST_FOREIGN = 20  # other hosts whose URLs are looked up
 _VALUE = r"""\s{0,20}+(?:"([^"]{0,8192}+)"|'([^']{0,8192}+)'|([^\s"'<>`=]{1,8192}+))"""
 _ATTRIBUTE = re.compile(
     r"\b(src|srcset|imagesrcset|href|poster|background|data|content|original)\s{0,20}+=" + _VALUE,
@@ -60,7 +60,7 @@ class Parts:
 
     Attributes:
         files: locations of kind ``file``, each once, without the page itself.
-        remarks: what was left out because of a bound, or could not be read.
+        remarks: sentences on references that a bound left out, and on files that cannot be read.
     """
 
     files: tuple[Location, ...]
@@ -94,7 +94,7 @@ def _text(content: bytes) -> str:
 
 
 def _candidates(value: str) -> Iterator[str]:
-    """URLs of a ``srcset``: each is followed by a descriptor, and may hold commas itself."""
+    """The URLs of a ``srcset``; a descriptor may follow each, and a URL may have commas."""
     for word in value.split():
         given = word.strip(",")
         if given and not _DESCRIPTOR.fullmatch(given):
@@ -113,11 +113,11 @@ def _character(digits: str) -> str:
 
 
 def references(content: bytes, url: str) -> Iterator[tuple[str, bool]]:
-    """URLs that a page or a stylesheet refers to, and whether each is only a link (``href``).
+    """The URLs to which a page or stylesheet refers, each with whether it is a link (``href``).
 
     Args:
-        content: its first bytes.
-        url: of the page; a ``base`` element replaces it.
+        content: the first bytes of the page or stylesheet.
+        url: its URL; a ``base`` element replaces it.
     """
     text = _text(content)
     base = url
@@ -133,7 +133,7 @@ def references(content: bytes, url: str) -> Iterator[tuple[str, bool]]:
         for one in _candidates(value) if name.endswith("srcset") else (value,):
             yield from ((joined, name == "href") for joined in _readings(base, one))
     for found in _URL.finditer(text):
-        # Within a style attribute, quotes and & are references to characters.
+        # In a style attribute, quotes and & are character references.
         given = _css(unescaped(_given(found, 1))).strip("\"' ")
         yield from ((joined, False) for joined in _readings(base, given))
     for found in _IMPORT.finditer(text):
@@ -148,7 +148,7 @@ def _given(found: re.Match[str], first: int) -> str:
 
 
 def _readings(base: str, value: str) -> Iterator[str]:
-    """The URL of a reference; two, if bytes that are not UTF-8 may be Latin-1."""
+    """The URL of a reference; if it is not UTF-8, also its URL as Latin-1."""
     joined = _joined(base, value)
     if joined is not None:
         yield joined
@@ -194,7 +194,7 @@ class _Search:
                 self.remark(f"only the first {MOST_REFERENCES:,} references were followed")
                 return
             if time.monotonic() > self._end:
-                self.remark("the search for the page's files took too long, and was ended")
+                self.remark("the search for the page's files took too long and was stopped")
                 return
             if reference in self._asked:
                 continue
@@ -228,21 +228,21 @@ class _Search:
         if content is None:
             return b""
         if len(content) > min(MOST_BYTES, self._left):
-            self.remark("only the begin of a large page was searched")
+            self.remark("only the beginning of a large page was searched")
         self._left = max(0, self._left - len(content))
         return content
 
 
 def parts_of(sites: Sites, url: str, location: Location, *, seconds: float = MOST_SECONDS) -> Parts:
-    """The local files that a page shows: by ``src``, ``href``, ``srcset``, ``url()`` and the like.
+    """The local files that a page shows, by ``src``, ``href``, ``srcset``, ``url()`` and so on.
 
     Stylesheets and frames are searched, too; links to other pages are not. Nothing is fetched.
 
     Args:
-        sites: that the references are looked up in.
-        url: of the page.
-        location: of the page.
-        seconds: how long the search may take.
+        sites: the sites of this machine.
+        url: URL of the page.
+        location: location of the page.
+        seconds: longest time of the search, in seconds.
     """
     if not is_page(location):
         return Parts(())

@@ -1,4 +1,4 @@
-"""Questions to the notices' file."""
+"""Reads the file of notices."""
 
 from __future__ import annotations
 
@@ -49,7 +49,14 @@ FILE_COLUMNS = (
 
 
 class Counts(NamedTuple):
-    """Open notices and items for ``status``. ``due_soon`` and ``overdue`` are of open notices."""
+    """Numbers of open notices and open items, for ``status``.
+
+    Attributes:
+        open: open notices.
+        items: open items.
+        due_soon, overdue: such notices.
+        next_deadline: the earliest deadline, in seconds since the epoch; ``None``: no open notice.
+    """
 
     open: int
     items: int
@@ -59,13 +66,13 @@ class Counts(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one item, with the times of its notice, for reports.
+    """An item with its state and the times of its notice, for reports.
 
     Attributes:
-        notice: id; the items of one notice follow each other.
-        sender: the authority that orders the removal, else the sender.
+        notice: id of the notice; the items of one notice follow each other.
+        sender: the authority that orders the removal; without one, the sender.
         reopened: how often it was received again.
-        removed: when it was last seen to be removed, also if it was received again later.
+        removed: time at which its last removal was seen, even if it was received again later.
     """
 
     notice: str
@@ -90,10 +97,10 @@ class Outcome(NamedTuple):
 
 
 class Reader:
-    """A connection to the notices' file."""
+    """A connection to the file of notices."""
 
     def __init__(self, path: str, connection: sqlite3.Connection | None = None) -> None:
-        """Open the file, or make it. ``connection``: to the file, if the caller has opened it.
+        """Open the file, or make it. ``connection``: an open connection to the file.
 
         Raises:
             StateError: it cannot be used.
@@ -138,7 +145,7 @@ class Reader:
         if given and len(found) == 1:
             return str(found[0])
         if found:
-            raise UsageError(f"{shown(given)} stands for several notices; write more of the id")
+            raise UsageError(f"{shown(given)} fits several notices; write more of the id")
         raise _no_notice(given)
 
     def notice(self, identifier: str) -> Notice:
@@ -192,7 +199,7 @@ class Reader:
             yield Notice(**named)
 
     def items(self, notice: str) -> list[Item]:
-        """The items of a notice, as the sender has them in order."""
+        """The items of a notice, in the sender's order."""
         with self._translated():
             return list(self._items("WHERE notice = ? ORDER BY number", (notice,)))
 
@@ -263,7 +270,7 @@ class Reader:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Show the file in the block as it is now, whatever other processes change meanwhile."""
+        """In the block, read the file as it is now, whatever other processes change meanwhile."""
         with self._translated():
             self._connection.execute("BEGIN")
         try:
@@ -272,14 +279,14 @@ class Reader:
             self._connection.execute("ROLLBACK")
 
     def named(self, url: str, most: int) -> list[Item]:
-        """The latest items that name a URL, in whatever spelling, the newest first."""
+        """The latest items with a URL in any spelling, the newest first."""
         with self._translated():
             return list(
                 self._items("WHERE same = ? ORDER BY number DESC LIMIT ?", (same_as_url(url), most))
             )
 
     def removed_before(self, item: int) -> Item | None:
-        """The item that names the same as ``item``, perhaps itself, and was removed last."""
+        """The item with the latest removal of all items that name the same as ``item``."""
         where = (
             "WHERE same = (SELECT same FROM item WHERE number = ?) AND removed IS NOT NULL"
             " ORDER BY removed DESC LIMIT 1"
@@ -299,7 +306,7 @@ class Reader:
         return row is not None and str(row[0]).startswith(BACK)
 
     def settled_digests(self, most: int) -> list[tuple[int, Digest]]:
-        """Numbers of removed and gone items and their digests, the latest first.
+        """Numbers of removed and gone items, each with a digest; the latest first.
 
         The digests are those that the sender gives, and those of the named files.
         """
@@ -358,7 +365,7 @@ class Reader:
             yield Event(number, notice, item, moment, EventKind(kind), json.loads(detail))
 
     def input(self, notice: str) -> bytes:
-        """What arrived, without attachments.
+        """The evidence of a notice: its input without attachments.
 
         Raises:
             UsageError: there is no such notice.
@@ -371,7 +378,7 @@ class Reader:
             return zlib.decompress(content)
 
     def counts(self, now: float, soon: float) -> Counts:
-        """Open notices; *due soon* are those whose deadline is at most ``soon`` seconds away."""
+        """Numbers at ``now``; a notice is due soon if at most ``soon`` seconds are left."""
         with self._translated():
             row = self._connection.execute(
                 "SELECT count(*), coalesce(sum(deadline >= ?1 AND deadline <= ?1 + ?2), 0),"
@@ -392,7 +399,7 @@ class Reader:
 
 
 def same_as_url(url: str) -> str:
-    """The key of the items that name a URL."""
+    """The value of the column ``same`` of items with a URL."""
     return f"url {same_url_key(url)}"
 
 
@@ -403,7 +410,7 @@ def _no_notice(identifier: str) -> UsageError:
 
 
 def open_existing(path: str) -> Reader | None:
-    """Open the notices' file without changing it; ``None``: no notice was ever stored.
+    """Open the file of notices without changing it; ``None``: no notice was ever stored.
 
     Raises:
         StateError: it cannot be read.

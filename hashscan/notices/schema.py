@@ -1,9 +1,9 @@
-"""Tables of the notices' file.
+"""Tables of the file of notices.
 
-``notice``, ``item`` and ``file`` hold the present, ``event`` the history: triggers refuse to change
-or remove an event. ``input`` keeps what arrived, without attachments. Every change of the present
-and its event are in one transaction. ``mail`` remembers the mails of the Maildir that were read, so
-that they are not read again; a row that is lost costs only that.
+``notice``, ``item`` and ``file`` have the present state, ``event`` the history: triggers refuse to
+change or remove an event. ``input`` has the evidence. A change of the present state and its event
+are in one transaction. ``mail`` has the mails of the Maildir that were read, so that they are not
+read again; if a row is lost, its mail is read again, and recognised by its bytes.
 """
 
 from __future__ import annotations

@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 
     from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
 
-#: A repeat of a settled item reopens it, unless nothing was claimed to be removed.
+#: States in which a repeat has an item received again; ``not-here`` claims no removal.
 _REOPENED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.REFUSED})
 
 
 class Added(NamedTuple):
-    """The result of ``Store.add``. ``new``: false if the same input was stored before."""
+    """The result of ``Store.add``. ``new``: false if the input was stored before."""
 
     id: str
     new: bool
 
 
 class Store(Reader):
-    """The notices' file, for changes."""
+    """Changes the file of notices."""
 
     # Changes
 
@@ -60,16 +60,21 @@ class Store(Reader):
         deadline: float | None = None,
         unproven: str = "",
     ) -> Added:
-        """Store a notice, unless one with this ``key`` is there.
+        """Store a notice, unless a notice with this ``key`` is stored.
 
-        ``key`` identifies the input, so that a sender or a killed command may repeat it.
-        ``content`` is what arrived, without attachments. ``deadline`` is the administrator's word;
-        without it the notice's own counts, else 24 hours from the time that it was sent.
-        ``unproven``: see ``Notice``.
+        If an earlier notice has the same item, the new item is a repeat: the earlier item is
+        received again if it was removed, gone or refused, and its notice is open again. An unproven
+        notice has no refused item received again: an administrator refused it.
 
-        An item that an earlier notice names is a repeat: the earlier one is received again if it
-        was removed, gone or refused, and its notice is open again. An unproven notice does not
-        overrule the administrator who refused an item.
+        Args:
+            parsed: the notice.
+            channel: how it arrived.
+            key: identity of the input, so that a killed command can add the input again.
+            content: the evidence: the input without attachments.
+            received: time of arrival, in seconds since the epoch; ``None``: now.
+            deadline: the administrator's deadline; ``None``: that of the notice, or
+                ``DEFAULT_DEADLINE`` after ``notice.begin``.
+            unproven: see ``Notice``.
 
         Raises:
             StateError: it cannot be stored.
@@ -125,7 +130,7 @@ class Store(Reader):
     def _add_item(
         self, notice: str, parsed: ParsedItem, now: float, reopened: Collection[ItemState]
     ) -> str | None:
-        """Store an item; return the id of the notice that it repeats.
+        """Store an item; return the id of the earlier notice with the same item, or ``None``.
 
         ``reopened``: the states in which the earlier item is received again.
         """
@@ -163,7 +168,7 @@ class Store(Reader):
         number, repeated, state = earlier
         self._event(repeated, number, now, EventKind.REPEATED, {"by": notice})
         if state in reopened:
-            self._advance(number, ItemState.RECEIVED, now, f"noticed again: {notice}")
+            self._advance(number, ItemState.RECEIVED, now, f"named again by {notice}")
         return str(repeated)
 
     def advance(
@@ -176,10 +181,10 @@ class Store(Reader):
         removed: float | None = None,
         now: float | None = None,
     ) -> bool:
-        """Give an item another state; False if it is settled and may not get it, or has it.
+        """Change the state of an item; return False if ``notice.may_become`` forbids that.
 
-        The notice is closed with its last open item, and open again with an item that is received
-        again. ``removed``: when a removed item was removed; ``None``: now.
+        When its last open item is settled, the notice is closed; when an item is received again,
+        the notice is open again. ``removed``: time of the removal of a removed item; ``None``: now.
 
         Raises:
             UsageError: there is no such item.
@@ -252,7 +257,7 @@ class Store(Reader):
             self._event(notice, None, now, EventKind.REOPENED, {"reason": reason})
 
     def close_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
-        """Refuse the open items of a notice, by an administrator's word; return their number.
+        """Close a notice for an administrator: refuse its open items, and return their number.
 
         Raises:
             UsageError: there is no such notice.
@@ -265,7 +270,7 @@ class Store(Reader):
         return len(numbers)
 
     def reopen_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
-        """Have the settled items of a notice received again; return their number.
+        """Reopen a notice: its settled items are received again; return their number.
 
         Raises:
             UsageError: there is no such notice.
@@ -293,7 +298,7 @@ class Store(Reader):
         return bool(changed)
 
     def put_file(self, file: ItemFile, *, now: float | None = None) -> bool:
-        """Store what is known about a file of an item; False if nothing changed.
+        """Store a file of an item; return False if nothing but its anchor changed.
 
         Raises:
             UsageError: there is no such item.
@@ -323,7 +328,7 @@ class Store(Reader):
             ).fetchone()
             if before == values:
                 return False
-            is_news = before is None or before[:-1] != values[:-1]
+            is_changed = before is None or before[:-1] != values[:-1]
             self._connection.execute(
                 f"INSERT OR REPLACE INTO file ({FILE_COLUMNS}) VALUES ({_marks(11)})",  # noqa: S608
                 values,
@@ -337,12 +342,12 @@ class Store(Reader):
                 "away": file.away is not None,
                 "message": file.message,
             }
-            if is_news:
+            if is_changed:
                 self._event(row[0], file.item, _now(now), EventKind.FILE, detail)
-        return is_news
+        return is_changed
 
     def note_item(self, item: int, reason: str, *, now: float | None = None) -> bool:
-        """Note why an open item waits; False if that is noted already, or the item is settled.
+        """Note why an open item waits; return False if that is noted, or the item is settled.
 
         Raises:
             UsageError: there is no such item.
@@ -360,7 +365,7 @@ class Store(Reader):
         return True
 
     def note_answer(self, notice: str, detail: Mapping[str, object], *, now: float | None) -> None:
-        """Add to the history that an answer was written or sent.
+        """Add an answer to the history: it was printed, written or sent.
 
         Raises:
             UsageError: there is no such notice.
@@ -378,7 +383,7 @@ class Store(Reader):
             return None if row is None else str(row[0])
 
     def mails(self) -> dict[bytes, Mail]:
-        """The mails that are remembered."""
+        """The remembered mails, by their unique names."""
         with self._translated():
             rows = self._connection.execute(
                 "SELECT name, inode, notice, refused, tries, key, version FROM mail"
@@ -396,13 +401,13 @@ class Store(Reader):
             )
 
     def forget_mails(self, names: Iterable[bytes]) -> None:
-        """Forget mails that are in the Maildir no longer."""
+        """Forget mails that are no longer in the Maildir."""
         with self._change():
             self._connection.executemany(
                 "DELETE FROM mail WHERE name = ?", ((name,) for name in names)
             )
 
-    # Parts of the above
+    # Helpers
 
     def _numbers(self, notice: str, *, settled: bool) -> list[int]:
         states = [one.value for one in SETTLED]
@@ -432,7 +437,7 @@ class Store(Reader):
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[None]:
-        """One transaction; undone if the block raises."""
+        """Run the block in one transaction, which is undone if the block raises."""
         with self._translated():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

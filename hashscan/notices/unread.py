@@ -1,7 +1,8 @@
-"""Keeps notices from standard input that were not understood: nobody has to send them again.
+"""Keeps inputs that were not understood, so that nobody has to send them again.
 
-They are whole files in ``STATE/notices-unread``, bounded in number and bytes: a program that sends
-nonsense must not fill the disk. A person reads them, adds them with ``--format``, and removes them.
+They come from standard input or over HTTP. Each is a file in ``STATE/notices-unread``; their number
+and bytes are bounded, because a program that sends nonsense must not fill the disk. An
+administrator reads them, adds them with ``--format``, and removes them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ MOST_FILES, MOST_BYTES = 200, 256 << 20
 
 
 def directory_of(state: str) -> str:
-    """The directory of such inputs in a state directory."""
+    """The directory of kept inputs in a state directory."""
     return os.path.join(state, UNREAD_NOTICES)
 
 
 def names(state: str) -> list[str]:
-    """The names of the inputs that are kept, oldest first."""
+    """The names of the kept inputs, oldest first."""
     try:
         found = os.listdir(directory_of(state))
     except OSError:
@@ -38,7 +39,7 @@ def keep(state: str, content: bytes) -> str:
     """Keep an input, and return its path; the same bytes are kept once.
 
     Raises:
-        StateError: it cannot be kept, because there is no room for it or so many are kept already.
+        StateError: the disk is full, or too many inputs are kept already.
     """
     directory = directory_of(state)
     digest = hashlib.sha256(content).hexdigest()[:16]
@@ -53,8 +54,8 @@ def keep(state: str, content: bytes) -> str:
     if len(there) >= MOST_FILES or size + len(content) > MOST_BYTES:
         raise StateError(
             f"it was not kept: {shown(directory)} has {len(there)} inputs of {size:,} bytes that "
-            "nobody has seen to; add them with 'hashscan notice add FILE --format ...', remove "
-            "them, and send this one again"
+            "wait for an administrator; add them with 'hashscan notice add FILE --format ...', "
+            "remove their files, and send this input again"
         )
     path = os.path.join(directory, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}")
     try:

@@ -1,4 +1,4 @@
-"""URLs as senders write them, in one form for comparison."""
+"""Brings URLs of senders into one form, for comparison."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def ascii_host(host: str) -> str:
 
 
 def same_url_key(url: str) -> str:
-    """A text that two URLs have in common if a web server gives the same for both.
+    """A key that two URLs share if a web server gives the same file for both.
 
-    The scheme, the case of the host, its Unicode form, a default port, the fragment, and how the
-    path is percent-encoded make no difference. The query does. A text that is no URL is its own
-    key.
+    The scheme, the case and the Unicode form of the host, a default port, the fragment, and the
+    percent-encoding of the path make no difference. The query makes one. A text that is no URL is
+    its own key.
     """
     # Half a surrogate pair has no percent-encoding.
     url = url.strip().encode("utf-8", "backslashreplace").decode()
@@ -54,7 +54,7 @@ def same_url_key(url: str) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """RFC 3986, section 5.2.4, with several slashes as one: servers merge them."""
+    """A path without dot segments (RFC 3986, section 5.2.4); several slashes are merged."""
     kept: list[str] = []
     parts = [part for part in re.split("/+", path) if part != "."]
     for part in parts:

@@ -1,4 +1,4 @@
-"""Notices for people, and for programs as JSON lines; people get the sender's words escaped."""
+"""Prints notices: as text, with the sender's words escaped, or as JSON lines."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def notice_json(
     soon: float,
     **more: Any,
 ) -> str:
-    """A notice with its items. ``files``: of items, by their numbers. ``more``: further keys."""
-    told = [_item(one, files.get(one.number, ())) for one in items]
-    return line("notice", **_head(notice), items=told, **_rest(notice, now, soon), **more)
+    """A notice with its items. ``files``: by the numbers of items. ``more``: further keys."""
+    shown_items = [_item(one, files.get(one.number, ())) for one in items]
+    return line("notice", **_head(notice), items=shown_items, **_rest(notice, now, soon), **more)
 
 
 def event_json(event: Event) -> dict[str, object]:
@@ -156,13 +156,13 @@ def described(notice: Notice, now: float) -> Iterator[str]:
     sender = shown(notice.sender or "anonymous")
     if notice.contact and notice.contact != notice.sender:
         sender += f", answers to {shown(notice.contact)}"
-    told = (
+    facts = (
         ("from", sender),
         ("unproven", notice.unproven and shown(notice.unproven)),
         ("reference", notice.reference and shown(notice.reference)),
         ("authority", notice.authority and shown(notice.authority)),
         ("law", notice.legal_basis and shown(notice.legal_basis)),
-        ("sent", local_time(notice.sent) if notice.sent is not None else "not said"),
+        ("sent", local_time(notice.sent) if notice.sent is not None else "unknown"),
         ("received", f"{local_time(notice.received)} by {notice.channel}, as {notice.format}"),
         ("deadline", local_time(notice.deadline)),
         ("repeats", notice.repeat_of),
@@ -170,17 +170,17 @@ def described(notice: Notice, now: float) -> Iterator[str]:
         ("password", notice.password and shown(notice.password)),
         ("dropped", notice.dropped and f"{counted(notice.dropped, 'attachment')}, unread"),
     )
-    for name, value in told:
+    for name, value in facts:
         if value:
             yield f"{name:<12}{value}"
     for remark in (*map(shown, notice.remarks), *doubts(notice, now)):
-        yield f"note        {remark}"
+        yield f"remark      {remark}"
     states = ", ".join(f"{number:,} {state}" for state, number in sorted(notice.states.items()))
     yield f"items       {states}"
 
 
 def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[str]:
-    """Lines with what an item names, its state, and its files. ``index``: in its notice, from 1."""
+    """Lines with an item, its state, and its files. ``index``: in its notice, from 1."""
     parsed = item.parsed
     why = f": {shown(item.reason)}" if item.reason else ""
     yield f"  {index:>4}  {shown(parsed.value)}"
@@ -190,15 +190,15 @@ def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[st
     if item.repeat_of is not None:
         yield f"        was named before by {item.repeat_of}"
     seen = [local_time(one) for one in (parsed.first_seen, parsed.last_seen) if one is not None]
-    told = (
+    facts = (
         ("on the page", parsed.referrer),
-        ("at", parsed.ip),
+        ("at the IP address", parsed.ip),
         ("seen by the sender", ", ".join(seen)),
         ("classified", parsed.classification),
         ("note", parsed.note),
         *((one.algorithm, one.hex) for one in parsed.digests),
     )
-    for name, value in told:
+    for name, value in facts:
         if value:
             yield f"        {name} {shown(value)}"
     for file in files:
@@ -226,8 +226,7 @@ def _happened(event: Event) -> str:
     match event.kind:
         case EventKind.RECEIVED:
             unproven = f"; {detail['unproven']}" if "unproven" in detail else ""
-            number = counted(int(detail.get("items", 0)), "item")
-            return f"the notice arrived with {number}{unproven}"
+            return f"received with {counted(int(detail.get('items', 0)), 'item')}{unproven}"
         case EventKind.REPEATED:
             return f"named again by {detail.get('by', '')}"
         case EventKind.STATE:
@@ -235,7 +234,7 @@ def _happened(event: Event) -> str:
         case EventKind.CLOSED:
             return f"closed{reason or ', all items are settled'}"
         case EventKind.NOTE:
-            return f"waits{reason}" if reason else "does not wait any more"
+            return f"waits{reason}" if reason else "waits no longer"
         case EventKind.APPROVED:
             return f"approved{reason}"
         case EventKind.REOPENED:

@@ -36,7 +36,7 @@ def in_quarantine(machine):
         return [one.record for one in records(store)]
 
 
-def test_a_noticed_file_moves_by_the_notices_own_authority(machine):
+def test_with_action_quarantine_the_notice_alone_moves_its_file(machine):
     content = machine.file("a/1.jpg")
     identifier = machine.notice(URL)
     machine.round()
@@ -62,14 +62,14 @@ def test_a_noticed_file_moves_by_the_notices_own_authority(machine):
     assert steps == ["located", "removed"]
 
 
-def test_report_moves_nothing_until_somebody_removes_the_file(reporting):
+def test_with_action_report_the_item_waits_until_somebody_removes_the_file(reporting):
     machine = reporting
     machine.file("a/1.jpg")
     identifier = machine.notice(URL)
     machine.round()
     assert machine.states(identifier) == ["located"]
     assert (machine.site / "a/1.jpg").exists()
-    assert "reported only" in machine.told()[0]
+    assert "only reported" in machine.told()[0]
     events = len(machine.store.history(identifier))
     machine.round()
     assert machine.told() == []
@@ -139,7 +139,7 @@ def test_a_directory_waits_for_an_administrator(machine):
 
 
 @pytest.mark.parametrize("scanned", [False, True])
-def test_what_is_not_here(machine, scanned):
+def test_items_that_are_not_here_have_a_reason(machine, scanned):
     machine.file("run.php", b"<?php ?>")
     if scanned:
         machine.scan()
@@ -157,14 +157,14 @@ def test_what_is_not_here(machine, scanned):
     )
 
 
-def test_a_path(machine):
+def test_a_path_is_found_in_its_volume(machine):
     machine.file(b"\xff\n.jpg")
     identifier = machine.notice(os.fsdecode(os.fsencode(machine.site) + b"/\xff\n.jpg"))
     machine.round()
     assert machine.states(identifier) == ["removed"]
 
 
-def test_gone_is_what_was_here_before(machine):
+def test_an_item_is_gone_if_its_file_was_here_before(machine):
     machine.file("catalog.jpg")
     machine.file("moved.jpg")
     machine.file("noticed.jpg")
@@ -255,7 +255,9 @@ def test_a_digest_is_found_in_the_catalog(machine):
     sha256, unknown = machine.items(again)
     assert (sha256.state, sha256.reason[:17]) == ("gone", "quarantined befor")
     assert unknown.state == "not-here"
-    assert unknown.reason.startswith("no-file: no file of the catalog has it; the last whole scan")
+    assert unknown.reason.startswith(
+        "no-file: no file in the catalog has the digest; the last whole scan"
+    )
 
 
 def test_a_digest_that_scans_do_not_compute(machine):
@@ -264,7 +266,7 @@ def test_a_digest_that_scans_do_not_compute(machine):
     identifier = machine.notice("ab" * 32)
     machine.round()
     (found,) = machine.items(identifier)
-    assert found.reason.startswith("not-computed: scans compute sha1 only")
+    assert found.reason.startswith("not-computed: scans compute only sha1")
 
 
 def test_copies_move_by_the_same_rule(machine):

@@ -73,7 +73,9 @@ def test_a_notice_from_the_future_and_an_input_that_nobody_understood(place):
     code, message = place.complaints()[1]
     where = f"{place.state.directory}/notices-unread"
     assert code == 3
-    assert message.startswith(f"1 notice not understood: read each file in {where}, add it with")
+    assert message.startswith(
+        f"1 input not understood as a notice: read each file in {where}, add it with"
+    )
 
 
 def test_a_file_of_notices_that_cannot_be_read_is_not_called_empty(place):
@@ -82,16 +84,16 @@ def test_a_file_of_notices_that_cannot_be_read_is_not_called_empty(place):
     place.only(70, "the file of notices")
 
 
-def test_mails_that_nobody_takes(place):
+def test_mails_without_a_daemon_are_a_complaint(place):
     place.extra = "notices: {maildir: /m}\n"
     place.write()
-    place.only(3, "nobody takes the mails in /m, because no daemon runs")
+    place.only(3, "the mails in /m are not read, because no daemon runs")
     place.daemon(notices=MAIL)
     assert place.complaints() == []
     assert "  mail        /m: not read yet, 0 notices taken, 0 not understood" in place.run().stdout
 
 
-def test_what_the_daemon_says_of_mails(place):
+def test_the_daemons_facts_on_mails_are_complaints(place):
     now = time.time()
     place.daemon(notices={**MAIL, "trouble": "/m cannot be used as a Maildir"})
     place.only(70, "notices: /m cannot be used as a Maildir")
@@ -99,7 +101,7 @@ def test_what_the_daemon_says_of_mails(place):
     assert place.complaints() == []
     assert "/m: read 2 h ago, 2 notices taken, 3 to be read, 0 not" in place.run().stdout
     place.daemon(notices={**MAIL, "since": now - 3000})
-    place.only(70, "notices: /m has not answered for 50 min, so no mail is taken")
+    place.only(70, "notices: /m has not answered for 50 min, so the daemon reads no mail")
     examples = [{"path": "/m/new/1", "why": "in no known format"}]
     place.daemon(notices={**MAIL, "waiting": 2, "examples": examples})
     place.only(3, "2 mails not understood as notices: add each with")

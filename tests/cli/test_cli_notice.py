@@ -140,15 +140,15 @@ def test_show_has_items_files_and_the_whole_history(run, store):
         f"notice      {one}, overdue for ", "from        Hotline, answers to ntd@hotline.example",
         "reference   R-1", "authority   Authority", "law         law", "by maildir, as scart-csv",
         "password    se\\x00cret", "dropped     2 attachments, unread",
-        "note        line 4 holds no item", "note        it arrived 6 days after",
+        "remark      line 4 holds no item", "remark      it arrived 6 days after",
         "items       1 received", "     1  http://x.example/a\\x1b[2J\\nb",
-        f"received since 20{second[2:4]}", f": noticed again: {second}", "removed before, at ",
-        "on the page http://x.example/page", "at 192.0.2.1", "classified A1", "note no\\tte",
+        f"received since 20{second[2:4]}", f": named again by {second}", "removed before, at ",
+        "on the page http://x.example/page", "at the IP address 192.0.2.1", "classified A1", "note no\\tte",
         f"sha1 {sha1.hex}",
         "file /srv/a\\xff: named; known, baseline; quarantined as q1; not in its place since ",
-        "the notice arrived with 1 item", "item 1: received -> located",
+        "received with 1 item", "item 1: received -> located",
         "item 1: located -> removed: seen", "closed, all items are settled",
-        f"item 1: named again by {second}", "open again: noticed again",
+        f"item 1: named again by {second}", "open again: named again by",
     ):  # fmt: skip
         assert words in text, words
     (found,) = lines(run("show", one, "--json"))
@@ -176,7 +176,7 @@ def test_approve_by_hand(run, store):
     assert done.stdout.startswith(f"{one}: approved; the daemon")
     found = run("show", one).stdout
     assert "unproven  " not in found
-    assert "the notice arrived with 1 item; its mail is from" in found
+    assert "received with 1 item; its mail is from" in found
     assert "  approved: I asked them\n" in found
     assert "needs no approval" in refused(run("approve", one, "--reason", "again"))
     assert "there is no notice" in refused(run("approve", "nope", "--reason", "x"))

@@ -64,13 +64,13 @@ def test_a_file_is_taken_once(run, urls, tmp_path):
         assert store.input(one.id) == URLS
     again = run(urls)
     assert again.exit_code == 0
-    assert again.stdout.startswith(f"{one.id}: the same bytes were taken before (2 items, due in")
+    assert again.stdout.startswith(f"{one.id}: the same bytes are stored already (2 items, due in")
     assert len(stored(tmp_path)) == 1
     third = run(urls, "--again")
     assert third.stdout.splitlines()[0].endswith(f", repeats {one.id}")
     assert third.stdout.splitlines()[1].endswith(": 2 received")
     url = URLS.split()[0].decode()
-    assert f": {url}: cannot be decided: the configuration names no sites" in third.stderr
+    assert f": {url}: cannot be decided: the configuration has no sites" in third.stderr
     assert len(stored(tmp_path)) == 2
     assert urls.read_bytes() == URLS
 
@@ -83,7 +83,7 @@ def test_standard_input_and_json(run, urls, tmp_path):
     again = json.loads(run("-", "--json", given=URLS).stdout)
     assert (again["id"], again["new"]) == (found["id"], False)
     assert json.loads(run(urls, "--json").stdout)["id"] == found["id"]
-    assert "can be named once only" in str(run("-", "-", given=URLS).exception)
+    assert "can be named only once" in str(run("-", "-", given=URLS).exception)
 
 
 def test_what_the_administrator_says_counts(run, urls, tmp_path):
@@ -101,9 +101,9 @@ def test_what_the_administrator_says_counts(run, urls, tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--received", "yesterday", "yesterday is not a time"),
+        ("--received", "yesterday", "yesterday is no time"),
         ("--received", "2999-01-01", "is in the future"),
-        ("--received", "0001-01-01", "is not a time"),
+        ("--received", "0001-01-01", "is no time"),
         ("--deadline", "soon", "is no time and no duration; write e.g. 24h"),
         ("--deadline", "-1h", "is no time and no duration"),
         ("--deadline", "24", "has no unit"),
@@ -136,12 +136,14 @@ def test_what_is_not_understood_is_kept(run, urls, tmp_path):
     message = str(done.exception)
     assert message.startswith(f"{tmp_path}/lunch: the notice is in no known format")
     assert "Tried:" in message
-    assert message.endswith(f"the file {tmp_path}/lunch stays as it is")
+    assert message.endswith(f"the file {tmp_path}/lunch is unchanged")
     for _ in range(2):
         done = run(given=NO_NOTICE)
         assert isinstance(done.exception, NoticeError)
         (kept,) = (tmp_path / "state" / "notices-unread").iterdir()
-        assert f"the input is kept as {kept}; 'hashscan notice add' takes" in str(done.exception)
+        assert f"the input is kept as {kept}; add that file with 'hashscan notice add'" in str(
+            done.exception
+        )
         assert kept.read_bytes() == NO_NOTICE
         assert kept.stat().st_mode & 0o777 == 0o600
         assert kept.parent.stat().st_mode & 0o777 == 0o700
@@ -180,7 +182,7 @@ def test_what_is_kept_is_bounded(run, tmp_path, monkeypatch):
     for number in range(3):
         message = str(run(given=b"no notice %d" % number).exception)
     assert "it was not kept: " in message
-    assert "has 2 inputs of 22 bytes that nobody has seen to" in message
+    assert "has 2 inputs of 22 bytes that wait for an administrator" in message
     monkeypatch.setattr(unread, "MOST_FILES", 9)
     monkeypatch.setattr(unread, "MOST_BYTES", 30)
     assert "it was not kept: " in str(run(given=b"another one").exception)

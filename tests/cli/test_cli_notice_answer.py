@@ -124,7 +124,7 @@ def test_an_answer_is_sent_once(run, store, tmp_path):
     assert printed(run(notice, "--send")) == f"{notice}: decision sent to ntd@hotline.example\n"
     mail = email.message_from_bytes((tmp_path / "sent").read_bytes(), policy=email.policy.default)
     assert mail["To"] == "ntd@hotline.example"
-    assert "--again sends it once more" in refused(run(notice, "--send"))
+    assert "--again sends it again" in refused(run(notice, "--send"))
     printed(run(notice, "--send", "--again"))
     printed(run(notice, "--send", "--to", "other@hotline.example"))
     store.advance(store.items(notice)[0].number, ItemState.GONE)
@@ -148,8 +148,9 @@ def test_a_sent_answer_without_a_history(run, store, tmp_path, monkeypatch):
 
     notice = add(store)
     monkeypatch.setattr(Store, "note_answer", full)
-    assert "the decision was sent, but the history does not have it: the disk is full" in refused(
-        run(notice, "--send"), StateError
+    assert (
+        "the decision was sent, but the history has no entry for it: the disk is full"
+        in refused(run(notice, "--send"), StateError)
     )
     assert (tmp_path / "sent").exists()
 
@@ -176,20 +177,22 @@ def test_no_sender_adds_a_header_or_a_line(run, store, tmp_path):
     assert "\x1b" not in mail.get_content()
 
 
-def test_mistakes(run, store, tmp_path):
+def test_wrong_command_lines_are_refused(run, store, tmp_path):
     notice = add(store)
     assert "exclude each other" in refused(run(notice, "--send", "--print"))
     assert "--owner is for" in refused(run(notice, "--owner", "a"))
     assert "there is no notice" in refused(run("zzz"))
     assert "no file is in quarantine for this notice" in refused(run(notice, "--kind", "statement"))
     (tmp_path / "config.yaml").write_text(f"state: {tmp_path}/state\n")
-    assert "notices.organisation: nobody is named" in refused(run(notice), ConfigError)
+    assert "notices.organisation: no organisation is named" in refused(run(notice), ConfigError)
     assert answers(store, notice) == []
 
 
 def test_an_order_has_no_statement(run, store):
     notice = add(store, authority="ATKM")
-    assert "is an order of ATKM: Article 17" in refused(run(notice, "--kind", "statement"))
+    assert "is an order of ATKM: for an order (Article 9)" in refused(
+        run(notice, "--kind", "statement")
+    )
 
 
 @pytest.fixture
@@ -242,7 +245,7 @@ def test_a_statement_names_the_files_of_one_customer(run, store, volume, moved, 
 
 
 @needs_root
-def test_a_template_of_others(run, store, configured, tmp_path):
+def test_a_template_that_others_can_change(run, store, configured, tmp_path):
     notice = add(store)
     (tmp_path / "answers" / "en").mkdir(parents=True)
     path = tmp_path / "answers" / "en" / "decision.txt"
@@ -258,7 +261,7 @@ def test_a_template_of_others(run, store, configured, tmp_path):
 
 
 @needs_root
-def test_a_program_of_others_is_never_run(run, store, tmp_path):
+def test_a_program_that_others_can_change_is_never_run(run, store, tmp_path):
     notice = add(store)
     os.chown(tmp_path / "send", 4711, 4711)
     assert "notices.sendmail: others can change" in refused(run(notice, "--send"), ConfigError)

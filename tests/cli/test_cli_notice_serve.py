@@ -37,7 +37,7 @@ def test_tokens(run, tmp_path):
     assert isinstance(run("token", "add", "a b").exception, UsageError)
     assert run("token", "remove", "hotline").exception is None
     none = run("token", "list")
-    assert (none.stdout, none.stderr[:18]) == ("", "nobody has a token")
+    assert (none.stdout, none.stderr[:21]) == ("", "no sender has a token")
     assert "notice token list" in str(run("token", "remove", "hotline").exception)
 
 

@@ -47,7 +47,7 @@ def test_wrong_values_are_refused(given):
         Settings.of(notices=given)
 
 
-def test_who_answers():
+def test_the_organisation_that_answers():
     notices = Settings.of(
         notices={"organisation": ORGANISATION | {"domain": "Host.Example"}}
     ).notices
@@ -113,7 +113,7 @@ def test_the_templates_are_in_a_directory(tmp_path):
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is at stake")
-def test_nobody_else_may_change_templates_or_the_program(tmp_path):
+def test_others_may_not_change_templates_or_the_program(tmp_path):
     (tmp_path / "nl").mkdir()
     (tmp_path / "nl" / "receipt.txt").write_text("Subject: x\n\nx\n")
     (tmp_path / "send").write_text("#!/bin/sh\n")

@@ -85,9 +85,9 @@ def test_mails_are_taken_and_reported(desk):
     facts = desk.round()
     with Store(desk.state.notices) as store:
         (one,) = store.notices()
-    assert desk.lines(f"info: notice {one.id} taken from the Maildir")
+    assert desk.lines(f"info: notice {one.id} stored from the Maildir")
     (line,) = desk.lines(f"warning: {desk.maildir}/new/2.b: not understood as a notice")
-    assert "left unread for a person: the notice is in no known format" in line
+    assert "left unread: the notice is in no known format" in line
     assert (facts["stored"], facts["waiting"], facts["trouble"]) == (1, 1, "")
     assert facts["examples"][0]["path"] == f"{desk.maildir}/new/2.b"
     assert facts["time"] == desk.clock.now
@@ -151,7 +151,7 @@ def test_a_mail_that_hangs_its_reader_is_given_up(desk, monkeypatch):
         inode = os.stat(desk.maildir / "new" / "1.bad").st_ino
         store.put_mail(b"1.bad", Mail(inode, tries=2))
     monkeypatch.setattr(module, "_bound_time", hangs)
-    assert "mails were not taken: the process that did it died" in desk.round()["trouble"]
+    assert "no mails were read: the process that did it died" in desk.round()["trouble"]
     monkeypatch.undo()
     facts = desk.round()
     assert "hashscan failed 3 times to read this mail" in facts["examples"][0]["why"]
@@ -159,7 +159,7 @@ def test_a_mail_that_hangs_its_reader_is_given_up(desk, monkeypatch):
 
 def test_a_round_has_bounded_memory(desk, monkeypatch):
     monkeypatch.setattr(module, "take_mails", lambda *_, **__: len(bytearray(2 << 30)))
-    assert "mails were not taken: MemoryError" in desk.round()["trouble"]
+    assert "no mails were read: MemoryError" in desk.round()["trouble"]
 
 
 def test_due_soon_and_overdue_are_logged_at_most_once_an_hour(desk):
@@ -201,5 +201,5 @@ def test_a_damaged_file_of_notices_is_reported(desk):
     with open(desk.state.notices, "wb") as file:
         file.write(b"no database" * 999)
     desk.notices.step()
-    assert desk.lines("warning: the deadlines of notices are not known: the file of notices")
-    assert "mails were not taken: the file of notices" in desk.round()["trouble"]
+    assert desk.lines("warning: the deadlines of notices are unknown: the file of notices")
+    assert "no mails were read: the file of notices" in desk.round()["trouble"]

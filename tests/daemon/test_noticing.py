@@ -17,7 +17,7 @@ from hashscan.notices.reader import open_existing
 
 
 @pytest.mark.timeout(120)
-def test_a_real_daemon_removes_what_is_noticed(tmp_path):
+def test_a_real_daemon_removes_the_files_of_notices(tmp_path):
     extra = (
         "notices: {action: quarantine}\n"
         f"sites: [{{host: x.example, root: {tmp_path}/volume/x}}]\n"
@@ -31,7 +31,7 @@ def test_a_real_daemon_removes_what_is_noticed(tmp_path):
         (tmp_path / "urls.txt").write_text("https://x.example/1.jpg\n")
         done = daemon.hashscan("notice", "add", tmp_path / "urls.txt")
         assert done.returncode == 0, done.stderr
-        assert "the daemon looks for the files" in done.stderr
+        assert "a daemon finds the files within" in done.stderr
         notice = done.stdout.partition(":")[0]
         daemon.wait(daemon.quarantined)
         (event,) = daemon.quarantined()
@@ -113,7 +113,7 @@ def test_without_notices_nothing_is_started(tmp_path):
     one.close()
 
 
-def test_a_round_that_fails_is_told(parts, monkeypatch):
+def test_a_round_that_fails_is_logged_and_in_the_facts(parts, monkeypatch):
     def fails(*_given, **_more):
         raise OSError("odd")
 
@@ -121,7 +121,7 @@ def test_a_round_that_fails_is_told(parts, monkeypatch):
     monkeypatch.setattr(noticing, "run_round", fails)
     assert parts.step()
     parts.end()
-    assert "the files of notices were not looked for: OSError: odd" in parts.err.getvalue()
+    assert "the files of notices were not searched: OSError: odd" in parts.err.getvalue()
     assert "odd" in parts.noticing.facts()["trouble"]
     monkeypatch.undo()
     assert not parts.step()
@@ -130,9 +130,9 @@ def test_a_round_that_fails_is_told(parts, monkeypatch):
     assert parts.noticing.facts()["trouble"] == ""
 
 
-def test_a_round_that_stands_still_is_given_up_and_its_item_left_out(tmp_path, monkeypatch):
+def test_a_round_that_stands_still_is_ended_and_its_item_left_out(tmp_path, monkeypatch):
     parts = Parts(tmp_path, still=100.0)
-    parts.machine.notice("/nowhere/1", "/nowhere/2")
+    notice = parts.machine.notice("/nowhere/1", "/nowhere/2")
 
     def hangs(*_given, begins, **_more):
         begins(1)
@@ -151,7 +151,8 @@ def test_a_round_that_stands_still_is_given_up_and_its_item_left_out(tmp_path, m
     parts.step(101)
     assert not parts.noticing.connections
     assert not os.path.exists(f"/proc/{pid}")
-    assert "item 1 of a notice was given up for an hour" in parts.err.getvalue()
+    named = f"notice {notice}: /nowhere/1: the daemon leaves it out for an hour"
+    assert named in parts.err.getvalue()
     monkeypatch.undo()
     assert parts.step(31)
     parts.end()

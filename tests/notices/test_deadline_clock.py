@@ -70,10 +70,10 @@ def test_the_longest_overdue_is_first_and_closed_ones_are_last():
         (AT, AT + HOUR, AT + DAY, []),
         (None, AT, AT + DAY, []),
         (AT, AT + 5 * DAY, AT + 6 * DAY, []),
-        (AT + 1, AT, AT, ["the clock counts from the arrival"]),
-        (AT, AT + 30 * DAY, AT + 31 * DAY, ["it arrived 30 days after the sender's time"]),
+        (AT + 1, AT, AT, ["the deadline counts from the arrival"]),
+        (AT, AT + 30 * DAY, AT + 31 * DAY, ["it arrived 30 days after the time of sending"]),
         (None, AT + HOUR, AT, []),
-        (None, AT + 2 * HOUR, AT, ["received 2 h in the future"]),
+        (None, AT + 2 * HOUR, AT, ["the arrival is 2 h in the future"]),
         (AT + 9 * HOUR, AT + 8 * HOUR, AT, ["counts from the arrival", "8 h in the future"]),
     ],
 )

@@ -120,7 +120,7 @@ def test_scart_csv_with_the_separator_in_a_url():
 def test_scart_csv_says_what_it_leaves_out():
     notice = read(f"url;note\n{ONE};\nnot here;\n\nxyz\n")
     assert urls(notice) == [ONE]
-    assert notice.remarks == ("2 lines below the headings hold no URL, first: line 3",)
+    assert notice.remarks == ("2 lines below the headings without a URL, first: line 3",)
     assert "no line of headings" in refusal(f"{ONE};192.0.2.7\n", "scart-csv")
 
 
@@ -262,7 +262,9 @@ def test_iwf():
     )
     assert (second.classification, other.ip) == ("A", "192.0.2.8")
     assert (notice.reference, notice.password) == ("123456, 123457", "secret 1")
-    assert notice.remarks == ("1 URL in the text not taken, first: https://hotline.example/",)
+    assert notice.remarks == (
+        "1 URL in the text not taken as items, first: https://hotline.example/",
+    )
     assert read(samples.IWF.replace("\n", "\r\n> ")).items == notice.items
 
 

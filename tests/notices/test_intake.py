@@ -197,7 +197,7 @@ def test_several_mails_attached_to_a_mail():
     assert values(found) == ["https://x.example/a", "https://x.example/b"]
     assert found.notice.items[0].digests == (("md5", MD5),)
     assert found.notice.remarks == (
-        "an attached mail in the format key-value from ntd@hotline.example, reference none, 2 items",
+        "attached mail: format key-value, sender ntd@hotline.example, reference none, 2 items",
         "1 attached mail holds no notice",
     )
 
@@ -207,7 +207,9 @@ def test_urls_that_are_not_taken_are_a_remark():
         "URL: https://x.example/a\nMore: https://y.example/\nand <https://y.example/>\n",
         "key-value",
     )
-    assert found.notice.remarks == ("1 URL in the text not taken, first: https://y.example/",)
+    assert found.notice.remarks == (
+        "1 URL in the text not taken as items, first: https://y.example/",
+    )
 
 
 def test_remarks_are_short():

@@ -216,7 +216,7 @@ def test_mails_with_mutated_parts(content):
     st.binary(max_size=300)
     | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass"))
 )
-def test_bytes(content):
+def test_random_bytes(content):
     checked(content)
     checked(b"MIME-Version: 1.0\n" + content)
 
@@ -226,7 +226,7 @@ def test_bytes(content):
 @given(
     st.lists(st.sampled_from(TOKENS), max_size=60).map(b"".join), st.sampled_from(intake.FORMATS)
 )
-def test_tokens(content, name):
+def test_random_tokens_of_the_formats(content, name):
     checked(content, name)
     checked(content)
 

@@ -228,7 +228,7 @@ def test_directories_that_are_links_are_not_followed(box, store, tmp_path):
         (box.path / name).symlink_to(tmp_path / "elsewhere")
         done = take(box, store)
         assert "cannot be used as a Maildir: " in done.trouble
-        assert "see notices.maildir" in done.trouble
+        assert "check notices.maildir" in done.trouble
         (box.path / name).unlink()
         (box.path / name).mkdir()
     assert notices(store) == []
@@ -261,7 +261,7 @@ def test_the_maildir_of_another_user(box, store):
 def test_why_a_maildir_is_unusable(box, tmp_path, monkeypatch):
     assert why_unusable(str(box.path)) is None
     assert "No such file" in why_unusable(str(tmp_path / "none"))
-    assert "see notices.maildir, and that it has" in why_unusable(str(box.path / "new"))
+    assert "check notices.maildir: a Maildir has" in why_unusable(str(box.path / "new"))
     monkeypatch.setattr(
         os,
         "access",

@@ -109,7 +109,7 @@ def test_a_path_that_is_not_utf_8(store):
         (400.0, 4000.0, 2000.0, 2000.0),
     ],
 )
-def test_deadline(store, sent, ordered, asked, deadline):
+def test_the_deadline_of_a_notice(store, sent, ordered, asked, deadline):
     one = add(store, "http://x.example/", sent=sent, deadline=asked)
     two = store.add(
         notice("http://x.example/", sent=sent, deadline=ordered),
@@ -140,7 +140,7 @@ def test_a_repeat_reopens_what_was_removed(store):
     assert [one.repeat_of for one in store.items(second)] == [first, first]
     one, other = store.items(first)
     assert (one.state, one.removed, one.reason) == (
-        ItemState.RECEIVED, 2000.0, f"noticed again: {second}"
+        ItemState.RECEIVED, 2000.0, f"named again by {second}"
     )  # fmt: skip
     assert other.state is ItemState.NOT_HERE
     assert store.notice(first).closed is None
@@ -185,7 +185,7 @@ def test_the_history_is_only_added_to(store, tmp_path):
     connection.close()
 
 
-def test_counts(store):
+def test_open_and_overdue_notices_are_counted(store):
     for deadline in (100.0, 500.0, 1000.0):
         add(store, "http://x.example/1", "http://x.example/2", deadline=deadline)
     closed = add(store, "http://y.example/", deadline=1.0)
@@ -197,7 +197,7 @@ def test_counts(store):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
-def test_any_steps(tmp_path_factory, data):
+def test_random_steps_keep_notice_items_and_history_consistent(tmp_path_factory, data):
     """The present is what the history says, and a notice is open while an item is."""
     with Store(str(tmp_path_factory.mktemp("s") / "n")) as store:
         ids = []
@@ -306,7 +306,7 @@ def test_an_id_may_be_abbreviated(store, monkeypatch):
     for part, found in ((one, one), ("20261127-a", one), ("bbbb0001", two), ("bbb", two)):
         assert store.resolve(part) == found
     for part in ("2026", "0001", ""):
-        with pytest.raises(UsageError, match="stands for several notices"):
+        with pytest.raises(UsageError, match="fits several notices"):
             store.resolve(part)
     for part in ("0", "-", "aab", "%", "20261127-aaaa00011"):
         with pytest.raises(UsageError, match="there is no notice"):
@@ -324,7 +324,7 @@ def test_a_reader_makes_and_changes_nothing(tmp_path):
         assert reader.counts(1000.0, HOUR).open == 1
 
 
-def test_mails_are_remembered_until_they_are_gone(store):
+def test_mails_are_remembered_until_they_leave_the_maildir(store):
     assert store.mails() == {}
     one = Mail((1 << 63) - 1, refused="no", tries=1, key=b"k", version="1")
     two = Mail(2, "20261127-aaaa0001", tries=1)
@@ -352,7 +352,7 @@ def test_outcomes_of_a_period_are_those_of_its_notices(store):
     assert [one.notice for one in found] == [first, first, second]
     assert found[0] == (
         first, Channel.COMMAND, "Hotline", "R", 900.0, 1000.0, 5000.0, True, "http://x.example/1",
-        ItemState.RECEIVED, f"noticed again: {second}", 1400.0, False, 2,
+        ItemState.RECEIVED, f"named again by {second}", 1400.0, False, 2,
     )  # fmt: skip
     assert found[0].begin == 900.0
     assert (found[1].state, found[1].reason) == (ItemState.NOT_HERE, "no-site: x.example")
@@ -375,7 +375,7 @@ def test_a_snapshot_does_not_show_what_others_change_meanwhile(store):
         assert len(list(other.outcomes(0, 2000))) == 2
 
 
-def test_an_open_item_is_noted_to_wait(store):
+def test_the_reason_why_an_open_item_waits_is_noted_once(store):
     identifier = add(store, "https://x.example/1")
     (item,) = store.items(identifier)
     assert store.note_item(item.number, "nobody can tell", now=5.0)
@@ -392,7 +392,7 @@ def test_an_open_item_is_noted_to_wait(store):
         store.note_item(99, "")
 
 
-def test_which_item_was_removed_before(store):
+def test_the_latest_removal_of_the_same_item_is_found(store):
     first = add(store, "https://x.example/1")
     (item,) = store.items(first)
     assert store.removed_before(item.number) is None

@@ -96,7 +96,7 @@ def test_a_file_whose_removal_the_daemon_has_not_seen_is_not_offline(states, mac
         assert machine.check(trust_sites=trust_sites) == ("unknown", "unconfirmed")
 
 
-def test_it_says_when_hashscan_removed_it(machine):
+def test_the_answer_has_the_time_of_the_removal(machine):
     machine.notice(URL, *REMOVED)
     machine.file.unlink()
     found = check(URL, machine.store, machine.sites)
@@ -113,7 +113,7 @@ def test_a_url_that_never_led_to_a_file_is_not_offline(machine):
     assert check(url, None, machine.sites).presence == "unknown"
 
 
-def test_a_path_without_files_counts(machine):
+def test_the_path_of_an_item_without_files_is_checked(machine):
     machine.notice(URL, files=False)
     (item,) = machine.store.open_items()
     (machine.file.parent / "2.jpg").touch()
@@ -198,7 +198,7 @@ def test_a_noticed_file_that_another_site_may_show_is_not_offline(machine):
         ("ftp://a.example/img/1.jpg", "undecided"),
     ],
 )
-def test_what_hashscan_cannot_know_is_not_offline(url, reason, machine):
+def test_what_hashscan_cannot_decide_is_not_offline(url, reason, machine):
     (machine.root / "script.php").write_bytes(b"<?php")
     os.symlink("/etc", machine.root / "out")
     machine.notice(url, *REMOVED, files=False)

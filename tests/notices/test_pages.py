@@ -45,7 +45,7 @@ def urls(content, url=URL):
         (b"<a href='javascript:x()'><img src='http://['><img src=''>", ""),
     ],
 )  # fmt: skip
-def test_references(content, expected):
+def test_references_are_found_in_any_markup(content, expected):
     found = [one.removeprefix("http://a.example/") for one in urls(content)]
     assert set(found) == set(expected.split("|") if expected else ())
 
@@ -108,7 +108,7 @@ def test_a_picture_has_no_parts(site):
     assert parts_of(sites, url, sites.locate(url)).files == ()
 
 
-def test_bounds_are_said(site, monkeypatch):
+def test_each_bound_has_a_remark(site, monkeypatch):
     sites, root = site
     url = "http://a.example/page.html"
     location = sites.locate(url)
@@ -141,6 +141,6 @@ def test_no_page_takes_long(piece):
 
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([b"<img src=", b"url(", b"<base href=", b""]))
-def test_any_bytes(content, begin):
+def test_random_bytes_have_references_within_bounds(content, begin):
     for one, _ in references(begin + content, URL):
         assert one.startswith(("http://", "https://"))

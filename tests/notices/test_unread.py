@@ -23,7 +23,7 @@ def test_inputs_are_kept_once_and_belong_to_the_state(tmp_path):
     State(state)
 
 
-def test_they_cannot_fill_the_disk(tmp_path, monkeypatch):
+def test_kept_inputs_cannot_fill_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(unread, "MOST_FILES", 2)
     monkeypatch.setattr(unread, "MOST_BYTES", 10)
     state = str(tmp_path)
@@ -36,7 +36,7 @@ def test_they_cannot_fill_the_disk(tmp_path, monkeypatch):
     assert len(unread.names(state)) == 2
 
 
-def test_a_directory_that_cannot_be_made(tmp_path):
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "notices-unread").write_text("a file")
     with pytest.raises(StateError, match=r"it was not kept: .*; free some space there"):
         unread.keep(str(tmp_path), b"x")

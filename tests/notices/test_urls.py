@@ -23,11 +23,11 @@ from hashscan.notices.urls import ascii_host, same_url_key
         ["http://x.example/?a=b c", "http://x.example/?a=b%20c"],
     ],
 )
-def test_the_same(same):
+def test_spellings_of_one_url_have_one_key(same):
     assert len({same_url_key(url) for url in same}) == 1, [same_url_key(url) for url in same]
 
 
-def test_different():
+def test_urls_of_different_files_have_different_keys():
     urls = [
         "http://x.example/a", "http://x.example/A", "http://x.example/a/", "http://y.example/a",
         "http://x.example:8080/a", "http://x.example/a?b", "http://x.example/a?B",
@@ -39,17 +39,17 @@ def test_different():
 @given(st.text() | st.text(alphabet="htp:/[].%@?#a0\\ \x00\udcff", max_size=40))
 @example("0?\udcff")
 @example("0/\ud800")
-def test_anything_has_a_key(text):
+def test_any_text_has_a_key(text):
     same_url_key(text)
     same_url_key(f"http://{text}")
 
 
 @given(st.text(alphabet="/.%20aé?#&= ", max_size=30))
-def test_a_key_is_its_own_key(path):
+def test_the_key_of_a_key_is_the_key(path):
     once = same_url_key(f"http://x.example/{path}")
     assert same_url_key(f"https://{once}") == once
 
 
-def test_hosts():
+def test_hosts_are_lower_case_ascii():
     assert ascii_host("A_b.Example.") == "a_b.example"
     assert ascii_host("xn--\xe4") == "xn--\xe4"

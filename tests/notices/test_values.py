@@ -34,7 +34,7 @@ MD5, SHA1, SHA256 = "0a" * 16, "0b" * 20, "0c" * 32
         ("https://x.example/?h=" + MD5, "https://x.example/?h=" + MD5),
     ],
 )
-def test_urls(written, meant):
+def test_urls_are_recognised_and_refanged(written, meant):
     assert values.url(written) == meant
 
 
@@ -60,7 +60,7 @@ def test_trimmed():
     assert values.trimmed("https://x.example/a_(b)") == "https://x.example/a_(b)"
 
 
-def test_digests():
+def test_digests_are_recognised():
     assert values.digest(MD5.upper()) == ("md5", MD5)
     assert values.digest(f"SHA-1: {SHA1}") == ("sha1", SHA1)
     assert values.digest(f"sha256={SHA256}", "sha256") == ("sha256", SHA256)
@@ -103,7 +103,7 @@ def utc(*numbers):
         ("2 Jan 2025 10:00", utc(2025, 1, 2, 10)),
     ],
 )
-def test_times(text, seconds):
+def test_times_are_recognised(text, seconds):
     assert values.moment(text) == seconds
 
 
@@ -127,7 +127,7 @@ HOSTILE = st.text(max_size=60) | st.text(
 
 @settings(max_examples=50)
 @given(HOSTILE)
-def test_anything_is_a_value_or_none(text):
+def test_any_text_is_a_value_or_none(text):
     for prefix in ("", "hxxp://", "http://x.example/", "2025-01-02 ", "md5: "):
         values.url(prefix + text, guess=True)
         values.trimmed(prefix + text)

@@ -1,7 +1,7 @@
-"""What an answer says, as plain values for its template.
+"""Makes the plain values that a template of an answer may use.
 
-Templates get texts, numbers, lists and dictionaries only. Every text is one printable line: what
-senders and customers write cannot add a line to an answer.
+Templates get texts, numbers, lists and dictionaries only. Every text is one printable line, so that
+no text of a sender or customer can add a line to an answer.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _KIND = re.compile(r"([a-z][a-z-]{0,30})(?::|\Z)")
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A file of a customer that hashscan moved away for a notice.
+    """A file of a customer that hashscan moved for a notice.
 
     Attributes:
         item: number of the item.
-        owner: name of the file's owner, else the number of the user.
-        path: absolute path that it had.
-        when: when it was moved, in seconds since the epoch.
+        owner: name of the file's owner; without a name, the uid.
+        path: absolute path before the move.
+        when: time of the move, in seconds since the epoch.
         category: of the list that knows its content; ``None``: no list does.
         is_named: the notice names it; false for a copy of a named file and for a part of a page.
     """
@@ -46,12 +46,12 @@ class Moved:
 
 
 def moment(seconds: float) -> str:
-    """A time for readers in any zone: ``2026-11-27 09:00:00 UTC``."""
+    """A time in UTC as text: ``2026-11-27 09:00:00 UTC``."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def safe(value: Any) -> Any:
-    """``value`` with each text in it as one printable line; other types stay as they are."""
+    """``value`` with each text in it as one printable line; other types are unchanged."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, dict):
@@ -114,8 +114,8 @@ def _notice(notice: Notice) -> dict[str, object]:
 def _item(number: int, item: Item) -> dict[str, object]:
     """An item. ``number``: in its notice, from 1.
 
-    Reasons may hold paths of customers. Only the kind of a reason leaves the machine, and what an
-    administrator wrote for the answer (``notice close --reason``).
+    Reasons may contain paths of customers. So an answer has only the kind of a reason, and what an
+    administrator wrote for it (``notice close --reason``).
     """
     when = item.since
     if item.state is ItemState.REMOVED and item.removed is not None:

@@ -1,4 +1,4 @@
-"""An answer as a mail.
+"""Makes a mail of an answer.
 
 Sources: RFC 5322 (headers), RFC 3834 (Auto-Submitted), RFC 3282 (Content-Language).
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hashscan.notices.answers.templates import Answer
 
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
-#: References of a long thread: the first and the last ones (RFC 5537, section 3.4.4).
+#: Most ids in ``References``: the first and the last ones (RFC 5537, section 3.4.4).
 _MOST_REFERENCES = 20
 
 
@@ -31,17 +31,17 @@ _LONGEST_LINE = 998  # RFC 5322, section 2.1.1
 
 
 class _Policy(EmailPolicy):
-    """The standard library would break an id of more than 76 characters by encoding it."""
+    """Keeps message ids whole; the standard library encodes those of more than 76 characters."""
 
     def fold(self, name: str, value: str) -> str:
-        """A header with a line for each id in it."""
+        """A header as lines; one id on each line of a header of ids."""
         if name.lower() in _OF_IDS:
             return f"{name}: {f'{self.linesep} '.join(value.split())}{self.linesep}"
         folded: str = super().fold(name, value)
         return folded
 
     def fold_binary(self, name: str, value: str) -> bytes:
-        """The same as bytes."""
+        """A header as bytes; see ``fold``."""
         return self.fold(name, value).encode("ascii", "surrogateescape")
 
 
@@ -82,12 +82,12 @@ def message_of(
     """The mail with an answer.
 
     Args:
-        answer: its subject and text.
-        organisation: who sends it.
+        answer: subject and text.
+        organisation: the sender of the mail.
         recipient: a mail address that ``config.values.is_mail_address`` accepts.
-        language: of the text.
-        now: the time of the mail.
-        thread: the mail that it answers.
+        language: language of the text.
+        now: time of the mail, in seconds since the epoch.
+        thread: thread of the mail that it answers.
     """
     message = EmailMessage(_Policy())
     local, _, domain = organisation.contact.rpartition("@")
@@ -109,5 +109,5 @@ def message_of(
 
 
 def as_eml(message: EmailMessage) -> bytes:
-    """The mail as a file: lines end with CRLF."""
+    """The mail as the bytes of a file, with CRLF at the end of lines."""
     return message.as_bytes(policy=_Policy(linesep="\r\n"))

@@ -22,15 +22,15 @@ _NOT_SENT = "the answer is not marked as sent"
 
 
 def send(words: Sequence[str], content: bytes, seconds: float = LONGEST) -> None:
-    """Run a program with a mail on its standard input, until it has taken the mail.
+    """Run a program with a mail on its standard input, and wait until it ends.
 
-    Its output goes to memory, not to a pipe: a process that it leaves behind, e.g. for its queue,
-    does not hold up the caller.
+    Its output goes to memory, not to a pipe, so that a process that it leaves behind, e.g. for its
+    queue, does not block the caller.
 
     Args:
-        words: the program by its full path, and its arguments; no shell reads them.
+        words: the full path of the program, and its arguments; no shell reads them.
         content: the mail.
-        seconds: how long it may take; then it is killed, with the processes that it started.
+        seconds: time after which the program and the processes that it started are killed.
 
     Raises:
         MachineError: it cannot be started, takes too long, or ends with an error.
@@ -62,7 +62,7 @@ def send(words: Sequence[str], content: bytes, seconds: float = LONGEST) -> None
         except subprocess.TimeoutExpired:
             raise MachineError(
                 f"{name} did not end within {human_age(seconds)} and was killed; {_NOT_SENT}, but "
-                "see the mail server's queue and log before you send it again"
+                "check the mail server's queue and log before you send it again"
             ) from None
         finally:
             if process.returncode is None:
@@ -73,5 +73,5 @@ def send(words: Sequence[str], content: bytes, seconds: float = LONGEST) -> None
             said.seek(0)
             words_said = one_line(said.read(_SAID).decode("utf-8", "replace"))
             raise MachineError(
-                f"{name} ended with code {code}; {_NOT_SENT}; it said: {words_said or 'nothing'}"
+                f"{name} ended with code {code}; {_NOT_SENT}; its output: {words_said or 'none'}"
             )

@@ -1,7 +1,7 @@
-"""Answers from Jinja2 templates: the built-in ones, or those of the administrator's directory.
+"""Makes answers from Jinja2 templates: built-in ones, or those in the administrator's directory.
 
 A template begins with ``Subject: ...`` and an empty line; the text follows. Templates run in
-Jinja2's sandbox, without access to other files. A name that a template does not get is an error.
+Jinja2's sandbox, without access to other files. An unknown name in a template is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hashscan.text import one_line, said_by, shown
 if TYPE_CHECKING:
     from types import TracebackType
 
-#: Bytes of a template; characters of an answer, and of its subject.
+#: Most bytes of a template; most characters of an answer, and of its subject.
 LARGEST_TEMPLATE = 256 * 1024
 LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_SUBJECT = 200
@@ -32,7 +32,7 @@ _SUBJECT = "Subject:"
 
 
 class Source(NamedTuple):
-    """The text of a template. ``path``: of the administrator's file; ``None``: it is built in."""
+    """The text of a template. ``path``: the administrator's file; ``None``: it is built in."""
 
     name: str
     text: str
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
 
 def source_of(directory: str | None, language: str, kind: str) -> Source:
-    """The template of an answer: that of ``directory`` if it has one, else the built-in one.
+    """The template of an answer: the file in ``directory`` if it exists, else the built-in one.
 
     Raises:
         UsageError: the file cannot be read, or is no text.
@@ -67,10 +67,10 @@ def _read(path: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UsageError(f"the template {shown(path)}: {said_by(error)}; see the file") from error
+        raise UsageError(f"the template {shown(path)}: {said_by(error)}; check the file") from error
     with closing(fd):
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise UsageError(f"the template {shown(path)} is not a regular file; see the file")
+            raise UsageError(f"the template {shown(path)} is not a regular file; replace it")
         with open(fd, "rb", closefd=False) as file:
             content = file.read(LARGEST_TEMPLATE + 1)
     if len(content) > LARGEST_TEMPLATE:
@@ -84,7 +84,7 @@ def _read(path: str) -> str | None:
 
 
 def render(source: Source, facts: dict[str, Any]) -> Answer:
-    """The answer that a template makes of ``facts`` (``facts.facts_of``).
+    """The answer that a template makes from ``facts`` (see ``facts.facts_of``).
 
     Raises:
         UsageError: the template has an error, or makes no subject.

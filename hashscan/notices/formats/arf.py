@@ -1,7 +1,7 @@
 """ARF (RFC 5965): a mail with a part ``message/feedback-report``.
 
 The part has ``Feedback-Type: abuse`` and a ``Reported-URI`` for each URL; also read: ``Source-IP``,
-``Arrival-Date`` or ``Received-Date``. A report of a mail names no URL, and is no notice.
+``Arrival-Date`` or ``Received-Date``. A report about a mail has no URL, and is no notice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Columns of tables of URLs, by the headings of SCART, in Dutch and English.
+"""Reads tables of URLs by the headings of their columns, as SCART writes them.
 
 Source: the templates of SCART's mails (``views/mailparts/en`` and ``nl``): ``url;IP;firstseen;
 lastseen;note``, ``url;IP;eerste keer;laatste keer;notitie``, ``url;note`` and, for the police,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Column(StrEnum):
-    """What a column holds."""
+    """The meaning of a column."""
 
     URL = "url"
     IP = "ip"
@@ -68,9 +68,9 @@ _DIGESTS = (Column.MD5, Column.SHA1, Column.SHA256)
 
 
 def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
-    """The columns that a row of headings names; ``None`` if it is none.
+    """The columns of a row of headings; ``None``: it is no such row.
 
-    It is one if it names the URL, and every heading is known, or at least two are.
+    A row of headings names the URL, and either all of its headings are known, or at least two.
     """
     if not 1 <= len(cells) <= 50:
         return None
@@ -85,7 +85,7 @@ def headings(cells: Sequence[str]) -> tuple[Column, ...] | None:
 
 
 def item(columns: Sequence[Column], cells: Sequence[str]) -> ParsedItem | None:
-    """The item of a row; ``None`` if its URL, and each digest, is none."""
+    """The item of a row; ``None``: the row has neither a URL nor a digest."""
     by = dict(zip(columns, (cell.strip().strip('"').strip() for cell in cells), strict=False))
     digests: list[Digest] = []
     for one in _DIGESTS:

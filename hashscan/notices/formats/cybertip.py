@@ -1,8 +1,8 @@
-"""Mails of Cybertip.ca and Project Arachnid (Canadian Centre for Child Protection, C3P).
+"""Reads mails of Cybertip.ca and Project Arachnid (Canadian Centre for Child Protection, C3P).
 
 The subject has ``[Report #123]``. The text has defanged URLs, and ``Path:`` or ``Image Path:``,
 ``Referring page:``, ``IP:`` and ``SHA1:``. Not verified: whether ``Path`` is a URL or belongs to
-the URL before it (both are read), and whether the digest may be in Base32 (it is read).
+the URL before it (both are read), and whether the digest may be in Base32 (that is read, too).
 """
 
 from __future__ import annotations

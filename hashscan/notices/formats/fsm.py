@@ -1,7 +1,7 @@
-"""Mails of FSM and eco (Germany): lines ``Key: value``.
+"""Reads mails of FSM and eco (Germany): lines ``Key: value``.
 
 Keys: ``Date/Time assessed``, ``Hotline unique report number``, ``IP address``, ``URL(s)`` with the
-URLs on the lines below it. Not verified: the layout of today.
+URLs on the lines below it. Not verified: today's layout.
 """
 
 from __future__ import annotations

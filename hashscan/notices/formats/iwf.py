@@ -1,8 +1,8 @@
-"""Mails of the Internet Watch Foundation (United Kingdom): lines ``Key: value``.
+"""Reads mails of the Internet Watch Foundation (United Kingdom): lines ``Key: value``.
 
 Keys: ``URL``, ``URL remarks``, ``IWF serial number``, ``Reason code``, ``Password``, ``IP
-address``, ``Time assessed``, ``Ref control``, and a block ``Also URLs:``. Not verified: the layout
-of today.
+address``, ``Time assessed``, ``Ref control``, and a block ``Also URLs:``. Not verified: today's
+layout.
 """
 
 from __future__ import annotations

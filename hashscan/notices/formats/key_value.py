@@ -1,7 +1,7 @@
-"""Lines ``Key: value`` of any sender: ``URL:``, ``IP:``, ``MD5:``, ``SHA1:`` and the like.
+"""Reads lines ``Key: value`` of any sender: ``URL:``, ``IP:``, ``MD5:``, ``SHA1:`` and so on.
 
-The keys: ``keyed.USUAL``. A URL under another key, or in a sentence, is not taken, and is a remark;
-if there are more URLs that are not taken than taken, the text is no such notice.
+The keys are ``keyed.USUAL``. A URL with another key, or in a sentence, is a remark and no item. If
+more URLs are remarks than items, the text is no such notice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def read(source: Source) -> ParsedNotice:
     """The notice of lines ``Key: value``.
 
     Raises:
-        NotThisFormatError: no key is a URL or a digest, or URLs would be missed.
+        NotThisFormatError: no key is one of a URL or a digest, or URLs would be missed.
     """
     keys = (key for key, role in keyed.USUAL.items() if role in (Role.URL, Role.DIGEST))
     found = keyed.read(source, keyed.USUAL) if keyed.has_key(source, *keys) else keyed.Found()

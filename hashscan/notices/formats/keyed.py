@@ -1,7 +1,7 @@
-"""Lines ``Key: value``, as most hotlines write them, as records.
+"""Reads lines ``Key: value``, as most hotlines write them, into records.
 
-A record begins when a key comes again that it has already. A key without a value may have a block
-of URLs below it. Lines without a key are prose; a URL alone on a line counts if the format says so.
+A new record begins when a key comes again. A key without a value may have a block of URLs below it.
+Lines without a key are prose; a URL that is alone on a line is an item if the format says so.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _QUOTED = re.compile(r"(?:>\s?)+|[-*\u2022]\s+|\d{1,6}[.)]\s+")
 
 
 class Role(StrEnum):
-    """What the value of a key is."""
+    """The meaning of a key's value."""
 
     URL = "url"
-    MORE_URLS = "more-urls"  #: of the same report
-    PAGE = "page"  #: it links to the content, or shows it
-    PATH = "path"  #: of a URL whose host is in the record
+    MORE_URLS = "more-urls"  #: further URLs of the same report
+    PAGE = "page"  #: URL of a page that shows the content, or links to it
+    PATH = "path"  #: path of a URL; the record has the host
     IP = "ip"
     TIME = "time"
     CLASS = "class"
@@ -41,7 +41,7 @@ class Role(StrEnum):
     DIGEST = "digest"
 
 
-#: Keys that mean the same for every sender, in lower case.
+#: Keys with the same meaning for every sender, in lower case.
 USUAL: dict[str, Role] = {
     "url": Role.URL,
     "urls": Role.URL,
@@ -73,7 +73,7 @@ USUAL: dict[str, Role] = {
 
 
 class Pair(NamedTuple):
-    """A line's key in lower case ("": it has none), and its value."""
+    """A line: its number, its key in lower case, or "" without a key, and its value."""
 
     line: int
     key: str
@@ -81,7 +81,7 @@ class Pair(NamedTuple):
 
 
 def pairs(text: str) -> Iterator[Pair]:
-    """The lines of a text that are not empty, up to a mail's signature."""
+    """The lines of a text that are not empty, up to the signature of a mail."""
     for number, line in enumerate(text.split("\n"), 1):
         if line == "-- ":
             return
@@ -101,7 +101,7 @@ def pairs(text: str) -> Iterator[Pair]:
 
 @dataclass(slots=True)
 class Record:
-    """One report: its values by role; ``urls`` are all of its URLs."""
+    """One report: its values by role, all of its URLs, and its digests by algorithm."""
 
     values: dict[Role, str] = field(default_factory=dict)
     urls: list[str] = field(default_factory=list)
@@ -113,8 +113,8 @@ class Found:
     """The records of a text.
 
     Attributes:
-        keys: the known keys that it has.
-        missed: number of lines with a URL that is not taken.
+        keys: the known keys in the text.
+        missed: number of lines with a URL that is no item.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -126,7 +126,7 @@ class Found:
         return next((one.values[role] for one in self.records if role in one.values), "")
 
     def references(self) -> str:
-        """The first references, with commas."""
+        """The first ten references, separated by commas."""
         several = (one.values.get(Role.REFERENCE, "") for one in self.records)
         return ", ".join(list(dict.fromkeys(filter(None, several)))[:10])
 
@@ -144,7 +144,7 @@ class Found:
             digests = tuple(record.digests.values())
             several: list[str | None] = [*record.urls] or [None]
             for url in several:
-                # Digests are of the first URL's content; the others may show something else.
+                # The digests are those of the first URL; the content of the others may differ.
                 item = item_of(url, digests if url == several[0] else ())
                 if item is not None:
                     yield replace(item, **common)  # type: ignore[arg-type]
@@ -156,13 +156,13 @@ def has_key(source: Source, *keys: str) -> bool:
     begin = re.compile(
         rf"^[> \t*\u2022-]{{0,20}}(?:{several})[ \t]*:", re.IGNORECASE | re.MULTILINE
     )
-    return any(begin.search(text) for text in source.said())
+    return any(begin.search(text) for text in source.readable())
 
 
 def read(source: Source, roles: Mapping[str, Role], *, lone_urls: bool = False) -> Found:
-    """The records of a source; with ``lone_urls`` a URL alone on a line begins one, too."""
+    """The records of a source. ``lone_urls``: a URL that is alone on a line is one, too."""
     found = Found()
-    for text in source.said():
+    for text in source.readable():
         _Reader(found, roles, lone_urls=lone_urls).take(text)
     return found
 
@@ -191,7 +191,7 @@ class _Reader:
                 found.missed += 1
 
     def _lone(self, pair: Pair) -> bool:
-        """Take a line without a key; whether it was taken."""
+        """Take a line without a key; return whether it is part of a record."""
         url = values.url(pair.value) if not pair.key else None
         if self._block is not None and not pair.key:
             if url is None and self._block not in (Role.URL, Role.MORE_URLS):
@@ -229,7 +229,7 @@ class _Reader:
     def _url(self, role: Role, value: str) -> None:
         bare, _, behind = value.partition(" (")
         whole = values.url(bare if behind.endswith(")") else value, guess=True)
-        # Else there are several in one line, or a remark is behind it.
+        # Otherwise the line has several URLs, or a remark after the URL.
         urls = [whole] if whole else list(values.urls_in(value))
         record = self._record
         if role is Role.PATH:
@@ -255,7 +255,7 @@ class _Reader:
             url = values.url(base + value)
             record.urls[:1] = [url] if url else []
         elif urls:
-            # The URL before it is the page; the digests are of this one.
+            # The URL before is that of the page; the digests belong to this URL.
             record.urls[:0] = urls
         else:
             self._found.missed += 1

@@ -1,6 +1,7 @@
-"""Mails of Meldpunt Kinderporno in an older layout: HTML rows of URL, IP address and date.
+"""Reads mails of Meldpunt Kinderporno in an older layout: HTML rows of URL, IP address, date.
 
-The subject has "child sexual abuse". No headings: each cell shows by itself what it is.
+The subject has "child sexual abuse". The rows have no headings; the text of a cell shows its
+meaning.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def read(source: Source) -> ParsedNotice:
     """The notice of a mail of Meldpunt Kinderporno.
 
     Raises:
-        NotThisFormatError: the subject is another one, or no row has a URL and an IP address.
+        NotThisFormatError: the subject differs, or no row has a URL and an IP address.
     """
     if "child sexual abuse" not in source.subject.lower() and not source.forced:
         raise NotThisFormatError('has no "child sexual abuse" in its subject')
@@ -37,7 +38,7 @@ def read(source: Source) -> ParsedNotice:
 
 
 def _item(row: list[Cell]) -> ParsedItem | None:
-    """The item of a row with a URL and an IP address; a row without them is layout or text."""
+    """The item of a row; ``None``: it has no URL or no IP address, so it is layout or text."""
     if not 2 <= len(row) <= 20:
         return None
     named = [_column(cell.text) for cell in row]

@@ -1,8 +1,9 @@
-"""A list of URLs, absolute paths or digests, one item a line.
+"""Reads a list of URLs, absolute paths or digests, one item a line.
 
 A line may have a URL and digests, or several digests of one content (``md5 sha1``), or be a line of
-``sha1sum``. Lines with ``#`` are comments. Other lines are remarks, unless one has a URL in the
-middle of a sentence: then the list may miss something, and only ``--format list`` takes it.
+``sha1sum``. Lines that begin with ``#`` are comments. Other lines are remarks. If a line has a URL
+in the middle of a sentence, an item could be missed, so the text is a list only with ``--format
+list``.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ _SUM = re.compile(r"\\?([0-9A-Fa-f]{32,64}) [ *](\S.*)")
 
 
 def read(source: Source) -> ParsedNotice:
-    """The notice that a list is.
+    """The notice of a list.
 
     Raises:
-        NotThisFormatError: a line has a URL in it that would be missed, or there is no item.
+        NotThisFormatError: a URL would be missed, or there is no item.
     """
     reader = _Reader(forced=source.forced)
     items = list(reader.items(source))
     if reader.missed and not source.forced:
         raise NotThisFormatError(reader.missed)
     if not items and reader.empty:
-        raise NotThisFormatError("names nothing but the digest of empty content")
+        raise NotThisFormatError("has no item but the digest of empty content")
     if source.headers is not None and reader.others > 3 * len(items) + 20 and not source.forced:
         raise NotThisFormatError(
             f"has {counted(reader.others, 'line')} of text around {counted(len(items), 'item')}"
@@ -103,18 +104,18 @@ class _Reader:
 
 
 def _texts(source: Source) -> Iterator[str]:
-    """The texts; paths in a file that is no mail keep bytes that are not UTF-8."""
+    """The texts of a source. In a file that is no mail, bytes that are not UTF-8 are kept."""
     if source.headers is None and len(source.texts) == 1 and "html" not in source.texts[0].kind:
         raw = source.texts[0].raw
         if raw and b"\x00" not in raw:
             text = os.fsdecode(raw.removeprefix(b"\xef\xbb\xbf"))
             yield text.replace("\r\n", "\n").replace("\r", "\n")
             return
-    yield from source.said()
+    yield from source.readable()
 
 
 def item_in(line: str) -> ParsedItem | None:
-    """The item that a whole line is; ``None`` if it is none."""
+    """The item of a line; ``None``: the line has none, or more than an item."""
     bare = line.strip()
     if bare.startswith("/") and not bare.startswith("//"):
         return _path(bare)

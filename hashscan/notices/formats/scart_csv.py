@@ -1,8 +1,8 @@
-"""SCART's CSV: separated by ``;``, unquoted, with a row of headings.
+"""Reads SCART's CSV: separated by ``;``, unquoted, with a row of headings.
 
-SCART (Meldpunt Kinderporno, Offlimits) attaches it as ``urls-A0000001234.csv``, or writes it into
-the mail. A URL may hold the separator, too: then the columns that must be an address and times say
-where it ends. The columns: see ``columns``.
+SCART (Meldpunt Kinderporno, Offlimits) attaches the CSV as ``urls-A0000001234.csv``, or writes it
+into the mail. A URL may contain the separator: then the columns with an IP address or a time show
+where the URL ends. ``columns`` has the headings.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read(source: Source) -> ParsedNotice:
         NotThisFormatError: there are no headings, or no row has a URL.
     """
     reader = _Reader()
-    items = [item for text in source.said() for item in reader.items(text)]
+    items = [item for text in source.readable() for item in reader.items(text)]
     if not reader.headings:
         raise NotThisFormatError('has no line of headings such as "url;IP;firstseen;lastseen;note"')
     return source.notice(
@@ -47,7 +47,7 @@ def read(source: Source) -> ParsedNotice:
 
 
 def reference(source: Source) -> str | None:
-    """SCART's number of a notice, in the subject or in the name of the file."""
+    """SCART's number of a notice, from the subject or the file name; ``None``: there is none."""
     if (found := _REFERENCE.search(source.subject)) is not None:
         return found[1]
     for one in source.texts:
@@ -86,7 +86,7 @@ class _Reader:
     def remarks(self) -> Iterator[str]:
         if self._bad:
             yield (
-                f"{counted(len(self._bad), 'line')} below the headings hold no URL, first: line "
+                f"{counted(len(self._bad), 'line')} below the headings without a URL, first: line "
                 f"{self._bad[0]}"
             )
 
@@ -101,10 +101,10 @@ def _headings(line: str) -> tuple[str, tuple[Column, ...]] | None:
 
 
 def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[str] | None:
-    """The pieces of a line joined so that there is one for each column.
+    """The cells of a line, one for each column, joined from its pieces.
 
-    Columns of addresses and times say where they are: what is before them belongs to the first
-    column, what is after them to the last one. ``None``: they are nowhere.
+    The pieces that are an IP address or a time show their columns: pieces before them belong to the
+    first column, pieces after them to the last one. ``None``: no pieces fit these columns.
     """
     spare = len(pieces) - len(named)
     if spare <= 0:

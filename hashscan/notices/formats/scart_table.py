@@ -1,7 +1,6 @@
-"""SCART's table in the HTML of a mail: ``<table class="urls">``, one row for each URL.
+"""Reads SCART's table in the HTML of a mail: ``<table class="urls">``, one row for each URL.
 
-Its columns are those of ``columns``. A table without that class is read if its first row has such
-headings.
+``columns`` has the headings. A table without that class is read if a row has such headings.
 """
 
 from __future__ import annotations
@@ -65,11 +64,11 @@ class _Reader:
 
     def remarks(self) -> Iterator[str]:
         if self._bad:
-            yield f"{counted(self._bad, 'row')} of the table hold no URL"
+            yield f"{counted(self._bad, 'row')} of the table without a URL"
 
 
 def _texts(named: Sequence[Column], row: list[Cell]) -> Iterator[str]:
-    """The texts of a row; the link in the cell of the URL if its text is not the URL."""
+    """The texts of a row; for the column of the URL, the link if the text is no URL."""
     for index, cell in enumerate(row):
         is_url = index < len(named) and named[index] is Column.URL
         if is_url and cell.link and values.url(cell.text, guess=True) is None:

@@ -1,6 +1,6 @@
-"""Mails of hotlines that list URLs after a certain sentence: NCMEC, jugendschutz.net, PHAROS.
+"""Reads mails that list URLs after a certain sentence: NCMEC, jugendschutz.net, PHAROS.
 
-The sentences are those that open parsers of abuse mails look for. Not verified: the texts of today.
+Open parsers of abuse mails recognise the mails by these sentences. Not verified: today's texts.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _read(source: Source, sender: _Sender) -> ParsedNotice:
     subject = bool(sender.subject) and sender.subject in source.subject.lower()
     items: list[ParsedItem] = []
     seen = False
-    for text in source.said():
+    for text in source.readable():
         found = sentence.search(text)
         seen = seen or found is not None
         if found is None and not (subject or source.forced):
@@ -86,7 +86,7 @@ def _read(source: Source, sender: _Sender) -> ParsedNotice:
 
 
 def _urls(text: str) -> Iterator[str]:
-    """The URLs of the lines from the first with one on, up to the first without."""
+    """The URLs of the first run of lines with URLs."""
     begun = False
     for line in text.split("\n"):
         if line == "-- ":
@@ -102,7 +102,7 @@ def _urls(text: str) -> Iterator[str]:
 
 
 def _ip(text: str) -> str | None:
-    """The first IP address of a text that is no part of a URL."""
+    """The first IP address in a text, outside of URLs; ``None``: there is none."""
     for word in text[:65536].split():
         if "/" not in word and _ADDRESS.fullmatch(bare := word.strip("(),;.<>\"'")):
             found = values.ip(bare)

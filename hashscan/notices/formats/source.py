@@ -1,4 +1,4 @@
-"""What a format's reader gets, and what it makes of it."""
+"""The input of a format's reader, and the notice that the reader makes of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGEST_LINE = 16 * 1024
 
 
 class NotThisFormatError(Exception):
-    """An input is not in a format. The message continues "it …"."""
+    """An input is not in a format. The message continues a sentence "it …"."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Source:
     """An input, decoded.
 
     Attributes:
-        texts: of a mail its parts that are text, else the file.
-        headers: of a mail.
-        dropped: attachments dropped unread.
-        forced: somebody named the format, so that it need not be recognised with certainty.
-        by_html: the HTML of a mail counts, not what it says in plain text.
+        texts: the parts of a mail that are text, or the file.
+        headers: headers of a mail; ``None``: the input is no mail.
+        dropped: number of attachments that were dropped unread.
+        forced: the caller named the format, so the reader need not recognise it.
+        by_html: read the HTML of a mail, not its plain text.
     """
 
     texts: tuple[Text, ...]
@@ -55,11 +55,11 @@ class Source:
     by_html: bool = False
 
     def _not_taken(self, items: list[ParsedItem]) -> str:
-        """A remark on the URLs in the text that are no item, or ""."""
+        """A remark on the URLs in the text that are no item; "": there are none."""
         values = (value for one in items for value in (one.value, one.referrer) if value)
         taken = {part for value in values for part in (value, value.partition(" ")[0])}
         rest: dict[str, None] = {}
-        for text in self.said():
+        for text in self.readable():
             if text.lstrip()[:1] in ("{", "["):
                 continue
             for line in text.split("\n"):
@@ -70,19 +70,19 @@ class Source:
         if not rest:
             return ""
         first = shown(words(next(iter(rest)), 100))
-        return f"{counted(len(rest), 'URL')} in the text not taken, first: {first}"
+        return f"{counted(len(rest), 'URL')} in the text not taken as items, first: {first}"
 
     @property
     def subject(self) -> str:
         """The mail's subject, or ""."""
         return self.headers.get("subject") if self.headers else ""
 
-    def said(self) -> list[str]:
-        """The texts for a person; HTML as it reads."""
-        return self._said
+    def readable(self) -> list[str]:
+        """The texts that a person reads: plain text without quotation marks, HTML as text."""
+        return self._readable
 
     @cached_property
-    def _said(self) -> list[str]:
+    def _readable(self) -> list[str]:
         return list(self._as_read())
 
     def _as_read(self) -> Iterator[str]:
@@ -115,15 +115,15 @@ class Source:
         remarks: Iterable[str] = (),
         complete: bool = False,
     ) -> ParsedNotice:
-        """The notice in format ``name``; what the format does not say is taken from the headers.
+        """The notice in format ``name``; values that the reader does not give are the headers'.
 
-        URLs in the text that are no item are a remark, unless the format is ``complete``: then
-        ``remarks`` has them.
+        URLs in the text that are no item become a remark, unless the reader says that its
+        ``remarks`` are ``complete``.
 
         Raises:
-            NotThisFormatError: it has no item, or too many.
+            NotThisFormatError: there is no item, or there are too many.
         """
-        found, twice = once(items)
+        found, twice = distinct(items)
         if not found:
             raise NotThisFormatError("names no URL, path or digest")
         headers = self.headers
@@ -132,11 +132,11 @@ class Source:
             sender = sender or headers.address("from") or None
             if (dated := moment(headers.get("date"))) is not None:
                 sent = dated
-        said = [words(one, 300) for one in remarks]
+        notes = [words(one, 300) for one in remarks]
         if twice:
-            said.append(f"{counted(twice, 'item is', 'items are')} named more than once")
+            notes.append(f"{counted(twice, 'item is', 'items are')} named more than once")
         if not complete and (rest := self._not_taken(found)):
-            said.append(rest)
+            notes.append(rest)
         return ParsedNotice(
             name,
             tuple(found),
@@ -146,7 +146,7 @@ class Source:
             sent=sent,
             password=_words(password),
             dropped=self.dropped,
-            remarks=bounded(said),
+            remarks=bounded(notes),
         )
 
 
@@ -157,8 +157,8 @@ def _words(text: str | None) -> str | None:
 def unquoted(text: str) -> str:
     """A mail's text without the marks of quoted lines (``> ``), and without signatures.
 
-    A signature ends where a quotation, or a line of dashes, begins or ends: what follows may be the
-    notice that somebody forwards.
+    A signature ends at the beginning or end of a quotation, and at a line of dashes: a forwarded
+    notice may follow.
     """
     if "\n-- \n" not in text and "\n>" not in text and not text.startswith(">"):
         return text
@@ -177,18 +177,18 @@ def unquoted(text: str) -> str:
 
 
 def bounded(remarks: list[str]) -> tuple[str, ...]:
-    """The first remarks, each within ``LONGEST_WORDS``, and the number of the others."""
+    """The first remarks, each up to ``LONGEST_WORDS``, and the number of the others."""
     remarks = [one[:LONGEST_WORDS] for one in remarks]
     if len(remarks) <= MOST_REMARKS:
         return tuple(remarks)
     return (*remarks[: MOST_REMARKS - 1], f"{len(remarks) - MOST_REMARKS + 1:,} more remarks")
 
 
-def once(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
-    """Items without those that are named before, and the number of the latter.
+def distinct(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
+    """The items without repeated ones, and the number of repeated ones.
 
     Raises:
-        NotThisFormatError: there are too many.
+        NotThisFormatError: there are too many items.
     """
     found: dict[tuple[ItemKind, str], ParsedItem] = {}
     twice = 0
@@ -212,7 +212,7 @@ def once(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
 def item_of(
     url: str | None, digests: Iterable[Digest] = (), *, path: str | None = None
 ) -> ParsedItem | None:
-    """The item that a URL, else a path, else digests name; ``None`` if there are none."""
+    """An item of a URL; without one, of a path; without one, of digests; else ``None``."""
     several = tuple(dict.fromkeys(digests))
     if url is not None:
         return ParsedItem(ItemKind.URL, url, several)

@@ -1,7 +1,7 @@
-"""Values of notices: addresses, digests, times and remarks, as senders write them.
+"""Reads values of notices as senders write them: URLs, digests, times and words.
 
-Senders *defang* addresses so that nobody follows them by mistake: ``hxxps[:]//img[.]example/a``.
-Here this is undone. Every function takes hostile text and raises nothing.
+Senders *defang* URLs so that nobody follows them by mistake: ``hxxps[:]//img[.]example/a``. This
+module undoes that. Every function takes hostile text and raises no error.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _DEFANGED_SCHEME = re.compile(
 _DOT = re.compile(r"\s?\[\s?(?:\.|dot|punt)\s?\]\s?", re.IGNORECASE)
 _SOFT_DOT = re.compile(r"\s?[({]\s?(?:\.|dot|punt)\s?[)}]\s?", re.IGNORECASE)
 _MARKS = (("[:]", ":"), ("[/]", "/"), ("[@]", "@"), ("[-]", "-"))
-#: A control character, half of a pair, or a separator of lines: never part of a value.
+#: Control characters, surrogates and line separators: never part of a value.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
-#: Most URLs: nothing is to be undone or checked.
+#: URLs that need no further check: most are.
 _PLAIN_URL = re.compile(
     r"https?://[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?:/[\w/.~%&=?+,;:@!$*'#-]*)?", re.ASCII
 )
-#: Characters without width, by which programs break long addresses, and marks of direction.
+#: Characters without width, with which programs break long URLs, and marks of direction.
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _HOST = re.compile(r"[^\s<>\"{}|\\^`/?#@:\[\]]{1,253}")
 _WITHOUT_SCHEME = re.compile(
@@ -54,15 +54,15 @@ _BASE32_SHA1 = re.compile(r"[A-Z2-7]{32}")
 
 
 def words(text: str, most: int = LONGEST_WORDS) -> str:
-    """A text without control characters, in one line, at most ``most`` characters long."""
+    """A text as one line without control characters, of at most ``most`` characters."""
     return " ".join(_CONTROL.sub(" ", text[: 4 * most]).split())[:most].rstrip()
 
 
 def refang(text: str) -> str:
-    """An address with ``hxxp``, ``[.]``, ``(dot)`` and the like undone.
+    """A URL with ``hxxp``, ``[.]``, ``(dot)`` and so on undone.
 
-    Parentheses are legal in the path of a URL: ``(dot)`` is undone only in an address that is
-    defanged in its scheme or host.
+    Parentheses are legal in the path of a URL: ``(dot)`` is undone only if the scheme or the host
+    is defanged.
     """
     text = text.strip()
     scheme = _DEFANGED_SCHEME.match(text)
@@ -92,7 +92,7 @@ def unwrapped(text: str) -> str:
 
 
 def trimmed(text: str) -> str:
-    """An address from a sentence without the sentence's marks around it."""
+    """A URL from a sentence, without the punctuation around it."""
     text = unwrapped(text.lstrip("(<[\"'"))
     for _ in range(8):
         if not text or text[-1] not in ".,;:!?'\">)]}":
@@ -105,9 +105,9 @@ def trimmed(text: str) -> str:
 
 
 def url(text: str, *, guess: bool = False) -> str | None:
-    """The URL that the whole of a text is, refanged; ``None`` if it is none.
+    """The URL of a text that is one as a whole, refanged; else ``None``.
 
-    With ``guess`` a host and a path without a scheme are one, too: ``img.example/a.jpg``.
+    With ``guess``, a host and a path without a scheme are a URL, too: ``img.example/a.jpg``.
     """
     if not text or len(text) > 2 * LONGEST_URL:
         return None
@@ -139,7 +139,7 @@ def url(text: str, *, guess: bool = False) -> str | None:
 
 
 def urls_in(line: str) -> Iterator[str]:
-    """The URLs in a line of text, without the marks of the sentence around them."""
+    """The URLs in a line of text, without the punctuation around them."""
     for word in line.split():
         found = url(trimmed(word)) or url(word)
         if found is not None:
@@ -147,7 +147,7 @@ def urls_in(line: str) -> Iterator[str]:
 
 
 def has_url(text: str) -> bool:
-    """Whether a text has something in it that looks like a URL, defanged or not."""
+    """Whether a part of a text looks like a URL, defanged or not."""
     return _LOOKS_LIKE_URL.search(text) is not None
 
 
@@ -160,7 +160,7 @@ _LOOKS_LIKE_URL = re.compile(
 
 @lru_cache(maxsize=1024)
 def ip(text: str) -> str | None:
-    """The IP address that a text is, refanged; ``None`` if it is none."""
+    """The IP address of a text that is one as a whole, refanged; else ``None``."""
     text = text.strip()
     if not 2 <= len(text) <= 80:
         return None
@@ -172,11 +172,11 @@ def ip(text: str) -> str | None:
 
 
 def digest(text: str, algorithm: Algorithm | None = None) -> Digest | None:
-    """The digest that the whole of a text is; ``None`` if it is none.
+    """The digest of a text that is one as a whole; else ``None``.
 
-    ``algorithm`` is what the text is called, if it has a name. A SHA-1 by that name may be in
-    Base32, too, as Arachnid Shield writes it. The digests of empty content are none: as a notice,
-    one of them would name every empty file.
+    ``algorithm`` is the name that the text has in its input, if any. A text named SHA-1 may be in
+    Base32, as Arachnid Shield writes it. A digest of empty content counts as none, because it would
+    name every empty file.
     """
     text = text.strip().strip("\"'")
     named = _NAMED_DIGEST.match(text) if len(text) < 90 else None
@@ -205,7 +205,7 @@ def is_empty_digest(text: str) -> bool:
 
 
 def strongest(digests: tuple[Digest, ...]) -> Digest:
-    """The digest of the longest algorithm."""
+    """The longest of several digests."""
     return max(digests, key=lambda one: HEX_LENGTH[one.algorithm])
 
 
@@ -221,7 +221,7 @@ _EARLIEST, _LATEST = 631152000.0, 4102444800.0  # 1990 and 2100
 
 @cache
 def dutch() -> tzinfo:
-    """The zone of Dutch clocks; without the machine's data of zones CET all the year."""
+    """The Dutch time zone; if the machine has no data of zones, CET all the year."""
     try:
         return ZoneInfo("Europe/Amsterdam")
     except (OSError, ValueError, LookupError):
@@ -230,10 +230,10 @@ def dutch() -> tzinfo:
 
 @lru_cache(maxsize=1024)
 def moment(text: str, zone: tzinfo = UTC) -> float | None:
-    """The time (seconds since the epoch) that a text is; ``None`` if it is none.
+    """The time of a text that is one as a whole, in seconds since the epoch; else ``None``.
 
-    ISO 8601, days first (``31-12-2025 10:00``), or as in a mail's ``Date``. ``zone`` counts if the
-    text names none. A time before 1990 or after 2100 is none.
+    The text is ISO 8601, has the day first (``31-12-2025 10:00``), or is as in a mail's ``Date``.
+    ``zone`` counts if the text names none. A time before 1990 or after 2100 counts as none.
     """
     text = words(text, 80)
     if not text:

@@ -1,1 +1,1 @@
-"""From a URL to a file of this machine: as its web servers map it, without a request to them."""
+"""Finds the file of a URL as the web servers of this machine do, without a request to them."""

@@ -1,4 +1,4 @@
-"""A URL as a client sends it to a web server, and how web servers read its path."""
+"""A URL in the form in which a client sends it, and the ways in which web servers decode it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 8000
 ANY_IPV4 = "0.0.0.0"  # noqa: S104 - read in configurations, bound to by nobody here
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_-]([a-z0-9._-]{0,252})")
-#: What clients send as it is; RFC 3986, section 3.3, and characters that browsers leave alone.
+#: Characters that clients send unescaped: RFC 3986, section 3.3, and those that browsers leave.
 _SENT = "/!$&'()*+,;=:@~%|[]^`{}\"<>\\"
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile(rb"%(2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
@@ -24,13 +24,13 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A request.
+    """The address of a request.
 
     Attributes:
         scheme: ``http`` or ``https``.
         host: in lower-case ASCII; an IPv6 address without brackets.
         target: the path as a client sends it, percent-encoded, from / on.
-        query: what follows the question mark, as a client sends it.
+        query: the text after the question mark, as a client sends it.
     """
 
     scheme: str
@@ -46,7 +46,7 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """Host and port as they are in a URL."""
+        """Host and port in the form of a URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -66,7 +66,7 @@ def _is_ip(host: str) -> bool:
 
 
 def is_own_ip(address: str) -> bool:
-    """Whether an IP address is one of this machine: only then a socket can be bound to it."""
+    """Whether this machine has an IP address: a socket can be bound to no other one."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -77,10 +77,10 @@ def is_own_ip(address: str) -> bool:
 
 
 def parse(url: str) -> Address:
-    """What a client sends for a URL; user, password and fragment are not sent.
+    """The address that a client sends for a URL, without user, password and fragment.
 
     Raises:
-        ValueError: no client would send a request; the text says why.
+        ValueError: no client would send a request, for the reason in the text.
     """
     if len(url) > LONGEST:
         raise ValueError(f"the URL is longer than {LONGEST:,} characters")
@@ -112,7 +112,7 @@ def parse(url: str) -> Address:
 
 
 def follow(address: Address, target: str) -> Address:
-    """The address that a redirect of ``address`` leads to.
+    """The address to which a redirect of ``address`` leads.
 
     Raises:
         ValueError: as ``parse``.

@@ -1,4 +1,4 @@
-"""What a source of sites gives for an address."""
+"""The answers of sources of sites to a request."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Phases(ABC):
         """The answer.
 
         Raises:
-            UndecidedError: nobody can tell.
+            UndecidedError: it cannot be decided.
         """
         try:
             self._run()
@@ -71,35 +71,35 @@ class Phases(ABC):
 
 
 def is_elsewhere(answer: Location | Answer, disk: Disk) -> bool:
-    """Whether an answer is no file because its document root is missing."""
+    """Whether an answer is ``no-file`` because its document root is missing."""
     if not isinstance(answer, Location) or answer.kind is not LocationKind.NO_FILE:
         return False
     return not answer.root or disk.root(answer.root) is None
 
 
 def is_same(one: Location | Answer, other: Location | Answer) -> bool:
-    """Whether two answers are the same, however they were reached."""
+    """Whether two answers are equal, apart from their steps."""
     if isinstance(one, Location) and isinstance(other, Location):
         return (one.kind, one.root, one.path) == (other.kind, other.root, other.path)
     return one == other
 
 
 class Source(Protocol):
-    """An item of ``sites`` in the configuration."""
+    """An entry of ``sites`` in the configuration."""
 
     @property
     def name(self) -> str:
-        """The item, for messages."""
+        """The name of the entry, for messages."""
 
     def bases(self) -> Iterable[Base]:
-        """The document roots that are known with a host.
+        """The document roots whose hosts are known.
 
         Raises:
             UndecidedError: they cannot be read.
         """
 
     def content(self) -> str:
-        """What the source has, in a few words: it is read if it is a file.
+        """The content of the source in a few words, e.g. the number of hosts; reads a file.
 
         Raises:
             UndecidedError: it cannot be read.
@@ -109,5 +109,5 @@ class Source(Protocol):
         """The answer to a request; ``None``: the source does not know the host.
 
         Raises:
-            UndecidedError: nobody can tell.
+            UndecidedError: it cannot be decided.
         """

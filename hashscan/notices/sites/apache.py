@@ -84,10 +84,10 @@ class Group:
 
 
 class Apache:
-    """An item with ``apache``."""
+    """An entry with ``apache``."""
 
     def __init__(self, name: str, path: str) -> None:
-        """``name``: of the item, for messages; ``path``: of the main configuration."""
+        """``name``: of the entry, for messages; ``path``: of the main configuration."""
         self.name = name
         self._path = path
         self._reader = Reader(os.path.dirname(path))
@@ -142,7 +142,7 @@ class Apache:
         """The answer of the virtual host that takes the request; ``None``: none has the host.
 
         Raises:
-            UndecidedError: nobody can tell.
+            UndecidedError: it cannot be decided.
         """
         main = self._read()
         groups = self._at(address, disk)

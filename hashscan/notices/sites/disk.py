@@ -1,4 +1,4 @@
-"""Document roots and files as they are on the disk while one URL is looked up."""
+"""Document roots and files on the disk, for the search of one URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR})
-#: Names of files that web servers run, in most configurations, instead of sending them.
+#: Endings of files that most web servers run instead of sending them.
 SCRIPTS = (b".php", b".phtml", b".php3", b".php4", b".php5", b".php7", b".phar", b".cgi", b".pl")
 _MOST_ROOTS = 64
 
@@ -28,7 +28,7 @@ class Disk:
     """Opens each document root once, and notes the steps of the answer.
 
     Attributes:
-        steps: why the answer is what it is; printable.
+        steps: the steps to the answer, as printable sentences.
     """
 
     def __init__(self) -> None:
@@ -52,11 +52,11 @@ class Disk:
         self._roots.clear()
 
     def step(self, text: str) -> None:
-        """Note a step: one sentence, in which foreign text went through ``shown``."""
+        """Add a step: one sentence; foreign text in it has gone through ``shown``."""
         self.steps.append(text)
 
     def root(self, path: bytes) -> Named | None:
-        """A document root; ``None`` if there is no such directory.
+        """An open document root; ``None``: there is no such directory.
 
         Raises:
             UndecidedError: it cannot be opened, or a customer's link leads there.
@@ -81,7 +81,7 @@ class Disk:
             raise UndecidedError("the document root holds a NUL") from None
 
     def find(self, root: bytes, path: bytes) -> Served:
-        """What is under ``path`` below a document root; absent if the root is.
+        """The entry at ``path`` below a document root; absent if there is no root.
 
         Raises:
             UndecidedError: it cannot be read, or a link leads out of the root.
@@ -99,12 +99,12 @@ class Disk:
             link = shown(named.path.rstrip(b"/") + b"/" + served.links[-1])
             raise UndecidedError(
                 f"{link} is a link out of the document root, to {shown(served.target)}; hashscan"
-                " does not follow it: look there"
+                " does not follow it: check the target yourself"
             )
         return served
 
     def is_file(self, root: bytes, path: bytes) -> bool:
-        """Whether a file is under ``path``; a slash at its end asks for a directory.
+        """Whether a file is at ``path``; a slash at its end requires a directory.
 
         Raises:
             UndecidedError: as ``find``.
@@ -113,7 +113,7 @@ class Disk:
         return served.entry is Entry.FILE and not served.rest and not path.endswith(b"/")
 
     def is_directory(self, root: bytes, path: bytes) -> bool:
-        """Whether a directory is under ``path``.
+        """Whether a directory is at ``path``.
 
         Raises:
             UndecidedError: as ``find``.
@@ -164,17 +164,17 @@ class Disk:
         return tuple(self.steps)
 
     def file(self, root: bytes, served: Served) -> Location:
-        """A file answers."""
+        """The answer: a file."""
         text = f"the file is {shown(served.path)} below {shown(root)}"
         return self._located(LocationKind.FILE, root, served, text)
 
     def directory(self, root: bytes, served: Served) -> Location:
-        """A directory without an index file."""
+        """The answer: a directory without an index file."""
         text = f"{shown(served.path) or 'the root'} is a directory without an index file"
         return self._located(LocationKind.DIRECTORY, root, served, text)
 
     def script(self, script: str, root: bytes = b"", served: Served | None = None) -> Location:
-        """A script, or another server, answers."""
+        """The answer: the output of a script or of another server."""
         if served is not None and served.entry is not Entry.FILE:
             served = None
         return self._located(
@@ -182,16 +182,16 @@ class Disk:
         )
 
     def no_file(self, text: str, root: bytes = b"") -> Location:
-        """The site is here, and has nothing under the URL."""
+        """The answer: the site is here, but has nothing at the URL."""
         return self._located(LocationKind.NO_FILE, root, None, text)
 
     def no_site(self, text: str) -> Location:
-        """No site has the host."""
+        """The answer: no site has the host."""
         self.step(text)
         return Location(LocationKind.NO_SITE, why=self._why())
 
     def undecided(self, text: str) -> Location:
-        """Nobody can tell."""
+        """The answer: it cannot be decided."""
         self.step(f"cannot be decided: {text}")
         return Location(LocationKind.UNDECIDED, why=self._why())
 

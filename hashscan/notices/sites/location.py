@@ -1,4 +1,4 @@
-"""What a URL comes to on this machine."""
+"""The result of the search for the file of a URL."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from enum import StrEnum
 
 
 class LocationKind(StrEnum):
-    """What a web server of this machine answers a URL with."""
+    """The kind of a web server's answer to a request for a URL."""
 
     FILE = "file"  #: the content of a file
     DIRECTORY = "directory"  #: a directory without an index file
-    SCRIPT = "script"  #: whatever a script, or another server, makes of it
+    SCRIPT = "script"  #: the output of a script or of another server
     NO_SITE = "no-site"  #: no site of this machine has the host
-    NO_FILE = "no-file"  #: the site is here, and has nothing under the URL
+    NO_FILE = "no-file"  #: the site is here, but has nothing at the URL
     UNDECIDED = "undecided"  #: hashscan cannot tell; the last step says why
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """What a URL comes to, and why.
+    """The answer to a request for a URL, and why.
 
     Attributes:
         root: absolute path of the document root, without links, if the site is here.
-        path: below the root, without links: of the file, the directory or the script's file;
+        path: path below the root, without links, of the file, the directory or the script's file;
             empty for the root itself, and if there is none.
-        script: which script, or which other server, answers; for messages.
-        why: the steps from the URL to this answer, printable.
+        script: name of the script or server that answers, for messages.
+        why: the steps from the URL to this answer, as printable sentences.
     """
 
     kind: LocationKind
@@ -44,9 +44,9 @@ class Location:
 
     @property
     def reason(self) -> str:
-        """The last step: the reason of the answer in one sentence."""
+        """The last step: the reason for the answer, in one sentence."""
         return self.why[-1] if self.why else ""
 
 
 class UndecidedError(Exception):
-    """Nobody can tell, from the configuration and the files alone, what the server answers."""
+    """The configuration and the files do not decide what the server answers."""

@@ -26,10 +26,10 @@ _OF_HOST = ("$host", "${host}", "$http_host", "$server_name", "$ssl_server_name"
 
 
 class Nginx:
-    """An item with ``nginx``."""
+    """An entry with ``nginx``."""
 
     def __init__(self, name: str, path: str) -> None:
-        """``name``: of the item, for messages; ``path``: of the main configuration."""
+        """``name``: of the entry, for messages; ``path``: of the main configuration."""
         self.name = name
         self._path = path
         self._configuration: Configuration | None = None
@@ -69,7 +69,7 @@ class Nginx:
         """The answer of the server that takes the request; ``None``: none has the host.
 
         Raises:
-            UndecidedError: nobody can tell.
+            UndecidedError: it cannot be decided.
         """
         self._read()
         groups = self._groups(address, disk)

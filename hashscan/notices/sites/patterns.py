@@ -1,7 +1,7 @@
-"""Regular expressions of web servers' configurations, on the parts of a hostile URL.
+"""Applies regular expressions of web servers' configurations to parts of a hostile URL.
 
-Servers use PCRE. The library ``regex`` is close to it, and ends a search that takes too long.
-Bytes are compared, as the servers do it.
+Servers use PCRE. The library ``regex`` is close to it, and stops a search that takes too long. It
+compares bytes, as the servers do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _compiled(pattern: str, flags: int) -> Any:
 def search(
     pattern: str, text: bytes, *, ignore_case: bool = False, flags: int = 0
 ) -> Match[bytes] | None:
-    """Where ``pattern`` first matches in ``text``.
+    """The first match of ``pattern`` in ``text``; ``None``: there is none.
 
     Raises:
         UndecidedError: the expression is not understood, or the search takes too long.
@@ -51,7 +51,7 @@ def search(
 
 
 def apache_search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Match[bytes] | None:
-    """As ``search``, with Apache's own defaults: a dot is any byte, and ``$`` the very end.
+    """As ``search``, with Apache's defaults: a dot matches any byte, ``$`` only the very end.
 
     Raises:
         UndecidedError: as ``search``.
@@ -61,7 +61,7 @@ def apache_search(pattern: str, text: bytes, *, ignore_case: bool = False) -> Ma
 
 
 def groups(found: Match[bytes]) -> dict[str, bytes]:
-    """The captures of a match, by number and name; an empty text for those that took no part."""
+    """The captures of a match by number and name; an unused group is empty."""
     captured = {str(number): one or b"" for number, one in enumerate((found[0], *found.groups()))}
     return captured | {name: one or b"" for name, one in found.groupdict().items()}
 

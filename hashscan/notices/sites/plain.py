@@ -1,4 +1,4 @@
-"""Sites of which only the document root is known: index files, and scripts by their names."""
+"""Sources that give only the document root of a host: by hand, from a table, by a command."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 def locate(
     address: Address, disk: Disk, root: bytes, index: tuple[str, ...], prefix: str = "/"
 ) -> Location:
-    """The answer of an ordinary server with this document root.
+    """The answer of an ordinary web server with this document root.
 
     Args:
-        address: what is asked for.
-        disk: on which the root is.
+        address: the address of the request.
+        disk: opens the root.
         root: the document root.
         index: names of index files.
-        prefix: begin of the URL's path that the root stands for.
+        prefix: beginning of the URL's path that stands for the root.
 
     Raises:
         UndecidedError: as ``Disk.find``.
@@ -75,16 +75,16 @@ def locate(
     if b"." not in path.rstrip(b"/").rpartition(b"/")[2]:
         front = disk.find(root, _FRONT)
         if front.entry is Entry.FILE:
-            disk.step(f"no file is {shown(path)}, and many sites hand such a path to index.php")
+            disk.step(f"there is no file {shown(path)}; many sites hand such a path to index.php")
             return disk.script(shown(front.path), root, front)
-    return disk.no_file(f"no file is {shown(path)} below {shown(root)}", root)
+    return disk.no_file(f"there is no file {shown(path)} below {shown(root)}", root)
 
 
 class ByHand:
-    """An item with ``host`` and ``root``."""
+    """An entry with ``host`` and ``root``."""
 
     def __init__(self, name: str, settings: SiteSettings) -> None:
-        """``name``: of the item, for messages."""
+        """``name``: of the entry, for messages."""
         assert settings.host is not None
         assert settings.root is not None
         self.name = name
@@ -123,14 +123,14 @@ class ByHand:
 
 
 class Table:
-    """An item with ``userdatadomains`` or ``table``: a root for each host.
+    """An entry with ``userdatadomains`` or ``table``: a root for each host.
 
     ``userdatadomains`` is cPanel's ``domain: user==owner==type==main domain==root==...``; a table
     has a host and a root on each line.
     """
 
     def __init__(self, name: str, settings: SiteSettings) -> None:
-        """``name``: of the item, for messages."""
+        """``name``: of the entry, for messages."""
         self.name = name
         self._settings = settings
         self._roots: dict[str, bytes] | None = None
@@ -193,12 +193,12 @@ class Table:
 
 
 class Command:
-    """An item with ``command``: a program prints the root of a host."""
+    """An entry with ``command``: a program prints the root of a host."""
 
     def __init__(
         self, name: str, settings: SiteSettings, seconds: float = _COMMAND_SECONDS
     ) -> None:
-        """``name``: of the item, for messages; ``seconds``: how long the program may take."""
+        """``name``: of the entry, for messages; ``seconds``: how long the program may take."""
         assert settings.command is not None
         self.name = name
         self._words = settings.command
@@ -206,11 +206,11 @@ class Command:
         self._seconds = seconds
 
     def bases(self) -> Iterator[Base]:
-        """Nothing: the program knows no host of a root."""
+        """None: the program gives roots of hosts, not hosts of roots."""
         return iter(())
 
     def content(self) -> str:
-        """That nobody knows it."""
+        """A note that the program is run for each host."""
         return "is run for each host"
 
     def answer(self, address: Address, disk: Disk) -> Location | None:
@@ -254,11 +254,11 @@ class Command:
             process.stdout.close()
             code = process.wait()
         if code != 0:
-            raise UndecidedError(f"{self.name} ended with code {code}; run it by hand")
+            raise UndecidedError(f"{self.name} ended with code {code}; run it by hand to see why")
         return printed
 
     def _read(self, fd: int, ended: int) -> bytes:
-        """All that is printed until the program has closed its output and ended."""
+        """The whole output of the program, after its end."""
         printed = b""
         end = time.monotonic() + self._seconds
         with selectors.DefaultSelector() as selector:
@@ -268,6 +268,7 @@ class Command:
                 if left <= 0 or not selector.select(left):
                     raise UndecidedError(
                         f"{self.name} did not end within {human_age(self._seconds)}; run it by hand"
+                        " to see why"
                     )
                 if ended in selector.get_map():
                     return printed

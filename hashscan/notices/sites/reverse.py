@@ -1,4 +1,4 @@
-"""From a file to the URL under which a site of this machine serves it."""
+"""Finds the URL at which a site of this machine serves a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LABELS = rb"[a-z0-9_-](?:[a-z0-9._-]{0,252})"
 
 @functools.lru_cache(maxsize=4096)
 def _pattern(root: str) -> re.Pattern[bytes]:
-    """Matches a root that holds ``{host}``, with a slash, at the begin of a path."""
+    """An expression for a root with ``{host}``, and a slash, at the beginning of a path."""
     parts = [re.escape(os.fsencode(part)) for part in root.split(_HOST)]
     pattern = parts[0]
     for number, part in enumerate(parts[1:]):
@@ -29,12 +29,12 @@ def _pattern(root: str) -> re.Pattern[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A document root and a host that has it.
+    """A document root and its host.
 
     Attributes:
         root: absolute path; ``{host}`` in it stands for the host.
         host: a name, or ``{host}``: the name is in the path of the root.
-        prefix: the begin of the URL's path that the root stands for.
+        prefix: the beginning of the URL's path that stands for the root.
         secure: the server takes HTTPS.
     """
 
@@ -45,13 +45,13 @@ class Base:
 
 
 def urls_of(bases: Iterable[Base], path: bytes) -> Iterator[str]:
-    """URLs that may lead to a file: of the deepest root first, and HTTPS before HTTP.
+    """URLs that may lead to a file: those of the deepest root first, HTTPS before HTTP.
 
-    Whether a server really answers with this file is for the caller to check.
+    The caller checks whether a server really answers with this file.
 
     Args:
-        bases: of the sites.
-        path: of the file, absolute.
+        bases: document roots of the sites.
+        path: absolute path of the file.
     """
     found = []
     for base in bases:
@@ -66,7 +66,7 @@ def urls_of(bases: Iterable[Base], path: bytes) -> Iterator[str]:
         else:
             start = os.fsencode(root) + b"/"
             if host == _HOST or not path.startswith(start):
-                continue  # {host}: a glob of hosts that share one root: each of them, and so none
+                continue  # a glob of hosts that share one root: no host is known
             length = len(start)
         scheme = "https" if base.secure else "http"
         name = f"[{host}]" if ":" in host else host

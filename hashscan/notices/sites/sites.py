@@ -1,4 +1,4 @@
-"""All sites of this machine: which of them has a URL, and what it answers."""
+"""All sites of this machine: finds the one that has a URL, and its answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.reverse import Base
 
 _MOST_HOPS = 10
-#: URLs that are tried for one file.
+#: Most URLs that are tried for one file.
 _MOST_URLS = 20
 
 
@@ -43,24 +43,24 @@ def _source(number: int, settings: SiteSettings) -> Source:
 
 
 def _within(found: Location) -> bytes:
-    """The document root of an answer, with a slash; a NUL, which is in no path, if it has none."""
+    """The document root of an answer, with a slash; without one a NUL, which is in no path."""
     return found.root.rstrip(b"/") + b"/" if found.root else b"\0"
 
 
 class Sites:
-    """The sites that the configuration names.
+    """The sites of the configuration.
 
-    Configurations of web servers are read at the first question, and kept: make new sites to read
-    them again.
+    Reads configurations of web servers at the first question, and keeps them. To read them again,
+    make a new object.
     """
 
     def __init__(self, settings: Iterable[SiteSettings]) -> None:
-        """``settings``: the items of ``sites``, in their order."""
+        """``settings``: the entries of ``sites``, in their order."""
         self._sources = [_source(number, one) for number, one in enumerate(settings)]
         self._bases: list[Base] | None = None
 
     def contents(self) -> Iterator[tuple[str, str, bool]]:
-        """For each item its name, what it has, or why it cannot be read, and whether it can."""
+        """For each entry: its name, its content or the fault, and whether it can be read."""
         for source in self._sources:
             try:
                 yield source.name, source.content(), True
@@ -68,7 +68,7 @@ class Sites:
                 yield source.name, str(error), False
 
     def locate(self, url: str) -> Location:
-        """What a URL comes to. Nothing is fetched."""
+        """The location of a URL. Nothing is fetched."""
         with Disk() as disk:
             try:
                 return self._follow(url, disk)
@@ -76,12 +76,12 @@ class Sites:
                 return disk.undecided(str(error))
 
     def url_of(self, path: bytes, *, moved: bool = False) -> str | None:
-        """A URL under which a site of this machine serves a file; ``None``: none is known.
+        """A URL at which a site of this machine serves a file; ``None``: none is known.
 
-        The URL leads to the file. If the file was moved away, it leads to the same document root.
+        The URL leads to the file; if the file was moved away, to its document root.
 
         Args:
-            path: of the file, absolute and without links.
+            path: absolute path of the file, without links.
             moved: the file was moved away.
 
         Raises:
@@ -101,7 +101,7 @@ class Sites:
         except ValueError as error:
             raise UndecidedError(str(error)) from None
         if not self._sources:
-            raise UndecidedError("the configuration names no sites; add `sites`")
+            raise UndecidedError("the configuration has no sites; add `sites`")
         seen: set[Address] = set()
         while address not in seen and len(seen) < _MOST_HOPS:
             seen.add(address)

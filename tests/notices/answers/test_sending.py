@@ -33,7 +33,7 @@ def test_an_error_is_shown(program):
         send([path], b"x")
     assert "ended with code 75; the answer is not marked as sent" in str(caught.value)
     assert "no queue | \\x1b[2Jfull" in str(caught.value)
-    with pytest.raises(MachineError, match="it said: nothing"):
+    with pytest.raises(MachineError, match="its output: none"):
         send([program("kill -9 $$")], b"x")
 
 

@@ -29,7 +29,7 @@ def www(tmp_path):
     return tmp_path
 
 
-def test_by_pattern(www):
+def test_hosts_fit_a_pattern(www):
     found = sites(
         {"host": "a.example", "path": "/shop", "root": str(www / "shop")},
         {"host": "*.example", "root": f"{www}/{{host}}/htdocs"},
@@ -104,7 +104,7 @@ def test_the_table_of_cpanel(www):
         assert answer(found, f"http://{host}/s.jpg") == ("no-site", "")
 
 
-def test_a_table(www):
+def test_a_table_has_a_root_for_each_host(www):
     table = www / "table"
     table.write_text(
         f"# hosts\nSHOP.example\t{www}/shop\na.example {www}/a.example/htdocs\nx.example x\n"
