@@ -1,6 +1,6 @@
-"""The periodic report: reads the notices, the catalog, the quarantine and the filters.
+"""Reads the notices, the catalog, the quarantine and the filters for the periodic report.
 
-A part that cannot be read does not stop the others: the report names it, and a message says why.
+If a part cannot be read, the report names it and has the figures of the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hashscan.report.notices import NoticeFigures
 
 T = TypeVar("T")
-#: Name of the volumes that the configuration does not have.
+#: Name of all volumes that are not in the configuration.
 _ELSEWHERE = "elsewhere"
 
 
@@ -55,7 +55,7 @@ class _Sources:
         self.faults: dict[str, str] = {}
 
     def part(self, name: str, read: Callable[[], T], default: Callable[[], T]) -> T:
-        """What ``read`` returns; if it fails, keep the reason and return the default.
+        """The result of ``read``; if it fails, note the reason and return ``default()``.
 
         Raises:
             HashscanError: a limit of this process prevents the reading.
@@ -69,7 +69,7 @@ class _Sources:
             return default()
 
     def name_of(self, volume: bytes) -> str:
-        """The name of a volume in the report: a number, unless paths are asked for."""
+        """The name of a volume in the report: with a number, or its path with ``names``."""
         if self.names:
             return shown(volume)
         return f"volume {self.roots.index(volume) + 1}" if volume in self.roots else _ELSEWHERE
@@ -152,14 +152,14 @@ def report_of(
     made: float | None = None,
     names: bool = False,
 ) -> tuple[Report, dict[str, str]]:
-    """The report of a period, and why parts of the state could not be read, by the part's name.
+    """The report of a period, and by part of the state why it could not be read.
 
     Args:
         settings: the configuration.
         since: the first second of the period, in seconds since the epoch.
         until: the first second after it.
-        made: the present time.
-        names: name volumes by their paths, and open items by what the sender names.
+        made: the present time, in seconds since the epoch; ``None``: the clock's.
+        names: print the paths of volumes, and the values of open items.
 
     Raises:
         HashscanError: the state directory cannot be used, or a limit prevents the reading.

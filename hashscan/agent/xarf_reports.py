@@ -1,4 +1,4 @@
-"""What a XARF report is written about: removed items of notices, and matches.
+"""Finds what XARF reports are about: removed items of notices, and matches.
 
 Each file is reported once: as a file that a notice names, or as a match.
 """
@@ -19,7 +19,7 @@ from hashscan.notices.sites.sites import Sites
 from hashscan.quarantine.records import AWAY
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import records
-from hashscan.report.xarf import Abuse, Refused
+from hashscan.report.xarf import Abuse, NotReported
 from hashscan.state import State
 from hashscan.text import shown
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class Wanted(NamedTuple):
-    """What to report: notices by id, or what is of the time from ``since`` to before ``until``.
+    """What to report: notices by id, or everything in a period, without its end ``until``.
 
-    An item is of the time when it got its state, a match of the time when it was found.
+    An item is in the period if it got its state then, a match if it was found then.
     """
 
     since: float
@@ -43,8 +43,8 @@ class Wanted(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
-def abuses(settings: Settings, wanted: Wanted) -> Iterator[Abuse | Refused]:
-    """What to report, and what cannot be read.
+def abuses(settings: Settings, wanted: Wanted) -> Iterator[Abuse | NotReported]:
+    """What to report, and records that cannot be read.
 
     Raises:
         UsageError: there is no such notice.
@@ -73,7 +73,7 @@ class _Found:
         #: Records and paths that are reported already.
         self._reported: set[str | bytes] = set()
 
-    def all(self) -> Iterator[Abuse | Refused]:
+    def all(self) -> Iterator[Abuse | NotReported]:
         if self._wanted.notices and self._reader is None:
             raise UsageError("no notice was ever stored; see --state")
         if self._reader is not None:
@@ -92,8 +92,8 @@ class _Found:
 
     def _of_item(
         self, notice: Notice, item: Item, files: list[ItemFile]
-    ) -> Iterator[Abuse | Refused]:
-        """An item whose named file is known to a list, or was removed; and its copies."""
+    ) -> Iterator[Abuse | NotReported]:
+        """The named files and copies of an item that a list knows, or that was removed."""
         for file in files:
             path = file.volume.rstrip(b"/") + b"/" + file.path
             is_removed = item.state is ItemState.REMOVED
@@ -105,7 +105,7 @@ class _Found:
                 try:
                     record = self._store.load(file.quarantine_id)
                 except QuarantineError as error:
-                    yield Refused(shown(name), str(error))
+                    yield NotReported(shown(name), str(error))
                     continue
             key = path if record is None else record.id
             is_restored = record is not None and record.state not in AWAY
@@ -128,13 +128,13 @@ class _Found:
                 removed=is_away,
             )
 
-    def _of_records(self) -> Iterator[Abuse | Refused]:
+    def _of_records(self) -> Iterator[Abuse | NotReported]:
         if self._store is None:
             return
         for listed in records(self._store):
             record = listed.record
             if record is None:
-                yield Refused(listed.record_id, listed.trouble)
+                yield NotReported(listed.record_id, listed.trouble)
                 continue
             if record.id in self._reported or record.state not in AWAY or not self._is_new(record):
                 continue

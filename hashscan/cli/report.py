@@ -30,7 +30,7 @@ since_option = click.option(
     metavar="TIME",
     default="30d",
     show_default=True,
-    help="Begin of the period: a date or time, of UTC unless it names a zone, or how long ago.",
+    help="Beginning of the period: a date or time, in UTC unless it names a zone, or an age.",
 )
 until_option = click.option("--until", metavar="TIME", help="End of the period; default: now.")
 FORMATS = ("text", "json", "csv", "html")
@@ -54,32 +54,33 @@ class ReportGroup(ModuleGroup):
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="How to print it; default: text, with --intake-log csv.",
+    help="Format; default: text, with --intake-log csv.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "-o", "--output", metavar="FILE", type=PathNotLookedAt(), help="Write to a new file, mode 600."
 )
-@click.option("--force", is_flag=True, help="Replace the file of -o if it is there.")
+@click.option("--force", is_flag=True, help="If the file of -o exists, replace it.")
 @click.option(
     "--names",
     is_flag=True,
-    help="Name the paths of volumes, and what the senders of open items name (URLs).",
+    help="Print the paths of volumes, and the URLs, paths and digests of open items.",
 )
 @click.option(
     "--intake-log",
     is_flag=True,
-    help="Print the log of all items instead, as CSV: url, channel, sent, received, removed,"
-    " reference.",
+    help="Instead of the report, print a line for each item, as CSV: url, channel, sent, received,"
+    " removed, reference.",
 )
 @state_option
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> ExitCode | None:
     """Report on a period: notices, hours to removal, matches, coverage and filters.
 
-    Items are those of notices received in the period, in the states that they have now. Without
-    --names, no path, customer or URL is in the report. docs/report.md says how each figure is
-    computed. Exit code 3: a part of the state could not be read, and its figures are missing.
+    The report counts the items of notices received in the period, in the states that they have
+    now. Without --names, the report has no path, customer or URL. docs/report.md says how each
+    figure is computed. Exit code 3: a part of the state could not be read, and its figures are
+    missing.
     """
     if context.invoked_subcommand is not None:
         if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in given):
@@ -92,15 +93,15 @@ def command(context: click.Context, /, **given: Any) -> ExitCode | None:
 
 
 def period(since: str, until: str | None, now: float) -> tuple[float, float]:
-    """Begin and end, in seconds since the epoch.
+    """The beginning and end of a period, in seconds since the epoch.
 
     Raises:
-        UsageError: it has no time in it.
+        UsageError: a time is wrong, or the period has no length.
     """
     begin = moment(since, zone=UTC)
     end = now if until is None else moment(until, "--until", UTC)
     if begin >= end:
-        raise UsageError("the period has no time in it: --since must be before --until")
+        raise UsageError("the period is empty: --since must be before --until")
     return begin, end
 
 
@@ -120,7 +121,7 @@ def _report(
     now = time.time()
     begin, end = period(since, until, now)
     if force and output is None:
-        raise UsageError("--force is for the file of -o: name one")
+        raise UsageError("--force is for the file of -o; add -o FILE")
     form = _form(form, as_json=as_json, intake_log=intake_log)
     settings = open_own_configuration(options, state)
     if intake_log:

@@ -37,8 +37,8 @@ _STDOUT = "-"
     metavar="DIR|-",
     type=PathNotLookedAt(),
     default=_STDOUT,
-    help="A directory for one file a report, which keeps files that are there; or -, the default:"
-    " one report a line on standard output.",
+    help="A directory, which gets a file for each report; files that exist are kept. Or -, the"
+    " default: print each report as one line.",
 )
 @state_option
 @click.pass_context
@@ -52,13 +52,13 @@ def command(
 ) -> ExitCode:
     """Report matches and removed items in XARF v4 (content/csam), without any content.
 
-    ID is a notice: only its items are reported. Without it, matches that were found in the period,
-    and items that were located or removed in it. A match without a URL or a classification is not
-    reported, and a message says why; exit code 3. The same match has the same report id each time,
-    until it is removed.
+    With the ID of a notice, only its items are reported. Without an ID, the command reports matches
+    that were found in the period, and items that were located or removed in it. Exit code 3: the
+    URL or the classification of a match or an item is not known, and a message names it. The same
+    match has the same report id each time, until it is removed.
     """
     from hashscan.agent.xarf_reports import Wanted, abuses  # noqa: PLC0415 - heavy
-    from hashscan.report.xarf import Refused, report_of  # noqa: PLC0415
+    from hashscan.report.xarf import NotReported, report_of  # noqa: PLC0415
 
     options: Options = context.obj
     begin, end = period(since, until, time.time())
@@ -67,26 +67,26 @@ def command(
     written = kept = refused = 0
     for one in abuses(settings, Wanted(begin, end, identifiers)):
         found = one
-        if not isinstance(one, Refused):
+        if not isinstance(one, NotReported):
             report = report_of(one, organisation, settings.notices.classifications)
-            if not isinstance(report, Refused):
+            if not isinstance(report, NotReported):
                 new = _write(report, output)
                 written, kept = written + new, kept + (not new)
                 continue
             found = report
-        assert isinstance(found, Refused)
+        assert isinstance(found, NotReported)
         refused += 1
         click.echo(f"hashscan: {found.name} is not reported: {found.why}", err=True)
     if output != _STDOUT:
-        was_there = f", {kept:,} were there already" if kept else ""
-        click.echo(f"{counted(written, 'report')} in {shown(output)}{was_there}")
+        existed = f", {kept:,} existed already" if kept else ""
+        click.echo(f"{counted(written, 'report')} in {shown(output)}{existed}")
     elif not written and not refused and options.verbosity >= 0:
         click.echo("hashscan: there is nothing to report", err=True)
     return ExitCode.UNREADABLE if refused else ExitCode.NOTHING_FOUND
 
 
 def _write(report: dict[str, object], output: str) -> bool:
-    """Write a report; False if its file is there already.
+    """Write a report; return False if its file exists already.
 
     Raises:
         MachineError: it cannot be written.

@@ -1,6 +1,6 @@
-"""The report, and the log of notices, as CSV (RFC 4180) in UTF-8.
+"""Prints the report, and the intake log, as CSV (RFC 4180) in UTF-8.
 
-Spreadsheets run a cell that begins with ``= + - @`` as a formula; those cells get an apostrophe in
+Spreadsheets run a cell that begins with ``= + - @`` as a formula. Such a cell gets an apostrophe in
 front (OWASP, "CSV Injection").
 """
 
@@ -27,14 +27,14 @@ _ROWS = 1000
 
 
 def cell(text: str) -> str:
-    """A text that no spreadsheet runs, without control characters."""
+    """A text as a cell: no spreadsheet runs it, and control characters are escaped."""
     if not text.isprintable():
         text = shown(text)
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
 def as_csv(report: Report) -> bytes:
-    """One line for each figure: table, row, column, value. No data is an empty value."""
+    """The report, a line for each figure: table, row, column, value. No data: no value."""
     head = [
         ("table", "row", "column", "value"),
         ("report", "", "host", report.host),
@@ -55,7 +55,7 @@ def _figures(report: Report) -> Iterator[tuple[str, ...]]:
 
 
 def intake_log(outcomes: Iterable[Outcome]) -> Iterator[bytes]:
-    """The log of notices: a line for each item, as parts of a file."""
+    """The intake log, a line for each item, as chunks of a file."""
     rows = (
         (
             one.value,

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page: no script, nothing from elsewhere."""
+"""Prints the report as one self-contained HTML page, without scripts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hashscan.report.tables import Cell, Kind, count, hours, share, tables
 if TYPE_CHECKING:
     from hashscan.report.figures import Report
 
-#: Characters of a text that is not broken into lines.
+#: Characters up to which a text is not broken into lines.
 _SHORT = 24
 
 
 def as_html(report: Report) -> bytes:
-    """The page, in ASCII. Texts from outside are escaped; plots need matplotlib."""
+    """The page, in ASCII. Texts of senders are escaped; plots need matplotlib."""
     remark = ""
     try:
         drawn = {one.key: one.svg for one in plots.plots(report)}
@@ -47,21 +47,21 @@ def as_html(report: Report) -> bytes:
 
 
 def _width_class(cell: Cell) -> str:
-    """The class of a cell: how the page may break its text into lines."""
+    """The CSS class of a cell, which says how the page may break its text into lines."""
     if cell.is_number:
         return "number"
     return "short" if len(cell.human()) <= _SHORT else "long"
 
 
 def _headline(report: Report) -> tuple[tuple[str, Cell], ...]:
-    """The figures that are shown first."""
+    """The names and values at the top of the page."""
     notices = report.notices
     return (
-        ("removed within 24\N{NO-BREAK SPACE}h", share(notices.from_sent.within_24h)),
+        ("items removed within 24\N{NO-BREAK SPACE}h", share(notices.from_sent.within_24h)),
         ("median time to removal", hours(notices.from_sent.median)),
-        ("items noticed", count(notices.items)),
-        ("open", count(notices.open)),
-        ("overdue", count(notices.overdue)),
+        ("items", count(notices.items)),
+        ("open items", count(notices.open)),
+        ("overdue items", count(notices.overdue)),
         ("matches", count(report.matches.matches)),
         ("volumes watched", share(report.watched)),
         ("volumes wholly scanned", share(report.wholly_scanned)),

@@ -1,4 +1,4 @@
-"""The report as one JSON line, ``event: report``."""
+"""Prints the report as one JSON line, ``event: report``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def as_json(report: Report) -> str:
-    """One line. A figure without data is null."""
+    """The report as one line. A figure without data is null."""
     notices, matches, scans = report.notices, report.matches, report.scans
     others = notices.others
     return line(

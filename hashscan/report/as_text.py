@@ -1,4 +1,4 @@
-"""The report for a terminal."""
+"""Prints the report as text, for a terminal."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ if TYPE_CHECKING:
     from hashscan.report.figures import Report
     from hashscan.report.tables import Table
 
-#: Characters of a cell; the HTML page and CSV have all of it.
+#: Most characters of a cell; the HTML page and CSV have the whole text.
 _WIDEST = 60
 
 
 def period(report: Report) -> str:
-    """The period in words."""
+    """The period as text, in UTC, to the minute."""
     since, until = rfc3339(report.since), rfc3339(report.until)
     return f"{since[:16]} to {until[:16]}".replace("T", " ") + " UTC"
 
 
 def unread(report: Report) -> str:
-    """What is missing in the report; empty: nothing."""
+    """A sentence that names the parts without figures; "": there are none."""
     if not report.unread:
         return ""
-    return f"could not be read, so that its figures are missing: {', '.join(report.unread)}"
+    parts = ", ".join(report.unread)
+    return f"Parts of the state could not be read, so their figures are missing: {parts}"
 
 
 def as_text(report: Report) -> str:

@@ -1,6 +1,6 @@
 """The report of a period: all its figures in one frozen value.
 
-The figures of each source are computed in a module of its own: ``notices``, ``matches``.
+``notices`` and ``matches`` compute the figures of each source.
 docs/report.md has their definitions. Times are seconds since the epoch.
 """
 
@@ -23,8 +23,8 @@ class Watched:
 
     Attributes:
         name: ``volume 1``, or its path if the report names paths.
-        watched: all changes in it are seen: a daemon runs, and watches all of it.
-        whole: when its last whole scan ended; ``None``: there was none.
+        watched: a daemon runs, and sees all changes in the volume.
+        whole: end of its last whole scan; ``None``: there was none.
     """
 
     name: str
@@ -38,8 +38,8 @@ class FilterFigures:
 
     Attributes:
         name: category, or ``filter 1`` for a file, whose path is not shown.
-        age: seconds since it was verified, or made.
-        usable: false: it is missing, damaged or too old, and the other values are ``None``.
+        age: seconds since it was verified (repository), or made (file).
+        usable: false if it is missing, damaged or too old; then the other values are ``None``.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Report:
     """A report.
 
     Attributes:
-        since, until: the period, from the first to before the second.
-        made: when the report is made: states are as they are then.
+        since, until: beginning and end of the period; ``until`` is not part of it.
+        made: time at which the report is made; items are in the states of that time.
         host: name of the machine.
-        unread: parts of the state that could not be read, so that their figures are missing.
+        unread: parts of the state that could not be read; their figures are missing.
     """
 
     since: float
@@ -78,13 +78,13 @@ class Report:
 
     @property
     def wholly_scanned(self) -> float | None:
-        """Share of the volumes of which a whole scan ended in the period, or later."""
+        """Share of the volumes with a whole scan that ended in the period, or later."""
         whole = sum(one.whole is not None and one.whole >= self.since for one in self.volumes)
         return share(whole, len(self.volumes))
 
     @property
     def oldest_whole(self) -> float | None:
-        """Seconds since the last whole scan of the volume for which it is longest ago.
+        """Seconds in which every volume had a whole scan: the age of the oldest last whole scan.
 
         ``None``: a volume was never wholly scanned, or there is no volume.
         """

@@ -1,4 +1,4 @@
-"""Figures of matches: the quarantine's records, and matches that are still in their place."""
+"""Computes the figures of matches, from the quarantine's records and the catalog."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ class MatchFigures:
 
     Attributes:
         quarantined: files found in the period and moved to quarantine, restored ones included.
-        in_place: files found in the period and not moved; ``in_place_before``: found before it.
-        by_authority: number of matches by who orders their removal, ``list`` or ``notice``.
-        by_detection: by how they were found: ``watch``, ``scan``, ``notice`` or ``unknown``.
-        by_category: by category.
-        by_volume: by the volume's name in the report.
+        in_place: number of files found in the period and still in their place.
+        in_place_before: number of files found before the period and still in their place.
+        by_authority: number of matches by the reason for their removal, ``list`` or ``notice``.
+        by_detection: number of matches found by ``watch``, ``scan``, ``notice`` or ``unknown``.
+        by_category: number of matches by category.
+        by_volume: number of matches by the volume's name in the report.
         restored, purged: number of files that were restored or purged in the period.
         damaged: number of records that cannot be read.
-        seconds_median, seconds_p90, seconds_p95: from detection to quarantine, by nearest rank.
+        seconds_median, seconds_p90, seconds_p95: percentiles of the seconds from detection to
+            quarantine, by nearest rank.
     """
 
     quarantined: int
@@ -69,7 +71,7 @@ class MatchFigures:
 
 
 def _seconds(text: str) -> float | None:
-    """Seconds since the epoch for RFC 3339; ``None``: it is no time."""
+    """A time of RFC 3339 in seconds since the epoch; ``None``: the text is no time."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
@@ -77,7 +79,7 @@ def _seconds(text: str) -> float | None:
 
 
 def _became(record: Record, state: State) -> float | None:
-    """When a record first had a state."""
+    """The time at which a record first had a state, in seconds since the epoch; else ``None``."""
     for step, when in record.history:
         if step == state.value:
             return _seconds(when)

@@ -1,4 +1,4 @@
-"""Figures of notices and their items."""
+"""Computes the figures of notices and their items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Senders with a row of their own; the others share one.
 MOST_SENDERS = 50
-#: Open items that are listed.
+#: Most open items that are listed.
 MOST_OPEN = 200
 #: The first word of a reason for "not here": ``no-site: img.example is in no site``.
 _KIND = re.compile(r"([a-z][a-z-]{0,30})(?::|$)")
@@ -68,25 +68,25 @@ class OpenItem:
 
 @dataclass(frozen=True, slots=True)
 class NoticeFigures:
-    """Notices received in the period, and what became of their items until now.
+    """Notices received in the period, with the present states of their items.
 
     Attributes:
         open_notices: number of notices that are not closed.
         states: number of items by state.
         senders: the senders with the most items.
         other_senders: number of senders that ``others`` adds up.
-        from_sent: from the time of sending, else of receipt.
-        from_received: from the time of receipt.
-        without_sent: number of items for which the sender gives no time of sending.
-        within_deadline: share of items removed by their deadlines, of those that are removed, or
-            still open and overdue.
+        from_sent: removal, counted from the time of sending, or from the receipt without it.
+        from_received: removal, counted from the receipt.
+        without_sent: number of items whose notice gives no time of sending.
+        within_deadline: share of items removed by the deadline, among the items that are removed,
+            or open and overdue.
         repeats: number of items that an earlier notice had named.
-        reopened: number of items that were received again after they had been settled.
-        overdue: number of items that are open after their deadlines.
+        reopened: number of items that were received again after they were settled.
+        overdue: number of open items whose deadline has passed.
         open_before: number of open items of notices received before the period.
-        overdue_before: how many of these are overdue.
+        overdue_before: number of overdue items among those.
         not_here: number of items that are not here, by the kind of the reason.
-        open_items: the first open items with their values; empty unless asked for.
+        open_items: the first open items with their values, if the report names them.
     """
 
     notices: int
@@ -146,7 +146,7 @@ class _Group:
 
 
 class _NoticeTally:
-    """Adds up items one by one; memory grows with senders and months, and a little with items."""
+    """Adds up items one by one; keeps 24 bytes for each removed item."""
 
     def __init__(self, made: float, *, names: bool) -> None:
         self._made = made
@@ -239,13 +239,13 @@ def notice_figures(
     open_before: tuple[int, int] = (0, 0),
     names: bool = False,
 ) -> NoticeFigures:
-    """The figures of the items of a period, as they are at ``made``.
+    """The figures of the items of a period, in their states at ``made``.
 
     Args:
-        outcomes: of ``Reader.outcomes``: the items of one notice follow each other.
-        made: when the report is made, in seconds since the epoch.
-        open_before: of ``Reader.open_before``.
-        names: list open items with what the sender names.
+        outcomes: items from ``Reader.outcomes``; the items of one notice follow each other.
+        made: time at which the report is made, in seconds since the epoch.
+        open_before: numbers from ``Reader.open_before``.
+        names: list open items with their values.
     """
     tally = _NoticeTally(made, names=names)
     for one in outcomes:

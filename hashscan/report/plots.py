@@ -1,4 +1,4 @@
-"""Plots of the report as SVG, drawn by matplotlib (extra ``report``).
+"""Draws the plots of the report as SVG, with matplotlib (extra ``report``).
 
 The SVG has no script and no text from outside. Its colours are the page's CSS variables, so that it
 follows dark mode and print.
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from hashscan.report.figures import Report
 
-#: How to get the plots, for the page and for messages.
+#: Instruction for the page, if matplotlib is missing.
 INSTALL = "install the extra report (matplotlib), e.g. /opt/hashscan/bin/pip install '.[report]'"
 #: matplotlib's variable for its settings and its cache.
 _DIRECTORY = "MPLCONFIGDIR"
-#: Months in the plot; the table has all.
+#: Most months in the plot; the table has all.
 _MONTHS = 24
-#: Bars that have room for a label.
+#: Most bars with labels; with more bars the labels would overlap.
 _LABELS = 9
 #: Colours that stand for the page's CSS variables.
 _COLOURS = {"#010101": "ink", "#020202": "bar", "#030303": "late", "#040404": "line"}
@@ -181,7 +181,7 @@ def _scanned(report: Report) -> Plot | None:
     axes.spines["bottom"].set_visible(False)
     axes.set_xlabel("files of the last scan")
     said = _sentence(f"{number:,} {name}" for name, number in found.items())
-    return _plot("scanned", "What the last scan did with its files", said, figure)
+    return _plot("scanned", "Files of the last scan, by outcome", said, figure)
 
 
 def _sentence(parts: Iterator[str]) -> str:
@@ -189,7 +189,7 @@ def _sentence(parts: Iterator[str]) -> str:
 
 
 def _plot(key: str, title: str, description: str, figure: Any) -> Plot:
-    """Make of matplotlib's file an element for the page, with text alternatives."""
+    """A matplotlib figure as an ``svg`` element for the page, with text alternatives."""
     file = io.StringIO()
     nothing: Sequence[str] = ("Creator", "Date", "Format", "Type")
     figure.savefig(file, format="svg", metadata=dict.fromkeys(nothing))

@@ -1,4 +1,4 @@
-"""How fast items were removed: percentiles of the hours, and shares within limits.
+"""Computes how fast items were removed: percentiles of hours, and shares within limits.
 
 docs/report.md has the definitions.
 """
@@ -11,7 +11,7 @@ from array import array
 from dataclasses import dataclass
 
 HOUR = 3600.0
-#: Limits in hours, for the shares: an order's, a short order's, and the code of conduct's.
+#: Limits of the shares in hours: a short order, an order, and the code of conduct.
 LIMITS = (1, 12, 24)
 #: Upper ends in hours of the classes of the distribution; the last class has none.
 CLASSES = (1, 2, 4, 8, 12, 24, 48, 168)
@@ -24,8 +24,8 @@ class Removal:
     Attributes:
         removed: number of removed items.
         median, p90, p95: percentiles of their hours, by nearest rank.
-        within_1h, within_12h, within_24h: share of the items that are removed, or still open and
-            older than the limit.
+        within_1h, within_12h, within_24h: share of the items removed within the limit, among the
+            items that are removed, or open and older than the limit.
         classes: number of removed items by ``CLASSES``.
     """
 
@@ -55,7 +55,7 @@ class RemovalTally:
     """Collects items one by one, eight bytes for each removed item."""
 
     def __init__(self) -> None:
-        """Nothing is collected yet."""
+        """Start without items."""
         self._seconds = array("d")
         self._older = dict.fromkeys(LIMITS, 0)
 
@@ -69,7 +69,7 @@ class RemovalTally:
             self._older[limit] += seconds > limit * HOUR
 
     def result(self) -> Removal:
-        """The figures of what was added."""
+        """The figures of the added items."""
         ordered = array("d", sorted(self._seconds))
 
         def within(limit: int) -> float | None:

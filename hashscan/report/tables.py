@@ -1,7 +1,7 @@
-"""The report as tables, which text, CSV and HTML print; so the three say the same.
+"""Arranges the report in tables; text, CSV and HTML print the same tables.
 
-A ``Cell`` keeps its value with its kind, so that people read ``84 %`` and programs ``0.84``. An
-empty cell is a figure for which there is no data.
+A ``Cell`` has a value and its kind, so that people read ``84 %`` and programs ``0.84``. The value
+``None`` is a figure without data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hashscan.report.notices import NoticeFigures, Sender
     from hashscan.report.removal import Removal
 
-#: What people read for a figure without data.
+#: Text for a figure without data, for people.
 NO_DATA = "no data"
 ANONYMOUS = "(anonymous)"
 
@@ -46,11 +46,11 @@ class Cell(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        """Whether it is printed at the right."""
+        """Whether the cell is aligned to the right."""
         return self.kind not in {Kind.TEXT, Kind.TIME}
 
     def human(self) -> str:
-        """For people. A share below 100 % is never rounded up to it, nor one above 0 % down."""
+        """The value for people. A share is rounded neither up to 100 % nor down to 0 %."""
         value = self.value
         if value is None:
             return NO_DATA
@@ -71,7 +71,7 @@ class Cell(NamedTuple):
                 return f"{value:,.0f}"
 
     def plain(self) -> str:
-        """For programs: a share from 0 to 1, hours, seconds, bytes; nothing if there is no data."""
+        """The value for programs: a share from 0 to 1, hours, seconds, bytes; "" for no data."""
         value = self.value
         if value is None:
             return ""
@@ -90,27 +90,27 @@ def _percent(share: float) -> str:
 
 
 def text(value: str) -> Cell:
-    """A text."""
+    """A cell with a text."""
     return Cell(Kind.TEXT, value)
 
 
 def count(value: float | None) -> Cell:
-    """A number of things."""
+    """A cell with a number of things."""
     return Cell(Kind.COUNT, value)
 
 
 def share(value: float | None) -> Cell:
-    """A share, 1 is all."""
+    """A cell with a share, from 0 to 1."""
     return Cell(Kind.SHARE, value)
 
 
 def hours(value: float | None) -> Cell:
-    """Hours."""
+    """A cell with hours."""
     return Cell(Kind.HOURS, value)
 
 
 def age(value: float | None) -> Cell:
-    """Seconds."""
+    """A cell with seconds."""
     return Cell(Kind.AGE, value)
 
 
@@ -119,9 +119,9 @@ class Table:
     """A table.
 
     Attributes:
-        key: its name for programs; CSV lines begin with it.
-        columns: key and title of each.
-        note: what a reader must know to understand the figures.
+        key: name for programs; CSV lines begin with it.
+        columns: key and title of each column.
+        note: explains the figures to a reader.
     """
 
     key: str
@@ -181,8 +181,8 @@ def _items(found: NoticeFigures) -> Table:
         ("notices open", count(found.open_notices)),
         ("items", count(found.items)),
         *((f"items {state}", count(found.states.get(state, 0))) for state in ItemState),
-        ("items open and overdue", count(found.overdue)),
-        ("items noticed before (repeats)", count(found.repeats)),
+        ("items overdue", count(found.overdue)),
+        ("items that an earlier notice named (repeats)", count(found.repeats)),
         ("items reopened", count(found.reopened)),
         ("items without a time of sending", count(found.without_sent)),
         ("older items still open", count(found.open_before)),
@@ -190,7 +190,7 @@ def _items(found: NoticeFigures) -> Table:
     ]
     note = (
         "Items of the notices received in the period, in the states that they have now. Older "
-        "items are of notices received before it."
+        "items are those of notices received before the period."
     )
     return _two("notices", "Notices and items", rows, note)
 
@@ -208,15 +208,16 @@ def _cells(one: Removal) -> tuple[Cell, ...]:
 
 
 def _removal(found: NoticeFigures) -> Table:
-    columns = (("counted_from", "Counted from"), *_REMOVAL, ("within_deadline", "By deadline"))
+    columns = (("counted_from", "Counted from"), *_REMOVAL, ("within_deadline", "Within deadline"))
     rows = (
         (text("sent"), *_cells(found.from_sent), share(found.within_deadline)),
         (text("received"), *_cells(found.from_received), share(found.within_deadline)),
     )
     note = (
-        "Shares are of the items that are removed, or still open and older than the limit. Gone "
-        "already, not here and refused items are in no share. Sent: if the sender gives no time, "
-        "the time of receipt. Percentiles are by nearest rank, of the removed items."
+        "A share is that of the items removed within the limit, among the items that are removed, "
+        "or open and older than the limit. Items that are gone, not here or refused are in no "
+        "share. If a notice gives no time of sending, its hours count from the receipt. "
+        "Percentiles are by nearest rank, of the removed items."
     )
     return Table("removal", "Time to removal", columns, rows if found.items else (), note)
 
@@ -229,13 +230,13 @@ def _months(found: NoticeFigures) -> tuple[Table, ...]:
             (text(one.month), count(one.notices), count(one.items), *_cells(removal))
             for one, removal in zip(found.months, removals, strict=True)
         )
-        return Table(key, title, columns, rows, f"By UTC. Hours count from {begin}.")
+        return Table(key, title, columns, rows, f"Months are in UTC. Hours count from {begin}.")
 
     return (
         table(
             "months",
             "By month of receipt, hours from sending",
-            "the time of sending, else of receipt",
+            "the time of sending, or from the receipt without it",
             [one.from_sent for one in found.months],
         ),
         table(
@@ -263,7 +264,7 @@ def _distribution(found: NoticeFigures) -> Table:
         (text(name), count(number))
         for name, number in zip(class_names(), removal.classes, strict=True)
     )
-    note = "From the time of sending. The upper end belongs to the class."
+    note = "From the time of sending. Each class includes its upper end."
     return Table("hours", "Hours to removal", columns, rows if removal.removed else (), note)
 
 
@@ -317,8 +318,8 @@ def _matches(report: Report) -> Table:
         ("damaged records", count(found.damaged)),
     ]
     note = (
-        "Matches detected in the period. A false positive is a file whose digest the filter holds "
-        "and the service does not know."
+        "Matches detected in the period. A false positive is a file whose digest is in the filter, "
+        "but not known to the service."
     )
     return _two("matches", "Matches", rows, note)
 
@@ -338,7 +339,7 @@ def _coverage(report: Report) -> Table:
     rows = [
         ("volumes watched", share(report.watched)),
         ("volumes wholly scanned in the period", share(report.wholly_scanned)),
-        ("last whole scan of all volumes, ago", age(report.oldest_whole)),
+        ("time since every volume had a whole scan", age(report.oldest_whole)),
         ("scans", count(scans.scans)),
         ("whole scans", count(scans.whole)),
         ("files, all scans", count(scans.files)),
@@ -346,12 +347,15 @@ def _coverage(report: Report) -> Table:
         ("bytes hashed, all scans", Cell(Kind.SIZE, scans.added.get("bytes_hashed"))),
         ("problems, all scans", count(scans.added.get("problems"))),
     ]
-    note = "Scans that ended in the period. A file counts in each scan. The watch does not count."
+    note = (
+        "Scans that ended in the period. A file counts in each scan. Files that only the watch "
+        "hashed do not count."
+    )
     return _two("coverage", "Coverage", rows, note)
 
 
 def scanned(last: Mapping[str, object]) -> dict[str, int]:
-    """Files of a scan by outcome, from the counts of its summary."""
+    """Number of files of a scan by outcome, from its summary."""
     found = {name: last.get(name) for name in ("hashed", "unchanged", "problems")}
     skipped = last.get("skipped")
     found["skipped"] = sum(skipped.values()) if isinstance(skipped, dict) else None
@@ -376,8 +380,8 @@ def _filters(report: Report) -> Table:
         ("filter", "Filter"),
         ("version", "Version"),
         ("digests", "Digests"),
-        ("age", "Verified or made, ago"),
-        ("usable", "In use"),
+        ("age", "Age"),
+        ("usable", "Usable"),
     )
     rows = tuple(
         (
@@ -389,4 +393,5 @@ def _filters(report: Report) -> Table:
         )
         for one in report.filters
     )
-    return Table("filters", "Filters", columns, rows)
+    note = "The age counts from the last verification (repository) or from the making (file)."
+    return Table("filters", "Filters", columns, rows, note)

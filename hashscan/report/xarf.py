@@ -1,4 +1,4 @@
-"""Reports in XARF v4, ``content/csam``.
+"""Makes reports in XARF v4, ``content/csam``.
 
 Source: github.com/xarf/xarf-spec, schemas/v4: xarf-core.json, types/content-base.json and
 types/content-csam.json, version 4.2.0. A report never holds content: ``evidence`` is never written.
@@ -31,18 +31,18 @@ _SAFE = "/!$&'()*+,;=:@~?"
 
 @dataclass(frozen=True, slots=True)
 class Abuse:
-    """A match, or an item of a notice that was removed.
+    """A match, or a removed item of a notice.
 
     Attributes:
-        key: identifies it: a second report has the same id, unless it was removed since.
-        name: for messages: the URL or path.
-        url: of the content; ``None``: no site is known that serves it.
-        source: address of the server, as a sender saw it; ``None``: the host of the URL.
-        categories: of lists, and of the sender of a notice; the first that is known counts.
-        method: how it was detected.
-        when: time of the detection, in seconds since the epoch.
+        key: identity for the report id, which also depends on ``removed``.
+        name: URL or path, for messages.
+        url: URL of the content; ``None``: no entry of ``sites`` leads to the file.
+        source: IP address of the server, as a sender saw it; ``None``: not given.
+        categories: of the list, then of the sender; the first one with a classification counts.
+        method: method of detection.
+        when: time of detection, in seconds since the epoch.
         digests: of the content, by algorithm.
-        removed: the content is not in its place any more.
+        removed: the content is no longer in its place.
     """
 
     key: str
@@ -56,8 +56,8 @@ class Abuse:
     removed: bool
 
 
-class Refused(NamedTuple):
-    """What cannot be reported, and why."""
+class NotReported(NamedTuple):
+    """A match or an item that cannot be reported, and why."""
 
     name: str
     why: str
@@ -65,30 +65,31 @@ class Refused(NamedTuple):
 
 def report_of(
     abuse: Abuse, organisation: OrganisationSettings, classifications: Mapping[str, str]
-) -> dict[str, Any] | Refused:
-    """A report, ready for JSON; or why there is none.
+) -> dict[str, Any] | NotReported:
+    """A report, ready for JSON; or the reason why there is none.
 
-    ``classifications``: by categories in lower case, beside the five names themselves.
+    ``classifications``: by category in lower case; the five classifications need no entry.
     """
     if abuse.url is None:
-        return Refused(
+        return NotReported(
             abuse.name,
-            "no URL is known; see 'sites' in the configuration, which has no host for it",
+            "its URL is not known, because no entry of 'sites' leads to it; add one to the"
+            " configuration",
         )
     try:
         url = uri_of(abuse.url)
     except ValueError as error:
-        return Refused(abuse.name, f"{error}, and XARF asks for a URL")
+        return NotReported(abuse.name, f"{error}, and XARF requires a URL")
     classification = _classification(abuse.categories, classifications)
     if classification is None:
         named = ", ".join(shown(one[:100]) for one in abuse.categories if one)
         if not named:
-            return Refused(
+            return NotReported(
                 abuse.name,
-                "neither a list nor the notice names a category, which the classification needs;"
+                "its classification is not known: neither a list nor the notice names a category;"
                 " report it by hand",
             )
-        return Refused(
+        return NotReported(
             abuse.name,
             f"its category ({named}) has no classification; add it to notices.classifications,"
             " e.g. {vics-1: baseline}",
@@ -120,7 +121,7 @@ def report_of(
 
 
 def _address(text: str | None) -> str | None:
-    """An IP address as a sender wrote it; ``None``: it is none."""
+    """The IP address in a text of a sender; ``None``: the text is none."""
     try:
         return str(ipaddress.ip_address((text or "").strip()))
     except ValueError:
@@ -143,7 +144,7 @@ def _report_id(key: str, domain: str) -> str:
 
 
 def uri_of(url: str) -> str:
-    """A URL as RFC 3986 has it: what senders leave as it is, e.g. spaces, is percent-encoded.
+    """A URL in the form of RFC 3986: characters such as spaces are percent-encoded.
 
     Raises:
         ValueError: it is no URL of a web server.
@@ -155,7 +156,7 @@ def uri_of(url: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """``text`` without characters that a URI may not have; valid escapes stay."""
+    """A text with each character that a URI may not have percent-encoded; escapes stay."""
     parts = text.split("%")
     escaped = quote(parts[0], safe=_SAFE)
     for part in parts[1:]:

@@ -123,7 +123,10 @@ def test_a_part_that_cannot_be_read_does_not_hide_the_others(home, capfd):
     assert found["notices"] == 4
     (home / "state" / "notices.sqlite3").write_bytes(os.urandom(5000))
     code, text = run(home)
-    assert "could not be read, so that its figures are missing: catalog, notices" in text
+    assert (
+        "Parts of the state could not be read, so their figures are missing: catalog, notices"
+        in text
+    )
     assert str(home) not in text
 
 

@@ -184,11 +184,11 @@ def test_what_cannot_be_known_is_refused(run, store, tmp_path, volume):
         "hashscan: http://a.example/u\\n.jpg is not reported: its category (stran"
     )
     assert second.startswith(
-        f"hashscan: {volume}/outside/x\\n.jpg is not reported: no URL is known"
+        f"hashscan: {volume}/outside/x\\n.jpg is not reported: its URL is not known"
     )
 
 
-def test_a_period(run, tmp_path, volume):
+def test_the_period_bounds_matches_and_items(run, tmp_path, volume):
     isolate(tmp_path, volume, "a.jpg")  # its record says that it was detected in January 2026
     assert len(reports(run("--since", "2026-01-01"))) == 1
     assert reports(run("--since", "2026-01-01", "--until", "2026-01-02")) == []
@@ -217,10 +217,10 @@ def test_files_in_a_directory(run, tmp_path, volume):
     }
     assert all(one.stat().st_mode & 0o777 == 0o600 for one in files)
     again = run("--since", "2026-01-01", "-o", str(place))
-    assert again.stdout == f"0 reports in {place}, 2 were there already\n"
+    assert again.stdout == f"0 reports in {place}, 2 existed already\n"
 
 
-def test_mistakes(run, tmp_path):
+def test_wrong_command_lines_are_refused(run, tmp_path):
     assert isinstance(run("zzz").exception, UsageError)
     assert "written after its name" in str(run(group=("--since", "7d")).exception)
     (tmp_path / "config.yaml").write_text(f"state: {tmp_path}/state\n")

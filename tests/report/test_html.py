@@ -88,7 +88,7 @@ def test_the_page_loads_nothing_and_names_nobody(without_plots):
     assert "url(" not in page
     assert "@import" not in page
     assert "a.example" not in page
-    assert "could not be read, so that its figures are missing: catalog" in page
+    assert "Parts of the state could not be read, so their figures are missing: catalog" in page
 
 
 def test_the_page_is_marked_up_for_everybody(without_plots):

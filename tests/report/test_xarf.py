@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashscan.config.notices import OrganisationSettings
-from hashscan.report.xarf import Abuse, Refused, report_of, uri_of
+from hashscan.report.xarf import Abuse, NotReported, report_of, uri_of
 
 HOST = OrganisationSettings(name="Host BV", contact="abuse@host.example", domain="host.example")
 DIGESTS = {"md5": "ab" * 16, "sha1": "ab" * 20, "sha256": "ab" * 32}
@@ -25,7 +25,7 @@ def abuse(**more):
 
 def made(classifications=None, **more):
     found = report_of(abuse(**more), HOST, classifications or {})
-    if isinstance(found, Refused):
+    if isinstance(found, NotReported):
         return found
     result = xarf.parse(json.loads(json.dumps(found)))
     assert not result.errors, result.errors
@@ -87,12 +87,12 @@ def test_the_classification_comes_from_the_category():
 
 
 def test_what_cannot_be_known_is_refused():
-    assert "no URL is known" in made(url=None).why
+    assert "its URL is not known" in made(url=None).why
     assert "notices.classifications" in made(categories=("x\x1b", None)).why
     assert "x\\x1b" in made(categories=("x\x1b", None)).why
     assert "neither a list nor the notice names a category" in made(categories=(None, "")).why
-    assert "XARF asks for a URL" in made(url="ftp://img.example/a").why
-    assert "XARF asks for a URL" in made(url="http:///a").why
+    assert "XARF requires a URL" in made(url="ftp://img.example/a").why
+    assert "XARF requires a URL" in made(url="http:///a").why
 
 
 def test_no_digests():
@@ -120,6 +120,6 @@ def test_any_text_of_a_sender_is_valid_or_refused(path, source, category):
         {category.strip().lower(): "A1"}, url=f"http://img.example/{path}", source=source,
         categories=(category,),
     )  # fmt: skip
-    if not isinstance(found, Refused):
+    if not isinstance(found, NotReported):
         assert found["url"].isascii()
         assert not set(found["url"]) & set(' "<>\\^`{|}')
