@@ -1,9 +1,8 @@
-"""Looking up a path below a document root as a web server does, without leaving the root.
+"""Looks up a path below a document root as a web server does, without leaving the root.
 
-Web servers follow symbolic links. A customer can make a link to any place, so a link is followed
-only as far as it stays below the root, and it is followed here, by descriptor: each component is
-opened from the descriptor of the directory above it, and ``..`` of a link's target goes back to
-that descriptor.
+Web servers follow symbolic links. A customer can make a link to any place, so this module follows a
+link only if it stays below the root, and by descriptor: it opens each component from the descriptor
+of the directory above it, and ``..`` in the target of a link leads back to that descriptor.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 class Entry(StrEnum):
-    """What is found under a path."""
+    """The kind of entry at a path."""
 
     FILE = "file"  #: a regular file
     DIRECTORY = "directory"
@@ -33,13 +32,14 @@ class Entry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is found under a path below a document root.
+    """The result of ``look_up``.
 
     Attributes:
-        path: below the root, without links; of an absent entry as far as it is there.
-        rest: names that follow a file, e.g. ``a/b`` of ``index.php/a/b``, or an absent entry.
+        entry: kind of the entry.
+        path: path below the root, without links; for an absent entry, the part that exists.
+        rest: names after a file, e.g. ``a/b`` of ``index.php/a/b``, or after the existing part.
         links: paths below the root of the links that were followed.
-        target: of the last link that was followed, or leads out of the root.
+        target: target of the last link that was followed, or that leads out of the root.
     """
 
     entry: Entry
@@ -102,7 +102,7 @@ class _Walk:
         return self._found(Entry.DIRECTORY)
 
     def _follow(self, target: bytes) -> bool:
-        """Put the names of a link's target before the rest; False if it leads out of the root."""
+        """Go on with the target of a link; return False if the target is outside of the root."""
         self._links.append(b"/".join(self._names))
         self._after_link = len(self._rest)
         os.close(self._fds.pop())
@@ -123,16 +123,16 @@ def _reversed_names(path: bytes) -> list[bytes]:
 
 
 def look_up(root: int, path: bytes, root_path: bytes) -> Served:
-    """Find ``path`` below an open document root; links are followed as long as they stay below.
+    """The entry at a path below an open document root; follows links that stay below the root.
 
     Args:
-        root: descriptor of the document root, which may be ``O_PATH``.
-        path: below the root; ``.``, ``..`` and empty names are as the kernel takes them.
-        root_path: of the root, without links: an absolute link to a place below it is followed.
+        root: descriptor of the document root; may be ``O_PATH``.
+        path: path below the root; ``.``, ``..`` and empty names mean what they mean to the kernel.
+        root_path: path of the root, without links; absolute links to places below it are followed.
 
     Raises:
-        OSError: as the kernel says: EACCES, EIO...
-        ValueError: ``path`` holds a NUL.
+        OSError: an error of the kernel: EACCES, EIO...
+        ValueError: ``path`` contains a NUL.
     """
     walk = _Walk(root, path, root_path)
     try:

@@ -1,7 +1,7 @@
-"""The HTTP side of the intake: ``POST /api/v1/reports`` and the link checker.
+"""The ASGI application of the intake: ``POST /api/v1/reports`` and the link checker.
 
 SCART's add-ons do not see the status of an answer. They take a report for delivered unless the body
-is JSON with a ``message``. So each error here has such a body.
+is JSON with a ``message``. So each error has such a body.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 REPORTS = "/api/v1/reports"
 _TOO_LONG = f"the report has more than {MOST_BYTES >> 20} MiB; split it"
-#: Simultaneous reports of one token.
+#: Most simultaneous reports with one token.
 _PLACES = 32
-#: Seconds of the rate that a sender may use in one go: SCART sends one report for each address.
+#: Seconds of the rate that a burst may use: SCART sends one report for each IP address.
 _BURST = 10.0
 
 
@@ -53,10 +53,10 @@ class JsonProtocol(Protocol):
 
 
 class Intake:
-    """What the requests share."""
+    """Takes reports; state that all requests share."""
 
     def __init__(self, senders: Senders, record: Requests, box: Box, *, rate: float) -> None:
-        """``rate``: requests a second of one sender."""
+        """``rate``: requests a second with one token."""
         self.senders = senders
         self.record = record
         self._box = box
@@ -67,7 +67,7 @@ class Intake:
         """The sender whose token the request has.
 
         Raises:
-            HTTPException: 401, or 429 if too many wrong tokens or too many requests came before.
+            HTTPException: 401; or 429 after too many wrong tokens or requests.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
@@ -117,16 +117,16 @@ class Intake:
         return JSONResponse({"data": data}, 201)
 
     def note(self, request: Request, sender: str, outcome: str) -> None:
-        """Record a request; nothing of it but its path, and no token."""
+        """Add a request to the audit: its path, without query and token."""
         path = f"{request.method} {request.scope['path']}"
         self.record.note(Row(time.time(), sender, address_of(request), path, outcome))
 
     @contextlib.contextmanager
     def _place(self, sender: str) -> Iterator[None]:
-        """One of the places of a sender, whose reports are in memory.
+        """Reserve one of the sender's places, which bound the reports in memory.
 
         Raises:
-            HTTPException: 429: there is none.
+            HTTPException: 429: all places are in use.
         """
         running = self._running.get(sender, 0)
         if running >= _PLACES:
@@ -161,7 +161,7 @@ async def _health(request: Request) -> Response:
 
 
 async def explain(request: Request, error: Exception) -> Response:
-    """The answer to a request that cannot be served."""
+    """The JSON answer to a refused request."""
     del request
     assert isinstance(error, HTTPException)
     errors = error.errors if isinstance(error, RefusedError) else {}
@@ -169,7 +169,7 @@ async def explain(request: Request, error: Exception) -> Response:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """An answer that nobody reads: the client disconnected before its request was complete."""
+    """An answer to a client that disconnected before its request was complete."""
     del request, error
     return JSONResponse(_error("the request is incomplete"), 400)
 

@@ -1,4 +1,4 @@
-"""Stores reports: one thread has the notices' file, so that the event loop never waits for it."""
+"""Stores reports in a thread of its own, so that the event loop never waits for the disk."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from hashscan.service.intake.form import Report
     from hashscan.state import State
 
-#: Seconds for storing a report; SCART's add-ons give an answer up after 20.
+#: Seconds until the answer that a report is not stored yet; SCART's add-ons stop waiting after 20.
 _PATIENCE = 15.0
-#: Reports that may wait to be stored.
+#: Most reports that wait to be stored.
 _WAITING = 64
 
 
@@ -36,13 +36,13 @@ class Taken(NamedTuple):
 
 
 class Box:
-    """The notices' file of a running intake."""
+    """The file of notices of a running intake."""
 
     def __init__(self, state: State, say: Callable[[str], None]) -> None:
-        """Open it.
+        """Open the file of notices. ``say`` gets a sentence when a report is not stored.
 
         Raises:
-            StateError: it cannot be used.
+            StateError: the file cannot be used.
         """
         self._state = state
         self._say = say
@@ -56,12 +56,12 @@ class Box:
             raise
 
     def close(self) -> None:
-        """Finish what is in progress, and close the file."""
+        """Store the reports that wait, and close the file."""
         self._thread.submit(self._store.close)
         self._thread.shutdown()
 
     async def add(self, report: Report) -> Taken:
-        """Store a report; it is on the disk afterwards.
+        """Store a report durably.
 
         Raises:
             HTTPException: 503: it is not stored, or not yet.
@@ -85,7 +85,7 @@ class Box:
             ) from None
 
     async def keep(self, text: str) -> None:
-        """Keep a report that names no URL, so that a person can see to it."""
+        """Keep the text of a report without a URL, for an administrator."""
         if text.strip():
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._thread, self._keep, text)
@@ -97,7 +97,7 @@ class Box:
             self._report(one_line(str(error)) if error is not None else "")
 
     def _report(self, trouble: str) -> None:
-        """Say once why reports are not stored."""
+        """Report once why reports are not stored."""
         if trouble and trouble != self._trouble:
             self._say(f"a report was not stored: {trouble}")
         self._trouble = trouble

@@ -1,9 +1,8 @@
-"""A report as SCART's add-on for providers sends it.
+"""Reads a report in the form in which SCART's add-on for providers sends it.
 
-Source: AbuseIO/SCART-application, scart/addon/IPvolumeNTDapi.php: a form with ``ip`` and
-``urls``, which are
-separated by line feeds. The fields ``sender``, ``reference`` and ``received`` are ours, for
-programs of providers that pass notices on.
+Source: AbuseIO/SCART-application, scart/addon/IPvolumeNTDapi.php: a form with ``ip`` and ``urls``,
+which are separated by line feeds. The fields ``sender``, ``reference`` and ``received`` are
+hashscan's own, for programs that pass notices on.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ MOST_BYTES, MOST_URLS = 2 << 20, 10_000
 _MOST_FIELDS = 50
 _FORM = "application/x-www-form-urlencoded"
 _SINGLE = ("ip", "sender", "reference", "received")
-#: Lines that are named in an error.
+#: Most lines that an error names.
 _MOST_LINES = 5
 #: Seconds by which the sender's clock may be ahead.
 _AHEAD = 300.0
 
 
 class RefusedError(HTTPException):
-    """A report that is not taken. ``errors``: what is wrong, by field."""
+    """A report is refused. ``errors``: the faults, by field."""
 
     def __init__(self, status: int, message: str, errors: Mapping[str, list[str]]) -> None:
         """``message``: one sentence."""
@@ -54,7 +53,8 @@ class Report(NamedTuple):
     Attributes:
         notice: the notice in it.
         content: the form's fields, for the evidence.
-        received: when the sender's own sender handed it in; ``None``: now.
+        received: time of arrival at the program that passes it on, in seconds since the epoch;
+            ``None``: now.
     """
 
     notice: ParsedNotice
@@ -66,7 +66,7 @@ def fields(body: bytes, content_type: str) -> dict[str, str]:
     """The fields of a form, decoded.
 
     Raises:
-        RefusedError: it is no form, or a field is given more than once.
+        RefusedError: the body is no form, or has a field more than once.
     """
     header = Message()
     header["Content-Type"] = content_type or _FORM
@@ -92,7 +92,7 @@ def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
     """The names and values of a form or of a query, decoded.
 
     Raises:
-        RefusedError: there are too many.
+        RefusedError: there are too many fields.
     """
     try:
         found = parse_qsl(
@@ -109,10 +109,10 @@ def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
 
 
 def read(found: Mapping[str, str], sender: str) -> Report:
-    """The report in the fields of a form; ``sender`` counts if the form names none.
+    """The report in the fields of a form. ``sender``: the name of the token, for the default.
 
     Raises:
-        RefusedError: it names no URL, or a field cannot be used.
+        RefusedError: there is no URL, or a field cannot be used.
     """
     lines = [line.strip() for line in found.get("urls", "").split("\n")]
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line]
@@ -183,7 +183,7 @@ def _received(text: str) -> float | None:
     if found > time.time() + _AHEAD:
         raise RefusedError(
             422,
-            "the field received is in the future; see the clocks of both machines",
+            "the field received is in the future; check the clocks of both machines",
             {"received": ["is in the future"]},
         )
     return min(found, time.time())

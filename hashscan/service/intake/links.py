@@ -1,9 +1,9 @@
 """The link checker: ``GET /api/v1/online?url=…`` says whether a URL's content is still there.
 
-SCART's add-ons for link checkers do not see the status of an answer, and each is written for one
-provider. The one whose form is known (AbuseIO/SCART-application,
-scart/addon/imagetwistCheckonline.php) takes an empty body for online and any other for offline. So
-*offline* is only said if it is certain, and the form of the answer can be chosen.
+SCART has a link checker of its own for each provider, which does not see the status of an answer.
+The only known one (AbuseIO/SCART-application, scart/addon/imagetwistCheckonline.php) takes an empty
+body for online and any other body for offline. So the answer is *offline* only if that is certain,
+and its form can be configured.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from hashscan.config.sites import SiteSettings
     from hashscan.state import State
 
-#: Simultaneous checks, and checks that may wait.
+#: Most simultaneous checks, and most checks that wait.
 _THREADS, _WAITING = 2, 64
-#: Seconds for a check; SCART's add-ons give an answer up after 20, and take that for offline.
+#: Seconds for a check; SCART's add-ons stop waiting after 20, and take that for offline.
 _PATIENCE = 10.0
 #: Seconds after which the configurations of web servers are read again.
 _FRESH = 300.0
-#: Checks a second of one address without a token, and checks in one go.
+#: Checks a second from one address without a token, and checks in a burst.
 _STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
-#: Neither a failure nor a redirect, which a client could take for offline.
+#: Statuses: neither an error nor a redirect, which a client could take for offline.
 _STATUS = {Presence.ONLINE: 200, Presence.OFFLINE: 200, Presence.UNKNOWN: 202}
 
 
@@ -61,18 +61,18 @@ class Admission(Protocol):
         ...
 
     def note(self, request: Request, sender: str, outcome: str) -> None:
-        """Record a request."""
+        """Add a request to the audit."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LinkOptions:
-    """How the link checker is called, and how it answers.
+    """The form of the link checker's requests and answers.
 
     Attributes:
-        path: of its URL.
-        parameter: name of the parameter that has the URL to check.
-        empty: an empty body unless the answer is *offline*, also for errors.
+        path: path of its own URL.
+        parameter: name of the parameter with the URL to check.
+        empty: send an empty body unless the answer is *offline*, also for errors.
         without_token: answer clients without a token.
         trust_sites: see ``notices.online.check``.
     """
@@ -85,7 +85,7 @@ class LinkOptions:
 
 
 class Links:
-    """Checks links in threads of its own: a file server may not answer."""
+    """Checks links in threads of its own, because a file server may not answer."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Links:
         options: LinkOptions,
         say: Callable[[str], None],
     ) -> None:
-        """Start without looking at anything."""
+        """Start; read no configuration of a web server yet."""
         self.options = options
         self._state = state
         self._sites = sites
@@ -106,11 +106,11 @@ class Links:
         self._strangers = Limiter(_STRANGERS_RATE, _STRANGERS_BURST)
 
     def close(self) -> None:
-        """Do not wait for checks that hang."""
+        """End the threads, without waiting for checks that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, intake: Admission, request: Request) -> Response:
-        """``GET`` of the link checker."""
+        """The answer to a ``GET`` request of the link checker."""
         try:
             sender = self._sender(intake, request)
             found = await self.presence(self._url(request))
@@ -123,7 +123,7 @@ class Links:
         return self._response(request, found, detailed=sender is not None)
 
     async def presence(self, address: str) -> Checked:
-        """The answer about a URL, in time."""
+        """The answer about a URL, within ``_PATIENCE`` seconds."""
         if self._waiting >= _WAITING:
             return Checked(Presence.UNKNOWN, "busy")
         self._waiting += 1
@@ -138,7 +138,7 @@ class Links:
             return Checked(Presence.UNKNOWN, "undecided")
 
     def _sender(self, intake: Admission, request: Request) -> str | None:
-        """The sender, or ``None`` for a client who needs no token and has none.
+        """The sender; ``None``: the client has no token, and needs none.
 
         Raises:
             HTTPException: 401 or 429.
@@ -153,7 +153,7 @@ class Links:
         """The URL to check.
 
         Raises:
-            RefusedError: there is none, or more than that.
+            RefusedError: the query is not one URL.
         """
         name = self.options.parameter
         found = pairs(request.scope["query_string"])

@@ -1,4 +1,4 @@
-"""Who sent a report or asked for a link, when, and what came of it; never a token or a URL."""
+"""The audit of the intake: sender, time, path and result of each request, no token, no URL."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ class Row(NamedTuple):
     """One request with a right token.
 
     Attributes:
+        time: in seconds since the epoch.
         user: name of the token.
+        address: address of the client.
         request: method and path, without the query.
-        outcome: id of the notice, the link's state, or the status of an error.
+        outcome: id of the notice, answer of the link checker, or status of an error.
     """
 
     time: float
@@ -24,7 +26,7 @@ class Row(NamedTuple):
 
 
 class Requests(Record):
-    """The audit of the intake. Requests with wrong tokens are only counted: they are unbounded."""
+    """The table of requests. Requests with wrong tokens have no bound, so they are only counted."""
 
     table = "request"
     columns = (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Requests a second of one token.
 RATE = 50.0
-#: Seconds between two commits of the audit, and two checks for changed tokens.
+#: Seconds between two commits of the audit, and between two checks for changed tokens.
 _EVERY = 1.0
 #: Seconds between two messages about wrong tokens.
 _QUIET = 60.0
@@ -35,12 +35,12 @@ _QUIET = 60.0
 
 @dataclass(frozen=True, slots=True)
 class IntakeOptions(Listening):
-    """How to serve.
+    """The options of the intake over HTTP.
 
     Attributes:
-        links: how the link checker is called, and how it answers.
-        rate: requests a second of one token.
-        audit_days: how long the audit is kept; ``None``: for ever.
+        links: options of the link checker.
+        rate: requests a second with one token.
+        audit_days: days after which requests are removed from the audit; ``None``: never.
     """
 
     links: LinkOptions = field(default_factory=LinkOptions)
@@ -49,7 +49,7 @@ class IntakeOptions(Listening):
 
 
 def data_of(state: State) -> Data:
-    """The directory of tokens and of the audit.
+    """The directory of the tokens and the audit.
 
     Raises:
         UsageError: it cannot be used.
@@ -67,9 +67,9 @@ def serve(
 
     Args:
         state: the state directory, which the daemon may use at the same time.
-        sites: of this machine, for the link checker.
-        options: how.
-        say: gets a sentence when it listens, and when something is wrong.
+        sites: sites of this machine, for the link checker.
+        options: options.
+        say: gets a sentence when the intake listens, and at each fault.
 
     Raises:
         UsageError: it cannot listen there, or must not.
@@ -101,7 +101,7 @@ def serve(
 
 
 class _Keeper:
-    """Once a second: commits the audit, takes over changed tokens, reports wrong ones."""
+    """Once a second: commits the audit, reads changed tokens, reports wrong tokens."""
 
     def __init__(self, data: Data, intake: Intake, say: Callable[[str], None]) -> None:
         self._data = data
@@ -128,7 +128,9 @@ class _Keeper:
                 senders.take(tokens)
                 self._stamp = stamp
                 if not tokens:
-                    self._say("nobody has a token; make one with 'hashscan notice token add NAME'")
+                    self._say(
+                        "no sender has a token; make one with 'hashscan notice token add NAME'"
+                    )
         except HashscanError as error:
             trouble = trouble or str(error)
         if trouble and trouble != self._trouble:

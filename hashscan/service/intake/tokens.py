@@ -1,7 +1,7 @@
-"""The senders' tokens: names with hashed tokens, in ``tokens.json``.
+"""The tokens of senders: names and hashed tokens, in ``tokens.json``.
 
-A token is made here, of 256 random bits, so nobody can guess one, and SHA-256 is enough to store
-it. (Passwords, which people choose, need scrypt.)
+A token has 256 random bits, so nobody can guess one, and SHA-256 is enough to store it. (Passwords,
+which people choose, need scrypt.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hashscan.service.data import Data
 
-#: The longest token that is compared, in characters.
+#: Most characters of a token that is compared.
 _LONGEST = 256
 
 
@@ -47,10 +47,10 @@ TOKENS = NamedFile("tokens", "token", "hashscan notice token", _load, _dump)
 
 
 def add_token(data: Data, name: str) -> str:
-    """Make a token, and return it: only its hash is stored.
+    """Make a token, store its hash, and return the token.
 
     Raises:
-        UsageError: the name cannot be used, or has a token.
+        UsageError: the name cannot be used, or has a token already.
         StateError: it cannot be stored.
     """
     TOKENS.check_name(name)
@@ -69,14 +69,14 @@ def _hashed(token: str) -> bytes:
 
 
 class Senders:
-    """Says which sender a token is of.
+    """Finds the sender of a token.
 
     Attributes:
         wrong: number of wrong tokens so far.
     """
 
     def __init__(self, clock: Limiter | None = None) -> None:
-        """Nobody has a token yet: see ``take``. ``clock``: limits wrong tokens by address."""
+        """Start without tokens; see ``take``. ``clock``: limits wrong tokens by address."""
         self._tokens: dict[str, Token] = {}
         self._limits = clock or Limiter(1 / WRONG_SECONDS, WRONG_BURST)
         self._known = Known()
@@ -87,15 +87,15 @@ class Senders:
         self._tokens = tokens
 
     def seen(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Note pairs of a sender and an address from which the right token came."""
+        """Note pairs of a sender and an address from which its token came."""
         for name, address in pairs:
             self._known.note(name, address)
 
     def name_of(self, token: str, address: str) -> str | None:
         """The name of the sender; ``None``: there is no such token.
 
-        After a few wrong tokens from an address only senders who sent the right one from there
-        before are known for a while.
+        After a few wrong tokens from an address, for a while it finds only senders whose token came
+        from that address before.
 
         Raises:
             TooManyError: too many wrong tokens came from the address.

@@ -51,7 +51,7 @@ def told(answer):
     return answer.status_code, answer.text
 
 
-def test_words(serve_links):
+def test_the_answers_in_words(serve_links):
     with serve_links() as one:
         serve_links.notice(one)
         assert told(ask(one, HERE)) == (200, "online")
@@ -62,7 +62,7 @@ def test_words(serve_links):
         assert ask(one, AWAY).headers["Cache-Control"] == "no-store"
 
 
-def test_json(serve_links):
+def test_the_answers_in_json(serve_links):
     with serve_links() as one:
         serve_links.notice(one)
         found = [ask(one, url, Accept="application/json") for url in (HERE, AWAY, OTHER)]
@@ -73,7 +73,7 @@ def test_json(serve_links):
         ]
 
 
-def test_empty_unless_it_is_offline(serve_links):
+def test_an_empty_body_except_for_offline(serve_links):
     """Errors, too: another body would be taken for offline."""
     with serve_links(empty=True, path="/cgi-bin/zapi.cgi", parameter="check") as one:
         serve_links.notice(one)
@@ -89,7 +89,7 @@ def test_empty_unless_it_is_offline(serve_links):
         assert ask(one, HERE).status_code == 404
 
 
-def test_without_a_token(serve_links, monkeypatch):
+def test_clients_without_a_token(serve_links, monkeypatch):
     monkeypatch.setattr("hashscan.service.intake.links._STRANGERS_BURST", 3.0)
     monkeypatch.setattr("hashscan.service.intake.links._STRANGERS_RATE", 0.01)
     with serve_links(without_token=True) as one:
@@ -126,7 +126,7 @@ def test_what_is_no_url_is_an_error_and_not_offline(query, intake, scart_reads):
 @pytest.mark.parametrize(
     "url", ["http://a.example/%C3%A9", "http://a.example/\u00e9", "hxxp://a[.]example/é"]
 )
-def test_spellings(url, serve_links, tmp_path):
+def test_spellings_of_a_url_have_one_answer(url, serve_links, tmp_path):
     with serve_links() as one:
         (tmp_path / "www" / "\u00e9").touch()
         assert ask(one, url).text == "online"
