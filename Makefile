@@ -102,7 +102,7 @@ mutants: install
 .PHONY: test-long
 test-long: install
 	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
-	HASHSCAN_LONG=1 $(BIN)/pytest tests/agent/test_noticed_faults.py \
+	HASHSCAN_LONG=1 $(BIN)/pytest tests/agent/test_notice_faults.py \
 	  tests/e2e/test_adversaries.py tests/e2e/test_agent_killed.py \
 	  tests/e2e/test_daemon_dead_server.py tests/e2e/test_daemon_hostile.py \
 	  tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py tests/e2e/test_mails_killed.py \

@@ -34,7 +34,7 @@ def complaints(found: Status) -> list[Complaint]:
         *_filters(found),
         *(Complaint(ExitCode.INTERNAL, one) for one in found.trouble),
         *_mail_trouble(found),
-        *_noticing_trouble(found),
+        *_round_trouble(found),
         *_overdue(found),
         *_matches(found),
         *_service(found),
@@ -75,10 +75,10 @@ def _mail_trouble(found: Status) -> Iterator[Complaint]:
         )
 
 
-def _noticing_trouble(found: Status) -> Iterator[Complaint]:
-    noticing = (found.daemon or {}).get("noticing") if found.alive else None
-    if noticing and noticing.get("trouble"):
-        yield Complaint(ExitCode.INTERNAL, f"notices: {noticing['trouble']}")
+def _round_trouble(found: Status) -> Iterator[Complaint]:
+    rounds = (found.daemon or {}).get("notice_rounds") if found.alive else None
+    if rounds and rounds.get("trouble"):
+        yield Complaint(ExitCode.INTERNAL, f"notices: {rounds['trouble']}")
 
 
 def _overdue(found: Status) -> Iterator[Complaint]:

@@ -226,7 +226,7 @@ def _add(
 
 def _work_on_items(settings: Settings, place: State) -> None:
     """Find and act on the files now, unless another process has the state directory's lock."""
-    from hashscan.agent.noticing import run_now  # noqa: PLC0415 - heavy
+    from hashscan.agent.notice_rounds import run_now  # noqa: PLC0415 - heavy
 
     if not run_now(settings, place, lambda text: click.echo(text, err=True)):
         click.echo(

@@ -23,8 +23,8 @@ from hashscan.daemon.duty import Duty
 from hashscan.daemon.facts import write_facts
 from hashscan.daemon.housekeeping import Housekeeping
 from hashscan.daemon.log import Repeats
+from hashscan.daemon.notice_rounds import NoticeRounds
 from hashscan.daemon.notices import Notices
-from hashscan.daemon.noticing import Noticing
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.reported import Reported
@@ -102,7 +102,7 @@ class Daemon:
         self._reloading = Reloading(state, log, self._opening)
         self._housekeeping = Housekeeping(settings, log)
         self._notices = Notices(settings, state, log)
-        self._noticing = Noticing(settings, state, log)
+        self._notice_rounds = NoticeRounds(settings, state, log)
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
@@ -168,7 +168,7 @@ class Daemon:
         self._reloading.close()
         self._housekeeping.close()
         self._notices.close()
-        self._noticing.close()
+        self._notice_rounds.close()
         if self._sync is not None:
             self._sync.close()
         self._close_duty()
@@ -182,7 +182,7 @@ class Daemon:
 
     def _turn(self) -> None:
         jobs = [*self._housekeeping.connections, *self._notices.connections]
-        jobs += [*self._noticing.connections, *self._reloading.connections]
+        jobs += [*self._notice_rounds.connections, *self._reloading.connections]
         if self._sync is not None:
             jobs.append(self._sync.connection)
         listen = [*jobs, self._wake]
@@ -206,7 +206,7 @@ class Daemon:
             self._take_fetched()
         self._housekeeping.take(ready)
         self._notices.take(ready)
-        self._noticing.take(ready)
+        self._notice_rounds.take(ready)
         if self._reload:
             self._reload = False
             self._load_anew()
@@ -246,7 +246,7 @@ class Daemon:
             self._refresh_known()
         self._housekeeping.step()
         self._notices.step()
-        self._noticing.step(self._duty, self._trouble)
+        self._notice_rounds.step(self._duty, self._trouble)
 
     # Filters
 
@@ -398,7 +398,7 @@ class Daemon:
         self._set_timers()
         self._housekeeping.use(settings)
         self._notices.use(settings)
-        self._noticing.use(settings)
+        self._notice_rounds.use(settings)
         self._refresh_known("reload")
         self._notifier.ready(self._status_line())
 
@@ -478,7 +478,7 @@ class Daemon:
             "scan_every": self._scan.interval,
             "notices": self._notices.facts(),
             "deadlines_logged": self._notices.logged(),
-            "noticing": self._noticing.facts(),
+            "notice_rounds": self._notice_rounds.facts(),
         }
         if self._duty is not None:
             with suppress(StateError):

@@ -269,7 +269,7 @@ def test_a_filter_is_refused(place):
         ({"volume": {"starting": 1.0}}, 3, "its watch has been starting for"),
         ({"trouble": "no filter"}, 5, "nothing is scanned: no filter"),
         ({"trouble": "TasksMax=", "limit": True}, 70, "nothing is scanned: TasksMax="),
-        ({"noticing": {"trouble": "item 7 was given up"}}, 70, "notices: item 7 was given up"),
+        ({"notice_rounds": {"trouble": "item 7 was given up"}}, 70, "notices: item 7 was given up"),
         ({"time": 1000.0}, 70, "the daemon has said nothing for"),
         ({"time": 5e9}, 70, "in the future"),
         ({"reload_refused": "line 3"}, 70, "the last reload was refused: line 3"),

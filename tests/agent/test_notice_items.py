@@ -1,14 +1,14 @@
-"""hashscan.agent.noticing: from an item of a notice to its files, until they are seen to be away."""
+"""hashscan.agent.notice_rounds: from an item of a notice to its files, until they are seen to be away."""
 
 import hashlib
 import os
 import time
 from dataclasses import replace
 
-import noticed
+import notice_machine
 import pytest
 
-from hashscan.agent import noticing
+from hashscan.agent import notice_rounds
 from hashscan.notices.notice import EventKind
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store as QuarantineStore
@@ -19,14 +19,14 @@ URL = "https://x.example/a/1.jpg"
 
 @pytest.fixture
 def machine(tmp_path):
-    one = noticed.Machine(tmp_path)
+    one = notice_machine.Machine(tmp_path)
     yield one
     one.close()
 
 
 @pytest.fixture
 def reporting(tmp_path):
-    one = noticed.Machine(tmp_path, action="report")
+    one = notice_machine.Machine(tmp_path, action="report")
     yield one
     one.close()
 
@@ -314,7 +314,7 @@ def test_a_copy_of_another_customer_stays(machine):
     machine.rounds()
     assert (machine.states(identifier), other.exists()) == (["located"], True)
     # With the sender's digest there is no doubt about what the notice is about.
-    certain = machine.notice(noticed.with_digest(URL, content))
+    certain = machine.notice(notice_machine.with_digest(URL, content))
     machine.rounds()
     assert not rival.exists()
     assert machine.states(certain) == ["removed"]
@@ -399,7 +399,7 @@ def test_the_content_of_a_digest_that_was_gone_reopens_its_item(machine):
     machine.notice(URL)
     machine.round()
     machine.scan()
-    identifier = machine.notice(noticed.with_digest("https://elsewhere.test/x", content))
+    identifier = machine.notice(notice_machine.with_digest("https://elsewhere.test/x", content))
     machine.round()
     assert machine.states(identifier) == ["gone"]
     machine.file("b/2.jpg", content)
@@ -433,7 +433,7 @@ def test_what_an_administrator_restores_is_held(machine):
 def test_the_allow_list_wins(tmp_path):
     allow = tmp_path / "allow.txt"
     allow.touch()
-    machine = noticed.Machine(tmp_path, extra=f"allow: [{allow}]\n")
+    machine = notice_machine.Machine(tmp_path, extra=f"allow: [{allow}]\n")
     content = machine.file("a/1.jpg")
     allow.write_text(f"{hashlib.sha1(content).hexdigest()}\n")
     identifier = machine.notice(URL)
@@ -445,7 +445,7 @@ def test_the_allow_list_wins(tmp_path):
 
 def test_another_content_than_the_senders_digest_is_only_reported(machine):
     machine.file("a/1.jpg")
-    identifier = machine.notice(noticed.with_digest(URL, b"what the sender saw"))
+    identifier = machine.notice(notice_machine.with_digest(URL, b"what the sender saw"))
     machine.round()
     found, files = machine.one(identifier)
     assert (found.state, files["a/1.jpg"].action) == ("located", "reported")
@@ -496,8 +496,8 @@ def test_two_notices_of_one_file_are_both_removed(machine):
 
 
 def test_many_items_need_several_rounds(machine, monkeypatch):
-    monkeypatch.setattr(noticing, "MOST_OPEN", 3)
-    monkeypatch.setattr(noticing, "MOST_SETTLED", 2)
+    monkeypatch.setattr(notice_rounds, "MOST_OPEN", 3)
+    monkeypatch.setattr(notice_rounds, "MOST_SETTLED", 2)
     for number in range(8):
         machine.file(f"{number}.jpg")
     identifier = machine.notice(*[f"https://x.example/{number}.jpg" for number in range(8)])

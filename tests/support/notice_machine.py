@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 
 from hashscan.agent.known_set import open_known_set
-from hashscan.agent.noticed_round import Memory
-from hashscan.agent.noticing import run_round
+from hashscan.agent.notice_memory import Memory
+from hashscan.agent.notice_rounds import run_round
 from hashscan.agent.presence import look_at
 from hashscan.agent.scanning import run_scan
 from hashscan.config.loader import load

@@ -1,17 +1,17 @@
-"""hashscan.daemon.noticing: rounds of a real daemon, and rounds that fail or stand still."""
+"""hashscan.daemon.notice_rounds: rounds of a real daemon, and rounds that fail or stand still."""
 
 import io
 import json
 import os
 import time
 
-import noticed
+import notice_machine
 import pytest
 from running_daemon import Daemon
 
-from hashscan.daemon import noticing
+from hashscan.daemon import notice_rounds
 from hashscan.daemon.log import Log
-from hashscan.daemon.noticing import Noticing
+from hashscan.daemon.notice_rounds import NoticeRounds
 from hashscan.notices.notice import ItemState
 from hashscan.notices.reader import open_existing
 
@@ -42,8 +42,8 @@ def test_a_real_daemon_removes_the_files_of_notices(tmp_path):
         daemon.wait(lambda: shown()["state"] == "closed")
         assert [one["state"] for one in shown()["items"]] == ["removed"]
         assert not (site / "1.jpg").exists()
-        daemon.wait(lambda: daemon.facts().get("noticing", {}).get("time"))
-        assert daemon.facts()["noticing"]["trouble"] == ""
+        daemon.wait(lambda: daemon.facts().get("notice_rounds", {}).get("time"))
+        assert daemon.facts()["notice_rounds"]["trouble"] == ""
         # Without the daemon the command does the same itself.
         daemon.end()
         (site / "1.jpg").write_bytes(os.urandom(40))
@@ -57,26 +57,26 @@ class Parts:
     """The daemon's rounds with a clock, and their log."""
 
     def __init__(self, directory, **more):
-        self.machine = noticed.Machine(directory, action="report")
+        self.machine = notice_machine.Machine(directory, action="report")
         self.err = io.StringIO()
         self.now = 1000.0
-        self.noticing = Noticing(
+        self.rounds = NoticeRounds(
             self.machine.settings, self.machine.state, Log(self.err, self.err),
             clock=lambda: self.now, **more,
         )  # fmt: skip
 
     def step(self, later=1.0):
         self.now += later
-        self.noticing.step(None, "no filter")
-        return bool(self.noticing.connections)
+        self.rounds.step(None, "no filter")
+        return bool(self.rounds.connections)
 
     def end(self):
-        (connection,) = self.noticing.connections
+        (connection,) = self.rounds.connections
         assert connection.poll(30)
-        self.noticing.take([connection])
+        self.rounds.take([connection])
 
     def close(self):
-        self.noticing.close()
+        self.rounds.close()
         self.machine.close()
 
 
@@ -99,7 +99,7 @@ def test_when_rounds_begin(parts):
     parts.end()
     assert f"notice {notice}: /nowhere/1: not-here: no-volume" in parts.err.getvalue()
     parts.step()
-    assert not parts.noticing.connections or parts.end() is None
+    assert not parts.rounds.connections or parts.end() is None
     assert parts.step(301)
 
 
@@ -118,16 +118,16 @@ def test_a_round_that_fails_is_logged_and_in_the_facts(parts, monkeypatch):
         raise OSError("odd")
 
     parts.machine.notice("/nowhere/1")
-    monkeypatch.setattr(noticing, "run_round", fails)
+    monkeypatch.setattr(notice_rounds, "run_round", fails)
     assert parts.step()
     parts.end()
     assert "the files of notices were not searched: OSError: odd" in parts.err.getvalue()
-    assert "odd" in parts.noticing.facts()["trouble"]
+    assert "odd" in parts.rounds.facts()["trouble"]
     monkeypatch.undo()
     assert not parts.step()
     assert parts.step(31)
     parts.end()
-    assert parts.noticing.facts()["trouble"] == ""
+    assert parts.rounds.facts()["trouble"] == ""
 
 
 def test_a_round_that_stands_still_is_ended_and_its_item_left_out(tmp_path, monkeypatch):
@@ -138,18 +138,18 @@ def test_a_round_that_stands_still_is_ended_and_its_item_left_out(tmp_path, monk
         begins(1)
         time.sleep(600)
 
-    monkeypatch.setattr(noticing, "run_round", hangs)
+    monkeypatch.setattr(notice_rounds, "run_round", hangs)
     assert parts.step()
-    pid = parts.noticing._job.process_id
+    pid = parts.rounds._job.process_id
     deadline = time.monotonic() + 30
-    while parts.noticing._item[:1] != b"\1":
+    while parts.rounds._item[:1] != b"\1":
         assert time.monotonic() < deadline
         time.sleep(0.01)
     parts.step()
     parts.step(1)
-    assert parts.noticing.connections
+    assert parts.rounds.connections
     parts.step(101)
-    assert not parts.noticing.connections
+    assert not parts.rounds.connections
     assert not os.path.exists(f"/proc/{pid}")
     named = f"notice {notice}: /nowhere/1: the daemon leaves it out for an hour"
     assert named in parts.err.getvalue()

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashscan.agent.noticed_files import MOST_LISTED, Presence
+from hashscan.agent.notice_files import MOST_LISTED, Presence
 from hashscan.catalog.overview import overview
 from hashscan.notices.notice import ItemKind, ItemState
 from hashscan.notices.pages import is_page, parts_of
@@ -17,8 +17,8 @@ from hashscan.text import counted, local_time, shown
 
 if TYPE_CHECKING:
     from hashscan.agent.known_set import KnownSet
-    from hashscan.agent.noticed_acts import NoticedActs
-    from hashscan.agent.noticed_files import NoticedFiles, Spot
+    from hashscan.agent.notice_acts import NoticeActs
+    from hashscan.agent.notice_files import NoticeFiles, Spot
     from hashscan.catalog.finder import Finder
     from hashscan.catalog.overview import LastScan
     from hashscan.config.settings import Settings
@@ -58,8 +58,8 @@ class Places:
         self,
         settings: Settings,
         state: State,
-        files: NoticedFiles,
-        acts: NoticedActs,
+        files: NoticeFiles,
+        acts: NoticeActs,
         store: Store,
         finder: Finder | None,
         known: KnownSet | None,

@@ -7,12 +7,12 @@ import shutil
 import signal
 
 import isolating
-import noticed
+import notice_machine
 import pytest
 from isolating import in_mount_namespace, mount, needs_root
 
 import hashscan.quarantine.act
-from hashscan.agent.noticed_acts import NoticedActs
+from hashscan.agent.notice_acts import NoticeActs
 from hashscan.notices.store import Store
 from hashscan.quarantine.store import Store as QuarantineStore
 from hashscan.quarantine.upkeep import records
@@ -25,7 +25,7 @@ LONG = bool(os.environ.get("HASHSCAN_LONG"))
 
 @pytest.fixture
 def machine(tmp_path):
-    one = noticed.Machine(tmp_path)
+    one = notice_machine.Machine(tmp_path)
     yield one
     one.close()
 
@@ -39,7 +39,7 @@ def in_quarantine(machine):
 
 _POINTS = (
     (Store, "put_file"), (Store, "advance"), (hashscan.quarantine.act, "take"),
-    (QuarantineStore, "create"), (QuarantineStore, "save"), (NoticedActs, "moved"),
+    (QuarantineStore, "create"), (QuarantineStore, "save"), (NoticeActs, "moved"),
 )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_killed_at_any_instant(tmp_path, by_list):
     for number in range(0 if LONG else 3 * by_list, 90, 1 if LONG else 6):
         directory = tmp_path / str(number)
         directory.mkdir()
-        machine = noticed.Machine(directory)
+        machine = notice_machine.Machine(directory)
         content = machine.file("a/1.jpg")
         if by_list:
             machine.know(content)
@@ -114,7 +114,7 @@ def meanwhile(monkeypatch):
     """Have a function run before the next action."""
 
     def arrange(job):
-        real = NoticedActs.act
+        real = NoticeActs.act
         jobs = [job]
 
         def act(self, *given, **more):
@@ -122,7 +122,7 @@ def meanwhile(monkeypatch):
                 jobs.pop()()
             return real(self, *given, **more)
 
-        monkeypatch.setattr(NoticedActs, "act", act)
+        monkeypatch.setattr(NoticeActs, "act", act)
 
     return arrange
 
@@ -139,13 +139,13 @@ def test_the_customer_removes_the_file_first(machine, meanwhile):
 def test_an_administrator_closes_the_notice_meanwhile(machine, monkeypatch):
     machine.file("a/1.jpg")
     identifier = machine.notice(URL)
-    real = NoticedActs.verdict
+    real = NoticeActs.verdict
 
     def verdict(self, candidate):
         machine.store.close_notice(identifier, "a mistake")
         return real(self, candidate)
 
-    monkeypatch.setattr(NoticedActs, "verdict", verdict)
+    monkeypatch.setattr(NoticeActs, "verdict", verdict)
     machine.rounds()
     assert machine.states(identifier) == ["refused"]
     assert (machine.site / "a/1.jpg").exists()
@@ -193,7 +193,9 @@ def test_the_customer_puts_another_file_in_its_place(machine, meanwhile):
     machine.file("a/1.jpg")
     other = machine.site / "other"
     other.write_bytes(b"innocent")
-    identifier = machine.notice(noticed.with_digest(URL, (machine.site / "a/1.jpg").read_bytes()))
+    identifier = machine.notice(
+        notice_machine.with_digest(URL, (machine.site / "a/1.jpg").read_bytes())
+    )
     meanwhile(lambda: other.replace(machine.site / "a/1.jpg"))
     machine.rounds()
     assert machine.states(identifier) == ["located"]
@@ -254,7 +256,7 @@ def on_mount(tmp_path, job, **more):
     """Run ``job`` with a machine whose volume is a mounted file system."""
 
     def run():
-        machine = noticed.Machine(tmp_path, **more)
+        machine = notice_machine.Machine(tmp_path, **more)
         disk = tmp_path / "disk"
         disk.mkdir()
         mount("tmpfs", disk, "tmpfs")
@@ -344,7 +346,9 @@ def test_a_full_quarantine_is_tried_again(tmp_path):
         small = tmp_path / "small"
         small.mkdir()
         mount("tmpfs", small, "tmpfs", 0, "size=128k")
-        machine = noticed.Machine(tmp_path, by_list=f"quarantine, directory: {small}/quarantine")
+        machine = notice_machine.Machine(
+            tmp_path, by_list=f"quarantine, directory: {small}/quarantine"
+        )
         content = machine.file("a/1.jpg", os.urandom(300_000))
         identifier = machine.notice(URL)
         machine.round()

@@ -8,8 +8,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.agent.noticed_round import Memory, Round
-from hashscan.agent.noticing import run_round
+from hashscan.agent.notice_memory import Memory, Round
+from hashscan.agent.notice_rounds import run_round
 from hashscan.daemon.acting import cpu_ticks
 from hashscan.daemon.background import Background, Failure
 from hashscan.errors import HashscanError
@@ -36,7 +36,7 @@ _STILL = 300.0
 _LEFT_OUT = 3600.0
 
 
-class Noticing:
+class NoticeRounds:
     """Starts rounds, and logs their results."""
 
     def __init__(
@@ -175,7 +175,7 @@ class Noticing:
 
     def _fails(self, message: str) -> None:
         self._trouble = message
-        self._log.limited("noticing", "error", message)
+        self._log.limited("notice_rounds", "error", message)
 
     def facts(self) -> dict[str, Any]:
         """Facts for ``status``: the end of the last round, and why a later one failed."""

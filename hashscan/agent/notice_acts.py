@@ -51,7 +51,7 @@ class Verdict(NamedTuple):
     pending: str = ""
 
 
-class NoticedActs:
+class NoticeActs:
     """Verdicts and actions of one round. Opens the quarantine when it needs it."""
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hashscan.agent.noticed_files import Presence, Spot
+from hashscan.agent.notice_files import Presence, Spot
 from hashscan.errors import HashscanError
 from hashscan.notices.notice import BACK, ItemKind, ItemState, Role
 from hashscan.scan.hashing import NotHashed
@@ -14,9 +14,9 @@ from hashscan.text import local_time, said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hashscan.agent.noticed_files import NoticedFiles
-    from hashscan.agent.noticed_places import Places
-    from hashscan.agent.noticed_round import Round
+    from hashscan.agent.notice_files import NoticeFiles
+    from hashscan.agent.notice_memory import Round
+    from hashscan.agent.notice_places import Places
     from hashscan.catalog.finder import FoundFile
     from hashscan.model import Digest
     from hashscan.notices.notice import Item
@@ -32,7 +32,7 @@ class Returns:
     def __init__(
         self,
         store: Store,
-        files: NoticedFiles,
+        files: NoticeFiles,
         places: Places,
         of_round: Round,
         clock: Callable[[], float],

@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hashscan.agent.noticed_files import Presence, Spot, stamps_of
-from hashscan.agent.noticed_round import Done
+from hashscan.agent.notice_files import Presence, Spot, stamps_of
+from hashscan.agent.notice_memory import Done
 from hashscan.errors import HashscanError
 from hashscan.fs.named import user_shown
 from hashscan.notices.notice import ItemFile, ItemState, Role
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from hashscan.agent.known_set import KnownSet
-    from hashscan.agent.noticed_acts import NoticedActs, Verdict
-    from hashscan.agent.noticed_files import NoticedFiles
-    from hashscan.agent.noticed_places import Places, Wanted
-    from hashscan.agent.noticed_returns import Returns
-    from hashscan.agent.noticed_round import Memory, Round
+    from hashscan.agent.notice_acts import NoticeActs, Verdict
+    from hashscan.agent.notice_files import NoticeFiles
+    from hashscan.agent.notice_memory import Memory, Round
+    from hashscan.agent.notice_places import Places, Wanted
+    from hashscan.agent.notice_returns import Returns
     from hashscan.catalog.finder import Finder, FoundFile
     from hashscan.model import Candidate, Digest
     from hashscan.notices.notice import Item, Notice
@@ -47,8 +47,8 @@ class OpenItems:
     def __init__(
         self,
         store: Store,
-        files: NoticedFiles,
-        acts: NoticedActs,
+        files: NoticeFiles,
+        acts: NoticeActs,
         places: Places,
         finder: Finder | None,
         result: Round,

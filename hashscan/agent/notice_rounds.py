@@ -18,12 +18,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from hashscan.agent.known_set import open_known_set
-from hashscan.agent.noticed_acts import NoticedActs
-from hashscan.agent.noticed_files import NoticedFiles
-from hashscan.agent.noticed_items import OpenItems
-from hashscan.agent.noticed_places import Places
-from hashscan.agent.noticed_returns import Returns
-from hashscan.agent.noticed_round import Memory, Round
+from hashscan.agent.notice_acts import NoticeActs
+from hashscan.agent.notice_files import NoticeFiles
+from hashscan.agent.notice_items import OpenItems
+from hashscan.agent.notice_memory import Memory, Round
+from hashscan.agent.notice_places import Places
+from hashscan.agent.notice_returns import Returns
 from hashscan.agent.probing import look_at_all
 from hashscan.catalog.finder import open_finder
 from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
@@ -99,13 +99,13 @@ def run_round(
         finder = open_finder(state.catalog)
         if finder is not None:
             stack.enter_context(finder)
-        files = NoticedFiles(
+        files = NoticeFiles(
             settings,
             was_mounted=finder.was_mounted if finder else lambda _volume: False,
             probe=probe,
         )
         acts = stack.enter_context(
-            NoticedActs(settings, state, known, result.say, why_unknown=why_unknown, absent=absent)
+            NoticeActs(settings, state, known, result.say, why_unknown=why_unknown, absent=absent)
         )
         places = Places(settings, state, files, acts, store, finder, known)
         returns = Returns(store, files, places, result, clock)

@@ -57,7 +57,7 @@ class Presence(StrEnum):
 
 
 class Peeked(NamedTuple):
-    """The result of ``NoticedFiles.peek``.
+    """The result of ``NoticeFiles.peek``.
 
     Attributes:
         presence: whether the file is in its place.
@@ -72,7 +72,7 @@ class Peeked(NamedTuple):
     why: str = ""
 
 
-class NoticedFiles:
+class NoticeFiles:
     """Checks and hashes files, for one round."""
 
     def __init__(
