@@ -18,6 +18,8 @@ from xxhash import xxh3_128_digest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hashscan.authority import Authority
+
 Algorithm = Literal["md5", "sha1", "sha256"]
 ALGORITHMS: tuple[Algorithm, ...] = ("md5", "sha1", "sha256")
 HEX_LENGTH: dict[Algorithm, int] = {"md5": 32, "sha1": 40, "sha256": 64}
@@ -204,32 +206,6 @@ class Confirmer(Protocol):
 
 
 Action = Literal["quarantined", "reported", "held", "allowed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """The notice that names a file, and whether the file moves because of it.
-
-    Attributes:
-        kind: ``list``: the known set decides, and the notice is only named; ``notice``: no list
-            knows the file, and it moves because the notice names it.
-        notice: id of the notice.
-        reference: the sender's own number.
-    """
-
-    kind: Literal["list", "notice"]
-    notice: str
-    reference: str | None = None
-    sender: str | None = None
-
-    def as_dict(self) -> dict[str, str | None]:
-        """Ready for JSON."""
-        return {
-            "kind": self.kind,
-            "notice": self.notice,
-            "reference": self.reference,
-            "sender": self.sender,
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.agent.allowing import Allowing, open_allow
+from hashscan.authority import Authority
 from hashscan.errors import CredentialsError, HashscanError, QuarantineError, ServiceError
-from hashscan.model import Acted, Authority, Confirmed, Digest, FilterHit, MatchEvent, hits
+from hashscan.model import Acted, Confirmed, Digest, FilterHit, MatchEvent, hits
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.records import State as RecordState
 from hashscan.quarantine.recover import recover

@@ -19,10 +19,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hashscan import __version__
+from hashscan.authority import Authority
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import components
 from hashscan.fs.metadata import Metadata, whole
-from hashscan.model import ALGORITHMS, Authority, FileDigests, Identity, join
+from hashscan.model import ALGORITHMS, FileDigests, Identity, join
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:

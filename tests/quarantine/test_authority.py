@@ -9,8 +9,9 @@ import isolating
 import pytest
 import ready
 
+from hashscan.authority import Authority
 from hashscan.errors import QuarantineError
-from hashscan.model import Acted, Authority, MatchEvent
+from hashscan.model import Acted, MatchEvent
 from hashscan.output.jsonl import JsonReporter
 from hashscan.output.text import TextReporter
 from hashscan.quarantine.act import Quarantine

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from isolating import confirmed
 
+from hashscan.authority import Authority
 from hashscan.catalog.period import InPlace
-from hashscan.model import Authority
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.records import State
 from hashscan.quarantine.restore import restore
