@@ -274,6 +274,11 @@ def _roots(settings: Settings, mounts: MountTable) -> Iterator[tuple[bytes, bool
         yield os.fsencode(path), False
 
 
+def resolved_roots(settings: Settings) -> list[bytes]:
+    """The configured volumes as the catalog and the daemon name them; none is waited for."""
+    return [root for root, _ in _roots(settings, _mounts())]
+
+
 def _not_there(seen: Seen) -> list[str]:
     """Complain about volumes that are not there; a volume on a file server is not touched."""
     mounts = _mounts()

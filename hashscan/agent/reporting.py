@@ -9,15 +9,17 @@ import os
 import socket
 import time
 from contextlib import ExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from hashscan.agent.gaps import read_daemon_file
+from hashscan.agent.gaps import read_daemon_file, resolved_roots
 from hashscan.agent.status import filters_of
 from hashscan.catalog.overview import overview
-from hashscan.catalog.period import Period, period_of
+from hashscan.catalog.period import InPlace, Period, in_place_of, period_of
 from hashscan.errors import HashscanError, QuarantineError
 from hashscan.machine import is_limited, with_cause
 from hashscan.notices.reader import open_existing
+from hashscan.quarantine.records import AWAY
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import records
 from hashscan.report.figures import FilterFigures, Report, Watched
@@ -27,10 +29,11 @@ from hashscan.state import State, holder_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from hashscan.config.settings import Settings
     from hashscan.notices.reader import Outcome
+    from hashscan.quarantine.upkeep import Listed
     from hashscan.report.matches import MatchFigures
     from hashscan.report.notices import NoticeFigures
 
@@ -51,7 +54,7 @@ class _Sources:
         self.until = until
         self.made = made
         self.names = names
-        self.roots = [os.fsencode(one.path) for one in settings.volumes]
+        self.roots = resolved_roots(settings)
         self.faults: dict[str, str] = {}
 
     def part(self, name: str, read: Callable[[], T], default: Callable[[], T]) -> T:
@@ -92,7 +95,7 @@ class _Sources:
     def scans(self) -> Period:
         return period_of(self.state.catalog, self.since, self.until)
 
-    def matches(self, scans: Period) -> MatchFigures:
+    def matches(self) -> MatchFigures:
         with ExitStack() as stack:
             try:
                 directory = os.fsencode(self.settings.quarantine_directory)
@@ -100,13 +103,26 @@ class _Sources:
             except QuarantineError as error:
                 if error.reason != "no-store":
                     raise
-                return self.no_records(scans)
-            return match_figures(
-                records(store), scans.in_place, self.since, self.until, name_of=self.name_of
+                return self.no_records()
+            return self._figures(records(store))
+
+    def no_records(self) -> MatchFigures:
+        return self._figures(())
+
+    def _figures(self, listed: Iterable[Listed]) -> MatchFigures:
+        moved: dict[bytes, float] = {}
+
+        def in_place() -> Iterator[InPlace]:
+            # Called after the records are read.
+            yield from self.part(
+                "catalog",
+                lambda: list(in_place_of(self.state.catalog, self.since, self.until, moved)),
+                list[InPlace],
             )
 
-    def no_records(self, scans: Period) -> MatchFigures:
-        return match_figures((), scans.in_place, self.since, self.until, name_of=self.name_of)
+        return match_figures(
+            _noting_moves(listed, moved), in_place(), self.since, self.until, name_of=self.name_of
+        )
 
     def volumes(self) -> tuple[Watched, ...]:
         seen = overview(self.state.catalog)
@@ -144,6 +160,16 @@ class _Sources:
         )
 
 
+def _noting_moves(listed: Iterable[Listed], moved: dict[bytes, float]) -> Iterator[Listed]:
+    """The same records; when a file was moved away from each path last."""
+    for one in listed:
+        record = one.record
+        if record is not None and record.state in AWAY:
+            path, when = record.origin.full_path, datetime.fromisoformat(record.acted).timestamp()
+            moved[path] = max(when, moved.get(path, when))
+        yield one
+
+
 def report_of(
     settings: Settings,
     since: float,
@@ -172,9 +198,7 @@ def report_of(
         made=sources.made,
         host=socket.gethostname(),
         notices=sources.part("notices", sources.notices, sources.no_notices),
-        matches=sources.part(
-            "quarantine", lambda: sources.matches(scans), lambda: sources.no_records(scans)
-        ),
+        matches=sources.part("quarantine", sources.matches, sources.no_records),
         scans=scans,
         volumes=sources.part("catalog", sources.volumes, tuple),
         filters=sources.part("filters", sources.filters, tuple),

@@ -40,6 +40,11 @@ REPORTED = "done = 2"
 NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
 #: All others in the queue: without a verdict, or with one that is to be acted on.
 WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"
+#: Condition on an update: the candidate is the file that is queued already, and did not change.
+_SAME_FILE = (
+    "(device = excluded.device AND inode = excluded.inode AND size = excluded.size"
+    " AND mtime_ns = excluded.mtime_ns AND ctime_ns = excluded.ctime_ns)"
+)
 #: Condition on a scan number: it is the watch's. Only the watch's last number has a row; scans keep
 #: theirs for long.
 OF_WATCH = "{} NOT IN (SELECT id FROM scan WHERE kind <> 'watch')"
@@ -84,13 +89,14 @@ class CandidateQueue(Writer):
         """
         prefix = directory.path + b"/" if directory.path else b""
         hits = json.dumps([(*hit.digest, hit.category, hit.filter_version) for hit in found.hits])
+        now = time.time()
         self._write()
         with translated(self.path):
             row = self._connection.execute(
-                "INSERT INTO candidate (volume, path, dir, name, device, inode, size, mtime_ns,"
-                " ctime_ns, md5, sha1, sha256, links, uid, hits, found, seen, full_path,"
+                "INSERT INTO candidate (volume, path, dir, name, device, inode, size, mtime_ns,"  # noqa: S608
+                " ctime_ns, md5, sha1, sha256, links, uid, hits, found, detected, seen, full_path,"
                 " service, remote, checksum)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
                 " ON CONFLICT (full_path) DO UPDATE SET volume = excluded.volume,"
                 " path = excluded.path, dir = excluded.dir, name = excluded.name,"
                 " device = excluded.device, inode = excluded.inode, size = excluded.size,"
@@ -98,11 +104,11 @@ class CandidateQueue(Writer):
                 " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
                 " hits = excluded.hits, found = iif(done = 0, found, excluded.found),"
+                f" detected = iif({_SAME_FILE}, detected, excluded.detected),"
                 " known = NULL, error = NULL, asked = 0, done = 0,"
                 " acting = 0, service = excluded.service, remote = excluded.remote,"
-                " seen = excluded.seen WHERE seen <> excluded.seen OR device <> excluded.device"
-                " OR inode <> excluded.inode OR size <> excluded.size"
-                " OR mtime_ns <> excluded.mtime_ns OR ctime_ns <> excluded.ctime_ns RETURNING id",
+                f" seen = excluded.seen WHERE seen <> excluded.seen OR NOT {_SAME_FILE}"
+                " RETURNING id",
                 (
                     volume,
                     prefix + found.name,
@@ -115,7 +121,8 @@ class CandidateQueue(Writer):
                     found.links,
                     found.uid,
                     hits,
-                    time.time(),
+                    now,
+                    now,
                     scan,
                     join(volume, prefix + found.name),
                     *self.service,
@@ -134,15 +141,17 @@ class CandidateQueue(Writer):
         with translated(self.path):
             self._connection.execute(
                 "INSERT INTO candidate (volume, path, dir, name, device, inode, size,"  # noqa: S608
-                " mtime_ns, ctime_ns, md5, sha1, sha256, links, uid, hits, found, known, asked,"
-                " seen, full_path, service, remote, checksum)"
+                " mtime_ns, ctime_ns, md5, sha1, sha256, links, uid, hits, found, detected, known,"
+                " asked, seen, full_path, service, remote, checksum)"
                 " SELECT ?, ?, ?, ?, device, inode, size, mtime_ns, ctime_ns, md5, sha1, sha256,"
-                " links, uid, hits, found, known, asked, ?, ?, service, remote, 0 FROM candidate"
+                " links, uid, hits, found, detected, known, asked, ?, ?, service, remote, 0"
+                " FROM candidate"
                 " WHERE id = ? ON CONFLICT (full_path) DO UPDATE SET device = excluded.device,"
                 " inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns,"
                 " ctime_ns = excluded.ctime_ns, md5 = excluded.md5, sha1 = excluded.sha1,"
                 " sha256 = excluded.sha256, links = excluded.links, uid = excluded.uid,"
                 " hits = excluded.hits, found = excluded.found, known = excluded.known,"
+                " detected = excluded.detected,"
                 " error = NULL, asked = excluded.asked, seen = excluded.seen, acting = 0, done = 0,"
                 " service = excluded.service, remote = excluded.remote"
                 f" WHERE {REPORTED} AND seen <> excluded.seen",

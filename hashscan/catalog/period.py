@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from hashscan.catalog.scans import WHOLE
 from hashscan.model import FileDigests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: Matches that are still in their place.
 _IN_PLACE = f"({REPORTED} OR (done = 0 AND known IS NOT NULL))"
@@ -43,7 +44,6 @@ class Period:
         added: ``hashed``, ``bytes_hashed``, ``candidates``, ``false_positives`` and ``problems``
             of all scans; a file counts in each scan.
         last: counts of the last scan of them, by the names of ``Summary``; empty: there is none.
-        in_place: matches that were found before the period ended, and are in their place now.
         problems: number of files and directories that cannot be read now, by reason.
     """
 
@@ -52,7 +52,6 @@ class Period:
     files: int = 0
     added: dict[str, int] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
-    in_place: tuple[InPlace, ...] = ()
     problems: dict[str, int] = field(default_factory=dict)
 
 
@@ -77,8 +76,8 @@ def matches_in_place(path: str, since: float, until: float) -> Iterator[MatchInP
         return
     with opened(path) as connection:
         for full, known, found, *digests in connection.execute(
-            f"SELECT full_path, known, found, md5, sha1, sha256 FROM candidate WHERE {_IN_PLACE}"  # noqa: S608
-            " AND found >= ? AND found < ? ORDER BY id",
+            "SELECT full_path, known, detected, md5, sha1, sha256 FROM candidate"  # noqa: S608
+            f" WHERE {_IN_PLACE} AND detected >= ? AND detected < ? ORDER BY id",
             (since, until),
         ):
             category = json.loads(known)[0] if known else ""
@@ -112,12 +111,6 @@ def period_of(path: str, since: float, until: float) -> Period:
                 last = json.loads(summary)
                 for name in ADDED:
                     added[name] += last.get(name, 0)
-        in_place = connection.execute(
-            f"SELECT volume, known, iif({OF_WATCH.format('seen')}, 'watch', 'scan'),"  # noqa: S608
-            f" found < ?, count(*) FROM candidate WHERE {_IN_PLACE} AND found < ?"
-            " GROUP BY 1, 2, 3, 4",
-            (since, until),
-        ).fetchall()
         problems = connection.execute(
             "SELECT reason, count(*) FROM problem GROUP BY reason ORDER BY 2 DESC, 1"
         ).fetchall()
@@ -127,9 +120,31 @@ def period_of(path: str, since: float, until: float) -> Period:
         files,
         dict(added),
         last,
-        tuple(
-            InPlace(volume, json.loads(known)[0] if known else "", found_by, bool(before), count)
-            for volume, known, found_by, before, count in in_place
-        ),
         dict(problems),
     )
+
+
+def in_place_of(
+    path: str, since: float, until: float, moved: Mapping[bytes, float]
+) -> Iterator[InPlace]:
+    """Matches in the catalog ``path`` that were found before ``until`` and are in their place.
+
+    ``moved``: when a file was moved away from a path last, in seconds since the epoch. If no scan
+    looked there since then, the catalog still has the match.
+
+    Raises:
+        StateError: it cannot be read, or is of another version.
+    """
+    if not os.path.lexists(path):
+        return
+    counts: Counter[tuple[bytes, str | None, str, bool]] = Counter()
+    with opened(path) as connection:
+        for volume, known, found_by, before, full, found in connection.execute(
+            f"SELECT volume, known, iif({OF_WATCH.format('seen')}, 'watch', 'scan'),"  # noqa: S608
+            f" detected < ?, full_path, found FROM candidate WHERE {_IN_PLACE} AND detected < ?",
+            (since, until),
+        ):
+            if moved.get(full, -math.inf) < found:
+                counts[volume, known, found_by, bool(before)] += 1
+    for (volume, known, found_by, before), number in counts.items():
+        yield InPlace(volume, json.loads(known)[0] if known else "", found_by, before, number)

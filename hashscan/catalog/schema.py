@@ -5,8 +5,9 @@ adversary as much as us. ``file`` holds what was found in a file when it was las
 need not be; its key is the directory and the name, so that one range read brings a whole directory.
 ``candidate`` is the queue of files without a verdict, or with one that was not acted on; those that
 are done stay to the end of the scan, so that a directory that is listed twice brings none twice,
-and those that were only reported for as long as scans find them. ``verdict`` remembers the answers
-of a remote service. ``mounted`` names the volumes that were mount points. Rows have checksums: see
+and those that were only reported for as long as scans find them. ``found`` is when a file entered
+the queue, ``detected`` when it was first found as it is. ``verdict`` remembers the answers of a
+remote service. ``mounted`` names the volumes that were mount points. Rows have checksums: see
 ``checksums``.
 """
 
@@ -21,7 +22,7 @@ from hashscan.database import Format
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 4
+VERSION = 5
 
 _SCAN = """
 CREATE TABLE scan (
@@ -112,6 +113,7 @@ CREATE TABLE candidate (
     uid INTEGER NOT NULL,
     hits TEXT NOT NULL,
     found REAL NOT NULL,
+    detected REAL NOT NULL DEFAULT 0,
     known TEXT,
     error TEXT,
     asked INTEGER NOT NULL DEFAULT 0,
@@ -159,6 +161,10 @@ INSERT INTO filterset SELECT *, 0 FROM old_filterset;
 DROP TABLE old_filterset;
 UPDATE filterset SET checksum = {checksums.FILTERSET}
 """,  # noqa: S608
+    4: """
+ALTER TABLE candidate ADD COLUMN detected REAL NOT NULL DEFAULT 0;
+UPDATE candidate SET detected = found
+""",
 }
 
 

@@ -2,6 +2,7 @@
 
 import os
 
+import noticed
 import pytest
 from test_status import DAY, Place
 
@@ -53,6 +54,18 @@ def test_whole_scans_of_the_volumes(place):
     assert later.wholly_scanned == 0.5, "one of them was before the period"
 
 
+def test_a_volume_that_is_named_by_a_link(place):
+    real, link = place.volumes[0], place.directory / "link"
+    link.symlink_to(real)
+    place.scanned(DAY, volumes=[real])
+    place.daemon()
+    place.volumes[0] = link
+    place.write()
+    found, _ = report(place)
+    assert (found.volumes[0].name, found.volumes[0].watched) == ("volume 1", True)
+    assert found.volumes[0].whole is not None
+
+
 def test_volumes_and_filters_have_no_paths_unless_asked_for(place):
     place.extra = f"filter: {{source: {place.directory}/none.filter}}\n"
     place.write()
@@ -72,3 +85,16 @@ def test_a_quarantine_that_cannot_be_read_is_named(place):
     assert found.unread == ("quarantine",)
     assert "0755" in faults["quarantine"]
     assert found.matches.matches == 0
+
+
+def test_a_match_that_a_notice_moved_since_the_last_scan_is_counted_once(tmp_path):
+    machine = noticed.Machine(tmp_path)
+    machine.know(machine.file("a.jpg"))
+    machine.scan()  # which only reports
+    assert report(machine)[0].matches.in_place == 1
+    machine.notice("https://x.example/a.jpg")
+    machine.round()
+    found = report(machine)[0].matches
+    assert (found.matches, found.quarantined, found.in_place) == (1, 1, 0)
+    assert found.by_detection == {"notice": 1}
+    machine.close()

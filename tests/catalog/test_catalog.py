@@ -34,9 +34,9 @@ def row(name, **changes):
     return base._replace(**changes)
 
 
-def found(name):
+def found(name, inode=5):
     return FoundCandidate(
-        name, Identity(1, 5), Stamp(10, 20, 30), FileDigests(sha1=b"s" * 20), 1, 1000, (HIT,)
+        name, Identity(1, inode), Stamp(10, 20, 30), FileDigests(sha1=b"s" * 20), 1, 1000, (HIT,)
     )
 
 
@@ -265,9 +265,9 @@ def reported(catalog):
     return sum(overview(catalog.path).reported.values())
 
 
-def report(catalog, scan, root, name):
+def report(catalog, scan, root, name, inode=5):
     catalog.put_files(root.number, [row(name, hit=True)])
-    assert catalog.put_candidate(scan, b"/srv", root, found(name))
+    assert catalog.put_candidate(scan, b"/srv", root, found(name, inode))
     for queued in catalog.candidates_to_ask(scan, "s", 10, met=False):
         catalog.mark_known(queued.number, "baseline", 0)
         catalog.drop_candidate(queued.number, file_too=False, reported=True)

@@ -4,7 +4,7 @@ import time
 
 from test_catalog import report
 
-from hashscan.catalog.period import InPlace, Period, matches_in_place, period_of
+from hashscan.catalog.period import InPlace, Period, in_place_of, matches_in_place, period_of
 from hashscan.catalog.store import Catalog
 from hashscan.model import Summary
 
@@ -57,7 +57,7 @@ def test_matches_in_their_place_are_told_by_how_they_were_found(tmp_path):
     report(catalog, watch, root, b"watched")
     report(catalog, watch, root, b"watched too")
     catalog.commit()
-    assert sorted(period_of(path, before, before + 99).in_place) == [
+    assert sorted(in_place_of(path, before, before + 99, {})) == [
         InPlace(b"/srv", "baseline", "scan", False, 1),
         InPlace(b"/srv", "baseline", "watch", False, 2),
     ]
@@ -67,6 +67,31 @@ def test_matches_in_their_place_are_told_by_how_they_were_found(tmp_path):
     assert all(len(one.digests["sha1"]) == 40 for one in matches)
     assert all(before <= one.found <= time.time() for one in matches)
     assert list(matches_in_place(path, time.time() + 1, 1e12)) == []
-    assert {one.found_before for one in period_of(path, time.time() + 1, 1e12).in_place} == {True}
-    assert period_of(path, 0, before).in_place == ()  # they were found later
+    later = in_place_of(path, time.time() + 1, 1e12, {})
+    assert {one.found_before for one in later} == {True}
+    assert list(in_place_of(path, 0, before, {})) == [], "they were found later"
+    moved = {b"/srv/scanned": time.time(), b"/srv/watched": before, b"/srv/other": time.time()}
+    assert sorted((one.found_by, one.matches) for one in in_place_of(path, 0, 1e12, moved)) == [
+        ("watch", 2)
+    ], "one was moved after it was found, another one before"
+    catalog.close()
+
+
+def test_a_match_that_each_scan_finds_again_was_found_by_the_first(tmp_path):
+    path = str(tmp_path / "catalog.sqlite3")
+    catalog = Catalog(path)
+    catalog.service = ("s", True)
+    before = time.time()
+    scan, _ = catalog.begin_scan([b"/srv"], complete=False)
+    (root,) = catalog.queue_directories(scan, 0, b"", [(b"/srv", 0)])
+    report(catalog, scan, root, b"same")
+    report(catalog, scan, root, b"changed", 1)
+    second = time.time()
+    again, _ = catalog.begin_scan([b"/srv"], complete=False)
+    report(catalog, again, root, b"same")
+    report(catalog, again, root, b"changed", 2)
+    catalog.commit()
+    assert [one.path for one in matches_in_place(path, before, second)] == [b"/srv/same"]
+    assert [one.path for one in matches_in_place(path, second, 1e12)] == [b"/srv/changed"]
+    assert sum(one.matches for one in in_place_of(path, second, 1e12, {}) if one.found_before) == 1
     catalog.close()

@@ -7,6 +7,7 @@ import sys
 import namespaces
 import pytest
 from namespaces import why_no_root
+from test_catalog import report
 
 from hashscan.catalog.schema import VERSION
 from hashscan.catalog.store import Catalog
@@ -90,6 +91,9 @@ def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path):
     catalog = Catalog(path)
     number, _ = catalog.begin_scan([b"/v"], complete=False)
     catalog.filterset("baseline=1")
+    catalog.service = ("s", True)
+    (root,) = catalog.queue_directories(number, 0, b"", [(b"/v", 0)])
+    report(catalog, number, root, b"match")
     catalog.end_scan(number, files=7, interrupted=False)
     catalog.close()
     old = sqlite3.connect(path)
@@ -99,6 +103,7 @@ def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path):
         "ALTER TABLE filterset DROP COLUMN judged_until",
         "DROP TABLE mounted",
         "ALTER TABLE file DROP COLUMN head",
+        "ALTER TABLE candidate DROP COLUMN detected",
         *(
             f"ALTER TABLE {table} DROP COLUMN checksum"
             for table in ("file", "dir", "candidate", "scan", "filterset")
@@ -124,3 +129,6 @@ def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path):
     catalog.close()
     with sqlite3.connect(path) as now:
         assert "head" in {row[1] for row in now.execute("PRAGMA table_info(file)")}
+        assert now.execute("SELECT found > 0, detected = found FROM candidate").fetchall() == [
+            (1, 1)
+        ]

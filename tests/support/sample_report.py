@@ -39,9 +39,9 @@ def report(*, sender="Hotline", value="https://a.example/1", names=False, **chan
     last = {"hashed": 10, "unchanged": 990, "skipped": {"fifo": 2, "symlink": 1}, "problems": 1,
             "matches": 3, "held": 1, "allowed": 0, "false_positives": 2, "costs": [1, 2, 3]}  # fmt: skip
     scans = Period(
-        2, 1, 2006, {"hashed": 1000, "bytes_hashed": 5 << 30, "problems": 2}, last,
-        (InPlace(b"/srv/www", "baseline", "watch", False, 2),), {"denied": 1},
+        2, 1, 2006, {"hashed": 1000, "bytes_hashed": 5 << 30, "problems": 2}, last, {"denied": 1},
     )  # fmt: skip
+    in_place = (InPlace(b"/srv/www", "baseline", "watch", False, 2),)
     values = {
         "since": BEGIN,
         "until": BEGIN + 60 * DAY,
@@ -49,7 +49,7 @@ def report(*, sender="Hotline", value="https://a.example/1", names=False, **chan
         "host": "web1",
         "notices": notice_figures(items, BEGIN + 60 * DAY, open_before=(3, 2), names=names),
         "matches": match_figures(
-            (), scans.in_place, BEGIN, BEGIN + 60 * DAY, name_of=lambda _: "volume 1"
+            (), in_place, BEGIN, BEGIN + 60 * DAY, name_of=lambda _: "volume 1"
         ),
         "scans": scans,
         "volumes": (Watched("volume 1", True, BEGIN), Watched("volume 2", False, None)),
