@@ -192,12 +192,14 @@ def test_the_readme_shows_what_happens(tmp_path):
 
 
 def hashscan_lines():
-    for text in (README, USAGE, (ROOT / "docs" / "report.md").read_text()):
+    pages = [(ROOT / "docs" / f"{name}.md").read_text() for name in ("notices", "report", "law")]
+    for text in (README, USAGE, *pages):
         for block in blocks(text, "sh") + blocks(text, "ini"):
             for line in block.splitlines():
                 command = line.removeprefix("ExecStart=/usr/local/bin/")
+                command = re.sub("^h |^hashscan --config [^ ]+ ", "hashscan ", command)
                 if command.startswith("hashscan "):
-                    yield command
+                    yield command.removesuffix(" &")
 
 
 def has_subcommand(one, arguments):
