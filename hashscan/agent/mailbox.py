@@ -37,21 +37,21 @@ def maildir_fault(settings: Settings) -> tuple[str, str] | None:
 
 
 def senders_of(settings: Settings) -> Senders:
-    """Whose mails may move files."""
+    """The senders whose mails may move files."""
     return Senders(settings.notices.senders, settings.notices.verified_by)
 
 
 def authority_of_mails(settings: Settings) -> tuple[str, str]:
-    """What a mail of the Maildir may do by itself, and advice if a stranger can misuse that."""
+    """The effect of mails in the Maildir on files, and advice if a stranger can misuse it."""
     notices = settings.notices
     if notices.action != "quarantine":
         return "a mail moves no file that no list knows (notices.action)", ""
     what = fix = ""
     if ANYBODY in notices.senders:
-        what = "each mail in the Maildir moves the files that it names, whoever wrote it"
+        what = "each mail in the Maildir moves the files that it names, from any sender"
         fix = (
-            "have the mail server deliver nothing there that it has not verified, or name the"
-            " hotlines in notices.senders"
+            "let the mail server deliver only verified mails there, or name the hotlines in"
+            " notices.senders"
         )
     elif not notices.senders:
         what = (

@@ -171,7 +171,7 @@ class NoticeActs:
             return MatchEvent(match, Acted("reported", message=verdict.pending))
         if notice.unproven and not not_moved:
             not_moved = (
-                f"{shown(candidate.full_path)}: not moved: {notice.unproven}; see the notice, then"
+                f"{shown(candidate.full_path)}: not moved: {notice.unproven}; read the notice, then"
                 f" run 'hashscan notice approve {notice.id}' or 'hashscan notice close {notice.id}'"
             )
         if not by_list and not_moved:
@@ -244,7 +244,7 @@ class NoticeActs:
         return found
 
     def owners(self, record_ids: Iterable[str]) -> set[int]:
-        """Numbers of the users who owned quarantined files.
+        """The uids of the owners of quarantined files.
 
         Raises:
             QuarantineError: a record cannot be read.

@@ -68,7 +68,7 @@ class OpenItems:
         self._known = known.name if known is not None else ""
         self._notices: dict[str, Notice] = {}
         self._failed: set[int] = set()
-        #: Users who own the named files, by item.
+        #: Uids of the owners of named files, by item.
         self._owners: dict[int, set[int]] = {}
         #: Judged files that are to be acted on.
         self._moves: list[tuple[Item, ItemFile, Candidate, Verdict]] = []
@@ -257,8 +257,8 @@ class OpenItems:
             other = (
                 f"{shown(candidate.full_path)}: not moved: it is a copy of the named file, but"
                 f" belongs to another customer, {user_shown(candidate.uid)}; the notice has no"
-                " digest, so the named file may have been exchanged for an innocent one: see it"
-                " yourself, and to move it, add a notice with its path"
+                " digest, so the named file may have been exchanged for an innocent one: decide"
+                " about it; to move it, add a notice with its path"
             )
         event = self._acts.act(
             self._notice(item),

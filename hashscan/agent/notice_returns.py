@@ -97,7 +97,7 @@ class Returns:
     def by_content(self, number: int, digests: set[Digest], found: Iterable[FoundFile]) -> None:
         """Have an item received again if one of the catalog's files has one of ``digests``.
 
-        A copy that was there before, and never left, is not back: it was reported.
+        A copy that stayed in its place all the time is not back.
         """
         there = {self._files.spot_of(one) for one in self._store.files(number) if one.away is None}
         for row in found:

@@ -131,19 +131,18 @@ _reason_option = click.option(
 @state_option
 @click.pass_obj
 def approve_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
-    """Let a notice move files whose sender is not proven, e.g. after you asked the hotline.
+    """Let an unproven notice move files, e.g. after you asked the hotline.
 
-    Then the files that it names are moved as `notices.action` says. The beginning or the end of the
+    A notice is unproven if it came by mail and its sender is not verified. After the approval, its
+    files are moved as `notices.action` says. The beginning or the end of the
     ID is enough.
     """
     _checked(reason)
     with _store(options, state) as store:
         notice = store.resolve(identifier)
         if not store.approve_notice(notice, reason):
-            raise UsageError(f"{notice} needs no approval; 'hashscan notice show' says who sent it")
-    click.echo(
-        f"{notice}: approved; the daemon, or the next 'hashscan notice add', goes on with it"
-    )
+            raise UsageError(f"{notice} needs no approval; 'hashscan notice show' shows its sender")
+    click.echo(f"{notice}: approved; the daemon, or the next 'hashscan notice add', works on it")
 
 
 @command.command("close")

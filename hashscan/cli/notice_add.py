@@ -71,8 +71,8 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
 @click.option(
     "--by-mail",
     is_flag=True,
-    help="A mail server hands over the mail, and no person vouches for it: notices.senders says"
-    " whether it may move files.",
+    help="The input comes from a mail server, and nobody has read it: notices.senders decides"
+    " whether the notice may move files.",
 )
 @click.option("--again", is_flag=True, help="Store it even if the same bytes are stored already.")
 @state_option

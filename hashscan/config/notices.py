@@ -109,8 +109,8 @@ class NoticesSettings(Section):
         values.shower(values.none_shown(str)),
     ] = Field(
         default=None,
-        description="The name that the mail server writes into the header Authentication-Results"
-        " of a mail whose DKIM or DMARC it has checked, or none.",
+        description="The name of the mail server in the header Authentication-Results, which it"
+        " writes into a mail after it has checked DKIM or DMARC; or none.",
         examples=["mx.host.example"],
     )
     senders: Annotated[
@@ -118,9 +118,9 @@ class NoticesSettings(Section):
     ] = Field(
         default=(),
         strict=False,
-        description="Whose mails may move files with action: quarantine: mail addresses or domains"
-        " of hotlines, verified by verified_by; or *: everybody's. The notices of other mails"
-        " move nothing that no list knows until `hashscan notice approve`.",
+        description="The senders whose mails may move files with action: quarantine: mail addresses"
+        " or domains of hotlines, verified by verified_by; or * for every sender. Notices of other"
+        " mails move no file that no list knows, until `hashscan notice approve`.",
         examples=[["ntd@hotline.example", "meldpunt.example"]],
     )
     due_soon: values.Duration = Field(

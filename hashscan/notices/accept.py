@@ -59,13 +59,13 @@ def accept(
     """Read an input and store its notice, unless a notice of the same bytes is stored.
 
     Args:
-        store: of the notices.
-        content: what arrived.
+        store: the file of notices.
+        content: the input.
         channel: how it arrived.
-        format: of ``intake.FORMATS``; ``None``: recognise it.
-        facts: what an administrator says.
-        again: store it even if it is stored already.
-        senders: whose mails may move files; ``None``: a person gives the input, and vouches for it.
+        format: one of ``intake.FORMATS``; ``None``: recognise it.
+        facts: facts that an administrator gives.
+        again: store it even if the same bytes are stored.
+        senders: the senders whose mails may move files; ``None``: a person has read the input.
 
     Raises:
         NoticeError: no format fits the input.

@@ -62,7 +62,7 @@ _TEXT_NAMES = (".csv", ".txt", ".json", ".htm", ".html", ".yaml", ".yml")
 _UNSURE = frozenset({"application/octet-stream", "application/vnd.ms-excel", "application/excel"})
 _ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,64}@[A-Za-z0-9.-]{1,253}")
 _IN_BRACKETS = re.compile(rf"<\s*({_ADDRESS.pattern})\s*>")
-#: A name in quotes, or a comment: a sender may write another address into it.
+#: A name in quotes, or a comment; a sender may write another address into it.
 _NO_ADDRESS = re.compile(r'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)', re.DOTALL)
 
 
@@ -113,7 +113,7 @@ class Headers:
     def address(self, name: str) -> str:
         """The first mail address in a header, or "".
 
-        A name, a comment or an encoded word (RFC 2047) is no address, whatever it looks like.
+        An address in a name, a comment or an encoded word (RFC 2047) does not count.
         """
         bare = _NO_ADDRESS.sub(" ", self._values.get(name, [""])[0])
         if (found := _IN_BRACKETS.search(bare)) is not None:
@@ -122,7 +122,7 @@ class Headers:
         return found[0] if found else ""
 
     def author(self) -> str:
-        """The address in ``From``; "" if there are several, or none, or several such headers."""
+        """The only address in the only header ``From``; "": there are more, or none."""
         values = self._values.get("from", [])
         bare = _NO_ADDRESS.sub(" ", values[0]) if len(values) == 1 else ""
         if len(_ADDRESS.findall(bare)) != 1 or bare.count("@") != 1:
@@ -130,7 +130,7 @@ class Headers:
         return self.address("from")
 
     def whole(self, name: str) -> Iterator[str]:
-        """Each header ``name`` as it was sent, the first one first; "" if it is too long."""
+        """The value of each header ``name`` as it was sent, in order; "" if it is too long."""
         for value in self._values.get(name, ()):
             yield value if len(value) < _LONGEST_VALUE else ""
 

@@ -1,8 +1,8 @@
-"""Whether a mail proves who wrote it: by its ``Authentication-Results`` (RFC 8601).
+"""Checks the sender of a mail by its ``Authentication-Results`` (RFC 8601).
 
 Anybody can write a mail with any ``From``. A mail server that checks DKIM (RFC 6376) and DMARC
-(RFC 7489) writes what it found into that header, at the top. A sender can add such a header, too,
-but only below the server's own. So only the first header with the server's name counts.
+(RFC 7489) writes its results into that header, above all others. A sender can add such a header,
+too, but only below the server's own. So only the first header with the server's name counts.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from hashscan.notices.mail import Headers
 
-#: An item of ``Senders.allowed``: every mail counts as proven.
+#: A value of ``Senders.allowed``: every mail counts as verified.
 ANYBODY = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """Whose mails may move files.
+    """The senders whose mails may move files.
 
     Attributes:
         allowed: mail addresses and domains, in lower case, or ``ANYBODY``.
@@ -40,11 +40,11 @@ NOBODY = Senders()
 
 
 def why_unproven(content: bytes, senders: Senders) -> str:
-    """Why a mail does not prove that an allowed sender wrote it; "": it does."""
+    """Why the sender of a mail is not a verified, allowed one; "": it is."""
     if ANYBODY in senders.allowed:
         return ""
     if not senders.allowed:
-        return "it came by mail, and notices.senders names nobody whose mails may move files"
+        return "it came by mail, and notices.senders has no sender whose mails may move files"
     try:
         headers = mail.headers_of(content)
     except mail.MailError as error:
@@ -54,7 +54,7 @@ def why_unproven(content: bytes, senders: Senders) -> str:
     if not author:
         return "its mail has no single address in From"
     if not {author, domain} & set(senders.allowed):
-        return f"its mail is from {shown(author)}, whom notices.senders does not name"
+        return f"its mail is from {shown(author)}, which is not in notices.senders"
     if not _is_verified(headers, domain, senders.verified_by or ""):
         return (
             f"its mail is from {shown(author)}, but the first Authentication-Results of "
@@ -65,12 +65,12 @@ def why_unproven(content: bytes, senders: Senders) -> str:
 
 
 def _is_verified(headers: Headers, domain: str, server: str) -> bool:
-    """Whether ``server`` says that the address in ``From`` is no forgery. DMARC decides, if any."""
+    """Whether ``server`` has verified the address in ``From``: by DMARC if it has a result."""
     found: list[dict[str, str]] = []
     for value in headers.whole("authentication-results"):
         results = list(_results(value))
         if not value or not results:
-            return False  # it may be the server's own: none below it counts
+            return False  # it may be the server's own, so no header below it counts
         if next(iter(results[0]), "") == server:
             found = results[1:]
             break
@@ -84,7 +84,7 @@ def _is_verified(headers: Headers, domain: str, server: str) -> bool:
 
 
 def _signs(signer: str, domain: str) -> bool:
-    """Whether a signature of ``signer`` (a domain, perhaps after @) is one for ``domain``."""
+    """Whether a signature of ``signer`` (a domain, perhaps after @) is valid for ``domain``."""
     signer = signer.rpartition("@")[2]
     return bool(signer) and (domain == signer or domain.endswith(f".{signer}"))
 
@@ -92,9 +92,9 @@ def _signs(signer: str, domain: str) -> bool:
 def _results(value: str) -> Iterator[dict[str, str]]:
     """The words ``name=value`` of each part between semicolons, in lower case.
 
-    The mail server quotes what the sender wrote. So a semicolon or a space within quotes or a
-    comment separates nothing, and a word keeps its quotes: it is equal to no word without them. A
-    value that ends within quotes or a comment has no results.
+    The mail server quotes texts of the sender. So a semicolon or a space in quotes or in a comment
+    separates nothing, and a word keeps its quotes, so that it equals no word without them. A value
+    that ends in quotes or in a comment has no results.
     """
     parts: list[list[str]] = [[""]]
     quoted = escaped = False

@@ -452,4 +452,4 @@ def test_a_stranger_s_mail_moves_nothing_by_itself(box, store):
     found = {store.items(one.id)[0].parsed.value[-1]: one.unproven for one in notices(store)}
     assert found["1"] == ""
     assert "says neither dmarc=pass nor dkim=pass for hotline.example" in found["2"]
-    assert "notices.senders names nobody" in found["3"]
+    assert "notices.senders has no sender" in found["3"]

@@ -94,7 +94,7 @@ def test_a_long_result_is_not_read_in_part():
 @pytest.mark.parametrize(
     ("author", "why"),
     [
-        ("evil@evil.example", "from evil@evil.example, whom notices.senders does not name"),
+        ("evil@evil.example", "from evil@evil.example, which is not in notices.senders"),
         ("other@hotline.example", "from other@hotline.example, whom"),
         ("ntd@sub.meldpunt.example", "whom"),
         ('"ntd@hotline.example" <evil@evil.example>', "from evil@evil.example"),
@@ -115,7 +115,7 @@ def test_who_wrote_it(author, why):
 
 
 def test_nobody_and_anybody():
-    assert "names nobody" in why_unproven(mail(PASS), NOBODY)
+    assert "has no sender" in why_unproven(mail(PASS), NOBODY)
     assert why_unproven(b"https://a.example/1", Senders((ANYBODY,))) == ""
     assert "no single address" in why_unproven(b"https://a.example/1", HOTLINE)
     assert "has headers of more than 64 KiB" in why_unproven(b"A: b\n" * 20_000, HOTLINE)
@@ -139,7 +139,7 @@ def test_the_address_to_answer_is_not_what_a_name_looks_like():
     ("given", "words", "is_risky"),
     [
         ({}, "until you approve its notice", True),
-        ({"senders": ["*"]}, "whoever wrote it", True),
+        ({"senders": ["*"]}, "from any sender", True),
         ({"senders": ["A.example"], "verified_by": "MX"}, "mails of a.example move", False),
         ({"action": "report"}, "a mail moves no file that no list knows (", False),
     ],

@@ -1,4 +1,4 @@
-"""Apache httpd as a source of sites: which of its virtual hosts takes a request.
+"""Apache httpd as a source of sites: chooses the virtual host that takes a request.
 
 Source: httpd.apache.org/docs/2.4/vhosts/details.html.
 """
@@ -35,8 +35,8 @@ class Host:
     """A virtual host, or the main server.
 
     Attributes:
-        own: its directives.
-        names: in lower-case ASCII; ``*`` and ``?`` fit as in globs.
+        own: the directives of this host.
+        names: host names in lower-case ASCII, in which ``*`` and ``?`` are globs.
     """
 
     own: tuple[Directive, ...]
@@ -56,11 +56,11 @@ class Group:
     """The virtual hosts of one address, indexed by their names.
 
     Attributes:
-        first: takes hosts that no name fits.
+        first: the virtual host for host names that fit no name.
     """
 
     def __init__(self, hosts: list[Host]) -> None:
-        """``hosts``: in their order."""
+        """``hosts``: in the order of the configuration."""
         self.first = hosts[0]
         self._exact: dict[str, tuple[int, Host]] = {}
         self._globs: list[tuple[re.Pattern[str], int, Host]] = []
@@ -87,7 +87,7 @@ class Apache:
     """An entry with ``apache``."""
 
     def __init__(self, name: str, path: str) -> None:
-        """``name``: of the entry, for messages; ``path``: of the main configuration."""
+        """``name``: of the entry, for messages; ``path``: path of the main configuration."""
         self.name = name
         self._path = path
         self._reader = Reader(os.path.dirname(path))
@@ -172,13 +172,13 @@ class Apache:
         return Request(self._main, host.own, self._reader, address, disk).answer()
 
     def _at(self, address: Address, disk: Disk) -> list[Group]:
-        """The addresses that the request may arrive at."""
+        """The groups of virtual hosts at whose addresses the request may arrive."""
         if address.port not in self._groups:
             self._groups[address.port] = self._of_port(address.port)
         at_port = self._groups[address.port]
         if not at_port and self._every is not None and self._every.find(address.host):
             disk.step(
-                f"{self.name}: no virtual host has port {address.port}; hashscan takes it that"
+                f"{self.name}: no virtual host has port {address.port}; hashscan assumes that"
                 " another program passes on what arrives there"
             )
             return [self._every]
@@ -195,7 +195,7 @@ class Apache:
         return {place: Group(hosts) for place, hosts in by_address.items()}
 
     def _default(self, hosts: list[Host], address: Address, disk: Disk) -> Location | Answer | None:
-        """The answer of a first host, if the name is certainly one of this machine."""
+        """The answer of a first virtual host, if the host name is certainly this machine's."""
         if address.is_ip and len(hosts) == 1 and is_own_ip(address.host):
             return self._ask(hosts[0], address, disk)
         for host in hosts:

@@ -1,8 +1,8 @@
-"""Reads Apache httpd's configuration, and ``.htaccess`` files: directives and sections.
+"""Parses Apache httpd's configuration, and ``.htaccess`` files, into directives and sections.
 
-Source: httpd.apache.org/docs/2.4, "Configuration Files", "Configuration Sections", core. Only the
-form is read here; ``apache.py`` and ``apache_request.py`` know what directives mean. No library is
-used: the one that exists reads no nested sections of ``.htaccess`` files, and has no bounds.
+``apache.py`` and ``apache_request.py`` evaluate the directives. The existing library is not used:
+it parses no nested sections of ``.htaccess`` files, and has no bounds. Source:
+httpd.apache.org/docs/2.4, "Configuration Files", "Configuration Sections", core.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _MOST_FILES = 50_000
 _DEEPEST = 30
 _WORD = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""")
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
-#: Modules that are compiled in wherever Apache is packaged.
+#: Modules that every package of Apache has compiled in.
 _COMPILED = frozenset(
     {"core", "so", "http", "http_core", "version", "unixd", "log_config", "logio"}
 )
-#: The version that ``IfVersion`` is asked about if it gives one: the latest of 2.4.
+#: The version of Apache for ``IfVersion``: the latest one of 2.4.
 _VERSION = (2, 4, 99)
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One directive; ``block`` is ``None`` unless it is a section. Names are in lower case.
+    """One directive, or one section with a ``block``; its name is in lower case.
 
     Attributes:
-        raw: the arguments as they are written, for those that quotes do not split.
+        raw: the arguments as written, for directives that do not split them by quotes.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Directive:
 
 @dataclass(slots=True)
 class _State:
-    """What is known so far: files are read in the order of their lines."""
+    """Modules and variables that are known up to the present line."""
 
     root: str
     defined: dict[str, str] = field(default_factory=dict)
@@ -93,17 +93,17 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 class Reader:
-    """Reads files into directives; ``modules`` and ``defined`` grow as they are read."""
+    """Parses files into directives; its ``state`` grows with each line."""
 
     def __init__(self, server_root: str) -> None:
-        """``server_root``: until ``ServerRoot`` names another one."""
+        """``server_root``: the directory before a directive ``ServerRoot``."""
         self.state = _State(server_root)
 
     def main(self, path: str) -> tuple[Directive, ...]:
         """The directives of a main configuration, with those of included files in their places.
 
         Raises:
-            UndecidedError: it cannot be read as a whole: what is missing may be the answer.
+            UndecidedError: a part cannot be read, which may have the answer.
         """
         return tuple(self._file(path, 0))
 
@@ -226,7 +226,7 @@ class Reader:
 
 
 def _matching(pattern: str) -> Iterator[str]:
-    """Files whose path fits, component by component, in the order of their names."""
+    """The files whose paths fit a pattern, in the order of their names."""
     places = ["/"]
     for name in pattern.split("/"):
         if not name:

@@ -1,4 +1,4 @@
-"""From a path of the site to a path of the disk: Apache's ``Alias``, ``UserDir``, ``DocumentRoot``.
+"""Maps a path of the site to a path on the disk: ``Alias``, ``UserDir``, ``DocumentRoot``.
 
 Source: httpd.apache.org/docs/2.4: mod_userdir, mod_alias, mod_vhost_alias, core.
 """
@@ -23,7 +23,7 @@ _VHOST = re.compile(r"%(?:(%)|(p)|(-?)([0-9]+)(\+?))")
 
 
 class Mapping:
-    """The settings of one server that translate paths."""
+    """Maps paths by the directives of one server."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Mapping:
         address: Address,
         disk: Disk,
     ) -> None:
-        """``levels``: directives of the main server, and of the virtual host."""
+        """``levels``: the directives of the main server, and those of the virtual host."""
         self._levels = levels
         self._reader = reader
         self._address = address
@@ -53,7 +53,7 @@ class Mapping:
         return default
 
     def place(self, uri: bytes) -> tuple[bytes, bytes, bool]:
-        """Root and path below it, and whether it is a ``ScriptAlias``."""
+        """The root, the path below it, and whether a ``ScriptAlias`` gives them."""
         place = self._user(uri)
         if place is not None:
             return *place, False
@@ -113,7 +113,7 @@ class Mapping:
         return ".".join(labels[index:] if not found[3] else labels[: index + 1])
 
     def _user(self, uri: bytes) -> tuple[bytes, bytes] | None:
-        """Root and path of ``/~user``."""
+        """The root and the path below it for ``/~user``; ``None``: the path is another one."""
         found = re.match(rb"/~([^/]+)(/.*)?$", uri, re.DOTALL)
         if found is None or found[1] in {b".", b".."}:
             return None
@@ -158,7 +158,7 @@ class Mapping:
 
 
 def rest_of(uri: bytes, prefix: str) -> bytes | None:
-    """What follows a prefix that ends at a slash; ``None``: the prefix does not fit."""
+    """The path after a prefix that ends at a slash; ``None``: the prefix does not fit."""
     start = os.fsencode(prefix)
     if not uri.startswith(start):
         return None

@@ -1,4 +1,4 @@
-"""What an Apache server answers: its phases, for a GET request, without running any of them.
+"""Evaluates the phases of a GET request in an Apache server, without running a program.
 
 Source: httpd.apache.org/docs/2.4: mod_proxy, mod_rewrite, mod_userdir, mod_alias, core, mod_dir,
 and the behaviour of Apache httpd 2.4.68 (the tests compare URL by URL).
@@ -91,7 +91,7 @@ class Request(Phases):
         raise UndecidedError("the internal redirects do not end")
 
     def _path(self) -> bytes:
-        """The path of the site: dots are taken out before all but plain letters are decoded."""
+        """The path of the site, decoded: unreserved characters first, then dots, then the rest."""
         slashes = self._mapping.setting("allowencodedslashes", "off").lower()
         merge = self._mapping.setting("mergeslashes", "on").lower() != "off"
         target = b"/" + unreserved_decoded(self._address.target).lstrip(b"/")
@@ -181,7 +181,7 @@ class Request(Phases):
         self._uri = result.path
 
     def _take(self, result: Rewritten, root: str) -> None:
-        """End if the rules give an answer."""
+        """Apply the result of rules: end with an answer, or take the new path."""
         if result.ends:
             self._rewrites = False
         if result.status is not None:
@@ -227,9 +227,9 @@ class Request(Phases):
         if not root or not path.startswith(root + b"/"):
             if path == root:
                 return kind in {"d", "e"}
-            # A path of the site, as a server's rules get it: the server looks from / on.
+            # The rules of a server have a path of the site, which the server checks from / on.
             if os.path.lexists(b"/" + path.split(b"/")[1]):
-                raise UndecidedError(f"a rule asks for {shown(path)}, outside of the document root")
+                raise UndecidedError(f"a rule tests {shown(path)}, outside of the document root")
             return False
         served = self._disk.find(root, path[len(root) :])
         is_file = served.entry is Entry.FILE and not served.rest
@@ -287,8 +287,8 @@ class Request(Phases):
         if handler and "/" in handler and not handler.startswith(("application/", "proxy:")):
             self._end(self._disk.script(f"{shown(handler)} at {where}", root))
         if "multiviews" in options or scope.is_on("checkspelling", default=False):
-            raise UndecidedError(f"no file is {shown(path)}, but MultiViews or CheckSpelling is on")
-        self._refuse(f"no file is {shown(path)} below {shown(root)}", root)
+            raise UndecidedError(f"no file {shown(path)}, but MultiViews or CheckSpelling is on")
+        self._refuse(f"there is no file {shown(path)} below {shown(root)}", root)
 
     def _file(
         self, scope: Scope, root: bytes, served: Served, rest: bytes, *, is_cgi: bool
@@ -301,7 +301,7 @@ class Request(Phases):
             script = f"{shown(root + b'/' + served.path)} by {shown(handler)} at {where}"
             self._end(self._disk.script(script, root, served))
         if rest and not scope.is_on("acceptpathinfo", default=False):
-            self._refuse(f"{shown(served.path)} is a file, and the URL goes on behind it", root)
+            self._refuse(f"{shown(served.path)} is a file, and the URL continues after it", root)
         self._end(self._disk.file(root, served))
 
     def _directory(self, scope: Scope, root: bytes, path: bytes, served: Served) -> None:
@@ -371,7 +371,7 @@ class Request(Phases):
         rules = Rules(
             rules_of(block), place, url_base if url_base.endswith("/") else url_base + "/"
         )
-        # Without what follows a file, or the first name that is not there.
+        # Without the names after a file, or after the first name that does not exist.
         short = root.rstrip(b"/") + b"/" + file_path.strip(b"/")
         result = rewriter.apply(rules, self._uri, short, inside)
         if result is None:

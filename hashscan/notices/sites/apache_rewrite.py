@@ -1,7 +1,7 @@
-"""Apache's mod_rewrite: rules and their conditions, as far as a URL and the files decide them.
+"""Evaluates the rules and conditions of Apache's mod_rewrite.
 
-A condition is true, false, or not known (the client's address, its browser, the time). A rule that
-may apply, and would lead elsewhere, leaves the answer undecided. Source:
+A condition is true, false, or unknown (the client's address, its browser, the time). If a rule with
+an unknown condition would lead elsewhere, the answer is undecided. Source:
 httpd.apache.org/docs/2.4/mod/mod_rewrite.html.
 """
 
@@ -30,15 +30,15 @@ _ABSENT = frozenset({"HTTP_REFERER", "HTTP_COOKIE", "HTTP_FORWARDED", "HTTP_PROX
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """What the rules come to.
+    """The result of rules.
 
     Attributes:
-        path: another path of the site, decoded; ``None``: none.
-        redirect: where the client is sent.
-        status: of a refusal: 403 or 410.
+        path: the new path of the site, decoded; ``None``: there is none.
+        redirect: the target of a redirect.
+        status: the status of a refusal: 403 or 410.
         script: a handler or another server that a rule names.
-        ends: no rule is applied after an internal redirect (``END``).
-        where: of the last rule that applied.
+        ends: no rule applies after an internal redirect (``END``).
+        where: file and line of the last rule that applied.
     """
 
     path: bytes | None = None
@@ -54,7 +54,7 @@ class Rules:
     """The rules of one server or directory.
 
     Attributes:
-        directory: of the rules, with a slash at its end; empty for those of a server.
+        directory: directory of the rules, with a slash at its end; "" for the rules of a server.
         base: the path of the site that stands for the directory.
     """
 
@@ -87,16 +87,16 @@ class Rewriter:
     def apply(
         self, rules: Rules, uri: bytes, filename: bytes, inside: bytes = b""
     ) -> Rewritten | None:
-        """What the rules come to; ``None``: nothing changes.
+        """The result of rules; ``None``: nothing changes.
 
         Args:
-            rules: of the server or of one directory.
+            rules: rules of the server or of one directory.
             uri: the path of the site.
-            filename: absolute path that it stands for; for a server's rules, the path of the site.
+            filename: the absolute path of the file; for a server's rules, the path of the site.
             inside: the path below the directory of the rules.
 
         Raises:
-            UndecidedError: a rule may apply, and nobody can tell.
+            UndecidedError: it cannot be decided whether a rule applies.
         """
         path = inside if rules.directory else uri
         result: Rewritten | None = None
@@ -211,7 +211,7 @@ class Rewriter:
     def _expand(
         self, text: str, captured: dict[str, bytes], uri: bytes, filename: bytes
     ) -> bytes | None:
-        """A text with its variables; ``None``: it holds one that only the server knows."""
+        """A text with its variables replaced; ``None``: only the server knows one of them."""
         expanded = b""
         end = 0
         for found in _PART.finditer(text):
@@ -265,7 +265,7 @@ class Rewriter:
         uri: bytes,
         filename: bytes,
     ) -> Rewritten | None:
-        """What a rule that applies comes to; ``None``: it changes nothing."""
+        """The result of a rule that applies; ``None``: it changes nothing."""
         where = one.where
         if {"F", "FORBIDDEN"} & flags.keys():
             return Rewritten(status=403, where=where)

@@ -1,4 +1,4 @@
-"""Which sections of Apache's configuration, and which ``.htaccess`` files, hold for a file.
+"""Finds the sections of Apache's configuration and the ``.htaccess`` files for a file.
 
 Source: httpd.apache.org/docs/2.4/sections.html, "How the sections are merged": the server, then
 directories from the shortest path on with their ``.htaccess`` files, directories by expression,
@@ -35,7 +35,7 @@ _RELEVANT = frozenset(
 
 
 def flat(block: Iterable[Directive]) -> Iterator[Directive]:
-    """The directives of a block; those of ``Limit`` sections that hold for GET as if without."""
+    """The directives of a block, with those of its ``Limit`` sections that apply to GET."""
     for one in block:
         methods = {word.upper() for word in one.args}
         if one.name == "limit" and one.block is not None:
@@ -49,7 +49,7 @@ def flat(block: Iterable[Directive]) -> Iterator[Directive]:
 
 
 def _is_below(pattern: str, place: str) -> int | None:
-    """How many names a ``Directory`` pattern has if ``place`` is it or below it; else ``None``."""
+    """The number of names in a ``Directory`` pattern that fits ``place``; else ``None``."""
     wanted = [name for name in pattern.split("/") if name]
     names = [name for name in place.split("/") if name]
     if len(wanted) > len(names):
@@ -64,7 +64,7 @@ def _is_below(pattern: str, place: str) -> int | None:
 
 
 def location_fits(section: Directive, uri: str) -> bool:
-    """Whether a ``Location`` or ``LocationMatch`` section holds for a path of the site."""
+    """Whether a ``Location`` or ``LocationMatch`` section applies to a path of the site."""
     if not section.args:
         return False
     text = uri.encode("utf-8", "surrogateescape")
@@ -79,7 +79,7 @@ def location_fits(section: Directive, uri: str) -> bool:
 
 
 class Scope:
-    """The blocks of directives that hold for one file, in the order in which they are merged."""
+    """The blocks of directives that apply to one file, in the order of their merging."""
 
     def __init__(
         self,
@@ -92,14 +92,14 @@ class Scope:
         *,
         is_directory: bool,
     ) -> None:
-        """Read what holds.
+        """Find the blocks.
 
         Args:
-            levels: the main server and the virtual host.
-            reader: of the configuration; it reads ``.htaccess`` files.
-            disk: on which they are.
-            root: document root, or the directory of an alias.
-            path: of the file below it, as the URL gives it.
+            levels: directives of the main server and of the virtual host.
+            reader: parses ``.htaccess`` files.
+            disk: reads ``.htaccess`` files.
+            root: document root, or directory of an alias.
+            path: path of the file below it, as in the URL.
             uri: the path of the site.
             is_directory: whether the path is a directory.
         """
@@ -219,7 +219,7 @@ class Scope:
         return one.args if one is not None else None
 
     def is_on(self, name: str, *, default: bool) -> bool:
-        """A switch."""
+        """Whether a switch is on."""
         given = self._setting(name)
         return default if not given else given[0].lower() in {"on", "1", "true"}
 
@@ -280,7 +280,7 @@ class Scope:
         return None
 
     def handler(self, name: str) -> tuple[str, str]:
-        """The handler for a file of this name, and where it is set; empty: the file is sent."""
+        """The handler for a file name, and its file and line; "": the server sends the file."""
         handlers: dict[str, tuple[str, str]] = {}
         types: dict[str, tuple[str, str]] = {}
         forced = ("", "")

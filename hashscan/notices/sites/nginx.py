@@ -1,4 +1,4 @@
-"""nginx as a source of sites: which of its servers takes a request."""
+"""nginx as a source of sites: chooses the server that takes a request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Nginx:
     """An entry with ``nginx``."""
 
     def __init__(self, name: str, path: str) -> None:
-        """``name``: of the entry, for messages; ``path``: of the main configuration."""
+        """``name``: of the entry, for messages; ``path``: path of the main configuration."""
         self.name = name
         self._path = path
         self._configuration: Configuration | None = None
@@ -98,11 +98,11 @@ class Nginx:
         return Request(self._configuration, server, address, disk, captures).answer()
 
     def _groups(self, address: Address, disk: Disk) -> list[Group]:
-        """The sockets that the request may arrive at."""
+        """The sockets at which the request may arrive."""
         at_port = {place: one for place, one in self._sockets.items() if place[1] == address.port}
         if not at_port and any(one.find(address.host) for one in self._sockets.values()):
             disk.step(
-                f"{self.name}: nothing listens on port {address.port}; hashscan takes it that"
+                f"{self.name}: no server listens on port {address.port}; hashscan assumes that"
                 " another program passes on what arrives there"
             )
             at_port = self._sockets
@@ -114,7 +114,7 @@ class Nginx:
     def _default(
         self, groups: list[Group], address: Address, disk: Disk
     ) -> Location | Answer | None:
-        """The answer of a default server, if the host is certainly one of this machine."""
+        """The answer of a default server, if the host name is certainly this machine's."""
         defaults = {id(group.default): group.default for group in groups}
         if address.is_ip and len(defaults) == 1 and is_own_ip(address.host):
             return self._ask(next(iter(defaults.values())), {}, address, disk)

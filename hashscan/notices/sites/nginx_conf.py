@@ -1,4 +1,4 @@
-"""Reads nginx's configuration: its servers, what they listen to, and their names.
+"""Reads nginx's configuration: its servers with their sockets and names.
 
 Source: nginx.org/en/docs, ngx_http_core_module, "How nginx processes a request", "Server names".
 """
@@ -57,7 +57,7 @@ def own(level: tuple[Directive, ...], name: str) -> Directive | None:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A socket: address (``*`` for all) and port; ``default``: takes hosts that no name fits."""
+    """A socket: address (``*`` for all) and port; ``default``: of a default server."""
 
     address: str
     port: int
@@ -90,10 +90,10 @@ class Configuration:
     """The ``http`` part of a configuration."""
 
     def __init__(self, path: str) -> None:
-        """Read the main file and all that it includes.
+        """Read the main file and all files that it includes.
 
         Raises:
-            UndecidedError: it cannot be read as a whole: what is missing may be the answer.
+            UndecidedError: a part cannot be read, which may have the answer.
         """
         try:
             payload = crossplane.parse(path, check_ctx=False, check_args=False)
@@ -194,11 +194,11 @@ class Group:
     """The servers of one socket, indexed by their names.
 
     Attributes:
-        default: takes hosts that no name fits.
+        default: the server for host names that fit no name.
     """
 
     def __init__(self, servers: list[Server]) -> None:
-        """``servers``: in their order, the default server first."""
+        """``servers``: the default server, then the others in the order of the configuration."""
         self.default = servers[0]
         self._exact: dict[str, Server] = {}
         self._leading: dict[str, Server] = {}

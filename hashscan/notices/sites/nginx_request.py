@@ -1,8 +1,8 @@
-"""What an nginx server answers: its phases, for a GET request, without running any of them.
+"""Evaluates the phases of a GET request in an nginx server, without running a program.
 
-Server rewrites, the choice of a location, its rewrites, access, ``try_files``, the content: source
-nginx.org/en/docs, ngx_http_core_module and ngx_http_rewrite_module, and the behaviour of nginx 1.22
-(the tests compare URL by URL).
+The phases: rewrites of the server, the choice of a location, its rewrites, access, ``try_files``,
+the content. Source: nginx.org/en/docs, ngx_http_core_module and ngx_http_rewrite_module, and the
+behaviour of nginx 1.22 (the tests compare URL by URL).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Chosen:
         levels: the directives of ``http``, the server and the locations, the innermost last.
         name: the prefix of a location; ``None`` for an expression, or without a location.
         where: file and line.
-        is_regex: whether it is an expression: its alias is the whole path of the file.
+        is_regex: whether it is an expression; then its alias is the whole path of the file.
     """
 
     levels: Levels
@@ -63,7 +63,7 @@ class Request(Phases):
         disk: Disk,
         captures: dict[str, bytes],
     ) -> None:
-        """``captures``: of the expression of the server's name."""
+        """``captures``: captures of the expression of the server's name."""
         self._configuration = configuration
         self._server = server
         self._address = address
@@ -153,7 +153,7 @@ class Request(Phases):
         return found[0]
 
     def _search(self, levels: Levels, block: tuple[Directive, ...]) -> tuple[Chosen, bool] | None:
-        """The location that fits, and whether nothing else may go before it."""
+        """The location that fits, and whether no expression may replace it."""
         best: tuple[int, Directive, bool] | None = None
         expressions: list[tuple[Directive, str, bool]] = []
         for one in block:
@@ -240,7 +240,7 @@ class Request(Phases):
         passenger = setting(chosen.levels, "passenger_enabled")
         if passenger and passenger[-1].args == ("on",):
             self._end(self._disk.script(f"passenger at {passenger[-1].where}", root))
-        self._fail(404, f"no file is {shown(path)} below {shown(root)}", chosen, root)
+        self._fail(404, f"there is no file {shown(path)} below {shown(root)}", chosen, root)
 
     def _denied(self, chosen: Chosen) -> bool:
         for level in reversed(chosen.levels):
@@ -290,10 +290,10 @@ class Request(Phases):
     def _is_there(self, root: str | None, uri: bytes, kind: str) -> bool:
         """Whether ``$request_filename`` is a file (``f``), a directory (``d``), or any of them."""
         if root is None:
-            raise UndecidedError("a file is asked for, and no root is set")
+            raise UndecidedError("a condition tests a file, and no root is set")
         place = self._expand(root, "root")
         if not place.startswith(b"/"):
-            raise UndecidedError("a file is asked for, and the root is no full path")
+            raise UndecidedError("a condition tests a file, and the root is no full path")
         entry = self._disk.find(place, uri)
         is_file = entry.entry is Entry.FILE and not entry.rest and not uri.endswith(b"/")
         if kind == "e":

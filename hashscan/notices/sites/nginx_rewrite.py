@@ -1,4 +1,4 @@
-"""nginx's rewrite module: ``return``, ``rewrite``, ``set``, ``if``, ``break``, and variables.
+"""Evaluates nginx's rewrite module: ``return``, ``rewrite``, ``set``, ``if``, ``break``, variables.
 
 Source: nginx.org/en/docs/http/ngx_http_rewrite_module.html.
 """
@@ -31,13 +31,13 @@ _HARMLESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a level's rewrites come to.
+    """The result of the directives of one level.
 
     Attributes:
-        uri: the path afterwards.
+        uri: the new path.
         again: another location must be chosen.
-        status: a code that ``return`` gives, with its text.
-        redirect: where the client is sent.
+        status: status of ``return``, with its text.
+        redirect: target of a redirect.
     """
 
     uri: bytes
@@ -61,7 +61,7 @@ class Rewriting:
         captures: dict[str, bytes],
         is_there: Callable[[str | None, bytes, str], bool],
     ) -> None:
-        """``is_there``: whether a root has a file (``f``), directory (``d``) or either (``e``)."""
+        """``is_there``: tests for a file (``f``), directory (``d``) or either (``e``)."""
         self.root: str | None = None
         self._is_there = is_there
         query = b"?" + address.query if address.query else b""
@@ -107,7 +107,7 @@ class Rewriting:
         """A text with its variables replaced.
 
         Raises:
-            UndecidedError: it holds a variable that only nginx knows.
+            UndecidedError: only nginx knows a variable in it.
         """
         expanded = b""
         end = 0
@@ -167,7 +167,7 @@ class Rewriting:
         return Result(uri, status=int(first), text=text, where=one.where)
 
     def _rewrite(self, one: Directive, uri: bytes) -> tuple[Result | None, bool]:
-        """What a rewrite comes to, and whether no other follows; ``None``: it does not fit."""
+        """The result of a rewrite, and whether it is the last one; ``None``: it does not fit."""
         pattern, replacement = one.args[:2]
         flag = one.args[2] if len(one.args) > 2 else ""
         if not self.match(pattern, uri):

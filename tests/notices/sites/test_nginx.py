@@ -172,7 +172,7 @@ def test_a_port_that_nobody_listens_on(tmp_path):
     text = f"http {{ server {{ server_name a.example; root {tmp_path}/www; }} }}"
     location = located(tmp_path, text, "https://a.example/a.jpg")
     assert (location.kind.value, location.path) == ("file", b"a.jpg")
-    assert "nothing listens on port 443" in location.why[0]
+    assert "no server listens on port 443" in location.why[0]
 
 
 def test_the_usual_redirect_to_https(tmp_path):
