@@ -21,7 +21,6 @@ from hashscan.model import Acted, Problem, ProblemEvent
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
-from hashscan.state import holder_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -30,8 +29,9 @@ if TYPE_CHECKING:
     from hashscan.agent.known_set import Building
     from hashscan.agent.presence import Seen
     from hashscan.config.settings import Settings, VolumeSettings
-    from hashscan.model import Actor, Confirmed, Identity, Reporter, Summary
+    from hashscan.model import Actor, Confirmed, Identity, Summary
     from hashscan.quarantine.act import Quarantine
+    from hashscan.reporter import Reporter
     from hashscan.state import State
 
 
@@ -303,10 +303,10 @@ def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
     try:
         stack.enter_context(state.lock())
     except LockedError:
-        from hashscan.agent.gaps import read_daemon_file  # noqa: PLC0415 - only where needed
+        from hashscan.agent.gaps import daemon_of  # noqa: PLC0415 - only where needed
 
-        daemon = read_daemon_file(state.directory)
-        if daemon is None or daemon.get("pid") != holder_of(state.lock_file):
+        daemon = daemon_of(state)
+        if daemon is None:
             raise
         reporter.notice(
             f"the daemon (process {daemon['pid']}) works with this state: this scan keeps a catalog"

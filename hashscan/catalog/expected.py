@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.catalog.schema import translated
 from hashscan.catalog.writer import Writer
-from hashscan.model import Expected
+from hashscan.reporter import Expected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -22,7 +22,7 @@ from hashscan.errors import OutputError
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
-    from hashscan.model import Reporter
+    from hashscan.reporter import Reporter
 
 
 @click.command("scan")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hashscan.daemon.reported import Reported
-    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
+    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Summary
+    from hashscan.reporter import Progress
 
 Level = Literal["error", "warning", "info", "debug"]
 _ORDER: dict[Level, int] = {"error": 3, "warning": 4, "info": 6, "debug": 7}

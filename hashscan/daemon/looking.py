@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.catalog.store import Catalog
-    from hashscan.model import Reporter
+    from hashscan.reporter import Reporter
     from hashscan.scan.group import Looked
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.catalog.store import Catalog
-    from hashscan.model import Reporter
+    from hashscan.reporter import Reporter
     from hashscan.scan.confirmation import Confirmation
     from hashscan.scan.options import ScanOptions
 

@@ -11,7 +11,7 @@ from hashscan.text import counted, human_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hashscan.model import Progress
+    from hashscan.reporter import Progress
 
 
 class BuildProgress(Protocol):

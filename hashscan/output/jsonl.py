@@ -17,7 +17,8 @@ from hashscan.text import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
+    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Summary
+    from hashscan.reporter import Progress
 
 
 def line(event: str, **values: Any) -> str:

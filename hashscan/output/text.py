@@ -11,7 +11,8 @@ from hashscan.text import human_size, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Progress, Summary
+    from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Summary
+    from hashscan.reporter import Progress
 
 #: Lines of one kind on a terminal; who wants all of a million asks for ``--json``.
 MOST_LINES = 200

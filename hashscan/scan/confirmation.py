@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.candidates import QueuedCandidate
     from hashscan.catalog.store import Catalog
-    from hashscan.model import Actor, Candidate, Digest, FilterHit, Identity, Reporter
+    from hashscan.model import Actor, Candidate, Digest, FilterHit, Identity
+    from hashscan.reporter import Reporter
     from hashscan.scan.asking import Asker, Reply
 
 #: The service is asked by SHA-1 first: it knows MD5 and SHA-1 for certain (design 4.3).

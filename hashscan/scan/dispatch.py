@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
     from hashscan.fs.volume import Volume
-    from hashscan.model import Reporter
+    from hashscan.reporter import Reporter
     from hashscan.scan.pool import Pool, WorkerHandle
     from hashscan.scan.work import Message
 

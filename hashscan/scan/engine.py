@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hashscan.model import Progress, Summary
+from hashscan.model import Summary
+from hashscan.reporter import Progress
 from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.options import identity_of_root, worker_settings
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from hashscan.catalog.store import Catalog
-    from hashscan.model import Actor, Candidate, Reporter
+    from hashscan.model import Actor, Candidate
+    from hashscan.reporter import Reporter
     from hashscan.scan.asking import Asker
     from hashscan.scan.options import Presence, ScanOptions
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hashscan.model import Progress
+    from hashscan.reporter import Progress
 
 #: Seconds for a file, for one that is hashed besides, and for a byte, on a middling disk: before
 #: the first scan. Only their ratios matter: the scan's own time scales them.

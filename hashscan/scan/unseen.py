@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hashscan.fs.volume import Volume
-    from hashscan.model import Reporter
+    from hashscan.reporter import Reporter
     from hashscan.scan.frontier import Waiting
     from hashscan.scan.work import Tally
 

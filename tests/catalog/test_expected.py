@@ -8,7 +8,8 @@ import pytest
 from scanning import Scanner, settle
 
 from hashscan.catalog.store import Catalog
-from hashscan.model import Expected, Summary
+from hashscan.model import Summary
+from hashscan.reporter import Expected
 from hashscan.scan import engine, remaining
 
 

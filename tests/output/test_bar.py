@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from hashscan.model import Expected, Progress
 from hashscan.output.bar import ScanBar, build_bar, fields, fitted
+from hashscan.reporter import Expected, Progress
 
 STATE = Progress(
     files=1_234_567, hashed=1_234_567, unchanged=0, bytes_hashed=987 << 30, fraction=0.3,

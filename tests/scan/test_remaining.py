@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from hashscan.model import Expected, Progress
+from hashscan.reporter import Expected, Progress
 from hashscan.scan.remaining import Remaining
 
 KIB, MIB = 1 << 10, 1 << 20
