@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.errors import ServiceError
-from hashscan.fs.beneath import closing, open_parent, open_root
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.model import ALGORITHMS, Acted, FileDigests, Problem
-from hashscan.scan.hashing import Hasher, NotHashed, outcome_of_error
+from hashscan.scan.hashing import Hasher, NotHashed, hash_below
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -100,17 +99,7 @@ class Allowing:
 
     def _hash(self, candidate: Candidate) -> FileDigests | NotHashed:
         """All digests of the candidate's content, if it is still what was found."""
-        try:
-            with closing(open_root(candidate.volume)) as root:
-                # Nothing is moved here, and identity and digests are compared: mounts may be
-                # entered, whatever the volume's setting.
-                parent, name = open_parent(root, candidate.path, cross_mounts=True)
-                with closing(parent):
-                    hashed = self._hasher.hash(parent, name)
-        except OSError as error:
-            return outcome_of_error(error)
-        except ValueError as error:
-            return NotHashed(Problem.OTHER, str(error))
+        hashed = hash_below(self._hasher, candidate.volume, candidate.path)
         if isinstance(hashed, NotHashed):
             return hashed
         before, now = candidate.digests.as_dict(), hashed.digests.as_dict()

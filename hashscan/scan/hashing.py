@@ -14,7 +14,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.fs.beneath import is_regular, open_file
+from hashscan.fs.beneath import closing, is_regular, open_file, open_parent, open_root
 from hashscan.fs.listing import reason_not_read
 from hashscan.fs.reading import (
     CacheNeutralReader,
@@ -315,3 +315,20 @@ class Hasher:
             return True
         written_back = age >= _WRITER_AGE * 1e9 and not self.reader.is_plain(device)
         return not written_back and bool(has_writer(fd))
+
+
+def hash_below(hasher: Hasher, root: bytes, path: bytes) -> Hashed | NotHashed:
+    """Hash the file at a path below a root.
+
+    Mounts below the root may be entered, whatever the volume's setting: nothing is moved here.
+    """
+    try:
+        with closing(open_root(root)) as top:
+            parent, name = open_parent(top, path, cross_mounts=True)
+            with closing(parent):
+                hashed = hasher.hash(parent, name)
+    except OSError as error:
+        return outcome_of_error(error)
+    except ValueError as error:
+        return NotHashed(Problem.OTHER, str(error))
+    return hashed

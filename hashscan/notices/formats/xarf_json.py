@@ -19,7 +19,7 @@ from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hashscan.notices.notice import ParsedItem, ParsedNotice
 
@@ -44,6 +44,9 @@ class _Reports:
     sent: float | None = None
     refused: list[str] = field(default_factory=list)
 
+    def refuse(self, kind: str, wanted: str) -> None:
+        self.refused.append(f"is about {shown(values.words(kind, 60))!r}, not {wanted}")
+
     def notice(self, name: str, source: Source) -> ParsedNotice:
         if not self.items and self.refused:
             raise NotThisFormatError(self.refused[0])
@@ -60,29 +63,60 @@ def read_4(source: Source) -> ParsedNotice:
     Raises:
         NotThisFormatError: there is no such report.
     """
+    return _read(
+        source, NAME_4, "xarf_version", 'has no JSON object with "xarf_version" 4', _take_4
+    )
+
+
+def read_3(source: Source) -> ParsedNotice:
+    """The notice of a XARF 3 report about child abuse.
+
+    Raises:
+        NotThisFormatError: there is no such report.
+    """
+    missing = 'has no JSON object with "Version" 3 and a "Report"'
+    return _read(source, NAME_3, "Version", missing, _take_3)
+
+
+def _read(
+    source: Source,
+    name: str,
+    mark: str,
+    missing: str,
+    take: Callable[[dict[str, Any], _Reports, bool], bool],
+) -> ParsedNotice:
+    """The notice of the JSON objects that have the name ``mark``.
+
+    Args:
+        source: what arrived.
+        name: of the format.
+        mark: that all of its objects have.
+        missing: what is wrong if no object is of the format.
+        take: adds the report of an object; False if the object is of another version.
+
+    Raises:
+        NotThisFormatError: there is no such report.
+    """
     found = _Reports()
-    seen = False
-    for report in _documents(source, "xarf_version"):
-        if not _text(report, "xarf_version").startswith("4."):
-            continue
-        seen = True
-        kind = _text(report, "type")
-        if not source.forced and (_text(report, "category") != "content" or kind not in _TYPES_4):
-            found.refused.append(f"is about {shown(values.words(kind, 60))!r}, not csam or csem")
-            continue
-        _take_4(report, found)
-    if not seen:
-        raise NotThisFormatError('has no JSON object with "xarf_version" 4')
-    return found.notice(NAME_4, source)
+    taken = [take(one, found, source.forced) for one in _documents(source, mark)]
+    if not any(taken):
+        raise NotThisFormatError(missing)
+    return found.notice(name, source)
 
 
-def _take_4(report: dict[str, Any], found: _Reports) -> None:
+def _take_4(report: dict[str, Any], found: _Reports, forced: bool) -> bool:
+    if not _text(report, "xarf_version").startswith("4."):
+        return False
+    kind = _text(report, "type")
+    if not forced and (_text(report, "category") != "content" or kind not in _TYPES_4):
+        found.refuse(kind, "csam or csem")
+        return True
     hashes = _object(report, "hash_values")
     digests = [values.digest(_text(hashes, one), one) for one in ALGORITHMS]
     one = item_of(values.url(_text(report, "url")), filter(None, digests))
     if one is None:
         found.refused.append("has neither a URL nor a digest")
-        return
+        return True
     reporter = _object(report, "reporter")
     found.items.append(
         replace(
@@ -97,36 +131,21 @@ def _take_4(report: dict[str, Any], found: _Reports) -> None:
     found.contact = found.contact or _text(reporter, "contact") or None
     found.references.append(_text(report, "report_id"))
     found.sent = found.sent or values.moment(_text(report, "timestamp"))
+    return True
 
 
-def read_3(source: Source) -> ParsedNotice:
-    """The notice of a XARF 3 report about child abuse.
-
-    Raises:
-        NotThisFormatError: there is no such report.
-    """
-    found = _Reports()
-    seen = False
-    for document in _documents(source, "Version"):
-        report = _object(document, "Report")
-        if _text(document, "Version").partition(".")[0] != "3" or not report:
-            continue
-        seen = True
-        kind = _text(report, "ReportType")
-        if not source.forced and kind.lower() not in _TYPES_3:
-            found.refused.append(f"is about {shown(values.words(kind, 60))!r}, not ChildAbuse")
-            continue
-        _take_3(document, report, found)
-    if not seen:
-        raise NotThisFormatError('has no JSON object with "Version" 3 and a "Report"')
-    return found.notice(NAME_3, source)
-
-
-def _take_3(document: dict[str, Any], report: dict[str, Any], found: _Reports) -> None:
+def _take_3(document: dict[str, Any], found: _Reports, forced: bool) -> bool:
+    report = _object(document, "Report")
+    if _text(document, "Version").partition(".")[0] != "3" or not report:
+        return False
+    kind = _text(report, "ReportType")
+    if not forced and kind.lower() not in _TYPES_3:
+        found.refuse(kind, "ChildAbuse")
+        return True
     one = item_of(values.url(_text(report, "SourceUrl")))
     if one is None:
         found.refused.append('has no URL as "SourceUrl"')
-        return
+        return True
     reporter = _object(document, "ReporterInfo")
     found.items.append(
         replace(
@@ -140,6 +159,7 @@ def _take_3(document: dict[str, Any], report: dict[str, Any], found: _Reports) -
     found.contact = found.contact or _text(reporter, "ReporterOrgEmail") or None
     found.references.append(_text(report, "ReporterCaseID"))
     found.sent = found.sent or values.moment(_text(report, "Date"))
+    return True
 
 
 def _documents(source: Source, mark: str) -> Iterator[dict[str, Any]]:
