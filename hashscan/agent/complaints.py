@@ -39,6 +39,7 @@ def complaints(found: Status) -> list[Complaint]:
         *_matches(found),
         *_service(found),
         *_soon(found),
+        *_intake(found),
         *(Complaint(ExitCode.UNREADABLE, one) for one in found.uncovered),
     ]
 
@@ -119,6 +120,17 @@ def _soon(found: Status) -> Iterator[Complaint]:
             ExitCode.UNREADABLE,
             f"the mails in {shown(found.maildir)} are not read, because no daemon runs: start the "
             "daemon (systemctl start hashscan)",
+        )
+
+
+def _intake(found: Status) -> Iterator[Complaint]:
+    if found.intake is not None and found.intake.process is None:
+        senders = counted(found.intake.tokens, "sender")
+        yield Complaint(
+            ExitCode.UNREADABLE,
+            f"nobody takes notices over HTTP, though {senders} may have a token: start 'hashscan "
+            "notice serve' (systemctl start hashscan-notices), or remove the tokens ('hashscan "
+            "notice token remove'); a link checker that does not answer counts as offline",
         )
 
 

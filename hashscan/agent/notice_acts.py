@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 NOTICED = "noticed"
 #: Seconds to wait for another process that has the quarantine's lock.
 _PATIENCE = 10.0
+_IN_TEST = "service.test is true, so no file is moved"
 _IN_QUARANTINE = frozenset({RecordState.QUARANTINED, RecordState.COPIED, RecordState.PURGED})
 
 
@@ -165,8 +166,7 @@ class NoticeActs:
             authority,
             found_by="notice",
         )
-        test = self._known is not None and self._known.test
-        by_list = is_known and settings.quarantine.action == "quarantine" and not test
+        by_list = is_known and settings.quarantine.action == "quarantine"
         if not by_list and not (by_notice and settings.notices.action == "quarantine"):
             return MatchEvent(match, Acted("reported", message=verdict.pending))
         if notice.unproven and not not_moved:
@@ -174,8 +174,9 @@ class NoticeActs:
                 f"{shown(candidate.full_path)}: not moved: {notice.unproven}; read the notice, then"
                 f" run 'hashscan notice approve {notice.id}' or 'hashscan notice close {notice.id}'"
             )
-        if not by_list and not_moved:
-            return MatchEvent(match, Acted("reported", message=not_moved))
+        why = _IN_TEST if settings.is_test else "" if by_list else not_moved
+        if why:
+            return MatchEvent(match, Acted("reported", message=why))
         try:
             acted = self._opened().act(match)
         except HashscanError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import passed, records, why_doubtful
+from hashscan.service.intake.running import Running, running_intake
 from hashscan.state import State, holder_of
 from hashscan.text import shown
 
@@ -79,11 +81,13 @@ class Status:
         daemon: the daemon's status file; ``None``: no daemon has worked with this state.
         alive: that daemon is running.
         reports_only: why matches are only reported, not moved; empty: they are moved.
+        moves_named: a file is moved only because a notice names it.
         retention: seconds after which contents of the quarantine are removed for good.
         uncovered: messages on what is not watched or was not scanned; see ``gaps``.
         refusals: why a scan would refuse the configuration.
         deadlines: of notices; ``None``: no notice ever arrived.
         maildir: path of the configured Maildir.
+        intake: that takes notices over HTTP; ``None``: nobody has a token for it.
     """
 
     state: str
@@ -97,10 +101,12 @@ class Status:
     alive: bool = False
     uncovered: tuple[str, ...] = ()
     reports_only: str = ""
+    moves_named: bool = False
     retention: float | None = None
     refusals: tuple[str, ...] = ()
     deadlines: Deadlines | None = None
     maildir: str | None = None
+    intake: Running | None = None
 
     @property
     def mail(self) -> dict[str, Any] | None:
@@ -234,13 +240,17 @@ def status_of(settings: Settings) -> Status:
         unread = True
         trouble.append(_trouble_of(error))
     deadlines: Deadlines | None = None
-    try:
+    intake: Running | None = None
+    with suppress(UsageError):  # the state directory cannot be used, as said above
         state = State(settings.state, make=False)
-        deadlines = deadlines_of(state, settings.notices.due_soon, time.time())
-    except StateError as error:
-        trouble.append(_trouble_of(error))
-    except UsageError:
-        pass  # the state directory cannot be used, as said above
+        try:
+            deadlines = deadlines_of(state, settings.notices.due_soon, time.time())
+        except StateError as error:
+            trouble.append(_trouble_of(error))
+        try:
+            intake = running_intake(state)
+        except HashscanError as error:
+            trouble.append(_trouble_of(error))
     counts: Counter[str] = Counter()
     retention = settings.quarantine.retention
     doubtful = 0
@@ -273,10 +283,12 @@ def status_of(settings: Settings) -> Status:
         alive,
         uncovered,
         daemon.get("reports_only", "") if daemon and alive else reports_only(settings),
+        bool(daemon.get("moves_named")) if daemon and alive else moves_named(settings),
         retention,
         refusals=_refusals(settings),
         deadlines=deadlines,
         maildir=settings.notices.maildir,
+        intake=intake,
     )
 
 
@@ -305,9 +317,12 @@ def reports_only(settings: Settings) -> str:
     """Why matches are only reported, not moved; empty: they are moved."""
     if settings.quarantine.action == "report":
         return "quarantine.action is 'report'"
-    service = settings.service
-    is_test = service is not None and service.kind != "local" and service.test
-    return "service.test is true" if is_test else ""
+    return "service.test is true" if settings.is_test else ""
+
+
+def moves_named(settings: Settings) -> bool:
+    """Whether a file is moved only because a notice names it."""
+    return settings.notices.action == "quarantine" and not settings.is_test
 
 
 def quarantine_counts(directory: str, retention: float | None) -> Counter[str]:

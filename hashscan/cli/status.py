@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hashscan.agent.status import FilterStatus, Status
     from hashscan.catalog.overview import LastScan
     from hashscan.cli import Options
+    from hashscan.service.intake.running import Running
 
 #: Lines of one kind on the screen.
 _MOST = 5
@@ -53,10 +54,10 @@ def command(options: Options, state: str | None, as_json: bool, nagios: bool) ->
     moved, or quarantine.action is 'report', or service.test is true; 6 the service refuses the
     password, candidates have waited for a verdict for more than 15 minutes, syncs have failed for
     an hour, or a new filter or list was refused; 2 the configuration cannot be read; 3 a notice is
-    due soon, a mail or input is not understood as a notice, not all of a volume is watched, a
-    scheduled scan is missing, there was no whole scan for 8 days without a daemon, the last scan
-    was killed, nothing was ever scanned, many files cannot be read, the daemon was stopped, nobody
-    reads its --json, or the clock was set; 0 all is well.
+    due soon, a mail or input is not understood as a notice, nobody takes notices over HTTP, not all
+    of a volume is watched, a scheduled scan is missing, there was no whole scan for 8 days without
+    a daemon, the last scan was killed, nothing was ever scanned, many files cannot be read, the
+    daemon was stopped, nobody reads its --json, or the clock was set; 0 all is well.
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
     if the configuration or the state cannot be read, or the command line is wrong.
@@ -129,13 +130,16 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
     kept = ", ".join(f"{count:,} {name}" for name, count in sorted(found.quarantine.items()))
     lines.append(f"  quarantine  {kept or 'empty'}")
     lines.append(f"  retention   {retention(found.retention)}")
+    named = "; files that notices name are moved (notices.action)" if found.moves_named else ""
     if found.reported:
         lines.append(
             f"  reported    {counted(found.reported, 'match', 'matches')} not moved, because "
-            f"{found.reports_only}; the log names some of them, 'hashscan scan' all"
+            f"{found.reports_only}; the log names some of them, 'hashscan scan' all{named}"
         )
     elif found.reports_only:
-        lines.append(f"  reported    none; matches are not moved, because {found.reports_only}")
+        lines.append(
+            f"  reported    none; matches are not moved, because {found.reports_only}{named}"
+        )
     lines += _notice_lines(found)
     lines += _some("see to", found.uncovered)
     if found.stands_still:
@@ -158,6 +162,16 @@ def _notice_lines(found: Status) -> list[str]:
             f"  notices     {one.open:,} open with {counted(one.items, 'item')}: {one.overdue:,} "
             f"overdue, {one.due_soon:,} due soon{following}"
         )
+    intake = found.intake
+    if intake is not None and intake.process is not None:
+        since = "" if intake.since is None else f" for {human_age(time.time() - intake.since)}"
+        where = f", listens on {shown(intake.address)}" if intake.address else ""
+        lines.append(
+            f"  intake      runs{since}, process {intake.process}{where}; "
+            f"{counted(intake.tokens, 'token')}"
+        )
+    elif intake is not None:
+        lines.append(f"  intake      not running; {counted(intake.tokens, 'token')}")
     mail = found.mail
     if mail is not None:
         read = "not read yet" if mail["time"] is None else f"read {_ago(mail['time'])}"
@@ -384,6 +398,16 @@ def _deadlines_json(found: Deadlines) -> dict[str, object]:
     }
 
 
+def _intake_json(found: Running) -> dict[str, object]:
+    return {
+        "running": found.process is not None,
+        "process": found.process,
+        "address": found.address or None,
+        "since": None if found.since is None else rfc3339(found.since),
+        "tokens": found.tokens,
+    }
+
+
 def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
     from hashscan.output.jsonl import line  # noqa: PLC0415
 
@@ -411,9 +435,11 @@ def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
         unmoved=found.unmoved[0] if found.unmoved else 0,
         reported=found.reported,
         reports_only=bool(found.reports_only),
+        moves_named=found.moves_named,
         problems=catalog.problems if catalog else 0,
         quarantine=found.quarantine,
         notices=None if found.deadlines is None else _deadlines_json(found.deadlines),
+        intake=None if found.intake is None else _intake_json(found.intake),
         retention=found.retention,
         trouble=list(found.trouble),
     )

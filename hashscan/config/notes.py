@@ -45,8 +45,11 @@ def notes(settings: Settings) -> list[str]:
             for name in unused
             if name in service.model_fields_set and getattr(service, name)
         ]
-        if service.test and not local and settings.quarantine.action == "quarantine":
-            found.append("quarantine.action: no file is moved while service.test is true")
+        found += [
+            f"{section}.action: no file is moved while service.test is true"
+            for section in ("quarantine", "notices")
+            if settings.is_test and getattr(settings, section).action == "quarantine"
+        ]
     return [*found, *_passwords(settings)]
 
 

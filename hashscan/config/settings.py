@@ -210,6 +210,11 @@ class Settings(Section):
         return self
 
     @property
+    def is_test(self) -> bool:
+        """The service's test twin is asked, so no file is moved."""
+        return self.service is not None and self.service.kind != "local" and self.service.test
+
+    @property
     def quarantine_directory(self) -> str:
         """The full path of the quarantine, whether configured or not."""
         return self.quarantine.directory or os.path.join(self.state, QUARANTINE)

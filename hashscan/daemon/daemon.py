@@ -15,7 +15,7 @@ from hashscan import __version__
 from hashscan.agent.gaps import mark_of
 from hashscan.agent.known_set import files_of, open_known_set
 from hashscan.agent.limits import is_limit, limit_reached, raise_open_files
-from hashscan.agent.status import filters_of, reports_only
+from hashscan.agent.status import filters_of, moves_named, reports_only
 from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
@@ -471,6 +471,7 @@ class Daemon:
             "limit": self._limit and bool(self._trouble),
             "settings": mark_of(self._settings),
             "reports_only": reports_only(self._settings),
+            "moves_named": moves_named(self._settings),
             "reload_refused": self._reload_refused,
             "output": self._log.output_trouble(),
             "sync": {**self._synced, "next": self._refresh.next},

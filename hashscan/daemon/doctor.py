@@ -35,6 +35,7 @@ from hashscan.model import Digest
 from hashscan.process import end_with, start
 from hashscan.scan.pressure import Pressure
 from hashscan.scan.priority import step_aside
+from hashscan.service.intake.running import running_intake
 from hashscan.state import State
 from hashscan.text import counted, human_age, shown
 from hashscan.watch.choice import choose
@@ -311,10 +312,24 @@ def _quarantine(settings: Settings, volumes: Sequence[Seen]) -> Iterator[Check]:
 
 def _notices(settings: Settings) -> Iterator[Check]:
     maildir = settings.notices.maildir
-    found = deadlines_of(State(settings.state, make=False), settings.notices.due_soon, time.time())
+    state = State(settings.state, make=False)
+    found = deadlines_of(state, settings.notices.due_soon, time.time())
     if found is not None:
         numbers = f"{found.open:,} open, {found.due_soon:,} due soon, {found.overdue:,} overdue"
         yield Check("notices", "ok", numbers)
+    intake = running_intake(state)
+    if intake is not None and intake.process is not None:
+        yield Check("notices over HTTP", "ok", f"process {intake.process} takes them")
+    elif intake is not None:
+        yield Check(
+            "notices over HTTP",
+            "note",
+            f"nobody takes them, though {counted(intake.tokens, 'sender')} may have a token",
+            "start 'hashscan notice serve' (systemctl start hashscan-notices), or remove the tokens"
+            " ('hashscan notice token remove')",
+        )
+    if settings.notices.organisation is not None:
+        yield _mail_program(settings.notices.sendmail[0])
     if maildir is None:
         return
     name = f"maildir {shown(maildir)}"
@@ -325,6 +340,18 @@ def _notices(settings: Settings) -> Iterator[Check]:
         yield Check(name, "ok", "mails can be taken and marked as read")
     what, fix = authority_of_mails(settings)
     yield Check("senders of notices", "note" if fix else "ok", what, fix)
+
+
+def _mail_program(path: str) -> Check:
+    if os.path.isfile(path) and os.access(path, os.X_OK):
+        return Check("mail program", "ok", f"{shown(path)} is there, to send answers")
+    return Check(
+        "mail program",
+        "note",
+        f"{shown(path)} is no program, so 'hashscan notice answer --send' sends nothing",
+        "install a mail server, name another program in notices.sendmail, or write answers with"
+        " --eml",
+    )
 
 
 def _sites(settings: Settings) -> Iterator[Check]:

@@ -76,10 +76,7 @@ class Store:
 
     @classmethod
     def open(cls, directory: bytes, *, create: bool = True) -> Self:
-        """Open the quarantine; make it (0700), and the directories above it, if they are missing.
-
-        The directory above may be the state directory, removed under a running daemon: with another
-        mode no command would use it.
+        """Open the quarantine, and make it (0700) where it is missing.
 
         Raises:
             UnsafePathError: a customer's link is on the way.
@@ -90,7 +87,7 @@ class Store:
         where = shown(directory)
         try:
             above, name = os.path.split(os.path.abspath(directory))
-            with opened_named(above, make=0o700 if create else None) as named:
+            with opened_named(above, make=0o755 if create else None) as named:
                 if create:
                     _refuse_unsafe(directory, named)
                     with suppress(FileExistsError):

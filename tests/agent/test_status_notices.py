@@ -2,14 +2,23 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 from test_status import Place
 
+from hashscan.agent.status import moves_named, reports_only, status_of
+from hashscan.cli.status import _as_json, _as_text
+from hashscan.config.loader import load
+from hashscan.config.settings import Settings
+from hashscan.daemon.doctor import _notices
 from hashscan.notices import unread
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
+from hashscan.service.intake.serve import data_of
+from hashscan.service.intake.tokens import add_token
 
 HOUR = 3600.0
 MAIL = {"maildir": "/m", "time": None, "since": None, "stored": 0, "waiting": 0, "examples": [],
@@ -84,6 +93,39 @@ def test_a_file_of_notices_that_cannot_be_read_is_not_called_empty(place):
     place.only(70, "the file of notices")
 
 
+@pytest.mark.parametrize("alive", [False, True])
+@pytest.mark.parametrize("action", ["report", "quarantine"])
+def test_what_moves_if_matches_are_only_reported(place, action, alive):
+    place.extra = f"notices: {{action: {action}}}\n"
+    place.write()
+    place.config.write_text(
+        place.config.read_text().replace(
+            "quarantine: {action: quarantine", "quarantine: {action: report"
+        )
+    )
+    place.settings = load(str(place.config))
+    if alive:
+        place.daemon(
+            reports_only=reports_only(place.settings), moves_named=moves_named(place.settings)
+        )
+    named = "; files that notices name are moved (notices.action)" if action == "quarantine" else ""
+    line = (
+        f"  reported    none; matches are not moved, because quarantine.action is 'report'{named}"
+    )
+    assert line in _as_text(status_of(place.settings), []).splitlines()
+
+
+def test_nothing_moves_while_the_service_is_in_test():
+    given = {
+        "service": {"url": "https://x", "username": "u", "test": True},
+        "filter": {"source": "/f"},
+        "notices": {"action": "quarantine"},
+    }
+    assert not moves_named(Settings.of(**given))
+    given["service"]["test"] = False
+    assert moves_named(Settings.of(**given))
+
+
 def test_mails_without_a_daemon_are_a_complaint(place):
     place.extra = "notices: {maildir: /m}\n"
     place.write()
@@ -109,3 +151,49 @@ def test_the_daemons_facts_on_mails_are_complaints(place):
     assert "mails_not_understood=2;0;;0" in place.run("--nagios").stdout
     found = json.loads(place.run("--json").stdout)["daemon"]["notices"]
     assert found["waiting"] == 2
+
+
+def test_the_intake_over_http(place):
+    assert place.complaints() == []
+    add_token(data_of(place.state), "hotline")
+    place.only(3, "nobody takes notices over HTTP, though 1 sender may have a token: start")
+    found = status_of(place.settings)
+    assert "  intake      not running; 1 token" in _as_text(found, []).splitlines()
+    code = (
+        "import sys; from hashscan.service.intake.serve import *; from hashscan.state import State\n"
+        "serve(State(sys.argv[1]), (), IntakeOptions(path=sys.argv[2]), lambda text: print(text, flush=True))"
+    )
+    socket = place.directory / "socket"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, place.state.directory, socket], stdout=subprocess.PIPE
+    )
+    try:
+        assert b"listens on" in process.stdout.readline()
+        assert place.complaints() == []
+        found = status_of(place.settings)
+        (line,) = (one for one in _as_text(found, []).splitlines() if one.startswith("  intake"))
+        assert line.startswith("  intake      runs for ")
+        assert line.endswith(f", process {process.pid}, listens on the socket {socket}; 1 token")
+        shown = json.loads(_as_json(found, []))["intake"]
+        assert (shown["running"], shown["process"], shown["tokens"]) == (True, process.pid, 1)
+        checks = {one.name: one.result for one in _notices(place.settings)}
+        assert checks["notices over HTTP"] == "ok"
+    finally:
+        process.kill()
+        process.communicate()
+    place.only(3, "nobody takes notices over HTTP")
+    checks = {one.name: one.result for one in _notices(place.settings)}
+    assert checks["notices over HTTP"] == "note"
+
+
+@pytest.mark.parametrize(("program", "result"), [("/bin/true", "ok"), ("/nowhere/x", "note")])
+def test_the_program_that_sends_answers(place, program, result):
+    organisation = "{name: Host BV, contact: a@b.example, domain: b.example}"
+    given = place.settings.notices.model_copy(update={"sendmail": (program,)})
+    place.settings = place.settings.model_copy(update={"notices": given})
+    assert "mail program" not in {one.name for one in _notices(place.settings)}
+    place.extra = f"notices: {{organisation: {organisation}}}\n"
+    place.write()
+    given = place.settings.notices.model_copy(update={"sendmail": (program,)})
+    place.settings = place.settings.model_copy(update={"notices": given})
+    assert {one.name: one.result for one in _notices(place.settings)} == {"mail program": result}

@@ -58,6 +58,13 @@ def test_what_is_set_without_effect_is_told(write, whole, files):
     text = text.replace(files["baseline.filter"], "https://filters.example")
     told = [note.partition(":")[0] for note in notes(load(write(text)))]
     assert told == ["metrics.listen", "service.known", "quarantine.action"]
+    given = {
+        "service": {"url": "https://x", "username": "u", "test": True},
+        "filter": {"source": "/f"},
+        "notices": {"action": "quarantine"},
+    }
+    told = notes(Settings.of(**given))
+    assert told == ["notices.action: no file is moved while service.test is true"]
 
 
 def test_no_note_where_all_that_is_set_has_an_effect():

@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 import tarfile
 import threading
 import time
@@ -56,11 +55,6 @@ def test_unsafe_stores_are_refused(tmp_path):
         Store.open(os.fsencode(tmp_path / "none"), create=False)
     assert caught.value.reason == "no-store"
     assert not (tmp_path / "none").exists()
-
-
-def test_a_state_directory_that_was_removed_is_private_again(tmp_path):
-    Store.open(os.fsencode(tmp_path / "state" / "quarantine")).close()
-    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 
 
 @pytest.mark.root

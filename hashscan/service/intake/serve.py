@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from hashscan.service.intake.app import Intake, JsonProtocol, application
 from hashscan.service.intake.box import Box
 from hashscan.service.intake.links import LinkOptions, Links
 from hashscan.service.intake.record import Requests
+from hashscan.service.intake.running import Serving
 from hashscan.service.intake.tokens import TOKENS, Senders
 from hashscan.service.server import Listening, run
 from hashscan.text import counted
@@ -77,27 +79,31 @@ def serve(
     """
     options.check()
     data = data_of(state)
-    record = Requests(data, days=options.audit_days)
-    try:
+    with ExitStack() as stack:
+        serving = Serving(data)
+        stack.callback(serving.close)
+        record = Requests(data, days=options.audit_days)
+        stack.callback(record.close)
         box = Box(state, say)
-        try:
-            intake = Intake(Senders(), record, box, rate=options.rate)
-            intake.senders.seen(record.users())
-            keeper = _Keeper(data, intake, say)
-            keeper.check()
-            links = Links(state, sites, options.links, say)
-            run(
-                application(intake, links),
-                options,
-                ready=lambda address: say(f"the intake of notices listens on {address}"),
-                beside=keeper.keep,
-                protocol=JsonProtocol,
-            )
-            links.close()
-        finally:
-            box.close()
-    finally:
-        record.close()
+        stack.callback(box.close)
+        intake = Intake(Senders(), record, box, rate=options.rate)
+        intake.senders.seen(record.users())
+        keeper = _Keeper(data, intake, say)
+        keeper.check()
+        links = Links(state, sites, options.links, say)
+
+        def ready(address: str) -> None:
+            serving.listens(address)
+            say(f"the intake of notices listens on {address}")
+
+        run(
+            application(intake, links),
+            options,
+            ready=ready,
+            beside=keeper.keep,
+            protocol=JsonProtocol,
+        )
+        links.close()
 
 
 class _Keeper:

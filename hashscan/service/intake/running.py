@@ -1,0 +1,92 @@
+"""The record of the processes that take notices over HTTP, so that ``status`` sees them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.errors import StateError
+from hashscan.files import INTAKE
+from hashscan.state import holder_of
+from hashscan.text import said_by, shown
+
+if TYPE_CHECKING:
+    from hashscan.service.data import Data
+    from hashscan.state import State
+
+_FILE = "serving.json"
+_LONGEST = 4096
+
+
+class Running(NamedTuple):
+    """What is known about the intake over HTTP.
+
+    Attributes:
+        tokens: number of senders.
+        process: that takes notices now; ``None``: none does.
+        address: on which it listens.
+        since: when it began, in seconds since the epoch.
+    """
+
+    tokens: int
+    process: int | None = None
+    address: str = ""
+    since: float | None = None
+
+
+class Serving:
+    """Holds the record for as long as a process serves; the kernel drops the lock if it dies."""
+
+    def __init__(self, data: Data) -> None:
+        """Take the lock; several processes may have it.
+
+        Raises:
+            StateError: the file cannot be made.
+        """
+        path = data.path(_FILE)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._fd = os.open(path, flags, 0o600)
+            fcntl.lockf(self._fd, fcntl.LOCK_SH)
+        except OSError as error:
+            raise StateError(f"{shown(path)} cannot be made: {said_by(error)}") from error
+
+    def listens(self, address: str) -> None:
+        """Write the address. On a full disk the record stays empty."""
+        content = json.dumps({"address": address, "since": time.time()}).encode()
+        with suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, content, 0)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        os.close(self._fd)
+
+
+def running_intake(state: State) -> Running | None:
+    """The intake over HTTP; ``None``: nobody has a token, and no process serves.
+
+    Raises:
+        HashscanError: the tokens cannot be read.
+    """
+    directory = os.path.join(state.directory, INTAKE)
+    if not os.path.isdir(directory):
+        return None
+    from hashscan.service.data import Data  # noqa: PLC0415 - heavy
+    from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
+
+    data = Data(directory, "--state")
+    tokens = len(TOKENS.read(data))
+    process = holder_of(data.path(_FILE))
+    if process is None:
+        return Running(tokens) if tokens else None
+    try:
+        with open(data.path(_FILE), "rb") as file:
+            found = json.loads(file.read(_LONGEST))
+        return Running(tokens, process, str(found["address"]), float(found["since"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return Running(tokens, process)
