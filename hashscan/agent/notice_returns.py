@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.agent.notice_files import Presence, Spot
 from hashscan.errors import HashscanError
-from hashscan.notices.notice import BACK, ItemKind, ItemState, Role
+from hashscan.notices.notice import BACK, ItemKind, Role
 from hashscan.scan.hashing import NotHashed
 from hashscan.text import local_time, said_by, shown
 
@@ -88,7 +88,7 @@ class Returns:
     def _reopen(self, item: Item, why: str) -> None:
         since = "" if item.removed is None else f" (removed {local_time(item.removed)})"
         reason = f"{BACK}{why}{since}"
-        if self._store.advance(item.number, ItemState.RECEIVED, reason=reason, now=self._clock()):
+        if self._store.came_back(item.number, reason, now=self._clock()):
             self._round.more = True
             self._round.lines.append(
                 ("warning", f"notice {item.notice}: {shown(item.parsed.value)}: {shown(reason)}")

@@ -171,7 +171,7 @@ def close_command(options: Options, identifier: str, reason: str, state: str | N
 @state_option
 @click.pass_obj
 def reopen_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
-    """Open a notice again: its settled items are received again, its old deadline counts again.
+    """Open a notice again: its settled items are received again, their old deadlines count again.
 
     The beginning or the end of the ID, or the beginning after its hyphen, is enough.
     """

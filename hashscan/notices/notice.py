@@ -153,7 +153,8 @@ class Notice:
 
     Attributes:
         received: time of arrival.
-        deadline: time by which its last item must be settled.
+        deadline: of the open item that is due first; of a closed notice, of the item that was
+            settled last. At first it is the same for all items.
         closed: time at which an administrator closed it, or its last item was settled; ``None``:
             it is open.
         reason: why an administrator closed it; "" if its items were settled.
@@ -201,6 +202,9 @@ class Item:
             here, the reason begins with its kind and a colon, e.g. ``no-site: ``, for reports.
         path: absolute path of the first named file.
         repeat_of: id of the latest earlier notice with the same item.
+        deadline: time by which it must be settled: the notice's first deadline, or another one
+            since it was received again.
+        late: one of its removals was after the deadline that it had then.
     """
 
     number: int
@@ -212,6 +216,8 @@ class Item:
     reason: str = ""
     path: bytes | None = None
     repeat_of: str | None = None
+    deadline: float = 0.0
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +233,7 @@ class ItemFile:
         quarantine_id: id of its record.
         away: time at which hashscan saw that the file is no longer in its place.
         message: a sentence for a reader, e.g. why the file was not moved.
-        anchor: identifies the volume's root and the file system on which the file was seen. While
+        anchor: identifies the volume's root, and what was mounted where the file was seen. While
             another one is there, e.g. because a file system is not mounted, the file does not count
             as away.
     """
@@ -287,7 +293,9 @@ class Event:
     Attributes:
         number: rises with each event of the store.
         item: number of the item, or ``None`` if it is about the whole notice.
-        detail: values for JSON: for ``STATE`` the keys ``from``, ``to`` and ``reason``.
+        detail: values for JSON: for ``STATE`` the keys ``from``, ``to`` and ``reason``. For
+            ``RECEIVED``, and for a ``STATE`` that has another deadline, ``deadline``: seconds since
+            the epoch.
     """
 
     number: int

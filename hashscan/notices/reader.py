@@ -41,7 +41,7 @@ NOTICE_COLUMNS = (
 )
 ITEM_COLUMNS = (
     "number, notice, kind, value, digests, referrer, ip, first_seen, last_seen, classification,"
-    " note, state, since, removed, reason, path, repeat_of"
+    " note, state, since, removed, reason, path, repeat_of, deadline, late"
 )
 FILE_COLUMNS = (
     "item, role, volume, path, digests, category, action, quarantine_id, away, message, anchor"
@@ -71,8 +71,10 @@ class Outcome(NamedTuple):
     Attributes:
         notice: id of the notice; the items of one notice follow each other.
         sender: the authority that orders the removal; without one, the sender.
+        deadline: of the item; see ``Item``.
         reopened: how often it was received again.
         removed: time at which its last removal was seen, even if it was received again later.
+        late: one of its removals was after the deadline that it had then.
     """
 
     notice: str
@@ -89,6 +91,7 @@ class Outcome(NamedTuple):
     removed: float | None
     is_repeat: bool
     reopened: int
+    late: bool
 
     @property
     def begin(self) -> float:
@@ -234,15 +237,16 @@ class Reader:
         for row in self._connection.execute(f"SELECT {ITEM_COLUMNS} FROM item {where}", values):  # noqa: S608
             digests = tuple(Digest(*one) for one in json.loads(row[4]))
             parsed = ParsedItem(ItemKind(row[2]), _text(row[3]), digests, *row[5:11])
-            yield Item(row[0], row[1], parsed, ItemState(row[11]), *row[12:])
+            rest: tuple[Any, ...] = (*row[12:-1], bool(row[-1]))
+            yield Item(row[0], row[1], parsed, ItemState(row[11]), *rest)
 
     def outcomes(self, since: float, until: float) -> Iterator[Outcome]:
         """All items of the notices received from ``since`` to before ``until``, oldest first."""
         with self._translated():
             rows = self._connection.execute(
                 "SELECT notice.id, channel, coalesce(authority, sender), reference, sent, received,"
-                " deadline, closed IS NULL, value, state, item.reason, removed,"
-                " item.repeat_of IS NOT NULL, coalesce(times, 0)"
+                " item.deadline, closed IS NULL, value, state, item.reason, removed,"
+                " item.repeat_of IS NOT NULL, coalesce(times, 0), late"
                 " FROM notice JOIN item ON item.notice = notice.id"
                 " LEFT JOIN (SELECT item, count(*) AS times FROM event WHERE kind = 'state'"
                 " AND json_extract(detail, '$.to') = 'received' GROUP BY item) AS again"
@@ -255,13 +259,14 @@ class Reader:
                 found[1] = Channel(row[1])
                 found[8] = _text(row[8])
                 found[9] = ItemState(row[9])
+                found[14] = bool(row[14])
                 yield Outcome._make(found)
 
     def open_before(self, since: float, now: float) -> tuple[int, int]:
         """Number of open items of notices received before ``since``; how many are overdue."""
         with self._translated():
             row = self._connection.execute(
-                "SELECT count(*), coalesce(sum(deadline < ?), 0) FROM item JOIN notice"
+                "SELECT count(*), coalesce(sum(item.deadline < ?), 0) FROM item JOIN notice"
                 " ON notice.id = item.notice WHERE state IN ('received', 'located')"
                 " AND received < ?",
                 (now, since),
@@ -363,6 +368,23 @@ class Reader:
         )
         for number, notice, item, moment, kind, detail in rows:
             yield Event(number, notice, item, moment, EventKind(kind), json.loads(detail))
+
+    def time_given(self, notice: str) -> float:
+        """Seconds from the time from which the norm counts to the notice's first deadline.
+
+        Raises:
+            UsageError: there is no such notice.
+        """
+        with self._translated():
+            self._require(notice)
+            sent, received, deadline = self._connection.execute(
+                "SELECT sent, received, json_extract(detail, '$.deadline') FROM notice"
+                " JOIN event ON event.notice = notice.id WHERE id = ? AND kind = 'received'"
+                " ORDER BY number LIMIT 1",
+                (notice,),
+            ).fetchone()
+        # Sums of floats are not exact.
+        return round(float(deadline) - begin(sent, received), 3)
 
     def input(self, notice: str) -> bytes:
         """The evidence of a notice: its input without attachments.

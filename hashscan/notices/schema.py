@@ -52,11 +52,14 @@ CREATE TABLE item (
     removed REAL,
     reason TEXT NOT NULL DEFAULT '',
     path BLOB,
-    repeat_of TEXT
+    repeat_of TEXT,
+    deadline REAL NOT NULL,
+    late INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX item_notice ON item (notice);
 CREATE INDEX item_same ON item (same);
 CREATE INDEX item_open ON item (number) WHERE state IN ('received', 'located');
+CREATE INDEX item_due ON item (notice, deadline) WHERE state IN ('received', 'located');
 CREATE TABLE file (
     item INTEGER NOT NULL,
     role TEXT NOT NULL,

@@ -66,6 +66,8 @@ class Store(Reader):
         received again if it was removed, gone or refused, and its notice is open again. An unproven
         notice has no refused item received again: an administrator refused it.
 
+        The earlier item has the deadline of the repeat then.
+
         Args:
             parsed: the notice.
             channel: how it arrived.
@@ -91,13 +93,13 @@ class Store(Reader):
                 return Added(row[0], new=False)
             identifier = self._new_id(received)
             earlier = None
-            detail: dict[str, object] = {"items": len(parsed.items)}
+            detail: dict[str, object] = {"items": len(parsed.items), "deadline": deadline}
             if unproven:
                 detail["unproven"] = unproven
             self._event(identifier, None, received, EventKind.RECEIVED, detail)
             reopened = _REOPENED - {ItemState.REFUSED} if unproven else _REOPENED
             for one in parsed.items:
-                earlier = self._add_item(identifier, one, received, reopened) or earlier
+                earlier = self._add_item(identifier, one, received, deadline, reopened) or earlier
             self._connection.execute(
                 f"INSERT INTO notice ({NOTICE_COLUMNS}, key) VALUES ({_marks(19)})",  # noqa: S608
                 (
@@ -128,11 +130,16 @@ class Store(Reader):
         return Added(identifier, new=True)
 
     def _add_item(
-        self, notice: str, parsed: ParsedItem, now: float, reopened: Collection[ItemState]
+        self,
+        notice: str,
+        parsed: ParsedItem,
+        now: float,
+        deadline: float,
+        reopened: Collection[ItemState],
     ) -> str | None:
         """Store an item; return the id of the earlier notice with the same item, or ``None``.
 
-        ``reopened``: the states in which the earlier item is received again.
+        ``reopened``: the states in which the earlier item is received again, with ``deadline``.
         """
         same = _same(parsed)
         earlier = self._connection.execute(
@@ -141,7 +148,7 @@ class Store(Reader):
             (same, notice),
         ).fetchone()
         self._connection.execute(
-            f"INSERT INTO item (same, {ITEM_COLUMNS}) VALUES ({_marks(18)})",  # noqa: S608
+            f"INSERT INTO item (same, {ITEM_COLUMNS}) VALUES ({_marks(20)})",  # noqa: S608
             (
                 same,
                 None,
@@ -161,6 +168,8 @@ class Store(Reader):
                 "",
                 None,
                 earlier and earlier[1],
+                deadline,
+                False,
             ),
         )
         if earlier is None:
@@ -168,7 +177,8 @@ class Store(Reader):
         number, repeated, state = earlier
         self._event(repeated, number, now, EventKind.REPEATED, {"by": notice})
         if state in reopened:
-            self._advance(number, ItemState.RECEIVED, now, f"named again by {notice}")
+            reason = f"named again by {notice}"
+            self._advance(number, ItemState.RECEIVED, now, reason, deadline=deadline)
         return str(repeated)
 
     def advance(
@@ -192,6 +202,24 @@ class Store(Reader):
         with self._change():
             return self._advance(item, state, _now(now), reason, path, removed=removed)
 
+    def came_back(self, item: int, reason: str, *, now: float | None = None) -> bool:
+        """Have a settled item received again, because its file is back; False if it is not settled.
+
+        It is due 24 hours after ``now``, or earlier if its notice left less time at first.
+
+        Raises:
+            UsageError: there is no such item.
+        """
+        now = _now(now)
+        with self._change():
+            row = self._connection.execute(
+                "SELECT notice FROM item WHERE number = ?", (item,)
+            ).fetchone()
+            within = min(DEFAULT_DEADLINE, self.time_given(row[0])) if row else DEFAULT_DEADLINE
+            if within <= 0:
+                within = DEFAULT_DEADLINE
+            return self._advance(item, ItemState.RECEIVED, now, reason, deadline=now + within)
+
     def _advance(
         self,
         item: int,
@@ -201,6 +229,7 @@ class Store(Reader):
         path: bytes | None = None,
         closing: str = "",
         removed: float | None = None,
+        deadline: float | None = None,
     ) -> bool:
         row = self._connection.execute(
             "SELECT notice, state FROM item WHERE number = ?", (item,)
@@ -211,21 +240,17 @@ class Store(Reader):
         if not may_become(before, state):
             return False
         self._connection.execute(
-            "UPDATE item SET state = ?, since = ?, reason = ?, path = coalesce(?, path),"
-            " removed = iif(? = 'removed', ?, removed) WHERE number = ?",
-            (
-                state.value,
-                now,
-                reason,
-                path,
-                state.value,
-                now if removed is None else removed,
-                item,
-            ),
+            "UPDATE item SET state = ?1, since = ?2, reason = ?3, path = coalesce(?4, path),"
+            " removed = iif(?1 = 'removed', ?5, removed),"
+            " late = late OR (?1 = 'removed' AND ?5 > deadline), deadline = coalesce(?6, deadline)"
+            " WHERE number = ?7",
+            (state.value, now, reason, path, now if removed is None else removed, deadline, item),
         )
-        detail = {"from": before.value, "to": state.value, "reason": reason}
+        detail: dict[str, object] = {"from": before.value, "to": state.value, "reason": reason}
         if removed is not None:
             detail["removed"] = rfc3339(removed)
+        if deadline is not None:
+            detail["deadline"] = deadline
         self._event(notice, item, now, EventKind.STATE, detail)
         if state in SETTLED:
             self._close_if_settled(notice, now, closing)
@@ -234,12 +259,7 @@ class Store(Reader):
         return True
 
     def _close_if_settled(self, notice: str, now: float, reason: str) -> None:
-        (is_open,) = self._connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM item WHERE notice = ?"
-            " AND state IN ('received', 'located'))",
-            (notice,),
-        ).fetchone()
-        if is_open:
+        if self._set_deadline(notice):
             return
         changed = self._connection.execute(
             "UPDATE notice SET closed = ?, reason = ? WHERE id = ? AND closed IS NULL",
@@ -248,6 +268,19 @@ class Store(Reader):
         if changed:
             self._event(notice, None, now, EventKind.CLOSED, {"reason": reason})
 
+    def _set_deadline(self, notice: str) -> bool:
+        """Give a notice the deadline of the open item that is due first; False if none is open."""
+        (first,) = self._connection.execute(
+            "SELECT min(deadline) FROM item WHERE notice = ? AND state IN ('received', 'located')",
+            (notice,),
+        ).fetchone()
+        if first is None:
+            return False
+        self._connection.execute(
+            "UPDATE notice SET deadline = ?1 WHERE id = ?2 AND deadline <> ?1", (first, notice)
+        )
+        return True
+
     def _open_again(self, notice: str, now: float, reason: str) -> None:
         changed = self._connection.execute(
             "UPDATE notice SET closed = NULL, reason = '' WHERE id = ? AND closed IS NOT NULL",
@@ -255,6 +288,7 @@ class Store(Reader):
         ).rowcount
         if changed:
             self._event(notice, None, now, EventKind.REOPENED, {"reason": reason})
+        self._set_deadline(notice)
 
     def close_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
         """Close a notice for an administrator: refuse its open items, and return their number.
@@ -271,6 +305,8 @@ class Store(Reader):
 
     def reopen_notice(self, notice: str, reason: str, *, now: float | None = None) -> int:
         """Reopen a notice: its settled items are received again; return their number.
+
+        Their deadlines stay.
 
         Raises:
             UsageError: there is no such notice.

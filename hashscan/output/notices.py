@@ -52,7 +52,10 @@ def event_json(event: Event) -> dict[str, object]:
         "time": rfc3339(event.time),
         "kind": event.kind.value,
         "item": event.item,
-        "detail": event.detail,
+        "detail": {
+            name: rfc3339(value) if name == "deadline" and isinstance(value, int | float) else value
+            for name, value in event.detail.items()
+        },
     }
 
 
@@ -98,6 +101,7 @@ def _item(item: Item, files: Sequence[ItemFile]) -> dict[str, object]:
         "removed": _time(item.removed),
         "number": item.number,
         "since": rfc3339(item.since),
+        "deadline": rfc3339(item.deadline),
         "repeat_of": item.repeat_of,
         "referrer": parsed.referrer,
         "ip": parsed.ip,
@@ -185,6 +189,8 @@ def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[st
     why = f": {shown(item.reason)}" if item.reason else ""
     yield f"  {index:>4}  {shown(parsed.value)}"
     yield f"        {item.state} since {local_time(item.since)}{why}"
+    if item.state not in SETTLED:
+        yield f"        due {local_time(item.deadline)}"
     if item.removed is not None and item.state is not ItemState.REMOVED:
         yield f"        removed before, at {local_time(item.removed)}"
     if item.repeat_of is not None:
@@ -223,14 +229,17 @@ def event_line(event: Event, indexes: Mapping[int, int]) -> str:
 def _happened(event: Event) -> str:
     detail = {name: shown(str(value)) for name, value in event.detail.items() if value}
     reason = f": {detail['reason']}" if "reason" in detail else ""
+    deadline = event.detail.get("deadline")
+    until = f", due {local_time(deadline)}" if isinstance(deadline, int | float) else ""
     match event.kind:
         case EventKind.RECEIVED:
             unproven = f"; {detail['unproven']}" if "unproven" in detail else ""
-            return f"received with {counted(int(detail.get('items', 0)), 'item')}{unproven}"
+            items = counted(int(detail.get("items", 0)), "item")
+            return f"received with {items}{until}{unproven}"
         case EventKind.REPEATED:
             return f"named again by {detail.get('by', '')}"
         case EventKind.STATE:
-            return f"{detail.get('from', '')} -> {detail.get('to', '')}{reason}"
+            return f"{detail.get('from', '')} -> {detail.get('to', '')}{reason}{until}"
         case EventKind.CLOSED:
             return f"closed{reason or ', all items are settled'}"
         case EventKind.NOTE:

@@ -78,8 +78,8 @@ class NoticeFigures:
         from_sent: removal, counted from the time of sending, or from the receipt without it.
         from_received: removal, counted from the receipt.
         without_sent: number of items whose notice gives no time of sending.
-        within_deadline: share of items removed by the deadline, among the items that are removed,
-            or open and overdue.
+        within_deadline: share of items whose removals were all by their deadlines, among the items
+            that are removed, or open and overdue.
         repeats: number of items that an earlier notice had named.
         reopened: number of items that were received again after they were settled.
         overdue: number of open items whose deadline has passed.
@@ -177,7 +177,7 @@ class _NoticeTally:
             for group in (month, self._all):
                 group.from_sent.add_removed(one.removed - one.begin)
                 group.from_received.add_removed(one.removed - one.received)
-            self._counts["in_time"] += one.removed <= one.deadline
+            self._counts["in_time"] += not one.late
         elif one.state not in SETTLED:
             for group in (month, self._all):
                 group.from_sent.add_open(self._made - one.begin)

@@ -9,6 +9,7 @@ import notice_machine
 import pytest
 
 from hashscan.agent import notice_rounds
+from hashscan.agent.notice_memory import Memory
 from hashscan.notices.notice import EventKind
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store as QuarantineStore
@@ -79,6 +80,29 @@ def test_with_action_report_the_item_waits_until_somebody_removes_the_file(repor
     found, _ = machine.one(identifier)
     assert (found.state, found.removed) == ("removed", machine.now)
     assert "removed by somebody else" in found.reason
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_no_file_moves_while_the_service_is_in_test(machine, is_known):
+    content = machine.file("a/1.jpg")
+    if is_known:
+        machine.know(content)
+    service = machine.settings.service.model_copy(update={"kind": "hashcheckservice", "test": True})
+    known = machine.known()
+    machine.settings = machine.settings.model_copy(update={"service": service})
+    machine.known = lambda: known
+    identifier = machine.notice(URL)
+    machine.round()
+    found, files = machine.one(identifier)
+    assert (found.state, files["a/1.jpg"].action) == ("located", "reported")
+    assert files["a/1.jpg"].message == "service.test is true, so no file is moved"
+    assert (machine.site / "a/1.jpg").exists()
+    machine.settings = machine.settings.model_copy(
+        update={"service": service.model_copy(update={"test": False})}
+    )
+    machine.memory = Memory()  # as after a reload
+    machine.round()
+    assert machine.states(identifier) == ["removed"]
 
 
 def test_a_list_decides_even_where_notices_only_report(reporting):
@@ -370,7 +394,8 @@ def test_a_file_that_comes_back_reopens_the_item(machine):
     machine.round()
     found, _ = machine.one(identifier)
     assert (found.state, found.reason[:6]) == ("received", "back: ")
-    assert machine.store.notice(identifier).closed is None
+    notice = machine.store.notice(identifier)
+    assert (notice.closed, notice.deadline) == (None, machine.now + 24 * 3600.0)
     machine.round()
     assert machine.states(identifier) == ["removed"]
     assert len(in_quarantine(machine)) == 2

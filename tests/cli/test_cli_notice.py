@@ -137,7 +137,7 @@ def test_show_has_items_files_and_the_whole_history(run, store):
     assert "\x1b" not in text
     assert "\x00" not in text
     for words in (
-        f"notice      {one}, overdue for ", "from        Hotline, answers to ntd@hotline.example",
+        f"notice      {one}, due in 24 h (", "from        Hotline, answers to ntd@hotline.example",
         "reference   R-1", "authority   Authority", "law         law", "by maildir, as scart-csv",
         "password    se\\x00cret", "dropped     2 attachments, unread",
         "remark      line 4 holds no item", "remark      it arrived 6 days after",

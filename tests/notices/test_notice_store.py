@@ -153,6 +153,62 @@ def test_a_repeat_reopens_what_was_removed(store):
     assert store.notice(third).repeat_of == second
 
 
+def test_a_repeat_has_its_own_deadline_and_so_has_what_it_reopens(store):
+    first = add(store, "http://x.example/1", "http://x.example/2")
+    one, two = store.items(first)
+    store.advance(one.number, ItemState.REMOVED, now=2000.0)
+    at = 1000.0 + 10 * 24 * HOUR
+    second = add(store, "http://x.example/1", received=at, sent=at - HOUR)
+    assert store.notice(second).deadline == at + 23 * HOUR
+    assert [item.deadline for item in store.items(first)] == [at + 23 * HOUR, two.deadline]
+    assert store.notice(first).deadline == 1000.0 + 24 * HOUR, "the other item is overdue"
+    store.advance(two.number, ItemState.REMOVED, now=at)
+    assert store.notice(first).deadline == at + 23 * HOUR
+    assert [item.late for item in store.items(first)] == [False, True]
+    store.advance(one.number, ItemState.REMOVED, now=at + HOUR)
+    order = add(store, "http://x.example/2", received=at + 2 * HOUR, deadline=at + 3 * HOUR)
+    assert store.notice(order).deadline == at + 3 * HOUR
+    assert (store.items(first)[1].deadline, store.notice(first).deadline) == (at + 3 * HOUR,) * 2
+    received, *_, last = (event for event in store.history(first) if "deadline" in event.detail)
+    assert received.detail["deadline"] == 1000.0 + 24 * HOUR, "the history keeps the first one"
+    assert last.detail == {
+        "from": "removed", "to": "received", "reason": f"named again by {order}",
+        "deadline": at + 3 * HOUR,
+    }  # fmt: skip
+
+
+def test_a_repeat_of_an_open_item_leaves_its_deadline(store):
+    first = add(store, "http://x.example/1")
+    add(store, "http://x.example/1", received=5000.0)
+    assert store.items(first)[0].deadline == store.notice(first).deadline == 1000.0 + 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("sent", "deadline", "within"),
+    [
+        (None, None, 24), (400.0, None, 24), (None, 1000.0 + HOUR, 1), (400.0, 400 + 12 * HOUR, 12),
+        (None, 1000.0 + 90 * HOUR, 24), (None, 500.0, 24),
+    ],
+)  # fmt: skip
+def test_what_comes_back_is_due_as_soon_as_its_notice_asked_for(store, sent, deadline, within):
+    identifier = add(store, "http://x.example/1", sent=sent, deadline=deadline)
+    number = store.items(identifier)[0].number
+    assert not store.came_back(number, "back", now=1500.0), "it is open"
+    store.advance(number, ItemState.REMOVED, now=2000.0)
+    late = store.items(identifier)[0].late
+    assert late == (deadline == 500.0)
+    assert store.came_back(number, "back", now=9e6)
+    assert store.notice(identifier).deadline == store.item(number).deadline == 9e6 + within * HOUR
+    store.advance(number, ItemState.REMOVED, now=9e6 + within * HOUR)
+    assert store.item(number).late == late, "the last second is in time"
+    store.reopen_notice(identifier, "by hand", now=9e7)
+    assert store.notice(identifier).deadline == 9e6 + within * HOUR
+    store.advance(number, ItemState.REMOVED, now=9e7)
+    assert store.item(number).late
+    with pytest.raises(UsageError, match="there is no item 99"):
+        store.came_back(99, "back")
+
+
 def test_another_query_or_path_is_no_repeat(store):
     add(store, "http://x.example/?id=1", "http://x.example/a/b")
     other = add(store, "http://x.example/?id=2", "http://x.example/a/c")
@@ -283,7 +339,7 @@ def test_killed_at_any_instant(tmp_path):
         assert len(stored) <= len(whole) + 3
         for one in stored:
             assert len(store.items(one)) == 5
-            assert store.history(one)[0].detail == {"items": 5}
+            assert store.history(one)[0].detail == {"items": 5, "deadline": 1000.0 + 24 * HOUR}
             assert store.input(one) == b""
 
 
@@ -351,15 +407,17 @@ def test_outcomes_of_a_period_are_those_of_its_notices(store):
     found = list(store.outcomes(1000.0, 2000.0))
     assert [one.notice for one in found] == [first, first, second]
     assert found[0] == (
-        first, Channel.COMMAND, "Hotline", "R", 900.0, 1000.0, 5000.0, True, "http://x.example/1",
-        ItemState.RECEIVED, f"named again by {second}", 1400.0, False, 2,
+        first, Channel.COMMAND, "Hotline", "R", 900.0, 1000.0, 1500.0 + 24 * HOUR, True,
+        "http://x.example/1", ItemState.RECEIVED, f"named again by {second}", 1400.0, False, 2, False,
     )  # fmt: skip
     assert found[0].begin == 900.0
     assert (found[1].state, found[1].reason) == (ItemState.NOT_HERE, "no-site: x.example")
     assert (found[2].is_repeat, found[2].reopened, found[2].removed) == (True, 0, None)
     assert found[2].begin == 1500.0
     assert store.open_before(1000.0, 999.0) == (1, 0)
-    assert store.open_before(1500.0, 5000.5) == (2, 1)
+    assert store.open_before(1500.0, 1000.0 + 24 * HOUR) == (2, 1)
+    assert store.open_before(1500.0, 1500.0 + 24 * HOUR) == (2, 1)
+    assert store.open_before(1500.0, 1501.0 + 24 * HOUR) == (2, 2)
     assert store.open_before(999.0, 1e12) == (0, 0)
 
 

@@ -56,6 +56,9 @@ def change(store, chance, now):
     number = chance.randrange(1, last + 1)
     state = chance.choice([*ItemState, ItemState.REMOVED, ItemState.REMOVED, ItemState.RECEIVED])
     reason = chance.choice(REASONS) if state is ItemState.NOT_HERE else "why"
+    if state is ItemState.RECEIVED and chance.random() < 0.7:
+        store.came_back(number, "back: why", now=now)
+        return
     removed = chance.choice((None, store.item(number).removed))  # it is not back since
     store.advance(number, state, reason=reason, now=now, removed=removed)
 

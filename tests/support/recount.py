@@ -14,15 +14,22 @@ def seconds(text):
 
 
 def replay(notice):
-    """Each item's state, last removal and number of reopenings, from the history alone."""
-    items = {one["number"]: ["received", None, 0] for one in notice["items"]}
+    """Each item's state, last removal, number of reopenings, deadline, and whether it was late.
+
+    From the history alone. A step may give an item another deadline.
+    """
+    due = seconds(notice["history"][0]["detail"]["deadline"])
+    items = {one["number"]: ["received", None, 0, due, False] for one in notice["items"]}
     for step in notice["history"]:
         if step["kind"] == "state":
             item = items[step["item"]]
             item[0] = step["detail"]["to"]
             if item[0] == "removed":
                 item[1] = seconds(step["detail"].get("removed", step["time"]))
+                item[4] = item[4] or item[1] > item[3]
             item[2] += item[0] == "received"
+            if "deadline" in step["detail"]:
+                item[3] = seconds(step["detail"]["deadline"])
     return items
 
 
@@ -58,10 +65,10 @@ def recount(notices, since, until, made):
         step["detail"]["by"] for n in notices for step in n["history"] if step["kind"] == "repeated"
     ]
     for notice in notices:
-        received, deadline = seconds(notice["received"]), seconds(notice["deadline"])
+        received = seconds(notice["received"])
         items = replay(notice)
         if received < since:
-            for state, _, _ in items.values():
+            for state, _, _, deadline, _ in items.values():
                 if state in OPEN:
                     found["open_before"] += 1
                     found["overdue_before"] += deadline < made
@@ -71,7 +78,7 @@ def recount(notices, since, until, made):
         found["notices"] += 1
         found["repeats"] += repeated_by.count(notice["id"])
         month = months.setdefault(notice["received"][:7], ([], []))
-        for state, removed, reopened in items.values():
+        for state, removed, reopened, deadline, was_late in items.values():
             found["items"] += 1
             states[state] = states.get(state, 0) + 1
             key = (notice["authority"] or notice["sender"], state)
@@ -83,8 +90,8 @@ def recount(notices, since, until, made):
                 found["overdue"] += deadline < made
                 late += deadline < made
             elif state == "removed":
-                in_time += removed <= deadline
-                late += removed > deadline
+                in_time += not was_late
+                late += was_late
             else:
                 continue
             until_when = removed if state == "removed" else made

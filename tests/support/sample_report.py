@@ -19,7 +19,7 @@ def outcome(number=0, **changes):
         "notice": str(number), "channel": Channel.COMMAND, "sender": "Hotline", "reference": None,
         "sent": 0.0, "received": HOUR, "deadline": 24 * HOUR, "is_open": False, "value": "u",
         "state": ItemState.REMOVED, "reason": "", "removed": 2 * HOUR, "is_repeat": False,
-        "reopened": 0,
+        "reopened": 0, "late": False,
     }  # fmt: skip
     return Outcome(**{**values, **changes})
 
