@@ -15,6 +15,8 @@ LOCK = "lock"
 QUARANTINE = "quarantine"
 #: Notices of hotlines and authorities.
 NOTICES = "notices.sqlite3"
+#: Held by the process that works on notices.
+NOTICES_LOCK = "notices.lock"
 #: Tokens and audit of the intake of notices over HTTP.
 INTAKE = "intake"
 #: Notices from standard input that were not understood.
@@ -41,6 +43,7 @@ _STATE = (
     f"{NOTICES}-journal",
     f"{NOTICES}-shm",
     f"{NOTICES}-wal",
+    NOTICES_LOCK,
     QUARANTINE,
     REPORTED,
     UNREAD_NOTICES,

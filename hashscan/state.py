@@ -28,6 +28,7 @@ class State:
         filters: directory of kept filters.
         notices: path of the file of notices.
         lock_file: path of the lock.
+        notices_lock: path of the lock of the process that works on notices.
     """
 
     def __init__(self, directory: str, *, make: bool = True) -> None:
@@ -45,6 +46,7 @@ class State:
         self.filters = os.path.join(self.directory, files.FILTERS)
         self.notices = os.path.join(self.directory, files.NOTICES)
         self.lock_file = os.path.join(self.directory, files.LOCK)
+        self.notices_lock = os.path.join(self.directory, files.NOTICES_LOCK)
         if not make and not os.path.lexists(self.directory):
             return
         try:

@@ -19,6 +19,7 @@ from cronsim import CronSim, CronSimError
 from hashscan.errors import UnsafePathError
 from hashscan.files import DAEMON_STATUS
 from hashscan.fs.named import resolve
+from hashscan.state import holder_of
 from hashscan.text import counted, human_age, local_time, shown
 from hashscan.watch.mounts import MountTable, mounts_now
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.overview import Overview
     from hashscan.config.settings import Settings
+    from hashscan.state import State
 
 #: Seconds without a sign of life from a running daemon that are trouble.
 _SILENT = 60.0
@@ -82,6 +84,13 @@ def read_daemon_file(directory: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def daemon_of(state: State) -> dict[str, Any] | None:
+    """The status file of the daemon that works with ``state`` now; ``None``: none does."""
+    running = holder_of(state.lock_file)
+    daemon = None if running is None else read_daemon_file(state.directory)
+    return None if daemon is None or daemon.get("pid") != running else daemon
 
 
 def troubles(seen: Seen) -> list[str]:

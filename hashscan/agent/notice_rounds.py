@@ -17,6 +17,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from hashscan.agent.gaps import daemon_of
 from hashscan.agent.known_set import open_known_set
 from hashscan.agent.notice_acts import NoticeActs
 from hashscan.agent.notice_files import NoticeFiles
@@ -29,6 +30,7 @@ from hashscan.catalog.finder import open_finder
 from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
 from hashscan.notices.notice import ItemState
 from hashscan.notices.store import Store
+from hashscan.state import Lock
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ MOST_OPEN = 2000
 MOST_SETTLED = 500
 #: Most rounds of one command; the daemon does the rest.
 _MOST_ROUNDS = 1000
+#: Seconds for which another process that works on notices is waited for, and between two tries.
+TURN = 30.0
+_LOOK = 0.1
 _RETURNING = (ItemState.REMOVED, ItemState.GONE)
 
 
@@ -77,6 +82,7 @@ def run_round(
     """
     result = Round(memory)
     with ExitStack() as stack:
+        _take_turn(state, stack)
         store = stack.enter_context(Store(state.notices))
         whole = not memory.after
         items = store.open_items(memory.after, MOST_OPEN)
@@ -123,34 +129,48 @@ def run_round(
     return result
 
 
-def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
-    """Do rounds until none is needed; return False if another process has the state's lock.
+def _take_turn(state: State, stack: ExitStack) -> None:
+    """Wait until no other process works on notices; but not long, as that process may hang.
 
-    ``say`` gets matches and lines for the log.
+    Two rounds at the same time are only wasteful: the quarantine has its own lock.
+    """
+    until = time.monotonic() + TURN
+    while True:
+        try:
+            stack.enter_context(Lock(state.notices_lock))
+        except LockedError:
+            if time.monotonic() > until:
+                return
+            time.sleep(_LOOK)
+        else:
+            return
+
+
+def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
+    """Do rounds until none is needed; return False if a daemon works with the state: it does them.
+
+    A scan may run at the same time. ``say`` gets matches and lines for the log.
 
     Raises:
         HashscanError: as ``run_round``; the notices are stored, and a later round works on them.
     """
-    try:
-        lock = state.lock()
-    except LockedError:
+    if daemon_of(state) is not None:
         return False
-    with lock:
-        known, why = None, ""
-        try:
-            known = open_known_set(settings, state, (), say)
-        except (ConfigError, FilterError, UsageError) as error:
-            why = str(error)
-        memory = Memory()
-        for _ in range(_MOST_ROUNDS):
-            done = run_round(settings, state, known, memory, why_unknown=why)
-            for event in done.events:
-                path, acted = shown(event.match.candidate.full_path), event.acted
-                what = f"{acted.action} as {acted.quarantine_id}" if acted.quarantine_id else ""
-                message = f" ({acted.message.removeprefix(f'{path}: ')})" if acted.message else ""
-                say(f"{path}: {what or acted.action}{message} [{event.match.why}]")
-            for _, text in done.lines:
-                say(text)
-            if not done.more:
-                break
+    known, why = None, ""
+    try:
+        known = open_known_set(settings, state, (), say)
+    except (ConfigError, FilterError, UsageError) as error:
+        why = str(error)
+    memory = Memory()
+    for _ in range(_MOST_ROUNDS):
+        done = run_round(settings, state, known, memory, why_unknown=why)
+        for event in done.events:
+            path, acted = shown(event.match.candidate.full_path), event.acted
+            what = f"{acted.action} as {acted.quarantine_id}" if acted.quarantine_id else ""
+            message = f" ({acted.message.removeprefix(f'{path}: ')})" if acted.message else ""
+            say(f"{path}: {what or acted.action}{message} [{event.match.why}]")
+        for _, text in done.lines:
+            say(text)
+        if not done.more:
+            break
     return True

@@ -1,0 +1,79 @@
+"""Rounds of a command beside a scan, a daemon, and other rounds: an urgent order waits for none."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import notice_machine
+import pytest
+
+from hashscan.agent import notice_rounds
+from hashscan.agent.notice_rounds import run_now
+from hashscan.files import DAEMON_STATUS
+from hashscan.state import Lock, State
+
+URL = "https://x.example/a/1.jpg"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    one = notice_machine.Machine(tmp_path)
+    yield one
+    one.close()
+
+
+@contextmanager
+def held(path):
+    """Another process that holds a lock; its id."""
+    code = "import sys; from hashscan.state import Lock\nwith Lock(sys.argv[1]): print(); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    process.stdout.readline()
+    try:
+        yield process.pid
+    finally:
+        process.communicate(b"\n")
+
+
+def test_an_order_waits_for_no_scan(machine):
+    machine.know(machine.file("a/1.jpg"))
+    machine.file("a/2.jpg")
+    order = machine.notice(URL, "https://x.example/a/2.jpg", authority="ATKM")
+    with held(machine.state.lock_file):  # as a scan does for hours
+        assert run_now(machine.settings, State(machine.settings.state), lambda _text: None)
+    assert machine.states(order) == ["removed", "removed"]
+
+
+def test_a_daemon_does_the_rounds_itself(machine):
+    machine.file("a/1.jpg")
+    notice = machine.notice(URL)
+    status = os.path.join(machine.state.directory, DAEMON_STATUS)
+    with held(machine.state.lock_file) as pid:
+        with open(status, "w") as file:
+            json.dump({"pid": pid}, file)
+        assert not run_now(machine.settings, machine.state, lambda _text: None)
+        assert machine.states(notice) == ["received"]
+        with open(status, "w") as file:
+            json.dump({"pid": pid + 1}, file)  # of a daemon that was killed
+        assert run_now(machine.settings, machine.state, lambda _text: None)
+    assert machine.states(notice) == ["removed"]
+
+
+def test_rounds_follow_each_other_but_one_that_hangs_stops_no_other(machine, monkeypatch):
+    machine.file("a/1.jpg")
+    notice = machine.notice(URL)
+    waits = []
+    monkeypatch.setattr(notice_rounds.time, "sleep", waits.append)
+    with held(machine.state.notices_lock):
+        monkeypatch.setattr(notice_rounds, "TURN", 0.05)
+        machine.round()
+    assert waits
+    assert machine.states(notice) == ["removed"]
+    waits.clear()
+    machine.round()
+    assert not waits
+    with Lock(machine.state.notices_lock):
+        pass  # the round gave it back
