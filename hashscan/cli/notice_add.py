@@ -56,9 +56,9 @@ _EXAMPLES = "write e.g. 24h, 12h, 1h, 2026-11-27T10:00 or 2026-11-27T09:00Z"
     "--authority",
     metavar="NAME",
     help="The notice is an order of this authority: answers name the authority, and customers get"
-    " no statement of reasons.",
+    " no statement of reasons. Needs --deadline.",
 )
-@click.option("--legal-basis", metavar="TEXT", help="The law that an order names.")
+@click.option("--legal-basis", metavar="TEXT", help="With --authority: the law that it names.")
 @click.option(
     "--received", metavar="TIME", help="The time of arrival, e.g. 2026-11-27T10:00. Default: now."
 )
@@ -98,8 +98,9 @@ def command(
     FILE - is the standard input, the default. The value of an option replaces what the notice
     says. The same bytes are stored only once.
 
-    Then hashscan finds the files, and reports or moves them as `notices.action` and the lists say.
-    If a daemon runs, the daemon does that, within seconds.
+    Then hashscan finds the files of all open items, and reports or moves them as `notices.action`
+    and the lists say, also while a scan runs. If a daemon runs, the daemon does that, within
+    seconds.
 
     Exit code 2: a notice was not understood. A FILE stays in its place; standard input is kept in
     the state directory, and the message names the file.
@@ -114,6 +115,10 @@ def command(
     for option, text in texts.items():
         if text is not None:
             checked_option(option, text, values.text)
+    if authority is not None and deadline is None:
+        raise UsageError("--authority: an order sets a deadline; add it, e.g. --deadline 1h")
+    if legal_basis is not None and authority is None:
+        raise UsageError("--legal-basis is for an order; add --authority, too")
     facts = Facts(sender, reference, authority, legal_basis, arrived, until, within)
     settings, place = open_own_settings(options, state)
     sources = files or (_STDIN,)
@@ -132,7 +137,7 @@ def command(
                 failures.append(error)
                 if isinstance(error, StateError):
                     break  # it would stop the others, too
-        if any(one.new for one in added):
+        if added:
             try:
                 _work_on_items(settings, place)
             except HashscanError as error:
@@ -225,15 +230,11 @@ def _add(
 
 
 def _work_on_items(settings: Settings, place: State) -> None:
-    """Find and act on the files now, unless another process has the state directory's lock."""
+    """Find and act on the files now, unless a daemon does."""
     from hashscan.agent.notice_rounds import run_now  # noqa: PLC0415 - heavy
 
     if not run_now(settings, place, lambda text: click.echo(text, err=True)):
-        click.echo(
-            "another hashscan works with this state directory: a daemon finds the files within"
-            " seconds; if it is a scan, the next 'hashscan notice add' or daemon finds them",
-            err=True,
-        )
+        click.echo("the daemon looks for the files within seconds", err=True)
 
 
 def _kept(settings: Settings, source: str, content: bytes) -> str:
@@ -264,11 +265,13 @@ def _print(store: Store, notice: str, *, new: bool) -> None:
     number = counted(sum(found.states.values()), "item")
     if not new:
         click.echo(
-            f"{notice}: the same bytes are stored already ({number}, {due(found, now)}); --again "
-            "stores them as another notice"
+            f"{notice}: the same bytes are stored already ({number}, {due(found, now)}), and the "
+            "options change nothing; --again stores them as another notice"
         )
         return
-    sender = shown(found.sender or "anonymous")
+    sender = shown(found.authority or found.sender or "anonymous")
+    if found.authority:
+        sender += " (an order)"
     repeats = f", repeats {found.repeat_of}" if found.repeat_of else ""
     click.echo(f"{notice}: {number} from {sender}, as {found.format}, {due(found, now)}{repeats}")
     unproven = [f"it moves no file by itself: {shown(found.unproven)}"] if found.unproven else []

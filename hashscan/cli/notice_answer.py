@@ -14,8 +14,8 @@ from hashscan.config.settings import require_organisation
 from hashscan.config.trust import require_trusted_file
 from hashscan.config.values import is_mail_address
 from hashscan.errors import StateError, UsageError
-from hashscan.notices.notice import EventKind
-from hashscan.text import local_time, names_of, shown
+from hashscan.notices.notice import DEFAULT_DEADLINE, EventKind
+from hashscan.text import human_age, local_time, names_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,6 +183,7 @@ def _moved_of(
             f"{notice.id} is an order of {shown(notice.authority)}: for an order (Article 9) the "
             "Digital Services Act asks for no statement of reasons (Article 17)"
         )
+    _check_order(store, notice, wanted)
     moved = moved_files(settings, [file for item in items for file in store.files(item.number)])
     if not moved:
         raise UsageError(
@@ -202,6 +203,26 @@ def _moved_of(
             f"{names_of(owners)}"
         )
     return [one for one in moved if one.owner == owner]
+
+
+def _check_order(store: Store, notice: Notice, wanted: _Wanted) -> None:
+    """Warn that a notice with little time may be an order.
+
+    Raises:
+        UsageError: its statement of reasons is to be sent.
+    """
+    given = store.time_given(notice.id)
+    if given >= DEFAULT_DEADLINE:
+        return
+    why = (
+        f"{notice.id} had to be settled within {human_age(given)}, so it may be an order, for which"
+        " the customer gets no statement of reasons"
+    )
+    if wanted.how == _SENT:
+        raise UsageError(
+            f"{why}; if it is none, write the statement with --eml, and send it yourself"
+        )
+    _say(f"{why}; check that before you send this")
 
 
 def _recipient(notice: Notice, wanted: _Wanted) -> str:

@@ -98,9 +98,22 @@ def test_what_the_administrator_says_counts(run, urls, tmp_path):
     assert min(found.deadline for found in stored(tmp_path)) == 1767348000.0
 
 
+def test_an_order(run, urls, tmp_path):
+    done = run(urls, "--authority", "ATKM", "--legal-basis", "Stb. 2024, 162", "--deadline", "1h")
+    (one,) = stored(tmp_path)
+    assert (one.authority, one.legal_basis, one.deadline) == (
+        "ATKM", "Stb. 2024, 162", one.received + HOUR,
+    )  # fmt: skip
+    assert f"{one.id}: 2 items from ATKM (an order), as list, due in " in done.stdout
+    done = run(urls, "--authority", "Another", "--deadline", "12h")
+    assert "the options change nothing; --again takes them" in done.stdout
+    assert "add --authority, too" in str(run(urls, "--legal-basis", "x").exception)
+
+
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
+        ("--authority", "ATKM", "an order sets a deadline; add it, e.g. --deadline 1h"),
         ("--received", "yesterday", "yesterday is no time"),
         ("--received", "2999-01-01", "is in the future"),
         ("--received", "0001-01-01", "is no time"),

@@ -3,6 +3,7 @@
 import email
 import email.policy
 import os
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -193,6 +194,19 @@ def test_an_order_has_no_statement(run, store):
     assert "is an order of ATKM: for an order (Article 9)" in refused(
         run(notice, "--kind", "statement")
     )
+
+
+def test_a_statement_of_what_may_be_an_order_is_not_sent(run, store, tmp_path):
+    soon = add(store, deadline=time.time() + 12 * 3600)
+    statement = ("--kind", "statement", "--to", "a@b.example")
+    assert "within 12 h, so it may be an order" in refused(run(soon, *statement, "--send"))
+    done = run(soon, *statement)
+    assert "no file is in quarantine" in refused(done)
+    assert "it may be an order, for which the customer gets no statement" in done.stderr
+    for one in (add(store), add(store, sent=time.time() - 7.77), add(store, sent=1e9 + 0.1)):
+        done = run(one, *statement, "--send")
+        assert "no file is in quarantine" in refused(done)
+        assert done.stderr == ""
 
 
 @pytest.fixture
