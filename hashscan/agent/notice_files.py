@@ -13,7 +13,6 @@ from hashscan.fs.beneath import (
     components,
     identity_of,
     open_directory,
-    open_parent,
     open_root,
     open_step,
 )
@@ -21,8 +20,9 @@ from hashscan.fs.listing import ListedFile, listing
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.fs.volume import Roots
 from hashscan.model import ALGORITHMS, Candidate, Problem, join
-from hashscan.scan.hashing import Hasher, NotHashed, outcome_of_error
+from hashscan.scan.hashing import Hasher, NotHashed, hash_below
 from hashscan.text import said_by, shown
+from hashscan.watch.mounts import mount_of, roots_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -91,6 +91,7 @@ class NoticeFiles:
         self._probe = probe
         self._hasher = Hasher(frozenset(ALGORITHMS))
         self._seen: dict[bytes, Seen] = {}
+        self._mounts: dict[int, bytes] = {}
         paths = [os.fsencode(one.path) for one in settings.volumes]
         found = probe([os.fsdecode(path) for path in paths])
         self._seen |= {seen.root: seen for seen in found}
@@ -149,8 +150,7 @@ class NoticeFiles:
         except (OSError, ValueError) as error:
             return Peeked(Presence.UNKNOWN, why=f"{shown(spot.full)}: {said_by(error)}")
 
-    @staticmethod
-    def _peek(root: int, spot: Spot, anchor: str, *, directory: bool) -> Peeked:
+    def _peek(self, root: int, spot: Spot, anchor: str, *, directory: bool) -> Peeked:
         *above, name = components(spot.path)
         status = None
         fd = os.dup(root)
@@ -165,8 +165,8 @@ class NoticeFiles:
                 if error.errno not in _NOT_THERE:
                     raise
             # The deepest directory that is there: a file system that is missing, or mounted over
-            # it, shows in its identity.
-            here = f"{identity_of(root).inode} {os.fstatvfs(fd).f_fsid:x}"
+            # it, shows in its identity; a bind mount of the same one in the mount's root.
+            here = f"{identity_of(root).inode} {os.fstatvfs(fd).f_fsid:x} {self._mounted(fd)}"
         finally:
             os.close(fd)
         mode = 0 if status is None else status.st_mode
@@ -182,20 +182,22 @@ class NoticeFiles:
             )
         return Peeked(Presence.AWAY)
 
+    def _mounted(self, fd: int) -> str:
+        """The directory of a file system that is mounted where ``fd`` is; "" without /proc."""
+        try:
+            number = mount_of(fd)
+            if number not in self._mounts:
+                self._mounts = roots_now()
+        except OSError:
+            return ""
+        return shown(self._mounts.get(number, b""))
+
     def hash(self, spot: Spot) -> Candidate | NotHashed:
         """Hash a file with all algorithms; the candidate has no hits yet."""
         why = self.unreachable(spot.volume)
         if why:
             return NotHashed(Problem.NOT_THERE, why)
-        try:
-            with closing(open_root(spot.volume)) as root:
-                parent, name = open_parent(root, spot.path, cross_mounts=True)
-                with closing(parent):
-                    hashed = self._hasher.hash(parent, name)
-        except OSError as error:
-            return outcome_of_error(error)
-        except ValueError as error:
-            return NotHashed(Problem.OTHER, str(error))
+        hashed = hash_below(self._hasher, *spot)
         if isinstance(hashed, NotHashed):
             return hashed
         status = hashed.status

@@ -35,6 +35,7 @@ class Mount(NamedTuple):
         where: the mount point.
         kind: the file system's type.
         source: what is mounted, e.g. ``server:/export``.
+        root: the directory of the file system that is mounted; for a bind mount not ``/``.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Mount(NamedTuple):
     where: bytes
     kind: bytes
     source: bytes = b""
+    root: bytes = b"/"
 
 
 def parse(text: bytes) -> list[Mount]:
@@ -58,6 +60,7 @@ def parse(text: bytes) -> list[Mount]:
                     _unescaped(fields[4]),
                     fields[separator + 1],
                     _unescaped(b" ".join(fields[separator + 2 : separator + 3])),
+                    _unescaped(fields[3]),
                 )
             )
         except (ValueError, IndexError):
@@ -184,6 +187,28 @@ def mounts_now() -> MountTable:
     """
     with open(MOUNTINFO, "rb") as file:
         return MountTable(parse(file.read()))
+
+
+def mount_of(fd: int) -> int:
+    """The id of the mount that an open file or directory is on.
+
+    Source: proc(5), /proc/pid/fdinfo.
+
+    Raises:
+        OSError: there is no /proc.
+    """
+    with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
+        return int(next(line.split()[1] for line in file if line.startswith(b"mnt_id:")))
+
+
+def roots_now() -> dict[int, bytes]:
+    """The ``root`` of each mount, by its id.
+
+    Raises:
+        OSError: there is no /proc.
+    """
+    with open(MOUNTINFO, "rb") as file:
+        return {one.number: one.root for one in parse(file.read())}
 
 
 def concerning(mounts: MountTable, volume: Volume) -> frozenset[Mount]:

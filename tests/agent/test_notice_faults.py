@@ -326,6 +326,55 @@ def test_a_mount_over_the_file_is_no_removal(tmp_path, over):
 
 @needs_root
 @pytest.mark.root
+@pytest.mark.parametrize("where", ["over", "below"])
+def test_a_bind_mount_of_the_same_file_system_is_no_removal(tmp_path, where):
+    def job(machine, disk):
+        (disk / "elsewhere").mkdir()
+        (machine.site / "a/b").mkdir(parents=True)
+        if where == "below":
+            mount(disk / "elsewhere", machine.site / "a", None, MS_BIND)
+        machine.file("a/1.jpg")
+        identifier = machine.notice(URL, f"{machine.site}/a/1.jpg")
+        machine.round()
+        assert machine.states(identifier) == ["located", "located"]
+        if where == "below":
+            unmount(machine.site / "a")
+        else:
+            mount(disk / "elsewhere", machine.site / "a", None, MS_BIND)
+        assert not (machine.site / "a/1.jpg").exists()
+        machine.rounds()
+        assert machine.states(identifier) == ["located", "located"]
+        assert "in which it was seen" in machine.items(identifier)[0].reason
+        if where == "below":
+            mount(disk / "elsewhere", machine.site / "a", None, MS_BIND)
+        else:
+            unmount(machine.site / "a")
+        machine.round()
+        assert [one.reason for one in machine.items(identifier)] == ["", ""]
+        (machine.site / "a/1.jpg").unlink()
+        machine.round()
+        assert machine.states(identifier) == ["removed", "removed"]
+
+    on_mount(tmp_path, job, action="report")
+
+
+@needs_root
+@pytest.mark.root
+def test_a_directory_that_is_removed_and_made_again_is_a_removal(tmp_path):
+    def job(machine, _disk):
+        machine.file("a/b/1.jpg")
+        identifier = machine.notice("https://x.example/a/b/1.jpg")
+        machine.round()
+        shutil.rmtree(machine.site / "a")
+        (machine.site / "a/b").mkdir(parents=True)
+        machine.round()
+        assert machine.states(identifier) == ["removed"]
+
+    on_mount(tmp_path, job, action="report")
+
+
+@needs_root
+@pytest.mark.root
 def test_a_file_on_another_file_system_below_the_volume(machine):
     def run():
         (machine.site / "a").mkdir()

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from namespaces import why_no_root
 
 from hashscan.fs.volume import Volume
-from hashscan.watch.mounts import Mounts, MountTable, Reach, concerning, mounts_now, parse
+from hashscan.watch.mounts import (
+    Mounts,
+    MountTable,
+    Reach,
+    concerning,
+    mount_of,
+    mounts_now,
+    parse,
+    roots_now,
+)
 
 TEXT = b"""\
 22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
@@ -27,6 +36,14 @@ def test_parse():
     found = parse(TEXT)
     assert [one.where for one in found] == [b"/", b"/srv", b"/srv/www/a b", b"/srv/wwwother"]
     assert [one.kind for one in found] == [b"ext4", b"xfs", b"ext4", b"ext4"]
+    (bound,) = parse(b"30 22 8:2 /home/a\\040b /srv rw - xfs /dev/sdb rw\n")
+    assert (found[0].root, bound.root) == (b"/", b"/home/a b")
+
+
+def test_the_mount_of_a_directory(tmp_path):
+    fd = os.open(tmp_path, os.O_RDONLY)
+    assert mount_of(fd) in roots_now()
+    os.close(fd)
 
 
 def test_which_concern_a_volume():
