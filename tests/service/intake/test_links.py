@@ -4,6 +4,7 @@ import os
 import threading
 from urllib.parse import quote
 
+import notice_machine
 import pytest
 import requests
 
@@ -195,3 +196,34 @@ def test_the_audit_has_the_answer_and_no_url(serve_links):
     with contextlib.closing(sqlite3.connect(path)) as found:
         rows = found.execute("SELECT user, request, outcome FROM request").fetchall()
     assert rows == [("hotline", f"GET {PATH}", "unknown")]
+
+
+def test_from_the_report_to_the_removal_and_back(tmp_path, run_in):
+    """By the rounds of the agent: nothing but them says that a file is away."""
+    machine = notice_machine.Machine(tmp_path, action="report")
+    url = "https://x.example/a/1.jpg"
+    content = machine.file("a/1.jpg")
+    machine.file("a/2.jpg")
+    with run_in(tmp_path, sites=machine.settings.sites) as one:
+        assert told(ask(one, url)) == (200, "online")
+        notice = one.post({"urls": url}).json()["data"]["id"]
+        machine.round()
+        assert machine.states(notice) == ["located"]
+        assert told(ask(one, url)) == (200, "online")
+        (machine.site / "a/1.jpg").rename(tmp_path / "aside")
+        assert told(ask(one, url)) == (202, "unknown"), "no round has seen it away"
+        (tmp_path / "aside").rename(machine.site / "a/1.jpg")
+        machine.use(action="quarantine")
+        machine.round()
+        assert machine.states(notice) == ["removed"]
+        assert told(ask(one, url)) == (200, "offline")
+        machine.file("a/1.jpg", content)
+        assert told(ask(one, url)) == (200, "online")
+        machine.round()
+        assert machine.states(notice) == ["received"]
+        machine.round()
+        assert machine.states(notice) == ["removed"]
+        assert told(ask(one, url)) == (200, "offline")
+        (machine.site / "a/2.jpg").unlink()
+        assert told(ask(one, "https://x.example/a/2.jpg")) == (202, "unknown"), "never noticed"
+    machine.close()
