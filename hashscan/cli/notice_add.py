@@ -234,7 +234,7 @@ def _work_on_items(settings: Settings, place: State) -> None:
     from hashscan.agent.notice_rounds import run_now  # noqa: PLC0415 - heavy
 
     if not run_now(settings, place, lambda text: click.echo(text, err=True)):
-        click.echo("the daemon looks for the files within seconds", err=True)
+        click.echo("a daemon finds the files within seconds", err=True)
 
 
 def _kept(settings: Settings, source: str, content: bytes) -> str:

@@ -235,7 +235,7 @@ def _happened(event: Event) -> str:
         case EventKind.RECEIVED:
             unproven = f"; {detail['unproven']}" if "unproven" in detail else ""
             items = counted(int(detail.get("items", 0)), "item")
-            return f"received with {items}{until}{unproven}"
+            return f"received with {items}{unproven}{until}"
         case EventKind.REPEATED:
             return f"named again by {detail.get('by', '')}"
         case EventKind.STATE:

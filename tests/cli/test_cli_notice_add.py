@@ -106,7 +106,7 @@ def test_an_order(run, urls, tmp_path):
     )  # fmt: skip
     assert f"{one.id}: 2 items from ATKM (an order), as list, due in " in done.stdout
     done = run(urls, "--authority", "Another", "--deadline", "12h")
-    assert "the options change nothing; --again takes them" in done.stdout
+    assert "the options change nothing; --again stores them" in done.stdout
     assert "add --authority, too" in str(run(urls, "--legal-basis", "x").exception)
 
 
