@@ -300,15 +300,20 @@ class Reader:
             return next(self._items(where, (item,)), None)
 
     def was_back(self, item: int) -> bool:
-        """Whether the item was received again the last time because its content was back."""
+        """Whether an item's content was back since its last removal."""
+        was = False
         with self._translated():
-            row = self._connection.execute(
-                "SELECT json_extract(detail, '$.reason') FROM event WHERE notice ="
-                " (SELECT notice FROM item WHERE number = ?1) AND item = ?1 AND kind = 'state'"
-                " AND json_extract(detail, '$.to') = 'received' ORDER BY number DESC LIMIT 1",
+            steps = self._connection.execute(
+                "SELECT json_extract(detail, '$.to'), json_extract(detail, '$.reason') FROM event"
+                " WHERE notice = (SELECT notice FROM item WHERE number = ?1) AND item = ?1"
+                " AND kind = 'state' ORDER BY number",
                 (item,),
-            ).fetchone()
-        return row is not None and str(row[0]).startswith(BACK)
+            )
+            for state, reason in steps:
+                if state == ItemState.REMOVED:
+                    was = False
+                was = was or (state == ItemState.RECEIVED and str(reason).startswith(BACK))
+        return was
 
     def settled_digests(self, most: int) -> list[tuple[int, Digest]]:
         """Numbers of removed and gone items, each with a digest; the latest first.

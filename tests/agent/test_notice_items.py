@@ -230,7 +230,8 @@ def test_a_removed_item_that_is_received_again_without_its_file_keeps_its_time(m
     assert "is not back since it was removed" in found.reason
 
 
-def test_a_file_that_was_back_for_a_moment_was_removed_after_that(machine):
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_file_that_was_back_for_a_moment_was_removed_after_that(machine, closed):
     content = machine.file("a/1.jpg")
     identifier = machine.notice(URL)
     machine.round()
@@ -238,6 +239,9 @@ def test_a_file_that_was_back_for_a_moment_was_removed_after_that(machine):
     machine.round()
     assert machine.states(identifier) == ["received"]
     (machine.site / "a/1.jpg").unlink()
+    if closed:
+        machine.store.close_notice(identifier, "a mistake", now=machine.now)
+        machine.notice(URL)
     machine.round()
     found, _ = machine.one(identifier)
     assert (found.state, found.removed) == ("removed", machine.now)

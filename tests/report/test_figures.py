@@ -133,6 +133,16 @@ def test_percentiles_are_of_the_values_themselves():
     assert (one.result().median, one.result().p95) == (1.0, 1.0)
 
 
+def test_what_is_as_old_as_a_limit_is_not_older():
+    items = [outcome(state=ItemState.LOCATED, sent=0.0, received=0.0, deadline=24 * HOUR)]
+    at = notice_figures(items, 24 * HOUR)
+    assert (at.from_sent.within_24h, at.overdue) == (None, 0)
+    later = notice_figures(items, 24 * HOUR + 1)
+    assert (later.from_sent.within_24h, later.overdue) == (0.0, 1)
+    removed = [outcome(removed=24 * HOUR, deadline=24 * HOUR)]
+    assert notice_figures(removed, 99 * HOUR).within_deadline == 1.0
+
+
 def test_the_month_is_that_of_receipt_by_utc():
     january = 1769903999.0  # 2026-01-31T23:59:59Z
     found = notice_figures(
