@@ -1,5 +1,6 @@
 """hashscan.fs: each error of the kernel is an outcome of its own, and leaves no descriptor open."""
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -285,8 +286,14 @@ def test_a_private_group_has_no_member_beside_its_owner(here, file, monkeypatch)
 # rename, served
 
 
-def test_a_kernel_without_renameat2(here, file, monkeypatch):
-    monkeypatch.setattr(rename, "_renameat2", None)
+@pytest.mark.parametrize("number", [None, errno.EINVAL, errno.ENOSYS])
+def test_a_kernel_or_file_system_without_renameat2(here, file, monkeypatch, number):
+
+    def refuses(*_):
+        ctypes.set_errno(number)
+        return -1
+
+    monkeypatch.setattr(rename, "_renameat2", refuses if number else None)
     os.mkdir("private", dir_fd=here)
     with closing(os.open("private", os.O_RDONLY, dir_fd=here)) as inside:
         rename.take(here, b"file", inside, b"unique")

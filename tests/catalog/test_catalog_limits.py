@@ -1,0 +1,321 @@
+"""hashscan.catalog: bounds, damaged rows among whole ones, and commits that fail."""
+
+import sqlite3
+import time
+
+import pytest
+
+from hashscan.catalog import candidates as candidates_module
+from hashscan.catalog import reader as reader_module
+from hashscan.catalog.overview import directories_known, overview
+from hashscan.catalog.reader import CatalogReader
+from hashscan.catalog.rows import DirectoryPlace, FileRow, FoundCandidate, FoundProblem
+from hashscan.catalog.store import Catalog
+from hashscan.errors import StateError
+from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity, Problem, Stamp
+
+HIT = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
+ROW = FileRow(
+    *(b"a", 0, 5, 10, 20, 30, None, b"s" * 20, None),
+    linked=False, hit=False, racy=False, judged=1, scan=1,
+)  # fmt: skip
+
+
+def found(name):
+    return FoundCandidate(
+        name, Identity(1, 5), Stamp(10, 20, 30), FileDigests(sha1=b"s" * 20), 1, 1000, (HIT,)
+    )
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    one = Catalog(str(tmp_path / "c.sqlite3"))
+    one.service = ("s", True)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def queued(catalog):
+    """The ids of three candidates, met by scan 7."""
+    (directory,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 0)])
+    for name in (b"a", b"b", b"c"):
+        assert catalog.put_candidate(7, b"/srv", directory, found(name))
+    return [one.number for one, _ in catalog.pending()]
+
+
+@pytest.fixture
+def reader(catalog):
+    catalog.commit()
+    one = CatalogReader(catalog.path)
+    yield one
+    one.close()
+
+
+def damage(catalog, name):
+    catalog._connection.execute("UPDATE file SET size = size + 1 WHERE name = ?", (name,))
+    catalog.commit()
+
+
+# reader
+
+
+def test_a_directory_at_the_limit_of_the_memory_and_one_beyond(catalog, reader, monkeypatch):
+    monkeypatch.setattr(reader_module, "WHOLE_DIRECTORY", 2)
+    given = {"judged": 1, "until": 0, "algorithms": ["sha1"]}
+    rows = [ROW._replace(name=name) for name in (b"a", b"b", b"c")]
+    catalog.put_files(7, rows[:2])
+    catalog.put_files(8, rows)
+    catalog.commit()
+    assert set(reader.directory(7)) == set(reader.settled(7, **given)) == {b"a", b"b"}
+    assert reader.directory(8) is None
+    assert reader.settled(8, **given) is None
+    assert list(reader.names(8)) == [b"a", b"b", b"c"]
+
+
+def test_a_damaged_row_hides_no_other(catalog, reader):
+    catalog.put_files(7, [ROW._replace(name=name) for name in (b"a", b"b", b"c")])
+    damage(catalog, b"b")
+    given = {"judged": 1, "until": 0, "algorithms": ["sha1"]}
+    assert reader.settled(7, **given) is None, "the file must be checked"
+    rows = reader.directory(7)
+    assert {name: row is None for name, row in rows.items()} == {
+        b"a": False, b"b": True, b"c": False,
+    }  # fmt: skip
+    assert reader.damaged == 1
+    assert reader.named(7, b"b") is None
+    assert reader.has(7, b"b") is True
+    whole, damaged = reader.digests_after(0, b"", 9, 10)
+    assert [row[:2] for row in whole] == [(7, b"a"), (7, b"c")]
+    assert damaged == [(7, b"b")]
+    parts = list(reader.plain_digests(0, 9, ["sha1"], judged=2, until=5, step=1))
+    assert parts == [[(b"s" * 20,)], None, [(b"s" * 20,)]]
+
+
+def test_the_digests_that_are_to_be_judged(catalog, reader):
+    catalog.put_files(3, [ROW._replace(name=b"before")])
+    catalog.put_files(
+        4,
+        [
+            ROW._replace(name=b"judged", judged=2),
+            ROW._replace(name=b"later", scan=6),
+            ROW._replace(name=b"hit", hit=True),
+            ROW._replace(name=b"md5", md5=b"m" * 16),
+        ],
+    )
+    catalog.put_files(5, [ROW._replace(name=b"last")])
+    catalog.put_files(6, [ROW._replace(name=b"behind")])
+    catalog.commit()
+    (rows,) = reader.plain_digests(3, 5, ["sha1", "md5"], judged=2, until=5, step=100)
+    assert sorted(rows, key=str) == sorted(
+        [(None, None), (b"s" * 20, b"m" * 16), (b"s" * 20, None)], key=str
+    )
+    whole, _ = reader.digests_after(4, b"judged", 5, 2)
+    assert [row[:2] for row in whole] == [(4, b"later"), (4, b"md5")] or len(whole) == 2
+    assert [row[:2] for row in reader.digests_after(4, b"zz", 5, 9)[0]] == [(5, b"last")]
+
+
+def test_the_last_directory(catalog, reader):
+    assert reader.last_directory() == 0
+    (directory,) = catalog.queue_directories(1, 0, b"", [(b"/srv", 0)])
+    catalog.commit()
+    assert reader.last_directory() == directory.number
+
+
+# candidates
+
+
+def test_what_waits_and_why(catalog, queued):
+    assert catalog.waiting()[::2] == (3, None)
+    assert abs(catalog.waiting()[1] - time.time()) < 60
+    assert catalog.pending_of(7) == 3
+    assert catalog.pending_of(8) == 0
+    first, second, third = queued
+    catalog.mark_pending(first, "first")
+    catalog.mark_pending(second, "second")
+    assert catalog.waiting()[2] == "second", "the latest"
+    catalog.mark_known(second, "baseline", 0)
+    assert catalog.waiting()[::2] == (3, "first"), "one that is known waits to be moved"
+    assert dict.fromkeys(one.number for one, _ in catalog.pending()) == {first: None, third: None}
+    catalog.mark_unmoved(second, "disk full")
+    assert catalog.waiting()[0] == 2
+    catalog.drop_candidate(third, file_too=False)
+    assert (catalog.waiting()[0], catalog.pending_of(7)) == (1, 2)
+
+
+def test_matches_that_could_not_be_moved(catalog, queued):
+    assert catalog.unmoved_now() is None
+    first, second, third = queued
+    for number, why in ((first, "one"), (second, "two")):
+        catalog.mark_known(number, "baseline", 0)
+        catalog.mark_unmoved(number, why)
+    assert catalog.unmoved_now() == (2, b"/srv/b", "two")
+    assert [one.number for one in catalog.unmoved(0, 10)] == [first, second]
+    assert [one.number for one in catalog.unmoved(first, 10)] == [second]
+    assert [one.number for one in catalog.unmoved(0, 1)] == [first]
+    assert catalog.candidate(third).number == third
+    assert catalog.candidate(third + 1) is None
+
+
+def test_a_candidate_that_this_scan_queued_as_it_is_now_is_not_queued_again(catalog, queued):
+    (directory,) = catalog.queue_directories(8, 0, b"", [(b"/srv", 0)])
+    assert not catalog.put_candidate(7, b"/srv", directory, found(b"a"))
+    changed = found(b"a")._replace(stamp=Stamp(10, 20, 31))
+    assert catalog.put_candidate(7, b"/srv", directory, changed)
+    assert catalog.put_candidate(8, b"/srv", directory, changed)
+
+
+def test_a_verdict_grows_old_and_holds_for_its_filters_only(catalog, monkeypatch):
+    digest = HIT.digest
+    assert candidates_module.VERDICT_AGE == 86400
+    now = [1_000_000.0]
+    monkeypatch.setattr(candidates_module.time, "time", lambda: now[0])
+    catalog.put_verdict("s", digest, Answer(known=True, category="c"), 5)
+    answer = Answer(known=True, category="c")
+    assert catalog.verdict("s", digest, 5) == answer
+    assert catalog.verdict("s", digest, 6) is None
+    assert catalog.verdict("other", digest, 5) is None
+    assert catalog.verdict("s", Digest("sha1", "cd" * 20), 5) is None
+    for later, there in ((86400, True), (86401, False), (-60, True), (-61, False)):
+        now[0] = 1_000_000.0 + later
+        assert (catalog.verdict("s", digest, 5) is not None) is there
+    catalog.put_verdict("s", digest, Answer(known=False), 5)
+    assert catalog.verdict("s", digest, 5) == Answer(known=False)
+
+
+def test_what_got_no_answer_is_asked_for_once_more(catalog, queued):
+    first, second, _ = queued
+    catalog.mark_asked(7, [first, second])
+    assert len(catalog.candidates_to_ask(7, "s", 10, met=True)) == 1
+    assert catalog.ask_again(8) == 0
+    assert catalog.ask_again(7) == 2
+    assert len(catalog.candidates_to_ask(7, "s", 10, met=True)) == 3
+    assert len(catalog.candidates_to_ask(7, "s", 2, met=True)) == 2
+    assert catalog.candidates_to_ask(8, "s", 10, met=True) == []
+    assert len(catalog.candidates_to_ask(8, "s", 10, met=False)) == 3
+    assert catalog.candidates_to_ask(8, "other", 10, met=False) == []
+
+
+def test_without_candidates_rows_of_files_are_not_looked_for_among_them(catalog, tmp_path):
+    assert (catalog._has_candidates, catalog._has_problems) == (False, False)
+    (directory,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 0)])
+    catalog.put_candidate(7, b"/srv", directory, found(b"a"))
+    catalog.put_problems(
+        7, directory.number, [FoundProblem(b"b", Problem.IO_ERROR.value, "why")]
+    )  # fmt: skip
+    assert catalog._has_candidates is True
+    catalog.commit()
+    again = Catalog(catalog.path)
+    assert (again._has_candidates, again._has_problems) == (True, True)
+    again.close()
+
+
+# scans
+
+
+@pytest.mark.parametrize("interrupted", [1, 0])
+def test_a_complete_scan_resumes_the_first_of_those_that_were_interrupted(catalog, interrupted):
+    volumes = [b"/b", b"/a"]
+    numbers = []
+    for _ in range(3):
+        number, resumed = catalog.begin_scan(volumes, complete=True)
+        assert resumed == (numbers[0] if numbers else None)
+        numbers.append(number)
+        if interrupted:
+            catalog.end_scan(number, files=1, interrupted=True)
+    assert catalog.begin_scan([b"/a"], complete=True)[1] is None, "other volumes"
+    assert catalog.begin_scan(volumes, complete=False)[1] is None
+    number, resumed = catalog.begin_scan(volumes, complete=True)
+    assert resumed is None, "a scan that was not complete came between"
+    catalog.end_scan(number, files=1, interrupted=False)
+    assert catalog.begin_scan(volumes, complete=True)[1] is None
+
+
+def test_spilled_directories_come_back_the_latest_first(catalog):
+    directories = [(1, number, False, 0.5) for number in range(5)]
+    catalog.spill(3, directories)
+    catalog.spill(4, [(1, 9, True, 0.0)])
+    assert sorted(catalog.unspill(3, 2)) == [(1, 3, 0, 0.5), (1, 4, 0, 0.5)]
+    assert catalog.forget_spilled(3, 2) == 0
+    assert catalog.forget_spilled(3, 1) == 3
+    assert catalog.unspill(3, 10) == []
+    assert catalog.unspill(4, 10) == [(1, 9, 1, 0.0)]
+
+
+# store
+
+
+def test_a_directory_that_the_catalog_forgot_has_no_place(catalog):
+    assert catalog.place_of(99) == DirectoryPlace(0, b"", 0)
+    (root,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 8)])
+    assert catalog.place_of(root.number) == DirectoryPlace(0, b"/srv", 8)
+
+
+def test_a_directory_is_noted_once_in_a_scan(catalog):
+    (root,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 8)])
+    assert (root.path, root.fresh) == (b"", True)
+    assert catalog.queue_directories(7, 0, b"", [(b"/srv", 8)]) == []
+    (again,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 8)], again=True)
+    assert (again.number, again.fresh) == (root.number, False)
+    (below,) = catalog.queue_directories(7, root.number, b"x", [(b"d", 9)])
+    assert (below.path, below.fresh) == (b"x/d", True)
+    (later,) = catalog.queue_directories(8, 0, b"", [(b"/srv", 8)])
+    assert (later.number, later.fresh) == (root.number, False)
+    assert catalog.queue_directories(8, 0, b"", []) == []
+
+
+# writer
+
+
+def test_a_commit_that_fails_leaves_no_transaction(catalog, monkeypatch):
+    class Full:
+        def __init__(self, connection):
+            self.real = connection
+
+        def execute(self, words, *given):
+            if words == "COMMIT":
+                raise sqlite3.OperationalError("database or disk is full")
+            return self.real.execute(words, *given)
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+    catalog.put_files(7, [ROW])
+    real = catalog._connection
+    monkeypatch.setattr(catalog, "_connection", Full(real))
+    with pytest.raises(StateError):
+        catalog.commit()
+    monkeypatch.setattr(catalog, "_connection", real)
+    assert real.in_transaction is False
+    catalog.put_files(8, [ROW])
+    catalog.commit()
+    reader = CatalogReader(catalog.path)
+    assert (reader.directory(7), len(reader.directory(8))) == ({}, 1)
+    reader.close()
+
+
+# overview
+
+
+def test_how_many_directories_are_known(catalog, tmp_path):
+    assert directories_known(str(tmp_path / "none")) is None
+    assert not (tmp_path / "none").exists()
+    assert directories_known(catalog.path) == 0
+    (root,) = catalog.queue_directories(7, 0, b"", [(b"/srv", 0)])
+    catalog.queue_directories(7, root.number, b"", [(b"a", 1), (b"b", 2)])
+    catalog.commit()
+    assert directories_known(catalog.path) == 3
+    (tmp_path / "broken").write_bytes(b"no database at all, but long enough to be read" * 100)
+    with pytest.raises(StateError):
+        directories_known(str(tmp_path / "broken"))
+
+
+def test_the_overview_counts_what_waits(catalog, queued):
+    catalog.mark_known(queued[0], "baseline", 0)
+    catalog.mark_unmoved(queued[0], "disk full")
+    catalog.drop_candidate(queued[1], file_too=False, reported=True)
+    catalog.commit()
+    seen = overview(catalog.path)
+    assert (seen.pending, seen.problems, seen.refused) == (1, 0, None)
+    assert seen.unmoved == (1, b"/srv/a", "disk full")
+    assert seen.reported == {b"/srv": 1}

@@ -1,0 +1,267 @@
+"""A restore, an export or a purge that fails half way: the file stays where it was."""
+
+import errno
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from faulty import break_os, open_descriptors, raising
+
+from hashscan.errors import QuarantineError
+from hashscan.fs.beneath import closing, open_root
+from hashscan.model import FileDigests, Identity
+from hashscan.quarantine import places, restore, target, upkeep
+from hashscan.quarantine.places import Opened, Spot
+from hashscan.quarantine.records import Place, State
+
+# restore
+
+
+def test_a_restored_copy_that_is_not_what_was_read_is_refused(store, moved, volume, monkeypatch):
+    record = store.load(moved)
+    answers = iter([FileDigests(sha1=b"1" * 20), FileDigests(sha1=b"2" * 20)])
+    monkeypatch.setattr(restore, "digests_of", lambda *_: next(answers))
+    with (
+        store.entry(moved) as entry,
+        closing(os.open(volume, os.O_RDONLY)) as directory,
+        pytest.raises(QuarantineError) as caught,
+    ):
+        restore._make_copy(record, Spot(entry, b"content"), Spot(directory, b"copy"))
+    assert caught.value.reason == "io-error"
+    assert "the copy is not what was read" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [errno.EEXIST, errno.EIO])
+def test_a_restore_that_fails_leaves_the_file_in_quarantine(
+    store, moved, volume, monkeypatch, number
+):
+    monkeypatch.setattr(restore, "put", raising(number))
+    with store.lock(), pytest.raises(QuarantineError) as caught:
+        restore.restore(store, moved)
+    assert caught.value.reason == ("taken" if number == errno.EEXIST else "io-error")
+    record = store.load(moved)
+    assert (record.state, record.target) == (State.QUARANTINED, None)
+    with store.lock():
+        monkeypatch.undo()
+        restore.restore(store, moved)
+    assert (volume / "f").read_bytes() == b"known"
+
+
+def test_an_error_of_a_step_is_not_translated_twice(store, moved, monkeypatch):
+    error = QuarantineError("as it was", reason="full")
+    monkeypatch.setattr(restore, "_restore", lambda *_: (_ for _ in ()).throw(error))
+    with store.lock(), pytest.raises(QuarantineError) as caught:
+        restore.restore(store, moved)
+    assert caught.value is error
+    assert store.load(moved).state is State.QUARANTINED
+
+
+def test_a_displaced_file_goes_back_by_renaming_only(store, moved, monkeypatch):
+    record = replace(store.load(moved), resume=State.DISPLACED)
+    monkeypatch.setattr(restore, "put", raising(errno.EXDEV))
+    spot = Spot(0, b"x")
+    to = Opened(record.origin, 0, spot)
+    with pytest.raises(QuarantineError) as caught:
+        restore._restore(store, record, spot, to)
+    assert caught.value.reason == "other-filesystem"
+    assert "goes back by renaming only" in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [None, "identity", "size", "content", "hands"])
+def test_a_name_is_linked_only_to_what_was_restored(store, moved, volume, monkeypatch, change):
+    (volume / "f").write_bytes(b"known")
+    status = (volume / "f").stat()
+    record = store.load(moved)
+    identity = Identity(status.st_dev, status.st_ino)
+    other = replace(record, target=record.origin, target_identity=identity)
+    if change == "identity":
+        other = replace(other, target_identity=Identity(1, 1))
+    elif change == "size":
+        (volume / "f").write_bytes(b"known more")
+    elif change == "content":
+        (volume / "f").write_bytes(b"other")
+    elif change == "hands":
+
+        def link(_name, new, **given):
+            os.close(os.open(new, os.O_CREAT | os.O_WRONLY, dir_fd=given["dst_dir_fd"]))
+
+        break_os(monkeypatch, restore, link=link)
+    with closing(os.open(volume, os.O_RDONLY)) as directory:
+        before = open_descriptors()
+        assert restore._link(record, other, Spot(directory, b"copy")) is (change is None)
+        assert open_descriptors() == before
+    assert (volume / "copy").exists() is (change is None)
+
+
+# target
+
+
+def test_a_directory_to_restore_to_that_cannot_be_used(store, moved, tmp_path):
+    record = store.load(moved)
+    place = Place(b"/restored", b"f", cross_mounts=False)
+    for number, reason, words in (
+        (errno.ENOENT, "no-directory", "there is no such directory; `mkdir -p /restored`"),
+        (errno.ENOTDIR, "no-directory", "this is no directory; name one with --to"),
+        (errno.EACCES, "denied", "not restored"),
+        (errno.EIO, "io-error", "not restored"),
+    ):
+        found = target._no_named(OSError(number, ""), record, place)
+        assert found.reason == reason
+        assert words.replace("not restored", "restored") in str(found)
+
+
+def test_the_missing_directories_of_a_place(store, moved, volume):
+    record = store.load(moved)
+    (volume / "a").mkdir()
+    for path, where, missing in (
+        (b"a/b/c/f", b"/a", [b"b", b"c"]), (b"b/f", b"", [b"b"]), (b"a/f", b"/a", []),
+    ):  # fmt: skip
+        place = replace(record.origin, path=path)
+        with ExitStack() as stack:
+            fd, found, names = target._nearest(stack, place)
+            assert (found, names) == (os.fsencode(volume) + where, missing)
+            assert os.fstat(fd).st_ino == os.stat(found).st_ino
+        error = FileNotFoundError(errno.ENOENT, "")
+        if missing:
+            words = f"the directory is gone (the file belongs to user {record.metadata.uid}"
+            assert words in str(target._no_directory(error, record, place))
+            bare = str(target._no_directory(error, replace(record, metadata=None), place))
+            assert "the directory is gone; --mkdir" in bare
+        else:
+            text = str(target._no_directory(error, record, place))
+            assert "a file or a link has a directory's place" in text
+    found = target._no_directory(OSError(errno.EIO, ""), record, record.origin)
+    assert found.reason == "io-error"
+    gone = replace(record.origin, volume=os.fsencode(volume) + b"/none")
+    found = target._no_directory(FileNotFoundError(errno.ENOENT, ""), record, gone)
+    assert (found.reason, "the volume is not there" in str(found)) == ("no-directory", True)
+
+
+def test_a_root_that_goes_away_meanwhile_is_missing(store, moved, monkeypatch):
+    record = store.load(moved)
+    monkeypatch.setattr(target, "open_directory", raising(errno.ENOENT))
+    with ExitStack() as stack, pytest.raises(FileNotFoundError):
+        target._nearest(stack, record.origin)
+
+
+def test_without_any_directory_nothing_is_made(monkeypatch):
+    made = []
+    opened = raising(errno.ENOENT)
+    monkeypatch.setattr(target, "opened_named", opened)
+    with pytest.raises(FileNotFoundError):
+        target._make_named(b"/a/b", made)
+    assert made == []
+    assert opened.count == 3, "of b, of a, and of the root"
+
+
+# upkeep
+
+
+def test_a_limit_of_this_process_is_no_damage_of_a_record(store, moved, monkeypatch):
+    limited = QuarantineError("no more", reason="other")
+    limited.__cause__ = OSError(errno.EMFILE, "")
+    monkeypatch.setattr(store, "load", lambda _id: (_ for _ in ()).throw(limited))
+    with pytest.raises(QuarantineError) as caught:
+        list(upkeep.records(store))
+    assert caught.value is limited
+    limited.__cause__ = None
+    (found,) = upkeep.records(store)
+    assert (found.record, found.trouble) == (None, "no more")
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_what_each_state_is_verified_for(store, moved, monkeypatch, state):
+    record = replace(store.load(moved), state=state)
+    finding, hashed = upkeep._verify(store, record)
+    if state in {State.RESTORED, State.PURGED, State.UNDONE}:
+        assert (finding, hashed) == (None, False)
+    elif state in {State.QUARANTINED, State.DISPLACED}:
+        assert (finding, hashed) == (None, True)
+        os.unlink(os.fsdecode(store.where(moved)) + "/content")
+        finding, hashed = upkeep._verify(store, record)
+        assert (finding.kind, hashed) == ("missing", False)
+        monkeypatch.setattr(upkeep, "Spot", raising(errno.EIO))
+        finding, hashed = upkeep._verify(store, record)
+        assert (finding.kind, finding.record_id, hashed) == ("unreadable", moved, False)
+    else:
+        assert (finding.kind, hashed) == ("unfinished", False)
+        assert f"still {state}" in finding.message
+
+
+@pytest.mark.parametrize("writing", [True, False])
+def test_altered_content_names_the_process_that_had_the_file_open(store, moved, writing):
+    with open(os.fsdecode(store.where(moved)) + "/content", "r+b") as file:
+        file.write(b"K")
+    record = replace(store.load(moved), open_for_writing=writing)
+    finding, hashed = upkeep._verify(store, record)
+    assert (finding.kind, hashed) == ("altered", True)
+    assert ("a process had the file open" in finding.message) is writing
+
+
+def test_a_record_that_is_forgotten_meanwhile_is_no_finding(store, moved, monkeypatch):
+    os.unlink(os.fsdecode(store.where(moved)) + "/content")
+    assert [one.kind for one in upkeep.verify(store).findings] == ["missing"]
+    gone = QuarantineError("no record", reason="no-record")
+    real = store.load
+    answers = iter([real(moved)])
+
+    def load(record_id):
+        found = next(answers, None)
+        if found is None:
+            raise gone
+        return found
+
+    monkeypatch.setattr(store, "load", load)
+    found = upkeep.verify(store)
+    assert (found.findings, found.checked) == ([], 0)
+
+
+def test_leftovers_of_a_private_directory(volume):
+    assert list(upkeep._leftovers(os.fsencode(volume), set())) == []
+    assert list(upkeep._leftovers(os.fsencode(volume / "none"), set())) == []
+    (volume / ".hashscan").mkdir(mode=0o700)
+    for name in ("known", "a", "b"):
+        (volume / ".hashscan" / name).touch()
+    found = list(upkeep._leftovers(os.fsencode(volume), {b"known"}))
+    assert [(one.record_id, one.kind) for one in found] == [("a", "leftover"), ("b", "leftover")]
+    assert f"{volume}/.hashscan/a: belongs to no record" in found[0].message
+
+
+@pytest.mark.parametrize("job", ["export", "purge"])
+def test_content_that_cannot_be_exported_or_purged(store, moved, tmp_path, monkeypatch, job):
+    if job == "export":
+        monkeypatch.setattr(upkeep, "open_file", raising(errno.EIO))
+        with pytest.raises(QuarantineError) as caught:
+            upkeep.export(store, moved, os.fsencode(tmp_path / "out.tar"))
+        assert not (tmp_path / "out.tar").exists()
+    else:
+        monkeypatch.setattr(upkeep, "sync_directory", raising(errno.EIO))
+        with store.lock(), pytest.raises(QuarantineError) as caught:
+            upkeep.purge(store, moved)
+        assert store.load(moved).state is State.PURGING
+    assert caught.value.reason == "io-error"
+    assert moved in str(caught.value)
+
+
+def test_only_quarantined_files_are_exported(store, moved, tmp_path):
+    with store.lock():
+        upkeep.purge(store, moved)
+    with pytest.raises(QuarantineError) as caught:
+        upkeep.export(store, moved, os.fsencode(tmp_path / "out.tar"))
+    assert caught.value.reason == "not-quarantined"
+    assert "it is purged" in str(caught.value)
+    assert not (tmp_path / "out.tar").exists()
+
+
+def test_the_roots_descriptor_is_closed_if_it_is_another_directory(place):
+    with closing(open_root(place.volume)) as fd:
+        inode = os.fstat(fd).st_ino
+    root, found = places.opened_root(place)
+    os.close(root)
+    assert found.root_inode == inode
+    before = open_descriptors()
+    with pytest.raises(QuarantineError) as caught:
+        places.opened_root(replace(place, root_inode=inode + 1))
+    assert caught.value.reason == "other-root"
+    assert open_descriptors() == before

@@ -1,0 +1,322 @@
+"""The steps of a move and of a restore that fail half way: each ends in a state with its reason."""
+
+import errno
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from faulty import break_os, open_descriptors, raising
+from isolating import confirmed
+
+from hashscan.errors import LockedError, QuarantineError
+from hashscan.fs.beneath import closing
+from hashscan.model import FileDigests, Identity
+from hashscan.quarantine import act, keep, places, recover
+from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.places import Spot
+from hashscan.quarantine.records import State
+
+# act
+
+
+def test_a_store_that_stays_locked_is_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr(act, "recover", lambda *_a, **_k: (_ for _ in ()).throw(LockedError("x")))
+    before = open_descriptors()
+    with pytest.raises(LockedError):
+        Quarantine.open(os.fsencode(tmp_path / "store"))
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (LockedError("another hashscan"), "locked"),
+        (ValueError("a NUL"), "other"),
+        (OSError(errno.EIO, "I/O"), "io-error"),
+        (QuarantineError("it is full", reason="no-space"), "no-space"),
+    ],
+)
+def test_what_stands_in_the_way_is_in_the_result(
+    own_quarantine, volume, monkeypatch, error, problem
+):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    monkeypatch.setattr(
+        own_quarantine, "_act", lambda _match: (_ for _ in ()).throw(error)
+    )  # fmt: skip
+    found = own_quarantine.act(match)
+    assert (found.action, found.problem, found.quarantine_id) == ("reported", problem, None)
+    assert (
+        problem == "no-space" or f"{volume}/f: could not be moved to quarantine: " in found.message
+    )
+    assert (volume / "f").exists()
+
+
+def test_a_damaged_record_holds_nothing_and_proves_nothing(own_quarantine, store, volume, moved):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    store.remember_restored(match.candidate.full_path, moved)
+    assert own_quarantine.held(match.candidate) is None, "it is not restored"
+    (volume / "f").unlink()
+    own_quarantine.act(match)  # the index has read all records
+    with open(os.fsdecode(store.where(moved)) + "/record.json", "wb"):
+        pass
+    assert own_quarantine.held(match.candidate) is None
+    assert own_quarantine._moved_before(match) is None
+
+
+def test_a_file_that_is_renamed_again_and_again_is_given_up(own_quarantine, volume, monkeypatch):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    opened = []
+
+    def act_at(given, *, opens):
+        opened.append(opens)
+        raise QuarantineError("gone", reason="vanished")
+
+    monkeypatch.setattr(own_quarantine, "_act_at", act_at)
+    monkeypatch.setattr(own_quarantine, "_renamed", lambda given: given)
+    with pytest.raises(QuarantineError):
+        own_quarantine._act(match)
+    assert opened == [True] + [False] * 10
+    monkeypatch.setattr(own_quarantine, "_renamed", lambda _given: None)
+    opened.clear()
+    with pytest.raises(QuarantineError):
+        own_quarantine._act(match)
+    assert opened == [True]
+
+
+def test_a_directory_that_is_gone_has_no_new_name(own_quarantine, volume):
+    (volume / "d").mkdir()
+    (volume / "d" / "f").write_bytes(b"known")
+    match = confirmed(volume, "d/f")
+    (volume / "d" / "f").rename(volume / "d" / "g")
+    assert own_quarantine._renamed(match).candidate.path == b"d/g"
+    (volume / "d").rename(volume / "e")
+    assert own_quarantine._renamed(match) is None
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EIO])
+def test_only_another_mount_leads_to_a_copy(own_quarantine, volume, monkeypatch, number):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    real = act.take
+    monkeypatch.setattr(act, "take", raising(number, real, calls=1))
+    found = own_quarantine.act(match)
+    if number == errno.EXDEV:
+        assert (found.action, (volume / "f").exists()) == ("quarantined", False)
+        assert own_quarantine._store.load(found.quarantine_id).is_copy
+    else:
+        assert (found.problem, (volume / "f").exists()) == ("io-error", True)
+        assert own_quarantine._store.ids() == []
+    assert not (volume / ".hashscan").exists()
+
+
+# places
+
+
+@pytest.mark.parametrize("how", ["gone", "file", "link", "error"])
+def test_a_parent_that_is_gone_is_no_error_but_one_of_the_disk_is(
+    place, volume, monkeypatch, how
+):  # fmt: skip
+    before = open_descriptors()
+    with places.opened_if_there(place) as there:
+        assert there.spot.status().st_size == 5
+    (volume / "d").rename(volume / "e")
+    if how == "file":
+        (volume / "d").write_bytes(b"")
+    elif how == "link":
+        (volume / "d").symlink_to(volume / "e")
+    elif how == "error":
+        monkeypatch.setattr(places, "open_parent", raising(errno.EIO))
+        with pytest.raises(OSError), places.opened_if_there(place):
+            pass
+        return
+    with places.opened_if_there(place) as there:
+        assert there is None
+    assert open_descriptors() == before
+
+
+def test_a_look_at_something_else_reads_nothing(place, volume, monkeypatch):
+    with closing(os.open(volume / "d", os.O_RDONLY)) as fd:
+        spot = Spot(fd, b"f")
+        seen = places.look(spot, 5)
+        assert seen.digests is not None
+        assert seen.metadata.size == 5
+        monkeypatch.setattr(places, "digests_of", lambda *_: pytest.fail("it was read"))
+        for size in (4, 6):
+            seen = places.look(spot, size)
+            assert (seen.digests, seen.open_for_writing) == (None, None)
+            assert seen.metadata.size == 5
+            assert seen.identity.inode == os.stat(volume / "d" / "f").st_ino
+        os.mkfifo(volume / "d" / "fifo")
+        monkeypatch.setattr(places, "open_file", lambda *_: pytest.fail("it was opened"))
+        assert places.look(Spot(fd, b"fifo"), 0).metadata is None
+
+
+def test_a_fifo_that_takes_the_place_between_two_calls_is_not_read(place, volume, monkeypatch):
+    with closing(os.open(volume / "d", os.O_RDONLY)) as fd:
+        os.mkfifo(volume / "d" / "fifo")
+
+        def fifo(directory, _name):
+            return os.open(b"fifo", os.O_RDONLY | os.O_NONBLOCK, dir_fd=directory)
+
+        monkeypatch.setattr(places, "open_file", fifo)
+        seen = places.look(Spot(fd, b"f"), 5)
+        assert (seen.metadata, seen.digests) == (None, None)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP, errno.EIO])
+def test_a_directory_whose_file_system_cannot_sync(monkeypatch, number):
+    fsync = raising(number)
+    break_os(monkeypatch, places, fsync=fsync)
+    if number == errno.EIO:
+        with pytest.raises(OSError):
+            places.sync_directory(5)
+    else:
+        places.sync_directory(5)
+    assert fsync.count == 1
+
+
+# keep
+
+
+def test_a_copy_that_is_not_what_was_read_is_put_back(own_quarantine, store, volume, monkeypatch):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    monkeypatch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=1))
+    monkeypatch.setattr(keep, "digests_of", lambda *_: FileDigests(b"1" * 16, b"2" * 20, b"3" * 32))
+    found = own_quarantine.act(match)
+    assert (found.action, found.problem) == ("reported", "changed")
+    assert "it changed while it was copied" in found.message
+    assert (volume / "f").read_bytes() == b"known"
+    (left,) = store.ids()
+    assert store.load(left).state is State.UNDONE
+
+
+def test_what_can_neither_be_kept_nor_put_back_says_both(
+    own_quarantine, store, volume, monkeypatch
+):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    monkeypatch.setattr(keep, "look", raising(errno.EIO))
+    monkeypatch.setattr(keep, "put", raising(errno.EEXIST))
+    found = own_quarantine.act(match)
+    assert (found.action, found.problem) == ("reported", "io-error")
+    assert "could not be quarantined" in found.message
+    assert "another file has its name by now" in found.message
+    (left,) = store.ids()
+    assert store.load(left).state is State.DISPLACED
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.EEXIST, "another file has its name"), (errno.EIO, "Input/output")]
+)
+def test_why_a_file_is_displaced(own_quarantine, store, volume, monkeypatch, number, reason):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f", b"other")
+    monkeypatch.setattr(keep, "put", raising(number))
+    monkeypatch.setattr(act, "_precheck", lambda *_a, **_k: None)
+    found = own_quarantine.act(match)
+    assert (found.action, found.problem) == ("reported", "displaced")
+    record = store.load(found.quarantine_id)
+    assert f"it could not be put back ({reason}" in record.note
+
+
+# recover
+
+
+def test_a_state_that_cannot_be_read_is_unknown(store, moved):
+    assert recover._state_of(store, moved) is State.QUARANTINED
+    assert recover._state_of(store, "none") is None
+
+
+def test_a_parent_with_another_inode_is_not_the_old_place(store, moved, volume):
+    record = store.load(moved)
+    with ExitStack() as stack:
+        assert recover._origin(stack, record) is not None
+        assert recover._origin(stack, replace(record, parent_inode=1)) is None
+
+
+def spot_of(inode, size=5, device=1):
+    status = SimpleNamespace(st_dev=device, st_ino=inode, st_size=size)
+    return SimpleNamespace(status=lambda: status if inode else None)
+
+
+@pytest.mark.parametrize(
+    ("there", "ours", "known", "arrived"),
+    [
+        (spot_of(0), spot_of(1), Identity(1, 1), False),
+        (spot_of(1), spot_of(0), Identity(1, 1), False),
+        (spot_of(1), spot_of(1), None, True),
+        (spot_of(1, device=2), spot_of(1), None, False),
+        (spot_of(2), spot_of(1), None, False),
+        (spot_of(2), spot_of(1), Identity(9, 2), True),
+        (spot_of(2), spot_of(1), Identity(1, 3), False),
+        (spot_of(2, size=4), spot_of(1), Identity(9, 2), False),
+    ],
+)
+def test_whether_a_restored_file_has_arrived(there, ours, known, arrived):
+    record = SimpleNamespace(target_identity=known)
+    found = recover._arrived(record, SimpleNamespace(spot=there), ours)
+    assert found is arrived
+
+
+@contextmanager
+def staged_at(spot):
+    yield spot
+
+
+@pytest.mark.parametrize("copy", ["whole", "damaged", "gone"])
+def test_a_copied_file_of_a_killed_run_is_finished_or_copied_again(
+    own_quarantine, store, volume, monkeypatch, copy
+):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    monkeypatch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=1))
+    monkeypatch.setattr(keep, "finish_copied", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        own_quarantine.act(match)
+    monkeypatch.undo()
+    (left,) = store.ids()
+    assert store.load(left).state is State.COPIED
+    content = os.fsdecode(store.where(left)) + "/content"
+    if copy == "damaged":
+        with open(content, "r+b") as file:
+            file.write(b"K")
+    elif copy == "gone":
+        os.unlink(content)
+    with store.lock():
+        (found,) = recover.recover(store)
+    assert found.resolved
+    assert store.load(left).state is State.QUARANTINED
+    assert Path(content).read_bytes() == b"known"
+    assert os.listdir(volume) == []
+
+
+@pytest.mark.parametrize("name", ["content", "content.part"])
+def test_a_copy_without_its_staged_file_is_never_deleted(
+    own_quarantine, store, volume, monkeypatch, name
+):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    monkeypatch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=1))
+    monkeypatch.setattr(act, "conclude", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        own_quarantine.act(match)
+    monkeypatch.undo()
+    (left,) = store.ids()
+    assert store.load(left).state is State.INTENT
+    part = keep.PART.decode() if name != "content" else name
+    with open(f"{os.fsdecode(store.where(left))}/{part}", "wb") as file:
+        file.write(b"known")
+    (volume / ".hashscan" / left).rename(volume / "away")
+    with store.lock():
+        (found,) = recover.recover(store)
+    assert not found.resolved
+    assert "its staged file is not in .hashscan" in found.message
+    assert os.path.exists(f"{os.fsdecode(store.where(left))}/{part}")
+    assert store.load(left).state is State.INTENT
