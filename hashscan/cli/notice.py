@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from hashscan.notices.reader import Reader
     from hashscan.notices.store import Store
 
-_FIRST = ("add", "list", "show", "approve", "close", "reopen")
+#: The commands in the order in which an administrator needs them.
+_ORDER = (
+    "add", "list", "show", "approve", "close", "reopen", "answer", "sites", "serve", "token"
+)  # fmt: skip
 _LONGEST_REASON = 2000
 
 
 class _Group(ModuleGroup):
-    """Lists its commands in the order in which an administrator needs them."""
+    """Lists its commands in ``_ORDER``."""
 
     modules: ClassVar = {
         "add": "notice_add",
@@ -36,6 +39,10 @@ class _Group(ModuleGroup):
         "token": "notice_token",
         "sites": "notice_sites",
     }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in ``_ORDER``."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
 @click.group("notice", cls=_Group)
@@ -61,9 +68,9 @@ def _opened(options: Options, state: str | None) -> tuple[Settings, Reader | Non
 def list_command(
     options: Options, only_open: bool, every: bool, state: str | None, as_json: bool
 ) -> None:
-    """List notices: the longest overdue first, then by deadline, closed notices last.
+    """List notices by deadline, the longest overdue first.
 
-    Times are in this machine's zone, in JSON in UTC.
+    Closed notices come last. Times are in this machine's zone, in JSON in UTC.
     """
     from hashscan.notices.clock import by_urgency  # noqa: PLC0415
     from hashscan.output.notices import listed, listed_json  # noqa: PLC0415
@@ -90,7 +97,7 @@ def list_command(
 @json_option
 @click.pass_obj
 def show_command(options: Options, identifier: str, state: str | None, as_json: bool) -> None:
-    """Show a notice: its items with their states and files, and the whole history.
+    """Show a notice with its items, their files, and the history.
 
     The beginning or the end of the ID, or the beginning after its hyphen, is enough.
     """
@@ -131,11 +138,11 @@ _reason_option = click.option(
 @state_option
 @click.pass_obj
 def approve_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
-    """Let an unproven notice move files, e.g. after you asked the hotline.
+    """Let an unproven notice move files.
 
     A notice is unproven if it came by mail and its sender is not verified. After the approval, its
-    files are moved as `notices.action` says. The beginning or the end of the
-    ID is enough.
+    files are moved as `notices.action` says. The beginning or the end of the ID, or the beginning
+    after its hyphen, is enough.
     """
     _checked(reason)
     with _store(options, state) as store:
@@ -151,10 +158,10 @@ def approve_command(options: Options, identifier: str, reason: str, state: str |
 @state_option
 @click.pass_obj
 def close_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
-    """Close a notice: its open items become refused, and its deadline no longer counts.
+    """Close a notice; its open items become refused.
 
-    Files stay as they are. The beginning or the end of the ID, or the beginning after its hyphen,
-    is enough.
+    Its deadline no longer counts. Files stay as they are. The beginning or the end of the ID, or
+    the beginning after its hyphen, is enough.
     """
     _checked(reason)
     with _store(options, state) as store:
@@ -171,9 +178,10 @@ def close_command(options: Options, identifier: str, reason: str, state: str | N
 @state_option
 @click.pass_obj
 def reopen_command(options: Options, identifier: str, reason: str, state: str | None) -> None:
-    """Open a notice again: its settled items are received again, their old deadlines count again.
+    """Open a notice and its settled items again.
 
-    The beginning or the end of the ID, or the beginning after its hyphen, is enough.
+    Their old deadlines count again. The beginning or the end of the ID, or the beginning after its
+    hyphen, is enough.
     """
     _checked(reason)
     with _store(options, state) as store:

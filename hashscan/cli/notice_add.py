@@ -93,10 +93,11 @@ def command(
     state: str | None,
     as_json: bool,
 ) -> None:
-    """Take notices: mails, CSV, JSON, or lists of URLs, paths or digests.
+    """Take notices from files or from standard input.
 
-    FILE - is the standard input, the default. The value of an option replaces what the notice
-    says. The same bytes are stored only once.
+    A notice is a mail, CSV, JSON, or a list of URLs, paths or digests. FILE - is the standard
+    input, the default. The value of an option replaces what the notice says. The same bytes are
+    stored only once.
 
     Then hashscan finds the files of all open items, and reports or moves them as `notices.action`
     and the lists say, also while a scan runs. If a daemon runs, the daemon does that, within

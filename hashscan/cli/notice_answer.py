@@ -83,7 +83,7 @@ def command(
     again: bool,
     state: str | None,
 ) -> None:
-    """Answer a notice: print the answer, write it as a mail, or send it.
+    """Print, write or send an answer to a notice.
 
     The history of the notice keeps what was printed, written or sent, and when. The beginning or
     the end of the ID, or the beginning after its hyphen, is enough. docs/notices.md says how to

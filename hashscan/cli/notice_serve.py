@@ -81,7 +81,9 @@ def command(
     audit_days: float | None,
     state: str | None,
 ) -> None:
-    """Take notices over HTTP: POST /api/v1/reports, as SCART's add-on for providers calls it.
+    """Take notices over HTTP, and run the link checker.
+
+    POST /api/v1/reports takes a notice, as SCART's add-on for providers sends it.
 
     GET /api/v1/online?url=URL, the link checker, says whether a file is still in its place.
 

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(options: Options, urls: tuple[str, ...], as_json: bool) -> int:
-    """Show to which file of this machine a URL leads, and each step to it.
+    """Show to which file of this machine a URL leads.
 
-    The setting `sites` decides. The command fetches nothing. It reads configurations, .htaccess
-    files included, and no other file. Exit code 3: an answer cannot be decided.
+    The command shows each step to it. The setting `sites` decides. The command fetches nothing. It
+    reads configurations, .htaccess files included, and no other file. Exit code 3: an answer cannot
+    be decided.
     """
     from hashscan.notices.formats.values import refang  # noqa: PLC0415 - heavy
     from hashscan.notices.sites.location import LocationKind  # noqa: PLC0415

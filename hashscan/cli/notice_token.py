@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group("token")
 def command() -> None:
-    """Add, remove and list the tokens of senders who use 'hashscan notice serve'."""
+    """Add, remove and list the tokens of senders for 'serve'."""
 
 
 @command.command("add")

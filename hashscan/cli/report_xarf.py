@@ -50,12 +50,13 @@ def command(
     output: str,
     state: str | None,
 ) -> ExitCode:
-    """Report matches and removed items in XARF v4 (content/csam), without any content.
+    """Report matches and removed items in XARF v4.
 
-    With the ID of a notice, only its items are reported. Without an ID, the command reports matches
-    that were found in the period, and items that were located or removed in it. Exit code 3: the
-    URL or the classification of a match or an item is not known, and a message names it. The same
-    match has the same report id each time, until it is removed.
+    The reports are of the type content/csam, and have no content. With the ID of a notice, only its
+    items are reported. Without an ID, the command reports matches that were found in the period,
+    and items that were located or removed in it. Exit code 3: the URL or the classification of a
+    match or an item is not known, and a message names it. The same match has the same report id
+    each time, until it is removed.
     """
     from hashscan.agent.xarf_reports import Wanted, abuses  # noqa: PLC0415 - heavy
     from hashscan.report.xarf import NotReported, report_of  # noqa: PLC0415

@@ -68,6 +68,13 @@ def refused(result):
     return str(result.exception)
 
 
+def test_help_lists_the_commands_in_the_order_of_their_use(run):
+    listed = run("--help").stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed] == [
+        "add", "list", "show", "approve", "close", "reopen", "answer", "sites", "serve", "token",
+    ]  # fmt: skip
+
+
 def test_nothing_was_ever_stored(run, tmp_path):
     where = str(tmp_path / "state")
     assert run("list").stdout.startswith(
