@@ -291,7 +291,7 @@ def _read(source: str) -> bytes:
             click.echo("reading a notice from the terminal; end it with Ctrl-D", err=True)
         return _read_from(sys.stdin.buffer, "standard input")
     try:
-        # It may be in a mailbox, whose owner can put a link to any file of root in its place.
+        # It may be in a mailbox; its owner can replace it with a link to any file of root.
         with opened_above(os.fsencode(resolve(source))) as (above, name):
             fd = open_file(above.fd, name)
     except (OSError, ValueError) as error:

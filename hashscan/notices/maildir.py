@@ -53,7 +53,7 @@ _INFO = b":2,"
 _NEVER_OPEN = frozenset({errno.ELOOP, errno.ENXIO})
 
 
-class Refused(NamedTuple):
+class RefusedMail(NamedTuple):
     """A mail that is not understood, or cannot be read: its path, and why."""
 
     path: str
@@ -76,9 +76,9 @@ class Round:
 
     stored: list[str] = field(default_factory=list)
     repeated: int = 0
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusedMail] = field(default_factory=list)
     waiting: int = 0
-    examples: list[Refused] = field(default_factory=list)
+    examples: list[RefusedMail] = field(default_factory=list)
     left: int = 0
     trouble: str = ""
 
@@ -320,7 +320,7 @@ class _Taking:
             one.unique, replace(mail, refused=why, version=__version__) if final else mail
         )
         if final:
-            self._done.refused.append(Refused(self._shown(one), why))
+            self._done.refused.append(RefusedMail(self._shown(one), why))
         self._wait(one, why)
 
     def _wait(self, one: _Found, why: str) -> None:
@@ -329,7 +329,7 @@ class _Taking:
             return
         self._done.waiting += 1
         if len(self._done.examples) < _EXAMPLES:
-            self._done.examples.append(Refused(self._shown(one), why))
+            self._done.examples.append(RefusedMail(self._shown(one), why))
 
     def _mark(self, one: _Found) -> None:
         """Move a stored mail to ``cur`` with the flag S."""

@@ -160,8 +160,8 @@ class Notice:
         reason: why an administrator closed it; "" if its items were settled.
         repeat_of: id of the latest earlier notice that names one of its items.
         states: number of items by state.
-        unproven: why nobody knows who sent it, so that it moves no file by itself; "": somebody
-            does, e.g. because an administrator added it.
+        unproven: why its sender is not verified, so that it moves no file by itself; "": the sender
+            is verified, or an administrator added or approved it.
     """
 
     id: str

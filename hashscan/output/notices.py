@@ -223,10 +223,10 @@ def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[st
 def event_line(event: Event, indexes: Mapping[int, int]) -> str:
     """A step of the history. ``indexes``: of the items in their notice, by their numbers."""
     what = "" if event.item is None else f"item {indexes.get(event.item, 0)}: "
-    return f"  {local_time(event.time)}  {what}{_happened(event)}"
+    return f"  {local_time(event.time)}  {what}{_step(event)}"
 
 
-def _happened(event: Event) -> str:
+def _step(event: Event) -> str:
     detail = {name: shown(str(value)) for name, value in event.detail.items() if value}
     reason = f": {detail['reason']}" if "reason" in detail else ""
     deadline = event.detail.get("deadline")
@@ -258,7 +258,7 @@ def _file_step(detail: Mapping[str, str]) -> str:
     """The latest fact about a file; earlier facts have steps of their own."""
     action = detail.get("action", "")
     if "away" in detail:
-        fact = "not in its place any more"
+        fact = "no longer in its place"
     elif "quarantine_id" in detail:
         fact = f"{action} as {detail['quarantine_id']}"
     else:
@@ -269,12 +269,12 @@ def _file_step(detail: Mapping[str, str]) -> str:
 
 
 def _answer_step(detail: Mapping[str, str]) -> str:
-    told = (
+    facts = (
         ("for", detail.get("to")),
         ("file", detail.get("file")),
         ("files of", detail.get("owner")),
         ("language", detail.get("language")),
         ("Message-ID", detail.get("message_id")),
     )
-    words = "".join(f", {name} {value}" for name, value in told if value)
+    words = "".join(f", {name} {value}" for name, value in facts if value)
     return f"{detail.get('kind', '')} {detail.get('how', '')}{words}"

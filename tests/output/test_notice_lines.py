@@ -27,12 +27,12 @@ PATH = {"path": "/srv/a.jpg", "role": "named", "category": None, "action": ""}
         (
             "file",
             {**PATH, "action": "quarantined", "quarantine_id": "q1", "away": True},
-            "file /srv/a.jpg: not in its place any more",
+            "file /srv/a.jpg: no longer in its place",
         ),
         (
             "file",
             {**PATH, "away": True, "message": "removed by somebody else"},
-            "file /srv/a.jpg: not in its place any more: removed by somebody else",
+            "file /srv/a.jpg: no longer in its place: removed by somebody else",
         ),
         (
             "answered",

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hashscan.service.answers import address_of, body_of, later
-from hashscan.service.intake.form import MOST_BYTES, RefusedError, fields, read
+from hashscan.service.intake.form import MOST_BYTES, ReportRefusedError, fields, read
 from hashscan.service.intake.record import Row
 from hashscan.service.limits import Limiter
 from hashscan.service.passwords import TooManyError
@@ -97,7 +97,7 @@ class Intake:
                 found = fields(body, request.headers.get("content-type", ""))
                 try:
                     report = read(found, sender)
-                except RefusedError:
+                except ReportRefusedError:
                     await self._box.keep(found.get("urls", ""))
                     raise
                 taken = await self._box.add(report)
@@ -164,7 +164,7 @@ async def explain(request: Request, error: Exception) -> Response:
     """The JSON answer to a refused request."""
     del request
     assert isinstance(error, HTTPException)
-    errors = error.errors if isinstance(error, RefusedError) else {}
+    errors = error.errors if isinstance(error, ReportRefusedError) else {}
     return JSONResponse(_error(error.detail, errors), error.status_code, error.headers)
 
 

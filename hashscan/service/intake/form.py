@@ -38,7 +38,7 @@ _MOST_LINES = 5
 _AHEAD = 300.0
 
 
-class RefusedError(HTTPException):
+class ReportRefusedError(HTTPException):
     """A report is refused. ``errors``: the faults, by field."""
 
     def __init__(self, status: int, message: str, errors: Mapping[str, list[str]]) -> None:
@@ -66,12 +66,12 @@ def fields(body: bytes, content_type: str) -> dict[str, str]:
     """The fields of a form, decoded.
 
     Raises:
-        RefusedError: the body is no form, or has a field more than once.
+        ReportRefusedError: the body is no form, or has a field more than once.
     """
     header = Message()
     header["Content-Type"] = content_type or _FORM
     if header.get_content_type() != _FORM:
-        raise RefusedError(
+        raise ReportRefusedError(
             415, f"the body must be a form ({_FORM})", {"Content-Type": ["is another type"]}
         )
     found: dict[str, str] = {}
@@ -80,7 +80,7 @@ def fields(body: bytes, content_type: str) -> dict[str, str]:
         if name == "urls" and name in found:
             found[name] += f"\n{value}"
         elif name in found and name in _SINGLE:
-            raise RefusedError(
+            raise ReportRefusedError(
                 422, f"the form has the field {name} more than once", {name: ["is there twice"]}
             )
         else:
@@ -92,7 +92,7 @@ def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
     """The names and values of a form or of a query, decoded.
 
     Raises:
-        RefusedError: there are too many fields.
+        ReportRefusedError: there are too many fields.
     """
     try:
         found = parse_qsl(
@@ -102,7 +102,7 @@ def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
             max_num_fields=_MOST_FIELDS,
         )
     except ValueError:
-        raise RefusedError(
+        raise ReportRefusedError(
             422, f"the form has more than {_MOST_FIELDS} fields; is each value percent-encoded?", {}
         ) from None
     return [(name, text_of(value.encode("latin-1"), charset)) for name, value in found]
@@ -112,21 +112,21 @@ def read(found: Mapping[str, str], sender: str) -> Report:
     """The report in the fields of a form. ``sender``: the name of the token, for the default.
 
     Raises:
-        RefusedError: there is no URL, or a field cannot be used.
+        ReportRefusedError: there is no URL, or a field cannot be used.
     """
     lines = [line.strip() for line in found.get("urls", "").split("\n")]
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line]
     if not numbered:
-        raise RefusedError(422, "the report has no URL", {"urls": ["is missing or empty"]})
+        raise ReportRefusedError(422, "the report has no URL", {"urls": ["is missing or empty"]})
     if len(numbered) > MOST_URLS:
-        raise RefusedError(
+        raise ReportRefusedError(
             422,
             f"the report has more than {MOST_URLS:,} URLs; split it",
             {"urls": [f"has {len(numbered):,} lines"]},
         )
     long = [str(number) for number, line in numbered if len(line) > values.LONGEST_URL]
     if long:
-        raise RefusedError(
+        raise ReportRefusedError(
             422,
             f"a URL has more than {values.LONGEST_URL:,} characters",
             {"urls": [f"line {number} is too long" for number in long[:_MOST_LINES]]},
@@ -135,7 +135,7 @@ def read(found: Mapping[str, str], sender: str) -> Report:
     urls = [(number, line, values.url(line, guess=True)) for number, line in numbered]
     invalid = [(number, line) for number, line, url in urls if url is None]
     if len(invalid) == len(urls):
-        raise RefusedError(
+        raise ReportRefusedError(
             422,
             "the report has no URL",
             {"urls": [f"line {number} is no URL" for number, _ in invalid[:_MOST_LINES]]},
@@ -164,7 +164,7 @@ def read(found: Mapping[str, str], sender: str) -> Report:
             remarks=remarks,
         )
     except NotThisFormatError as error:
-        raise RefusedError(422, f"the report {error}", {}) from None
+        raise ReportRefusedError(422, f"the report {error}", {}) from None
     known = {name: found[name] for name in ("ip", "urls", *_SINGLE[1:]) if name in found}
     content = urlencode({name: cut(value) for name, value in known.items()}).encode()
     return Report(notice, content, _received(found.get("received", "")))
@@ -175,13 +175,13 @@ def _received(text: str) -> float | None:
         return None
     found = values.moment(text)
     if found is None:
-        raise RefusedError(
+        raise ReportRefusedError(
             422,
             "the field received is no time; write e.g. 2026-11-27T09:00:00Z",
             {"received": ["is no time"]},
         )
     if found > time.time() + _AHEAD:
-        raise RefusedError(
+        raise ReportRefusedError(
             422,
             "the field received is in the future; check the clocks of both machines",
             {"received": ["is in the future"]},

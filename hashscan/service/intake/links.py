@@ -25,7 +25,7 @@ from hashscan.notices.reader import open_existing
 from hashscan.notices.sites.sites import Sites
 from hashscan.service.answers import address_of, later
 from hashscan.service.connections import network_of
-from hashscan.service.intake.form import RefusedError, pairs
+from hashscan.service.intake.form import ReportRefusedError, pairs
 from hashscan.service.limits import Limiter
 from hashscan.text import one_line, rfc3339
 
@@ -153,12 +153,12 @@ class Links:
         """The URL to check.
 
         Raises:
-            RefusedError: the query is not one URL.
+            ReportRefusedError: the query is not one URL.
         """
         name = self.options.parameter
         found = pairs(request.scope["query_string"])
         if [given for given, _ in found] != [name]:
-            raise RefusedError(
+            raise ReportRefusedError(
                 422,
                 f"the query must be '{name}=' and one URL, percent-encoded with its ? and &",
                 {name: ["is missing, or is not alone"]},
@@ -166,7 +166,7 @@ class Links:
         text = found[0][1]
         address = url(text) if len(text) <= LONGEST_URL else None
         if address is None:
-            raise RefusedError(422, "it is no URL", {name: ["is no URL"]})
+            raise ReportRefusedError(422, "it is no URL", {name: ["is no URL"]})
         return address
 
     def _response(self, request: Request, found: Checked, *, detailed: bool) -> Response:

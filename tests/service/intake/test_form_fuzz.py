@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hashscan.notices.notice import Channel
 from hashscan.notices.store import Store
-from hashscan.service.intake.form import RefusedError, fields, read
+from hashscan.service.intake.form import ReportRefusedError, fields, read
 from hashscan.text import shown
 
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
@@ -45,7 +45,7 @@ def refused(body, kind):
     """The report, or the error."""
     try:
         return read(fields(body, kind), "hotline")
-    except RefusedError as error:
+    except ReportRefusedError as error:
         return error
 
 
@@ -62,7 +62,7 @@ def test_any_form(tmp_path_factory):
         @given(BODIES, TYPES)
         def one(body, kind):
             report = refused(body, kind)
-            if isinstance(report, RefusedError):
+            if isinstance(report, ReportRefusedError):
                 assert 400 <= report.status_code < 500
                 assert report.detail
                 return
