@@ -128,7 +128,7 @@ def _intake(found: Status) -> Iterator[Complaint]:
         senders = counted(found.intake.tokens, "sender")
         yield Complaint(
             ExitCode.UNREADABLE,
-            f"nobody takes notices over HTTP, though {senders} may have a token: start 'hashscan "
+            f"notices over HTTP are not taken, but {senders} may have a token: start 'hashscan "
             "notice serve' (systemctl start hashscan-notices), or remove the tokens ('hashscan "
             "notice token remove'); a link checker that does not answer counts as offline",
         )

@@ -54,10 +54,10 @@ def command(options: Options, state: str | None, as_json: bool, nagios: bool) ->
     moved, or quarantine.action is 'report', or service.test is true; 6 the service refuses the
     password, candidates have waited for a verdict for more than 15 minutes, syncs have failed for
     an hour, or a new filter or list was refused; 2 the configuration cannot be read; 3 a notice is
-    due soon, a mail or input is not understood as a notice, nobody takes notices over HTTP, not all
-    of a volume is watched, a scheduled scan is missing, there was no whole scan for 8 days without
-    a daemon, the last scan was killed, nothing was ever scanned, many files cannot be read, the
-    daemon was stopped, nobody reads its --json, or the clock was set; 0 all is well.
+    due soon, a mail or input is not understood as a notice, notices over HTTP are not taken, not
+    all of a volume is watched, a scheduled scan is missing, there was no whole scan for 8 days
+    without a daemon, the last scan was killed, nothing was ever scanned, many files cannot be read,
+    the daemon was stopped, nobody reads its --json, or the clock was set; 0 all is well.
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
     if the configuration or the state cannot be read, or the command line is wrong.

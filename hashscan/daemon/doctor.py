@@ -324,7 +324,7 @@ def _notices(settings: Settings) -> Iterator[Check]:
         yield Check(
             "notices over HTTP",
             "note",
-            f"nobody takes them, though {counted(intake.tokens, 'sender')} may have a token",
+            f"they are not taken, but {counted(intake.tokens, 'sender')} may have a token",
             "start 'hashscan notice serve' (systemctl start hashscan-notices), or remove the tokens"
             " ('hashscan notice token remove')",
         )

@@ -156,7 +156,7 @@ def test_the_daemons_facts_on_mails_are_complaints(place):
 def test_the_intake_over_http(place):
     assert place.complaints() == []
     add_token(data_of(place.state), "hotline")
-    place.only(3, "nobody takes notices over HTTP, though 1 sender may have a token: start")
+    place.only(3, "notices over HTTP are not taken, but 1 sender may have a token: start")
     found = status_of(place.settings)
     assert "  intake      not running; 1 token" in _as_text(found, []).splitlines()
     code = (
@@ -181,7 +181,7 @@ def test_the_intake_over_http(place):
     finally:
         process.kill()
         process.communicate()
-    place.only(3, "nobody takes notices over HTTP")
+    place.only(3, "notices over HTTP are not taken")
     checks = {one.name: one.result for one in _notices(place.settings)}
     assert checks["notices over HTTP"] == "note"
 

@@ -23,13 +23,13 @@ _LONGEST = 4096
 
 
 class Running(NamedTuple):
-    """What is known about the intake over HTTP.
+    """The state of the intake over HTTP.
 
     Attributes:
-        tokens: number of senders.
-        process: that takes notices now; ``None``: none does.
-        address: on which it listens.
-        since: when it began, in seconds since the epoch.
+        tokens: number of tokens.
+        process: id of the process that takes notices; ``None``: there is none.
+        address: address on which it listens.
+        since: start of the process, in seconds since the epoch.
     """
 
     tokens: int
@@ -63,7 +63,7 @@ class Serving:
             os.pwrite(self._fd, content, 0)
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         os.close(self._fd)
 
 
