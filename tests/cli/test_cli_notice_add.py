@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,21 @@ def test_an_order(run, urls, tmp_path):
     done = run(urls, "--authority", "Another", "--deadline", "12h")
     assert "the options change nothing; --again stores them" in done.stdout
     assert "add --authority, too" in str(run(urls, "--legal-basis", "x").exception)
+
+
+@pytest.mark.parametrize(
+    ("received", "begin"),
+    [("2026-01-02T13:00Z", "2026-01-02T10:00Z"), ("2026-01-02T09:00Z", "2026-01-02T09:00Z")],
+)
+def test_a_duration_counts_from_the_senders_time_unless_that_is_after_the_arrival(
+    run, tmp_path, received, begin
+):
+    (tmp_path / "mail").write_bytes(
+        b"From: a@hotline.example\nDate: Fri, 02 Jan 2026 10:00:00 +0000\nSubject: x\n\n" + URLS
+    )
+    run(tmp_path / "mail", "--received", received, "--deadline", "12h")
+    (one,) = stored(tmp_path)
+    assert one.deadline == datetime.fromisoformat(begin).timestamp() + 12 * HOUR
 
 
 @pytest.mark.parametrize(
