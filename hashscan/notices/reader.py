@@ -383,7 +383,8 @@ class Reader:
         with self._translated():
             self._require(notice)
             sent, received, deadline = self._connection.execute(
-                "SELECT sent, received, json_extract(detail, '$.deadline') FROM notice"
+                "SELECT sent, received, coalesce(json_extract(detail, '$.deadline'), deadline)"
+                " FROM notice"
                 " JOIN event ON event.notice = notice.id WHERE id = ? AND kind = 'received'"
                 " ORDER BY number LIMIT 1",
                 (notice,),

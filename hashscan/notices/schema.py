@@ -100,12 +100,24 @@ CREATE TABLE mail (
 ) WITHOUT ROWID
 """
 
+#: How to bring version N to N + 1.
+_MIGRATIONS = {
+    1: """
+ALTER TABLE notice ADD COLUMN unproven TEXT NOT NULL DEFAULT '';
+ALTER TABLE item ADD COLUMN deadline REAL NOT NULL DEFAULT 0;
+UPDATE item SET deadline = (SELECT deadline FROM notice WHERE id = item.notice);
+ALTER TABLE item ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
+UPDATE item SET late = removed IS NOT NULL AND removed > deadline;
+CREATE INDEX item_due ON item (notice, deadline) WHERE state IN ('received', 'located')
+""",
+}
+
 FORMAT = Format(
     name="the file of notices",
     application_id=0x68736E74,  # "hsnt"
-    version=1,
+    version=2,
     schema=_SCHEMA,
-    migrations={},
+    migrations=_MIGRATIONS,
     if_damaged="restore it from a copy; until then hashscan takes no notice",
     synchronous="FULL",
 )
