@@ -2,7 +2,7 @@
 
 import os
 
-import noticed
+import notice_machine
 import pytest
 from test_status import DAY, Place
 
@@ -88,7 +88,7 @@ def test_a_quarantine_that_cannot_be_read_is_named(place):
 
 
 def test_a_match_that_a_notice_moved_since_the_last_scan_is_counted_once(tmp_path):
-    machine = noticed.Machine(tmp_path)
+    machine = notice_machine.Machine(tmp_path)
     machine.know(machine.file("a.jpg"))
     machine.scan()  # which only reports
     assert report(machine)[0].matches.in_place == 1
