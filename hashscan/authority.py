@@ -1,4 +1,4 @@
-"""Who orders that a file is moved: a list, or a notice."""
+"""The authority for moving a file: a list, or a notice."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FoundFile(NamedTuple):
-    """A file as the catalog has it; it may have changed, or be gone, since."""
+    """A file in the catalog; it may have changed or gone since."""
 
     volume: bytes
     path: bytes
@@ -28,10 +28,10 @@ class FoundFile(NamedTuple):
 
 
 class Finder:
-    """Questions about the whole catalog. Close it soon: SQLite keeps old pages for it.
+    """Searches the whole catalog. Close it soon: until then SQLite keeps old pages for it.
 
     Attributes:
-        damaged: number of damaged rows that were passed over; the next scan mends them.
+        damaged: number of damaged rows that were skipped; the next scan repairs them.
     """
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:

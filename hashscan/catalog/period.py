@@ -1,4 +1,4 @@
-"""What the scans of a period of time found, for reports. The catalog is only read."""
+"""Reads the results of the scans of a period from the catalog, for reports."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Period:
 
 
 class MatchInPlace(NamedTuple):
-    """A match that is still in its place. ``found``: when it was found, in seconds."""
+    """A match that is still in its place. ``found``: in seconds since the epoch."""
 
     path: bytes
     category: str

@@ -47,7 +47,7 @@ def parsed_listen(listen: str, *, unix: bool = False) -> dict[str, Any]:
     """The value of ``--listen`` as attributes of ``service.server.Listening``.
 
     Raises:
-        click.UsageError: it is none.
+        click.UsageError: the value is wrong.
     """
     if unix and listen.startswith("unix:/"):
         return {"path": listen.removeprefix("unix:")}

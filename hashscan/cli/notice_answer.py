@@ -209,7 +209,7 @@ def _check_order(store: Store, notice: Notice, wanted: _Wanted) -> None:
     """Warn that a notice with little time may be an order.
 
     Raises:
-        UsageError: its statement of reasons is to be sent.
+        UsageError: the statement of reasons would be sent.
     """
     given = store.time_given(notice.id)
     if given >= DEFAULT_DEADLINE:
@@ -220,7 +220,7 @@ def _check_order(store: Store, notice: Notice, wanted: _Wanted) -> None:
     )
     if wanted.how == _SENT:
         raise UsageError(
-            f"{why}; if it is none, write the statement with --eml, and send it yourself"
+            f"{why}; if it is no order, write the statement with --eml, and send it yourself"
         )
     _say(f"{why}; check that before you send this")
 

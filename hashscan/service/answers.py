@@ -1,4 +1,4 @@
-"""Parts of requests and answers that the services share."""
+"""Parts of requests and answers that all services share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def later(status: int, seconds: float, why: str) -> HTTPException:
-    """An error that asks the client to come again in so many seconds."""
+    """An error with ``Retry-After``: the seconds until the client may try again."""
     return HTTPException(status, why, {"Retry-After": str(max(1, math.ceil(seconds)))})
 
 
@@ -22,7 +22,7 @@ def address_of(request: Request) -> str:
 
 
 async def body_of(request: Request, most: int, why: str) -> bytes:
-    """The body.
+    """The body of a request.
 
     Raises:
         HTTPException: 413 with ``why``: it has more than ``most`` bytes.

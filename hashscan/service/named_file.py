@@ -29,11 +29,11 @@ class NamedFile(Generic[Secret]):
     """A kind of files with names and secrets.
 
     Attributes:
-        name: of the file in the service's directory, without ``.json``; also its only key.
+        name: name of the file in the service's directory, without ``.json``; also its only key.
         one: what a name stands for, for messages.
         command: the commands that add, list and remove names, for messages.
         load: makes a secret of its JSON value.
-        dump: the reverse.
+        dump: makes the JSON value of a secret.
     """
 
     name: str

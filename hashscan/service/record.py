@@ -1,4 +1,4 @@
-"""What a service was asked, by whom, and its answer, in one SQLite table.
+"""The audit of a service: questions, users and answers, in one SQLite table.
 
 Rows are committed once a second; a kill loses those of that second at most.
 """
