@@ -372,7 +372,9 @@ class OpenItems:
                 self._wait(item, one.why)
         if named and all(one.presence is Presence.AWAY for one in peeked):
             again = self._places.find(item, parts=False)
-            if again.waits:  # e.g. a link out of the document root has the name
+            # E.g. a link out of the document root has the name. An index file that is away leaves
+            # the directory of the site.
+            if again.waits and not again.whole_site:
                 self._wait(item, again.why)
                 self._keep(item, stamps_of(peeked))
                 return

@@ -39,6 +39,7 @@ class Wanted:
         kind: the reason why there is no file, in one word for reports; "": there is a file.
         why: the same reason, or what to do about a directory, in a sentence.
         waits: it cannot be decided now whether there is a file.
+        whole_site: it waits because the URL is that of a site without an index file.
         maybe: places at which the file would be, or was.
     """
 
@@ -48,6 +49,7 @@ class Wanted:
     kind: str = ""
     why: str = ""
     waits: bool = False
+    whole_site: bool = False
     maybe: tuple[Spot, ...] = ()
 
 
@@ -100,7 +102,7 @@ class Places:
                         f"{shown(location.full)}: the notice names the whole site; decide what to"
                         " remove"
                     )
-                    return Wanted(why=why, waits=True)
+                    return Wanted(why=why, waits=True, whole_site=True)
                 return self._directory(spot)
             if spot is None:
                 return Wanted(

@@ -80,8 +80,10 @@ class Returns:
                 hashed.digests.each()
             ):
                 return spot
+        # Without its index file, a URL leads to the directory.
+        was_directory = any(not one.digests for one in files)
         for spot in spots:
-            if self._files.peek(spot, directory=True).presence is Presence.THERE:
+            if self._files.peek(spot, directory=was_directory).presence is Presence.THERE:
                 return spot
         return None
 

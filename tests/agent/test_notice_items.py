@@ -135,6 +135,21 @@ def test_parts_of_a_page_move_only_if_a_list_knows_them(machine):
     assert files["bad.jpg"].away == machine.now
 
 
+@pytest.mark.parametrize("directory", ["", "d/"])
+def test_the_index_file_of_a_directory(machine, directory):
+    """Its directory stays, and is no file that is back."""
+    machine.file(f"{directory}index.html")
+    machine.file(f"{directory}good.jpg")
+    identifier = machine.notice(f"https://x.example/{directory}")
+    for _ in range(3):
+        machine.round()
+        found, files = machine.one(identifier)
+        assert (found.state, list(files)) == ("removed", [f"{directory}index.html"])
+    machine.file(f"{directory}index.html")
+    machine.round()
+    assert machine.states(identifier) == ["received"]
+
+
 def test_a_directory_waits_for_an_administrator(machine):
     machine.know(machine.file("d/bad.jpg"))
     machine.file("d/good.jpg")
