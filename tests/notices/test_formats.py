@@ -225,6 +225,10 @@ def test_xarf_02():
             plain("Hello"), attached("report.txt", text, "text/plain"), headers=["X-XARF: PLAIN"]
         )
 
+    reports = [attached("report.txt", samples.XARF_02.replace("1.jpg", one), "text/plain")
+               for one in ("1.jpg", "2.jpg")]  # fmt: skip
+    several = read(mail(plain("Hello"), *reports, headers=["X-XARF: BULK"]))
+    assert (len(several.items), several.reference) == (2, "42@x.example"), "one case, said once"
     assert "about 'spam', not child abuse" in refusal(changed("child-abuse", "spam"))
     assert "without a URL" in refusal(changed(ONE, "192.0.2.7"))
     # Not YAML: the lines count.

@@ -53,12 +53,13 @@ def read(source: Source) -> ParsedNotice:
             items.append(replace(item, ip=values.ip(_text(found, "Source-IP")), first_seen=dated))
     if not items:
         raise NotThisFormatError(refused[0])
+    references = dict.fromkeys(_text(one, "Report-ID") for one in fields[:10])
     return source.notice(
         NAME,
         items,
         sender=_text(fields[0], "Reported-From"),
         contact=_text(fields[0], "Reported-From"),
-        reference=", ".join(filter(None, (_text(one, "Report-ID") for one in fields[:10]))),
+        reference=", ".join(filter(None, references)),
         sent=values.moment(_text(fields[0], "Date")),
         remarks=[f"it {one}" for one in refused],
     )
