@@ -63,6 +63,14 @@ def test_with_action_quarantine_the_notice_alone_moves_its_file(machine):
     assert steps == ["located", "removed"]
 
 
+def test_the_record_of_an_order_names_the_authority(machine):
+    machine.file("a/1.jpg")
+    machine.notice(URL, authority="ATKM")
+    machine.round()
+    (record,) = in_quarantine(machine)
+    assert record.authority.sender == "ATKM"
+
+
 def test_with_action_report_the_item_waits_until_somebody_removes_the_file(reporting):
     machine = reporting
     machine.file("a/1.jpg")

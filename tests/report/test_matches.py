@@ -72,6 +72,16 @@ def test_other_files_and_damaged_records_are_no_matches(tmp_path, volume):
     assert (found.matches, found.damaged) == (0, 1)
 
 
+def test_a_clock_that_was_set_back_makes_no_negative_time(tmp_path, volume):
+    (volume / "f").write_bytes(b"f")
+    with closing(Quarantine.open(os.fsencode(tmp_path / "store"))) as quarantine:
+        quarantine.act(confirmed(volume, "f"))
+        (one,) = records(quarantine._store)
+    late = replace(one.record, detected="2999-01-02T03:04:05Z")
+    found = match_figures([Listed("x", late)], (), 0, FAR, name_of=name_of)
+    assert (found.quarantined, found.seconds_median) == (1, 0.0)
+
+
 def test_matches_in_their_place_are_matches_of_the_period_in_which_they_were_found():
     places = [
         InPlace(b"/srv/volume", "baseline", "watch", False, 3),
