@@ -385,7 +385,7 @@ def test_an_unproven_notice_moves_nothing_until_it_is_approved(machine):
     assert (machine.site / "a/1.jpg").exists()
     assert (machine.site / "copy.jpg").exists()
     (told,) = [one for one in machine.told() if "a/1.jpg" in one]
-    assert "not moved: its mail is from anybody; see the notice" in told
+    assert "not moved: its mail is from anybody; read the notice" in told
     machine.round()
     assert machine.told() == []
     assert machine.store.approve_notice(identifier, "asked them")

@@ -181,7 +181,7 @@ def test_names_of_hosts(apache, host, target, kind):
     ("host", "target", "kind", "words"),
     [
         ("plain.example", b"/bare/", "directory", "without an index file"),
-        ("plain.example", b"/none.jpg", "no-file", "no file is"),
+        ("plain.example", b"/none.jpg", "no-file", "there is no file"),
         ("moved.example", b"/bare/c.jpg", "no-file", "answers 410"),
         ("denied.example", b"/dir/b.jpg", "no-file", "denies all"),
         ("scripts.example", b"/run.php", "script", "run.php by cgi-script"),

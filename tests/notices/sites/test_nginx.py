@@ -134,7 +134,7 @@ def test_names_of_servers(nginx, host, target, kind):
     ("host", "target", "kind", "words"),
     [
         ("plain.example", b"/bare/", "directory", "without an index file"),
-        ("plain.example", b"/none.jpg", "no-file", "no file is"),
+        ("plain.example", b"/none.jpg", "no-file", "there is no file"),
         ("gone.example", b"/a.jpg", "no-file", "answers 410"),
         ("hidden.example", b"/bare/c.jpg", "no-file", "denies all"),
         ("php.example", b"/run.php", "script", "run.php by fastcgi_pass"),
