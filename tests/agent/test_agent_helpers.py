@@ -342,7 +342,7 @@ def test_beside_a_daemon_a_scan_has_a_catalog_of_its_own(monkeypatch, holder, be
     )
     daemon = None if holder is None else {"pid": holder}
     monkeypatch.setattr(gaps_module, "read_daemon_file", lambda _d: daemon)
-    monkeypatch.setattr(scanning, "holder_of", lambda _f: 77)
+    monkeypatch.setattr(gaps_module, "holder_of", lambda _f: 77)
     told = Reports()
     with ExitStack() as stack:
         if not beside:
