@@ -113,7 +113,11 @@ def test_what_is_wrong_with_a_maildir(tmp_path, monkeypatch):
     path = str(tmp_path / "mail")
     settings = settings_of(tmp_path, notices={"maildir": path})
     for seen, trouble, found in (
-        ("no such directory", None, "correct notices.maildir, or check its mount and its file server"),
+        (
+            "no such directory",
+            None,
+            "correct notices.maildir, or check its mount and its file server",
+        ),
         (None, "there is no new/ in it", ""),
         (None, None, None),
     ):
