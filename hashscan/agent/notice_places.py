@@ -12,7 +12,6 @@ from hashscan.notices.notice import ItemKind, ItemState
 from hashscan.notices.pages import is_page, parts_of
 from hashscan.notices.sites.address import decoded, parse, without_dots
 from hashscan.notices.sites.location import LocationKind
-from hashscan.notices.sites.sites import Sites
 from hashscan.text import counted, local_time, shown
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
     from hashscan.agent.notice_files import NoticeFiles, Spot
     from hashscan.catalog.finder import Finder
     from hashscan.catalog.overview import LastScan
-    from hashscan.config.settings import Settings
     from hashscan.notices.notice import Item
     from hashscan.notices.sites.location import Location
+    from hashscan.notices.sites.sites import Sites
     from hashscan.notices.store import Store
     from hashscan.state import State
 
@@ -58,22 +57,22 @@ class Places:
 
     def __init__(
         self,
-        settings: Settings,
         state: State,
         files: NoticeFiles,
         acts: NoticeActs,
         store: Store,
         finder: Finder | None,
         known: KnownSet | None,
+        sites: Sites,
     ) -> None:
-        """Begin a round, in which the configurations of web servers are read once."""
+        """Begin a round."""
         self._state = state
         self._files = files
         self._acts = acts
         self._store = store
         self._finder = finder
         self._known = known
-        self._sites = Sites(settings.sites)
+        self._sites = sites
         self._scans: dict[bytes, LastScan] | None = None
 
     def find(self, item: Item, *, parts: bool = True) -> Wanted:

@@ -29,6 +29,7 @@ from hashscan.agent.probing import look_at_all
 from hashscan.catalog.finder import open_finder
 from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
 from hashscan.notices.notice import ItemState
+from hashscan.notices.sites.sites import Sites
 from hashscan.notices.store import Store
 from hashscan.state import Lock
 from hashscan.text import shown
@@ -61,6 +62,7 @@ def run_round(
     why_unknown: str = "",
     absent: Collection[bytes] = (),
     begins: Callable[[int], None] = lambda _item: None,
+    sites: Sites | None = None,
     probe: Callable[[list[str]], list[Seen]] = look_at_all,
     clock: Callable[[], float] = time.time,
 ) -> Round:
@@ -74,6 +76,7 @@ def run_round(
         why_unknown: why there is no known set.
         absent: roots of volumes that do not answer; moves that began there are not finished.
         begins: called with the number of each item before its work begins.
+        sites: from the last round; configurations that changed are read again.
         probe: checks whether volumes are there.
         clock: gives the time in seconds since the epoch.
 
@@ -113,7 +116,9 @@ def run_round(
         acts = stack.enter_context(
             NoticeActs(settings, state, known, result.say, why_unknown=why_unknown, absent=absent)
         )
-        places = Places(settings, state, files, acts, store, finder, known)
+        sites = sites or Sites(settings.sites)
+        sites.renew()
+        places = Places(state, files, acts, store, finder, known, sites)
         returns = Returns(store, files, places, result, clock)
         work = OpenItems(store, files, acts, places, finder, result, clock, known, returns)
         if not memory.recovered:
@@ -161,9 +166,9 @@ def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> boo
         known = open_known_set(settings, state, (), say)
     except (ConfigError, FilterError, UsageError) as error:
         why = str(error)
-    memory = Memory()
+    memory, sites = Memory(), Sites(settings.sites)
     for _ in range(_MOST_ROUNDS):
-        done = run_round(settings, state, known, memory, why_unknown=why)
+        done = run_round(settings, state, known, memory, why_unknown=why, sites=sites)
         for event in done.events:
             path, acted = shown(event.match.candidate.full_path), event.acted
             what = f"{acted.action} as {acted.quarantine_id}" if acted.quarantine_id else ""

@@ -1,4 +1,9 @@
-"""The daemon's rounds over the items of notices, each in a process of its own."""
+"""The daemon's rounds over the items of notices, in a process of its own.
+
+The process lives for many rounds: to read the configurations of web servers with thousands of hosts
+takes seconds. It ends if a round fails or stands still, and if the known set or the settings
+change.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,15 @@ import mmap
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.agent.notice_memory import Memory, Round
 from hashscan.agent.notice_rounds import run_round
 from hashscan.daemon.acting import cpu_ticks
-from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.background import Failure, Repeated
 from hashscan.errors import HashscanError
 from hashscan.notices.reader import open_existing
+from hashscan.notices.sites.sites import Sites
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from typing import Any
 
+    from hashscan.agent.known_set import KnownSet
     from hashscan.config.settings import Settings
     from hashscan.daemon.duty import Duty
     from hashscan.daemon.log import Log
@@ -34,6 +41,14 @@ _CHECK = 1.0
 _STILL = 300.0
 #: Seconds for which the item of such a round is left out.
 _LEFT_OUT = 3600.0
+
+
+class _Order(NamedTuple):
+    """What differs from one round to the next; see ``run_round``."""
+
+    memory: Memory
+    why_unknown: str
+    absent: frozenset[bytes]
 
 
 class NoticeRounds:
@@ -53,7 +68,9 @@ class NoticeRounds:
         self._log = log
         self._clock = clock
         self._still = still
-        self._job: Background[Round] | None = None
+        self._job: Repeated[_Order, Round] | None = None
+        self._known: KnownSet | None = None  # of the job
+        self._is_working = False
         self._item = mmap.mmap(-1, 8)  # shared with the rounds
         self.use(settings)
 
@@ -70,44 +87,61 @@ class NoticeRounds:
     @property
     def connections(self) -> list[Connection]:
         """The connection that is readable when ``take`` has a result."""
-        return [] if self._job is None else [self._job.connection]
+        return [] if self._job is None or not self._is_working else [self._job.connection]
 
     def step(self, duty: Duty | None, why_unknown: str) -> None:
         """Start a round if it is time. ``why_unknown``: why no list can be asked, without duty."""
         now = self._clock()
-        if self._job is not None:
+        if self._is_working:
             self._watch(now)
             return
         if now < self._next_check:
             return
         self._next_check = now + _CHECK
+        known = None if duty is None else duty.known
+        if self._job is not None and known is not self._known:
+            self.close()
         mark = self._stored()
         if mark is None or (mark == self._mark and now < self._next):
             return
-        settings, state, memory = self._settings, self._state, self._memory
-        known, absent = None, frozenset[bytes]()
-        if duty is not None:
-            known, absent = duty.known, duty.absent
-            duty.commit()  # a fork must not have a transaction of this process
-        try:
-            self._job = Background(
-                lambda: run_round(
-                    settings,
-                    state,
-                    known,
-                    memory,
-                    why_unknown=why_unknown,
-                    absent=absent,
-                    begins=self._begins,
-                ),
-                forks=True,  # to probe volumes
-            )
-        except HashscanError as error:
-            self._fails(f"the files of notices are not searched: {error}")
         self._next = now + _OPEN
         self._mark = mark
         self._worked: object = None
         self._since = now
+        absent = frozenset[bytes]() if duty is None else duty.absent
+        order = _Order(self._memory, why_unknown, absent)
+        if self._job is not None:
+            self._is_working = self._job.give(order)
+            if self._is_working:
+                return
+            self.close()  # somebody killed it
+        if duty is not None:
+            duty.commit()  # a fork must not have a transaction of this process
+        try:
+            self._job, self._known = Repeated(self._rounds(known)), known
+        except HashscanError as error:
+            self._fails(f"the files of notices are not searched: {error}")
+        else:
+            self._is_working = self._job.give(order)
+
+    def _rounds(self, known: KnownSet | None) -> Callable[[_Order], Round]:
+        """What the process does for each order."""
+        settings, state, begins = self._settings, self._state, self._begins
+        sites = Sites(settings.sites)
+
+        def work(order: _Order) -> Round:
+            return run_round(
+                settings,
+                state,
+                known,
+                order.memory,
+                why_unknown=order.why_unknown,
+                absent=order.absent,
+                begins=begins,
+                sites=sites,
+            )
+
+        return work
 
     def _begins(self, item: int) -> None:
         self._item[:8] = item.to_bytes(8, "little")
@@ -120,8 +154,7 @@ class NoticeRounds:
             self._worked, self._since = done, now
         if now - self._since <= self._still:
             return
-        self._job.close()
-        self._job = None
+        self.close()
         item = int.from_bytes(self._item[:8], "little")
         self._memory.recovered = False
         self._memory.left_out[item] = time.time() + _LEFT_OUT
@@ -155,12 +188,13 @@ class NoticeRounds:
     def take(self, ready: Collection[object]) -> None:
         """Log the result of a round, if it has ended."""
         job = self._job
-        if job is None or job.connection not in ready:
+        if job is None or not self._is_working or job.connection not in ready:
             return
-        self._job = None
         done = job.take()
+        self._is_working = False
         now = self._clock()
         if isinstance(done, Failure):
+            self.close()
             self._next = now + _OPEN
             self._memory.recovered = False
             self._fails(f"the files of notices were not searched: {done.message}")
@@ -182,7 +216,8 @@ class NoticeRounds:
         return {"time": self._ended, "trouble": self._trouble}
 
     def close(self) -> None:
-        """End a running round; the next one goes on."""
+        """End the process; what it had begun is done again."""
         if self._job is not None:
             self._job.close()
-            self._job = None
+            self._job = self._known = None
+        self._is_working = False

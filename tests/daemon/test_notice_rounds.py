@@ -3,17 +3,21 @@
 import io
 import json
 import os
+import signal
 import time
+import types
 
 import notice_machine
 import pytest
 from running_daemon import Daemon
 
+from hashscan.config.settings import Settings
 from hashscan.daemon import notice_rounds
 from hashscan.daemon.log import Log
 from hashscan.daemon.notice_rounds import NoticeRounds
 from hashscan.notices.notice import ItemState
 from hashscan.notices.reader import open_existing
+from hashscan.notices.sites import plain
 
 
 @pytest.mark.timeout(120)
@@ -159,4 +163,48 @@ def test_a_round_that_stands_still_is_ended_and_its_item_left_out(tmp_path, monk
     with open_existing(parts.machine.state.notices) as reader:
         states = {number: reader.item(number).state for number in (1, 2)}
     assert states == {1: ItemState.RECEIVED, 2: ItemState.NOT_HERE}
+    parts.close()
+
+
+def test_one_process_does_many_rounds_and_reads_the_sites_once(tmp_path, monkeypatch):
+    parts = Parts(tmp_path)
+    table, reads = tmp_path / "table", tmp_path / "reads"
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "out").symlink_to("/etc")
+    table.write_text(f"x.example {tmp_path}/x\n")
+    real = plain.Table._read
+
+    def counted(one):
+        with open(reads, "a") as file:
+            file.write(".")
+        return real(one)
+
+    monkeypatch.setattr(plain.Table, "_read", counted)
+    monkeypatch.setattr("hashscan.notices.sites.seen._RACY", -(10**18))
+    sites = Settings.of(sites=[{"table": str(table)}]).sites
+    parts.rounds.use(parts.machine.settings.model_copy(update={"sites": sites}))
+    parts.machine.notice("https://x.example/out/waits")
+    assert parts.step()
+    parts.end()
+    pid = parts.rounds._job.process_id
+    for _ in range(2):
+        assert parts.step(301)
+        parts.end()
+        assert parts.rounds._job.process_id == pid
+    assert reads.read_text() == "."
+    os.utime(table)
+    assert parts.step(301)
+    parts.end()
+    assert reads.read_text() == ".."
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert parts.step(301)
+    parts.end()
+    assert parts.rounds.facts()["trouble"] == ""
+    second = parts.rounds._job.process_id
+    assert second != pid
+    duty = types.SimpleNamespace(known=object(), absent=frozenset(), commit=lambda: None)
+    parts.now += 2
+    parts.rounds.step(duty, "")
+    assert not os.path.exists(f"/proc/{second}"), "it has another known set"
     parts.close()

@@ -91,6 +91,9 @@ class Source(Protocol):
     def name(self) -> str:
         """The name of the entry, for messages."""
 
+    def is_changed(self) -> bool:
+        """Whether what was read changed since, or could not be read."""
+
     def bases(self) -> Iterable[Base]:
         """The document roots whose hosts are known.
 

@@ -17,6 +17,7 @@ from hashscan.notices.sites.apache_conf import Directive, Reader
 from hashscan.notices.sites.apache_request import Request
 from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.reverse import Base
+from hashscan.notices.sites.seen import Seen
 from hashscan.notices.urls import ascii_host
 from hashscan.text import counted, shown
 
@@ -90,7 +91,9 @@ class Apache:
         """``name``: of the entry, for messages; ``path``: path of the main configuration."""
         self.name = name
         self._path = path
-        self._reader = Reader(os.path.dirname(path))
+        self._seen = Seen()
+        self._reader = Reader(os.path.dirname(path), self._seen)
+        self._why = ""
         self._main: tuple[Directive, ...] | None = None
         self._places: list[tuple[str, int | None, Host]] = []
         self._groups: dict[int, dict[str, Group]] = {}
@@ -107,8 +110,14 @@ class Apache:
         return counted(number, "virtual host")
 
     def _read(self) -> tuple[Directive, ...]:
+        if self._why:
+            raise UndecidedError(self._why)
         if self._main is None:
-            main = self._reader.main(self._path)
+            try:
+                main = self._reader.main(self._path)
+            except UndecidedError as error:
+                self._why = str(error)
+                raise
             every: list[Host] = []
             for one in main:
                 if one.name == "virtualhost" and one.block is not None:
@@ -119,6 +128,10 @@ class Apache:
             self._every = Group(every) if every else None
             self._main = tuple(one for one in main if one.name != "virtualhost")
         return self._main
+
+    def is_changed(self) -> bool:
+        """Whether the configuration changed since it was read, or could not be read."""
+        return bool(self._why) or (self._main is not None and self._seen.changed())
 
     def bases(self) -> Iterator[Base]:
         """The document roots of the virtual hosts, with each name that is no glob.

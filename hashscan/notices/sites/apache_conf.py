@@ -19,6 +19,8 @@ from hashscan.text import said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hashscan.notices.sites.seen import Seen
+
 _MOST_BYTES = 64 << 20
 _MOST_FILES = 50_000
 _DEEPEST = 30
@@ -95,9 +97,13 @@ def _words(text: str) -> tuple[str, ...]:
 class Reader:
     """Parses files into directives; its ``state`` grows with each line."""
 
-    def __init__(self, server_root: str) -> None:
-        """``server_root``: the directory before a directive ``ServerRoot``."""
+    def __init__(self, server_root: str, seen: Seen) -> None:
+        """Begin with an empty state.
+
+        ``server_root``: the directory before a directive ``ServerRoot``. ``seen``: remembers files.
+        """
         self.state = _State(server_root)
+        self._seen = seen
 
     def main(self, path: str) -> tuple[Directive, ...]:
         """The directives of a main configuration, with those of included files in their places.
@@ -121,6 +127,7 @@ class Reader:
             raise UndecidedError(f"{shown(path)} includes itself, or too many files")
         try:
             with open(path, "rb") as file:
+                self._seen.file(path, file.fileno())
                 content = file.read(_MOST_BYTES + 1)
         except OSError as error:
             raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
@@ -160,7 +167,8 @@ class Reader:
                 for included in self._included(one):
                     yield from self._file(included, depth + 1)
                 continue
-            self._note(one)
+            if path is not None or name == "use":  # a customer's file decides nothing for others
+                self._note(one)
             yield one
         if until:
             raise UndecidedError(f"{shown(lines.name)}: the section {shown(until)} is not closed")
@@ -205,7 +213,9 @@ class Reader:
         elif name == "ifdefine":
             found = words[0] in self.state.defined
         elif name == "iffile":
-            found = os.path.exists(self._full(words[0]))
+            file = self._full(words[0])
+            found = os.path.exists(file)
+            self._seen.result(file, lambda: os.path.exists(file), found)
         elif name == "ifversion":
             found = _is_version(words)
         else:
@@ -220,6 +230,7 @@ class Reader:
             raise UndecidedError(f"{one.where}: Include names no file")
         path = self._full(one.args[0])
         found = list(_matching(path))
+        self._seen.result(path, lambda: list(_matching(path)), found)
         if not found and one.name == "include" and not re.search(r"[*?\[]", path):
             raise UndecidedError(f"{one.where}: there is no {shown(path)}")
         return found

@@ -11,6 +11,7 @@ from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.nginx_conf import Configuration, Group, Server, setting
 from hashscan.notices.sites.nginx_request import Request
 from hashscan.notices.sites.reverse import Base
+from hashscan.notices.sites.seen import Seen
 from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
@@ -33,13 +34,26 @@ class Nginx:
         self.name = name
         self._path = path
         self._configuration: Configuration | None = None
+        self._seen = Seen()
+        self._why = ""
         self._sockets: dict[tuple[str, int], Group] = {}
 
     def _read(self) -> Configuration:
+        if self._why:
+            raise UndecidedError(self._why)
         if self._configuration is None:
-            self._configuration = Configuration(self._path)
+            self._seen = Seen()
+            try:
+                self._configuration = Configuration(self._path, self._seen)
+            except UndecidedError as error:
+                self._why = str(error)
+                raise
             self._sockets = _sockets(self._configuration.servers)
         return self._configuration
+
+    def is_changed(self) -> bool:
+        """Whether the configuration changed since it was read, or could not be read."""
+        return bool(self._why) or (self._configuration is not None and self._seen.changed())
 
     def content(self) -> str:
         """The number of servers.

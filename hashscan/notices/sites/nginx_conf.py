@@ -5,9 +5,12 @@ Source: nginx.org/en/docs, ngx_http_core_module, "How nginx processes a request"
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import socket
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import crossplane
@@ -20,6 +23,8 @@ from hashscan.text import said_by, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hashscan.notices.sites.seen import Seen
 
 _MOST_DIRECTIVES = 2_000_000
 _DEEPEST = 40
@@ -89,8 +94,8 @@ class Server:
 class Configuration:
     """The ``http`` part of a configuration."""
 
-    def __init__(self, path: str) -> None:
-        """Read the main file and all files that it includes.
+    def __init__(self, path: str, seen: Seen) -> None:
+        """Read the main file and all files that it includes; ``seen`` remembers them.
 
         Raises:
             UndecidedError: a part cannot be read, which may have the answer.
@@ -103,6 +108,9 @@ class Configuration:
             text = re.sub(r"^\[Errno [0-9]+\] (.*): '(.*)'$", r"\2: \1", str(fault["error"]))
             raise UndecidedError(f"the configuration cannot be read: {shown(text)}")
         self._files: list[dict[str, Any]] = payload["config"]
+        self._seen, self._directory = seen, os.path.dirname(path)
+        for one in self._files:
+            seen.file(one["file"])
         self._left = _MOST_DIRECTIVES
         main = tuple(self._directives(self._files[0], self._files[0]["parsed"], 0))
         self.servers: list[Server] = []
@@ -130,6 +138,9 @@ class Configuration:
             if self._left < 0:
                 raise UndecidedError("the configuration has more than 2,000,000 directives")
             if "includes" in one:
+                pattern = os.path.join(self._directory, one["args"][0])
+                if glob.has_magic(pattern):
+                    self._seen.result(pattern, partial(_names, pattern), _names(pattern))
                 for index in one["includes"]:
                     included = self._files[index]
                     yield from self._directives(included, included["parsed"], depth + 1)
@@ -140,6 +151,10 @@ class Configuration:
             args = tuple(_ESCAPE.sub(_unescaped, word) for word in one["args"])
             where = f"{shown(file['file'])}:{one['line']}"
             yield Directive(one["directive"], args, where, block)
+
+
+def _names(pattern: str) -> set[str]:
+    return set(glob.glob(pattern))
 
 
 def _unescaped(found: re.Match[str]) -> str:

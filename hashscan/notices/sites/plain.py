@@ -17,6 +17,7 @@ from hashscan.notices.sites.address import decoded, without_dots
 from hashscan.notices.sites.disk import is_script
 from hashscan.notices.sites.location import UndecidedError
 from hashscan.notices.sites.reverse import Base
+from hashscan.notices.sites.seen import Seen
 from hashscan.notices.urls import ascii_host
 from hashscan.text import counted, human_age, said_by, shown
 
@@ -99,6 +100,10 @@ class ByHand:
         assert self._settings.root is not None
         yield Base(self._settings.root, self._name, self._settings.path)
 
+    def is_changed(self) -> bool:
+        """False: the configuration of hashscan names the root."""
+        return False
+
     def content(self) -> str:
         """The root."""
         return f"root {shown(self._settings.root or '')}"
@@ -134,6 +139,11 @@ class Table:
         self.name = name
         self._settings = settings
         self._roots: dict[str, bytes] | None = None
+        self._seen = Seen()
+
+    def is_changed(self) -> bool:
+        """Whether the table changed since it was read."""
+        return self._roots is not None and self._seen.changed()
 
     def bases(self) -> Iterator[Base]:
         """The roots.
@@ -174,6 +184,7 @@ class Table:
         assert path is not None
         try:
             with open(path, "rb") as file:
+                self._seen.file(path, file.fileno())
                 content = file.read(_TABLE_BYTES + 1)
         except OSError as error:
             raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
@@ -208,6 +219,10 @@ class Command:
     def bases(self) -> Iterator[Base]:
         """None: the program gives roots of hosts, not hosts of roots."""
         return iter(())
+
+    def is_changed(self) -> bool:
+        """False: the program is run for each host."""
+        return False
 
     def content(self) -> str:
         """A note that the program is run for each host."""

@@ -50,14 +50,21 @@ def _within(found: Location) -> bytes:
 class Sites:
     """The sites of the configuration.
 
-    Reads configurations of web servers at the first question, and keeps them. To read them again,
-    make a new object.
+    Reads configurations of web servers at the first question, and keeps them until ``renew``.
     """
 
     def __init__(self, settings: Iterable[SiteSettings]) -> None:
         """``settings``: the entries of ``sites``, in their order."""
-        self._sources = [_source(number, one) for number, one in enumerate(settings)]
+        self._settings = tuple(settings)
+        self._sources = [_source(number, one) for number, one in enumerate(self._settings)]
         self._bases: list[Base] | None = None
+
+    def renew(self) -> None:
+        """Have configurations read again that changed, or that could not be read."""
+        for number, source in enumerate(self._sources):
+            if source.is_changed():
+                self._sources[number] = _source(number, self._settings[number])
+                self._bases = None
 
     def contents(self) -> Iterator[tuple[str, str, bool]]:
         """For each entry: its name, its content or the fault, and whether it can be read."""

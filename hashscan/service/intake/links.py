@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 _THREADS, _WAITING = 2, 64
 #: Seconds for a check; SCART's add-ons stop waiting after 20, and take that for offline.
 _PATIENCE = 10.0
-#: Seconds after which the configurations of web servers are read again.
-_FRESH = 300.0
+#: Seconds after which changed configurations of web servers are read again.
+_FRESH = 10.0
 #: Checks a second from one address without a token, and checks in a burst.
 _STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
 #: Statuses: neither an error nor a redirect, which a client could take for offline.
@@ -199,8 +199,10 @@ class Links:
 
     def _check(self, address: str) -> Checked:
         now = time.monotonic()
-        if now >= getattr(self._own, "until", 0.0):
-            self._own.sites = Sites(self._sites)
+        if not hasattr(self._own, "sites"):
+            self._own.sites, self._own.until = Sites(self._sites), now + _FRESH
+        if now >= self._own.until:
+            self._own.sites.renew()
             self._own.until = now + _FRESH
         reader = open_existing(self._state.notices)
         if reader is None:
