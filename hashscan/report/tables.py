@@ -287,15 +287,22 @@ def _senders(found: NoticeFigures) -> Table:
 
 
 def _open_items(found: NoticeFigures) -> Table:
-    columns = (("notice", "Notice"), ("item", "Item"), ("deadline", "Deadline"), ("due", "Due"))
+    columns = (
+        ("number", "No."),  # a notice may have several
+        ("notice", "Notice"),
+        ("item", "Item"),
+        ("deadline", "Deadline"),
+        ("due", "Due"),
+    )
     rows = tuple(
         (
+            count(number),
             text(one.notice),
             text(one.value),
             Cell(Kind.TIME, one.deadline),
             text("overdue" if one.overdue else "open"),
         )
-        for one in found.open_items
+        for number, one in enumerate(found.open_items, 1)
     )
     return Table("open_items", "Open items", columns, rows)
 

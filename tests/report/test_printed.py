@@ -13,6 +13,7 @@ from hashscan.notices.notice import ItemState
 from hashscan.report.as_csv import INTAKE_COLUMNS, as_csv, cell, intake_log
 from hashscan.report.as_json import as_json
 from hashscan.report.as_text import as_text
+from hashscan.report.notices import notice_figures
 from hashscan.report.tables import NO_DATA, age, count, hours, share, tables
 
 
@@ -37,6 +38,17 @@ def test_csv_has_every_cell_of_the_tables():
     assert figures["report", "", "since"] == "2026-02-01T00:00:00.000Z"
     assert figures["removal", "sent", "removed"] == "39"
     assert figures["coverage", "volumes watched", "value"] == "0.5"
+
+
+def test_no_two_lines_of_the_csv_are_the_same_figure():
+    items = [
+        outcome(7, value=f"https://a.example/{name}", state=ItemState.RECEIVED, is_open=True)
+        for name in "ab"
+    ]
+    found = report(notices=notice_figures(items, 90 * HOUR, names=True))
+    keys = [tuple(row[:3]) for row in rows_of(as_csv(found))]
+    assert len(set(keys)) == len(keys)
+    assert figures_of(found)["open_items", "2", "item"] == "https://a.example/b"
 
 
 def test_json_has_the_figures_and_null_for_those_without_data():
