@@ -153,6 +153,14 @@ def test_a_repeat_reopens_what_was_removed(store):
     assert store.notice(third).repeat_of == second
 
 
+def test_a_repeat_reopens_what_an_administrator_closed(store):
+    first = add(store, "http://x.example/1")
+    store.close_notice(first, "a mistake of the hotline", now=2000.0)
+    add(store, "http://x.example/1", received=3000.0)
+    assert store.items(first)[0].state is ItemState.RECEIVED
+    assert store.notice(first).closed is None
+
+
 def test_a_repeat_has_its_own_deadline_and_so_has_what_it_reopens(store):
     first = add(store, "http://x.example/1", "http://x.example/2")
     one, two = store.items(first)
