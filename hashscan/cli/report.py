@@ -32,7 +32,11 @@ since_option = click.option(
     show_default=True,
     help="Beginning of the period: a date or time, in UTC unless it names a zone, or an age.",
 )
-until_option = click.option("--until", metavar="TIME", help="End of the period; default: now.")
+until_option = click.option(
+    "--until",
+    metavar="TIME",
+    help="End of the period; a date's own day is not in it. Default: now.",
+)
 FORMATS = ("text", "json", "csv", "html")
 
 
