@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.agent.notice_files import MOST_LISTED, Presence
 from hashscan.catalog.overview import overview
+from hashscan.model import ALGORITHMS
 from hashscan.notices.notice import ItemKind, ItemState
 from hashscan.notices.pages import is_page, parts_of
 from hashscan.notices.sites.address import decoded, parse, without_dots
@@ -15,6 +16,8 @@ from hashscan.notices.sites.location import LocationKind
 from hashscan.text import counted, local_time, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hashscan.agent.known_set import KnownSet
     from hashscan.agent.notice_acts import NoticeActs
     from hashscan.agent.notice_files import NoticeFiles, Spot
@@ -178,15 +181,18 @@ class Places:
             if volume not in by_volume:
                 why = f"{shown(volume)} was never wholly scanned, so the catalog cannot say whether"
                 return Wanted(why=f"{why} it has the digest; run 'hashscan scan'", waits=True)
+        computed: Collection[str] = ALGORITHMS
         if self._known is not None:
             computed = self._known.algorithms
-            if not any(one.algorithm in computed for one in item.parsed.digests):
-                why = (
-                    f"scans compute only {', '.join(sorted(computed))}, so no file can be found by"
-                    " this digest; to find it, write the digest to FILE and run 'hashscan scan"
-                    " --known FILE'"
-                )
-                return Wanted(kind="not-computed", why=why)
+        elif self._finder is not None:
+            computed = self._finder.algorithms()
+        if not any(one.algorithm in computed for one in item.parsed.digests):
+            why = (
+                f"scans compute only {', '.join(sorted(computed)) or 'no digest'}, so no file"
+                " can be found by this digest; to find it, write the digest to FILE and run"
+                " 'hashscan scan --known FILE'"
+            )
+            return Wanted(kind="not-computed", why=why)
         ended = [one.ended for one in by_volume.values() if one.ended is not None]
         last = (
             f"the last whole scan ended {local_time(min(ended))}" if ended else "nothing is scanned"

@@ -9,6 +9,7 @@ from hashscan.catalog.checksums import are_whole
 from hashscan.catalog.rows import CHECKED, FileRow, checked
 from hashscan.catalog.schema import FORMAT, translated
 from hashscan.errors import StateError
+from hashscan.model import ALGORITHMS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from hashscan.model import Digest, FileDigests
+    from hashscan.model import Algorithm, Digest, FileDigests
 
 
 class FoundFile(NamedTuple):
@@ -125,6 +126,21 @@ class Finder:
             ).fetchone()
         found = None if row is None else checked(row)
         return None if found is None else FoundFile(volume, path, found.digests)
+
+    def algorithms(self) -> frozenset[Algorithm]:
+        """The algorithms of which the catalog has a digest; this may read all of it.
+
+        Raises:
+            StateError: the catalog cannot be read.
+        """
+        with translated(self._path):
+            return frozenset(
+                one
+                for one in ALGORITHMS
+                if self._connection.execute(
+                    f"SELECT 1 FROM file WHERE {one} IS NOT NULL LIMIT 1"  # noqa: S608
+                ).fetchone()
+            )
 
     def was_mounted(self, volume: bytes) -> bool:
         """Whether the root of this volume was a mount point when it was scanned last.

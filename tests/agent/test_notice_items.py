@@ -311,13 +311,15 @@ def test_a_digest_is_found_in_the_catalog(machine):
     )
 
 
-def test_a_digest_that_scans_do_not_compute(machine):
+@pytest.mark.parametrize("known", [True, False])
+def test_a_digest_that_scans_do_not_compute(machine, known):
     machine.file("one.jpg")
     machine.scan()
-    identifier = machine.notice("ab" * 32)
-    machine.round()
-    (found,) = machine.items(identifier)
-    assert found.reason.startswith("not-computed: scans compute only sha1")
+    identifier = machine.notice("ab" * 32, "ab" * 20)
+    machine.round(known=known, why_unknown="the filter expired")
+    sha256, sha1 = machine.items(identifier)
+    assert sha256.reason.startswith("not-computed: scans compute only sha1")
+    assert sha1.reason.startswith("no-file: no file in the catalog has the digest")
 
 
 def test_copies_move_by_the_same_rule(machine):
