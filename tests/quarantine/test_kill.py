@@ -1,4 +1,4 @@
-"""SIGKILL before and after every system call; then the next start.
+"""SIGKILL before and after every system call that changes something; then the next start.
 
 Each file must be in exactly one place with its record, its content and its metadata.
 """
@@ -35,7 +35,7 @@ INNOCENT = os.urandom(5000)
 
 @pytest.fixture(autouse=True)
 def disk_is_always_in_time(monkeypatch):
-    """A kill loses nothing that the kernel has: fsync counts as a step here, and does nothing.
+    """A kill loses nothing that the kernel has: fsync does nothing here.
 
     That each fsync comes before what relies on it is shown in test_durability.
     """
@@ -113,7 +113,7 @@ def exactly_one_place(prepared, *, states=(State.QUARANTINED,)):
 @pytest.mark.parametrize("when", MOMENTS)
 def test_killed_while_it_quarantines(places, when):
     calls = kill_everywhere(places, act_job, exactly_one_place, when)
-    assert calls > 20
+    assert calls > 12
 
 
 @pytest.mark.parametrize("when", MOMENTS)
@@ -131,7 +131,7 @@ def test_killed_while_it_puts_another_file_back(places, when):
             assert not (prepared.volume / ".hashscan").exists()
 
     calls = kill_everywhere(lambda number: places(number, INNOCENT), job, check, when)
-    assert calls > 15
+    assert calls > 9
 
 
 def quarantined(places, number):
@@ -196,11 +196,11 @@ def test_killed_while_it_recovers(places, job):
             pass
 
     survived = []
-    for step in range(5, 200, 11 if os.environ.get("HASHSCAN_LONG") else 41):
+    for step in range(2, 100, 2 if os.environ.get("HASHSCAN_LONG") else 6):
         kill_everywhere(prepare_killed_at(step), recovery, exactly_one_place, "after")
         if survived[-1]:
             break
-    assert step > 15
+    assert step > 8
 
 
 @pytest.mark.parametrize("job", [act_job, restore_job])

@@ -149,13 +149,22 @@ CALLS = (
 MOMENTS = ("before", "after") if os.environ.get("HASHSCAN_LONG") else ("after",)
 
 
+def changes(name, args):
+    """Whether a call of ``CALLS`` may change what a killed process leaves on disk."""
+    if name == "open":
+        return bool(args[1] & (os.O_CREAT | os.O_TRUNC))
+    return name != "fsync"
+
+
 def kill_at(number, when):
-    """In a child: SIGKILL this process before or after its ``number``-th call of ``CALLS``."""
+    """In a child: SIGKILL this process before or after its ``number``-th call that ``changes``."""
     count = 0
 
-    def wrapped(call):
+    def wrapped(call, name):
         def calling(*args, **kwargs):
             nonlocal count
+            if not changes(name, args):
+                return call(*args, **kwargs)
             count += 1
             mine = count
             if mine == number and when == "before":
@@ -169,9 +178,9 @@ def kill_at(number, when):
         return calling
 
     for name in CALLS:
-        setattr(os, name, wrapped(getattr(os, name)))
+        setattr(os, name, wrapped(getattr(os, name), name))
     if rename._renameat2 is not None:
-        rename._renameat2 = wrapped(rename._renameat2)
+        rename._renameat2 = wrapped(rename._renameat2, "renameat2")
 
 
 def kill_everywhere(prepare, job, check, when):
