@@ -1,19 +1,28 @@
 """A published repository, its server, and an agent."""
 
+import shutil
+
 import pytest
 from publishing import Agent, FileServer, Publisher, random_digests
 
 
-@pytest.fixture
-def digests():
-    return random_digests(300)
-
-
-@pytest.fixture
-def publisher(tmp_path, digests):
-    one = Publisher(tmp_path / "publisher").init()
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """Digests, and a publisher with one version of them; tests copy it, as its keys and filter cost."""
+    digests = random_digests(300)
+    one = Publisher(tmp_path_factory.mktemp("published") / "publisher").init()
     one.add(digests)
-    return one
+    return digests, one.directory
+
+
+@pytest.fixture
+def digests(published):
+    return list(published[0])
+
+
+@pytest.fixture
+def publisher(tmp_path, published):
+    return Publisher(shutil.copytree(published[1], tmp_path / "publisher"))
 
 
 @pytest.fixture
