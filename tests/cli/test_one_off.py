@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -10,8 +9,6 @@ import another_user
 import pytest
 import ready
 from scanning import sha1
-
-HASHSCAN = [sys.executable, "-m", "hashscan"]
 
 
 @pytest.fixture
@@ -50,9 +47,7 @@ def run(place, *words, uid=another_user.UID, env=None):
         "LANG": "C.UTF-8",
         **({"HOME": f"{place}/home"} if env is None else env),
     }
-    return another_user.run(
-        place, *HASHSCAN, *words, uid=uid, etc=place / "etc", env=env, cwd=place
-    )
+    return another_user.hashscan(place, *words, uid=uid, etc=place / "etc", env=env, cwd=place)
 
 
 def action_of(done):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import namespaces
 import pytest
+import ready
+import surroundings
 
 UID = 54321
-#: $1 is what replaces /etc/hashscan ("" for nothing), $2 the user.
-_SCRIPT = """
-etc=$1 uid=$2; shift 2
+#: $etc is what replaces /etc/hashscan ("" for nothing).
+_ETC = """
 if [ -n "$etc" ] && [ -d /etc/hashscan ]; then
   { mount -t tmpfs -o mode=755 tmpfs /etc/hashscan && cp -a "$etc/." /etc/hashscan; } || exit 99
 elif [ -n "$etc" ]; then
@@ -21,11 +22,17 @@ elif [ -n "$etc" ]; then
     && mkdir -p /mnt/up/hashscan && cp -a "$etc/." /mnt/up/hashscan \\
     && mount -t overlay -o lowerdir=/etc,upperdir=/mnt/up,workdir=/mnt/work overlay /etc; } || exit 99
 fi
+"""
+#: $1 is as $etc, $2 the user.
+_SCRIPT = f"""
+etc=$1 uid=$2; shift 2
+{_ETC}
 if [ "$uid" = 0 ]; then exec "$@"; fi
 exec setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all -- "$@"
 """
+POSSIBLE = os.geteuid() == 0 and bool(shutil.which("setpriv") and shutil.which("unshare"))
 needs = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("setpriv") or not shutil.which("unshare"),
+    not POSSIBLE,
     reason="becomes another user: needs root, setpriv and unshare",
 )
 
@@ -48,6 +55,16 @@ def run(place, *command, uid=UID, etc="", env=None, cwd="/", timeout=60, **more)
         stdin=subprocess.DEVNULL, **more,
     )  # fmt: skip
     if done.returncode == 99:
+        pytest.skip(f"nothing can be mounted over /etc here: {done.stderr}")
+    return done
+
+
+def hashscan(place, *words, uid=UID, etc="", env=None, cwd="/"):
+    """As ``run`` for a command of hashscan: a process that has its libraries becomes the user."""
+    mounts = f"{_opened(place)}etc=$1\n{_ETC}"
+    within = ("user", uid, mounts, str(etc))
+    done = ready.in_words(ready.hashscan(*words, env=env, cwd=cwd, within=within))
+    if done.returncode == surroundings.NO_MOUNTS:
         pytest.skip(f"nothing can be mounted over /etc here: {done.stderr}")
     return done
 

@@ -9,15 +9,19 @@ import importlib
 import os
 import resource
 import struct
+import subprocess
 import sys
 
 import namespaces
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC = 1, 0x20, 0x1000, 0x4000
+_PR_SET_DUMPABLE = 4
 _CAP_SYS_ADMIN, _CAP_SYS_RESOURCE = 21, 24
 #: Functions for which a process needs mounts of its own.
-MOUNTING = ("hidden", "read_only")
+MOUNTING = ("hidden", "read_only", "user")
+#: The exit code of ``user`` if a mount fails.
+NO_MOUNTS = 97
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
 
@@ -79,6 +83,20 @@ def read_only(*places):
         name = os.fsencode(place)
         _checked(_libc.mount(name, name, None, _MS_BIND | _MS_REC, None))
         _checked(_libc.mount(None, name, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY, None))
+
+
+def user(uid, mounts, *arguments):
+    """Another user, after the shell commands ``mounts`` in mounts of this process's own."""
+    namespaces.own_mounts()
+    done = subprocess.run(["bash", "-c", mounts, "x", *arguments], check=False)
+    if done.returncode:
+        os._exit(NO_MOUNTS if done.returncode == 99 else 99)
+    if uid:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        # As a process that was started by that user, this one may open its own /proc/self/fd.
+        _checked(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
 
 
 def gone(directory):
