@@ -1,10 +1,12 @@
 """What every test may use."""
 
+import gc
 import multiprocessing
 import os
 import signal
 import subprocess
 
+import huge_pages
 import hypothesis
 import namespaces
 import old_runs
@@ -21,7 +23,9 @@ for _name in [name for name in os.environ if name.startswith("LC_")]:
 os.environ["LANG"] = "C.UTF-8"
 
 # On a loaded machine any example may be slow; each test has its time limit from pytest-timeout.
-hypothesis.settings.register_profile("gate", deadline=None, database=None)
+hypothesis.settings.register_profile(
+    "gate", deadline=None, database=None
+)
 hypothesis.settings.load_profile("gate")
 
 
@@ -54,6 +58,14 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("root"):
                 item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """Make it cheap to fork this process: it holds five thousand tests, and the tests fork it often."""
+    gc.collect()
+    gc.freeze()
+    huge_pages.collapse()
 
 
 def pytest_report_header():

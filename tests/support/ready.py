@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 
+import huge_pages
 import namespaces
 import surroundings
 
@@ -278,6 +279,7 @@ def serve(descriptor):
     os.chdir("/")
     gc.collect()
     gc.freeze()
+    huge_pages.collapse()
     while True:
         request, streams, _, _ = socket.recv_fds(connection, 2 * _LONGEST, 2)
         if not request:
