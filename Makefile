@@ -107,10 +107,12 @@ test-long: install
 	  tests/e2e/test_daemon_dead_server.py tests/e2e/test_daemon_hostile.py \
 	  tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py tests/e2e/test_mails_killed.py \
 	  tests/e2e/test_real_volume.py tests/e2e/test_surroundings.py \
+	  tests/config/test_config_fuzz.py tests/known/confirmers tests/known/filters tests/known/lists \
 	  tests/known/repository/test_publish_killed.py tests/known/repository/test_sync_kept.py \
 	  tests/notices/sites \
 	  tests/notices/test_intake_fuzz.py tests/quarantine/test_kill.py tests/quarantine/test_limits.py \
-	  tests/report tests/service/intake/test_form_fuzz.py tests/test_demo.py
+	  tests/quarantine/test_store.py tests/report tests/scan/test_copies.py tests/scan/test_trees.py \
+	  tests/service/intake/test_form_fuzz.py tests/service/test_service.py tests/test_demo.py
 
 # Whichever of openssl, hashdeep, clamscan, hashlookup-analyser.py and rclone are installed. On a file system in memory, so
 # that the page cache is warm for all of them; --where says where else.

@@ -11,6 +11,7 @@ import hypothesis
 import namespaces
 import old_runs
 import pytest
+from examples import examples
 
 # A shell that starts the tests in the background (make test &) lets them ignore Ctrl-C, and what they
 # start would inherit that. A handler of our own is back at the default in each new program.
@@ -24,7 +25,7 @@ os.environ["LANG"] = "C.UTF-8"
 
 # On a loaded machine any example may be slow; each test has its time limit from pytest-timeout.
 hypothesis.settings.register_profile(
-    "gate", deadline=None, database=None
+    "gate", deadline=None, database=None, max_examples=examples(100)
 )
 hypothesis.settings.load_profile("gate")
 

@@ -3,6 +3,7 @@
 import time
 import unicodedata
 
+from examples import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +46,9 @@ WORDS = st.sampled_from(
 )
 UNSAFE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, other ends of lines
 BOUND = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

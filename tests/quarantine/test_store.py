@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from isolating import all_records, confirmed, fork, kill_at, kill_everywhere, recovered
@@ -119,7 +120,7 @@ def test_ids_sort_by_time_and_are_harmless():
 
 
 @given(raw=st.binary(max_size=300))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)  # fmt: skip
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(80), deadline=None)  # fmt: skip
 def test_any_bytes_for_a_record_are_told_and_kept(one, raw):
     store, record_id, directory = one
     good = store.load(record_id)
@@ -143,7 +144,7 @@ def damaged(store, directory, raw):
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)  # fmt: skip
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(80), deadline=None)  # fmt: skip
 def test_any_value_in_a_record_is_taken_or_told(one, volume, data):
     """One field of a good record replaced by any JSON: it never gets past unnoticed or crashes."""
     store, record_id, directory = one
@@ -293,7 +294,7 @@ def test_an_export_that_is_killed_leaves_all_or_nothing(one, tmp_path, when):
     calls = kill_everywhere(
         prepare, lambda output: export(store, record_id, os.fsencode(output)), check, when
     )
-    assert calls >= 5
+    assert calls >= 2
 
 
 @pytest.mark.root
@@ -372,7 +373,7 @@ def test_what_lacks_nothing_that_its_state_needs_is_a_record(one):
 
 def test_what_became_of_a_file_at_whose_move_hashscan_was_killed_is_told(tmp_path, volume):
     told = set()
-    for step in range(4, 60, 4):
+    for step in range(1, 20):
         path, where = volume / str(step), os.fsencode(tmp_path / f"s{step}")
         path.write_bytes(b"known")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scanning import Scanner, settle, sha1
@@ -49,7 +50,7 @@ def test_without_the_library_all_is_hashed(monkeypatch):
     assert copy_table(BOTH) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=30))
 def test_what_is_found_is_true(contents):
     table = copy_table(frozenset({"md5", "sha1", "sha256"}))

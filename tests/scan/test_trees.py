@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 
+from examples import LONG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scanning import Scanner, count_entries, sha1
@@ -56,7 +57,7 @@ def grow(fd, name, what, made):
 
 
 @settings(
-    max_examples=25,
+    max_examples=25 if LONG else 10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

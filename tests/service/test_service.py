@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from dying import Dying
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from publishing import Agent, Publisher, random_digests
@@ -385,7 +386,9 @@ def test_an_idle_connection_holds_up_nobody(asked):
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     method=st.sampled_from(["POST", "GET", "PUT", "X"]),

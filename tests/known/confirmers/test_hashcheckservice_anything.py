@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from examples import examples
 from fault_server import KnownServer, raw
 from hcs_words import KNOWN, PASSWORD, USERNAME
 from hypothesis import HealthCheck, example, given, settings
@@ -14,7 +15,9 @@ from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.model import Answer
 
 quick = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pybloom_live import BloomFilter
@@ -85,7 +86,7 @@ def test_the_file_is_pybloom_live_s_own(pair):
 
 
 @given(st.integers(1, 10_000), st.floats(1e-12, 0.1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_geometry_is_pybloom_live_s(capacity, error_rate):
     theirs = BloomFilter(capacity, error_rate)
     assert geometry(capacity, error_rate) == (theirs.num_slices, theirs.bits_per_slice)
@@ -117,7 +118,7 @@ def sound(tmp_path_factory):
     return path, path.read_bytes(), path.with_name("f.json").read_bytes()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_corruption_of_either_file_is_refused(sound, data):
     path, body, metadata = sound

@@ -12,6 +12,7 @@ import zlib
 import pytest
 from bitarray import bitarray
 from dcso_writer import changed, dcso, places, powers_of_two
+from examples import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -126,7 +127,7 @@ def test_gzipped_and_with_free_data(path, pack):
         assert one.metadata.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.integers(1, 400),
     st.floats(0.05, 1),
@@ -391,7 +392,7 @@ def test_each_kind_is_recognised(tmp_path):
 # Anything
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_anything_is_read_or_refused(tmp_path, data):
     """No header, no bytes lead to anything but a filter that holds its digests, or a refusal."""

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiered import listed, tiered
@@ -299,7 +300,7 @@ def test_metadata_of_one_kind_is_not_read_as_the_other(pair):
     assert parse(dump(one.tiers.sizes.metadata), "x", TierMetadata) == one.tiers.sizes.metadata
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.binary(max_size=400))
 def test_no_bytes_beside_it_make_a_tier(tmp_path_factory, content):
     directory = tmp_path_factory.mktemp("fuzz")

@@ -120,7 +120,7 @@ class Life(RuleBasedStateMachine):
 TestLife = Life.TestCase
 TestLife.settings = settings(
     # A hundred: make test-long. Fewer where every commit waits for it.
-    max_examples=int(os.environ.get("HASHSCAN_SEQUENCES", "15")),
+    max_examples=int(os.environ.get("HASHSCAN_SEQUENCES", "8")),
     stateful_step_count=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
