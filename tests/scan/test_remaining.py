@@ -34,28 +34,31 @@ HASHED, UNCHANGED, SKIPPED = "hashed", "unchanged", "skipped"
 def states(files, costs, expected, tick=0.1):
     """A scan's time and state at each tick; bytes grow also while a file is read."""
     now, due = 0.0, tick
-    done = Progress(0, 0, 0, 0, 0.0, 0, expected)
+    hashed = unchanged = read = number = 0
+
+    def done(more=0):
+        return Progress(number, hashed, unchanged, read + more, 0.0, 0, expected)
+
     for size, kind in files:
         now += costs.listed
         if kind == HASHED:
             now += costs.hashed
-            read, left = done.bytes_hashed, float(size)
+            left = float(size)
             while left and now + left * costs.byte > due:
                 part = max(0.0, (due - now) / costs.byte)
                 left -= part
                 now = max(now, due)
                 due += tick
-                done = replace(done, bytes_hashed=read + int(size - left))
-                yield now, done
+                yield now, done(int(size - left))
             now += left * costs.byte
-            done = replace(done, bytes_hashed=read + size, hashed=done.hashed + 1)
+            read, hashed = read + size, hashed + 1
         elif kind == UNCHANGED:
-            done = replace(done, unchanged=done.unchanged + 1)
-        done = replace(done, files=done.files + 1)
+            unchanged += 1
+        number += 1
         if now >= due:
-            yield now, done
+            yield now, done()
             due = now + tick
-    yield now, done
+    yield now, done()
 
 
 def learnt(files, costs, before=None):
