@@ -54,7 +54,8 @@ def test_broken():
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # their import costs most of a run
     room, tests = tmp_path / "tree" / "pkg" / "room", tmp_path / "tree" / "tests" / "room"
     room.mkdir(parents=True)
     tests.mkdir(parents=True)
@@ -145,6 +146,7 @@ def test_killed_survived_and_resumed(tree):
 
 @pytest.mark.parametrize("near", [True, False])
 def test_near_leaves_out_the_tests_of_the_whole(tmp_path, tree, near):
+    Path(tree, "tests", "room", "test_thing.py").write_text(TESTS.partition("def test_broken")[0])
     whole = Path(tree, "tests", "cli")
     whole.mkdir()
     test = "from pkg.room.thing import untested\n\n\ndef test_it():\n    assert untested(1) == 2\n"

@@ -94,10 +94,14 @@ class Daemon:
         """Wait until a condition over what was heard, or over the disk, holds."""
         until = time.monotonic() + timeout
         with self._there:
-            while not condition():
+            while True:
+                began = time.monotonic()
+                if condition():
+                    return
                 left = until - time.monotonic()
                 assert left > 0, f"not within {timeout} s\n" + self.told()
-                self._there.wait(min(left, 0.1))
+                # A condition that runs a command does not run it all the time.
+                self._there.wait(min(left, max(0.1, 4 * (time.monotonic() - began))))
 
     def told(self):
         return "\n".join(
