@@ -93,6 +93,8 @@ def _soon(found: Status) -> Iterator[Complaint]:
     for kind, message in found.deadlines.messages if found.deadlines else ():
         if kind == DUE_SOON:
             yield Complaint(ExitCode.UNREADABLE, message)
+    if found.deadlines and found.deadlines.unapproved and found.moves_named:
+        yield Complaint(ExitCode.UNREADABLE, found.deadlines.unapproved)
     if found.deadlines and found.deadlines.ahead:
         yield Complaint(
             ExitCode.UNREADABLE,

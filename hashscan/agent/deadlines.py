@@ -33,6 +33,8 @@ class Deadlines:
         messages: kind (``OVERDUE``, ``DUE_SOON``) and text, for each kind that has notices.
         ahead: number of open notices with an arrival in the future: a clock was wrong.
         unread: number of kept inputs that were not understood.
+        unapproved: a sentence about notices whose files move only after an approval, if there are
+            such notices.
     """
 
     open: int = 0
@@ -43,6 +45,7 @@ class Deadlines:
     messages: tuple[tuple[str, str], ...] = ()
     ahead: int = 0
     unread: int = 0
+    unapproved: str = ""
 
 
 def deadlines_of(state: State, soon: float, now: float) -> Deadlines | None:
@@ -65,6 +68,14 @@ def deadlines_of(state: State, soon: float, now: float) -> Deadlines | None:
         if near is not None:
             within = f"due within {human_age(soon)}"
             messages.append((DUE_SOON, _message(counts.due_soon, within, near, now)))
+        number, first = reader.first_unapproved()
+        unapproved = ""
+        if first is not None:
+            how = "waiting for your approval, because the sender is not proven"
+            unapproved = (
+                f"{_message(number, how, first, now)}; then 'hashscan notice approve {first.id} "
+                "--reason TEXT', or close it"
+            )
         return Deadlines(
             counts.open,
             counts.items,
@@ -74,6 +85,7 @@ def deadlines_of(state: State, soon: float, now: float) -> Deadlines | None:
             tuple(messages),
             reader.received_after(now + AHEAD),
             kept,
+            unapproved,
         )
 
 

@@ -56,7 +56,7 @@ def authority_of_mails(settings: Settings) -> tuple[str, str]:
     elif not notices.senders:
         what = (
             "a mail moves no file that no list knows until you approve its notice"
-            " ('hashscan notice approve ID')"
+            " ('hashscan notice approve ID --reason TEXT')"
         )
         fix = "name the hotlines whose verified mails may move files in notices.senders"
     else:

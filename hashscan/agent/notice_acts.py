@@ -172,7 +172,8 @@ class NoticeActs:
         if notice.unproven and not not_moved:
             not_moved = (
                 f"{shown(candidate.full_path)}: not moved: {notice.unproven}; read the notice, then"
-                f" run 'hashscan notice approve {notice.id}' or 'hashscan notice close {notice.id}'"
+                f" run 'hashscan notice approve {notice.id} --reason TEXT', or the same with"
+                " 'close'"
             )
         why = _IN_TEST if settings.is_test else "" if by_list else not_moved
         if why:
@@ -187,7 +188,7 @@ class NoticeActs:
                 acted,
                 action="held",
                 message=f"{acted.message}; the notice alone does not move it: remove the file, or"
-                f" run 'hashscan notice close {notice.id}'",
+                f" run 'hashscan notice close {notice.id} --reason TEXT'",
             )
         return MatchEvent(match, acted)
 

@@ -178,7 +178,7 @@ class NoticeFiles:
                 why=f"{shown(spot.full)} is not there, and another directory or file system is in"
                 f" the place of the one in which it was seen: check whether {shown(spot.volume)}"
                 " and all file systems below it are mounted; if the file is removed, run"
-                " 'hashscan notice close'",
+                " 'hashscan notice close ID --reason TEXT'",
             )
         return Peeked(Presence.AWAY)
 

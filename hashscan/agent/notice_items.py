@@ -251,7 +251,8 @@ class OpenItems:
             other = (
                 f"{shown(candidate.full_path)}: not moved: its content is not that of the notice"
                 f" ({', '.join(sorted(f'{one.algorithm} {one.hex}' for one in given))}); decide"
-                f" about it: remove it, or run 'hashscan notice close {item.notice}'"
+                f" about it: remove it, or run 'hashscan notice close {item.notice} --reason"
+                " TEXT'"
             )
         elif file.role is not Role.PART and not given and not self._owns_named(item, candidate):
             other = (

@@ -155,7 +155,7 @@ class Places:
             spot,
             why=f"{shown(spot.full)} is a directory with {number}; hashscan moves only those that a"
             " list knows; decide about the others: remove the directory, or close the notice"
-            " ('hashscan notice close')",
+            " ('hashscan notice close ID --reason TEXT')",
         )
 
     def _by_path(self, full: bytes) -> Wanted:

@@ -176,6 +176,18 @@ class Reader:
                 None,
             )
 
+    def first_unapproved(self) -> tuple[int, Notice | None]:
+        """Number of open notices whose files move only after an approval; the one due first."""
+        where = (
+            "WHERE closed IS NULL AND unproven <> '' AND EXISTS"
+            " (SELECT 1 FROM item WHERE item.notice = notice.id AND state = 'located')"
+        )
+        with self._translated():
+            (number,) = self._connection.execute(
+                f"SELECT count(*) FROM notice {where}"  # noqa: S608
+            ).fetchone()
+            return int(number), next(self._notices(where, (), most=1), None)
+
     def received_after(self, moment: float) -> int:
         """Number of open notices that were received after ``moment``."""
         with self._translated():

@@ -208,7 +208,7 @@ def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[st
         if value:
             yield f"        {name} {shown(value)}"
     for file in files:
-        done = [str(file.role)]
+        path, done = shown(_full(file)), [str(file.role)]
         if file.category:
             done.append(f"known, {shown(file.category)}")
         if file.action:
@@ -216,8 +216,8 @@ def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[st
         if file.away is not None:
             done.append(f"not in its place since {local_time(file.away)}")
         if file.message:
-            done.append(shown(file.message))
-        yield f"        file {shown(_full(file))}: {'; '.join(done)}"
+            done.append(shown(file.message).removeprefix(f"{path}: "))
+        yield f"        file {path}: {'; '.join(done)}"
 
 
 def event_line(event: Event, indexes: Mapping[int, int]) -> str:
@@ -264,8 +264,9 @@ def _file_step(detail: Mapping[str, str]) -> str:
     else:
         known = f"; known, {detail['category']}" if "category" in detail else ""
         fact = action or f"{detail.get('role', '')}{known}"
-    message = f": {detail['message']}" if "message" in detail else ""
-    return f"file {detail.get('path', '')}: {fact}{message}"
+    path = detail.get("path", "")
+    message = detail.get("message", "").removeprefix(f"{path}: ")
+    return f"file {path}: {fact}" + (f": {message}" if message else "")
 
 
 def _answer_step(detail: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from hashscan.config.loader import load
 from hashscan.config.settings import Settings
 from hashscan.daemon.doctor import _notices
 from hashscan.notices import unread
-from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
+from hashscan.notices.notice import Channel, ItemKind, ItemState, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
 from hashscan.service.intake.serve import data_of
 from hashscan.service.intake.tokens import add_token
@@ -57,6 +57,32 @@ def test_open_notices_are_counted(place):
         "notices=1;;;0 notices_due_soon=0;0;;0 notices_overdue=0;;0;0"
         in place.run("--nagios").stdout
     )
+
+
+def test_a_notice_that_waits_for_an_approval_is_a_warning(place):
+    """Else the first that a monitoring check says is that it is due soon, perhaps at night."""
+    item = ParsedItem(ItemKind.URL, "https://site.example/")
+    with Store(place.state.notices) as store:
+        one = store.add(
+            ParsedNotice("list", (item,)), channel=Channel.MAILDIR, key=b"k", unproven="by mail"
+        ).id
+        place.extra = "notices: {action: quarantine}\n"
+        place.write()
+        assert place.complaints() == [], "its file is not here"
+        store.advance(store.items(one)[0].number, ItemState.LOCATED)
+        place.only(
+            3,
+            f"1 notice is waiting for your approval, because the sender is not proven, the first is {one}",
+        )
+        ((_, message),) = place.complaints()
+        assert message.endswith(f"'hashscan notice approve {one} --reason TEXT', or close it")
+        place.extra = "notices: {action: report}\n"
+        place.write()
+        assert place.complaints() == [], "an approval would move nothing"
+        place.extra = "notices: {action: quarantine}\n"
+        place.write()
+        store.approve_notice(one, "yes")
+    assert place.complaints() == []
 
 
 def test_due_soon_is_a_warning_and_overdue_is_critical(place):

@@ -16,6 +16,11 @@ PATH = {"path": "/srv/a.jpg", "role": "named", "category": None, "action": ""}
         ("file", {**PATH, "message": "no\nrights"}, "file /srv/a.jpg: named: no\\nrights"),
         (
             "file",
+            {**PATH, "action": "reported", "message": "/srv/a.jpg: not moved: it came by mail"},
+            "file /srv/a.jpg: reported: not moved: it came by mail",
+        ),
+        (
+            "file",
             {**PATH, "action": "held", "message": "restored"},
             "file /srv/a.jpg: held: restored",
         ),
