@@ -10,7 +10,7 @@ import ready
 PAGE = (Path(__file__).parents[1] / "docs" / "notices.md").read_text()
 TITLE = "## In ten minutes: from the first mail to the report\n"
 #: The daemon and the intake over HTTP have tests of their own; a fixed port is not for a test.
-LEFT_OUT = ("h daemon &", "h notice serve &", "token=", "curl ", "sleep ", "kill ", "cd && rm ")
+LEFT_OUT = ("hashscan ", "token=", "curl ", "sleep ", "kill ", "cd && rm ")
 
 
 def walk():
@@ -34,10 +34,12 @@ def test_from_the_first_mail_to_the_report(tmp_path):
         return done.stdout
 
     for line in walk():
+        # kill %1 in a script ends only the shell of a function, and the program goes on.
+        assert not (line.startswith("h ") and line.endswith("&\n")), line
         if line.startswith("id="):
             assert line == "id=$(h notice list --all | cut -c 1-17)\n"
             identifier = run(["notice", "list", "--all"])[:17]
-        elif line.startswith("h ") and not line.startswith(LEFT_OUT):
+        elif line.startswith("h "):
             run(shlex.split(line.replace("$id", identifier))[1:])
         elif not line.startswith(LEFT_OUT):
             where = place if place.exists() else tmp_path
