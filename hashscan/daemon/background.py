@@ -70,7 +70,7 @@ class Background(Generic[Result]):
 
 
 class Repeated(Generic[Order, Result]):
-    """A job that is done again and again in one process, which keeps what it learnt.
+    """A job that runs repeatedly in one process, which keeps its state between the runs.
 
     Attributes:
         connection: readable when ``take`` has a result.
@@ -98,7 +98,7 @@ class Repeated(Generic[Order, Result]):
         return self._process.pid
 
     def give(self, order: Order) -> bool:
-        """Have the job done once; False if the process has ended."""
+        """Run the job once; return False if the process has ended."""
         try:
             self.connection.send(order)
         except OSError:

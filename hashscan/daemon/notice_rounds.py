@@ -1,8 +1,8 @@
 """The daemon's rounds over the items of notices, in a process of its own.
 
-The process lives for many rounds: to read the configurations of web servers with thousands of hosts
-takes seconds. It ends if a round fails or stands still, and if the known set or the settings
-change.
+The process lives for many rounds, because reading the configurations of web servers with thousands
+of hosts takes seconds. It ends if a round fails or stands still, and if the known set or the
+settings change.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LEFT_OUT = 3600.0
 
 
 class _Order(NamedTuple):
-    """What differs from one round to the next; see ``run_round``."""
+    """The arguments of one round; see ``run_round``."""
 
     memory: Memory
     why_unknown: str
@@ -125,7 +125,7 @@ class NoticeRounds:
             self._is_working = self._job.give(order)
 
     def _rounds(self, known: KnownSet | None) -> Callable[[_Order], Round]:
-        """What the process does for each order."""
+        """Run one round; the process calls this for each order."""
         settings, state, begins = self._settings, self._state, self._begins
         sites = Sites(settings.sites)
 
@@ -216,7 +216,7 @@ class NoticeRounds:
         return {"time": self._ended, "trouble": self._trouble}
 
     def close(self) -> None:
-        """End the process; what it had begun is done again."""
+        """End the process; the next one does its round again."""
         if self._job is not None:
             self._job.close()
             self._job = self._known = None

@@ -92,7 +92,7 @@ class Source(Protocol):
         """The name of the entry, for messages."""
 
     def is_changed(self) -> bool:
-        """Whether what was read changed since, or could not be read."""
+        """Whether the content changed since it was read, or could not be read."""
 
     def bases(self) -> Iterable[Base]:
         """The document roots whose hosts are known.

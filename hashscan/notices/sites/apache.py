@@ -16,8 +16,8 @@ from hashscan.notices.sites.answer import is_elsewhere, is_same
 from hashscan.notices.sites.apache_conf import Directive, Reader
 from hashscan.notices.sites.apache_request import Request
 from hashscan.notices.sites.location import Location, UndecidedError
+from hashscan.notices.sites.read_files import ReadFiles
 from hashscan.notices.sites.reverse import Base
-from hashscan.notices.sites.seen import Seen
 from hashscan.notices.urls import ascii_host
 from hashscan.text import counted, shown
 
@@ -91,8 +91,8 @@ class Apache:
         """``name``: of the entry, for messages; ``path``: path of the main configuration."""
         self.name = name
         self._path = path
-        self._seen = Seen()
-        self._reader = Reader(os.path.dirname(path), self._seen)
+        self._read_files = ReadFiles()
+        self._reader = Reader(os.path.dirname(path), self._read_files)
         self._why = ""
         self._main: tuple[Directive, ...] | None = None
         self._places: list[tuple[str, int | None, Host]] = []
@@ -131,7 +131,7 @@ class Apache:
 
     def is_changed(self) -> bool:
         """Whether the configuration changed since it was read, or could not be read."""
-        return bool(self._why) or (self._main is not None and self._seen.changed())
+        return bool(self._why) or (self._main is not None and self._read_files.changed())
 
     def bases(self) -> Iterator[Base]:
         """The document roots of the virtual hosts, with each name that is no glob.

@@ -19,7 +19,7 @@ from hashscan.text import said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashscan.notices.sites.seen import Seen
+    from hashscan.notices.sites.read_files import ReadFiles
 
 _MOST_BYTES = 64 << 20
 _MOST_FILES = 50_000
@@ -97,13 +97,14 @@ def _words(text: str) -> tuple[str, ...]:
 class Reader:
     """Parses files into directives; its ``state`` grows with each line."""
 
-    def __init__(self, server_root: str, seen: Seen) -> None:
+    def __init__(self, server_root: str, read_files: ReadFiles) -> None:
         """Begin with an empty state.
 
-        ``server_root``: the directory before a directive ``ServerRoot``. ``seen``: remembers files.
+        ``server_root``: the directory before a directive ``ServerRoot``. ``read_files``: gets each
+        file that is read.
         """
         self.state = _State(server_root)
-        self._seen = seen
+        self._read_files = read_files
 
     def main(self, path: str) -> tuple[Directive, ...]:
         """The directives of a main configuration, with those of included files in their places.
@@ -127,7 +128,7 @@ class Reader:
             raise UndecidedError(f"{shown(path)} includes itself, or too many files")
         try:
             with open(path, "rb") as file:
-                self._seen.file(path, file.fileno())
+                self._read_files.file(path, file.fileno())
                 content = file.read(_MOST_BYTES + 1)
         except OSError as error:
             raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
@@ -215,7 +216,7 @@ class Reader:
         elif name == "iffile":
             file = self._full(words[0])
             found = os.path.exists(file)
-            self._seen.result(file, lambda: os.path.exists(file), found)
+            self._read_files.result(file, lambda: os.path.exists(file), found)
         elif name == "ifversion":
             found = _is_version(words)
         else:
@@ -230,7 +231,7 @@ class Reader:
             raise UndecidedError(f"{one.where}: Include names no file")
         path = self._full(one.args[0])
         found = list(_matching(path))
-        self._seen.result(path, lambda: list(_matching(path)), found)
+        self._read_files.result(path, lambda: list(_matching(path)), found)
         if not found and one.name == "include" and not re.search(r"[*?\[]", path):
             raise UndecidedError(f"{one.where}: there is no {shown(path)}")
         return found

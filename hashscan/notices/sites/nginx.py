@@ -10,8 +10,8 @@ from hashscan.notices.sites.answer import is_elsewhere, is_same
 from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.nginx_conf import Configuration, Group, Server, setting
 from hashscan.notices.sites.nginx_request import Request
+from hashscan.notices.sites.read_files import ReadFiles
 from hashscan.notices.sites.reverse import Base
-from hashscan.notices.sites.seen import Seen
 from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Nginx:
         self.name = name
         self._path = path
         self._configuration: Configuration | None = None
-        self._seen = Seen()
+        self._read_files = ReadFiles()
         self._why = ""
         self._sockets: dict[tuple[str, int], Group] = {}
 
@@ -42,9 +42,9 @@ class Nginx:
         if self._why:
             raise UndecidedError(self._why)
         if self._configuration is None:
-            self._seen = Seen()
+            self._read_files = ReadFiles()
             try:
-                self._configuration = Configuration(self._path, self._seen)
+                self._configuration = Configuration(self._path, self._read_files)
             except UndecidedError as error:
                 self._why = str(error)
                 raise
@@ -53,7 +53,7 @@ class Nginx:
 
     def is_changed(self) -> bool:
         """Whether the configuration changed since it was read, or could not be read."""
-        return bool(self._why) or (self._configuration is not None and self._seen.changed())
+        return bool(self._why) or (self._configuration is not None and self._read_files.changed())
 
     def content(self) -> str:
         """The number of servers.

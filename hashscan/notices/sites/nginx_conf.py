@@ -24,7 +24,7 @@ from hashscan.text import said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashscan.notices.sites.seen import Seen
+    from hashscan.notices.sites.read_files import ReadFiles
 
 _MOST_DIRECTIVES = 2_000_000
 _DEEPEST = 40
@@ -94,8 +94,8 @@ class Server:
 class Configuration:
     """The ``http`` part of a configuration."""
 
-    def __init__(self, path: str, seen: Seen) -> None:
-        """Read the main file and all files that it includes; ``seen`` remembers them.
+    def __init__(self, path: str, read_files: ReadFiles) -> None:
+        """Read the main file and all files that it includes; ``read_files`` gets each of them.
 
         Raises:
             UndecidedError: a part cannot be read, which may have the answer.
@@ -108,9 +108,9 @@ class Configuration:
             text = re.sub(r"^\[Errno [0-9]+\] (.*): '(.*)'$", r"\2: \1", str(fault["error"]))
             raise UndecidedError(f"the configuration cannot be read: {shown(text)}")
         self._files: list[dict[str, Any]] = payload["config"]
-        self._seen, self._directory = seen, os.path.dirname(path)
+        self._read_files, self._directory = read_files, os.path.dirname(path)
         for one in self._files:
-            seen.file(one["file"])
+            read_files.file(one["file"])
         self._left = _MOST_DIRECTIVES
         main = tuple(self._directives(self._files[0], self._files[0]["parsed"], 0))
         self.servers: list[Server] = []
@@ -140,7 +140,7 @@ class Configuration:
             if "includes" in one:
                 pattern = os.path.join(self._directory, one["args"][0])
                 if glob.has_magic(pattern):
-                    self._seen.result(pattern, partial(_names, pattern), _names(pattern))
+                    self._read_files.result(pattern, partial(_names, pattern), _names(pattern))
                 for index in one["includes"]:
                     included = self._files[index]
                     yield from self._directives(included, included["parsed"], depth + 1)

@@ -16,8 +16,8 @@ from hashscan.fs.served import Entry
 from hashscan.notices.sites.address import decoded, without_dots
 from hashscan.notices.sites.disk import is_script
 from hashscan.notices.sites.location import UndecidedError
+from hashscan.notices.sites.read_files import ReadFiles
 from hashscan.notices.sites.reverse import Base
-from hashscan.notices.sites.seen import Seen
 from hashscan.notices.urls import ascii_host
 from hashscan.text import counted, human_age, said_by, shown
 
@@ -101,7 +101,7 @@ class ByHand:
         yield Base(self._settings.root, self._name, self._settings.path)
 
     def is_changed(self) -> bool:
-        """False: the configuration of hashscan names the root."""
+        """False: the root is in hashscan's own configuration, which does not change meanwhile."""
         return False
 
     def content(self) -> str:
@@ -139,11 +139,11 @@ class Table:
         self.name = name
         self._settings = settings
         self._roots: dict[str, bytes] | None = None
-        self._seen = Seen()
+        self._read_files = ReadFiles()
 
     def is_changed(self) -> bool:
         """Whether the table changed since it was read."""
-        return self._roots is not None and self._seen.changed()
+        return self._roots is not None and self._read_files.changed()
 
     def bases(self) -> Iterator[Base]:
         """The roots.
@@ -184,7 +184,7 @@ class Table:
         assert path is not None
         try:
             with open(path, "rb") as file:
-                self._seen.file(path, file.fileno())
+                self._read_files.file(path, file.fileno())
                 content = file.read(_TABLE_BYTES + 1)
         except OSError as error:
             raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None

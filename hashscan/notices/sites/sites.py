@@ -60,7 +60,7 @@ class Sites:
         self._bases: list[Base] | None = None
 
     def renew(self) -> None:
-        """Have configurations read again that changed, or that could not be read."""
+        """Forget configurations that changed, or that could not be read: they are read again."""
         for number, source in enumerate(self._sources):
             if source.is_changed():
                 self._sources[number] = _source(number, self._settings[number])

@@ -9,7 +9,7 @@ import pytest
 from hashscan.config.settings import Settings
 from hashscan.notices.sites import apache, nginx, plain
 from hashscan.notices.sites.location import UndecidedError
-from hashscan.notices.sites.seen import Seen
+from hashscan.notices.sites.read_files import ReadFiles
 from hashscan.notices.sites.sites import Sites
 
 NGINX = "events {}\nhttp { include sites/*.conf; include one; }\n"
@@ -45,7 +45,7 @@ class Place:
 @pytest.fixture
 def reads(monkeypatch):
     """How often a configuration was read; files that were changed now count as old."""
-    monkeypatch.setattr("hashscan.notices.sites.seen._RACY", -(10**18))
+    monkeypatch.setattr("hashscan.notices.sites.read_files._RACY", -(10**18))
     found = []
     for owner, name in (
         (nginx, "Configuration"), (apache.Reader, "main"), (plain.Table, "_read"),
@@ -133,7 +133,7 @@ def test_a_broken_configuration_is_read_once_for_many_questions(tmp_path, reads)
 
 
 def test_a_customers_file_changes_nothing_for_the_next_question():
-    reader = apache.Reader("/etc/apache2", Seen())
+    reader = apache.Reader("/etc/apache2", ReadFiles())
     before = copy.deepcopy(reader.state)
     reader.htaccess(".htaccess", b"Define A b\nServerRoot /x\nLoadModule m_module mod_m.so\n")
     assert reader.state == before
