@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.config.trust import believed_files
 from hashscan.fs.beneath import (
     closing,
     components,
@@ -17,9 +19,10 @@ from hashscan.fs.beneath import (
     open_step,
 )
 from hashscan.fs.listing import ListedFile, listing
+from hashscan.fs.private import is_quarantine
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.fs.volume import Roots
-from hashscan.model import ALGORITHMS, Candidate, Problem, join
+from hashscan.model import ALGORITHMS, PRIVATE_DIRECTORY, Candidate, Problem, join
 from hashscan.scan.hashing import Hasher, NotHashed, hash_below
 from hashscan.text import said_by, shown
 from hashscan.watch.mounts import mount_of, roots_now
@@ -29,9 +32,13 @@ if TYPE_CHECKING:
 
     from hashscan.agent.presence import Seen
     from hashscan.config.settings import Settings
+    from hashscan.model import Identity
     from hashscan.notices.notice import ItemFile
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_OWN = (
+    "it belongs to hashscan itself; if the notice is right, move it by hand, else close the notice"
+)
 #: Most files of a directory that a notice names.
 MOST_LISTED = 1000
 
@@ -89,6 +96,7 @@ class NoticeFiles:
         """
         self._was_mounted = was_mounted
         self._probe = probe
+        self._own = _own(settings)
         self._hasher = Hasher(frozenset(ALGORITHMS))
         self._seen: dict[bytes, Seen] = {}
         self._mounts: dict[int, bytes] = {}
@@ -197,6 +205,10 @@ class NoticeFiles:
         why = self.unreachable(spot.volume)
         if why:
             return NotHashed(Problem.NOT_THERE, why)
+        # What stands in the way of this check, stands in the way of the hashing, too.
+        with suppress(OSError, ValueError), closing(open_root(spot.volume)) as root:
+            if self._is_own(root, spot.path):
+                return NotHashed(Problem.OTHER, _OWN)
         hashed = hash_below(self._hasher, *spot)
         if isinstance(hashed, NotHashed):
             return hashed
@@ -210,6 +222,30 @@ class NoticeFiles:
             uid=status.st_uid,
             hits=(),
         )
+
+    def _is_own(self, root: int, path: bytes) -> bool:
+        """Whether a file belongs to hashscan, or is in a directory of hashscan's.
+
+        Only root can move these directories, so they need not be held open.
+        """
+        *above, name = components(path)
+        fd = os.dup(root)
+        try:
+            for one in above:
+                below = open_step(fd, one, cross_mounts=True)
+                os.close(fd)
+                fd = below
+                status = os.fstat(fd)
+                is_private = (
+                    one == PRIVATE_DIRECTORY
+                    and status.st_uid == os.geteuid()
+                    and not stat.S_IMODE(status.st_mode) & 0o077
+                )
+                if is_private or is_quarantine(fd) or identity_in(status) in self._own:
+                    return True
+            return identity_in(os.stat(name, dir_fd=fd, follow_symlinks=False)) in self._own
+        finally:
+            os.close(fd)
 
     def files_in(self, spot: Spot) -> list[Spot]:
         """The regular files of a directory, without subdirectories; the first ``MOST_LISTED``.
@@ -228,6 +264,15 @@ class NoticeFiles:
                 if len(found) >= MOST_LISTED:
                     break
         return found
+
+
+def _own(settings: Settings) -> frozenset[Identity]:
+    """The state directory, the quarantine, the configuration, and files that hashscan believes."""
+    found = set()
+    for path in (settings.state, settings.quarantine_directory, *believed_files(settings)):
+        with suppress(OSError, ValueError):
+            found.add(identity_in(os.stat(path)))
+    return frozenset(found)
 
 
 def stamps_of(peeked: Iterable[Peeked]) -> tuple[tuple[int, ...], ...]:

@@ -104,6 +104,12 @@ def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
             yield ("sites", index, site.source), named[0] if site.command else named
 
 
+def believed_files(settings: Settings) -> Iterator[str]:
+    """The configuration, and each file that it names and hashscan believes."""
+    for _, path in _believed(settings):
+        yield path
+
+
 def faults(settings: Settings) -> list[tuple[Loc, str, str]]:
     """Each setting that names a file that others can change: its place, what is wrong, the fix."""
     found: dict[Loc, tuple[Loc, str, str]] = {}

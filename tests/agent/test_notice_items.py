@@ -10,6 +10,7 @@ import pytest
 
 from hashscan.agent import notice_rounds
 from hashscan.agent.notice_memory import Memory
+from hashscan.config.loader import load
 from hashscan.notices.notice import EventKind
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store as QuarantineStore
@@ -582,3 +583,31 @@ def test_a_document_root_outside_of_all_volumes(machine, tmp_path):
     assert (found.state, file.volume) == ("removed", os.fsencode(root))
     (record,) = in_quarantine(machine)
     assert record.origin.full_path == os.fsencode(root / "a/1.jpg")
+
+
+def test_a_notice_that_names_hashscan_s_own_files_moves_none(machine):
+    """A volume may hold the state directory: a notice must not take hashscan's own files away."""
+    machine.file("a/1.jpg")
+    first = machine.notice(URL)
+    text = machine.config.read_text().replace(f"path: {machine.volume}", "path: " + str(
+        machine.directory))  # fmt: skip
+    machine.config.write_text(text)
+    machine.settings = load(str(machine.config))
+    machine.round()
+    assert machine.states(first) == ["removed"]
+    private = machine.site / ".hashscan"
+    private.mkdir(mode=0o700)
+    (private / "staged").write_bytes(b"x")
+    own = [*(machine.directory / "state").rglob("*"), machine.config, machine.list,
+           private / "staged"]  # fmt: skip
+    own = [str(one) for one in own if one.is_file() and not one.name.endswith(("-wal", "-shm"))]
+    identifier = machine.notice(*own, f"{machine.site}/../../state/notices.sqlite3")
+    machine.rounds()
+    assert all(map(os.path.exists, own))
+    assert len(in_quarantine(machine)) == 1
+    for item in machine.items(identifier):
+        assert (item.state, "it belongs to hashscan itself" in item.reason) == ("received", True)
+    machine.file(".hashscan2/x.jpg")
+    customers = machine.notice("https://x.example/.hashscan2/x.jpg")
+    machine.rounds()
+    assert machine.states(customers) == ["removed"]
