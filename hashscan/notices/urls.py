@@ -41,7 +41,7 @@ def same_url_key(url: str) -> str:
         port = parts.port
     except ValueError:
         return url
-    if not parts.hostname:
+    if not parts.hostname or "\\" in parts.netloc:  # programs read such a host differently
         return url
     host = ascii_host(parts.hostname)
     if ":" in host:

@@ -53,3 +53,10 @@ def test_the_key_of_a_key_is_the_key(path):
 def test_hosts_are_lower_case_ascii():
     assert ascii_host("A_b.Example.") == "a_b.example"
     assert ascii_host("xn--\xe4") == "xn--\xe4"
+
+
+def test_a_host_that_programs_read_differently_is_nobody_s_repeat():
+    for url in ("http://a.example\\@b.example/1", "http://a.example:80\\@b.example/1"):
+        assert same_url_key(url) not in {
+            same_url_key("http://a.example/1"), same_url_key("http://b.example/1")
+        }  # fmt: skip

@@ -93,6 +93,9 @@ def parse(url: str) -> Address:
         parts = urlsplit(url)
     except ValueError:
         raise ValueError("the URL has no host name that a web server takes") from None
+    if "\\" in parts.netloc:
+        # http://a.example\@b.example/: a browser goes to a.example, other programs to b.example.
+        raise ValueError("browsers and other programs read the host of the URL differently")
     if parts.scheme not in _PORTS:
         raise ValueError("web servers answer http:// and https:// only")
     try:
@@ -100,6 +103,8 @@ def parse(url: str) -> Address:
     except ValueError:
         raise ValueError("the port of the URL is no number from 1 to 65535") from None
     host = ascii_host(unquote(parts.hostname or "", errors="strict"))
+    if "%" in host:  # the zone of an IPv6 address, in which anything may be
+        raise ValueError("the URL has no host name that a web server takes")
     if not _is_ip(host) and (not _HOST.fullmatch(host) or ".." in host):
         raise ValueError("the URL has no host name that a web server takes")
     return Address(

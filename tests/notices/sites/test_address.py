@@ -40,6 +40,7 @@ def test_what_a_client_sends(url, sent):
         "", "http://", "http:///x", "ftp://a.example/", "mailto:a@b.example", "http://a b/",
         "http://a..b/", "http://../", "http://a.example:x/", "http://a/" + "x" * 9000, "http://a%2fb/",
         "http://[::1/", "http://\u2024/", "http://a\\b/",
+        "http://[fe80::1%a]/", "http://[fe80::1%a b]/", "http://[fe80::1%252f]/",
     ],
 )  # fmt: skip
 def test_what_no_client_sends(url):
@@ -51,6 +52,9 @@ def test_what_no_client_sends(url):
     ("url", "words"),
     [
         ("http://a.example:x/", "the port of the URL is no number from 1 to 65535"),
+        # The customer of the first host must not have a file of the second host's customer moved.
+        ("http://a.example\\@b.example/1", "browsers and other programs read the host"),
+        ("http://a.example:80\\\\@b.example/1", "browsers and other programs read the host"),
         ("http://[.]/", "the URL has no host name that a web server takes"),
     ],
 )
