@@ -180,7 +180,7 @@ def test_one_process_does_many_rounds_and_reads_the_sites_once(tmp_path, monkeyp
         return real(one)
 
     monkeypatch.setattr(plain.Table, "_read", counted)
-    monkeypatch.setattr("hashscan.notices.sites.seen._RACY", -(10**18))
+    monkeypatch.setattr("hashscan.notices.sites.read_files._RACY", -(10**18))
     sites = Settings.of(sites=[{"table": str(table)}]).sites
     parts.rounds.use(parts.machine.settings.model_copy(update={"sites": sites}))
     parts.machine.notice("https://x.example/out/waits")
