@@ -50,7 +50,7 @@ def test_killed_at_any_instant_agents_can_sync(what, tmp_path, publisher, server
             if done.returncode == 0:
                 break
             assert done.returncode == -signal.SIGKILL, done.stderr
-            steps += 3 if what == "add" and not LONG else 1
+            steps += 2 if what == "add" and not LONG else 1
     assert steps >= 3
 
 

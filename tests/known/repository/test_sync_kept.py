@@ -347,7 +347,7 @@ def test_killed_at_any_instant_the_filter_is_the_old_or_the_new_one(agent, publi
             if done.returncode == 0:
                 break
             assert done.returncode == -signal.SIGKILL, done.stderr
-            steps += 1 if LONG else 2
+            steps += 1
     assert steps > 8
 
 
