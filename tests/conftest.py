@@ -47,9 +47,12 @@ def pytest_configure(config):
         )
 
 
-#: Modules whose longest test takes a minute, beside their worker's other tests. They begin first:
+#: Modules whose longest test takes half a minute, beside the other workers' tests. They begin first:
 #: otherwise the other workers wait for them at the end.
-_LONGEST = ("test_demo.py", "test_publish_killed.py")
+_LONGEST = (
+    "test_demo.py", "test_docs.py", "test_kill.py", "test_mutants.py", "test_publish_killed.py",
+    "test_sync_stateful.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
