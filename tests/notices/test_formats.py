@@ -1,6 +1,7 @@
 """Each format: what it is recognised by, and what is taken from it."""
 
 import json
+import time
 from datetime import UTC, datetime
 
 import notice_samples as samples
@@ -9,7 +10,7 @@ from notice_samples import MD5, SHA1, SHA256, attached, html, mail, plain
 
 from hashscan.errors import NoticeError
 from hashscan.notices import intake
-from hashscan.notices.formats import values
+from hashscan.notices.formats import source, values
 
 ONE, TWO, THREE = (f"https://img.example/a/{number}.jpg" for number in (1, 2, 3))
 TEN = datetime(2025, 1, 2, 10, tzinfo=UTC).timestamp()
@@ -124,6 +125,36 @@ def test_scart_csv_says_what_it_leaves_out():
     assert "no line of headings" in refusal(f"{ONE};192.0.2.7\n", "scart-csv")
 
 
+def test_scart_csv_with_thousands_of_separators_costs_no_more_than_its_length():
+    """Each place of the columns is tried: 20 such lines took a second, and 900 fit in a mail."""
+    begin = time.process_time()
+    found = read(
+        "url;IP;firstseen;lastseen;note\nhttps://x.example/1;192.0.2.7;;;\n"
+        + ("https://x.example/" + ";" * 16_000 + "\n") * 20
+    )
+    assert (len(found.items), found.remarks) == (
+        1, ("20 lines below the headings without a URL, first: line 3",),
+    )  # fmt: skip
+    assert time.process_time() - begin < 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://x.example/1\n" * 9,
+        "url;note\n" + "https://x.example/1;\n" * 9,
+        "Subject: child sexual abuse\nFrom: a@b.example\n\n"
+        + "URL: https://x.example/1\nNote: x\n" * 9,
+        mail(html("<table class=urls>" + "<tr><td>https://x.example/1<td>192.0.2.7" * 9)),
+    ],
+)
+def test_items_named_without_end_are_refused_before_they_fill_the_memory(monkeypatch, text):
+    monkeypatch.setattr(source, "MOST_ITEMS", 4)
+    assert "names more than 100,000 items" in refusal(text)
+    monkeypatch.setattr(source, "MOST_ITEMS", 5)
+    assert len(read(text).items) == 1
+
+
 def test_scart_reference():
     assert read(samples.every()["scart-csv"]).reference == "A0000001234"
     assert read(samples.every()["scart-html"]).reference == "A0000001234"
@@ -236,6 +267,15 @@ def test_xarf_02():
     aliases = "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*a, *a, *a]\n" for n in range(50))
     assert urls(read(changed("Port: 443\n", aliases))) == [ONE]
     assert "more than 16 KiB" in refusal(changed("Port: 443\n", "a: b\n" * 10_000), "xarf-0.2")
+
+
+def test_xarf_02_with_many_reports_is_refused():
+    """Each is read as YAML, which is slow: 200 of 16 KiB took most of a minute."""
+    one = "--b\nContent-Type: text/plain; name=report.txt\n\nReport-Type: child\nSource: {}\n"
+    text = "From: a@b.example\nX-XARF: PLAIN\nContent-Type: multipart/mixed; boundary=b\n\n"
+    many = [one.format(f"https://x.example/{number}") for number in range(21)]
+    assert "has more than 20 reports" in refusal(text + "".join(many), "xarf-0.2")
+    assert len(read(text + "".join(many[1:])).items) == 20
 
 
 def test_arf():

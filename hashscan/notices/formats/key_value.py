@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.notices.formats import keyed
 from hashscan.notices.formats.keyed import Role
-from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.formats.source import NotThisFormatError, Source, few
 
 if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
@@ -26,7 +26,7 @@ def read(source: Source) -> ParsedNotice:
     """
     keys = (key for key, role in keyed.USUAL.items() if role in (Role.URL, Role.DIGEST))
     found = keyed.read(source, keyed.USUAL) if keyed.has_key(source, *keys) else keyed.Found()
-    items = list(found.items())
+    items = few(found.items())
     if not items:
         raise NotThisFormatError('has no line "URL:", "MD5:", "SHA1:" or "SHA256:" with a value')
     if found.missed > len(items) and not source.forced:

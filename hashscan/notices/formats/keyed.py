@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.notices.formats import values
-from hashscan.notices.formats.source import LONGEST_LINE, Source, item_of
+from hashscan.notices.formats.source import LONGEST_LINE, Source, check_number, item_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -262,5 +262,6 @@ class _Reader:
         record.values[Role.PATH] = value
 
     def _next(self) -> None:
+        check_number(len(self._found.records))
         self._record = Record()
         self._found.records.append(self._record)

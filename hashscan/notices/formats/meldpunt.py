@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from hashscan.notices.formats import columns, values
 from hashscan.notices.formats.columns import Column
 from hashscan.notices.formats.scart_csv import reference
-from hashscan.notices.formats.source import NotThisFormatError, Source
-from hashscan.notices.markup import Cell, tables
+from hashscan.notices.formats.source import NotThisFormatError, Source, few
 
 if TYPE_CHECKING:
+    from hashscan.notices.markup import Cell
     from hashscan.notices.notice import ParsedItem, ParsedNotice
 
 NAME = "meldpunt"
@@ -28,10 +28,8 @@ def read(source: Source) -> ParsedNotice:
     """
     if "child sexual abuse" not in source.subject.lower() and not source.forced:
         raise NotThisFormatError('has no "child sexual abuse" in its subject')
-    rows = (
-        row for document in source.documents() for table in tables(document) for row in table.rows
-    )
-    items = [item for item in map(_item, rows) if item is not None]
+    rows = (row for table in source.tables() for row in table.rows)
+    items = few(item for item in map(_item, rows) if item is not None)
     if not items:
         raise NotThisFormatError("has no HTML row with a URL and an IP address")
     return source.notice(NAME, items, reference=reference(source))

@@ -19,6 +19,7 @@ from hashscan.notices.formats.source import (
     LONGEST_LINE,
     NotThisFormatError,
     Source,
+    few,
     item_of,
 )
 from hashscan.notices.notice import ItemKind, ParsedItem
@@ -43,7 +44,7 @@ def read(source: Source) -> ParsedNotice:
         NotThisFormatError: a URL would be missed, or there is no item.
     """
     reader = _Reader(forced=source.forced)
-    items = list(reader.items(source))
+    items = few(reader.items(source))
     if reader.missed and not source.forced:
         raise NotThisFormatError(reader.missed)
     if not items and reader.empty:

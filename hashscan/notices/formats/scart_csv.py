@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.notices.formats import columns, values
 from hashscan.notices.formats.columns import Column
-from hashscan.notices.formats.source import LONGEST_LINE, NotThisFormatError, Source
+from hashscan.notices.formats.source import LONGEST_LINE, NotThisFormatError, Source, few
 from hashscan.text import counted
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NAME = "scart-csv"
 _REFERENCE = re.compile(r"\[([A-Z]\d{6,20})\]")
 _FILE_REFERENCE = re.compile(r"urls-([A-Za-z]?\d{6,20})\.csv", re.IGNORECASE)
+#: Most separators in a URL and a note together: each place of the columns is tried.
+_MOST_SPARE = 200
 _SEPARATORS = (";", "\t", ",")
 _CHECKS = {
     Column.IP: lambda text: not text or values.ip(text) is not None,
@@ -38,7 +40,7 @@ def read(source: Source) -> ParsedNotice:
         NotThisFormatError: there are no headings, or no row has a URL.
     """
     reader = _Reader()
-    items = [item for text in source.readable() for item in reader.items(text)]
+    items = few(item for text in source.readable() for item in reader.items(text))
     if not reader.headings:
         raise NotThisFormatError('has no line of headings such as "url;IP;firstseen;lastseen;note"')
     return source.notice(
@@ -115,6 +117,8 @@ def _cells(named: Sequence[Column], pieces: list[str], separator: str) -> list[s
         if len(named) > 1 and " " in whole.strip():  # the note has separators, not the URL
             return [*pieces[: len(named) - 1], separator.join(pieces[len(named) - 1 :])]
         return [whole, *pieces[spare + 1 :]]
+    if spare > _MOST_SPARE:
+        return None
     first, last = checked[0], checked[-1]
     fitting = [
         start

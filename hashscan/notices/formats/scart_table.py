@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from hashscan.notices.formats import columns, values
 from hashscan.notices.formats.columns import Column
 from hashscan.notices.formats.scart_csv import reference
-from hashscan.notices.formats.source import NotThisFormatError, Source
-from hashscan.notices.markup import Cell, Table, tables
+from hashscan.notices.formats.source import NotThisFormatError, Source, few
 from hashscan.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hashscan.notices.markup import Cell, Table
     from hashscan.notices.notice import ParsedItem, ParsedNotice
 
 NAME = "scart-html"
@@ -30,12 +30,7 @@ def read(source: Source) -> ParsedNotice:
         NotThisFormatError: there is no such table, or no row has a URL.
     """
     reader = _Reader()
-    items = [
-        item
-        for document in source.documents()
-        for table in tables(document)
-        for item in reader.items(table)
-    ]
+    items = few(item for table in source.tables() for item in reader.items(table))
     if not reader.found:
         raise NotThisFormatError(
             'has no HTML table with the class "urls" or with headings such as "url" and "IP"'

@@ -15,7 +15,7 @@ from hashscan.notices.formats.values import (
     urls_in,
     words,
 )
-from hashscan.notices.markup import text_of
+from hashscan.notices.markup import Table, tables, text_of
 from hashscan.notices.notice import MOST_ITEMS, ItemKind, ParsedItem, ParsedNotice
 from hashscan.text import counted, shown
 
@@ -30,6 +30,9 @@ _QUOTE = re.compile(r"^(?:> ?){1,20}")
 MOST_REMARKS = 20
 #: The longest line that is read, in characters.
 LONGEST_LINE = 16 * 1024
+
+
+_TOO_MANY = f"names more than {MOST_ITEMS:,} items; split it into several files"
 
 
 class NotThisFormatError(Exception):
@@ -96,11 +99,13 @@ class Source:
             else:
                 yield one.text
 
-    def documents(self) -> Iterator[str]:
-        """The texts that are HTML."""
-        for one in self.texts:
-            if "html" in one.kind:
-                yield one.text
+    def tables(self) -> list[Table]:
+        """The tables in the texts that are HTML."""
+        return self._tables
+
+    @cached_property
+    def _tables(self) -> list[Table]:
+        return [table for one in self.texts if "html" in one.kind for table in tables(one.text)]
 
     def notice(
         self,
@@ -184,6 +189,29 @@ def bounded(remarks: list[str]) -> tuple[str, ...]:
     return (*remarks[: MOST_REMARKS - 1], f"{len(remarks) - MOST_REMARKS + 1:,} more remarks")
 
 
+def check_number(number: int) -> None:
+    """Refuse a format's items that are too many even if half of them are named twice.
+
+    Raises:
+        NotThisFormatError: they are.
+    """
+    if number > 2 * MOST_ITEMS:
+        raise NotThisFormatError(_TOO_MANY)
+
+
+def few(items: Iterable[ParsedItem]) -> list[ParsedItem]:
+    """The items as a list: a sender's mistakes must not fill the memory.
+
+    Raises:
+        NotThisFormatError: as ``check_number``.
+    """
+    found = []
+    for one in items:
+        found.append(one)
+        check_number(len(found))
+    return found
+
+
 def distinct(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
     """The items without repeated ones, and the number of repeated ones.
 
@@ -197,9 +225,7 @@ def distinct(items: Iterable[ParsedItem]) -> tuple[list[ParsedItem], int]:
         before = found.get(key)
         if before is None:
             if len(found) >= MOST_ITEMS:
-                raise NotThisFormatError(
-                    f"names more than {MOST_ITEMS:,} items; split it into several files"
-                )
+                raise NotThisFormatError(_TOO_MANY)
             found[key] = one
             continue
         twice += 1

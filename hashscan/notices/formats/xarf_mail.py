@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NAME = "xarf-0.2"
 #: The longest report, in characters: a YAML parser in Python is slow.
 _LONGEST = 16 * 1024
+_MOST_REPORTS = 20
 
 
 def read(source: Source) -> ParsedNotice:
@@ -37,6 +38,8 @@ def read(source: Source) -> ParsedNotice:
     named = marked or source.forced or any(one.name.lower() == "report.txt" for one in reports)
     if not reports or not named:
         raise NotThisFormatError("has no header X-XARF with a part report.txt")
+    if len(reports) > _MOST_REPORTS:
+        raise NotThisFormatError(f"has more than {_MOST_REPORTS} reports")
     fields = [_fields(one.text) for one in reports]
     items = []
     refused = []
