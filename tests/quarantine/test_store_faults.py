@@ -228,6 +228,8 @@ def test_a_directory_with_content_is_never_discarded(one):
         (("origin", "volume_base64"), "YQ=="),  # "a"
         (("origin", "volume_base64"), "LwA="),  # a slash and a NUL
         (("origin", "path_base64"), "Li4="),  # ".."
+        (("origin", "path_base64"), "Z!g=="),  # "f", with a sign that base64 has not
+        (("origin", "volume_base64"), "L3!Y="),
         (("acted",), "2026-01-02T03:04:05"),
         (("history",), []),
         (("algorithm",), "crc"),
