@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -414,6 +415,14 @@ def test_nothing_tells_to_install_from_an_index():
             if by_name.search(line):
                 found.append(f"{path}:{number}: {line}")
     assert found == []
+
+
+def test_no_entry_of_the_changelog_is_there_twice():
+    """A merge that keeps both versions of an entry leaves two that begin alike."""
+    entries = re.findall(r"^- (.+(?:\n  .+)*)", CHANGELOG, re.MULTILINE)
+    begins = Counter(" ".join(entry.split())[:28] for entry in entries)
+    assert len(entries) > 100
+    assert [begin for begin, number in begins.items() if number > 1] == []
 
 
 def test_the_changelog_knows_the_version():
