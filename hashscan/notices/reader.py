@@ -443,6 +443,22 @@ def same_as_url(url: str) -> str:
     return f"url {same_url_key(url)}"
 
 
+def same_as(parsed: ParsedItem) -> str | bytes:
+    """The value of the column ``same`` of an item."""
+    if parsed.kind is ItemKind.URL:
+        return same_as_url(parsed.value)
+    return storable(f"{parsed.kind.value} {parsed.value}")
+
+
+def storable(value: str) -> str | bytes:
+    """A text for SQLite; as bytes if it is a path that is not UTF-8 (``os.fsdecode``)."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(value)
+    return value
+
+
 def _no_notice(identifier: str) -> UsageError:
     return UsageError(
         f"there is no notice {shown(identifier)}; 'hashscan notice list --all' shows their ids"

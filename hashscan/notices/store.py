@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import time
 import zlib
@@ -19,13 +18,19 @@ from hashscan.notices.notice import (
     DEFAULT_DEADLINE,
     SETTLED,
     EventKind,
-    ItemKind,
     ItemState,
     Mail,
     begin,
     may_become,
 )
-from hashscan.notices.reader import FILE_COLUMNS, ITEM_COLUMNS, NOTICE_COLUMNS, Reader, same_as_url
+from hashscan.notices.reader import (
+    FILE_COLUMNS,
+    ITEM_COLUMNS,
+    NOTICE_COLUMNS,
+    Reader,
+    same_as,
+    storable,
+)
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
@@ -141,7 +146,7 @@ class Store(Reader):
 
         ``reopened``: the states in which the earlier item is received again, with ``deadline``.
         """
-        same = _same(parsed)
+        same = same_as(parsed)
         earlier = self._connection.execute(
             "SELECT number, notice, state FROM item WHERE same = ? AND notice <> ?"
             " ORDER BY number DESC LIMIT 1",
@@ -154,7 +159,7 @@ class Store(Reader):
                 None,
                 notice,
                 parsed.kind.value,
-                _storable(parsed.value),
+                storable(parsed.value),
                 json.dumps(parsed.digests),
                 parsed.referrer,
                 parsed.ip,
@@ -483,21 +488,6 @@ class Store(Reader):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def _same(parsed: ParsedItem) -> str | bytes:
-    if parsed.kind is ItemKind.URL:
-        return same_as_url(parsed.value)
-    return _storable(f"{parsed.kind.value} {parsed.value}")
-
-
-def _storable(value: str) -> str | bytes:
-    """A text for SQLite; as bytes if it is a path that is not UTF-8 (``os.fsdecode``)."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(value)
-    return value
 
 
 def _now(now: float | None) -> float:
