@@ -187,11 +187,29 @@ def start(*arguments, env=None, stdout=None, stderr=None, within=None):
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LOCK = threading.Lock()
 _STARTER = []
+_MORE = {}  # of the environment of the process that forks
 
 
 def _adopt(whether):
     """Whether processes become children of this one if their parent ends."""
     assert ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(whether), 0, 0, 0) == 0
+
+
+@contextlib.contextmanager
+def forked_within(env):
+    """Within the block, commands are forked from a process with more in its environment.
+
+    A library that it preloads, e.g. another clock, is in the commands, too.
+    """
+    kept = list(_STARTER)
+    _STARTER.clear()
+    _MORE.update(env)
+    try:
+        yield
+    finally:
+        _end_starter()
+        _MORE.clear()
+        _STARTER[:] = kept
 
 
 def _starter():
@@ -201,7 +219,7 @@ def _starter():
         process = subprocess.Popen(
             [sys.executable, "-c", f"{code}ready.serve({theirs.fileno()})"],
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            start_new_session=True,
+            start_new_session=True, env={**os.environ, **_MORE},
         )  # fmt: skip
         theirs.close()
         _STARTER[:] = [os.getpid(), ours, process]

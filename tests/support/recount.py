@@ -14,16 +14,17 @@ def seconds(text):
 
 
 def replay(notice):
-    """Each item's state, last removal, number of reopenings, deadline, and whether it was late.
+    """Each item's state, last removal, number of reopenings, deadline, lateness and last reason.
 
     From the history alone. A step may give an item another deadline.
     """
     due = seconds(notice["history"][0]["detail"]["deadline"])
-    items = {one["number"]: ["received", None, 0, due, False] for one in notice["items"]}
+    items = {one["number"]: ["received", None, 0, due, False, ""] for one in notice["items"]}
     for step in notice["history"]:
         if step["kind"] == "state":
             item = items[step["item"]]
             item[0] = step["detail"]["to"]
+            item[5] = step["detail"]["reason"]
             if item[0] == "removed":
                 item[1] = seconds(step["detail"].get("removed", step["time"]))
                 item[4] = item[4] or item[1] > item[3]
@@ -54,6 +55,15 @@ def removal(times):
     return found
 
 
+def classes(times):
+    """Number of removed items by the class of their hours; the upper end belongs to a class."""
+    found = [0] * 9
+    for hours, is_removed in times:
+        if is_removed:
+            found[sum(hours > end for end in (1, 2, 4, 8, 12, 24, 48, 168))] += 1
+    return found
+
+
 def recount(notices, since, until, made):
     found = dict.fromkeys(
         ("notices", "items", "repeats", "reopened", "open", "overdue", "without_sent",
@@ -61,6 +71,7 @@ def recount(notices, since, until, made):
     )  # fmt: skip
     states, senders, months, sent_times, received_times = {}, {}, {}, [], []
     in_time = late = 0
+    reasons = {}
     repeated_by = [
         step["detail"]["by"] for n in notices for step in n["history"] if step["kind"] == "repeated"
     ]
@@ -68,7 +79,7 @@ def recount(notices, since, until, made):
         received = seconds(notice["received"])
         items = replay(notice)
         if received < since:
-            for state, _, _, deadline, _ in items.values():
+            for state, _, _, deadline, *_ in items.values():
                 if state in OPEN:
                     found["open_before"] += 1
                     found["overdue_before"] += deadline < made
@@ -78,13 +89,16 @@ def recount(notices, since, until, made):
         found["notices"] += 1
         found["repeats"] += repeated_by.count(notice["id"])
         month = months.setdefault(notice["received"][:7], ([], []))
-        for state, removed, reopened, deadline, was_late in items.values():
+        for state, removed, reopened, deadline, was_late, reason in items.values():
             found["items"] += 1
             states[state] = states.get(state, 0) + 1
             key = (notice["authority"] or notice["sender"], state)
             senders[key] = senders.get(key, 0) + 1
             found["without_sent"] += notice["sent"] is None
             found["reopened"] += reopened > 0
+            if state == "not-here":
+                kind = reason.split(":")[0]
+                reasons[kind] = reasons.get(kind, 0) + 1
             if state in OPEN:
                 found["open"] += 1
                 found["overdue"] += deadline < made
@@ -110,4 +124,6 @@ def recount(notices, since, until, made):
         },
         "states": states,
         "senders": senders,
+        "not_here": reasons,
+        "classes": classes(sent_times),
     }
