@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.agent.notice_files import Presence, Spot, stamps_of
-from hashscan.agent.notice_memory import Done
+from hashscan.agent.notice_memory import LONGEST_RETRY, Done, is_waiting
 from hashscan.errors import HashscanError
 from hashscan.fs.named import user_shown
 from hashscan.notices.notice import ItemFile, ItemState, Role
@@ -36,9 +36,8 @@ SEARCH_AFTER = 3600.0
 MOST_FOUND = 10_000
 MOST_DIGESTS = 50_000
 #: Seconds until a file that could not be judged or moved is tried again. The wait doubles each
-#: time, up to ``LONGEST_RETRY``.
+#: time, up to ``notice_memory.LONGEST_RETRY``.
 RETRY_AFTER = 60.0
-LONGEST_RETRY = 900.0
 
 
 class OpenItems:
@@ -149,7 +148,7 @@ class OpenItems:
             return False
         if done.unproven != self._notice(item).unproven:
             return False  # an administrator approved it
-        if done.again is not None and self._clock() >= done.again:
+        if done.again is not None and not is_waiting(done.again, self._clock(), LONGEST_RETRY):
             return False
         peeked = [
             self._files.peek(self._files.spot_of(one), one.anchor, directory=not one.digests)

@@ -10,6 +10,18 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ItemState
 
 
+#: Longest wait in seconds until an item that failed, or stood still, is tried again.
+LONGEST_RETRY, LEFT_OUT = 900.0, 3600.0
+
+
+def is_waiting(until: float, now: float, longest: float) -> bool:
+    """Whether ``until`` is still ahead.
+
+    A wait of more than ``longest`` seconds is over: the clock was set back meanwhile.
+    """
+    return 0 < until - now <= longest
+
+
 class Done(NamedTuple):
     """A located item as the last round left it.
 

@@ -22,7 +22,7 @@ from hashscan.agent.known_set import open_known_set
 from hashscan.agent.notice_acts import NoticeActs
 from hashscan.agent.notice_files import NoticeFiles
 from hashscan.agent.notice_items import OpenItems
-from hashscan.agent.notice_memory import Memory, Round
+from hashscan.agent.notice_memory import LEFT_OUT, Memory, Round, is_waiting
 from hashscan.agent.notice_places import Places
 from hashscan.agent.notice_returns import Returns
 from hashscan.agent.probing import look_at_all
@@ -97,7 +97,9 @@ def run_round(
         result.more = bool(memory.after)
         result.open = bool(items)
         now = clock()
-        left_out = {one for one, until in memory.left_out.items() if until > now}
+        left_out = {
+            one for one, until in memory.left_out.items() if is_waiting(until, now, LEFT_OUT)
+        }
         items = [one for one in items if one.number not in left_out]
         if whole and not memory.after:
             memory.done = {

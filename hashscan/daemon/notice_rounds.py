@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.agent.notice_memory import Memory, Round
+from hashscan.agent.notice_memory import LEFT_OUT, Memory, Round
 from hashscan.agent.notice_rounds import run_round
 from hashscan.daemon.acting import cpu_ticks
 from hashscan.daemon.background import Failure, Repeated
@@ -39,8 +39,6 @@ _OPEN, _SETTLED, _MORE = 30.0, 300.0, 1.0
 _CHECK = 1.0
 #: Seconds for which a round may use no CPU time, e.g. at a dead file server.
 _STILL = 300.0
-#: Seconds for which the item of such a round is left out.
-_LEFT_OUT = 3600.0
 
 
 class _Order(NamedTuple):
@@ -157,7 +155,7 @@ class NoticeRounds:
         self.close()
         item = int.from_bytes(self._item[:8], "little")
         self._memory.recovered = False
-        self._memory.left_out[item] = time.time() + _LEFT_OUT
+        self._memory.left_out[item] = time.time() + LEFT_OUT
         self._fails(
             f"{self._named(item)}: the daemon leaves it out for an hour, because its volume, or the"
             " service, does not answer; check the mounts and file servers of its document root"

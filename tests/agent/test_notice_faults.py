@@ -13,12 +13,14 @@ from isolating import in_mount_namespace, mount, needs_root
 
 import hashscan.quarantine.act
 from hashscan.agent.notice_acts import NoticeActs
+from hashscan.errors import QuarantineError
 from hashscan.notices.store import Store
 from hashscan.quarantine.store import Store as QuarantineStore
 from hashscan.quarantine.upkeep import records
 
 URL = "https://x.example/a/1.jpg"
 MS_BIND, MS_REMOUNT = 4096, 32
+YEAR = 365 * 86400.0
 #: ``make test-long`` kills at every point, the gate at some.
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
 
@@ -104,6 +106,35 @@ def test_killed_at_any_instant(tmp_path, by_list):
             assert kind == "returned", value
             break
     assert 14 < number < 80, number
+
+
+# Wrong clocks
+
+
+def test_a_clock_that_is_set_back_delays_no_retry(machine, monkeypatch):
+    def full(*_given, **_more):
+        raise QuarantineError("no space left", reason="no-space")
+
+    machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    monkeypatch.setattr(NoticeActs, "_opened", full)
+    machine.round()
+    monkeypatch.undo()
+    assert machine.states(identifier) == ["located"]
+    machine.round(later=-10 * YEAR)
+    assert machine.states(identifier) == ["removed"]
+
+
+@pytest.mark.parametrize(
+    ("later", "state"), [(0, "received"), (3599, "received"), (3600, "removed"),
+                         (-1, "removed"), (-10 * YEAR, "removed")],
+)  # fmt: skip
+def test_an_item_is_left_out_for_an_hour_whatever_the_clock(machine, later, state):
+    machine.file("a/1.jpg")
+    identifier = machine.notice(URL)
+    machine.memory.left_out[machine.items(identifier)[0].number] = machine.now + 3600
+    machine.round(later=later)
+    assert machine.states(identifier) == [state]
 
 
 # Races: what the customer does between the look at a file and its move
