@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hashscan.notices.sites.location import UndecidedError
-from hashscan.text import said_by, shown
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hashscan.notices.sites.read_files import ReadFiles
 
-_MOST_BYTES = 64 << 20
 _MOST_FILES = 50_000
 _DEEPEST = 30
 _WORD = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""")
@@ -57,7 +56,6 @@ class _State:
     defined: dict[str, str] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
     files: int = 0
-    size: int = 0
 
 
 class _Lines:
@@ -126,16 +124,7 @@ class Reader:
         self.state.files += 1
         if depth > _DEEPEST or self.state.files > _MOST_FILES:
             raise UndecidedError(f"{shown(path)} includes itself, or too many files")
-        try:
-            with open(path, "rb") as file:
-                self._read_files.file(path, file.fileno())
-                content = file.read(_MOST_BYTES + 1)
-        except OSError as error:
-            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
-        self.state.size += len(content)
-        if self.state.size > _MOST_BYTES:
-            raise UndecidedError("the configuration of Apache is larger than 64 MiB")
-        yield from self._block(_Lines(path, content), "", depth, path)
+        yield from self._block(_Lines(path, self._read_files.read(path)), "", depth, path)
 
     def _block(
         self, lines: _Lines, until: str, depth: int, path: str | None

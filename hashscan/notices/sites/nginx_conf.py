@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import crossplane
 
+from hashscan.fs.beneath import closing
 from hashscan.notices.sites.address import ANY_IPV4
 from hashscan.notices.sites.location import UndecidedError
 from hashscan.notices.sites.patterns import groups, search
 from hashscan.notices.urls import ascii_host
-from hashscan.text import said_by, shown
+from hashscan.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,19 +101,10 @@ class Configuration:
         Raises:
             UndecidedError: a part cannot be read, which may have the answer.
         """
-        try:
-            payload = crossplane.parse(path, check_ctx=False, check_args=False)
-        except (OSError, ValueError, RecursionError) as error:
-            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
-        for fault in payload["errors"]:
-            text = re.sub(r"^\[Errno [0-9]+\] (.*): '(.*)'$", r"\2: \1", str(fault["error"]))
-            raise UndecidedError(f"the configuration cannot be read: {shown(text)}")
-        self._files: list[dict[str, Any]] = payload["config"]
+        self._files: dict[str, list[dict[str, Any]]] = {}
         self._read_files, self._directory = read_files, os.path.dirname(path)
-        for one in self._files:
-            read_files.file(one["file"])
         self._left = _MOST_DIRECTIVES
-        main = tuple(self._directives(self._files[0], self._files[0]["parsed"], 0))
+        main = tuple(self._directives(path, self._parsed(path), 0))
         self.servers: list[Server] = []
         self.upstreams: dict[str, str] = {}
         for http in main:
@@ -127,30 +119,60 @@ class Configuration:
                     if server is not None and server.args:
                         self.upstreams[one.args[0]] = server.args[0]
 
+    def _parsed(self, path: str) -> list[dict[str, Any]]:
+        """The directives of a file, not those of the files that it includes."""
+        if path not in self._files:
+            try:
+                content = self._read_files.read(path)
+            except UndecidedError as error:
+                raise UndecidedError(f"the configuration cannot be read: {error}") from None
+            # crossplane would open any file, and read it without a bound
+            with closing(os.memfd_create("nginx")) as copy:
+                with open(copy, "wb", closefd=False) as file:
+                    file.write(content)
+                name = f"/proc/self/fd/{copy}"
+                found = crossplane.parse(name, single=True, check_ctx=False, check_args=False)
+            for fault in found["errors"]:
+                why = str(fault["error"]).removesuffix(f" in {name}:{fault['line']}")
+                line = "" if fault["line"] is None else f":{fault['line']}"
+                raise UndecidedError(
+                    f"the configuration cannot be read: {shown(path)}{line}:"
+                    f" {shown(why) or 'it ends within a directive'}"
+                )
+            self._files[path] = found["config"][0]["parsed"]
+        return self._files[path]
+
     def _directives(
-        self, file: dict[str, Any], parsed: list[dict[str, Any]], depth: int
+        self, file: str, parsed: list[dict[str, Any]], depth: int
     ) -> Iterator[Directive]:
         """The directives of a block, those of included files in place of ``include``."""
         if depth > _DEEPEST:
-            raise UndecidedError(f"{shown(file['file'])} includes itself, or blocks are too deep")
+            raise UndecidedError(f"{shown(file)} includes itself, or blocks are too deep")
         for one in parsed:
             self._left -= 1
             if self._left < 0:
                 raise UndecidedError("the configuration has more than 2,000,000 directives")
-            if "includes" in one:
-                pattern = os.path.join(self._directory, one["args"][0])
-                if glob.has_magic(pattern):
-                    self._read_files.result(pattern, partial(_names, pattern), _names(pattern))
-                for index in one["includes"]:
-                    included = self._files[index]
-                    yield from self._directives(included, included["parsed"], depth + 1)
+            if one["directive"] == "include":
+                if not one["args"]:
+                    raise UndecidedError(f"{shown(file)}:{one['line']}: include names no file")
+                for path in self._included(one["args"][0]):
+                    yield from self._directives(path, self._parsed(path), depth + 1)
                 continue
             block = None
             if "block" in one:
                 block = tuple(self._directives(file, one["block"], depth + 1))
             args = tuple(_ESCAPE.sub(_unescaped, word) for word in one["args"])
-            where = f"{shown(file['file'])}:{one['line']}"
+            where = f"{shown(file)}:{one['line']}"
             yield Directive(one["directive"], args, where, block)
+
+    def _included(self, given: str) -> list[str]:
+        """The files that ``include`` names."""
+        pattern = os.path.join(self._directory, given)
+        if not glob.has_magic(pattern):
+            return [pattern]
+        names = _names(pattern)
+        self._read_files.result(pattern, partial(_names, pattern), names)
+        return sorted(names)
 
 
 def _names(pattern: str) -> set[str]:

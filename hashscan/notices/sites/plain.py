@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from hashscan.notices.sites.disk import Disk
     from hashscan.notices.sites.location import Location
 
-_TABLE_BYTES = 64 << 20
 _COMMAND_SECONDS = 10.0
 _COMMAND_BYTES = 65536
 _FRONT = b"index.php"
@@ -182,16 +181,8 @@ class Table:
     def _read(self) -> dict[str, bytes]:
         path = self._settings.userdatadomains or self._settings.table
         assert path is not None
-        try:
-            with open(path, "rb") as file:
-                self._read_files.file(path, file.fileno())
-                content = file.read(_TABLE_BYTES + 1)
-        except OSError as error:
-            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
-        if len(content) > _TABLE_BYTES:
-            raise UndecidedError(f"{shown(path)} is larger than 64 MiB")
         roots: dict[str, bytes] = {}
-        for line in content.splitlines():
+        for line in self._read_files.read(path).splitlines():
             if self._settings.table:
                 host, _, root = line.strip().replace(b"\t", b" ", 1).partition(b" ")
             else:

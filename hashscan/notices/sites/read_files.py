@@ -1,10 +1,18 @@
-"""Remembers the files of a configuration, so that it is read again only after a change."""
+"""Reads the files of a configuration, and remembers them until one of them changes.
+
+A configuration may include a customer's file. So only regular files are read, within a bound.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from typing import TYPE_CHECKING
+
+from hashscan.fs.beneath import closing
+from hashscan.notices.sites.location import UndecidedError
+from hashscan.text import said_by, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +20,8 @@ if TYPE_CHECKING:
 #: Nanoseconds between the last change of a file and its reading, within which the file may change
 #: again under the same stamp.
 _RACY = 2_000_000_000
+#: Most bytes of all files of a configuration.
+_MOST_BYTES = 64 << 20
 
 
 class ReadFiles:
@@ -22,10 +32,34 @@ class ReadFiles:
         self._began = time.time_ns()
         self._stamps: dict[str, tuple[int, ...] | None] = {}
         self._lists: dict[str, tuple[Callable[[], object], object]] = {}
+        self._left = _MOST_BYTES
 
-    def file(self, path: str, fd: int | None = None) -> None:
-        """Remember a file. ``fd``: the open file, whose stamp is that of its content."""
-        self._stamps[path] = _stamp(path if fd is None else fd)
+    def read(self, path: str) -> bytes:
+        """The content of a file, which is remembered.
+
+        Raises:
+            UndecidedError: it cannot be read, is no regular file, or makes the configuration too
+                large.
+        """
+        content = b""
+        try:
+            # to open a FIFO or a device may block, or act
+            with closing(os.open(path, os.O_PATH | os.O_CLOEXEC)) as found:
+                self._stamps[path] = _stamp(found)
+                status = os.fstat(found)
+                if not stat.S_ISREG(status.st_mode):
+                    raise UndecidedError(f"{shown(path)} is not a regular file")
+                if status.st_size <= self._left:
+                    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                    with open(os.open(f"/proc/self/fd/{found}", flags), "rb") as file:
+                        content = file.read(self._left + 1)
+        except OSError as error:
+            self._stamps.setdefault(path, None)
+            raise UndecidedError(f"{shown(path)}: {said_by(error)}") from None
+        self._left -= max(status.st_size, len(content))
+        if self._left < 0:
+            raise UndecidedError(f"{shown(path)}: with it, the configuration is larger than 64 MiB")
+        return content
 
     def result(self, name: str, find: Callable[[], object], found: object) -> None:
         """Remember the result of ``find``, e.g. the names that fit a glob."""

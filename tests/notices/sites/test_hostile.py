@@ -126,3 +126,30 @@ def test_a_directory_that_becomes_a_link_meanwhile(sources):
         stop.set()
         customer.join()
     assert LocationKind.FILE in kinds
+
+
+@pytest.mark.parametrize("kind", ["fifo", "sparse", "device", "half"])
+@pytest.mark.parametrize("server", ["nginx", "apache", "table"])
+def test_a_customers_file_in_a_configuration_stops_nobody(server, kind, tmp_path):
+    included = tmp_path / "customer.conf"
+    if kind == "fifo":
+        os.mkfifo(included)
+    elif kind == "device":
+        included.symlink_to("/dev/zero")
+    else:
+        included.write_bytes(b"<Directory x ")
+        if kind == "sparse":
+            os.truncate(included, 1 << 40)
+    main = tmp_path / "main.conf"
+    main.write_text({"nginx": f"http {{ include {tmp_path}/*r.conf; }}",
+                     "apache": f"Include {included}\n", "table": ""}[server])  # fmt: skip
+    if server == "table":
+        main = included
+    ((_, why, is_read),) = Sites(Settings.of(sites=[{server: str(main)}]).sites).contents()
+    if kind == "half" and server == "table":
+        assert why == "0 hosts"
+        return
+    assert not is_read
+    words = {"sparse": "larger than 64 MiB", "half": "" if server == "apache" else "ends within"}
+    assert f"{included}" in why
+    assert words.get(kind, "is not a regular file") in why
