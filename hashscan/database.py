@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -84,8 +85,10 @@ class Format:
         ``prepare`` gets the connection first, e.g. to add functions that the schema uses.
 
         Raises:
-            StateError: it is damaged, foreign, newer than this program, or cannot be written.
+            StateError: it is damaged, foreign, newer than this program, or no file; or it cannot be
+                written.
         """
+        self._require_file(path)
         with self.translated(path):
             # The file must never exist with another mode, not even for a moment.
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -109,10 +112,11 @@ class Format:
         """Open a file without changing it; ``None``: there is none, or nothing is in it yet.
 
         Raises:
-            StateError: it is damaged, foreign, or of another version than this program's.
+            StateError: it is damaged, foreign, of another version than this program's, or no file.
         """
         if not os.path.lexists(path):
             return None
+        self._require_file(path)
         with self.translated(path):
             connection = sqlite3.connect(
                 f"file:{quote(path)}?mode=ro", uri=True, timeout=5, isolation_level=None
@@ -132,6 +136,28 @@ class Format:
                 connection.close()
                 return None
             return connection
+
+    def _require_file(self, path: str) -> None:
+        """Refuse a directory, a link or a special file.
+
+        SQLite waits for a FIFO without end, and calls a directory an error of the disk. No user but
+        hashscan's can write to the directory, so nobody replaces the file after this check.
+
+        Raises:
+            StateError: it is no file.
+        """
+        try:
+            mode = os.lstat(path).st_mode
+        except OSError:
+            return  # there is none, or the opening says why
+        if stat.S_ISREG(mode):
+            return
+        kind = "a directory" if stat.S_ISDIR(mode) else "a special file"
+        kind = "a link" if stat.S_ISLNK(mode) else kind
+        raise StateError(
+            f"{self.name} {shown(path)} is {kind}, not a file; move the file itself there, or give"
+            " another --state"
+        )
 
     def _migrate(self, connection: sqlite3.Connection, path: str) -> None:
         version, tables = self._version(connection, path)

@@ -1,5 +1,6 @@
 """The making, migrating and refusing of SQLite files, of several processes at the same time too."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -61,6 +62,28 @@ def test_newer_foreign_and_damaged_files_are_refused(tmp_path):
         with pytest.raises(StateError, match=words):
             FIRST.connect(path)
         assert (tmp_path / path).read_bytes() == before
+
+
+def test_only_a_file_is_opened(tmp_path):
+    """SQLite would wait for the FIFO, and reading would follow the link, but writing would not."""
+    FIRST.connect(str(tmp_path / "real")).close()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "fifo")
+    for name, kind in (
+        ("directory", "a directory"), ("link", "a link"), ("dangling", "a link"),
+        ("fifo", "a special file"),
+    ):  # fmt: skip
+        path = str(tmp_path / name)
+        for opening in (FIRST.connect, FIRST.connect_to_read):
+            with pytest.raises(StateError) as raised:
+                opening(path)
+            assert str(raised.value) == (
+                f"the shelf {path} is {kind}, not a file; move the file itself there, or give"
+                " another --state"
+            )
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_a_file_is_read_without_a_change(tmp_path):
