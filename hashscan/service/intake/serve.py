@@ -87,7 +87,6 @@ def serve(
         box = Box(state, say)
         stack.callback(box.close)
         intake = Intake(Senders(), record, box, rate=options.rate)
-        intake.senders.seen(record.users())
         keeper = _Keeper(data, intake, say)
         keeper.check()
         links = Links(state, sites, options.links, say)

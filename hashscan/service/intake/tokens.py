@@ -16,12 +16,10 @@ from hashscan.errors import UsageError
 from hashscan.service.connections import network_of
 from hashscan.service.limits import Limiter
 from hashscan.service.named_file import NamedFile
-from hashscan.service.passwords import WRONG_BURST, WRONG_SECONDS, Known, TooManyError
+from hashscan.service.passwords import WRONG_BURST, WRONG_SECONDS, TooManyError
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from hashscan.service.data import Data
 
 #: Most characters of a token that is compared.
@@ -79,38 +77,27 @@ class Senders:
         """Start without tokens; see ``take``. ``clock``: limits wrong tokens by address."""
         self._tokens: dict[str, Token] = {}
         self._limits = clock or Limiter(1 / WRONG_SECONDS, WRONG_BURST)
-        self._known = Known()
         self.wrong = 0
 
     def take(self, tokens: dict[str, Token]) -> None:
         """Replace the tokens."""
         self._tokens = tokens
 
-    def seen(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Note pairs of a sender and an address from which its token came."""
-        for name, address in pairs:
-            self._known.note(name, address)
-
     def name_of(self, token: str, address: str) -> str | None:
         """The name of the sender; ``None``: there is no such token.
 
-        After a few wrong tokens from an address, for a while it finds only senders whose token came
-        from that address before.
+        A right token counts even during a flood of wrong ones from its address, e.g. of a proxy:
+        nobody can guess it.
 
         Raises:
-            TooManyError: too many wrong tokens came from the address.
+            TooManyError: the token is wrong, like too many before it from the address.
         """
-        network = network_of(address)
-        wait = self._limits.empty(network)
         name = self._find(token)
-        if name is not None and (not wait or (name, address) in self._known):
-            self._known.note(name, address)
-            return name
-        self.wrong += 1
-        if wait:
-            raise TooManyError(wait)
-        self._limits.wait(network)
-        return None
+        if name is None:
+            self.wrong += 1
+            if wait := self._limits.wait(network_of(address)):
+                raise TooManyError(wait)
+        return name
 
     def _find(self, token: str) -> str | None:
         if len(token) > _LONGEST:
