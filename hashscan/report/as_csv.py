@@ -1,13 +1,15 @@
 """Prints the report, and the intake log, as CSV (RFC 4180) in UTF-8.
 
-Spreadsheets run a cell that begins with ``= + - @`` as a formula. Such a cell gets an apostrophe in
-front (OWASP, "CSV Injection").
+Spreadsheets run a cell that begins with ``= + - @``, or their wide forms, as a formula. Such a cell
+gets an apostrophe in front (OWASP, "CSV Injection"). In countries with a decimal comma, also the
+Netherlands, a spreadsheet begins a new cell at a semicolon, so the text after it counts, too.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 from hashscan.notices.notice import ItemState
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from hashscan.report.figures import Report
 
 INTAKE_COLUMNS = ("url", "channel", "sent", "received", "removed", "reference")
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = re.compile(r"""(\A\s*|;[\s"]*)(?=[=+@\-\uff1d\uff0b\uff0d\uff20])""")
 #: Rows that are written at a time.
 _ROWS = 1000
 
@@ -30,7 +32,11 @@ def cell(text: str) -> str:
     """A text as a cell: no spreadsheet runs it, and control characters are escaped."""
     if not text.isprintable():
         text = shown(text)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return _FORMULA.sub(_marked, text)
+
+
+def _marked(found: re.Match[str]) -> str:
+    return f"{found[1]}'" if found[1].startswith(";") else f"'{found[1]}"
 
 
 def as_csv(report: Report) -> bytes:
