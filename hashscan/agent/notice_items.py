@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: Seconds after which a round begins with no further item.
 MOST_SECONDS = 20.0
+#: Copies of each item that a round works on at least, and seconds after which it leaves the other
+#: copies to the next round.
+COPIES_AT_ONCE, COPIES_SECONDS = 50, 20.0
 #: Seconds between two searches of the catalog for content that is back.
 SEARCH_AFTER = 3600.0
 #: Most files of one search of the catalog, and most digests of settled items in it.
@@ -67,6 +70,7 @@ class OpenItems:
         self._known = known.name if known is not None else ""
         self._notices: dict[str, Notice] = {}
         self._failed: set[int] = set()
+        self._copies_until = 0.0
         #: Uids of the owners of named files, by item.
         self._owners: dict[int, set[int]] = {}
         #: Judged files that are to be acted on.
@@ -97,6 +101,7 @@ class OpenItems:
         # Not before: several items may name one file, and each must find it in its place.
         self._move_all()
         found = self._search()
+        self._copies_until = time.monotonic() + COPIES_SECONDS
         for item, wanted in begun:
             begins(item.number)
             try:
@@ -339,10 +344,21 @@ class OpenItems:
         copies = [spot for spot in (Spot(*one[:2]) for one in found) if spot not in taken]
         copies = [one for one in copies if self._files.peek(one).presence is not Presence.AWAY]
         is_first = item.state is ItemState.RECEIVED and not any(one.away is None for one in named)
-        role = Role.NAMED if is_first else Role.COPY
+        role, last = self._memory.copies.pop(
+            item.number, (Role.NAMED if is_first else Role.COPY, None)
+        )
+        if last is not None:
+            copies = [one for one in copies if one > last]
         digests = self._wanted.get(item.number, set())
-        if copies:
-            self._judge(item, copies, role, files, None, content=digests)
+        for begin in range(0, len(copies), COPIES_AT_ONCE):
+            if begin and time.monotonic() > self._copies_until:
+                # Notices that arrive meanwhile wait for the end of the round.
+                self._memory.copies[item.number] = role, copies[begin - 1]
+                self._memory.done.pop(item.number, None)
+                self._result.more = True
+                return
+            some = copies[begin : begin + COPIES_AT_ONCE]
+            self._judge(item, some, role, files, None, content=digests)
             self._move_all()
         self._settle(item, wanted)
 

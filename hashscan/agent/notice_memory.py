@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from hashscan.agent.notice_files import Spot
     from hashscan.model import MatchEvent
-    from hashscan.notices.notice import ItemState
+    from hashscan.notices.notice import ItemState, Role
 
 
 #: Longest wait in seconds until an item that failed, or stood still, is tried again.
@@ -51,6 +52,8 @@ class Memory:
         searched: time of the last search of the catalog for content that is back.
         recovered: moves that a killed process began are finished or undone.
         left_out: for each item that is left out, the time until then.
+        copies: for each item with copies for the next round, their role, and the last copy that
+            this round worked on.
     """
 
     done: dict[int, Done] = field(default_factory=dict)
@@ -59,6 +62,7 @@ class Memory:
     searched: float = 0.0
     recovered: bool = False
     left_out: dict[int, float] = field(default_factory=dict)
+    copies: dict[int, tuple[Role, Spot]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import notice_machine
 import pytest
 
-from hashscan.agent import notice_rounds
+from hashscan.agent import notice_items, notice_rounds
 from hashscan.agent.notice_memory import Memory
 from hashscan.config.loader import load
 from hashscan.notices.notice import EventKind
@@ -568,6 +568,30 @@ def test_many_items_need_several_rounds(machine, monkeypatch):
         if one.item == machine.items(identifier)[7].number and one.kind == "state"
     ]  # fmt: skip
     assert steps == ["located", "removed", "received", "located", "removed"]
+
+
+@pytest.mark.parametrize("by_digest", [False, True])
+def test_many_copies_need_several_rounds_and_delay_no_other_item(machine, monkeypatch, by_digest):
+    monkeypatch.setattr(notice_items, "COPIES_AT_ONCE", 2)
+    monkeypatch.setattr(notice_items, "COPIES_SECONDS", -1.0)
+    content = machine.file("a/1.jpg")
+    for number in range(5):
+        machine.file(f"copy/{number}", content)
+    machine.scan()
+    first = machine.notice(hashlib.sha1(content).hexdigest() if by_digest else URL)
+    machine.file("a/2.jpg")
+    second = machine.notice(URL.replace("1.jpg", "2.jpg"))
+    machine.round()
+    assert machine.states(first) == ["located"]
+    assert machine.states(second) == ["removed"]
+    assert machine.result.more
+    machine.rounds()
+    assert machine.states(first) == ["removed"]
+    assert not list((machine.site / "copy").iterdir())
+    assert machine.memory.copies == {}
+    _, files = machine.one(first)
+    roles = [file.role.value for name, file in files.items() if name.startswith("copy/")]
+    assert roles == ["named" if by_digest else "copy"] * 5
 
 
 def test_a_document_root_outside_of_all_volumes(machine, tmp_path):
