@@ -269,13 +269,19 @@ def test_xarf_02():
     assert "more than 16 KiB" in refusal(changed("Port: 443\n", "a: b\n" * 10_000), "xarf-0.2")
 
 
-def test_xarf_02_with_many_reports_is_refused():
+def test_xarf_02_with_much_text_in_its_reports_is_refused():
     """Each is read as YAML, which is slow: 200 of 16 KiB took most of a minute."""
-    one = "--b\nContent-Type: text/plain; name=report.txt\n\nReport-Type: child\nSource: {}\n"
+    one = "--b\nContent-Type: text/plain; name=report.txt\n\nReport-Type: child\nSource: {}\n{}"
     text = "From: a@b.example\nX-XARF: PLAIN\nContent-Type: multipart/mixed; boundary=b\n\n"
-    many = [one.format(f"https://x.example/{number}") for number in range(21)]
-    assert "has more than 20 reports" in refusal(text + "".join(many), "xarf-0.2")
-    assert len(read(text + "".join(many[1:])).items) == 20
+
+    def reports(number, more=""):
+        each = (one.format(f"https://x.example/{at}", more) for at in range(number))
+        return text + "".join(each)
+
+    assert len(read(reports(150)).items) == 150
+    large = "#" + "x" * 15_000 + "\n"
+    assert len(read(reports(21, large)).items) == 21
+    assert "has reports of more than 320 KiB together" in refusal(reports(22, large), "xarf-0.2")
 
 
 def test_arf():

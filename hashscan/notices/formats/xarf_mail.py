@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
 
 NAME = "xarf-0.2"
-#: The longest report, in characters: a YAML parser in Python is slow.
+#: Characters of the longest report, and of all reports of a mail: a YAML parser in Python is slow.
 _LONGEST = 16 * 1024
-_MOST_REPORTS = 20
+_MOST = 20 * _LONGEST
 
 
 def read(source: Source) -> ParsedNotice:
@@ -38,8 +38,8 @@ def read(source: Source) -> ParsedNotice:
     named = marked or source.forced or any(one.name.lower() == "report.txt" for one in reports)
     if not reports or not named:
         raise NotThisFormatError("has no header X-XARF with a part report.txt")
-    if len(reports) > _MOST_REPORTS:
-        raise NotThisFormatError(f"has more than {_MOST_REPORTS} reports")
+    if sum(len(one.text) for one in reports) > _MOST:
+        raise NotThisFormatError(f"has reports of more than {_MOST >> 10} KiB together")
     fields = [_fields(one.text) for one in reports]
     items = []
     refused = []
