@@ -20,9 +20,11 @@ _NO_CHARSETS = frozenset(
      "unicode_escape", "utf-7"}
 )  # fmt: skip
 _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 27})
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _SOFT_BREAK = re.compile(rb"=\r?\n")
 _ESCAPES = re.compile(rb"=(?:[0-9A-F]{2}|\r?\n)")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_OUTSIDE_BASE64 = bytes(set(range(256)) - set(_BASE64))
 
 
 def is_binary(raw: bytes) -> bool:
@@ -113,6 +115,13 @@ def transferred(raw: bytes, encoding: str) -> bytes:
     if _is_quoted_printable(raw):
         return quopri.decodestring(raw)
     return raw
+
+
+def has_more(raw: bytes, encoding: str, decoded: bytes) -> bool:
+    """Whether a part labelled Base64 has more of it than ``decoded``, e.g. after padding."""
+    if encoding.strip().lower() != "base64":
+        return False
+    return len(raw.translate(None, _OUTSIDE_BASE64)) > (len(decoded) + 2) // 3 * 4
 
 
 def _is_quoted_printable(raw: bytes) -> bool:

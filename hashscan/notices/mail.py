@@ -17,7 +17,7 @@ from email.parser import BytesHeaderParser
 from email.policy import compat32
 from typing import TYPE_CHECKING
 
-from hashscan.notices.decoding import is_binary, text_of, transferred
+from hashscan.notices.decoding import has_more, is_binary, text_of, transferred
 from hashscan.notices.formats.values import words
 from hashscan.notices.kept import cut, cut_json
 from hashscan.text import counted
@@ -319,7 +319,7 @@ class _Parser:
         self._bounds.take(text)
         mail.texts.append(Text(kind, name, text, alternative=alternative))
         shorter = cut_json(text) if "json" in kind or name.endswith(".json") else cut(text)
-        if shorter == text:
+        if shorter == text and not has_more(content[start:end], encoding, raw or b""):
             kept.append(content[start:end])
         else:
             kept[-1] = _TRANSFER_ENCODING.sub(b"Content-Transfer-Encoding: 8bit\n", kept[-1])

@@ -128,6 +128,22 @@ def test_content_inside_of_text_is_not_kept(hidden):
         assert b"characters dropped]" in found.kept
 
 
+def test_content_after_the_end_of_base64_is_not_kept():
+    """Padding ends Base64; a mail program may show what comes after it."""
+    body = base64.encodebytes(b"https://x.example/a.jpeg\n") + base64.encodebytes(MEDIA)
+    found = intake.read(mail(("Content-Type: text/plain\nContent-Transfer-Encoding: base64", body)))
+    assert values(found) == ["https://x.example/a.jpeg"]
+    assert base64.encodebytes(MEDIA)[:76] not in found.kept
+    assert values(intake.read(found.kept)) == ["https://x.example/a.jpeg"]
+
+
+def test_base64_of_text_is_kept_byte_by_byte():
+    body = base64.encodebytes(b"".join(b"https://x.example/%d\n" % one for one in range(200)))
+    found = intake.read(mail(("Content-Type: text/plain\nContent-Transfer-Encoding: base64", body)))
+    assert len(values(found)) == 200
+    assert body.strip() in found.kept
+
+
 def test_long_lists_of_digests_are_kept():
     text = "".join(f"{os.urandom(32).hex()}\n" for _ in range(100)).encode()
     assert read(text).kept == text
