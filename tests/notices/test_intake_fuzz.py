@@ -184,29 +184,34 @@ def checked(content, format=None):  # noqa: A002
         assert notice.dropped
 
 
+#: Hypothesis keeps the examples of a run; Python's search for unused memory among many takes seconds.
+BATCH = 2000
+
+
 def share(number):
-    return settings(
-        max_examples=max(1, EXAMPLES // number),
+    """Decorate a test: one of ``number`` parts of all inputs, in batches."""
+    inputs = max(1, EXAMPLES // number)
+    chosen = settings(
+        max_examples=min(BATCH, inputs),
         suppress_health_check=list(HealthCheck),
         derandomize=not LONG,
     )
+    batches = pytest.mark.parametrize("batch", range(-(-inputs // BATCH)))
+    return lambda test: batches(chosen(test))
 
 
 @pytest.mark.timeout(7200 if LONG else 180)
 @pytest.mark.parametrize("name", sorted(EVERY))
-def test_mutated_inputs(name):
-    @share(2 * len(EVERY))
-    @given(edits, st.booleans())
-    def run(changes, forced):
-        checked(edited(EVERY[name], changes), name if forced else None)
-
-    run()
+@share(2 * len(EVERY))
+@given(edits, st.booleans())
+def test_mutated_inputs(name, batch, changes, forced):
+    checked(edited(EVERY[name], changes), name if forced else None)
 
 
 @pytest.mark.timeout(7200 if LONG else 180)
 @share(10)
 @given(mails())
-def test_mails_with_mutated_parts(content):
+def test_mails_with_mutated_parts(batch, content):
     checked(content)
 
 
@@ -216,7 +221,7 @@ def test_mails_with_mutated_parts(content):
     st.binary(max_size=300)
     | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass"))
 )
-def test_random_bytes(content):
+def test_random_bytes(batch, content):
     checked(content)
     checked(b"MIME-Version: 1.0\n" + content)
 
@@ -226,7 +231,7 @@ def test_random_bytes(content):
 @given(
     st.lists(st.sampled_from(TOKENS), max_size=60).map(b"".join), st.sampled_from(intake.FORMATS)
 )
-def test_random_tokens_of_the_formats(content, name):
+def test_random_tokens_of_the_formats(batch, content, name):
     checked(content, name)
     checked(content)
 
