@@ -6,6 +6,7 @@ is JSON with a ``message``. So each error has such a body.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import time
@@ -94,9 +95,11 @@ class Intake:
                     MOST_BYTES,
                     f"the report has more than {MOST_BYTES >> 20} MiB; split it",
                 )
-                found = fields(body, request.headers.get("content-type", ""))
+                # In threads: to read a large report takes a second.
+                kind = request.headers.get("content-type", "")
+                found = await asyncio.to_thread(fields, body, kind)
                 try:
-                    report = read(found, sender)
+                    report = await asyncio.to_thread(read, found, sender)
                 except ReportRefusedError:
                     await self._box.keep(found.get("urls", ""))
                     raise

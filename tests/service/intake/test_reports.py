@@ -2,13 +2,16 @@
 
 import json
 import os
+import threading
 import time
 
 import pytest
+import requests
 
 from hashscan.notices.notice import Channel, ItemState
 from hashscan.notices.reader import Reader
 from hashscan.notices.store import Store
+from hashscan.service.intake import form
 
 ONE = {"ip": "192.0.2.7", "urls": "https://img.example/a/1.jpg\nhttps://img.example/a/2.jpg"}
 
@@ -250,6 +253,27 @@ def test_a_slow_disk_does_not_hold_the_sender(intake, scart_reads, monkeypatch):
     go.set()
     assert (answer.status_code, scart_reads(answer)) == (503, None)
     assert "send it again" in answer.json()["message"]
+
+
+def test_reading_a_large_report_delays_no_other_client(intake, monkeypatch):
+    may_go_on, begun = threading.Event(), threading.Event()
+
+    def slow(*args):
+        begun.set()
+        assert may_go_on.wait(10)
+        return form.read(*args)
+
+    monkeypatch.setattr("hashscan.service.intake.app.read", slow)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(intake.post(ONE).status_code))
+    thread.start()
+    assert begun.wait(10)
+    try:
+        assert requests.get(f"{intake.url}/healthz", timeout=5).text == "ok"
+    finally:
+        may_go_on.set()
+        thread.join()
+    assert answers == [201]
 
 
 def test_reports_that_wait_for_the_disk_are_bounded(intake, monkeypatch):
