@@ -10,6 +10,7 @@ from hashscan.agent.notice_files import Presence, Spot, stamps_of
 from hashscan.agent.notice_memory import LONGEST_RETRY, Done, is_waiting
 from hashscan.errors import HashscanError
 from hashscan.fs.named import user_shown
+from hashscan.model import EMPTY_DIGESTS
 from hashscan.notices.notice import ItemFile, ItemState, Role
 from hashscan.scan.hashing import NotHashed
 from hashscan.text import counted, said_by, shown
@@ -324,6 +325,9 @@ class OpenItems:
         settled: dict[int, set[Digest]] = {}
         for number, digest in self._store.settled_digests(MOST_DIGESTS):
             settled.setdefault(number, set()).add(digest)
+        # Every empty file has these digests, and a customer may empty the named file.
+        for digests in (*wanted.values(), *settled.values()):
+            digests.difference_update(EMPTY_DIGESTS)
         everything = set().union(*wanted.values(), *settled.values())
         rows = self._finder.with_digests(everything, MOST_FOUND)
         self._memory.searched = now

@@ -340,6 +340,20 @@ def test_copies_move_by_the_same_rule(machine):
     assert (copy.role, copy.action, copy.away) == ("copy", "quarantined", machine.now)
 
 
+def test_empty_files_are_no_copies(machine):
+    """A customer empties the file that a notice names, before hashscan looks."""
+    machine.file("a/1.jpg", b"")
+    empty = machine.site / "__init__.py"
+    machine.file("__init__.py", b"")
+    machine.scan()
+    identifier = machine.notice(URL)
+    machine.rounds()
+    assert machine.states(identifier) == ["removed"]
+    machine.round(later=7200)  # a search for content that is back
+    machine.rounds()
+    assert (machine.states(identifier), empty.exists()) == (["removed"], True)
+
+
 @pytest.mark.root
 def test_a_copy_of_another_customer_stays(machine):
     """A hostile customer cannot have a rival's file moved by putting its content at his own URL."""

@@ -312,7 +312,7 @@ def test_who_answers_must_be_named(tmp_path):
     with pytest.raises(ConfigError) as caught:
         require_organisation(validate(Document(data={"state": str(tmp_path)})), "answer")
     assert "answer: notices.organisation" in str(caught.value)
-    assert "nobody is named who answers or reports" in str(caught.value)
+    assert "no organisation is named that answers notices" in str(caught.value)
     organisation = {"name": "Host BV", "contact": "abuse@host.example", "domain": "host.example"}
     given = validate(
         Document(data={"state": str(tmp_path), "notices": {"organisation": organisation}})
