@@ -193,7 +193,7 @@ class Provider:
         expected = any(step.due == self.now for one in self.scenario.items for step in one.steps)
         rounds = 0 if expected or not self.runs else 2
         ended = self._ended()
-        until = time.monotonic() + 40
+        until = time.monotonic() + 150
         while time.monotonic() < until:
             wrong = self.differences()
             if not wrong and rounds <= 0:
