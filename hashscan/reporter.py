@@ -58,23 +58,23 @@ class Reporter(Protocol):
     """The output stage."""
 
     def match(self, event: MatchEvent) -> None:
-        """Tell of a match."""
+        """Report a match."""
         ...
 
     def problem(self, event: ProblemEvent) -> None:
-        """Tell of a file that could not be judged."""
+        """Report a file that could not be judged."""
         ...
 
     def skipped(self, event: ProblemEvent) -> None:
-        """Tell of a file that was left unread for its size or its holes."""
+        """Report a file that is not read because of its size or its holes."""
         ...
 
     def pending(self, event: PendingEvent) -> None:
-        """Tell of a candidate that still waits for its verdict."""
+        """Report a candidate that still waits for its verdict."""
         ...
 
     def notice(self, message: str) -> None:
-        """Tell something that is neither of the above, once."""
+        """Report another event, once."""
         ...
 
     def progress(self, progress: Progress) -> None:
@@ -82,5 +82,5 @@ class Reporter(Protocol):
         ...
 
     def summary(self, summary: Summary) -> None:
-        """Tell the counts, last of all."""
+        """Report the counts, after everything else."""
         ...

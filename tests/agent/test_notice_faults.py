@@ -16,7 +16,6 @@ from hashscan.agent.notice_acts import NoticeActs
 from hashscan.errors import QuarantineError
 from hashscan.notices.store import Store
 from hashscan.quarantine.store import Store as QuarantineStore
-from hashscan.quarantine.upkeep import records
 
 URL = "https://x.example/a/1.jpg"
 MS_BIND, MS_REMOUNT = 4096, 32
@@ -30,11 +29,6 @@ def machine(tmp_path):
     one = notice_machine.Machine(tmp_path)
     yield one
     one.close()
-
-
-def in_quarantine(machine):
-    with QuarantineStore.open(os.fsencode(machine.settings.quarantine_directory)) as store:
-        return [one.record for one in records(store)]
 
 
 # Kills
@@ -93,7 +87,7 @@ def test_killed_at_any_instant(tmp_path, by_list):
         assert machine.states(identifier) == ["removed"], number
         assert machine.store.notice(identifier).closed is not None
         assert not (machine.site / "a/1.jpg").exists()
-        (kept,) = (one for one in in_quarantine(machine) if one.state != "undone")
+        (kept,) = (one for one in machine.in_quarantine() if one.state != "undone")
         assert (kept.state, kept.digests.sha1) == ("quarantined", hashlib.sha1(content).digest())
         _, files = machine.one(identifier)
         assert files["a/1.jpg"].quarantine_id == kept.id

@@ -15,6 +15,8 @@ from hashscan.model import Digest
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
 from hashscan.output.jsonl import JsonReporter
+from hashscan.quarantine.store import Store as QuarantineStore
+from hashscan.quarantine.upkeep import records
 from hashscan.state import State
 
 BEGIN = 1_700_000_000.0
@@ -117,6 +119,12 @@ class Machine:
             for file in self.store.files(found.number)
         }
         return found, files
+
+    def in_quarantine(self):
+        """The quarantine's records."""
+        directory = os.fsencode(self.settings.quarantine_directory)
+        with QuarantineStore.open(directory) as store:
+            return [one.record for one in records(store)]
 
     def told(self):
         return [text for _, text in self.result.lines]

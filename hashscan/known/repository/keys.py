@@ -130,7 +130,7 @@ def read_pin(directories: Sequence[str]) -> bytes:
     if len(found) != 1:
         what = "is missing" if not found else "differs"
         raise UsageError(
-            f"{', '.join(map(shown, directories))}: {PIN} {what}, so it cannot be told whether the "
+            f"{', '.join(map(shown, directories))}: {PIN} {what}, so nothing shows whether the "
             "repository is the one of these keys; copy the file that the agents pinned there"
         )
     return found.pop()

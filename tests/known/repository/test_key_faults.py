@@ -67,14 +67,14 @@ def test_keys_that_cannot_be_made_or_read(made, tmp_path, monkeypatch):
 def test_the_first_root_is_kept_beside_the_keys(made, tmp_path, monkeypatch):
     other = str(tmp_path / "other")
     os.mkdir(other, 0o700)
-    with pytest.raises(UsageError, match="is missing, so it cannot be told"):
+    with pytest.raises(UsageError, match="is missing, so nothing shows whether"):
         keys.read_pin([made, other])
     keys.keep_pin(made, b"root")
     assert keys.read_pin([made, other]) == b"root"
     keys.keep_pin(other, b"root")
     assert keys.read_pin([made, other]) == b"root"
     keys.keep_pin(other, b"another")
-    with pytest.raises(UsageError, match="differs, so it cannot be told"):
+    with pytest.raises(UsageError, match="differs, so nothing shows whether"):
         keys.read_pin([made, other])
     os.unlink(f"{other}/{keys.PIN}")
     os.symlink(keys.PIN, f"{other}/{keys.PIN}")
