@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.agent.deadlines import DUE_SOON, OVERDUE
+from hashscan.agent.reasons import Reason
 from hashscan.errors import ExitCode
 from hashscan.notices.unread import directory_of
 from hashscan.text import counted, human_age, shown
@@ -22,9 +23,14 @@ _MAIL_HANGS = 600.0
 
 
 class Complaint(NamedTuple):
-    """A message for the sysadmin, and the exit code of ``status`` if it is the only one."""
+    """A message for the sysadmin.
+
+    Attributes:
+        code: the exit code of ``status`` if it is the only complaint.
+    """
 
     code: ExitCode
+    reason: Reason
     message: str
 
 
@@ -32,7 +38,7 @@ def complaints(found: Status) -> list[Complaint]:
     """All complaints, the most urgent first: ``status`` ends with the exit code of that one."""
     return [
         *_filters(found),
-        *(Complaint(ExitCode.INTERNAL, one) for one in found.trouble),
+        *(Complaint(ExitCode.INTERNAL, *one) for one in found.trouble),
         *_mail_trouble(found),
         *_round_trouble(found),
         *_overdue(found),
@@ -40,23 +46,26 @@ def complaints(found: Status) -> list[Complaint]:
         *_service(found),
         *_soon(found),
         *_intake(found),
-        *(Complaint(ExitCode.UNREADABLE, one) for one in found.uncovered),
+        *(Complaint(ExitCode.UNREADABLE, *one) for one in found.uncovered),
     ]
 
 
 def _filters(found: Status) -> Iterator[Complaint]:
     for one in found.filters:
         if one.trouble is not None:
-            yield Complaint(ExitCode.FILTER, f"filter {shown(one.name)}: {one.trouble}")
+            message = f"filter {shown(one.name)}: {one.trouble}"
+            yield Complaint(ExitCode.FILTER, Reason.FILTER, message)
         elif one.digests == 0:
-            yield Complaint(ExitCode.FILTER, f"filter {shown(one.name)}: it holds no digest")
+            message = f"filter {shown(one.name)}: it holds no digest"
+            yield Complaint(ExitCode.FILTER, Reason.FILTER, message)
     if not any(one.trouble for one in found.filters):  # a file that is missing is both
         for why in found.refusals:
-            yield Complaint(ExitCode.FILTER, f"no scan would start: {why}")
+            yield Complaint(ExitCode.FILTER, Reason.CONFIGURATION, f"no scan would start: {why}")
     if found.stands_still:
-        code = ExitCode.INTERNAL if found.at_a_limit else ExitCode.FILTER
+        at_a_limit = found.at_a_limit
         yield Complaint(
-            code,
+            ExitCode.INTERNAL if at_a_limit else ExitCode.FILTER,
+            Reason.LIMIT if at_a_limit else Reason.FILTER,
             f"nothing is scanned: {found.stands_still} (the daemon tries again every half minute)",
         )
 
@@ -66,11 +75,13 @@ def _mail_trouble(found: Status) -> Iterator[Complaint]:
     if mail is None:
         return
     if mail.get("trouble"):
-        yield Complaint(ExitCode.INTERNAL, f"notices: {mail['trouble']}")
+        message = f"notices: {mail['trouble']}"
+        yield Complaint(ExitCode.INTERNAL, Reason.NOTICES_INPUT, message)
     silent = time.time() - float(mail.get("since") or time.time())
     if silent > _MAIL_HANGS:
         yield Complaint(
             ExitCode.INTERNAL,
+            Reason.NOTICES_INPUT,
             f"notices: {shown(mail['maildir'])} has not answered for {human_age(silent)}, so the "
             "daemon reads no mail; check its mount and its file server",
         )
@@ -79,25 +90,27 @@ def _mail_trouble(found: Status) -> Iterator[Complaint]:
 def _round_trouble(found: Status) -> Iterator[Complaint]:
     rounds = (found.daemon or {}).get("notice_rounds") if found.alive else None
     if rounds and rounds.get("trouble"):
-        yield Complaint(ExitCode.INTERNAL, f"notices: {rounds['trouble']}")
+        message = f"notices: {rounds['trouble']}"
+        yield Complaint(ExitCode.INTERNAL, Reason.NOTICES_INPUT, message)
 
 
 def _overdue(found: Status) -> Iterator[Complaint]:
     for kind, message in found.deadlines.messages if found.deadlines else ():
         if kind == OVERDUE:
-            yield Complaint(ExitCode.MATCHES, message)
+            yield Complaint(ExitCode.MATCHES, Reason.NOTICES_OVERDUE, message)
 
 
 def _soon(found: Status) -> Iterator[Complaint]:
     """Complain about notices that may become overdue."""
     for kind, message in found.deadlines.messages if found.deadlines else ():
         if kind == DUE_SOON:
-            yield Complaint(ExitCode.UNREADABLE, message)
+            yield Complaint(ExitCode.UNREADABLE, Reason.NOTICES_DUE_SOON, message)
     if found.deadlines and found.deadlines.unapproved and found.moves_named:
-        yield Complaint(ExitCode.UNREADABLE, found.deadlines.unapproved)
+        yield Complaint(ExitCode.UNREADABLE, Reason.NOTICES_UNAPPROVED, found.deadlines.unapproved)
     if found.deadlines and found.deadlines.ahead:
         yield Complaint(
             ExitCode.UNREADABLE,
+            Reason.CLOCK,
             f"{counted(found.deadlines.ahead, 'open notice')} received in the future, with a wrong "
             "deadline: set the clock right (timedatectl), and check 'hashscan notice list'",
         )
@@ -105,6 +118,7 @@ def _soon(found: Status) -> Iterator[Complaint]:
         number = counted(found.deadlines.unread, "input")
         yield Complaint(
             ExitCode.UNREADABLE,
+            Reason.NOTICES_UNREAD,
             f"{number} not understood as a notice: read each file in "
             f"{shown(directory_of(found.state))}, add it with 'hashscan notice add FILE --format "
             "list', and remove it",
@@ -113,6 +127,7 @@ def _soon(found: Status) -> Iterator[Complaint]:
         first = found.mail["examples"][0] if found.mail["examples"] else {"path": "", "why": ""}
         yield Complaint(
             ExitCode.UNREADABLE,
+            Reason.NOTICES_UNREAD,
             f"{counted(found.mail['waiting'], 'mail')} not understood as notices: add each with "
             "'hashscan notice add FILE --format list', mark it as read, or move it away; e.g. "
             f"{first['path']}: {first['why']}",
@@ -120,6 +135,7 @@ def _soon(found: Status) -> Iterator[Complaint]:
     if found.maildir is not None and not found.alive:
         yield Complaint(
             ExitCode.UNREADABLE,
+            Reason.NOTICES_INPUT,
             f"the mails in {shown(found.maildir)} are not read, because no daemon runs: start the "
             "daemon (systemctl start hashscan)",
         )
@@ -130,6 +146,7 @@ def _intake(found: Status) -> Iterator[Complaint]:
         senders = counted(found.intake.tokens, "sender")
         yield Complaint(
             ExitCode.UNREADABLE,
+            Reason.NOTICES_INPUT,
             f"notices over HTTP are not taken, but {senders} may have a token: start 'hashscan "
             "notice serve' (systemctl start hashscan-notices), or remove the tokens ('hashscan "
             "notice token remove'); a link checker that does not answer counts as offline",
@@ -141,10 +158,12 @@ def _matches(found: Status) -> Iterator[Complaint]:
         count, path, why = found.unmoved
         where = why if why.startswith(shown(path)) else f"{shown(path)}: {why}"
         number = counted(count, "match", "matches")
-        yield Complaint(ExitCode.MATCHES, f"{number} could not be moved, e.g. {where}")
+        message = f"{number} could not be moved, e.g. {where}"
+        yield Complaint(ExitCode.MATCHES, Reason.MATCHES_UNMOVED, message)
     if found.reported:
         yield Complaint(
             ExitCode.MATCHES,
+            Reason.MATCHES_REPORTED,
             f"{counted(found.reported, 'match', 'matches')} not moved, because "
             f"{found.reports_only}",
         )
@@ -153,12 +172,14 @@ def _matches(found: Status) -> Iterator[Complaint]:
 def _service(found: Status) -> Iterator[Complaint]:
     catalog = found.catalog
     if found.refused:
-        yield Complaint(ExitCode.SERVICE, f"the service refuses the password: {found.refused}")
+        message = f"the service refuses the password: {found.refused}"
+        yield Complaint(ExitCode.SERVICE, Reason.SERVICE_REFUSES, message)
     elif catalog is not None and catalog.oldest is not None:
         waits = time.time() - catalog.oldest
         if waits > _PENDING:
             yield Complaint(
                 ExitCode.SERVICE,
+                Reason.PENDING,
                 f"{counted(catalog.pending, 'candidate')} without a verdict, the oldest for "
                 f"{human_age(waits)}",
             )
@@ -167,5 +188,6 @@ def _service(found: Status) -> Iterator[Complaint]:
     if since is not None and (sync.get("refused") or time.time() - since > _SYNC_FAILS):
         yield Complaint(
             ExitCode.SERVICE,
+            Reason.SYNC,
             f"filters: sync has failed for {human_age(time.time() - since)}: {sync.get('message')}",
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cronsim import CronSim, CronSimError
 
+from hashscan.agent.reasons import Fault, Reason
 from hashscan.errors import UnsafePathError
 from hashscan.files import DAEMON_STATUS
 from hashscan.fs.named import resolve
@@ -93,7 +94,7 @@ def daemon_of(state: State) -> dict[str, Any] | None:
     return None if daemon is None or daemon.get("pid") != running else daemon
 
 
-def troubles(seen: Seen) -> list[str]:
+def troubles(seen: Seen) -> list[Fault]:
     """Faults that stop all work, or the work on one volume."""
     daemon = seen.daemon
     found = [*_unreadable_daemon_file(seen), *no_room(seen.settings)]
@@ -104,33 +105,35 @@ def troubles(seen: Seen) -> list[str]:
     return found
 
 
-def gaps(seen: Seen) -> tuple[str, ...]:
-    """Messages on volumes that are not watched, or were not scanned for too long."""
+def gaps(seen: Seen) -> tuple[Fault, ...]:
+    """Volumes that are not watched, or were not scanned for too long."""
     daemon, catalog = seen.daemon, seen.catalog
     if daemon is not None and seen.alive:
         found = [*_uncovered(daemon), *_not_scanned(daemon, catalog), *_nothing_looks(seen)]
         if seen.settings.volumes and daemon.get("settings") not in {None, mark_of(seen.settings)}:
-            found.insert(0, _OTHER_SETTINGS)
+            found.insert(0, Fault(Reason.CONFIGURATION, _OTHER_SETTINGS))
     elif daemon is not None:
         found = list(_stopped(seen.settings.state, daemon))
     elif catalog is None or catalog.scan is None:
         known = seen.running is not None or seen.unread
-        found = [] if known else [_NEVER.format(shown(seen.settings.state))]
+        never = _NEVER.format(shown(seen.settings.state))
+        found = [] if known else [Fault(Reason.SCAN_LATE, never)]
     else:
         found = [*_died(seen), *_late_by_hand(seen)]
     return (*found, *_unread(catalog))
 
 
-def _unreadable_daemon_file(seen: Seen) -> Iterator[str]:
+def _unreadable_daemon_file(seen: Seen) -> Iterator[Fault]:
     path = os.path.join(seen.settings.state, DAEMON_STATUS)
     if seen.daemon is None and os.path.lexists(path):
-        yield (
+        yield Fault(
+            Reason.STATE,
             f"{shown(path)} cannot be read, so nothing is known about the daemon: check its owner "
-            "and mode, or restart the daemon, which writes the file again"
+            "and mode, or restart the daemon, which writes the file again",
         )
 
 
-def no_room(settings: Settings) -> Iterator[str]:
+def no_room(settings: Settings) -> Iterator[Fault]:
     """Complain if the state or the quarantine is on a full or read-only file system."""
     places = {settings.state: "the state"}
     if settings.quarantine.action == "quarantine":
@@ -141,15 +144,17 @@ def no_room(settings: Settings) -> Iterator[str]:
         except OSError:
             continue  # the first scan makes it, or another check reports why it is not there
         if room.f_flag & os.ST_RDONLY:
-            yield f"{name} {shown(path)} is on a read-only file system: mount it writable"
+            message = f"{name} {shown(path)} is on a read-only file system: mount it writable"
+            yield Fault(Reason.STORAGE, message)
         elif room.f_bavail * room.f_frsize < _LEAST_ROOM or (room.f_files and not room.f_favail):
-            yield (
+            yield Fault(
+                Reason.STORAGE,
                 f"{name} {shown(path)} is on a full file system: free some space there, or no "
-                "match can be moved or recorded"
+                "match can be moved or recorded",
             )
 
 
-def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
+def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[Fault]:
     if not alive and daemon.get("stopped"):
         return []
     if not alive:
@@ -157,29 +162,32 @@ def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[str]:
             f"the daemon (process {daemon.get('pid')}) has died; see its log (journalctl -u "
             "hashscan), and start it again"
         )
-        return [died]
+        return [Fault(Reason.DAEMON, died)]
     found = []
     silent = time.time() - float(daemon.get("time") or 0)
     if silent > _SILENT:
-        found.append(
+        message = (
             f"the daemon has said nothing for {human_age(silent)}; see its log, and restart it"
         )
+        found.append(Fault(Reason.DAEMON, message))
     elif silent < -_AHEAD:
-        found.append(
+        message = (
             f"the daemon's status file is from {human_age(-silent)} in the future: set the clock "
             "right (timedatectl), then restart the daemon"
         )
+        found.append(Fault(Reason.CLOCK, message))
     if daemon.get("reload_refused"):
-        found.append(f"the last reload was refused: {daemon['reload_refused']}")
+        message = f"the last reload was refused: {daemon['reload_refused']}"
+        found.append(Fault(Reason.CONFIGURATION, message))
     found += [
-        f"{shown(one['path'])}: not scanned: {one['away']}"
+        Fault(Reason.VOLUME_MISSING, f"{shown(one['path'])}: not scanned: {one['away']}")
         for one in daemon.get("volumes", ())
         if one.get("away")
     ]
     return found
 
 
-def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
+def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[Fault, ...]:
     """Complain about a daemon that was stopped: somebody may have forgotten to start it again."""
     if not daemon.get("stopped"):
         return ()
@@ -189,53 +197,61 @@ def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[str, ...]:
         f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
         f"it starts again (systemctl start hashscan); if it shall not run any more, remove {path}"
     )
-    return (told,)
+    return (Fault(Reason.DAEMON_STOPPED, told),)
 
 
-def _uncovered(daemon: dict[str, Any]) -> list[str]:
-    found = []
+def _uncovered(daemon: dict[str, Any]) -> list[Fault]:
+    found: list[Fault] = []
     output = daemon.get("output")
     if output:
-        found.append(
+        message = (
             f"the daemon's reader did not take {output['lost']:,} results since"
             f" {local_time(output['since'])}: {output['message']}; the log has them (journalctl -u"
             " hashscan), and 'hashscan quarantine list' names the moved files; restart the daemon"
             " with a reader"
         )
+        found.append(Fault(Reason.OUTPUT, message))
     for one in daemon.get("volumes", ()):
         if one.get("away"):
             continue  # reported as a volume that is not there
         path = shown(one["path"])
         started = time.time() - float(one.get("starting") or time.time())
         if started > _STARTING:
-            found.append(
+            message = (
                 f"{path}: its watch has been starting for {human_age(started)}; the volume is "
                 "scanned as soon as the watch works"
             )
         elif one.get("unwatched") and not one["directories"]:
-            found.append(f"{path}: it is not watched, only scans find changes: {one['message']}")
+            message = f"{path}: it is not watched, only scans find changes: {one['message']}"
         elif one.get("unwatched"):
-            found.append(
+            message = (
                 f"{path}: {counted(one['unwatched'], 'directory', 'directories')} "
                 f"{'is' if one['unwatched'] == 1 else 'are'} not watched, only scans find changes "
                 f"there: {one['message']}"
             )
+        else:
+            continue
+        found.append(Fault(Reason.NOT_WATCHED, message))
     return found
 
 
-def _nothing_looks(seen: Seen) -> list[str]:
+def _nothing_looks(seen: Seen) -> list[Fault]:
     """Volumes that are neither watched nor scanned by schedule."""
     if seen.settings.scan.schedule is not None:
         return []
     return [
-        f"{shown(one.path)}: it is neither watched (watch: off) nor scanned by schedule "
-        "(scan.schedule: none), so nothing is found there after the daemon's start: set one of them"
+        Fault(
+            Reason.NOT_WATCHED,
+            f"{shown(one.path)}: it is neither watched (watch: off) nor scanned by schedule "
+            "(scan.schedule: none), so nothing is found there after the daemon's start: set one of "
+            "them",
+        )
         for one in seen.settings.volumes
         if one.watch == "off"
     ]
 
 
-def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
+def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[Fault]:
     """Complain about volumes without a whole scan: by the schedule, or since the daemon's start."""
     every = daemon.get("scan_every")
     most = _BY_HAND if every is None else _SCANS_MISSED * float(every) + _SCAN_LATE
@@ -256,9 +272,10 @@ def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[str]:
                 if every is None
                 else f"but scan.schedule wants one every {human_age(float(every))}"
             )
-            found.append(
+            message = (
                 f"{shown(one['path'])}: no whole scan for {human_age(late)}, {why}; see the log"
             )
+            found.append(Fault(Reason.SCAN_LATE, message))
     return found
 
 
@@ -288,21 +305,24 @@ def resolved_roots(settings: Settings) -> list[bytes]:
     return [root for root, _ in _roots(settings, _mounts())]
 
 
-def _not_there(seen: Seen) -> list[str]:
+def _not_there(seen: Seen) -> list[Fault]:
     """Complain about volumes that are not there; a volume on a file server is not touched."""
     mounts = _mounts()
     found = []
     for root, is_remote in _roots(seen.settings, mounts):
         if not is_remote and not os.path.isdir(root):
-            found.append(f"{shown(root)}: the volume is not there: check the path and the mount")
+            message = f"{shown(root)}: the volume is not there: check the path and the mount"
         elif seen.catalog and root in seen.catalog.mounted and not mounts.is_mounted(root):
-            found.append(
+            message = (
                 f"{shown(root)}: its file system is not mounted, so it is not scanned: mount it"
             )
+        else:
+            continue
+        found.append(Fault(Reason.VOLUME_MISSING, message))
     return found
 
 
-def _died(seen: Seen) -> list[str]:
+def _died(seen: Seen) -> list[Fault]:
     """Complain if the last scan was killed: nobody may have noticed."""
     scan = seen.catalog.scan if seen.catalog else None
     if scan is None or scan.ended is not None or seen.running is not None:
@@ -312,10 +332,10 @@ def _died(seen: Seen) -> list[str]:
         "end, or an error ended it: see its messages and the kernel's log (out of memory?), and "
         "run 'hashscan scan' again: it goes on where that scan was"
     )
-    return [message]
+    return [Fault(Reason.SCAN_KILLED, message)]
 
 
-def _late_by_hand(seen: Seen) -> list[str]:
+def _late_by_hand(seen: Seen) -> list[Fault]:
     """Complain about volumes without a whole scan for too long, if no daemon runs."""
     catalog = seen.catalog
     assert catalog is not None
@@ -329,18 +349,21 @@ def _late_by_hand(seen: Seen) -> list[str]:
         where = f"{shown(root)}: " if root else ""
         if scan is None:
             if seen.running is None:
-                found.append(f"{where}no whole scan yet; run 'hashscan scan' again")
+                message = f"{where}no whole scan yet; run 'hashscan scan' again"
+                found.append(Fault(Reason.SCAN_LATE, message))
             continue
         late = now - (scan.ended or scan.started)
         if late > most:
-            found.append(
+            message = (
                 f"{where}no whole scan for {human_age(late)}, and no daemon runs: {_START} any more"
             )
+            found.append(Fault(Reason.SCAN_LATE, message))
         elif late < -_AHEAD:
-            found.append(
+            message = (
                 f"{where}the last whole scan ended {human_age(-late)} in the future: set the clock "
                 "right (timedatectl)"
             )
+            found.append(Fault(Reason.CLOCK, message))
     return found
 
 
@@ -356,13 +379,14 @@ def _interval(settings: Settings) -> float | None:
     return second.timestamp() - first.timestamp()
 
 
-def _unread(catalog: Overview | None) -> Iterator[str]:
+def _unread(catalog: Overview | None) -> Iterator[Fault]:
     """Complain about so many unreadable files that hashscan may lack rights, or a disk may fail."""
     if catalog is None or catalog.whole is None or not catalog.problems:
         return
     files = catalog.whole.files or 0
     if catalog.problems * 2 > files or (catalog.problems > 100 and catalog.problems * 10 > files):
-        yield (
+        yield Fault(
+            Reason.UNREADABLE,
             f"{catalog.problems:,} of {files:,} files or directories could not be read: run "
-            "hashscan as root, and see the kernel's log for errors of the disk"
+            "hashscan as root, and see the kernel's log for errors of the disk",
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.agent.deadlines import Deadlines, deadlines_of
 from hashscan.agent.gaps import Seen, gaps, read_daemon_file, troubles
+from hashscan.agent.reasons import Fault, Reason
 from hashscan.agent.syncing import from_repository, source_of
 from hashscan.catalog.overview import Overview, overview
 from hashscan.config.loader import load_or_default
@@ -83,7 +84,7 @@ class Status:
         reports_only: why matches are only reported, not moved; empty: they are moved.
         moves_named: a file is moved only because a notice names it.
         retention: seconds after which contents of the quarantine are removed for good.
-        uncovered: messages on what is not watched or was not scanned; see ``gaps``.
+        uncovered: volumes that are not watched or were not scanned; see ``gaps``.
         refusals: why a scan would refuse the configuration.
         deadlines: of notices; ``None``: no notice ever arrived.
         maildir: path of the configured Maildir.
@@ -96,10 +97,10 @@ class Status:
     filters: tuple[FilterStatus, ...]
     catalog: Overview | None
     quarantine: dict[str, int]
-    trouble: tuple[str, ...]
+    trouble: tuple[Fault, ...]
     daemon: dict[str, Any] | None = None
     alive: bool = False
-    uncovered: tuple[str, ...] = ()
+    uncovered: tuple[Fault, ...] = ()
     reports_only: str = ""
     moves_named: bool = False
     retention: float | None = None
@@ -225,7 +226,7 @@ def status_of(settings: Settings) -> Status:
     Raises:
         HashscanError: a limit of this process, e.g. of open files, prevents the reading.
     """
-    trouble: list[str] = []
+    trouble: list[Fault] = []
     unread = False
     catalog: Overview | None = None
     running: int | None = None
@@ -258,11 +259,14 @@ def status_of(settings: Settings) -> Status:
         counts = quarantine_counts(settings.quarantine_directory, retention)
         doubtful = counts.pop(_DOUBTFUL, 0)
     except HashscanError as error:
-        trouble.append(_trouble_of(error))
+        trouble.append(_trouble_of(error, Reason.QUARANTINE))
     if counts["damaged"]:
         trouble.append(
-            f"{counts['damaged']:,} records of the quarantine are damaged: 'hashscan quarantine "
-            "verify' names them"
+            Fault(
+                Reason.QUARANTINE,
+                f"{counts['damaged']:,} records of the quarantine are damaged: 'hashscan "
+                "quarantine verify' names them",
+            )
         )
     daemon = read_daemon_file(settings.state)
     alive = daemon is not None and running is not None and daemon.get("pid") == running
@@ -270,7 +274,8 @@ def status_of(settings: Settings) -> Status:
     trouble += troubles(seen)
     uncovered = gaps(seen)
     if doubtful and retention is not None:
-        uncovered = (*uncovered, f"quarantine: {why_doubtful(doubtful, retention)}")
+        message = f"quarantine: {why_doubtful(doubtful, retention)}"
+        uncovered = (*uncovered, Fault(Reason.QUARANTINE, message))
     return Status(
         settings.state,
         running,
@@ -303,10 +308,10 @@ def _refusals(settings: Settings) -> tuple[str, ...]:
     return ()
 
 
-def _trouble_of(error: HashscanError) -> str:
+def _trouble_of(error: HashscanError, reason: Reason = Reason.STATE) -> Fault:
     if is_limited(error):
         raise error
-    return with_cause(error)
+    return Fault(reason, with_cause(error))
 
 
 def _below(root: bytes) -> bytes:

@@ -141,13 +141,13 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
             f"  reported    none; matches are not moved, because {found.reports_only}{named}"
         )
     lines += _notice_lines(found)
-    lines += _some("see to", found.uncovered)
+    lines += _some("see to", [one.message for one in found.uncovered])
     if found.stands_still:
         lines.append(
             f"  trouble     nothing is scanned: {found.stands_still} (the daemon tries again every "
             "half minute)"
         )
-    lines += _some("trouble", found.trouble)
+    lines += _some("trouble", [one.message for one in found.trouble])
     return "\n".join(lines)
 
 
@@ -415,7 +415,9 @@ def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
     return line(
         "status",
         well=not wrong,
-        complaints=[{"code": int(one.code), "message": one.message} for one in wrong],
+        complaints=[
+            {"code": int(one.code), "reason": one.reason, "message": one.message} for one in wrong
+        ],
         state=found.state,
         running=found.running,
         source=found.source,
@@ -430,7 +432,7 @@ def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
             for path, one in (catalog.by_volume.items() if catalog else ())
         },
         daemon=None if found.daemon is None else {"running": found.alive, **_dated(found.daemon)},
-        uncovered=list(found.uncovered),
+        uncovered=[one.message for one in found.uncovered],
         pending=catalog.pending if catalog else 0,
         unmoved=found.unmoved[0] if found.unmoved else 0,
         reported=found.reported,
@@ -441,5 +443,5 @@ def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
         notices=None if found.deadlines is None else _deadlines_json(found.deadlines),
         intake=None if found.intake is None else _intake_json(found.intake),
         retention=found.retention,
-        trouble=list(found.trouble),
+        trouble=[one.message for one in found.trouble],
     )

@@ -269,7 +269,7 @@ def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:
 
 
 def _state(settings: Settings) -> Iterator[Check]:
-    for message in no_room(settings):
+    for _, message in no_room(settings):
         yield Check("room", "fail", message)
     found = overview(State(settings.state, make=False).catalog)
     told = "nothing is in it yet" if found is None else "its catalog can be read"

@@ -109,10 +109,11 @@ class Place:
     def complaints(self):
         return [(int(one.code), one.message) for one in complaints(status_of(self.settings))]
 
-    def only(self, code, words):
-        found = self.complaints()
-        assert [one for one, _ in found] == [code], found
-        assert words in found[0][1]
+    def only(self, code, words, reason=None):
+        found = complaints(status_of(self.settings))
+        assert [one.code for one in found] == [code], found
+        assert words in found[0].message
+        assert reason in {None, found[0].reason}
 
     def run(self, *arguments):
         return ready.in_words(ready.hashscan("--config", str(self.config), "status", *arguments))
@@ -137,7 +138,7 @@ def test_all_is_well(place):
 
 
 def test_no_scan_for_a_month(place):
-    place.scanned(30 * DAY).only(3, "no whole scan for 30 days, and no daemon runs")
+    place.scanned(30 * DAY).only(3, "no whole scan for 30 days, and no daemon runs", "scan-late")
     place.scanned(7 * DAY)
     assert place.complaints() == [], "a weekly timer"
     place.change("UPDATE scan SET ended = ended - ?", 2 * DAY)
@@ -159,7 +160,9 @@ def test_a_first_scan_that_died(place):
 
 
 def test_a_later_scan_that_died(place):
-    place.scanned(DAY).scanned(3600, ended=False).only(3, "was killed before its end")
+    place.scanned(DAY).scanned(3600, ended=False).only(
+        3, "was killed before its end", "scan-killed"
+    )
 
 
 def test_a_first_scan_that_was_interrupted(place):
@@ -167,23 +170,23 @@ def test_a_first_scan_that_was_interrupted(place):
 
 
 def test_nothing_was_ever_scanned(place):
-    place.only(3, "nothing has been scanned")
+    place.only(3, "nothing has been scanned", "scan-late")
 
 
 def test_a_volume_is_missing(place):
     place.scanned()
     place.volumes[0].rmdir()
-    place.only(70, "the volume is not there")
+    place.only(70, "the volume is not there", "volume-missing")
 
 
 def test_the_file_system_of_a_volume_is_not_mounted(place):
     place.scanned()
     place.change("INSERT INTO mounted VALUES (?1, ?1)", os.fsencode(place.volumes[0]))
-    place.only(70, "its file system is not mounted")
+    place.only(70, "its file system is not mounted", "volume-missing")
 
 
 def test_a_clock_that_was_set_back(place):
-    place.scanned(-DAY).only(3, "in the future")
+    place.scanned(-DAY).only(3, "in the future", "clock")
 
 
 def test_most_files_cannot_be_read(place):
@@ -192,7 +195,7 @@ def test_most_files_cannot_be_read(place):
     assert place.complaints() == [], "one of ten is for the scan's own exit code"
     for number in range(8):
         place.change("INSERT INTO problem VALUES (1, ?, 'denied', '', 1)", b"%d" % number)
-    place.only(3, "9 of 10 files or directories could not be read")
+    place.only(3, "9 of 10 files or directories could not be read", "unreadable")
 
 
 @needs_root
@@ -202,9 +205,9 @@ def test_the_quarantine_cannot_be_written_or_is_full(place):
     os.mkdir(store, 0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", store], check=True)
     try:
-        place.only(70, "full file system")
+        place.only(70, "full file system", "storage")
         subprocess.run(["mount", "-o", "remount,ro,size=64m", store], check=True)
-        place.only(70, "read-only")
+        place.only(70, "read-only", "storage")
     finally:
         subprocess.run(["umount", "-l", store], check=True)
 
@@ -219,7 +222,7 @@ def test_the_catalog_cannot_be_read(place):
 def test_a_list_is_missing(place):
     place.scanned()
     place.known.unlink()
-    place.only(5, "no such file")
+    place.only(5, "no such file", "filter")
 
 
 # Verdicts
@@ -228,7 +231,9 @@ def test_a_list_is_missing(place):
 def test_the_password_is_refused(place):
     place.scanned()
     place.candidate(1.0, "https://hcs/v1: answered 401, it refuses the credentials; check")
-    place.only(6, "the service refuses the password: https://hcs/v1: answered 401")
+    place.only(
+        6, "the service refuses the password: https://hcs/v1: answered 401", "service-refuses"
+    )
 
 
 def test_candidates_wait_for_too_long(place):
@@ -236,7 +241,7 @@ def test_candidates_wait_for_too_long(place):
     place.candidate(800.0, "time-out")
     assert place.complaints() == []
     place.change("UPDATE candidate SET found = found - 200")
-    place.only(6, "1 candidate without a verdict, the oldest for 17 min")
+    place.only(6, "1 candidate without a verdict, the oldest for 17 min", "pending")
 
 
 # With a daemon
@@ -246,7 +251,7 @@ def test_syncs_fail_for_an_hour(place):
     place.scanned().daemon(sync={"failing_since": time.time() - 3500, "message": "no route"})
     assert place.complaints() == []
     place.daemon(sync={"failing_since": time.time() - 3700, "message": "no route"})
-    place.only(6, "sync has failed for 62 min: no route")
+    place.only(6, "sync has failed for 62 min: no route", "sync")
     # The daemon's status counts only while it runs.
     place.holder.kill()
     place.holder.wait()
@@ -255,31 +260,51 @@ def test_syncs_fail_for_an_hour(place):
 
 def test_a_filter_is_refused(place):
     sync = {"failing_since": time.time(), "refused": True, "message": "the old one stays"}
-    place.scanned().daemon(sync=sync).only(6, "the old one stays")
+    place.scanned().daemon(sync=sync).only(6, "the old one stays", "sync")
 
 
 @pytest.mark.parametrize(
-    ("facts", "code", "words"),
+    ("facts", "code", "words", "reason"),
     [
-        ({"volume": {"away": "not mounted"}}, 70, "not scanned: not mounted"),
-        ({"volume": {"away": "gone", "unwatched": 1}}, 70, "not scanned: gone"),
-        ({"volume": {"unwatched": 1, "message": "limit"}}, 3, "it is not watched, only scans find"),
-        ({"volume": {"unwatched": 1, "directories": 9}}, 3, "1 directory is not watched"),
-        ({"volume": {"unwatched": 2, "directories": 9}}, 3, "2 directories are not watched"),
-        ({"volume": {"starting": 1.0}}, 3, "its watch has been starting for"),
-        ({"trouble": "no filter"}, 5, "nothing is scanned: no filter"),
-        ({"trouble": "TasksMax=", "limit": True}, 70, "nothing is scanned: TasksMax="),
-        ({"notice_rounds": {"trouble": "item 7 was given up"}}, 70, "notices: item 7 was given up"),
-        ({"time": 1000.0}, 70, "the daemon has said nothing for"),
-        ({"time": 5e9}, 70, "in the future"),
-        ({"reload_refused": "line 3"}, 70, "the last reload was refused: line 3"),
-        ({"settings": "other"}, 3, "does not use this configuration"),
-        ({"alive": False}, 70, "has died"),
-        ({"alive": False, "stopped": True}, 3, "the daemon was stopped"),
+        ({"volume": {"away": "not mounted"}}, 70, "not scanned: not mounted", "volume-missing"),
+        ({"volume": {"away": "gone", "unwatched": 1}}, 70, "not scanned: gone", "volume-missing"),
+        (
+            {"volume": {"unwatched": 1, "message": "limit"}},
+            3,
+            "it is not watched, only scans find",
+            "not-watched",
+        ),
+        (
+            {"volume": {"unwatched": 1, "directories": 9}},
+            3,
+            "1 directory is not watched",
+            "not-watched",
+        ),
+        (
+            {"volume": {"unwatched": 2, "directories": 9}},
+            3,
+            "2 directories are not watched",
+            "not-watched",
+        ),
+        ({"volume": {"starting": 1.0}}, 3, "its watch has been starting for", "not-watched"),
+        ({"trouble": "no filter"}, 5, "nothing is scanned: no filter", "filter"),
+        ({"trouble": "TasksMax=", "limit": True}, 70, "nothing is scanned: TasksMax=", "limit"),
+        (
+            {"notice_rounds": {"trouble": "item 7 was given up"}},
+            70,
+            "notices: item 7 was given up",
+            "notices-input",
+        ),
+        ({"time": 1000.0}, 70, "the daemon has said nothing for", "daemon"),
+        ({"time": 5e9}, 70, "in the future", "clock"),
+        ({"reload_refused": "line 3"}, 70, "the last reload was refused: line 3", "configuration"),
+        ({"settings": "other"}, 3, "does not use this configuration", "configuration"),
+        ({"alive": False}, 70, "has died", "daemon"),
+        ({"alive": False, "stopped": True}, 3, "the daemon was stopped", "daemon-stopped"),
     ],
 )
-def test_what_the_daemon_says(place, facts, code, words):
-    place.scanned().daemon(**facts).only(code, words)
+def test_what_the_daemon_says(place, facts, code, words, reason):
+    place.scanned().daemon(**facts).only(code, words, reason)
 
 
 def test_no_scheduled_scan_has_come_to_its_end(place):
@@ -317,14 +342,14 @@ def test_neither_watched_nor_scanned_by_schedule(place):
     place.config.write_text(place.config.read_text().replace("volume}", "volume, watch: off}"))
     place.settings = load(str(place.config), check_files=False)
     place.daemon(scan_every=None)
-    place.only(3, "neither watched (watch: off) nor scanned by schedule")
+    place.only(3, "neither watched (watch: off) nor scanned by schedule", "not-watched")
 
 
 def test_what_the_daemon_wrote_cannot_be_read(place):
     place.scanned().daemon(alive=False)
     with open(os.path.join(place.state.directory, "daemon.json"), "w") as file:
         file.write('{"pid": 12')
-    place.only(70, "daemon.json cannot be read")
+    place.only(70, "daemon.json cannot be read", "state")
 
 
 # How it is shown
