@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli import Options
-from hashscan.cli.common import checked_option, open_own_configuration, require_consent
-from hashscan.cli.restoring import LOCK_SECONDS, moment, restore_many
+from hashscan.cli.common import checked_option, json_option, require_consent, state_option
+from hashscan.cli.quarantine_restore import restore_command
+from hashscan.cli.quarantined import each, line, opened, settings_of
 from hashscan.config import values
-from hashscan.errors import (
-    HashscanError,
-    LockedError,
-    OutputError,
-    QuarantineError,
-    UnsafePathError,
-    UsageError,
-)
+from hashscan.errors import HashscanError, QuarantineError, UnsafePathError, UsageError
 from hashscan.fs.named import resolve as resolve_links
 from hashscan.quarantine.records import State
-from hashscan.quarantine.recover import Recovered, recover
-from hashscan.quarantine.restore import restore
-from hashscan.quarantine.selection import Selection
-from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import (
     Verified,
     aged,
@@ -42,15 +30,9 @@ from hashscan.quarantine.upkeep import (
 from hashscan.text import counted, human_size, local_time, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from hashscan.config.settings import Settings
     from hashscan.quarantine.records import Record
-
-_state = click.option(
-    "--state", metavar="DIR", help="The state directory; default: the configuration's."
-)
-_json = click.option("--json", "as_json", is_flag=True, help="JSON lines.")
+    from hashscan.quarantine.store import Store
 
 
 @click.group("quarantine")
@@ -58,81 +40,12 @@ def command() -> None:
     """List, restore, export and purge quarantined files."""
 
 
-def _settings(context: click.Context, state: str | None) -> Settings:
-    # A volume that is missing must not stand in the way of a restore to another one.
-    return open_own_configuration(context.obj or Options(), state)
-
-
-@contextmanager
-def _store(settings: Settings, *, change: bool) -> Iterator[Store | None]:
-    """The store with unfinished jobs ended; ``None`` if nothing was ever quarantined.
-
-    Where nothing is changed, a store in which another process works is read as it is.
-
-    Raises:
-        UsageError: something is to be changed, and there is no store.
-        QuarantineError, LockedError: as ``Store.open`` and ``Store.lock``.
-    """
-    try:
-        store = Store.open(os.fsencode(settings.quarantine_directory), create=False)
-    except QuarantineError as error:
-        if error.reason != "no-store":
-            raise
-        if change:
-            raise UsageError(f"{error}; see --state and the configuration's state") from error
-        yield None
-        return
-    with store:
-        if change:
-            with store.lock(LOCK_SECONDS):
-                _tell(recover(store))
-                yield store
-            return
-        try:
-            with store.lock(0):
-                _tell(recover(store))
-        except LockedError:
-            pass
-        except QuarantineError as error:  # a full or read-only disk: it can still be read
-            click.echo(str(error), err=True)
-        yield store
-
-
-def _tell(recovered: list[Recovered]) -> None:
-    for one in recovered:
-        click.echo(f"{one.record_id}: {one.message}", err=True)
-
-
-def _each(ids: tuple[str, ...], do: Callable[[str], None]) -> None:
-    """Do all, report each failure, and raise in the end if there was one.
-
-    Raises:
-        OutputError: a result cannot be reported any more; nothing is done after that.
-    """
-    failures: list[HashscanError] = []
-    for one in ids:
-        try:
-            do(one)
-        except OutputError:
-            raise
-        except HashscanError as error:
-            failures.append(error)
-    if len(failures) == 1:
-        raise failures[0]
-    message = "\n".join(str(error) for error in failures)
-    if failures and all(isinstance(error, UsageError) for error in failures):
-        raise UsageError(message)
-    if failures:
-        raise QuarantineError(message, reason="several")
-
-
-def _line(event: str, fields: dict[str, Any]) -> None:
-    click.echo(json.dumps({"event": event, **fields}))
+command.add_command(restore_command)
 
 
 @command.command("list")
-@_state
-@_json
+@state_option
+@json_option
 @click.option("--all", "every", is_flag=True, help="List restored and purged files, too.")
 @click.pass_context
 def list_command(context: click.Context, state: str | None, as_json: bool, every: bool) -> None:
@@ -140,19 +53,19 @@ def list_command(context: click.Context, state: str | None, as_json: bool, every
     gone = {State.RESTORED, State.PURGED, State.UNDONE}
     damaged = 0
     rows: list[tuple[str, ...]] = []
-    with _store(_settings(context, state), change=False) as store:
+    with opened(settings_of(context, state), change=False) as store:
         for listed in records(store) if store else ():
             record = listed.record
             if record is None:
                 damaged += 1
                 if as_json:
                     problem = {"id": listed.record_id, "message": listed.trouble}
-                    _line("problem", {"reason": "damaged-record", **problem})
+                    line("problem", {"reason": "damaged-record", **problem})
                 else:
                     click.echo(listed.trouble, err=True)
             elif every or record.state not in gone:
                 if as_json:
-                    _line("record", record.as_dict())
+                    line("record", record.as_dict())
                 else:
                     rows.append(_row(record))
     if rows:
@@ -183,19 +96,19 @@ def _row(record: Record) -> tuple[str, ...]:
 
 
 @command.command("show")
-@_state
-@_json
+@state_option
+@json_option
 @click.argument("record_id", metavar="ID")
 @click.pass_context
 def show_command(context: click.Context, state: str | None, as_json: bool, record_id: str) -> None:
     """Show one whole record. The content is never shown."""
-    with _store(_settings(context, state), change=False) as store:
+    with opened(settings_of(context, state), change=False) as store:
         if store is None:
             raise _no_record(record_id)
         record = store.load(resolve(store, record_id))
         others = same_inode(store, record)
         if as_json:
-            _line("record", {**record.as_dict(), "same_inode": [one.id for one in others]})
+            line("record", {**record.as_dict(), "same_inode": [one.id for one in others]})
         else:
             _show(record, others)
 
@@ -262,96 +175,14 @@ def _show(record: Record, others: list[Record]) -> None:
         click.echo(f"{name:<12} {value}")
 
 
-@command.command("restore")
-@_state
-@_json
-@click.option("--to", metavar="DIR", help="Restore into this directory instead.")
-@click.option(
-    "--mkdir",
-    is_flag=True,
-    help="Make missing directories, with owner and mode of the directory above.",
-)
-@click.option("--force", is_flag=True, help="Restore the content even if it was altered.")
-@click.option("--all", "every", is_flag=True, help="All files in quarantine.")
-@click.option(
-    "--path",
-    "paths",
-    metavar="PATH",
-    multiple=True,
-    help="Files that had this path, were below it or fit this glob; may be given several times.",
-)
-@click.option(
-    "--since",
-    metavar="TIME",
-    help="Files quarantined since then: 2026-11-27, 2026-11-27T10:00, or e.g. 2h or 3d ago.",
-)
-@click.option(
-    "--owner",
-    "owners",
-    metavar="USER",
-    multiple=True,
-    help="Files of this user, by name or number; may be given several times.",
-)
-@click.argument("record_ids", metavar="[ID...]", nargs=-1)
-@click.pass_context
-def restore_command(
-    context: click.Context,
-    state: str | None,
-    as_json: bool,
-    to: str | None,
-    mkdir: bool,
-    force: bool,
-    every: bool,
-    paths: tuple[str, ...],
-    since: str | None,
-    owners: tuple[str, ...],
-    record_ids: tuple[str, ...],
-) -> None:
-    """Put files back: content, owner, mode, times, attributes, flags. Nothing is overwritten.
-
-    Name files by ID, or restore many at a time: --all, or the files that fit all of --path,
-    --since and --owner. A file that cannot be restored does not stop the others. The next scans do
-    not quarantine a restored file again; `purge ID` lifts that.
-    """
-    many = every or bool(paths) or since is not None or bool(owners)
-    if many == bool(record_ids):
-        raise UsageError(
-            "restore: name the files, either by IDs, or by --all, --path, --since or --owner; "
-            "see `hashscan quarantine list`"
-        )
-    after = None if since is None else moment(since)
-
-    def one(store: Store, record_id: str) -> None:
-        directory = None if to is None else os.fsencode(to)
-        done = restore(store, record_id, to=directory, force=force, mkdir=mkdir)
-        if as_json:
-            found = {"id": done.record.id, "path": os.fsdecode(done.path)}
-            _line("restored", {**found, "notes": list(done.notes)})
-            return
-        click.echo(f"{done.record.id}: restored to {shown(done.path)}")
-        for note in done.notes:
-            click.echo(f"{done.record.id}: {note}", err=True)
-
-    if many:
-        with _store(_settings(context, state), change=False) as store:
-            if store is None:
-                raise UsageError("there is nothing to restore, the quarantine is empty")
-            restore_many(store, Selection(paths, after, owners), one, as_json=as_json)
-        return
-    with _store(_settings(context, state), change=True) as store:
-        assert store is not None
-        opened = store
-        _each(record_ids, lambda given: one(opened, resolve(opened, given)))
-
-
 @command.command("export")
-@_state
+@state_option
 @click.option("--output", "-o", metavar="FILE", required=True, help="A new tar file.")
 @click.argument("record_id", metavar="ID")
 @click.pass_context
 def export_command(context: click.Context, state: str | None, output: str, record_id: str) -> None:
     """Write record and content to a tar file, for the police. It stays in quarantine."""
-    with _store(_settings(context, state), change=True) as store:
+    with opened(settings_of(context, state), change=True) as store:
         assert store is not None
         full = resolve(store, record_id)
         intact = export(store, full, os.fsencode(output))
@@ -365,8 +196,8 @@ def export_command(context: click.Context, state: str | None, output: str, recor
 
 
 @command.command("purge")
-@_state
-@_json
+@state_option
+@json_option
 @click.option(
     "--older-than",
     "before",
@@ -391,11 +222,11 @@ def purge_command(
     shown, and nothing is deleted before you agree, at the terminal or with --yes. With the ID of a
     restored file, scans do not hold that file any more.
     """
-    settings = _settings(context, state)
+    settings = settings_of(context, state)
     age = _age(settings, before, record_ids)
     old: tuple[str, ...] = ()
     limit = "" if age is None else local_time(time.time() - age)
-    with _store(settings, change=False) as store:
+    with opened(settings, change=False) as store:
         if store and age is not None:
             found = aged(store, age)
             old = found.old
@@ -419,21 +250,21 @@ def purge_command(
         which = f" (quarantined before {limit})" if limit else ""
         question = f"delete the content of {counted(contents, 'record')}{which} for good?"
         require_consent(question)
-    with _store(settings, change=True) as store:
+    with opened(settings, change=True) as store:
         assert store is not None
 
         def one(record_id: str) -> None:
             record = purge(store, record_id, lift=record_id in restored)
             if as_json:
                 fields = {"id": record.id, "path": os.fsdecode(record.origin.full_path)}
-                _line("purged", {**fields, "quarantined": record.acted})
+                line("purged", {**fields, "quarantined": record.acted})
                 return
             what = f"content removed, quarantined {record.acted}"
             if record_id in restored:
                 what = "hold lifted; the restored file is left in place until a scan finds it"
             click.echo(f"{record.id}: purged ({what}), was {shown(record.origin.full_path)}")
 
-        _each(tuple(ids), one)
+        each(tuple(ids), one)
     if limit:
         click.echo(f"deleted for good: contents quarantined before {limit}", err=True)
 
@@ -462,26 +293,26 @@ def _age(settings: Settings, given: str | None, ids: tuple[str, ...]) -> float |
 
 
 @command.command("verify")
-@_state
-@_json
+@state_option
+@json_option
 @click.pass_context
 def verify_command(context: click.Context, state: str | None, as_json: bool) -> None:
     """Hash all contents again and compare them with their records."""
-    settings = _settings(context, state)
+    settings = settings_of(context, state)
     volumes = []
     for volume in settings.volumes:
         with suppress(UnsafePathError):
             volumes.append(os.fsencode(resolve_links(volume.path)))
-    with _store(settings, change=False) as store:
+    with opened(settings, change=False) as store:
         result = verify(store, volumes) if store else Verified(0, [])
     for finding in result.findings:
         if as_json:
             found = {"id": finding.record_id, "message": finding.message}
-            _line("problem", {"reason": finding.kind, **found})
+            line("problem", {"reason": finding.kind, **found})
         else:
             click.echo(f"{finding.kind}: {finding.message}")
     if as_json:
-        _line("summary", {"checked": result.checked, "problems": len(result.findings)})
+        line("summary", {"checked": result.checked, "problems": len(result.findings)})
     else:
         click.echo(f"{result.checked} contents checked, {len(result.findings)} problems")
     if result.findings:
