@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import time
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -103,7 +105,8 @@ class Intake:
                 except ReportRefusedError:
                     await self._box.keep(found.get("urls", ""))
                     raise
-                taken = await self._box.add(report)
+                key = hashlib.sha256(sender.encode() + b"\0" + body).digest()
+                taken = await self._box.add(report, key)
             outcome = taken.id
         except HTTPException as error:
             outcome = str(error.status_code)
@@ -117,7 +120,7 @@ class Intake:
             "repeat_of": taken.repeat_of,
             "remarks": list(report.notice.remarks),
         }
-        return JSONResponse({"data": data}, 201)
+        return JSONResponse({"data": data}, 201, background=BackgroundTask(self._box.answered, key))
 
     def note(self, request: Request, sender: str, outcome: str) -> None:
         """Add a request to the audit: its path, without query and token."""

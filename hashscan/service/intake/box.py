@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import hashlib
+import time
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 _PATIENCE = 15.0
 #: Most reports that wait to be stored.
 _WAITING = 64
+#: Seconds within which, at least, a report without an answer is recognised when it is sent again.
+_RESENT = 1800.0
+#: Most reports whose answers are counted.
+_MOST_ANSWERED = 100_000
 
 
 class Taken(NamedTuple):
@@ -48,6 +54,8 @@ class Box:
         self._say = say
         self._trouble = ""
         self._waiting = 0
+        #: How often each report was answered, by its key; the oldest first.
+        self._answered: OrderedDict[bytes, int] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, "notices")
         try:
             self._store = self._thread.submit(Store, state.notices).result()
@@ -60,8 +68,12 @@ class Box:
         self._thread.submit(self._store.close)
         self._thread.shutdown()
 
-    async def add(self, report: Report) -> Taken:
-        """Store a report durably.
+    async def add(self, report: Report, key: bytes) -> Taken:
+        """Store a report durably; ``key``: the SHA-256 of its sender and its bytes.
+
+        If a report is stored but not answered (the process was killed, or the disk is slow), the
+        sender sends it again, and it is still the same notice. After an answer, the same report is
+        a notice of its own: the URLs are still online.
 
         Raises:
             HTTPException: 503: it is not stored, or not yet.
@@ -70,7 +82,8 @@ class Box:
             raise later(503, 10.0, "too many reports wait to be stored; this one was not taken")
         self._waiting += 1
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._thread, self._add, report)
+        numbered = key + str(self._answered.get(key, 0)).encode()
+        future = loop.run_in_executor(self._thread, self._add, report, numbered)
         future.add_done_callback(self._done)
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -83,6 +96,12 @@ class Box:
             raise later(
                 503, 60.0, "the report cannot be stored now, and was not taken; send it again"
             ) from None
+
+    async def answered(self, key: bytes) -> None:
+        """Note that the sender has the answer to a report."""
+        self._answered[key] = self._answered.pop(key, 0) + 1
+        while len(self._answered) > _MOST_ANSWERED:
+            self._answered.popitem(last=False)
 
     async def keep(self, text: str) -> None:
         """Keep the text of a report without a URL, for an administrator."""
@@ -102,16 +121,19 @@ class Box:
             self._say(f"a report was not stored: {trouble}")
         self._trouble = trouble
 
-    def _add(self, report: Report) -> Taken:
-        added = self._store.add(
-            report.notice,
-            channel=Channel.HTTP,
-            # Each report is a notice of its own: the same URL again means that it is still online.
-            key=secrets.token_bytes(32),
-            content=report.content,
-            received=report.received,
-        )
-        notice = self._store.notice(added.id)
+    def _add(self, report: Report, key: bytes) -> Taken:
+        now = int(time.time() // _RESENT)
+        keys = [hashlib.sha256(key + b"@%d" % period).digest() for period in (now, now - 1)]
+        identifier = next(filter(None, map(self._store.id_of, keys)), None)
+        if identifier is None:
+            identifier = self._store.add(
+                report.notice,
+                channel=Channel.HTTP,
+                key=keys[0],
+                content=report.content,
+                received=report.received,
+            ).id
+        notice = self._store.notice(identifier)
         return Taken(notice.id, notice.deadline, notice.repeat_of)
 
     def _keep(self, text: str) -> None:

@@ -92,8 +92,12 @@ def hurry():
 
 
 def prepare(directory):
+    """An intake with a token, which is made only once for a directory."""
     state = State(str(directory / "state"))
-    return Served(state, add_token(data_of(state), "hotline"))
+    kept = directory / "token"
+    if not kept.exists():
+        kept.write_text(add_token(data_of(state), "hotline"))
+    return Served(state, kept.read_text())
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from hashscan.notices.notice import Channel, ItemState
 from hashscan.notices.reader import Reader
 from hashscan.notices.store import Store
 from hashscan.service.intake import form
+from hashscan.service.intake.box import Box
 
 ONE = {"ip": "192.0.2.7", "urls": "https://img.example/a/1.jpg\nhttps://img.example/a/2.jpg"}
 
@@ -56,6 +57,51 @@ def test_the_same_report_again_is_a_repeat(intake, scart_reads):
     assert second.json()["data"]["repeat_of"] == first
     (item,) = intake.items(first)
     assert item.state is ItemState.RECEIVED
+
+
+def test_the_same_bytes_again_after_an_answer_are_a_repeat(intake, scart_reads):
+    form = {"ip": "", "urls": "http://bytes.example/x"}
+    notices = [scart_reads(intake.post(form)) for _ in range(3)]
+    assert len(set(notices)) == 3
+    with intake.notices() as reader:
+        assert [reader.notice(one).repeat_of for one in notices] == [None, *notices[:2]]
+
+
+def test_a_report_without_an_answer_is_not_counted_twice(run_in, tmp_path, monkeypatch):
+    """Stored, and the process killed before its answer: the sender sends it once more."""
+    with monkeypatch.context() as patch, run_in(tmp_path) as one:
+        patch.setattr(Box, "answered", no_answer)
+        first = one.post(ONE).json()["data"]["id"]
+        other = one.post({**ONE, "ip": "192.0.2.8"}).json()["data"]["id"]
+    with run_in(tmp_path) as again:
+        assert again.post(ONE).json()["data"]["id"] == first
+        assert again.stored() == {first, other}
+        # Now it is answered, so the same report means that the URLs are still online.
+        assert again.post(ONE).json()["data"]["repeat_of"] == other
+
+
+def test_a_report_that_was_too_slow_is_not_counted_twice(intake, scart_reads, monkeypatch):
+    form = {"ip": "", "urls": "http://slow.example/x"}
+    add = Store.add
+
+    def slow(*args, **options):
+        time.sleep(0.3)
+        return add(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "add", slow)
+        patch.setattr("hashscan.service.intake.box._PATIENCE", 0.1)
+        assert intake.post(form).status_code == 503
+    again = scart_reads(intake.post(form))
+    repeat = intake.post(form).json()["data"]
+    assert repeat["id"] != again
+    assert repeat["repeat_of"] == again
+    with intake.notices() as reader:
+        assert reader.notice(again).repeat_of is None, "the first one, which was stored later"
+
+
+async def no_answer(self, key):
+    """No answer arrives."""
 
 
 FORMS = {
