@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 # The state directory.
+#: The audit log: its files, ``audit_file``, and its head.
+AUDIT = "audit"
 CATALOG = "catalog.sqlite3"
 FILTERS = "filters"
 LOCK = "lock"
@@ -28,7 +30,11 @@ REPORTED = "reported"
 #: The state of scans beside a running daemon.
 BESIDE = "beside"
 
+#: In the directory of the audit log: number and hash of the newest line.
+AUDIT_HEAD = "head"
+
 _STATE = (
+    AUDIT,
     BESIDE,
     CATALOG,
     # SQLite's own files; they are left if only the catalog is moved away.
@@ -64,7 +70,21 @@ _FILE_SYSTEM = frozenset(
 )
 _TEMPORARY = re.compile(r"\.(.+?)(?:\.[0-9a-f]{12})?\.tmp", re.DOTALL)
 
+_AUDIT_FILE = re.compile(r"([0-9]{6,12})\.jsonl", re.ASCII)
 _MARKED = re.compile(r"[0-9a-f]{12}\.tmp")
+
+
+def audit_file(number: int) -> str:
+    """The name of a file of the audit log; ``number``: from 1."""
+    return f"{number:06}.jsonl"
+
+
+def audit_number(name: str) -> int | None:
+    """The number of a file of the audit log; ``None``: another file."""
+    found = _AUDIT_FILE.fullmatch(name)
+    if found is None or audit_file(int(found[1])) != name:
+        return None
+    return int(found[1])
 
 
 def temporary(name: str, mark: str = "") -> str:

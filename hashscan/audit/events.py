@@ -1,0 +1,110 @@
+"""The names of the audit log's events, with the facts that their lines have.
+
+Facts that many lines share: ``path`` a file's full path (``os.fsdecode``), ``volume``, ``digests``
+algorithm to lower-case hex, ``category``, ``quarantine_id``, ``notice`` its id, ``reason`` a word,
+``message`` a sentence for people.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Scans and the known set
+#: A scan begins: ``volumes``, ``kind``, ``action``, ``pid``.
+SCAN_STARTED: Final = "scan-started"
+#: A scan ended: ``volumes``, ``kind``, its counts as in the JSON line ``summary``, ``interrupted``.
+SCAN_ENDED: Final = "scan-ended"
+#: A sync ended: ``categories`` with ``category``, ``state``, ``version`` and ``message`` of each.
+SYNC: Final = "sync"
+#: Other filters are in use from now on: ``filters``, as the catalog names them.
+FILTER_CHANGED: Final = "filter-changed"
+
+# Matches and quarantine
+#: A match, after it was acted on: ``path``, ``size``, ``uid``, ``digests``, ``algorithm``,
+#: ``category``, ``action`` (quarantined, reported, held, allowed), ``quarantine_id``, ``detected``,
+#: ``found_by``; ``problem`` and ``message`` if an action failed.
+MATCH: Final = "match"
+#: A file is about to be moved to quarantine: ``path``, ``volume``, ``quarantine_id``, ``digests``,
+#: ``category``, ``notice``.
+MOVING: Final = "moving"
+#: It was moved: ``path``, ``quarantine_id``.
+MOVED: Final = "moved"
+#: It was not moved, or put back: ``path``, ``quarantine_id``, ``reason``, ``message``.
+NOT_MOVED: Final = "not-moved"
+#: The next start finished or undid a move, a restore or a purge that a kill had interrupted:
+#: ``quarantine_id``, ``message``.
+RECOVERED: Final = "recovered"
+#: A file is about to be restored: ``quarantine_id``, ``path`` (from where it came), ``to``.
+RESTORING: Final = "restoring"
+#: It was restored: ``quarantine_id``, ``path`` (where it is now).
+RESTORED: Final = "restored"
+#: It was not restored: ``quarantine_id``, ``path``, ``message``.
+NOT_RESTORED: Final = "not-restored"
+#: A content is about to be deleted for good: ``quarantine_id``, ``path``, ``because``.
+PURGING: Final = "purging"
+#: It was deleted for good, or the hold on a restored file was lifted: ``quarantine_id``, ``path``.
+PURGED: Final = "purged"
+#: A purge failed: ``quarantine_id``, ``message``.
+NOT_PURGED: Final = "not-purged"
+#: Record and content are about to be written to a file: ``quarantine_id``, ``path``, ``to``.
+EXPORTED: Final = "exported"
+#: The service no longer knows a digest in quarantine: ``digest``, ``quarantine_ids``, ``category``.
+WITHDRAWN: Final = "withdrawn"
+
+# Brakes
+#: The brakes hold matches back: ``hold``, ``digest``, ``files``, ``owners``, ``reason``.
+HELD: Final = "held"
+#: An administrator lets the held files move: ``hold``, ``digest``.
+HOLD_RELEASED: Final = "hold-released"
+#: An administrator allows the held files: ``hold``, ``digest``, ``because``.
+HOLD_DISMISSED: Final = "hold-dismissed"
+
+# Notices
+#: A notice was stored: ``notice``, ``format``, ``sender``, ``reference``, ``items`` (how many),
+#: ``deadline``, ``repeat_of``.
+NOTICE_RECEIVED: Final = "notice-received"
+#: An input could not be read as a notice: ``reason``, ``message``.
+NOTICE_REFUSED: Final = "notice-refused"
+#: Something is done with a notice: ``notice``, ``action``, and what that needs.
+NOTICE_ACTION: Final = "notice-action"
+#: The deadline of a notice with open items is near: ``notice``, ``deadline``.
+NOTICE_DUE: Final = "notice-due"
+#: The deadline of a notice with open items has passed: ``notice``, ``deadline``.
+NOTICE_OVERDUE: Final = "notice-overdue"
+#: All items of a notice are settled: ``notice``, ``reason``.
+NOTICE_CLOSED: Final = "notice-closed"
+#: An item is open again: ``notice``, ``reason``.
+NOTICE_REOPENED: Final = "notice-reopened"
+
+# The daemon
+#: The daemon starts: ``version``, ``pid``.
+DAEMON_STARTED: Final = "daemon-started"
+#: It ends on request: ``pid``. After a kill there is no such line.
+DAEMON_STOPPED: Final = "daemon-stopped"
+#: The daemon uses a changed configuration: ``file``.
+RELOAD: Final = "reload"
+#: Something was refused and not used: ``what`` (configuration, filter, service), ``message``.
+REFUSED: Final = "refused"
+#: Something needs somebody: ``what``, ``message``.
+PROBLEM: Final = "problem"
+#: It is well again: ``what``.
+PROBLEM_ENDED: Final = "problem-ended"
+#: A volume is not there, or does not answer: ``volume``, ``message``.
+VOLUME_LOST: Final = "volume-lost"
+#: It is there again: ``volume``.
+VOLUME_BACK: Final = "volume-back"
+#: Once a day, the counts of that day.
+DAILY_DIGEST: Final = "daily-digest"
+
+# The log itself
+#: The writer found a damaged end of the log and continued: ``reason`` (torn, cut, head, foreign),
+#: ``message``.
+LOG_REPAIRED: Final = "log-repaired"
+#: The oldest files of the log are about to be removed: ``files``, ``begins`` with ``seq`` and
+#: ``prev`` of the first line that is kept.
+LOG_REMOVED: Final = "log-removed"
+
+#: All of them.
+ALL: Final = frozenset(
+    value for name, value in tuple(globals().items()) if name.isupper() and isinstance(value, str)
+)

@@ -1,0 +1,116 @@
+"""The directory of the audit log: its files are opened here, by descriptor and without links."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from hashscan.errors import StateError
+from hashscan.files import AUDIT, audit_file, audit_number
+from hashscan.fs.beneath import closing
+from hashscan.fs.named import sync_names
+from hashscan.text import said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: A FIFO must not be waited for, and no terminal acquired.
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def path_of(state_directory: str) -> str:
+    """The directory of the audit log of a state directory."""
+    return os.path.join(state_directory, AUDIT)
+
+
+@contextmanager
+def opened(state_directory: str, *, make: bool) -> Iterator[int]:
+    """A descriptor of the directory; with ``make`` it is made if it is missing.
+
+    Raises:
+        FileNotFoundError: it is missing.
+        OSError: it cannot be opened or made, e.g. because it is a link.
+    """
+    path = path_of(state_directory)
+    try:
+        fd = os.open(path, _DIRECTORY)
+    except FileNotFoundError:
+        if not make:
+            raise
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        with closing(os.open(state_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as up:
+            sync_names(up)
+        fd = os.open(path, _DIRECTORY)
+    with closing(fd):
+        yield fd
+
+
+def open_file(directory: int, name: str, flags: int) -> int:
+    """A descriptor of a regular file in the directory.
+
+    Raises:
+        FileNotFoundError: there is none, and ``flags`` have no O_CREAT.
+        OSError: it cannot be opened, or it is a link, a FIFO or a directory.
+    """
+    fd = os.open(name, flags | _FILE, 0o600, dir_fd=directory)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no file", name)
+    return fd
+
+
+def numbers(directory: int) -> list[int]:
+    """The numbers of the log's files, ascending.
+
+    Raises:
+        OSError: the directory cannot be listed.
+    """
+    found = (audit_number(name) for name in os.listdir(directory))
+    return sorted(one for one in found if one is not None)
+
+
+def open_number(directory: int, number: int, flags: int) -> int:
+    """A descriptor of a file of the log.
+
+    Raises:
+        OSError: as ``open_file``.
+    """
+    return open_file(directory, audit_file(number), flags)
+
+
+_FIX = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "raise the quota there, or free some space",
+    errno.EROFS: "mount it for writing",
+    errno.EACCES: "run as root, or as the owner of the state directory",
+    errno.EPERM: "see `lsattr` for an append-only or immutable flag, and the owner",
+    errno.ELOOP: "remove the link that is there",
+    errno.ENXIO: "remove the FIFO or socket that is there",
+    errno.EINVAL: "move away what is there in the place of a file",
+    errno.EISDIR: "move away the directory that is there in the place of a file",
+    errno.ENOTDIR: "move away what is there in the place of a directory",
+    errno.EMFILE: "raise the limit of open files",
+    errno.ENFILE: "raise the limit of open files",
+}
+
+
+@contextmanager
+def explained(state_directory: str, doing: str) -> Iterator[None]:
+    """Turn an ``OSError`` into a ``StateError`` with what to do about it; ``doing``: written."""
+    try:
+        yield
+    except OSError as error:
+        where = path_of(state_directory)
+        if isinstance(error.filename, str) and not error.filename.startswith("/"):
+            where = os.path.join(where, error.filename)
+        fix = _FIX.get(error.errno or 0, "see the kernel's log for errors of the disk")
+        what = said_by(error)
+        raise StateError(
+            f"the audit log {shown(where)} cannot be {doing}: {what[:1].lower()}{what[1:]}; {fix}"
+        ) from error

@@ -1,0 +1,213 @@
+"""Writes the audit log: ``STATE/audit/000001.jsonl`` and following files.
+
+    log = AuditLog(state.directory)
+    log.append(events.MOVING, who, path=..., quarantine_id=...)   # on disk when it returns
+
+Several processes and threads write to one log: each append holds a lock. An object keeps nothing
+open and remembers nothing, so it may be used after a fork.
+
+The order of writes is: the line, fdatasync, the head, fdatasync. A kill in between leaves a log
+that verifies, and the next writer continues it (``tail``). When a file would exceed ``file_size``,
+the next one begins; its first line continues the chain. Old files are removed only after a line
+says with which line the kept log begins.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hashscan.audit import events
+from hashscan.audit.folder import explained, numbers, open_file, open_number, opened, path_of
+from hashscan.audit.head import EMPTY, Head, read_head, write_head
+from hashscan.audit.line import LONGEST, encode, parse
+from hashscan.audit.tail import find_end
+from hashscan.errors import StateError
+from hashscan.files import AUDIT_HEAD, audit_file
+from hashscan.fs.beneath import closing
+from hashscan.fs.named import sync_names
+from hashscan.text import rfc3339, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashscan.audit.line import Json
+    from hashscan.audit.tail import End
+    from hashscan.audit.who import Who
+
+#: Bytes of a file of the log, and how many files are kept.
+FILE_SIZE = 16 << 20
+FILES = 64
+#: Seconds for which other writers are waited for. Each of them needs milliseconds.
+_PATIENCE = 30.0
+
+
+class Entry(NamedTuple):
+    """An event to be written.
+
+    Attributes:
+        event: one of ``hashscan.audit.events``.
+        facts: ready for JSON; paths by ``os.fsdecode``.
+    """
+
+    event: str
+    who: Who
+    facts: dict[str, Any]
+
+
+class _Last(NamedTuple):
+    seq: int
+    hash: str
+
+
+class AuditLog:
+    """The audit log of a state directory."""
+
+    def __init__(
+        self, state_directory: str, *, file_size: int = FILE_SIZE, files: int | None = FILES
+    ) -> None:
+        """Nothing is opened or made before the first line.
+
+        Args:
+            state_directory: it exists, and nobody else can replace it (``hashscan.state``).
+            file_size: bytes after which the next file begins.
+            files: how many are kept, at least 2; ``None``: all.
+        """
+        self._state = state_directory
+        self._file_size = file_size
+        self._files = None if files is None else max(2, files)
+
+    def append(self, event: str, who: Who, **facts: Json) -> int:
+        """Write one line, and return its number when it is on disk.
+
+        Raises:
+            StateError: it cannot be written, so the act that it announces must not happen.
+        """
+        return self.append_all([Entry(event, who, facts)])
+
+    def append_all(self, entries: Sequence[Entry], *, sync: bool = True) -> int:
+        """Write lines one after the other, and return the number of the last one.
+
+        With ``sync`` they are on disk then, by one fsync for all. Without it they survive a kill of
+        this process, but not a power cut until something else is written with ``sync``.
+
+        Raises:
+            StateError: they cannot be written.
+        """
+        if not entries:
+            return 0
+        with (
+            explained(self._state, "written"),
+            opened(self._state, make=True) as directory,
+            self._locked(directory) as head_fd,
+        ):
+            return self._append(directory, head_fd, entries, sync=sync)
+
+    @contextmanager
+    def _locked(self, directory: int) -> Iterator[int]:
+        """A descriptor of the head file; no other process or thread writes meanwhile.
+
+        Raises:
+            StateError: another process held the lock all the time.
+        """
+        with closing(open_file(directory, AUDIT_HEAD, os.O_RDWR | os.O_CREAT)) as fd:
+            until = time.monotonic() + _PATIENCE
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() >= until:
+                        raise StateError(
+                            f"the audit log {shown(path_of(self._state))} cannot be written:"
+                            f" another process has held its lock for {_PATIENCE:.0f} s; find it"
+                            f" with `fuser {shown(os.path.join(path_of(self._state), AUDIT_HEAD))}`"
+                        ) from error
+                    time.sleep(0.005)
+            yield fd
+
+    def _append(self, directory: int, head_fd: int, entries: Sequence[Entry], *, sync: bool) -> int:
+        end = find_end(directory, head_fd)
+        if end.head == EMPTY and read_head(head_fd) is None:
+            # From now on a missing head is noticed.
+            write_head(head_fd, EMPTY, sync=True)
+            sync_names(directory)
+        found = [*_repaired(end, entries[0].who), *entries]
+        lines, last = _encoded(found, _Last(end.head.seq, end.head.hash))
+        file, size = end.file, end.head.size if end.file == end.head.file else 0
+        old: list[int] = []
+        if size and size + len(lines) > self._file_size:
+            file, size = file + 1, 0
+            removal, old = self._removal(directory, file, found[0].who)
+            if removal is not None:
+                lines, last = _encoded([removal, *found], _Last(end.head.seq, end.head.hash))
+        is_new = size == 0
+        if is_new and end.head.size and not end.repairs:
+            with closing(open_number(directory, end.head.file, os.O_RDWR)) as before:
+                os.fdatasync(before)
+        sync = sync or is_new or bool(end.repairs)
+        with closing(open_number(directory, file, os.O_RDWR | os.O_APPEND | os.O_CREAT)) as fd:
+            _write(fd, lines, size)
+            if sync:
+                os.fdatasync(fd)
+        if is_new:
+            sync_names(directory)
+        write_head(head_fd, Head(last.seq, last.hash, file, size + len(lines)), sync=sync)
+        for number in old:
+            os.unlink(audit_file(number), dir_fd=directory)
+        return last.seq
+
+    def _removal(self, directory: int, file: int, who: Who) -> tuple[Entry | None, list[int]]:
+        """The line that announces the removal of the oldest files, and their numbers."""
+        kept = [*numbers(directory), file]
+        if self._files is None or len(kept) <= self._files:
+            return None, []
+        old = kept[: -self._files]
+        with closing(open_number(directory, kept[-self._files], os.O_RDONLY)) as fd:
+            first = parse(os.pread(fd, LONGEST, 0).partition(b"\n")[0])
+        if first is None:
+            return None, []  # damaged: everything stays for whoever looks into it
+        facts = {
+            "files": [audit_file(number) for number in old],
+            "begins": {"seq": first.seq, "prev": first.prev},
+        }
+        return Entry(events.LOG_REMOVED, who, facts), old
+
+
+def _repaired(end: End, who: Who) -> list[Entry]:
+    return [
+        Entry(events.LOG_REPAIRED, who, {"reason": one.reason, "message": one.message})
+        for one in end.repairs
+    ]
+
+
+def _encoded(entries: Sequence[Entry], last: _Last) -> tuple[bytes, _Last]:
+    parts = []
+    for one in entries:
+        raw, digest = encode(last.seq + 1, rfc3339(), one.event, one.who, one.facts, last.hash)
+        parts.append(raw)
+        last = _Last(last.seq + 1, digest)
+    return b"".join(parts), last
+
+
+def _write(fd: int, lines: bytes, size: int) -> None:
+    """Append all of ``lines``, or nothing: a part of them is cut off again.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    try:
+        view = memoryview(lines)
+        while view:
+            written = os.write(fd, view)
+            if written == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            view = view[written:]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(fd, size)
+        raise

@@ -1,0 +1,139 @@
+"""Reads the audit log, while others write to it."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hashscan.audit.folder import explained, numbers, open_file, open_number, opened
+from hashscan.audit.head import read_head
+from hashscan.audit.line import LONGEST, AuditEvent, parse
+from hashscan.files import AUDIT_HEAD, audit_file
+from hashscan.fs.beneath import closing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["AuditEvent", "newest", "read"]
+
+#: Bytes within which lines are read one by one.
+_NEAR = 64 << 10
+
+
+def newest(state_directory: str) -> int:
+    """The number of the newest line; 0: there is none. It costs one small read.
+
+    Raises:
+        StateError: it cannot be read.
+    """
+    with explained(state_directory, "read"):
+        try:
+            with (
+                opened(state_directory, make=False) as directory,
+                closing(open_file(directory, AUDIT_HEAD, os.O_RDONLY)) as fd,
+            ):
+                head = read_head(fd)
+        except FileNotFoundError:
+            return 0
+    return 0 if head is None else head.seq
+
+
+def read(
+    state_directory: str,
+    after_seq: int = 0,
+    since: float | None = None,
+    *,
+    on_damaged: Callable[[str, int], None] = lambda _file, _line: None,
+) -> Iterator[AuditEvent]:
+    """The events of the log, oldest first, with numbers above ``after_seq``.
+
+    Lines that are being written are left out, and so are damaged lines.
+
+    Args:
+        state_directory: the state directory; without an audit log there are no events.
+        after_seq: the number of the last event that the caller has.
+        since: seconds since the epoch; older events are left out.
+        on_damaged: gets the name of the file and the number of a damaged line in it; 0: unknown,
+            because lines before it were not read.
+
+    Raises:
+        StateError: the log cannot be read.
+    """
+    with explained(state_directory, "read"):
+        try:
+            with opened(state_directory, make=False) as directory:
+                for number in _from(directory, after_seq):
+                    for event in _events(directory, number, after_seq, on_damaged):
+                        if since is None or _seconds(event.time) >= since:
+                            yield event
+        except FileNotFoundError:
+            return
+
+
+def _seconds(time: str) -> float:
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _from(directory: int, after_seq: int) -> list[int]:
+    """The files that have lines after ``after_seq``."""
+    found = numbers(directory)
+    if after_seq <= 0:
+        return found
+    for index in range(len(found) - 1, 0, -1):
+        first = _first_after(directory, found[index], 0)
+        if first is not None and first.seq <= after_seq:
+            return found[index:]
+    return found
+
+
+def _first_after(directory: int, number: int, offset: int) -> AuditEvent | None:
+    """The first whole line that begins at ``offset``; ``None``: there is none, or it is damaged."""
+    try:
+        with closing(open_number(directory, number, os.O_RDONLY)) as fd:
+            return parse(os.pread(fd, LONGEST, offset).partition(b"\n")[0])
+    except FileNotFoundError:  # removed by a rotation
+        return None
+
+
+def _events(
+    directory: int, number: int, after_seq: int, on_damaged: Callable[[str, int], None]
+) -> Iterator[AuditEvent]:
+    try:
+        fd = open_number(directory, number, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    with open(fd, "rb") as file:
+        start = _near(fd, after_seq) if after_seq > 0 else 0
+        file.seek(start)
+        line = 0
+        while raw := file.readline(LONGEST + 1):
+            line += 1
+            if not raw.endswith(b"\n") and len(raw) <= LONGEST:
+                return  # it is being written
+            event = parse(raw[:-1]) if raw.endswith(b"\n") else None
+            if event is None:
+                on_damaged(audit_file(number), 0 if start else line)
+            elif event.seq > after_seq:
+                yield event
+
+
+def _near(fd: int, seq: int) -> int:
+    """The begin of a line that is not after line ``seq``, not far before it."""
+    low, high = 0, os.fstat(fd).st_size
+    while high - low > _NEAR:
+        middle = (low + high) // 2
+        piece = os.pread(fd, _NEAR, middle)
+        start = piece.find(b"\n") + 1
+        end = piece.find(b"\n", start)
+        found = parse(piece[start:end]) if 0 < start < end else None
+        if found is None:
+            return low
+        if found.seq <= seq:
+            low = middle + start
+        else:
+            high = middle
+    return low

@@ -1,0 +1,139 @@
+"""Finds the end of the log, and mends what a kill or a full disk left there.
+
+The head names the newest line. Lines after it that continue the chain were written by a process
+that was killed before it wrote the head: they count. What follows without a line feed is half a
+line: it is cut off. Nothing else is ever changed: if the end of the log is missing, or does not
+continue the chain, the next line goes to a new file and continues the chain of the head, so that
+``verify`` finds the gap for as long as the log is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from hashscan.audit.folder import numbers, open_number
+from hashscan.audit.head import EMPTY, Head, read_head
+from hashscan.audit.line import LONGEST, parse
+from hashscan.fs.beneath import closing
+
+#: Bytes that are read at a time.
+_PIECE = 1 << 20
+
+
+class Repair(NamedTuple):
+    """What was wrong with the end of the log.
+
+    Attributes:
+        reason: ``torn``: half a line; ``cut``: lines are missing; ``head``: the head file is
+            missing or damaged; ``foreign``: lines that do not continue the chain.
+    """
+
+    reason: str
+    message: str
+
+
+class End(NamedTuple):
+    """The end of the log.
+
+    Attributes:
+        head: of the newest line.
+        file: number of the file for the next line; a file with another number than the head's is
+            new, or has nothing yet.
+        repairs: what was found; the writer notes it in the log.
+    """
+
+    head: Head
+    file: int
+    repairs: list[Repair]
+
+
+def find_end(directory: int, head_fd: int) -> End:
+    """Find the end of the log, and cut off half a line.
+
+    The caller has the lock.
+
+    Raises:
+        OSError: a file cannot be read, or not be cut.
+    """
+    head = read_head(head_fd)
+    repairs: list[Repair] = []
+    if head is None:
+        head = _without_head(directory)
+        if head is None:
+            return End(EMPTY, 1, repairs)
+        repairs.append(
+            Repair("head", f"the head file was missing or damaged; line {head.seq} was the newest")
+        )
+    while True:
+        size = _size(directory, head.file)
+        if size == head.size and _size(directory, head.file + 1) is None:
+            return End(head, head.file, repairs)
+        if size is None and head.seq == 0 and not numbers(directory):
+            return End(head, head.file, repairs)
+        if size is None or size < head.size:
+            after = max([head.file, *numbers(directory)]) + 1
+            repairs.append(Repair("cut", f"the log's end before line {head.seq + 1} was missing"))
+            return End(head, after, repairs)
+        head, whole = _follow(directory, head, repairs)
+        if not whole:
+            return End(head, max([head.file, *numbers(directory)]) + 1, repairs)
+        if _size(directory, head.file + 1) is None:
+            return End(head, head.file, repairs)
+        following = _follow(directory, Head(head.seq, head.hash, head.file + 1, 0), repairs)
+        if following[0].size == 0:  # nothing is in it yet, or nothing that continues the chain
+            after = head.file + 1 if following[1] else max(numbers(directory)) + 1
+            return End(head, after, repairs)
+        head = following[0]
+
+
+def _size(directory: int, number: int) -> int | None:
+    try:
+        with closing(open_number(directory, number, os.O_RDONLY)) as fd:
+            return os.fstat(fd).st_size
+    except FileNotFoundError:
+        return None
+
+
+def _follow(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bool]:
+    """The head after the lines that follow it in its file; false if others follow these."""
+    with closing(open_number(directory, head.file, os.O_RDWR)) as fd:
+        rest = b""
+        at = head.size
+        while piece := os.pread(fd, _PIECE, at):
+            at += len(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            for raw in lines:
+                line = parse(raw)
+                if line is None or line.seq != head.seq + 1 or line.prev != head.hash:
+                    repairs.append(
+                        Repair(
+                            "foreign",
+                            f"what followed line {head.seq} did not continue the chain: it is left"
+                            f" in file {head.file}",
+                        )
+                    )
+                    return head, False
+                size = head.size + len(raw) + 1
+                head = Head(line.seq, line.hash, head.file, size)
+        if rest:
+            os.ftruncate(fd, head.size)
+            message = f"{len(rest)} bytes of a line that was not finished were removed"
+            repairs.append(Repair("torn", message))
+    return head, True
+
+
+def _without_head(directory: int) -> Head | None:
+    """The head of the newest whole line; ``None``: there is no line at all."""
+    for number in reversed(numbers(directory)):
+        newest: Head | None = None
+        at = 0
+        with open(open_number(directory, number, os.O_RDONLY), "rb") as file:
+            while raw := file.readline(LONGEST + 1):
+                at += len(raw)
+                line = parse(raw[:-1])
+                if line is not None:
+                    newest = Head(line.seq, line.hash, number, at)
+        if newest is not None:
+            return newest
+    return None
