@@ -243,9 +243,8 @@ class Duty:
             self._devices = {}
             for index, number in enumerate(self.looking.root_numbers):
                 seen = self._probes.latest(index)
-                if seen is not None:
-                    device = -1 if seen.identity is None else seen.identity.device
-                self._devices.setdefault(device, []).append(-number)
+                if seen is not None and seen.identity is not None:
+                    self._devices.setdefault(seen.identity.device, []).append(-number)
         device = candidate.identity.device
         return [device, *self._devices.get(device, ())]
 

@@ -1,0 +1,537 @@
+"""hashscan.daemon.duty: one turn of the loop, with its clock and all other processes replaced."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from hashscan.agent.presence import Seen
+from hashscan.daemon import duty as module
+from hashscan.daemon import wants as wants_module
+from hashscan.daemon.duty import Duty
+from hashscan.daemon.wants import Wants
+from hashscan.fs.volume import Volume
+from hashscan.model import Identity, Summary
+from hashscan.watch.source import Changed, Lost
+
+VOLUMES = (Volume(b"/a"), Volume(b"/b"), Volume(b"/c"))
+
+
+class Calls(list):
+    """Notes what is called: ``calls.name`` is a function that notes its name and arguments."""
+
+    def __getattr__(self, name):
+        def called(*given, **named):
+            self.append((name, *given, *named.items()))
+            return self.answers.get(name)
+
+        if name.startswith("__") or name == "answers":
+            raise AttributeError(name)
+        return called
+
+    def of(self, name):
+        """The arguments of each call of ``name``."""
+        return [one[1:] for one in self if one[0] == name]
+
+
+def calls(**answers):
+    made = Calls()
+    made.answers = answers
+    return made
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    one = SimpleNamespace(now=1000.0)
+    one.monotonic = lambda: one.now
+    one.time = lambda: one.now + 1e9
+    monkeypatch.setattr(module, "time", one)
+    monkeypatch.setattr(wants_module, "time", one)
+    return one
+
+
+class Changes(SimpleNamespace):
+    def next_due(self):
+        return self.due
+
+    def most_crowded(self):
+        return self.crowded
+
+    def forget_volume(self, volume):
+        self.forgotten.append(volume)
+
+
+class Looking(SimpleNamespace):
+    """The worker processes for what changed."""
+
+    def __init__(self):
+        super().__init__(
+            changes=Changes(due=None, crowded=2, forgotten=[]), under_way=False, busy=False,
+            full=False, heard=[], given_up=[], begun=0, over=0, scan=9, root_numbers=[11, 12, 13],
+            pool=SimpleNamespace(silent=lambda _s: set()), ready=[], spoke=0, listened=[], rows=[],
+        )  # fmt: skip
+
+    def changed(self, *change):
+        self.heard.append(change)
+        return not self.full
+
+    def give_up(self, volume):
+        self.given_up.append(volume)
+
+    def begin(self):
+        self.begun += 1
+
+    def ended(self):
+        self.over += 1
+
+    def held(self):
+        return {5}
+
+    def hand_out(self):
+        pass
+
+    def receive(self, listen, wait):
+        self.listened.append((list(listen), wait))
+        return [one for one in listen if one in self.ready], self.spoke
+
+    def look_at_rows(self, *rows):
+        self.rows.append(rows)
+
+
+class Walk(SimpleNamespace):
+    """A scan of the volumes 0 and 2."""
+
+    def __init__(self, **given):
+        super().__init__(
+            **{"volumes": [0, 2], "kind": "start", "walked": False, "vanished": [],
+               "connections": ["walk"], "ends": [], "is_settled": False, "handed": [],
+               "pool": SimpleNamespace(silent=lambda _s: set()), **given}
+        )  # fmt: skip
+
+    def end(self, **how):
+        self.ends.append(how)
+        return Summary(matches=5, quarantined=3, held=2, allowed=1, seconds=20.0)
+
+    def settled(self):
+        return self.is_settled
+
+    def hand_out(self, *, hold):
+        self.handed.append(hold)
+
+    def receive(self):
+        return 4
+
+
+class Coverage(SimpleNamespace):
+    """Volume 1 is away; ``gone`` are those that a check finds away."""
+
+    def __init__(self):
+        super().__init__(away={1}, untold=set(), gone=set(), partly=[])
+
+    def is_told(self, number):
+        return number not in self.untold
+
+    def may_be_scanned(self, number, _seen):
+        (self.away.add if number in self.gone else self.away.discard)(number)
+        return number not in self.gone
+
+    def partly_watched(self):
+        return self.partly
+
+
+class Probes(SimpleNamespace):
+    def __init__(self):
+        super().__init__(connections=["probes"], asked=[], answers={}, last={}, told=[], since=[])
+
+    def ask(self, number):
+        self.asked.append(number)
+
+    def answer(self, number, since):
+        self.since.append(since)
+        return self.answers.get(number)
+
+    def latest(self, number):
+        return self.last.get(number)
+
+    def take(self, _ready):
+        return self.told
+
+    def is_silent(self, number, tick):
+        tick()
+        return number == 2
+
+
+@pytest.fixture
+def duty(clock):
+    one = object.__new__(Duty)
+    one._settings = SimpleNamespace(scan=SimpleNamespace(unwatched=600.0))
+    one._log, one._catalog = calls(), calls(judged_until=7, filterset=4)
+    one._volumes, one._numbers = VOLUMES, {volume.root: n for n, volume in enumerate(VOLUMES)}
+    one._devices, one._judged, one._kind = None, 3, "start"
+    one._options = module.ScanOptions(
+        volumes=VOLUMES, jobs=1, filters=(), filterset="old", algorithms=frozenset({"sha1"}),
+        service="s", remote=True,
+    )  # fmt: skip
+    one.ticks = []
+    one._tick = one.ticks.append
+    one._probes, one.coverage, one._wants = Probes(), Coverage(), Wants()
+    one.watches = SimpleNamespace(
+        connections=["watch"], deaths=0, told=[], answered=[], step=lambda: None
+    )
+    one.watches.answer = one.watches.answered.append
+    one.watches.take = lambda _ready: one.watches.told
+    one._asker = SimpleNamespace(connection="asker", replies=lambda: ["reply"])
+    one._confirmation = SimpleNamespace(more=False, has_room=True, links_wait=False, taken=[])
+    one._confirmation.take = one._confirmation.taken.append
+    one.verdicts = SimpleNamespace(step=lambda: None)
+    one.judging = SimpleNamespace(connections=["judging"], taken=[])
+    one.judging.take = one.judging.taken.append
+    one.looking, one.found, one.walk = Looking(), Summary(), None
+    one._look_again = one._last_unwatched = one._last_commit = clock.now
+    one.events = one._lost_changes = one.turns = one.scans = 0
+    return one
+
+
+def wanted(duty):
+    return {number: one.kind for number, one in duty._wants._wanted.items()}
+
+
+# The length of a turn
+
+
+@pytest.mark.parametrize(
+    ("given", "wait"),
+    [
+        ({}, 1.0),
+        ({"due": 0.4}, 0.4),
+        ({"due": 5.0}, 1.0),
+        ({"due": -1.0}, 0.0),
+        ({"due": -1.0, "under_way": True}, 0.1),
+        ({"due": 0.4, "under_way": True}, 0.4),
+        ({"more": True}, 0.0),
+        ({"more": True, "has_room": False}, 1.0),
+        ({"has_room": True}, 1.0),
+        ({"walked": False}, 1.0),
+        ({"walked": False, "busy": True}, 0.1),
+        ({"busy": True}, 1.0),
+        ({"walked": True}, 0.05),
+        ({"walked": True, "busy": True, "due": 0.01}, 0.01),
+        ({"links_wait": True}, 0.5),
+        ({"links_wait": True, "due": 0.4}, 0.4),
+    ],
+)
+def test_how_long_a_turn_waits(duty, clock, given, wait):
+    if "due" in given:
+        duty.looking.changes.due = clock.now + given["due"]
+    if "walked" in given:
+        duty.walk = Walk(walked=given["walked"])
+    for name in ("under_way", "busy"):
+        setattr(duty.looking, name, given.get(name, False))
+    for name in ("more", "has_room", "links_wait"):
+        setattr(duty._confirmation, name, given.get(name, name == "has_room"))
+    assert duty._until_next() == pytest.approx(wait)
+
+
+def test_a_turn_hears_everybody_and_waits_no_longer_than_it_may(duty):
+    duty.looking.ready, duty.looking.spoke = ["asker", "other"], 2
+    duty._heard = duty._seen = None  # nobody says anything
+    assert duty.turn(["other", "another"], longest=0.3) == ["other"]
+    ((listened, wait),) = duty.looking.listened
+    assert listened == ["asker", "other", "another", "watch", "probes", "judging"]
+    assert wait == 0.3
+    assert duty._confirmation.taken == [["reply"]]
+    assert duty.judging.taken == [["asker", "other"]]
+    assert duty.turns == 2
+    duty.looking.ready = []
+    duty.turn([])
+    assert duty.looking.listened[-1][1] == 1.0
+    assert len(duty._confirmation.taken) == 1, "the asker said nothing"
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_scan_gets_its_turn_and_is_heard(duty, busy):
+    duty.walk, duty.looking.busy = Walk(), busy
+    duty.turn([])
+    assert duty.walk.handed == [busy], "held back while something changes"
+    assert duty.looking.listened[0][0][-1] == "walk"
+    assert duty.turns == 4
+    duty.walk.walked = True
+    duty.turn([])
+    assert len(duty.walk.handed) == 1
+    assert duty.turns == 4
+    assert "walk" not in duty.looking.listened[1][0]
+
+
+def test_what_was_found_is_committed_after_a_moment(duty, clock):
+    for later, commits in ((0.2, 0), (0.05, 1), (0.2, 1), (0.05, 2)):
+        clock.now += later
+        duty.turn([])
+        assert len(duty._catalog.of("commit")) == commits
+
+
+# Scans
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """The scans that begin."""
+    found = []
+
+    def begin(options, *_given, **named):
+        found.append((options, named))
+        return Walk(volumes=named["volumes"], kind=named["kind"])
+
+    monkeypatch.setattr(module, "Walk", begin)
+    return found
+
+
+def test_a_scan_begins_once_all_its_volumes_were_checked(duty, clock, begun):
+    for number in range(3):
+        duty._wants.want(number, "schedule")
+    duty.coverage.untold = {2}
+    duty._probes.answers[0] = Seen(b"/a", None, Identity(8, 9))
+    duty._begin_walk()
+    assert begun == []
+    assert duty._probes.asked == [1], "0 has answered, and of 2 the watch has said nothing yet"
+    assert duty._probes.since == [clock.now] * 2
+    duty.coverage.gone = {1}
+    duty._probes.answers[1] = Seen(b"/b", "gone")
+    duty._begin_walk()
+    ((options, how),) = begun
+    assert options.volumes == (VOLUMES[0],)
+    assert options.others == VOLUMES
+    assert options.identities == {b"/a": Identity(8, 9)}
+    assert (how["kind"], how["volumes"]) == ("schedule", [0])
+    assert (how["judged"], how["judged_until"]) == (3, 7)
+    assert duty._log.of("info") == [("scan (schedule) of /a",)]
+    assert duty.looking.begun == 1
+    assert wanted(duty) == {2: "schedule"}
+    duty.coverage.untold = set()
+    duty._probes.answers[2] = Seen(b"/c", None)
+    duty._begin_walk()
+    assert len(begun) == 1, "one scan at a time"
+    duty.walk = None
+    duty._begin_walk()
+    assert begun[1][0].identities == {}
+    assert begun[1][1]["volumes"] == [2]
+
+
+def test_without_a_volume_that_is_there_no_scan_begins(duty, begun):
+    duty._wants.want(1, "start")
+    duty.coverage.gone = {1}
+    duty._probes.answers[1] = Seen(b"/b", "gone")
+    duty._begin_walk()
+    assert (begun, duty.walk, duty.looking.begun) == ([], None, 0)
+    assert wanted(duty) == {}
+
+
+def test_the_end_of_a_scan_is_counted_and_logged(duty, clock):
+    walk = duty.walk = Walk(kind="overflow", vanished=[2])
+    duty._try_to_end_walk()
+    assert duty.walk is walk
+    walk.is_settled = True
+    duty._wants.want(0, "overflow")
+    duty._try_to_end_walk()
+    assert duty.walk is None
+    assert walk.ends == [{"interrupted": False, "held": {5}}]
+    found = duty.found
+    assert (found.matches, found.quarantined, found.held, found.allowed) == (5, 3, 2, 1)
+    assert (duty.scans, duty.looking.over) == (1, 1)
+    assert len(duty._log.of("summary")) == 1
+    assert wanted(duty) == {0: "overflow", 2: "mount"}
+    assert duty._wants.since(0) == clock.now + 40, "a rest of twice the scan's length"
+
+
+def test_a_scan_that_ends_with_the_session_is_interrupted(duty):
+    duty._end_walk()
+    assert duty._log == []
+    walk = duty.walk = Walk()
+    duty._end_walk()
+    assert walk.ends == [{"interrupted": True}]
+    assert duty.walk is None
+    assert len(duty._log.of("summary")) == 1
+
+
+# What the watch says
+
+
+def test_a_change_is_queued_unless_its_volume_is_away(duty):
+    duty._heard(Changed(0, b"d", b"n"))
+    duty._heard(Changed(1, b"d", b"n"))
+    assert duty.looking.heard == [(0, b"d", b"n")]
+    assert duty.events == 2
+
+
+def test_when_too_much_waits_the_volume_of_which_most_waits_is_scanned(duty):
+    duty.looking.full = True
+    duty._heard(Changed(0, b"d", b"n"))
+    assert duty.looking.changes.forgotten == [2]
+    assert wanted(duty) == {2: "overflow"}
+    assert duty.looking.heard == [(0, b"d", b"n")] * 2, "now there is room"
+    assert duty.lost == 1
+    duty._heard(Changed(2, b"d", b"n"))
+    assert duty.looking.heard[2:] == [(2, b"d", b"n")], "its volume is scanned"
+
+
+def test_a_loss_during_the_scan_of_its_volume_asks_for_another_one_later(duty, clock):
+    walk = duty.walk = Walk()
+    duty._heard(Lost(0, b"", "overflow", "the queue is full"))
+    duty._heard(Lost(1, b"", "overflow", "the queue is full"))
+    assert duty.walk is walk
+    assert duty._wants.since(0) > clock.now
+    assert duty._wants.since(1) == clock.now
+    assert duty.events == 0
+
+
+def test_an_unmount_breaks_off_the_scan_of_its_volume_only(duty):
+    walk = duty.walk = Walk()
+    duty._heard(Lost(1, b"", "mount", "it was unmounted"))
+    assert duty.walk is walk
+    duty._heard(Lost(2, b"", "mount", "it was unmounted"))
+    assert duty.walk is None
+    assert walk.ends == [{"interrupted": True}]
+    assert wanted(duty) == {0: "start", 1: "mount", 2: "mount"}
+
+
+def test_what_is_not_watched_is_scanned_now_and_then(duty, clock):
+    duty.coverage.partly = [1]
+    clock.now += 599
+    duty._scan_unwatched()
+    assert wanted(duty) == {}
+    clock.now += 1
+    duty.walk = Walk()
+    duty._scan_unwatched()
+    assert wanted(duty) == {}, "after the scan that goes on"
+    duty.walk = None
+    duty._scan_unwatched()
+    assert wanted(duty) == {1: "unwatched"}
+    duty._wants.begun([1])
+    clock.now += 599
+    duty._scan_unwatched()
+    assert wanted(duty) == {}
+
+
+# Volumes that are not there
+
+
+def test_volumes_that_are_away_or_silent_are_checked_every_half_minute(duty, clock):
+    duty._look_again = clock.now + 5
+    duty._look_for_volumes()
+    assert duty._probes.asked == []
+    clock.now += 5
+    seconds = []
+    duty.looking.pool.silent = lambda s: seconds.append(s) or {0}
+    duty.walk = Walk()
+    duty.walk.pool.silent = lambda s: seconds.append(s) or {1}  # the second of its volumes
+    duty._look_for_volumes()
+    assert sorted(duty._probes.asked) == [0, 1, 2]
+    assert seconds == [30.0, 30.0]
+    clock.now += 29.9
+    duty._look_for_volumes()
+    assert len(duty._probes.asked) == 3
+    clock.now += 0.1
+    duty.walk = None
+    duty._look_for_volumes()
+    assert sorted(duty._probes.asked[3:]) == [0, 1]
+
+
+def test_a_volume_that_is_back_is_watched_and_scanned(duty):
+    duty._seen(1)
+    assert duty.coverage.away == {1}, "there is no answer yet"
+    duty._probes.last = {0: Seen(b"/a", None), 1: Seen(b"/b", None)}
+    duty._devices = {}
+    duty._seen(0)
+    assert duty._devices is None, "another file system may be mounted there"
+    assert wanted(duty) == {}
+    duty._seen(1)
+    assert wanted(duty) == {1: "mount"}
+    assert duty.watches.answered == [1]
+    assert duty.looking.given_up == []
+
+
+def test_what_is_done_in_a_volume_that_went_away_ends(duty):
+    duty._probes.last = {0: Seen(b"/a", "gone")}
+    duty.coverage.gone = {0}
+    walk = duty.walk = Walk()
+    duty._seen(0)
+    assert duty.looking.given_up == [0]
+    assert walk.ends == [{"interrupted": True}]
+    assert wanted(duty) == {2: "start"}
+    assert duty.absent == {b"/a", b"/b"}
+    assert [duty._is_away(root) for root in (b"/a", b"/c", b"/other")] == [True, False, False]
+
+
+def test_only_a_volume_of_the_configuration_is_asked_whether_it_is_silent(duty):
+    assert [duty._is_silent(root) for root in (b"/a", b"/c", b"/other")] == [False, True, False]
+    assert duty.ticks == [False, False], "that is no progress"
+
+
+def test_the_numbers_that_rows_may_have_for_a_device(duty):
+    duty._probes.last = {
+        0: Seen(b"/a", None, Identity(8, 1)),
+        1: Seen(b"/b", "gone"),
+        2: Seen(b"/c", None, Identity(8, 2)),
+    }
+    candidate = SimpleNamespace(identity=Identity(8, 77))
+    assert duty._devices_of(candidate) == [8, -11, -13]
+    assert duty._devices_of(SimpleNamespace(identity=Identity(9, 77))) == [9]
+    duty._probes.last.clear()
+    assert duty._devices_of(candidate) == [8, -11, -13], "until a volume is checked again"
+    duty._devices = None
+    assert duty._devices_of(candidate) == [8]
+
+
+def test_a_candidate_is_counted_and_asked_for(duty):
+    duty._on_candidate()
+    assert duty.found.candidates == 1
+    assert duty._confirmation.more is True
+    duty._look_at_rows(5, [b"n"])
+    assert duty.looking.rows == [(5, [b"n"])]
+
+
+def test_all_volumes_can_be_wanted(duty):
+    duty.want_all("schedule")
+    assert wanted(duty) == dict.fromkeys(range(3), "schedule")
+
+
+# Filters
+
+
+@pytest.mark.parametrize("remote", [True, False])
+@pytest.mark.parametrize("walking", [True, False])
+def test_other_filters_are_used_by_everybody(duty, remote, walking):
+    order = calls(restart=["open"])
+    duty._asker.restart = order.restart
+    duty._confirmation.judge_by = order.judge_by
+    duty.judging = SimpleNamespace(end=order.end, begin=order.begin)
+    duty.looking.swap = order.looking
+    duty.walk = SimpleNamespace(swap=order.walk) if walking else None
+    known = SimpleNamespace(
+        name="new", filters=("f",), algorithms=frozenset({"md5"}), service="s", remote=remote,
+        make_confirmer="make",
+    )  # fmt: skip
+    duty.swap(known)
+    assert duty.known is known
+    assert [name for name, *_ in order] == [
+        "end", "judge_by", *([] if remote else ["restart"]), "looking",
+        *(["walk"] if walking else []), "begin",
+    ]  # fmt: skip
+    assert duty._confirmation.more is True
+    assert duty._confirmation.taken == ([] if remote else [["open"]])
+    assert duty._catalog == [
+        ("commit",), ("filterset", "new"), ("judged_until", 4), ("reconsider", 0, "s"),
+    ]  # fmt: skip
+    assert order.of("judge_by") == [(4,)]
+    assert order.of("begin") == [(known, 4)]
+    ((options, judged, until),) = order.of("looking")
+    assert (options.filterset, options.filters, options.algorithms) == (
+        "new", ("f",), frozenset({"md5"}),
+    )  # fmt: skip
+    assert (judged, until, options.large_apart) == (4, 7, module._LARGE_APART)
+    if walking:
+        ((options, judged, until),) = order.of("walk")
+        assert (options.filterset, judged, until, options.large_apart) == ("new", 4, 7, None)
+    duty._stack = SimpleNamespace(close=order.closed)
+    duty.close()
+    assert order.of("closed") == [()]
+    duty.commit()
+    assert duty._catalog.of("commit") == [(), ()]
