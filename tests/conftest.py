@@ -1,10 +1,12 @@
 """What every test may use."""
 
+import contextlib
 import gc
 import multiprocessing
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import huge_pages
 import hypothesis
@@ -47,6 +49,9 @@ def pytest_configure(config):
         )
 
 
+_HERE = Path(__file__).parent
+#: Rooms in which a descriptor that stays open would end a daemon after days.
+_CLOSING = ("fs", "quarantine", "scan")
 #: Modules whose longest test takes half a minute, beside the other workers' tests. They begin first:
 #: otherwise the other workers wait for them at the end.
 _LONGEST = (
@@ -89,6 +94,30 @@ def pytest_sessionfinish():
     """Kill processes that a failed test left: they ignore the SIGTERM that Python sends them."""
     for process in multiprocessing.active_children():
         process.kill()
+
+
+def _descriptors():
+    """What each open descriptor of this process leads to; a library keeps its sockets."""
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+    return {number: path for number, path in found.items() if not path.startswith("socket:")}
+
+
+@pytest.fixture(autouse=True)
+def _descriptors_are_closed(request):
+    """Fail a test of the rooms that open customers' files if it leaves a descriptor open."""
+    if request.path.relative_to(_HERE).parts[0] not in _CLOSING:
+        yield
+        return
+    before = _descriptors()
+    yield
+    left = _descriptors().items() - before.items()
+    if left:
+        gc.collect()  # a failed test's traceback, or a cycle, may hold an object that closes it
+        left = _descriptors().items() - before.items()
+    assert not left, f"left open: {sorted(left)}"
 
 
 @pytest.fixture

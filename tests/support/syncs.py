@@ -22,6 +22,10 @@ class Synced:
         self.events = []
         self.made = []
 
+    def __del__(self):
+        for where, *_ in self.made:
+            os.close(where)
+
     def named(self, call, path, directory):
         above, name = os.path.split(os.fsencode(path))
         status = os.stat(above or b".", dir_fd=directory)
