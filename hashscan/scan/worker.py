@@ -107,20 +107,14 @@ class Worker:
             settings.max_rate, None, turns=settings.turns, alive=lambda: self._show_life(0)
         )
 
-        def on_bytes(count: int) -> None:
-            if self._pace.bounds:
-                self._pace(count)
-            self._show_life(count)
-
         # Who asks for every file to be hashed gets just that.
         self.screen = Screen(() if settings.full else settings.filters)
         self._hasher = Hasher(
             settings.algorithms,
             max_file_size=settings.max_file_size,
-            on_bytes=on_bytes,
+            on_bytes=self._on_bytes,
             screen=self.screen,
         )
-        self._on_bytes = on_bytes
         self._quick = QuickHasher(
             self._hasher, judged=settings.judged, scan=settings.scan, copies=copies
         )
@@ -131,6 +125,11 @@ class Worker:
         self._last_alive = self._last_sent
         self._bytes_since = 0
         self._volume = -1
+
+    def _on_bytes(self, count: int) -> None:
+        if self._pace.bounds:
+            self._pace(count)
+        self._show_life(count)
 
     def _show_life(self, count: int) -> None:
         self._bytes_since += count
@@ -217,9 +216,6 @@ class Worker:
                 return open_directory(root.fd, path, cross_mounts=not root.one_file_system)
             except (CrossesMountError, LoopError, FileNotFoundError):
                 raise
-            except NotADirectoryError:
-                if attempt == 2:
-                    raise
             except OSError as error:
                 if attempt == 2 or outcome_of_error(error).reason is not Problem.CHANGED:
                     raise

@@ -12,6 +12,7 @@ from hashscan.fs.beneath import CrossesMountError, LoopError
 from hashscan.fs.volume import Volume
 from hashscan.scan import worker as module
 from hashscan.scan.lost import Fate
+from hashscan.scan.quick import EACH
 from hashscan.scan.root import VanishedError, VolumeRoot
 from hashscan.scan.work import Task
 from hashscan.scan.worker import Worker
@@ -43,6 +44,31 @@ def test_a_volume_is_opened_once_until_there_is_nothing_to_do(worker):
     assert (worker._roots[0].fd, len(worker._opened)) == (fd, 1)
     worker.rest()
     assert (worker._roots[0].fd, worker._opened, open_descriptors()) == (-1, [], before)
+
+
+@pytest.mark.parametrize("bounds", [True, False])
+def test_each_ordinary_file_waits_for_the_bounds(worker, bounds):
+    heard = []
+
+    class Pace:
+        def __init__(self):
+            self.bounds = bounds
+
+        def __call__(self, count):
+            heard.append(count)
+
+        def file(self):
+            heard.append("file")
+
+    worker._pace = Pace()
+    worker._show_life = lambda count: heard.append(f"alive {count}")
+    worker._quick = SimpleNamespace(run=lambda *_a, on_bytes, each, **_k: (on_bytes, each))
+    on_bytes, each = worker.hash_ordinary(3, [b"a"], 0, worker._roots[0], 100)
+    on_bytes(5)
+    if bounds:
+        assert (heard, each) == (["file", 5, "alive 5"], 1)
+    else:
+        assert (heard, each) == (["alive 5"], EACH)
 
 
 @pytest.mark.parametrize(
