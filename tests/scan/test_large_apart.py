@@ -1,6 +1,7 @@
 """Large files and whole trees that changed are looked at apart: none holds small files up."""
 
 import pytest
+from handing_out import Pool
 
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.catalog.store import Catalog
@@ -8,30 +9,6 @@ from hashscan.fs.volume import Volume
 from hashscan.scan import large as module
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.work import Findings
-
-
-class Worker:
-    """A worker process, as far as handing out and findings concern it."""
-
-    def __init__(self):
-        self.tasks = []
-
-
-class Pool:
-    """Worker processes that do nothing by themselves."""
-
-    def __init__(self, size):
-        self.workers = [Worker() for _ in range(size)]
-        self.idle_told = None
-
-    def idle(self):
-        return [worker for worker in self.workers if not worker.tasks]
-
-    def give(self, worker, tasks):
-        worker.tasks = tasks
-
-    def tell_idle(self, count):
-        self.idle_told = count
 
 
 @pytest.fixture
