@@ -88,6 +88,20 @@ def test_a_root_beyond_path_max(way, root, tmp_path):
         assert os.listdir(fd) == []
 
 
+@pytest.mark.parametrize("length", [4094, 4095, 4096, 4097])
+def test_a_root_at_path_max(way, root, tmp_path, length):
+    top = os.fsencode(tmp_path / "root")
+    above = make_deep(root, b"x" * 200, (length - len(top) - 2) // 201)
+    rest = b"y" * (length - len(top) - len(above) - 2)
+    with closing(open_directory(root, above)) as fd:
+        os.mkdir(rest, dir_fd=fd)
+        inode = os.stat(rest, dir_fd=fd).st_ino
+    path = b"/".join((top, above, rest))
+    assert len(path) == length
+    with closing(open_root(path)) as fd:
+        assert os.fstat(fd).st_ino == inode
+
+
 def test_opens_the_root_itself(way, root):
     with closing(open_directory(root, b"")) as fd:
         assert os.path.sameopenfile(fd, root)

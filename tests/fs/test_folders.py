@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from syncs import watched
 
 from hashscan.fs.folders import make_below
 
@@ -47,3 +48,10 @@ def test_a_link_is_not_followed_and_no_descriptor_is_left(here, tmp_path):
         make_below(here, [b"new", b"..", b"link", b"x"], os.fsencode(tmp_path))
     assert descriptors() == before
     assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_the_names_of_new_directories_are_on_the_disk(here, tmp_path, monkeypatch):
+    with watched(monkeypatch) as seen:
+        make_below(here, [b"a", b"b"], os.fsencode(tmp_path))
+    assert [name for call, _, name in seen.events if call == "rename"] == [b"a", b"b"]
+    assert seen.lost_in_a_power_cut() == []

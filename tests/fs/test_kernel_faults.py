@@ -118,6 +118,19 @@ def test_regular_files(here, file):
 # copy
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 1 << 20, (1 << 20) + 1])
+@pytest.mark.parametrize("less", [0, 1])
+def test_digests_are_of_the_bytes_up_to_a_size_or_the_end(file, size, less):
+    content = os.urandom(size)
+    os.write(file, content)
+    expected = FileDigests(
+        *(hashlib.new(name, content).digest() for name in ("md5", "sha1", "sha256"))
+    )
+    assert copy.digests_of(file, size + 3 * less) == expected
+    os.write(file, b"more")
+    assert copy.digests_of(file, size) == expected
+
+
 def test_a_stream_hashes_what_was_read(file):
 
     content = os.urandom(3_000_000)

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from isolating import needs_root
+from syncs import watched
 
 from hashscan.errors import UnsafePathError, UsageError
 from hashscan.fs import named
@@ -80,6 +81,16 @@ def test_what_is_missing_is_an_error_or_is_made(places):
         pass
     with pytest.raises(ValueError, match="NUL"), opened_named(b"/a\0b"):
         pass
+
+
+def test_the_names_of_new_directories_are_on_the_disk(places, monkeypatch):
+    with (
+        watched(monkeypatch) as seen,
+        opened_named(os.fsencode(places / "new" / "below"), make=0o700),
+    ):
+        pass
+    assert [name for call, _, name in seen.events if call == "mkdir"] == [b"new", b"below"]
+    assert seen.lost_in_a_power_cut() == []
 
 
 def test_links_in_a_circle_end(places):
