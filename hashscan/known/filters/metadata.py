@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hashscan.errors import FilterError
-from hashscan.model import ALGORITHMS, Algorithm, TierName
+from hashscan.model import ALGORITHMS, CATEGORY_LENGTH, Algorithm, TierName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,6 @@ METADATA_LIMIT = 64 * 1024
 FILTER_LIMIT = 4 * 1024**3
 HEADER_LENGTH = 40
 CANARIES_LIMIT = 256
-CATEGORY_LENGTH = 64
 _CATEGORY = r"^[^\W_][\w.-]*$"  # a repetition with a bound would take 50 ms of each start to set up
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -23,7 +23,7 @@ from hashscan.errors import ExitCode, FilterError, StateError
 from hashscan.known.filters import bits, bloom
 from hashscan.known.filters.bits import file_length, geometry
 from hashscan.known.filters.bloom import load
-from hashscan.known.filters.metadata import METADATA_LIMIT, Metadata, dump
+from hashscan.known.filters.metadata import METADATA_LIMIT, Metadata, dump, is_category
 from hashscan.known.filters.writer import Writer
 
 if TYPE_CHECKING:
@@ -390,3 +390,11 @@ def test_a_filter_that_does_not_fit_into_the_memory_is_refused(tmp_path, monkeyp
     monkeypatch.setattr(bits, "content_of", too_large)
     with pytest.raises(FilterError, match="do not fit into the memory"):
         load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [("a", True), ("a" * 64, True), ("a" * 65, False), ("", False), ("a b", False), ("-a", False)],
+)
+def test_names_of_categories(name, right):
+    assert is_category(name) is right

@@ -17,6 +17,7 @@ from publishing import Agent, FileServer, random_digests
 from hashscan.errors import ExitCode, FilterError, LockedError, StateError
 from hashscan.known.repository.kept import Place
 from hashscan.known.repository.source import sync_offset
+from hashscan.known.repository.trust import wanted
 from hashscan.state import Lock
 
 
@@ -248,6 +249,20 @@ def test_what_broke_off_does_not_pile_up(agent, publisher, server):
         assert agent.sync().categories[0].state == "unreachable"
         partial = os.path.join(Place(agent.source, agent.state).directory, "partial")
         assert len(os.listdir(partial)) == 1
+
+
+def test_a_part_of_a_download_is_kept_until_all_is_up_to_date(agent):
+    agent.sync()
+    place = Place(agent.source, agent.state)
+    partial = Path(place.directory, "partial")
+    (named, *_) = wanted(place)
+    for name in (named, "0" * 64):
+        (partial / name).write_bytes(b"part")
+    # Another category that cannot be had: the next sync may go on with the part.
+    agent.with_(categories=("baseline", "none")).sync()
+    assert [one.name for one in partial.iterdir()] == [named]
+    agent.with_(categories=("baseline",)).sync()
+    assert list(partial.iterdir()) == []
 
 
 def test_a_password_for_this_machine_does_not_go_to_a_proxy(agent, server, monkeypatch):
