@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from hashscan.agent.known_set import Building
     from hashscan.agent.presence import Seen
+    from hashscan.audit.recorder import Recorder
     from hashscan.config.settings import Settings, VolumeSettings
     from hashscan.model import Actor, Confirmed, Identity, Summary
     from hashscan.quarantine.act import Quarantine
@@ -328,11 +329,13 @@ def open_actor(
     *,
     patience: float | None = None,
     absent: Collection[bytes] = (),
+    recorder: Recorder | None = None,
 ) -> Actor:
     """The act stage. A quarantine that is there first finishes what a killed process left.
 
     ``patience``: seconds for which another process in the quarantine is waited for. ``absent``:
-    roots of volumes that do not answer, which are not touched for that.
+    roots of volumes that do not answer, which are not touched for that. ``recorder``: for the audit
+    log.
     """
     if action == "report" and not os.path.isdir(settings.quarantine_directory):
         return ReportOnly()
@@ -344,6 +347,7 @@ def open_actor(
         create=action == "quarantine",
         patience=patience,
         absent=absent,
+        recorder=recorder,
     )
     stack.callback(quarantine.close)
     for recovered in quarantine.recovered:

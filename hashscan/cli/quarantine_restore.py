@@ -91,7 +91,7 @@ def restore_command(
             click.echo(f"{done.record.id}: {note}", err=True)
 
     if many:
-        with opened(settings_of(context, state), change=False) as store:
+        with opened(settings_of(context, state), change=False, one_by_one=True) as store:
             if store is None:
                 raise UsageError("there is nothing to restore, the quarantine is empty")
             restore_many(store, Selection(paths, after, owners), one, as_json=as_json)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashscan.audit.recorder import Recorder
 from hashscan.cli import Options
 from hashscan.cli.common import open_own_configuration
 from hashscan.cli.restoring import LOCK_SECONDS
@@ -33,10 +34,12 @@ def settings_of(context: click.Context, state: str | None) -> Settings:
 
 
 @contextmanager
-def opened(settings: Settings, *, change: bool) -> Iterator[Store | None]:
+def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Iterator[Store | None]:
     """The store with unfinished jobs ended; ``None`` if nothing was ever quarantined.
 
     Where nothing is changed, a store in which another process works is read as it is.
+
+    ``one_by_one``: something is changed, and the caller takes the lock for each change.
 
     Raises:
         UsageError: something is to be changed, and there is no store.
@@ -52,6 +55,10 @@ def opened(settings: Settings, *, change: bool) -> Iterator[Store | None]:
         yield None
         return
     with store:
+        if change or one_by_one:
+            store.recorder = Recorder.of(settings, "command")
+        else:
+            store.recorder = _recorder_to_read(settings)
         if change:
             with store.lock(LOCK_SECONDS):
                 _report(recover(store))
@@ -65,6 +72,16 @@ def opened(settings: Settings, *, change: bool) -> Iterator[Store | None]:
         except QuarantineError as error:  # a full or read-only disk: it can still be read
             click.echo(str(error), err=True)
         yield store
+
+
+def _recorder_to_read(settings: Settings) -> Recorder | None:
+    """For unfinished jobs, which a command that only reads ends, too."""
+    if not os.path.isdir(settings.state):
+        return None
+    try:
+        return Recorder.of(settings, "command")
+    except HashscanError:
+        return None
 
 
 def _report(recovered: list[Recovered]) -> None:

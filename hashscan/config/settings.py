@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from hashscan.config import daemon, globs, values
+from hashscan.config.audit import AuditSettings
 from hashscan.config.notices import NoticesSettings, OrganisationSettings
 from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
@@ -178,6 +179,11 @@ class Settings(Section):
         default_factory=NoticesSettings,
         description="Notices of hotlines and authorities: how they arrive, and what happens to"
         " the files that they name.",
+    )
+    audit: AuditSettings = Field(
+        default_factory=AuditSettings,
+        description="The audit log: everything that hashscan did, and who had it done. `hashscan"
+        " history` shows it.",
     )
     notify: Annotated[tuple[values.Notification, ...], _LATER] = Field(
         default=(), strict=False, description="Recipients of notifications; no kind exists yet."

@@ -100,7 +100,7 @@ class Daemon:
         self._sync: Background[SyncReport] | None = None
         self._opening = Repeats(log)
         self._reloading = Reloading(state, log, self._opening)
-        self._housekeeping = Housekeeping(settings, log)
+        self._housekeeping = Housekeeping(settings, log, state)
         self._notices = Notices(settings, state, log)
         self._notice_rounds = NoticeRounds(settings, state, log)
         self._facts_at = self._facts_soon = 0.0

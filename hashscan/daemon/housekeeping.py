@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
+    from hashscan.state import State
 
 #: Seconds between two removals.
 _EVERY = 6 * 3600.0
@@ -26,9 +28,10 @@ _EVERY = 6 * 3600.0
 class Housekeeping:
     """Removes the contents that are older than ``quarantine.retention``."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log, state: State | None = None) -> None:
         """Begin with the first ``step``, if ``settings`` have a retention."""
         self._log = log
+        self._state = state
         self._job: Background[Purged] | None = None
         self.use(settings)
 
@@ -37,6 +40,7 @@ class Housekeeping:
         self.close()
         self._directory = os.fsencode(settings.quarantine_directory)
         self._age = settings.quarantine.retention
+        self._settings = settings
         self._due = Every(None if self._age is None else _EVERY, at_once=True)
 
     @property
@@ -50,7 +54,8 @@ class Housekeeping:
         if not self._due.due() or self._job is not None or age is None:
             return
         try:
-            self._job = Background(lambda: purge_older(directory, age))
+            recorder = Recorder.of(self._settings, "daemon", self._state)
+            self._job = Background(lambda: purge_older(directory, age, recorder))
         except HashscanError as error:
             again = human_age(self._due.failed())
             message = f"quarantine: {error}; the retention is applied again in {again}"

@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hashscan.audit import events
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import identity_of, is_regular
 from hashscan.fs.listing import Follower
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import Self
 
+    from hashscan.audit.recorder import Recorder
     from hashscan.model import Candidate, Confirmed
     from hashscan.quarantine.places import Opened
 
@@ -80,13 +82,14 @@ class Quarantine:
         create: bool = True,
         patience: float | None = None,
         absent: Collection[bytes] = (),
+        recorder: Recorder | None = None,
     ) -> Self:
         """Open the store at ``directory``, or make it (``create``); ``close`` closes it.
 
         Raises:
             QuarantineError, LockedError: as ``Store.open`` and ``__init__``.
         """
-        store = Store.open(directory, create=create)
+        store = Store.open(directory, create=create, recorder=recorder)
         try:
             return cls(store, cross_mounts=cross_mounts, patience=patience, absent=absent)
         except BaseException:
@@ -223,21 +226,63 @@ class Quarantine:
                 moved_before = self._moved_before(match)
                 if moved_before is None:
                     raise
+                self._concluded(match, moved_before)
                 return moved_before
             span = self._store.keep_timeline().span
             record = intent(
                 new_id(), match, origin.place, identity_of(origin.parent).inode, span=span
             )
-            self._store.create(record)
+            self._store.announce(
+                events.MOVING,
+                path=os.fsdecode(record.origin.full_path),
+                volume=os.fsdecode(record.origin.volume),
+                quarantine_id=record.id,
+                digests=match.candidate.digests.as_dict(),
+                category=match.category,
+                notice=match.authority and match.authority.notice,
+            )
             moved = [False]
             try:
+                self._store.create(record)
                 record = self._move(record, origin, moved)
-            except (OSError, QuarantineError):
+            except (OSError, QuarantineError) as error:
                 if not moved[0]:
                     with suppress(QuarantineError):
                         self._store.discard(record.id)
+                self._failed(match, record, error, moved[0])
                 raise
-        return _told(record)
+        acted = _told(record)
+        self._concluded(match, acted)
+        return acted
+
+    def _failed(self, match: Confirmed, record: Record, error: Exception, moved: bool) -> None:
+        failure = error
+        if isinstance(error, OSError):
+            failure = failed(error, record.origin, _DOING)
+        assert isinstance(failure, QuarantineError)
+        message = str(failure)
+        if moved:
+            message += "; the next command or start finishes or undoes the move"
+        self._store.conclude(
+            events.NOT_MOVED,
+            path=os.fsdecode(match.candidate.full_path),
+            quarantine_id=record.id,
+            reason="unfinished" if moved else failure.reason,
+            message=message,
+        )
+
+    def _concluded(self, match: Confirmed, acted: Acted) -> None:
+        path = os.fsdecode(match.candidate.full_path)
+        if acted.action == "quarantined":
+            self._store.conclude(events.MOVED, path=path, quarantine_id=acted.quarantine_id)
+            return
+        self._store.conclude(
+            events.NOT_MOVED,
+            path=path,
+            quarantine_id=acted.quarantine_id,
+            reason=acted.problem,
+            message=acted.message,
+        )
 
     def _move(self, record: Record, origin: Opened, moved: list[bool]) -> Record:
         """Move the entry aside, into the store where a rename leads there; then judge it."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hashscan.errors import QuarantineError
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import aged, purge
+from hashscan.text import human_age
+
+if TYPE_CHECKING:
+    from hashscan.audit.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Purged:
     doubtful: int = 0
 
 
-def purge_older(directory: bytes, seconds: float) -> Purged:
+def purge_older(directory: bytes, seconds: float, recorder: Recorder | None = None) -> Purged:
     """Remove contents that have been in the quarantine for longer than ``seconds``.
 
     Records stay. What cannot be removed (e.g. a displaced file of a customer) is left alone.
@@ -33,7 +37,7 @@ def purge_older(directory: bytes, seconds: float) -> Purged:
         QuarantineError, LockedError: the quarantine cannot be used.
     """
     try:
-        store = Store.open(directory, create=False)
+        store = Store.open(directory, create=False, recorder=recorder)
     except QuarantineError as error:
         if error.reason == "no-store":
             return Purged()
@@ -50,7 +54,12 @@ def purge_older(directory: bytes, seconds: float) -> Purged:
                 recover(store)
         for record_id in found.old:
             # The lock is given back in between: a match must not wait for a thousand removals.
-            with store.lock(), suppress(QuarantineError):
-                purge(store, record_id)
-                done += 1
+            with store.lock():
+                try:
+                    purge(store, record_id, because=f"quarantine.retention, {human_age(seconds)}")
+                except QuarantineError as error:
+                    if error.reason == "no-audit-log":
+                        raise
+                else:
+                    done += 1
     return Purged(done, len(found.doubtful))

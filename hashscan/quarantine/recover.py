@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hashscan.audit import events
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.flags import apply_seals, lacking_flags
@@ -66,7 +67,11 @@ def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
     """
     with suppress(QuarantineError):  # a full or read-only disk; the next command keeps it
         store.keep_timeline()
-    return list(_recover(store, absent))
+    done = list(_recover(store, absent))
+    for one in done:
+        if one.resolved:
+            store.conclude(events.RECOVERED, quarantine_id=one.record_id, message=one.message)
+    return done
 
 
 def _recover(store: Store, absent: Collection[bytes]) -> Iterator[Recovered]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hashscan.audit import events
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.copy import copy_content, digests_of
@@ -103,19 +104,39 @@ def _put_back(
         target = open_target(stack, record, made, to=to, mkdir=mkdir)
         place = target.place
         _check_free(record, target, content)
+        store.announce(
+            events.RESTORING,
+            quarantine_id=record.id,
+            path=os.fsdecode(record.origin.full_path),
+            to=os.fsdecode(place.full_path),
+        )
         record = record.became(
             State.RESTORING, resume=record.state, target=place, target_identity=None
         )
-        store.save(record)
         try:
-            return _restore(store, record, content, target)
+            store.save(record)
+            done = _restore(store, record, content, target)
         except (OSError, QuarantineError) as error:
             _give_up(store, record, content)
-            if isinstance(error, QuarantineError):
-                raise
-            if isinstance(error, FileExistsError):
-                raise _taken(record, place) from error
-            raise failed(error, place, _DOING) from error
+            failure = _failure(error, record, place)
+            store.conclude(
+                events.NOT_RESTORED,
+                quarantine_id=record.id,
+                path=os.fsdecode(record.origin.full_path),
+                reason=failure.reason,
+                message=str(failure),
+            )
+            raise failure from error
+        store.conclude(events.RESTORED, quarantine_id=record.id, path=os.fsdecode(place.full_path))
+        return done
+
+
+def _failure(error: OSError | QuarantineError, record: Record, place: Place) -> QuarantineError:
+    if isinstance(error, QuarantineError):
+        return error
+    if isinstance(error, FileExistsError):
+        return _taken(record, place)
+    return failed(error, place, _DOING)
 
 
 def _content(stack: ExitStack, store: Store, record: Record) -> Spot:

@@ -20,9 +20,9 @@ import secrets
 import stat
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from hashscan.errors import LockedError, QuarantineError
+from hashscan.errors import LockedError, QuarantineError, StateError
 from hashscan.fs.beneath import closing
 from hashscan.fs.named import opened_named, sync_names
 from hashscan.fs.private import QUARANTINE_MARK, Privates, mark_quarantine
@@ -37,6 +37,7 @@ from hashscan.timeline import Timeline, instant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hashscan.audit.recorder import Recorder
     from hashscan.fs.named import Named
 
 CONTENT = b"content"
@@ -61,12 +62,14 @@ class Store:
     """An open quarantine. All writes are on disk before a method returns.
 
     Attributes:
+        recorder: writes the audit log; ``None``: nothing is put on record, in tests.
         index: where to look for a record; valid while the lock is held.
         privates: finds private directories on volumes; reset whenever the lock is taken.
     """
 
-    def __init__(self, directory: bytes, fd: int) -> None:
+    def __init__(self, directory: bytes, fd: int, recorder: Recorder | None = None) -> None:
         """Use ``open``."""
+        self.recorder = recorder
         self.directory = directory
         self.fd = fd
         self.device = os.fstat(fd).st_dev
@@ -75,7 +78,9 @@ class Store:
         self._token = secrets.token_hex(8)
 
     @classmethod
-    def open(cls, directory: bytes, *, create: bool = True) -> Self:
+    def open(
+        cls, directory: bytes, *, create: bool = True, recorder: Recorder | None = None
+    ) -> Self:
         """Open the quarantine, and make it (0700) where it is missing.
 
         Raises:
@@ -116,7 +121,30 @@ class Store:
             )
         with suppress(OSError):  # full or read-only: what is in the store can still be seen
             mark_quarantine(fd)
-        return cls(directory, fd)
+        return cls(directory, fd, recorder)
+
+    def announce(self, event: str, **facts: Any) -> None:
+        """Write a line of the audit log about an act that begins now; it is on disk then.
+
+        Raises:
+            QuarantineError: it cannot be written, so the act must not happen (``no-audit-log``).
+        """
+        if self.recorder is None:
+            return
+        try:
+            self.recorder.write(event, **facts)
+        except StateError as error:
+            raise QuarantineError(
+                f"nothing was changed, because it could not be put on record: {error}",
+                reason="no-audit-log",
+            ) from error
+
+    def conclude(self, event: str, **facts: Any) -> None:
+        """Write a line of the audit log about the end of an act, if that is possible."""
+        if self.recorder is not None:
+            # The act has happened, and its begin is on record: the next act reports the fault.
+            with suppress(StateError):
+                self.recorder.write(event, sync=False, **facts)
 
     def close(self) -> None:
         """Release the descriptor."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from hashscan.audit import events
 from hashscan.durable import new_file
 from hashscan.errors import QuarantineError, UsageError
 from hashscan.fs.beneath import closing, open_file, open_root
@@ -247,6 +248,12 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
             raise explained(error, store.where(record_id), "could not be exported") from error
         try:
             with new_file(output) as file:
+                store.announce(
+                    events.EXPORTED,
+                    quarantine_id=record_id,
+                    path=os.fsdecode(record.origin.full_path),
+                    to=os.fsdecode(output),
+                )
                 return _write_tar(record, source, file) == record.digests
         except OSError as error:
             raise explained(error, output, "the export could not be written") from error
@@ -312,7 +319,7 @@ def why_doubtful(count: int, seconds: float) -> str:
     )
 
 
-def purge(store: Store, record_id: str, *, lift: bool = False) -> Record:
+def purge(store: Store, record_id: str, *, lift: bool = False, because: str = "") -> Record:
     """Delete one content for good; its record stays. The caller holds the lock and has recovered.
 
     Args:
@@ -321,6 +328,7 @@ def purge(store: Store, record_id: str, *, lift: bool = False) -> Record:
         lift: purge even the record of a restored file, so that scans do not hold the file any
             more. Only for records that the caller knows as restored: any other record may have
             been restored since it was chosen.
+        because: the reason, for the audit log.
 
     Raises:
         QuarantineError: there is no content, or it is a displaced file, which is a customer's
@@ -337,12 +345,19 @@ def purge(store: Store, record_id: str, *, lift: bool = False) -> Record:
         raise QuarantineError(
             f"{record_id}: not purged: it is {record.state}", reason="not-quarantined"
         )
-    store.save(record := record.became(State.PURGING))
+    path = os.fsdecode(record.origin.full_path)
+    store.announce(events.PURGING, quarantine_id=record_id, path=path, because=because)
     try:
-        with store.entry(record_id) as entry:
-            Spot(entry, CONTENT).remove()
-            sync_directory(entry)
-    except OSError as error:
-        raise explained(error, store.where(record_id), "could not be purged") from error
-    store.save(record := record.became(State.PURGED))
+        store.save(record := record.became(State.PURGING))
+        try:
+            with store.entry(record_id) as entry:
+                Spot(entry, CONTENT).remove()
+                sync_directory(entry)
+        except OSError as error:
+            raise explained(error, store.where(record_id), "could not be purged") from error
+        store.save(record := record.became(State.PURGED))
+    except QuarantineError as error:
+        store.conclude(events.NOT_PURGED, quarantine_id=record_id, path=path, message=str(error))
+        raise
+    store.conclude(events.PURGED, quarantine_id=record_id, path=path)
     return record

@@ -1,0 +1,51 @@
+"""The settings of the audit log: how much of it is kept."""
+# No "from __future__ import annotations": pydantic needs the types at run time.
+
+from typing import Annotated, Any
+
+from pydantic import Field, PlainValidator
+
+from hashscan.config import values
+from hashscan.config.section import Section
+
+_LEAST, _MOST = 1 << 20, 1 << 30
+_FEWEST, _MOST_FILES = 4, 100_000
+
+
+def _file_size(value: Any) -> int:
+    size = values.size(value)
+    if not _LEAST <= size <= _MOST:
+        raise values.bad("must be from 1MiB to 1GiB", "write e.g. 16MiB")
+    return size
+
+
+def _files(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise values.bad(
+            f"must be a number of files or none, but it is {values.kind_of(value)}", "write e.g. 64"
+        )
+    if not _FEWEST <= value <= _MOST_FILES:
+        raise values.bad(
+            f"must be from {_FEWEST} to {_MOST_FILES:,}", "write e.g. 64, or none to keep all"
+        )
+    return value
+
+
+class AuditSettings(Section):
+    """The audit log."""
+
+    file_size: Annotated[int, PlainValidator(_file_size), values.shower(values.human_size)] = Field(
+        default=16 << 20,
+        description="How large a file of the audit log becomes before the next one begins. A line"
+        " has some 400 bytes.",
+    )
+    files: Annotated[
+        int | None,
+        PlainValidator(values.or_none(_files)),
+        values.shower(values.none_shown(int)),
+    ] = Field(
+        default=64,
+        description="How many files are kept. The oldest one is removed when another one begins;"
+        " none: all are kept. Copy the directory `audit` of the state elsewhere to keep them"
+        " longer.",
+    )
