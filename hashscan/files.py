@@ -32,6 +32,8 @@ BESIDE = "beside"
 
 #: In the directory of the audit log: number and hash of the newest line.
 AUDIT_HEAD = "head"
+#: There, too: the matches in place that have a line.
+AUDIT_MATCHES = "matches"
 
 _STATE = (
     AUDIT,

@@ -12,6 +12,9 @@ from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.agent.presence import follow_mounts, why_not_there
 from hashscan.agent.probing import NO_ANSWER, Probes, look_at_all
+from hashscan.audit.matches import MatchLines
+from hashscan.audit.recorder import Recorder
+from hashscan.audit.scans import ScanLines
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, LockedError, UsageError, exit_code_of
 from hashscan.fs.beneath import identity_of
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
     from hashscan.agent.known_set import Building
     from hashscan.agent.presence import Seen
-    from hashscan.audit.recorder import Recorder
     from hashscan.config.settings import Settings, VolumeSettings
     from hashscan.model import Actor, Confirmed, Identity, Summary
     from hashscan.quarantine.act import Quarantine
@@ -173,6 +175,7 @@ def run_scan(
     volumes = places.volumes
     with ExitStack() as stack:
         own = (state.directory, settings.quarantine_directory)
+        recorder = Recorder.of(settings, "scan", state)
         state = _locked(state, stack, reporter)
         if action is None and lists and settings.quarantine.action == "quarantine":
             reporter.notice(
@@ -209,6 +212,7 @@ def run_scan(
             stack,
             reporter.notice,
             absent=[root for root, seen in places.seen.items() if seen.error == NO_ANSWER],
+            recorder=recorder,
         )
         if allow is not None:
             actor = Allowing(allow, actor)
@@ -248,14 +252,29 @@ def run_scan(
                 follow_mounts=follow_mounts,
                 presence=probes,
             )
+            matches = MatchLines(recorder)
+            roots = [volume.root for volume in there]
+            lines = ScanLines(recorder, roots, kind="command", action=action)
             asker = Asker(known.make_confirmer)
             try:
-                missing = len(volumes) - len(there)
-                engine = Engine(options, catalog, asker, actor, reporter, missing=missing)
+                engine = Engine(
+                    options,
+                    catalog,
+                    asker,
+                    actor,
+                    reporter,
+                    missing=len(volumes) - len(there),
+                    record=matches.write,
+                )
                 summary = engine.run()
+            except BaseException as error:
+                lines.failed(error)
+                raise
             finally:
+                matches.save()
                 asker.close()
                 probes.close()
+            lines.ended(summary)
         except BaseException:
             catalog.abandon()
             raise

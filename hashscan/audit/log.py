@@ -65,7 +65,11 @@ class _Last(NamedTuple):
 
 
 class AuditLog:
-    """The audit log of a state directory."""
+    """The audit log of a state directory.
+
+    Attributes:
+        state: path of the state directory.
+    """
 
     def __init__(
         self, state_directory: str, *, file_size: int = FILE_SIZE, files: int | None = FILES
@@ -77,7 +81,7 @@ class AuditLog:
             file_size: bytes after which the next file begins.
             files: how many are kept, at least 2; ``None``: all.
         """
-        self._state = state_directory
+        self.state = state_directory
         self._file_size = file_size
         self._files = None if files is None else max(2, files)
 
@@ -101,8 +105,8 @@ class AuditLog:
         if not entries:
             return 0
         with (
-            explained(self._state, "written"),
-            opened(self._state, make=True) as directory,
+            explained(self.state, "written"),
+            opened(self.state, make=True) as directory,
             self._locked(directory) as head_fd,
         ):
             return self._append(directory, head_fd, entries, sync=sync)
@@ -123,9 +127,9 @@ class AuditLog:
                 except BlockingIOError as error:
                     if time.monotonic() >= until:
                         raise StateError(
-                            f"the audit log {shown(path_of(self._state))} cannot be written:"
+                            f"the audit log {shown(path_of(self.state))} cannot be written:"
                             f" another process has held its lock for {_PATIENCE:.0f} s; find it"
-                            f" with `fuser {shown(os.path.join(path_of(self._state), AUDIT_HEAD))}`"
+                            f" with `fuser {shown(os.path.join(path_of(self.state), AUDIT_HEAD))}`"
                         ) from error
                     time.sleep(0.005)
             yield fd

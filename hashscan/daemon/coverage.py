@@ -99,10 +99,12 @@ class Coverages:
         if why is None:
             if self._away.pop(number, None) is not None:
                 self.said += 1
+                self._log.record.volume_back(volume.root)
                 self._log.limited("volume back", "info", f"{root}: it is there again")
             return True
         if self._away.get(number) != why:
             self.said += 1
+            self._log.record.volume_lost(volume.root, why)
             message = f"{root}: not scanned: {why}; what is known of its files is kept"
             self._log.limited("volume not there", "error", message)
         self._away[number] = why

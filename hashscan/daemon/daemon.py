@@ -17,8 +17,9 @@ from hashscan.agent.known_set import files_of, open_known_set
 from hashscan.agent.limits import is_limit, limit_reached, raise_open_files
 from hashscan.agent.status import filters_of, moves_named, reports_only
 from hashscan.agent.syncing import from_repository, run_sync
+from hashscan.audit.reported import Reported
 from hashscan.config.settings import require_service, require_volumes
-from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.background import Background
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.facts import write_facts
 from hashscan.daemon.housekeeping import Housekeeping
@@ -27,8 +28,8 @@ from hashscan.daemon.notice_rounds import NoticeRounds
 from hashscan.daemon.notices import Notices
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
-from hashscan.daemon.reported import Reported
 from hashscan.daemon.schedule import Cron, Every, Files
+from hashscan.daemon.sync_report import faults_of
 from hashscan.errors import (
     ConfigError,
     ExitCode,
@@ -41,6 +42,7 @@ from hashscan.errors import (
     StateError,
     UsageError,
 )
+from hashscan.files import REPORTED
 from hashscan.machine import as_machine_error, is_limited, with_cause
 from hashscan.text import human_age, shown
 
@@ -138,7 +140,9 @@ class Daemon:
             for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 stack.callback(signal.signal, name, signal.signal(name, self._signalled))
             stack.callback(self._end)
-            self._log.reported = Reported(self._state.directory)
+            self._log.record.open(self._settings, self._state)
+            self._log.record.started()
+            self._log.reported = Reported(os.path.join(self._state.directory, REPORTED))
             self._log.info(f"hashscan {__version__} starts, state {shown(self._state.directory)}")
             with suppress(InterruptError):
                 self._within_limits(self._refresh_known)
@@ -173,6 +177,7 @@ class Daemon:
             self._sync.close()
         self._close_duty()
         self._log.tick(everything=True)
+        self._log.record.stopped()
         self._log.info("ended; what changes from now on is found by the scan of the next start")
         with suppress(OSError):
             write_facts(self._state.directory, {**self._facts(), "stopped": True})
@@ -261,24 +266,7 @@ class Daemon:
 
     def _take_sync(self, job: Background[SyncReport]) -> None:
         self._sync = None
-        report = job.take()
-        trouble = []
-        wait: float | None = None
-        if isinstance(report, Failure):
-            trouble.append(report.message)
-        else:
-            wait = report.retry_after
-            for one in report.categories:
-                if one.state == "updated":
-                    self._log.info(
-                        f"filter {one.category}: version {one.version} ({one.way or 'tiers'},"
-                        f" {report.fetched:,} bytes fetched)"
-                    )
-                if one.state in {"updated", "current"}:
-                    if one.message:
-                        self._log.limited("tier", "warning", one.message)
-                else:
-                    trouble.append(f"filter {one.category}: {one.trouble}: {one.message}")
+        trouble, wait = faults_of(job.take(), self._log)
         since = self._synced["failing_since"] or time.time()
         self._synced = {
             "time": time.time(),
@@ -287,11 +275,13 @@ class Daemon:
             "refused": False,
         }
         if trouble:
+            self._log.record.problem("sync", "; ".join(sorted(trouble)), "; ".join(trouble))
             again = self._refresh.failed(wait)
             for message in trouble:
                 self._log.limited("sync", "warning", f"{message}; again in {human_age(again)}")
         else:
             self._refresh.succeeded()
+            self._log.record.well("sync")
         self._refresh_known()
 
     def _refresh_known(self, kind: str = "start") -> None:
@@ -310,6 +300,8 @@ class Daemon:
             else:
                 why = f"the filters in use stay, for: {error}"
                 self._log.limited("filter", "error", why)
+                if not self._synced["refused"]:
+                    self._log.record.refused("filter", str(error))
                 since = self._synced["failing_since"] or time.time()
                 self._synced |= {"message": why, "failing_since": since, "refused": True}
                 self._facts_at = 0.0
@@ -329,8 +321,10 @@ class Daemon:
                     kind=kind,
                 )
                 self._trouble = ""
+                self._log.record.well("scanning")
             elif duty.known.name != known.name:
                 self._log.info("another set of filters is used: " + known.name)
+                self._log.record.filters(known.name)
                 duty.swap(known)
         except (
             FilterError,
@@ -354,6 +348,7 @@ class Daemon:
         """No filter may be used: nothing is looked at, and somebody has to know."""
         if self._trouble != why:
             self._log.error(f"nothing is scanned: {why}")
+            self._log.record.problem("scanning", why, why)
         self._trouble, self._limit = why, limit
         self._facts_at = 0.0
         self._close_duty()
@@ -388,6 +383,7 @@ class Daemon:
 
     def _take_over(self, settings: Settings) -> None:
         self._log.info("the configuration was read anew; all volumes are scanned")
+        self._log.record.reload(settings, self._state)
         self._reload_refused = ""
         self._facts_at = 0.0
         self._close_duty()
@@ -404,6 +400,7 @@ class Daemon:
 
     def _refuse(self, error: HashscanError) -> None:
         self._log.error(f"reload refused, the old configuration stays: {error}")
+        self._log.record.refused("configuration", str(error))
         self._reload_refused = str(error)
         self._facts_at = 0.0
         self._notifier.ready(self._status_line())

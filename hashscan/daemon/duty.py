@@ -115,6 +115,7 @@ class Duty:
             log.notice,
             patience=_PATIENCE,
             absent=[seen.root for seen in found if seen.error == NO_ANSWER],
+            recorder=log.record.recorder,
         )
         if allow is not None:
             actor = Allowing(allow, actor)
@@ -177,6 +178,7 @@ class Duty:
             lasting=True,
             on_stale=self._look_at_rows,
             is_away=self._is_away,
+            record=log.record.match,
         )
         catalog.reconsider(0, known.service)
         self.verdicts = Verdicts(self._confirmation, self._asker, log)
@@ -293,6 +295,7 @@ class Duty:
             self._catalog,
             self._log,
             self._confirmation,
+            self._log.record,
             kind=kind,
             volumes=volumes,
             judged=self._judged,

@@ -15,8 +15,10 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from hashscan.daemon.record import DaemonRecord
 from hashscan.errors import OutputError
 from hashscan.output.jsonl import JsonReporter, line
 from hashscan.text import counted, one_line, rfc3339, shown
@@ -24,7 +26,7 @@ from hashscan.text import counted, one_line, rfc3339, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hashscan.daemon.reported import Reported
+    from hashscan.audit.reported import Reported
     from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Summary
     from hashscan.reporter import Progress
 
@@ -113,6 +115,7 @@ class Log:
         self._guard = FloodGuard(clock)
         self._results = JsonReporter(out, err)
         self.reported: Reported | None = None
+        self.record = DaemonRecord(partial(self.limited, "audit log", "error"))
         self._output: OutputTrouble | None = None
 
     # The log

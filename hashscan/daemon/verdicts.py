@@ -121,6 +121,7 @@ class Verdicts:
                 why = confirmation.last_failure
                 # Another kind of fault is logged even soon after the fault before.
                 fault = None if why is None else why.fault
+                self._log.record.problem("service", str(fault), "" if why is None else why.message)
                 self._log.limited(
                     f"no verdict: {fault}",
                     "warning",
@@ -131,5 +132,6 @@ class Verdicts:
             self.in_trouble = False
             self._wait = _FIRST
             self._log.info("the service answers again")
+            self._log.record.well("service")
             if self._again is not None:
                 self._again = min(self._again, now + _FIRST)

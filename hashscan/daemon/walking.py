@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.catalog.store import Catalog
+    from hashscan.daemon.record import DaemonRecord
     from hashscan.reporter import Reporter
     from hashscan.scan.confirmation import Confirmation
     from hashscan.scan.options import ScanOptions
@@ -41,13 +42,14 @@ class Walk:
         catalog: Catalog,
         reporter: Reporter,
         confirmation: Confirmation,
+        record: DaemonRecord,
         *,
         kind: str,
         volumes: list[int],
         judged: int,
         judged_until: int,
     ) -> None:
-        """Begin; ``options`` has the volumes that are scanned."""
+        """Begin; ``options`` has the volumes that are scanned. ``record``: for the audit log."""
         self.kind = kind
         self.volumes = volumes
         self.started = time.time()
@@ -56,6 +58,8 @@ class Walk:
         self._catalog = catalog
         self._confirmation = confirmation
         self._roots = [volume.root for volume in options.volumes]
+        self._record = record
+        self._lines = record.scan(self._roots, kind=kind)
         self._expected = catalog.expected(self._roots)
         self.scan, _ = catalog.begin_scan(self._roots, complete=False, kind=kind)
         self._summary = confirmation.summaries[self.scan] = Summary()
@@ -196,4 +200,5 @@ class Walk:
             summary=summary,
             held=held,
         )
+        self._record.scan_ended(self._lines, summary)
         return summary

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.errors import StateError
 from hashscan.fs.beneath import closing, open_parent, open_root
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.fs.volume import Roots
@@ -84,6 +85,7 @@ class Confirmation:
         lasting: bool = False,
         on_stale: Callable[[int, list[bytes]], None] = lambda _directory, _names: None,
         is_away: Callable[[bytes], bool] = lambda _volume: False,
+        record: Callable[[MatchEvent], None] = lambda _event: None,
     ) -> None:
         """Work off ``catalog``'s queue for scan number ``scan``.
 
@@ -94,8 +96,10 @@ class Confirmation:
         ``on_stale`` gets directory id and names of a match's inode that the catalog has with
         another stamp: it was written by one of its names, and only that one was looked at.
         Matches in a volume of which ``is_away`` says so stay in the queue: whoever touches a file
-        of a dead file server waits for ever.
+        of a dead file server waits for ever. ``record`` puts a match on record; what it raises
+        leaves the match in the queue.
         """
+        self._record = record
         self._catalog = catalog
         self._asker = asker
         self._actor = actor
@@ -292,18 +296,31 @@ class Confirmation:
         acted = self._actor.act(match)
         remaining = max(0, acted.remaining_links - names_left)
         acted = replace(acted, remaining_links=remaining)
-        is_news = True
         problem = None if acted.problem in _GONE else acted.problem
+        gone = self._lasting and acted.problem in _GONE
+        is_news = True
+        if self._lasting and problem is not None:
+            is_news = self._unmoved.get(queued.number) != (queued.seen, problem)
+        elif gone:
+            is_news = self._is_first_away(queued, acted)
+        if is_news:
+            # Before the queue forgets it: after a kill the next scan acts on it again.
+            try:
+                self._record(MatchEvent(match, acted))
+            except StateError as error:
+                if not self._lasting:
+                    raise
+                self._catalog.mark_unmoved(queued.number, str(error))
+                self.unmoved = True
+                self._catalog.commit()
+                return
         if self._lasting and problem is not None:
             # It must not stay where it is until the next scan only because a disk was full.
             self._catalog.mark_unmoved(queued.number, acted.message)
             self.unmoved = True
-            now = (queued.seen, problem)
-            is_news = self._unmoved.get(queued.number) != now
-            self._unmoved[queued.number] = now
+            self._unmoved[queued.number] = (queued.seen, problem)
         else:
             self._unmoved.pop(queued.number, None)
-            gone = self._lasting and acted.problem in _GONE
             # What is not what the catalog says is hashed anew; or, put back by its owner or by us,
             # it would be taken for that once more.
             file_too = acted.action == "quarantined" or acted.problem == "changed"
@@ -314,8 +331,6 @@ class Confirmation:
                 reported=acted.action == "reported" and acted.problem is None,
                 not_moved=None if problem is None else acted.message,
             )
-            if gone:
-                is_news = self._is_first_away(queued, acted)
         self._catalog.commit()
         if is_news:
             self._count(self._summary_of(queued), acted)

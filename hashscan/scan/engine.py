@@ -22,12 +22,12 @@ from hashscan.scan.remaining import Remaining
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from multiprocessing.connection import Connection
     from types import FrameType
 
     from hashscan.catalog.store import Catalog
-    from hashscan.model import Actor, Candidate
+    from hashscan.model import Actor, Candidate, MatchEvent
     from hashscan.reporter import Reporter
     from hashscan.scan.asking import Asker
     from hashscan.scan.options import Presence, ScanOptions
@@ -53,8 +53,11 @@ class Engine:
         reporter: Reporter,
         *,
         missing: int = 0,
+        record: Callable[[MatchEvent], None] = lambda _event: None,
     ) -> None:
         """Prepare a scan; ``run`` does it. ``missing`` volumes count as problems.
+
+        ``record``: puts a match on record, see ``Confirmation``.
 
         Raises:
             UsageError: a volume cannot be opened.
@@ -100,6 +103,7 @@ class Engine:
             remote=options.remote,
             devices_of=self._catalog_devices,
             is_away=lambda root: root in self._silent,
+            record=record,
         )
         self._work = Dispatch(
             catalog,

@@ -27,7 +27,7 @@ def keeping(tmp_path):
 
 
 def test_what_was_removed_is_reported(keeping, monkeypatch):
-    monkeypatch.setattr(module, "purge_older", lambda _directory, _age: Purged(3, 0))
+    monkeypatch.setattr(module, "purge_older", lambda *_: Purged(3, 0))
     keeping.step()
     (connection,) = keeping.connections
     keeping.step()

@@ -1,4 +1,4 @@
-"""hashscan.daemon.reported: a match in place is logged once, not again after a restart."""
+"""hashscan.audit.reported: a match in place is logged once, not again after a restart."""
 
 import io
 import os
@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from hashscan.daemon import reported as module
+from hashscan.audit import reported as module
+from hashscan.audit.reported import Reported
 from hashscan.daemon.log import Log
-from hashscan.daemon.reported import Reported
+from hashscan.files import REPORTED
 from hashscan.model import (
     Acted,
     Candidate,
@@ -40,7 +41,7 @@ def daemon(tmp_path):
     def scan(*events):
         err = io.StringIO()
         log = Log(io.StringIO(), err)
-        log.reported = Reported(str(tmp_path))
+        log.reported = Reported(str(tmp_path / REPORTED))
         for one in events:
             log.match(one)
         log.summary(Summary())

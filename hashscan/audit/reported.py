@@ -1,4 +1,4 @@
-"""Remembers which matches in place were logged before, by this daemon or an earlier one."""
+"""Remembers which matches in place were logged before, by this process or an earlier one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_digest
 
-from hashscan.files import REPORTED, temporary
+from hashscan.files import temporary
 from hashscan.model import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -24,21 +24,23 @@ def _key_of(event: MatchEvent) -> bytes:
     candidate = event.match.candidate
     digests = [digest or b"" for digest in candidate.digests]
     assert len(digests) == len(ALGORITHMS)
-    about = (candidate.full_path, candidate.stamp, digests, event.acted.action)
+    acted = event.acted
+    about = (candidate.full_path, candidate.stamp, digests, acted.action, acted.problem)
     return xxh3_64_digest(repr(about).encode())
 
 
 class Reported:
-    """Keys of matches, kept in the state directory.
+    """Keys of matches, kept in a file.
 
     Attributes:
         again: number of matches since ``save`` that were logged before.
     """
 
-    def __init__(self, directory: str) -> None:
-        """Read the keys that an earlier daemon saved; a damaged file counts as empty."""
-        self._path = os.path.join(directory, REPORTED)
-        self._beside = os.path.join(directory, temporary(REPORTED))
+    def __init__(self, path: str) -> None:
+        """Read the keys that an earlier process saved; a damaged file counts as empty."""
+        self._path = path
+        directory, name = os.path.split(path)
+        self._beside = os.path.join(directory, temporary(name))
         self._keys: dict[bytes, None] = {}
         self._is_new = False
         self.again = 0
@@ -62,8 +64,12 @@ class Reported:
         self._is_new = True
         return True
 
+    def forget(self, event: MatchEvent) -> None:
+        """Forget a match that could not be logged."""
+        self._keys.pop(_key_of(event), None)
+
     def save(self) -> None:
-        """Save the keys; otherwise the next daemon logs the matches again."""
+        """Save the keys; otherwise the next process logs the matches again."""
         self.again = 0
         if not self._is_new:
             return

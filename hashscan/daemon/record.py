@@ -1,0 +1,135 @@
+"""The daemon's lines in the audit log.
+
+A line that cannot be written never stops the daemon: it goes on, says so in its log, and moves no
+file meanwhile, because a move needs its own line.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from hashscan import __version__
+from hashscan.audit import events
+from hashscan.audit.matches import MatchLines
+from hashscan.audit.recorder import Recorder
+from hashscan.audit.scans import ScanLines
+from hashscan.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashscan.config.settings import Settings
+    from hashscan.model import MatchEvent, Summary
+    from hashscan.state import State
+
+
+class DaemonRecord:
+    """Writes the daemon's lines.
+
+    Attributes:
+        recorder: for acts, which must not happen without their line; ``None``: nothing is written.
+    """
+
+    def __init__(self, complain: Callable[[str], None]) -> None:
+        """Write nothing before ``open``. ``complain``: takes why a line cannot be written."""
+        self.recorder: Recorder | None = None
+        self._complain = complain
+        self._matches: MatchLines | None = None
+        self._action = ""
+        self._problems: dict[str, str] = {}
+
+    def open(self, settings: Settings, state: State) -> None:
+        """Write to the audit log of a state from now on."""
+        self.recorder = Recorder.of(settings, "daemon", state)
+        self._action = settings.quarantine.action
+        self._matches = MatchLines(self.recorder)
+
+    def reload(self, settings: Settings, state: State) -> None:
+        """Write that the daemon uses a changed configuration, and use it here."""
+        self._note(events.RELOAD, file=settings.file)
+        self._save()
+        self.open(settings, state)
+
+    def _save(self) -> None:
+        if self._matches is not None:
+            self._matches.save()
+
+    def started(self) -> None:
+        """Write that the daemon starts."""
+        self._note(events.DAEMON_STARTED, version=__version__, pid=os.getpid())
+
+    def stopped(self) -> None:
+        """Write that it ends."""
+        self._save()
+        self._note(events.DAEMON_STOPPED, pid=os.getpid())
+
+    def match(self, event: MatchEvent) -> None:
+        """Write the line of a match.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        if self._matches is not None:
+            self._matches.write(event)
+
+    def scan(self, roots: Iterable[bytes], *, kind: str) -> ScanLines | None:
+        """Write that a scan begins; ``None``: that was not possible."""
+        if self.recorder is None:
+            return None
+        try:
+            return ScanLines(self.recorder, roots, kind=kind, action=self._action)
+        except StateError as error:
+            self._unwritten(error)
+            return None
+
+    def scan_ended(self, lines: ScanLines | None, summary: Summary) -> None:
+        """Write that a scan has ended."""
+        self._save()
+        if lines is not None:
+            try:
+                lines.ended(summary)
+            except StateError as error:
+                self._unwritten(error)
+
+    def filters(self, name: str) -> None:
+        """Write that other filters are in use from now on; ``name``: as the catalog names them."""
+        self._note(events.FILTER_CHANGED, filters=name)
+
+    def refused(self, what: str, message: str) -> None:
+        """Write that something was refused and is not used."""
+        self._note(events.REFUSED, what=what, message=message)
+
+    def problem(self, what: str, kind: str, message: str) -> None:
+        """Write that something needs somebody, unless a line says so; ``kind``: of fault."""
+        if self._problems.get(what) != kind:
+            self._problems[what] = kind
+            self._note(events.PROBLEM, what=what, kind=kind, message=message)
+
+    def well(self, what: str) -> None:
+        """Write that a problem has ended, if there was one."""
+        if self._problems.pop(what, None) is not None:
+            self._note(events.PROBLEM_ENDED, what=what)
+
+    def volume_lost(self, root: bytes, why: str) -> None:
+        """Write that a volume is not there, or does not answer."""
+        self._note(events.VOLUME_LOST, volume=os.fsdecode(root), message=why)
+
+    def volume_back(self, root: bytes) -> None:
+        """Write that it is there again."""
+        self._note(events.VOLUME_BACK, volume=os.fsdecode(root))
+
+    def deadline(self, event: str, message: str) -> None:
+        """Write that notices are due soon, or overdue."""
+        self._note(event, message=message)
+
+    def _note(self, event: str, **facts: Any) -> None:
+        if self.recorder is None:
+            return
+        try:
+            self.recorder.write(event, **facts)
+        except StateError as error:
+            self._unwritten(error)
+
+    def _unwritten(self, error: StateError) -> None:
+        self._complain(f"{error}; the daemon goes on, but moves no file until it can be written")
