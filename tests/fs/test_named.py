@@ -6,12 +6,13 @@ import sys
 import threading
 
 import pytest
+from faulty import break_os
 from isolating import needs_root
 from syncs import watched
 
 from hashscan.errors import UnsafePathError, UsageError
 from hashscan.fs import named
-from hashscan.fs.named import opened_above, opened_named, resolve
+from hashscan.fs.named import open_named, opened_above, opened_named, resolve, why_replaceable
 
 CUSTOMER = 4711
 root = [pytest.mark.root, needs_root]
@@ -98,6 +99,51 @@ def test_links_in_a_circle_end(places):
     os.symlink("a", places / "b")
     with pytest.raises(OSError, match="Too many levels"), opened_named(bytes(places / "a")):
         pass
+
+
+@pytest.mark.parametrize("count", [40, 41])
+def test_as_many_links_are_followed_as_the_kernel_follows(places, count):
+    above = "own"
+    for number in range(count):
+        os.symlink(above, places / f"l{number}")
+        above = f"l{number}"
+    if count == 40:
+        os.stat(places / above)
+        assert path_of(places / above) == str(places / "own")
+    else:
+        for follow in (os.stat, lambda path: open_named(os.fsencode(path))):
+            with pytest.raises(OSError, match="Too many levels"):
+                follow(places / above)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_directory_that_is_removed_when_it_was_made_is_missing(places, monkeypatch, fails):
+    made = []
+
+    def mkdir(name, mode, dir_fd):
+        made.append((name, mode))
+        if fails:
+            raise FileExistsError
+
+    break_os(monkeypatch, named, mkdir=mkdir)
+    with pytest.raises(FileNotFoundError) as caught:
+        open_named(os.fsencode(places / "a"), make=0o711)
+    assert caught.value.filename == os.fsencode(places / "a")
+    assert made == [(b"a", 0o711)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "optional", "found"),
+    [(0o1755, True, None), (0o1777, False, None), (0o1777, True, "anybody can make")],
+)
+def test_who_may_make_a_file_that_is_missing(places, mode, optional, found):
+    (places / "own").chmod(mode)
+    path = str(places / "own" / "f")
+    if found is None:
+        with pytest.raises(FileNotFoundError):
+            why_replaceable(path, optional=optional)
+    else:
+        assert found in str(why_replaceable(path, optional=optional))
 
 
 def test_a_directory_that_is_gone_leaves_no_descriptor(places):

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from contextlib import nullcontext, suppress
+from pathlib import Path
 
 import pytest
 from faulty import Faulty, break_os, raising
@@ -51,11 +53,30 @@ def test_pages_that_cannot_be_asked_for(monkeypatch, file, here):
     os.write(file, b"a" * 5000)
     assert len(reading._cached_pages(file, 0, 5000)) == 2
     assert len(reading._cached_pages(file, 0, 4096)) == 1
+    mapped = f" {os.fstat(file).st_ino} "
+    assert mapped not in Path("/proc/self/maps").read_text()
     monkeypatch.setattr(
         reading, "_libc", Faulty(reading._libc, mincore=lambda *_: -1)
     )  # fmt: skip
     with pytest.raises(OSError):
         reading._cached_pages(file, 0, 5000)
+    assert mapped not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_after_the_head_the_kernel_reads_ahead_again(file, monkeypatch, fails):
+    os.write(file, b"abc")
+    advice = []
+    break_os(
+        monkeypatch, reading, posix_fadvise=lambda *given: advice.append(given),
+        preadv=raising(errno.EIO, os.preadv, calls=fails),
+    )  # fmt: skip
+    reader = reading.CacheNeutralReader()
+    with suppress(OSError) if fails else nullcontext():
+        assert reader.read_head(file, os.fstat(file).st_dev, 2) == 2
+    assert advice == [
+        (file, 0, 0, os.POSIX_FADV_RANDOM), (file, 0, 0, os.POSIX_FADV_NORMAL)
+    ]  # fmt: skip
 
 
 def test_what_lies_in_memory():
