@@ -48,6 +48,30 @@ def test_a_restore_that_fails_leaves_the_file_in_quarantine(
     assert (volume / "f").read_bytes() == b"known"
 
 
+def test_another_file_that_comes_in_between_is_not_overwritten(store, moved, volume, monkeypatch):
+    def taken(*_):
+        (volume / "f").write_bytes(b"other")
+        raise FileExistsError
+
+    monkeypatch.setattr(restore, "put", taken)
+    with pytest.raises(QuarantineError, match="another file has the name") as caught:
+        restore.restore(store, moved)
+    assert caught.value.reason == "taken"
+    assert (volume / "f").read_bytes() == b"other"
+    assert store.load(moved).state is State.QUARANTINED
+
+
+def test_where_content_is_after_a_failed_restore_is_looked_up_again(store, moved, monkeypatch):
+    with store.entry(moved) as entry:
+        status = os.stat("content", dir_fd=entry)
+    identity = Identity(status.st_dev, status.st_ino)
+    assert store.index.contents(identity) == {moved}
+    monkeypatch.setattr(restore, "sync_directory", raising(errno.EIO))
+    with pytest.raises(QuarantineError):
+        restore.restore(store, moved)
+    assert store.index.contents(identity) == frozenset()
+
+
 def test_an_error_of_a_step_is_not_translated_twice(store, moved, monkeypatch):
     error = QuarantineError("as it was", reason="full")
     monkeypatch.setattr(restore, "_restore", lambda *_: (_ for _ in ()).throw(error))
