@@ -19,6 +19,8 @@ QUARANTINE = "quarantine"
 NOTICES = "notices.sqlite3"
 #: Held by the process that works on notices.
 NOTICES_LOCK = "notices.lock"
+#: Answers of the service about quarantined digests.
+WITHDRAWN = "withdrawn.sqlite3"
 #: Tokens and audit of the intake of notices over HTTP.
 INTAKE = "intake"
 #: Notices from standard input that were not understood.
@@ -55,6 +57,10 @@ _STATE = (
     QUARANTINE,
     REPORTED,
     UNREAD_NOTICES,
+    WITHDRAWN,
+    f"{WITHDRAWN}-journal",
+    f"{WITHDRAWN}-shm",
+    f"{WITHDRAWN}-wal",
 )
 #: Top directories of file systems have these: ext4, snapshots of NFS, btrfs and ZFS, NILFS, quotas.
 _FILE_SYSTEM = frozenset(

@@ -27,6 +27,7 @@ class State:
         catalog: path of the catalog.
         filters: directory of kept filters.
         notices: path of the file of notices.
+        withdrawn: path of the file of answers about quarantined digests.
         lock_file: path of the lock.
         notices_lock: path of the lock of the process that works on notices.
     """
@@ -45,6 +46,7 @@ class State:
         self.catalog = os.path.join(self.directory, files.CATALOG)
         self.filters = os.path.join(self.directory, files.FILTERS)
         self.notices = os.path.join(self.directory, files.NOTICES)
+        self.withdrawn = os.path.join(self.directory, files.WITHDRAWN)
         self.lock_file = os.path.join(self.directory, files.LOCK)
         self.notices_lock = os.path.join(self.directory, files.NOTICES_LOCK)
         if not make and not os.path.lexists(self.directory):

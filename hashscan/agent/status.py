@@ -23,13 +23,16 @@ from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateEr
 from hashscan.known.repository.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
+from hashscan.quarantine.asked import held_withdrawals
+from hashscan.quarantine.records import WITHDRAWN
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import passed, records, why_doubtful
 from hashscan.service.intake.running import Running, running_intake
 from hashscan.state import State, holder_of
-from hashscan.text import shown
+from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from hashscan.config.settings import Settings
@@ -276,6 +279,7 @@ def status_of(settings: Settings) -> Status:
     if doubtful and retention is not None:
         message = f"quarantine: {why_doubtful(doubtful, retention)}"
         uncovered = (*uncovered, Fault(Reason.QUARANTINE, message))
+    uncovered = (*uncovered, *_withdrawn(settings, counts))
     return Status(
         settings.state,
         running,
@@ -295,6 +299,30 @@ def status_of(settings: Settings) -> Status:
         maildir=settings.notices.maildir,
         intake=intake,
     )
+
+
+def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[Fault]:
+    """Withdrawn files that wait for a restore, and withdrawals that wait for a word."""
+    waiting = counts[WITHDRAWN]
+    if waiting:
+        auto = settings.quarantine.restore_withdrawn == "auto"
+        what = "the daemon puts them back" if auto else "they are innocent by now, so put them back"
+        yield Fault(
+            Reason.WITHDRAWN,
+            f"{counted(waiting, 'file')} in quarantine whose digest the service withdrew; {what}: "
+            "'hashscan quarantine restore --withdrawn'",
+        )
+    try:
+        held, why = held_withdrawals(State(settings.state, make=False).withdrawn)
+    except HashscanError as error:
+        yield _trouble_of(error)
+        return
+    if held:
+        yield Fault(
+            Reason.WITHDRAWN,
+            f"{counted(held, 'digest')} in quarantine turned unknown, and nothing is withdrawn: "
+            f"{why} If it is right: 'hashscan quarantine withdrawn --accept'",
+        )
 
 
 def _refusals(settings: Settings) -> tuple[str, ...]:
@@ -347,7 +375,7 @@ def quarantine_counts(directory: str, retention: float | None) -> Counter[str]:
         timeline = store.timeline()
         for listed in records(store):
             record = listed.record
-            counts["damaged" if record is None else str(record.state)] += 1
+            counts["damaged" if record is None else record.word] += 1
             if record is not None and retention is not None:
                 counts[_DOUBTFUL] += passed(record, retention, timeline) == _DOUBTFUL
     return counts

@@ -48,8 +48,12 @@ PURGED: Final = "purged"
 NOT_PURGED: Final = "not-purged"
 #: Record and content are about to be written to a file: ``quarantine_id``, ``path``, ``to``.
 EXPORTED: Final = "exported"
-#: The service no longer knows a digest in quarantine: ``digest``, ``quarantine_ids``, ``category``.
+#: The service no longer knows a digest in quarantine, and its records are about to be marked:
+#: ``digest``, ``category``, ``files`` (how many), ``service``.
 WITHDRAWN: Final = "withdrawn"
+#: Digests in quarantine turned unknown, and a brake holds their withdrawal until an administrator
+#: accepts it: ``digests`` and ``files`` (how many), ``reason``.
+WITHDRAWAL_HELD: Final = "withdrawal-held"
 
 # Brakes
 #: The brakes hold matches back: ``hold``, ``digest``, ``files``, ``owners``, ``reason``.

@@ -10,6 +10,7 @@ from hashscan.catalog import checksums, paths
 from hashscan.catalog.candidates import REPORTED
 from hashscan.catalog.checksums import checksum
 from hashscan.catalog.expected import ExpectedWork
+from hashscan.catalog.forgetting import forget
 from hashscan.catalog.mounted import MountedVolumes
 from hashscan.catalog.rows import (
     CHECKED,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hashscan.catalog.rows import FoundProblem, RawRow
-    from hashscan.model import Identity
+    from hashscan.model import Digest, Identity
 
 #: A row that comes late, from a process that read the file before it was written once more, must
 #: not replace the newer one. That one changed since the scan of the late one began; where only the
@@ -100,6 +101,12 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
             f"UPDATE filterset SET checksum = {checksums.FILTERSET}"  # noqa: S608
             f" WHERE checksum <> {checksums.FILTERSET}"
         )
+
+    def forget_verdicts(self, digests: Iterable[Digest]) -> None:
+        """See ``forgetting.forget``."""
+        self._write()
+        with translated(self.path):
+            forget(self._connection, digests)
 
     # Directories
 

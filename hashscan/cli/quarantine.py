@@ -11,6 +11,7 @@ import click
 
 from hashscan.cli.common import checked_option, json_option, require_consent, state_option
 from hashscan.cli.quarantine_restore import restore_command
+from hashscan.cli.quarantine_withdrawn import withdrawn_command
 from hashscan.cli.quarantined import each, line, opened, settings_of
 from hashscan.config import values
 from hashscan.errors import HashscanError, QuarantineError, UnsafePathError, UsageError
@@ -41,15 +42,23 @@ def command() -> None:
 
 
 command.add_command(restore_command)
+command.add_command(withdrawn_command)
 
 
 @command.command("list")
 @state_option
 @json_option
 @click.option("--all", "every", is_flag=True, help="List restored and purged files, too.")
+@click.option("--withdrawn", is_flag=True, help="List only files whose digest was withdrawn.")
 @click.pass_context
-def list_command(context: click.Context, state: str | None, as_json: bool, every: bool) -> None:
-    """List quarantined files, oldest first."""
+def list_command(
+    context: click.Context, state: str | None, as_json: bool, every: bool, withdrawn: bool
+) -> None:
+    """List quarantined files, oldest first.
+
+    withdrawn: the service does not know the digest any more; `quarantine restore --withdrawn` puts
+    these files back.
+    """
     gone = {State.RESTORED, State.PURGED, State.UNDONE}
     damaged = 0
     rows: list[tuple[str, ...]] = []
@@ -63,7 +72,7 @@ def list_command(context: click.Context, state: str | None, as_json: bool, every
                     line("problem", {"reason": "damaged-record", **problem})
                 else:
                     click.echo(listed.trouble, err=True)
-            elif every or record.state not in gone:
+            elif (every or record.state not in gone) and (record.withdrawn or not withdrawn):
                 if as_json:
                     line("record", record.as_dict())
                 else:
@@ -74,6 +83,8 @@ def list_command(context: click.Context, state: str | None, as_json: bool, every
         for *cells, path in rows:
             row = "  ".join(map(str.ljust, cells, widths))
             click.echo(f"{row}  {path}")
+    elif withdrawn and not as_json:
+        click.echo("no file in quarantine is withdrawn")
     elif not as_json:
         click.echo("the quarantine is empty" + ("" if every else " (--all shows what was in it)"))
     if damaged:
@@ -88,7 +99,7 @@ def _row(record: Record) -> tuple[str, ...]:
     return (
         record.id,
         f"{record.acted[:19]}Z",
-        record.state.value,
+        record.word,
         f"{size:>10}",
         shown(record.category),
         shown(record.origin.full_path),
@@ -138,7 +149,7 @@ def _decided(record: Record) -> list[tuple[str, str]]:
 def _show(record: Record, others: list[Record]) -> None:
     rows: list[tuple[str, str]] = [
         ("id", record.id),
-        ("state", record.state.value),
+        ("state", record.word),
         ("path", shown(record.origin.full_path)),
         ("category", shown(record.category)),
         *_decided(record),

@@ -3,21 +3,64 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
+from hashscan.agent.putting_back import forget
 from hashscan.cli.common import json_option, state_option
 from hashscan.cli.quarantined import each, line, opened, settings_of
 from hashscan.cli.restoring import moment, restore_many
-from hashscan.errors import UsageError
+from hashscan.errors import HashscanError, UsageError
+from hashscan.model import ALGORITHM_BY_LENGTH, category_name
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.selection import Selection
 from hashscan.quarantine.upkeep import resolve
+from hashscan.state import State
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hashscan.config.settings import Settings
+    from hashscan.model import Digest
     from hashscan.quarantine.store import Store
+
+
+def hex_digest(text: str) -> str:
+    """A digest of the command line, with or without its algorithm, in lower-case hex.
+
+    Raises:
+        UsageError: it is no digest.
+    """
+    name, _, value = text.strip().lower().rpartition(":")
+    algorithm = ALGORITHM_BY_LENGTH.get(len(value))
+    is_hex = not set(value) - set("0123456789abcdef")
+    if algorithm is None or not is_hex or name not in {"", algorithm}:
+        raise UsageError(
+            f"--digest: {shown(text)} is no digest; write the hexadecimal digits of an MD5, SHA-1 "
+            "or SHA-256"
+        )
+    return value
+
+
+def _category(text: str) -> str:
+    name = category_name(text)
+    if name is None:
+        raise UsageError(f"--category: {shown(text)} is no name of a category")
+    return name
+
+
+def _forget(settings: Settings, digests: Iterable[Digest]) -> None:
+    digests = list(digests)
+    if digests:
+        try:
+            state = State(settings.state, make=False)
+        except HashscanError as error:
+            click.echo(str(error), err=True)
+            return
+        forget(state, digests, lambda message: click.echo(message, err=True))
 
 
 @click.command("restore")
@@ -50,6 +93,21 @@ if TYPE_CHECKING:
     multiple=True,
     help="Files of this user, by name or number; may be given several times.",
 )
+@click.option(
+    "--digest",
+    "digests",
+    metavar="DIGEST",
+    multiple=True,
+    help="Files with this MD5, SHA-1 or SHA-256; may be given several times.",
+)
+@click.option(
+    "--category",
+    "categories",
+    metavar="NAME",
+    multiple=True,
+    help="Files of this category; may be given several times.",
+)
+@click.option("--withdrawn", is_flag=True, help="Files whose digest was withdrawn.")
 @click.argument("record_ids", metavar="[ID...]", nargs=-1)
 @click.pass_context
 def restore_command(
@@ -63,21 +121,34 @@ def restore_command(
     paths: tuple[str, ...],
     since: str | None,
     owners: tuple[str, ...],
+    digests: tuple[str, ...],
+    categories: tuple[str, ...],
+    withdrawn: bool,
     record_ids: tuple[str, ...],
 ) -> None:
     """Put files back: content, owner, mode, times, attributes, flags. Nothing is overwritten.
 
     Name files by ID, or restore many at a time: --all, or the files that fit all of --path,
-    --since and --owner. A file that cannot be restored does not stop the others. The next scans do
-    not quarantine a restored file again; `purge ID` lifts that.
+    --since, --owner, --digest, --category and --withdrawn. A file that cannot be restored does not
+    stop the others; the same command goes on after a kill. The next scans do not quarantine a
+    restored file again; `purge ID` lifts that. They do quarantine a withdrawn file again if the
+    service knows its digest again.
     """
-    many = every or bool(paths) or since is not None or bool(owners)
+    many = every or since is not None or withdrawn or any((paths, owners, digests, categories))
     if many == bool(record_ids):
         raise UsageError(
-            "restore: name the files, either by IDs, or by --all, --path, --since or --owner; "
-            "see `hashscan quarantine list`"
+            "restore: name the files, either by IDs, or by --all, --path, --since, --owner, "
+            "--digest, --category or --withdrawn; see `hashscan quarantine list`"
         )
-    after = None if since is None else moment(since)
+    selection = Selection(
+        paths,
+        None if since is None else moment(since),
+        owners,
+        tuple(map(hex_digest, digests)),
+        tuple(map(_category, categories)),
+        withdrawn,
+    )
+    settings = settings_of(context, state)
 
     def one(store: Store, record_id: str) -> None:
         directory = None if to is None else os.fsencode(to)
@@ -91,12 +162,23 @@ def restore_command(
             click.echo(f"{done.record.id}: {note}", err=True)
 
     if many:
-        with opened(settings_of(context, state), change=False, one_by_one=True) as store:
+        with opened(settings, change=False, one_by_one=True) as store:
             if store is None:
                 raise UsageError("there is nothing to restore, the quarantine is empty")
-            restore_many(store, Selection(paths, after, owners), one, as_json=as_json)
+            restore_many(
+                store,
+                selection,
+                one,
+                as_json=as_json,
+                before=lambda chosen: _forget(settings, chosen.withdrawn),
+            )
         return
-    with opened(settings_of(context, state), change=True) as store:
+    with opened(settings, change=True) as store:
         assert store is not None
         there = store
+        for given in record_ids:
+            with suppress(HashscanError):
+                record = there.load(resolve(there, given))
+                if record.withdrawn:
+                    _forget(settings, record.each_digest)
         each(record_ids, lambda given: one(there, resolve(there, given)))

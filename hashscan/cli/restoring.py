@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import nullcontext
+from collections import Counter
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -14,13 +15,14 @@ from hashscan.config import values
 from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError, UsageError
 from hashscan.output.bar import build_bar
 from hashscan.output.jsonl import line
+from hashscan.quarantine.recover import recover
 from hashscan.text import local_time, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
 
-    from hashscan.quarantine.selection import Selection
+    from hashscan.quarantine.selection import Selected, Selection
     from hashscan.quarantine.store import Store
 
 #: Seconds to wait until another hashscan releases the store's lock.
@@ -56,7 +58,12 @@ def moment(text: str, option: str = "--since", zone: tzinfo | None = None) -> fl
 
 
 def restore_many(
-    store: Store, selection: Selection, one: Callable[[Store, str], None], *, as_json: bool
+    store: Store,
+    selection: Selection,
+    one: Callable[[Store, str], None],
+    *,
+    as_json: bool,
+    before: Callable[[Selected], None] = lambda _selected: None,
 ) -> None:
     """Restore and count all files that fit; the lock is released in between, for scans.
 
@@ -65,18 +72,25 @@ def restore_many(
         selection: which files are restored.
         one: restores a record, and prints that.
         as_json: print failures and the summary as JSON lines.
+        before: called with what was selected, before anything is restored.
 
     Raises:
         QuarantineError: some could not be restored; all were tried.
         LockedError: another hashscan holds the store.
         OutputError: a result cannot be reported any more; nothing is restored after that.
     """
-    ids, unread = selection.ids(store)
+    # A killed run may have left a file half-way. If the lock is not free, the first file fails.
+    with suppress(LockedError), store.lock(LOCK_SECONDS):
+        for recovered in recover(store):
+            click.echo(f"{recovered.record_id}: {recovered.message}", err=True)
+    chosen = selection.selected(store)
+    before(chosen)
+    ids, unread = chosen.ids, chosen.unread
     for trouble in unread:
         click.echo(trouble, err=True)
     since = "" if selection.since is None else f" quarantined since {local_time(selection.since)}"
     click.echo(f"{len(ids)} files{since} are to be restored", err=True)
-    failed = 0
+    reasons: Counter[str] = Counter()
     # On a terminal each line shows the progress: a bar would be between the lines.
     with nullcontext() if sys.stdout.isatty() else build_bar(sys.stderr) as show:
         for count, record_id in enumerate(ids, 1):
@@ -89,23 +103,27 @@ def restore_many(
             except OutputError:
                 raise
             except HashscanError as error:
-                failed += 1
+                reason = getattr(error, "reason", "refused")
+                reasons[reason] += 1
                 if as_json:
-                    problem = {"reason": getattr(error, "reason", "refused"), "id": record_id}
+                    problem = {"reason": reason, "id": record_id}
                     click.echo(line("problem", **problem, message=str(error)))
                 else:
                     click.echo(str(error), err=True)
             if show is not None:
                 show(_Restoring(count, len(ids)))
+    failed = reasons.total()
     done = len(ids) - failed
     if as_json:
-        click.echo(line("summary", restored=done, failed=failed))
+        by_reason = dict(reasons.most_common())
+        click.echo(line("summary", restored=done, failed=failed, reasons=by_reason))
     else:
-        click.echo(f"{done} files restored, {failed} failed")
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        click.echo(f"{done} files restored, {failed} failed{f' ({why})' if why else ''}")
     if failed or unread:
-        more = f", and {len(unread)} records cannot be read" if unread else ""
+        also = f", and {len(unread)} records cannot be read" if unread else ""
         raise QuarantineError(
-            f"{failed} of {len(ids)} files were not restored{more}; see above, mend the fault of "
+            f"{failed} of {len(ids)} files were not restored{also}; see above, mend the fault of "
             "each, and run the same command again",
             reason="several",
         )

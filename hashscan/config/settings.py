@@ -114,6 +114,16 @@ class QuarantineSettings(Section):
         description="How long a file is kept: the daemon, or `quarantine purge`, then removes its"
         " content for good, and keeps the record; e.g. 90d, 12h or 30min, or none.",
     )
+    ask_again: values.DurationOrNone = Field(
+        default=86400.0,
+        description="How often the daemon asks the service again for each digest in quarantine, or"
+        " none. A digest that is unknown twice, at least a day apart, is withdrawn.",
+    )
+    restore_withdrawn: Literal["ask", "auto"] = Field(
+        default="ask",
+        description="ask: withdrawn files wait for `hashscan quarantine restore --withdrawn`."
+        " auto: the daemon puts them back.",
+    )
 
 
 class MetricsSettings(Section):

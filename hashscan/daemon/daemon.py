@@ -249,7 +249,7 @@ class Daemon:
             self._refresh_known()
         if self._duty is not None and time.time() > self._good_until and self._expiry.due():
             self._refresh_known()
-        self._housekeeping.step()
+        self._housekeeping.step(self._duty)
         self._notices.step()
         self._notice_rounds.step(self._duty, self._trouble)
 

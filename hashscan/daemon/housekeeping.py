@@ -1,4 +1,7 @@
-"""The retention of the quarantine, applied every few hours in a process of its own."""
+"""The retention of the quarantine, applied every few hours in a process of its own.
+
+Beside it, the rounds that ask again for digests in quarantine (``asking_again``).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hashscan.audit.recorder import Recorder
+from hashscan.daemon.asking_again import AskingAgain
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.config.settings import Settings
+    from hashscan.daemon.duty import Duty
     from hashscan.daemon.log import Log
     from hashscan.state import State
 
@@ -28,16 +33,18 @@ _EVERY = 6 * 3600.0
 class Housekeeping:
     """Removes the contents that are older than ``quarantine.retention``."""
 
-    def __init__(self, settings: Settings, log: Log, state: State | None = None) -> None:
+    def __init__(self, settings: Settings, log: Log, state: State) -> None:
         """Begin with the first ``step``, if ``settings`` have a retention."""
         self._log = log
         self._state = state
         self._job: Background[Purged] | None = None
+        self._again = AskingAgain(settings, log, state)
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Go on with these settings; a removal by the old retention ends."""
         self.close()
+        self._again.use(settings)
         self._directory = os.fsencode(settings.quarantine_directory)
         self._age = settings.quarantine.retention
         self._settings = settings
@@ -45,11 +52,13 @@ class Housekeeping:
 
     @property
     def connections(self) -> list[Connection]:
-        """The connection that is readable when ``take`` has a result."""
-        return [] if self._job is None else [self._job.connection]
+        """Connections that are readable when ``take`` has a result."""
+        own = [] if self._job is None else [self._job.connection]
+        return [*own, *self._again.connections]
 
-    def step(self) -> None:
-        """Start a removal if its time has come."""
+    def step(self, duty: Duty | None) -> None:
+        """Start a removal and questions if their time has come; ``duty``: see ``AskingAgain``."""
+        self._again.step(duty)
         directory, age = self._directory, self._age
         if not self._due.due() or self._job is not None or age is None:
             return
@@ -62,7 +71,8 @@ class Housekeeping:
             self._log.limited("housekeeping", "warning", message)
 
     def take(self, ready: Collection[object]) -> None:
-        """Report the result of a removal, if it has ended."""
+        """Report the results of jobs that have ended."""
+        self._again.take(ready)
         job = self._job
         if job is None or job.connection not in ready:
             return
@@ -83,7 +93,8 @@ class Housekeeping:
             )
 
     def close(self) -> None:
-        """End a running removal."""
+        """End running jobs."""
+        self._again.close()
         if self._job is not None:
             self._job.close()
             self._job = None

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from hashscan.text import human_age
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hashscan.daemon.log import Log
+    from hashscan.model import Digest
     from hashscan.scan.asking import Asker
     from hashscan.scan.confirmation import Confirmation
 
@@ -53,6 +56,10 @@ class Verdicts:
     def is_refused(self) -> bool:
         """Whether the service refuses the credentials."""
         return self._confirmation.refused is not None
+
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Ask again for digests that the service does not know any more."""
+        self._confirmation.forget(digests)
 
     def step(self) -> None:
         """Ask for what is new, or due again, and act on what waited for other names."""

@@ -126,7 +126,11 @@ class Quarantine:
         return Place(candidate.volume, candidate.path, cross_mounts=crosses)
 
     def held(self, candidate: Candidate) -> Acted | None:
-        """The action for content that the administrator restored to this path; else ``None``."""
+        """The action for content that the administrator restored to this path; else ``None``.
+
+        A file that was restored because its digest was withdrawn is not held: if it is a match
+        now, the service knows the digest again.
+        """
         hexes = candidate.digests.as_dict()
         for record_id in self._store.restored_ids(candidate.full_path):
             try:
@@ -137,6 +141,7 @@ class Quarantine:
             common = hexes.keys() & known.keys()
             if (
                 record.state is State.RESTORED
+                and not record.withdrawn
                 and common
                 and all(hexes[name] == known[name] for name in common)
             ):

@@ -23,7 +23,7 @@ from hashscan.authority import Authority
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import components
 from hashscan.fs.metadata import Metadata, whole
-from hashscan.model import ALGORITHMS, FileDigests, Identity, join
+from hashscan.model import ALGORITHMS, Digest, FileDigests, Identity, join
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class State(StrEnum):
 #: The file is not in its place, and nobody restored it.
 AWAY = frozenset({State.COPIED, State.QUARANTINED, State.PURGING, State.PURGED})
 UNFINISHED = frozenset({State.INTENT, State.COPIED, State.RESTORING, State.PURGING})
+#: Steps of a record's history that are no states: the file stays where it is.
+WITHDRAWN, KNOWN_AGAIN = "withdrawn", "known-again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Record:
         authority: the notice that named the file; ``None``: none did, or the version that made the
             record knew no notices.
         found_by: as in ``Confirmed``.
+        withdrawn: when the service had withdrawn the digest (RFC 3339); empty: it had not.
     """
 
     id: str
@@ -149,6 +152,24 @@ class Record:
     span: str = ""
     authority: Authority | None = None
     found_by: str = ""
+    withdrawn: str = ""
+
+    @property
+    def word(self) -> str:
+        """The state for people: ``withdrawn`` if the content is in the store and may go back."""
+        is_withdrawn = self.state is State.QUARANTINED and bool(self.withdrawn)
+        return WITHDRAWN if is_withdrawn else self.state.value
+
+    @property
+    def confirmed(self) -> Digest:
+        """The digest that the service confirmed."""
+        return next(Digest(one, self.digest) for one in ALGORITHMS if one == self.algorithm)
+
+    @property
+    def each_digest(self) -> tuple[Digest, ...]:
+        """The confirmed digest, then those of the content."""
+        own = self.digests.each() if self.digests else ()
+        return tuple(dict.fromkeys((self.confirmed, *own)))
 
     @property
     def is_copy(self) -> bool:
@@ -170,6 +191,11 @@ class Record:
         """The record in its next state, with the time of the change in its history."""
         history = (*self.history, (state.value, rfc3339()))
         return replace(self, state=state, history=history, **changes)
+
+    def with_withdrawal(self, when: str) -> Record:
+        """The record after the service withdrew its digest; empty ``when``: it is known again."""
+        step = WITHDRAWN if when else KNOWN_AGAIN
+        return replace(self, withdrawn=when, history=(*self.history, (step, when or rfc3339())))
 
     def to_json(self) -> bytes:
         """The bytes of ``record.json``."""
@@ -220,6 +246,7 @@ class Record:
             "span": self.span,
             "authority": None if self.authority is None else self.authority.as_dict(),
             "found_by": self.found_by,
+            "withdrawn": self.withdrawn or None,
             "history": [{"state": state, "time": when} for state, when in self.history],
         }
 
@@ -354,6 +381,7 @@ def _parsed(data: dict[str, Any]) -> Record:
         span=_text(data.get("span", "")),
         authority=_optional(data.get("authority"), _to_authority),
         found_by=_text(data.get("found_by", "")),
+        withdrawn=_text(data.get("withdrawn") or ""),
     )
     _check(record)
     return record

@@ -5,19 +5,36 @@ from __future__ import annotations
 import fnmatch
 import os
 import pwd
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hashscan.fs.named import resolve
+from hashscan.model import category_name
 from hashscan.quarantine.records import State
 from hashscan.quarantine.upkeep import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashscan.model import Digest
     from hashscan.quarantine.records import Record
     from hashscan.quarantine.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a selection found.
+
+    Attributes:
+        ids: of the records that fit, oldest first.
+        unread: the errors of unreadable records.
+        withdrawn: digests of the withdrawn files among them, as keys.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    withdrawn: dict[Digest, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +46,20 @@ class Selection:
             path matches (``*`` matches ``/`` too).
         since: seconds since the epoch; the file was quarantined then or later.
         owners: the file belongs to one of these users: names or numbers.
+        digests: the content has one of these, in lower-case hex.
+        categories: the file has one of these.
+        withdrawn: the file's digest was withdrawn.
     """
 
     paths: tuple[str, ...] = ()
     since: float | None = None
     owners: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    withdrawn: bool = False
 
-    def ids(self, store: Store) -> tuple[list[str], list[str]]:
-        """Ids of the records that fit, oldest first; and the errors of unreadable records.
+    def selected(self, store: Store) -> Selected:
+        """The records that fit.
 
         Raises:
             QuarantineError: the store cannot be listed.
@@ -50,17 +73,35 @@ class Selection:
         if self.since is not None:
             since = self.since
             tests.append(lambda one: datetime.fromisoformat(one.acted).timestamp() >= since)
-        found, unread = [], []
+        if self.digests:
+            tests.append(_by_digest(frozenset(self.digests)))
+        if self.categories:
+            named = frozenset(self.categories)
+            tests.append(lambda one: category_name(one.category) in named)
+        if self.withdrawn:
+            tests.append(lambda one: bool(one.withdrawn))
+        found = Selected()
         for listed in records(store):
-            if listed.record is None:
-                unread.append(listed.trouble)
-            elif all(test(listed.record) for test in tests):
-                found.append(listed.record_id)
-        return found, unread
+            record = listed.record
+            if record is None:
+                found.unread.append(listed.trouble)
+            elif all(test(record) for test in tests):
+                found.ids.append(listed.record_id)
+                if record.withdrawn:
+                    found.withdrawn.update(dict.fromkeys(record.each_digest))
+        return found
 
 
 def _is_there(record: Record) -> bool:
     return record.state in {State.QUARANTINED, State.DISPLACED}
+
+
+def _by_digest(wanted: frozenset[str]) -> Callable[[Record], bool]:
+    def fits(record: Record) -> bool:
+        own = record.digests.as_dict() if record.digests else {}
+        return not wanted.isdisjoint((record.digest, *record.expected.values(), *own.values()))
+
+    return fits
 
 
 def _by_path(paths: tuple[str, ...]) -> Callable[[Record], bool]:

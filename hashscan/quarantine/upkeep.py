@@ -300,8 +300,11 @@ def aged(store: Store, seconds: float) -> Aged:
 
 
 def passed(record: Record, seconds: float, timeline: Timeline) -> Literal["old", "doubtful"] | None:
-    """Whether a file was quarantined more than ``seconds`` ago, see ``Aged``; ``None``: no."""
-    if record.state is not State.QUARANTINED:
+    """Whether a file was quarantined more than ``seconds`` ago, see ``Aged``; ``None``: no.
+
+    A withdrawn file does not age: it is an innocent customer's, and waits for its restore.
+    """
+    if record.state is not State.QUARANTINED or record.withdrawn:
         return None
     acted = datetime.fromisoformat(record.acted).timestamp()
     if timeline.age(acted, record.span) >= seconds:

@@ -427,6 +427,15 @@ class Confirmation:
         self._filterset = filterset
         self._answers.clear()
 
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Forget the verdicts about ``digests``, and ask again for their candidates."""
+        digests = list(digests)
+        for digest in digests:
+            self._answers.pop(digest, None)
+        self._catalog.forget_verdicts(digests)
+        self._catalog.commit()
+        self.more = True
+
     def ask_again(self) -> bool:
         """Ask once more for what got no answer, unless the credentials were refused."""
         return self.refused is None and self._catalog.ask_again(self._scan) > 0

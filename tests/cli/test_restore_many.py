@@ -1,17 +1,21 @@
 """``quarantine restore`` of many files: the selection, the summary, and failures of some files."""
 
+import hashlib
 import json
 import os
 import pwd
 import shutil
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import click
+import isolating
 import pytest
 from click.testing import CliRunner
 from isolating import confirmed, needs_root
 
+from hashscan.catalog.store import Catalog
 from hashscan.cli import restoring
 from hashscan.cli.quarantine import command
 from hashscan.errors import (
@@ -21,6 +25,7 @@ from hashscan.errors import (
     UnsafePathError,
     UsageError,
 )
+from hashscan.model import Answer, Digest
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.store import Store
 
@@ -192,7 +197,7 @@ def test_one_failure_stops_no_other(run, volume):
     assert done.exception is None
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["event"] for one in events] == ["restored", "restored", "summary"]
-    assert events[-1] == {"event": "summary", "restored": 2, "failed": 0}
+    assert events[-1] == {"event": "summary", "restored": 2, "failed": 0, "reasons": {}}
     (made,) = [note for one in events[:-1] for note in one["notes"]]
     assert f"made the directory {volume}/ab (" in made
     assert there(volume) == set(NAMES)
@@ -232,4 +237,92 @@ def test_the_lock_is_free_in_between_and_a_held_one_ends_it(run, volume, state, 
 
     monkeypatch.setattr(Store, "lock", lock)
     assert run("--all").exception is None
-    assert locked.count(0.1) == len(NAMES)
+    assert locked.count(0.1) == 1 + len(NAMES), "once to finish what a killed run left"
+
+
+def marked(state, *paths):
+    """Mark the records of files as withdrawn."""
+    for path in paths:
+        changed(state, path, withdrawn="2026-11-27T10:00:00.000Z")
+
+
+def test_withdrawn_files_go_back_and_verdicts_about_them_are_forgotten(run, volume, state):
+    marked(state, "a/one", "ab/three")
+    digest = Digest("sha1", hashlib.sha1(b"a/one").hexdigest())
+    other = Digest("sha1", hashlib.sha1(b"a/two").hexdigest())
+    for path in (state, state / "beside"):
+        path.mkdir(exist_ok=True, mode=0o700)
+        with closing(Catalog(str(path / "catalog.sqlite3"))) as catalog:
+            for one in (digest, other):
+                catalog.put_verdict("s", one, Answer(known=True), 1)
+    done = run("--withdrawn")
+    assert done.exception is None, done.output
+    assert there(volume) == {"a/one", "ab/three"}
+    for path in (state, state / "beside"):
+        with closing(Catalog(str(path / "catalog.sqlite3"))) as catalog:
+            assert catalog.verdict("s", digest, 1) is None
+            assert catalog.verdict("s", other, 1) == Answer(known=True)
+    assert "0 files restored" in run("--withdrawn").stdout
+
+
+def test_a_catalog_that_cannot_be_changed_stops_no_restore(run, volume, state):
+    marked(state, "a/one")
+    (state / "catalog.sqlite3").write_bytes(b"x" * 5000)
+    done = run("--withdrawn")
+    assert done.exception is None
+    assert "may have restored files moved again" in done.stderr
+    assert there(volume) == {"a/one"}
+
+
+def test_digest_and_category(run, volume, state):
+    changed(state, "a/two", category="other")
+    three = hashlib.sha256(b"ab/three").hexdigest().upper()
+    assert run("--digest", three, "--digest", hashlib.sha1(b"a/one").hexdigest()).exception is None
+    assert there(volume) == {"ab/three", "a/one"}
+    assert run("--category", "Other", "--withdrawn").exception is None
+    assert there(volume) == {"ab/three", "a/one"}
+    assert run("--category", "Other").exception is None
+    assert there(volume) == {"ab/three", "a/one", "a/two"}
+    assert run("--digest", f"md5:{hashlib.md5(b'[x]/four').hexdigest()}").exception is None
+    assert there(volume) == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    "words", [("--digest", "abc"), ("--digest", f"md5:{'0' * 40}"), ("--category", "!!")]
+)
+def test_what_is_no_digest_or_category(run, words):
+    done = run(*words)
+    assert isinstance(done.exception, UsageError)
+    assert words[0] in str(done.exception)
+
+
+def test_failures_are_counted_by_reason(run, volume, state):
+    (volume / "a" / "one").write_bytes(b"newer")
+    shutil.rmtree(volume / "ab")
+    done = run("--all", "--json")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["reasons"] == {"taken": 1, "no-directory": 1}
+
+
+def test_a_killed_restore_goes_on_and_does_nothing_twice(run, volume, state):
+    """Killed at each change of the disk; the same command ends the job."""
+    marked(state, *NAMES)
+    turn = 0
+    while there(volume) != set(NAMES) or turn == 0:
+        turn += 1
+        assert turn < 100
+
+        def killed(turn=turn):
+            isolating.kill_at(1 + 5 * (turn % 4) + turn, "after")
+            run("--withdrawn")
+
+        isolating.fork(killed)
+    done = run("--withdrawn")
+    assert done.exception is None
+    assert {name: (volume / name).read_bytes() for name in NAMES} == {
+        name: name.encode() for name in NAMES
+    }
+    with isolating.recovered(state / "quarantine") as store:
+        found = isolating.all_records(store)
+        assert [one.state.value for one in found] == ["restored"] * len(NAMES)
+        assert {len([s for s, _ in one.history if s == "restored"]) for one in found} == {1}

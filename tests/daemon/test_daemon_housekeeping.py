@@ -2,6 +2,7 @@
 
 import io
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,8 @@ def settings(tmp_path, retention):
 @pytest.fixture
 def keeping(tmp_path):
     out = io.StringIO()
-    made = Housekeeping(settings(tmp_path, "30d"), Log(out, out))
+    state = SimpleNamespace(directory=str(tmp_path / "state"))
+    made = Housekeeping(settings(tmp_path, "30d"), Log(out, out), state)
     made.out = out
     yield made
     made.close()
@@ -28,23 +30,23 @@ def keeping(tmp_path):
 
 def test_what_was_removed_is_reported(keeping, monkeypatch):
     monkeypatch.setattr(module, "purge_older", lambda *_: Purged(3, 0))
-    keeping.step()
+    keeping.step(None)
     (connection,) = keeping.connections
-    keeping.step()
+    keeping.step(None)
     assert keeping.connections == [connection], "one at a time"
     keeping.take([])
     assert connection.poll(20)
     keeping.take([connection])
     assert "3 contents older than its retention were removed for good" in keeping.out.getvalue()
     assert keeping.connections == []
-    keeping.step()
+    keeping.step(None)
     assert keeping.connections == [], "the next one comes hours later"
 
 
 def test_a_reload_ends_a_removal_by_the_old_retention(keeping, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "purge_older", lambda _directory, _age: time.sleep(1000))
-    keeping.step()
+    keeping.step(None)
     assert keeping.connections
     keeping.use(settings(tmp_path, None))
-    keeping.step()
+    keeping.step(None)
     assert keeping.connections == []

@@ -314,14 +314,15 @@ def _listed(number, **changes):
     values = {
         "state": State.QUARANTINED, "acted": f"2026-01-0{number}T00:00:00+00:00",
         "origin": SimpleNamespace(full_path=f"/srv/www/a{number}/f.jpg".encode()),
-        "metadata": metadata, **changes,
+        "metadata": metadata, "withdrawn": "", **changes,
     }  # fmt: skip
     return upkeep.Listed(str(number), SimpleNamespace(**values))
 
 
 def chosen(monkeypatch, listed, **given):
     monkeypatch.setattr(selection, "records", lambda _store: listed)
-    return selection.Selection(**given).ids(None)
+    found = selection.Selection(**given).selected(None)
+    return found.ids, found.unread
 
 
 def test_only_what_is_there_is_selected_and_unreadable_records_are_reported(monkeypatch):

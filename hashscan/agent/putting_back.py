@@ -1,0 +1,98 @@
+"""Puts withdrawn files back, and has the verdicts about their digests forgotten."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hashscan import files
+from hashscan.catalog.forgetting import forget_verdicts
+from hashscan.errors import HashscanError, LockedError, QuarantineError, StateError
+from hashscan.quarantine.recover import recover
+from hashscan.quarantine.restore import restore
+from hashscan.quarantine.selection import Selection
+from hashscan.quarantine.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from hashscan.audit.recorder import Recorder
+    from hashscan.model import Digest
+    from hashscan.state import State
+
+#: Seconds to wait until another process releases the quarantine's lock.
+_PATIENCE = 30.0
+
+
+def forget(state: State, digests: Iterable[Digest], notice: Callable[[str], None]) -> None:
+    """Forget the verdicts about ``digests`` in the catalogs of ``state``, this one and that beside.
+
+    A verdict of yesterday must not have a restored file moved again. ``notice`` gets a message if a
+    catalog cannot be changed.
+    """
+    digests = list(digests)
+    for above in ((), (files.BESIDE,)):
+        try:
+            forget_verdicts(os.path.join(state.directory, *above, files.CATALOG), digests)
+        except StateError as error:
+            notice(f"a remembered verdict may have restored files moved again: {error}")
+
+
+@dataclass(slots=True)
+class PutBack:
+    """The result of one turn.
+
+    Attributes:
+        done: number of restored files.
+        failed: id to message of files that could not be restored.
+        reasons: number of these by reason.
+        left: number of files that wait for the next turn.
+    """
+
+    done: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    left: int = 0
+
+
+def put_back(
+    directory: bytes, seconds: float, skip: Collection[str], recorder: Recorder | None
+) -> PutBack:
+    """Restore withdrawn files for about ``seconds``; nothing is overwritten.
+
+    Args:
+        directory: the quarantine.
+        seconds: after these, the rest waits for the next turn.
+        skip: ids of files that could not be restored before.
+        recorder: for the audit log.
+
+    Raises:
+        QuarantineError, LockedError: the quarantine cannot be used.
+    """
+    until = time.monotonic() + seconds
+    found = PutBack()
+    if not os.path.lexists(directory):
+        return found
+    with Store.open(directory, create=False, recorder=recorder) as store:
+        with store.lock(_PATIENCE):
+            recover(store)
+        chosen = Selection(withdrawn=True).selected(store)
+        ids = [one for one in chosen.ids if one not in skip]
+        for count, record_id in enumerate(ids):
+            if time.monotonic() > until:
+                found.left = len(ids) - count
+                break
+            try:
+                with store.lock(_PATIENCE):
+                    restore(store, record_id)
+                found.done += 1
+            except LockedError:
+                raise
+            except HashscanError as error:
+                found.failed[record_id] = str(error)
+                reason = error.reason if isinstance(error, QuarantineError) else "refused"
+                found.reasons[reason] += 1
+    return found

@@ -1,0 +1,81 @@
+"""The digests in quarantine that the service does not know any more, for commands to show."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.errors import QuarantineError
+from hashscan.quarantine.asked import AskedStore
+from hashscan.quarantine.store import Store
+from hashscan.quarantine.withdrawn import collect
+from hashscan.text import rfc3339
+
+if TYPE_CHECKING:
+    from hashscan.config.settings import Settings
+    from hashscan.model import Digest
+    from hashscan.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A digest with the answer ``unknown``.
+
+    Attributes:
+        state: ``unknown``, ``held`` or ``withdrawn``.
+        since: RFC 3339 UTC time of the first ``unknown`` in a row.
+        files: number of files in quarantine.
+        held: why nothing is withdrawn; empty: it is not held.
+    """
+
+    digest: Digest
+    category: str
+    files: int
+    state: str
+    since: str
+    service: str
+    held: str
+
+
+def withdrawals(settings: Settings, state: State) -> list[Withdrawal]:
+    """All of them, by service and digest; nothing is changed.
+
+    Raises:
+        QuarantineError, StateError: the quarantine or the answers cannot be read.
+    """
+    asked = AskedStore.to_read(state.withdrawn)
+    if asked is None:
+        return []
+    try:
+        store = Store.open(os.fsencode(settings.quarantine_directory), create=False)
+    except QuarantineError as error:
+        if error.reason != "no-store":
+            raise
+        return []
+    found = []
+    with asked, store:
+        for service in asked.services():
+            answers = asked.answers(service)
+            if all(one.known for one in answers.values()):
+                continue
+            groups = collect(store, service, (), store.timeline()).groups
+            for subject, one in answers.items():
+                group = groups.get(subject)
+                if group is not None and not one.known:
+                    found.append(
+                        Withdrawal(
+                            subject.digest,
+                            group.category,
+                            group.files,
+                            "held" if one.held else _WORDS.get(one.state, one.state),
+                            rfc3339(one.since.wall),
+                            service,
+                            one.held,
+                        )
+                    )
+    return found
+
+
+#: An answer that waits for nothing but the end of the round is as good as withdrawn.
+_WORDS = {"ripe": "unknown", "accepted": "withdrawn"}

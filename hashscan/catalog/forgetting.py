@@ -1,0 +1,46 @@
+"""Forgets the verdicts about digests, so that the service is asked again."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.schema import connect, translated
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from hashscan.model import Digest
+
+
+def forget(connection: sqlite3.Connection, digests: Iterable[Digest]) -> None:
+    """Forget remembered verdicts, and those of matches that wait in the queue.
+
+    A match that is being acted on keeps its verdict: its file may be in quarantine already.
+    """
+    for algorithm, text in digests:
+        raw = bytes.fromhex(text)
+        connection.execute(
+            "DELETE FROM verdict WHERE algorithm = ? AND digest = ?", (algorithm, raw)
+        )
+        connection.execute(
+            "UPDATE candidate SET known = NULL, error = NULL, asked = 0"  # noqa: S608
+            f" WHERE {algorithm} = ? AND done = 0 AND acting = 0 AND known IS NOT NULL",
+            (raw,),
+        )
+
+
+def forget_verdicts(path: str, digests: Iterable[Digest]) -> None:
+    """Forget verdicts in the catalog ``path``, if there is one; another process may use it.
+
+    Raises:
+        StateError: it cannot be changed.
+    """
+    if not os.path.lexists(path):
+        return
+    with translated(path), closing(connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        forget(connection, digests)
+        connection.execute("COMMIT")

@@ -1,0 +1,125 @@
+"""``hashscan quarantine withdrawn``: digests that the service does not know any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.agent.asking_again import Round, accept, ask_again
+from hashscan.agent.putting_back import forget
+from hashscan.agent.withdrawals import Withdrawal, withdrawals
+from hashscan.audit.recorder import Recorder
+from hashscan.cli.common import json_option, state_option
+from hashscan.cli.quarantine_restore import hex_digest
+from hashscan.cli.quarantined import line, settings_of
+from hashscan.errors import ServiceUnavailableError, UsageError
+from hashscan.state import State
+from hashscan.text import counted, shown
+
+if TYPE_CHECKING:
+    from hashscan.config.settings import Settings
+
+
+@click.command("withdrawn")
+@state_option
+@json_option
+@click.option("--ask", is_flag=True, help="Ask the service first for all digests that are due.")
+@click.option("--accept", "accepts", is_flag=True, help="Withdraw what is held.")
+@click.option(
+    "--digest",
+    "digests",
+    metavar="DIGEST",
+    multiple=True,
+    help="Accept only this MD5, SHA-1 or SHA-256; may be given several times.",
+)
+@click.pass_context
+def withdrawn_command(
+    context: click.Context,
+    state: str | None,
+    as_json: bool,
+    ask: bool,
+    accepts: bool,
+    digests: tuple[str, ...],
+) -> None:
+    """Show the digests in quarantine that the service does not know any more.
+
+    The daemon asks for each digest again (quarantine.ask_again). unknown: once; the second answer
+    comes a day later. held: twice, but too many at the same time, or nothing shows that the service
+    knows anything, so nothing is withdrawn until you say --accept. withdrawn: their files are
+    marked; `quarantine restore --withdrawn` puts them back.
+    """
+    if digests and not accepts:
+        raise UsageError("--digest: say what to do with it: --accept")
+    settings = settings_of(context, state)
+    directory = State(settings.state, make=False)
+    if ask:
+        _said(_ask(settings, directory))
+    if accepts:
+        recorder = Recorder.of(settings, "command", directory)
+        wanted = frozenset(map(hex_digest, digests))
+        done = accept(settings.quarantine_directory, directory, recorder, wanted)
+        click.echo(f"{counted(done.withdrawn, 'digest')} accepted", err=True)
+        _said(done)
+    found = withdrawals(settings, directory)
+    for one in found:
+        if as_json:
+            line("withdrawn", _as_json(one))
+        else:
+            algorithm, text = one.digest
+            click.echo(
+                f"{one.state:<9}  {one.since}  {counted(one.files, 'file'):>12}  "
+                f"{shown(one.category)}  {algorithm} {text}"
+            )
+    if not as_json:
+        for why in dict.fromkeys(one.held for one in found if one.held):
+            click.echo(f"held: {why} If it is right: 'hashscan quarantine withdrawn --accept'")
+        if any(one.state == "withdrawn" for one in found):
+            click.echo("'hashscan quarantine restore --withdrawn' puts withdrawn files back")
+        if not found:
+            click.echo("the service was asked for no digest that it does not know any more")
+
+
+def _ask(settings: Settings, state: State) -> Round:
+    from hashscan.agent.known_set import open_known_set  # noqa: PLC0415 - heavy
+
+    def notice(message: str) -> None:
+        click.echo(message, err=True)
+
+    known = open_known_set(settings, state, (), notice)
+    if known.test:
+        raise UsageError(
+            "--ask: service.test is true, and the test twin says nothing about files in quarantine"
+        )
+    interval = settings.quarantine.ask_again
+    recorder = Recorder.of(settings, "command", state)
+    found = ask_again(
+        settings.quarantine_directory,
+        state,
+        known,
+        86400.0 if interval is None else interval,
+        recorder,
+    )
+    forget(state, found.unknown, notice)
+    click.echo(f"{counted(found.asked, 'question')} answered", err=True)
+    if found.trouble:
+        raise ServiceUnavailableError(f"not all digests could be asked for again: {found.trouble}")
+    return found
+
+
+def _said(found: Round) -> None:
+    if found.marked:
+        click.echo(f"{counted(found.marked, 'record')} changed", err=True)
+
+
+def _as_json(one: Withdrawal) -> dict[str, object]:
+    algorithm, text = one.digest
+    return {
+        "digest": {algorithm: text},
+        "category": one.category,
+        "files": one.files,
+        "state": one.state,
+        "since": one.since,
+        "service": one.service,
+        "reason": one.held or None,
+    }

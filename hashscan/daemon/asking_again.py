@@ -1,0 +1,165 @@
+"""When the daemon asks again for digests in quarantine, and restores withdrawn files.
+
+Both jobs run in processes of their own: they read every record of the quarantine.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hashscan.agent.asking_again import Round, ask_again
+from hashscan.agent.putting_back import PutBack, put_back
+from hashscan.audit.recorder import Recorder
+from hashscan.daemon.background import Background, Failure
+from hashscan.errors import HashscanError
+from hashscan.text import counted, human_age
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from multiprocessing.connection import Connection
+
+    from hashscan.agent.known_set import KnownSet
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.duty import Duty
+    from hashscan.daemon.log import Log
+    from hashscan.state import State
+
+#: Seconds between two rounds, and if some questions were left.
+_EVERY, _SOON = 3600.0, 60.0
+#: Seconds of a turn of restoring, and between two turns.
+_TURN, _NEXT_TURN = 20.0, 10.0
+
+
+class AskingAgain:
+    """The rounds of one daemon."""
+
+    def __init__(self, settings: Settings, log: Log, state: State) -> None:
+        """Begin with the first ``step``."""
+        self._state = state
+        self._log = log
+        self._round: Background[Round] | None = None
+        self._turn: Background[PutBack] | None = None
+        self._duty: Duty | None = None
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Go on with these settings; jobs under way end, and begin again."""
+        self.close()
+        self._settings = settings
+        self._directory = settings.quarantine_directory
+        self._interval = settings.quarantine.ask_again
+        self._restores = settings.quarantine.restore_withdrawn == "auto"
+        self._asked_by = ""
+        self._round_at = self._turn_at = 0.0
+        self._failed: frozenset[str] = frozenset()
+        self._is_resumed = False
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Connections that are readable when ``take`` has a result."""
+        return [one.connection for one in (self._round, self._turn) if one is not None]
+
+    def step(self, duty: Duty | None) -> None:
+        """Start what is due. ``duty``: has the known set in use; ``None``: nobody can be asked."""
+        self._duty = duty
+        now = time.monotonic()
+        try:
+            if self._round is None and duty is not None:
+                self._begin_round(duty.known, now)
+            if self._turn is None and self._restores and now >= self._turn_at:
+                self._begin_turn(now)
+        except HashscanError as error:
+            self._round_at = self._turn_at = now + _SOON
+            self._log.limited("asking again", "warning", f"quarantine: {error}")
+
+    def _begin_round(self, known: KnownSet, now: float) -> None:
+        interval = self._interval
+        # Digests that new filters do not hold are asked for immediately.
+        if interval is None or (known.name == self._asked_by and now < self._round_at):
+            return
+        self._asked_by = known.name
+        self._round_at = now + min(_EVERY, interval)
+        job = partial(ask_again, self._directory, self._state, known, interval, self._recorder())
+        self._round = Background(job)
+
+    def _recorder(self) -> Recorder:
+        return Recorder.of(self._settings, "daemon", self._state)
+
+    def _begin_turn(self, now: float) -> None:
+        self._turn_at = now + _EVERY
+        if not self._is_resumed:
+            self._failed = frozenset()
+        directory, recorder = os.fsencode(self._directory), self._recorder()
+        self._turn = Background(partial(put_back, directory, _TURN, self._failed, recorder))
+
+    def take(self, ready: Collection[object]) -> None:
+        """Report the results of jobs that have ended."""
+        if self._round is not None and self._round.connection in ready:
+            job, self._round = self._round, None
+            self._take_round(job.take())
+        if self._turn is not None and self._turn.connection in ready:
+            turn, self._turn = self._turn, None
+            self._take_turn(turn.take())
+
+    def _take_round(self, found: Round | Failure) -> None:
+        if isinstance(found, Failure):
+            self._log.limited("asking again", "warning", f"quarantine: {found.message}")
+            return
+        if found.unknown and self._duty is not None:
+            self._duty.verdicts.forget(found.unknown)
+        if found.more:
+            self._round_at = time.monotonic() + _SOON
+        if found.trouble:
+            self._log.limited(
+                "asking again",
+                "warning",
+                f"quarantine: not all digests could be asked for again: {found.trouble}",
+            )
+        if found.held:
+            self._log.warning(
+                f"quarantine: {counted(found.held, 'digest')} turned unknown, and nothing is "
+                f"withdrawn: {found.why} See 'hashscan quarantine withdrawn'; --accept withdraws"
+            )
+        if found.withdrawn:
+            self._turn_at = 0.0
+            what = "restores them" if self._restores else "waits for a restore"
+            self._log.warning(
+                f"quarantine: {counted(found.withdrawn, 'digest')} with "
+                f"{counted(found.files, 'file')} withdrawn: the service does not know them any "
+                f"more; hashscan {what} ('hashscan quarantine restore --withdrawn')"
+            )
+
+    def _take_turn(self, found: PutBack | Failure) -> None:
+        self._is_resumed = False
+        if isinstance(found, Failure):
+            self._log.limited("putting back", "warning", f"quarantine: {found.message}")
+            return
+        if found.left:
+            self._is_resumed = True
+            self._failed |= found.failed.keys()
+            self._turn_at = time.monotonic() + _NEXT_TURN
+        if found.done:
+            left = f", {found.left:,} follow" if found.left else ""
+            self._log.warning(
+                f"quarantine: {counted(found.done, 'withdrawn file')} restored{left} "
+                "(quarantine.restore_withdrawn)"
+            )
+        if found.failed:
+            why = ", ".join(f"{count:,} {reason}" for reason, count in found.reasons.most_common())
+            example = next(iter(found.failed.values()))
+            self._log.limited(
+                "putting back",
+                "warning",
+                f"quarantine: {counted(len(found.failed), 'withdrawn file')} not restored ({why}), "
+                f"tried again in {human_age(_EVERY)}, e.g. {example}",
+            )
+
+    def close(self) -> None:
+        """End running jobs."""
+        for job in (self._round, self._turn):
+            if job is not None:
+                job.close()
+        self._round = self._turn = None

@@ -1,0 +1,455 @@
+"""Digests in quarantine are asked for again; withdrawn ones are marked, unless a brake holds them."""
+
+import hashlib
+import os
+from types import SimpleNamespace
+
+import pytest
+from isolating import all_records, confirmed
+
+from hashscan.agent.asking_again import accept, ask_again
+from hashscan.agent.known_set import KnownSet
+from hashscan.authority import Authority
+from hashscan.errors import CredentialsError, ServiceRefusedError, ServiceUnavailableError
+from hashscan.model import Answer, Digest
+from hashscan.quarantine import store as store_module
+from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.asked import AskedStore
+from hashscan.quarantine.restore import restore
+from hashscan.quarantine.store import Store
+from hashscan.state import State
+from hashscan.timeline import Instant
+
+SERVICE = "https://hcs.example"
+DAY = 86400.0
+
+
+def sha1(content):
+    return Digest("sha1", hashlib.sha1(content).hexdigest())
+
+
+class Clock:
+    """The machine's clocks."""
+
+    def __init__(self):
+        self.boottime, self.wall = 1000.0, 1_800_000_000.0
+
+    def __call__(self):
+        return Instant(self.boottime, self.wall, "boot")
+
+    def wait(self, seconds):
+        self.boottime += seconds
+        self.wall += seconds
+
+
+class Filter:
+    """Holds what it is told."""
+
+    category, version, algorithms = "baseline", "7", frozenset({"sha1"})
+
+    def __init__(self, digests, size=None):
+        self.digests = {one.hex for one in digests}
+        self.metadata = SimpleNamespace(digests=len(self.digests) if size is None else size)
+
+    def __contains__(self, text):
+        return text in self.digests
+
+
+class Place:
+    """A volume, a quarantine, a state, and a service whose answers the test sets."""
+
+    def __init__(self, tmp_path, volume, clock):
+        self.volume, self.clock = volume, clock
+        self.state = State(str(tmp_path / "state"))
+        self.directory = str(tmp_path / "state" / "quarantine")
+        self.quarantine = Quarantine.open(os.fsencode(self.directory))
+        self.known = set()
+        self.size = 1000
+        self.filtered = set()
+        self.error = None
+        self.questions = []
+        self.events = []
+        self.version = 1
+        self.test = False
+        self.service = SERVICE
+
+    def isolate(self, name, content, **changes):
+        (self.volume / name).write_bytes(content)
+        match = confirmed(self.volume, name)
+        values = {name: getattr(match, name) for name in match.__slots__} | changes
+        acted = self.quarantine.act(type(match)(**values))
+        assert acted.action == "quarantined", acted
+        self.known.add(sha1(content))
+        self.filtered.add(sha1(content))
+        return acted.quarantine_id
+
+    def known_set(self):
+        def confirm(digest):
+            self.questions.append(digest)
+            if self.error is not None:
+                raise self.error
+            return Answer(digest in self.known)
+
+        made = SimpleNamespace(confirm=confirm, close=lambda: None, name=SERVICE, remote=True)
+        one = KnownSet(
+            (Filter(self.filtered, self.size),), lambda: made, self.service, True, self.test
+        )
+        return SimpleNamespace(
+            filters=one.filters, make_confirmer=one.make_confirmer, service=one.service,
+            remote=True, test=self.test, name=f"filters {self.version}",
+        )  # fmt: skip
+
+    def write(self, event, **facts):
+        self.events.append((event, facts))
+
+    def ask(self, interval=DAY):
+        self.questions.clear()
+        return ask_again(
+            self.directory, self.state, self.known_set(), interval, self, pause=lambda _s: None
+        )
+
+    def records(self):
+        with Store.open(os.fsencode(self.directory)) as store:
+            return {record.id: record for record in all_records(store)}
+
+    def withdrawn(self):
+        return {one.id for one in self.records().values() if one.withdrawn}
+
+    def days(self, number, **given):
+        """Rounds on so many days, the last one included."""
+        for _ in range(number):
+            self.clock.wait(DAY)
+            found = self.ask(**given)
+        return found
+
+
+@pytest.fixture
+def place(tmp_path, volume, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(store_module, "instant", clock)
+    monkeypatch.setattr("hashscan.quarantine.records.rfc3339", lambda *_: _now(clock))
+    made = Place(tmp_path, volume, clock)
+    yield made
+    made.quarantine.close()
+
+
+def _now(clock):
+    from hashscan.text import rfc3339
+
+    return rfc3339(clock.wall)
+
+
+def with_one_wrong(place, files=3):
+    """Files with a digest that was wrong, and one that stays known; their ids."""
+    ids = {place.isolate(f"wrong{number}", b"wordpress") for number in range(files)}
+    place.isolate("right", b"material")
+    place.known.discard(sha1(b"wordpress"))
+    return ids
+
+
+def test_twice_unknown_a_day_apart_marks_all_its_records_and_says_so_once(place):
+    wrong = with_one_wrong(place)
+    assert place.ask().asked == 0, "nothing is due yet"
+    first = place.days(1)
+    assert sorted(first.unknown) == [sha1(b"wordpress")]
+    assert sorted(place.questions) == sorted([sha1(b"wordpress"), sha1(b"material")])
+    assert place.withdrawn() == set()
+    assert place.events == []
+    found = place.days(1)
+    assert (found.withdrawn, found.files, found.marked) == (1, 3, 3)
+    assert place.withdrawn() == wrong
+    assert [event for event, _ in place.events] == ["withdrawn"]
+    assert place.events[0][1] == {
+        "digest": {"sha1": sha1(b"wordpress").hex}, "category": "baseline", "files": 3,
+        "service": SERVICE,
+    }  # fmt: skip
+    one = place.records()[min(wrong)]
+    assert (one.word, one.state.value, one.history[-1][0]) == (
+        "withdrawn", "quarantined", "withdrawn",
+    )  # fmt: skip
+    assert place.days(3).marked == 0
+    assert len(place.events) == 1
+
+
+def test_questions_come_no_sooner_than_a_day_apart_whatever_is_due(place):
+    with_one_wrong(place)
+    place.days(1)
+    for _ in range(23):
+        place.clock.wait(3600)
+        place.ask(interval=600.0)
+        assert place.withdrawn() == set()
+    place.clock.wait(3600)
+    place.ask(interval=600.0)
+    assert len(place.withdrawn()) == 3
+
+
+def test_a_clock_that_jumps_makes_no_day_pass(place):
+    with_one_wrong(place)
+    place.days(1)
+    for jump in (10 * DAY, -30 * DAY, 400 * DAY):
+        place.clock.wall += jump
+        place.clock.wait(3600)
+        place.ask(interval=60.0)
+        assert place.withdrawn() == set()
+    place.clock.wait(21 * 3600 + 60)
+    place.ask(interval=60.0)
+    assert len(place.withdrawn()) == 3
+
+
+def test_a_longer_interval_asks_after_a_day_for_what_was_unknown_once(place):
+    with_one_wrong(place)
+    place.days(7, interval=7 * DAY)
+    assert place.withdrawn() == set()
+    place.days(1, interval=7 * DAY)
+    assert sha1(b"wordpress") in place.questions
+    assert len(place.withdrawn()) == 3
+
+
+def test_known_in_between_begins_again(place):
+    with_one_wrong(place)
+    place.days(1)
+    place.known.add(sha1(b"wordpress"))
+    place.days(1)
+    place.known.discard(sha1(b"wordpress"))
+    place.days(1)
+    assert place.withdrawn() == set()
+    place.days(1)
+    assert len(place.withdrawn()) == 3
+
+
+def test_a_file_that_came_since_was_known_then(place):
+    with_one_wrong(place)
+    place.days(1)
+    place.clock.wait(3600)
+    place.isolate("newer", b"wordpress")
+    place.known.discard(sha1(b"wordpress"))
+    place.days(1)
+    assert place.withdrawn() == set()
+    place.days(1)
+    assert len(place.withdrawn()) == 4
+
+
+def test_what_is_known_again_is_not_withdrawn_any_more(place):
+    with_one_wrong(place)
+    place.days(2)
+    place.known.add(sha1(b"wordpress"))
+    assert place.days(1).marked == 3
+    assert place.withdrawn() == set()
+    assert {one.history[-1][0] for one in place.records().values()} == {
+        "quarantined", "known-again",
+    }  # fmt: skip
+
+
+def test_a_filter_that_drops_a_digest_has_it_asked_for_immediately(place):
+    with_one_wrong(place)
+    place.clock.wait(60)
+    assert place.ask().asked == 0
+    place.filtered, place.version = {sha1(b"material")}, 2
+    assert place.ask().unknown == [sha1(b"wordpress")]
+    assert place.questions == [sha1(b"wordpress")]
+    assert place.ask().asked == 0, "once for each set of filters"
+    assert place.withdrawn() == set()
+    place.days(1)
+    assert len(place.withdrawn()) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ServiceUnavailableError("down"), CredentialsError("no"), ServiceRefusedError("not that")],
+)
+def test_an_error_is_no_answer(place, error):
+    with_one_wrong(place)
+    place.error = error
+    for _ in range(4):
+        found = place.days(1)
+        assert found.trouble == str(error)
+        assert (found.asked, found.unknown) == (0, [])
+    is_last = not isinstance(error, ServiceRefusedError)
+    assert len(place.questions) == (1 if is_last else 2)
+    place.error = None
+    place.days(1)
+    assert place.withdrawn() == set()
+
+
+def test_the_test_twin_is_not_asked(place):
+    with_one_wrong(place)
+    place.test = True
+    assert place.days(5).asked == 0
+    assert place.questions == []
+
+
+def test_another_service_has_no_say(place):
+    with_one_wrong(place)
+    place.service = "local:/etc/list.txt"
+    assert place.days(5).asked == 0
+    assert place.withdrawn() == set()
+
+
+def test_what_a_notice_moved_is_not_withdrawn_by_a_list(place):
+    place.isolate("right", b"material")
+    notice = Authority("notice", "N1", None, "hotline.example")
+    named = Authority("list", "N1", None, "hotline.example")
+    place.isolate("noticed", b"noticed", authority=notice)
+    listed = place.isolate("listed", b"listed", authority=named)
+    place.known -= {sha1(b"noticed"), sha1(b"listed")}
+    place.days(2)
+    assert place.withdrawn() == {listed}
+
+
+def test_another_digest_of_the_content_that_is_known_keeps_it(place):
+    place.isolate("right", b"material")
+    place.isolate("file", b"both")
+    place.known.discard(sha1(b"both"))
+    md5 = Digest("md5", hashlib.md5(b"both").hexdigest())
+    place.known.add(md5)
+    place.filtered.add(md5)
+    Filter.algorithms = frozenset({"sha1", "md5"})
+    try:
+        place.days(3)
+    finally:
+        Filter.algorithms = frozenset({"sha1"})
+    assert md5 in place.questions
+    assert place.withdrawn() == set()
+
+
+def test_a_service_that_knows_nothing_releases_nothing(place):
+    for number in range(30):
+        place.isolate(f"f{number}", b"%d" % number)
+    kept, place.known = place.known, set()
+    found = place.days(2)
+    assert (found.held, found.withdrawn) == (30, 0)
+    assert "30 of the 30 digests" in found.why
+    assert place.withdrawn() == set()
+    (event,) = place.events
+    assert event[0] == "withdrawal-held"
+    assert event[1]["digests"] == event[1]["files"] == 30
+    assert place.days(2).held == 0, "said once"
+    assert len(place.events) == 1
+    place.known = kept
+    place.days(1)
+    with AskedStore.open(place.state.withdrawn) as asked:
+        assert not any(one.held for one in asked.answers(SERVICE).values())
+
+
+def test_a_trickle_of_unknown_answers_is_a_flood(place):
+    """Each day another part of the quarantine is asked for."""
+    for day in range(12):
+        for number in range(5):
+            place.isolate(f"f{day}-{number}", b"%d %d" % (day, number))
+        place.clock.wait(DAY)
+    place.known = set()
+    for _ in range(30):
+        place.days(1, interval=12 * DAY)
+    assert place.withdrawn() == set()
+
+
+def test_one_digest_alone_proves_nothing_and_an_administrator_accepts(place):
+    one = place.isolate("only", b"only")
+    place.known = set()
+    found = place.days(2)
+    assert (found.held, found.withdrawn) == (1, 0)
+    assert "knows none" in found.why
+    done = accept(place.directory, place.state, place)
+    assert (done.withdrawn, done.files, done.marked) == (1, 1, 1)
+    assert place.withdrawn() == {one}
+    assert [event for event, _ in place.events] == ["withdrawal-held", "withdrawn"]
+    assert accept(place.directory, place.state, place).withdrawn == 0
+
+
+def test_an_acceptance_of_one_digest_leaves_the_others_held(place):
+    for number in range(8):
+        place.isolate(f"f{number}", b"%d" % number)
+    place.known = set()
+    place.days(2)
+    accept(place.directory, place.state, place, {sha1(b"3").hex})
+    assert len(place.withdrawn()) == 1
+    assert place.days(1).withdrawn == 0
+    assert len(place.withdrawn()) == 1
+
+
+def test_an_acceptance_is_not_undone_by_a_round_under_way(place):
+    place.isolate("only", b"only")
+    place.known = set()
+    place.days(2)
+    with AskedStore.open(place.state.withdrawn) as asked:
+        before = asked.answers(SERVICE)
+        accept(place.directory, place.state, place)
+        asked.put(SERVICE, before.values())
+        assert [one.state for one in asked.answers(SERVICE).values()] == ["withdrawn"]
+
+
+def test_a_list_that_was_cut_off_withdraws_nothing(place):
+    with_one_wrong(place)
+    for number in range(20):
+        place.isolate(f"r{number}", b"r%d" % number)
+    place.known.add(sha1(b"wordpress"))
+    place.days(1)
+    place.known.discard(sha1(b"wordpress"))
+    place.size, place.version, place.filtered = 500, 2, place.known
+    found = place.days(3)
+    assert "1,000 digests before and has 500 now" in _reason(place)
+    assert (found.withdrawn, place.withdrawn()) == (0, set())
+    accept(place.directory, place.state, place)
+    assert len(place.withdrawn()) == 3
+
+
+def _reason(place):
+    (reason,) = {facts["reason"] for event, facts in place.events if event == "withdrawal-held"}
+    return reason
+
+
+def test_a_known_digest_is_asked_for_as_proof_if_none_was_of_late(place):
+    place.isolate("right", b"material")
+    place.days(6, interval=60 * DAY)
+    with_one = place.isolate("wrong", b"wordpress")
+    place.known.discard(sha1(b"wordpress"))
+    place.days(1, interval=0.9 * DAY)
+    place.days(1, interval=60 * DAY)
+    assert place.withdrawn() == {with_one}
+    assert place.questions == [sha1(b"wordpress"), sha1(b"material")] or len(place.questions) == 1
+
+
+def test_a_kill_between_the_answer_and_the_marks_leaves_them_to_the_next_round(place, monkeypatch):
+    wrong = with_one_wrong(place)
+    place.days(1)
+    place.clock.wait(DAY)
+    real = Store.save
+    saved = []
+
+    def save(store, record):
+        if len(saved) == 1:
+            raise KeyboardInterrupt
+        saved.append(record.id)
+        real(store, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "save", save)
+        with pytest.raises(KeyboardInterrupt):
+            place.ask()
+    assert len(place.withdrawn()) == 1
+    assert place.ask().marked == 2
+    assert place.withdrawn() == wrong
+    assert [event for event, _ in place.events] == ["withdrawn"]
+
+
+def test_restored_files_are_forgotten_and_not_held(place):
+    wrong = with_one_wrong(place)
+    place.days(2)
+    with Store.open(os.fsencode(place.directory)) as store:
+        for one in wrong:
+            with store.lock(5):
+                restore(store, one)
+    place.days(1)
+    with AskedStore.open(place.state.withdrawn) as asked:
+        assert set(asked.answers(SERVICE)) == {
+            one for one in asked.answers(SERVICE) if one.digest == sha1(b"material")
+        }
+    match = confirmed(place.volume, "wrong0")
+    assert place.quarantine.act(match).action == "quarantined", "the list took it up again"
+
+
+def test_a_question_for_each_distinct_digest(place):
+    for number in range(40):
+        place.isolate(f"f{number}", b"the same")
+    place.days(1)
+    assert place.questions == [sha1(b"the same")]
