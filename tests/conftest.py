@@ -51,7 +51,7 @@ def pytest_configure(config):
 
 _HERE = Path(__file__).parent
 #: Rooms in which a descriptor that stays open would end a daemon after days.
-_CLOSING = ("fs", "quarantine", "scan")
+_CLOSING = ("agent", "catalog", "config", "daemon", "fs", "quarantine", "scan")
 #: Modules whose longest test takes half a minute, beside the other workers' tests. They begin first:
 #: otherwise the other workers wait for them at the end.
 _LONGEST = (
@@ -107,7 +107,7 @@ def _descriptors():
 
 @pytest.fixture(autouse=True)
 def _descriptors_are_closed(request):
-    """Fail a test of the rooms that open customers' files if it leaves a descriptor open."""
+    """Fail a test of one of these rooms if it leaves a descriptor open."""
     if request.path.relative_to(_HERE).parts[0] not in _CLOSING:
         yield
         return

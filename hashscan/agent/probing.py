@@ -75,7 +75,7 @@ class _Prober:
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=_main, args=(os.getpid(), theirs, self.connection, paths), daemon=True
+            target=_main, args=(os.getpid(), theirs, self.connection, paths)
         )
         try:
             start(self._process)

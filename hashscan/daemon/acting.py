@@ -65,7 +65,7 @@ class ActingProcess:
         context = multiprocessing.get_context("fork")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=_main, args=(os.getpid(), theirs, self._connection, self._actor), daemon=True
+            target=_main, args=(os.getpid(), theirs, self._connection, self._actor)
         )
         try:
             start(self._process)

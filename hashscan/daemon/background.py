@@ -36,19 +36,17 @@ class Background(Generic[Result]):
         connection: readable when ``take`` has the result.
     """
 
-    def __init__(self, job: Callable[[], Result], *, forks: bool = False) -> None:
+    def __init__(self, job: Callable[[], Result]) -> None:
         """Start ``job`` in a fork of this process; its result must be picklable.
 
-        ``forks``: it starts processes itself. Then the caller must ``close`` it before it ends.
+        The caller must ``close`` this, or ``take`` the result, before it ends.
 
         Raises:
             HashscanError: a limit of the machine forbids a new process.
         """
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_main, args=(os.getpid(), theirs, job), daemon=not forks
-        )
+        self._process = context.Process(target=_main, args=(os.getpid(), theirs, job))
         _start(self._process)
         theirs.close()
 
@@ -79,7 +77,7 @@ class Repeated(Generic[Order, Result]):
     def __init__(self, job: Callable[[Order], Result]) -> None:
         """Start a fork of this process for ``job``; orders and results must be picklable.
 
-        The job may start processes. So the caller must ``close`` this before it ends.
+        The job may start processes. The caller must ``close`` this before it ends.
 
         Raises:
             HashscanError: a limit of the machine forbids a new process.
@@ -87,7 +85,7 @@ class Repeated(Generic[Order, Result]):
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=_repeat, args=(os.getpid(), theirs, self.connection, job), daemon=False
+            target=_repeat, args=(os.getpid(), theirs, self.connection, job)
         )
         _start(self._process)
         theirs.close()

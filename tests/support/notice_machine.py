@@ -61,6 +61,7 @@ class Machine:
     def known(self):
         content = self.list.read_bytes()
         if content != self._opened[0]:
+            self._forget()
             known = open_known_set(self.settings, self.state, (), lambda _text: None)
             self._opened = (content, known)
         return self._opened[1]
@@ -131,6 +132,13 @@ class Machine:
 
     def close(self):
         self.store.close()
+        self._forget()
+
+    def _forget(self):
+        """Close the list: else each test leaves a file open."""
+        if self._opened[1] is not None:
+            self._opened[1].make_confirmer().close()
+        self._opened = (None, None)
 
 
 def probe(paths):

@@ -1,0 +1,412 @@
+"""hashscan.daemon.looking and walking: what the workers get and when, without a worker."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from hashscan.catalog.rows import QueuedDirectory
+from hashscan.daemon import looking as looking_module
+from hashscan.daemon import walking as walking_module
+from hashscan.daemon.changes import Changes, Due, Key
+from hashscan.daemon.looking import Looking
+from hashscan.daemon.walking import Walk
+from hashscan.fs.volume import Volume
+from hashscan.model import Summary
+from hashscan.scan.work import Tally
+
+VOLUMES = (Volume(b"/a"), Volume(b"/b"))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    one = SimpleNamespace(now=1000.0)
+    one.monotonic = lambda: one.now
+    monkeypatch.setattr(looking_module, "time", one)
+    monkeypatch.setattr(walking_module, "time", one)
+    return one
+
+
+class Dispatch:
+    """What waits for the workers."""
+
+    def __init__(self):
+        self.length, self.ahead, self.under_way, self.scan = 0, 0, False, 9
+        self.looks, self.calls, self.tally, self.early = [], [], Tally(), Tally()
+        self.fraction = 0.5
+        self.unseen = SimpleNamespace(roots={b"/gone"}, vanished=[1])
+
+    def __len__(self):
+        return self.length
+
+    def look(self, volume, directory, names, *, final):
+        self.looks.append((volume, directory, list(names), final))
+
+    def held(self):
+        return {3}
+
+    def __getattr__(self, name):
+        return lambda *given, **named: self.calls.append((name, *given, *named.items()))
+
+
+class Pool:
+    def __init__(self):
+        self.said, self.calls, self.asked = [], [], []
+        self.workers = [SimpleNamespace(connection="one"), SimpleNamespace(connection="two")]
+
+    def receive(self, others, timeout):
+        self.asked.append((list(others), timeout))
+        return self.said
+
+    def __getattr__(self, name):
+        return lambda *given: self.calls.append((name, *given))
+
+
+class Catalog:
+    """Directories by their ids."""
+
+    def __init__(self):
+        self.found, self.begun, self.ended = [], 20, []
+
+    def find_directory(self, scan, root, path):
+        self.found.append((scan, root, path))
+        return QueuedDirectory(50 + len(self.found), path, False)
+
+    def directory_path(self, number):
+        return b"path/%d" % number
+
+    def volume_of(self, number):
+        return {5: b"/a", 6: b"/b"}.get(number)
+
+    def begin_watch(self):
+        self.begun += 1
+        return self.begun
+
+    def pending_of(self, scan):
+        return scan + 100
+
+    def end_scan(self, *given, **named):
+        self.ended.append((given, named))
+
+
+# Changes
+
+
+@pytest.fixture
+def looking(clock):
+    one = object.__new__(Looking)
+    one._options, one._catalog = SimpleNamespace(volumes=VOLUMES, jobs=1), Catalog()
+    one._roots = [QueuedDirectory(11, b"", False), QueuedDirectory(12, b"", False)]
+    one._directories, one.changes = {}, Changes()
+    one._dispatch, one.pool = Dispatch(), Pool()
+    return one
+
+
+@pytest.mark.parametrize(
+    ("length", "due", "busy"),
+    [(0, None, False), (1, None, True), (0, 1000.0, True), (0, 1000.1, False), (1, 2000.0, True)],
+)
+def test_it_is_busy_with_what_is_due_or_under_way(looking, length, due, busy):
+    looking._dispatch.length = length
+    looking.changes = SimpleNamespace(next_due=lambda: due)
+    assert looking.busy is busy
+
+
+def test_how_much_waits(looking, clock):
+    looking.changed(0, b"d", b"n")
+    looking.changed(0, b"d", b"m")
+    looking._dispatch.length, looking._dispatch.under_way = 3, True
+    assert (looking.backlog, looking.queued, looking.under_way) == (5, 3, True)
+    assert (looking.held(), looking.scan, looking.root_numbers) == ({3}, 9, [11, 12])
+    assert looking.tally is looking._dispatch.tally
+    looking.begin()
+    assert looking.scan == 21
+
+
+@pytest.mark.parametrize(("ahead", "handed"), [(0, 2), (255, 2), (256, 0), (5000, 0)])
+def test_the_workers_get_little_ahead_of_time(looking, clock, ahead, handed):
+    looking._dispatch.ahead = ahead
+    looking.changed(1, b"d", b"n")
+    looking.changed(0, b"", b"m")
+    clock.now += 1
+    looking.hand_out()
+    assert len(looking._dispatch.looks) == handed
+    assert looking._dispatch.calls == [("hand_out", looking.pool)]
+    if handed:
+        names = {(volume, path.path): names for volume, path, names, _ in looking._dispatch.looks}
+        assert names == {(1, b"d"): [b"n"], (0, b""): [b"m"]}
+        assert sorted(looking._catalog.found) == [(9, 11, b""), (9, 12, b"d")]
+
+
+def test_a_turn_takes_about_two_thousand_names(looking, monkeypatch):
+    most = []
+    looking.changes = SimpleNamespace(take=lambda _now, count: most.append(count) or [])
+    looking.hand_out()
+    assert most == [2048]
+
+
+def test_directories_are_remembered_until_a_scan_ends_or_there_are_many(looking, monkeypatch):
+    monkeypatch.setattr(looking_module, "_KNOWN_DIRECTORIES", 2)
+    first = looking._directory(Key(0, b"a"))
+    assert looking._directory(Key(0, b"a")) is first
+    looking._directory(Key(1, b"a"))
+    assert len(looking._catalog.found) == 2
+    looking._directory(Key(0, b"b"))
+    assert looking._directory(Key(0, b"a")) is not first
+    assert len(looking._catalog.found) == 4
+    looking.ended()
+    looking._directory(Key(0, b"b"))
+    assert len(looking._catalog.found) == 5
+
+
+def test_known_files_are_looked_at_in_batches_as_they_are(looking, monkeypatch):
+    monkeypatch.setattr(looking_module, "BATCH", 2)
+    looking.look_at_rows(6, [b"a", b"b", b"c"])
+    directory = QueuedDirectory(6, b"path/6", False)
+    assert looking._dispatch.looks == [
+        (1, directory, [b"a", b"b"], True), (1, directory, [b"c"], True),
+    ]  # fmt: skip
+    looking.look_at_rows(7, [b"a"])
+    assert len(looking._dispatch.looks) == 2, "its volume is not one of ours"
+
+
+def test_what_was_looked_at_rests_or_comes_back(looking, clock):
+    noted = []
+
+    class Notes:
+        def rested(self, key, names):
+            noted.append(("rested", key, names))
+
+        def look_later(self, *given):
+            noted.append(("later", *given))
+
+        def not_whole(self, key, name, size, now):
+            noted.append(("not whole", key, name, size, now))
+            return name != b"many"
+
+    looking.changes = Notes()
+    key = Key(1, b"d")
+    looking._looked(
+        SimpleNamespace(
+            volume=1, directory=b"d", names=[b"ok", b"open", b"many", b"late"],
+            unrested=[(b"open", 5), (b"many", 6)], later=[(b"late", 7)],
+        )
+    )  # fmt: skip
+    assert noted == [
+        ("rested", key, [b"ok"]),
+        ("later", key, b"late", 7, clock.now),
+        ("not whole", key, b"open", 5, clock.now),
+        ("not whole", key, b"many", 6, clock.now),
+    ]
+    ((volume, _, names, final),) = looking._dispatch.looks
+    assert (volume, names, final) == (1, [b"many"], True), "too many are remembered"
+
+
+def test_what_the_workers_say_is_counted(looking):
+    looking.pool.said = ["other", ("worker", "message"), ("dead", None), "another"]
+    assert looking.receive(["other", "another", "quiet"], 0.7) == (["other", "another"], 2)
+    assert looking.pool.asked == [(["other", "another", "quiet"], 0.7)]
+    assert looking._dispatch.calls == [("heard", "worker", "message"), ("died", "dead")]
+
+
+def test_a_volume_that_is_away_is_given_up_everywhere(looking):
+    looking.changed(0, b"d", b"n")
+    looking.changed(1, b"d", b"n")
+    looking.give_up(1)
+    assert len(looking.changes) == 1
+    assert looking._dispatch.calls == [("forget_volume", 1)]
+    assert looking.pool.calls == [("give_up", 1)]
+
+
+def test_the_end_ends_the_workers(looking):
+    looking.close()
+    assert looking.pool.calls == [("close",)]
+
+
+# Scans
+
+
+@pytest.fixture
+def walk(clock):
+    one = object.__new__(Walk)
+    one.kind, one.volumes, one.scan, one.pool = "start", [4, 7], 9, Pool()
+    one._began = one._last_turn = clock.now
+    one._walked, one._expected, one._options = None, None, SimpleNamespace(jobs=1)
+    one._roots, one._dispatch, one._catalog = [b"/a", b"/gone"], Dispatch(), Catalog()
+    one._summary = Summary()
+    one._confirmation = SimpleNamespace(busy=False, more=False, dropped=[], summaries={9: 1, 8: 2})
+    one._confirmation.drop_gone = lambda *given: one._confirmation.dropped.append(given)
+    return one
+
+
+def test_how_much_of_a_scan_is_done(walk):
+    walk._dispatch.tally.hashed, walk._dispatch.early.hashed = 30, 10
+    assert (walk.files, walk.fraction) == (40, 0.5)
+    walk._dispatch.fraction = 1.2
+    assert walk.fraction == 1.0
+    walk._expected = SimpleNamespace(files=160)
+    assert walk.fraction == 0.25
+    walk._expected.files = 20
+    assert walk.fraction == 0.99, "there are more than the last time"
+
+
+def test_who_a_scan_hears_and_what_vanished(walk):
+    assert walk.connections == ["one", "two"]
+    assert walk.vanished == [7]
+    walk.pool.said = [("worker", "message"), "other", ("dead", None)]
+    assert walk.receive() == 2
+    assert walk.pool.asked == [([], 0)]
+    assert walk._dispatch.calls == [("heard", "worker", "message"), ("died", "dead")]
+    walk._on_candidate()
+    walk._on_candidate()
+    assert walk._summary.candidates == 2
+    assert walk._confirmation.more is True
+
+
+def test_a_held_scan_gets_a_turn_each_second(walk, clock):
+    for later, hold, urgent in ((0.9, True, True), (0.1, True, False), (0.5, False, False),
+                                (0.9, True, True), (0.1, True, False)):  # fmt: skip
+        clock.now += later
+        walk._dispatch.calls.clear()
+        walk.hand_out(hold=hold)
+        more = [("urgent", True)] if urgent else []
+        assert walk._dispatch.calls == [("hand_out", walk.pool, *more)]
+
+
+def test_a_scan_ends_with_its_verdicts_or_after_a_minute(walk, clock):
+    walk._dispatch.length = 1
+    assert walk.walked is False
+    assert walk.settled() is False
+    assert walk.pool.calls == []
+    walk._dispatch.length = 0
+    assert walk.walked is True
+    assert walk.settled() is False, "the last candidates have not been asked for"
+    assert walk.pool.calls == [("close",)]
+    assert walk._confirmation.dropped == [({b"/a"}, 9)], "what is unseen is not gone"
+    walk._confirmation.more, walk._confirmation.busy = False, True
+    clock.now += 60
+    assert walk.settled() is False
+    clock.now += 0.1
+    assert walk.settled() is True
+    walk._walked, walk._confirmation.busy = clock.now, False
+    assert walk.settled() is True
+    walk._confirmation.more = True
+    assert walk.settled() is False
+    assert walk.pool.calls == [("close",)]
+    assert len(walk._confirmation.dropped) == 1
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_the_end_of_a_scan_is_in_the_catalog(walk, clock, interrupted):
+    walk._dispatch.tally.hashed, walk._dispatch.early.hashed = 30, 10
+    if not interrupted:
+        walk._walked = clock.now
+    clock.now += 12.5
+    summary = walk.end(interrupted=interrupted, held=[5])
+    assert summary.files == (40 if interrupted else 30), "early outcomes are of unfinished ones"
+    assert (summary.pending, summary.interrupted, summary.seconds) == (109, interrupted, 12.5)
+    assert walk.pool.calls == ([("close",)] if interrupted else [])
+    assert walk._confirmation.summaries == {8: 2}
+    (((number,), named),) = walk._catalog.ended
+    assert number == 9
+    assert named == {
+        "files": summary.files, "interrupted": interrupted, "unseen": {b"/gone"},
+        "summary": summary, "held": [5],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("walked", [True, False])
+def test_other_filters_during_a_scan(walk, monkeypatch, walked):
+    made = []
+    monkeypatch.setattr(Walk, "_make_pool", lambda _walk, *given: made.append(given) or "new")
+    monkeypatch.setattr(
+        walking_module, "replace", lambda new, **named: SimpleNamespace(new=new, **named)
+    )
+    walk._options = SimpleNamespace(volumes=1, others=2, identities=3)
+    walk._dispatch.length = 0 if walked else 1
+    pool = walk.pool
+    walk.swap("options", 5, 6)
+    assert vars(walk._options) == {"new": "options", "volumes": 1, "others": 2, "identities": 3}
+    assert made == ([] if walked else [(5, 6)])
+    assert pool.calls == ([] if walked else [("close",)])
+    assert walk._dispatch.calls == ([] if walked else [("start_over", 5)])
+
+
+# The queue of changes
+
+
+def due_at(changes, most=100, until=20_000.0):
+    """The times at which something is due, as the loop of the daemon finds them."""
+    now = 0.0
+    while (at := changes.next_due()) is not None and at < until:
+        now = at
+        found = changes.take(now, most)
+        if found:
+            yield now, found
+
+
+HERE = Key(0, b"d")
+
+
+def test_when_a_file_that_is_not_whole_is_looked_at_again():
+    changes, times = Changes(), []
+    changes.not_whole(HERE, b"x", 10 << 20, 0.0)
+    for now, (due,) in due_at(changes, until=100.0):
+        times.append(now)
+        if due.final:
+            break
+        changes.not_whole(HERE, b"x", 1 << 40, now)
+    assert times[:7] == [0.5, 1.5, 3.5, 7.5, 12.75, 18.0, 23.25]
+    assert 61 <= times[-1] <= 66.25, "a minute, and a second for each 10 MiB that it had at first"
+
+
+def test_one_that_nobody_hands_back_comes_again_after_half_a_minute():
+    changes = Changes()
+    changes.not_whole(HERE, b"x", 0, 0.0)
+    times = due_at(changes)
+    assert [next(times)[0] for _ in range(3)] == [0.5, 30.5, 60.5]
+
+
+def test_when_a_file_that_was_hashed_while_it_was_open_is_looked_at_again():
+    changes, times = Changes(), []
+    changes.look_later(HERE, b"x", 10 << 20, 0.1)
+    for now, (due,) in due_at(changes):
+        assert due.final
+        times.append(now)
+        changes.look_later(HERE, b"x", 10 << 20, now)
+    assert times[:4] == [10.25, 30.25, 70.25, 150.25], "on a grid of a quarter of a second"
+    assert times[-1] - times[-2] == 3600
+
+
+def test_the_more_are_not_whole_the_less_often_each_is_looked_at(monkeypatch):
+    monkeypatch.setattr("hashscan.daemon.changes.CROWD", 2)
+    changes = Changes()
+    for name in (b"a", b"b"):
+        changes.not_whole(HERE, name, 0, 0.0)
+    now = 0.0
+    for _ in range(8):
+        for name in (b"a", b"b"):
+            changes.not_whole(HERE, name, 0, now)
+    assert changes._unrested[HERE].files[b"a"].wait == 10.0
+
+
+def test_about_as_many_names_as_are_wanted_are_taken_from_each_kind():
+    changes = Changes()
+    for number in range(3):
+        changes.add(Key(0, b"%d" % number), b"x", 0.0)
+        changes.not_whole(Key(1, b"%d" % number), b"x", 0, 0.0)
+    for _ in range(6):
+        assert len(changes.take(9.0, 1)) == 1
+    assert changes.take(9.0, 1) == []
+
+
+def test_names_that_changed_and_whose_bound_has_come_are_hashed_as_they_are():
+    changes = Changes()
+    changes.not_whole(HERE, b"old", 0, 0.0)
+    changes.look_later(HERE, b"open", 0, 0.0)
+    for name in (b"old", b"open", b"new"):
+        changes.add(HERE, name, 59.0)
+    found = changes._split(HERE, [b"new", b"old", b"open"], 59.9)
+    assert found == [Due(HERE, [b"new", b"old"], False), Due(HERE, [b"open"], True)]
+    found = changes._split(HERE, [b"new", b"old"], 60.0)
+    assert found == [Due(HERE, [b"new"], False), Due(HERE, [b"old"], True)]
+    assert changes._split(HERE, [b"old"], 60.0) == [Due(HERE, [b"old"], True)]
