@@ -13,7 +13,7 @@ from hashscan.fs.beneath import closing, open_root
 from hashscan.model import FileDigests, Identity
 from hashscan.quarantine import places, restore, target, upkeep
 from hashscan.quarantine.places import Opened, Spot
-from hashscan.quarantine.records import Place, State
+from hashscan.quarantine.records import Place, Staging, State
 
 # restore
 
@@ -36,9 +36,11 @@ def test_a_restored_copy_that_is_not_what_was_read_is_refused(store, moved, volu
 def test_a_restore_that_fails_leaves_the_file_in_quarantine(
     store, moved, volume, monkeypatch, number
 ):
-    monkeypatch.setattr(restore, "put", raising(number))
+    fails = raising(number)
+    monkeypatch.setattr(restore, "put", fails)
     with store.lock(), pytest.raises(QuarantineError) as caught:
         restore.restore(store, moved)
+    assert fails.count == 1, "no copy is made"
     assert caught.value.reason == ("taken" if number == errno.EEXIST else "io-error")
     record = store.load(moved)
     assert (record.state, record.target) == (State.QUARANTINED, None)
@@ -90,6 +92,20 @@ def test_a_displaced_file_goes_back_by_renaming_only(store, moved, monkeypatch):
         restore._restore(store, record, spot, to)
     assert caught.value.reason == "other-filesystem"
     assert "goes back by renaming only" in str(caught.value)
+
+
+@pytest.mark.parametrize("state", [State.QUARANTINED, State.DISPLACED])
+def test_a_restore_that_fails_leaves_the_state_before(store, moved, monkeypatch, state):
+    record = store.load(moved)
+    staging = Staging(record.origin, top_inode=1, private_inode=1)
+    with store.lock():
+        store.save(replace(record, state=state, staging=staging))
+        monkeypatch.setattr(restore, "put", raising(errno.EIO))
+        with pytest.raises(QuarantineError):
+            restore.restore(store, moved)
+    record = store.load(moved)
+    assert (record.state, record.target) == (state, None)
+    assert record.staging == (staging if state is State.DISPLACED else None)
 
 
 @pytest.mark.parametrize("change", [None, "identity", "size", "content", "hands"])

@@ -115,6 +115,65 @@ def test_only_another_mount_leads_to_a_copy(own_quarantine, volume, monkeypatch,
     assert not (volume / ".hashscan").exists()
 
 
+@pytest.mark.parametrize("by_copy", [False, True])
+def test_a_move_that_fails_after_the_rename_keeps_its_record(
+    own_quarantine, store, volume, monkeypatch, by_copy
+):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    with monkeypatch.context() as patch:
+        patch.setattr(act, "conclude", raising(errno.EIO))
+        patch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=by_copy))
+        found = own_quarantine.act(match)
+    assert (found.action, found.problem) == ("reported", "io-error")
+    assert not (volume / "f").exists()
+    (record_id,) = store.ids()
+    assert store.load(record_id).state is State.INTENT
+    with store.lock():
+        (one,) = recover.recover(store)
+    assert one.resolved
+    assert store.load(record_id).state is State.QUARANTINED
+
+
+@pytest.mark.parametrize(("gone", "tries"), [(0, 1), (2, 3), (3, 3)])
+def test_a_private_directory_that_another_agent_removes_is_made_again(
+    own_quarantine, volume, monkeypatch, gone, tries
+):
+    (volume / "f").write_bytes(b"known")
+    match = confirmed(volume, "f")
+    seen = []
+    real = act._take
+
+    def take(origin, spot):
+        if spot.name == b"content":
+            raise OSError(errno.EXDEV, "")
+        seen.append(spot.name)
+        if len(seen) <= gone:
+            (private,) = Path(volume, ".hashscan").parent.glob(".hashscan")
+            private.rmdir()
+            raise QuarantineError("gone", reason="gone")
+        if not gone:
+            raise QuarantineError("denied", reason="denied")
+        real(origin, spot)
+
+    monkeypatch.setattr(act, "_take", take)
+    found = own_quarantine.act(match)
+    assert len(seen) == tries
+    assert found.action == ("quarantined" if gone == 2 else "reported")
+    assert (volume / "f").exists() is (gone != 2)
+
+
+def test_all_that_is_to_be_said_of_a_move_is_in_the_result(store, moved, volume):
+    record = replace(store.load(moved), note="it is odd", open_for_writing=True)
+    path = f"{volume}/f"
+    said = act._told(record).message
+    assert said.startswith(f"{path}: it is odd; {path}: a process has it open for writing")
+    said = act._told(replace(record, note="")).message
+    assert said.startswith(f"{path}: a process has it open for writing")
+    said = act._told(replace(record, open_for_writing=False)).message
+    assert said == f"{path}: it is odd"
+
+
 # places
 
 
