@@ -16,7 +16,7 @@ from hashscan.scan.lost import Fate
 from hashscan.scan.part import PART_FILES
 from hashscan.scan.quick import EACH
 from hashscan.scan.root import VanishedError, VolumeRoot
-from hashscan.scan.work import Alive, Findings, Task
+from hashscan.scan.work import Alive, Findings, Job, Task
 from hashscan.scan.worker import Worker
 
 
@@ -156,6 +156,24 @@ def test_findings_are_sent_when_they_are_many_or_old(worker, monkeypatch):
     sending.now += module._SEND_AFTER
     worker._put(Findings(3))
     assert sending.sent[1:] == [[rows, Findings(3)]]
+
+
+@pytest.mark.parametrize(("volume", "sent"), [(0, 0), (1, 1)])
+def test_findings_of_other_volumes_are_sent_before_a_volume_may_hang(
+    worker, monkeypatch, volume, sent
+):
+    sending = Sending(worker, monkeypatch)
+    worker._volume = 0
+    found = Findings(1)
+    worker._put(found)
+    before = []
+    root = SimpleNamespace(why_vanished=lambda: before.append(list(sending.sent)) or "gone")
+    worker._roots = [root, root]
+    worker.do(Task(7, volume, 1, b"", fresh=True, job=Job.CHECK))
+    assert before == [[[found]] * sent]
+    assert worker._volume == volume
+    worker.flush()
+    assert sending.sent[-1][-1] == Findings(7, vanished="gone", done=True)
 
 
 @pytest.mark.parametrize("idle", [0, 1, 3])

@@ -1,0 +1,105 @@
+"""hashscan.scan.worker: a file with several names is hashed by one of them."""
+
+import hashlib
+import os
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from hashscan.fs.beneath import closing
+from hashscan.fs.reading import identity_in, stamp_of
+from hashscan.model import FileDigests
+from hashscan.scan.hashing import Hashed, Hasher
+from hashscan.scan.links import LinkTable
+from hashscan.scan.worker import Worker
+
+CONTENT = b"ordinary"
+DIGESTS = FileDigests(sha1=hashlib.sha1(CONTENT).digest())
+OTHER = FileDigests(sha1=b"1" * 20)
+
+
+@pytest.fixture
+def worker():
+    """A worker that only hashes, and a catalog that knows no file."""
+    one = object.__new__(Worker)
+    one._settings = SimpleNamespace(full=False, algorithms=frozenset({"sha1"}))
+    one._pace = SimpleNamespace(bounds=False)
+    one._hasher = Hasher(frozenset({"sha1"}))
+    one._links = LinkTable()
+    one.asked = []
+    one._catalog = SimpleNamespace(linked=lambda *given: one.asked.append(given))
+    yield one
+    one._links.close()
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """Descriptor of a directory with a file ``a``, and the file's status."""
+    (tmp_path / "a").write_bytes(CONTENT)
+    os.utime(tmp_path / "a", (1, 1))
+    os.link(tmp_path / "a", tmp_path / "b")
+    with closing(os.open(tmp_path, os.O_RDONLY)) as fd:
+        yield fd, os.stat("a", dir_fd=fd)
+
+
+def put(worker, status, digests, *, racy):
+    with worker._links.claim(identity_in(status), list) as place:
+        place.put(stamp_of(status), digests, racy=racy)
+
+
+def test_the_first_name_is_hashed_and_the_second_is_not(worker, linked):
+    directory, status = linked
+    first = worker.hash_link(directory, b"a", status, 9)
+    assert (first.digests, first.bytes_read) == (DIGESTS, len(CONTENT))
+    second = worker.hash_link(directory, b"none", status, 9)
+    assert second == Hashed(status, DIGESTS, 0, racy=first.racy)
+    assert worker.asked == [(9, status.st_ino, stamp_of(status))]
+
+
+@pytest.mark.parametrize("racy", [True, False])
+def test_the_digests_of_another_name_are_taken(worker, linked, racy):
+    directory, status = linked
+    put(worker, status, OTHER, racy=racy)
+    assert worker.hash_link(directory, b"a", status, 9) == Hashed(status, OTHER, 0, racy=racy)
+    assert worker.asked == []
+
+
+def test_digests_of_other_algorithms_are_not_enough(worker, linked):
+    directory, status = linked
+    put(worker, status, FileDigests(md5=b"1" * 16), racy=False)
+    assert worker.hash_link(directory, b"a", status, 9).digests == DIGESTS
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_what_the_catalog_knows_of_an_inode_is_taken_unless_all_is_hashed(worker, linked, full):
+    directory, status = linked
+    worker._settings.full = full
+    worker._catalog.linked = lambda *_: SimpleNamespace(digests=OTHER)
+    found = worker.hash_link(directory, b"a", status, 9)
+    if full:
+        assert (found.digests, found.bytes_read) == (DIGESTS, len(CONTENT))
+    else:
+        assert found == Hashed(status, OTHER, 0, racy=False)
+
+
+def test_a_file_whose_other_name_is_held_for_long_is_hashed(worker, linked):
+    directory, status = linked
+    alive = []
+    worker._show_life = alive.append
+
+    @contextmanager
+    def claim(_identity, on_wait):
+        on_wait()
+        raise TimeoutError
+        yield
+
+    worker._links.claim = claim
+    assert worker.hash_link(directory, b"a", status, 9).digests == DIGESTS
+    assert alive == [0]
+
+
+def test_a_file_that_cannot_be_hashed_leaves_nothing_for_its_other_names(worker, linked):
+    directory, status = linked
+    assert not isinstance(worker.hash_link(directory, b"none", status, 9), Hashed)
+    assert worker.hash_link(directory, b"a", status, 9).digests == DIGESTS
