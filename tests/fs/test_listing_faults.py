@@ -13,15 +13,17 @@ from hashscan.model import Skipped
 
 
 class Entry:
-    """An entry of a directory that changes while it is listed."""
+    """An entry of a directory that changes while it is listed; it may be a link at any time."""
 
     def __init__(self, name, kind, status):
         self.name, self.kind, self.status = name, kind, status
 
-    def is_file(self, **_):
+    def is_file(self, *, follow_symlinks):
+        assert follow_symlinks is False
         return self.kind == "file"
 
-    def is_dir(self, **_):
+    def is_dir(self, *, follow_symlinks):
+        assert follow_symlinks is False
         return self.kind == "directory"
 
     def is_symlink(self):
@@ -30,7 +32,8 @@ class Entry:
     def inode(self):
         return 7
 
-    def stat(self, **_):
+    def stat(self, *, follow_symlinks):
+        assert follow_symlinks is False
         if isinstance(self.status, OSError):
             raise self.status
         return self.status
@@ -105,7 +108,11 @@ def test_one_entry_is_asked_again(here, file, monkeypatch):
 
 def test_names_of_directories_only(here, file):
     os.mkdir("directory", dir_fd=here)
+    os.symlink("directory", "link", dir_fd=here)
     inodes = {os.fstat(file).st_ino, os.stat("directory", dir_fd=here).st_ino}
+    linked = os.lstat("link", dir_fd=here).st_ino
+    assert listing.names_of(here, {linked}) == {linked: b"link"}
+    assert listing.names_of(here, {linked}, only_directories=True) == {}
     assert set(listing.names_of(here, inodes).values()) == {b"file", b"directory"}
     assert list(listing.names_of(here, inodes, only_directories=True).values()) == [b"directory"]
 
@@ -136,7 +143,10 @@ def test_one_listing_finds_all_files_that_were_renamed_in_a_directory(here, monk
     os.rename("f2", "f1", src_dir_fd=here, dst_dir_fd=here)
     os.rename("moved", "f2", src_dir_fd=here, dst_dir_fd=here)  # another file has the name now
     assert follower.name_of(here, inodes[1]) == b"f2"
-    os.unlink("f2", dir_fd=here)
+    os.rename("f2", "f3", src_dir_fd=here, dst_dir_fd=here)
+    os.symlink("f3", "f2", dir_fd=here)
+    assert follower.name_of(here, inodes[1]) == b"f3", "a link is another file"
+    os.unlink("f3", dir_fd=here)
     assert follower.name_of(here, inodes[1]) is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from types import SimpleNamespace
 
 import pytest
 from scanning import Scanner, settle
@@ -15,7 +16,7 @@ from hashscan.known.filters.bloom import load
 from hashscan.model import filterset_of
 from hashscan.scan import directory
 from hashscan.scan.links import LinkTable
-from hashscan.scan.work import Task, WorkerSettings
+from hashscan.scan.work import Findings, Task, WorkerSettings
 from hashscan.scan.worker import Worker
 
 KIB = 1 << 10
@@ -173,6 +174,15 @@ def test_files_are_handed_over_after_so_many_bytes(monkeypatch, sizes, given):
     part._give = lambda rest: handed.append(list(rest))
     part._hash_all(names)
     assert handed == ([] if given is None else [names[-given:]])
+
+
+def test_what_is_handed_over_is_sent_immediately():
+    part, sent = object.__new__(directory.DirectoryPart), []
+    part._findings = Findings(1)
+    part._worker = SimpleNamespace(flush=lambda: sent.append("flush"))
+    part._send = lambda: sent.append(part._findings.give)
+    part._give([(b"a", 1), (b"b", 2)])
+    assert sent == [((b"a", 1), (b"b", 2)), "flush"]
 
 
 def test_an_idle_process_is_counted_once():

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashscan.errors import DigestListError
-from hashscan.known.lists.categories import EVERY, vics_category
+from hashscan.known.lists.categories import EVERY, counted, vics_category
 from hashscan.known.lists.reader import Lists
 
 _random = random.Random(6)
@@ -341,3 +341,16 @@ def _counts(taken, text):
 def test_a_long_text_is_read_in_linear_time():
     for text in ("cat" + " " * 10**6, "1" * 10**6, "category " * 10**5, "1 " + "(" * 10**6):
         assert vics_category(text) in ("vics-none", text)
+
+
+@pytest.mark.parametrize(
+    ("counts", "most", "said"),
+    [
+        ({}, 2, ""),
+        ({"b": 2, "a": 2, "c": 5}, 3, "5 c, 2 a, 2 b"),
+        ({"a": 4, "b": 3}, 2, "4 a, 3 b"),
+        ({"a": 4, "b": 3, "c": 2, "d": 1}, 2, "4 a, 3 b, 3 in 2 other categories"),
+    ],
+)
+def test_counts_of_categories_for_a_reader(counts, most, said):
+    assert counted(counts, most) == said
