@@ -33,7 +33,7 @@ $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system-venv
 	$(PYTHON) -m venv $(VENV)
 	-$(PIP) --upgrade pip
-	$(PIP) --editable '.[dev]'
+	PYTHONWARNINGS=ignore $(PIP) --editable '.[dev]'
 	@$(BIN)/python -c '$(COMPILE)'
 	@touch $@
 

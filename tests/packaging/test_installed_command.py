@@ -1,6 +1,5 @@
 """The installed command: only its own installation decides which Python it runs, and how."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -130,10 +129,6 @@ def test_where_such_a_python_cannot_be_had(executable, flags, why):
     assert "python3 -I -X utf8 -m hashscan" in done.stderr
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("setuptools") is None,
-    reason="this Python has no setuptools of its own",
-)
 def test_setuptools_installs_that_command_and_no_entry_point(tmp_path):
     for name in ("pyproject.toml", "README.md", "packaging/bin/hashscan", "hashscan/__init__.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
