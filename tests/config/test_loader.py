@@ -79,6 +79,8 @@ def test_the_whole_example_of_the_design(write, whole, files):
             "action": "quarantine",
             "directory": files["state"] + "/quarantine",
             "retention": None,
+            "ask_again": 86400.0,
+            "restore_withdrawn": "ask",
         },
         "sites": (),
         "notices": to_plain(Settings.of())["notices"],
