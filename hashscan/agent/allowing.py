@@ -82,18 +82,21 @@ class Allowing:
         candidate = match.candidate
         try:
             found = self._allow.find(candidate.digests)
+            origin = "" if found is None else self._allow.origin(candidate.digests)
             if found is None and self._allow.missing(candidate.digests):
                 digests = self._hash(candidate)
                 if isinstance(digests, NotHashed):
                     message = digests.message or "it is no file any more that can be hashed"
                     return _held(candidate, f"{digests.reason}: {message}", digests.reason)
                 found = self._allow.find(digests)
+                origin = "" if found is None else self._allow.origin(digests)
         except ServiceError as error:
             return _held(candidate, str(error), Problem.OTHER)
         if found is not None:
             return Acted(
                 "allowed",
-                message=f"{shown(candidate.full_path)}: stands in the allow-list {shown(found)}",
+                message=f"{shown(candidate.full_path)}: stands in the allow-list {shown(found)}"
+                + (f" ({shown(origin)})" if origin else ""),
             )
         return self._actor.act(match)
 

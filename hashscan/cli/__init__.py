@@ -38,6 +38,7 @@ COMMANDS = {
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
     "notice": ("notice", "Take notices of hotlines and authorities, work on them, and answer."),
     "report": ("report", "Report how fast reported files were removed, and what was found."),
+    "allow": ("allow", "Build an allow-list of stock files, and explain its digests."),
     "filter": ("filter", "Build a filter from digest lists, and check one."),
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),

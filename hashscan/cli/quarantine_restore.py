@@ -13,7 +13,7 @@ from hashscan.cli.common import json_option, state_option
 from hashscan.cli.quarantined import each, line, opened, settings_of
 from hashscan.cli.restoring import moment, restore_many
 from hashscan.errors import HashscanError, UsageError
-from hashscan.model import ALGORITHM_BY_LENGTH, category_name
+from hashscan.model import ALGORITHM_BY_LENGTH, Digest, category_name
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.selection import Selection
 from hashscan.quarantine.upkeep import resolve
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hashscan.config.settings import Settings
-    from hashscan.model import Digest
     from hashscan.quarantine.store import Store
 
 
 def hex_digest(text: str) -> str:
-    """A digest of the command line, with or without its algorithm, in lower-case hex.
+    """The lower-case hex of ``to_digest``."""
+    return to_digest(text).hex
+
+
+def to_digest(text: str) -> Digest:
+    """A digest of the command line, with or without its algorithm.
 
     Raises:
         UsageError: it is no digest.
@@ -42,7 +46,7 @@ def hex_digest(text: str) -> str:
             f"--digest: {shown(text)} is no digest; write the hexadecimal digits of an MD5, SHA-1 "
             "or SHA-256"
         )
-    return value
+    return Digest(algorithm, value)
 
 
 def _category(text: str) -> str:

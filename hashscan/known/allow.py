@@ -6,6 +6,8 @@ categories of a list are taken: a class of innocent files ("non-pertinent") is a
 
 from __future__ import annotations
 
+import csv
+import mmap
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from hashscan.errors import ConfigError, DigestListError, UsageError
 from hashscan.known.confirmers.local import check_local, open_local
 from hashscan.known.filters.opening import kind_of, open_filter
 from hashscan.known.lists.categories import EVERY, VICS
+from hashscan.known.lists.entries import FatalListError
+from hashscan.known.lists.reader import open_list
 from hashscan.model import Digest, FileDigests
 from hashscan.text import shown
 
@@ -28,6 +32,14 @@ if TYPE_CHECKING:
 
 #: Error rate above which a filter's errors are told: one in a million is what ours have.
 _ERRS_RARELY = 1e-6
+#: Origins that are remembered: one stock image may be in thousands of customers' sites.
+_MOST_ORIGINS = 4096
+
+
+#: First line and columns of a list that ``allow build`` made. The last column says where a content
+#: is from.
+BUILT = "# An allow-list of hashscan, made by 'hashscan allow build'.\n"
+BUILT_COLUMNS = ("md5", "sha1", "sha256", "file_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,9 @@ class _Exact:
     def holds(self, digest: Digest) -> bool:
         return self.index.confirm(digest).known
 
+    def origin(self, digest: Digest) -> str:
+        return origin_in(self.path, digest)
+
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
@@ -48,6 +63,9 @@ class _Filter:
 
     def holds(self, digest: Digest) -> bool:
         return digest.hex in self.one
+
+    def origin(self, _digest: Digest) -> str:
+        return ""
 
 
 class AllowList:
@@ -63,6 +81,7 @@ class AllowList:
         # What errs never is asked first, and named.
         self._parts = sorted(parts, key=lambda part: isinstance(part, _Filter))
         self.paths = tuple(part.path for part in parts)
+        self._origins: dict[Digest, str] = {}
         self.algorithms: frozenset[Algorithm] = frozenset().union(
             *(part.algorithms for part in parts)
         )
@@ -73,11 +92,31 @@ class AllowList:
         Raises:
             ServiceError: a list's index cannot be read, so nothing can be said.
         """
+        found = self._find(digests)
+        return None if found is None else found[0].path
+
+    def origin(self, digests: FileDigests) -> str:
+        """Where the content is from that ``find`` finds, if its list says so; else empty.
+
+        Raises:
+            ServiceError: as ``find``.
+        """
+        found = self._find(digests)
+        if found is None:
+            return ""
+        part, digest = found
+        if digest not in self._origins:
+            if len(self._origins) >= _MOST_ORIGINS:
+                self._origins.clear()
+            self._origins[digest] = part.origin(digest)
+        return self._origins[digest]
+
+    def _find(self, digests: FileDigests) -> tuple[_Exact | _Filter, Digest] | None:
         for part in self._parts:
             for algorithm in part.algorithms:
                 text = digests.hex(algorithm)
                 if text is not None and part.holds(Digest(algorithm, text)):
-                    return part.path
+                    return part, Digest(algorithm, text)
         return None
 
     def missing(self, digests: FileDigests) -> list[Algorithm]:
@@ -188,3 +227,30 @@ def _exact(
         )
     (one,) = known.loaded
     return _Exact(path, one.algorithms, known.confirmer)
+
+
+def origin_in(path: str, digest: Digest) -> str:
+    """Where a content is from, by a list that ``allow build`` made; empty: the list does not say.
+
+    Searches the whole list, at memory speed.
+    """
+    try:
+        with (
+            open_list(path) as descriptor,
+            mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as text,
+        ):
+            if text[: len(BUILT)] != BUILT.encode():
+                return ""
+            place = 0
+            while (place := text.find(digest.hex.encode(), place)) >= 0:
+                begin = text.rfind(b"\n", 0, place) + 1
+                end = text.find(b"\n", place)
+                row = text[begin : end if end >= 0 else len(text)].decode("utf-8", "replace")
+                cells = next(csv.reader([row]), [])
+                column = BUILT_COLUMNS.index(digest.algorithm)
+                if len(cells) == len(BUILT_COLUMNS) and cells[column] == digest.hex:
+                    return cells[-1]
+                place += 1
+    except (OSError, ValueError, FatalListError, csv.Error):
+        pass
+    return ""

@@ -1,0 +1,7 @@
+"""Reads the members of archives as streams: nothing is extracted, and everything has a bound.
+
+``budget``      how much one archive may cost, and the error beyond it
+``tar``         tar files: ustar, GNU and pax
+``zipped``      zip files
+``members``     the members of an archive of any kind, with their digests
+"""

@@ -1,0 +1,105 @@
+"""Reads zip files: each member once, none that overlaps another one.
+
+Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.12, 4.3.14 and 4.3.16.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zipfile
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from hashscan.archives.budget import ArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.archives.budget import Budget
+
+#: Bytes of the central directory, which is read into memory.
+_LARGEST_DIRECTORY = 256 << 20
+_END = b"PK\5\6"
+_END_LENGTH = 22
+_LONGEST_COMMENT = 0xFFFF
+_LOCAL_HEADER = 30
+_CHUNK = 1 << 16
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
+
+
+class ZipMember(NamedTuple):
+    """A member; its ``content`` must be read before the next member is asked for.
+
+    Attributes:
+        why_not: one word on why it is not read; empty: it is.
+    """
+
+    name: bytes
+    content: Iterator[bytes]
+    why_not: str = ""
+
+
+def members(file: BinaryIO, budget: Budget) -> Iterator[ZipMember]:
+    """The members of a zip file, in the order of its directory.
+
+    Raises:
+        ArchiveError: it is damaged, or it costs too much.
+    """
+    _check_directory(file)
+    with zipfile.ZipFile(file) as archive:
+        infos = archive.infolist()
+        _check_overlaps(infos)
+        for info in infos:
+            budget.member()
+            name = os.fsencode(info.filename.encode("utf-8", "surrogateescape"))
+            why_not = _why_not(info)
+            if why_not:
+                yield ZipMember(name, iter(()), why_not)
+            else:
+                yield ZipMember(name, _content(archive, info, budget))
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Refuse a directory that is too large, before it is read."""
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - _END_LENGTH - _LONGEST_COMMENT)
+    file.seek(start)
+    tail = file.read(_END_LENGTH + _LONGEST_COMMENT)
+    place = tail.rfind(_END)
+    if place < 0 or len(tail) - place < _END_LENGTH:
+        raise ArchiveError("is damaged or cut off: it has no directory")
+    (directory,) = struct.unpack_from("<L", tail, place + 12)
+    if directory == 0xFFFFFFFF:  # zip64: at most what is before the end
+        directory = size
+    if directory > _LARGEST_DIRECTORY:
+        raise ArchiveError(f"has a directory of more than {_LARGEST_DIRECTORY >> 20} MiB")
+    file.seek(0)
+
+
+def _check_overlaps(infos: list[zipfile.ZipInfo]) -> None:
+    end = 0
+    for info in sorted(infos, key=lambda one: one.header_offset):
+        if info.header_offset < end:
+            raise ArchiveError("has members that overlap")
+        end = info.header_offset + _LOCAL_HEADER + info.compress_size
+
+
+def _why_not(info: zipfile.ZipInfo) -> str:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if info.is_dir() or kind == stat.S_IFDIR:
+        return "directory"
+    if kind == stat.S_IFLNK:
+        return "link"
+    if kind not in {0, stat.S_IFREG}:
+        return "device"
+    if info.flag_bits & 0x1:
+        return "encrypted"
+    return "" if info.compress_type in _METHODS else "unsupported"
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> Iterator[bytes]:
+    with archive.open(info) as file:
+        while chunk := file.read(_CHUNK):
+            budget.produce(len(chunk))
+            yield chunk

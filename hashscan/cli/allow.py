@@ -1,0 +1,119 @@
+"""``hashscan allow``: make an allow-list, and ask where a digest of it is from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hashscan.cli.common import json_option, open_configuration, state_option
+from hashscan.errors import ExitCode, UsageError
+from hashscan.output.jsonl import line
+from hashscan.text import counted, shown
+
+if TYPE_CHECKING:
+    from hashscan.cli import Options
+
+#: Files between two lines of progress.
+_EVERY = 10_000
+
+
+@click.group("allow")
+def command() -> None:
+    """Make a list of files that must never be moved, and explain its digests."""
+
+
+@command.command("build")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The allow-list to make.")
+@click.option(
+    "--min-size",
+    metavar="BYTES",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Leave out smaller files.",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@json_option
+def build_command(
+    inputs: tuple[str, ...], output: str, min_size: int, force: bool, as_json: bool
+) -> None:
+    """Make an allow-list of stock files: WordPress, Joomla, themes, plugins.
+
+    INPUT: a directory (/usr/share/wordpress), an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz,
+    .tar.zst; nothing is extracted) or a digest list. The list has MD5, SHA-1 and SHA-256 of each
+    file and where it is from; name it in `allow` in the configuration. Links, empty and small files
+    are left out. If an input cannot be read to its end, nothing is written.
+    """
+    from hashscan.agent.allow_build import build_allow_list  # noqa: PLC0415 - heavy
+
+    def progress(count: int) -> None:
+        if count % _EVERY == 0 and not as_json:
+            click.echo(f"{count:,} files", err=True)
+
+    built = build_allow_list(inputs, output, min_size=min_size, force=force, on_file=progress)
+    for remark in built.remarks:
+        click.echo(remark, err=True)
+    if as_json:
+        click.echo(
+            line(
+                "allow-list",
+                path=output,
+                contents=built.contents,
+                files=built.files,
+                duplicates=built.duplicates,
+                left_out=dict(built.left_out.most_common()),
+            )
+        )
+        return
+    left_out = ", ".join(f"{count:,} {why}" for why, count in built.left_out.most_common() if count)
+    click.echo(
+        f"{shown(output)}: {counted(built.contents, 'content')} of {counted(built.files, 'file')}; "
+        f"left out: {left_out or 'nothing'}"
+    )
+    click.echo("name it in 'allow' in the configuration")
+
+
+@command.command("show")
+@click.argument("digests", nargs=-1, required=True, metavar="DIGEST...")
+@click.option(
+    "--list", "lists", metavar="FILE", multiple=True, help="This list, not the configured ones."
+)
+@state_option
+@json_option
+@click.pass_obj
+def show_command(
+    options: Options,
+    digests: tuple[str, ...],
+    lists: tuple[str, ...],
+    state: str | None,
+    as_json: bool,
+) -> ExitCode:
+    """Say where the content of a digest is from, by the lists that `allow build` made.
+
+    The exit code is 0 if each DIGEST is in a list, else 1.
+    """
+    from hashscan.cli.quarantine_restore import to_digest  # noqa: PLC0415
+    from hashscan.known.allow import origin_in  # noqa: PLC0415
+
+    paths = lists or open_configuration(options, state, check_files=False).allow
+    if not paths:
+        raise UsageError("there is no allow-list: name one in `allow`, or give --list FILE")
+    missing = False
+    for text in digests:
+        digest = to_digest(text)
+        found = {path: origin for path in paths if (origin := origin_in(path, digest))}
+        missing = missing or not found
+        if as_json:
+            named = {digest.algorithm: digest.hex}
+            for path, origin in found.items():
+                click.echo(line("allowed", digest=named, list=path, origin=origin))
+            if not found:
+                click.echo(line("allowed", digest=named, list=None, origin=None))
+            continue
+        for path, origin in found.items():
+            click.echo(f"{digest.hex}: {shown(path)}: {shown(origin)}")
+        if not found:
+            click.echo(f"{digest.hex}: in no list that 'allow build' made", err=True)
+    return ExitCode.MATCHES if missing else ExitCode.NOTHING_FOUND
