@@ -23,7 +23,7 @@ from hashscan.errors import ExitCode, FilterError, StateError
 from hashscan.known.filters import bits, bloom
 from hashscan.known.filters.bits import file_length, geometry
 from hashscan.known.filters.bloom import load
-from hashscan.known.filters.metadata import METADATA_LIMIT, Metadata, dump, is_category
+from hashscan.known.filters.metadata import Metadata, dump, is_category
 from hashscan.known.filters.writer import Writer
 
 if TYPE_CHECKING:
@@ -171,7 +171,8 @@ def test_foreign_and_missing_files(pair):
         (b"[" * 60000, "not JSON"),
         (b"{}", "wrong "),
         (b'{"format": 2}', "install a newer hashscan"),
-        (kept + b" " * METADATA_LIMIT, "is longer than"),
+        (kept + b" " * (65536 - len(kept)), "is damaged"),
+        (kept + b" " * (65537 - len(kept)), "is longer than 65536 bytes"),
         (kept.replace(b'"digests": 500', b'"digests": true'), "wrong digests"),
         (kept.replace(b'"digests": 500', b'"digests": 500.0'), "wrong digests"),
         (kept.replace(b'"format": 1', b'"format": 1, "more": 1'), "wrong more"),

@@ -240,6 +240,8 @@ def test_rollback_after_the_record_of_versions_was_damaged(synced, publisher, se
     assert damaged == 3
     server.directory = old
     refused("rollback")
+    left = {path.name for path in Path(synced.state).rglob("trust/*.json")}
+    assert left == {"root.json"}, "nothing of the old state is kept"
     server.directory = publisher.path
     assert synced.sync().exit_code == ExitCode.NOTHING_FOUND
 
