@@ -207,7 +207,7 @@ class Dispatch:
         # What would be given away has to be taken by somebody.
         pool.tell_idle(len(idle) if in_bulk < self._most_in_bulk else 0)
 
-    def _next_tasks(self, *, urgent: bool, bulk: bool = True) -> list[Task]:
+    def _next_tasks(self, *, urgent: bool, bulk: bool) -> list[Task]:
         if self._given and bulk:
             return [self._given.pop()]
         if self._redo and (bulk or not self._redo[-1].is_bulk):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     # Only for annotations: the C classes have no place in the types of the io module.
     from _typeshed import WriteableBuffer
 
-__all__ = ["STDIN", "Entry", "ListReport", "Lists", "open_list", "read_list"]
+__all__ = ["STDIN", "Entry", "ListReport", "Lists", "open_list"]
 
 #: The name that stands for standard input.
 STDIN = "-"
@@ -201,15 +201,6 @@ def _without_digests(report: ListReport) -> Finding:
     if report.unwanted:
         fix = f"if they are meant, {NAME_THEM}"
     return Finding(report.name, f"holds no digests to take ({report.told()})", fix)
-
-
-def read_list(path: str, *, skip_invalid: bool = False) -> Iterator[Entry]:
-    """Yield the entries of one digest list; see ``Lists``.
-
-    Raises:
-        DigestListError: at the end, when the list has invalid lines or no digests.
-    """
-    return iter(Lists([path], skip_invalid=skip_invalid))
 
 
 @contextmanager

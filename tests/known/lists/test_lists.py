@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashscan.errors import DigestListError, ExitCode
-from hashscan.known.lists.reader import Lists, read_list
+from hashscan.known.lists.reader import Lists
 from hashscan.model import ALGORITHM_BY_LENGTH, EMPTY_DIGESTS
 
 # The same in each of the processes that share the tests: they are part of the tests' names.
@@ -36,12 +36,12 @@ def written(tmp_path):
 
 
 def digests(path: str) -> list[tuple[str, str]]:
-    return [(entry.algorithm, entry.hex) for entry in read_list(path)]
+    return [(entry.algorithm, entry.hex) for entry in Lists([path])]
 
 
 def refused(path: str) -> DigestListError:
     with pytest.raises(DigestListError) as caught:
-        list(read_list(path))
+        list(Lists([path]))
     assert caught.value.exit_code == ExitCode.USAGE
     return caught.value
 
@@ -245,7 +245,7 @@ def test_long_lists_are_read_in_flat_memory(written):
     path = written("".join(f"{os.urandom(20).hex()}  name\n" for _ in range(30_000)))
     tracemalloc.start()
     try:
-        assert sum(1 for _ in read_list(path)) == 30_000
+        assert sum(1 for _ in Lists([path])) == 30_000
         assert tracemalloc.get_traced_memory()[1] < 2 * 1024 * 1024
     finally:
         tracemalloc.stop()
@@ -321,7 +321,7 @@ def test_a_list_that_cannot_be_read_to_its_end_is_none(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "readv", fails_later)
     with pytest.raises(DigestListError) as error:
-        list(read_list(str(path)))
+        list(Lists([str(path)]))
     (finding,) = error.value.findings
     assert finding.where == str(path)
     assert finding.what == "cannot be read to its end: Input/output error"
