@@ -180,6 +180,12 @@ class StateError(HashscanError):
     exit_code = ExitCode.USAGE
 
 
+class AuditLogError(HashscanError):
+    """The audit log was changed, cut or damaged."""
+
+    exit_code = ExitCode.UNREADABLE
+
+
 class MachineError(HashscanError):
     """The machine refuses what hashscan needs: files, memory, processes, space, /proc."""
 

@@ -34,6 +34,7 @@ PAGES = [
     "docs/usage.md",
     "docs/notices.md",
     "docs/report.md",
+    "docs/history.md",
     "docs/law.md",
 ]
 
@@ -308,6 +309,8 @@ def test_the_json_lines(tmp_path):
     list(check("notice list", "--state state"))
     list(check("notice show", f"{notice['id']} --state state"))
     list(check("report", "--state state"))
+    shell.run("sed -i 2s/root/boot/ state/audit/000001.jsonl")
+    list(check("history verify", "--state state"))
     list(check("notice sites", "http://site.example/"))
     list(check("filter build", "list -o filter"))
     list(check("filter info", "filter"))

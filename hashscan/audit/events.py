@@ -14,7 +14,9 @@ from typing import Final
 SCAN_STARTED: Final = "scan-started"
 #: A scan ended: ``volumes``, ``kind``, its counts as in the JSON line ``summary``, ``interrupted``.
 SCAN_ENDED: Final = "scan-ended"
-#: A sync ended: ``categories`` with ``category``, ``state``, ``version`` and ``message`` of each.
+#: A sync begins: ``source``.
+SYNC_STARTED: Final = "sync-started"
+#: A sync ended: ``source``, ``states`` with category, state and version of each, ``message``.
 SYNC: Final = "sync"
 #: Other filters are in use from now on: ``filters``, as the catalog names them.
 FILTER_CHANGED: Final = "filter-changed"
@@ -80,6 +82,9 @@ NOTICE_CLOSED: Final = "notice-closed"
 #: An item is open again: ``notice``, ``reason``.
 NOTICE_REOPENED: Final = "notice-reopened"
 
+#: A sender of notices over HTTP gets or loses its token: ``sender`` its name, ``action``.
+SENDER_CHANGED: Final = "sender-changed"
+
 # The daemon
 #: The daemon starts: ``version``, ``pid``.
 DAEMON_STARTED: Final = "daemon-started"
@@ -104,8 +109,8 @@ DAILY_DIGEST: Final = "daily-digest"
 #: The writer found a damaged end of the log and continued: ``reason`` (torn, cut, head, foreign),
 #: ``message``.
 LOG_REPAIRED: Final = "log-repaired"
-#: The oldest files of the log are about to be removed: ``files``, ``begins`` with ``seq`` and
-#: ``prev`` of the first line that is kept.
+#: The oldest file of the log is about to be removed: ``file``, ``begins`` with ``seq`` and ``prev``
+#: of the first line that is kept.
 LOG_REMOVED: Final = "log-removed"
 
 #: All of them.

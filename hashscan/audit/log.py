@@ -19,6 +19,7 @@ import fcntl
 import os
 import time
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashscan.audit import events
@@ -146,9 +147,9 @@ class AuditLog:
         old: list[int] = []
         if size and size + len(lines) > self._file_size:
             file, size = file + 1, 0
-            removal, old = self._removal(directory, file, found[0].who)
-            if removal is not None:
-                lines, last = _encoded([removal, *found], _Last(end.head.seq, end.head.hash))
+            removals, old = self._removals(directory, file, found[0].who)
+            if removals:
+                lines, last = _encoded([*removals, *found], _Last(end.head.seq, end.head.hash))
         is_new = size == 0
         if is_new and end.head.size and not end.repairs:
             with closing(open_number(directory, end.head.file, os.O_RDWR)) as before:
@@ -165,21 +166,25 @@ class AuditLog:
             os.unlink(audit_file(number), dir_fd=directory)
         return last.seq
 
-    def _removal(self, directory: int, file: int, who: Who) -> tuple[Entry | None, list[int]]:
-        """The line that announces the removal of the oldest files, and their numbers."""
+    def _removals(self, directory: int, file: int, who: Who) -> tuple[list[Entry], list[int]]:
+        """The lines that announce the removal of the oldest files, and the files' numbers."""
         kept = [*numbers(directory), file]
-        if self._files is None or len(kept) <= self._files:
-            return None, []
-        old = kept[: -self._files]
-        with closing(open_number(directory, kept[-self._files], os.O_RDONLY)) as fd:
-            first = parse(os.pread(fd, LONGEST, 0).partition(b"\n")[0])
-        if first is None:
-            return None, []  # damaged: everything stays for whoever looks into it
-        facts = {
-            "files": [audit_file(number) for number in old],
-            "begins": {"seq": first.seq, "prev": first.prev},
-        }
-        return Entry(events.LOG_REMOVED, who, facts), old
+        lines: list[Entry] = []
+        old: list[int] = []
+        if self._files is None:
+            return lines, old
+        # One line for each: a kill in between leaves some of the files.
+        for number, after in pairwise(kept[: len(kept) - self._files + 1]):
+            with closing(open_number(directory, after, os.O_RDONLY)) as fd:
+                first = parse(os.pread(fd, LONGEST, 0).partition(b"\n")[0])
+            if first is None:
+                break  # damaged: this file and the following ones stay for a search
+            begins = {"seq": first.seq, "prev": first.prev}
+            lines.append(
+                Entry(events.LOG_REMOVED, who, {"file": audit_file(number), "begins": begins})
+            )
+            old.append(number)
+        return lines, old
 
 
 def _repaired(end: End, who: Who) -> list[Entry]:

@@ -66,6 +66,15 @@ class ModuleGroup(click.Group):
         return command
 
 
+class OptionalGroup(ModuleGroup):
+    """A command that works without a subcommand, too."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """The usage without COMMAND, which is not needed."""
+        del ctx
+        return ["[OPTIONS]"]
+
+
 class PathNotLookedAt(click.Path):
     """A path; click itself would check whether it exists, and wait for a dead file server."""
 

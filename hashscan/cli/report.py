@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from hashscan.cli.common import (
-    ModuleGroup,
+    OptionalGroup,
     PathNotLookedAt,
     open_own_configuration,
     state_option,
@@ -40,15 +40,10 @@ until_option = click.option(
 FORMATS = ("text", "json", "csv", "html")
 
 
-class ReportGroup(ModuleGroup):
-    """A command that works without a subcommand, too."""
+class ReportGroup(OptionalGroup):
+    """``report``, and ``report xarf``."""
 
     modules: ClassVar = {"xarf": "report_xarf"}
-
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """The usage without COMMAND, which is not needed."""
-        del ctx
-        return ["[OPTIONS]"]
 
 
 @click.group("report", cls=ReportGroup, invoke_without_command=True)

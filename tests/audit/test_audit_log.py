@@ -127,7 +127,7 @@ def test_old_files_are_removed_after_a_line_about_it(small):
     removals = [event for event in read(small.state) if event.event == events.LOG_REMOVED]
     first = parse(small.lines()[0])
     assert {"seq": first.seq, "prev": first.prev} in [one.facts["begins"] for one in removals]
-    assert removals[-1].facts["files"] == [f"{int(small.files[0].stem) - 1:06}.jsonl"]
+    assert removals[-1].facts["file"] == f"{int(small.files[0].stem) - 1:06}.jsonl"
 
 
 # The end of the log

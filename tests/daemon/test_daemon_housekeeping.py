@@ -44,7 +44,7 @@ def test_what_was_removed_is_reported(keeping, monkeypatch):
 
 
 def test_a_reload_ends_a_removal_by_the_old_retention(keeping, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "purge_older", lambda _directory, _age: time.sleep(1000))
+    monkeypatch.setattr(module, "purge_older", lambda *_: time.sleep(1000))
     keeping.step(None)
     assert keeping.connections
     keeping.use(settings(tmp_path, None))

@@ -1,0 +1,175 @@
+"""Events of the audit log as sentences and lines for people."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from hashscan.audit import events
+from hashscan.text import counted, one_line, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.audit.line import AuditEvent
+
+#: Columns of the time and of the name, with the two spaces after each.
+_TIME, _NAME = 21, 10
+_LEAST = 30
+
+
+def printed(event: AuditEvent, width: int | None = None) -> str:
+    """An event for a terminal: local time, who, and a sentence; ``width``: columns to wrap at."""
+    name = str(event.who)
+    head = f"{_local(event.time):<{_TIME}}{name:<{_NAME - 2}}  "
+    text = sentence(event)
+    if width is None or len(head) + len(text) <= width:
+        return head + text
+    indent = _TIME + _NAME
+    lines = textwrap.wrap(
+        text,
+        max(_LEAST, width - indent),
+        break_long_words=False,
+        break_on_hyphens=False,
+        initial_indent=" " * max(0, len(head) - indent),
+    )
+    rest = "".join(f"\n{' ' * indent}{line}" for line in lines[1:])
+    return head + lines[0].lstrip() + rest
+
+
+def _local(time: str) -> str:
+    try:
+        moment = datetime.fromisoformat(time).astimezone()
+    except ValueError:
+        return one_line(time)
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def sentence(event: AuditEvent) -> str:
+    """What happened, in one line; names are escaped."""
+    facts = _Facts(event.facts)
+    make = _SENTENCES.get(event.event)
+    if make is None:  # of a newer hashscan
+        return " ".join([event.event, *(f"{name}={facts[name]}" for name in sorted(event.facts))])
+    return make(facts)
+
+
+class _Facts:
+    """The facts of a line as escaped texts; a missing one is empty."""
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self._facts = facts
+
+    def __getitem__(self, name: str) -> str:
+        value = self._facts.get(name)
+        if value is None:
+            return ""
+        if isinstance(value, list):
+            return ", ".join(shown(str(one)) for one in value)
+        return shown(str(value))
+
+    def number(self, name: str) -> int:
+        value = self._facts.get(name)
+        return value if isinstance(value, int) else 0
+
+    def after(self, before: str, name: str) -> str:
+        """A fact with the words before it; empty if it is missing."""
+        value = self[name]
+        return f"{before}{value}" if value else ""
+
+    def said(self, name: str = "message") -> str:
+        """A message, which is escaped already, after a colon."""
+        value = self._facts.get(name)
+        return f": {one_line(value)}" if isinstance(value, str) and value else ""
+
+    def about(self) -> str:
+        """The message without the path at its begin."""
+        text = self.said()
+        return text.replace(f": {self['path']}: ", ": ", 1)
+
+
+def _scan_ended(facts: _Facts) -> str:
+    if facts["error"]:
+        return f"scan of {facts['volumes']} failed{facts.said('error')}"
+    ended = "was interrupted" if facts["interrupted"] == "True" else "ended"
+    parts = [
+        counted(facts.number("files"), "file"),
+        counted(facts.number("matches"), "match", "matches"),
+    ]
+    others = ("quarantined", "held", "pending", "problems")
+    parts += [f"{facts.number(name):,} {name}" for name in others if facts.number(name)]
+    return f"scan of {facts['volumes']} {ended}: {', '.join(parts)}"
+
+
+def _sync(facts: _Facts) -> str:
+    return f"sync{facts.after(' of ', 'source')} ended: {facts['states']}{facts.said()}"
+
+
+def _match(facts: _Facts) -> str:
+    notice = facts.after(", notice ", "notice")
+    return (
+        f"match {facts['path']}: {facts['action']}{facts.after(' as ', 'quarantine_id')}"
+        f" ({facts['category']}{notice}){facts.about()}"
+    )
+
+
+_SENTENCES: dict[str, Callable[[_Facts], str]] = {
+    events.SCAN_STARTED: lambda f: (
+        f"scan of {f['volumes']} began ({f['kind']}, action {f['action']})"
+    ),
+    events.SCAN_ENDED: _scan_ended,
+    events.SYNC_STARTED: lambda f: f"sync began{f.after(' from ', 'source')}",
+    events.SYNC: _sync,
+    events.FILTER_CHANGED: lambda f: f"other filters are in use: {f['filters']}",
+    events.MATCH: _match,
+    events.MOVING: lambda f: (
+        f"moving {f['path']} to quarantine as {f['quarantine_id']}{f.after(', notice ', 'notice')}"
+    ),
+    events.MOVED: lambda f: f"moved {f['path']} to quarantine as {f['quarantine_id']}",
+    events.NOT_MOVED: lambda f: f"did not move {f['path']}{f.about()}",
+    events.RECOVERED: lambda f: f"ended unfinished work on {f['quarantine_id']}{f.said()}",
+    events.RESTORING: lambda f: f"restoring {f['quarantine_id']} to {f['to']}",
+    events.RESTORED: lambda f: f"restored {f['quarantine_id']} to {f['path']}",
+    events.NOT_RESTORED: lambda f: f"did not restore {f['quarantine_id']}{f.said()}",
+    events.PURGING: lambda f: (
+        f"deleting the content of {f['quarantine_id']}, {f['path']}{f.after(': ', 'because')}"
+    ),
+    events.PURGED: lambda f: f"deleted the content of {f['quarantine_id']}, {f['path']}",
+    events.NOT_PURGED: lambda f: f"did not delete {f['quarantine_id']}{f.said()}",
+    events.EXPORTED: lambda f: f"exporting {f['quarantine_id']}, {f['path']}, to {f['to']}",
+    events.WITHDRAWN: lambda f: (
+        f"{f['service']} no longer knows {f['digest']}, of {counted(f.number('files'), 'file')}"
+    ),
+    events.WITHDRAWAL_HELD: lambda f: (
+        f"the withdrawal of {counted(f.number('digests'), 'digest')} is held"
+        f"{f.after(': ', 'reason')}"
+    ),
+    events.HELD: lambda f: f"hold {f['hold']} began{f.after(': ', 'reason')}{f.said()}",
+    events.HOLD_RELEASED: lambda f: f"released hold {f['hold']}{f.after(': ', 'because')}",
+    events.HOLD_DISMISSED: lambda f: f"dismissed hold {f['hold']}{f.after(': ', 'because')}",
+    events.NOTICE_RECEIVED: lambda f: (
+        f"notice {f['notice']} received{f.after(' from ', 'sender')}, "
+        f"{counted(f.number('items'), 'item')}"
+    ),
+    events.NOTICE_REFUSED: lambda f: f"an input is no notice{f.said()}",
+    events.NOTICE_ACTION: lambda f: f"notice {f['notice']}: {f['action']}{f.said()}",
+    events.NOTICE_DUE: lambda f: f"notices are due soon{f.said()}",
+    events.NOTICE_OVERDUE: lambda f: f"notices are overdue{f.said()}",
+    events.NOTICE_CLOSED: lambda f: f"notice {f['notice']} closed{f.after(': ', 'reason')}",
+    events.NOTICE_REOPENED: lambda f: f"notice {f['notice']} reopened{f.after(': ', 'reason')}",
+    events.SENDER_CHANGED: lambda f: f"sender {f['sender']}: {f['action']}",
+    events.DAEMON_STARTED: lambda f: (
+        f"daemon started (hashscan {f['version']}, process {f['pid']})"
+    ),
+    events.DAEMON_STOPPED: lambda f: f"daemon stopped (process {f['pid']})",
+    events.RELOAD: lambda f: f"configuration reloaded{f.after(' from ', 'file')}",
+    events.REFUSED: lambda f: f"{f['what']} refused{f.said()}",
+    events.PROBLEM: lambda f: f"problem with {f['what']}{f.said()}",
+    events.PROBLEM_ENDED: lambda f: f"the problem with {f['what']} has ended",
+    events.VOLUME_LOST: lambda f: f"volume {f['volume']} lost{f.said()}",
+    events.VOLUME_BACK: lambda f: f"volume {f['volume']} is there again",
+    events.DAILY_DIGEST: lambda _f: "the counts of the day were written",
+    events.LOG_REPAIRED: lambda f: f"the end of this log was mended{f.said()}",
+    events.LOG_REMOVED: lambda f: f"removed the oldest file of this log, {f['file']}",
+}
