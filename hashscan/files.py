@@ -17,6 +17,11 @@ LOCK = "lock"
 QUARANTINE = "quarantine"
 #: Notices of hotlines and authorities.
 NOTICES = "notices.sqlite3"
+#: Files that moved lately, and files that a brake holds.
+HOLDS = "holds.sqlite3"
+#: The local allow-list.
+ALLOW = "allow"
+DISMISSED = "dismissed.jsonl"
 #: Held by the process that works on notices.
 NOTICES_LOCK = "notices.lock"
 #: Answers of the service about quarantined digests.
@@ -38,6 +43,7 @@ AUDIT_HEAD = "head"
 AUDIT_MATCHES = "matches"
 
 _STATE = (
+    ALLOW,
     AUDIT,
     BESIDE,
     CATALOG,
@@ -47,6 +53,10 @@ _STATE = (
     f"{CATALOG}-wal",
     DAEMON_STATUS,
     FILTERS,
+    HOLDS,
+    f"{HOLDS}-journal",
+    f"{HOLDS}-shm",
+    f"{HOLDS}-wal",
     INTAKE,
     LOCK,
     NOTICES,

@@ -219,6 +219,7 @@ class Confirmed:
         detected: RFC 3339 UTC time of the detection.
         authority: the notice that names the file; ``None``: none does.
         found_by: ``scan``, ``watch`` or ``notice``; empty: unknown.
+        named: the notice names this very file, by its URL or path.
     """
 
     candidate: Candidate
@@ -228,6 +229,7 @@ class Confirmed:
     detected: str
     authority: Authority | None = None
     found_by: str = ""
+    named: bool = False
 
     @property
     def why(self) -> str:
@@ -247,6 +249,7 @@ class Acted:
         problem: a one-word reason where an action was tried and failed.
         remaining_links: names of the inode that are still outside the quarantine, as far as the
             link count tells.
+        hold: id of the hold that has the file, of a match that a brake holds.
     """
 
     action: Action
@@ -254,6 +257,7 @@ class Acted:
     message: str = ""
     problem: str | None = None
     remaining_links: int = 0
+    hold: str | None = None
 
 
 class Actor(Protocol):

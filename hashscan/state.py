@@ -28,6 +28,8 @@ class State:
         filters: directory of kept filters.
         notices: path of the file of notices.
         withdrawn: path of the file of answers about quarantined digests.
+        holds: path of the file of holds.
+        dismissed: path of the local allow-list.
         lock_file: path of the lock.
         notices_lock: path of the lock of the process that works on notices.
     """
@@ -47,6 +49,8 @@ class State:
         self.filters = os.path.join(self.directory, files.FILTERS)
         self.notices = os.path.join(self.directory, files.NOTICES)
         self.withdrawn = os.path.join(self.directory, files.WITHDRAWN)
+        self.holds = os.path.join(self.directory, files.HOLDS)
+        self.dismissed = os.path.join(self.directory, files.ALLOW, files.DISMISSED)
         self.lock_file = os.path.join(self.directory, files.LOCK)
         self.notices_lock = os.path.join(self.directory, files.NOTICES_LOCK)
         if not make and not os.path.lexists(self.directory):
@@ -115,13 +119,17 @@ class State:
             os.fchmod(fd, 0o700)
 
     def beside(self) -> State:
-        """A state of its own for a scan beside a running daemon: another catalog, the same filters.
+        """A state of its own for a scan beside a running daemon: another catalog.
+
+        Filters, holds and the local allow-list are the same.
 
         Raises:
             StateError: it cannot be made.
         """
         other = State(os.path.join(self.directory, files.BESIDE))
         other.filters = self.filters
+        other.holds = self.holds
+        other.dismissed = self.dismissed
         return other
 
     def lock(self) -> Lock:

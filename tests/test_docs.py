@@ -304,6 +304,15 @@ def test_the_json_lines(tmp_path):
     list(check("quarantine verify", "--state state"))
     shell.run(f"echo '{{' > state/quarantine/{record['id']}/record.json")
     list(check("quarantine list", "--state state"))
+    for name in "abc":
+        shell.run(f"mkdir -p sites && cp www/b sites/{name}")
+    shell.run("sha1sum www/b > other && echo 'brakes: {files: 1}' > brakes.yaml")
+    braked = "--config brakes.yaml"
+    shell.run(f"hashscan {braked} scan sites --known other --state state2 --action quarantine")
+    list(check("hold list", "--state state2", braked))
+    list(check("hold show", "H1 --state state2", braked))
+    list(check("hold dismiss", "H1 --reason TEXT --state state2", braked))
+    list(check("hold release", "H1 --state state2", braked))
     shell.run("echo http://site.example/ > notice")
     (notice,) = check("notice add", "notice --state state")
     list(check("notice list", "--state state"))

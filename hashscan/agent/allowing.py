@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hashscan.errors import ServiceError
 from hashscan.fs.reading import identity_in, stamp_of
@@ -65,13 +65,37 @@ def _algorithms(settings: Settings) -> tuple[Algorithm, ...]:
     return settings.filter.algorithms if settings.filter else DEFAULT_ALGORITHMS
 
 
+class Allowed(Protocol):
+    """An allow-list."""
+
+    def find(self, digests: FileDigests) -> str | None:
+        """Where one of a file's digests is allowed; ``None``: nowhere.
+
+        Raises:
+            ServiceError: nothing can be said.
+        """
+        ...
+
+    def origin(self, digests: FileDigests) -> str:
+        """More about the content that ``find`` finds; or empty.
+
+        Raises:
+            ServiceError: as ``find``.
+        """
+        ...
+
+    def missing(self, digests: FileDigests) -> list[Algorithm]:
+        """Algorithms that ``digests`` lack, and without which nobody can say "not allowed"."""
+        ...
+
+
 class Allowing:
     """Lets matches pass to another actor, unless the allow-list holds one of their digests.
 
     Where it cannot be said whether it does, the match is held.
     """
 
-    def __init__(self, allow: AllowList, actor: Actor) -> None:
+    def __init__(self, allow: Allowed, actor: Actor) -> None:
         """``actor`` gets what is not allowed."""
         self._allow = allow
         self._actor = actor

@@ -9,6 +9,7 @@ from hashscan.agent.deadlines import DUE_SOON, OVERDUE
 from hashscan.agent.reasons import Reason
 from hashscan.errors import ExitCode
 from hashscan.notices.unread import directory_of
+from hashscan.quarantine.brakes import summary_of
 from hashscan.text import counted, human_age, shown
 
 if TYPE_CHECKING:
@@ -160,6 +161,9 @@ def _matches(found: Status) -> Iterator[Complaint]:
         number = counted(count, "match", "matches")
         message = f"{number} could not be moved, e.g. {where}"
         yield Complaint(ExitCode.MATCHES, Reason.MATCHES_UNMOVED, message)
+    for one in found.holds:
+        if one.files:
+            yield Complaint(ExitCode.MATCHES, Reason.MATCHES_HELD, summary_of(one))
     if found.reported:
         yield Complaint(
             ExitCode.MATCHES,

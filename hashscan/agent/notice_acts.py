@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.agent.allowing import Allowing, open_allow
+from hashscan.agent.braking import open_brakes
 from hashscan.authority import Authority
 from hashscan.errors import CredentialsError, HashscanError, QuarantineError, ServiceError
 from hashscan.model import Acted, Confirmed, Digest, FilterHit, MatchEvent, hits
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.dismissed import Dismissed
 from hashscan.quarantine.records import State as RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store as QuarantineStore
@@ -138,6 +140,7 @@ class NoticeActs:
         *,
         by_notice: bool,
         not_moved: str = "",
+        named: bool = False,
     ) -> MatchEvent:
         """Report, hold or quarantine a file.
 
@@ -147,6 +150,7 @@ class NoticeActs:
             verdict: the verdict about it.
             by_notice: with ``notices.action: quarantine`` the notice alone may move the file.
             not_moved: why the notice alone must not move the file; "": it may.
+            named: the notice names this very file, by its URL or path.
         """
         settings = self._settings
         is_known = verdict.hit is not None
@@ -165,6 +169,7 @@ class NoticeActs:
             rfc3339(),
             authority,
             found_by="notice",
+            named=named,
         )
         by_list = is_known and settings.quarantine.action == "quarantine"
         if not by_list and not (by_notice and settings.notices.action == "quarantine"):
@@ -183,7 +188,7 @@ class NoticeActs:
         except HashscanError as error:
             message = f"{shown(candidate.full_path)}: not moved: {error}"
             acted = Acted("reported", message=message, problem="no-quarantine")
-        if acted.action in {"allowed", "held"} and not is_known:
+        if acted.action in {"allowed", "held"} and not is_known and acted.hold is None:
             acted = replace(
                 acted,
                 action="held",
@@ -209,7 +214,10 @@ class NoticeActs:
             )
             for recovered in quarantine.recovered:
                 self._say(f"quarantine {recovered.record_id}: {recovered.message}")
-            self._actor = quarantine if allow is None else Allowing(allow, quarantine)
+            brakes = open_brakes(self._settings, self._state, quarantine, "notice")
+            self._stack.callback(brakes.close)
+            actor = brakes if allow is None else Allowing(allow, brakes)
+            self._actor = Allowing(Dismissed(self._state.dismissed), actor)
         return self._actor
 
     # Files that were moved before

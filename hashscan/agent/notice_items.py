@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.agent.notice_files import Presence, Spot, stamps_of
 from hashscan.agent.notice_memory import LONGEST_RETRY, Done, is_waiting
@@ -44,6 +44,16 @@ MOST_DIGESTS = 50_000
 RETRY_AFTER = 60.0
 
 
+class _Move(NamedTuple):
+    """A judged file; ``is_named``: the item names it, by its URL or path."""
+
+    item: Item
+    file: ItemFile
+    candidate: Candidate
+    verdict: Verdict
+    is_named: bool
+
+
 class OpenItems:
     """Works on open items of one round, until they are settled or wait."""
 
@@ -75,7 +85,7 @@ class OpenItems:
         #: Uids of the owners of named files, by item.
         self._owners: dict[int, set[int]] = {}
         #: Judged files that are to be acted on.
-        self._moves: list[tuple[Item, ItemFile, Candidate, Verdict]] = []
+        self._moves: list[_Move] = []
         #: Digests that the catalog is searched for, by item.
         self._wanted: dict[int, set[Digest]] = {}
 
@@ -178,6 +188,7 @@ class OpenItems:
         """
         before = {self._files.spot_of(one): one for one in files}
         judged: list[tuple[ItemFile, Candidate, Verdict]] = []
+        named = role is Role.NAMED and not content
         found: set[Digest] = set()
         for spot in spots:
             old = before.get(spot) or ItemFile(item.number, role, *spot)
@@ -206,21 +217,21 @@ class OpenItems:
                 message=verdict.pending if changed else old.message,
             )
             judged.append((self._put(file, spot), hashed, verdict))
-            if role is Role.NAMED and not content:
+            if named:
                 self._owners.setdefault(item.number, set()).add(hashed.uid)
         if role is Role.NAMED and judged:
             self._located(item, judged[0][0])
-        self._moves += [(item, *one) for one in judged]
+        self._moves += [_Move(item, *one, named) for one in judged]
         return found
 
     def _move_all(self) -> None:
         """Act on the judged files."""
         moves, self._moves = self._moves, []
-        for item, file, candidate, verdict in moves:
+        for move in moves:
             try:
-                self._move(item, file, candidate, verdict)
+                self._move(*move)
             except (HashscanError, OSError) as error:
-                self._wait(item, said_by(error))
+                self._wait(move.item, said_by(error))
 
     def _put(self, file: ItemFile, spot: Spot) -> ItemFile:
         """Store a file that is in its place."""
@@ -244,7 +255,9 @@ class OpenItems:
                 item.number, ItemState.LOCATED, reason=file.message, path=path, now=self._clock()
             )
 
-    def _move(self, item: Item, file: ItemFile, candidate: Candidate, verdict: Verdict) -> None:
+    def _move(
+        self, item: Item, file: ItemFile, candidate: Candidate, verdict: Verdict, is_named: bool
+    ) -> None:
         spot = self._files.spot_of(file)
         if self._files.peek(spot, file.anchor).presence is Presence.AWAY:
             return  # another item, or the watch, has moved it; ``_settle`` finds that out
@@ -272,9 +285,10 @@ class OpenItems:
             verdict,
             by_notice=file.role is not Role.PART,
             not_moved=other,
+            named=is_named,
         )
         acted = event.acted
-        if acted.problem is not None:
+        if acted.problem is not None or acted.hold is not None:
             self._failed.add(item.number)
         away = None
         is_moved = acted.action == "quarantined" and file.role is not Role.NAMED

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"  #: many files cannot be read
     OUTPUT = "output"  #: nobody reads the daemon's results
     MATCHES_UNMOVED = "matches-unmoved"  #: matches could not be moved
+    MATCHES_HELD = "matches-held"  #: a brake holds matches
     MATCHES_REPORTED = "matches-reported"  #: matches are only reported
     SERVICE_REFUSES = "service-refuses"  #: the service refuses the password
     PENDING = "pending"  #: candidates have waited too long for a verdict

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hashscan.agent.allowing import Allowing, open_allow
+from hashscan.agent.braking import open_brakes
 from hashscan.agent.known_set import KnownSet, describe, open_known_set
+from hashscan.agent.list_check import check_lists
 from hashscan.agent.presence import follow_mounts, why_not_there
 from hashscan.agent.probing import NO_ANSWER, Probes, look_at_all
 from hashscan.audit.matches import MatchLines
@@ -21,6 +23,7 @@ from hashscan.fs.beneath import identity_of
 from hashscan.fs.named import opened_named
 from hashscan.fs.volume import Volume
 from hashscan.model import Acted, Problem, ProblemEvent
+from hashscan.quarantine.dismissed import Dismissed
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
@@ -206,6 +209,7 @@ def run_scan(
             reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
         actor = open_actor(
             settings,
+            state,
             action,
             volumes,
             known,
@@ -239,6 +243,7 @@ def run_scan(
         )
         catalog = Catalog(state.catalog)
         try:
+            check_lists(settings, state, catalog, known, reporter.notice, action=action)
             there, identities = _there(places, catalog, reporter, named=bool(paths))
             probes = Probes(
                 [os.fsdecode(volume.root) for volume in there],
@@ -340,6 +345,7 @@ def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
 
 def open_actor(
     settings: Settings,
+    state: State,
     action: Literal["report", "quarantine"],
     volumes: tuple[Volume, ...],
     known: KnownSet,
@@ -354,10 +360,11 @@ def open_actor(
 
     ``patience``: seconds for which another process in the quarantine is waited for. ``absent``:
     roots of volumes that do not answer, which are not touched for that. ``recorder``: for the audit
-    log.
+    log. Digests that an administrator dismissed are allowed.
     """
+    dismissed = Dismissed(state.dismissed)
     if action == "report" and not os.path.isdir(settings.quarantine_directory):
-        return ReportOnly()
+        return Allowing(dismissed, ReportOnly())
     from hashscan.quarantine.act import Quarantine  # noqa: PLC0415
 
     quarantine = Quarantine.open(
@@ -372,11 +379,13 @@ def open_actor(
     for recovered in quarantine.recovered:
         notice(f"quarantine {recovered.record_id}: {recovered.message}")
     if action == "report":
-        return ReportOnly(quarantine)
+        return Allowing(dismissed, ReportOnly(quarantine))
     if known.test:
         why = "the service was asked for a test (service.test), so no file is moved"
-        return ReportOnly(quarantine, why)
-    return quarantine
+        return Allowing(dismissed, ReportOnly(quarantine, why))
+    brakes = open_brakes(settings, state, quarantine, recorder.who.by if recorder else "scan")
+    stack.callback(brakes.close)
+    return Allowing(dismissed, brakes)
 
 
 def identity_of_directory(directory: str) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from hashscan.known.repository.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
 from hashscan.quarantine.asked import held_withdrawals
+from hashscan.quarantine.holds import waiting_holds
 from hashscan.quarantine.records import WITHDRAWN
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.upkeep import passed, records, why_doubtful
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.known.filters.opening import FilterFile
+    from hashscan.quarantine.hold import Hold
 
 
 _DOUBTFUL = "doubtful"
@@ -91,6 +93,7 @@ class Status:
         refusals: why a scan would refuse the configuration.
         deadlines: of notices; ``None``: no notice ever arrived.
         maildir: path of the configured Maildir.
+        holds: that wait for a decision.
         intake: that takes notices over HTTP; ``None``: nobody has a token for it.
     """
 
@@ -111,6 +114,7 @@ class Status:
     deadlines: Deadlines | None = None
     maildir: str | None = None
     intake: Running | None = None
+    holds: tuple[Hold, ...] = ()
 
     @property
     def mail(self) -> dict[str, Any] | None:
@@ -255,6 +259,12 @@ def status_of(settings: Settings) -> Status:
             intake = running_intake(state)
         except HashscanError as error:
             trouble.append(_trouble_of(error))
+    holds: tuple[Hold, ...] = ()
+    with suppress(UsageError):
+        try:
+            holds = waiting_holds(State(settings.state, make=False).holds)
+        except StateError as error:
+            trouble.append(_trouble_of(error))
     counts: Counter[str] = Counter()
     retention = settings.quarantine.retention
     doubtful = 0
@@ -298,6 +308,7 @@ def status_of(settings: Settings) -> Status:
         deadlines=deadlines,
         maildir=settings.notices.maildir,
         intake=intake,
+        holds=holds,
     )
 
 

@@ -38,6 +38,9 @@ _TO_ACT = "done = 0 AND known IS NOT NULL AND error IS NULL AND (service = ? OR 
 REPORTED = "done = 2"
 #: Candidates of that kind that a scan by hand should have moved and could not.
 NOT_MOVED = f"{REPORTED} AND error IS NOT NULL"
+#: Matches that a brake holds: ``error`` has the id of their hold. Each scan that finds them acts on
+#: them again, and one that does not forgets them.
+HELD = "done = 3"
 #: All others in the queue: without a verdict, or with one that is to be acted on.
 WAITING = "done = 0 AND (known IS NULL OR error IS NULL)"
 #: Condition on an update: the candidate is the file that is queued already, and did not change.
@@ -342,15 +345,17 @@ class CandidateQueue(Writer):
         until_met: bool = False,
         reported: bool = False,
         not_moved: str | None = None,
+        hold: str | None = None,
     ) -> None:
         """Take a candidate from the queue; with ``file_too`` its file left the volume.
 
         ``status`` counts a match that is only ``reported``, and a match that could not be moved:
-        ``not_moved`` says why. If this scan finds the unchanged file again, it is queued only with
-        ``until_met``: a directory that was renamed and renamed back has its files back, with their
-        stamps.
+        ``not_moved`` says why. ``hold``: the id of the hold that has a match. If this scan finds
+        the unchanged file again, it is queued only with ``until_met``: a directory that was renamed
+        and renamed back has its files back, with their stamps.
         """
         self._write()
+        done = 3 if hold is not None else 2 if reported or not_moved else 1
         with translated(self.path):
             if file_too:
                 self._connection.execute(
@@ -360,15 +365,15 @@ class CandidateQueue(Writer):
                 )
             self._connection.execute(
                 "UPDATE candidate SET done = ?, error = ?, seen = iif(?, 0, seen) WHERE id = ?",
-                (2 if reported or not_moved else 1, not_moved, until_met, number),
+                (done, hold or not_moved, until_met, number),
             )
 
     def forget_reported(self, scan: int, volumes: Iterable[bytes]) -> None:
-        """After ``scan`` of ``volumes``: forget what was reported there before, and not by it."""
+        """After ``scan`` of ``volumes``: forget what was reported or held there, and not by it."""
         self._write()
         with translated(self.path):
             before = self._connection.execute(
-                f"SELECT id, full_path FROM candidate WHERE {REPORTED} AND seen < ?",  # noqa: S608
+                f"SELECT id, full_path FROM candidate WHERE ({REPORTED} OR {HELD}) AND seen < ?",  # noqa: S608
                 (scan,),
             )
             roots = Roots(volumes)

@@ -79,6 +79,17 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
             self._seal_filtersets()
         return int(number)
 
+    def has_filterset(self, name: str) -> bool:
+        """Whether the set of filters called ``name`` was used before; or no file was hashed yet."""
+        with translated(self.path):
+            return bool(
+                self._connection.execute(
+                    "SELECT EXISTS (SELECT 1 FROM filterset WHERE name = ?)"
+                    " OR NOT EXISTS (SELECT 1 FROM file)",
+                    (name,),
+                ).fetchone()[0]
+            )
+
     def judged_until(self, filterset: int) -> int:
         """The last scan before all that was in the catalog was judged by a set of filters; or 0."""
         with translated(self.path):

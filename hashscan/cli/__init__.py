@@ -36,6 +36,7 @@ COMMANDS = {
     "sync": ("sync", "Fetch and verify the newest filters of a repository."),
     "status": ("status", "Show on one screen whether it works, what waits and what was found."),
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
+    "hold": ("hold", "Show what the brakes hold back, and release or dismiss it."),
     "notice": ("notice", "Take notices of hotlines and authorities, work on them, and answer."),
     "report": ("report", "Report how fast reported files were removed, and what was found."),
     "allow": ("allow", "Build an allow-list of stock files, and explain its digests."),

@@ -32,6 +32,16 @@ def config_group() -> None:
 command = config_group
 
 
+#: A list can be wrong: what to do before the first file moves.
+_BEFORE_MOVING = """\
+Scans only report, because the file says quarantine.action: report. Before you change that:
+  1. put the digests of your stock of software (WordPress, themes) into a list of `allow`
+  2. run: hashscan scan, and check each match: is it a stock image, or in many customers' files?
+  3. put digests that you doubt into a list of `allow`, and ask the publisher of the list
+  4. check the limits in `brakes`: they bound how many files a wrong list can move
+  5. set quarantine.action: quarantine, and restart the daemon (systemctl restart hashscan)"""
+
+
 def _configured(context: click.Context) -> str | None:
     path: str | None = getattr(context.obj, "config_path", None)
     return path
@@ -72,6 +82,7 @@ def init(context: click.Context, output: str | None, force: bool) -> None:
     click.echo(f"wrote {shown(path)}")
     click.echo("Now set the volumes, the service and the filter in it, and run:")
     click.echo(f"  hashscan config check {shown(path)}")
+    click.echo(_BEFORE_MOVING)
 
 
 def _write(path: str, content: bytes, *, force: bool) -> str | None:

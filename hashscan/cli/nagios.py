@@ -73,6 +73,7 @@ def _figures(found: Status) -> Iterator[tuple[str, str]]:
     oldest = catalog.oldest if catalog else None
     yield "pending_age", f"{0 if oldest is None else max(0.0, now - oldest):.0f}s;900;;0"
     yield "unmoved", f"{found.unmoved[0] if found.unmoved else 0};;0;0"
+    yield "held", f"{sum(one.files for one in found.holds)};;0;0"
     yield "reported", f"{found.reported};;0;0"
     yield "quarantined", f"{found.quarantine.get('quarantined', 0)};;;0"
     if found.deadlines is not None:

@@ -12,6 +12,7 @@ import click
 from hashscan.cli.common import json_option, open_configuration, state_option
 from hashscan.config.notes import retention
 from hashscan.errors import ExitCode, HashscanError
+from hashscan.quarantine.brakes import summary_of
 from hashscan.text import counted, human_age, local_time, names_of, rfc3339, shown
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hashscan.agent.status import FilterStatus, Status
     from hashscan.catalog.overview import LastScan
     from hashscan.cli import Options
+    from hashscan.quarantine.hold import Hold
     from hashscan.service.intake.running import Running
 
 #: Lines of one kind on the screen.
@@ -51,13 +53,14 @@ def command(options: Options, state: str | None, as_json: bool, nagios: bool) ->
     the daemon died or hangs, its last reload was refused, a volume is not there, a part of the
     state cannot be read or is full, the Maildir cannot be read, or a limit of the machine stops the
     daemon; 1 a notice is overdue, or matches are still in their place, because they could not be
-    moved, or quarantine.action is 'report', or service.test is true; 6 the service refuses the
-    password, candidates have waited for a verdict for more than 15 minutes, syncs have failed for
-    an hour, or a new filter or list was refused; 2 the configuration cannot be read; 3 a notice is
-    due soon, a mail or input is not understood as a notice, notices over HTTP are not taken, not
-    all of a volume is watched, a scheduled scan is missing, there was no whole scan for 8 days
-    without a daemon, the last scan was killed, nothing was ever scanned, many files cannot be read,
-    the daemon was stopped, nobody reads its --json, or the clock was set; 0 all is well.
+    moved, or a brake holds them, or quarantine.action is 'report', or service.test is true; 6 the
+    service refuses the password, candidates have waited for a verdict for more than 15 minutes,
+    syncs have failed for an hour, or a new filter or list was refused; 2 the configuration cannot
+    be read; 3 a notice is due soon, a mail or input is not understood as a notice, notices over
+    HTTP are not taken, not all of a volume is watched, a scheduled scan is missing, there was no
+    whole scan for 8 days without a daemon, the last scan was killed, nothing was ever scanned, many
+    files cannot be read, the daemon was stopped, nobody reads its --json, or the clock was set; 0
+    all is well.
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
     if the configuration or the state cannot be read, or the command line is wrong.
@@ -122,6 +125,7 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
             f"  in place    {counted(count, 'match', 'matches')} could not be moved, e.g. "
             f"{why if why.startswith(shown(path)) else f'{shown(path)}: {why}'}{_when_moved(found)}"
         )
+    lines += [f"  held        {summary_of(one)}" for one in found.holds]
     if catalog is not None and catalog.problems:
         lines.append(
             f"  problems    {catalog.problems:,} files or directories could not be read; "
@@ -149,6 +153,10 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
         )
     lines += _some("trouble", [one.message for one in found.trouble])
     return "\n".join(lines)
+
+
+def _hold(one: Hold) -> dict[str, Any]:
+    return {"id": one.id, "reason": one.reason, "files": one.files, "owners": one.owners}
 
 
 def _notice_lines(found: Status) -> list[str]:
@@ -435,6 +443,8 @@ def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
         uncovered=[one.message for one in found.uncovered],
         pending=catalog.pending if catalog else 0,
         unmoved=found.unmoved[0] if found.unmoved else 0,
+        held=sum(one.files for one in found.holds),
+        holds=[_hold(one) for one in found.holds],
         reported=found.reported,
         reports_only=bool(found.reports_only),
         moves_named=found.moves_named,

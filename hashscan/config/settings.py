@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 
 from hashscan.config import daemon, globs, values
 from hashscan.config.audit import AuditSettings
+from hashscan.config.brakes import BrakesSettings
 from hashscan.config.notices import NoticesSettings, OrganisationSettings
 from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
@@ -175,6 +176,12 @@ class Settings(Section):
         default_factory=QuarantineSettings,
         description="What happens to a file whose digest the service confirms.",
         validate_default=True,
+    )
+    brakes: BrakesSettings = Field(
+        default_factory=BrakesSettings,
+        description="Brakes: a list can be wrong. If too many files match, the next ones are held:"
+        " hashscan moves nothing more of them, and reports them, until `hashscan hold release` or"
+        " `hashscan hold dismiss` decides. Each limit can be none. See docs/brakes.md.",
     )
     sites: tuple[SiteSettings, ...] = Field(
         default=(),

@@ -10,9 +10,11 @@ import os
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hashscan.agent.allowing import Allowing, open_allow
+from hashscan.agent.list_check import check_lists
 from hashscan.agent.presence import follow_mounts
 from hashscan.agent.probing import NO_ANSWER, Probes
 from hashscan.agent.scanning import identity_of_directory, jobs_of, open_actor
@@ -108,6 +110,7 @@ class Duty:
             self._stack.callback(allow.close)
         actor = open_actor(
             settings,
+            state,
             settings.quarantine.action,
             self._volumes,
             known,
@@ -143,6 +146,8 @@ class Duty:
             step_aside=True,
             turns=Turns(),
         )
+        self._check_lists = partial(check_lists, settings, state, catalog)
+        self._check_lists(known, log.notice, self._tick)
         self._judged = catalog.filterset(known.name)
         catalog.commit()
         self.coverage = Coverages(self._volumes, catalog, log)
@@ -469,6 +474,7 @@ class Duty:
         self.judging.end()
         self._catalog.commit()
         self.known = known
+        self._check_lists(known, self._log.notice, self._tick)
         self._judged = self._catalog.filterset(known.name)
         self._options = replace(
             self._options,

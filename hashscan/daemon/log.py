@@ -116,6 +116,7 @@ class Log:
         self._results = JsonReporter(out, err)
         self.reported: Reported | None = None
         self.record = DaemonRecord(partial(self.limited, "audit log", "error"))
+        self._holds: set[str] = set()
         self._output: OutputTrouble | None = None
 
     # The log
@@ -168,6 +169,8 @@ class Log:
         if self._as_json and self._result(lambda: self._results.match(event)):
             return
         match, acted = event.match, event.acted
+        if acted.hold is not None and self._is_known_hold(acted.hold):
+            return
         # What stays where it is comes again with every scan, and may be a million files.
         stays = acted.action != "quarantined"
         kind = f"match {acted.action} {acted.problem or ''}".strip()
@@ -191,6 +194,12 @@ class Log:
             level,
             f"match {path}: {what} [{match.why}]",
         )
+
+    def _is_known_hold(self, hold: str) -> bool:
+        """Whether a match of this hold was logged: one line tells of all its files."""
+        is_known = hold in self._holds
+        self._holds.add(hold)
+        return is_known
 
     def problem(self, event: ProblemEvent) -> None:
         """A file that could not be judged."""

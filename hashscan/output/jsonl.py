@@ -67,6 +67,7 @@ class JsonReporter:
             problem=acted.problem,
             remaining_links=acted.remaining_links,
             authority=None if event.match.authority is None else event.match.authority.as_dict(),
+            hold=acted.hold,
         )
         self._on_line()
         emit(text, self._out, event)

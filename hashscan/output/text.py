@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from hashscan.output import emit
-from hashscan.text import human_size, shown
+from hashscan.text import counted, human_size, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ class TextReporter:
         self._on_line = on_line
         self._lines: dict[str, int] = {}
         self._failed = 0
+        self._holds: Counter[str] = Counter()
 
     def _write(self, text: str, event: MatchEvent | None = None) -> None:
         self._on_line()
@@ -59,6 +61,10 @@ class TextReporter:
         if self._quiet and acted.action == "allowed":
             return  # somebody has decided already
         self._failed += acted.problem is not None
+        if acted.hold is not None:
+            self._holds[acted.hold] += 1
+            if self._holds[acted.hold] > 1:
+                return  # the summary has their number, and the hold their names
         what: str = acted.action
         if acted.quarantine_id and acted.action == "quarantined":
             what = f"quarantined as {acted.quarantine_id}"
@@ -118,6 +124,11 @@ class TextReporter:
             f"Quarantined {summary.quarantined:,}, held {summary.held:,}"
             f"{f', allowed {summary.allowed:,}' if summary.allowed else ''}."
         )
+        for hold, number in self._holds.items():
+            files = counted(number, "match", "matches")
+            self._write(
+                f"{files} held by {hold}: 'hashscan hold show {hold}' shows them; then decide."
+            )
         if summary.quarantined:
             self._write(
                 "See 'hashscan quarantine list'; "

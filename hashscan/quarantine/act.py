@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from hashscan.audit.recorder import Recorder
-    from hashscan.model import Candidate, Confirmed
+    from hashscan.model import Candidate, Confirmed, FileDigests
     from hashscan.quarantine.places import Opened
 
 _DOING = "could not be moved to quarantine"
@@ -154,6 +154,15 @@ class Quarantine:
                     f"`hashscan quarantine purge {record.id}` and scan",
                 )
         return None
+
+    def digests_of(self, record_id: str | None) -> FileDigests | None:
+        """The digests of a quarantined file; ``None``: its record cannot be read."""
+        if record_id is None:
+            return None
+        try:
+            return self._store.load(record_id).digests
+        except (OSError, QuarantineError):
+            return None
 
     def _moved_before(self, match: Confirmed) -> Acted | None:
         """Whether this very match was moved already, and the process killed before it could tell.

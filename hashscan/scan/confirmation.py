@@ -329,6 +329,7 @@ class Confirmation:
                 file_too=file_too,
                 until_met=gone,
                 reported=acted.action == "reported" and acted.problem is None,
+                hold=acted.hold,
                 not_moved=None if problem is None else acted.message,
             )
         self._catalog.commit()
@@ -362,7 +363,7 @@ class Confirmation:
         summary.quarantined += acted.action == "quarantined"
         summary.held += acted.action == "held"
         summary.allowed += acted.action == "allowed"
-        summary.restored += acted.action == "held" and acted.problem is None
+        summary.restored += acted.action == "held" and not (acted.problem or acted.hold)
 
     def act_on_links(self, stopped: Callable[[], bool]) -> None:
         """Act on what is left: inodes with several names, and what a killed scan left undone.

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from hashscan.catalog.reader import CatalogReader
-from hashscan.model import ALGORITHMS
+from hashscan.model import ALGORITHMS, FileDigests
 from hashscan.process import end, end_with, start
 from hashscan.scan.priority import step_aside
 from hashscan.scan.screening import Screen
@@ -53,6 +53,8 @@ class Judged(NamedTuple):
         cleared: the same of files that a filter held before and none holds now.
         files: number of judged files.
         done: the process is finished.
+        new: category and version of the filter, and the digests, of files that a filter holds now
+            and none held before.
     """
 
     found: list[tuple[int, bytes]]
@@ -60,6 +62,7 @@ class Judged(NamedTuple):
     cleared: list[tuple[int, bytes]]
     files: int
     done: bool
+    new: list[tuple[str, str, FileDigests]] = []  # noqa: RUF012 - never changed
 
 
 class Judge:
@@ -111,8 +114,15 @@ class Judge:
         todo = [row for row in rows if row[_JUDGED] != filterset and row[_SCAN] <= until]
         whole = [row for row in todo if all(row[place] is not None for place in places)]
         hit: set[int] = set()
+        new: dict[tuple[str, str, int], FileDigests] = {}
         for one, number in self._questions:
-            hit.update(one.among([cast("bytes", row[places[number]]) for row in whole]))
+            held = one.among([cast("bytes", row[places[number]]) for row in whole])
+            hit.update(held)
+            for index in held:
+                row = whole[index]
+                if not row[_HIT]:
+                    digests = FileDigests(row[2], row[3], row[4])
+                    new[one.category, one.version, index] = digests
         found = [whole[number][:2] for number in sorted(hit)]
         cleared = [row[:2] for number, row in enumerate(whole) if row[_HIT] and number not in hit]
         due = []
@@ -126,7 +136,14 @@ class Judge:
                     due.append(row[:2])
                 elif row[_HIT]:
                     cleared.append(row[:2])
-        return Judged(found, due, cleared, len(todo), done=False)
+        return Judged(
+            found,
+            due,
+            cleared,
+            len(todo),
+            done=False,
+            new=[(category, version, digests) for (category, version, _), digests in new.items()],
+        )
 
 
 class _Part(NamedTuple):

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack, closing
+from types import SimpleNamespace
 
 import pytest
 from isolating import confirmed, needs_root
@@ -31,7 +32,13 @@ def acted(tmp_path, action, match, *, test=False):
     settings = Settings.model_validate({"state": str(tmp_path / "state")})
     known = KnownSet((), lambda: None, "https://hcs.example", remote=True, test=test)
     with ExitStack() as stack:
-        return open_actor(settings, action, (), known, stack, lambda _: None).act(match)
+        state = SimpleNamespace(
+            directory=str(tmp_path / "state"),
+            holds=str(tmp_path / "state" / "holds.sqlite3"),
+            dismissed=str(tmp_path / "state" / "allow" / "dismissed.jsonl"),
+            catalog=str(tmp_path / "state" / "catalog.sqlite3"),
+        )
+        return open_actor(settings, state, action, (), known, stack, lambda _: None).act(match)
 
 
 @pytest.mark.parametrize(

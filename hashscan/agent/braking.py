@@ -1,0 +1,117 @@
+"""The brakes of a configuration: their limits, their counts, and who reports a new hold."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hashscan.audit import events
+from hashscan.audit.log import AuditLog
+from hashscan.audit.reader import newest, read
+from hashscan.audit.who import Who
+from hashscan.catalog.overview import overview
+from hashscan.errors import StateError
+from hashscan.quarantine.brakes import Brakes, used_inodes
+from hashscan.quarantine.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from hashscan.audit.who import By
+    from hashscan.config.settings import Settings
+    from hashscan.model import Digest
+    from hashscan.quarantine.act import Quarantine
+    from hashscan.quarantine.hold import Hold
+    from hashscan.state import State
+
+#: Seconds for which the number of a volume's files is believed.
+_COUNT_AGAIN = 600.0
+#: Digests in one line of the audit log.
+_MOST_DIGESTS = 30
+
+
+def open_brakes(settings: Settings, state: State, quarantine: Quarantine, by: By) -> Brakes:
+    """The actor that moves matches by ``quarantine`` as long as the limits allow."""
+    return Brakes(
+        quarantine,
+        state.holds,
+        Limits.of(settings.brakes),
+        events=HoldLog(settings, state, by),
+        files_of=VolumeFiles(state.catalog),
+    )
+
+
+class HoldLog:
+    """Tells the audit log of holds."""
+
+    def __init__(self, settings: Settings, state: State, by: By) -> None:
+        """``by``: who acts."""
+        self._directory = os.path.dirname(state.holds)  # also of a scan beside the daemon
+        audit = settings.audit
+        self._log = AuditLog(self._directory, file_size=audit.file_size, files=audit.files)
+        self._by = by
+
+    def newest(self) -> int:
+        """The number of the log's newest line."""
+        return newest(self._directory)
+
+    def is_told(self, hold: Hold, after: int) -> bool:
+        """Whether a line after number ``after`` tells of a hold."""
+        return any(
+            one.event == events.HELD and one.facts.get("hold") == hold.id
+            for one in read(self._directory, after)
+        )
+
+    def tell(self, hold: Hold) -> None:
+        """Write the line that tells of a new hold."""
+        self._append(events.HELD, hold, reason=hold.reason)
+
+    def decided(self, event: str, hold: Hold, digests: Iterable[Digest], why: str) -> None:
+        """Write the line that tells of a decision."""
+        some = [f"{one.algorithm}:{one.hex}" for one in digests][:_MOST_DIGESTS]
+        self._append(event, hold, digest=some, because=why)
+
+    def _append(self, event: str, hold: Hold, **facts: Any) -> None:
+        self._log.append(
+            event,
+            Who.current(self._by),
+            hold=hold.id,
+            kind=hold.kind.value,
+            files=hold.files,
+            owners=hold.owners,
+            volume=None if not hold.volume else os.fsdecode(hold.volume),
+            **facts,
+        )
+
+
+class VolumeFiles:
+    """The numbers of files of volumes.
+
+    It is that of the last whole scan that saw the volume, else the number of inodes that its file
+    system has.
+    """
+
+    def __init__(self, catalog: str) -> None:
+        """``catalog``: its path. It is read with the first question."""
+        self._catalog = catalog
+        self._found: dict[bytes, tuple[float, int | None]] = {}
+
+    def __call__(self, volume: bytes) -> int | None:
+        """The number of files; ``None``: unknown."""
+        at, files = self._found.get(volume, (-_COUNT_AGAIN, None))
+        now = time.monotonic()
+        if now - at >= _COUNT_AGAIN:
+            files = self._count(volume)
+            self._found[volume] = (now, files)
+        return files
+
+    def _count(self, volume: bytes) -> int | None:
+        with suppress(StateError):
+            found = overview(self._catalog)
+            scan = None if found is None else found.by_volume.get(volume)
+            if scan is not None and scan.files:
+                return scan.files
+        return used_inodes(volume)

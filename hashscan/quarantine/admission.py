@@ -1,0 +1,339 @@
+"""Decides whether a file may move, and counts it; see ``holds``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hashscan.config.values import human_percent
+from hashscan.model import ALGORITHMS, FileDigests
+from hashscan.quarantine.hold import BY_DIGEST, FORMAT, HoldState, Kind, facts_of
+from hashscan.quarantine.hold_reader import HoldReader
+from hashscan.quarantine.limits import HOUR, Scope, too_many_owners, tripped
+from hashscan.text import counted, human_age, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashscan.model import Candidate, Confirmed, Digest
+    from hashscan.quarantine.hold import Hold
+    from hashscan.quarantine.limits import Limits
+
+
+class Admission(HoldReader):
+    """Counts files before they move, and holds them."""
+
+    def admit(
+        self,
+        match: Confirmed,
+        limits: Limits,
+        volume_files: Callable[[], int | None] = lambda: None,
+    ) -> Hold | None:
+        """Count a file that is about to move; or hold it, and return its hold.
+
+        ``volume_files``: the number of files of the file's volume, if it is known.
+
+        Raises:
+            StateError: the file of holds cannot be used.
+        """
+        with FORMAT.translated(self.path):
+            hold = self._holding(match)
+        if hold is not None:
+            with self._change(durably=False):
+                # Another process may have decided about the hold meanwhile.
+                if self._holding(match) == hold:
+                    self._put_held(hold, match)
+                    return self._without_counts(hold)
+        with self._change():
+            hold = self._holding(match)
+            if hold is None and not self._goes_on(match.candidate):
+                hold = self._trip(match, limits, volume_files)
+            if hold is not None:
+                self._put_held(hold, match)
+                found = self._without_counts(hold)
+                return found if found.reported else self.get(hold)
+            self._count(match.candidate, limits)
+        return None
+
+    def moved(self, candidate: Candidate, digests: FileDigests | None = None) -> None:
+        """Note that a counted file has moved; ``digests``: all of its content, if known."""
+        md5, sha1, sha256 = digests or candidate.digests
+        with self._change(durably=False):
+            self._connection.execute(
+                "UPDATE moved SET done = 1, md5 = coalesce(?, md5), sha1 = coalesce(?, sha1),"
+                " sha256 = coalesce(?, sha256) WHERE (volume, path, device, inode, uid)"
+                " = (?, ?, ?, ?, ?)",
+                (md5, sha1, sha256, *_key(candidate)),
+            )
+            self._connection.execute(
+                "DELETE FROM held WHERE volume = ? AND path = ?", (candidate.volume, candidate.path)
+            )
+
+    def not_moved(self, candidate: Candidate) -> None:
+        """Note that a counted file could not be moved: it counts no longer."""
+        with self._change(durably=False):
+            self._connection.execute(
+                "DELETE FROM moved WHERE done = 0 AND (volume, path, device, inode, uid)"
+                " = (?, ?, ?, ?, ?)",
+                _key(candidate),
+            )
+
+    def _goes_on(self, candidate: Candidate) -> bool:
+        """Whether the file is one that was counted, before a kill ended its move."""
+        return (
+            self._connection.execute(
+                "SELECT 1 FROM moved WHERE done = 0 AND (volume, path, device, inode, uid)"
+                " = (?, ?, ?, ?, ?)",
+                _key(candidate),
+            ).fetchone()
+            is not None
+        )
+
+    def _count(self, candidate: Candidate, limits: Limits) -> None:
+        now = self._tick()
+        self._connection.execute(
+            "DELETE FROM moved WHERE at < ?", (now - max(limits.window, HOUR),)
+        )
+        self._connection.execute(
+            "INSERT OR REPLACE INTO moved VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            (*_key(candidate), *candidate.digests, now),
+        )
+
+    def _holding(self, match: Confirmed) -> int | None:
+        """The number of the hold that has a file already, or a rule that holds it."""
+        candidate = match.candidate
+        if self._goes_on(candidate):
+            return None
+        row = self._connection.execute(
+            "SELECT held.hold, hold.state, hold.kind, held.md5, held.sha1, held.sha256 FROM held"
+            " JOIN hold ON hold.number = held.hold WHERE held.volume = ? AND held.path = ?",
+            (candidate.volume, candidate.path),
+        ).fetchone()
+        is_named = match.named
+        if row is not None and is_same(FileDigests(*row[3:]), candidate.digests):
+            if row[1] == HoldState.RELEASED:
+                return None
+            if row[1] == HoldState.HELD and not (is_named and row[2] in BY_DIGEST):
+                return int(row[0])
+        if not is_named:
+            for digest in candidate.digests.each():
+                found = self._connection.execute(
+                    "SELECT hold.number FROM hold_digest JOIN hold ON number = hold"
+                    " WHERE algorithm = ? AND digest = ? AND state = 'held'"
+                    " AND (uid IS NULL OR uid = ?) ORDER BY number LIMIT 1",
+                    (digest.algorithm, bytes.fromhex(digest.hex), candidate.uid),
+                ).fetchone()
+                if found is not None:
+                    return int(found[0])
+        found = self._connection.execute(
+            "SELECT number FROM hold WHERE state = 'held' AND (uid IS NULL OR uid = ?1)"
+            " AND (kind = 'rate' OR (kind = 'share' AND volume = ?2) OR (kind = 'list' AND ?3"
+            " AND category = ?4 AND filter_version = ?5 AND volume = x''))"
+            " ORDER BY number LIMIT 1",
+            (
+                candidate.uid,
+                candidate.volume,
+                not is_named,
+                match.hit.category,
+                match.hit.filter_version,
+            ),
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def _trip(
+        self, match: Confirmed, limits: Limits, volume_files: Callable[[], int | None]
+    ) -> int | None:
+        """Open a hold if a brake trips at this file; return its number."""
+        candidate, now = match.candidate, self._tick()
+        if self._is_released_file(candidate):
+            return None
+        since = now - limits.window
+        if not match.named and not self._is_released_digest(candidate.digests, since):
+            counts, is_counted = self._by_owner(candidate, since)
+            window = human_age(limits.window)
+            if too_many_owners(counts, candidate.uid, limits.owners):
+                reason = (
+                    f"files with the same digest moved from {counted(len(counts), 'owner')} within"
+                    f" {window} (brakes.owners)"
+                )
+                return self._open(Kind.DIGEST, reason, digests=candidate.digests)
+            scope = None if is_counted else tripped(counts, candidate.uid, limits.files)
+            if scope is not None:
+                number = counts.get(candidate.uid, 0) if scope is Scope.OWNER else counts.total()
+                whose = f" of user {candidate.uid}" if scope is Scope.OWNER else ""
+                reason = (
+                    f"{counted(number, 'file')}{whose} with the same digest moved within {window}"
+                    " (brakes.files)"
+                )
+                uid = candidate.uid if scope is Scope.OWNER else None
+                return self._open(Kind.COPIES, reason, uid=uid, digests=candidate.digests)
+        return self._trip_by_number(candidate, limits, now, volume_files)
+
+    def _trip_by_number(
+        self,
+        candidate: Candidate,
+        limits: Limits,
+        now: float,
+        volume_files: Callable[[], int | None],
+    ) -> int | None:
+        """Open a hold if too many files move, whatever their digests."""
+        counts = _Counts(
+            self._connection.execute(
+                "SELECT uid, count(*) FROM moved WHERE at > ? GROUP BY uid", (now - HOUR,)
+            )
+        )
+        scope = tripped(counts, candidate.uid, limits.per_hour)
+        if scope is not None and not self._is_released(Kind.RATE, candidate, now - HOUR):
+            uid = candidate.uid if scope is Scope.OWNER else None
+            number = counts.get(candidate.uid, 0) if scope is Scope.OWNER else counts.total()
+            whose = f" of user {uid}" if uid is not None else ""
+            reason = f"{counted(number, 'file')}{whose} moved within an hour (brakes.per_hour)"
+            return self._open(Kind.RATE, reason, uid=uid)
+        since = now - limits.window
+        counts = _Counts(
+            self._connection.execute(
+                "SELECT uid, count(*) FROM moved WHERE at > ? AND volume = ? GROUP BY uid",
+                (since, candidate.volume),
+            )
+        )
+        # The number of files of a volume is read only if it can matter.
+        if limits.share is None or counts.total() < limits.share_from:
+            return None
+        scope = tripped(counts, candidate.uid, limits.of_volume(volume_files()))
+        if scope is None or self._is_released(Kind.SHARE, candidate, since):
+            return None
+        uid = candidate.uid if scope is Scope.OWNER else None
+        number = counts.get(candidate.uid, 0) if scope is Scope.OWNER else counts.total()
+        whose = f" of user {uid}" if uid is not None else ""
+        reason = (
+            f"{counted(number, 'file')}{whose} in {shown(candidate.volume)} moved within"
+            f" {human_age(limits.window)}, as many as brakes.share"
+            f" ({human_percent(limits.share)}) lets move"
+        )
+        return self._open(Kind.SHARE, reason, uid=uid, volume=candidate.volume)
+
+    def _by_owner(self, candidate: Candidate, since: float) -> tuple[_Counts, bool]:
+        """By owner, how many files with a digest of the candidate moved; and whether it did.
+
+        Names of one inode are one file.
+        """
+        inodes: set[tuple[int, int, str]] = set()
+        for name, raw in zip(ALGORITHMS, candidate.digests, strict=True):
+            if raw is not None:
+                inodes.update(
+                    self._connection.execute(
+                        f"SELECT uid, device, inode FROM moved WHERE {name} = ? AND at > ?",  # noqa: S608
+                        (raw, since),
+                    ).fetchall()
+                )
+        counts: dict[int, int] = {}
+        for uid, _, _ in inodes:
+            counts[uid] = counts.get(uid, 0) + 1
+        _, _, device, inode, uid = _key(candidate)
+        return _Counts(counts.items()), (uid, device, inode) in inodes
+
+    def _is_released_file(self, candidate: Candidate) -> bool:
+        row = self._connection.execute(
+            "SELECT held.md5, held.sha1, held.sha256 FROM held JOIN hold ON number = hold"
+            " WHERE state = 'released' AND held.volume = ? AND path = ?",
+            (candidate.volume, candidate.path),
+        ).fetchone()
+        return row is not None and is_same(FileDigests(*row), candidate.digests)
+
+    def _is_released_digest(self, digests: FileDigests, since: float) -> bool:
+        return any(
+            self._connection.execute(
+                "SELECT 1 FROM hold_digest JOIN hold ON number = hold WHERE algorithm = ?"
+                " AND digest = ? AND state = 'released' AND decided_at > ?",
+                (one.algorithm, bytes.fromhex(one.hex), since),
+            ).fetchone()
+            for one in digests.each()
+        )
+
+    def _is_released(self, kind: Kind, candidate: Candidate, since: float) -> bool:
+        return (
+            self._connection.execute(
+                "SELECT 1 FROM hold WHERE kind = ? AND state = 'released' AND decided_at > ?"
+                " AND (uid IS NULL OR uid = ?) AND (volume IS NULL OR volume = ?)",
+                (kind, since, candidate.uid, candidate.volume),
+            ).fetchone()
+            is not None
+        )
+
+    def _open(
+        self,
+        kind: Kind,
+        reason: str,
+        *,
+        uid: int | None = None,
+        volume: bytes | None = None,
+        category: str | None = None,
+        filter_version: str | None = None,
+        digests: FileDigests | None = None,
+    ) -> int:
+        (number,) = self._connection.execute(
+            "INSERT INTO hold (kind, state, reason, uid, volume, category, filter_version, opened)"
+            " VALUES (?, 'held', ?, ?, ?, ?, ?, ?) RETURNING number",
+            (kind, reason, uid, volume, category, filter_version, time.time()),
+        ).fetchone()
+        if digests is not None:
+            self._put_digests(number, digests.each())
+            for name, raw in zip(ALGORITHMS, digests, strict=True):
+                for row in self._connection.execute(
+                    f"SELECT DISTINCT md5, sha1, sha256 FROM moved WHERE {name} = ?",  # noqa: S608
+                    (raw,),
+                ).fetchall():
+                    self._put_digests(number, FileDigests(*row).each())
+        return int(number)
+
+    def _put_digests(self, number: int, digests: Iterable[Digest]) -> None:
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO hold_digest VALUES (?, ?, ?)",
+            [(one.algorithm, bytes.fromhex(one.hex), number) for one in digests],
+        )
+
+    def _put_held(self, number: int, match: Confirmed) -> None:
+        candidate = match.candidate
+        self._connection.execute(
+            "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (volume, path) DO UPDATE SET hold = excluded.hold, uid = excluded.uid,"
+            " size = excluded.size, md5 = excluded.md5, sha1 = excluded.sha1,"
+            " sha256 = excluded.sha256, match = excluded.match",
+            (
+                candidate.volume,
+                candidate.path,
+                number,
+                candidate.uid,
+                candidate.stamp.size,
+                *candidate.digests,
+                time.time(),
+                facts_of(match),
+            ),
+        )
+        (kind,) = self._connection.execute(
+            "SELECT kind FROM hold WHERE number = ?", (number,)
+        ).fetchone()
+        if kind in {Kind.DIGEST, Kind.COPIES}:
+            self._put_digests(number, candidate.digests.each())
+
+
+class _Counts(dict[int, int]):
+    """Numbers of files by the uids of their owners."""
+
+    def total(self) -> int:
+        """The number of all files."""
+        return sum(self.values())
+
+
+def _key(candidate: Candidate) -> tuple[bytes, bytes, int, str, int]:
+    identity = candidate.identity
+    # SQLite has no unsigned numbers of 64 bits.
+    return (
+        candidate.volume, candidate.path, identity.device, str(identity.inode), candidate.uid
+    )  # fmt: skip
+
+
+def is_same(one: FileDigests, other: FileDigests) -> bool:
+    """Whether two files have the same content, as far as both have digests."""
+    pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    return bool(pairs) and all(a == b for a, b in pairs)

@@ -1,0 +1,121 @@
+"""The actor before the quarantine: it lets a match move, or holds it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hashscan.errors import StateError
+from hashscan.model import Acted
+from hashscan.quarantine.holds import Holds
+from hashscan.text import counted, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.model import Confirmed
+    from hashscan.quarantine.act import Quarantine
+    from hashscan.quarantine.hold import Hold, HoldEvents
+    from hashscan.quarantine.limits import Limits
+
+
+class Brakes:
+    """Moves matches by a quarantine, as long as the limits allow."""
+
+    def __init__(
+        self,
+        quarantine: Quarantine,
+        path: str,
+        limits: Limits,
+        *,
+        events: HoldEvents,
+        files_of: Callable[[bytes], int | None] = lambda _volume: None,
+    ) -> None:
+        """Open nothing yet: a daemon forks the process that acts after this.
+
+        Args:
+            quarantine: moves the files.
+            path: of the file of holds.
+            limits: of the configuration.
+            events: is told of each new hold once, before ``act`` returns its first file.
+            files_of: the number of files of a volume; ``None``: unknown.
+        """
+        self._quarantine = quarantine
+        self._path = path
+        self._limits = limits
+        self._events = events
+        self._files_of = files_of
+        self._holds: Holds | None = None
+
+    def act(self, match: Confirmed) -> Acted:
+        """Let a match move, or hold it."""
+        candidate = match.candidate
+        # A file that an administrator restored does not move, so it does not count.
+        restored = self._quarantine.held(candidate)
+        if restored is not None:
+            return restored
+        try:
+            holds = self._opened()
+            hold = holds.admit(match, self._limits, lambda: self._files_of(candidate.volume))
+            if hold is not None:
+                if not hold.reported:
+                    holds.report(hold, self._events)
+                return held(match, hold)
+        except StateError as error:
+            message = f"{shown(candidate.full_path)}: not moved, because it cannot be counted: "
+            return Acted("reported", message=f"{message}{error}", problem="no-brakes")
+        acted = self._quarantine.act(match)
+        try:
+            if acted.action == "quarantined":
+                digests = self._quarantine.digests_of(acted.quarantine_id)
+                holds.moved(candidate, digests)
+            else:
+                holds.not_moved(candidate)
+        except StateError as error:
+            message = f"{shown(candidate.full_path)}: its move stays counted as begun: {error}"
+            return replace(acted, message="; ".join(filter(None, (acted.message, message))))
+        return acted
+
+    def _opened(self) -> Holds:
+        if self._holds is None:
+            self._holds = Holds(self._path)
+        return self._holds
+
+    def close(self) -> None:
+        """Close the file of holds."""
+        if self._holds is not None:
+            self._holds.close()
+            self._holds = None
+
+
+def held(match: Confirmed, hold: Hold) -> Acted:
+    """The action for a match that a hold has."""
+    return Acted(
+        "held",
+        message=f"{shown(match.candidate.full_path)}: held by {hold.id}, because {hold.reason};"
+        f" 'hashscan hold show {hold.id}' shows its files: 'hashscan hold release {hold.id}' moves"
+        f" them, 'hashscan hold dismiss {hold.id}' allows them",
+        hold=hold.id,
+    )
+
+
+def summary_of(hold: Hold) -> str:
+    """A hold in one line, for logs."""
+    files = counted(hold.files, "file")
+    return (
+        f"{hold.id}: {files} of {counted(hold.owners, 'owner')} held: {hold.reason}; decide with"
+        f" 'hashscan hold show {hold.id}', then 'hashscan hold release' or 'hashscan hold dismiss'"
+    )
+
+
+def used_inodes(volume: bytes) -> int | None:
+    """The number of used inodes of a volume's file system, an estimate of its files.
+
+    ``None``: the file system does not count them.
+    """
+    try:
+        found = os.statvfs(volume)
+    except OSError:
+        return None
+    return found.f_files - found.f_ffree if found.f_files else None

@@ -1,0 +1,180 @@
+"""The local allow-list: digests that an administrator dismissed with ``hashscan hold dismiss``.
+
+``STATE/allow/dismissed.jsonl`` has one line for each content: its digests, the hold, who dismissed
+it, when and why. Whoever removes a line undoes it. A running daemon reads the file again after each
+change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hashscan.durable import make_directories, replace_file
+from hashscan.errors import ServiceError
+from hashscan.model import ALGORITHMS, HEX_LENGTH, Digest, FileDigests
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hashscan.model import Algorithm
+
+
+class Entry(NamedTuple):
+    """A content that is allowed.
+
+    Attributes:
+        digests: of the content.
+        hold: id of the dismissed hold.
+        who: the administrator.
+        time: RFC 3339 UTC.
+        reason: the administrator's.
+    """
+
+    digests: tuple[Digest, ...]
+    hold: str
+    who: str
+    time: str
+    reason: str
+
+    def as_json(self) -> str:
+        """A line of the file, without its newline."""
+        return json.dumps(
+            {
+                "digests": {one.algorithm: one.hex for one in self.digests},
+                "hold": self.hold,
+                "who": self.who,
+                "time": self.time,
+                "reason": self.reason,
+            }
+        )
+
+
+class Dismissed:
+    """The local allow-list, as the file is now."""
+
+    def __init__(self, path: str) -> None:
+        """Read the file at the first question."""
+        self.path = path
+        self._stamp: tuple[int, ...] | None = None
+        self._entries: dict[Digest, Entry] = {}
+        #: The sets of algorithms that the entries have.
+        self._algorithms: set[frozenset[Algorithm]] = set()
+
+    def find(self, digests: FileDigests) -> str | None:
+        """The path of the file, if it has one of a file's digests; else ``None``.
+
+        Raises:
+            ServiceError: the file cannot be read, so nothing can be said.
+        """
+        return None if self._find(digests) is None else self.path
+
+    def origin(self, digests: FileDigests) -> str:
+        """The hold, who dismissed it, when and why, of the content that ``find`` finds.
+
+        Raises:
+            ServiceError: as ``find``.
+        """
+        entry = self._find(digests)
+        return "" if entry is None else f"{entry.hold}, {entry.who} on {entry.time}: {entry.reason}"
+
+    def _find(self, digests: FileDigests) -> Entry | None:
+        self._refresh()
+        for one in digests.each() if self._entries else ():
+            entry = self._entries.get(one)
+            if entry is not None:
+                return entry
+        return None
+
+    def missing(self, digests: FileDigests) -> list[Algorithm]:
+        """Algorithms that ``digests`` lack, and without which no one can say "not on it"."""
+        there = {one.algorithm for one in digests.each()}
+        return sorted({min(names) for names in self._algorithms if not names & there})
+
+    def _refresh(self) -> None:
+        try:
+            status = os.stat(self.path)
+            stamp: tuple[int, ...] = (status.st_ino, status.st_size, status.st_mtime_ns)
+        except FileNotFoundError:
+            stamp = ()
+        except OSError as error:
+            raise ServiceError(f"{shown(self.path)} cannot be read: {error.strerror}") from error
+        if stamp == self._stamp:
+            return
+        entries = entries_of(self.path)
+        self._entries = {digest: one for one in entries for digest in one.digests}
+        self._algorithms = {frozenset(d.algorithm for d in one.digests) for one in entries}
+        self._stamp = stamp
+
+
+def entries_of(path: str) -> list[Entry]:
+    """The entries of the file; none if there is no file.
+
+    Raises:
+        ServiceError: it cannot be read, or a line is damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ServiceError(f"{shown(path)} cannot be read: {error.strerror}") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found.append(_entry(json.loads(line)))
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise ServiceError(
+                    f"{shown(path)}, line {number} is damaged: correct it, or remove it; until then"
+                    " no file is moved"
+                ) from error
+    return found
+
+
+def _entry(found: Any) -> Entry:
+    digests = []
+    for name in ALGORITHMS:
+        text = found["digests"].get(name)
+        if text is not None:
+            if len(bytes.fromhex(text)) * 2 != HEX_LENGTH[name]:
+                raise ValueError(text)
+            digests.append(Digest(name, text.lower()))
+    texts = [found.get(name) for name in ("hold", "who", "time", "reason")]
+    if not digests or not all(isinstance(one, str) for one in texts):
+        raise ValueError("no digest, or a fact that is no text")
+    hold, who, time, reason = texts
+    return Entry(tuple(digests), hold, who, time, reason)
+
+
+def add(path: str, new: Iterable[Entry]) -> None:
+    """Add entries; those of the same hold that are there already are replaced.
+
+    Raises:
+        ServiceError: the file is damaged.
+        OSError: it cannot be written.
+    """
+    new = list(new)
+    holds = {one.hold for one in new}
+    _write(path, [*(one for one in entries_of(path) if one.hold not in holds), *new])
+
+
+def remove(path: str, hold: str) -> None:
+    """Remove the entries of a hold.
+
+    Raises:
+        ServiceError: the file is damaged.
+        OSError: it cannot be written.
+    """
+    entries = entries_of(path)
+    kept = [one for one in entries if one.hold != hold]
+    if len(kept) < len(entries):
+        _write(path, kept)
+
+
+def _write(path: str, entries: Iterable[Entry]) -> None:
+    make_directories(os.path.dirname(path))
+    replace_file(path, "".join(f"{one.as_json()}\n" for one in entries).encode())

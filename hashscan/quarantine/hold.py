@@ -1,0 +1,237 @@
+"""Holds as commands and the brakes see them, and the tables of their file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from hashscan.authority import Authority
+from hashscan.database import Format
+from hashscan.errors import UsageError
+from hashscan.model import Confirmed, Digest, FilterHit, join
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hashscan.model import Candidate, FileDigests
+
+_SCHEMA = """
+CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), timeline BLOB NOT NULL);
+CREATE TABLE moved (
+    volume BLOB NOT NULL,
+    path BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    inode TEXT NOT NULL,
+    uid INTEGER NOT NULL,
+    md5 BLOB, sha1 BLOB, sha256 BLOB,
+    at REAL NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (volume, path, device, inode, uid)
+) WITHOUT ROWID;
+CREATE INDEX moved_md5 ON moved (md5) WHERE md5 IS NOT NULL;
+CREATE INDEX moved_sha1 ON moved (sha1) WHERE sha1 IS NOT NULL;
+CREATE INDEX moved_sha256 ON moved (sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX moved_at ON moved (at);
+CREATE TABLE hold (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    uid INTEGER,
+    volume BLOB,
+    category TEXT,
+    filter_version TEXT,
+    opened REAL NOT NULL,
+    decided REAL,
+    decided_at REAL,
+    who TEXT NOT NULL DEFAULT '',
+    why TEXT NOT NULL DEFAULT '',
+    files INTEGER NOT NULL DEFAULT 0,
+    owners INTEGER NOT NULL DEFAULT 0,
+    mark INTEGER,
+    reported INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE hold_digest (
+    algorithm TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    hold INTEGER NOT NULL,
+    PRIMARY KEY (algorithm, digest, hold)
+) WITHOUT ROWID;
+CREATE INDEX hold_digest_hold ON hold_digest (hold);
+CREATE TABLE held (
+    volume BLOB NOT NULL,
+    path BLOB NOT NULL,
+    hold INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    md5 BLOB, sha1 BLOB, sha256 BLOB,
+    since REAL NOT NULL,
+    match TEXT NOT NULL,
+    PRIMARY KEY (volume, path)
+) WITHOUT ROWID;
+CREATE INDEX held_hold ON held (hold)
+"""
+
+FORMAT = Format(
+    name="the file of holds",
+    application_id=0x68736864,  # "hshd"
+    version=1,
+    schema=_SCHEMA,
+    migrations={},
+    if_damaged="move it away and start again: the brakes then count from nothing, and no file is"
+    " held until they trip again",
+    synchronous="FULL",
+)
+
+HOLD_COLUMNS = (
+    "number, kind, state, reason, uid, volume, category, filter_version, opened, decided, who, why,"
+    " files, owners, reported"
+)
+FILE_COLUMNS = "volume, path, uid, size, md5, sha1, sha256, since, match"
+#: Digests of one hold by a list; a list with more has all its matches of the version held.
+MOST_DIGESTS = 200_000
+
+
+_FACTS = ("category", "service", "detected", "found_by", "named")
+
+
+class Kind(StrEnum):
+    """The brake that holds files."""
+
+    DIGEST = "digest"  #: one digest in files of too many owners
+    COPIES = "copies"  #: too many files with one digest
+    RATE = "rate"  #: too many files in an hour
+    SHARE = "share"  #: too large a share of a volume
+    LIST = "list"  #: a new version of a filter has too many new candidates
+
+
+class HoldState(StrEnum):
+    """What an administrator decided about a hold."""
+
+    HELD = "held"
+    RELEASED = "released"
+    DISMISSED = "dismissed"
+
+
+#: Brakes that count by digest, or by the list that has the digest.
+BY_DIGEST = (Kind.DIGEST, Kind.COPIES, Kind.LIST)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold.
+
+    Attributes:
+        id: as commands take it.
+        reason: why the brake tripped, for the reader.
+        uid: whose files are held; ``None``: those of all owners.
+        volume: in which volume; ``None``: in all.
+        category, filter_version: of a hold by a list.
+        opened, decided: seconds since the epoch.
+        who, why: of the decision.
+        files, owners: number of held files, and of their owners.
+        reported: an event in the audit log tells of it.
+    """
+
+    id: str
+    kind: Kind
+    state: HoldState
+    reason: str
+    uid: int | None
+    volume: bytes | None
+    category: str | None
+    filter_version: str | None
+    opened: float
+    decided: float | None
+    who: str
+    why: str
+    files: int
+    owners: int
+    reported: bool | int
+
+    @property
+    def has_one_content(self) -> bool:
+        """Whether all files of the hold have the same content."""
+        return self.kind in {Kind.DIGEST, Kind.COPIES}
+
+    @property
+    def number(self) -> int:
+        """The number in ``id``."""
+        return int(self.id[1:])
+
+
+class HeldFile(NamedTuple):
+    """A file that a hold has.
+
+    Attributes:
+        since: when it was held first, in seconds since the epoch.
+        match: the facts of the match; see ``matched``.
+    """
+
+    volume: bytes
+    path: bytes
+    uid: int
+    size: int
+    digests: FileDigests
+    since: float
+    match: dict[str, Any]
+
+    @property
+    def full_path(self) -> bytes:
+        """The absolute path."""
+        return join(self.volume, self.path)
+
+
+class HoldEvents(Protocol):
+    """The audit log, as far as the brakes write to it."""
+
+    def newest(self) -> int:
+        """The number of its newest line."""
+        ...
+
+    def is_told(self, hold: Hold, after: int) -> bool:
+        """Whether a line after number ``after`` tells of a hold."""
+        ...
+
+    def tell(self, hold: Hold) -> None:
+        """Write the line that tells of a hold.
+
+        Raises:
+            StateError: it cannot be written; the next held file tries it again.
+        """
+        ...
+
+
+def facts_of(match: Confirmed) -> str:
+    """The facts of a match that ``matched`` needs, as JSON."""
+    authority = None if match.authority is None else match.authority.as_dict()
+    hit = (*match.hit.digest, match.hit.category, match.hit.filter_version)
+    rest = {name: getattr(match, name) for name in _FACTS}
+    return json.dumps({"hit": hit, "authority": authority, **rest})
+
+
+def matched(file: HeldFile, candidate: Candidate) -> Confirmed:
+    """The match that was held, with its file as it is now."""
+    found = file.match
+    algorithm, text, category, version = found["hit"]
+    return Confirmed(
+        candidate,
+        FilterHit(Digest(algorithm, text), category, version),
+        authority=None if found["authority"] is None else Authority(**found["authority"]),
+        **{name: found[name] for name in _FACTS},
+    )
+
+
+def number_of(identifier: str) -> int:
+    """The number of a hold's id, e.g. 7 of ``H7``.
+
+    Raises:
+        UsageError: it is no id of a hold.
+    """
+    digits = identifier[1:] if identifier[:1] in {"H", "h"} else identifier
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        raise UsageError(f"{shown(identifier)} is no id of a hold; 'hashscan hold list' shows ids")
+    return int(digits)

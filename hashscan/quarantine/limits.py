@@ -1,0 +1,78 @@
+"""Decides whether one more file may move: pure functions on counts.
+
+An owner's own files count fully against the owner. Against everybody else they count for at most a
+tenth of a limit. So a customer who copies a known file a thousand times, or uploads thousands of
+them, has his own files held, and nobody else's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hashscan.config.brakes import BrakesSettings
+
+#: Seconds in which ``Limits.per_hour`` files can move.
+HOUR = 3600.0
+_SHARES = 10
+
+
+class Scope(StrEnum):
+    """Whose files a brake holds."""
+
+    OWNER = "owner"  #: those of one owner
+    ALL = "all"  #: those of all owners
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings of the section ``brakes``; ``None``: no limit. ``window`` in seconds."""
+
+    owners: int | None = None
+    files: int | None = None
+    window: float = 7 * 86400.0
+    per_hour: int | None = None
+    share: float | None = None
+    share_from: int = 1
+
+    @classmethod
+    def of(cls, given: BrakesSettings) -> Self:
+        """The limits of a configuration."""
+        return cls(
+            given.owners,
+            given.files,
+            given.window,
+            given.per_hour,
+            given.share,
+            given.share_from,
+        )
+
+    def of_volume(self, files: int | None) -> int | None:
+        """How many files of a volume with so many files can move; ``None``: no limit."""
+        if self.share is None or files is None:
+            return None
+        return max(self.share_from, int(files * self.share))
+
+
+def tripped(counts: Mapping[int, int], uid: int, limit: int | None) -> Scope | None:
+    """Whose files are held if a file of ``uid`` is the next; ``None``: it may move.
+
+    ``counts``: by uid, how many files have moved.
+    """
+    if limit is None:
+        return None
+    most = max(1, limit // _SHARES)
+    others = sum(min(count, most) for owner, count in counts.items() if owner != uid)
+    own = counts.get(uid, 0)
+    if others + min(own, most) >= limit:
+        return Scope.ALL
+    return Scope.OWNER if own + others >= limit else None
+
+
+def too_many_owners(counts: Mapping[int, int], uid: int, limit: int | None) -> bool:
+    """Whether a file of ``uid`` would be that of one owner too many."""
+    return limit is not None and uid not in counts and len(counts) >= limit
