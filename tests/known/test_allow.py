@@ -7,15 +7,18 @@ import os
 
 import pytest
 from dcso_writer import changed, dcso
+from faulty import open_descriptors
 
 from hashscan.errors import (
     ConfigError,
+    DigestListError,
     ExitCode,
     FilterError,
     ServiceUnavailableError,
     StateError,
     UsageError,
 )
+from hashscan.known import allow
 from hashscan.known.allow import open_allow_list
 from hashscan.known.filters.writer import Writer
 from hashscan.known.lists.categories import EVERY, chosen
@@ -201,6 +204,26 @@ def test_what_is_missing_or_no_file(opened, tmp_path):
     for name in ("none", "fifo", "directory"):
         with pytest.raises(FilterError, match=name):
             opened(plain(), tmp_path / name)
+
+
+def test_an_allow_list_that_cannot_be_used_is_an_error_of_the_configuration(opened):
+    for error, said in (
+        (DigestListError("x", []), "allow: the allow-list cannot be used, so nothing is scanned"),
+        (UsageError("x"), "allow: x"),
+    ):
+        with pytest.raises(ConfigError) as caught, allow._as_config_error():
+            raise error
+        assert str(caught.value).startswith(said)
+    with pytest.raises(ConfigError, match="so nothing is scanned or moved"):
+        opened(b"no digest")
+
+
+def test_what_was_opened_is_closed_if_another_file_cannot_be_used(opened, tmp_path):
+    opened(plain())
+    before = open_descriptors()
+    with pytest.raises(FilterError):
+        opened(plain(), tmp_path / "none")
+    assert open_descriptors() == before
 
 
 def test_a_filter_without_its_metadata_or_of_other_bytes(opened, tmp_path):

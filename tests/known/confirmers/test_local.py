@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import random
@@ -13,14 +15,17 @@ import time
 
 import pytest
 from dying import Dying
+from faulty import Faulty, raising
 
 from hashscan.errors import (
     DigestListError,
+    FilterError,
     ServiceRefusedError,
     ServiceUnavailableError,
     StateError,
     UsageError,
 )
+from hashscan.known.confirmers import local
 from hashscan.known.confirmers.local import LocalKnownSet, open_local
 from hashscan.model import Answer, Confirmer, Digest
 
@@ -413,3 +418,26 @@ def test_the_index_can_be_read_with_sqlite(opened, listed, cache):
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("SELECT count(*) FROM known").fetchone() == (2000,)
     connection.close()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "Input/output error"), StateError("odd"), FilterError("odd")]
+)
+def test_a_set_that_cannot_be_read_back_is_not_used(opened, listed, monkeypatch, error):
+    def fails(*_a, **_k):
+        raise error
+
+    monkeypatch.setattr(local, "_open", fails)
+    with pytest.raises(StateError, match=r"what was just written cannot be read back: .*check the"):
+        opened(listed)
+
+
+def test_lists_that_cannot_be_read_are_all_named(opened, listed, tmp_path, monkeypatch):
+    broken = Faulty(hashlib, file_digest=raising(errno.EIO))
+    monkeypatch.setattr(local, "hashlib", broken)
+    other = tmp_path / "none"
+    with pytest.raises(DigestListError) as caught:
+        opened(listed, other)
+    found = {finding.where: finding.what for finding in caught.value.findings}
+    assert found[str(listed)] == "cannot be read: Input/output error"
+    assert str(other) in found

@@ -1,11 +1,14 @@
 """hashscan.known.filters.filling: the same bits whoever sets them, and none that are missing."""
 
+import errno
 import multiprocessing
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from bitarray import bitarray
+from faulty import raising
 from pybloom_live import BloomFilter
 
 from hashscan.errors import StateError
@@ -79,3 +82,16 @@ def test_a_process_that_hangs_is_not_waited_for():
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
     crew.close()
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("step", ["give", "join"])
+def test_a_process_that_died_before_it_took_a_batch_is_no_filter(step):
+    crew = object.__new__(filling._Crew)
+    crew._pipes = [SimpleNamespace(send=raising(errno.EPIPE))]
+    crew._workers = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=-9)]
+    crew._next = 0
+    with pytest.raises(StateError, match=r"filled the filter died \(exit code -9\)"):
+        if step == "give":
+            crew.give([b"1" * 20])
+        else:
+            crew.join_into(bitarray())

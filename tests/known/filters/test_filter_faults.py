@@ -7,11 +7,22 @@ from types import SimpleNamespace
 
 import pytest
 import zstandard
+from dcso_writer import dcso
 from faulty import break_os, open_descriptors, raising
 from pydantic import ValidationError
 
-from hashscan.errors import FilterError, UsageError
-from hashscan.known.filters import bits, build, metadata, opening, packing, patch, regular
+from hashscan.errors import FilterError, StateError, UsageError
+from hashscan.known.filters import (
+    bits,
+    build,
+    metadata,
+    opening,
+    packing,
+    patch,
+    regular,
+    writer,
+)
+from hashscan.known.filters import dcso as dcso_module
 from hashscan.known.filters.bloom import load
 from hashscan.known.filters.writer import Writer
 
@@ -173,3 +184,35 @@ def test_files_that_cannot_all_get_their_names_get_none(tmp_path, monkeypatch, n
 def test_an_output_that_cannot_be_asked_for(tmp_path):
     with pytest.raises(UsageError, match="cannot be written: File name too long"):
         build.check_output(str(tmp_path / ("x" * 300)), force=False)
+
+
+def test_a_filter_that_cannot_get_its_name_leaves_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "f.filter"
+    monkeypatch.setattr(writer, "rename", raising(errno.ENOSPC))
+    with pytest.raises(StateError) as caught:
+        make(str(path))
+    assert str(caught.value).startswith(
+        f"{path}: the filter cannot be written: No space left on device; make room"
+    )
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), None])
+def test_the_message_names_the_output_and_not_the_place_beside_it(tmp_path, error):
+    output = str(tmp_path / "f.filter")
+    with pytest.raises(StateError) as caught, build._beside(output) as path:
+        assert os.path.dirname(path) != str(tmp_path)
+        raise error or StateError(f"{path}: no room")
+    assert output in str(caught.value)
+    assert path not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_dcso_filter_that_does_not_fit_into_the_memory(tmp_path, monkeypatch):
+    path = tmp_path / "f.bloom"
+    path.write_bytes(dcso(["1"]))
+    monkeypatch.setattr(dcso_module, "content_of", thrown(MemoryError()))
+    before = open_descriptors()
+    with pytest.raises(FilterError, match="does not fit into the memory"):
+        dcso_module.load_dcso(str(path), category="c", algorithms=["sha1"], max_age=None)
+    assert open_descriptors() == before
