@@ -1,12 +1,17 @@
-"""hashscan.known.repository.store: errors of the publisher's disk."""
+"""Errors of the disk of a publisher and of an agent: each names its place and the way out."""
 
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
+from faulty import break_os, raising
 
-from hashscan.errors import LockedError, StateError
-from hashscan.known.repository.store import explained
+from hashscan.errors import FilterError, LockedError, StateError, UsageError
+from hashscan.known.filters.bloom import load
+from hashscan.known.repository import client, making, parts, publish
+from hashscan.known.repository.fetcher import DiskError
+from hashscan.known.repository.store import explained, open_repository
 
 
 @pytest.mark.parametrize("path", [None, "/repository/metadata"])
@@ -22,3 +27,61 @@ def test_an_error_of_the_disk_names_its_place_and_what_stays(path):
 def test_other_errors_are_as_they_were():
     with pytest.raises(LockedError, match="held"), explained("/repository"):
         raise LockedError("held")
+
+
+def test_a_directory_without_all_metadata_is_no_repository(publisher):
+    pin = publisher.read("1.root.json")
+    assert open_repository(publisher.path, pin).timestamp.signed.version >= 1
+    os.unlink(os.path.join(publisher.path, "metadata", "timestamp.json"))
+    with pytest.raises(UsageError) as caught:
+        open_repository(publisher.path, pin)
+    assert str(caught.value).startswith(
+        f"{publisher.path}/metadata/timestamp.json: No such file or directory; is "
+        f"{publisher.path} a repository?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("file", "is no directory; name a new one"), ("x" * 300, "File name too long; name another")],
+)
+def test_a_repository_that_cannot_be_made(tmp_path, name, why):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError) as caught:
+        publish.init(str(tmp_path / name), str(tmp_path / "keys"))
+    assert str(caught.value).startswith(f"{tmp_path / name}: {why}")
+    assert sorted(os.listdir(tmp_path)) == ["file"]
+
+
+def test_a_disk_that_fails_during_a_sync_stops_it(agent, monkeypatch):
+    def fails(_self):
+        raise DiskError(OSError(errno.ENOSPC, "No space left on device", "/state/partial/x"))
+
+    monkeypatch.setattr(client._Sync, "run", fails)
+    with pytest.raises(StateError, match="/state/partial/x: the filters cannot be synced: No spa"):
+        agent.sync()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_in_use_is_linked_or_copied(agent, tmp_path, monkeypatch, links):
+    agent.sync()
+    base = agent.filter()
+    if not links:
+        break_os(monkeypatch, making, link=raising(errno.EPERM))
+    wanted = SimpleNamespace(custom=SimpleNamespace(metadata=base.metadata))
+    path = tmp_path / "again.filter"
+    maker = object.__new__(making.Maker)
+    assert maker.make("baseline", None, wanted, base, str(path)) is None
+    assert load(str(path)).metadata == base.metadata
+    assert os.path.samefile(path, base.path) is links
+
+
+def test_a_published_file_that_cannot_be_unpacked_is_damaged(publisher, tmp_path, monkeypatch):
+    def fails(*_):
+        raise FilterError("cannot be unpacked")
+
+    monkeypatch.setattr(parts.packing, "unpack", fails)
+    repository = open_repository(publisher.path, publisher.read("1.root.json"))
+    with pytest.raises(FilterError) as caught:
+        parts.unpacked(repository, "baseline", "filter", str(tmp_path / "new"))
+    assert "is not the file that was published (cannot be unpacked)" in str(caught.value)
