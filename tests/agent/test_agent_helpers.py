@@ -442,7 +442,7 @@ def test_why_matches_are_only_reported(tmp_path, service):
 
 def test_a_limit_of_this_process_is_no_trouble_of_the_state():
     error = StateError("the catalog cannot be read")
-    assert status._trouble_of(error) == "the catalog cannot be read"
+    assert status._trouble_of(error).message == "the catalog cannot be read"
     error.__cause__ = OSError(errno.EMFILE, "Too many open files")
     with pytest.raises(StateError):
         status._trouble_of(error)
