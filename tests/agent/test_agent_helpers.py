@@ -418,9 +418,9 @@ def test_records_are_counted_by_state(tmp_path, monkeypatch):
     os.unlink(directory)
     os.mkdir(directory, 0o700)
     listed = [
-        Listed("1", SimpleNamespace(state=RecordState.QUARANTINED)),
-        Listed("2", SimpleNamespace(state=RecordState.QUARANTINED)),
-        Listed("3", SimpleNamespace(state=RecordState.RESTORED)),
+        Listed("1", SimpleNamespace(state=RecordState.QUARANTINED, word="quarantined")),
+        Listed("2", SimpleNamespace(state=RecordState.QUARANTINED, word="quarantined")),
+        Listed("3", SimpleNamespace(state=RecordState.RESTORED, word="restored")),
         Listed("4", None, "damaged"),
     ]
     monkeypatch.setattr(status, "records", lambda _store: listed)

@@ -26,6 +26,7 @@ from hashscan.errors import FilterError, HashscanError, UsageError
 from hashscan.fs.volume import Volume
 from hashscan.quarantine.housekeeping import Purged
 from hashscan.scan.rejudging import Judged
+from hashscan.state import State
 from hashscan.watch.source import Coverage
 
 
@@ -298,9 +299,11 @@ class Job:
 )
 def test_the_result_of_a_removal(tmp_path, log, out, monkeypatch, result, words):
     quarantine = {"action": "report", "retention": "30d"}
-    keeping = Housekeeping(Settings.of(state=str(tmp_path), quarantine=quarantine), log)
+    keeping = Housekeeping(
+        Settings.of(state=str(tmp_path), quarantine=quarantine), log, State(str(tmp_path))
+    )
     monkeypatch.setattr(housekeeping, "Background", lambda _job: Job(result))
-    keeping.step()
+    keeping.step(None)
     keeping.take(["connection"])
     assert words in out.getvalue()
     assert bool(out.getvalue()) is bool(words)

@@ -89,7 +89,7 @@ def test_filters_that_expire_are_opened_again_immediately_and_then_now_and_then(
     opened = []
     monkeypatch.setattr(daemon, "_refresh_known", lambda: opened.append(True))
     daemon._lists.changed = daemon._refresh.due = daemon._again.due = lambda: False
-    daemon._housekeeping.step = lambda: None
+    daemon._housekeeping.step = lambda _duty: None
     daemon._notice_rounds.step = lambda *_: None
     daemon._duty, daemon._good_until = Session(), float("inf")
     daemon._by_the_clock()

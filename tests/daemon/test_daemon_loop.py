@@ -484,7 +484,11 @@ def by_the_clock(daemon, monkeypatch, refreshed):
         steps.clear()
         refreshed.clear()
         daemon._by_the_clock()
-        parts = [("housekeeping",), ("notices",), ("notice_rounds", daemon._duty, daemon._trouble)]
+        parts = [
+            ("housekeeping", daemon._duty),
+            ("notices",),
+            ("notice_rounds", daemon._duty, daemon._trouble),
+        ]
         assert steps[-3:] == parts
         return [name for (name,) in steps[:-3]], len(refreshed)
 

@@ -234,6 +234,8 @@ def walk(clock):
     one._roots, one._dispatch, one._catalog = [b"/a", b"/gone"], Dispatch(), Catalog()
     one._summary = Summary()
     one._confirmation = SimpleNamespace(busy=False, more=False, dropped=[], summaries={9: 1, 8: 2})
+    one._lines, one.recorded = "lines", []
+    one._record = SimpleNamespace(scan_ended=lambda *given: one.recorded.append(given))
     one._confirmation.drop_gone = lambda *given: one._confirmation.dropped.append(given)
     return one
 
@@ -306,6 +308,7 @@ def test_the_end_of_a_scan_is_in_the_catalog(walk, clock, interrupted):
     assert (summary.pending, summary.interrupted, summary.seconds) == (109, interrupted, 12.5)
     assert walk.pool.calls == ([("close",)] if interrupted else [])
     assert walk._confirmation.summaries == {8: 2}
+    assert walk.recorded == [("lines", summary)]
     (((number,), named),) = walk._catalog.ended
     assert number == 9
     assert named == {
