@@ -18,11 +18,13 @@ from hashscan.cli.common import (
     state_option,
 )
 from hashscan.cli.streams import check_reader
-from hashscan.errors import OutputError
+from hashscan.errors import HashscanError, OutputError
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
+    from hashscan.config.settings import Settings
     from hashscan.reporter import Reporter
+    from hashscan.state import State
 
 
 @click.command("scan")
@@ -79,7 +81,7 @@ def command(
     else:
         settings, directory = open_settings(options, state)
     try:
-        return run_scan(
+        code = run_scan(
             settings,
             directory,
             reporter(options, as_json=as_json),
@@ -100,6 +102,25 @@ def command(
             "the scan stops here and moves nothing more. 'hashscan quarantine list' names every"
             " file that was moved; the same command goes on from here",
         ) from error
+    finally:
+        if not known and state is None:  # the numbers of another state must not take their place
+            write_metrics(settings, directory)
+    return code
+
+
+def write_metrics(settings: Settings, directory: State) -> None:
+    """Write ``metrics.textfile`` after a scan, if no daemon does; report if that is impossible."""
+    from hashscan.agent.gaps import daemon_of  # noqa: PLC0415 - heavy
+
+    path = settings.metrics.textfile
+    if path is None or daemon_of(directory) is not None:
+        return
+    from hashscan.metrics.collect import collect, page, write_textfile  # noqa: PLC0415 - heavy
+
+    try:
+        write_textfile(path, page(collect(settings)))
+    except HashscanError as error:
+        click.echo(f"hashscan: metrics.textfile: {error}", err=True)
 
 
 def reporter(options: Options, *, as_json: bool) -> Reporter:

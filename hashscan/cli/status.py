@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import json_option, open_configuration, state_option
+from hashscan.cli.common import (
+    checked_option,
+    json_option,
+    open_configuration,
+    state_option,
+)
 from hashscan.config.notes import retention
-from hashscan.errors import ExitCode, HashscanError
+from hashscan.errors import ConfigError, ExitCode, HashscanError
 from hashscan.quarantine.brakes import summary_of
 from hashscan.text import counted, human_age, local_time, names_of, rfc3339, shown
 
@@ -40,8 +45,17 @@ _MOST = 5
     help="Work as a monitoring plug-in: one line with performance data, exit codes 0 to 3. Not with"
     " --json.",
 )
+@click.option(
+    "--textfile",
+    metavar="FILE",
+    type=click.Path(),
+    help="Print nothing, and write metrics to FILE for node_exporter's textfile collector; its name"
+    " ends in .prom. Not with --json or --nagios.",
+)
 @click.pass_obj
-def command(options: Options, state: str | None, as_json: bool, nagios: bool) -> ExitCode:
+def command(
+    options: Options, state: str | None, as_json: bool, nagios: bool, textfile: str | None
+) -> ExitCode:
     """Show on one screen: filters and their age, the last scan, pending candidates, the quarantine.
 
     With a daemon also: whether it runs, how each volume is watched, how many changes wait, and
@@ -64,6 +78,9 @@ def command(options: Options, state: str | None, as_json: bool, nagios: bool) ->
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
     if the configuration or the state cannot be read, or the command line is wrong.
+
+    With --textfile: 0 the file was written, whatever is in it; 2 it could not be written, or the
+    configuration cannot be read, which is then in the file.
     """
     from hashscan.agent.complaints import complaints  # noqa: PLC0415 - heavy
     from hashscan.agent.status import status_of  # noqa: PLC0415
@@ -73,6 +90,10 @@ def command(options: Options, state: str | None, as_json: bool, nagios: bool) ->
             "--nagios and --json exclude each other: --nagios prints lines for a monitoring system,"
             " --json one object"
         )
+    if textfile is not None and (nagios or as_json):
+        raise click.UsageError("--textfile prints nothing: use it without --json and --nagios")
+    if textfile is not None:
+        return _as_textfile(options, state, textfile)
     if nagios:
         return _as_plugin(options, state)
     found = status_of(open_configuration(options, state, check_files=False))
@@ -91,6 +112,25 @@ def _as_plugin(options: Options, state: str | None) -> ExitCode:
         code, text = unknown(str(error))
     click.echo(text)
     return ExitCode(code)
+
+
+def _as_textfile(options: Options, state: str | None, given: str) -> ExitCode:
+    from hashscan.config.metrics import prom_file  # noqa: PLC0415
+    from hashscan.metrics.collect import (  # noqa: PLC0415 - heavy
+        collect,
+        page,
+        page_without_configuration,
+        write_textfile,
+    )
+
+    path = checked_option("--textfile", os.path.abspath(given), prom_file)
+    try:
+        settings = open_configuration(options, state, check_files=False)
+    except ConfigError:
+        write_textfile(path, page_without_configuration())
+        raise
+    write_textfile(path, page(collect(settings)))
+    return ExitCode.NOTHING_FOUND
 
 
 def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:

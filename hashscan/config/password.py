@@ -114,6 +114,19 @@ def read_password(service: HasPassword) -> str:
     return _read(service.password_file, SERVICE_CREDENTIAL, "service")
 
 
+def read_token(path: str) -> str:
+    """The token in the file ``path``, which only its owner may read.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return _password_of(path, private=True)
+    except _UnusableError as error:
+        finding = Finding("metrics.token_file", error.what, error.fix)
+        raise ConfigError("there is no usable token", [finding]) from None
+
+
 def read_filter_password(settings: HasUser) -> str | None:
     """The password for the repository of filters; ``None`` where it asks for none.
 

@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 from hashscan.config import daemon, globs, values
 from hashscan.config.audit import AuditSettings
 from hashscan.config.brakes import BrakesSettings
+from hashscan.config.metrics import MetricsSettings
 from hashscan.config.notices import NoticesSettings, OrganisationSettings
 from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
@@ -127,17 +128,6 @@ class QuarantineSettings(Section):
     )
 
 
-class MetricsSettings(Section):
-    """Numbers for Prometheus."""
-
-    listen: Annotated[values.ListenOrNone, _LATER] = Field(
-        default=None, description="Address and port, e.g. 127.0.0.1:9464, or none."
-    )
-    textfile: Annotated[values.PathOrNone, _LATER] = Field(
-        default=None, description="A file for node_exporter's textfile collector, or none."
-    )
-
-
 class Settings(Section):
     """All settings. Every section may be left out; a command asks for what it needs.
 
@@ -205,7 +195,7 @@ class Settings(Section):
     notify: Annotated[tuple[values.Notification, ...], _LATER] = Field(
         default=(), strict=False, description="Recipients of notifications; no kind exists yet."
     )
-    metrics: Annotated[MetricsSettings, _LATER] = Field(
+    metrics: MetricsSettings = Field(
         default_factory=MetricsSettings, description="Numbers for Prometheus."
     )
 

@@ -485,5 +485,4 @@ OwnDirectoryOrNone = Annotated[
     AfterValidator(own_directory),
     shower(none_shown(str)),
 ]
-ListenOrNone = Annotated[str | None, PlainValidator(or_none(listen)), shower(none_shown(str))]
 Notification = Annotated[str, PlainValidator(notification)]

@@ -110,6 +110,14 @@ class Changes:
         """Names that wait."""
         return self._names + self._unrested_count
 
+    def oldest(self) -> float | None:
+        """When the first change came that waits; ``None``: none waits.
+
+        Files that are not whole yet do not count: they wait for their writers.
+        """
+        # Entries keep the order in which they came: a directory's next change makes a new entry.
+        return next((entry.first for entry in self._entries.values()), None)
+
     def add(self, key: Key, name: bytes, now: float) -> bool:
         """Note a change; ``False`` where the queue is full and the volume must be scanned."""
         if self._names >= MOST_NAMES:

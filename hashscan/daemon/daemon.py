@@ -20,8 +20,10 @@ from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.audit.reported import Reported
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background
+from hashscan.daemon.counters import Counters
 from hashscan.daemon.duty import Duty
-from hashscan.daemon.facts import write_facts
+from hashscan.daemon.exporting import Exporting
+from hashscan.daemon.facts import counted_by, status_line, write_facts
 from hashscan.daemon.housekeeping import Housekeeping
 from hashscan.daemon.log import Repeats
 from hashscan.daemon.notice_rounds import NoticeRounds
@@ -105,10 +107,12 @@ class Daemon:
         self._housekeeping = Housekeeping(settings, log, state)
         self._notices = Notices(settings, state, log)
         self._notice_rounds = NoticeRounds(settings, state, log)
+        self._exporting = Exporting(settings, log)
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
         self._good_until = 0.0
+        self._counted = Counters()
         self._set_timers()
 
     def _set_timers(self) -> None:
@@ -144,6 +148,7 @@ class Daemon:
             self._log.record.started()
             self._log.reported = Reported(os.path.join(self._state.directory, REPORTED))
             self._log.info(f"hashscan {__version__} starts, state {shown(self._state.directory)}")
+            self._exporting.step()  # before anything is opened that a fork would copy
             with suppress(InterruptError):
                 self._within_limits(self._refresh_known)
                 self._notifier.ready(self._status_line())
@@ -173,6 +178,7 @@ class Daemon:
         self._housekeeping.close()
         self._notices.close()
         self._notice_rounds.close()
+        self._exporting.close()
         if self._sync is not None:
             self._sync.close()
         self._close_duty()
@@ -190,7 +196,7 @@ class Daemon:
         jobs += [*self._notice_rounds.connections, *self._reloading.connections]
         if self._sync is not None:
             jobs.append(self._sync.connection)
-        listen = [*jobs, self._wake]
+        listen = [*jobs, *self._exporting.connections, self._wake]
         if self._duty is not None:
             try:
                 ready = self._duty.turn(listen)
@@ -212,6 +218,7 @@ class Daemon:
         self._housekeeping.take(ready)
         self._notices.take(ready)
         self._notice_rounds.take(ready)
+        self._exporting.take(ready)
         if self._reload:
             self._reload = False
             self._load_anew()
@@ -249,6 +256,7 @@ class Daemon:
             self._refresh_known()
         if self._duty is not None and time.time() > self._good_until and self._expiry.due():
             self._refresh_known()
+        self._exporting.step()
         self._housekeeping.step(self._duty)
         self._notices.step()
         self._notice_rounds.step(self._duty, self._trouble)
@@ -360,6 +368,7 @@ class Daemon:
                 duty.close()
             except StateError as error:
                 self._log.limited("close", "error", str(error))
+            self._counted = counted_by(duty, self._counted)
 
     # Reload
 
@@ -395,6 +404,7 @@ class Daemon:
         self._housekeeping.use(settings)
         self._notices.use(settings)
         self._notice_rounds.use(settings)
+        self._exporting.use(settings)
         self._refresh_known("reload")
         self._notifier.ready(self._status_line())
 
@@ -444,18 +454,9 @@ class Daemon:
         return now - since < _STUCK_AFTER
 
     def _status_line(self) -> str:
-        duty = self._duty
-        if duty is None:
+        if self._duty is None:
             return f"nothing is scanned: {self._trouble}"
-        walk = duty.walk
-        parts = [f"{duty.looking.backlog:,} changes wait"]
-        if walk is not None:
-            parts.append(f"scan ({walk.kind}) {walk.fraction:.0%}, {walk.files:,} files")
-        parts.append(f"{duty.found.matches:,} matches")
-        if duty.verdicts.in_trouble:
-            refused = duty.verdicts.is_refused
-            parts.append(f"the service {'refuses the password' if refused else 'does not answer'}")
-        return "; ".join(parts)
+        return status_line(self._duty)
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {
@@ -481,7 +482,8 @@ class Daemon:
         if self._duty is not None:
             with suppress(StateError):
                 facts |= self._duty.facts.collect()
-        return facts
+        counted = counted_by(self._duty, self._counted)
+        return {**facts, "counters": {**counted.facts(), **self._log.counts()}}
 
 
 def run_daemon(

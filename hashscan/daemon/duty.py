@@ -20,6 +20,7 @@ from hashscan.agent.probing import NO_ANSWER, Probes
 from hashscan.agent.scanning import identity_of_directory, jobs_of, open_actor
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.acting import ActingProcess
+from hashscan.daemon.counters import Counters
 from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.facts import Facts
 from hashscan.daemon.judging import Judging
@@ -213,6 +214,7 @@ class Duty:
         self._last_commit = time.monotonic()
         self.events = 0
         self._lost_changes = 0
+        self.ended = Counters()
         self.turns = 0
         self.scans = 0
         self.facts = Facts(self, catalog)
@@ -311,7 +313,9 @@ class Duty:
     def _end_walk(self) -> None:
         if self.walk is not None:
             walk, self.walk = self.walk, None
-            self._log.summary(walk.end(interrupted=True))
+            summary = walk.end(interrupted=True)
+            self.ended.add_scan(summary)
+            self._log.summary(summary)
 
     # A turn
 
@@ -377,6 +381,7 @@ class Duty:
         self.walk = None
         summary = walk.end(interrupted=False, held=self.looking.held())
         self.looking.ended()
+        self.ended.add_scan(summary)
         self.scans += 1
         self.found.matches += summary.matches
         self.found.quarantined += summary.quarantined

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hashscan.daemon.counters import Counters
 from hashscan.files import DAEMON_STATUS, temporary
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Facts:
             "events": self._duty.events,
             "lost": self._duty.lost,
             "backlog": self._duty.looking.backlog,
+            "waits_for": round(self._duty.looking.waits_for, 1),
             "hashed": tally.hashed,
             "rate": self._rate(tally.hashed),
             "bytes_hashed": tally.bytes_hashed,
@@ -104,6 +106,40 @@ class Facts:
         at, before = self._measured
         self._measured = (now, hashed)
         return round((hashed - before) / max(0.1, now - at), 1)
+
+
+def counted_by(duty: Duty | None, before: Counters) -> Counters:
+    """What was counted so far: ``before``, and in the work with the present configuration."""
+    counted = Counters()
+    counted.add(before)
+    if duty is None:
+        return counted
+    counted.add(duty.ended)
+    if duty.walk is not None:
+        counted.tally.add(duty.walk.tally)
+    found = duty.found
+    changes = Counters(
+        duty.looking.tally,
+        duty.events,
+        duty.lost,
+        candidates=found.candidates,
+        false_positives=found.false_positives,
+    )
+    counted.add(changes)
+    return counted
+
+
+def status_line(duty: Duty) -> str:
+    """What ``systemctl status`` shows of the work."""
+    walk = duty.walk
+    parts = [f"{duty.looking.backlog:,} changes wait"]
+    if walk is not None:
+        parts.append(f"scan ({walk.kind}) {walk.fraction:.0%}, {walk.files:,} files")
+    parts.append(f"{duty.found.matches:,} matches")
+    if duty.verdicts.in_trouble:
+        refused = duty.verdicts.is_refused
+        parts.append(f"the service {'refuses the password' if refused else 'does not answer'}")
+    return "; ".join(parts)
 
 
 def write_facts(directory: str, facts: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -118,11 +119,15 @@ class Log:
         self.record = DaemonRecord(partial(self.limited, "audit log", "error"))
         self._holds: set[str] = set()
         self._output: OutputTrouble | None = None
+        self._lines: Counter[str] = Counter()
+        self._matches: Counter[str] = Counter()
+        self._problems: Counter[str] = Counter()
 
     # The log
 
     def write(self, level: Level, message: str) -> None:
         """One fact."""
+        self._lines[level] += 1
         if _ORDER[level] > self._most:
             return
         text = one_line(message)
@@ -166,6 +171,7 @@ class Log:
 
     def match(self, event: MatchEvent) -> None:
         """A match and what was done about it."""
+        self._matches[event.acted.action] += 1
         if self._as_json and self._result(lambda: self._results.match(event)):
             return
         match, acted = event.match, event.acted
@@ -203,6 +209,7 @@ class Log:
 
     def problem(self, event: ProblemEvent) -> None:
         """A file that could not be judged."""
+        self._problems[event.reason] += 1
         self._event("problem", "warning", event)
 
     def skipped(self, event: ProblemEvent) -> None:
@@ -249,6 +256,17 @@ class Log:
                 number = counted(self.reported.again, "match", "matches")
                 self.info(f"{number} in place as logged before; 'hashscan scan' names all")
             self.reported.save()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of lines by level, matches by action and problems by reason.
+
+        A match or problem counts even if the log leaves it out.
+        """
+        return {
+            "log": dict(self._lines),
+            "matches": dict(self._matches),
+            "problems": dict(self._problems),
+        }
 
     def output_trouble(self) -> dict[str, Any] | None:
         """Return the results that standard output did not take; ``None``: it takes results."""

@@ -128,6 +128,13 @@ class Looking:
         return len(self.changes) + len(self._dispatch)
 
     @property
+    def waits_for(self) -> float:
+        """Seconds for which the oldest change has waited; 0: none waits."""
+        since = [self.changes.oldest(), self._dispatch.waits_since]
+        first = min((one for one in since if one is not None), default=None)
+        return 0.0 if first is None else max(0.0, time.monotonic() - first)
+
+    @property
     def queued(self) -> int:
         """Of those the ones that only wait for a worker process, not for their writers."""
         return len(self._dispatch)

@@ -10,6 +10,7 @@ from hashscan.model import Summary
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.options import worker_settings
 from hashscan.scan.pool import Pool
+from hashscan.scan.work import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,6 +123,14 @@ class Walk:
     def files(self) -> int:
         """That were met so far."""
         return self._dispatch.tally.files + self._dispatch.early.files
+
+    @property
+    def tally(self) -> Tally:
+        """Outcomes so far, also those in directories that are not finished."""
+        found = Tally()
+        found.add(self._dispatch.tally)
+        found.add(self._dispatch.early)
+        return found
 
     @property
     def fraction(self) -> float:

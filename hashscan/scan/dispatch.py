@@ -7,6 +7,7 @@ directory is done.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,11 @@ class Dispatch:
         return len(self._looks)
 
     @property
+    def waits_since(self) -> float | None:
+        """Monotonic time at which the oldest look that waits came; ``None``: none waits."""
+        return self._looks[0].since if self._looks else None
+
+    @property
     def under_way(self) -> bool:
         """Whether a worker process has something of it, or is to get the rest of something."""
         return bool(self._groups)
@@ -189,6 +195,7 @@ class Dispatch:
                 Waiting(volume, directory, 0.0),
                 names=tuple((name, 0) for name in names),
                 final=final,
+                since=time.monotonic(),
             )
         )
 

@@ -30,6 +30,7 @@ class Group:
         replaced: see ``Findings``.
         search: lost directories to find in it; then nothing else is done.
         check: only check whether the volume is still there.
+        since: monotonic time at which its look was asked for; 0: it is no look.
     """
 
     waiting: Waiting
@@ -51,6 +52,7 @@ class Group:
     replaced: int = 0
     search: Search | None = None
     check: bool = False
+    since: float = 0.0
 
     def task(self, number: int) -> Task:
         """Return the task that does this group, which has the number ``number``."""

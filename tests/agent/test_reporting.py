@@ -4,7 +4,7 @@ import os
 
 import notice_machine
 import pytest
-from test_status import DAY, Place
+from left_state import DAY, Place
 
 from hashscan.agent.reporting import report_of
 
@@ -15,9 +15,7 @@ def place(tmp_path):
     made.volumes.append(tmp_path / "second")
     made.write()
     yield made
-    if made.holder is not None:
-        made.holder.kill()
-        made.holder.communicate()
+    made.close()
 
 
 def report(place, **given):

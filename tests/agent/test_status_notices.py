@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from test_status import Place
+from left_state import Place
 
 from hashscan.agent.status import moves_named, reports_only, status_of
 from hashscan.cli.status import _as_json, _as_text
@@ -29,9 +29,7 @@ MAIL = {"maildir": "/m", "time": None, "since": None, "stored": 0, "waiting": 0,
 def place(tmp_path):
     made = Place(tmp_path)
     yield made.scanned()
-    if made.holder is not None:
-        made.holder.kill()
-        made.holder.communicate()
+    made.close()
 
 
 def add(place, ago):

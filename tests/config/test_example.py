@@ -17,7 +17,8 @@ def with_real_files(text, root):
     """The example with every path below ``root``, where what it names exists."""
     for name in ("srv/www", "etc/hashscan", "var/lib/hashscan"):
         (root / name).mkdir(parents=True)
-    for name in ("password", "known.txt", "allow.txt", "filter-password", "root.json"):
+    for name in ("password", "known.txt", "allow.txt", "filter-password", "root.json",
+                 "metrics-token"):  # fmt: skip
         (root / "etc/hashscan" / name).write_text("x")
         (root / "etc/hashscan" / name).chmod(0o600)
     for name in ("srv/www", "etc/hashscan", "var/lib/hashscan"):
@@ -48,7 +49,7 @@ def test_every_setting_that_is_commented_out_can_be_set(write, tmp_path):
 def test_lines_are_short_and_say_what_a_later_version_uses():
     lines = render().splitlines()
     assert max(map(len, lines)) <= 100
-    before = lines[: lines.index("  #listen: none")]
+    before = lines[: lines.index("#notify: []")]
     assert "later version" in " ".join(before[-2:])
 
 

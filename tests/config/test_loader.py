@@ -86,7 +86,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
         "notices": to_plain(Settings.of())["notices"],
         "audit": {"file_size": 16 << 20, "files": 64},
         "notify": (),
-        "metrics": {"listen": None, "textfile": None},
+        "metrics": {"listen": None, "token_file": None, "textfile": None},
     }
 
 
@@ -246,6 +246,12 @@ def test_the_password_is_never_in_a_message(write, files):
         ("listen: none", "listen: example:1", "metrics.listen", "address and a port"),
         ("listen: none", "listen: 999.1.1.1:1", "metrics.listen", "address and a port"),
         ("textfile: none", "textfile: a.prom", "metrics.textfile", "not a full path"),
+        ("textfile: none", "textfile: /x/a.txt", "metrics.textfile", "must end in .prom"),
+        ("listen: none", "listen: 0.0.0.0:1", "metrics.listen", "an address of this machine"),
+        ("listen: none", "listen: 10.0.0.1:1", "metrics.listen", "an address of this machine"),
+        ("listen: none", 'listen: "[::]:1"', "metrics.listen", "an address of this machine"),
+        ("listen: none", "token_file: WWW", "metrics.token_file", "not a regular file"),
+        ("listen: none", "token_file: STATE/none", "metrics.token_file", "no such file"),
         ("notify: []", "notify: true", "notify", "must be a list"),
     ],
 )

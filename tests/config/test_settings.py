@@ -51,13 +51,12 @@ def test_what_is_set_without_effect_is_told(write, whole, files):
     assert told == [
         "filter.root",
     ]
-    text = whole.replace("metrics: {listen: none", "metrics: {listen: 127.0.0.1:1")
-    text = text.replace("test: false", "test: true").replace(
+    text = whole.replace("test: false", "test: true").replace(
         "known: []", f"known: [{files['known.txt']}]"
     )
     text = text.replace(files["baseline.filter"], "https://filters.example")
     told = [note.partition(":")[0] for note in notes(load(write(text)))]
-    assert told == ["metrics.listen", "service.known", "quarantine.action"]
+    assert told == ["service.known", "quarantine.action"]
     given = {
         "service": {"url": "https://x", "username": "u", "test": True},
         "filter": {"source": "/f"},

@@ -34,6 +34,23 @@ def test_a_burst_on_one_name_is_one_look_after_a_quiet_moment():
     assert len(waiting) == 0
 
 
+def test_the_oldest_change_that_waits():
+    waiting = Changes()
+    assert waiting.oldest() is None
+    waiting.add(HERE, b"x", 1.0)
+    waiting.add(Key(0, b"other"), b"y", 2.0)
+    waiting.add(HERE, b"x", 2.0)
+    assert waiting.oldest() == 1.0
+    assert names(waiting.take(1.0 + LONGEST_QUIET, 1)) == [b"x"]
+    waiting.add(HERE, b"x", 3.0)
+    assert waiting.oldest() == 2.0, "the directory came again, behind the other one"
+    waiting.not_whole(HERE, b"z", 0, 0.0)
+    waiting.forget_volume(0)
+    assert waiting.oldest() is None
+    waiting.not_whole(HERE, b"z", 0, 0.0)
+    assert waiting.oldest() is None, "it waits for its writer"
+
+
 def test_a_directory_that_never_rests_is_looked_at_all_the_same():
     waiting = Changes()
     now, looked = 0.0, []

@@ -3,15 +3,19 @@
 import errno
 import io
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from hashscan.config.loader import load
 from hashscan.daemon import background
 from hashscan.daemon import daemon as daemon_module
+from hashscan.daemon.counters import Counters
 from hashscan.daemon.daemon import Daemon
 from hashscan.daemon.log import MOST_LINES, Log
 from hashscan.errors import FilterError, StateError
+from hashscan.model import Summary
+from hashscan.scan.work import Tally
 from hashscan.state import State
 
 
@@ -46,6 +50,9 @@ class Session:
 
     def __init__(self, error=None):
         self.closed, self.error = False, error
+        self.ended, self.events, self.lost = Counters(), 0, 0
+        self.walk, self.found = None, Summary()
+        self.looking = SimpleNamespace(tally=Tally())
 
     def close(self):
         self.closed = True

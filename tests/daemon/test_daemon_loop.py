@@ -13,6 +13,7 @@ import pytest
 from hashscan.config.loader import load
 from hashscan.daemon import daemon as module
 from hashscan.daemon.background import Failure
+from hashscan.daemon.counters import Counters
 from hashscan.daemon.daemon import Daemon
 from hashscan.daemon.log import Log
 from hashscan.errors import (
@@ -27,6 +28,7 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.model import Summary
+from hashscan.scan.work import Tally
 from hashscan.state import State
 
 
@@ -91,7 +93,8 @@ class Session:
     def __init__(self, name="old"):
         self.known = SimpleNamespace(name=name)
         self.turns, self.walk, self.found = 0, None, Summary()
-        self.looking = SimpleNamespace(busy=False, backlog=1234)
+        self.looking = SimpleNamespace(busy=False, backlog=1234, tally=Tally())
+        self.ended, self.events, self.lost = Counters(), 0, 0
         self.verdicts = SimpleNamespace(in_trouble=False, is_refused=False)
         self.facts = SimpleNamespace(news=False, counted=False, collect=lambda: {"events": 5})
         self.facts.has_news = lambda: self.facts.news

@@ -7,6 +7,7 @@ import pytest
 from hashscan.agent.presence import Seen
 from hashscan.daemon import duty as module
 from hashscan.daemon import wants as wants_module
+from hashscan.daemon.counters import Counters
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.wants import Wants
 from hashscan.fs.volume import Volume
@@ -187,6 +188,7 @@ def duty(clock):
     one.judging.take = one.judging.taken.append
     one.looking, one.found, one.walk = Looking(), Summary(), None
     one._look_again = one._last_unwatched = one._last_commit = clock.now
+    one.ended = Counters()
     one.events = one._lost_changes = one.turns = one.scans = 0
     return one
 

@@ -56,6 +56,18 @@ def test_a_million_failures_are_a_few_lines_and_a_number():
     assert err.getvalue().splitlines()[-1].endswith("Input/output error")
 
 
+def test_counts_go_on_where_lines_are_left_out():
+    log, _, _, _ = made(verbosity=-1)
+    for _ in range(3 * MOST_LINES):
+        log.problem(problem())
+    log.problem(problem(reason="denied"))
+    log.info("quiet")
+    counts = log.counts()
+    assert counts["problems"] == {"io-error": 3 * MOST_LINES, "denied": 1}
+    assert counts["log"] == {"warning": MOST_LINES + 1, "info": 1}
+    assert counts["matches"] == {}
+
+
 def test_matches_that_stay_are_no_flood_and_others_are_all_told():
     candidate = Candidate(
         volume=b"/v",

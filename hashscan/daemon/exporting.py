@@ -1,0 +1,101 @@
+"""Keeps the process that exports the metrics, if ``metrics.listen`` or ``metrics.textfile`` is set.
+
+The process forks none itself, and touches no customer's file. If it dies, it is started again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hashscan.agent.limits import is_limit, limit_reached
+from hashscan.daemon.schedule import Every
+from hashscan.errors import HashscanError
+from hashscan.process import end, end_with, start
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from multiprocessing.connection import Connection
+
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.log import Log
+
+#: Seconds between the end of the process and the next attempt.
+_AGAIN = 30.0
+
+
+class Exporting:
+    """Exports the metrics of the daemon."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        """Begin with the first ``step``."""
+        self._log = log
+        self._connection: Connection | None = None
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Go on with these settings."""
+        self.close()
+        self._settings = settings
+        section = settings.metrics
+        wanted = section.listen is not None or section.textfile is not None
+        self._due = Every(_AGAIN if wanted else None, at_once=True)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connection that is readable when ``take`` has something to log."""
+        return [] if self._connection is None else [self._connection]
+
+    def step(self) -> None:
+        """Start the process if it should run and does not."""
+        if self._connection is not None or not self._due.due():
+            return
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(
+            target=_main, args=(os.getpid(), theirs, self._settings), daemon=True
+        )
+        try:
+            start(process)
+        except OSError as error:
+            ours.close()
+            why = limit_reached(error) if is_limit(error) else str(error)
+            self._log.limited(
+                "metrics", "warning", f"metrics: {why}; tried again in {_AGAIN:.0f} s"
+            )
+            return
+        finally:
+            theirs.close()
+        self._connection, self._process = ours, process
+
+    def take(self, ready: Collection[object]) -> None:
+        """Log what the process reports."""
+        if self._connection is None or self._connection not in ready:
+            return
+        try:
+            message = self._connection.recv()
+        except (EOFError, OSError):
+            self.close()
+            self._due = Every(_AGAIN)
+            message = f"metrics: their process has ended; it is started again in {_AGAIN:.0f} s"
+        self._log.limited("metrics", "warning", message)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            end(self._process)
+
+
+def _main(parent: int, connection: Connection, settings: Settings) -> None:
+    end_with(parent)
+    from hashscan.metrics.exporter import export  # noqa: PLC0415 - the daemon does not need it
+
+    with suppress(BrokenPipeError):
+        try:
+            export(settings, connection.send)
+        except HashscanError as error:
+            connection.send(str(error))

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: what ``status`` shows, and what the daemon counts, as numbers."""

@@ -1,0 +1,104 @@
+"""Collects the metrics of this moment, and writes them as text.
+
+Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/, version 0.0.4.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from hashscan.agent.complaints import complaints
+from hashscan.agent.gaps import resolved_roots
+from hashscan.agent.reasons import Reason
+from hashscan.agent.status import status_of
+from hashscan.durable import replace_file
+from hashscan.errors import ExitCode, MachineError, UnsafePathError
+from hashscan.metrics.families import Snapshot, families, verdict
+from hashscan.metrics.processes import Usage, usage_of
+from hashscan.text import said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.metrics_core import Metric
+
+    from hashscan.agent.complaints import Complaint
+    from hashscan.agent.status import Status
+    from hashscan.config.settings import Settings
+
+#: node_exporter reads the file as another user.
+_MODE = 0o644
+
+
+def snapshot_of(
+    settings: Settings, status: Status, wrong: Iterable[Complaint], began: float
+) -> Snapshot:
+    """What is known now. ``began``: monotonic time at which the collection began."""
+    daemon = children = Usage()
+    if status.alive and status.daemon is not None:
+        daemon, children = usage_of(int(status.daemon["pid"]))
+    wrong = list(wrong)
+    return Snapshot(
+        settings,
+        status,
+        [one.reason for one in wrong],
+        int(wrong[0].code) if wrong else 0,
+        time.time(),
+        resolved_roots(settings),
+        time.monotonic() - began,
+        daemon,
+        children,
+    )
+
+
+def collect(settings: Settings) -> Snapshot:
+    """Read the status and everything else.
+
+    Raises:
+        HashscanError: a limit of this process prevents the reading.
+    """
+    began = time.monotonic()
+    status = status_of(settings)
+    return snapshot_of(settings, status, complaints(status), began)
+
+
+class _Once:
+    """Hands finished metrics to a registry."""
+
+    def __init__(self, found: list[Metric]) -> None:
+        self._found = found
+
+    def collect(self) -> list[Metric]:
+        return self._found
+
+
+def _text(found: list[Metric]) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(_Once(found))
+    return generate_latest(registry)
+
+
+def page(snapshot: Snapshot) -> bytes:
+    """The metrics as text."""
+    return _text(families(snapshot))
+
+
+def page_without_configuration() -> bytes:
+    """The metrics as text if the configuration cannot be read: only the verdict."""
+    return _text(verdict(ExitCode.USAGE, [Reason.CONFIGURATION], time.time()))
+
+
+def write_textfile(path: str, text: bytes) -> None:
+    """Replace a file of node_exporter's textfile collector; no reader sees half of it.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    try:
+        replace_file(path, text, _MODE)
+    except (OSError, UnsafePathError) as error:
+        why = said_by(error) if isinstance(error, OSError) else str(error)
+        raise MachineError(f"{shown(path)}: the metrics cannot be written: {why}") from error

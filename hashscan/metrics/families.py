@@ -1,0 +1,312 @@
+"""From the status to metrics. A new metric: its name in ``names``, its value in a function here."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from hashscan import __version__
+from hashscan.agent.reasons import Reason
+from hashscan.metrics.names import METRICS, PREFIX
+from hashscan.metrics.processes import Usage
+from hashscan.model import Problem, Skipped
+from hashscan.quarantine.records import State as RecordState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from prometheus_client.metrics_core import Metric
+
+    from hashscan.agent.status import Status
+    from hashscan.catalog.overview import LastScan
+    from hashscan.config.settings import Settings
+
+_OUTCOMES = ("hashed", "unchanged", "skipped", "problem")
+_VOLUME_STATES = ("watched", "partly-watched", "not-watched", "starting", "missing")
+_RECORD_STATES = (*RecordState, "damaged")
+_ACTIONS = ("quarantined", "reported", "held", "allowed")
+_LEVELS = ("error", "warning", "info", "debug")
+
+
+class Snapshot(NamedTuple):
+    """What is known at one moment.
+
+    Attributes:
+        settings: those of the status.
+        reasons: of the complaints about the status.
+        exit_code: of ``status``.
+        collected: when the status was read, in seconds since the epoch.
+        roots: the configured volumes as the catalog names them.
+        seconds: how long the collection took.
+        daemon, children: what the daemon, and the processes below it, use.
+    """
+
+    settings: Settings
+    status: Status
+    reasons: Sequence[Reason]
+    exit_code: int
+    collected: float
+    roots: Sequence[bytes] = ()
+    seconds: float = 0.0
+    daemon: Usage = Usage()
+    children: Usage = Usage()
+
+
+class Page:
+    """The metrics of one moment, in the order of ``METRICS``."""
+
+    def __init__(self) -> None:
+        """Start without metrics."""
+        self._values: dict[str, list[tuple[list[str], float]]] = {}
+
+    def put(self, name: str, value: float, **labels: str) -> None:
+        """Add a sample; ``labels`` are those of its description, in their order."""
+        assert METRICS[name].labels == tuple(labels), name
+        self._values.setdefault(name, []).append((list(labels.values()), float(value)))
+
+    def put_time(self, name: str, value: float | None) -> None:
+        """Add a sample unless it is ``None``: a time that never was is no sample."""
+        if value is not None:
+            self.put(name, value)
+
+    def put_each(
+        self, name: str, label: str, values: Mapping[str, float], known: Iterable[str]
+    ) -> None:
+        """Add a sample for each member of ``known``; 0 for one that ``values`` does not have."""
+        for one in known:
+            self.put(name, values.get(str(one), 0), **{label: str(one)})
+
+    def families(self) -> list[Metric]:
+        """For a registry of prometheus_client."""
+        found: list[Metric] = []
+        for name, described in METRICS.items():
+            if name not in self._values:
+                continue
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(PREFIX + name, described.words, labels=described.labels)
+            for labels, value in self._values[name]:
+                family.add_metric(labels, value)
+            found.append(family)
+        return found
+
+
+def families(snapshot: Snapshot) -> list[Metric]:
+    """All metrics of one moment."""
+    page = Page()
+    for part in _PARTS:
+        part(page, snapshot)
+    return page.families()
+
+
+def verdict(exit_code: int, reasons: Iterable[Reason], collected: float) -> list[Metric]:
+    """Only the verdict, e.g. if the configuration cannot be read, so that nothing else is known."""
+    page = Page()
+    _put_verdict(page, exit_code, reasons, collected)
+    return page.families()
+
+
+def _put_verdict(page: Page, exit_code: int, reasons: Iterable[Reason], collected: float) -> None:
+    page.put("healthy", exit_code == 0)
+    page.put("status_exit_code", exit_code)
+    page.put_each("complaints", "reason", Counter(map(str, reasons)), Reason)
+    page.put("build_info", 1, version=__version__)
+    page.put("collected_timestamp_seconds", collected)
+
+
+def _verdict(page: Page, snapshot: Snapshot) -> None:
+    _put_verdict(page, snapshot.exit_code, snapshot.reasons, snapshot.collected)
+    page.put("collection_duration_seconds", snapshot.seconds)
+
+
+def _daemon(page: Page, snapshot: Snapshot) -> None:
+    status = snapshot.status
+    page.put("daemon_running", status.alive)
+    if status.daemon is not None:
+        page.put_time("daemon_status_timestamp_seconds", status.daemon.get("time"))
+    facts = _facts(snapshot)
+    page.put_time("daemon_start_time_seconds", facts.get("started"))
+    if status.alive:
+        for name, usage in (("daemon", snapshot.daemon), ("children", snapshot.children)):
+            page.put("processes", usage.processes, process=name)
+            page.put("process_memory_bytes", usage.memory, process=name)
+            page.put("process_cpu_seconds_total", usage.cpu, process=name)
+
+
+def _facts(snapshot: Snapshot) -> dict[str, Any]:
+    """The facts of the running daemon; empty: none runs."""
+    status = snapshot.status
+    return status.daemon if status.alive and status.daemon is not None else {}
+
+
+def _volume_state(volume: dict[str, Any]) -> str:
+    if volume.get("away"):
+        return "missing"
+    if volume.get("starting") or volume["backend"] == "starting":
+        return "starting"
+    if volume["backend"] == "off" or (volume["unwatched"] and not volume["directories"]):
+        return "not-watched"
+    return "partly-watched" if volume["unwatched"] or volume.get("blind") else "watched"
+
+
+def _volumes(page: Page, snapshot: Snapshot) -> None:
+    volumes = _facts(snapshot).get("volumes")
+    if volumes is None:
+        return
+    states = Counter(_volume_state(one) for one in volumes)
+    page.put_each("volumes", "state", states, _VOLUME_STATES)
+    page.put("watch_directories", sum(one["directories"] for one in volumes), state="watched")
+    page.put("watch_directories", sum(one["unwatched"] for one in volumes), state="not-watched")
+
+
+def _watch(page: Page, snapshot: Snapshot) -> None:
+    facts = _facts(snapshot)
+    if "backlog" in facts:
+        page.put("watch_queue_length", facts["backlog"])
+        page.put("watch_oldest_change_age_seconds", facts.get("waits_for", 0.0))
+
+
+def _roots(snapshot: Snapshot) -> list[bytes]:
+    volumes = _facts(snapshot).get("volumes")
+    if volumes is not None:
+        return [os.fsencode(one["path"]) for one in volumes]
+    return list(snapshot.roots)
+
+
+def _ended(scan: LastScan) -> float:
+    return scan.ended or scan.started
+
+
+def _scans(page: Page, snapshot: Snapshot) -> None:
+    catalog = snapshot.status.catalog
+    facts = _facts(snapshot)
+    if facts:
+        page.put("scan_running", facts.get("scan") is not None)
+        if facts.get("scan") is not None:
+            page.put("scan_progress_ratio", facts["scan"]["fraction"])
+        page.put_time("scan_interval_seconds", facts.get("scan_every"))
+        page.put_time("next_scan_timestamp_seconds", facts.get("next_scan"))
+    if catalog is None:
+        return
+    page.put("unreadable_files", catalog.problems)
+    if catalog.scan is not None:
+        page.put("last_scan_start_timestamp_seconds", catalog.scan.started)
+        page.put_time("last_scan_end_timestamp_seconds", catalog.scan.ended)
+    last = [catalog.by_volume.get(root) for root in _roots(snapshot)]
+    page.put("volumes_without_whole_scan", last.count(None))
+    ended = [_ended(one) for one in last if one is not None]
+    page.put_time("oldest_whole_scan_timestamp_seconds", min(ended, default=None))
+    whole = catalog.whole
+    if whole is None:
+        return
+    page.put("last_whole_scan_timestamp_seconds", _ended(whole))
+    summary = whole.summary
+    if summary:
+        outcomes = {
+            "hashed": summary["hashed"],
+            "unchanged": summary["unchanged"],
+            "skipped": sum(summary["skipped"].values()),
+            "problem": summary["problems"],
+        }
+        page.put("last_whole_scan_duration_seconds", summary["seconds"])
+        page.put_each("last_whole_scan_files", "outcome", outcomes, _OUTCOMES)
+        page.put("last_whole_scan_hashed_bytes", summary["bytes_hashed"])
+        page.put("last_whole_scan_matches", summary["matches"])
+
+
+def _filters(page: Page, snapshot: Snapshot) -> None:
+    status = snapshot.status
+    facts = _facts(snapshot)
+    usable = [one for one in status.filters if one.trouble is None]
+    digests = sum(one.digests or 0 for one in usable)
+    if not status.filters:  # made from lists: the daemon, or each scan, makes it
+        made = facts.get("filters", ())
+        page.put("filters", len(made), state="usable")
+        digests = sum(one["digests"] for one in made)
+    else:
+        page.put("filters", len(usable), state="usable")
+    page.put("filters", len(status.filters) - len(usable), state="unusable")
+    page.put("filter_digests", digests)
+    ages = [one.age for one in usable if one.age is not None]
+    if ages:
+        page.put("filter_verified_timestamp_seconds", snapshot.collected - max(ages))
+    section = snapshot.settings.filter
+    if section is not None:
+        page.put_time("filter_max_age_seconds", section.max_age)
+    sync = status.sync
+    page.put_time("last_sync_timestamp_seconds", sync.get("time"))
+    page.put_time("next_sync_timestamp_seconds", sync.get("next"))
+    page.put_time("sync_failing_since_timestamp_seconds", sync.get("failing_since"))
+
+
+def _counters(page: Page, snapshot: Snapshot) -> None:
+    counted = _facts(snapshot).get("counters")
+    if counted is None:
+        return
+    page.put_each("files_total", "outcome", counted["files"], _OUTCOMES)
+    page.put_each("skipped_files_total", "reason", counted["skipped"], Skipped)
+    page.put("hashed_bytes_total", counted["hashed_bytes"])
+    page.put_each("problems_total", "reason", counted["problems"], Problem)
+    page.put("scans_total", counted["scans"])
+    page.put("candidates_total", counted["candidates"])
+    page.put("false_positives_total", counted["false_positives"])
+    page.put_each("matches_total", "action", counted["matches"], _ACTIONS)
+    page.put("watch_events_total", counted["events"])
+    page.put("watch_losses_total", counted["losses"])
+    page.put_each("log_messages_total", "level", counted["log"], _LEVELS)
+
+
+def _candidates(page: Page, snapshot: Snapshot) -> None:
+    status = snapshot.status
+    catalog = status.catalog
+    if catalog is None:
+        return
+    page.put("pending_candidates", catalog.pending)
+    page.put_time("pending_oldest_timestamp_seconds", catalog.oldest)
+    page.put("service_refuses_password", bool(status.refused))
+    page.put("unmoved_matches", status.unmoved[0] if status.unmoved else 0)
+    page.put("reported_matches", status.reported)
+
+
+def _quarantine(page: Page, snapshot: Snapshot) -> None:
+    page.put_each("quarantine_records", "state", snapshot.status.quarantine, _RECORD_STATES)
+    settings = snapshot.settings
+    places = (("state", settings.state), ("quarantine", settings.quarantine_directory))
+    for name, path in places:
+        with suppress(OSError):  # the first scan makes it
+            room = os.statvfs(path)
+            page.put("storage_free_bytes", room.f_bavail * room.f_frsize, place=name)
+            page.put("storage_size_bytes", room.f_blocks * room.f_frsize, place=name)
+
+
+def _notices(page: Page, snapshot: Snapshot) -> None:
+    found = snapshot.status.deadlines
+    if found is not None:
+        page.put("notices_open", found.open)
+        page.put("notice_items_open", found.items)
+        page.put("notices_due_soon", found.due_soon)
+        page.put("notices_overdue", found.overdue)
+        page.put_time("notices_next_deadline_timestamp_seconds", found.next_deadline)
+    mail = snapshot.status.mail
+    unread = (found.unread if found else 0) + (mail["waiting"] if mail else 0)
+    if found is not None or mail is not None:
+        page.put("notices_unread", unread)
+
+
+#: The parts of a page, each with what ``docs/metrics.md`` describes under one heading.
+_PARTS: tuple[Callable[[Page, Snapshot], None], ...] = (
+    _verdict,
+    _daemon,
+    _volumes,
+    _watch,
+    _scans,
+    _filters,
+    _counters,
+    _candidates,
+    _quarantine,
+    _notices,
+)

@@ -1,0 +1,164 @@
+"""Serves the metrics over HTTP on this machine, whatever its clients do.
+
+Each connection is for one request and has a few seconds; a flood pushes out its own connections.
+A request costs no collection: all clients of a while get the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import math
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from hashscan.service.connections import Bounds, Client, Connections
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+#: Seconds from the connection to the end of the answer.
+LONGEST = 10.0
+#: Connections at a time: a few are enough for every Prometheus of a provider.
+MOST = 64
+#: Connections that are accepted in one turn of the event loop.
+_ACCEPTED = 16
+_BACKLOG = 128
+#: Bytes of a request.
+_LONGEST_HEAD = 8192
+_CONTENT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The text to serve, and the clients that wait for it."""
+
+    def __init__(self, wanted: Callable[[], None]) -> None:
+        """``wanted`` is called for each request, and sees to it that ``put`` is called in time."""
+        self._wanted = wanted
+        self._text: bytes | None = None
+        self._until = -math.inf
+        self._waiting: set[Callable[[bytes | None], None]] = set()
+
+    def put(self, text: bytes | None, fresh_for: float) -> None:
+        """Serve ``text`` for so many seconds; ``None``: it could not be collected."""
+        self._text, self._until = text, time.monotonic() + fresh_for
+        waiting, self._waiting = self._waiting, set()
+        for answer in waiting:
+            answer(text)
+
+    def ask(self, answer: Callable[[bytes | None], None]) -> None:
+        """Call ``answer`` with the text, now or as soon as there is one."""
+        if time.monotonic() <= self._until:
+            answer(self._text)
+        else:
+            self._waiting.add(answer)
+        self._wanted()
+
+    def forget(self, answer: Callable[[bytes | None], None]) -> None:
+        """Do not call ``answer`` any more."""
+        self._waiting.discard(answer)
+
+
+class _Conversation(asyncio.Protocol):
+    """One connection: one request and its answer."""
+
+    def __init__(self, metrics: Metrics, connections: Connections, token: str | None) -> None:
+        self._metrics = metrics
+        self._connections = connections
+        self._token = token
+        self._received = b""
+        self._method = b""
+        self._is_answered = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._client = Client("", self._transport.abort)
+        loop = asyncio.get_running_loop()
+        self._end = loop.call_later(LONGEST, self._transport.abort)
+        if not self._connections.add(self._client):
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._end.cancel()
+        self._metrics.forget(self._answer)
+        self._connections.remove(self._client)
+
+    def eof_received(self) -> bool:
+        return True  # a client may close its half before it reads the answer
+
+    def data_received(self, data: bytes) -> None:
+        if self._method or self._is_answered:
+            return  # only one request is answered
+        self._received += data
+        head, end, _ = self._received.partition(b"\r\n\r\n")
+        if end:
+            self._client.asking = True
+            self._request(head)
+        elif len(self._received) > _LONGEST_HEAD:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _request(self, head: bytes) -> None:
+        first, *lines = head.split(b"\r\n")
+        words = first.split(b" ")
+        if len(head) > _LONGEST_HEAD or len(words) != 3 or not words[2].startswith(b"HTTP/1."):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return
+        method, target, _ = words
+        if method not in {b"GET", b"HEAD"}:
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
+        elif target.partition(b"?")[0] != b"/metrics":
+            self._refuse(HTTPStatus.NOT_FOUND)
+        elif not self._may_read(lines):
+            self._refuse(HTTPStatus.UNAUTHORIZED)
+        else:
+            self._method = method
+            self._metrics.ask(self._answer)
+
+    def _may_read(self, lines: list[bytes]) -> bool:
+        if self._token is None:
+            return True
+        headers = dict(reversed([_header(line) for line in lines]))
+        kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+        right = hmac.compare_digest(given.strip(), self._token.encode())
+        return kind.lower() == b"bearer" and right
+
+    def _answer(self, text: bytes | None) -> None:
+        if text is None:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        else:
+            self._send(HTTPStatus.OK, _CONTENT, text)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode())
+
+    def _send(self, status: HTTPStatus, content: str, body: bytes) -> None:
+        self._is_answered = True
+        self._received = b""
+        more = {
+            HTTPStatus.UNAUTHORIZED: 'WWW-Authenticate: Bearer realm="hashscan"\r\n',
+            HTTPStatus.METHOD_NOT_ALLOWED: "Allow: GET, HEAD\r\n",
+        }.get(status, "")
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {content}\r\n"
+            f"Content-Length: {len(body)}\r\n{more}Connection: close\r\n\r\n"
+        ).encode()
+        self._transport.write(head if self._method == b"HEAD" else head + body)
+        self._transport.close()
+
+
+def _header(line: bytes) -> tuple[bytes, bytes]:
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip()
+
+
+async def serve(listener: socket.socket, metrics: Metrics, token: str | None) -> asyncio.Server:
+    """Serve ``metrics`` on a bound socket; ``token``: what a client must send, if any."""
+    connections = Connections(Bounds(MOST, MOST, MOST))
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Conversation(metrics, connections, token), sock=listener, backlog=_ACCEPTED
+    )
+    listener.listen(_BACKLOG)  # the kernel's queue; asyncio takes fewer at a time from it
+    return server
