@@ -137,6 +137,19 @@ class Format:
                 return None
             return connection
 
+    @contextlib.contextmanager
+    def change(self, connection: sqlite3.Connection, path: str) -> Iterator[None]:
+        """Run the block in one transaction, which is undone if the block raises."""
+        with self.translated(path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
     def _require_file(self, path: str) -> None:
         """Refuse a directory, a link or a special file.
 

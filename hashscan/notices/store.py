@@ -6,7 +6,6 @@ Several processes use it at the same time: the daemon, commands, the HTTP intake
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 import time
@@ -31,10 +30,12 @@ from hashscan.notices.reader import (
     same_as,
     storable,
 )
+from hashscan.notices.schema import FORMAT
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    import contextlib
+    from collections.abc import Collection, Iterable, Mapping
 
     from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
 
@@ -476,18 +477,8 @@ class Store(Reader):
             (notice, item, now, kind.value, json.dumps(detail)),
         )
 
-    @contextlib.contextmanager
-    def _change(self) -> Iterator[None]:
-        """Run the block in one transaction, which is undone if the block raises."""
-        with self._translated():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+    def _change(self) -> contextlib.AbstractContextManager[None]:
+        return FORMAT.change(self._connection, self.path)
 
 
 def _now(now: float | None) -> float:

@@ -8,7 +8,6 @@ passes because a clock jumps. ``source`` has the size of the known set of each s
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hashscan.database import Format
@@ -16,7 +15,7 @@ from hashscan.model import Digest
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from hashscan.timeline import Timeline
 
@@ -175,7 +174,7 @@ class AskedStore:
 
         What an administrator accepted meanwhile, in another process, is kept.
         """
-        with self._change():
+        with FORMAT.change(self._connection, self.path):
             self._connection.executemany(
                 _PUT,
                 [
@@ -196,7 +195,7 @@ class AskedStore:
 
     def forget(self, service: str, subjects: Iterable[Subject]) -> None:
         """Remove the answers about subjects that are no longer in quarantine."""
-        with self._change():
+        with FORMAT.change(self._connection, self.path):
             self._connection.executemany(
                 "DELETE FROM answer WHERE service = ? AND algorithm = ? AND digest = ?"
                 " AND content = ?",
@@ -213,22 +212,10 @@ class AskedStore:
 
     def put_size(self, service: str, digests: int | None) -> None:
         """Note the number of digests in the known set; ``None``: the next round counts them."""
-        with self._change():
+        with FORMAT.change(self._connection, self.path):
             self._connection.execute("DELETE FROM source WHERE service = ?", (service,))
             if digests is not None:
                 self._connection.execute("INSERT INTO source VALUES (?, ?)", (service, digests))
-
-    @contextmanager
-    def _change(self) -> Iterator[None]:
-        with FORMAT.translated(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
 
 
 def held_withdrawals(path: str) -> tuple[int, str]:
