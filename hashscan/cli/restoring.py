@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -15,7 +15,6 @@ from hashscan.config import values
 from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError, UsageError
 from hashscan.output.bar import build_bar
 from hashscan.output.jsonl import line
-from hashscan.quarantine.recover import recover
 from hashscan.text import local_time, shown
 
 if TYPE_CHECKING:
@@ -79,10 +78,6 @@ def restore_many(
         LockedError: another hashscan holds the store.
         OutputError: a result cannot be reported any more; nothing is restored after that.
     """
-    # A killed run may have left a file half-way. If the lock is not free, the first file fails.
-    with suppress(LockedError), store.lock(LOCK_SECONDS):
-        for recovered in recover(store):
-            click.echo(f"{recovered.record_id}: {recovered.message}", err=True)
     chosen = selection.selected(store)
     before(chosen)
     ids, unread = chosen.ids, chosen.unread
