@@ -1,0 +1,167 @@
+"""When the daemon asks again and restores; jobs run in this process, results are the test's."""
+
+import io
+import os
+from collections import Counter
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
+
+from hashscan.agent.asking_again import Round
+from hashscan.agent.putting_back import PutBack
+from hashscan.config.settings import Settings
+from hashscan.daemon import asking_again as module
+from hashscan.daemon.asking_again import AskingAgain
+from hashscan.daemon.background import Failure
+from hashscan.daemon.log import Log
+from hashscan.model import Digest
+from hashscan.state import State
+
+DIGEST = Digest("sha1", "0" * 40)
+
+
+class Job:
+    """A job that has ended."""
+
+    begun: ClassVar = []
+    results: ClassVar = {}
+
+    def __init__(self, job):
+        self.connection = object()
+        self.job = job
+        Job.begun.append(job)
+
+    def take(self):
+        name = self.job.func.__name__
+        return Job.results[name].pop(0) if Job.results[name] else Round()
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
+    monkeypatch.setattr(module, "Background", Job)
+    Job.begun, Job.results = [], {"ask_again": [], "put_back": []}
+    return now
+
+
+def made(tmp_path, **quarantine):
+    out = io.StringIO()
+    settings = Settings.of(
+        state=str(tmp_path / "state"), quarantine={"action": "quarantine", **quarantine}
+    )
+    one = AskingAgain(settings, Log(out, out), State(str(tmp_path / "state")))
+    one.out = out
+    return one
+
+
+def duty(name="filters 1"):
+    forgotten = []
+    verdicts = SimpleNamespace(forget=forgotten.extend)
+    return SimpleNamespace(known=SimpleNamespace(name=name), verdicts=verdicts, forgotten=forgotten)
+
+
+def names():
+    return [one.func.__name__ for one in Job.begun]
+
+
+def take(one):
+    one.take(one.connections)
+
+
+def test_a_round_an_hour_and_one_with_each_new_filter(tmp_path, clock):
+    one, now = made(tmp_path), duty()
+    one.step(None)
+    assert names() == []
+    for _ in range(3):
+        one.step(now)
+    assert names() == ["ask_again"], "one at a time"
+    take(one)
+    one.step(now)
+    assert len(names()) == 1
+    one.step(duty("filters 2"))
+    assert len(names()) == 2
+    take(one)
+    clock.seconds += 3601
+    one.step(duty("filters 2"))
+    assert len(names()) == 3
+
+
+def test_nobody_is_asked_without_an_interval(tmp_path, clock):
+    one = made(tmp_path, ask_again="none")
+    one.step(duty())
+    assert names() == []
+
+
+def test_what_is_left_is_asked_a_minute_later(tmp_path, clock):
+    one, now = made(tmp_path), duty()
+    Job.results["ask_again"] = [Round(more=True, trouble="the service is down")]
+    one.step(now)
+    take(one)
+    assert "not all digests could be asked for again: the service is down" in one.out.getvalue()
+    clock.seconds += 61
+    one.step(now)
+    assert len(names()) == 2
+
+
+def test_unknown_digests_are_forgotten_and_withdrawals_reported(tmp_path, clock):
+    one, now = made(tmp_path), duty()
+    Job.results["ask_again"] = [Round(unknown=[DIGEST], withdrawn=1, files=2000, held=3, why="W?")]
+    one.step(now)
+    take(one)
+    assert now.forgotten == [DIGEST]
+    text = one.out.getvalue()
+    assert "1 digest with 2,000 files withdrawn" in text
+    assert "restore --withdrawn" in text
+    assert "3 digests turned unknown, and nothing is withdrawn: W?" in text
+    assert "--accept" in text
+    one.step(now)
+    assert names() == ["ask_again"], "an administrator restores"
+
+
+def test_files_are_restored_in_turns_if_so_configured(tmp_path, clock):
+    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    failed = PutBack(done=500, failed={"1": "a: another file"}, reasons=Counter(taken=1), left=700)
+    Job.results["put_back"] = [failed, PutBack(done=700)]
+    one.step(now)
+    assert names() == ["ask_again", "put_back"]
+    take(one)
+    text = one.out.getvalue()
+    assert "500 withdrawn files restored, 700 follow" in text
+    assert "1 withdrawn file not restored (1 taken)" in text
+    one.step(now)
+    assert names() == ["ask_again", "put_back"]
+    clock.seconds += 11
+    one.step(now)
+    assert Job.begun[-1].args[0] == os.fsencode(tmp_path / "state" / "quarantine")
+    assert Job.begun[-1].args[2] == frozenset({"1"}), "not tried again in this series"
+    take(one)
+    clock.seconds += 3601
+    one.step(now)
+    assert Job.begun[-1].args[2] == frozenset(), "tried again after an hour"
+
+
+def test_a_failure_is_logged_and_the_next_round_comes(tmp_path, clock, monkeypatch):
+    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    Job.results = {"ask_again": [Failure("x", "disk full")], "put_back": [Failure("x", "locked")]}
+    one.step(now)
+    take(one)
+    assert "disk full" in one.out.getvalue()
+    assert "locked" in one.out.getvalue()
+    clock.seconds += 3601
+    one.step(now)
+    assert len(names()) == 4
+
+
+def test_a_reload_ends_jobs_and_begins_again(tmp_path, clock):
+    one = made(tmp_path)
+    one.step(duty())
+    assert one.connections
+    one.use(Settings.of(state=str(tmp_path / "state"), quarantine={"ask_again": "none"}))
+    assert one.connections == []
+    one.step(duty())
+    assert len(names()) == 1
