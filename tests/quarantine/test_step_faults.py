@@ -15,9 +15,10 @@ from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import closing
 from hashscan.model import FileDigests, Identity
 from hashscan.quarantine import act, keep, places, recover
+from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.places import Spot
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import Staging, State, new_id
 
 # act
 
@@ -161,6 +162,39 @@ def test_a_private_directory_that_another_agent_removes_is_made_again(
     assert len(seen) == tries
     assert found.action == ("quarantined" if gone == 2 else "reported")
     assert (volume / "f").exists() is (gone != 2)
+
+
+def test_a_staged_file_that_cannot_be_removed_stays_on_record(store, moved):
+    record = store.load(moved)
+    staging = Staging(record.origin, top_inode=1, private_inode=1)
+    record = replace(record, state=State.COPIED, staging=staging)
+    store.save(record)
+    staged = SimpleNamespace(remove=raising(errno.EIO))
+    with pytest.raises(QuarantineError, match="is copied, but its staged file stays") as caught:
+        keep.finish_copied(store, record, staged, None)
+    assert caught.value.reason == "io-error"
+    assert store.load(moved).state is State.COPIED
+
+
+@pytest.mark.parametrize("gone", ["volume", "directory", "other"])
+def test_a_private_directory_whose_volume_is_not_there_is_unreachable(store, moved, volume, gone):
+    record = store.load(moved)
+    (volume / "d").mkdir()
+    inode = (volume / "d").stat().st_ino
+    there = replace(record.origin, path=b"d")
+    if gone == "volume":
+        there = replace(there, volume=there.volume + b".none")
+    elif gone == "directory":
+        (volume / "d").rmdir()
+    staging = Staging(there, top_inode=inode + (gone == "other"), private_inode=1)
+    with (
+        pytest.raises(QuarantineError) as caught,
+        places.private_of(staging, record, store.privates),
+    ):
+        pass
+    assert caught.value.reason == "unreachable"
+    why = "another directory is in its place" if gone == "other" else "No such file or directory"
+    assert why in str(caught.value)
 
 
 def test_all_that_is_to_be_said_of_a_move_is_in_the_result(store, moved, volume):
@@ -379,3 +413,23 @@ def test_a_copy_without_its_staged_file_is_never_deleted(
     assert "its staged file is not in .hashscan" in found.message
     assert os.path.exists(f"{os.fsdecode(store.where(left))}/{part}")
     assert store.load(left).state is State.INTENT
+
+
+# store
+
+
+@pytest.mark.parametrize("step", ["save", "sync"])
+def test_a_record_that_cannot_be_made_leaves_nothing(store, moved, volume, monkeypatch, step):
+    record = replace(store.load(moved), id=new_id(), state=State.INTENT)
+    with monkeypatch.context() as patch:
+        if step == "save":
+            patch.setattr(store, "save", raising(errno.ENOSPC))
+        else:
+            break_os(patch, store_module, fsync=raising(errno.EIO, os.fsync, on=store.fd.__eq__))
+        with pytest.raises((QuarantineError, OSError)) as caught:
+            store.create(record)
+    if step == "sync":
+        assert isinstance(caught.value, QuarantineError)
+        assert "the quarantine could not be written" in str(caught.value)
+        assert caught.value.reason == "io-error"
+    assert store.ids() == [moved]

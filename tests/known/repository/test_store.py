@@ -9,7 +9,7 @@ from faulty import break_os, raising
 
 from hashscan.errors import FilterError, LockedError, StateError, UsageError
 from hashscan.known.filters.bloom import load
-from hashscan.known.repository import client, making, parts, publish
+from hashscan.known.repository import client, making, parts, publish, versions
 from hashscan.known.repository.fetcher import DiskError
 from hashscan.known.repository.store import explained, open_repository
 
@@ -85,3 +85,15 @@ def test_a_published_file_that_cannot_be_unpacked_is_damaged(publisher, tmp_path
     with pytest.raises(FilterError) as caught:
         parts.unpacked(repository, "baseline", "filter", str(tmp_path / "new"))
     assert "is not the file that was published (cannot be unpacked)" in str(caught.value)
+
+
+def test_a_published_filter_that_cannot_be_used_is_damaged(publisher, tmp_path, monkeypatch):
+    def fails(_path):
+        raise FilterError("odd bits")
+
+    monkeypatch.setattr(versions, "load", fails)
+    repository = open_repository(publisher.path, publisher.read("1.root.json"))
+    with pytest.raises(FilterError) as caught:
+        versions._Current.open(repository, "baseline", str(tmp_path))
+    assert "is not the file that was published (odd bits)" in str(caught.value)
+    assert versions._Current.open(repository, "none", str(tmp_path)) is None
