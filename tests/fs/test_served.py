@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from faulty import open_descriptors
 
 from hashscan.fs.served import Entry, look_up
 
@@ -97,3 +98,20 @@ def test_no_descriptor_is_left_open(root):
     for path in (b"link/x", b"a/file/x", b"link/../../..", b"a/b/../b"):
         found(root, path)
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize(("count", "entry"), [(40, Entry.DIRECTORY), (41, Entry.BARRED)])
+def test_as_many_links_as_the_kernel_follows(root, count, entry):
+    above = "a"
+    for number in range(count):
+        os.symlink(above, root[0] / f"l{number}")
+        above = f"l{number}"
+    assert found(root, above.encode())[0] is entry
+
+
+def test_an_absolute_link_far_below_leaves_no_descriptor(root):
+    (root[0] / "a" / "b" / "c").mkdir()
+    os.symlink(root[0] / "a", root[0] / "a" / "b" / "c" / "link")
+    before = open_descriptors()
+    assert found(root, b"a/b/c/link/b") == (Entry.DIRECTORY, b"a/b", b"")
+    assert open_descriptors() == before
