@@ -5,9 +5,21 @@ import sqlite3
 import pytest
 
 from hashscan.catalog.checksums import are_whole, checksum
+from hashscan.catalog.finder import open_finder
+from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
 from hashscan.catalog.store import Catalog
-from hashscan.model import Answer, Candidate, Digest, FileDigests, FilterHit, Identity, Stamp
+from hashscan.errors import StateError
+from hashscan.model import (
+    Answer,
+    Candidate,
+    Digest,
+    FileDigests,
+    FilterHit,
+    Identity,
+    Stamp,
+    Summary,
+)
 
 HIT = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
 OTHER_HIT = FilterHit(Digest("md5", "cd" * 16), "other", "v2")
@@ -135,3 +147,53 @@ def test_a_text_that_is_not_utf_8_is_read(catalog, queued):
     catalog.mark_pending(queued.number, "?A")
     catalog._connection.execute("UPDATE candidate SET error = CAST(x'ff41' AS TEXT)")
     assert [why for _, why in catalog.pending()] == ["\udcffA"]
+
+
+def test_a_whole_scan_its_counts_and_the_version(catalog):
+    number, _ = catalog.begin_scan([b"/srv"], complete=False)
+    assert overview(catalog.path).scan.is_whole is False
+    catalog.end_scan(number, files=3, interrupted=True, summary=Summary(matches=2))
+    last = overview(catalog.path).scan
+    assert (last.is_whole, last.interrupted, last.summary["matches"]) == (False, True, 2)
+    number, _ = catalog.begin_scan([b"/srv"], complete=False)
+    catalog.end_scan(number, files=3, interrupted=False, unseen=[b"/srv"])
+    last = overview(catalog.path).scan
+    assert (last.is_whole, last.interrupted, last.summary) == (False, False, {})
+    number, _ = catalog.begin_scan([b"/srv"], complete=False)
+    catalog.end_scan(number, files=3, interrupted=False)
+    last = overview(catalog.path).scan
+    assert (last.is_whole, last.interrupted, last.kind) == (True, False, "scan")
+    for pragma in ("application_id", "user_version"):
+        other = sqlite3.connect(catalog.path)
+        (before,) = other.execute(f"PRAGMA {pragma}").fetchone()
+        other.execute(f"PRAGMA {pragma} = {before + 1}")
+        with pytest.raises(StateError, match="none of this hashscan's"):
+            overview(catalog.path)
+        other.execute(f"PRAGMA {pragma} = {before}")
+        other.close()
+
+
+def test_a_finder_searches_for_what_is_asked_now(catalog, directory):
+    catalog.put_files(directory.number, [ROW, ROW._replace(name=b"y", sha1=b"o" * 20)])
+    catalog.commit()
+    with open_finder(catalog.path) as finder:
+        for name, digest in ((b"x", b"s" * 20), (b"y", b"o" * 20)):
+            (found,) = finder.with_digests([Digest("sha1", digest.hex())], 9)
+            assert (found.volume, found.path) == (b"/srv", b"d/" + name)
+        assert finder.algorithms() == {"sha1"}
+
+
+def test_the_work_of_a_full_scan_is_that_of_its_volumes(catalog):
+    for root in (b"/a", b"/b"):
+        number, _ = catalog.begin_scan([root], complete=False)
+        (top,) = catalog.queue_directories(number, 0, b"", [(root, 0)])
+        catalog.put_files(top.number, [ROW._replace(size=7 if root == b"/a" else 8, scan=number)])
+        catalog.end_scan(number, files=5, interrupted=False)
+    for root, size in ((b"/a", 7), (b"/b", 8), (b"/a", 7)):
+        found = catalog.expected([root], hash_before=99)
+        assert (found.files, found.hashed, found.bytes) == (5, 1, size)
+    found = catalog.expected([b"/a"])
+    assert (found.files, found.hashed, found.bytes, found.costs) == (5, None, 0, None)
+    number, _ = catalog.begin_scan([b"/a"], complete=False)
+    catalog.end_scan(number, files=0, interrupted=False)
+    assert catalog.expected([b"/a"]) is None, "an empty volume says nothing on the next scan"
