@@ -40,7 +40,7 @@ $(VENV)/.ready: pyproject.toml
 # As root on Debian, make installs the system packages that it needs: python3-venv, and for the tests
 # SYSTEM_TOOLS. SYSTEM=no installs none of them; tests that need them are skipped, with the reason.
 SYSTEM ?= yes
-SYSTEM_TOOLS := strace btrfs-progs systemd procps nginx-light apache2-bin
+SYSTEM_TOOLS := strace btrfs-progs systemd procps nginx-light apache2-bin prometheus
 APT := [ "$(SYSTEM)" = yes ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 
 # Debian splits venv off.
@@ -71,6 +71,7 @@ POLICY := /usr/sbin/policy-rc.d
 .PHONY: system-tools
 system-tools:
 	@if { command -v strace && command -v mkfs.btrfs && command -v systemd-analyze && command -v ps \
+	  && command -v promtool \
 	  && PATH="$$PATH:/usr/sbin" command -v nginx && PATH="$$PATH:/usr/sbin" command -v apache2; } \
 	  >/dev/null; then :; \
 	elif $(APT); then \

@@ -35,7 +35,6 @@ class Reason(StrEnum):
     NOTICES_UNAPPROVED = "notices-unapproved"  #: a notice waits for an approval
     NOTICES_DUE_SOON = "notices-due-soon"
     NOTICES_OVERDUE = "notices-overdue"
-    HOLDS = "holds"  #: the brakes hold matches until somebody decides
     WITHDRAWN = "withdrawn"  #: files in quarantine whose digest is not known any more
     NOTIFICATIONS = "notifications"  #: notifications could not be sent for too long
     AUDIT = "audit"  #: the audit log cannot be written or does not verify

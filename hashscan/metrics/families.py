@@ -14,6 +14,7 @@ from hashscan.agent.reasons import Reason
 from hashscan.metrics.names import METRICS, PREFIX
 from hashscan.metrics.processes import Usage
 from hashscan.model import Problem, Skipped
+from hashscan.quarantine.records import WITHDRAWN
 from hashscan.quarantine.records import State as RecordState
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _OUTCOMES = ("hashed", "unchanged", "skipped", "problem")
 _VOLUME_STATES = ("watched", "partly-watched", "not-watched", "starting", "missing")
-_RECORD_STATES = (*RecordState, "damaged")
+_RECORD_STATES = (*RecordState, WITHDRAWN, "damaged")
 _ACTIONS = ("quarantined", "reported", "held", "allowed")
 _LEVELS = ("error", "warning", "info", "debug")
 
@@ -270,6 +271,8 @@ def _candidates(page: Page, snapshot: Snapshot) -> None:
     page.put("service_refuses_password", bool(status.refused))
     page.put("unmoved_matches", status.unmoved[0] if status.unmoved else 0)
     page.put("reported_matches", status.reported)
+    page.put("holds_open", len(status.holds))
+    page.put("held_matches", sum(one.files for one in status.holds))
 
 
 def _quarantine(page: Page, snapshot: Snapshot) -> None:

@@ -84,6 +84,8 @@ METRICS: dict[str, Described] = {
     "service_refuses_password": Described("1 if the service refuses the password, else 0."),
     "unmoved_matches": Described("Matches that should be in quarantine and could not be moved."),
     "reported_matches": Described("Matches in their place, because they are only reported."),
+    "holds_open": Described("Holds of the brakes that wait for a decision."),
+    "held_matches": Described("Matches in open holds: nothing moves them until a decision."),
     # The quarantine
     "quarantine_records": Described("Records of the quarantine by state.", ("state",)),
     "storage_free_bytes": Described("Free space of the file system of a place.", ("place",)),

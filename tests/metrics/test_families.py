@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from left_state import Place
@@ -59,8 +60,9 @@ def full(volumes=(VOLUME,), **more):
         ),
         "catalog": Overview(scan, 3, NOW - 7, 4, scan, (6, b"/srv/secret/x", "busy"),
                             {b"/srv/secret": scan}, {b"/srv/secret": 9}, "refused"),
-        "quarantine": {"quarantined": 12, "damaged": 1}, "trouble": (), "daemon": daemon,
+        "quarantine": {"quarantined": 12, "damaged": 1, "withdrawn": 2}, "trouble": (), "daemon": daemon,
         "alive": True, "reports_only": "it says so",
+        "holds": (SimpleNamespace(files=2), SimpleNamespace(files=3)),
         "deadlines": Deadlines(4, 9, 1, 2, NOW + 5, unread=3), **more,
     }  # fmt: skip
     settings = Settings.of(
@@ -89,7 +91,7 @@ def test_values():
     values = found(full())
     expected = {
         "healthy": 0, "status_exit_code": 6, 'complaints{reason="clock"}': 2,
-        'complaints{reason="pending"}': 1, 'complaints{reason="holds"}': 0,
+        'complaints{reason="pending"}': 1, 'complaints{reason="matches-held"}': 0,
         "collected_timestamp_seconds": NOW, "collection_duration_seconds": 0.5,
         "daemon_running": 1, "daemon_start_time_seconds": NOW - 500,
         "daemon_status_timestamp_seconds": NOW - 2, 'volumes{state="watched"}': 1,
@@ -114,9 +116,10 @@ def test_values():
         'matches_total{action="held"}': 5, 'matches_total{action="allowed"}': 0,
         'log_messages_total{level="error"}': 1, "pending_candidates": 3,
         "pending_oldest_timestamp_seconds": NOW - 7, "service_refuses_password": 1,
-        "unmoved_matches": 6, "reported_matches": 9,
+        "unmoved_matches": 6, "reported_matches": 9, "holds_open": 2, "held_matches": 5,
         'quarantine_records{state="quarantined"}': 12, 'quarantine_records{state="damaged"}': 1,
-        'quarantine_records{state="purged"}': 0, "notices_open": 4, "notice_items_open": 9,
+        'quarantine_records{state="purged"}': 0,
+        'quarantine_records{state="withdrawn"}': 2, "notices_open": 4, "notice_items_open": 9,
         "notices_due_soon": 1, "notices_overdue": 2,
         "notices_next_deadline_timestamp_seconds": NOW + 5, "notices_unread": 5,
         'processes{process="children"}': 4, 'process_memory_bytes{process="daemon"}': 100,
@@ -232,7 +235,7 @@ def test_the_verdict_is_that_of_status(place):
 
 
 def test_each_reason_is_a_complaint_of_a_fixed_set(place):
-    status = full().status
+    status = full(holds=()).status
     wrong = complaints(status)
     assert wrong
     assert {one.reason for one in wrong} <= set(Reason)
