@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.braking import open_brakes
+from hashscan.audit.matches import MatchLines
 from hashscan.authority import Authority
 from hashscan.errors import CredentialsError, HashscanError, QuarantineError, ServiceError
 from hashscan.model import Acted, Confirmed, Digest, FilterHit, MatchEvent, hits
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from hashscan.agent.known_set import KnownSet
+    from hashscan.audit.recorder import Recorder
     from hashscan.config.settings import Settings
     from hashscan.known.allow import AllowList
     from hashscan.model import Actor, Answer, Candidate, Confirmer
@@ -64,6 +66,7 @@ class NoticeActs:
         state: State,
         known: KnownSet | None,
         say: Callable[[str], None],
+        recorder: Recorder,
         *,
         why_unknown: str = "",
         absent: Collection[bytes] = (),
@@ -73,6 +76,8 @@ class NoticeActs:
         self._state = state
         self._known = known
         self._say = say
+        self._recorder = recorder
+        self._matches: MatchLines | None = None
         self._why_unknown = why_unknown
         self._absent = absent
         self._stack = ExitStack()
@@ -173,7 +178,7 @@ class NoticeActs:
         )
         by_list = is_known and settings.quarantine.action == "quarantine"
         if not by_list and not (by_notice and settings.notices.action == "quarantine"):
-            return MatchEvent(match, Acted("reported", message=verdict.pending))
+            return self._on_record(MatchEvent(match, Acted("reported", message=verdict.pending)))
         if notice.unproven and not not_moved:
             not_moved = (
                 f"{shown(candidate.full_path)}: not moved: {notice.unproven}; read the notice, then"
@@ -182,7 +187,7 @@ class NoticeActs:
             )
         why = _IN_TEST if settings.is_test else "" if by_list else not_moved
         if why:
-            return MatchEvent(match, Acted("reported", message=why))
+            return self._on_record(MatchEvent(match, Acted("reported", message=why)))
         try:
             acted = self._opened().act(match)
         except HashscanError as error:
@@ -195,7 +200,21 @@ class NoticeActs:
                 message=f"{acted.message}; the notice alone does not move it: remove the file, or"
                 f" run 'hashscan notice close {notice.id} --reason TEXT'",
             )
-        return MatchEvent(match, acted)
+        return self._on_record(MatchEvent(match, acted))
+
+    def _on_record(self, event: MatchEvent) -> MatchEvent:
+        """Write the line of a known, moved or held file; a reported one is in the notice's steps.
+
+        Raises:
+            StateError: it cannot be written; the next round acts again.
+        """
+        is_known = event.match.category != NOTICED
+        if is_known or event.acted.action != "reported" or event.acted.problem:
+            if self._matches is None:
+                self._matches = MatchLines(self._recorder)
+                self._stack.callback(self._matches.save)
+            self._matches.write(event)
+        return event
 
     def _opened(self) -> Actor:
         """The quarantine, behind the allow-list.
@@ -284,7 +303,9 @@ class NoticeActs:
         if self._store is None:
             try:
                 self._store = QuarantineStore.open(
-                    os.fsencode(self._settings.quarantine_directory), create=create
+                    os.fsencode(self._settings.quarantine_directory),
+                    create=create,
+                    recorder=self._recorder,
                 )
             except QuarantineError as error:
                 if error.reason == "no-store":

@@ -26,6 +26,7 @@ from hashscan.agent.notice_memory import LEFT_OUT, Memory, Round, is_waiting
 from hashscan.agent.notice_places import Places
 from hashscan.agent.notice_returns import Returns
 from hashscan.agent.probing import look_at_all
+from hashscan.audit.recorder import Recorder
 from hashscan.catalog.finder import open_finder
 from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
 from hashscan.notices.notice import ItemState
@@ -86,7 +87,8 @@ def run_round(
     result = Round(memory)
     with ExitStack() as stack:
         _take_turn(state, stack)
-        store = stack.enter_context(Store(state.notices))
+        recorder = Recorder.of(settings, "notice", state)
+        store = stack.enter_context(Store(state.notices, recorder))
         whole = not memory.after
         items = store.open_items(memory.after, MOST_OPEN)
         settled = {
@@ -116,7 +118,15 @@ def run_round(
             probe=probe,
         )
         acts = stack.enter_context(
-            NoticeActs(settings, state, known, result.say, why_unknown=why_unknown, absent=absent)
+            NoticeActs(
+                settings,
+                state,
+                known,
+                result.say,
+                recorder,
+                why_unknown=why_unknown,
+                absent=absent,
+            )
         )
         sites = sites or Sites(settings.sites)
         sites.renew()

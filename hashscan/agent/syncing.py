@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hashscan.audit import events
 from hashscan.config import values
 from hashscan.errors import ConfigError, Finding
 from hashscan.known.repository.kept import open_kept
@@ -12,6 +13,7 @@ from hashscan.known.repository.source import Source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashscan.audit.who import By
     from hashscan.config.settings import Settings
     from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.repository.client import SyncReport
@@ -71,7 +73,11 @@ def check_root(settings: Settings) -> None:
 
 
 def run_sync(
-    settings: Settings, state: State, *, on_notice: Callable[[str], None] | None = None
+    settings: Settings,
+    state: State,
+    *,
+    by: By = "command",
+    on_notice: Callable[[str], None] | None = None,
 ) -> SyncReport:
     """Fetch, verify and keep the newest filters of the configured categories.
 
@@ -80,6 +86,7 @@ def run_sync(
         LockedError: another process syncs with this state.
         StateError: the state directory cannot be written.
     """
+    from hashscan.audit.recorder import Recorder  # noqa: PLC0415
     from hashscan.config.password import read_filter_password  # noqa: PLC0415
     from hashscan.config.trust import moves, require_trusted  # noqa: PLC0415
     from hashscan.known.repository.client import sync  # noqa: PLC0415 - heavy: TUF, HTTP
@@ -88,7 +95,15 @@ def run_sync(
     assert settings.filter is not None
     require_trusted(settings, (), on_notice or (lambda _: None), moving=moves(settings))
     source = source_of(settings, password=read_filter_password(settings.filter))
-    return sync(source, state.filters, on_notice=on_notice)
+    recorder = Recorder.of(settings, by, state)
+    recorder.write(events.SYNC_STARTED, source=source.url)
+    report = sync(source, state.filters, on_notice=on_notice)
+    states = [
+        " ".join(filter(None, (one.category, one.state, one.version))) for one in report.categories
+    ]
+    messages = [one.message for one in report.categories if one.message]
+    recorder.write(events.SYNC, source=source.url, states=states, message="; ".join(messages))
+    return report
 
 
 def open_filters(settings: Settings, state: State) -> tuple[BloomFile, ...]:

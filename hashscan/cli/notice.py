@@ -209,6 +209,7 @@ def open_store(options: Options, state: str | None) -> tuple[Settings, Store]:
     Raises:
         UsageError: no notice was ever stored; no file is made then.
     """
+    from hashscan.audit.recorder import Recorder  # noqa: PLC0415
     from hashscan.notices.store import Store  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
@@ -216,7 +217,8 @@ def open_store(options: Options, state: str | None) -> tuple[Settings, Store]:
     if reader is None:
         raise _no_notices(settings)
     reader.close()
-    return settings, Store(State(settings.state).notices)
+    place = State(settings.state)
+    return settings, Store(place.notices, Recorder.of(settings, "command", place))
 
 
 def _no_notices(settings: Settings) -> UsageError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashscan.audit.recorder import Recorder
 from hashscan.cli.common import (
     checked_option,
     iso_time,
@@ -127,7 +128,7 @@ def command(
         raise UsageError("- is the standard input, and can be named only once")
     failures: list[HashscanError] = []
     added: list[Added] = []
-    with Store(place.notices) as store:
+    with Store(place.notices, Recorder.of(settings, "command", place)) as store:
         for source in sources:
             try:
                 one = _add(store, settings, source, wanted, facts, by_mail=by_mail, again=again)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashscan.audit import events
+from hashscan.audit.recorder import Recorder
 from hashscan.cli.common import open_own_settings, state_option
 from hashscan.service import require_extra
 from hashscan.text import local_time
@@ -29,9 +31,11 @@ def add_command(options: Options, name: str, state: str | None) -> None:
 
     A running 'hashscan notice serve' accepts it within a second.
     """
-    data = _data(options, state)
-    from hashscan.service.intake.tokens import add_token  # noqa: PLC0415 - an extra
+    data, recorder = _data(options, state)
+    from hashscan.service.intake.tokens import TOKENS, add_token  # noqa: PLC0415 - an extra
 
+    TOKENS.check_name(name)
+    recorder.write(events.SENDER_CHANGED, sender=name, action="gets a token")
     click.echo(add_token(data, name))
 
 
@@ -41,9 +45,11 @@ def add_command(options: Options, name: str, state: str | None) -> None:
 @click.pass_obj
 def remove_command(options: Options, name: str, state: str | None) -> None:
     """Remove a token; a running 'hashscan notice serve' refuses it within a second."""
-    data = _data(options, state)
+    data, recorder = _data(options, state)
     from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
 
+    if name in TOKENS.read(data):
+        recorder.write(events.SENDER_CHANGED, sender=name, action="loses its token")
     TOKENS.remove(data, name)
 
 
@@ -52,7 +58,7 @@ def remove_command(options: Options, name: str, state: str | None) -> None:
 @click.pass_obj
 def list_command(options: Options, state: str | None) -> None:
     """List the senders who have a token, with the time at which it was made."""
-    data = _data(options, state)
+    data, _ = _data(options, state)
     from hashscan.service.intake.tokens import TOKENS  # noqa: PLC0415
 
     tokens = TOKENS.read(data)
@@ -62,9 +68,9 @@ def list_command(options: Options, state: str | None) -> None:
         click.echo("no sender has a token; 'hashscan notice token add NAME' makes one", err=True)
 
 
-def _data(options: Options, state: str | None) -> Data:
+def _data(options: Options, state: str | None) -> tuple[Data, Recorder]:
     require_extra("the intake of notices")
     from hashscan.service.intake.serve import data_of  # noqa: PLC0415 - an extra
 
-    _, opened = open_own_settings(options, state)
-    return data_of(opened)
+    settings, opened = open_own_settings(options, state)
+    return data_of(opened), Recorder.of(settings, "command", opened)

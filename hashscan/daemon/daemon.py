@@ -267,7 +267,7 @@ class Daemon:
         if self._sync is None:
             settings, state = self._settings, self._state
             try:
-                self._sync = Background(lambda: run_sync(settings, state))
+                self._sync = Background(lambda: run_sync(settings, state, by="daemon"))
             except HashscanError as error:
                 again = human_age(self._refresh.failed())
                 self._log.limited("sync", "warning", f"no sync: {error}; again in {again}")

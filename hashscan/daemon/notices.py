@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from hashscan.agent.deadlines import DUE_SOON, OVERDUE, deadlines_of
 from hashscan.agent.gaps import read_daemon_file
 from hashscan.agent.mailbox import senders_of
+from hashscan.audit import events
+from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _MAILS_EVERY, _DEADLINES_EVERY = 30.0, 60.0
 #: Seconds between two messages of one kind.
 _HOUR = 3600.0
+_EVENTS = {OVERDUE: events.NOTICE_OVERDUE, DUE_SOON: events.NOTICE_DUE}
 #: Seconds for one mail, and bytes of memory beyond the daemon's.
 _LONGEST, _MOST_MEMORY = 60, 1 << 30
 
@@ -63,6 +66,7 @@ class Notices:
     def use(self, settings: Settings) -> None:
         """Use these settings from now on; end a round with the old ones."""
         self.close()
+        self._settings = settings
         self._maildir = settings.notices.maildir
         self._senders = senders_of(settings)
         self._soon = settings.notices.due_soon
@@ -87,7 +91,8 @@ class Notices:
         if maildir is None or self._job is not None or not self._mails_due.due():
             return
         try:
-            self._job = Background(lambda: _round(maildir, path, senders))
+            recorder = Recorder.of(self._settings, "daemon", self._state)
+            self._job = Background(lambda: _round(maildir, path, senders, recorder))
             self._begun = self._clock()
         except HashscanError as error:
             self._fails(f"no mails are read: {error}; the daemon tries again within 30 s")
@@ -139,6 +144,8 @@ class Notices:
         if said == (same or message) and 0 <= now - at < _HOUR:
             return
         self._said[kind] = (same or message, now)
+        if kind in _EVENTS:
+            self._log.record.deadline(_EVENTS[kind], message)
         self._log.limited(f"notices: {kind}", "error" if kind == OVERDUE else "warning", message)
 
     def facts(self) -> dict[str, Any] | None:
@@ -176,12 +183,12 @@ def _said_before(state: State) -> dict[str, tuple[str, float]]:
     return {kind: (kind, float(at)) for kind, at in found.items() if isinstance(at, int | float)}
 
 
-def _round(maildir: str, path: str, senders: Senders) -> Round:
+def _round(maildir: str, path: str, senders: Senders, recorder: Recorder) -> Round:
     """Run one round through the Maildir, within bounds on memory and time for each mail."""
     with suppress(OSError, ValueError):
         _bound_memory()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    with Store(path) as store:
+    with Store(path, recorder) as store:
         try:
             return take_mails(
                 maildir, store, senders=senders, before_each=lambda: _bound_time(_LONGEST)

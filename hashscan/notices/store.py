@@ -12,6 +12,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.audit import events
 from hashscan.errors import UsageError
 from hashscan.notices.notice import (
     DEFAULT_DEADLINE,
@@ -26,15 +27,13 @@ from hashscan.notices.reader import (
     FILE_COLUMNS,
     ITEM_COLUMNS,
     NOTICE_COLUMNS,
-    Reader,
     same_as,
     storable,
 )
-from hashscan.notices.schema import FORMAT
+from hashscan.notices.writer import Writer
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Collection, Iterable, Mapping
 
     from hashscan.notices.notice import Channel, ItemFile, ParsedItem, ParsedNotice
@@ -50,7 +49,7 @@ class Added(NamedTuple):
     new: bool
 
 
-class Store(Reader):
+class Store(Writer):
     """Changes the file of notices."""
 
     # Changes
@@ -103,6 +102,18 @@ class Store(Reader):
             if unproven:
                 detail["unproven"] = unproven
             self._event(identifier, None, received, EventKind.RECEIVED, detail)
+            self._line(
+                events.NOTICE_RECEIVED,
+                urgent=True,
+                notice=identifier,
+                format=parsed.format,
+                sender=parsed.authority or parsed.sender,
+                reference=parsed.reference,
+                items=len(parsed.items),
+                deadline=rfc3339(deadline),
+                channel=channel.value,
+                unproven=unproven,
+            )
             reopened = _REOPENED - {ItemState.REFUSED} if unproven else _REOPENED
             for one in parsed.items:
                 earlier = self._add_item(identifier, one, received, deadline, reopened) or earlier
@@ -463,22 +474,6 @@ class Store(Reader):
 
     def _new_id(self, received: float) -> str:
         return f"{time.strftime('%Y%m%d', time.gmtime(received))}-{secrets.token_hex(4)}"
-
-    def _event(
-        self,
-        notice: str,
-        item: int | None,
-        now: float,
-        kind: EventKind,
-        detail: Mapping[str, object],
-    ) -> None:
-        self._connection.execute(
-            "INSERT INTO event (notice, item, time, kind, detail) VALUES (?, ?, ?, ?, ?)",
-            (notice, item, now, kind.value, json.dumps(detail)),
-        )
-
-    def _change(self) -> contextlib.AbstractContextManager[None]:
-        return FORMAT.change(self._connection, self.path)
 
 
 def _now(now: float | None) -> float:

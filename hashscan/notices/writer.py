@@ -1,0 +1,88 @@
+"""Changes the file of notices in transactions, with history and audit log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from hashscan.audit import events
+from hashscan.audit.log import Entry
+from hashscan.notices.notice import EventKind
+from hashscan.notices.reader import Reader
+from hashscan.notices.schema import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from hashscan.audit.recorder import Recorder
+
+#: Steps of the history that get a line, and the names of their events. Notes on why an item waits
+#: get none: each round may change them.
+_LINES = {
+    EventKind.REPEATED: events.NOTICE_ACTION,
+    EventKind.STATE: events.NOTICE_ACTION,
+    EventKind.FILE: events.NOTICE_ACTION,
+    EventKind.APPROVED: events.NOTICE_ACTION,
+    EventKind.ANSWERED: events.NOTICE_ACTION,
+    EventKind.CLOSED: events.NOTICE_CLOSED,
+    EventKind.REOPENED: events.NOTICE_REOPENED,
+}
+#: Of these a notice has few, and each must survive a power cut.
+_SYNCED = frozenset({EventKind.APPROVED, EventKind.CLOSED, EventKind.REOPENED})
+
+
+class Writer(Reader):
+    """A connection that changes the file of notices."""
+
+    def __init__(self, path: str, recorder: Recorder | None = None) -> None:
+        """Open the file, or make it. ``recorder``: writes the audit log; ``None``: none, in tests.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+        super().__init__(path)
+        self._recorder = recorder
+        self._lines: list[Entry] = []
+        self._is_urgent = False
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """Run the block in one transaction, which is undone if the block raises.
+
+        The lines of the audit log are written before the transaction is committed.
+        """
+        try:
+            with FORMAT.change(self._connection, self.path):
+                yield
+                if self._recorder is not None and self._lines:
+                    self._recorder.log.append_all(self._lines, sync=self._is_urgent)
+        finally:
+            self._lines, self._is_urgent = [], False
+
+    def _event(
+        self,
+        notice: str,
+        item: int | None,
+        now: float,
+        kind: EventKind,
+        detail: Mapping[str, object],
+    ) -> None:
+        """Add a step to the history of a notice, and a line to the audit log."""
+        self._connection.execute(
+            "INSERT INTO event (notice, item, time, kind, detail) VALUES (?, ?, ?, ?, ?)",
+            (notice, item, now, kind.value, json.dumps(detail)),
+        )
+        if kind in _LINES:
+            facts = {**detail, "notice": notice}
+            if item is not None:
+                facts["item"] = item
+            if _LINES[kind] == events.NOTICE_ACTION:
+                # A file has an action of its own: reported, held or quarantined.
+                facts["done"], facts["action"] = detail.get("action", ""), kind.value
+            self._line(_LINES[kind], urgent=kind in _SYNCED, **facts)
+
+    def _line(self, event: str, *, urgent: bool, **facts: Any) -> None:
+        if self._recorder is not None:
+            self._lines.append(Entry(event, self._recorder.who, facts))
+            self._is_urgent = self._is_urgent or urgent
