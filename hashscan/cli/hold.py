@@ -55,7 +55,9 @@ def list_command(options: Options, every: bool, state: str | None, as_json: bool
         if holds is not None:
             found = holds.holds(every=every)
         for one in found:
-            click.echo(_as_json(holds, one) if as_json and holds else _as_line(one))
+            click.echo(_as_json(holds, one) if as_json and holds else _as_lines(one))
+    if found and not as_json and not every:
+        click.echo("'hashscan hold show ID' shows the files of a hold, and how to decide")
     if not found and not as_json:
         what = "no holds" if every else "no hold waits for a decision"
         hint = "" if every else "; 'hashscan hold list --all' lists decided holds, too"
@@ -245,12 +247,13 @@ def _no_holds(settings: Settings) -> UsageError:
     )
 
 
-def _as_line(hold: Hold) -> str:
-    decided = "" if hold.decided is None else f", {hold.state} on {local_time(hold.decided)}"
-    return (
-        f"{hold.id}  {counted(hold.files, 'file')} of {counted(hold.owners, 'owner')}, since"
-        f" {local_time(hold.opened)}{decided}: {hold.reason}"
-    )
+def _as_lines(hold: Hold) -> str:
+    """Two lines, the first of which fits on a narrow terminal."""
+    when = f"held since {local_time(hold.opened)}"
+    if hold.decided is not None:
+        when = f"{hold.state} on {local_time(hold.decided)}"
+    files = f"{counted(hold.files, 'file')} of {counted(hold.owners, 'owner')}"
+    return f"{hold.id}  {files}, {when}\n    {hold.reason}"
 
 
 def _described(hold: Hold, digests: list[Digest]) -> list[str]:

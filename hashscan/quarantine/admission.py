@@ -52,7 +52,9 @@ class Admission(HoldReader):
                 self._put_held(hold, match)
                 found = self._without_counts(hold)
                 return found if found.reported else self.get(hold)
-            self._count(match.candidate, limits)
+            # The administrator's decision must not trip a brake for other files.
+            if not self._is_released_file(match.candidate):
+                self._count(match.candidate, limits)
         return None
 
     def moved(self, candidate: Candidate, digests: FileDigests | None = None) -> None:

@@ -234,3 +234,24 @@ def test_few_new_candidates_of_a_new_list_move(agent):
     assert agent.scan(quarantine=True).code == 0
     agent.know(contents)
     assert agent.scan(quarantine=True).summary["quarantined"] == 3
+
+
+def test_the_daemon_judges_a_new_list_before_it_moves_anything(tmp_path):
+    contents = [os.urandom(50) for _ in range(120)]
+    with Daemon(tmp_path, known=[STOCK], watch="inotify") as daemon:
+        for number, content in enumerate(contents):
+            (daemon.volume / f"{number}").write_bytes(content)
+        filter_file = tmp_path / "filter.bloom"
+        assert daemon.hashscan("filter", "build", daemon.list, "-o", filter_file).returncode == 0
+        daemon.extra = f"filter: {{source: {filter_file}, refresh: 1s}}"
+        daemon.write_config()
+        daemon.start()
+        digests = (f"{hashlib.sha1(one).hexdigest()}\n" for one in contents)
+        daemon.list.write_text("".join(digests))
+        made = daemon.hashscan("filter", "build", daemon.list, "-o", filter_file, "--force")
+        assert made.returncode == 0, made
+        daemon.wait(lambda: len(daemon.matches) == 120)
+        assert {one["hold"] for one in daemon.matches} == {"H1"}
+        assert len(os.listdir(daemon.volume)) == 120
+    (told,) = held_events(daemon.state)
+    assert (told.facts["kind"], told.who.by) == ("list", "daemon")

@@ -286,6 +286,17 @@ def test_a_file_of_a_released_hold_moves_long_after(holds, clock):
     assert moved_of(holds, limits, files[1:]) == 3
 
 
+def test_released_files_count_for_nothing(holds):
+    limits = Limits(owners=3, per_hour=10, share=0.01, share_from=10)
+    files = [match(f"{uid}/f", uid) for uid in range(40)]
+    assert moved_of(holds, limits, files, files=1000) == 3
+    holds.release(1, who="root")
+    assert moved_of(holds, limits, files[3:], files=1000) == 37
+    others = [match(f"{uid}/x", uid, str(uid).encode()) for uid in range(7)]
+    assert moved_of(holds, limits, others, files=1000) == 7
+    assert not holds.holds()
+
+
 def test_one_digest_of_a_hold_is_released_by_itself(holds):
     limits = Limits(per_hour=10)
     files = [match(f"{uid}/f", uid, b"ab"[uid % 2 :][:1]) for uid in range(30)]
