@@ -13,6 +13,7 @@ import hypothesis
 import namespaces
 import old_runs
 import pytest
+import unsynced
 from examples import examples
 
 # A shell that starts the tests in the background (make test &) lets them ignore Ctrl-C, and what they
@@ -24,6 +25,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in [name for name in os.environ if name.startswith("LC_")]:
     del os.environ[_name]
 os.environ["LANG"] = "C.UTF-8"
+
+unsynced.install()
 
 # On a loaded machine any example may be slow; each test has its time limit from pytest-timeout.
 hypothesis.settings.register_profile(
@@ -55,8 +58,8 @@ _CLOSING = ("agent", "catalog", "config", "daemon", "fs", "quarantine", "scan")
 #: Modules whose longest test takes half a minute, beside the other workers' tests. They begin first:
 #: otherwise the other workers wait for them at the end.
 _LONGEST = (
-    "test_demo.py", "test_docs.py", "test_kill.py", "test_mutants.py", "test_publish_killed.py",
-    "test_sync_stateful.py",
+    "test_database.py", "test_demo.py", "test_docs.py", "test_kill.py", "test_mutants.py",
+    "test_own_mounts.py", "test_publish_killed.py", "test_sixty_days.py", "test_sync_stateful.py",
 )  # fmt: skip
 
 

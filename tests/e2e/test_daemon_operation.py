@@ -6,11 +6,15 @@ import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+import surroundings
 from running_daemon import Daemon
 from test_daemon import gone, processes_of
+
+from hashscan.daemon.schedule import Cron
 
 KNOWN = os.urandom(3000)
 OTHER = os.urandom(3000)
@@ -303,10 +307,11 @@ def test_a_scheduled_scan_comes_by_the_clock(tmp_path):
         tmp_path, watch="off", known=[KNOWN],
         extra="scan: {pause_above_io_pressure: none, schedule: '* * * * *'}",
     ) as daemon:  # fmt: skip
+        daemon.values = {"daemon.daemon.Cron": partial(Cron, clock=surroundings.quick_minutes)}
         daemon.start()
         path = daemon.volume / "x"
         path.write_bytes(KNOWN)
-        daemon.wait(lambda: not path.exists(), 70)
+        daemon.wait(lambda: not path.exists())
         assert daemon.logged("scan (schedule)")
         assert daemon.logged("watch: off")
         status = daemon.hashscan("status")

@@ -24,6 +24,7 @@ import traceback
 import huge_pages
 import namespaces
 import surroundings
+import unsynced
 
 COMMAND = [sys.executable, "-m", "hashscan"]
 #: Modules that commands import only when they need them.
@@ -281,6 +282,7 @@ def _run(words, request, timeout):
 def serve(descriptor):
     """Fork a process for each request, until the tests end."""
     connection = socket.socket(fileno=descriptor)
+    unsynced.install()
     import hashscan.cli
 
     for module, _ in hashscan.cli.COMMANDS.values():

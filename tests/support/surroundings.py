@@ -11,6 +11,7 @@ import resource
 import struct
 import subprocess
 import sys
+import time
 
 import namespaces
 
@@ -49,6 +50,14 @@ def with_values(values):
         module = importlib.import_module(f"hashscan.{where}")
         assert hasattr(module, constant), name
         setattr(module, constant, value)
+
+
+_BEGIN = time.time()
+
+
+def quick_minutes():
+    """The time of a clock whose minute is four seconds, for a schedule."""
+    return _BEGIN + (time.time() - _BEGIN) * 15
 
 
 def no_processes():
