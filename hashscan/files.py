@@ -30,6 +30,12 @@ WITHDRAWN = "withdrawn.sqlite3"
 INTAKE = "intake"
 #: Notices from standard input that were not understood.
 UNREAD_NOTICES = "notices-unread"
+#: Notifications that were not sent yet.
+NOTIFICATIONS = "notifications.sqlite3"
+#: Held by the process that sends them.
+NOTIFICATIONS_LOCK = "notifications.lock"
+#: Problems and deadlines that are in the audit log.
+ANNOUNCED = "announced.json"
 #: The daemon's status file, for ``status``.
 DAEMON_STATUS = "daemon.json"
 #: Matches in place that the daemon has logged.
@@ -44,6 +50,7 @@ AUDIT_MATCHES = "matches"
 
 _STATE = (
     ALLOW,
+    ANNOUNCED,
     AUDIT,
     BESIDE,
     CATALOG,
@@ -64,6 +71,11 @@ _STATE = (
     f"{NOTICES}-shm",
     f"{NOTICES}-wal",
     NOTICES_LOCK,
+    NOTIFICATIONS,
+    f"{NOTIFICATIONS}-journal",
+    f"{NOTIFICATIONS}-shm",
+    f"{NOTIFICATIONS}-wal",
+    NOTIFICATIONS_LOCK,
     QUARANTINE,
     REPORTED,
     UNREAD_NOTICES,

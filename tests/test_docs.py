@@ -33,6 +33,7 @@ PAGES = [
     "CHANGELOG.md",
     "docs/usage.md",
     "docs/notices.md",
+    "docs/notifications.md",
     "docs/report.md",
     "docs/history.md",
     "docs/law.md",
@@ -338,6 +339,9 @@ def test_the_json_lines(tmp_path):
             f"root: {tmp_path}/repository/metadata/1.root.json}}\n"
         )
         list(check("sync", "", "--config config.yaml"))
+    page = "{name: page, kind: command, command: [/bin/cat]}"
+    (tmp_path / "notify.yaml").write_text(f"state: {tmp_path}/state\nnotify: [{page}]\n")
+    list(check("notify test", "", "--config notify.yaml"))
     list(check("status", "", "--config config.yaml"))
     list(check("doctor", "", "--config config.yaml"))
     # Problems and pending candidates of a scan need a disk or a service that fails: their keys

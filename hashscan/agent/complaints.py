@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Seconds that candidates may wait for a verdict, and seconds that syncs may fail.
 _PENDING, _SYNC_FAILS = 900.0, 3600.0
+#: Seconds that notifications may wait for a receiver.
+_UNSENT = 900.0
 #: Seconds that a round through the Maildir may take.
 _MAIL_HANGS = 600.0
 
@@ -47,6 +49,7 @@ def complaints(found: Status) -> list[Complaint]:
         *_service(found),
         *_soon(found),
         *_intake(found),
+        *_notifications(found),
         *(Complaint(ExitCode.UNREADABLE, *one) for one in found.uncovered),
     ]
 
@@ -152,6 +155,25 @@ def _intake(found: Status) -> Iterator[Complaint]:
             "notice serve' (systemctl start hashscan-notices), or remove the tokens ('hashscan "
             "notice token remove'); a link checker that does not answer counts as offline",
         )
+
+
+def _notifications(found: Status) -> Iterator[Complaint]:
+    for one in found.receivers:
+        since = time.time() - (one.trouble_since or time.time())
+        if one.trouble and since > _UNSENT:
+            yield Complaint(
+                ExitCode.UNREADABLE,
+                Reason.NOTIFICATIONS,
+                f"notify {one.name}: {counted(one.events, 'event')} not sent for "
+                f"{human_age(since)}: {one.trouble}; then run 'hashscan notify test {one.name}'",
+            )
+        if one.given_up:
+            yield Complaint(
+                ExitCode.UNREADABLE,
+                Reason.NOTIFICATIONS,
+                f"notify {one.name}: {counted(one.given_up, 'message')} refused and not sent: "
+                f"{one.given_up_why}; then run 'hashscan notify test {one.name}'",
+            )
 
 
 def _matches(found: Status) -> Iterator[Complaint]:

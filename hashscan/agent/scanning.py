@@ -18,7 +18,7 @@ from hashscan.audit.matches import MatchLines
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.scans import ScanLines
 from hashscan.catalog.store import Catalog
-from hashscan.errors import ExitCode, LockedError, UsageError, exit_code_of
+from hashscan.errors import ExitCode, LockedError, StateError, UsageError, exit_code_of
 from hashscan.fs.beneath import identity_of
 from hashscan.fs.named import opened_named
 from hashscan.fs.volume import Volume
@@ -174,6 +174,11 @@ def run_scan(
         HashscanError: see its classes; what was done before is committed.
     """
     paths, lists = list(paths), list(lists)
+    main = state
+    if settings.notify:
+        from hashscan.agent.notifying import begin_notifying  # noqa: PLC0415 - heavy
+
+        begin_notifying(settings, main)
     places = places_of(settings, paths)
     volumes = places.volumes
     with ExitStack() as stack:
@@ -285,6 +290,13 @@ def run_scan(
             raise
         catalog.close()
     reporter.summary(summary)
+    if settings.notify:
+        from hashscan.agent.notifying import send_now  # noqa: PLC0415 - heavy
+
+        try:
+            send_now(settings, main, reporter.notice)
+        except StateError as error:  # the scan itself is done
+            reporter.notice(f"notify: {error}")
     return exit_code(summary)
 
 

@@ -23,6 +23,7 @@ from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateEr
 from hashscan.known.repository.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
+from hashscan.notify.outbox import ReceiverState, receiver_states
 from hashscan.quarantine.asked import held_withdrawals
 from hashscan.quarantine.holds import waiting_holds
 from hashscan.quarantine.records import WITHDRAWN
@@ -95,6 +96,7 @@ class Status:
         maildir: path of the configured Maildir.
         holds: that wait for a decision.
         intake: that takes notices over HTTP; ``None``: nobody has a token for it.
+        receivers: of notifications: those of the configuration that have got or wait for messages.
     """
 
     state: str
@@ -115,6 +117,7 @@ class Status:
     maildir: str | None = None
     intake: Running | None = None
     holds: tuple[Hold, ...] = ()
+    receivers: tuple[ReceiverState, ...] = ()
 
     @property
     def mail(self) -> dict[str, Any] | None:
@@ -249,6 +252,7 @@ def status_of(settings: Settings) -> Status:
         trouble.append(_trouble_of(error))
     deadlines: Deadlines | None = None
     intake: Running | None = None
+    receivers: tuple[ReceiverState, ...] = ()
     with suppress(UsageError):  # the state directory cannot be used, as said above
         state = State(settings.state, make=False)
         try:
@@ -258,6 +262,10 @@ def status_of(settings: Settings) -> Status:
         try:
             intake = running_intake(state)
         except HashscanError as error:
+            trouble.append(_trouble_of(error))
+        try:
+            receivers = tuple(receiver_states(state.directory, time.time()))
+        except StateError as error:
             trouble.append(_trouble_of(error))
     holds: tuple[Hold, ...] = ()
     with suppress(UsageError):
@@ -309,6 +317,7 @@ def status_of(settings: Settings) -> Status:
         maildir=settings.notices.maildir,
         intake=intake,
         holds=holds,
+        receivers=receivers,
     )
 
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "quarantine": ("quarantine", "List, show, restore, export, purge and verify isolated files."),
     "hold": ("hold", "Show what the brakes hold back, and release or dismiss it."),
     "notice": ("notice", "Take notices of hotlines and authorities, work on them, and answer."),
+    "notify": ("notify", "Test whether notifications reach their receivers."),
     "report": ("report", "Report how fast reported files were removed, and what was found."),
     "allow": ("allow", "Build an allow-list of stock files, and explain its digests."),
     "history": ("history", "Show what happened and who had it done; verify the audit log."),

@@ -15,6 +15,7 @@ from hashscan.cli.common import (
     open_configuration,
     state_option,
 )
+from hashscan.cli.receivers import receiver_json, receiver_line
 from hashscan.config.notes import retention
 from hashscan.errors import ConfigError, ExitCode, HashscanError
 from hashscan.quarantine.brakes import summary_of
@@ -71,10 +72,10 @@ def command(
     service refuses the password, candidates have waited for a verdict for more than 15 minutes,
     syncs have failed for an hour, or a new filter or list was refused; 2 the configuration cannot
     be read; 3 a notice is due soon, a mail or input is not understood as a notice, notices over
-    HTTP are not taken, not all of a volume is watched, a scheduled scan is missing, there was no
-    whole scan for 8 days without a daemon, the last scan was killed, nothing was ever scanned, many
-    files cannot be read, the daemon was stopped, nobody reads its --json, or the clock was set; 0
-    all is well.
+    HTTP are not taken, notifications are not sent, not all of a volume is watched, a scheduled scan
+    is missing, there was no whole scan for 8 days without a daemon, the last scan was killed,
+    nothing was ever scanned, many files cannot be read, the daemon was stopped, nobody reads its
+    --json, or the clock was set; 0 all is well.
 
     With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
     if the configuration or the state cannot be read, or the command line is wrong.
@@ -185,6 +186,7 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
             f"  reported    none; matches are not moved, because {found.reports_only}{named}"
         )
     lines += _notice_lines(found)
+    lines += [f"  notify      {receiver_line(one)}" for one in found.receivers[:_MOST]]
     lines += _some("see to", [one.message for one in found.uncovered])
     if found.stands_still:
         lines.append(
@@ -492,6 +494,7 @@ def _as_json(found: Status, wrong: Sequence[Complaint]) -> str:
         quarantine=found.quarantine,
         notices=None if found.deadlines is None else _deadlines_json(found.deadlines),
         intake=None if found.intake is None else _intake_json(found.intake),
+        notify=[receiver_json(one) for one in found.receivers],
         retention=found.retention,
         trouble=[one.message for one in found.trouble],
     )

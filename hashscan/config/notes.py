@@ -117,6 +117,10 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
         ("quarantine", shown(settings.quarantine_directory)),
         ("retention", retention(settings.quarantine.retention)),
         ("sites", ", ".join(_site(one) for one in settings.sites) or "none: URLs lead to no file"),
+        (
+            "notify",
+            ", ".join(f"{one.name} ({one.kind})" for one in settings.notify) or "nobody",
+        ),
         ("notices", f"{notices.action}{movers}; {mail}; due soon {soon} before the deadline"),
     ]
 

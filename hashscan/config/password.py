@@ -111,7 +111,7 @@ def read_password(service: HasPassword) -> str:
     Raises:
         ConfigError: there is none, others may read it, or it is no line of text.
     """
-    return _read(service.password_file, SERVICE_CREDENTIAL, "service")
+    return read_secret(service.password_file, SERVICE_CREDENTIAL, "service.password_file")
 
 
 def read_token(path: str) -> str:
@@ -135,23 +135,28 @@ def read_filter_password(settings: HasUser) -> str | None:
     """
     if not settings.username:
         return None
-    return _read(settings.password_file, FILTER_CREDENTIAL, "filter")
+    return read_secret(settings.password_file, FILTER_CREDENTIAL, "filter.password_file")
 
 
-def _read(file: str | None, name: str, section: str) -> str:
+def read_secret(file: str | None, name: str, setting: str) -> str:
+    """The secret in the systemd credential ``name``, else in ``file``, which ``setting`` names.
+
+    Raises:
+        ConfigError: there is none, others may read it, or it is no line of text.
+    """
     path = credential(name)
     private = path is None
     path = path or file
     if path is None:
         raise _error(
-            section,
+            setting,
             f"is missing, and there is no systemd credential `{name}` either",
             "name a file that holds the password",
         )
     try:
         return _password_of(path, private=private)
     except _UnusableError as error:
-        raise _error(section, error.what, error.fix) from None
+        raise _error(setting, error.what, error.fix) from None
 
 
 class _UnusableError(Exception):
@@ -218,6 +223,6 @@ def password_in(content: bytes, path: str) -> str:
     return text
 
 
-def _error(section: str, what: str, fix: str) -> ConfigError:
-    finding = Finding(f"{section}.password_file", what, fix)
+def _error(setting: str, what: str, fix: str) -> ConfigError:
+    finding = Finding(setting, what, fix)
     return ConfigError("there is no usable password", [finding])

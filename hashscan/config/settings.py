@@ -8,13 +8,21 @@ looked at only where the validation context says so (``loader.load`` does).
 import os
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from hashscan.config import daemon, globs, values
 from hashscan.config.audit import AuditSettings
 from hashscan.config.brakes import BrakesSettings
 from hashscan.config.metrics import MetricsSettings
 from hashscan.config.notices import NoticesSettings, OrganisationSettings
+from hashscan.config.notify import ReceiverSettings, receivers
 from hashscan.config.places import below_home
 from hashscan.config.section import Later, Section, Starter
 from hashscan.config.sites import SiteSettings
@@ -192,8 +200,11 @@ class Settings(Section):
         description="The audit log: everything that hashscan did, and who had it done. `hashscan"
         " history` shows it.",
     )
-    notify: Annotated[tuple[values.Notification, ...], _LATER] = Field(
-        default=(), strict=False, description="Recipients of notifications; no kind exists yet."
+    notify: Annotated[tuple[ReceiverSettings, ...], AfterValidator(receivers)] = Field(
+        default=(),
+        strict=False,
+        description="The receivers of notifications: mail, webhook or command.",
+        examples=[[{"name": "oncall", "kind": "mail", "to": ["oncall@host.example"]}]],
     )
     metrics: MetricsSettings = Field(
         default_factory=MetricsSettings, description="Numbers for Prometheus."

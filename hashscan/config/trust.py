@@ -1,7 +1,8 @@
 """Files that decide which files root moves, and whether somebody else can change them.
 
 hashscan believes digest lists, filters, allow-lists, the pinned root.json, certificate authorities,
-password files, templates of answers and the program that sends them, and the configuration. It
+password files, templates of answers and the program that sends them, the files and programs of
+receivers of notifications, and the configuration. It
 checks all of them in the same way, as sshd(8) checks its own files (``fs.named.why_replaceable``).
 If hashscan may move files, it refuses a file that others can change; else it reports it. ``config
 check``, ``doctor``, scans and the daemon use the same words.
@@ -13,6 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hashscan.config.notices import ANSWERS, LANGUAGES, SENDMAIL
+from hashscan.config.notify import SECRETS
 from hashscan.config.values import is_url
 from hashscan.errors import ConfigError, Finding
 from hashscan.fs.named import why_replaceable
@@ -98,6 +100,14 @@ def _believed(settings: Settings) -> Iterator[tuple[Loc, str]]:
             yield ("notices", "templates"), path
     if settings.notices.sendmail != SENDMAIL:
         yield ("notices", "sendmail"), settings.notices.sendmail[0]
+    for index, receiver in enumerate(settings.notify):
+        for name in ("ca_bundle", "contacts", "template", *SECRETS):
+            if path := getattr(receiver, name):
+                yield ("notify", index, name), path
+        for name in ("command", "contacts_command", "sendmail"):
+            words = getattr(receiver, name)
+            if words and words != SENDMAIL:
+                yield ("notify", index, name), words[0]
     for index, site in enumerate(settings.sites):
         if site.source != "host":
             named = getattr(site, site.source)

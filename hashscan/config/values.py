@@ -443,11 +443,6 @@ def listen(value: object) -> str:
     raise bad("must be an address and a port", "write e.g. 127.0.0.1:9464 or [::1]:9464, or none")
 
 
-def notification(_value: object) -> str:
-    """No kind of notification exists yet: one that is configured would be lost in silence."""
-    raise bad("this version has no notifications", "write `notify: []`")
-
-
 # The types of fields. ``model_dump(mode="json")`` gives the form that people write.
 
 
@@ -485,4 +480,3 @@ OwnDirectoryOrNone = Annotated[
     AfterValidator(own_directory),
     shower(none_shown(str)),
 ]
-Notification = Annotated[str, PlainValidator(notification)]

@@ -32,6 +32,7 @@ from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.schedule import Cron, Every, Files
 from hashscan.daemon.sync_report import faults_of
+from hashscan.daemon.telling import Telling
 from hashscan.errors import (
     ConfigError,
     ExitCode,
@@ -108,6 +109,7 @@ class Daemon:
         self._notices = Notices(settings, state, log)
         self._notice_rounds = NoticeRounds(settings, state, log)
         self._exporting = Exporting(settings, log)
+        self._telling = Telling(settings, state, log)
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
@@ -184,6 +186,7 @@ class Daemon:
         self._close_duty()
         self._log.tick(everything=True)
         self._log.record.stopped()
+        self._telling.close()
         self._log.info("ended; what changes from now on is found by the scan of the next start")
         with suppress(OSError):
             write_facts(self._state.directory, {**self._facts(), "stopped": True})
@@ -194,6 +197,7 @@ class Daemon:
     def _turn(self) -> None:
         jobs = [*self._housekeeping.connections, *self._notices.connections]
         jobs += [*self._notice_rounds.connections, *self._reloading.connections]
+        jobs += self._telling.connections
         if self._sync is not None:
             jobs.append(self._sync.connection)
         listen = [*jobs, *self._exporting.connections, self._wake]
@@ -219,6 +223,7 @@ class Daemon:
         self._notices.take(ready)
         self._notice_rounds.take(ready)
         self._exporting.take(ready)
+        self._telling.take(ready)
         if self._reload:
             self._reload = False
             self._load_anew()
@@ -260,6 +265,7 @@ class Daemon:
         self._housekeeping.step(self._duty)
         self._notices.step()
         self._notice_rounds.step(self._duty, self._trouble)
+        self._telling.step()
 
     # Filters
 
@@ -405,6 +411,7 @@ class Daemon:
         self._notices.use(settings)
         self._notice_rounds.use(settings)
         self._exporting.use(settings)
+        self._telling.use(settings)
         self._refresh_known("reload")
         self._notifier.ready(self._status_line())
 

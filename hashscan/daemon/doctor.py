@@ -12,6 +12,7 @@ from hashscan.agent.deadlines import deadlines_of
 from hashscan.agent.gaps import no_room
 from hashscan.agent.mailbox import authority_of_mails, maildir_fault
 from hashscan.agent.probing import look_at_all
+from hashscan.agent.receivers import check_receivers
 from hashscan.agent.status import filters_of, quarantine_counts
 from hashscan.catalog.overview import directories_known, overview
 from hashscan.config.messages import place
@@ -93,6 +94,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("quarantine", lambda: _quarantine(settings, volumes)),
         ("notices", lambda: _notices(settings)),
         ("sites", lambda: _sites(settings)),
+        ("notify", lambda: _receivers(settings)),
         ("kernel", lambda: _kernel(settings)),
         ("priority", _priority),
     )
@@ -363,6 +365,11 @@ def _sites(settings: Settings) -> Iterator[Check]:
     for name, content, is_read in Sites(settings.sites).contents():
         fix = "" if is_read else "correct the file; 'hashscan notice sites URL' shows the effect"
         yield Check(name, "ok" if is_read else "fail", content, fix)
+
+
+def _receivers(settings: Settings) -> Iterator[Check]:
+    for one in check_receivers(settings):
+        yield Check(one.name, "ok" if one.well else "fail", one.message, one.fix)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

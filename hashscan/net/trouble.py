@@ -65,6 +65,16 @@ def is_certificate_error(error: BaseException) -> bool:
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
+def is_unsent(error: BaseException) -> bool:
+    """Whether no connection was made, so nothing of the request can have arrived."""
+    kinds = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        SocksProxyError,
+    )
+    return any(isinstance(cause, (*kinds, *_PROXY_ERRORS)) for cause in _causes(error))
+
+
 def fault_in(error: BaseException) -> Fault:
     """The kind of fault of an error that ``FOREIGN_ERRORS`` caught."""
     broken = any(isinstance(cause, BrokenAnswerError) for cause in _causes(error))

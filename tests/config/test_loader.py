@@ -155,7 +155,7 @@ metrics: []
         "service.password": "password_file",
         "quarantine.action": "'report' or 'quarantine'",
         "scan.schedule": "has 4 fields",
-        "notify[0]": "no notifications",
+        "notify[0]": "must be a section",
         "filter.source": "is missing",
     }.items():
         assert words in told[place][1]

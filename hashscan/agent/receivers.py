@@ -1,0 +1,68 @@
+"""Checks the receivers of notifications without sending anything, for ``doctor``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.config.notify import SECRETS
+from hashscan.errors import HashscanError
+from hashscan.notify.contacts import read_template
+from hashscan.notify.notifier import secret_of
+from hashscan.notify.outbox import receiver_states
+from hashscan.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.config.notify import ReceiverSettings
+    from hashscan.config.settings import Settings
+
+
+class ReceiverCheck(NamedTuple):
+    """A receiver's fault, or its state; ``fix``: empty if nothing is to be done."""
+
+    name: str
+    well: bool
+    message: str
+    fix: str = ""
+
+
+def check_receivers(settings: Settings) -> Iterator[ReceiverCheck]:
+    """Check the secrets, templates and waiting messages of all receivers.
+
+    Raises:
+        StateError: the outbox cannot be read.
+    """
+    states = {one.name: one for one in receiver_states(settings.state, time.time())}
+    for receiver in settings.notify:
+        name = f"notify {receiver.name}"
+        if (fault := _fault(receiver)) is not None:
+            yield ReceiverCheck(name, False, fault, "correct it, then run 'hashscan notify test'")
+            continue
+        state = states.get(receiver.name)
+        if state is not None and (state.trouble or state.given_up):
+            why = state.trouble or state.given_up_why
+            yield ReceiverCheck(
+                name,
+                False,
+                f"{counted(state.events, 'event')} waiting: {why}",
+                f"then run 'hashscan notify test {receiver.name}'",
+            )
+            continue
+        yield ReceiverCheck(
+            name,
+            True,
+            f"{receiver.kind}; 'hashscan notify test {receiver.name}' sends a test message",
+        )
+
+
+def _fault(receiver: ReceiverSettings) -> str | None:
+    try:
+        for setting in SECRETS:
+            secret_of(receiver, setting)
+        if receiver.template is not None:
+            read_template(receiver.template)
+    except HashscanError as error:
+        return str(error)
+    return None

@@ -1,0 +1,210 @@
+"""Sends notifications in a process of its own, so that no receiver ever delays the daemon."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hashscan.agent.gaps import read_daemon_file
+from hashscan.agent.limits import is_limit, limit_reached
+from hashscan.agent.notifying import lock_of
+from hashscan.audit.events import DAEMON_STOPPED
+from hashscan.audit.reader import newest
+from hashscan.audit.recorder import Recorder
+from hashscan.daemon.schedule import Every
+from hashscan.errors import HashscanError, StateError
+from hashscan.notify.daily import Daily
+from hashscan.notify.dispatch import Dispatcher, Line, Log
+from hashscan.notify.outbox import Outbox
+from hashscan.process import end, end_with, start
+from hashscan.state import Lock
+from hashscan.text import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+    from hashscan.config.notify import ReceiverSettings
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.log import Level
+    from hashscan.daemon.log import Log as DaemonLog
+    from hashscan.state import State
+
+#: Seconds between two looks at the audit log.
+_EVERY = 1.0
+#: Seconds after which a process that died, or cannot use the outbox, starts again.
+_AGAIN = 30.0
+#: Seconds that it has at the daemon's end to send what waits.
+_AT_THE_END = 4.0
+
+
+class Telling:
+    """The process that sends notifications, if the configuration has receivers."""
+
+    def __init__(self, settings: Settings, state: State, log: DaemonLog) -> None:
+        """Wait for the first ``step``."""
+        self._state = state
+        self._log = log
+        self._receivers = settings.notify
+        self._recorder = Recorder.of(settings, "daemon", state)
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._due = Every(_AGAIN, at_once=True)
+        self._begin = 0
+        self._crashed = _ended_unnoticed(state)
+        if self._receivers:
+            with suppress(StateError):  # reported by the process
+                self._begin = newest(state.directory)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connection that is readable when ``take`` has something to log."""
+        return [] if self._connection is None else [self._connection]
+
+    def use(self, settings: Settings) -> None:
+        """Go on with these settings."""
+        self._recorder = Recorder.of(settings, "daemon", self._state)
+        if settings.notify == self._receivers:
+            return
+        self.close()
+        self._receivers = settings.notify
+        self._due = Every(_AGAIN, at_once=True)
+        with suppress(StateError):
+            self._begin = newest(self._state.directory)
+
+    def step(self) -> None:
+        """Start the process if it is needed and does not run; the first time, note a crash."""
+        if self._crashed is not None:
+            seen, self._crashed = self._crashed, None
+            try:
+                self._recorder.write(DAEMON_STOPPED, clean=False, seen=seen)
+            except StateError as error:
+                self._log.limited("notify", "warning", f"notify: {error}")
+        if not self._receivers or self._process is not None or not self._due.due():
+            return
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        # It starts programs, and ends them itself; so it is no daemon in Python's sense.
+        process = context.Process(
+            target=_main,
+            args=(
+                os.getpid(),
+                theirs,
+                ours,
+                self._receivers,
+                self._state,
+                self._begin,
+                self._recorder,
+            ),
+            daemon=False,
+        )
+        try:
+            start(process)
+        except OSError as error:
+            ours.close()
+            if not is_limit(error):
+                raise
+            message = f"notify: {limit_reached(error)}; tried again in {_AGAIN:.0f} s"
+            self._log.limited("notify", "warning", message)
+            return
+        finally:
+            theirs.close()
+        self._process, self._connection = process, ours
+
+    def take(self, ready: Collection[object]) -> None:
+        """Log what the process reports; note its end."""
+        connection = self._connection
+        if connection is None or connection not in ready:
+            return
+        try:
+            while connection.poll():
+                line: Line = connection.recv()
+                self._log.limited(f"notify {line.kind}", _LEVELS[line.level], line.text)
+        except (EOFError, OSError):
+            self.close(0.0)
+            self._log.limited(
+                "notify",
+                "error",
+                f"notify: the process that sends notifications has ended; it starts again in"
+                f" {_AGAIN:.0f} s; see the kernel's log (out of memory?)",
+            )
+
+    def close(self, seconds: float = _AT_THE_END) -> None:
+        """Send what can be sent within ``seconds``, and end the process."""
+        process, connection = self._process, self._connection
+        self._process = self._connection = None
+        if process is None or connection is None:
+            return
+        if seconds:
+            with suppress(OSError):
+                connection.send("end")
+            process.join(timeout=seconds + 3.0)
+        connection.close()
+        end(process)
+
+
+def _ended_unnoticed(state: State) -> str | None:
+    """When the daemon before was alive last, if it did not end on request; else ``None``."""
+    before = read_daemon_file(state.directory)
+    if before is None or before.get("stopped") or not isinstance(before.get("time"), int | float):
+        return None
+    return rfc3339(before["time"])
+
+
+_LEVELS: dict[str, Level] = {"info": "info", "warning": "warning", "error": "error"}
+
+
+def _main(
+    parent: int,
+    connection: Connection,
+    parents: Connection,
+    receivers: tuple[ReceiverSettings, ...],
+    state: State,
+    begin: int,
+    recorder: Recorder,
+) -> None:
+    end_with(parent)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    parents.close()
+    with suppress(EOFError, OSError):
+        while not _session(connection, receivers, state, begin, recorder):
+            pass
+
+
+def _session(
+    connection: Connection,
+    receivers: tuple[ReceiverSettings, ...],
+    state: State,
+    begin: int,
+    recorder: Recorder,
+) -> bool:
+    """Send until the daemon ends (True), or the outbox cannot be used for a moment (False)."""
+    try:
+        with Lock(lock_of(state)), Outbox(state.directory) as outbox:
+            outbox.begin_at(begin)
+            dispatcher = Dispatcher(receivers, outbox, Log(state.directory), socket.gethostname())
+            times = {one.daily for one in receivers if "daily" in one.events}
+            daily = Daily(state.directory, times, recorder)
+            try:
+                while not connection.poll(_EVERY):
+                    daily.step()
+                    dispatcher.step()
+                    for line in dispatcher.take_lines():
+                        connection.send(line)
+                dispatcher.finish(_AT_THE_END)
+            finally:
+                dispatcher.stop()
+            return True
+    except HashscanError as error:
+        connection.send(Line("error", "outbox", f"notify: {error}"))
+        end_of_wait = time.monotonic() + _AGAIN
+        while (left := end_of_wait - time.monotonic()) > 0:
+            if connection.poll(left):
+                return True
+        return False

@@ -1,0 +1,96 @@
+"""Writes the summary of the day to the audit log, from where receivers get it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hashscan.audit import events
+from hashscan.audit.reader import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashscan.audit.recorder import Recorder
+
+_DAY = 86400.0
+#: Seconds between two looks at the clock.
+_EVERY = 30.0
+#: Words for the events that are counted; of matches the action is named, too.
+_COUNTED = {
+    events.SCAN_ENDED: "scans",
+    events.MOVED: "files moved",
+    events.RESTORED: "files restored",
+    events.HELD: "holds",
+    events.WITHDRAWN: "digests withdrawn",
+    events.NOTICE_RECEIVED: "notices received",
+    events.NOTICE_CLOSED: "notices closed",
+    events.PROBLEM: "problems",
+    events.VOLUME_LOST: "volumes lost",
+}
+
+
+class Daily:
+    """Writes a summary at each of several times of the day."""
+
+    def __init__(
+        self,
+        directory: str,
+        times: Iterable[str],
+        recorder: Recorder,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``times``: local ones, as ``08:00``; ``clock``: gives seconds since the epoch."""
+        self._recorder = recorder
+        self._directory = directory
+        self._clock = clock
+        self._done = dict.fromkeys(times, 0.0)
+        self._next = 0.0
+
+    def step(self) -> None:
+        """Write the summaries whose time has come, also if it came while nobody wrote it.
+
+        Raises:
+            StateError: the audit log cannot be used.
+        """
+        now = self._clock()
+        if 0 <= self._next - now < _EVERY:
+            return
+        self._next = now + _EVERY
+        for at, done in self._done.items():
+            due = last_time(at, now)
+            if due != done:
+                self._write(at, due)
+                self._done[at] = due
+
+    def _write(self, at: str, due: float) -> None:
+        """Write the summary of the 24 hours before ``due``, unless the log has it."""
+        counts: Counter[str] = Counter()
+        was_there = False
+        for event in read(self._directory, since=due - _DAY):
+            when = datetime.fromisoformat(event.time).timestamp()
+            if when >= due:
+                if event.event == events.DAILY_DIGEST and event.facts.get("at") == at:
+                    return
+                continue
+            was_there = True
+            if event.event == events.MATCH:
+                counts[f"matches {event.facts.get('action')}"] += 1
+            elif event.event in _COUNTED:
+                counts[_COUNTED[event.event]] += 1
+        if was_there:  # else hashscan was installed, or has run for nobody, since then
+            self._recorder.write(events.DAILY_DIGEST, at=at, counts=dict(counts))
+
+
+def last_time(at: str, now: float) -> float:
+    """The last moment at or before ``now`` at which a clock on the wall showed ``at``."""
+    hour, minute = map(int, at.split(":"))
+    today = datetime.fromtimestamp(now).replace(  # noqa: DTZ006 - local time
+        hour=hour, minute=minute, second=0, microsecond=0
+    )
+    if today.timestamp() > now:
+        today -= timedelta(days=1)
+    return today.timestamp()

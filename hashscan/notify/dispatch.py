@@ -1,0 +1,337 @@
+"""Reads the audit log, makes messages by the rules of the receivers, and sends them.
+
+Each receiver has a thread of its own, so that one that hangs delays no other. The threads only
+send: the outbox is used by the thread that calls ``step``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import random
+import threading
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from hashscan.audit.reader import newest, read
+from hashscan.errors import HashscanError
+from hashscan.notify.events import for_receiver, owner_of
+from hashscan.notify.notifier import Fault, NotSentError, open_notifier
+from hashscan.notify.outbox import LONGEST, Queued, Route
+from hashscan.text import human_age
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from hashscan.audit.line import AuditEvent
+    from hashscan.config.notify import ReceiverSettings
+    from hashscan.notify.notifier import Notifier
+    from hashscan.notify.outbox import Outbox
+
+#: Lines of the audit log that are queued in one transaction.
+_CHUNK = 1000
+#: Seconds until the first repetition; each later one comes after twice the time, up to the last.
+_FIRST, _FIRST_SETUP, _LAST = 30.0, 300.0, 3600.0
+#: Seconds between two searches for messages that are too old.
+_UPKEEP_EVERY = 600.0
+
+
+class Source(Protocol):
+    """The audit log."""
+
+    def newest(self) -> int:
+        """The number of the newest line; 0: there is none."""
+
+    def read(self, after: int) -> Iterable[AuditEvent]:
+        """The lines after a number."""
+
+
+class Log:
+    """The audit log of a state directory."""
+
+    def __init__(self, directory: str) -> None:
+        """Nothing is read yet."""
+        self._directory = directory
+
+    def newest(self) -> int:
+        """The number of the newest line; 0: there is none.
+
+        Raises:
+            StateError: it cannot be read.
+        """
+        return newest(self._directory)
+
+    def read(self, after: int) -> Iterator[AuditEvent]:
+        """The lines after a number.
+
+        Raises:
+            StateError: the log cannot be read.
+        """
+        return read(self._directory, after)
+
+
+class Result(NamedTuple):
+    """What became of a message; ``error``: ``None`` if it was accepted."""
+
+    receiver: str
+    queued: Queued
+    error: NotSentError | None
+
+
+class Line(NamedTuple):
+    """A line for the log; ``level``: ``info``, ``warning`` or ``error``."""
+
+    level: str
+    kind: str
+    text: str
+
+
+class Lane:
+    """Sends the messages of one receiver, one after the other, in a thread."""
+
+    def __init__(
+        self,
+        settings: ReceiverSettings,
+        notifier: Notifier,
+        results: queue.SimpleQueue[Result],
+    ) -> None:
+        """Nothing is started before ``give``."""
+        self.settings = settings
+        self.is_busy = False
+        self._notifier = notifier
+        self._results = results
+        self._orders: queue.SimpleQueue[Queued] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def give(self, queued: Queued) -> None:
+        """Send a message; its result comes later."""
+        if self._thread is None:
+            name = f"notify {self.settings.name}"
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+            self._thread.start()
+        self.is_busy = True
+        self._orders.put(queued)
+
+    def stop(self) -> None:
+        """End what is being sent soon."""
+        self._notifier.stop()
+
+    def _run(self) -> None:
+        while True:
+            queued = self._orders.get()
+            self._results.put(
+                Result(self.settings.name, queued, attempt(self._notifier, queued.message))
+            )
+
+
+def attempt(notifier: Notifier, message: object) -> NotSentError | None:
+    """Send a message; return why it was not accepted, or ``None``."""
+    try:
+        notifier.send(message)  # type: ignore[arg-type]
+    except NotSentError as error:
+        return error
+    except HashscanError as error:  # a secret cannot be read
+        return NotSentError(Fault.SETUP, str(error))
+    except Exception as error:  # noqa: BLE001 - one receiver must not end the others
+        return NotSentError(
+            Fault.LATER,
+            f"internal error: {type(error).__name__}: {error}",
+            "please report it",
+            unsure=True,
+        )
+    return None
+
+
+class Dispatcher:
+    """Everything between the audit log and the receivers."""
+
+    def __init__(
+        self,
+        receivers: Sequence[ReceiverSettings],
+        outbox: Outbox,
+        source: Source,
+        host: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        notifiers: Callable[[ReceiverSettings], Notifier] = open_notifier,
+        alone: bool = False,
+    ) -> None:
+        """Take the outbox over; the caller holds its lock, and has set its position.
+
+        Args:
+            receivers: those of the configuration.
+            outbox: where messages wait.
+            source: the audit log.
+            host: the name of this machine.
+            clock: gives seconds since the epoch.
+            notifiers: makes the notifier for a receiver.
+            alone: no process sends later messages, so make messages of all events immediately.
+        """
+        self._outbox = outbox
+        self._source = source
+        self._host = host
+        self._clock = clock
+        self._alone = self._ends = alone
+        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._lanes = {one.name: Lane(one, notifiers(one), self._results) for one in receivers}
+        self._failing: set[str] = set()
+        self._upkeep_at = 0.0
+        self.lines = [
+            Line("warning", "removed", text)
+            for text in outbox.take_over([one.name for one in receivers], clock())
+        ]
+
+    def step(self) -> None:
+        """Queue new events, make the messages that are due, hand them out, and take results."""
+        self._take_results()
+        self._queue_events()
+        now = self._clock()
+        if not 0 <= now - self._upkeep_at < _UPKEEP_EVERY:
+            self._upkeep_at = now
+            self.lines += [Line("error", "dropped", text) for text in self._outbox.expire(now)]
+        for lane in self._lanes.values():
+            self._make(lane.settings, now)
+            if not lane.is_busy:
+                queued = self._outbox.next_message(lane.settings.name, now)
+                if queued is not None:
+                    lane.give(queued)
+
+    def take_lines(self) -> list[Line]:
+        """New lines for the log."""
+        lines, self.lines = self.lines, []
+        return lines
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a message is being sent."""
+        return any(one.is_busy for one in self._lanes.values())
+
+    def finish(self, seconds: float) -> bool:
+        """Send what can be sent within ``seconds``; return whether nothing is being sent then.
+
+        A message that was not accepted is left for the next process.
+        """
+        end = time.monotonic() + seconds
+        self._ends = True
+        self.step()
+        while self.is_sending and (left := end - time.monotonic()) > 0:
+            try:
+                self._took(self._results.get(timeout=left))
+            except queue.Empty:
+                break
+            self.step()
+        return not self.is_sending
+
+    def stop(self) -> None:
+        """End what is being sent, within a few seconds, and note the results."""
+        for lane in self._lanes.values():
+            if lane.is_busy:
+                lane.stop()
+        end = time.monotonic() + 2.0
+        while self.is_sending and (left := end - time.monotonic()) > 0:
+            try:
+                self._took(self._results.get(timeout=left))
+            except queue.Empty:
+                break
+
+    # Events
+
+    def _queue_events(self) -> None:
+        position = self._outbox.position
+        assert position is not None
+        newest = self._source.newest()
+        if newest < position:
+            # The log was removed or lost its end. Old lines must not be sent again.
+            self.lines.append(Line("warning", "audit", "notify: the audit log has lost lines"))
+            self._outbox.queue([], newest)
+        if newest <= position:
+            return
+        events = iter(self._source.read(position))
+        while chunk := list(itertools.islice(events, _CHUNK)):
+            routes = [route for event in chunk for route in self._routes(event)]
+            self._outbox.queue(routes, chunk[-1].seq)
+
+    def _routes(self, event: AuditEvent) -> Iterator[Route]:
+        at = _seconds(event.time)
+        if self._clock() - at > LONGEST:
+            return  # of a time without notifications
+        for lane in self._lanes.values():
+            settings = lane.settings
+            found = for_receiver(event, settings)
+            if found is None:
+                continue
+            if settings.for_owners:
+                yield Route(settings.name, str(owner_of(event)), found, at)
+            else:
+                for recipient in recipients_of(settings):
+                    yield Route(settings.name, recipient, found, at)
+
+    # Messages
+
+    def _make(self, settings: ReceiverSettings, now: float) -> None:
+        waiting = self._outbox.waiting(settings.name)
+        if not waiting:
+            return
+        made = self._outbox.made_at(settings.name)
+        room = len(waiting)
+        if settings.for_owners:
+            self._outbox.forget_made(settings.name, now - max(settings.at_most, 3600.0))
+            room = settings.most_an_hour - sum(now - at < 3600 for at in made.values())
+        for recipient, first in waiting:
+            if room <= 0:
+                return
+            collected = self._ends or not 0 <= now - first < settings.collect
+            at = None if self._alone else made.get(recipient)
+            if collected and (at is None or not 0 <= now - at < settings.at_most):
+                self._outbox.make(settings.name, recipient, self._host, now)
+                room -= 1
+
+    def _take_results(self) -> None:
+        while True:
+            try:
+                self._took(self._results.get_nowait())
+            except queue.Empty:
+                return
+
+    def _took(self, result: Result) -> None:
+        receiver, queued, error = result
+        self._lanes[receiver].is_busy = False
+        now = self._clock()
+        if error is None:
+            self._outbox.sent(queued.number, now)
+            if receiver in self._failing:
+                self._failing.discard(receiver)
+                self._say("info", receiver, "accepts messages again")
+        elif error.fault is Fault.REFUSED:
+            self._outbox.give_up(queued.number, str(error), now)
+            self._say("error", receiver, f"a message was refused, and is not sent again: {error}")
+        else:
+            wait = pause(error, queued.tries)
+            self._outbox.failed(queued.number, str(error), now + wait, now, unsure=error.unsure)
+            self._failing.add(receiver)
+            self._say("warning", receiver, f"{error}; sent again in {human_age(wait)}")
+
+    def _say(self, level: str, receiver: str, text: str) -> None:
+        self.lines.append(Line(level, receiver, f"notify {receiver}: {text}"))
+
+
+def recipients_of(settings: ReceiverSettings) -> tuple[str, ...]:
+    """Each gets messages of its own: one bad address must not hold up the others."""
+    return settings.to if settings.kind == "mail" else ("",)
+
+
+def pause(error: NotSentError, tries: int) -> float:
+    """Seconds until a message is sent again, with jitter."""
+    first = _FIRST if error.fault is Fault.LATER else _FIRST_SETUP
+    wait = min(_LAST, first * 2.0 ** min(tries, 20))
+    if error.wait is not None:
+        wait = min(_LAST, max(wait, error.wait))
+    return wait * random.uniform(0.8, 1.2)
+
+
+def _seconds(moment: str) -> float:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return 0.0

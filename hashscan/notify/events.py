@@ -1,0 +1,115 @@
+"""Selects the events of the audit log for a receiver, and removes the facts it may not get.
+
+Facts that are not listed here never leave: a new fact of the audit log must be added on purpose.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from hashscan.audit import events as audit
+from hashscan.notify.message import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hashscan.audit.line import AuditEvent
+    from hashscan.config.notify import ReceiverSettings
+
+#: Kind of a receiver's rule by event of the audit log.
+KINDS: Final = {
+    audit.MATCH: "match",
+    audit.HELD: "hold",
+    audit.WITHDRAWN: "withdrawn",
+    audit.NOTICE_RECEIVED: "notice",
+    audit.NOTICE_DUE: "notice-due",
+    audit.NOTICE_OVERDUE: "notice-overdue",
+    audit.PROBLEM: "problem",
+    audit.PROBLEM_ENDED: "problem",
+    audit.VOLUME_LOST: "volume-lost",
+    audit.VOLUME_BACK: "volume-lost",
+    audit.DAEMON_STOPPED: "daemon-stopped",
+    audit.DAILY_DIGEST: "daily",
+}
+#: Facts that every receiver gets, if their values are plain.
+_PLAIN = frozenset(
+    {"action", "at", "category", "clean", "counts", "deadline", "files", "hold", "items", "notice"}
+    | {"owners", "quarantine_id", "reason", "size", "what", "number", "seen"}
+)
+#: Facts that a receiver gets only with ``include``.
+_INCLUDED = {
+    "paths": frozenset({"path", "volume", "message"}),
+    "digests": frozenset({"digest", "digests", "algorithm"}),
+    "owners": frozenset({"uid", "owner"}),
+}
+#: A word, a number, an id or a time: no path, no digest, no text that a customer can choose.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:+-]{0,79}")
+_DIGEST = re.compile(r"[0-9A-Fa-f]{32,}")
+#: Characters of a text with ``include``.
+_LONGEST = 1000
+_MOST_KEYS = 40
+#: Actions of matches that need nobody: an administrator decided on them before, or a hold has them.
+_SETTLED = frozenset({"held", "allowed"})
+
+
+def for_receiver(event: AuditEvent, receiver: ReceiverSettings) -> Event | None:
+    """The event as this receiver may get it; ``None``: its rule does not select the event."""
+    kind = KINDS.get(event.event)
+    facts = event.facts
+    if kind is None or (kind == "match" and facts.get("action") in _SETTLED):
+        return None
+    if receiver.for_owners:
+        if kind != "match" or facts.get("action") != "quarantined" or _uid(facts) is None:
+            return None
+        return Event(kind, event.event, event.time, {})
+    if kind not in receiver.events or (kind == "daily" and facts.get("at") != receiver.daily):
+        return None
+    return Event(kind, event.event, event.time, _permitted(facts, receiver.include))
+
+
+def owner_of(event: AuditEvent) -> int:
+    """The owner of a match's file, for a receiver with contacts."""
+    found = _uid(event.facts)
+    assert found is not None
+    return found
+
+
+def _uid(facts: Mapping[str, Any]) -> int | None:
+    found = facts.get("uid")
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _permitted(facts: Mapping[str, Any], include: tuple[str, ...]) -> dict[str, Any]:
+    extra = {name for part in include for name in _INCLUDED[part]}
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        if name in extra:
+            found[name] = _shortened(value)
+        elif name in _PLAIN and (plain := _plain(value)) is not None:
+            found[name] = plain
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value that certainly names no file and no digest; else ``None``."""
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return value if _WORD.fullmatch(value) and not _DIGEST.search(value) else None
+    if isinstance(value, dict):
+        plain = {
+            name: one
+            for name, one in list(value.items())[:_MOST_KEYS]
+            if _plain(name) is not None and isinstance(one, bool | int | float)
+        }
+        return plain or None
+    return None
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
+    if isinstance(value, dict):
+        return {name: str(one)[:_LONGEST] for name, one in list(value.items())[:_MOST_KEYS]}
+    return value if isinstance(value, bool | int | float) else None

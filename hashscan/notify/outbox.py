@@ -1,0 +1,458 @@
+"""The outbox: what is to be sent, on the disk before anybody tries to send it.
+
+Each method that changes something is one transaction, on the disk when the method returns. The
+number of the last line of the audit log that was read changes in the transaction that queues its
+events: so a line is queued exactly once, whenever the process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from hashscan.config.notify import EVENTS
+from hashscan.files import NOTIFICATIONS
+from hashscan.notify.message import MOST_EVENTS, Event, Message, new_id
+from hashscan.notify.schema import FORMAT
+from hashscan.text import counted
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Iterable, Iterator
+
+#: Seconds that a message is kept if its receiver does not accept it.
+LONGEST = 7 * 86400.0
+#: Owners with waiting events, for one receiver.
+_MOST_RECIPIENTS = 10_000
+#: Seconds for which ``status`` shows a message that was given up.
+_SHOWN = 7 * 86400.0
+
+
+class Waiting(NamedTuple):
+    """Events for one recipient that are in no message yet; ``first``: the time of the first."""
+
+    recipient: str
+    first: float
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message in the outbox; ``tries``: how often it was not accepted."""
+
+    number: int
+    message: Message
+    tries: int
+
+
+class Route(NamedTuple):
+    """An event on its way to one recipient of one receiver; ``at``: its time."""
+
+    receiver: str
+    recipient: str
+    event: Event
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverState:
+    """How a receiver works, for ``status``.
+
+    Attributes:
+        name: of the receiver.
+        messages: number of messages that were not accepted yet.
+        events: number of events that are waiting, in these messages and for the next one.
+        oldest: time of the oldest of these messages; ``None``: there is none.
+        next_try: time at which one of them is sent again.
+        trouble: why the last attempt failed; empty: it did not.
+        trouble_since: time of the first failure in a row.
+        last_sent: time at which a message was accepted; ``None``: none was.
+        sent: number of accepted messages.
+        given_up: number of messages that the receiver refused within the last days.
+        given_up_why: why the last one of them was refused.
+        dropped: number of events that were dropped, ever.
+    """
+
+    name: str
+    messages: int = 0
+    events: int = 0
+    oldest: float | None = None
+    next_try: float | None = None
+    trouble: str = ""
+    trouble_since: float | None = None
+    last_sent: float | None = None
+    sent: int = 0
+    given_up: int = 0
+    given_up_why: str = ""
+    dropped: int = 0
+
+
+class Outbox:
+    """The outbox of a state directory."""
+
+    def __init__(self, directory: str) -> None:
+        """Open it; make it if it is missing.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+        self._path = os.path.join(directory, NOTIFICATIONS)
+        self._connection = FORMAT.connect(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with FORMAT.translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    # From the audit log
+
+    @property
+    def position(self) -> int | None:
+        """Number of the last line of the audit log that was read; ``None``: none was."""
+        with FORMAT.translated(self._path):
+            row = self._connection.execute("SELECT seq FROM position").fetchone()
+        return None if row is None else int(row[0])
+
+    def begin_at(self, seq: int) -> None:
+        """Read lines after ``seq`` only, unless lines were read before."""
+        with self._change() as connection:
+            connection.execute("INSERT OR IGNORE INTO position VALUES (1, ?)", (seq,))
+
+    def queue(self, routes: Iterable[Route], seq: int) -> None:
+        """Queue events, and note ``seq`` as the number of the last line that was read."""
+        numbers: dict[tuple[str, str, str], int] = {}
+        times: dict[tuple[str, str, str], float] = {}
+        samples: dict[tuple[str, str], list[Event]] = {}
+        for receiver, recipient, event, at in routes:
+            key = (receiver, recipient, event.kind)
+            times.setdefault(key, at)
+            numbers[key] = numbers.get(key, 0) + 1
+            some = samples.setdefault((receiver, recipient), [])
+            if len(some) < MOST_EVENTS:
+                some.append(event)
+        with self._change() as connection:
+            full = self._full(connection, {receiver for receiver, _, _ in numbers})
+            for (receiver, recipient, kind), number in numbers.items():
+                if receiver in full and not self._waits(connection, receiver, recipient):
+                    self._drop(connection, receiver, number)
+                    samples.pop((receiver, recipient), None)
+                    continue
+                connection.execute(
+                    "INSERT INTO waiting VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                    " SET number = number + excluded.number",
+                    (receiver, recipient, kind, number, times[receiver, recipient, kind]),
+                )
+            for (receiver, recipient), some in samples.items():
+                (kept,) = connection.execute(
+                    "SELECT count(*) FROM sample WHERE receiver = ? AND recipient = ?",
+                    (receiver, recipient),
+                ).fetchone()
+                connection.executemany(
+                    "INSERT INTO sample (receiver, recipient, event) VALUES (?, ?, ?)",
+                    (
+                        (receiver, recipient, json.dumps(asdict(one), separators=(",", ":")))
+                        for one in some[: max(0, MOST_EVENTS - kept)]
+                    ),
+                )
+            connection.execute("UPDATE position SET seq = ?", (seq,))
+
+    def _full(self, connection: sqlite3.Connection, receivers: Iterable[str]) -> set[str]:
+        """The receivers for which so many recipients wait that no further one is taken."""
+        found = set()
+        for receiver in receivers:
+            (number,) = connection.execute(
+                "SELECT count(DISTINCT recipient) FROM waiting WHERE receiver = ?", (receiver,)
+            ).fetchone()
+            if number >= _MOST_RECIPIENTS:
+                found.add(receiver)
+        return found
+
+    def _waits(self, connection: sqlite3.Connection, receiver: str, recipient: str) -> bool:
+        return (
+            connection.execute(
+                "SELECT 1 FROM waiting WHERE receiver = ? AND recipient = ? LIMIT 1",
+                (receiver, recipient),
+            ).fetchone()
+            is not None
+        )
+
+    def _drop(self, connection: sqlite3.Connection, receiver: str, number: int) -> None:
+        self._note(connection, receiver)
+        connection.execute(
+            "UPDATE receiver SET dropped = dropped + ?1, dropped_total = dropped_total + ?1"
+            " WHERE name = ?2",
+            (number, receiver),
+        )
+
+    # Messages
+
+    def waiting(self, receiver: str) -> list[Waiting]:
+        """The recipients with events for whom no message is on its way, the longest wait first."""
+        with FORMAT.translated(self._path):
+            rows = self._connection.execute(
+                "SELECT recipient, min(first) FROM waiting WHERE receiver = ?1 AND recipient NOT IN"
+                " (SELECT recipient FROM message WHERE receiver = ?1) GROUP BY recipient"
+                " ORDER BY 2",
+                (receiver,),
+            )
+            return [Waiting(*row) for row in rows]
+
+    def made_at(self, receiver: str) -> dict[str, float]:
+        """The time of the last message by recipient."""
+        with FORMAT.translated(self._path):
+            rows = self._connection.execute(
+                "SELECT recipient, at FROM made WHERE receiver = ?", (receiver,)
+            )
+            return dict(rows.fetchall())
+
+    def make(self, receiver: str, recipient: str, host: str, now: float) -> None:
+        """Make one message of all events that wait for a recipient."""
+        with self._change() as connection:
+            found = dict(
+                connection.execute(
+                    "SELECT kind, number FROM waiting WHERE receiver = ? AND recipient = ?",
+                    (receiver, recipient),
+                ).fetchall()
+            )
+            events = connection.execute(
+                "SELECT event FROM sample WHERE receiver = ? AND recipient = ? ORDER BY number",
+                (receiver, recipient),
+            ).fetchall()
+            row = connection.execute(
+                "SELECT dropped FROM receiver WHERE name = ?", (receiver,)
+            ).fetchone()
+            message = Message(
+                new_id(),
+                host,
+                now,
+                {kind: found[kind] for kind in EVENTS if kind in found},
+                tuple(Event(**json.loads(one)) for (one,) in events),
+                recipient,
+                _dropped(row[0] if row else 0),
+            )
+            connection.execute(
+                "INSERT INTO message (receiver, recipient, made, content, events, next)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (receiver, recipient, now, message.to_json(), sum(found.values()), now),
+            )
+            for table in ("waiting", "sample"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE receiver = ? AND recipient = ?",  # noqa: S608
+                    (receiver, recipient),
+                )
+            connection.execute(
+                "INSERT OR REPLACE INTO made VALUES (?, ?, ?)", (receiver, recipient, now)
+            )
+            connection.execute("UPDATE receiver SET dropped = 0 WHERE name = ?", (receiver,))
+
+    def next_message(self, receiver: str, now: float) -> Queued | None:
+        """The oldest message of a receiver whose time has come, marked as ``sending``."""
+        with FORMAT.translated(self._path):
+            row = self._connection.execute(
+                "SELECT number, content, may_repeat, tries FROM message WHERE receiver = ?"
+                " AND next <= ? AND NOT sending ORDER BY next, number LIMIT 1",
+                (receiver, now),
+            ).fetchone()
+        if row is None:
+            return None
+        number, content, may_repeat, tries = row
+        with self._change() as connection:
+            connection.execute("UPDATE message SET sending = 1 WHERE number = ?", (number,))
+        return Queued(number, Message.from_json(content, may_repeat=bool(may_repeat)), tries)
+
+    def sent(self, number: int, now: float) -> None:
+        """Note that a message was accepted."""
+        with self._change() as connection:
+            receiver = self._remove(connection, number)
+            connection.execute(
+                "UPDATE receiver SET sent = sent + 1, last_sent = ?, trouble = '',"
+                " trouble_since = NULL WHERE name = ?",
+                (now, receiver),
+            )
+
+    def failed(self, number: int, why: str, again: float, now: float, *, unsure: bool) -> None:
+        """Note that a message was not accepted, and is sent again at ``again``."""
+        with self._change() as connection:
+            (receiver,) = connection.execute(
+                "UPDATE message SET sending = 0, tries = tries + 1, next = ?,"
+                " may_repeat = may_repeat OR ? WHERE number = ? RETURNING receiver",
+                (again, unsure, number),
+            ).fetchone()
+            self._note(connection, receiver)
+            connection.execute(
+                "UPDATE receiver SET trouble = ?, trouble_since = coalesce(trouble_since, ?)"
+                " WHERE name = ?",
+                (why, now, receiver),
+            )
+
+    def give_up(self, number: int, why: str, now: float) -> None:
+        """Remove a message that the receiver refused for good, and note that."""
+        with self._change() as connection:
+            (events,) = connection.execute(
+                "SELECT events FROM message WHERE number = ?", (number,)
+            ).fetchone()
+            receiver = self._remove(connection, number)
+            self._drop(connection, receiver, events)
+            connection.execute(
+                "UPDATE receiver SET given_up = given_up + 1, given_up_at = ?, given_up_why = ?"
+                " WHERE name = ?",
+                (now, why, receiver),
+            )
+
+    def _remove(self, connection: sqlite3.Connection, number: int) -> str:
+        (receiver,) = connection.execute(
+            "DELETE FROM message WHERE number = ? RETURNING receiver", (number,)
+        ).fetchone()
+        self._note(connection, receiver)
+        return str(receiver)
+
+    def _note(self, connection: sqlite3.Connection, receiver: str) -> None:
+        connection.execute("INSERT OR IGNORE INTO receiver (name) VALUES (?)", (receiver,))
+
+    # Upkeep
+
+    def take_over(self, receivers: Collection[str], now: float) -> list[str]:
+        """Begin to send: note interrupted messages, and remove those of unknown receivers.
+
+        The caller holds the lock of the outbox. Returns messages for the log.
+        """
+        said = []
+        marks = ", ".join("?" * len(receivers))
+        with self._change() as connection:
+            connection.execute("UPDATE message SET sending = 0, may_repeat = 1 WHERE sending")
+            # A clock that was set back must not stop a receiver.
+            connection.execute("UPDATE message SET next = ?1 WHERE next > ?1 + 7200", (now,))
+            connection.execute("UPDATE made SET at = ?1 WHERE at > ?1", (now,))
+            for table in ("message", "waiting"):
+                column = "events" if table == "message" else "number"
+                rows = connection.execute(
+                    f"SELECT receiver, sum({column}) FROM {table}"  # noqa: S608
+                    f" WHERE receiver NOT IN ({marks}) GROUP BY receiver",
+                    tuple(receivers),
+                ).fetchall()
+                said += [
+                    f"notify: {counted(number, 'event')} for {name} are not sent, because the"
+                    " configuration has no such receiver any more"
+                    for name, number in rows
+                ]
+            for table in ("message", "waiting", "sample", "made"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE receiver NOT IN ({marks})",  # noqa: S608
+                    tuple(receivers),
+                )
+            connection.execute(
+                f"DELETE FROM receiver WHERE name NOT IN ({marks})",  # noqa: S608
+                tuple(receivers),
+            )
+        return said
+
+    def expire(self, now: float) -> list[str]:
+        """Drop the messages that are too old; return messages for the log."""
+        with FORMAT.translated(self._path):
+            rows = self._connection.execute(
+                "SELECT number, receiver, events FROM message WHERE made < ? AND NOT sending",
+                (now - LONGEST,),
+            ).fetchall()
+        said = []
+        for number, receiver, events in rows:
+            with self._change() as connection:
+                self._remove(connection, number)
+                self._drop(connection, receiver, events)
+            said.append(
+                f"notify {receiver}: {counted(events, 'event')} dropped, because the receiver has"
+                " accepted no message for 7 days; 'hashscan history' has them"
+            )
+        return said
+
+    def forget_made(self, receiver: str, before: float) -> None:
+        """Forget the messages that were made ``before`` a time."""
+        with self._change() as connection:
+            connection.execute("DELETE FROM made WHERE receiver = ? AND at < ?", (receiver, before))
+
+    def works_again(self, receiver: str, now: float) -> None:
+        """Send what waits for a receiver now, and forget its faults: a test message arrived."""
+        with self._change() as connection:
+            connection.execute(
+                "UPDATE message SET next = ?, tries = 0 WHERE receiver = ? AND NOT sending",
+                (now, receiver),
+            )
+            connection.execute(
+                "UPDATE receiver SET trouble = '', trouble_since = NULL, given_up = 0,"
+                " given_up_why = '' WHERE name = ?",
+                (receiver,),
+            )
+
+
+def receiver_states(directory: str, now: float) -> list[ReceiverState]:
+    """How each receiver works, from the outbox of a state directory; nothing is changed.
+
+    Raises:
+        StateError: the outbox cannot be read.
+    """
+    path = os.path.join(directory, NOTIFICATIONS)
+    connection = FORMAT.connect_to_read(path)
+    if connection is None:
+        return []
+    with contextlib.closing(connection), FORMAT.translated(path):
+        found = {
+            row[0]: row
+            for row in connection.execute(
+                "SELECT name, trouble, trouble_since, last_sent, sent,"
+                " iif(given_up_at > ?1, given_up, 0), given_up_why, dropped_total FROM receiver",
+                (now - _SHOWN,),
+            )
+        }
+        messages = {
+            row[0]: row[1:]
+            for row in connection.execute(
+                "SELECT receiver, count(*), sum(events), min(made), min(next) FROM message"
+                " GROUP BY receiver"
+            )
+        }
+        waiting = dict(
+            connection.execute("SELECT receiver, sum(number) FROM waiting GROUP BY receiver")
+        )
+    states = []
+    for name in sorted({*found, *messages, *waiting}):
+        number, events, oldest, following = messages.get(name, (0, 0, None, None))
+        row = found.get(name, (name, "", None, None, 0, 0, "", 0))
+        states.append(
+            ReceiverState(
+                name,
+                number,
+                events + waiting.get(name, 0),
+                oldest,
+                following,
+                *row[1:],
+            )
+        )
+    return states
+
+
+def _dropped(number: int) -> str:
+    if not number:
+        return ""
+    return (
+        f"{counted(number, 'earlier event')} {'is' if number == 1 else 'are'} in no message,"
+        " because a message was refused or could not be sent for 7 days, or too many waited:"
+        " 'hashscan history' shows all events."
+    )

@@ -1,0 +1,139 @@
+"""smtplib, with the bounds that it lacks: one deadline for a whole mail, and bounded answers.
+
+The time-out of smtplib begins again with every answer, and an answer may have any number of lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import smtplib
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from hashscan.config.values import is_host_name
+from hashscan.net.connecting import Deadline, connect
+
+if TYPE_CHECKING:
+    import ssl
+
+    from _typeshed import WriteableBuffer
+
+#: Bytes of all answers of one session.
+_ANSWERS = 64 * 1024
+
+
+class TooMuchError(smtplib.SMTPException):
+    """The server's answers are too long."""
+
+
+class _Tap(io.RawIOBase):
+    """Reads a socket until the deadline, and counts the bytes."""
+
+    def __init__(self, sock: socket.socket, session: BoundedSMTP) -> None:
+        self._sock = sock
+        self._session = session
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        self._sock.settimeout(self._session.deadline.left())
+        count = self._sock.recv_into(buffer)
+        self._session.left -= count
+        if self._session.left < 0:
+            raise TooMuchError("the answers are too long")
+        return count
+
+
+class BoundedSMTP(smtplib.SMTP):
+    """An SMTP session that ends within ``seconds``.
+
+    Attributes:
+        deadline: of the whole session.
+        left: bytes of answers that may still come.
+        payload_sent: the mail was sent whole, but perhaps not answered yet.
+    """
+
+    def __init__(self, seconds: float, context: ssl.SSLContext, *, implicit: bool) -> None:
+        """``implicit``: TLS begins with the connection."""
+        self.deadline = Deadline()
+        self.deadline.begin(seconds)
+        self.left = _ANSWERS
+        self.payload_sent = False
+        self._stopped = False
+        self._made: socket.socket | None = None
+        self._context = context
+        self._implicit = implicit
+        # By default smtplib asks the DNS for this machine's name, and waits for it.
+        name = socket.gethostname()
+        super().__init__(
+            timeout=seconds, local_hostname=name if is_host_name(name) else "[127.0.0.1]"
+        )
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        del timeout
+        sock = self._made = connect(host, port, self.deadline)
+        if self._stopped:
+            sock.close()
+            raise ConnectionAbortedError("the mail is not sent, because hashscan ends")
+        self._host = host  # smtplib sets it only with a host in __init__
+        if self._implicit:
+            sock = self._context.wrap_socket(sock, server_hostname=host)
+        return sock
+
+    def stop(self) -> None:
+        """End the session soon; another thread may use it."""
+        self._stopped = True
+        for sock in (self._made, self.sock):  # TLS takes the descriptor of the first one
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.deadline.at
+
+    def begin_tls(self) -> None:
+        """Begin TLS with STARTTLS, and verify the certificate.
+
+        Raises:
+            smtplib.SMTPException: the server does not offer it.
+            OSError: the handshake failed.
+        """
+        assert self.sock is not None
+        self.sock.settimeout(self.deadline.left())
+        self.starttls(context=self._context)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """An answer, within the bounds."""
+        if self.file is None:
+            assert self.sock is not None
+            self.file = io.BufferedReader(_Tap(self.sock, self))
+        return super().getreply()
+
+    def send(self, s: Any) -> None:
+        """Send bytes before the deadline."""
+        if self.sock is not None:
+            self.sock.settimeout(self.deadline.left())
+        super().send(s)
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        """Send the mail itself; smtplib's own, with a note of the moment when it is out.
+
+        Raises:
+            smtplib.SMTPDataError: the server refuses it.
+        """
+        self.putcmd("data")
+        code, said = self.getreply()
+        if code != 354:
+            raise smtplib.SMTPDataError(code, said)
+        assert isinstance(msg, bytes)
+        lines = msg if msg.endswith(b"\r\n") else msg + b"\r\n"
+        quoted = lines.replace(b"\r\n.", b"\r\n..")
+        quoted = b"." + quoted if quoted.startswith(b".") else quoted
+        self.payload_sent = True  # from now on a broken connection leaves it open
+        self.send(quoted + b".\r\n")
+        return self.getreply()

@@ -1,0 +1,187 @@
+"""Posts messages to a URL: JSON with a signature, or as Slack or Matrix take them.
+
+Headers of every message:
+
+- ``X-Hashscan-Message-Id``: the id, which stays the same if a message is sent again.
+- ``X-Hashscan-Timestamp``: seconds since the epoch when it was sent.
+- ``X-Hashscan-Signature``: ``v1=`` and the HMAC-SHA-256 of the time stamp, a full stop and the body
+  in hexadecimal digits; with ``secret_file`` only.
+
+Sources: RFC 2104 (HMAC); Slack, "Sending messages using incoming webhooks"; Matrix client-server
+API v1.11, PUT /rooms/{roomId}/send/{eventType}/{txnId}: the server drops a repeated txnId.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pydantic_core import PydanticCustomError
+
+from hashscan.config.values import url as checked_url
+from hashscan.net.bounded import BoundedSession
+from hashscan.net.trouble import (
+    FOREIGN_ERRORS,
+    Names,
+    explain,
+    is_certificate_error,
+    is_unsent,
+    redirect_host,
+    retry_after,
+)
+from hashscan.notify.command import json_of
+from hashscan.notify.notifier import Fault, NotSentError, secret_of
+from hashscan.notify.wording import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import requests
+
+    from hashscan.config.notify import ReceiverSettings
+    from hashscan.notify.message import Message
+
+_NAMES = Names("`url`", "ca_bundle", "`timeout`", who="the receiver")
+#: Statuses that only this message causes.
+_REFUSED = frozenset({400, 409, 411, 413, 415, 422})
+_LATER = frozenset({408, 421, 423, 425, 429})
+#: Slack cuts texts that are longer; a Matrix event has 64 KiB at most.
+_LONGEST_TEXT = 20_000
+_FIXES = {
+    401: "check the token in token_file, or the secret that the receiver knows",
+    403: "check the token in token_file, and whether it may write there",
+    404: "check the URL: there is nothing at that path; a webhook may have been removed",
+    410: "the webhook was removed: make a new one, and write its URL",
+}
+
+
+class WebhookNotifier:
+    """Posts messages to a URL."""
+
+    def __init__(
+        self, settings: ReceiverSettings, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """``clock``: gives seconds since the epoch."""
+        self._settings = settings
+        self._clock = clock
+        self._session: BoundedSession | None = None
+
+    def send(self, message: Message) -> None:
+        """Send a message; return when the receiver has answered with a status 200 to 299.
+
+        Raises:
+            NotSentError: see ``Notifier``.
+            ConfigError: a secret cannot be read.
+        """
+        settings = self._settings
+        method, url, body = self._request(message)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "hashscan",
+            "X-Hashscan-Message-Id": message.id,
+            "X-Hashscan-Timestamp": str(int(self._clock())),
+        }
+        if (secret := secret_of(settings, "secret_file")) is not None:
+            stamp = headers["X-Hashscan-Timestamp"]
+            headers["X-Hashscan-Signature"] = signature(secret, stamp, body)
+        if (token := secret_of(settings, "token_file")) is not None:
+            if not token.isascii():
+                raise NotSentError(Fault.SETUP, "the token is not ASCII", "correct token_file")
+            headers["Authorization"] = f"Bearer {token}"
+        with BoundedSession() as session:
+            # Else requests would add the credentials of a .netrc file.
+            session.auth = _unchanged
+            try:
+                response = session.ask(
+                    method,
+                    url,
+                    settings.timeout,
+                    data=body,
+                    headers=headers,
+                    verify=settings.ca_bundle or True,
+                )
+                response.close()
+            except FOREIGN_ERRORS as error:
+                certificate = is_certificate_error(error)
+                what, _, fix = explain(error, settings.timeout, _NAMES).partition("; ")
+                raise NotSentError(
+                    Fault.SETUP if certificate else Fault.LATER,
+                    f"the receiver: {what}",
+                    fix,
+                    unsure=not certificate and not is_unsent(error),
+                ) from error
+        _judge(response)
+
+    def stop(self) -> None:
+        """A request ends within ``timeout``; nothing else is needed."""
+
+    def _request(self, message: Message) -> tuple[str, str, bytes]:
+        """Method, URL and body."""
+        settings = self._settings
+        url = settings.url
+        if url is None:
+            try:
+                url = checked_url(secret_of(settings, "url_file"))
+            except PydanticCustomError as error:
+                what = (error.context or {}).get("what", "is not a URL")
+                raise NotSentError(
+                    Fault.SETUP, f"the URL in url_file {what}", "correct the file"
+                ) from None
+        if settings.format == "json":
+            return "POST", url, json_of(message)
+        said = text(message)
+        if len(said) > _LONGEST_TEXT:
+            said = f"{said[:_LONGEST_TEXT]}…\n"
+        if settings.format == "slack":
+            # Slack replaces only these three in links and mentions.
+            for sign, other in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+                said = said.replace(sign, other)
+            return "POST", url, _json({"text": said})
+        assert settings.room is not None
+        place = f"/_matrix/client/v3/rooms/{quote(settings.room, safe='')}/send/m.room.message/"
+        content = {"msgtype": "m.text", "body": said}
+        return "PUT", f"{url.rstrip('/')}{place}{message.id}", _json(content)
+
+
+def signature(secret: str, stamp: str, body: bytes) -> str:
+    """The value of ``X-Hashscan-Signature``."""
+    signed = hmac.new(secret.encode(), f"{stamp}.".encode() + body, "sha256")
+    return f"v1={signed.hexdigest()}"
+
+
+def _json(found: dict[str, Any]) -> bytes:
+    return json.dumps(found, separators=(",", ":")).encode("ascii")
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _judge(response: requests.Response) -> None:
+    """Return if the receiver accepted the message.
+
+    Raises:
+        NotSentError: it did not.
+    """
+    status = response.status_code
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        host = redirect_host(response.headers.get("Location"))
+        raise NotSentError(
+            Fault.SETUP,
+            f"the receiver redirects to {host} (status {status}), which hashscan does not follow",
+            "write the URL that it redirects to",
+        )
+    what = f"the receiver answers with status {status}"
+    if status in _REFUSED:
+        raise NotSentError(
+            Fault.REFUSED, f"{what}: it refuses this message", "check `format`, and its log"
+        )
+    if status in _LATER or status >= 500:
+        wait = retry_after(response.headers.get("Retry-After"))
+        raise NotSentError(Fault.LATER, what, "see the log of the receiver", wait=wait)
+    raise NotSentError(Fault.SETUP, what, _FIXES.get(status, "check the URL"))

@@ -1,0 +1,126 @@
+"""Messages to owners of quarantined files."""
+
+import os
+
+import pytest
+from receivers import MailPlace
+from test_dispatch import Desk
+
+from hashscan.config.notify import ReceiverSettings
+from hashscan.errors import UsageError
+from hashscan.notify.contacts import BUILT_IN, Contacts, read_template
+from hashscan.notify.notifier import Fault, NotSentError
+
+
+def contacts(tmp_path, text):
+    path = tmp_path / "contacts"
+    path.write_text(text)
+    return str(path)
+
+
+def place(tmp_path, text="4001: a@customer.example\n4002: b@customer.example\n", **more):
+    return MailPlace(
+        tmp_path, to=(), contacts=contacts(tmp_path, text), sender="abuse@host.example", **more
+    )
+
+
+def test_each_owner_gets_one_message_that_names_nothing(tmp_path):
+    with place(tmp_path) as post:
+        desk = Desk(tmp_path / "state", post.settings)
+        for number in range(5):
+            desk.audit.match(path=f"/srv/{number}/evil.jpg", uid=4001)
+        desk.audit.match(uid=4002)
+        desk.audit.match(uid=4002, action="reported")
+        for _ in range(4):
+            desk.after(20)
+        assert sorted(one.to for one in post.received) == [
+            "a@customer.example",
+            "b@customer.example",
+        ]
+        first = next(one for one in post.received if one.to.startswith("a@"))
+        assert "moved 5 files of your account 4001" in " ".join(first.text.split())
+        for one in post.received:
+            for word in (b"srv", b"evil", b"aaaaaaaa", b"baseline", b"match"):
+                assert word not in one.raw.lower().replace(b"hashscan", b"")
+
+
+def test_no_second_message_within_at_most(tmp_path):
+    with place(tmp_path, at_most="1d") as post:
+        desk = Desk(tmp_path / "state", post.settings)
+        for _ in range(10):
+            desk.audit.match(uid=4001)
+            desk.after(3600)
+        assert len(post.received) == 1
+        desk.after(86400)
+        assert len(post.received) == 2
+
+
+def test_no_more_than_most_an_hour(tmp_path):
+    lines = "".join(f"{uid}: u{uid}@customer.example\n" for uid in range(5000, 5020))
+    with place(tmp_path, lines, most_an_hour=3, at_most="1d") as post:
+        desk = Desk(tmp_path / "state", post.settings)
+        for uid in range(5000, 5020):
+            desk.audit.match(uid=uid)
+        for _ in range(60):
+            desk.after(50)
+        assert len(post.received) == 3
+        desk.after(3600)
+        for _ in range(10):
+            desk.after(20)
+        assert len(post.received) == 6
+
+
+def test_an_owner_without_an_address(tmp_path):
+    with place(tmp_path, "4002: b@customer.example\n") as post:
+        desk = Desk(tmp_path / "state", post.settings)
+        desk.audit.match(uid=4001)
+        desk.audit.match(uid=4002)
+        for _ in range(3):
+            desk.after(20)
+        assert [one.to for one in post.received] == ["b@customer.example"]
+        assert "has no address" in desk.state("post").given_up_why
+
+
+@pytest.mark.parametrize("address", ["a@b.example, c@d.example", "|/bin/sh", "-x"])
+def test_an_address_that_is_more_than_one(tmp_path, address):
+    settings = ReceiverSettings(
+        name="c",
+        kind="mail",
+        contacts=contacts(tmp_path, f"4001: {address}\n"),
+        sender="a@host.example",
+    )
+    with pytest.raises(NotSentError) as caught:
+        Contacts(settings).address("4001")
+    assert caught.value.fault is Fault.REFUSED
+
+
+def program(tmp_path, text):
+    path = tmp_path / "program"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return ReceiverSettings(
+        name="c", kind="mail", contacts_command=[str(path)], sender="a@host.example"
+    )
+
+
+def test_a_command_gets_the_name_and_prints_the_address(tmp_path):
+    settings = program(tmp_path, 'echo "$1@customer.example"')
+    assert Contacts(settings).address("4001") == "4001@customer.example"
+    assert Contacts(settings).address(str(os.getuid())).endswith("@customer.example")
+
+
+@pytest.mark.parametrize("text", ["exit 1", "exec yes | head -c 9999"])
+def test_a_command_that_fails_is_run_again(tmp_path, text):
+    with pytest.raises(NotSentError) as caught:
+        Contacts(program(tmp_path, text)).address("4001")
+    assert caught.value.fault is Fault.LATER
+
+
+def test_templates(tmp_path):
+    path = tmp_path / "template"
+    path.write_text(BUILT_IN)
+    assert read_template(str(path)) == BUILT_IN
+    for text in ("", "only a subject\n", "two\nlines\n\ntext\n"):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="one line as the subject"):
+            read_template(str(path))
