@@ -18,11 +18,13 @@ from hashscan.agent.mailbox import senders_of
 from hashscan.audit import events
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.deadline_lines import DeadlineLines
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
 from hashscan.machine import with_cause
 from hashscan.notices.maildir import Round, take_mails
 from hashscan.notices.store import Store
+from hashscan.text import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -61,6 +63,7 @@ class Notices:
         self._job: Background[Round] | None = None
         self._begun: float | None = None
         self._said: dict[str, tuple[str, float]] = _said_before(state)
+        self._lines = DeadlineLines(state, log.record.deadline)
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -135,6 +138,10 @@ class Notices:
             return
         for kind, message in () if found is None else found.messages:
             self._say(kind, message, same=kind)
+        try:
+            self._lines.step(self._soon, self._clock())
+        except (StateError, OSError) as error:
+            self._say("notices", f"deadlines are not in the audit log: {said_by(error)}")
 
     def _say(self, kind: str, message: str, *, same: str = "") -> None:
         """Log a message, at most once an hour; another message, unless ``same``, immediately."""

@@ -119,9 +119,16 @@ class DaemonRecord:
         """Write that it is there again."""
         self._note(events.VOLUME_BACK, volume=os.fsdecode(root))
 
-    def deadline(self, event: str, message: str) -> None:
-        """Write that notices are due soon, or overdue."""
-        self._note(event, message=message)
+    def deadline(self, event: str, notice: str, deadline: str) -> bool:
+        """Write that a notice is due soon, or overdue; return whether the line is written."""
+        if self.recorder is None:
+            return False
+        try:
+            self.recorder.write(event, notice=notice, deadline=deadline)
+        except StateError as error:
+            self._unwritten(error)
+            return False
+        return True
 
     def _note(self, event: str, **facts: Any) -> None:
         if self.recorder is None:

@@ -1,6 +1,7 @@
 """Notifications of a real daemon, and of scans without one."""
 
 import json
+import os
 import signal
 import subprocess
 
@@ -11,6 +12,8 @@ from running_daemon import Daemon
 
 from hashscan.audit.log import AuditLog
 from hashscan.audit.who import Who
+
+KNOWN = os.urandom(3000)
 
 
 def held(state, hold):
@@ -133,3 +136,17 @@ def test_notify_test_says_what_failed_where(tmp_path, place):
         found = ready.hashscan("--config", str(config), "notify", "test", "nobody")
         assert found.returncode == 2
         assert b"there is no receiver nobody; the configuration has hook, page" in found.stderr
+
+
+def test_a_match_reaches_the_receiver_and_names_no_path(tmp_path, place):
+    with Daemon(tmp_path, known=[KNOWN], extra=receivers(place)) as daemon:
+        daemon.start()
+        (daemon.volume / "evil-name").write_bytes(KNOWN)
+        daemon.wait(lambda: "match" in holds(place))
+        (got,) = (one for one in place.received if b'"match"' in one.raw)
+        (event,) = json.loads(got.raw)["events"]
+        assert (event["action"], event["category"]) == ("quarantined", "baseline")
+        assert event["quarantine_id"]
+        assert b"evil-name" not in got.raw
+        assert daemon.end() == 0
+        daemon.wait(lambda: "daemon-stopped" in holds(place))

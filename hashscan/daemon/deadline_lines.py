@@ -1,0 +1,71 @@
+"""Writes a line of the audit log when a notice is due soon, and one when it is overdue.
+
+``STATE/announced.json`` has the notices with such a line, so that a restart writes none again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.audit.events import NOTICE_DUE, NOTICE_OVERDUE
+from hashscan.durable import replace_file
+from hashscan.files import ANNOUNCED
+from hashscan.notices.reader import open_existing
+from hashscan.text import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashscan.state import State
+
+#: Lines that are written at a time.
+_MOST = 1000
+
+
+class DeadlineLines:
+    """Knows the notices that have their line, by id: the event, and the deadline in it."""
+
+    def __init__(self, state: State, write: Callable[[str, str, str], bool]) -> None:
+        """``write``: takes event, notice and deadline; returns whether the line is written."""
+        self._notices = state.notices
+        self._path = os.path.join(state.directory, ANNOUNCED)
+        self._write = write
+        self._said = _read(self._path)
+
+    def step(self, soon: float, now: float) -> None:
+        """Write the lines that are missing; ``soon`` in seconds.
+
+        Raises:
+            StateError: the file of notices cannot be read.
+            OSError: it cannot be noted that a line is written.
+        """
+        reader = open_existing(self._notices)
+        if reader is None:
+            return
+        said: dict[str, tuple[str, str]] = {}
+        new = 0
+        with reader:
+            for notice in reader.notices(only_open=True):  # the earliest deadline first
+                if notice.deadline > now + soon or new >= _MOST:
+                    break
+                event = NOTICE_OVERDUE if notice.deadline < now else NOTICE_DUE
+                line = (event, rfc3339(notice.deadline))
+                if self._said.get(notice.id) == line:
+                    said[notice.id] = line
+                elif self._write(event, notice.id, line[1]):
+                    said[notice.id] = line
+                    new += 1
+        if said != self._said:
+            self._said = said
+            replace_file(self._path, json.dumps(said).encode("ascii"))
+
+
+def _read(path: str) -> dict[str, tuple[str, str]]:
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read())
+        return {name: (event, deadline) for name, (event, deadline) in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,85 @@
+"""A line of the audit log for each notice that is due soon, and for each overdue one."""
+
+import os
+
+import pytest
+
+from hashscan.daemon.deadline_lines import DeadlineLines
+from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
+from hashscan.notices.store import Store
+from hashscan.state import State
+from hashscan.text import rfc3339
+
+NOW = 1_700_000_000.0
+HOUR = 3600.0
+
+
+class Desk:
+    def __init__(self, directory):
+        self.state = State(str(directory))
+        self.written = []
+        self.works = True
+        self.start()
+
+    def start(self):
+        self.lines = DeadlineLines(self.state, self._write)
+
+    def _write(self, event, notice, deadline):
+        if self.works:
+            self.written.append((event, notice, deadline))
+        return self.works
+
+    def add(self, deadline):
+        parsed = ParsedNotice("list", (ParsedItem(ItemKind.URL, "http://x.example/"),))
+        with Store(self.state.notices) as store:
+            key = os.urandom(8)
+            return store.add(
+                parsed, channel=Channel.COMMAND, key=key, received=NOW, deadline=deadline
+            ).id
+
+    def step(self, now):
+        self.lines.step(4 * HOUR, now)
+        written, self.written = self.written, []
+        return written
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "state")
+
+
+def test_one_line_when_it_is_due_soon_and_one_when_it_is_overdue(desk):
+    assert desk.step(NOW) == []
+    first = desk.add(NOW + 24 * HOUR)
+    assert desk.step(NOW) == []
+    deadline = rfc3339(NOW + 24 * HOUR)
+    assert desk.step(NOW + 21 * HOUR) == [("notice-due", first, deadline)]
+    assert desk.step(NOW + 22 * HOUR) == []
+    desk.start()
+    assert desk.step(NOW + 23 * HOUR) == []
+    second = desk.add(NOW + 24.5 * HOUR)
+    assert {line[:2] for line in desk.step(NOW + 24.2 * HOUR)} == {
+        ("notice-overdue", first),
+        ("notice-due", second),
+    }
+    desk.start()
+    assert desk.step(NOW + 24.3 * HOUR) == []
+
+
+def test_a_line_that_could_not_be_written_is_written_later(desk):
+    notice = desk.add(NOW + HOUR)
+    desk.works = False
+    assert desk.step(NOW) == []
+    desk.works = True
+    assert desk.step(NOW) == [("notice-due", notice, rfc3339(NOW + HOUR))]
+
+
+def test_a_notice_that_is_open_again_gets_new_lines(desk):
+    notice = desk.add(NOW + HOUR)
+    assert len(desk.step(NOW)) == 1
+    with Store(desk.state.notices) as store:
+        store.close_notice(notice, "done")
+    assert desk.step(NOW) == []
+    with Store(desk.state.notices) as store:
+        store.reopen_notice(notice, "not done")
+    assert len(desk.step(NOW)) == 1
