@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from hashscan.agent.deadlines import DUE_SOON, OVERDUE, deadlines_of
 from hashscan.agent.gaps import read_daemon_file
 from hashscan.agent.mailbox import senders_of
-from hashscan.audit import events
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.deadline_lines import DeadlineLines
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 _MAILS_EVERY, _DEADLINES_EVERY = 30.0, 60.0
 #: Seconds between two messages of one kind.
 _HOUR = 3600.0
-_EVENTS = {OVERDUE: events.NOTICE_OVERDUE, DUE_SOON: events.NOTICE_DUE}
 #: Seconds for one mail, and bytes of memory beyond the daemon's.
 _LONGEST, _MOST_MEMORY = 60, 1 << 30
 
@@ -151,8 +149,6 @@ class Notices:
         if said == (same or message) and 0 <= now - at < _HOUR:
             return
         self._said[kind] = (same or message, now)
-        if kind in _EVENTS:
-            self._log.record.deadline(_EVENTS[kind], message)
         self._log.limited(f"notices: {kind}", "error" if kind == OVERDUE else "warning", message)
 
     def facts(self) -> dict[str, Any] | None:
