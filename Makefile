@@ -118,6 +118,7 @@ test-long: install
 	  tests/e2e/test_daemon_dead_server.py tests/e2e/test_daemon_hostile.py \
 	  tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py tests/e2e/test_incident.py \
 	  tests/e2e/test_mails_killed.py \
+	  tests/e2e/test_prometheus.py \
 	  tests/e2e/test_real_volume.py tests/e2e/test_sixty_days.py tests/e2e/test_surroundings.py \
 	  tests/config/test_config_fuzz.py tests/known/confirmers tests/known/filters tests/known/lists \
 	  tests/known/repository/test_publish_killed.py tests/known/repository/test_sync_kept.py \
