@@ -50,6 +50,7 @@ class Round:
         marked: number of records that changed.
         trouble: why not all was asked.
         more: some questions are left for the next round.
+        seconds: of computing, to read all records.
     """
 
     asked: int = 0
@@ -61,6 +62,7 @@ class Round:
     marked: int = 0
     trouble: str = ""
     more: bool = False
+    seconds: float = 0.0
 
 
 def ask_again(
@@ -163,7 +165,9 @@ class _Asking:
         self._recorder = recorder
         self._found = found
         self._timeline = self._now()
+        began = time.process_time()
         contents = collect(store, service, filters, self._timeline)
+        found.seconds += time.process_time() - began
         self._groups = contents.groups
         answers = asked.answers(service)
         gone = [one for one in answers if one not in self._groups]

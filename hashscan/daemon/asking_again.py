@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two rounds, and if some questions were left.
 _EVERY, _SOON = 3600.0, 60.0
+#: A round follows after so many times the seconds that reading all records took.
+_REST = 50.0
 #: Seconds of a turn of restoring, and between two turns.
 _TURN, _NEXT_TURN = 20.0, 10.0
 
@@ -110,8 +112,10 @@ class AskingAgain:
             return
         if found.unknown and self._duty is not None:
             self._duty.verdicts.forget(found.unknown)
+        now = time.monotonic()
         if found.more:
-            self._round_at = time.monotonic() + _SOON
+            self._round_at = now + _SOON
+        self._round_at = max(self._round_at, now + _REST * found.seconds)
         if found.trouble:
             self._log.limited(
                 "asking again",

@@ -10,8 +10,10 @@ import zipfile
 
 import pytest
 from click.testing import CliRunner
+from isolating import confirmed, needs_root
 
 from hashscan.agent.allow_build import build_allow_list
+from hashscan.agent.allowing import Allowing
 from hashscan.cli.allow import command
 from hashscan.errors import DigestListError, UsageError
 from hashscan.known.allow import open_allow_list, origin_in
@@ -141,3 +143,33 @@ def test_the_commands(stock):
     done = CliRunner().invoke(command, ["show", "0" * 40, "--list", output], standalone_mode=False)
     assert done.return_value == 1
     assert "in no list" in done.stderr
+
+
+def test_the_message_about_an_allowed_match_names_the_origin(stock, tmp_path):
+    (stock / "wordpress" / f"{'ab' * 20}.png").write_bytes(CSS)
+    output = stock / "allow.csv"
+    build_allow_list([str(stock / "wordpress")], str(output))
+    allow, said = opened(output, stock)
+    assert said == [], "a digest in a name is no digest of the list"
+    acted = Allowing(allow, None).act(confirmed(stock / "wordpress", "images/logo.png"))
+    assert acted.action == "allowed"
+    assert acted.message.endswith(
+        f"stands in the allow-list {output} ({stock}/wordpress: images/logo.png)"
+    )
+    allow.close()
+
+
+def test_a_list_of_another_kind_names_no_origin(tmp_path):
+    (tmp_path / "list").write_text(f"{hashlib.sha1(LOGO).hexdigest()}  logo.png\n")
+    assert origin_in(str(tmp_path / "list"), Digest("sha1", hashlib.sha1(LOGO).hexdigest())) == ""
+    (tmp_path / "empty").write_bytes(b"")
+    for name in ("empty", "missing"):
+        assert origin_in(str(tmp_path / name), Digest("sha1", "0" * 40)) == ""
+
+
+@pytest.mark.root
+@needs_root
+def test_a_tree_of_somebody_else_is_reported(stock):
+    os.chown(stock / "wordpress", 4711, 4711)
+    built = build_allow_list([str(stock / "wordpress")], str(stock / "allow.csv"))
+    assert any("belongs to" in one and "4711" in one for one in built.remarks)

@@ -108,6 +108,17 @@ def test_what_is_left_is_asked_a_minute_later(tmp_path, clock):
     assert len(names()) == 2
 
 
+def test_a_large_quarantine_is_read_less_often(tmp_path, clock):
+    one, now = made(tmp_path), duty()
+    Job.results["ask_again"] = [Round(more=True, seconds=100.0)]
+    one.step(now)
+    take(one)
+    for seconds, rounds in ((4999, 1), (2, 2)):
+        clock.seconds += seconds
+        one.step(now)
+        assert len(names()) == rounds
+
+
 def test_unknown_digests_are_forgotten_and_withdrawals_reported(tmp_path, clock):
     one, now = made(tmp_path), duty()
     Job.results["ask_again"] = [Round(unknown=[DIGEST], withdrawn=1, files=2000, held=3, why="W?")]
