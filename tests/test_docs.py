@@ -452,7 +452,7 @@ def test_the_changelog_knows_the_version():
 
 def test_the_licence_is_what_the_project_says():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["license"]["text"] == "Apache-2.0"
+    assert project["license"] == "Apache-2.0"
     licence = (ROOT / "LICENSE").read_text()
     assert "Apache License" in licence
     assert "Version 2.0, January 2004" in licence
