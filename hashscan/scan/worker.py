@@ -419,9 +419,7 @@ def run(
                 worker.do(task)
             worker.rest()
             worker.flush()
-    except EOFError:
-        return
-    except (BrokenPipeError, ConnectionResetError):
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except HashscanError as error:
         connection.send(Failed(type(error).__name__, with_cause(error)))

@@ -312,3 +312,36 @@ def test_the_engine_is_told_why_a_process_ends(monkeypatch, error, kind):
         (failed,) = sent
         assert failed[0] == kind
         assert failed[1]
+
+
+@pytest.mark.parametrize("end", [EOFError(), BrokenPipeError(), ConnectionResetError()])
+def test_a_worker_does_its_tasks_until_the_engine_is_gone(monkeypatch, end):
+    done = []
+
+    class Doing:
+        def __init__(self, *_given):
+            done.append("made")
+
+        def do(self, task):
+            done.append(task)
+
+        def rest(self):
+            done.append("rest")
+
+        def flush(self):
+            done.append("flush")
+
+    batches = iter([["a", "b"], ["c"]])
+
+    def recv():
+        for tasks in batches:
+            return tasks
+        raise end
+
+    monkeypatch.setattr(module, "ignore_lease_breaks", lambda: done.append("leases"))
+    monkeypatch.setattr(module, "Worker", Doing)
+    connection = SimpleNamespace(send=done.append, recv=recv)
+    module.run(connection, None, None, None, None)
+    assert done == [
+        "leases", "made", Alive(0), "a", "b", "rest", "flush", "c", "rest", "flush",
+    ]  # fmt: skip
