@@ -20,6 +20,7 @@ from hashscan.scan.work import Findings, Task, WorkerSettings
 from hashscan.scan.worker import Worker
 
 KIB = 1 << 10
+KNOWN = os.urandom(20)
 
 
 class Place:
@@ -28,7 +29,7 @@ class Place:
     def __init__(self, path, state):
         self.path = path
         path.mkdir()
-        self.filter = load(Scanner(state).filter)
+        self.filter = load(Scanner(state, known=[KNOWN.hex()]).filter)
         self.catalog = Catalog(str(state / "catalog.sqlite3"))
         self.scan = self.catalog.begin_watch()
         (self.root,) = self.catalog.queue_directories(self.scan, 0, b"", [(os.fsencode(path), 0)])
@@ -150,6 +151,27 @@ def test_a_file_that_is_reported_and_did_not_change_is_not_read(place):
     parts = place.do(names=((b"f", 0),), look=True, final=True)
     assert [row[0] for part in parts for row in part.rows] == []
     assert sum(part.tally.hashed for part in parts) == 0
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("hit", "judged"), [(False, "now"), (True, "now"), (False, "before")])
+def test_an_unchanged_file_is_judged_again_by_the_filters_of_now(place, known, hit, judged):
+    (place.path / "f").write_bytes(b"content")
+    status = (place.path / "f").stat()
+    before = place.catalog.filterset("before")
+    row = FileRow(
+        b"f", -place.root.number, signed(status.st_ino), 7, status.st_mtime_ns,
+        status.st_ctime_ns, None, KNOWN if known else os.urandom(20), None, linked=False,
+        hit=hit, racy=False, judged=place.judged if judged == "now" else before, scan=1,
+    )  # fmt: skip
+    place.catalog.put_files(place.root.number, [row])
+    parts = place.do()
+    tally = sum((part.tally.unchanged for part in parts), 0)
+    assert (tally, [row for part in parts for row in part.rows]) == (1, [])
+    again = [one for part in parts for one in part.rejudged]
+    assert again == ([(b"f", known)] if judged == "before" else [])
+    found = [one.name for part in parts for one in part.candidates]
+    assert found == ([b"f"] if known and (hit or judged == "before") else [])
 
 
 @pytest.mark.parametrize(("sizes", "given"), [((40, 40, 40, 1, 1), 2), ((40, 40, 1, 1, 1), None)])

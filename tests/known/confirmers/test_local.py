@@ -188,6 +188,16 @@ def test_many_categories_are_summed_up(opened, tmp_path):
         opened(path, only_categories=["c0"])
 
 
+def test_of_the_sets_of_one_list_the_two_used_last_are_kept(tmp_path):
+    now = time.time()
+    for name, age in (("a-1", 50), ("a-2", 5), ("a-3", 20), ("a-4", 90), ("b-1", 70)):
+        (tmp_path / f"local-{name}").mkdir()
+        os.utime(tmp_path / f"local-{name}", (now - age, now - age))
+    (tmp_path / "other").mkdir()
+    local._prune(str(tmp_path), "local-a", str(tmp_path / "local-a-4"))
+    assert sorted(os.listdir(tmp_path)) == ["local-a-2", "local-a-4", "local-b-1", "other"]
+
+
 def test_sets_that_nobody_opened_for_long_are_removed(opened, listed, tmp_path, cache):
     def other(name: str):
         path = tmp_path / name
