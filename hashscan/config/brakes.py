@@ -53,7 +53,7 @@ class BrakesSettings(Section):
         " other owners count for at most a tenth. The next files of this volume are held.",
     )
     share_from: Annotated[int, PlainValidator(_number)] = Field(
-        default=100,
+        default=200,
         description="So many files of a volume can move whatever share of it they are, so that a"
         " small volume is not held for a few files.",
     )
