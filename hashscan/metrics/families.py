@@ -300,6 +300,18 @@ def _notices(page: Page, snapshot: Snapshot) -> None:
         page.put("notices_unread", unread)
 
 
+def _notifications(page: Page, snapshot: Snapshot) -> None:
+    found = snapshot.status.receivers
+    failing = sum(bool(one.trouble) for one in found)
+    page.put("notify_receivers", len(found) - failing, state="working")
+    page.put("notify_receivers", failing, state="failing")
+    page.put("notify_waiting_messages", sum(one.messages for one in found))
+    page.put("notify_waiting_events", sum(one.events for one in found))
+    oldest = [one.oldest for one in found if one.oldest is not None]
+    page.put_time("notify_oldest_timestamp_seconds", min(oldest, default=None))
+    page.put("notify_refused_messages", sum(one.given_up for one in found))
+
+
 #: The parts of a page, each with what ``docs/metrics.md`` describes under one heading.
 _PARTS: tuple[Callable[[Page, Snapshot], None], ...] = (
     _verdict,
@@ -312,4 +324,5 @@ _PARTS: tuple[Callable[[Page, Snapshot], None], ...] = (
     _candidates,
     _quarantine,
     _notices,
+    _notifications,
 )

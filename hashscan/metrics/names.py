@@ -97,6 +97,12 @@ METRICS: dict[str, Described] = {
     "notices_overdue": Described("Open notices whose deadline has passed."),
     "notices_next_deadline_timestamp_seconds": Described("The earliest deadline of open notices."),
     "notices_unread": Described("Mails and other inputs that are not understood as notices."),
+    # Notifications
+    "notify_receivers": Described("Receivers of notifications by their last attempt.", ("state",)),
+    "notify_waiting_messages": Described("Notifications that no receiver accepted yet."),
+    "notify_waiting_events": Described("Events that wait in notifications, or for the next one."),
+    "notify_oldest_timestamp_seconds": Described("When the oldest waiting notification was made."),
+    "notify_refused_messages": Described("Notifications refused within the last days."),
     # The processes
     "processes": Described("Processes of the daemon.", ("process",)),
     "process_memory_bytes": Described(
