@@ -66,3 +66,21 @@ def test_one_that_said_something_did_not_die_as_it_started(pool_of):
     deaths = 0
     while deaths <= pool_module._MOST_FAILED_STARTS:
         deaths += sum(message is None for _, message in pool.receive([], 20))
+
+
+def test_failed_starts_are_counted_from_the_last_that_succeeded(pool_of, tmp_path):
+    def job(connection, *_):
+        try:
+            os.mkdir(tmp_path / "began")
+        except FileExistsError:
+            os._exit(3)
+        connection.send("here")
+        os._exit(0)
+
+    pool = pool_of(job)
+    deaths = 0
+    with pytest.raises(HashscanError, match="5 times in a row"):
+        while True:
+            for _, message in pool.receive([], 20):
+                deaths += message is None
+    assert deaths == 1 + 4
