@@ -197,10 +197,10 @@ class Daemon:
     def _turn(self) -> None:
         jobs = [*self._housekeeping.connections, *self._notices.connections]
         jobs += [*self._notice_rounds.connections, *self._reloading.connections]
-        jobs += self._telling.connections
         if self._sync is not None:
             jobs.append(self._sync.connection)
-        listen = [*jobs, *self._exporting.connections, self._wake]
+        jobs += [*self._exporting.connections, *self._telling.connections]
+        listen = [*jobs, self._wake]
         if self._duty is not None:
             try:
                 ready = self._duty.turn(listen)

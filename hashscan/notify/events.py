@@ -22,6 +22,7 @@ KINDS: Final = {
     audit.MATCH: "match",
     audit.HELD: "hold",
     audit.WITHDRAWN: "withdrawn",
+    audit.WITHDRAWAL_HELD: "withdrawn",
     audit.NOTICE_RECEIVED: "notice",
     audit.NOTICE_DUE: "notice-due",
     audit.NOTICE_OVERDUE: "notice-overdue",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _NOUNS = {
     "match": ("match", "matches"),
     "hold": ("hold", "holds"),
-    "withdrawn": ("withdrawn digest", "withdrawn digests"),
+    "withdrawn": ("message about withdrawn digests", "messages about withdrawn digests"),
     "notice": ("new notice", "new notices"),
     "notice-due": ("notice due soon", "notices due soon"),
     "notice-overdue": ("OVERDUE notice", "OVERDUE notices"),
@@ -98,7 +98,7 @@ def line_of(event: Event) -> str:
     if path is not None:
         said += f": {shown(str(path))}"
     digests = event.facts.get("digests", event.facts.get("digest"))
-    if digests is not None:
+    if isinstance(digests, dict | str):
         pairs = digests.items() if isinstance(digests, dict) else [("digest", digests)]
         said += "".join(f", {_word(name)} {_word(value)}" for name, value in pairs)
     if (uid := event.facts.get("uid")) is not None:
@@ -138,6 +138,12 @@ def _withdrawn(facts: dict[str, Any]) -> str:
         "the service no longer knows a digest in quarantine; 'hashscan quarantine restore"
         " --withdrawn' puts the files back"
     )
+
+
+def _withdrawal_held(facts: dict[str, Any]) -> str:
+    files = facts.get("files")
+    of = f" of {counted(files, 'file')}" if isinstance(files, int) else ""
+    return f"the withdrawal{of} in quarantine waits for your word; see 'hashscan status'"
 
 
 def _notice(begin: str) -> Callable[[dict[str, Any]], str]:
@@ -193,6 +199,7 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
     "match": _match,
     "held": _held,
     "withdrawn": _withdrawn,
+    "withdrawal-held": _withdrawal_held,
     "notice-received": _notice("new notice"),
     "notice-due": _notice("due soon: notice"),
     "notice-overdue": _notice("OVERDUE: notice"),
