@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -216,3 +217,13 @@ def test_a_dcso_filter_that_does_not_fit_into_the_memory(tmp_path, monkeypatch):
     with pytest.raises(FilterError, match="does not fit into the memory"):
         dcso_module.load_dcso(str(path), category="c", algorithms=["sha1"], max_age=None)
     assert open_descriptors() == before
+
+
+def test_two_builds_of_one_output_do_not_remove_each_others_work(tmp_path):
+    output = str(tmp_path / "f.filter")
+    with build._beside(output) as one:
+        Path(one).touch()
+        with build._beside(output) as two:
+            assert os.path.dirname(one) != os.path.dirname(two)
+            assert os.path.exists(one)
+    assert os.listdir(tmp_path) == []

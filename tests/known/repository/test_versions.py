@@ -1,11 +1,13 @@
-"""hashscan.known.repository.versions: how many keys each tier has room for."""
+"""hashscan.known.repository.versions: room for the keys of each tier, and a place to work in."""
 
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from hashscan.known.filters.tiers import TIER_NAMES
-from hashscan.known.repository.versions import _tier_capacities
+from hashscan.known.repository.versions import _tier_capacities, _workplace
 
 
 @pytest.mark.parametrize(
@@ -18,3 +20,14 @@ def test_a_tier_keeps_its_room_while_its_keys_fit(before, capacity):
     old = {name: SimpleNamespace(metadata=SimpleNamespace(capacity=before)) for name in TIER_NAMES}
     found = _tier_capacities(area, {} if before is None else old, 0.25)
     assert found == dict.fromkeys(TIER_NAMES, capacity)
+
+
+def test_a_publisher_removes_what_killed_publishers_left_and_no_others_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "hashscan-publish-killed").mkdir()
+    (tmp_path / "hashscan-publish-killed" / "part").touch()
+    with _workplace() as one:
+        Path(one, "part").touch()
+        with _workplace() as two:
+            assert {str(path) for path in tmp_path.iterdir()} == {one, two}
+    assert list(tmp_path.iterdir()) == []
