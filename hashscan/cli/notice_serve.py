@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashscan.audit.recorder import Recorder
 from hashscan.cli.common import Number, open_own_settings, state_option
 from hashscan.cli.listening import listening_options, parsed_listen
 from hashscan.service import require_extra
@@ -121,4 +122,5 @@ def command(
             audit_days=audit_days,
         ),
         lambda message: click.echo(f"hashscan: {message}", err=True),
+        Recorder.of(settings, "notice", opened),
     )

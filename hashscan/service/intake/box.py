@@ -20,6 +20,7 @@ from hashscan.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashscan.audit.recorder import Recorder
     from hashscan.service.intake.form import Report
     from hashscan.state import State
 
@@ -44,8 +45,12 @@ class Taken(NamedTuple):
 class Box:
     """The file of notices of a running intake."""
 
-    def __init__(self, state: State, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, state: State, say: Callable[[str], None], recorder: Recorder | None = None
+    ) -> None:
         """Open the file of notices. ``say`` gets a sentence when a report is not stored.
+
+        ``recorder``: for the audit log.
 
         Raises:
             StateError: the file cannot be used.
@@ -58,7 +63,7 @@ class Box:
         self._answered: OrderedDict[bytes, int] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, "notices")
         try:
-            self._store = self._thread.submit(Store, state.notices).result()
+            self._store = self._thread.submit(Store, state.notices, recorder).result()
         except BaseException:
             self._thread.shutdown()
             raise

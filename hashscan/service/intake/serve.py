@@ -24,6 +24,7 @@ from hashscan.text import counted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashscan.audit.recorder import Recorder
     from hashscan.config.sites import SiteSettings
     from hashscan.state import State
 
@@ -64,6 +65,7 @@ def serve(
     sites: tuple[SiteSettings, ...],
     options: IntakeOptions,
     say: Callable[[str], None],
+    recorder: Recorder | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -72,6 +74,7 @@ def serve(
         sites: sites of this machine, for the link checker.
         options: options.
         say: gets a sentence when the intake listens, and at each fault.
+        recorder: writes the audit log.
 
     Raises:
         UsageError: it cannot listen there, or must not.
@@ -84,7 +87,7 @@ def serve(
         stack.callback(serving.close)
         record = Requests(data, days=options.audit_days)
         stack.callback(record.close)
-        box = Box(state, say)
+        box = Box(state, say, recorder)
         stack.callback(box.close)
         intake = Intake(Senders(), record, box, rate=options.rate)
         keeper = _Keeper(data, intake, say)
