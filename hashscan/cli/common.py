@@ -87,7 +87,7 @@ class PathNotLookedAt(click.Path):
 state_option = click.option(
     "--state",
     metavar="DIR",
-    type=click.Path(),
+    type=PathNotLookedAt(),
     help="State directory: catalog, filters, and the quarantine unless quarantine.directory names"
     " another; overrides the configuration's.",
 )
