@@ -9,11 +9,13 @@ from faulty import raising
 
 from hashscan.agent import complaints, presence
 from hashscan.agent.notice_acts import NoticeActs, Verdict
-from hashscan.agent.notice_files import NoticeFiles
+from hashscan.agent.notice_files import NoticeFiles, Presence, Spot
+from hashscan.agent.notice_places import Places
 from hashscan.agent.presence import Seen
 from hashscan.config.settings import Settings
 from hashscan.errors import CredentialsError, ExitCode, ServiceError
 from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity
+from hashscan.notices.notice import ItemState
 
 MD5, SHA1 = Digest("md5", "ab" * 16), Digest("sha1", "cd" * 20)
 HITS = (FilterHit(MD5, "first", "1"), FilterHit(SHA1, "second", "1"))
@@ -184,3 +186,36 @@ def test_a_match_that_could_not_be_moved_is_named_once(why, words):
     (one,) = complaints._matches(found)
     assert one.message == "1 match not moved, because service.test is true"
     assert list(complaints._matches(SimpleNamespace(unmoved=None, reported=0, holds=()))) == []
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("named", "record", "found", "state", "words"),
+    [
+        ([], None, None, ItemState.NOT_HERE, "no-file: why"),
+        ([1], None, None, ItemState.GONE, "it was at /v/named before"),
+        ([1], None, 1, ItemState.GONE, "the last scan found a file at /v/maybe, which is not"),
+        ([1], 1, 1, ItemState.GONE, "quarantined before, then as id7"),
+    ],
+)
+def test_an_item_without_a_file_is_gone_if_a_file_was_here(named, record, found, state, words):
+    maybe, other = Spot(b"/v", b"maybe"), Spot(b"/v", b"named")
+    places = object.__new__(Places)
+    places._store = SimpleNamespace(removed_before=lambda _item: None, files=lambda _item: named)
+    peeked = SimpleNamespace(presence=Presence.UNKNOWN)
+    places._files = SimpleNamespace(spot_of=lambda _file: other, peek=lambda _spot: peeked)
+    moved = SimpleNamespace(acted="then", id="id7") if record else None
+    places._acts = SimpleNamespace(
+        moved=lambda full, _notice: (full == b"/v/named" and moved) or None
+    )
+    places._finder = SimpleNamespace(at=lambda _root, path: found if path == b"maybe" else None)
+    item = SimpleNamespace(number=1, notice="n", parsed=SimpleNamespace(digests=()))
+    wanted = SimpleNamespace(maybe=[maybe], kind="", why="why")
+    gone, why = places._gone(item, wanted)
+    assert gone is state
+    assert why.startswith(words)
+    peeked.presence = Presence.THERE
+    gone, _ = places._gone(item, wanted)
+    assert gone is (ItemState.GONE if named else ItemState.NOT_HERE)
