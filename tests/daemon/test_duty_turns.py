@@ -167,6 +167,8 @@ def duty(clock):
     one._settings = SimpleNamespace(scan=SimpleNamespace(unwatched=600.0))
     one._log, one._catalog = calls(), calls(judged_until=7, filterset=4)
     one._volumes, one._numbers = VOLUMES, {volume.root: n for n, volume in enumerate(VOLUMES)}
+    one.checked = []
+    one._check_lists = lambda known, _notice, _tick: one.checked.append(known)
     one._devices, one._judged, one._kind = None, 3, "start"
     one._options = module.ScanOptions(
         volumes=VOLUMES, jobs=1, filters=(), filterset="old", algorithms=frozenset({"sha1"}),
@@ -512,6 +514,7 @@ def test_other_filters_are_used_by_everybody(duty, remote, walking):
         make_confirmer="make",
     )  # fmt: skip
     duty.swap(known)
+    assert duty.checked == [known], "the brakes see the lists first"
     assert duty.known is known
     assert [name for name, *_ in order] == [
         "end", "judge_by", *([] if remote else ["restart"]), "looking",
