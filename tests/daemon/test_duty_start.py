@@ -1,0 +1,165 @@
+"""hashscan.daemon.duty: the start and the end of a session, with all its processes replaced."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from hashscan.agent.presence import Seen
+from hashscan.agent.probing import NO_ANSWER
+from hashscan.catalog.store import Catalog
+from hashscan.config.settings import Settings
+from hashscan.daemon import duty as module
+from hashscan.daemon.duty import Duty
+from hashscan.daemon.log import Log
+from hashscan.errors import QuarantineError
+from hashscan.fs.volume import Volume
+from hashscan.state import State
+
+
+class Part:
+    """A part of the session: notes how it was made, and its end in ``ends``."""
+
+    def __init__(self, name, ends, given, named):
+        self.name, self.ends, self.given, self.named = name, ends, given, named
+        self.connection, self.connections = name, []
+
+    def close(self):
+        self.ends.append(self.name)
+
+    end = close
+
+    def look_at_all(self, tick):
+        tick()
+        return [
+            Seen(b"/a", None), Seen(b"/real/b", NO_ANSWER), Seen(b"/c", "it cannot be opened: no"),
+        ]  # fmt: skip
+
+    def ask(self, number):
+        raise AssertionError(number)
+
+    hangs = is_silent = ask
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """``begin()`` makes a session; ``made``: its parts by their names; ``ends``: in their order."""
+    one = SimpleNamespace(made={}, ends=[], ticks=[], actors=[], fault=None, lines=io.StringIO())
+    state = State(str(tmp_path / "state"))
+    with state.lock():
+        pass
+    settings = Settings.of(
+        state=state.directory,
+        volumes=[{"path": "/a", "exclude": ["x"]}, {"path": "/b"}, {"path": "/c"}],
+        quarantine={"action": "report", "directory": str(tmp_path / "q")},
+        scan={"jobs": 3, "max_rate": 1000, "max_files": 50, "max_file_size": 2000},
+    )
+    (tmp_path / "q").mkdir()
+
+    def part(name):
+        def make(*given, **named):
+            one.made[name] = Part(name, one.ends, given, named)
+            if one.fault == name:
+                raise QuarantineError("locked", reason="locked")
+            return one.made[name]
+
+        monkeypatch.setattr(module, name, make)
+
+    for name in ("Probes", "ActingProcess", "Watches", "Asker", "Confirmation", "Looking",
+                 "Judging"):  # fmt: skip
+        part(name)
+    monkeypatch.setattr(module, "open_allow", lambda *_: Part("allow", one.ends, (), {}))
+    monkeypatch.setattr(module, "check_lists", lambda *_: None)
+
+    def open_actor(*given, **named):
+        one.actors.append((given, named))
+        return "actor"
+
+    monkeypatch.setattr(module, "open_actor", open_actor)
+    known = SimpleNamespace(
+        service="s", remote=True, filters=("f",), name="set", algorithms=frozenset({"sha1"}),
+        make_confirmer="make",
+    )  # fmt: skip
+    one.begin = lambda **more: Duty(
+        settings, state, known, Log(one.lines, one.lines), tick=one.ticks.append, **more
+    )
+    one.state, one.known, one.settings = state, known, settings
+    return one
+
+
+def test_what_the_parts_of_a_session_get(session):
+    duty = session.begin()
+    made = session.made
+    volumes = (Volume(b"/a", ("x",)), Volume(b"/real/b"), Volume(b"/c"))
+    assert session.ticks == [True], "a slow server is no reason for the watchdog"
+    assert made["Probes"].given == (["/a", "/b", "/c"],)
+    ((given, named),) = session.actors
+    assert volumes in given
+    assert named["patience"] == 1.0
+    assert named["absent"] == [b"/real/b"], "those that do not answer are not touched"
+    assert made["ActingProcess"].named["is_silent"] == duty._is_silent
+    assert made["Watches"].given[0] == volumes
+    assert made["Watches"].given[1] == [one.watch for one in session.settings.volumes]
+    assert made["Asker"].given == ("make",)
+    confirmation = made["Confirmation"].named
+    assert (confirmation["service"], confirmation["remote"], confirmation["lasting"]) == (
+        "s", True, True,
+    )  # fmt: skip
+    options = made["Looking"].given[0]
+    assert (options.jobs, options.max_rate, options.max_files) == (3, 1000, 50)
+    assert (options.max_file_size, options.step_aside) == (2000, True)
+    assert options.large_apart == 64 << 20
+    assert len(options.own) == 2, "the state and the quarantine are never scanned"
+    assert made["Judging"].named == {"jobs": 3}
+    assert duty.absent == {b"/real/b", b"/c"}
+    assert [duty._numbers[one.root] for one in volumes] == [0, 1, 2]
+    assert duty._catalog.service == ("s", True)
+    told = session.lines.getvalue()
+    assert "/real/b: not scanned: its file system does not answer" in told
+    assert "/c: not scanned: it cannot be opened: no" in told
+    assert {number: one.kind for number, one in duty._wants._wanted.items()} == dict.fromkeys(
+        range(3), "start"
+    )
+    assert (duty.turns, duty.scans, duty.events) == (0, 0, 0)
+    assert duty.walk is None
+    made["Watches"].named["on_again"](2)
+    made["Judging"].given[4]()
+    duty.close()
+    other = session.begin(kind="reload")
+    assert {one.kind for one in other._wants._wanted.values()} == {"reload"}
+    other.close()
+
+
+def test_the_end_ends_the_parts_in_the_opposite_order(session):
+    duty = session.begin()
+    duty.close()
+    assert session.ends == [
+        "Judging", "Looking", "Asker", "Watches", "ActingProcess", "allow", "Probes",
+    ]  # fmt: skip
+    catalog = Catalog(session.state.catalog)
+    assert catalog.filterset("set") == 1, "what was written is committed"
+    catalog.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "ends"),
+    [
+        ("Looking", ["Asker", "Watches", "ActingProcess", "allow", "Probes"]),
+        ("Watches", ["ActingProcess", "allow", "Probes"]),
+        ("ActingProcess", ["allow", "Probes"]),
+        ("Probes", []),
+    ],
+)
+def test_a_start_that_fails_leaves_nothing_behind(session, fault, ends):
+    session.fault = fault
+    with pytest.raises(QuarantineError):
+        session.begin()
+    assert session.ends == ends
+    Catalog(session.state.catalog).close()
+
+
+def test_matches_of_all_scans_before_are_asked_for_again(session, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Catalog, "reconsider", lambda _catalog, *given: asked.append(given))
+    session.begin().close()
+    assert asked == [(0, "s")]
