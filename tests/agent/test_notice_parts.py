@@ -52,7 +52,7 @@ def service():
 def acts(request, service, monkeypatch):
     monkeypatch.setattr("hashscan.agent.notice_acts.hits", lambda _filters, _digests: HITS)
     known = SimpleNamespace(filters=(), make_confirmer=service.make, remote=request.param)
-    with NoticeActs(Settings.of(state="/state"), None, known, print) as one:
+    with NoticeActs(Settings.of(state="/state"), None, known, print, recorder=None) as one:
         yield one
     assert service.closed == (service.made if request.param else 0), "a local one is the daemon's"
 
@@ -84,7 +84,9 @@ def test_a_refused_password_is_asked_for_once_in_a_round(acts, service):
 
 
 def test_without_a_list_no_verdict():
-    with NoticeActs(Settings.of(state="/state"), None, None, print, why_unknown="why") as acts:
+    with NoticeActs(
+        Settings.of(state="/state"), None, None, print, why_unknown="why", recorder=None
+    ) as acts:
         assert acts.verdict(FILE).pending == "no list can be asked: why"
 
 

@@ -340,7 +340,7 @@ def test_one_sync_at_a_time(daemon, monkeypatch):
     jobs = []
     monkeypatch.setattr(module, "Background", lambda job: jobs.append(job) or f"job {len(jobs)}")
     syncs = []
-    monkeypatch.setattr(module, "run_sync", lambda *given: syncs.append(given))
+    monkeypatch.setattr(module, "run_sync", lambda *given, **_named: syncs.append(given))
     daemon._begin_sync()
     daemon._begin_sync()
     assert daemon._sync == "job 1"
