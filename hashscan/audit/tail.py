@@ -15,6 +15,7 @@ from typing import NamedTuple
 from hashscan.audit.folder import numbers, open_number
 from hashscan.audit.head import EMPTY, Head, read_head
 from hashscan.audit.line import LONGEST, parse
+from hashscan.files import audit_file
 from hashscan.fs.beneath import closing
 
 #: Bytes that are read at a time.
@@ -67,7 +68,7 @@ def find_end(directory: int, head_fd: int) -> End:
         )
     while True:
         size = _size(directory, head.file)
-        if size == head.size and _size(directory, head.file + 1) is None:
+        if size == head.size and not _exists(directory, head.file + 1):
             return End(head, head.file, repairs)
         if size is None and head.seq == 0 and not numbers(directory):
             return End(head, head.file, repairs)
@@ -78,7 +79,7 @@ def find_end(directory: int, head_fd: int) -> End:
         head, whole = _follow(directory, head, repairs)
         if not whole:
             return End(head, max([head.file, *numbers(directory)]) + 1, repairs)
-        if _size(directory, head.file + 1) is None:
+        if not _exists(directory, head.file + 1):
             return End(head, head.file, repairs)
         following = _follow(directory, Head(head.seq, head.hash, head.file + 1, 0), repairs)
         if following[0].size == 0:  # nothing is in it yet, or nothing that continues the chain
@@ -93,6 +94,14 @@ def _size(directory: int, number: int) -> int | None:
             return os.fstat(fd).st_size
     except FileNotFoundError:
         return None
+
+
+def _exists(directory: int, number: int) -> bool:
+    try:
+        os.stat(audit_file(number), dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _follow(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bool]:
