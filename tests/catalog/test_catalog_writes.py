@@ -197,3 +197,27 @@ def test_the_work_of_a_full_scan_is_that_of_its_volumes(catalog):
     number, _ = catalog.begin_scan([b"/a"], complete=False)
     catalog.end_scan(number, files=0, interrupted=False)
     assert catalog.expected([b"/a"]) is None, "an empty volume says nothing on the next scan"
+
+
+def test_damaged_rows_of_the_small_tables_count_for_nothing(catalog, queued):
+    catalog.put_verdict("s", HIT.digest, Answer(known=False), 1)
+    filterset = catalog.filterset("a")
+    number, _ = catalog.begin_scan([b"/srv"], complete=False)
+    catalog.end_scan(number, files=3, interrupted=True)
+    whole = Catalog(catalog.path)
+    assert whole.damaged == 0
+    whole.close()
+    for change in (
+        "candidate SET size = size + 1",
+        "verdict SET known = 1",
+        "filterset SET judged_until = 99",
+        "scan SET interrupted = -1",
+    ):
+        catalog._connection.execute(f"UPDATE {change}")
+    again = Catalog(catalog.path)
+    assert again.damaged == 4
+    assert list(again.pending()) == []
+    assert again.verdict("s", HIT.digest, 1) is None
+    assert again.filterset("a") != filterset
+    assert again.expected([b"/srv"]) is None, "a scan that was interrupted is no whole one"
+    again.close()
