@@ -9,7 +9,7 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from hashscan.config.messages import models_of
-from hashscan.config.section import Later, Starter
+from hashscan.config.section import Starter
 from hashscan.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,12 +71,8 @@ def render() -> str:
 
 
 def _comment(field: FieldInfo, indent: str) -> list[str]:
-    told = field.description or ""
-    for mark in field.metadata:
-        if isinstance(mark, Later):
-            told += f" Used by {mark.user}."
     head = f"{indent}# "
-    return _wrapped(told, head, head)
+    return _wrapped(field.description or "", head, head)
 
 
 def _wrapped(text: str, first: str, others: str) -> list[str]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
 from hashscan.config import values
 from hashscan.config.password import has_blanks_around
-from hashscan.config.section import Later
 from hashscan.text import local_time, shown
 
 if TYPE_CHECKING:
@@ -18,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def notes(settings: Settings) -> list[str]:
-    """Settings without an effect in this version, or with an unexpected effect, each with why."""
-    found = list(_later(settings, ""))
+    """Settings without an effect, or with an unexpected effect, each with why."""
+    found: list[str] = []
     service, filters = settings.service, settings.filter
     if filters is not None and values.is_url(filters.source):
         if not settings.allow and "algorithms" in filters.model_fields_set:
@@ -64,24 +61,6 @@ def _passwords(settings: Settings) -> list[str]:
         for section, path in named.items()
         if path is not None and has_blanks_around(path)
     ]
-
-
-def _later(section: BaseModel, prefix: str) -> list[str]:
-    found: list[str] = []
-    for name, field in type(section).model_fields.items():
-        if name not in section.model_fields_set:
-            continue
-        value = getattr(section, name)
-        later = next((mark for mark in field.metadata if isinstance(mark, Later)), None)
-        if isinstance(value, BaseModel):
-            found += _later(value, f"{prefix}{name}.")
-        elif later is not None and value not in (None, ()):
-            found.append(f"{prefix}{name}: has no effect yet: it is for {later.user}")
-        elif isinstance(value, tuple):
-            for index, item in enumerate(value):
-                if isinstance(item, BaseModel):
-                    found += _later(item, f"{prefix}{name}[{index}].")
-    return found
 
 
 def summary(settings: Settings) -> list[tuple[str, str]]:

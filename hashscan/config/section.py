@@ -7,13 +7,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 @dataclass(frozen=True)
-class Later:
-    """Marks a setting that is checked, but has no effect in this version; ``user`` will use it."""
-
-    user: str
-
-
-@dataclass(frozen=True)
 class Starter:
     """Marks a setting that is written out, not commented out, in the example."""
 

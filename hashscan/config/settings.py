@@ -24,15 +24,13 @@ from hashscan.config.metrics import MetricsSettings
 from hashscan.config.notices import NoticesSettings, OrganisationSettings
 from hashscan.config.notify import ReceiverSettings, receivers
 from hashscan.config.places import below_home
-from hashscan.config.section import Later, Section, Starter
+from hashscan.config.section import Section, Starter
 from hashscan.config.sites import SiteSettings
 from hashscan.config.sources import FilterSettings, ServiceSettings
 from hashscan.errors import ConfigError, Finding
 from hashscan.files import QUARANTINE
 
 SYSTEM_STATE = "/var/lib/hashscan"
-
-_LATER = Later("a later version")
 
 
 def default_state() -> str:

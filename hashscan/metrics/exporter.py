@@ -96,7 +96,8 @@ class _Exporter:
     async def run(self) -> None:
         """Collect while somebody asks, and write the textfile, until the process ends."""
         loop = asyncio.get_running_loop()
-        written = -TEXTFILE_EVERY
+        # Not immediately: a daemon that has just started has not written its status yet.
+        written = time.monotonic() + EVERY - TEXTFILE_EVERY
         with ThreadPoolExecutor(1) as pool:
             while True:
                 began = time.monotonic()

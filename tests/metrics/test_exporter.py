@@ -230,3 +230,13 @@ def test_what_processes_use():
     assert after.processes == children.processes
     assert after.cpu >= running.cpu, "the time of a process that has ended counts"
     assert usage_of(2**22 - 1)[0].cpu == 0
+
+
+def test_the_first_textfile_waits_for_the_status_of_a_daemon_that_has_just_started(
+    exporter, monkeypatch
+):
+    monkeypatch.setattr(module, "EVERY", 1.0)
+    began = time.time()
+    exporter.start(textfile=True)
+    exporter.until(exporter.textfile.exists)
+    assert exporter.textfile.stat().st_mtime - began >= 1.0
