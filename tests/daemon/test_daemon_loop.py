@@ -384,13 +384,15 @@ def test_a_session_begins_with_the_first_usable_filters(daemon, opens):
     assert opens.made[1][1]["kind"] == "start"
 
 
-def test_a_session_gets_other_filters_only(daemon, opens, out):
+def test_a_session_gets_other_filters_only(daemon, opens, out, monkeypatch):
+    recorded = []
+    monkeypatch.setattr(daemon._log.record, "filters", recorded.append)
     duty = daemon._duty = Session("new")
     daemon._refresh_known()
-    assert duty.swapped == []
+    assert (duty.swapped, recorded) == ([], [])
     duty.known.name = "old"
     daemon._refresh_known()
-    assert duty.swapped == [opens.known]
+    assert (duty.swapped, recorded) == ([opens.known], ["new"])
     assert "another set of filters is used: new" in out.getvalue()
     assert opens.made == []
 
