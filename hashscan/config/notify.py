@@ -66,6 +66,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _ROOM = re.compile(r"![!-.0-~]{1,200}")
 _MOST = 20
+_DAY = 86400.0
 
 
 def receiver_name(value: object) -> str:
@@ -160,7 +161,7 @@ class ReceiverSettings(Section):
     at_most: values.Duration = Field(
         default=300.0,
         description="The shortest time between two messages; later events wait for the next one."
-        " With contacts: between two messages to one owner.",
+        " With contacts: between two messages to one owner, and a day by default.",
     )
     daily: Annotated[str, PlainValidator(clock_time)] = Field(
         default="08:00", description="The time of the daily summary, in local time."
@@ -336,6 +337,11 @@ class ReceiverSettings(Section):
     def _check_command(self) -> None:
         if self.command is None:
             raise values.bad("has no command", "write `command: [/full/path, word]`")
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two messages to one recipient; to an owner a day, unless configured."""
+        return _DAY if self.for_owners and "at_most" not in self.model_fields_set else self.at_most
 
     @property
     def for_owners(self) -> bool:

@@ -276,14 +276,14 @@ class Dispatcher:
         made = self._outbox.made_at(settings.name)
         room = len(waiting)
         if settings.for_owners:
-            self._outbox.forget_made(settings.name, now - max(settings.at_most, 3600.0))
+            self._outbox.forget_made(settings.name, now - max(settings.interval, 3600.0))
             room = settings.most_an_hour - sum(now - at < 3600 for at in made.values())
         for recipient, first in waiting:
             if room <= 0:
                 return
             collected = self._ends or not 0 <= now - first < settings.collect
             at = None if self._alone else made.get(recipient)
-            if collected and (at is None or not 0 <= now - at < settings.at_most):
+            if collected and (at is None or not 0 <= now - at < settings.interval):
                 self._outbox.make(settings.name, recipient, self._host, now)
                 room -= 1
 

@@ -44,8 +44,8 @@ def test_each_owner_gets_one_message_that_names_nothing(tmp_path):
                 assert word not in one.raw.lower().replace(b"hashscan", b"")
 
 
-def test_no_second_message_within_at_most(tmp_path):
-    with place(tmp_path, at_most="1d") as post:
+def test_no_second_message_within_a_day(tmp_path):
+    with place(tmp_path) as post:
         desk = Desk(tmp_path / "state", post.settings)
         for _ in range(10):
             desk.audit.match(uid=4001)
