@@ -84,6 +84,7 @@ def test_the_whole_example_of_the_design(write, whole, files):
         },
         "sites": (),
         "notices": to_plain(Settings.of())["notices"],
+        "brakes": to_plain(Settings.of())["brakes"],
         "audit": {"file_size": 16 << 20, "files": 64},
         "notify": (),
         "metrics": {"listen": None, "token_file": None, "textfile": None},
