@@ -38,7 +38,7 @@ def prom_file(value: object) -> str:
 
 
 def _token(path: str | None, info: ValidationInfo) -> str | None:
-    if path is not None and values.checks_files(info) and (fault := fault_of(path)):
+    if path is not None and values.checks_files(info) and (fault := fault_of(path, "token")):
         raise values.bad(*fault)
     return path
 

@@ -16,7 +16,7 @@ from pydantic import (
 
 from hashscan.config import values
 from hashscan.config.notices import SENDMAIL
-from hashscan.config.password import credential, fault_of
+from hashscan.config.password import credential, fault_of, noun_of
 from hashscan.config.section import Section
 from hashscan.hosts import is_loopback
 
@@ -270,7 +270,7 @@ class ReceiverSettings(Section):
             return path
         if credential(credential_of(name, str(info.field_name))):
             return path
-        if fault := fault_of(path):
+        if fault := fault_of(path, noun_of(str(info.field_name))):
             raise values.bad(*fault)
         return path
 

@@ -1,4 +1,4 @@
-"""Passwords: from systemd's credential store, or from a file. Never shown."""
+"""Passwords and other secrets: from systemd's credential store, or from a file. Never shown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ _LONGEST = 4096  # bytes
 #: Names of the systemd credentials.
 SERVICE_CREDENTIAL = "password"
 FILTER_CREDENTIAL = "filter-password"
+#: What a file holds, by the setting that names the file.
+_NOUNS = {
+    "password_file": "password",
+    "url_file": "URL",
+    "secret_file": "key",
+    "token_file": "token",
+}
 
 
 class HasPassword(Protocol):
@@ -53,16 +60,23 @@ def credential(name: str = SERVICE_CREDENTIAL) -> str | None:
         return path  # whoever opens it tells why that fails
 
 
-def _why_not(path: str, status: os.stat_result, *, private: bool) -> tuple[str, str] | None:
+def noun_of(setting: str) -> str:
+    """What the file holds that ``setting`` names, e.g. ``service.password_file``: a password."""
+    return _NOUNS[setting.rpartition(".")[2]]
+
+
+def _why_not(
+    path: str, status: os.stat_result, noun: str, *, private: bool
+) -> tuple[str, str] | None:
     if not stat.S_ISREG(status.st_mode):
-        return f"{shown(path)} is not a regular file", "name the file that holds the password"
+        return f"{shown(path)} is not a regular file", f"name the file that holds the {noun}"
     if status.st_size > _LONGEST:
         return (
-            f"{shown(path)} is too large for a password ({status.st_size} bytes)",
-            "name the file that holds the password, and nothing else",
+            f"{shown(path)} is too large for a {noun} ({status.st_size} bytes)",
+            f"name the file that holds the {noun}, and nothing else",
         )
     if status.st_size == 0:
-        return f"{shown(path)} is empty", "write the password into it"
+        return f"{shown(path)} is empty", f"write the {noun} into it"
     if private and status.st_mode & 0o077:
         return (
             f"{shown(path)} may be used by others (mode {stat.S_IMODE(status.st_mode):04o})",
@@ -76,19 +90,19 @@ def _why_not(path: str, status: os.stat_result, *, private: bool) -> tuple[str, 
     return None
 
 
-def _refusal(path: str, error: OSError) -> tuple[str, str]:
+def _refusal(path: str, error: OSError, noun: str) -> tuple[str, str]:
     fix = (
         "run as root, or as the user whom the file belongs to"
         if isinstance(error, PermissionError)
-        else "write the password into that file, and run chmod 600 on it"
+        else f"write the {noun} into that file, and run chmod 600 on it"
     )
     return f"{shown(path)}: {(error.strerror or str(error)).lower()}", fix
 
 
-def fault_of(path: str) -> tuple[str, str] | None:
-    """The fault of a password file that cannot be used, and the fix; ``None`` if it can."""
+def fault_of(path: str, noun: str = "password") -> tuple[str, str] | None:
+    """The fault of a file whose ``noun`` cannot be used, and the fix; ``None``: it can be used."""
     try:
-        _password_of(path, private=True)
+        _secret_of(path, noun, private=True)
     except _UnusableError as error:
         return error.what, error.fix
     return None
@@ -97,7 +111,7 @@ def fault_of(path: str) -> tuple[str, str] | None:
 def has_blanks_around(path: str) -> bool:
     """Whether the password in a usable file begins or ends with a blank, which is part of it."""
     try:
-        found = _password_of(path, private=True)
+        found = _secret_of(path, "password", private=True)
     except _UnusableError:
         return False
     return found != found.strip()
@@ -121,10 +135,9 @@ def read_token(path: str) -> str:
         ConfigError: there is none.
     """
     try:
-        return _password_of(path, private=True)
+        return _secret_of(path, "token", private=True)
     except _UnusableError as error:
-        finding = Finding("metrics.token_file", error.what, error.fix)
-        raise ConfigError("there is no usable token", [finding]) from None
+        raise _error("metrics.token_file", error.what, error.fix) from None
 
 
 def read_filter_password(settings: HasUser) -> str | None:
@@ -151,16 +164,16 @@ def read_secret(file: str | None, name: str, setting: str) -> str:
         raise _error(
             setting,
             f"is missing, and there is no systemd credential `{name}` either",
-            "name a file that holds the password",
+            f"name a file that holds the {noun_of(setting)}",
         )
     try:
-        return _password_of(path, private=private)
+        return _secret_of(path, noun_of(setting), private=private)
     except _UnusableError as error:
         raise _error(setting, error.what, error.fix) from None
 
 
 class _UnusableError(Exception):
-    """A file holds no usable password; ``what`` is wrong, and the fix."""
+    """A file holds no usable secret; ``what`` is wrong, and the fix."""
 
     def __init__(self, what: str, fix: str) -> None:
         self.what = what
@@ -168,37 +181,37 @@ class _UnusableError(Exception):
         super().__init__(what)
 
 
-def _password_of(path: str, *, private: bool) -> str:
-    """The password in a file; ``private``: nobody else may read the file.
+def _secret_of(path: str, noun: str, *, private: bool) -> str:
+    """The secret in a file, called ``noun`` in errors; ``private``: nobody else may read the file.
 
     Raises:
-        _UnusableError: there is no usable password.
+        _UnusableError: there is no usable secret.
     """
     try:
         # O_NONBLOCK: a FIFO in its place must not stop us
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
-            fault = _why_not(path, os.fstat(descriptor), private=private)
+            fault = _why_not(path, os.fstat(descriptor), noun, private=private)
             content = b"" if fault else os.read(descriptor, _LONGEST + 1)
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _UnusableError(*_refusal(path, error)) from None
+        raise _UnusableError(*_refusal(path, error, noun)) from None
     if fault:
         raise _UnusableError(*fault)
     try:
-        return password_in(content, path)
+        return password_in(content, path, noun)
     except ValueError as error:
-        raise _UnusableError(str(error), "write the password into it, and nothing else") from None
+        raise _UnusableError(str(error), f"write the {noun} into it, and nothing else") from None
 
 
-def password_in(content: bytes, path: str) -> str:
-    """The password in the content of a file: one line of UTF-8 without its end.
+def password_in(content: bytes, path: str, noun: str = "password") -> str:
+    """The password, or other ``noun``, in the content of a file: one line of UTF-8 without its end.
 
     A byte order mark at its beginning, which some editors write, is not part of it.
 
     Raises:
-        ValueError: it is not a password; the text names ``path`` and quotes nothing of the content.
+        ValueError: it is invalid; the text names ``path`` and quotes nothing of the content.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError(f"{shown(path)} is UTF-16; save it as UTF-8")
@@ -210,7 +223,7 @@ def password_in(content: bytes, path: str) -> str:
     if not text:
         raise ValueError(f"{shown(path)} does not hold one line of text: it is empty")
     if len(content) > _LONGEST:
-        raise ValueError(f"{shown(path)} is too large for a password")
+        raise ValueError(f"{shown(path)} is too large for a {noun}")
     if not text.strip():
         raise ValueError(f"{shown(path)} does not hold one line of text: it has only blanks")
     if "\n" in text:
@@ -225,4 +238,4 @@ def password_in(content: bytes, path: str) -> str:
 
 def _error(setting: str, what: str, fix: str) -> ConfigError:
     finding = Finding(setting, what, fix)
-    return ConfigError("there is no usable password", [finding])
+    return ConfigError(f"there is no usable {noun_of(setting)}", [finding])

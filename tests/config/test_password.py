@@ -1,12 +1,16 @@
 """The password: where it comes from, and what is refused."""
 
+import json
 import os
 
 import pytest
 
+from hashscan.config.loader import load
 from hashscan.config.password import credential, fault_of, has_blanks_around, read_password
+from hashscan.config.settings import Settings
 from hashscan.config.sources import ServiceSettings
 from hashscan.errors import ConfigError
+from hashscan.notify.notifier import secret_of
 
 
 def service(path):
@@ -130,3 +134,22 @@ def test_a_credential_that_cannot_be_looked_at_is_told_and_not_passed_over(
     assert credential() == str(file)
     with pytest.raises(ConfigError, match="symbolic links"):
         read_password(service(loop))
+
+
+@pytest.mark.parametrize(
+    ("setting", "noun"),
+    [("url_file", "URL"), ("secret_file", "key"), ("token_file", "token")],
+)
+def test_errors_about_another_secret_name_what_the_file_holds(tmp_path, setting, noun):
+    missing = str(tmp_path / "missing")
+    more = {"url": "https://x.example"} if setting != "url_file" else {}
+    entry = {"name": "n", "kind": "webhook", setting: missing, **more}
+    settings = Settings.of(notify=[entry])
+    with pytest.raises(ConfigError, match=f"no usable {noun}") as raised:
+        secret_of(settings.notify[0], setting)
+    assert f"write the {noun} into that file" in str(raised.value)
+    assert "password" not in str(raised.value)
+    file = tmp_path / "config.yaml"
+    file.write_text(f"volumes: [{{path: {tmp_path}}}]\nnotify: {json.dumps([entry])}\n")
+    with pytest.raises(ConfigError, match=f"write the {noun} into that file"):
+        load(str(file))
