@@ -71,7 +71,8 @@ HOLD_DISMISSED: Final = "hold-dismissed"
 NOTICE_RECEIVED: Final = "notice-received"
 #: An input could not be read as a notice: ``reason``, ``message``.
 NOTICE_REFUSED: Final = "notice-refused"
-#: Something is done with a notice: ``notice``, ``action``, and what that needs.
+#: A step of a notice: ``notice``, ``item``, ``action`` (state, file, repeated, approved, answered),
+#: and the details of the step, as ``notice show`` has them; ``done`` is what happened to a file.
 NOTICE_ACTION: Final = "notice-action"
 #: The deadline of a notice with open items is near: ``notice``, ``deadline``.
 NOTICE_DUE: Final = "notice-due"
@@ -88,7 +89,8 @@ SENDER_CHANGED: Final = "sender-changed"
 # The daemon
 #: The daemon starts: ``version``, ``pid``.
 DAEMON_STARTED: Final = "daemon-started"
-#: It ends on request: ``pid``. After a kill there is no such line.
+#: It ends on request: ``pid``. After a kill the next daemon writes the line, with ``clean`` (False)
+#: and ``seen``, the last time at which the killed one was alive.
 DAEMON_STOPPED: Final = "daemon-stopped"
 #: The daemon uses a changed configuration: ``file``.
 RELOAD: Final = "reload"
@@ -102,7 +104,7 @@ PROBLEM_ENDED: Final = "problem-ended"
 VOLUME_LOST: Final = "volume-lost"
 #: It is there again: ``volume``.
 VOLUME_BACK: Final = "volume-back"
-#: Once a day, the counts of that day.
+#: The counts of the last 24 hours, at a time that a receiver wants: ``at``, ``counts``.
 DAILY_DIGEST: Final = "daily-digest"
 
 # The log itself

@@ -67,6 +67,8 @@ class _Facts:
             return ""
         if isinstance(value, list):
             return ", ".join(shown(str(one)) for one in value)
+        if isinstance(value, dict):  # digests, or counts
+            return ", ".join(f"{shown(str(one))} {shown(str(value[one]))}" for one in value)
         return shown(str(value))
 
     def number(self, name: str) -> int:
@@ -114,6 +116,33 @@ def _match(facts: _Facts) -> str:
     )
 
 
+def _notice_action(facts: _Facts) -> str:
+    about = f"notice {facts['notice']}{facts.after(', item ', 'item')}"
+    kind = facts["action"]
+    if kind == "state":
+        return f"{about}: now {facts['to']}{facts.after(': ', 'reason')}"
+    if kind == "file":
+        what = "no longer in its place" if facts["away"] == "True" else facts["done"] or "found"
+        return f"{about}: {facts['path']}: {what}{facts.after(' as ', 'quarantine_id')}"
+    if kind == "repeated":
+        return f"{about}: named again{facts.after(' by ', 'by')}"
+    if kind == "answered":
+        return f"{about}: {facts['kind']} {facts['how']}{facts.after(', for ', 'to')}"
+    return f"{about}: {kind}{facts.after(': ', 'reason')}"
+
+
+def _deadline(facts: _Facts, how: str) -> str:
+    when = f", deadline {_local(facts['deadline'])}" if facts["deadline"] else ""
+    return f"notice {facts['notice']} {how}{when}"
+
+
+def _stopped(facts: _Facts) -> str:
+    if facts["clean"] == "False":
+        seen = f" after {_local(facts['seen'])}" if facts["seen"] else ""
+        return f"the daemon before ended without a stop{seen}"
+    return f"daemon stopped (process {facts['pid']})"
+
+
 _SENTENCES: dict[str, Callable[[_Facts], str]] = {
     events.SCAN_STARTED: lambda f: (
         f"scan of {f['volumes']} began ({f['kind']}, action {f['action']})"
@@ -153,23 +182,23 @@ _SENTENCES: dict[str, Callable[[_Facts], str]] = {
         f"{counted(f.number('items'), 'item')}"
     ),
     events.NOTICE_REFUSED: lambda f: f"an input is no notice{f.said()}",
-    events.NOTICE_ACTION: lambda f: f"notice {f['notice']}: {f['action']}{f.said()}",
-    events.NOTICE_DUE: lambda f: f"notices are due soon{f.said()}",
-    events.NOTICE_OVERDUE: lambda f: f"notices are overdue{f.said()}",
+    events.NOTICE_ACTION: _notice_action,
+    events.NOTICE_DUE: lambda f: _deadline(f, "is due soon"),
+    events.NOTICE_OVERDUE: lambda f: _deadline(f, "is overdue"),
     events.NOTICE_CLOSED: lambda f: f"notice {f['notice']} closed{f.after(': ', 'reason')}",
     events.NOTICE_REOPENED: lambda f: f"notice {f['notice']} reopened{f.after(': ', 'reason')}",
     events.SENDER_CHANGED: lambda f: f"sender {f['sender']}: {f['action']}",
     events.DAEMON_STARTED: lambda f: (
         f"daemon started (hashscan {f['version']}, process {f['pid']})"
     ),
-    events.DAEMON_STOPPED: lambda f: f"daemon stopped (process {f['pid']})",
+    events.DAEMON_STOPPED: _stopped,
     events.RELOAD: lambda f: f"configuration reloaded{f.after(' from ', 'file')}",
     events.REFUSED: lambda f: f"{f['what']} refused{f.said()}",
     events.PROBLEM: lambda f: f"problem with {f['what']}{f.said()}",
     events.PROBLEM_ENDED: lambda f: f"the problem with {f['what']} has ended",
     events.VOLUME_LOST: lambda f: f"volume {f['volume']} lost{f.said()}",
     events.VOLUME_BACK: lambda f: f"volume {f['volume']} is there again",
-    events.DAILY_DIGEST: lambda _f: "the counts of the day were written",
+    events.DAILY_DIGEST: lambda f: f"summary of the day: {f['counts'] or 'nothing happened'}",
     events.LOG_REPAIRED: lambda f: f"the end of this log was mended{f.said()}",
     events.LOG_REMOVED: lambda f: f"removed the oldest file of this log, {f['file']}",
 }
