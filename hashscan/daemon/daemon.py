@@ -31,7 +31,7 @@ from hashscan.daemon.notices import Notices
 from hashscan.daemon.notify import Notifier
 from hashscan.daemon.reloading import Reloading
 from hashscan.daemon.schedule import Cron, Every, Files
-from hashscan.daemon.sync_report import faults_of
+from hashscan.daemon.sync_report import NOT_SYNCED, faults_of, synced
 from hashscan.daemon.telling import Telling
 from hashscan.errors import (
     ConfigError,
@@ -96,12 +96,7 @@ class Daemon:
         self._trouble = self._reload_refused = ""
         self._limit = False
         self._started = time.time()
-        self._synced: dict[str, Any] = {
-            "time": None,
-            "message": "",
-            "failing_since": None,
-            "refused": False,
-        }
+        self._synced = dict(NOT_SYNCED)
         self._sync: Background[SyncReport] | None = None
         self._opening = Repeats(log)
         self._reloading = Reloading(state, log, self._opening)
@@ -281,13 +276,7 @@ class Daemon:
     def _take_sync(self, job: Background[SyncReport]) -> None:
         self._sync = None
         trouble, wait = faults_of(job.take(), self._log)
-        since = self._synced["failing_since"] or time.time()
-        self._synced = {
-            "time": time.time(),
-            "message": "; ".join(trouble),
-            "failing_since": since if trouble else None,
-            "refused": False,
-        }
+        self._synced = synced(trouble, time.time(), self._synced)
         if trouble:
             self._log.record.problem("sync", "; ".join(sorted(trouble)), "; ".join(trouble))
             again = self._refresh.failed(wait)

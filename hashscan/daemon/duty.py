@@ -6,7 +6,6 @@ acts, and waits for no network. Each turn takes what the other processes said an
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
@@ -17,7 +16,7 @@ from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.list_check import check_lists
 from hashscan.agent.presence import follow_mounts
 from hashscan.agent.probing import NO_ANSWER, Probes
-from hashscan.agent.scanning import identity_of_directory, jobs_of, open_actor
+from hashscan.agent.scanning import open_actor
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.acting import ActingProcess
 from hashscan.daemon.counters import Counters
@@ -25,6 +24,7 @@ from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.facts import Facts
 from hashscan.daemon.judging import Judging
 from hashscan.daemon.looking import Looking
+from hashscan.daemon.session_options import session_options
 from hashscan.daemon.verdicts import Verdicts
 from hashscan.daemon.walking import Walk
 from hashscan.daemon.wants import Wants
@@ -33,8 +33,6 @@ from hashscan.fs.volume import Volume
 from hashscan.model import Summary
 from hashscan.scan.asking import Asker
 from hashscan.scan.confirmation import Confirmation
-from hashscan.scan.options import ScanOptions
-from hashscan.scan.pace import Turns
 from hashscan.text import names_of, shown
 from hashscan.watch.source import Changed, Lost
 
@@ -46,6 +44,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
     from hashscan.model import Candidate
+    from hashscan.scan.options import ScanOptions
     from hashscan.state import State
 
 _COMMIT_AFTER = 0.25
@@ -127,26 +126,7 @@ class Duty:
             actor, tick=self._tick, before_fork=catalog.commit, is_silent=self._is_silent
         )
         self._stack.callback(acting.close)
-        self._options = ScanOptions(
-            volumes=self._volumes,
-            jobs=jobs_of(settings, None),
-            filters=known.filters,
-            filterset=known.name,
-            algorithms=known.algorithms,
-            service=known.service,
-            remote=known.remote,
-            own=frozenset(
-                identity_of_directory(directory)
-                for directory in (state.directory, settings.quarantine_directory)
-                if os.path.isdir(directory)
-            ),
-            max_file_size=settings.scan.max_file_size,
-            max_rate=settings.scan.max_rate,
-            max_files=settings.scan.max_files,
-            pause_above_io_pressure=settings.scan.pause_above_io_pressure,
-            step_aside=True,
-            turns=Turns(),
-        )
+        self._options = session_options(settings, state, known, self._volumes)
         self._check_lists = partial(check_lists, settings, state, catalog)
         self._check_lists(known, log.notice, self._tick)
         self._judged = catalog.filterset(known.name)

@@ -1,4 +1,4 @@
-"""Logs the result of a sync, and names its faults."""
+"""Logs the result of a sync, names its faults, and keeps what ``status`` shows of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 from hashscan.daemon.background import Failure
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from hashscan.daemon.log import Log
     from hashscan.known.repository.client import SyncReport
+
+#: What the status file says before the first sync.
+NOT_SYNCED: dict[str, Any] = {
+    "time": None,
+    "message": "",
+    "failing_since": None,
+    "refused": False,
+}
 
 
 def faults_of(report: SyncReport | Failure, log: Log) -> tuple[list[str], float | None]:
@@ -27,3 +37,17 @@ def faults_of(report: SyncReport | Failure, log: Log) -> tuple[list[str], float 
         else:
             faults.append(f"filter {one.category}: {one.trouble}: {one.message}")
     return faults, report.retry_after
+
+
+def synced(faults: list[str], now: float, before: dict[str, Any]) -> dict[str, Any]:
+    """What the status file says after a sync with ``faults``; ``before``: what it said until now.
+
+    ``failing_since`` is the time of the first of several syncs that failed one after the other.
+    """
+    since = before["failing_since"] or now
+    return {
+        "time": now,
+        "message": "; ".join(faults),
+        "failing_since": since if faults else None,
+        "refused": False,
+    }

@@ -1,0 +1,371 @@
+"""hashscan.daemon.daemon: what comes by the clock, with the clock and all processes replaced."""
+
+import errno
+import math
+import os
+import signal
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+from daemon_loop import Session, thrown
+
+from hashscan.daemon import daemon as module
+from hashscan.errors import (
+    ExitCode,
+    FilterError,
+    InterruptError,
+    StateError,
+    UsageError,
+)
+
+# What the service manager and ``status`` hear
+
+
+@pytest.fixture
+def written(monkeypatch):
+    found = []
+    monkeypatch.setattr(module, "write_facts", lambda _directory, facts: found.append(facts))
+    return found
+
+
+def test_status_is_written_every_five_seconds_and_sooner_if_there_is_news(daemon, clock, written):
+    duty = daemon._duty = Session()
+    daemon._tell()
+    assert len(written) == 1
+    for later, counted, news, count in (
+        (0.4, True, False, 1),  # a count waits for half a second
+        (0.1, True, False, 2),
+        (0.1, False, True, 3),  # news waits for nothing
+        (4.9, False, False, 3),
+        (0.1, False, False, 4),
+    ):
+        clock.now += later
+        duty.facts.counted, duty.facts.news = counted, news
+        daemon._tell()
+        assert len(written) == count
+    assert daemon._notifier.names() == ["status"] * 4
+
+
+def test_without_a_session_status_is_written_every_five_seconds(daemon, clock, written):
+    daemon._tell()
+    clock.now += 4.9
+    daemon._tell()
+    assert len(written) == 1
+    clock.now += 0.1
+    daemon._tell()
+    assert len(written) == 2
+
+
+def test_a_status_that_cannot_be_written_is_reported(daemon, clock, out, monkeypatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(module, "write_facts", thrown(full))
+    daemon._tell()
+    assert "/state: the daemon's status cannot be written: No space left on device; free" in (
+        out.getvalue()
+    )
+
+
+def test_the_watchdog_hears_as_often_as_it_wants_while_work_goes_on(
+    daemon, clock, written, monkeypatch
+):
+    daemon._notifier.watchdog_interval = 10.0
+    goes_on = [True]
+    monkeypatch.setattr(daemon, "_goes_on", lambda _now: goes_on[0])
+    for later, works, pings in ((0, True, 1), (9.9, True, 1), (0.1, False, 1), (1, True, 2)):
+        clock.now += later
+        goes_on[0] = works
+        daemon._tell()
+        assert daemon._notifier.names().count("watchdog") == pings
+
+
+def test_work_that_stands_still_for_a_quarter_of_an_hour_is_no_progress(daemon, clock):
+    def now(later=0.0):
+        clock.now += later
+        return daemon._goes_on(clock.now)
+
+    assert now()
+    assert now(10_000), "without a session there is nothing to do"
+    duty = daemon._duty = Session()
+    assert now(10_000)
+    duty.looking.busy = True
+    assert now(899)
+    assert not now(1)
+    duty.turns += 1
+    assert now()
+    assert now(899.9)
+    assert not now(0.1)
+    duty.looking.busy = False
+    assert now()
+    duty.looking.busy = True
+    daemon._in_turn = True  # a large match is moved
+    assert now(899)
+    assert not now(1)
+    daemon._is_ready = False
+    daemon._during_a_turn(True)
+    assert now(), "the move goes on"
+    daemon._during_a_turn(False)
+    assert not now(900)
+
+
+def test_during_a_turn_the_end_is_heard_and_status_is_written(daemon, monkeypatch):
+    told = []
+    monkeypatch.setattr(daemon, "_tell", lambda: told.append(daemon._in_turn))
+    daemon._during_a_turn(False)
+    assert told == [], "before the daemon is ready it says nothing"
+    daemon._is_ready = True
+    daemon._during_a_turn(False)
+    assert told == [True]
+    assert daemon._in_turn is False
+    monkeypatch.setattr(daemon, "_tell", thrown(OSError()))
+    with suppress(OSError):
+        daemon._during_a_turn(False)
+    assert daemon._in_turn is False
+    daemon._stop = True
+    with pytest.raises(InterruptError):
+        daemon._during_a_turn(False)
+
+
+def test_one_line_on_what_the_daemon_does(daemon):
+    daemon._trouble = "the filter is damaged"
+    assert daemon._status_line() == "nothing is scanned: the filter is damaged"
+    duty = daemon._duty = Session()
+    duty.found.matches = 5678
+    assert daemon._status_line() == "1,234 changes wait; 5,678 matches"
+    duty.walk = SimpleNamespace(kind="start", fraction=0.25, files=9012)
+    duty.verdicts.in_trouble = True
+    assert daemon._status_line() == (
+        "1,234 changes wait; scan (start) 25%, 9,012 files; 5,678 matches; "
+        "the service does not answer"
+    )
+    duty.verdicts.is_refused = True
+    assert daemon._status_line().endswith("; the service refuses the password")
+
+
+def test_the_facts_for_status(daemon, clock):
+    facts = daemon._facts()
+    assert (facts["pid"], facts["stopped"], facts["limit"]) == (os.getpid(), False, False)
+    assert (facts["started"], facts["time"]) == (clock.time(), clock.time())
+    assert facts["sync"] == {
+        "time": None, "message": "", "failing_since": None, "refused": False,
+        "next": daemon._refresh.next,
+    }  # fmt: skip
+    assert "events" not in facts
+    daemon._duty = Session()
+    assert daemon._facts()["events"] == 5
+    daemon._limit = True
+    assert daemon._facts()["limit"] is False, "the limit is gone with its trouble"
+    daemon._trouble = "too many open files"
+    assert daemon._facts()["limit"] is True
+    daemon._duty.facts.collect = thrown(StateError("busy"))
+    assert daemon._facts()["pid"] == os.getpid()
+
+
+# A turn
+
+
+class Wake:
+    """The reading end of the pipe to which signals write."""
+
+    def __init__(self, fd):
+        self.fileno = lambda: fd
+
+
+@pytest.fixture
+def turning(daemon, monkeypatch):
+    """The daemon with a session; ``done``: the parts of a turn."""
+    done = []
+    for name in ("housekeeping", "notices", "notice_rounds", "reloading"):
+        part = SimpleNamespace(connections=[name])
+        part.take = lambda ready, name=name: done.append((name, list(ready)))
+        setattr(daemon, f"_{name}", part)
+    for name in ("_by_the_clock", "_tell", "_load_anew", "_take_fetched"):
+        monkeypatch.setattr(daemon, name, lambda name=name: done.append(name))
+    monkeypatch.setattr(daemon, "_take_sync", done.append)
+    here, there = os.pipe2(os.O_NONBLOCK)
+    daemon._wake = Wake(here)
+    daemon._duty = Session()
+    yield done, there
+    os.close(here)
+    os.close(there)
+
+
+def parts(ready):
+    return [(name, ready) for name in ("housekeeping", "notices", "notice_rounds")]
+
+
+def test_a_turn_hears_every_job_and_then_does_what_the_clock_brings(daemon, turning):
+    done, _ = turning
+    daemon._turn()
+    assert daemon._duty.listened == [
+        ["housekeeping", "notices", "notice_rounds", "reloading", daemon._wake]
+    ]
+    assert done == [*parts([]), "_by_the_clock", "_tell"]
+    done.clear()
+    sync = daemon._sync = SimpleNamespace(connection="sync")
+    daemon._duty.ready = ["notices", "reloading", "sync"]
+    daemon._reload = True
+    daemon._turn()
+    assert daemon._duty.listened[1][4:] == ["sync", daemon._wake]
+    assert done == [
+        sync, "_take_fetched", *parts(["notices", "reloading", "sync"]), "_load_anew",
+        "_by_the_clock", "_tell",
+    ]  # fmt: skip
+    assert daemon._reload is False
+
+
+def test_a_signal_wakes_a_turn_and_the_end_ends_it(daemon, turning):
+    done, there = turning
+    os.write(there, b"x" * 3)
+    daemon._signalled(signal.SIGHUP, None)
+    assert (daemon._reload, daemon._stop) == (True, False)
+    daemon._turn()
+    assert "_load_anew" in done
+    with pytest.raises(BlockingIOError):
+        os.read(daemon._wake.fileno(), 1)
+    done.clear()
+    daemon._signalled(signal.SIGTERM, None)
+    assert (daemon._reload, daemon._stop) == (False, True)
+    daemon._turn()
+    assert done == []
+
+
+@pytest.mark.parametrize("is_limit", [True, False])
+def test_a_catalog_that_cannot_be_written_ends_the_session_not_the_daemon(
+    daemon, turning, is_limit
+):
+    done, _ = turning
+    duty = daemon._duty
+    duty.fault = StateError("the catalog: no room")
+    if is_limit:
+        duty.fault.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    daemon._turn()
+    assert (daemon._duty, duty.closed, daemon._limit) == (None, 1, is_limit)
+    assert done == [*parts([]), "_by_the_clock", "_tell"]
+
+
+def test_without_a_session_a_turn_waits_for_the_jobs(daemon, turning, monkeypatch):
+    done, _ = turning
+    daemon._duty = None
+    waited = []
+    monkeypatch.setattr(
+        module,
+        "wait",
+        lambda listen, seconds: waited.append((list(listen), seconds)) or ["notices"],
+    )
+    daemon._turn()
+    jobs = ["housekeeping", "notices", "notice_rounds", "reloading", daemon._wake]
+    assert waited == [(jobs, 1.0)]
+    assert done[:3] == parts(["notices"])
+
+
+@pytest.mark.parametrize(
+    ("error", "goes_on"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (MemoryError(), True),
+        (OSError(errno.EIO, "I/O error"), False),
+        (ValueError(), False),
+    ],
+)
+def test_a_limit_of_the_machine_does_not_end_the_daemon(daemon, error, goes_on):
+    if goes_on:
+        daemon._within_limits(thrown(error))
+        assert daemon._limit is True
+        assert daemon._trouble
+    else:
+        with pytest.raises(type(error)):
+            daemon._within_limits(thrown(error))
+
+
+# Reload
+
+
+def test_a_reload_is_taken_over_or_refused_or_waits_for_filters(
+    daemon, make, out, refreshed, monkeypatch
+):
+    new = make("")._settings
+    begun = []
+    monkeypatch.setattr(daemon, "_load", lambda: new)
+    monkeypatch.setattr(
+        daemon._reloading, "begin", lambda settings, now: begun.append((settings, now))
+    )
+    old = daemon._settings
+    daemon._load_anew()
+    assert begun == [(new, old)]
+    assert (daemon._settings, refreshed) == (old, []), "filters are fetched first"
+    assert daemon._notifier.names() == ["reloading"]
+
+    daemon._facts_at = math.inf
+    monkeypatch.setattr(daemon._reloading, "begin", thrown(UsageError("no such volume")))
+    daemon._load_anew()
+    assert daemon._settings is old
+    assert daemon._reload_refused == "no such volume"
+    assert daemon._facts_at == 0.0
+    assert daemon._notifier.names() == ["reloading", "reloading", "ready"]
+    assert "reload refused, the old configuration stays: no such volume" in out.getvalue()
+    daemon._load = thrown(UsageError("no YAML"))
+    daemon._load_anew()
+    assert daemon._reload_refused == "no YAML"
+    monkeypatch.setattr(daemon._reloading, "take", thrown(FilterError("not fetched")))
+    daemon._take_fetched()
+    assert (daemon._settings, daemon._reload_refused) == (old, "not fetched")
+
+    sync = daemon._sync = SimpleNamespace(closed=0)
+    sync.close = lambda: setattr(sync, "closed", 1)
+    used = []
+    for name in ("housekeeping", "notices", "notice_rounds"):
+        monkeypatch.setattr(getattr(daemon, f"_{name}"), "use", used.append)
+    monkeypatch.setattr(daemon._reloading, "take", lambda: new)
+    duty = daemon._duty = Session()
+    daemon._facts_at = math.inf
+    daemon._take_fetched()
+    assert daemon._settings is new
+    assert (daemon._duty, duty.closed) == (None, 1)
+    assert (daemon._sync, sync.closed) == (None, 1)
+    assert used == [new] * 3
+    assert (daemon._reload_refused, daemon._facts_at) == ("", 0.0)
+    assert refreshed == [("reload",)]
+    assert daemon._refresh._interval == 3600.0, "the timers are those of the new one"
+    assert daemon._notifier.names()[-1] == "ready"
+
+
+# Start and end
+
+
+def test_a_daemon_from_its_start_to_its_end(daemon, out, monkeypatch, written):
+    before = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    turns, closed = [], []
+    monkeypatch.setattr(daemon, "_refresh_known", lambda: turns.append("refresh"))
+
+    def turn():
+        os.kill(os.getpid(), signal.SIGTERM)
+        turns.append((daemon._is_ready, os.read(daemon._wake.fileno(), 9) != b""))
+
+    monkeypatch.setattr(daemon, "_turn", turn)
+    for name in ("reloading", "housekeeping", "notices", "notice_rounds"):
+        part = getattr(daemon, f"_{name}")
+        monkeypatch.setattr(part, "close", lambda name=name: closed.append(name))
+    daemon._sync = SimpleNamespace(close=lambda: closed.append("sync"))
+    assert daemon.run() == ExitCode.NOTHING_FOUND
+    assert turns == ["refresh", (True, True)]
+    assert closed == ["reloading", "housekeeping", "notices", "notice_rounds", "sync"]
+    assert daemon._notifier.names() == ["ready", "stopping", "close"]
+    assert written[-1]["stopped"] is True
+    assert daemon._log.reported is not None
+    assert {name: signal.getsignal(name) for name in before} == before
+    assert signal.set_wakeup_fd(-1) == -1
+    with daemon._state.lock():
+        pass
+    lines = out.getvalue()
+    assert " starts, state " in lines
+    assert "ended; what changes from now on is found by the scan of the next start" in lines
+
+
+def test_an_interrupted_start_is_no_error_and_a_status_that_cannot_be_written_neither(
+    daemon, monkeypatch
+):
+    monkeypatch.setattr(daemon, "_refresh_known", thrown(InterruptError("the daemon ends")))
+    monkeypatch.setattr(module, "write_facts", thrown(OSError(errno.EROFS, "read-only")))
+    assert daemon.run() == ExitCode.NOTHING_FOUND
+    assert daemon._notifier.names() == ["stopping", "close"]
