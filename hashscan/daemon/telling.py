@@ -128,6 +128,7 @@ class Telling:
                 self._log.limited(f"notify {line.kind}", _LEVELS[line.level], line.text)
         except (EOFError, OSError):
             self.close(0.0)
+            self._due = Every(_AGAIN)
             self._log.limited(
                 "notify",
                 "error",
