@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stored_notices import add, notice
 
 from hashscan.errors import StateError, UsageError
 from hashscan.model import Digest
@@ -32,26 +33,10 @@ from hashscan.notices.store import Store
 HOUR = 3600.0
 
 
-def url(text):
-    return ParsedItem(ItemKind.URL, text)
-
-
-def notice(*urls, **more):
-    return ParsedNotice("plain", tuple(map(url, urls)), **more)
-
-
 @pytest.fixture
 def store(tmp_path):
     with Store(str(tmp_path / "notices.sqlite3")) as one:
         yield one
-
-
-def add(store, *urls, key=None, received=1000.0, **more):
-    deadline = more.pop("deadline", None)
-    return store.add(
-        notice(*urls, **more), channel=Channel.COMMAND,
-        key=key or os.urandom(8), received=received, deadline=deadline,
-    ).id  # fmt: skip
 
 
 def test_what_is_stored_is_read_back(store):
@@ -301,7 +286,8 @@ def test_random_steps_keep_notice_items_and_history_consistent(tmp_path_factory,
 def test_processes_that_add_the_same_at_the_same_time(tmp_path):
     path = str(tmp_path / "notices.sqlite3")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from test_notice_store import *; sys.stdin.read();\n"
+        "import sys; sys.path[:0] = [sys.argv[2], sys.argv[2] + '/../support']\n"
+        "from test_notice_store import *; sys.stdin.read();\n"
         "with Store(sys.argv[1]) as store:\n"
         "    for key in range(10):\n"
         "        add(store, f'http://x.example/{key}', key=b'%d' % key)"
@@ -324,7 +310,8 @@ def test_killed_at_any_instant(tmp_path):
     """A notice whose id was printed is whole; of one that was under way there is all or nothing."""
     path = str(tmp_path / "notices.sqlite3")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from test_notice_store import *\n"
+        "import sys; sys.path[:0] = [sys.argv[2], sys.argv[2] + '/../support']\n"
+        "from test_notice_store import *\n"
         "with Store(sys.argv[1]) as store:\n"
         "    number = 0\n"
         "    while number := number + 1:\n"
@@ -480,48 +467,3 @@ def test_a_new_anchor_alone_is_no_event(store):
     assert not store.put_file(replace(file, anchor="3 4"))
     assert store.files(item.number)[0].anchor == "3 4"
     assert len(store.history(identifier)) == number
-
-
-def _layout(path):
-    with sqlite3.connect(path) as file:
-        return {
-            name: sorted(row[1:4] for row in file.execute(f"PRAGMA table_info({name})"))
-            for (name,) in file.execute(
-                "SELECT name FROM sqlite_master WHERE type IN ('table', 'index')"
-            )
-        }
-
-
-def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path):
-    old, new = str(tmp_path / "old"), str(tmp_path / "new")
-    Store(new).close()
-    with Store(old) as store:
-        late, due = (
-            add(store, f"http://x.example/{n}", received=1000.0, deadline=5000.0) for n in "ab"
-        )
-        store.advance(store.items(late)[0].number, ItemState.REMOVED, now=6000.0)
-        given = store.time_given(due)
-    file = sqlite3.connect(old)
-    for statement in (
-        "DROP INDEX item_due",
-        "ALTER TABLE item DROP COLUMN late",
-        "ALTER TABLE item DROP COLUMN deadline",
-        "ALTER TABLE notice DROP COLUMN unproven",
-        "DROP TRIGGER event_is_not_changed",
-        "UPDATE event SET detail = '{}' WHERE kind = 'received'",
-        "CREATE TRIGGER event_is_not_changed BEFORE UPDATE ON event BEGIN SELECT 1; END",
-        "PRAGMA user_version = 1",
-    ):
-        file.execute(statement)
-    file.commit()
-    file.close()
-    with pytest.raises(StateError, match="older hashscan"):
-        open_existing(old)
-    with Store(old) as store:
-        found = {one.value[-1]: (one.deadline, one.late) for one in store.outcomes(0, 1e12)}
-        assert found == {"a": (5000.0, True), "b": (5000.0, False)}
-        assert store.time_given(due) == given
-        assert [one.kind for one in store.history(due)] == [EventKind.RECEIVED]
-        add(store, "http://x.example/a", received=9000.0, deadline=9999.0)
-        assert store.items(late)[0].state is ItemState.RECEIVED
-    assert _layout(old) == _layout(new)

@@ -1,49 +1,24 @@
 """hashscan.quarantine.brakes and below: how many files move before somebody decides."""
 
-import hashlib
 import os
 import subprocess
 import sys
-from contextlib import closing
 
 import pytest
+from brake_matches import Clock, digests_of, match, moved_of, moves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isolating import in_memory
 
-from hashscan.authority import Authority
-from hashscan.errors import StateError, UsageError
+from hashscan.errors import UsageError
 from hashscan.model import (
-    Acted,
-    Candidate,
-    Confirmed,
     Digest,
-    FileDigests,
-    FilterHit,
-    Identity,
-    Stamp,
 )
-from hashscan.quarantine.brakes import Brakes
 from hashscan.quarantine.hold import HoldState, Kind, number_of
 from hashscan.quarantine.holds import Holds
 from hashscan.quarantine.limits import HOUR, Limits, Scope, tripped
-from hashscan.timeline import Instant
 
 DAY = 86400.0
-
-
-class Clock:
-    """Clocks of a machine that a test moves."""
-
-    def __init__(self):
-        self.boottime, self.wall, self.boot = 1000.0, 1.7e9, "a"
-
-    def __call__(self):
-        return Instant(self.boottime, self.wall, self.boot)
-
-    def passes(self, seconds):
-        self.boottime += seconds
-        self.wall += seconds
 
 
 @pytest.fixture
@@ -55,58 +30,6 @@ def clock():
 def holds(memory, clock):
     with Holds(str(memory / "holds.sqlite3"), clock) as one:
         yield one
-
-
-def digests_of(content, algorithms=("md5", "sha1", "sha256")):
-    return FileDigests(
-        *(
-            hashlib.new(name, content, usedforsecurity=False).digest()
-            if name in algorithms
-            else None
-            for name in ("md5", "sha1", "sha256")
-        )
-    )
-
-
-def match(
-    name,
-    uid=1000,
-    content=b"known",
-    *,
-    volume=b"/srv",
-    inode=None,
-    algorithms=("md5", "sha1", "sha256"),
-    named=False,
-    version="1",
-):
-    digests = digests_of(content, algorithms)
-    candidate = Candidate(
-        volume=volume,
-        path=os.fsencode(name),
-        identity=Identity(1, hash(name) & 0xFFFF_FFFF_FFFF_FFFF if inode is None else inode),
-        stamp=Stamp(len(content), 1, 1),
-        digests=digests,
-        links=1,
-        uid=uid,
-        hits=(),
-    )
-    hit = FilterHit(digests.each()[0], "baseline", version)
-    authority = Authority("notice", "N1") if named else None
-    return Confirmed(
-        candidate, hit, "baseline", "test", "2026-01-01T00:00:00Z", authority, named=named
-    )
-
-
-def moves(holds, limits, one, files=None):
-    """Let a match move as an actor does; whether it moved."""
-    if holds.admit(one, limits, lambda: files) is not None:
-        return False
-    holds.moved(one.candidate)
-    return True
-
-
-def moved_of(holds, limits, matches, files=None):
-    return sum(moves(holds, limits, one, files) for one in matches)
 
 
 # The digest's brake
@@ -405,111 +328,6 @@ def test_two_processes_count_together(memory):
     assert sum(int(one.communicate()[0]) for one in running) == 5
     with Holds(path) as holds:
         assert [one.files for one in holds.holds()] == [35]
-
-
-# The actor
-
-
-class Moving:
-    """A quarantine that moves everything, or fails, or holds what was restored."""
-
-    def __init__(self):
-        self.moved, self.restored, self.problem = [], set(), None
-
-    def held(self, candidate):
-        return Acted("held", "r1") if candidate.path in self.restored else None
-
-    def act(self, one):
-        if self.problem:
-            return Acted("reported", problem=self.problem)
-        self.moved.append(one.candidate.path)
-        return Acted("quarantined", f"r{len(self.moved)}")
-
-    def digests_of(self, _record_id):
-        return None
-
-
-class Events:
-    """An audit log in memory that can fail, or lose its process after a line."""
-
-    def __init__(self):
-        self.lines, self.fault = [], None
-
-    def newest(self):
-        return len(self.lines)
-
-    def is_told(self, hold, after):
-        return hold.id in self.lines[after:]
-
-    def tell(self, hold):
-        if self.fault == "before":
-            raise StateError("no space")
-        self.lines.append(hold.id)
-        if self.fault == "after":
-            raise KeyboardInterrupt
-
-
-@pytest.fixture
-def moving():
-    return Moving()
-
-
-@pytest.fixture
-def events():
-    return Events()
-
-
-@pytest.fixture
-def braked(memory, moving, events):
-    path = str(memory / "holds.sqlite3")
-    with closing(Brakes(moving, path, Limits(owners=2), events=events)) as one:
-        yield one
-
-
-def test_one_line_tells_of_all_files_of_a_hold(braked, moving, events):
-    done = [braked.act(match(f"{uid}/f", uid)) for uid in range(9)]
-    assert [one.action for one in done] == ["quarantined"] * 2 + ["held"] * 7
-    assert events.lines == ["H1"]
-    assert {one.hold for one in done[2:]} == {"H1"}
-    assert {one.problem for one in done} == {None}
-    assert "files with the same digest moved from 2 owners within" in done[2].message
-    assert "'hashscan hold release H1' moves them" in done[2].message
-
-
-@pytest.mark.parametrize("fault", ["before", "after"])
-def test_a_hold_is_told_of_once_whatever_ended_the_first_try(braked, events, fault):
-    for uid in range(2):
-        braked.act(match(f"{uid}/f", uid))
-    events.fault = fault
-    if fault == "after":
-        with pytest.raises(KeyboardInterrupt):
-            braked.act(match("2/f", 2))
-    else:
-        assert braked.act(match("2/f", 2)).problem == "no-brakes"
-    events.fault = None
-    assert braked.act(match("2/f", 2)).hold == "H1"
-    assert braked.act(match("3/f", 3)).hold == "H1"
-    assert events.lines == ["H1"]
-
-
-def test_nothing_moves_that_cannot_be_counted(tmp_path, moving, events):
-    path = tmp_path / "holds.sqlite3"
-    path.write_bytes(b"no database at all")
-    with closing(Brakes(moving, str(path), Limits(), events=events)) as braked:
-        done = braked.act(match("0/f", 0))
-    assert (done.action, done.problem, moving.moved) == ("reported", "no-brakes", [])
-    assert "cannot be counted" in done.message
-
-
-def test_restored_and_unmoved_files_count_for_nothing(braked, moving):
-    moving.restored = {f"{uid}/f".encode() for uid in range(9)}
-    assert {braked.act(match(f"{uid}/f", uid)).hold for uid in range(9)} == {None}
-    moving.restored, moving.problem = set(), "busy"
-    assert {braked.act(match(f"{uid}/f", uid)).problem for uid in range(9)} == {"busy"}
-    moving.problem = None
-    assert [braked.act(match(f"{uid}/f", uid)).action for uid in range(3)] == [
-        "quarantined", "quarantined", "held"
-    ]  # fmt: skip
 
 
 def test_digests_are_found_in_any_algorithm(holds):

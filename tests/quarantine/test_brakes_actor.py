@@ -1,0 +1,115 @@
+"""hashscan.quarantine.brakes: the actor that counts a match before the next actor moves it."""
+
+from contextlib import closing
+
+import pytest
+from brake_matches import match
+
+from hashscan.errors import StateError
+from hashscan.model import (
+    Acted,
+)
+from hashscan.quarantine.brakes import Brakes
+from hashscan.quarantine.limits import Limits
+
+
+class Moving:
+    """A quarantine that moves everything, or fails, or holds what was restored."""
+
+    def __init__(self):
+        self.moved, self.restored, self.problem = [], set(), None
+
+    def held(self, candidate):
+        return Acted("held", "r1") if candidate.path in self.restored else None
+
+    def act(self, one):
+        if self.problem:
+            return Acted("reported", problem=self.problem)
+        self.moved.append(one.candidate.path)
+        return Acted("quarantined", f"r{len(self.moved)}")
+
+    def digests_of(self, _record_id):
+        return None
+
+
+class Events:
+    """An audit log in memory that can fail, or lose its process after a line."""
+
+    def __init__(self):
+        self.lines, self.fault = [], None
+
+    def newest(self):
+        return len(self.lines)
+
+    def is_told(self, hold, after):
+        return hold.id in self.lines[after:]
+
+    def tell(self, hold):
+        if self.fault == "before":
+            raise StateError("no space")
+        self.lines.append(hold.id)
+        if self.fault == "after":
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def moving():
+    return Moving()
+
+
+@pytest.fixture
+def events():
+    return Events()
+
+
+@pytest.fixture
+def braked(memory, moving, events):
+    path = str(memory / "holds.sqlite3")
+    with closing(Brakes(moving, path, Limits(owners=2), events=events)) as one:
+        yield one
+
+
+def test_one_line_tells_of_all_files_of_a_hold(braked, moving, events):
+    done = [braked.act(match(f"{uid}/f", uid)) for uid in range(9)]
+    assert [one.action for one in done] == ["quarantined"] * 2 + ["held"] * 7
+    assert events.lines == ["H1"]
+    assert {one.hold for one in done[2:]} == {"H1"}
+    assert {one.problem for one in done} == {None}
+    assert "files with the same digest moved from 2 owners within" in done[2].message
+    assert "'hashscan hold release H1' moves them" in done[2].message
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+def test_a_hold_is_told_of_once_whatever_ended_the_first_try(braked, events, fault):
+    for uid in range(2):
+        braked.act(match(f"{uid}/f", uid))
+    events.fault = fault
+    if fault == "after":
+        with pytest.raises(KeyboardInterrupt):
+            braked.act(match("2/f", 2))
+    else:
+        assert braked.act(match("2/f", 2)).problem == "no-brakes"
+    events.fault = None
+    assert braked.act(match("2/f", 2)).hold == "H1"
+    assert braked.act(match("3/f", 3)).hold == "H1"
+    assert events.lines == ["H1"]
+
+
+def test_nothing_moves_that_cannot_be_counted(tmp_path, moving, events):
+    path = tmp_path / "holds.sqlite3"
+    path.write_bytes(b"no database at all")
+    with closing(Brakes(moving, str(path), Limits(), events=events)) as braked:
+        done = braked.act(match("0/f", 0))
+    assert (done.action, done.problem, moving.moved) == ("reported", "no-brakes", [])
+    assert "cannot be counted" in done.message
+
+
+def test_restored_and_unmoved_files_count_for_nothing(braked, moving):
+    moving.restored = {f"{uid}/f".encode() for uid in range(9)}
+    assert {braked.act(match(f"{uid}/f", uid)).hold for uid in range(9)} == {None}
+    moving.restored, moving.problem = set(), "busy"
+    assert {braked.act(match(f"{uid}/f", uid)).problem for uid in range(9)} == {"busy"}
+    moving.problem = None
+    assert [braked.act(match(f"{uid}/f", uid)).action for uid in range(3)] == [
+        "quarantined", "quarantined", "held"
+    ]  # fmt: skip
