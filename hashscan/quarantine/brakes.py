@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.errors import StateError
+from hashscan.fs.accounts import Accounts
 from hashscan.model import Acted
 from hashscan.quarantine.holds import Holds
 from hashscan.text import counted, shown
@@ -31,6 +32,7 @@ class Brakes:
         *,
         events: HoldEvents,
         files_of: Callable[[bytes], int | None] = lambda _volume: None,
+        accounts: Accounts | None = None,
     ) -> None:
         """Open nothing yet: a daemon forks the process that acts after this.
 
@@ -40,12 +42,14 @@ class Brakes:
             limits: of the configuration.
             events: is told of each new hold once, before ``act`` returns its first file.
             files_of: the number of files of a volume; ``None``: unknown.
+            accounts: finds the owner of a user id; default: by /etc/subuid.
         """
         self._quarantine = quarantine
         self._path = path
         self._limits = limits
         self._events = events
         self._files_of = files_of
+        self._accounts = accounts or Accounts()
         self._holds: Holds | None = None
 
     def act(self, match: Confirmed) -> Acted:
@@ -55,9 +59,12 @@ class Brakes:
         restored = self._quarantine.held(candidate)
         if restored is not None:
             return restored
+        # One customer must not look like many owners.
+        candidate = replace(candidate, uid=self._accounts.of(candidate.uid))
+        as_counted = replace(match, candidate=candidate)
         try:
             holds = self._opened()
-            hold = holds.admit(match, self._limits, lambda: self._files_of(candidate.volume))
+            hold = holds.admit(as_counted, self._limits, lambda: self._files_of(candidate.volume))
             if hold is not None:
                 if not hold.reported:
                     holds.report(hold, self._events)

@@ -1,0 +1,71 @@
+"""Finds the account that owns a user id of a range in /etc/subuid.
+
+A user with such a range can give files away to any of its ids, by `unshare` or a container, without
+root. So the ids of the range are one owner for all limits by owner: the user.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from contextlib import suppress
+
+PATH = "/etc/subuid"
+#: Ids below this one are of the system (login.defs(5), UID_MIN). Ranges of root or of a container
+#: manager are not one customer's.
+_FIRST_USER = 1000
+#: Bytes of the file that are read: each line has some 25.
+_LARGEST = 16 << 20
+
+
+class Accounts:
+    """The ranges in /etc/subuid, as the file is now."""
+
+    def __init__(self, path: str | None = None) -> None:
+        """Read the file at the first question; ``path``: default /etc/subuid."""
+        self._path = PATH if path is None else path
+        self._stamp: tuple[int, ...] | None = None
+        self._ranges: list[tuple[int, int, str]] = []
+        self._found: dict[int, int] = {}
+
+    def of(self, uid: int) -> int:
+        """The user whose range has ``uid``; ``uid`` itself if no user has it."""
+        self._refresh()
+        found = self._found.get(uid)
+        if found is None:
+            found = self._found[uid] = self._user(uid)
+        return found
+
+    def _user(self, uid: int) -> int:
+        for first, count, name in self._ranges:
+            if first <= uid < first + count:
+                user = _id_of(name)
+                if user is not None and user >= _FIRST_USER:
+                    return user
+        return uid
+
+    def _refresh(self) -> None:
+        stamp: tuple[int, ...] = ()
+        with suppress(OSError):
+            status = os.stat(self._path)
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if stamp != self._stamp:
+            self._stamp, self._ranges, self._found = stamp, _ranges_in(self._path), {}
+
+
+def _ranges_in(path: str) -> list[tuple[int, int, str]]:
+    """First id, number of ids, and name or id of the user; source of the format: subuid(5)."""
+    found = []
+    with suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file.read(_LARGEST).splitlines():
+            name, _, rest = line.strip().partition(":")
+            first, _, count = rest.partition(":")
+            if name and all(one.isascii() and one.isdigit() for one in (first, count)):
+                found.append((int(first), int(count), name))
+    return found
+
+
+def _id_of(name: str) -> int | None:
+    with suppress(KeyError, ValueError):
+        return pwd.getpwnam(name).pw_uid
+    return int(name) if name.isascii() and name.isdigit() else None
