@@ -37,11 +37,11 @@ def release(
         HoldLog(settings, state, "command").decided(
             events.HOLD_RELEASED, hold, holds.digests(number), why
         )
-        if hold.state is HoldState.DISMISSED:
-            try:
-                dismissed.remove(state.dismissed, hold.id)
-            except OSError as error:
-                raise _unwritten(state, error) from error
+        # A killed dismissal may have left entries of a hold that still waits.
+        try:
+            dismissed.remove(state.dismissed, hold.id)
+        except OSError as error:
+            raise _unwritten(state, error) from error
         hold = holds.release(number, who=str(who), why=why)
     done = move_released(
         settings,

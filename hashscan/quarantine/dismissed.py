@@ -7,17 +7,20 @@ change.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashscan.durable import make_directories, replace_file
 from hashscan.errors import ServiceError
+from hashscan.fs.beneath import closing
 from hashscan.model import ALGORITHMS, HEX_LENGTH, Digest, FileDigests
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from hashscan.model import Algorithm
 
@@ -159,7 +162,8 @@ def add(path: str, new: Iterable[Entry]) -> None:
     """
     new = list(new)
     holds = {one.hold for one in new}
-    _write(path, [*(one for one in entries_of(path) if one.hold not in holds), *new])
+    with _locked(path):
+        _write(path, [*(one for one in entries_of(path) if one.hold not in holds), *new])
 
 
 def remove(path: str, hold: str) -> None:
@@ -169,12 +173,22 @@ def remove(path: str, hold: str) -> None:
         ServiceError: the file is damaged.
         OSError: it cannot be written.
     """
-    entries = entries_of(path)
-    kept = [one for one in entries if one.hold != hold]
-    if len(kept) < len(entries):
-        _write(path, kept)
+    with _locked(path):
+        entries = entries_of(path)
+        kept = [one for one in entries if one.hold != hold]
+        if len(kept) < len(entries):
+            _write(path, kept)
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Have other processes wait that change the file: it is read and replaced as a whole."""
+    directory = os.path.dirname(path)
+    make_directories(directory)
+    with closing(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
 
 
 def _write(path: str, entries: Iterable[Entry]) -> None:
-    make_directories(os.path.dirname(path))
     replace_file(path, "".join(f"{one.as_json()}\n" for one in entries).encode())

@@ -4,11 +4,14 @@ import hashlib
 import json
 import os
 import stat
+import threading
+import time
 
 import pytest
 
 from hashscan.errors import ServiceError
 from hashscan.model import Digest, FileDigests
+from hashscan.quarantine import dismissed as module
 from hashscan.quarantine.dismissed import Dismissed, Entry, add, entries_of, remove
 
 SHA1 = hashlib.sha1(b"stock").digest()
@@ -88,3 +91,22 @@ def test_a_file_that_cannot_be_read_means_that_nothing_can_be_said(tmp_path):
     (tmp_path / "allow").mkdir()
     with pytest.raises(ServiceError, match="cannot be read"):
         Dismissed(str(tmp_path / "allow")).find(FileDigests(sha1=SHA1))
+
+
+def test_dismissals_at_the_same_time_lose_no_entry(path, monkeypatch):
+    reading = threading.Event()
+
+    def slowly(found):
+        entries = entries_of(found)
+        if not reading.is_set():
+            reading.set()
+            time.sleep(0.2)
+        return entries
+
+    monkeypatch.setattr(module, "entries_of", slowly)
+    first = threading.Thread(target=add, args=(path, [ENTRY]))
+    first.start()
+    assert reading.wait(10)
+    add(path, [ENTRY._replace(hold="H2")])
+    first.join(10)
+    assert {one.hold for one in entries_of(path)} == {"H1", "H2"}
