@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import sys
 from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -22,6 +20,7 @@ from hashscan.cli.restoring import moment
 from hashscan.errors import AuditLogError, UsageError
 from hashscan.output.history import printed
 from hashscan.output.jsonl import line
+from hashscan.output.wrapping import terminal_width
 from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def command(
     )
     if last is not None:
         found = deque(found, last)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     is_empty = True
     for event in found:
         is_empty = False

@@ -10,6 +10,7 @@ import click
 
 from hashscan.cli.common import json_option, open_own_configuration, state_option
 from hashscan.errors import ExitCode, UsageError
+from hashscan.output.wrapping import for_terminal
 from hashscan.text import counted, local_time, rfc3339, shown
 
 if TYPE_CHECKING:
@@ -55,13 +56,15 @@ def list_command(options: Options, every: bool, state: str | None, as_json: bool
         if holds is not None:
             found = holds.holds(every=every)
         for one in found:
-            click.echo(_as_json(holds, one) if as_json and holds else _as_lines(one))
+            click.echo(
+                _as_json(holds, one) if as_json and holds else for_terminal(_as_lines(one), 4)
+            )
     if found and not as_json and not every:
         click.echo("'hashscan hold show ID' shows the files of a hold, and how to decide")
     if not found and not as_json:
         what = "no holds" if every else "no hold waits for a decision"
         hint = "" if every else "; 'hashscan hold list --all' lists decided holds, too"
-        click.echo(f"{what} in {shown(settings.state)}{hint}")
+        click.echo(for_terminal(f"{what} in {shown(settings.state)}{hint}", 4))
 
 
 @command.command("show")
@@ -83,9 +86,10 @@ def show_command(options: Options, identifier: str, state: str | None, as_json: 
             click.echo(_as_json(holds, hold, paths=[_file_json(one) for one in files]))
             return
         for line in _described(hold, holds.digests(hold.number)):
-            click.echo(line)
+            click.echo(for_terminal(line, 11))
     for file in files[:_MOST]:
-        click.echo(f"  {shown(file.full_path)} (user {file.uid}, {file.size:,} bytes)")
+        name = f"  {shown(file.full_path)} (user {file.uid}, {file.size:,} bytes)"
+        click.echo(for_terminal(name, 4))
     if len(files) > _MOST:
         click.echo(f"  and {len(files) - _MOST:,} more; --json lists them all")
     if hold.state is HoldState.HELD:

@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING
 from hashscan.text import counted, human_age, rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hashscan.notify.outbox import ReceiverState
 
 
-def receiver_line(one: ReceiverState) -> str:
-    """A receiver in one line."""
+def receiver_lines(receivers: Sequence[ReceiverState], most: int, *, alive: bool) -> list[str]:
+    """The receivers in one line each, those with trouble first, and the number of the others."""
+    ordered = sorted(receivers, key=lambda one: not (one.trouble or one.given_up))
+    lines = [f"  notify      {receiver_line(one, alive=alive)}" for one in ordered[:most]]
+    if len(ordered) > most:
+        lines.append(f"  notify      and {len(ordered) - most:,} more: 'hashscan status --json'")
+    return lines
+
+
+def receiver_line(one: ReceiverState, *, alive: bool) -> str:
+    """A receiver in one line; ``alive``: a daemon runs, which sends messages again."""
     now = time.time()
     said = f"{one.name}: {counted(one.sent, 'message')} sent"
     if one.last_sent is not None:
@@ -21,7 +32,9 @@ def receiver_line(one: ReceiverState) -> str:
         said += f"; {counted(one.events, 'event')} waiting"
     if one.trouble:
         said += f"; {one.trouble}"
-        if one.next_try is not None:
+        if not alive:
+            said += "; the daemon, or the next scan, sends them again"
+        elif one.next_try is not None:
             said += f"; sent again in {human_age(max(0.0, one.next_try - now))}"
     if one.given_up:
         said += f"; {counted(one.given_up, 'message')} refused: {one.given_up_why}"

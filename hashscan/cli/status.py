@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.cli.common import (
-    checked_option,
-    json_option,
-    open_configuration,
-    state_option,
-)
-from hashscan.cli.receivers import receiver_json, receiver_line
+from hashscan.cli.common import checked_option, json_option, open_configuration, state_option
+from hashscan.cli.receivers import receiver_json, receiver_lines
 from hashscan.config.notes import retention
 from hashscan.errors import ConfigError, ExitCode, HashscanError
+from hashscan.output.wrapping import for_terminal
 from hashscan.quarantine.brakes import summary_of
 from hashscan.text import counted, human_age, local_time, names_of, rfc3339, shown
 
@@ -99,7 +95,8 @@ def command(
         return _as_plugin(options, state)
     found = status_of(open_configuration(options, state, check_files=False))
     wrong = complaints(found)
-    click.echo(_as_json(found, wrong) if as_json else _as_text(found, wrong))
+    text = _as_json(found, wrong) if as_json else for_terminal(_as_text(found, wrong), 14)
+    click.echo(text)
     return wrong[0].code if wrong else ExitCode.NOTHING_FOUND
 
 
@@ -186,7 +183,7 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
             f"  reported    none; matches are not moved, because {found.reports_only}{named}"
         )
     lines += _notice_lines(found)
-    lines += [f"  notify      {receiver_line(one)}" for one in found.receivers[:_MOST]]
+    lines += receiver_lines(found.receivers, _MOST, alive=found.alive)
     lines += _some("see to", [one.message for one in found.uncovered])
     if found.stands_still:
         lines.append(

@@ -310,7 +310,10 @@ class Dispatcher:
             wait = pause(error, queued.tries)
             self._outbox.failed(queued.number, str(error), now + wait, now, unsure=error.unsure)
             self._failing.add(receiver)
-            self._say("warning", receiver, f"{error}; sent again in {human_age(wait)}")
+            again = f"sent again in {human_age(wait)}"
+            if self._alone:
+                again = "the daemon, or the next scan, sends it again"
+            self._say("warning", receiver, f"{error}; {again}")
 
     def _say(self, level: str, receiver: str, text: str) -> None:
         self.lines.append(Line(level, receiver, f"notify {receiver}: {text}"))

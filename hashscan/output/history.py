@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hashscan.audit import events
+from hashscan.output.wrapping import wrapped
 from hashscan.text import counted, one_line, shown
 
 if TYPE_CHECKING:
@@ -16,26 +16,12 @@ if TYPE_CHECKING:
 
 #: Columns of the time and of the name, with the two spaces after each.
 _TIME, _NAME = 21, 10
-_LEAST = 30
 
 
 def printed(event: AuditEvent, width: int | None = None) -> str:
     """An event for a terminal: local time, who, and a sentence; ``width``: columns to wrap at."""
-    name = str(event.who)
-    head = f"{_local(event.time):<{_TIME}}{name:<{_NAME - 2}}  "
-    text = sentence(event)
-    if width is None or len(head) + len(text) <= width:
-        return head + text
-    indent = _TIME + _NAME
-    lines = textwrap.wrap(
-        text,
-        max(_LEAST, width - indent),
-        break_long_words=False,
-        break_on_hyphens=False,
-        initial_indent=" " * max(0, len(head) - indent),
-    )
-    rest = "".join(f"\n{' ' * indent}{line}" for line in lines[1:])
-    return head + lines[0].lstrip() + rest
+    head = f"{_local(event.time):<{_TIME}}{event.who!s:<{_NAME - 2}}  "
+    return wrapped(head + sentence(event), width, _TIME + _NAME)
 
 
 def _local(time: str) -> str:

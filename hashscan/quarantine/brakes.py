@@ -101,8 +101,7 @@ def held(match: Confirmed, hold: Hold) -> Acted:
     return Acted(
         "held",
         message=f"{shown(match.candidate.full_path)}: held by {hold.id}, because {hold.reason};"
-        f" 'hashscan hold show {hold.id}' shows its files: 'hashscan hold release {hold.id}' moves"
-        f" them, 'hashscan hold dismiss {hold.id}' allows them",
+        f" decide with 'hashscan hold show {hold.id}'",
         hold=hold.id,
     )
 

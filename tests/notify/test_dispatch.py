@@ -107,6 +107,19 @@ def test_a_match_that_somebody_decided_on_is_no_news(tmp_path, action):
         assert place.received == []
 
 
+@pytest.mark.parametrize(
+    ("alone", "again"), [(True, "; the daemon, or the next scan, sends it again"), (False, " s")]
+)
+def test_a_one_off_scan_promises_no_time_for_the_next_attempt(tmp_path, alone, again):
+    with HookPlace(tmp_path) as place:
+        place.behave("later")
+        desk = Desk(tmp_path / "state", place.settings, alone=alone)
+        desk.audit.match()
+        desk.after(60)
+        (said,) = desk.said()
+        assert said.endswith(again)
+
+
 def test_an_hour_without_the_receiver(tmp_path):
     """Everything arrives once, in order, and the other receiver waits for nothing."""
     with HookPlace(tmp_path, at_most="1s") as place, CommandPlace(tmp_path, at_most="1s") as other:
