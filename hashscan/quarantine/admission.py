@@ -29,7 +29,7 @@ class Admission(HoldReader):
         limits: Limits,
         volume_files: Callable[[], int | None] = lambda: None,
     ) -> Hold | None:
-        """Count a file that is about to move; or hold it, and return its hold.
+        """Count a file that is about to move; or hold it, and return its hold without counts.
 
         ``volume_files``: the number of files of the file's volume, if it is known.
 
@@ -50,8 +50,7 @@ class Admission(HoldReader):
                 hold = self._trip(match, limits, volume_files)
             if hold is not None:
                 self._put_held(hold, match)
-                found = self._without_counts(hold)
-                return found if found.reported else self.get(hold)
+                return self._without_counts(hold)
             # The administrator's decision must not trip a brake for other files.
             if not self._is_released_file(match.candidate):
                 self._count(match.candidate, limits)
@@ -279,7 +278,6 @@ class Admission(HoldReader):
             (kind, reason, uid, volume, category, filter_version, time.time()),
         ).fetchone()
         if digests is not None:
-            self._put_digests(number, digests.each())
             for name, raw in zip(ALGORITHMS, digests, strict=True):
                 for row in self._connection.execute(
                     f"SELECT DISTINCT md5, sha1, sha256 FROM moved WHERE {name} = ?",  # noqa: S608

@@ -417,7 +417,6 @@ class Confirmation:
                 path = path + b"/" + row.name if path else row.name
                 if (volume, path) in names:
                     continue
-                names.add((volume, path))
                 self._catalog.put_other_name(
                     queued, scan=self._scan, volume=volume, path=path, directory=directory
                 )

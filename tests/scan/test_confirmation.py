@@ -1,5 +1,6 @@
 """hashscan.scan.confirmation: the queue of a daemon, which outlives its scans."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,8 @@ from scanning import Told
 from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import FileRow, FoundCandidate
 from hashscan.catalog.store import Catalog
+from hashscan.errors import StateError
+from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.model import (
     Acted,
     Answer,
@@ -18,6 +21,8 @@ from hashscan.model import (
     Stamp,
     Summary,
 )
+from hashscan.scan import confirmation
+from hashscan.scan.asking import NoAnswer
 from hashscan.scan.confirmation import Confirmation
 
 DIGEST = Digest("sha1", "ab" * 20)
@@ -75,6 +80,13 @@ class Lasting:
             scan=self.scan, filterset=1, service="s", remote=True,
             devices_of=lambda _candidate: [1], lasting=True,
         )  # fmt: skip
+
+    def find(self, name, digest=DIGEST, inode=5):
+        """Another file is listed; no question about it is put yet."""
+        hits = (FilterHit(digest, "baseline", "v1"),)
+        digests = FileDigests(sha1=bytes.fromhex(digest.hex))
+        found = FOUND._replace(name=name, identity=Identity(1, inode), digests=digests, hits=hits)
+        self.catalog.put_candidate(self.scan, b"/srv", self.directory, found)
 
     def meet(self):
         """The file is listed, as its row has it."""
@@ -169,6 +181,12 @@ def test_names_that_only_the_catalog_knows_are_acted_on_too(lasting):
     assert lasting.actor.count == 2
     assert lasting.found.candidates == 1, "the name that no change was reported for"
     assert stale == [b"z"]
+    lasting.catalog.put_files(lasting.directory.number, [linked._replace(name=b"later")])
+    lasting.scan, _ = lasting.catalog.begin_scan([b"/srv"], complete=False)
+    lasting.catalog.put_candidate(lasting.scan, b"/srv", lasting.directory, FOUND._replace(links=3))
+    lasting.confirmation.ask_more()
+    lasting.confirmation.act_on_links(lambda: False)
+    assert b"later" in lasting.told.paths
 
 
 def test_a_scan_by_hand_keeps_why_a_match_could_not_be_moved(lasting):
@@ -183,3 +201,169 @@ def test_a_scan_by_hand_keeps_why_a_match_could_not_be_moved(lasting):
     lasting.catalog.forget_reported(lasting.scan + 1, [b"/srv"])
     lasting.catalog.commit()
     assert overview(lasting.catalog.path).unmoved is None
+
+
+def test_one_notice_tells_a_scan_that_nothing_is_answered(lasting):
+    lasting.confirmation._lasting = False
+    for number in (1, 2):
+        lasting.find(b"%d" % number, Digest("sha1", f"{number:040}"))
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(one, NoAnswer("no route")) for one in lasting.asker.asked])
+    assert lasting.told.notices == ["no verdict, candidates are kept: no route"]
+    assert lasting.confirmation.failed == 2
+    assert lasting.confirmation.answered == 0
+    assert lasting.confirmation.ask_again() is True
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(one, Answer(known=False)) for one in lasting.asker.asked[2:]])
+    assert lasting.confirmation.answered == 2
+    assert lasting.confirmation.ask_again() is False
+
+
+def test_a_scan_takes_up_only_candidates_of_its_own_service(lasting):
+    lasting.catalog.service = ("other", True)
+    lasting.find(b"theirs")
+    lasting.catalog.service = ("s", True)
+    lasting.find(b"ours")
+    lasting.confirmation.begin([b"/mnt"])
+    assert lasting.found.candidates == 1
+    assert lasting.confirmation.ask_more(walking=True) == 1
+
+
+def test_no_verdict_of_a_file_is_taken_for_the_file_in_its_place(lasting):
+    lasting.find(b"x")
+    lasting.confirmation.ask_more()
+    other = Digest("sha1", "cd" * 20)
+    lasting.find(b"x", other, inode=6)
+    assert lasting.confirmation.more is False
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    assert lasting.actor.count == 0
+    assert lasting.confirmation.more is True
+    lasting.confirmation.ask_more()
+    assert lasting.asker.asked == [DIGEST, other]
+
+
+def test_a_digest_whose_verdict_is_forgotten_is_asked_for_at_once(lasting):
+    lasting.meet()
+    assert lasting.confirmation.more is False
+    lasting.confirmation.forget([DIGEST])
+    assert lasting.confirmation.more is True
+    lasting.find(b"y")
+    lasting.confirmation.ask_more()
+    assert lasting.asker.asked == [DIGEST]
+
+
+@pytest.mark.parametrize("is_lasting", [False, True])
+def test_a_match_that_cannot_be_put_on_record_stays_in_the_queue(lasting, is_lasting):
+    def fails(_event):
+        raise StateError("audit.jsonl: No space left on device")
+
+    lasting.confirmation._lasting = is_lasting
+    lasting.confirmation._record = fails
+    if not is_lasting:
+        with pytest.raises(StateError, match="No space"):
+            lasting.meet()
+        assert lasting.catalog.candidates_to_act("s", 9), "the next scan acts again"
+        return
+    lasting.meet()
+    assert lasting.told.matches == []
+    assert lasting.confirmation.unmoved is True
+    assert lasting.catalog.unmoved_now()[2] == "audit.jsonl: No space left on device"
+    lasting.confirmation._record = lambda _event: None
+    assert lasting.confirmation.move_unmoved() is None
+    assert lasting.told.paths == [b"x"]
+
+
+@pytest.mark.parametrize("action", ["reported", "quarantined"])
+def test_status_counts_what_is_only_reported(lasting, action):
+    lasting.actor.came_to = Acted(action, "id" if action == "quarantined" else None)
+    lasting.meet()
+    lasting.catalog.commit()
+    assert overview(lasting.catalog.path).reported == ({b"/srv": 1} if action == "reported" else {})
+
+
+def test_matches_that_could_not_be_moved_are_tried_some_at_a_time(lasting, monkeypatch):
+    monkeypatch.setattr(confirmation, "_RETRIED", 2)
+    lasting.actor.came_to = Acted("reported", message="full", problem="no-space")
+    for name in (b"1", b"2", b"3"):
+        lasting.find(name)
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    assert lasting.actor.count == 3
+    after = lasting.confirmation.move_unmoved()
+    assert lasting.actor.count == 5
+    assert lasting.confirmation.move_unmoved(after) is None
+    assert lasting.actor.count == 6
+
+
+def test_a_bounded_number_of_absent_matches_is_remembered(lasting, monkeypatch):
+    monkeypatch.setattr(confirmation, "_MOST_AWAY", 2)
+    lasting.actor.came_to = Acted("reported", problem="vanished")
+    for name in (b"1", b"2", b"1", b"3", b"3"):
+        lasting.find(name)
+        lasting.confirmation.ask_more()
+        lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    assert [event.match.candidate.path for event in lasting.told.matches] == [b"1", b"2", b"3"]
+    assert len(lasting.confirmation._away) == 1
+
+
+@pytest.mark.parametrize(("is_readable", "kept"), [(True, 0), (False, 1)])
+def test_a_candidate_whose_place_cannot_be_read_is_kept(lasting, monkeypatch, is_readable, kept):
+    def open_root(_volume):
+        raise FileNotFoundError if is_readable else PermissionError
+
+    monkeypatch.setattr(confirmation, "open_root", open_root)
+    lasting.find(b"x")
+    lasting.confirmation.drop_gone([b"/srv"])
+    assert len(list(lasting.catalog.pending())) == 1, "this scan met it"
+    lasting.confirmation.drop_gone([b"/srv"], lasting.scan + 1)
+    assert len(list(lasting.catalog.pending())) == kept
+
+
+@pytest.mark.parametrize("what", ["nothing", "written", "replaced", "removed"])
+def test_a_candidate_that_was_not_met_is_kept_if_it_is_as_it_was(lasting, tmp_path, what):
+    path = tmp_path / "x"
+    path.write_bytes(b"known")
+    status = os.lstat(path)
+    found = FOUND._replace(identity=identity_in(status), stamp=stamp_of(status))
+    volume = os.fsencode(tmp_path)
+    if what == "written":
+        os.utime(path, (1, 1))
+    elif what == "replaced":
+        found = found._replace(identity=Identity(status.st_dev, status.st_ino + 1))
+    elif what == "removed":
+        path.unlink()
+    lasting.catalog.put_candidate(lasting.scan, volume, lasting.directory, found)
+    lasting.confirmation.drop_gone([volume], lasting.scan + 1)
+    assert len(list(lasting.catalog.pending())) == (what == "nothing")
+
+
+def test_what_was_done_is_put_on_record_before_it_is_told(lasting):
+    lasting.confirmation._record = lasting.told.notices.append
+    lasting.meet()
+    assert lasting.told.notices == lasting.told.matches
+    assert lasting.told.notices[0].acted.action == "quarantined"
+
+
+def test_a_match_that_stays_where_it_is_is_told_once_for_each_scan_and_reason(lasting):
+    lasting.actor.came_to = Acted("reported", message="full", problem="no-space")
+    lasting.meet()
+    lasting.confirmation.move_unmoved()
+    assert len(lasting.told.matches) == 1
+    lasting.actor.came_to = Acted("reported", message="read-only", problem="read-only")
+    lasting.confirmation.move_unmoved()
+    assert [one.acted.problem for one in lasting.told.matches] == ["no-space", "read-only"]
+    lasting.scan, _ = lasting.catalog.begin_scan([b"/srv"], complete=False)
+    lasting.meet()
+    assert len(lasting.told.matches) == 3
+
+
+def test_the_engine_sees_what_the_queue_does(lasting):
+    assert lasting.confirmation.more, "a killed scan may have left candidates"
+    assert lasting.confirmation.links_wait
+    for name in (b"1", b"2"):
+        lasting.find(name)
+    assert lasting.confirmation.busy is False
+    assert lasting.confirmation.ask_more() == 2
+    assert lasting.confirmation.busy is True
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    assert lasting.confirmation.busy is False
