@@ -26,6 +26,9 @@ FILTER_CHANGED: Final = "filter-changed"
 #: ``category``, ``action`` (quarantined, reported, held, allowed), ``quarantine_id``, ``detected``,
 #: ``found_by``; ``problem`` and ``message`` if an action failed.
 MATCH: Final = "match"
+#: Lines about an owner's matches in place have filled one file of the log within a day, so the next
+#: ones have no lines until that day is over: ``uid``.
+MATCHES_LEFT_OUT: Final = "matches-left-out"
 #: A file is about to be moved to quarantine: ``path``, ``volume``, ``quarantine_id``, ``digests``,
 #: ``category``, ``notice``.
 MOVING: Final = "moving"

@@ -70,6 +70,7 @@ class AuditLog:
 
     Attributes:
         state: path of the state directory.
+        file_size: bytes after which the next file begins.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class AuditLog:
             files: how many are kept, at least 2; ``None``: all.
         """
         self.state = state_directory
-        self._file_size = file_size
+        self.file_size = file_size
         self._files = None if files is None else max(2, files)
 
     def append(self, event: str, who: Who, **facts: Json) -> int:
@@ -145,7 +146,7 @@ class AuditLog:
         lines, last = _encoded(found, _Last(end.head.seq, end.head.hash))
         file, size = end.file, end.head.size if end.file == end.head.file else 0
         old: list[int] = []
-        if size and size + len(lines) > self._file_size:
+        if size and size + len(lines) > self.file_size:
             file, size = file + 1, 0
             removals, old = self._removals(directory, file, found[0].who)
             if removals:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 from hashscan.audit import events
@@ -10,21 +12,47 @@ from hashscan.audit.folder import path_of
 from hashscan.audit.reported import Reported
 from hashscan.errors import StateError
 from hashscan.files import AUDIT_MATCHES
+from hashscan.fs.accounts import Accounts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hashscan.audit.recorder import Recorder
     from hashscan.model import MatchEvent
+
+
+#: Seconds in which lines about matches of one owner that stay in place fill one file of the log.
+_DAY = 86400.0
+#: Bytes of a line beside its facts.
+_REST = 350
 
 
 class MatchLines:
     """Writes a line for each match, but for a match that stays in its place only once.
 
-    Each scan finds such a match again, and there may be a million.
+    Each scan finds such a match again, and there may be a million. An owner who touches, copies or
+    renames such files all day must not push everything else out of the log.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
-        """Read which matches in place have a line."""
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        accounts: Accounts | None = None,
+    ) -> None:
+        """Read which matches in place have a line.
+
+        Args:
+            recorder: the audit log.
+            clock: seconds that no one can set.
+            accounts: finds the owner of a user id; default: by /etc/subuid.
+        """
         self._recorder = recorder
+        self._clock = clock
+        self._accounts = accounts or Accounts()
+        #: By owner, the time of the first line of a day, and the bytes since.
+        self._written: dict[int, tuple[float, int]] = {}
         self._reported = Reported(os.path.join(path_of(recorder.log.state), AUDIT_MATCHES))
 
     def write(self, event: MatchEvent) -> None:
@@ -34,31 +62,53 @@ class MatchLines:
             StateError: it cannot be written.
         """
         match, acted = event.match, event.acted
-        stays = acted.action != "quarantined"
-        if stays and not self._reported.is_news(event):
-            return
         candidate = match.candidate
+        stays = acted.action != "quarantined"
+        owner = self._accounts.of(candidate.uid) if stays else candidate.uid
+        if stays and (self._is_full(owner) or not self._reported.is_news(event)):
+            return
+        facts = {
+            "path": os.fsdecode(candidate.full_path),
+            "size": candidate.stamp.size,
+            "uid": candidate.uid,
+            "digests": candidate.digests.as_dict(),
+            "algorithm": match.hit.digest.algorithm,
+            "category": match.category,
+            "action": acted.action,
+            "quarantine_id": acted.quarantine_id,
+            "notice": match.authority and match.authority.notice,
+            "detected": match.detected,
+            "found_by": match.found_by,
+            "problem": acted.problem,
+            "message": acted.message,
+        }
         try:
-            self._recorder.write(
-                events.MATCH,
-                sync=False,
-                path=os.fsdecode(candidate.full_path),
-                size=candidate.stamp.size,
-                uid=candidate.uid,
-                digests=candidate.digests.as_dict(),
-                algorithm=match.hit.digest.algorithm,
-                category=match.category,
-                action=acted.action,
-                quarantine_id=acted.quarantine_id,
-                notice=match.authority and match.authority.notice,
-                detected=match.detected,
-                found_by=match.found_by,
-                problem=acted.problem,
-                message=acted.message,
-            )
+            self._recorder.write(events.MATCH, sync=False, **facts)
+            if stays and self._fill(owner, facts):
+                self._recorder.write(events.MATCHES_LEFT_OUT, sync=False, uid=owner)
         except StateError:
             self._reported.forget(event)
             raise
+
+    def _is_full(self, owner: int) -> bool:
+        """Whether the owner's matches in place have no lines for the rest of a day."""
+        began, size = self._written.get(owner, (0.0, 0))
+        if size < self._recorder.log.file_size:
+            return False
+        if self._clock() - began < _DAY:
+            return True
+        del self._written[owner]
+        return False
+
+    def _fill(self, owner: int, facts: dict[str, object]) -> bool:
+        """Count a line of an owner; return whether it was the last one for the rest of a day."""
+        now = self._clock()
+        began, size = self._written.get(owner, (now, 0))
+        if now - began >= _DAY:
+            began, size = now, 0
+        size += _REST + len(json.dumps(facts))
+        self._written[owner] = began, size
+        return size >= self._recorder.log.file_size
 
     def save(self) -> None:
         """Remember the matches in place for the next scan."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: Kind of a receiver's rule by event of the audit log.
 KINDS: Final = {
     audit.MATCH: "match",
+    audit.MATCHES_LEFT_OUT: "match",
     audit.HELD: "hold",
     audit.WITHDRAWN: "withdrawn",
     audit.WITHDRAWAL_HELD: "withdrawn",

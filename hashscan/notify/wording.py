@@ -119,6 +119,14 @@ def _match(facts: dict[str, Any]) -> str:
     return said
 
 
+def _matches_left_out(facts: dict[str, Any]) -> str:
+    del facts
+    return (
+        "an owner has so many matches in place that messages leave out the next ones for a day;"
+        " 'hashscan status' counts them"
+    )
+
+
 def _held(facts: dict[str, Any]) -> str:
     files, owners = facts.get("files"), facts.get("owners")
     many = "matches are held back, and nothing of them moves"
@@ -197,6 +205,7 @@ def _daily(facts: dict[str, Any]) -> str:
 
 _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
     "match": _match,
+    "matches-left-out": _matches_left_out,
     "held": _held,
     "withdrawn": _withdrawn,
     "withdrawal-held": _withdrawal_held,

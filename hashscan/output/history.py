@@ -138,6 +138,9 @@ _SENTENCES: dict[str, Callable[[_Facts], str]] = {
     events.SYNC: _sync,
     events.FILTER_CHANGED: lambda f: f"other filters are in use: {f['filters']}",
     events.MATCH: _match,
+    events.MATCHES_LEFT_OUT: lambda f: (
+        f"user {f['uid']} has so many matches in place that the next ones have no lines for a day"
+    ),
     events.MOVING: lambda f: (
         f"moving {f['path']} to quarantine as {f['quarantine_id']}{f.after(', notice ', 'notice')}"
     ),

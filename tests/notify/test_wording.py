@@ -8,6 +8,7 @@ from hashscan.notify.wording import line_of
 
 FACTS = {
     "match": {"action": "quarantined", "category": "baseline", "size": 7, "quarantine_id": "q1"},
+    "matches-left-out": {"uid": 1000},
     "held": {"hold": 3, "files": 9, "owners": 2},
     "withdrawn": {"digest": {"sha1": "a" * 40}, "files": 2},
     "withdrawal-held": {"files": 2, "digests": 5},
@@ -23,6 +24,7 @@ FACTS = {
 }
 WORDS = {
     "match": "match, quarantined, category baseline, 7 B, record q1",
+    "matches-left-out": "leave out the next ones for a day; 'hashscan status' counts them",
     "held": "hold 3: 9 matches of 2 owners held back",
     "withdrawn": "no longer knows a digest",
     "withdrawal-held": "the withdrawal of 2 files in quarantine waits",
