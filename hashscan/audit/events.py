@@ -70,9 +70,10 @@ HOLD_DISMISSED: Final = "hold-dismissed"
 
 # Notices
 #: A notice was stored: ``notice``, ``format``, ``sender``, ``reference``, ``items`` (how many),
-#: ``deadline``, ``repeat_of``.
+#: ``deadline``, ``channel``, ``unproven`` (why it moves no file by itself).
 NOTICE_RECEIVED: Final = "notice-received"
-#: An input could not be read as a notice: ``reason``, ``message``.
+#: An input is not understood as a notice: ``channel``, ``message``, and ``path`` of the input, or
+#: ``sender``.
 NOTICE_REFUSED: Final = "notice-refused"
 #: A step of a notice: ``notice``, ``item``, ``action`` (state, file, repeated, approved, answered),
 #: and the details of the step, as ``notice show`` has them; ``done`` is what happened to a file.

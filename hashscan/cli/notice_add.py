@@ -227,6 +227,9 @@ def _add(
         where = _kept(settings, source, content)
         summary = f"{shown(source)}: {error}" if source != _STDIN else str(error)
         if isinstance(error, NoticeError):
+            why = str(error).partition("\n")[0]
+            path = "" if source == _STDIN else os.path.abspath(source)
+            store.note_refused(Channel.COMMAND, why, path=path)
             raise NoticeError(f"{summary}\n{where}", []) from error
         raise StateError(f"{summary}\n{where}") from error
 

@@ -321,6 +321,7 @@ class _Taking:
         )
         if final:
             self._done.refused.append(RefusedMail(self._shown(one), why))
+            self._store.note_refused(Channel.MAILDIR, why, path=self._shown(one))
         self._wait(one, why)
 
     def _wait(self, one: _Found, why: str) -> None:

@@ -11,11 +11,13 @@ from hashscan.audit.log import Entry
 from hashscan.notices.notice import EventKind
 from hashscan.notices.reader import Reader
 from hashscan.notices.schema import FORMAT
+from hashscan.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from hashscan.audit.recorder import Recorder
+    from hashscan.notices.notice import Channel
 
 #: Steps of the history that get a line, and the names of their events. Notes on why an item waits
 #: get none: each round may change them.
@@ -30,6 +32,8 @@ _LINES = {
 }
 #: Of these a notice has few, and each must survive a power cut.
 _SYNCED = frozenset({EventKind.APPROVED, EventKind.CLOSED, EventKind.REOPENED})
+#: Characters of the reason why an input is no notice.
+_LONGEST_REASON = 1000
 
 
 class Writer(Reader):
@@ -59,6 +63,18 @@ class Writer(Reader):
                     self._recorder.log.append_all(self._lines, sync=self._is_urgent)
         finally:
             self._lines, self._is_urgent = [], False
+
+    def note_refused(self, channel: Channel, why: str, **facts: Any) -> None:
+        """Write to the audit log that an input was not understood; ``facts``: where it is.
+
+        Raises:
+            StateError: the line cannot be written.
+        """
+        if self._recorder is not None:
+            message = one_line(why)[:_LONGEST_REASON]
+            self._recorder.write(
+                events.NOTICE_REFUSED, sync=False, channel=channel.value, message=message, **facts
+            )
 
     def _event(
         self,

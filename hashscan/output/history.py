@@ -170,7 +170,9 @@ _SENTENCES: dict[str, Callable[[_Facts], str]] = {
         f"notice {f['notice']} received{f.after(' from ', 'sender')}, "
         f"{counted(f.number('items'), 'item')}"
     ),
-    events.NOTICE_REFUSED: lambda f: f"an input is no notice{f.said()}",
+    events.NOTICE_REFUSED: lambda f: (
+        f"an input{f.after(' in ', 'path')}{f.after(' of ', 'sender')} is no notice{f.about()}"
+    ),
     events.NOTICE_ACTION: _notice_action,
     events.NOTICE_DUE: lambda f: _deadline(f, "is due soon"),
     events.NOTICE_OVERDUE: lambda f: _deadline(f, "is overdue"),

@@ -150,6 +150,19 @@ def test_the_commands_of_notices(place):
     assert events.NOTICE_REOPENED in run(place, "notice", "reopen", notice, *reason)
 
 
+def test_a_file_that_is_no_notice_has_a_line(place):
+    (place / "lunch").write_text("Subject: lunch\n\nAt noon?\n")
+    done = CliRunner().invoke(
+        cli, ["--config", str(place / "config.yaml"), "notice", "add", "lunch"]
+    )
+    assert done.exit_code != 0
+    (line,) = read(str(place / "state"))
+    assert (line.event, line.who.by) == (events.NOTICE_REFUSED, "command")
+    assert line.facts["path"] == str(place / "lunch")
+    assert "in no known format" in line.facts["message"]
+    assert "\n" not in line.facts["message"]
+
+
 def test_the_commands_of_tokens(place):
     pytest.importorskip("starlette")
     assert run(place, "notice", "token", "add", "hotline") == [events.SENDER_CHANGED]

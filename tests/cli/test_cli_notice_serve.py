@@ -10,9 +10,11 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from hashscan.audit.reader import read
 from hashscan.cli.notice import command
 from hashscan.errors import UsageError
 from hashscan.notices.reader import open_existing
+from hashscan.output.history import sentence
 
 
 @pytest.fixture
@@ -70,14 +72,27 @@ def test_an_answered_report_outlives_a_kill(run, tmp_path):
         try:
             line = process.stderr.readline()
             assert line.startswith("hashscan: the intake of notices listens on http://127.0.0.1:")
-            answer = requests.post(
-                line.split()[-1] + "/api/v1/reports",
-                data={"ip": "192.0.2.7", "urls": "http://a.example/1"},
-                headers={"Authorization": f"Bearer {token}"},
-                timeout=20,
+            refused, answer = (
+                requests.post(
+                    line.split()[-1] + "/api/v1/reports",
+                    data={"ip": "192.0.2.7", "urls": urls},
+                    headers={"Authorization": f"Bearer {token}"},
+                    timeout=20,
+                )
+                for urls in ("some words", "http://a.example/1")
             )
         finally:
             process.send_signal(signal.SIGKILL)
         assert process.stderr.read() == ""
     with open_existing(f"{tmp_path}/state/notices.sqlite3") as reader:
         assert [one.id for one in reader.notices()] == [answer.json()["data"]["id"]]
+    assert refused.status_code == 422
+    token_added, line, received = read(f"{tmp_path}/state")
+    assert (token_added.event, token_added.who.by) == ("sender-changed", "command")
+    assert (line.event, line.who.by) == ("notice-refused", "notice")
+    assert (line.facts["channel"], line.facts["sender"]) == ("http", "hotline")
+    assert sentence(line) == f"an input of hotline is no notice: {refused.json()['message']}"
+    assert (received.event, received.facts["notice"]) == (
+        "notice-received",
+        answer.json()["data"]["id"],
+    )

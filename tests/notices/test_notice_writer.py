@@ -11,9 +11,11 @@ from hashscan.audit.recorder import Recorder
 from hashscan.audit.who import Who
 from hashscan.errors import StateError
 from hashscan.notices.accept import accept
+from hashscan.notices.maildir import take_mails
 from hashscan.notices.notice import Channel
 from hashscan.notices.senders import Senders
 from hashscan.notices.store import Store
+from hashscan.output.history import sentence
 
 WHO = Who(0, "root", "command")
 
@@ -46,6 +48,21 @@ def test_each_change_has_its_line(store, tmp_path):
         (events.NOTICE_REOPENED, None),
     ]
     assert all(one.facts["notice"] == notice for one in read(str(tmp_path)))
+
+
+def test_an_input_that_is_no_notice_has_a_line(store, tmp_path):
+    maildir = tmp_path / "Maildir"
+    for name in ("new", "cur"):
+        (maildir / name).mkdir(parents=True)
+    mail = maildir / "new" / "1700000000.M1P2.host"
+    mail.write_bytes(b"Subject: lunch\n\nAt noon?\n")
+    for _ in range(2):
+        take_mails(str(maildir), store)
+    (line,) = read(str(tmp_path))
+    assert (line.event, line.facts["channel"]) == (events.NOTICE_REFUSED, "maildir")
+    assert line.facts["path"] == str(mail)
+    said = sentence(line)
+    assert said.startswith(f"an input in {mail} is no notice: the notice is in no known format")
 
 
 def test_a_change_that_cannot_be_put_on_record_does_not_happen(store, tmp_path):

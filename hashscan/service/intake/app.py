@@ -98,12 +98,12 @@ class Intake:
                     f"the report has more than {MOST_BYTES >> 20} MiB; split it",
                 )
                 # In threads: to read a large report takes a second.
-                kind = request.headers.get("content-type", "")
-                found = await asyncio.to_thread(fields, body, kind)
+                kind, found = request.headers.get("content-type", ""), dict[str, str]()
                 try:
+                    found = await asyncio.to_thread(fields, body, kind)
                     report = await asyncio.to_thread(read, found, sender)
-                except ReportRefusedError:
-                    await self._box.keep(found.get("urls", ""))
+                except ReportRefusedError as error:
+                    await self._box.refuse(sender, error.detail, found.get("urls", ""))
                     raise
                 key = hashlib.sha256(sender.encode() + b"\0" + body).digest()
                 taken = await self._box.add(report, key)

@@ -108,11 +108,10 @@ class Box:
         while len(self._answered) > _MOST_ANSWERED:
             self._answered.popitem(last=False)
 
-    async def keep(self, text: str) -> None:
-        """Keep the text of a report without a URL, for an administrator."""
-        if text.strip():
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, self._keep, text)
+    async def refuse(self, sender: str, why: str, text: str) -> None:
+        """Put a refused report on record, and keep its text for an administrator."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._refuse, sender, why, text)
 
     def _done(self, future: asyncio.Future[Taken]) -> None:
         self._waiting -= 1
@@ -141,8 +140,10 @@ class Box:
         notice = self._store.notice(identifier)
         return Taken(notice.id, notice.deadline, notice.repeat_of)
 
-    def _keep(self, text: str) -> None:
+    def _refuse(self, sender: str, why: str, text: str) -> None:
         try:
-            unread.keep(self._state.directory, cut(text).encode("utf-8", "replace"))
+            self._store.note_refused(Channel.HTTP, why, sender=sender)
+            if text.strip():
+                unread.keep(self._state.directory, cut(text).encode("utf-8", "replace"))
         except HashscanError as error:
             self._report(one_line(str(error)))
