@@ -65,9 +65,10 @@ class HoldLog:
             for one in read(self._directory, after)
         )
 
-    def tell(self, hold: Hold) -> None:
-        """Write the line that tells of a new hold."""
-        self._append(events.HELD, hold, reason=hold.reason)
+    def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
+        """Write the line that tells of a new hold; ``digests``: of its one content."""
+        named = {one.algorithm: one.hex for one in digests}
+        self._append(events.HELD, hold, reason=hold.reason, digest=named or None)
 
     def decided(self, event: str, hold: Hold, digests: Iterable[Digest], why: str) -> None:
         """Write the line that tells of a decision."""

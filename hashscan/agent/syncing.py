@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hashscan.audit import events
 from hashscan.config import values
-from hashscan.errors import ConfigError, Finding
+from hashscan.errors import ConfigError, Finding, HashscanError, StateError
 from hashscan.known.repository.kept import open_kept
 from hashscan.known.repository.source import Source
 
@@ -97,7 +98,12 @@ def run_sync(
     source = source_of(settings, password=read_filter_password(settings.filter))
     recorder = Recorder.of(settings, by, state)
     recorder.write(events.SYNC_STARTED, source=source.url)
-    report = sync(source, state.filters, on_notice=on_notice)
+    try:
+        report = sync(source, state.filters, on_notice=on_notice)
+    except HashscanError as error:
+        with suppress(StateError):
+            recorder.write(events.SYNC, source=source.url, states=[], message=str(error))
+        raise
     states = [
         " ".join(filter(None, (one.category, one.state, one.version))) for one in report.categories
     ]

@@ -61,11 +61,13 @@ WITHDRAWN: Final = "withdrawn"
 WITHDRAWAL_HELD: Final = "withdrawal-held"
 
 # Brakes
-#: The brakes hold matches back: ``hold``, ``digest``, ``files``, ``owners``, ``reason``.
+#: The brakes hold matches back: ``hold``, ``kind`` (digest, copies, rate, share, list), ``reason``,
+#: ``digest`` if all files have the same content; ``files`` and ``owners`` as the hold begins.
 HELD: Final = "held"
-#: An administrator lets the held files move: ``hold``, ``digest``.
+#: An administrator lets the held files move: ``hold``, ``kind``, ``digest`` (some, as
+#: ``sha1:...``), ``files``, ``owners``, ``because``.
 HOLD_RELEASED: Final = "hold-released"
-#: An administrator allows the held files: ``hold``, ``digest``, ``because``.
+#: An administrator allows the held files: the same facts.
 HOLD_DISMISSED: Final = "hold-dismissed"
 
 # Notices

@@ -59,7 +59,7 @@ class Reloading:
         )
         state = self._state
         self._new = settings
-        self._fetch = Background(lambda: run_sync(settings, state))
+        self._fetch = Background(lambda: run_sync(settings, state, by="daemon"))
         return None
 
     def take(self) -> Settings:

@@ -91,7 +91,7 @@ def _scan_ended(facts: _Facts) -> str:
 
 
 def _sync(facts: _Facts) -> str:
-    return f"sync{facts.after(' of ', 'source')} ended: {facts['states']}{facts.said()}"
+    return f"sync{facts.after(' of ', 'source')} ended{facts.after(': ', 'states')}{facts.said()}"
 
 
 def _match(facts: _Facts) -> str:

@@ -14,6 +14,7 @@ from hashscan.model import Confirmed, Digest, FilterHit, join
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from hashscan.model import Candidate, FileDigests
@@ -196,8 +197,8 @@ class HoldEvents(Protocol):
         """Whether a line after number ``after`` tells of a hold."""
         ...
 
-    def tell(self, hold: Hold) -> None:
-        """Write the line that tells of a hold.
+    def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
+        """Write the line that tells of a hold; ``digests``: of its files, if it has one content.
 
         Raises:
             StateError: it cannot be written; the next held file tries it again.

@@ -150,7 +150,8 @@ class Holds(Admission):
             ).fetchone()
             if not is_told:
                 if not events.is_told(hold, mark):
-                    events.tell(self.get(hold.number))
+                    digests = self.digests(hold.number) if hold.has_one_content else ()
+                    events.tell(self.get(hold.number), digests)
                 self._connection.execute(where.format("reported = 1"), (hold.number,))
 
 

@@ -137,6 +137,10 @@ def test_a_list_that_is_another_one_is_held_until_somebody_accepts(machine):
     done = machine.run("withdrawn", "--accept", "--digest", sha1(b"wordpress"))
     assert done.exception is None, done.exception
     assert "1 digest accepted" in done.stderr
+    held, withdrawn = read(str(machine.state))
+    assert (held.event, held.facts["digests"]) == ("withdrawal-held", 2)
+    assert (withdrawn.event, withdrawn.who.by) == ("withdrawn", "command")
+    assert withdrawn.facts["digest"] == {"sha1": sha1(b"wordpress")}
     assert "2 files restored" in machine.run("restore", "--withdrawn").stdout
     assert [one["state"] for one in machine.lines("withdrawn")] == ["held"]
 

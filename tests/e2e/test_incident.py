@@ -50,6 +50,13 @@ def held_events(state):
     return [one for one in read(str(state)) if one.event == "held"]
 
 
+def decision(state, event, why):
+    """The one line of a decision about H1."""
+    (line,) = [one for one in read(str(state)) if one.event == event]
+    assert (line.facts["hold"], line.facts["because"], line.who.by) == ("H1", why, "command")
+    return line
+
+
 @pytest.fixture
 def agent(tmp_path):
     volume = tmp_path / "volume"
@@ -70,6 +77,7 @@ def test_a_scan_moves_few_files_holds_the_rest_and_says_so_once(agent):
     assert sum(not one.exists() for one in logos) == MOST
     (told,) = held_events(agent.state)
     assert (told.facts["hold"], told.who.by) == ("H1", "scan")
+    assert told.facts["digest"]["sha1"] == hashlib.sha1(STOCK).hexdigest()
     # The next scan finds them again, moves none, and says nothing new.
     again = agent.scan(quarantine=True)
     assert (again.code, again.summary["quarantined"]) == (1, 0)
@@ -90,6 +98,9 @@ def test_a_scan_moves_few_files_holds_the_rest_and_says_so_once(agent):
     # The list was wrong: everything stays, and what moved comes back.
     ran = hold(agent, "dismiss", "--digest", sha256, "--reason", "stock image")
     assert ran.code == 0, ran.err
+    assert (
+        f"sha256:{sha256}" in decision(agent.state, "hold-dismissed", "stock image").facts["digest"]
+    )
     ran = agent.quarantine("restore", "--digest", sha256)
     assert ran.code == 0, ran.err
     assert all_of(agent.volume) == before
@@ -105,6 +116,10 @@ def test_a_release_moves_all_files_of_a_hold_and_what_follows(agent):
     ran = hold(agent, "release", "H1", "--reason", "known material", "--json")
     assert ran.code == 0, ran.err
     assert (ran.of("hold")[0]["state"], ran.of("hold")[0]["moved"]) == ("released", 7)
+    line = decision(agent.state, "hold-released", "known material")
+    assert (line.facts["kind"], line.facts["files"]) == ("digest", 7)
+    after = [one.event for one in read(str(agent.state), line.seq)]
+    assert after.count("moved") == 7, "the line of the decision comes first"
     assert not any(one.exists() for one in logos)
     assert len(agent.records()) == 12
     for number in range(7):

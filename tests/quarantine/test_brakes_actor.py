@@ -48,7 +48,8 @@ class Events:
     def is_told(self, hold, after):
         return hold.id in self.lines[after:]
 
-    def tell(self, hold):
+    def tell(self, hold, digests):
+        self.digests = list(digests)
         if self.fault == "before":
             raise StateError("no space")
         self.lines.append(hold.id)
@@ -78,6 +79,7 @@ def test_one_line_tells_of_all_files_of_a_hold(braked, moving, events):
     assert [one.action for one in done] == ["quarantined"] * 2 + ["held"] * 7
     assert events.lines == ["H1"]
     assert {one.hold for one in done[2:]} == {"H1"}
+    assert events.digests == list(match("0/f", 0).candidate.digests.each())
     assert {one.problem for one in done} == {None}
     assert "files with the same digest moved from 2 owners within" in done[2].message
     assert done[2].message.endswith("; decide with 'hashscan hold show H1'")

@@ -1,0 +1,64 @@
+"""hashscan.agent.syncing: a sync in the audit log."""
+
+from contextlib import suppress
+
+import pytest
+
+from hashscan.agent import syncing
+from hashscan.audit import events
+from hashscan.audit.reader import read
+from hashscan.config.settings import Settings
+from hashscan.errors import LockedError
+from hashscan.known.repository.client import CategoryReport, SyncReport
+from hashscan.output.history import sentence
+from hashscan.state import State
+
+URL = "https://filters.example/"
+
+
+@pytest.fixture
+def repository(tmp_path):
+    source = {"source": URL, "root": str(tmp_path / "r"), "categories": ["a", "b"]}
+    return Settings.of(state=str(tmp_path / "state"), filter=source)
+
+
+@pytest.fixture
+def sync_lines(repository, tmp_path, monkeypatch):
+    """Runs a sync with a result; returns its lines of the audit log."""
+
+    def run(result, by):
+        def sync(_source, _filters, *, on_notice):
+            del on_notice
+            before = [one.event for one in read(str(tmp_path / "state"))]
+            assert before == [events.SYNC_STARTED], "the line comes before the act"
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        monkeypatch.setattr("hashscan.known.repository.client.sync", sync)
+        monkeypatch.setattr("hashscan.config.trust.require_trusted", lambda *_, **_named: None)
+        monkeypatch.setattr("hashscan.config.password.read_filter_password", lambda _: None)
+        with suppress(LockedError):
+            syncing.run_sync(repository, State(str(tmp_path / "state")), by=by)
+        return list(read(str(tmp_path / "state")))
+
+    return run
+
+
+def test_a_sync_has_a_line_before_and_one_after_it(sync_lines):
+    categories = (
+        CategoryReport("a", "updated", version="7"),
+        CategoryReport("b", "unreachable", message="no answer"),
+    )
+    began, ended = sync_lines(SyncReport(URL, categories, 5), "daemon")
+    assert (began.who.by, began.facts["source"]) == ("daemon", URL)
+    assert ended.facts == {
+        "source": URL, "states": ["a updated 7", "b unreachable"], "message": "no answer",
+    }  # fmt: skip
+    assert sentence(ended) == f"sync of {URL} ended: a updated 7, b unreachable: no answer"
+
+
+def test_a_sync_that_fails_has_a_line_with_the_reason(sync_lines):
+    began, ended = sync_lines(LockedError("another process syncs"), "command")
+    assert (began.event, ended.event) == (events.SYNC_STARTED, events.SYNC)
+    assert sentence(ended) == f"sync of {URL} ended: another process syncs"
