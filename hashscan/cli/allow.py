@@ -13,6 +13,8 @@ from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
+    from hashscan.config.settings import Settings
+    from hashscan.quarantine.dismissed import Entry
 
 #: Files between two lines of progress.
 _EVERY = 10_000
@@ -90,20 +92,26 @@ def show_command(
     state: str | None,
     as_json: bool,
 ) -> ExitCode:
-    """Say where the content of a digest is from, by the lists that `allow build` made.
+    """Say where the content of a digest is from, or who allowed it.
 
+    It searches the lists that `allow build` made and, without --list, what `hold dismiss` allowed.
     The exit code is 0 if each DIGEST is in a list, else 1.
     """
     from hashscan.cli.quarantine_restore import to_digest  # noqa: PLC0415
     from hashscan.known.allow import origin_in  # noqa: PLC0415
 
-    paths = lists or open_configuration(options, state, check_files=False).allow
-    if not paths:
+    paths, by_hand, entries = lists, "", list["Entry"]()
+    if not lists:
+        settings = open_configuration(options, state, check_files=False)
+        paths = settings.allow
+        by_hand, entries = _dismissed(settings)
+    if not paths and not entries:
         raise UsageError("there is no allow-list: name one in `allow`, or give --list FILE")
     missing = False
     for text in digests:
         digest = to_digest(text)
         found = {path: origin for path in paths if (origin := origin_in(path, digest))}
+        found |= [(by_hand, one.origin) for one in entries if digest in one.digests]
         missing = missing or not found
         if as_json:
             named = {digest.algorithm: digest.hex}
@@ -115,5 +123,45 @@ def show_command(
         for path, origin in found.items():
             click.echo(f"{digest.hex}: {shown(path)}: {shown(origin)}")
         if not found:
-            click.echo(f"{digest.hex}: in no list that 'allow build' made", err=True)
+            click.echo(f"{digest.hex}: in no list that 'allow build' made, nor dismissed", err=True)
     return ExitCode.MATCHES if missing else ExitCode.NOTHING_FOUND
+
+
+@command.command("list")
+@state_option
+@json_option
+@click.pass_obj
+def list_command(options: Options, state: str | None, as_json: bool) -> None:
+    """List the configured allow-lists, and the contents that `hold dismiss` allowed.
+
+    Of each dismissed content it prints the hold, who dismissed it, when, why, and the digests.
+    """
+    settings = open_configuration(options, state, check_files=False)
+    path, entries = _dismissed(settings)
+    for one in settings.allow:
+        click.echo(line("allow-list", path=one) if as_json else shown(one))
+    for entry in entries:
+        named = {digest.algorithm: digest.hex for digest in entry.digests}
+        if as_json:
+            facts = {"hold": entry.hold, "who": entry.who, "time": entry.time, "why": entry.reason}
+            click.echo(line("dismissed", digest=named, list=path, **facts))
+            continue
+        click.echo(f"{shown(path)}: {shown(entry.origin)}")
+        for algorithm, text in named.items():
+            click.echo(f"    {algorithm:6}  {text}")
+    if not settings.allow and not entries and not as_json:
+        click.echo("no file is allowed: `allow` names no list, and no hold was dismissed")
+
+
+def _dismissed(settings: Settings) -> tuple[str, list[Entry]]:
+    """The path of the local allow-list, and its entries."""
+    from hashscan.errors import ServiceError  # noqa: PLC0415
+    from hashscan.quarantine.dismissed import entries_of  # noqa: PLC0415
+    from hashscan.state import State  # noqa: PLC0415 - heavy
+
+    path = State(settings.state, make=False).dismissed
+    try:
+        return path, entries_of(path)
+    except ServiceError as error:
+        click.echo(str(error), err=True)
+        return path, []

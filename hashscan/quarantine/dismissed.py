@@ -42,6 +42,11 @@ class Entry(NamedTuple):
     time: str
     reason: str
 
+    @property
+    def origin(self) -> str:
+        """The hold, who dismissed it, when and why."""
+        return f"{self.hold}, {self.who} on {self.time}: {self.reason}"
+
     def as_json(self) -> str:
         """A line of the file, without its newline."""
         return json.dumps(
@@ -81,7 +86,7 @@ class Dismissed:
             ServiceError: as ``find``.
         """
         entry = self._find(digests)
-        return "" if entry is None else f"{entry.hold}, {entry.who} on {entry.time}: {entry.reason}"
+        return "" if entry is None else entry.origin
 
     def _find(self, digests: FileDigests) -> Entry | None:
         self._refresh()

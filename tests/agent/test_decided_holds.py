@@ -94,14 +94,14 @@ def test_a_hold_has_a_line_of_its_own(state):
     before = log.newest()
     log.decided("hold-released", HOLD, [], "seen")
     assert not log.is_told(HOLD, before), "a decision is another line"
-    log.tell(HOLD)
+    log.tell(HOLD, [Digest("sha1", "ab" * 20)])
     assert log.is_told(HOLD, before)
     assert not log.is_told(HOLD, log.newest())
     decided, told = braking.read(state.directory, before)
     assert (told.event, told.who.by) == ("held", "scan")
     assert told.facts == {
         "hold": "H3", "kind": "digest", "files": 40, "owners": 7, "volume": "/srv/\udcff",
-        "reason": "too many",
+        "reason": "too many", "digest": {"sha1": "ab" * 20},
     }  # fmt: skip
     assert decided.facts["because"] == "seen"
 

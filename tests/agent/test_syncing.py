@@ -1,5 +1,6 @@
 """hashscan.agent.syncing: a sync in the audit log."""
 
+import io
 from contextlib import suppress
 
 import pytest
@@ -8,7 +9,10 @@ from hashscan.agent import syncing
 from hashscan.audit import events
 from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
-from hashscan.errors import LockedError
+from hashscan.daemon import reloading
+from hashscan.daemon.log import Log
+from hashscan.daemon.reloading import Reloading
+from hashscan.errors import FilterError, LockedError
 from hashscan.known.repository.client import CategoryReport, SyncReport
 from hashscan.output.history import sentence
 from hashscan.state import State
@@ -62,3 +66,14 @@ def test_a_sync_that_fails_has_a_line_with_the_reason(sync_lines):
     began, ended = sync_lines(LockedError("another process syncs"), "command")
     assert (began.event, ended.event) == (events.SYNC_STARTED, events.SYNC)
     assert sentence(ended) == f"sync of {URL} ended: another process syncs"
+
+
+def test_the_sync_of_a_reload_is_the_daemons(monkeypatch, repository):
+    by = []
+    monkeypatch.setattr(reloading, "require_volumes", lambda _: None)
+    monkeypatch.setattr(reloading, "require_service", lambda _: None)
+    monkeypatch.setattr(Reloading, "_try", lambda *_: FilterError("no filter yet"))
+    monkeypatch.setattr(reloading, "run_sync", lambda *_, **named: by.append(named))
+    monkeypatch.setattr(reloading, "Background", lambda job: job())
+    Reloading(None, Log(io.StringIO(), io.StringIO()), None).begin(repository, repository)
+    assert by == [{"by": "daemon"}]

@@ -16,6 +16,7 @@ from hashscan.cli import cli
 
 #: They print, and change nothing.
 READ_ONLY = {
+    "allow list",
     "allow show",
     "check",
     "config check",

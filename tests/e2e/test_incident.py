@@ -107,6 +107,15 @@ def test_a_scan_moves_few_files_holds_the_rest_and_says_so_once(agent):
     last = agent.scan(quarantine=True)
     assert (last.code, last.summary["allowed"], last.summary["held"]) == (0, OWNERS, 0)
     assert "stock image" in last.matches[0]["message"]
+    shown = hashscan("allow", "show", sha256, "--state", agent.state)
+    assert shown.code == 0, shown.err
+    assert shown.out.startswith(f"{sha256}: {agent.state}/allow/dismissed.jsonl: H1, ")
+    assert shown.out.endswith(": stock image\n")
+    (entry,) = hashscan("allow", "list", "--json", "--state", agent.state).of("dismissed")
+    assert (entry["hold"], entry["why"], entry["digest"]["sha256"]) == ("H1", "stock image", sha256)
+    listed = hashscan("allow", "list", "--state", agent.state)
+    assert sha256 in listed.out
+    assert "stock image" in listed.out
     assert hashscan("status", "--json", "--state", agent.state).out.count('"held":0') == 1
 
 
