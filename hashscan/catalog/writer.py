@@ -19,7 +19,7 @@ _CHECKS = (
     f"""DELETE FROM verdict WHERE checksum <> {checksums.VERDICT}""",  # noqa: S608
     # The row of its file still says that it is a candidate: the next scan finds it again.
     f"""DELETE FROM candidate
-    WHERE checksum <> {checksums.CANDIDATE} OR done NOT IN (0, 1, 2)""",  # noqa: S608
+    WHERE checksum <> {checksums.CANDIDATE} OR done NOT IN (0, 1, 2, 3)""",  # noqa: S608
     # ``known`` must name a category and one of the hits; otherwise the service is asked again.
     """UPDATE candidate SET known = NULL WHERE known IS NOT NULL AND (typeof(known) <> 'text'
     OR NOT json_valid(known) OR NOT coalesce(json_extract(known, '$[1]')

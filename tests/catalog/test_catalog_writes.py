@@ -199,6 +199,22 @@ def test_the_work_of_a_full_scan_is_that_of_its_volumes(catalog):
     assert catalog.expected([b"/a"]) is None, "an empty volume says nothing on the next scan"
 
 
+@pytest.mark.parametrize(
+    "given", [{}, {"reported": True}, {"not_moved": "why"}, {"hold": "H1"}], ids=str
+)
+def test_a_candidate_is_no_damaged_row_whatever_was_done_about_it(catalog, queued, given):
+    catalog.mark_known(queued.number, "baseline", 1)
+    catalog.drop_candidate(queued.number, file_too=False, **given)
+    catalog.commit()
+    again = Catalog(catalog.path)
+    assert again.damaged == 0
+    assert again._connection.execute("SELECT count(*) FROM candidate").fetchone() == (1,)
+    again.forget_reported(8, [b"/srv"])
+    (left,) = again._connection.execute("SELECT count(*) FROM candidate").fetchone()
+    assert left == (not given), "a scan that finds it no more forgets what was left in its place"
+    again.close()
+
+
 def test_damaged_rows_of_the_small_tables_count_for_nothing(catalog, queued):
     catalog.put_verdict("s", HIT.digest, Answer(known=False), 1)
     filterset = catalog.filterset("a")
