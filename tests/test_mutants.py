@@ -156,6 +156,23 @@ def test_near_leaves_out_the_tests_of_the_whole(tmp_path, tree, near):
     assert trial.run(one) == (None if near else "tests/cli/test_all.py::test_it")
 
 
+def test_a_copy_has_the_programs_of_the_package_and_they_use_its_python(tmp_path, tree):
+    mutants.copy_of(tree, tmp_path / "copy", sys.executable)
+    programs = tmp_path / "copy" / ".venv" / "bin"
+    assert (programs / "hashscan").read_bytes() == (
+        Path(sys.executable).with_name("hashscan").read_bytes()
+    )
+    (tree / "pkg" / "__init__.py").touch()
+    code = "import sys, pkg; print(sys.prefix, pkg.__path__[0])"
+    ran = subprocess.run(
+        [programs / "python", "-I", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == [
+        str(tmp_path / "copy" / ".venv"), str(tmp_path / "copy" / "pkg"),
+    ]  # fmt: skip
+    assert os.access(programs / "hashscan", os.X_OK)
+
+
 def test_the_nearest_name_comes_first_then_the_fastest_file(tmp_path, tree):
     trial = mutants.Trial(tree, "pkg", sys.executable, 30, tmp_path / "clean", near=True)
     files = ["tests/room/thing.py", "tests/room/a.py", "tests/room/b.py", "tests/room/new.py"]

@@ -255,8 +255,12 @@ def copy_of(root, where, python):
     for script in Path(python).parent.iterdir():
         content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""
         first, _, rest = content.partition(b"\n")
-        if first.startswith(b"#!") and first.endswith((b"/python", b"/python3")):
-            target = where / ".venv" / "bin" / script.name
+        target = where / ".venv" / "bin" / script.name
+        # The package's own program starts the Python beside it; a launcher of pip names its Python.
+        if first == b"#!/bin/sh" and not rest.startswith(b"'''exec'"):
+            target.write_bytes(content)
+            target.chmod(0o755)
+        elif first.startswith(b"#!") and first.endswith((b"/python", b"/python3")):
             target.write_bytes(b"#!%s\n%s" % (os.fsencode(where / ".venv/bin/python"), rest))
             target.chmod(0o755)
 
