@@ -467,3 +467,23 @@ def test_a_configuration_that_a_start_would_refuse(tmp_path):
 def test_without_notices_none_are_reported(tmp_path):
     (tmp_path / "state").mkdir(mode=0o700)
     assert list(reporting.intake_of(settings_of(tmp_path), 0.0, 1e12)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("deadlines_of", StateError("damaged")),
+        ("running_intake", UsageError("damaged")),
+        ("receiver_states", StateError("damaged")),
+        ("waiting_holds", StateError("damaged")),
+        ("quarantine_counts", QuarantineError("damaged", reason="damaged")),
+    ],
+)
+def test_status_says_which_of_its_files_cannot_be_read(tmp_path, monkeypatch, name, error):
+    settings = settings_of(tmp_path)
+    (tmp_path / "state").mkdir(mode=0o700)
+    before = [one.message for one in status.status_of(settings).trouble]
+    assert "damaged" not in before
+    monkeypatch.setattr(status, name, thrown(error))
+    found = status.status_of(settings)
+    assert sorted(one.message for one in found.trouble) == sorted([*before, "damaged"])

@@ -453,3 +453,27 @@ def test_a_question_for_each_distinct_digest(place):
         place.isolate(f"f{number}", b"the same")
     place.days(1)
     assert place.questions == [sha1(b"the same")]
+
+
+def test_a_killed_round_loses_at_most_sixteen_answers(place):
+    """Whoever pays for questions does not pay twice."""
+    for number in range(17):
+        place.isolate(f"f{number}", b"%d" % number)
+    place.clock.wait(DAY)
+    stored = []
+
+    def known_set():
+        given = Place.known_set(place)
+        confirm = given.make_confirmer().confirm
+
+        def asked(digest):
+            with AskedStore.open(place.state.withdrawn) as answers:
+                stored.append(len(answers.answers(SERVICE)))
+            return confirm(digest)
+
+        given.make_confirmer = lambda: SimpleNamespace(confirm=asked, close=lambda: None)
+        return given
+
+    place.known_set = known_set
+    assert place.ask().asked == 17
+    assert stored == [0] * 16 + [16]

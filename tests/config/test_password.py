@@ -6,7 +6,13 @@ import os
 import pytest
 
 from hashscan.config.loader import load
-from hashscan.config.password import credential, fault_of, has_blanks_around, read_password
+from hashscan.config.password import (
+    credential,
+    fault_of,
+    has_blanks_around,
+    read_password,
+    read_token,
+)
 from hashscan.config.settings import Settings
 from hashscan.config.sources import ServiceSettings
 from hashscan.errors import ConfigError
@@ -153,3 +159,12 @@ def test_errors_about_another_secret_name_what_the_file_holds(tmp_path, setting,
     file.write_text(f"volumes: [{{path: {tmp_path}}}]\nnotify: {json.dumps([entry])}\n")
     with pytest.raises(ConfigError, match=f"write the {noun} into that file"):
         load(str(file))
+
+
+def test_a_token_is_read_like_a_password(file):
+    assert read_token(str(file)) == "s3cret"
+    file.chmod(0o640)
+    with pytest.raises(ConfigError, match="no usable token") as caught:
+        read_token(str(file))
+    (finding,) = caught.value.findings
+    assert finding.where == "metrics.token_file"
