@@ -37,7 +37,7 @@ class Reason(StrEnum):
     NOTICES_OVERDUE = "notices-overdue"
     WITHDRAWN = "withdrawn"  #: files in quarantine whose digest is not known any more
     NOTIFICATIONS = "notifications"  #: notifications could not be sent for too long
-    AUDIT = "audit"  #: the audit log cannot be written or does not verify
+    AUDIT = "audit"  #: the audit log cannot be read, or its newest line is missing or changed
 
 
 class Fault(NamedTuple):

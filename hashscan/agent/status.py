@@ -17,6 +17,7 @@ from hashscan.agent.deadlines import Deadlines, deadlines_of
 from hashscan.agent.gaps import Seen, gaps, read_daemon_file, troubles
 from hashscan.agent.reasons import Fault, Reason
 from hashscan.agent.syncing import from_repository, source_of
+from hashscan.audit.newest import fault_of
 from hashscan.catalog.overview import Overview, overview
 from hashscan.config.loader import load_or_default
 from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateError, UsageError
@@ -267,6 +268,8 @@ def status_of(settings: Settings) -> Status:
             receivers = tuple(receiver_states(state.directory, time.time()))
         except StateError as error:
             trouble.append(_trouble_of(error))
+        if what := fault_of(state.directory):
+            trouble.append(Fault(Reason.AUDIT, what))
     holds: tuple[Hold, ...] = ()
     with suppress(UsageError):
         try:

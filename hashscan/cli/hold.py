@@ -162,6 +162,7 @@ def dismiss_command(
     and the daemon use it immediately. To undo it: `hashscan hold release`, or remove the line.
     """
     from hashscan.agent.holding import dismiss  # noqa: PLC0415 - heavy
+    from hashscan.quarantine.hold import HoldState  # noqa: PLC0415
 
     _checked(reason)
     if not reason.strip():
@@ -169,15 +170,19 @@ def dismiss_command(
     settings, directory = _opened(options, state)
     with _changing(settings, directory) as holds:
         for number in _chosen(holds, identifier, digest):
+            was_held = holds.get(number).state is HoldState.HELD
             hold = dismiss(settings, directory, holds, number, reason)
             if as_json:
                 click.echo(_as_json(holds, hold))
-            else:
-                files = counted(hold.files, "file")
-                click.echo(
-                    f"{hold.id}: dismissed; {files} stay in place, and their digests are in"
-                    f" {shown(directory.dismissed)}"
+                continue
+            stay = f"{counted(hold.files, 'file')} stay in place, and " if was_held else ""
+            text = f"{hold.id}: dismissed; {stay}its digests are in {shown(directory.dismissed)}"
+            if hold.has_one_content:
+                text += (
+                    "\nfiles that moved before are in quarantine; to put them back:\n"
+                    f"  hashscan quarantine restore --digest {holds.digests(number)[-1].hex}"
                 )
+            click.echo(for_terminal(text, 4))
 
 
 def _chosen(holds: Holds, identifier: str | None, digest: str | None) -> list[int]:

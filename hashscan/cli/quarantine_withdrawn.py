@@ -59,7 +59,8 @@ def withdrawn_command(
         recorder = Recorder.of(settings, "command", directory)
         wanted = frozenset(map(hex_digest, digests))
         done = accept(settings.quarantine_directory, directory, recorder, wanted)
-        click.echo(f"{counted(done.withdrawn, 'digest')} accepted", err=True)
+        none = "" if done.withdrawn else ": none of them is held" if digests else ": none is held"
+        click.echo(f"{counted(done.withdrawn, 'digest')} accepted{none}", err=True)
         _said(done)
     found = withdrawals(settings, directory)
     for one in found:
@@ -74,6 +75,11 @@ def withdrawn_command(
     if not as_json:
         for why in dict.fromkeys(one.held for one in found if one.held):
             click.echo(f"held: {why} If it is right: 'hashscan quarantine withdrawn --accept'")
+        if any(one.state == "unknown" for one in found):
+            click.echo(
+                "unknown: withdrawn after the same answer at least a day later; if you do not want"
+                " to wait: 'hashscan quarantine restore --digest DIGEST'"
+            )
         if any(one.state == "withdrawn" for one in found):
             click.echo("'hashscan quarantine restore --withdrawn' puts withdrawn files back")
         if not found:

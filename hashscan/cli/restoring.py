@@ -15,7 +15,7 @@ from hashscan.config import values
 from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError, UsageError
 from hashscan.output.bar import build_bar
 from hashscan.output.jsonl import line
-from hashscan.text import local_time, shown
+from hashscan.text import counted, local_time, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,8 @@ def restore_many(
     for trouble in unread:
         click.echo(trouble, err=True)
     since = "" if selection.since is None else f" quarantined since {local_time(selection.since)}"
-    click.echo(f"{len(ids)} files{since} are to be restored", err=True)
+    verb = "is" if len(ids) == 1 else "are"
+    click.echo(f"{counted(len(ids), 'file')}{since} {verb} to be restored", err=True)
     reasons: Counter[str] = Counter()
     # On a terminal each line shows the progress: a bar would be between the lines.
     with nullcontext() if sys.stdout.isatty() else build_bar(sys.stderr) as show:

@@ -103,6 +103,10 @@ def test_a_list_that_is_corrected_has_its_files_back_by_one_command(machine):
     with_catalog = Catalog(str(machine.state / "catalog.sqlite3"))
     with_catalog.put_verdict("s", Digest("sha1", sha1(b"wordpress")), Answer(known=True), 1)
     with_catalog.close()
+    assert "unknown: withdrawn after the same answer at least a day later" in (
+        machine.run("withdrawn").stdout
+    )
+    assert "0 digests accepted: none is held" in machine.run("withdrawn", "--accept").stderr
     done = asked(machine, 1)
     assert "withdrawn" in done.stdout
     assert "restore --withdrawn" in done.stdout

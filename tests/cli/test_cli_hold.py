@@ -1,0 +1,46 @@
+"""What ``hashscan hold dismiss`` says follows."""
+
+import hashlib
+
+import pytest
+from click.testing import CliRunner
+
+from hashscan.cli import cli
+from hashscan.model import FileDigests
+from hashscan.quarantine.hold import Hold
+from hashscan.quarantine.holds import Holds
+from hashscan.state import State
+
+DIGESTS = FileDigests(sha1=hashlib.sha1(b"known").digest())
+
+
+@pytest.fixture
+def holds(tmp_path):
+    with Holds(State(str(tmp_path)).holds) as one:
+        one.hold_list("baseline", "1", 1, [DIGESTS])
+        yield one
+
+
+def dismiss(tmp_path):
+    done = CliRunner().invoke(
+        cli, ["hold", "dismiss", "H1", "--reason", "stock", "--state", str(tmp_path)]
+    )
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_files_of_a_held_hold_stay_in_place(tmp_path, holds):
+    said = dismiss(tmp_path)
+    assert "H1: dismissed; 0 files stay in place, and its digests are in" in said
+    assert "restore" not in said
+
+
+def test_files_of_a_released_hold_do_not(tmp_path, holds):
+    holds.release(1, who="root", why="")
+    assert dismiss(tmp_path).startswith("H1: dismissed; its digests are in")
+
+
+def test_the_command_for_files_that_moved_before_is_named(tmp_path, holds, monkeypatch):
+    monkeypatch.setattr(Hold, "has_one_content", True)
+    said = dismiss(tmp_path)
+    assert f"  hashscan quarantine restore --digest {hashlib.sha1(b'known').hexdigest()}" in said
