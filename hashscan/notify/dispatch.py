@@ -19,7 +19,7 @@ from hashscan.errors import HashscanError
 from hashscan.notify.events import for_receiver, owner_of
 from hashscan.notify.notifier import Fault, NotSentError, open_notifier
 from hashscan.notify.outbox import LONGEST, Queued, Route
-from hashscan.text import human_age
+from hashscan.text import counted, human_age
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -188,6 +188,8 @@ class Dispatcher:
         self._queue_events()
         now = self._clock()
         if not 0 <= now - self._upkeep_at < _UPKEEP_EVERY:
+            if now < self._upkeep_at:
+                self._outbox.set_back(now)
             self._upkeep_at = now
             self.lines += [Line("error", "dropped", text) for text in self._outbox.expire(now)]
         for lane in self._lanes.values():
@@ -249,6 +251,12 @@ class Dispatcher:
             return
         events = iter(self._source.read(position))
         while chunk := list(itertools.islice(events, _CHUNK)):
+            missing = chunk[-1].seq - position - len(chunk)
+            position = chunk[-1].seq
+            if missing > 0:
+                text = f"notify: {counted(missing, 'line')} of the audit log were not read, because"
+                why = "they are damaged or were removed; see 'hashscan history verify'"
+                self.lines.append(Line("error", "audit", f"{text} {why}"))
             routes = [route for event in chunk for route in self._routes(event)]
             self._outbox.queue(routes, chunk[-1].seq)
 

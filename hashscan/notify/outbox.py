@@ -339,8 +339,7 @@ class Outbox:
         marks = ", ".join("?" * len(receivers))
         with self._change() as connection:
             connection.execute("UPDATE message SET sending = 0, may_repeat = 1 WHERE sending")
-            # A clock that was set back must not stop a receiver.
-            connection.execute("UPDATE message SET next = ?1 WHERE next > ?1 + 7200", (now,))
+            self._set_back(connection, now)
             connection.execute("UPDATE made SET at = ?1 WHERE at > ?1", (now,))
             for table in ("message", "waiting"):
                 column = "events" if table == "message" else "number"
@@ -364,6 +363,14 @@ class Outbox:
                 tuple(receivers),
             )
         return said
+
+    def set_back(self, now: float) -> None:
+        """Keep a clock that was set back from stopping a receiver."""
+        with self._change() as connection:
+            self._set_back(connection, now)
+
+    def _set_back(self, connection: sqlite3.Connection, now: float) -> None:
+        connection.execute("UPDATE message SET next = ?1 WHERE next > ?1 + 7200", (now,))
 
     def expire(self, now: float) -> list[str]:
         """Drop the messages that are too old; return messages for the log."""

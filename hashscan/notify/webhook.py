@@ -139,10 +139,13 @@ class WebhookNotifier:
             # Slack replaces only these three in links and mentions.
             for sign, other in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
                 said = said.replace(sign, other)
+            # Mattermost and Rocket.Chat take `@all` in a file's name for a mention of everybody.
+            said = said.replace("@", "@\u200b")
             return "POST", url, _json({"text": said})
         assert settings.room is not None
         place = f"/_matrix/client/v3/rooms/{quote(settings.room, safe='')}/send/m.room.message/"
-        content = {"msgtype": "m.text", "body": said}
+        # Without `m.mentions`, servers and clients look for `@room` and names in the text.
+        content = {"msgtype": "m.text", "body": said, "m.mentions": {}}
         return "PUT", f"{url.rstrip('/')}{place}{message.id}", _json(content)
 
 

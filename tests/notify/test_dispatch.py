@@ -312,6 +312,34 @@ def test_a_clock_that_is_set_back_stops_no_message(tmp_path):
         assert len(place.received) == 2
 
 
+def test_a_clock_that_is_set_back_stops_no_message_that_waits_for_another_try(tmp_path):
+    with HookPlace(tmp_path) as place:
+        desk = Desk(tmp_path / "state", place.settings)
+        place.behave("later")
+        desk.audit.match()
+        desk.after(20)
+        desk.clock.now -= 3 * 365 * 86400
+        place.behave("accept")
+        desk.after(1)
+        desk.after(1)
+        assert [json.loads(one.raw)["counts"] for one in place.received][-1] == {"match": 1}
+        assert desk.state("hook").messages == 0
+
+
+def test_lines_of_the_audit_log_that_are_gone_are_no_silent_loss(tmp_path):
+    with HookPlace(tmp_path) as place:
+        desk = Desk(tmp_path / "state", place.settings)
+        for _ in range(3):
+            desk.audit.match()
+        del desk.audit.lines[:2]
+        desk.audit.newest = lambda: 3
+        desk.audit.read = lambda after: [one for one in desk.audit.lines if one.seq > after]
+        desk.after(20)
+        desk.after(20)
+        assert [one for one in desk.said() if "2 lines of the audit log were not read" in one]
+        assert len(place.received) == 1
+
+
 def test_a_secret_that_cannot_be_read_keeps_the_message(tmp_path):
     settings = ReceiverSettings(
         name="hook", kind="webhook", url="http://127.0.0.1:9/", secret_file=f"{tmp_path}/none"

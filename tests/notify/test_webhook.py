@@ -44,11 +44,12 @@ def test_without_a_secret_there_is_no_signature(tmp_path, monkeypatch):
 
 def test_a_slack_message_mentions_nobody(tmp_path):
     with HookPlace(tmp_path, format="slack") as place:
-        sent = message(dropped="<!channel> & <http://evil.example|here>")
+        sent = message(dropped="<!channel> & <http://evil.example|here> @all")
         open_notifier(place.settings).send(sent)
         body = json.loads(place.received[0].raw)
         assert body.keys() == {"text"}
         assert "&lt;!channel&gt; &amp; &lt;http" in body["text"]
+        assert "@\u200ball" in body["text"]
 
 
 def test_a_matrix_message_has_its_id_as_the_transaction(tmp_path):
@@ -62,7 +63,8 @@ def test_a_matrix_message_has_its_id_as_the_transaction(tmp_path):
             f"/_matrix/client/v3/rooms/%21abc%3Ahost.example/send/m.room.message/{sent.id}"
         )
         assert request.headers["authorization"] == "Bearer syt_token"
-        assert json.loads(request.body)["msgtype"] == "m.text"
+        body = json.loads(request.body)
+        assert (body["msgtype"], body["m.mentions"]) == ("m.text", {})
 
 
 def test_a_url_that_is_a_secret(tmp_path):
