@@ -224,9 +224,89 @@ def test_a_scan_takes_up_only_candidates_of_its_own_service(lasting):
     lasting.find(b"theirs")
     lasting.catalog.service = ("s", True)
     lasting.find(b"ours")
+    lasting.confirmation._scan, _ = lasting.catalog.begin_scan([b"/mnt"], complete=False)
     lasting.confirmation.begin([b"/mnt"])
     assert lasting.found.candidates == 1
     assert lasting.confirmation.ask_more(walking=True) == 1
+
+
+def test_a_bounded_number_of_candidates_is_under_way(lasting, monkeypatch):
+    monkeypatch.setattr(confirmation, "_IN_FLIGHT", 2)
+    for number in range(3):
+        lasting.find(b"%d" % number, Digest("sha1", f"{number:040}"))
+    assert lasting.confirmation.has_room
+    assert lasting.confirmation.ask_more() == 2
+    assert not lasting.confirmation.has_room
+    assert lasting.confirmation.ask_more() == 0
+    lasting.confirmation.take([(one, Answer(known=False)) for one in lasting.asker.asked])
+    assert lasting.confirmation.more
+    assert lasting.confirmation.ask_more() == 1
+    assert not lasting.confirmation.more
+    assert len(lasting.asker.asked) == 3
+
+
+def test_a_candidate_is_in_the_catalog_before_its_digest_leaves(lasting):
+    seen = []
+    lasting.asker.ask = lambda _digest: seen.append(overview(lasting.catalog.path).pending)
+    lasting.find(b"x")
+    lasting.confirmation.ask_more()
+    assert seen == [1]
+
+
+def test_a_false_positive_stays_in_the_catalog_as_a_file(lasting):
+    lasting.find(b"x")
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(DIGEST, Answer(known=False))])
+    count = lasting.catalog._connection.execute("SELECT count(*) FROM file").fetchone()
+    assert count == (1,)
+
+
+def test_an_inode_with_names_waits_for_the_walk(lasting):
+    lasting.confirmation.links_wait = False
+    lasting.catalog.put_candidate(lasting.scan, b"/srv", lasting.directory, FOUND._replace(links=2))
+    lasting.confirmation.ask_more()
+    lasting.confirmation.take([(DIGEST, Answer(known=True))])
+    assert lasting.confirmation.links_wait
+    assert lasting.actor.count == 0
+
+
+@pytest.mark.parametrize(
+    ("acted", "counted"),
+    [
+        (Acted("held", hold="H1"), (1, 0, 1, 0, 0)),
+        (Acted("held"), (1, 0, 1, 0, 1)),
+        (Acted("held", problem="busy"), (1, 0, 1, 0, 0)),
+        (Acted("allowed"), (1, 0, 0, 1, 0)),
+        (Acted("quarantined", "id"), (1, 1, 0, 0, 0)),
+    ],
+)
+def test_each_action_has_its_number(lasting, acted, counted):
+    lasting.actor.came_to = acted
+    lasting.meet()
+    found = lasting.found
+    assert counted == (
+        found.matches, found.quarantined, found.held, found.allowed, found.restored
+    )  # fmt: skip
+
+
+def test_a_new_set_of_filters_asks_again(lasting):
+    lasting.meet()
+    lasting.find(b"y")
+    lasting.confirmation.judge_by(2)
+    lasting.confirmation.ask_more()
+    assert lasting.asker.asked == [DIGEST]
+
+
+def test_a_forgotten_verdict_of_a_local_list_is_asked_for_too(lasting):
+    lasting.confirmation._remote = False
+    lasting.meet()
+    lasting.find(b"y")
+    lasting.confirmation.ask_more()
+    assert lasting.asker.asked == []
+    lasting.confirmation.forget([DIGEST])
+    lasting.find(b"z")
+    lasting.confirmation.ask_more()
+    assert lasting.asker.asked == [DIGEST]
 
 
 def test_no_verdict_of_a_file_is_taken_for_the_file_in_its_place(lasting):
