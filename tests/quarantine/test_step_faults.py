@@ -382,9 +382,20 @@ def test_a_copied_file_of_a_killed_run_is_finished_or_copied_again(
             file.write(b"K")
     elif copy == "gone":
         os.unlink(content)
+    told = []
+    monkeypatch.setattr(
+        store_module.Store, "conclude", lambda _self, *event, **facts: told.append((event, facts))
+    )
+    monkeypatch.setattr(store_module.Store, "keep_timeline", lambda _self: told.append("timeline"))
     with store.lock():
         (found,) = recover.recover(store)
     assert found.resolved
+    path = os.fsdecode(volume / "f")
+    assert found.message == (
+        f"{path}: hashscan was stopped at work on it (copied); now it is quarantined"
+    )
+    facts = {"quarantine_id": left, "message": found.message}
+    assert told == ["timeline", ((recover.events.RECOVERED,), facts)]
     assert store.load(left).state is State.QUARANTINED
     assert Path(content).read_bytes() == b"known"
     assert os.listdir(volume) == []

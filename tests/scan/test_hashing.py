@@ -3,16 +3,25 @@
 import errno
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from hashscan.fs.reading import CacheNeutralReader
 from hashscan.model import ALGORITHMS, Problem, Skipped
 from hashscan.scan import hashing
-from hashscan.scan.hashing import Hashed, Hasher, NotHashed, outcome_of_error
+from hashscan.scan.hashing import (
+    Hashed,
+    Hasher,
+    Linked,
+    NotHashed,
+    hash_below,
+    outcome_of_error,
+)
 
 
 @pytest.fixture
@@ -168,3 +177,62 @@ def test_errors_of_directories_have_an_outcome():
     assert outcome_of_error(FileNotFoundError(errno.ENOENT, "x")) == NotHashed(Skipped.VANISHED)
     assert outcome_of_error(OSError(errno.EMFILE, "Too many open files")).reason is Problem.OTHER
     assert "ulimit -n" in outcome_of_error(OSError(errno.EMFILE, "Too many open files")).message
+
+
+def test_files_up_to_the_largest_size_are_hashed(tmp_path, folder):
+    (tmp_path / "f").write_bytes(b"12345")
+    for most, expected in ((5, Hashed), (4, NotHashed)):
+        found = Hasher(frozenset({"sha1"}), max_file_size=most).hash(folder, b"f")
+        assert isinstance(found, expected)
+    assert found == NotHashed(Skipped.TOO_LARGE)
+
+
+def test_a_socket_is_no_file(tmp_path, folder):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "socket"))
+        assert Hasher(frozenset({"sha1"})).hash(folder, b"socket") == NotHashed(Skipped.SOCKET)
+
+
+def test_an_inode_with_other_names_is_left_to_whoever_asks_for_single_ones(tmp_path, folder):
+    (tmp_path / "f").write_bytes(b"x")
+    hasher = Hasher(frozenset({"sha1"}))
+    assert isinstance(hasher.hash_single(folder, b"f"), Hashed)
+    os.link(tmp_path / "f", tmp_path / "g")
+    found = hasher.hash_single(folder, b"f")
+    assert isinstance(found, Linked)
+    assert found.status.st_nlink == 2
+    assert isinstance(hasher.hash(folder, b"f"), Hashed)
+
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("changed", "age", "is_in_memory", "has_writer", "racy"),
+    [
+        (SECOND + 1, SECOND // 10 - 1, False, False, True),
+        (SECOND + 1, SECOND // 10, False, False, False),
+        (SECOND, 2 * SECOND - 1, False, False, True),  # it may have whole seconds, or two
+        (SECOND, 2 * SECOND, False, False, False),
+        (SECOND + 1, 3600 * SECOND - 1, False, True, True),
+        (SECOND + 1, 3600 * SECOND, False, True, False),  # a later change has a new stamp
+        (SECOND + 1, 9999 * SECOND, True, True, True),
+        (SECOND + 1, 9999 * SECOND, True, False, False),
+    ],
+)
+def test_a_stamp_may_hide_a_later_change(monkeypatch, changed, age, is_in_memory, has_writer, racy):
+    hasher = Hasher(frozenset({"sha1"}), reader=SimpleNamespace(is_plain=lambda _: is_in_memory))
+    monkeypatch.setattr(hashing, "has_writer", lambda _fd: has_writer)
+    assert hasher.is_racy(0, changed, 1, changed + age) is racy
+
+
+def test_a_file_below_a_root_is_hashed_or_its_reason_given(tmp_path, monkeypatch):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_bytes(b"x")
+    hasher, root = Hasher(frozenset({"sha1"})), os.fsencode(tmp_path)
+    assert hash_below(hasher, root, b"d/f").digests.sha1 == hashlib.sha1(b"x").digest()
+    assert hash_below(hasher, root, b"absent/f") == NotHashed(Skipped.VANISHED)
+    assert hash_below(hasher, root + b"/absent", b"f") == NotHashed(Skipped.VANISHED)
+    found = hash_below(hasher, root, b"../f")
+    assert found.reason is Problem.OTHER
+    assert found.message

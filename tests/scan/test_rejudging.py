@@ -81,7 +81,7 @@ def test_every_file_is_judged_once_whatever_the_parts(
         catalog.path, (one,), frozenset({"sha1"}), filterset=FILTERSET, until=8,
         processes=processes,
     )  # fmt: skip
-    assert 1 <= len(rejudging.connections) <= min(processes, 4)
+    assert len(rejudging.connections) == min(processes, 4)
     found, cleared = all_of(rejudging)
     rejudging.close()
     errs = {place for place in found if place not in known} - {(numbers[1], b"lacks")}
@@ -101,19 +101,21 @@ def test_nothing_to_judge(catalog, tmp_path):
     assert rejudging.files == 0
 
 
-def test_one_that_dies_is_told(catalog, tmp_path):
+def test_one_that_dies_is_told(catalog, tmp_path, monkeypatch):
+    monkeypatch.setattr("hashscan.scan.rejudging._count_clear", lambda *_: signal.pause())
     fill(catalog, 4, 2)
     rejudging = Rejudging(
         catalog.path, (made(tmp_path, [b"x"]),), frozenset({"sha1"}), filterset=FILTERSET, until=8,
         processes=2,
     )  # fmt: skip
-    for part in rejudging._parts:
-        os.kill(part.process.pid, signal.SIGSTOP)
-        os.kill(part.process.pid, signal.SIGKILL)
-    for connection in rejudging.connections:
-        while (part := rejudging.take(connection)) is not None and not part.done:
-            pass  # what it had said before
+    dead, alive = rejudging._parts
+    os.kill(dead.process.pid, signal.SIGKILL)
+    assert rejudging.take(dead.connection) is None
     rejudging.close()
+    assert rejudging.connections == []
+    for one in (dead, alive):
+        with pytest.raises(ValueError, match="closed"):
+            assert not one.process.is_alive()
 
 
 def test_two_filters_with_algorithms_of_their_own(tmp_path):
@@ -137,6 +139,7 @@ def test_two_filters_with_algorithms_of_their_own(tmp_path):
     assert [name for _, name in judged.due] == [b"lacks"]
     assert [name for _, name in judged.cleared] == [b"none"]
     assert judged.files == 4
+    assert judged.new == [("baseline", one.version, FileDigests(md5=md5[b"m"], sha1=digest(b"n")))]
 
 
 def test_what_is_special_is_found_among_directories_that_are_passed_as_a_whole(
