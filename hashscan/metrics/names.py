@@ -36,11 +36,11 @@ METRICS: dict[str, Described] = {
     "daemon_start_time_seconds": Described("When the daemon started."),
     "daemon_status_timestamp_seconds": Described("When the daemon last wrote its status."),
     # Is everything covered?
-    "volumes": Described("Volumes of the daemon by what the watch does there.", ("state",)),
-    "watch_directories": Described("Directories that are watched, or not.", ("state",)),
-    "volumes_without_whole_scan": Described("Volumes that no scan has seen whole so far."),
+    "volumes": Described("Volumes of the daemon by the state of their watch.", ("state",)),
+    "watch_directories": Described("Directories by whether they are watched.", ("state",)),
+    "volumes_without_whole_scan": Described("Volumes without a whole scan so far."),
     "oldest_whole_scan_timestamp_seconds": Described(
-        "End of the last whole scan of the volume whose last whole scan is oldest."
+        "End of the oldest one among the last whole scans of all volumes."
     ),
     "last_whole_scan_timestamp_seconds": Described("End of the last whole scan of any volume."),
     "last_whole_scan_duration_seconds": Described("How long the last whole scan took."),
@@ -56,7 +56,7 @@ METRICS: dict[str, Described] = {
     "unreadable_files": Described("Files and directories that could not be read."),
     # How far behind is the watch?
     "watch_events_total": Described("Changes that the watch reported."),
-    "watch_losses_total": Described("Losses of changes, e.g. overflows; scans make them good."),
+    "watch_losses_total": Described("Losses of changes, e.g. overflows; a scan finds the lost changes."),
     "watch_queue_length": Described("Changed files and directories that wait or are read now."),
     "watch_oldest_change_age_seconds": Described("How long the oldest change has waited; 0: none."),
     # How old are the filters?
@@ -66,18 +66,18 @@ METRICS: dict[str, Described] = {
         "When the oldest filter was last verified by its repository, or made if it is a file."
     ),
     "filter_max_age_seconds": Described("Age from which a filter is not used (filter.max_age)."),
-    "last_sync_timestamp_seconds": Described("When filters were last asked for."),
-    "next_sync_timestamp_seconds": Described("When filters are asked for next."),
-    "sync_failing_since_timestamp_seconds": Described("Since when syncs fail; absent: they work."),
+    "last_sync_timestamp_seconds": Described("When the last sync was."),
+    "next_sync_timestamp_seconds": Described("When the next sync is due."),
+    "sync_failing_since_timestamp_seconds": Described("When the first of the failed syncs was; absent: syncs work."),
     # What was found?
-    "files_total": Described("Files of changes and scans by outcome.", ("outcome",)),
+    "files_total": Described("Files from changes and scans by outcome.", ("outcome",)),
     "skipped_files_total": Described("Files that were not read, by reason.", ("reason",)),
     "hashed_bytes_total": Described("Bytes that were hashed."),
     "problems_total": Described("Files that could not be judged, by reason.", ("reason",)),
     "scans_total": Described("Scans of the daemon that ended."),
     "candidates_total": Described("Files with a digest in a filter."),
     "false_positives_total": Described("Candidates that the service does not know."),
-    "matches_total": Described("Matches by what was done about them.", ("action",)),
+    "matches_total": Described("Matches by the action that was taken.", ("action",)),
     "log_messages_total": Described("Lines of the daemon's log by level.", ("level",)),
     "pending_candidates": Described("Candidates that wait for a verdict."),
     "pending_oldest_timestamp_seconds": Described("When the oldest pending candidate was found."),
@@ -99,7 +99,7 @@ METRICS: dict[str, Described] = {
     "notices_unread": Described("Mails and other inputs that are not understood as notices."),
     # Notifications
     "notify_receivers": Described("Receivers of notifications by their last attempt.", ("state",)),
-    "notify_waiting_messages": Described("Notifications that no receiver accepted yet."),
+    "notify_waiting_messages": Described("Notifications that wait until their receiver accepts them."),
     "notify_waiting_events": Described("Events that wait in notifications, or for the next one."),
     "notify_oldest_timestamp_seconds": Described("When the oldest waiting notification was made."),
     "notify_refused_messages": Described("Notifications refused within the last days."),
