@@ -56,7 +56,9 @@ METRICS: dict[str, Described] = {
     "unreadable_files": Described("Files and directories that could not be read."),
     # How far behind is the watch?
     "watch_events_total": Described("Changes that the watch reported."),
-    "watch_losses_total": Described("Losses of changes, e.g. overflows; a scan finds the lost changes."),
+    "watch_losses_total": Described(
+        "Losses of changes, e.g. overflows; a scan finds the lost changes."
+    ),
     "watch_queue_length": Described("Changed files and directories that wait or are read now."),
     "watch_oldest_change_age_seconds": Described("How long the oldest change has waited; 0: none."),
     # How old are the filters?
@@ -68,7 +70,9 @@ METRICS: dict[str, Described] = {
     "filter_max_age_seconds": Described("Age from which a filter is not used (filter.max_age)."),
     "last_sync_timestamp_seconds": Described("When the last sync was."),
     "next_sync_timestamp_seconds": Described("When the next sync is due."),
-    "sync_failing_since_timestamp_seconds": Described("When the first of the failed syncs was; absent: syncs work."),
+    "sync_failing_since_timestamp_seconds": Described(
+        "When the first of the failed syncs was; absent: syncs work."
+    ),
     # What was found?
     "files_total": Described("Files from changes and scans by outcome.", ("outcome",)),
     "skipped_files_total": Described("Files that were not read, by reason.", ("reason",)),
@@ -99,7 +103,9 @@ METRICS: dict[str, Described] = {
     "notices_unread": Described("Mails and other inputs that are not understood as notices."),
     # Notifications
     "notify_receivers": Described("Receivers of notifications by their last attempt.", ("state",)),
-    "notify_waiting_messages": Described("Notifications that wait until their receiver accepts them."),
+    "notify_waiting_messages": Described(
+        "Notifications that wait until their receiver accepts them."
+    ),
     "notify_waiting_events": Described("Events that wait in notifications, or for the next one."),
     "notify_oldest_timestamp_seconds": Described("When the oldest waiting notification was made."),
     "notify_refused_messages": Described("Notifications refused within the last days."),
