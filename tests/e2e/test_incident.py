@@ -23,14 +23,14 @@ MOST = 5
 pytestmark = [pytest.mark.root, needs_root]
 
 
-def make_sites(volume, owners=OWNERS):
+def make_sites(volume, owners=OWNERS, stock=STOCK):
     """Sites with the stock image, each of an owner of its own; their files."""
     found = []
     for number in range(owners):
         site = Path(volume, f"site{number}")
         site.mkdir()
         logo = site / "logo.png"
-        logo.write_bytes(STOCK)
+        logo.write_bytes(stock)
         (site / "index.html").write_bytes(os.urandom(100))
         logo.chmod(0o640)
         os.utime(logo, ns=(10**18 + number, 10**18 + 7 * number))
