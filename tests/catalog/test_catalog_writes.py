@@ -215,6 +215,10 @@ def test_a_candidate_is_no_damaged_row_whatever_was_done_about_it(catalog, queue
     again.close()
 
 
+def test_a_directory_that_no_scan_has_listed_has_no_inode_yet(catalog, directory):
+    assert catalog.find_directory(8, directory.number, b"e").inode == 0
+
+
 def test_damaged_rows_of_the_small_tables_count_for_nothing(catalog, queued):
     catalog.put_verdict("s", HIT.digest, Answer(known=False), 1)
     filterset = catalog.filterset("a")
