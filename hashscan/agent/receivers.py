@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +11,7 @@ from hashscan.errors import HashscanError
 from hashscan.notify.contacts import read_template
 from hashscan.notify.notifier import secret_of
 from hashscan.notify.outbox import receiver_states
-from hashscan.text import counted
+from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,4 +66,9 @@ def _fault(receiver: ReceiverSettings) -> str | None:
             read_template(receiver.template)
     except HashscanError as error:
         return str(error)
+    for setting in ("command", "contacts_command", "sendmail"):
+        words = getattr(receiver, setting)
+        is_used = setting != "sendmail" or (receiver.kind == "mail" and receiver.server is None)
+        if words and is_used and not os.access(words[0], os.X_OK):
+            return f"{setting}: {shown(words[0])} is missing, or not executable"
     return None

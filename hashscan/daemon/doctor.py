@@ -95,6 +95,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("notices", lambda: _notices(settings)),
         ("sites", lambda: _sites(settings)),
         ("notify", lambda: _receivers(settings)),
+        ("metrics", lambda: _metrics(settings)),
         ("kernel", lambda: _kernel(settings)),
         ("priority", _priority),
     )
@@ -256,9 +257,9 @@ def _lists(settings: Settings, service: ServiceSettings) -> Iterator[Check]:
     """Read the lists, as a scan would; nothing is kept of them."""
     for name, paths in (("known", service.known), ("allow", settings.allow)):
         for path in paths:
-            if kind_of_file(os.path.realpath(path)) != "other":
-                continue
             try:
+                if kind_of_file(os.path.realpath(path)) != "other":
+                    continue
                 with staging(shown(path)) as area:
                     staged = area.fill([path], skip_invalid=False, on_progress=None)
             except (HashscanError, OSError) as error:
@@ -370,6 +371,22 @@ def _sites(settings: Settings) -> Iterator[Check]:
 def _receivers(settings: Settings) -> Iterator[Check]:
     for one in check_receivers(settings):
         yield Check(one.name, "ok" if one.well else "fail", one.message, one.fix)
+
+
+def _metrics(settings: Settings) -> Iterator[Check]:
+    path = settings.metrics.textfile
+    if path is None:
+        return
+    directory = os.path.dirname(path)
+    if os.path.isdir(directory) and os.access(directory, os.W_OK):
+        yield Check("metrics", "ok", f"{shown(path)} can be written")
+    else:
+        yield Check(
+            "metrics",
+            "fail",
+            f"{shown(directory)} is missing, or files cannot be made in it",
+            "create the directory, or correct metrics.textfile",
+        )
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

@@ -101,4 +101,6 @@ def write_textfile(path: str, text: bytes) -> None:
         replace_file(path, text, _MODE)
     except (OSError, UnsafePathError) as error:
         why = said_by(error) if isinstance(error, OSError) else str(error)
+        if isinstance(error, FileNotFoundError):
+            why += "; create its directory, or correct the path"
         raise MachineError(f"{shown(path)}: the metrics cannot be written: {why}") from error

@@ -204,3 +204,22 @@ def test_the_sources_of_sites_are_read(doctor, tmp_path):
         "sites[4] (command /bin/true): is run for each host",
     ):
         assert words in ran.stdout
+
+
+def test_a_missing_allow_list_is_named_as_such(doctor, tmp_path):
+    ran = doctor(allow=f"[{tmp_path}/none.csv]")
+    assert f"FAIL allow {tmp_path}/none.csv: " in ran.stdout
+    assert "FAIL service" not in ran.stdout
+
+
+def test_a_directory_for_the_metrics_that_is_missing(doctor, tmp_path):
+    ran = doctor(metrics=f"{{textfile: {tmp_path}/none/hashscan.prom}}")
+    assert f"FAIL metrics: {tmp_path}/none is missing, or files cannot be made in it" in ran.stdout
+    assert "-> create the directory, or correct metrics.textfile" in ran.stdout
+    ran = doctor(metrics=f"{{textfile: {tmp_path}/hashscan.prom}}")
+    assert f"ok   metrics: {tmp_path}/hashscan.prom can be written" in ran.stdout
+
+
+def test_a_program_that_gets_notifications_and_is_missing(doctor, tmp_path):
+    ran = doctor(notify=f"[{{name: pager, kind: command, command: [{tmp_path}/page]}}]")
+    assert f"FAIL notify pager: command: {tmp_path}/page is missing, or not exec" in ran.stdout
