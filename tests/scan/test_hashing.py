@@ -67,7 +67,9 @@ def test_a_file_that_changes_once_is_read_again(tmp_path, folder):
     assert len(times) == 2
 
 
-def test_a_file_that_never_rests_is_a_problem(tmp_path, folder):
+def test_a_file_that_never_rests_is_a_problem(tmp_path, folder, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
     path = tmp_path / "f"
     path.write_bytes(b"a")
 
@@ -78,6 +80,8 @@ def test_a_file_that_never_rests_is_a_problem(tmp_path, folder):
     result = Hasher(frozenset({"sha1"}), on_bytes=change).hash(folder, b"f")
     assert result.reason is Problem.CHANGED
     assert "3 times" in result.message
+    assert len(pauses) == 2
+    assert 0 < pauses[0] < pauses[1] < 0.1
 
 
 def test_a_file_that_grows_without_end_is_bounded(tmp_path, folder):

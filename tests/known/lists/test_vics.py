@@ -227,3 +227,14 @@ def test_a_medium_without_category_is_none_that_is_meant(source):
     lists = source(json.dumps([without, {**SECOND, "Category": 1}]), only_categories=None)
     assert [entry.category for entry in lists] == ["vics-1"] * 2
     assert lists.reports[0].unwanted == {"vics-none": 2}
+
+
+def test_each_element_that_is_refused_has_its_number(tmp_path):
+    path = tmp_path / "list.json"
+    broken = json.dumps(FIRST).replace('"SHA1"', '"md5"')  # a name twice
+    path.write_text(f"[{json.dumps(FIRST)}, 5, {broken}, {json.dumps(SECOND)}, true]")
+    lists = Lists([str(path)])
+    with pytest.raises(DigestListError) as caught:
+        list(lists)
+    for number in (2, 3, 5):
+        assert f"record {number}:" in str(caught.value)
