@@ -11,17 +11,36 @@ from hashscan.quarantine.hold import BY_DIGEST, FORMAT, HoldState, Kind, facts_o
 from hashscan.quarantine.hold_reader import HoldReader
 from hashscan.quarantine.limits import HOUR, Scope, too_many_owners, tripped
 from hashscan.text import counted, human_age, shown
+from hashscan.timeline import instant
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable
 
     from hashscan.model import Candidate, Confirmed, Digest
     from hashscan.quarantine.hold import Hold
     from hashscan.quarantine.limits import Limits
+    from hashscan.timeline import Instant
+
+
+#: Files of one owner that a hold lists; its rule holds further ones, too. An owner who makes and
+#: removes copies all day must not fill the disk of the state: then no file of anybody moves.
+_MOST_LISTED = 100_000
 
 
 class Admission(HoldReader):
     """Counts files before they move, and holds them."""
+
+    def __init__(
+        self,
+        path: str,
+        now: Callable[[], Instant] = instant,
+        connection: sqlite3.Connection | None = None,
+    ) -> None:
+        """Open the file; see ``HoldReader``."""
+        super().__init__(path, now, connection)
+        #: By hold and owner, how many files were listed; never less than there are.
+        self._listed: dict[tuple[int, int], int] = {}
 
     def admit(
         self,
@@ -294,6 +313,35 @@ class Admission(HoldReader):
 
     def _put_held(self, number: int, match: Confirmed) -> None:
         candidate = match.candidate
+        if self._is_listed(candidate) or self._list(number, candidate.uid):
+            self._write_held(number, match)
+        (kind,) = self._connection.execute(
+            "SELECT kind FROM hold WHERE number = ?", (number,)
+        ).fetchone()
+        if kind in {Kind.DIGEST, Kind.COPIES}:
+            self._put_digests(number, candidate.digests.each())
+
+    def _is_listed(self, candidate: Candidate) -> bool:
+        return (
+            self._connection.execute(
+                "SELECT 1 FROM held WHERE volume = ? AND path = ?",
+                (candidate.volume, candidate.path),
+            ).fetchone()
+            is not None
+        )
+
+    def _list(self, number: int, uid: int) -> bool:
+        """Count one more file of an owner; return whether the hold may list it."""
+        listed = self._listed.get((number, uid))
+        if listed is None:
+            (listed,) = self._connection.execute(
+                "SELECT count(*) FROM held WHERE hold = ? AND uid = ?", (number, uid)
+            ).fetchone()
+        self._listed[number, uid] = min(listed + 1, _MOST_LISTED)
+        return bool(listed < _MOST_LISTED)
+
+    def _write_held(self, number: int, match: Confirmed) -> None:
+        candidate = match.candidate
         self._connection.execute(
             "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (volume, path) DO UPDATE SET hold = excluded.hold, uid = excluded.uid,"
@@ -310,11 +358,6 @@ class Admission(HoldReader):
                 facts_of(match),
             ),
         )
-        (kind,) = self._connection.execute(
-            "SELECT kind FROM hold WHERE number = ?", (number,)
-        ).fetchone()
-        if kind in {Kind.DIGEST, Kind.COPIES}:
-            self._put_digests(number, candidate.digests.each())
 
 
 class _Counts(dict[int, int]):

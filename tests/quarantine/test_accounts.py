@@ -5,10 +5,11 @@ import pwd
 from contextlib import closing
 
 import pytest
-from test_brakes import Events, Moving, match
+from brake_matches import Events, Moving, match
 
 from hashscan.fs import accounts as module
 from hashscan.fs.accounts import Accounts
+from hashscan.quarantine import admission
 from hashscan.quarantine.brakes import Brakes
 from hashscan.quarantine.hold import Kind
 from hashscan.quarantine.holds import Holds
@@ -79,3 +80,19 @@ def test_a_customer_with_a_range_has_only_his_own_files_held(memory, subuid):
         assert [(one.kind, one.uid) for one in holds.holds()] == [
             (Kind.COPIES, 1001), (Kind.RATE, 1001)
         ]  # fmt: skip
+
+
+def test_copies_that_come_and_go_all_day_are_held_but_not_all_listed(memory, monkeypatch):
+    monkeypatch.setattr(admission, "_MOST_LISTED", 10)
+    path, moving = str(memory / "holds.sqlite3"), Moving()
+    for turn in range(2):  # another process counts what is listed already
+        with closing(Brakes(moving, path, Limits(files=5), events=Events())) as brakes:
+            done = [brakes.act(match(f"m/{turn}/{n}", 1001)).action for n in range(30)]
+            other = brakes.act(match(f"o/{turn}", 1002)).action
+        assert done == ["quarantined"] * (5 - 5 * turn) + ["held"] * (25 + 5 * turn)
+        assert other == "quarantined"
+    with Holds(path) as holds:
+        assert [(one.files, one.uid) for one in holds.holds()] == [(10, 1001)]
+        holds.release(1, who="root")
+    with closing(Brakes(moving, path, Limits(files=5), events=Events())) as brakes:
+        assert brakes.act(match("m/1/29", 1001)).action == "quarantined"

@@ -6,55 +6,12 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
-from brake_matches import digests_of, match
+from brake_matches import Events, Moving, digests_of, match
 
 from hashscan.errors import StateError
-from hashscan.model import (
-    Acted,
-)
 from hashscan.quarantine.brakes import Brakes, summary_of, used_inodes
 from hashscan.quarantine.holds import Holds
 from hashscan.quarantine.limits import Limits
-
-
-class Moving:
-    """A quarantine that moves everything, or fails, or holds what was restored."""
-
-    def __init__(self):
-        self.moved, self.restored, self.problem = [], set(), None
-
-    def held(self, candidate):
-        return Acted("held", "r1") if candidate.path in self.restored else None
-
-    def act(self, one):
-        if self.problem:
-            return Acted("reported", problem=self.problem)
-        self.moved.append(one.candidate.path)
-        return Acted("quarantined", f"r{len(self.moved)}")
-
-    def digests_of(self, _record_id):
-        return None
-
-
-class Events:
-    """An audit log in memory that can fail, or lose its process after a line."""
-
-    def __init__(self):
-        self.lines, self.fault = [], None
-
-    def newest(self):
-        return len(self.lines)
-
-    def is_told(self, hold, after):
-        return hold.id in self.lines[after:]
-
-    def tell(self, hold, digests):
-        self.digests = list(digests)
-        if self.fault == "before":
-            raise StateError("no space")
-        self.lines.append(hold.id)
-        if self.fault == "after":
-            raise KeyboardInterrupt
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ import hashlib
 import os
 
 from hashscan.authority import Authority
+from hashscan.errors import StateError
 from hashscan.model import (
+    Acted,
     Candidate,
     Confirmed,
     FileDigests,
@@ -79,3 +81,43 @@ def moves(holds, limits, one, files=None):
 
 def moved_of(holds, limits, matches, files=None):
     return sum(moves(holds, limits, one, files) for one in matches)
+
+
+class Moving:
+    """A quarantine that moves everything, or fails, or holds what was restored."""
+
+    def __init__(self):
+        self.moved, self.restored, self.problem = [], set(), None
+
+    def held(self, candidate):
+        return Acted("held", "r1") if candidate.path in self.restored else None
+
+    def act(self, one):
+        if self.problem:
+            return Acted("reported", problem=self.problem)
+        self.moved.append(one.candidate.path)
+        return Acted("quarantined", f"r{len(self.moved)}")
+
+    def digests_of(self, _record_id):
+        return None
+
+
+class Events:
+    """An audit log in memory that can fail, or lose its process after a line."""
+
+    def __init__(self):
+        self.lines, self.fault = [], None
+
+    def newest(self):
+        return len(self.lines)
+
+    def is_told(self, hold, after):
+        return hold.id in self.lines[after:]
+
+    def tell(self, hold, digests):
+        self.digests = list(digests)
+        if self.fault == "before":
+            raise StateError("no space")
+        self.lines.append(hold.id)
+        if self.fault == "after":
+            raise KeyboardInterrupt
