@@ -10,6 +10,8 @@ import os
 import pwd
 from contextlib import suppress
 
+from hashscan.fs.metadata import user_name
+
 PATH = "/etc/subuid"
 #: Ids below this one are of the system (login.defs(5), UID_MIN). Ranges of root or of a container
 #: manager are not one customer's.
@@ -40,7 +42,8 @@ class Accounts:
         for first, count, name in self._ranges:
             if first <= uid < first + count:
                 user = _id_of(name)
-                if user is not None and user >= _FIRST_USER:
+                # A range that is wrong may have the ids of other customers.
+                if user is not None and user >= _FIRST_USER and user_name(uid) is None:
                     return user
         return uid
 

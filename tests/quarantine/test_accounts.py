@@ -26,6 +26,7 @@ def subuid(memory, monkeypatch):
         return pwd.struct_passwd((name, "x", USERS[name], 1, "", "/", "/bin/sh"))
 
     monkeypatch.setattr(module.pwd, "getpwnam", named)
+    monkeypatch.setattr(module, "user_name", {120_000: "bob"}.get)
     path = memory / "subuid"
     path.write_text(
         "mallory:100000:65536\nlxd:1000000:65536\nroot:2000000:65536\n1002:165536:65536\n"
@@ -47,6 +48,7 @@ def subuid(memory, monkeypatch):
         (1_000_000, 1_000_000),  # a container's, not one customer's
         (2_000_000, 2_000_000),
         (5, 5),
+        (120_000, 120_000),  # an account of its own, in a range that is wrong
     ],
 )
 def test_an_id_of_a_users_range_is_that_user(subuid, uid, owner):
