@@ -47,6 +47,8 @@ _INCLUDED = {
 }
 #: A word, a number, an id or a time: no path, no digest, no text that a customer can choose.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:+-]{0,79}")
+#: The setting at the end of the reason of a hold.
+_BRAKE = re.compile(r"\((brakes\.[a-z_]{1,40})\)$")
 _DIGEST = re.compile(r"[0-9A-Fa-f]{32,}")
 #: Characters of a text with ``include``.
 _LONGEST = 1000
@@ -90,6 +92,8 @@ def _permitted(facts: Mapping[str, Any], include: tuple[str, ...]) -> dict[str, 
             found[name] = _shortened(value)
         elif name in _PLAIN and (plain := _plain(value)) is not None:
             found[name] = plain
+        elif name == "reason" and isinstance(value, str) and (brake := _BRAKE.search(value)):
+            found[name] = brake[1]  # the reason itself may name an owner or a volume
     return found
 
 

@@ -82,13 +82,20 @@ def text(message: Message) -> str:
         more = sum(message.counts.values()) - len(message.events)
         if more > 0:
             lines.append(f"- and {more:,} more: 'hashscan history' on that machine shows them")
-        commands = dict.fromkeys(_COMMANDS.get(one, "hashscan status") for one in message.counts)
+        commands = dict.fromkeys(_command(kind, message) for kind in message.counts)
         lines += ["", f"On that machine: {', '.join(commands)}"]
     if message.dropped:
         lines += ["", message.dropped]
     if message.may_repeat:
         lines += ["", REPEAT]
     return "\n".join([*lines, "", f"Message {message.id}"]) + "\n"
+
+
+def _command(kind: str, message: Message) -> str:
+    """The command that shows more about events of a kind."""
+    if kind == "match" and not any("quarantine_id" in one.facts for one in message.events):
+        return "hashscan history --event match"  # nothing of them is in quarantine
+    return _COMMANDS.get(kind, "hashscan status")
 
 
 def line_of(event: Event) -> str:
@@ -129,15 +136,18 @@ def _matches_left_out(facts: dict[str, Any]) -> str:
 
 def _held(facts: dict[str, Any]) -> str:
     files, owners = facts.get("files"), facts.get("owners")
-    many = "matches are held back, and nothing of them moves"
+    many = "matches are held back"
     if isinstance(files, int) and isinstance(owners, int):
+        # The event is from the begin of the hold; a scan may have found more since.
         many = (
-            f"{counted(files, 'match', 'matches')} of {counted(owners, 'owner')} held back, and"
-            " nothing of them moves"
+            f"{counted(files, 'match', 'matches')} of {counted(owners, 'owner')} held back so far"
         )
     reason = f" ({_word(facts['reason'])})" if facts.get("reason") else ""
     name = f" {_word(facts['hold'])}" if facts.get("hold") is not None else ""
-    return f"hold{name}: {many}{reason}; decide with 'hashscan hold show{name}'"
+    return (
+        f"hold{name}: {many}{reason}, and no more of them move until you decide;"
+        f" 'hashscan hold show{name}' says how many there are now, and how to decide"
+    )
 
 
 def _withdrawn(facts: dict[str, Any]) -> str:

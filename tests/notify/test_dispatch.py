@@ -91,11 +91,12 @@ def test_a_receiver_gets_the_events_of_its_rule_only(tmp_path):
         desk = Desk(tmp_path / "state", place.settings)
         desk.audit.match()
         desk.audit.add("scan-started", volumes=["/srv"])
-        desk.audit.add("held", hold="1", files=9, owners=3, reason="owners")
+        desk.audit.add("held", hold="1", files=9, owners=3, reason="of 4242 (brakes.owners)")
         desk.after(20)
         (got,) = place.received
         assert json.loads(got.raw)["counts"] == {"hold": 1}
-        assert "9 matches of 3 owners held back" in got.text
+        assert "9 matches of 3 owners held back so far (brakes.owners)" in got.text
+        assert "4242" not in got.text
 
 
 @pytest.mark.parametrize("action", ["held", "allowed"])

@@ -3,8 +3,8 @@
 import pytest
 
 from hashscan.notify.events import KINDS
-from hashscan.notify.message import Event
-from hashscan.notify.wording import line_of
+from hashscan.notify.message import Event, Message
+from hashscan.notify.wording import line_of, text
 
 FACTS = {
     "match": {"action": "quarantined", "category": "baseline", "size": 7, "quarantine_id": "q1"},
@@ -46,3 +46,16 @@ def test_each_event_has_its_words(event):
     assert WORDS[event] in said
     assert said.isprintable()
     assert line_of(Event(KINDS[event], event, "2026-11-27T10:00:00Z", {})).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("facts", "command"),
+    [
+        ({"action": "reported"}, "hashscan history --event match"),
+        ({"action": "quarantined", "quarantine_id": "q1"}, "hashscan quarantine list"),
+    ],
+)
+def test_the_command_for_matches_depends_on_where_they_are(facts, command):
+    event = Event("match", "match", "2026-11-27T10:00:00Z", facts)
+    message = Message("1", "web1", 0.0, {"match": 1}, (event,))
+    assert f"On that machine: {command}\n" in text(message)
