@@ -177,12 +177,13 @@ def dismiss_command(
                 continue
             stay = f"{counted(hold.files, 'file')} stay in place, and " if was_held else ""
             text = f"{hold.id}: dismissed; {stay}its digests are in {shown(directory.dismissed)}"
-            if hold.has_one_content:
-                text += (
-                    "\nfiles that moved before are in quarantine; to put them back:\n"
-                    f"  hashscan quarantine restore --digest {holds.digests(number)[-1].hex}"
-                )
             click.echo(for_terminal(text, 4))
+            if hold.has_one_content:
+                digest = min((one.hex for one in holds.digests(number)), key=len)
+                click.echo(
+                    "files that moved before are in quarantine; to put them back:\n"
+                    f"  hashscan quarantine restore --digest {digest}"
+                )
 
 
 def _chosen(holds: Holds, identifier: str | None, digest: str | None) -> list[int]:
