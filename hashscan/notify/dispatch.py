@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hashscan.audit.reader import newest, read
 from hashscan.errors import HashscanError
+from hashscan.fs.accounts import Accounts
 from hashscan.notify.events import for_receiver, owner_of
 from hashscan.notify.notifier import Fault, NotSentError, open_notifier
 from hashscan.notify.outbox import LONGEST, Queued, Route
@@ -176,6 +177,7 @@ class Dispatcher:
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._lanes = {one.name: Lane(one, notifiers(one), self._results) for one in receivers}
         self._failing: set[str] = set()
+        self._accounts = Accounts()
         self._upkeep_at = 0.0
         self.lines = [
             Line("warning", "removed", text)
@@ -270,7 +272,8 @@ class Dispatcher:
             if found is None:
                 continue
             if settings.for_owners:
-                yield Route(settings.name, str(owner_of(event)), found, at)
+                owner = self._accounts.of(owner_of(event))
+                yield Route(settings.name, str(owner), found, at)
             else:
                 for recipient in recipients_of(settings):
                     yield Route(settings.name, recipient, found, at)

@@ -44,6 +44,18 @@ def test_each_owner_gets_one_message_that_names_nothing(tmp_path):
                 assert word not in one.raw.lower().replace(b"hashscan", b"")
 
 
+def test_a_file_of_an_id_of_an_owners_range_is_the_owners(tmp_path, monkeypatch):
+    (tmp_path / "subuid").write_text("4001:700000:65536\n")
+    monkeypatch.setattr("hashscan.fs.accounts.PATH", str(tmp_path / "subuid"))
+    with place(tmp_path) as post:
+        desk = Desk(tmp_path / "state", post.settings)
+        for uid in (700_000, 765_535):
+            desk.audit.match(uid=uid)
+        desk.after(20)
+        assert [one.to for one in post.received] == ["a@customer.example"]
+        assert desk.state(post.settings.name).given_up == 0
+
+
 def test_no_second_message_within_a_day(tmp_path):
     with place(tmp_path) as post:
         desk = Desk(tmp_path / "state", post.settings)
