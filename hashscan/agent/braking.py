@@ -1,4 +1,4 @@
-"""The brakes of a configuration: their limits, their counts, and who reports a new hold."""
+"""The brakes of a configuration: their limits, their counts, and their lines in the audit log."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def open_brakes(settings: Settings, state: State, quarantine: Quarantine, by: By
 
 
 class HoldLog:
-    """Tells the audit log of holds."""
+    """Writes the lines about holds to the audit log."""
 
     def __init__(self, settings: Settings, state: State, by: By) -> None:
         """``by``: who acts."""
@@ -59,19 +59,19 @@ class HoldLog:
         return newest(self._directory)
 
     def is_told(self, hold: Hold, after: int) -> bool:
-        """Whether a line after number ``after`` tells of a hold."""
+        """Whether a line after number ``after`` reports a hold."""
         return any(
             one.event == events.HELD and one.facts.get("hold") == hold.id
             for one in read(self._directory, after)
         )
 
     def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
-        """Write the line that tells of a new hold; ``digests``: of its one content."""
+        """Write the line about a new hold; ``digests``: of its one content."""
         named = {one.algorithm: one.hex for one in digests}
         self._append(events.HELD, hold, reason=hold.reason, digest=named or None)
 
     def decided(self, event: str, hold: Hold, digests: Iterable[Digest], why: str) -> None:
-        """Write the line that tells of a decision."""
+        """Write the line about a decision."""
         some = [f"{one.algorithm}:{one.hex}" for one in digests][:_MOST_DIGESTS]
         self._append(event, hold, digest=some, because=why)
 

@@ -51,7 +51,7 @@ class Budget:
         """Count a member.
 
         Raises:
-            ArchiveError: it is one too many.
+            ArchiveError: the archive has too many members.
         """
         self._members += 1
         if self._members > self._limits.members:

@@ -32,22 +32,23 @@ MATCHES_LEFT_OUT: Final = "matches-left-out"
 #: A file is about to be moved to quarantine: ``path``, ``volume``, ``quarantine_id``, ``digests``,
 #: ``category``, ``notice``.
 MOVING: Final = "moving"
-#: It was moved: ``path``, ``quarantine_id``.
+#: The file was moved: ``path``, ``quarantine_id``.
 MOVED: Final = "moved"
-#: It was not moved, or put back: ``path``, ``quarantine_id``, ``reason``, ``message``.
+#: The file was not moved, or was put back: ``path``, ``quarantine_id``, ``reason``, ``message``.
 NOT_MOVED: Final = "not-moved"
 #: The next start finished or undid a move, a restore or a purge that a kill had interrupted:
 #: ``quarantine_id``, ``message``.
 RECOVERED: Final = "recovered"
 #: A file is about to be restored: ``quarantine_id``, ``path`` (from where it came), ``to``.
 RESTORING: Final = "restoring"
-#: It was restored: ``quarantine_id``, ``path`` (where it is now).
+#: The file was restored: ``quarantine_id``, ``path`` (where it is now).
 RESTORED: Final = "restored"
-#: It was not restored: ``quarantine_id``, ``path``, ``message``.
+#: The file was not restored: ``quarantine_id``, ``path``, ``message``.
 NOT_RESTORED: Final = "not-restored"
 #: A content is about to be deleted for good: ``quarantine_id``, ``path``, ``because``.
 PURGING: Final = "purging"
-#: It was deleted for good, or the hold on a restored file was lifted: ``quarantine_id``, ``path``.
+#: The content was deleted for good, or the hold on a restored file was lifted:
+#: ``quarantine_id``, ``path``.
 PURGED: Final = "purged"
 #: A purge failed: ``quarantine_id``, ``message``.
 NOT_PURGED: Final = "not-purged"
@@ -95,20 +96,21 @@ SENDER_CHANGED: Final = "sender-changed"
 # The daemon
 #: The daemon starts: ``version``, ``pid``.
 DAEMON_STARTED: Final = "daemon-started"
-#: It ends on request: ``pid``. After a kill the next daemon writes the line, with ``clean`` (False)
-#: and ``seen``, the last time at which the killed one was alive.
+#: The daemon ends on request: ``pid``. After a kill the next daemon writes the line, with
+#: ``clean`` (False) and ``seen``, the last time at which the killed one was alive.
 DAEMON_STOPPED: Final = "daemon-stopped"
 #: The daemon uses a changed configuration: ``file``.
 RELOAD: Final = "reload"
-#: Something was refused and not used: ``what`` (configuration, filter, service), ``message``.
+#: hashscan refused something, and does not use it: ``what`` (configuration, filter, service),
+#: ``message``.
 REFUSED: Final = "refused"
-#: Something needs somebody: ``what``, ``message``.
+#: A fault that needs an administrator: ``what``, ``message``.
 PROBLEM: Final = "problem"
-#: It is well again: ``what``.
+#: The fault has ended: ``what``.
 PROBLEM_ENDED: Final = "problem-ended"
 #: A volume is not there, or does not answer: ``volume``, ``message``.
 VOLUME_LOST: Final = "volume-lost"
-#: It is there again: ``volume``.
+#: The volume is there again: ``volume``.
 VOLUME_BACK: Final = "volume-back"
 #: The counts of the last 24 hours, at a time that a receiver wants: ``at``, ``counts``.
 DAILY_DIGEST: Final = "daily-digest"
@@ -121,7 +123,7 @@ LOG_REPAIRED: Final = "log-repaired"
 #: of the first line that is kept.
 LOG_REMOVED: Final = "log-removed"
 
-#: All of them.
+#: All events.
 ALL: Final = frozenset(
     value for name, value in tuple(globals().items()) if name.isupper() and isinstance(value, str)
 )

@@ -1,4 +1,4 @@
-"""The head file: number, hash and place of the newest line, so that a missing end is noticed.
+"""The head file: number, hash and place of the newest line, which show if the end is missing.
 
 It is one line of JSON in ASCII, filled up with spaces to 255 bytes, and a line feed:
 

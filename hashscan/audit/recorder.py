@@ -36,8 +36,9 @@ class Recorder:
     def write(self, event: str, *, sync: bool = True, **facts: Any) -> None:
         """Write a line; with ``sync`` it is on disk when this returns.
 
-        Write a line with ``sync`` before the act that it announces. The end of an act needs none: a
-        kill does not lose it, and the next line with ``sync`` brings it to the disk.
+        Write a line with ``sync`` before the act that it announces. The line about the result
+        needs no ``sync``: a kill does not lose it, and the next line with ``sync`` brings it to the
+        disk.
 
         Raises:
             StateError: it cannot be written, so the act must not happen.

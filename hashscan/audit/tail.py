@@ -1,8 +1,8 @@
 """Finds the end of the log, and mends what a kill or a full disk left there.
 
 The head names the newest line. Lines after it that continue the chain were written by a process
-that was killed before it wrote the head: they count. What follows without a line feed is half a
-line: it is cut off. Nothing else is ever changed: if the end of the log is missing, or does not
+that was killed before it wrote the head: they count. Bytes after the last line feed are half a
+line: they are removed. Nothing else is ever changed: if the end of the log is missing, or does not
 continue the chain, the next line goes to a new file and continues the chain of the head, so that
 ``verify`` finds the gap for as long as the log is kept.
 """

@@ -41,7 +41,7 @@ COMMANDS = {
     "notify": ("notify", "Test whether notifications reach their receivers."),
     "report": ("report", "Report how fast reported files were removed, and what was found."),
     "allow": ("allow", "Build an allow-list of stock files, and explain its digests."),
-    "history": ("history", "Show what happened and who had it done; verify the audit log."),
+    "history": ("history", "Show what hashscan did and who caused it; verify the audit log."),
     "filter": ("filter", "Build a filter from digest lists, and check one."),
     "repository": ("repository", "Publish signed filters as static files."),
     "service": ("service", "Run the reference central service, for pilots and tests."),

@@ -1,4 +1,4 @@
-"""``hashscan allow``: make an allow-list, and ask where a digest of it is from."""
+"""``hashscan allow``: makes an allow-list, and shows the origin of a digest."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def build_command(
 
     INPUT: a directory (/usr/share/wordpress), an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz,
     .tar.zst; nothing is extracted) or a digest list. The list has MD5, SHA-1 and SHA-256 of each
-    file and where it is from; name it in `allow` in the configuration. Links, empty and small files
+    file and its origin; name the list in `allow` in the configuration. Links, empty and small files
     are left out. If an input cannot be read to its end, nothing is written.
     """
     from hashscan.agent.allow_build import build_allow_list  # noqa: PLC0415 - heavy
@@ -80,7 +80,11 @@ def build_command(
 @command.command("show")
 @click.argument("digests", nargs=-1, required=True, metavar="DIGEST...")
 @click.option(
-    "--list", "lists", metavar="FILE", multiple=True, help="This list, not the configured ones."
+    "--list",
+    "lists",
+    metavar="FILE",
+    multiple=True,
+    help="Search this list in place of the configured lists.",
 )
 @state_option
 @json_option

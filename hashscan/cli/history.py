@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "--since",
     metavar="TIME",
-    help="Events since then: 2026-11-27, 2026-11-27T10:00, or e.g. 2h or 3d ago.",
+    help="Events since this time: 2026-11-27, 2026-11-27T10:00, or e.g. 2h or 3d ago.",
 )
-@click.option("--until", metavar="TIME", help="Events before then.")
+@click.option("--until", metavar="TIME", help="Events before this time.")
 @click.option(
     "--event",
     "names",
@@ -56,10 +56,10 @@ def command(
     names: tuple[str, ...],
     last: int | None,
 ) -> None:
-    """Show what happened and who had it done, oldest first, from the audit log.
+    """Show what hashscan did and who caused it, oldest first, from the audit log.
 
-    Scans, matches, moves, restores, notices, reloads, refusals, problems. `hashscan history verify`
-    finds changes and gaps in the log.
+    The events are scans, matches, moves, restores, notices, reloads, refusals and problems.
+    `hashscan history verify` finds changes and gaps in the log.
     """
     if context.invoked_subcommand is not None:
         if any((state, as_json, since, until, names, last)):
@@ -96,7 +96,7 @@ def command(
         else:
             click.echo(printed(event, width))
     if is_empty and not as_json:
-        click.echo(f"no such event is in the audit log {shown(path_of(directory))}")
+        click.echo(f"the audit log has no such event: {shown(path_of(directory))}")
     if damaged:
         raise AuditLogError(
             f"{shown(path_of(directory))}: {counted(len(damaged), 'line')} cannot be read, the"
@@ -111,8 +111,8 @@ def command(
     "--known",
     metavar="SEQ:HASH",
     multiple=True,
-    help="A line that an earlier `verify` named: it must be in the log still; may be given several"
-    " times.",
+    help="A line that an earlier `verify` printed, and that must still be there; may be given"
+    " several times.",
 )
 @click.pass_context
 def verify_command(
@@ -120,8 +120,9 @@ def verify_command(
 ) -> None:
     """Check the whole audit log for lines that were changed, removed, moved or cut off.
 
-    It prints number and hash of the newest line. Note them elsewhere: with --known a later check
-    finds even a log that was rewritten as a whole. Exit code 3: something is wrong.
+    The command prints the number and the hash of the newest line. Note them on another machine:
+    with --known, a later check finds even a log that was rewritten as a whole. Exit code 3: the
+    check found something wrong.
     """
     directory = open_own_configuration(context.obj or Options(), state).state
     result = verify(directory, dict(map(_known, known)))

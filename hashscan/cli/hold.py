@@ -1,4 +1,4 @@
-"""``hashscan hold``: what the brakes hold back, and the decisions about it."""
+"""``hashscan hold``: shows the matches that the brakes hold, and takes decisions about them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ identifier_argument = click.argument("identifier", metavar="ID", required=False)
 digest_option = click.option(
     "--digest",
     metavar="D",
-    help="Decide about the files with this MD5, SHA-1 or SHA-256, whatever hold has them.",
+    help="Decide about all held files with this MD5, SHA-1 or SHA-256, in place of ID.",
 )
 
 
 @click.group("hold")
 def command() -> None:
-    """Show what the brakes hold back, and decide about it.
+    """Show the matches that the brakes hold, and decide about them.
 
     A brake (section `brakes` of the configuration) holds matches if too many files would move: the
     list may be wrong. Held files stay in their places until one of these commands decides.
@@ -114,7 +114,7 @@ def release_command(
     state: str | None,
     as_json: bool,
 ) -> int:
-    """Move the files of a hold to quarantine: they are what the list says.
+    """Move the files of a hold to quarantine: the list is right about them.
 
     Within `brakes.window` no brake counts the hold's digests again. Released files of a hold that
     was dismissed are no longer allowed. The command moves the files itself, beside a scan or the

@@ -1,4 +1,4 @@
-"""``hashscan quarantine withdrawn``: digests that the service does not know any more."""
+"""``hashscan quarantine withdrawn``: digests that the service no longer knows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 @state_option
 @json_option
 @click.option("--ask", is_flag=True, help="Ask the service first for all digests that are due.")
-@click.option("--accept", "accepts", is_flag=True, help="Withdraw what is held.")
+@click.option(
+    "--accept",
+    "accepts",
+    is_flag=True,
+    help="Withdraw the held digests, after you have checked them.",
+)
 @click.option(
     "--digest",
     "digests",
@@ -42,15 +47,16 @@ def withdrawn_command(
     accepts: bool,
     digests: tuple[str, ...],
 ) -> None:
-    """Show the digests in quarantine that the service does not know any more.
+    """Show the digests in quarantine that the service no longer knows.
 
-    The daemon asks for each digest again (quarantine.ask_again). unknown: once; the second answer
-    comes a day later. held: twice, but too many at the same time, or nothing shows that the service
-    knows anything, so nothing is withdrawn until you say --accept. withdrawn: their files are
-    marked; `quarantine restore --withdrawn` puts them back.
+    The daemon asks the service for each digest again (quarantine.ask_again). unknown: the service
+    answered once that it does not know the digest; the second answer comes a day later. held: it
+    answered so twice, but for too many digests, or for all, so hashscan withdraws nothing until
+    you run --accept. withdrawn: the files are marked; `quarantine restore --withdrawn` puts them
+    back.
     """
     if digests and not accepts:
-        raise UsageError("--digest: say what to do with it: --accept")
+        raise UsageError("--digest needs --accept")
     settings = settings_of(context, state)
     directory = State(settings.state, make=False)
     if ask:
@@ -83,7 +89,7 @@ def withdrawn_command(
         if any(one.state == "withdrawn" for one in found):
             click.echo("'hashscan quarantine restore --withdrawn' puts withdrawn files back")
         if not found:
-            click.echo("the service was asked for no digest that it does not know any more")
+            click.echo("the service still knows every digest that hashscan asked for again")
 
 
 def _ask(settings: Settings, state: State) -> Round:
@@ -95,7 +101,7 @@ def _ask(settings: Settings, state: State) -> Round:
     known = open_known_set(settings, state, (), notice)
     if known.test:
         raise UsageError(
-            "--ask: service.test is true, and the test twin says nothing about files in quarantine"
+            "--ask: service.test is true, and the test twin has no say about files in quarantine"
         )
     interval = settings.quarantine.ask_again
     recorder = Recorder.of(settings, "command", state)

@@ -45,7 +45,7 @@ class AuditSettings(Section):
         values.shower(values.none_shown(int)),
     ] = Field(
         default=64,
-        description="How many files are kept. The oldest one is removed when another one begins;"
-        " none: all are kept. Copy the directory `audit` of the state elsewhere to keep them"
+        description="How many files are kept. When the next file begins, the oldest one is removed;"
+        " none: all files are kept. Copy the directory `audit` of the state elsewhere to keep them"
         " longer.",
     )

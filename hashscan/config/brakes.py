@@ -35,8 +35,8 @@ class BrakesSettings(Section):
     files: NumberOrNone = Field(
         default=100,
         description="How many files of one owner with the same digest can move within the window."
-        " The owner's next ones are held. Files of other owners count for at most a tenth, so that"
-        " no customer can have the files of others held by copying one of his own.",
+        " The owner's next files are held. Files of other owners count for at most a tenth, so"
+        " that a customer who copies a file many times has no effect on the files of others.",
     )
     window: values.Duration = Field(
         default=7 * 86400.0,
@@ -54,8 +54,8 @@ class BrakesSettings(Section):
     )
     share_from: Annotated[int, PlainValidator(_number)] = Field(
         default=200,
-        description="So many files of a volume can move whatever share of it they are, so that a"
-        " small volume is not held for a few files.",
+        description="At least this many files of a volume can move, whatever their share, so that a"
+        " few files do not trip the brake of a small volume.",
     )
     new_candidates: NumberOrNone = Field(
         default=100,

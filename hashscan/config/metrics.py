@@ -44,13 +44,13 @@ def _token(path: str | None, info: ValidationInfo) -> str | None:
 
 
 class MetricsSettings(Section):
-    """Numbers for Prometheus: docs/metrics.md."""
+    """Metrics for Prometheus: docs/metrics.md."""
 
     listen: Annotated[
         str | None, PlainValidator(values.or_none(_listen)), values.shower(values.none_shown(str))
     ] = Field(
         default=None,
-        description="Where the daemon serves them over HTTP: an address of this machine and a port,"
+        description="Where the daemon serves the metrics: an address of this machine and a port,"
         " e.g. 127.0.0.1:9464, or none.",
     )
     token_file: Annotated[

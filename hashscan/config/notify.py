@@ -150,13 +150,13 @@ class ReceiverSettings(Section):
     events: tuple[EventKind, ...] = Field(
         default=_USUAL,
         strict=False,
-        description="The events that it gets: match, hold, withdrawn, notice (one arrived),"
+        description="The events that it gets: match, hold, withdrawn, notice (a notice arrived),"
         " notice-due, notice-overdue, problem, volume-lost, daemon-stopped, daily (a summary of the"
         " day). Default: all but notice and daily.",
     )
     collect: values.Duration = Field(
         default=10.0,
-        description="How long to wait after an event for more of them: one message has them all.",
+        description="How long to wait after an event for more events: one message has all of them.",
     )
     at_most: values.Duration = Field(
         default=300.0,
@@ -184,7 +184,8 @@ class ReceiverSettings(Section):
         default=None, description="mail: the mail server; none: the program `sendmail`."
     )
     port: Annotated[int | None, _or_none(_port)] = Field(
-        default=None, description="mail: its port. Default: 587 with starttls, 465 with tls, or 25."
+        default=None,
+        description="mail: the server's port. Default: 587 with starttls, 465 with tls, or 25.",
     )
     encryption: Literal["starttls", "tls", "none"] = Field(
         default="starttls", description="mail: starttls, tls, or none (to this machine only)."

@@ -108,7 +108,7 @@ class QuarantineSettings(Section):
 
     action: Annotated[Literal["report", "quarantine"], Starter()] = Field(
         default="report",
-        description="report: only tell. quarantine: move the file away; `hashscan quarantine"
+        description="report: only report it. quarantine: move the file away; `hashscan quarantine"
         " restore` puts it back.",
     )
     directory: values.OwnDirectoryOrNone = Field(
@@ -176,7 +176,7 @@ class Settings(Section):
     brakes: BrakesSettings = Field(
         default_factory=BrakesSettings,
         description="Brakes: a list can be wrong. If too many files match, the next ones are held:"
-        " hashscan moves nothing more of them, and reports them, until `hashscan hold release` or"
+        " hashscan reports them, and does not move them, until `hashscan hold release` or"
         " `hashscan hold dismiss` decides. Each limit can be none. See docs/brakes.md.",
     )
     sites: tuple[SiteSettings, ...] = Field(
@@ -195,7 +195,7 @@ class Settings(Section):
     )
     audit: AuditSettings = Field(
         default_factory=AuditSettings,
-        description="The audit log: everything that hashscan did, and who had it done. `hashscan"
+        description="The audit log: everything that hashscan did, and who caused it. `hashscan"
         " history` shows it.",
     )
     notify: Annotated[tuple[ReceiverSettings, ...], AfterValidator(receivers)] = Field(
@@ -205,7 +205,7 @@ class Settings(Section):
         examples=[[{"name": "oncall", "kind": "mail", "to": ["oncall@host.example"]}]],
     )
     metrics: MetricsSettings = Field(
-        default_factory=MetricsSettings, description="Numbers for Prometheus."
+        default_factory=MetricsSettings, description="Metrics for Prometheus."
     )
 
     @field_validator("state", mode="before")

@@ -1,7 +1,7 @@
 """Serves the metrics over HTTP on this machine, whatever its clients do.
 
 Each connection is for one request and has a few seconds; a flood pushes out its own connections.
-A request costs no collection: all clients of a while get the same bytes.
+Not every request causes a collection: for some seconds all clients get the same bytes.
 """
 
 from __future__ import annotations

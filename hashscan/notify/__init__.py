@@ -1,7 +1,7 @@
-"""Notifications: what happened goes to the people who must know it.
+"""Notifications: messages about events of the audit log, for administrators and customers.
 
-The audit log is the source. ``events`` selects what a receiver gets, and removes what it may not
-get; ``outbox`` keeps what was not sent yet; ``dispatch`` forms messages and sends them. ``mail``,
-``webhook`` and ``command`` are the notifiers, with one interface (``notifier``). ``wording`` has
-the texts.
+The audit log is the source. ``events`` selects the events for a receiver, and removes facts that it
+may not get; ``outbox`` keeps messages that were not sent yet; ``dispatch`` forms messages and sends
+them. ``mail``, ``webhook`` and ``command`` are the notifiers, with one interface (``notifier``).
+``wording`` has the texts.
 """

@@ -1,4 +1,4 @@
-"""The outbox: what is to be sent, on the disk before anybody tries to send it.
+"""The outbox: messages, on the disk before a notifier tries to send them.
 
 Each method that changes something is one transaction, on the disk when the method returns. The
 number of the last line of the audit log that was read changes in the transaction that queues its

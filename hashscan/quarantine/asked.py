@@ -170,7 +170,7 @@ class AskedStore:
             return [service for (service,) in rows.fetchall()]
 
     def put(self, service: str, answers: Iterable[Answered]) -> None:
-        """Store answers in the place of those before.
+        """Store answers, and replace earlier answers about the same subjects.
 
         What an administrator accepted meanwhile, in another process, is kept.
         """

@@ -40,7 +40,7 @@ class Brakes:
             quarantine: moves the files.
             path: of the file of holds.
             limits: of the configuration.
-            events: is told of each new hold once, before ``act`` returns its first file.
+            events: gets each new hold once, before ``act`` returns its first file.
             files_of: the number of files of a volume; ``None``: unknown.
             accounts: finds the owner of a user id; default: by /etc/subuid.
         """
@@ -97,7 +97,7 @@ class Brakes:
 
 
 def held(match: Confirmed, hold: Hold) -> Acted:
-    """The action for a match that a hold has."""
+    """The action for a match that belongs to a hold."""
     return Acted(
         "held",
         message=f"{shown(match.candidate.full_path)}: held by {hold.id}, because {hold.reason};"

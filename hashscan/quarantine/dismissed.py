@@ -1,8 +1,8 @@
 """The local allow-list: digests that an administrator dismissed with ``hashscan hold dismiss``.
 
 ``STATE/allow/dismissed.jsonl`` has one line for each content: its digests, the hold, who dismissed
-it, when and why. Whoever removes a line undoes it. A running daemon reads the file again after each
-change.
+it, when and why. To undo a dismissal, remove its line. A running daemon reads the file again after
+each change.
 """
 
 from __future__ import annotations

@@ -128,13 +128,13 @@ class Hold:
     Attributes:
         id: as commands take it.
         reason: why the brake tripped, for the reader.
-        uid: whose files are held; ``None``: those of all owners.
-        volume: in which volume; ``None``: in all.
+        uid: the owner whose files are held; ``None``: the files of all owners.
+        volume: the volume whose files are held; ``None``: all volumes.
         category, filter_version: of a hold by a list.
         opened, decided: seconds since the epoch.
         who, why: of the decision.
         files, owners: number of held files, and of their owners.
-        reported: an event in the audit log tells of it.
+        reported: the audit log has its line.
     """
 
     id: str
@@ -194,11 +194,11 @@ class HoldEvents(Protocol):
         ...
 
     def is_told(self, hold: Hold, after: int) -> bool:
-        """Whether a line after number ``after`` tells of a hold."""
+        """Whether a line after number ``after`` reports a hold."""
         ...
 
     def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
-        """Write the line that tells of a hold; ``digests``: of its files, if it has one content.
+        """Write the line about a hold; ``digests``: of its files, if it has one content.
 
         Raises:
             StateError: it cannot be written; the next held file tries it again.

@@ -1,9 +1,9 @@
 """Files that moved lately, and files that a brake holds, in one SQLite file beside the catalog.
 
-It is apart from the catalog, which can be thrown away: a hold must not be. Several processes use it
-at the same time: a scan, the daemon, rounds over notices, commands. A file is counted before it
-moves, in the transaction that decides about it, and the count is on the disk before the move
-begins. So a kill may count one file too many, never one too few.
+It is not part of the catalog, because a catalog can be thrown away, but a hold must not be lost.
+Several processes use it at the same time: a scan, the daemon, rounds over notices, commands. A file
+is counted before it moves, in the transaction that decides about it, and the count is on the disk
+before the move begins. So after a kill the count may be one file too high, never too low.
 
 Ages are counted by a ``Timeline``, which is kept here: a clock that jumps makes no window end.
 """
@@ -125,20 +125,20 @@ class Holds(Admission):
             return new
 
     def forget_file(self, file: HeldFile) -> None:
-        """Take a file from its hold: it is gone, or another one."""
+        """Remove a file from its hold, because it is gone or has another content."""
         with self._change(durably=False):
             self._connection.execute(
                 "DELETE FROM held WHERE volume = ? AND path = ?", (file.volume, file.path)
             )
 
     def report(self, hold: Hold, events: HoldEvents) -> None:
-        """Have ``events`` tell of a hold, once.
+        """Have ``events`` write the line about a hold, once.
 
         Another process waits for that. What a killed process wrote is searched for after the line
         that was the newest when the first process began.
 
         Raises:
-            StateError: it could not be told; call this again.
+            StateError: the line could not be written; call this again.
         """
         where = "UPDATE hold SET {} WHERE number = ?"
         with self._change():

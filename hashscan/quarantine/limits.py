@@ -1,8 +1,8 @@
 """Decides whether one more file may move: pure functions on counts.
 
-An owner's own files count fully against the owner. Against everybody else they count for at most a
-tenth of a limit. So a customer who copies a known file a thousand times, or uploads thousands of
-them, has his own files held, and nobody else's.
+An owner's files count in full for this owner. For all other owners they make up at most a tenth of
+a limit. So a customer who copies a known file a thousand times, or uploads thousands of
+them, trips the brake only for his own files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHARES = 10
 
 
 class Scope(StrEnum):
-    """Whose files a brake holds."""
+    """The owners whose files a brake holds."""
 
     OWNER = "owner"  #: those of one owner
     ALL = "all"  #: those of all owners
@@ -59,7 +59,7 @@ class Limits:
 
 
 def tripped(counts: Mapping[int, int], uid: int, limit: int | None) -> Scope | None:
-    """Whose files are held if a file of ``uid`` is the next; ``None``: it may move.
+    """The owners whose files are held if a file of ``uid`` comes next; ``None``: it may move.
 
     ``counts``: by uid, how many files have moved.
     """
@@ -74,5 +74,5 @@ def tripped(counts: Mapping[int, int], uid: int, limit: int | None) -> Scope | N
 
 
 def too_many_owners(counts: Mapping[int, int], uid: int, limit: int | None) -> bool:
-    """Whether a file of ``uid`` would be that of one owner too many."""
+    """Whether a file of ``uid`` would exceed the limit of owners."""
     return limit is not None and uid not in counts and len(counts) >= limit

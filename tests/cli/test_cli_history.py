@@ -93,7 +93,7 @@ def test_options_before_verify_are_refused(state):
 def test_nothing_to_show_is_said(state, tmp_path):
     output, error = run("--state", str(tmp_path / "none"))
     assert error is None
-    assert "no such event is in the audit log" in output
+    assert "the audit log has no such event" in output
     assert not (tmp_path / "none").exists()
 
 

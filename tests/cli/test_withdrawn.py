@@ -150,6 +150,6 @@ def test_a_list_that_is_another_one_is_held_until_somebody_accepts(machine):
 
 
 def test_nothing_was_asked_yet(machine):
-    assert "no digest that it does not know" in machine.run("withdrawn").stdout
+    assert "the service still knows every digest" in machine.run("withdrawn").stdout
     assert "0 digests accepted" in machine.run("withdrawn", "--accept").stderr
     assert isinstance(machine.run("withdrawn", "--digest", "0" * 40).exception, UsageError)
