@@ -117,6 +117,7 @@ test-long: install
 	  tests/e2e/test_adversaries.py tests/e2e/test_agent_killed.py \
 	  tests/e2e/test_daemon_dead_server.py tests/e2e/test_daemon_hostile.py \
 	  tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py tests/e2e/test_incident.py \
+	  tests/e2e/test_incident_corrected.py \
 	  tests/e2e/test_mails_killed.py \
 	  tests/e2e/test_prometheus.py \
 	  tests/e2e/test_real_volume.py tests/e2e/test_sixty_days.py tests/e2e/test_surroundings.py \

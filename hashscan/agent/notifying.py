@@ -7,14 +7,16 @@ import socket
 from typing import TYPE_CHECKING
 
 from hashscan.agent.gaps import daemon_of
+from hashscan.audit.events import NOTIFY_TEST
 from hashscan.audit.reader import newest
+from hashscan.audit.recorder import Recorder
 from hashscan.errors import LockedError
 from hashscan.files import NOTIFICATIONS, NOTIFICATIONS_LOCK
 from hashscan.notify.dispatch import Dispatcher, Log, attempt, recipients_of
 from hashscan.notify.message import for_test
 from hashscan.notify.notifier import open_notifier
 from hashscan.notify.outbox import Outbox
-from hashscan.state import Lock
+from hashscan.state import Lock, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from hashscan.config.notify import ReceiverSettings
     from hashscan.config.settings import Settings
     from hashscan.notify.notifier import NotSentError
-    from hashscan.state import State
 
 #: Seconds that a scan takes at its end to send messages.
 LONGEST = 20.0
@@ -79,6 +80,17 @@ def try_receiver(settings: ReceiverSettings) -> Iterator[tuple[str, NotSentError
     for recipient in ("",) if settings.for_owners else recipients_of(settings):
         message = for_test(socket.gethostname(), recipient)
         yield recipient, attempt(notifier, message)
+
+
+def note_test(settings: Settings, receiver: str) -> None:
+    """Write to the audit log that a test message is about to be sent; no state is made for that.
+
+    Raises:
+        HashscanError: the state cannot be used.
+    """
+    if os.path.lexists(settings.state):
+        recorder = Recorder.of(settings, "command", State(settings.state, make=False))
+        recorder.write(NOTIFY_TEST, receiver=receiver)
 
 
 def note_success(state_directory: str, receiver: str, now: float) -> None:

@@ -93,6 +93,9 @@ NOTICE_REOPENED: Final = "notice-reopened"
 #: A sender of notices over HTTP gets or loses its token: ``sender`` its name, ``action``.
 SENDER_CHANGED: Final = "sender-changed"
 
+#: A test message is about to be sent to a receiver of notifications: ``receiver``.
+NOTIFY_TEST: Final = "notify-test"
+
 # The daemon
 #: The daemon starts: ``version``, ``pid``.
 DAEMON_STARTED: Final = "daemon-started"

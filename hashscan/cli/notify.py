@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import json_option, open_configuration, state_option
-from hashscan.errors import ExitCode, StateError, UsageError
+from hashscan.errors import ExitCode, HashscanError, StateError, UsageError
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test(options: Options, names: tuple[str, ...], state: str | None, as_json: b
     the test goes to the receiver's own `sender`, and to no customer. Exit code 2: a receiver did
     not accept it.
     """
-    from hashscan.agent.notifying import note_success, try_receiver  # noqa: PLC0415 - heavy
+    from hashscan.agent.notifying import note_success, note_test, try_receiver  # noqa: PLC0415 - heavy
 
     settings = open_configuration(options, state, check_files=False)
     if not settings.notify:
@@ -51,12 +51,14 @@ def test(options: Options, names: tuple[str, ...], state: str | None, as_json: b
             )
     code = ExitCode.NOTHING_FOUND
     for name in names or known:
+        with suppress(HashscanError):  # a user without rights on the state may test, too
+            note_test(settings, name)
         well = True
         for recipient, error in try_receiver(known[name]):
             well = well and error is None
             _print(name, recipient, error, as_json=as_json)
         if well:
-            with suppress(StateError):  # a user without rights on the state may test, too
+            with suppress(StateError):
                 note_success(settings.state, name, time.time())
         else:
             code = ExitCode.USAGE

@@ -179,6 +179,7 @@ _SENTENCES: dict[str, Callable[[_Facts], str]] = {
     events.NOTICE_CLOSED: lambda f: f"notice {f['notice']} closed{f.after(': ', 'reason')}",
     events.NOTICE_REOPENED: lambda f: f"notice {f['notice']} reopened{f.after(': ', 'reason')}",
     events.SENDER_CHANGED: lambda f: f"sender {f['sender']}: {f['action']}",
+    events.NOTIFY_TEST: lambda f: f"sending a test message to the receiver {f['receiver']}",
     events.DAEMON_STARTED: lambda f: (
         f"daemon started (hashscan {f['version']}, process {f['pid']})"
     ),

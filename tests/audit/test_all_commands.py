@@ -60,6 +60,7 @@ RUN_HERE = {
     "notice reopen",
     "notice token add",
     "notice token remove",
+    "notify test",
     "quarantine export",
     "quarantine purge",
     "quarantine restore",
@@ -73,7 +74,6 @@ TESTED_ELSEWHERE = {
     "notice answer",
     "notice approve",
     "notice serve",
-    "notify test",
     "quarantine withdrawn",
     "sync",
 }
@@ -168,6 +168,18 @@ def test_the_commands_of_tokens(place):
     pytest.importorskip("starlette")
     assert run(place, "notice", "token", "add", "hotline") == [events.SENDER_CHANGED]
     assert run(place, "notice", "token", "remove", "hotline") == [events.SENDER_CHANGED]
+
+
+def test_a_test_of_receivers(place):
+    receiver = "{name: page, kind: command, command: [/bin/true]}"
+    with open(place / "config.yaml", "a") as file:
+        file.write(f"notify: [{receiver}]\n")
+    assert run(place, "notify", "test") == []
+    assert not (place / "state").exists(), "a test makes no state"
+    run(place, "scan", "www", "--known", "list")
+    assert run(place, "notify", "test", "page") == [events.NOTIFY_TEST]
+    (line,) = (one for one in read(str(place / "state")) if one.event == events.NOTIFY_TEST)
+    assert (line.facts["receiver"], line.who.by) == ("page", "command")
 
 
 @pytest.mark.parametrize("name", ["head", "000001.jsonl"])

@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+import ready
 from commandline import needs_root
 from receivers import HookPlace
 from running_daemon import Daemon
@@ -15,6 +16,7 @@ from test_incident import LONG, MOST, all_of, held_events, make_sites
 from hashscan.audit.reader import read
 
 OWNERS = 2000 if LONG else 40
+PATIENCE = 400.0 if LONG else 40.0
 STOCK = os.urandom(20_000)
 RIGHT = [os.urandom(2000) for _ in range(3)]
 
@@ -48,6 +50,12 @@ def daemon(tmp_path, service, place):
         yield one
 
 
+def command(daemon, *words):
+    """A command with the daemon's configuration."""
+    ran = ready.hashscan("--config", str(daemon.config), *words, timeout=PATIENCE)
+    return ready.in_words(ran)
+
+
 def messages(place, kind):
     """The events of a kind in all messages that arrived."""
     found = [event for one in place.received for event in json.loads(one.raw)["events"]]
@@ -58,43 +66,42 @@ def messages(place, kind):
 def test_a_wrong_digest_moves_few_files_is_reported_once_and_undone_by_one_command(
     daemon, service, place, capsys
 ):
-    patience = 600.0 if LONG else 40.0
     make_sites(daemon.volume, OWNERS, STOCK)
     before = all_of(daemon.volume)
     for number, content in enumerate(RIGHT):
         (daemon.volume / f"right{number}").write_bytes(content)
     began = time.monotonic()
-    daemon.start()
-    daemon.wait(lambda: len(daemon.matches) == OWNERS + len(RIGHT), patience)
+    daemon.start(until="")
+    daemon.wait(lambda: len(daemon.matches) == OWNERS + len(RIGHT), PATIENCE)
     scanned = time.monotonic() - began
     assert len(daemon.quarantined()) == MOST + len(RIGHT)
     # A scan beside the daemon counts with it, and reports nothing new.
-    ran = daemon.hashscan("scan", "--json")
+    ran = command(daemon, "scan", "--json")
     summary = json.loads(ran.stdout.splitlines()[-1])
     assert (summary["quarantined"], summary["held"]) == (0, OWNERS - MOST)
     assert len(held_events(daemon.state)) == 1
-    daemon.wait(lambda: messages(place, "hold"), patience)
+    daemon.wait(lambda: messages(place, "hold"), PATIENCE)
     assert [one["hold"] for one in messages(place, "hold")] == ["H1"]
     assert len(all_of(daemon.volume)) == len(before) - MOST
     # The publisher corrects the list; the daemon asks twice, and marks the files.
     service.load(RIGHT)
     daemon.wait(
-        lambda: daemon.logged("withdrawn: the service does not know them any more"), patience
+        lambda: daemon.logged("withdrawn: the service does not know them any more"), PATIENCE
     )
     (line,) = [one for one in read(str(daemon.state)) if one.event == "withdrawn"]
     assert line.facts["files"] == MOST
     assert line.facts["digest"] == {"sha1": hashlib.sha1(STOCK).hexdigest()}
     began = time.monotonic()
-    ran = daemon.hashscan("quarantine", "restore", "--withdrawn")
+    ran = command(daemon, "quarantine", "restore", "--withdrawn")
     undone = time.monotonic() - began
     assert ran.returncode == 0, ran.stderr
     assert f"{MOST} files restored, 0 failed" in ran.stdout
     assert all_of(daemon.volume) == before
     # The watch sees the restored files, and a scan all others: nothing moves, nothing is held.
-    ran = daemon.hashscan("scan", "--json")
+    ran = command(daemon, "scan", "--json")
     summary = json.loads(ran.stdout.splitlines()[-1])
     assert (ran.returncode, summary["matches"], summary["held"]) == (0, 0, 0)
-    daemon.wait(lambda: messages(place, "withdrawn"), patience)
+    daemon.wait(lambda: messages(place, "withdrawn"), PATIENCE)
     assert daemon.end() == 0
     assert all_of(daemon.volume) == before
     assert len(held_events(daemon.state)) == len(messages(place, "hold")) == 1
