@@ -7,14 +7,15 @@ from types import SimpleNamespace
 import pytest
 from isolating import confirmed
 
-from hashscan.agent import braking, list_check, releasing
+from hashscan.agent import braking, holding, list_check, releasing
 from hashscan.agent.braking import HoldLog, VolumeFiles
 from hashscan.agent.list_check import check_lists
 from hashscan.agent.presence import Seen
 from hashscan.agent.releasing import Released, move_released
 from hashscan.config.settings import Settings
-from hashscan.errors import StateError
+from hashscan.errors import MachineError, StateError, UsageError
 from hashscan.model import Acted, Digest, FileDigests
+from hashscan.quarantine.dismissed import entries_of
 from hashscan.quarantine.hold import HeldFile, Hold, HoldState, Kind, facts_of
 from hashscan.quarantine.holds import Holds
 from hashscan.scan.hashing import NotHashed
@@ -293,3 +294,70 @@ def test_a_released_file_that_cannot_be_moved_is_counted(release, volume, monkey
         releasing.Quarantine, "act", lambda *_: Acted("none", problem="locked", message="locked")
     )
     assert release(held(volume, "one")) == Released(moved=0, gone=0, failed=1)
+
+
+# Decisions
+
+
+class Decisions:
+    """A hold by a list, of two digests; the files of a released hold are only counted."""
+
+    def __init__(self, state, holds):
+        self.state, self.holds = state, holds
+        self.settings = Settings.of(state=state.directory)
+        holds.hold_list("baseline", "2", 2, [one[2] for one in new(2)])
+
+    def release(self):
+        reporter = SimpleNamespace(match=None, notice=None)
+        return holding.release(self.settings, self.state, self.holds, 1, "seen", reporter)
+
+    def dismiss(self):
+        return holding.dismiss(self.settings, self.state, self.holds, 1, "stock image")
+
+    def lines(self):
+        return [one.event for one in braking.read(self.state.directory, 0)]
+
+
+@pytest.fixture
+def decisions(state, monkeypatch):
+    monkeypatch.setattr(holding, "move_released", lambda *_a, **_k: Released(3))
+    with Holds(state.holds) as holds:
+        yield Decisions(state, holds)
+
+
+def test_a_release_is_written_once_and_its_files_move_each_time(decisions):
+    for _ in range(2):
+        hold, done = decisions.release()
+        assert (hold.state, hold.why, done.moved) == (HoldState.RELEASED, "seen", 3)
+    assert decisions.lines() == ["hold-released"]
+
+
+def test_a_dismissal_allows_each_digest_until_the_hold_is_released(decisions, state):
+    assert decisions.dismiss().state is HoldState.DISMISSED
+    entries = entries_of(state.dismissed)
+    assert [one.digests for one in entries] == [
+        (Digest("sha1", f"{number:040x}"),) for number in range(2)
+    ]
+    assert {(one.hold, one.reason) for one in entries} == {("H1", "stock image")}
+    with pytest.raises(UsageError):
+        decisions.dismiss()
+    decisions.release()
+    assert entries_of(state.dismissed) == []
+    assert decisions.lines() == ["hold-dismissed", "hold-released"]
+
+
+def test_a_decision_that_cannot_be_written_is_none(decisions, state, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(holding.dismissed, "add", full)
+        with pytest.raises(MachineError, match="cannot be written: No space left"):
+            decisions.dismiss()
+    assert decisions.holds.get(1).state is HoldState.HELD
+    decisions.dismiss()
+    with monkeypatch.context() as patch:
+        patch.setattr(holding.dismissed, "remove", full)
+        with pytest.raises(MachineError, match="cannot be written: No space left"):
+            decisions.release()
+    assert decisions.holds.get(1).state is HoldState.DISMISSED
