@@ -279,9 +279,9 @@ class ReceiverSettings(Section):
     def _check_kind(self) -> Self:
         foreign = [
             name
-            for kind, names in _OF_KIND.items()
+            for names in _OF_KIND.values()
             for name in sorted(names - _OF_KIND[self.kind])
-            if kind != self.kind and name in self.model_fields_set
+            if name in self.model_fields_set
         ]
         if foreign:
             raise values.bad(f"has {foreign[0]}, which is not for kind {self.kind}", "remove it")

@@ -426,3 +426,32 @@ def test_what_one_look_at_a_volume_says(tmp_path, monkeypatch):
         refused = module._look_at(f"{tmp_path}/link/../x", None)
         assert refused.refused is True
         assert refused.root == os.fsencode(f"{tmp_path}/x")
+
+
+def test_an_error_of_one_volume_is_its_answer_and_the_others_are_checked(clock, monkeypatch):
+    """In the process that checks: it answers soon, or for all that it got."""
+    checked = []
+
+    def look_at(path, mounts):
+        assert mounts == "mounts"
+        checked.append(path)
+        if path == "/bad":
+            clock.now += 10.0
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return Seen(os.fsencode(path), None)
+
+    pipe = Connection()
+    pipe.found = [[1, 0], [], EOFError()]
+    calls = []
+    for name in ("end_with", "step_aside"):
+        monkeypatch.setattr(module, name, lambda *given, name=name: calls.append((name, *given)))
+    monkeypatch.setattr(module, "mounts_now", lambda: "mounts")
+    monkeypatch.setattr(module, "_look_at", look_at)
+    parents = Connection()
+    module._main(4711, pipe, parents, ["/good", "/bad"])
+    assert calls == [("end_with", 4711), ("step_aside",)]
+    assert parents.is_closed
+    (first,), (second,) = pipe.sent
+    assert (first[0], first[1].root) == (1, b"/bad")
+    assert first[1].error.startswith("it cannot be opened: ")
+    assert second == (0, Seen(b"/good", None))

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from faulty import Faulty, break_os, raising
+from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from hashscan.config import (
@@ -24,6 +25,7 @@ from hashscan.config.messages import field_at, section_at
 from hashscan.config.notes import summary
 from hashscan.config.parsing import Document
 from hashscan.config.settings import Settings, require_organisation
+from hashscan.config.values import CHECK_FILES
 from hashscan.errors import ConfigError
 
 
@@ -368,3 +370,23 @@ def test_a_sites_own_program_and_lists_are_believed(tmp_path):
         (("sites", 1, "table"), f"{tmp_path}/table"),
         (("sites", 2, "command"), "/bin/true"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "foreign"),
+    [
+        ("webhook", {"command": ["/bin/true"]}),
+        ("command", {"url": "https://x.example/"}),
+        ("mail", {"secret_file": "/x"}),
+    ],
+)
+def test_a_receiver_has_no_setting_of_another_kind(kind, foreign):
+    needed = {
+        "mail": {"to": ["a@host.example"]},
+        "webhook": {"url": "https://x.example/", "ca_bundle": None},
+        "command": {"command": ["/bin/true"]},
+    }[kind]
+    receiver = {"name": "ops", "kind": kind, **needed}
+    Settings.model_validate({"notify": [receiver]}, context={CHECK_FILES: False})
+    with pytest.raises(ValidationError, match=f"has {next(iter(foreign))}, which is not for kind"):
+        Settings.model_validate({"notify": [{**receiver, **foreign}]}, context={CHECK_FILES: False})

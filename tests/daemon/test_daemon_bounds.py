@@ -296,3 +296,7 @@ def test_a_change_of_the_file_of_notices(tmp_path):
     assert second != first
     os.utime(tmp_path / "n", (5, 5))
     assert one._stored() != second
+
+
+def test_an_item_that_cannot_be_read_is_named_by_its_number(rounds):
+    assert rounds._named(5) == "item 5 of a notice"

@@ -50,3 +50,11 @@ def test_a_reload_ends_a_removal_by_the_old_retention(keeping, monkeypatch, tmp_
     keeping.use(settings(tmp_path, None))
     keeping.step(None)
     assert keeping.connections == []
+
+
+def test_a_reload_is_also_for_questions_about_withdrawn_digests(keeping, monkeypatch, tmp_path):
+    used = []
+    monkeypatch.setattr(keeping._again, "use", used.append)
+    changed = settings(tmp_path, None)
+    keeping.use(changed)
+    assert used == [changed]

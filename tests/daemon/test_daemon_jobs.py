@@ -145,3 +145,23 @@ def test_the_end_says_how_many_lines_were_left_out(daemon, out):
         daemon._log.limited("sync", "warning", "no sync")
     daemon._end()
     assert "sync: 3 more such lines were left out" in out.getvalue()
+
+
+@pytest.mark.parametrize("by", ["_load_anew", "_take_fetched"])
+def test_a_configuration_that_cannot_be_used_changes_nothing(daemon, out, monkeypatch, by):
+    def refused(*_):
+        raise FilterError("no such list")
+
+    before, session = daemon._settings, Session()
+    daemon._duty, daemon._facts_at = session, float("inf")
+    monkeypatch.setattr(daemon, "_status_line", lambda: "")
+    monkeypatch.setattr(daemon, "_load", refused)
+    monkeypatch.setattr(daemon._reloading, "take", refused)
+    getattr(daemon, by)()
+    assert "reload refused, the old configuration stays: no such list" in out.getvalue()
+    assert (daemon._settings, daemon._duty, session.closed) == (before, session, False)
+    assert daemon._facts_at == 0.0
+    monkeypatch.setattr(daemon, "_duty", None)
+    facts = daemon._facts()
+    assert facts["reload_refused"] == "no such list"
+    assert facts["stopped"] is False, "else nobody would notice that it was killed"
