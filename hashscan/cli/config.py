@@ -17,6 +17,7 @@ from hashscan.config.trust import faults
 from hashscan.durable import new_file, replace_file
 from hashscan.errors import Finding, UsageError
 from hashscan.fs.named import opened_named
+from hashscan.output.wrapping import for_terminal
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def check(context: click.Context, file: str | None) -> None:
         told.append(f"the daemon fetches the filters before it scans: {missing_filters}")
     click.echo(f"{shown(path)}: no errors")
     for name, words in summary(settings):
-        click.echo(f"  {name:<11} {words}")
+        click.echo(for_terminal(f"  {name:<11} {words}", 14))
     for note in [*notes(settings), *told]:
         click.echo(f"note: {note}")
     missing = [name for name in ("volumes", "service") if not getattr(settings, name)]

@@ -32,6 +32,7 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     """
     from hashscan.daemon.doctor import examine  # noqa: PLC0415 - heavy
     from hashscan.output.jsonl import line  # noqa: PLC0415
+    from hashscan.output.wrapping import for_terminal  # noqa: PLC0415
 
     code = ExitCode.NOTHING_FOUND
     for one in examine(open_configuration(options, state, check_files=False)):
@@ -42,5 +43,6 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
         else:
             told = f"{_SIGNS[one.result]}{one.name}: {one.message}"
             told += f"\n     -> {one.fix}" if one.fix else ""
+            told = for_terminal(told, 8)
         click.echo(told)
     return code

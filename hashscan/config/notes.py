@@ -100,8 +100,16 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
             "notify",
             ", ".join(f"{one.name} ({one.kind})" for one in settings.notify) or "nobody",
         ),
+        *_metrics(settings),
         ("notices", f"{notices.action}{movers}; {mail}; due soon {soon} before the deadline"),
     ]
+
+
+def _metrics(settings: Settings) -> list[tuple[str, str]]:
+    found = settings.metrics
+    places = [f"http://{found.listen}/metrics"] if found.listen is not None else []
+    places += [shown(found.textfile)] if found.textfile is not None else []
+    return [("metrics", ", ".join(places))] if places else []
 
 
 def _site(site: SiteSettings) -> str:

@@ -219,3 +219,10 @@ def test_a_path_is_as_long_as_the_kernel_takes_it():
     for longer in ("/" + "x" * 4095, "/" + "ä" * 2048):
         with pytest.raises(ValueError, match="longer than a path can be"):
             values.absolute_path(longer)
+
+
+def test_the_summary_names_where_the_metrics_are():
+    section = {"listen": "127.0.0.1:9464", "textfile": "/n/hashscan.prom"}
+    told = dict(summary(Settings.of(metrics=section)))
+    assert told["metrics"] == "http://127.0.0.1:9464/metrics, /n/hashscan.prom"
+    assert "metrics" not in dict(summary(Settings.of()))
