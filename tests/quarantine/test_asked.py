@@ -1,0 +1,150 @@
+"""hashscan.quarantine.asked and withdrawn: answers that are kept, and when a brake holds them."""
+
+import pytest
+
+from hashscan.model import Digest
+from hashscan.quarantine.asked import (
+    ACCEPTED,
+    KNOWN,
+    RIPE,
+    UNKNOWN,
+    WITHDRAWN,
+    Answered,
+    AskedStore,
+    Subject,
+    When,
+    held_withdrawals,
+)
+from hashscan.quarantine.withdrawn import Group, brake, due, sentenced
+
+DAY = 86400.0
+
+
+def subject(number):
+    return Subject(Digest("sha1", f"{number:040x}"), f"{number:064x}")
+
+
+def answered(number, state=UNKNOWN, *, asked=0.0, since=0.0, filters="f", held=""):
+    return Answered(
+        subject(number), state == KNOWN, filters, When(asked, "a"), When(since, "a"), state, held
+    )
+
+
+class Ages:
+    """A timeline on which all is as old as its time says."""
+
+    def age(self, wall, _span):
+        return wall
+
+
+def test_the_size_of_a_known_set_is_kept_until_it_is_not_right(tmp_path):
+    path = str(tmp_path / "asked")
+    assert AskedStore.to_read(path) is None
+    with AskedStore.open(path) as asked:
+        assert asked.size("s") is None
+        asked.put_size("s", 7)
+        asked.put_size("other", 9)
+        asked.put_size("s", 0)
+        assert asked.size("s") == 0
+        asked.put_size("s", None)
+        assert (asked.size("s"), asked.size("other")) == (None, 9)
+
+
+def test_answers_are_kept_by_service_and_read_without_a_change(tmp_path):
+    path = str(tmp_path / "asked")
+    assert held_withdrawals(path) == (0, "")
+    one, two = answered(1, KNOWN, asked=3.0, since=2.0), answered(2, RIPE, held="a list was cut")
+    with AskedStore.open(path) as asked:
+        asked.put("s", [one])
+        asked.put("other", [two])
+        assert asked.services() == ["other", "s"]
+        assert asked.answers("s") == {one.subject: one}
+        assert asked.answers() == {one.subject: one, two.subject: two}
+    assert held_withdrawals(path) == (1, "a list was cut")
+    with AskedStore.open(path) as asked:
+        asked.forget("other", [one.subject])
+        asked.forget("s", [one.subject])
+        assert asked.answers() == {two.subject: two}
+
+
+@pytest.mark.parametrize("decided", [ACCEPTED, WITHDRAWN])
+def test_what_was_decided_meanwhile_is_kept(tmp_path, decided):
+    with AskedStore.open(str(tmp_path / "asked")) as asked:
+        asked.put("s", [answered(1, decided)])
+        asked.put("s", [answered(1, RIPE)])
+        assert asked.answers()[subject(1)].state == decided
+        asked.put("s", [answered(1, KNOWN)])
+        assert asked.answers()[subject(1)].state == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("states", "ages", "holds"),
+    [
+        ([UNKNOWN] * 3 + [KNOWN] * 7, 0, False),
+        ([UNKNOWN] * 4 + [KNOWN] * 7, 0, True),
+        ([RIPE] * 4 + [KNOWN] * 36, 0, False),  # a tenth
+        ([RIPE] * 4 + [KNOWN] * 35, 0, True),
+        ([WITHDRAWN] * 4 + [KNOWN] * 7, 2 * DAY, True),
+        ([WITHDRAWN] * 4 + [KNOWN] * 7, 2 * DAY + 1, False),  # it was withdrawn before
+        ([UNKNOWN], 0, True),  # nothing shows that the service knows anything
+        ([KNOWN], 0, False),
+        ([], 0, True),
+    ],
+)
+def test_many_that_turn_unknown_are_held(states, ages, holds):
+    answers = {subject(n): answered(n, state, since=ages) for n, state in enumerate(states)}
+    found = brake(answers, size=100, size_before=100, timeline=Ages())
+    assert bool(found) is holds
+
+
+def test_old_answers_prove_nothing():
+    answers = {subject(1): answered(1, KNOWN, asked=2 * DAY), subject(2): answered(2, UNKNOWN)}
+    assert brake(answers, size=1, size_before=None, timeline=Ages()) == ""
+    answers[subject(1)] = answered(1, KNOWN, asked=2 * DAY + 1)
+    found = brake(answers, size=1, size_before=None, timeline=Ages())
+    assert found.startswith("the service knows none of the digests in quarantine")
+
+
+@pytest.mark.parametrize(
+    ("size", "before", "holds"),
+    [(900, 1000, False), (899, 1000, True), (2, 5, False), (1, 5, True), (0, None, False)],
+)
+def test_a_list_that_lost_many_digests_is_held(size, before, holds):
+    found = brake({subject(1): answered(1, KNOWN)}, size=size, size_before=before, timeline=Ages())
+    assert bool(found) is holds
+    assert not holds or found.startswith(f"the known set had {before:,} digests before and has ")
+
+
+def test_a_brake_holds_what_is_ripe_and_not_what_is_accepted():
+    every = [answered(n, state) for n, state in enumerate((KNOWN, UNKNOWN, RIPE, ACCEPTED))]
+    every.append(answered(9, RIPE, held="before"))
+    answers = {one.subject: one for one in every}
+    assert sentenced(answers, "") == ([every[3], every[2]], [])
+    assert sentenced(answers, "why") == ([every[3]], [every[2]._replace(held="why")])
+
+
+@pytest.mark.parametrize(
+    ("last", "age", "dropped", "is_due"),
+    [
+        (None, 10 * DAY, False, True),
+        (None, 10 * DAY - 1, False, False),
+        (None, 0, True, True),
+        (answered(0, asked=10 * DAY), 0, False, True),
+        (answered(0, KNOWN, asked=10 * DAY - 1), 0, False, False),
+        (answered(0, since=DAY), 0, False, True),  # the second answer decides
+        (answered(0, since=DAY - 1), 0, False, False),
+        (answered(0, KNOWN, since=DAY), 0, False, False),
+        (answered(0, KNOWN), 0, True, False),
+        (answered(0, KNOWN, filters="old"), 0, True, True),
+        (answered(0, KNOWN, filters="old"), 0, False, False),
+    ],
+)
+def test_when_a_digest_is_asked_for_again(last, age, dropped, is_due):
+    group = Group(subject(0), "baseline", (), dropped, age)
+    assert due(group, last, 10 * DAY, "f", Ages()) is is_due
+
+
+def test_questions_about_different_digests_are_spread_over_a_tenth_of_the_interval():
+    late = Subject(Digest("sha1", "0" * 40), "f" * 64)
+    assert due(Group(late, "baseline", (), False, 9 * DAY), None, 10 * DAY, "f", Ages())
+    assert not due(Group(late, "baseline", (), False, 9 * DAY - 1), None, 10 * DAY, "f", Ages())
