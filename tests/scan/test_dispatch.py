@@ -84,6 +84,17 @@ def test_work_of_a_forgotten_volume_is_not_done_again(scan_of, before):
     assert volumes_of(scan.tasks()) == [1]
 
 
+def test_a_volume_that_is_given_up_is_reported_and_not_scanned(scan_of):
+    scan = scan_of(2)
+    for volume in range(2):
+        scan.dispatch.push(volume, scan.root(volume))
+    scan.dispatch.give_up(1, "its server does not answer")
+    (problem,) = scan.told.problems
+    assert problem.path == VOLUMES[1]
+    assert problem.message.startswith("it vanished during the scan: its server does not answer")
+    assert volumes_of(scan.tasks()) == [0]
+
+
 def test_directories_that_wait_in_a_forgotten_volume_are_not_listed(scan_of):
     scan = scan_of(4)
     for volume in range(2):

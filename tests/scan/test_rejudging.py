@@ -3,15 +3,18 @@
 import hashlib
 import os
 import signal
+from contextlib import closing
 from multiprocessing.connection import wait
 
 import pytest
 from scanning import make_filter
 
+from hashscan.catalog.reader import CatalogReader
 from hashscan.catalog.rows import FileRow
 from hashscan.catalog.store import Catalog
 from hashscan.known.filters.bloom import load
 from hashscan.model import FileDigests, hits
+from hashscan.scan import rejudging as module
 from hashscan.scan.rejudging import Judge, Rejudging
 
 FILTERSET, BEFORE = 2, 1
@@ -183,3 +186,13 @@ def test_the_processes_have_the_lowest_priority(catalog, tmp_path, monkeypatch):
         assert rejudging.files == 19
     finally:
         rejudging.close()
+
+
+@pytest.mark.parametrize(("known", "count"), [(b"x", 6), (b"%d-2", None)])
+def test_directories_without_a_known_file_are_passed_as_a_whole(catalog, tmp_path, known, count):
+    numbers = fill(catalog, 2, 3)
+    one = made(tmp_path, [known.replace(b"%d", b"%d" % numbers[0])])
+    judge = Judge((one,), frozenset({"sha1"}), filterset=FILTERSET, until=8)
+    with closing(CatalogReader(catalog.path)) as reader:
+        found = module._count_clear(reader, judge, numbers[0] - 1, numbers[-1])
+    assert found == count
