@@ -477,3 +477,25 @@ def test_a_killed_round_loses_at_most_sixteen_answers(place):
     place.known_set = known_set
     assert place.ask().asked == 17
     assert stored == [0] * 16 + [16]
+
+
+def test_no_proof_is_asked_for_while_nothing_is_about_to_be_withdrawn(place):
+    place.isolate("right", b"material")
+    place.days(1)
+    place.isolate("wrong", b"wordpress")
+    place.known.discard(sha1(b"wordpress"))
+    found = place.days(1)
+    assert found.unknown == [sha1(b"wordpress")]
+    place.clock.wait(30 * DAY)
+    place.error = ServiceRefusedError("it takes no such digest")
+    place.ask(interval=60 * DAY)
+    assert place.questions == [sha1(b"wordpress")]
+
+
+def test_a_smaller_list_is_the_new_measure_if_nothing_is_wrong(place):
+    place.isolate("right", b"material")
+    for size in (1000, 500, 800):
+        place.size = size
+        place.days(1)
+        with AskedStore.open(place.state.withdrawn) as asked:
+            assert asked.size(SERVICE) == size
