@@ -161,7 +161,10 @@ def _withdrawn(facts: dict[str, Any]) -> str:
 def _withdrawal_held(facts: dict[str, Any]) -> str:
     files = facts.get("files")
     of = f" of {counted(files, 'file')}" if isinstance(files, int) else ""
-    return f"the withdrawal{of} in quarantine waits for your word; see 'hashscan status'"
+    return (
+        f"the withdrawal{of} in quarantine waits until you accept it; see 'hashscan quarantine"
+        " withdrawn'"
+    )
 
 
 def _notice(begin: str) -> Callable[[dict[str, Any]], str]:
