@@ -456,7 +456,6 @@ def test_a_question_for_each_distinct_digest(place):
 
 
 def test_a_killed_round_loses_at_most_sixteen_answers(place):
-    """Whoever pays for questions does not pay twice."""
     for number in range(17):
         place.isolate(f"f{number}", b"%d" % number)
     place.clock.wait(DAY)
