@@ -36,3 +36,11 @@ def test_a_reload_loses_nothing():
     after = counted_by(duty(), before)
     assert (after.tally.hashed, after.events, after.losses, after.scans) == (21, 10, 2, 1)
     assert before.tally.hashed == 11, "it is not changed"
+
+
+def test_nothing_is_counted_before_the_start():
+    assert Counters().facts() == {
+        "files": {"hashed": 0, "unchanged": 0, "skipped": 0, "problem": 0}, "skipped": {},
+        "hashed_bytes": 0, "events": 0, "losses": 0, "scans": 0, "candidates": 0,
+        "false_positives": 0,
+    }  # fmt: skip

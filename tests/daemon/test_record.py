@@ -78,3 +78,34 @@ def test_without_a_state_nothing_is_written(said):
     record.started()
     assert record.scan([b"/srv"], kind="start") is None
     assert said == []
+
+
+def test_a_deadline_has_its_line_or_is_written_later(record, state, said):
+    assert record.deadline(events.NOTICE_DUE, "N1", "2026-01-01T00:00:00Z") is True
+    (line,) = read(state.directory)
+    assert (line.event, line.facts["notice"]) == (events.NOTICE_DUE, "N1")
+    assert line.facts["deadline"] == "2026-01-01T00:00:00Z"
+    assert DaemonRecord(said.append).deadline(events.NOTICE_DUE, "N1", "") is False
+    assert said == []
+
+
+def test_a_deadline_whose_line_cannot_be_written_is_said(record, state, said):
+    with open(f"{state.directory}/audit", "w"):
+        pass
+    assert record.deadline(events.NOTICE_DUE, "N1", "") is False
+    assert len(said) == 1
+
+
+def test_counts_of_matches_are_saved_at_the_end_of_a_scan_and_of_the_daemon(
+    record, state, monkeypatch
+):
+    saved = []
+    for job in (lambda: record.scan_ended(None, Summary()), record.stopped):
+        monkeypatch.setattr(record._matches, "save", lambda: saved.append(1))
+        job()
+    assert len(saved) == 2
+    changed = Settings.of(state=state.directory, quarantine={"action": "quarantine"})
+    record.reload(changed, state)
+    assert len(saved) == 3
+    record.scan([b"/srv"], kind="reload")
+    assert [one.facts for one in read(state.directory)][-1]["action"] == "quarantine"

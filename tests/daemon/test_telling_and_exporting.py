@@ -351,6 +351,7 @@ def test_a_message_of_the_exporter_is_logged_and_its_end_starts_it_again(state, 
     told(one)
     assert "no such directory" in machine.lines()
     assert one.connections == [ours]
+    machine.now += 100.0
     told(one)
     assert "their process has ended; it is started again in 30 s" in machine.lines()
     assert (one.connections, ours.closed) == ([], True)
