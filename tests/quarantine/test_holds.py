@@ -139,6 +139,7 @@ def test_a_digest_of_a_hold_by_a_list_is_split_from_it_in_every_algorithm(holds)
     assert set(holds.digests(1)) == set(digests_of(b"b").each())
     assert (holds.get(1).files, holds.get(new).files) == (0, 1)
     assert holds.get(new).reported, "the administrator made it"
+    assert holds.admit(match("1/a", 1, b"a", algorithms=("sha1",)), Limits()).number == new
 
 
 @pytest.mark.parametrize(("most", "moved"), [(1, 0), (2, 1)])

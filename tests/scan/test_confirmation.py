@@ -369,6 +369,7 @@ def test_matches_that_could_not_be_moved_are_tried_some_at_a_time(lasting, monke
     lasting.confirmation.ask_more()
     lasting.confirmation.take([(DIGEST, Answer(known=True))])
     assert lasting.actor.count == 3
+    assert lasting.confirmation.unmoved
     after = lasting.confirmation.move_unmoved()
     assert lasting.actor.count == 5
     assert lasting.confirmation.move_unmoved(after) is None
