@@ -4,7 +4,7 @@ import os
 
 import pytest
 from receivers import MailPlace
-from test_dispatch import Desk
+from test_notify_dispatch import Desk
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.errors import UsageError
