@@ -198,9 +198,11 @@ class Format:
         Raises:
             StateError: the file is another program's, or newer than this program.
         """
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # In one statement: another process may make the file meanwhile.
+        application, version, tables = connection.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
+            " FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
         if tables and application != self.application_id:
             raise StateError(f"{shown(path)} is another program's database; give another --state")
         if version > self.version:

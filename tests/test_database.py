@@ -107,6 +107,19 @@ def test_a_file_is_read_without_a_change(tmp_path):
         SECOND.connect_to_read(str(path))
 
 
+def test_a_file_that_another_process_makes_during_the_check_is_not_foreign(tmp_path):
+    path = str(tmp_path / "shelf")
+    made = []
+
+    def make_it(statement):
+        if "sqlite_master" in statement and not made:
+            made.append(path)
+            SECOND.connect(path).close()
+
+    SECOND.connect(path, lambda one: one.set_trace_callback(make_it)).close()
+    assert made
+
+
 def test_many_processes_make_and_migrate_it_at_the_same_time(tmp_path):
     path = str(tmp_path / "shelf")
     FIRST.connect(path).close()
