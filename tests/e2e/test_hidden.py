@@ -19,7 +19,7 @@ def scans_beside(step, agent, *, until_it_may_miss):
     runs = []
     with adversary(step, pause=0) as renames:
         while len(runs) < SCANS or (
-            until_it_may_miss and len(runs) < 30 and all(ran.summary["matches"] for ran in runs)
+            until_it_may_miss and len(runs) < 100 and all(ran.summary["matches"] for ran in runs)
         ):
             runs.append(agent.scan())
         assert renames() > 100

@@ -40,6 +40,9 @@ class Running:
         self.started.set()
         await self.over.wait()
         made.close()
+        for transport in list(self.loop._transports.values()):
+            transport.abort()
+        await asyncio.sleep(0.01)
 
     def put(self, text, fresh_for=600.0):
         self.loop.call_soon_threadsafe(self.metrics.put, text, fresh_for)

@@ -315,6 +315,7 @@ def test_a_fault_at_the_nth_request(number, fault, synced, publisher, server):
     server.fault_at(number, fault)
     report = synced.sync()
     assert synced.bytes == (publisher.published if report.categories[0].way else before)
+    synced.with_(timeout=10)
     assert synced.sync().exit_code == ExitCode.NOTHING_FOUND
     assert synced.bytes == publisher.published
 
