@@ -202,7 +202,7 @@ class Log:
         )
 
     def _is_known_hold(self, hold: str) -> bool:
-        """Whether a match of this hold was logged: one line tells of all its files."""
+        """True if the log has a line for this hold: it covers all files of the hold."""
         is_known = hold in self._holds
         self._holds.add(hold)
         return is_known

@@ -18,7 +18,8 @@ from hashscan.audit.reader import newest, read
 from hashscan.errors import HashscanError
 from hashscan.fs.accounts import Accounts
 from hashscan.notify.events import for_receiver, owner_of
-from hashscan.notify.notifier import Fault, NotSentError, open_notifier
+from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.opening import open_notifier
 from hashscan.notify.outbox import LONGEST, Queued, Route
 from hashscan.text import counted, human_age
 

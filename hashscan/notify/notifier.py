@@ -71,21 +71,6 @@ class Notifier(Protocol):
         """End a running ``send`` of another thread soon."""
 
 
-def open_notifier(settings: ReceiverSettings) -> Notifier:
-    """The notifier for a receiver. Its libraries are imported here, because most runs need none."""
-    if settings.kind == "mail":
-        from hashscan.notify.mail import MailNotifier  # noqa: PLC0415
-
-        return MailNotifier(settings)
-    if settings.kind == "webhook":
-        from hashscan.notify.webhook import WebhookNotifier  # noqa: PLC0415 - heavy
-
-        return WebhookNotifier(settings)
-    from hashscan.notify.command import CommandNotifier  # noqa: PLC0415
-
-    return CommandNotifier(settings)
-
-
 def secret_of(settings: ReceiverSettings, setting: str) -> str | None:
     """The secret of ``password_file``, ``url_file``, ``secret_file`` or ``token_file``.
 

@@ -7,7 +7,8 @@ import pytest
 from receivers import PLACES
 
 from hashscan.notify.message import Event, Message, for_test, new_id
-from hashscan.notify.notifier import Fault, NotSentError, open_notifier
+from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.opening import open_notifier
 
 
 def message(recipient="oncall@host.example", **more):

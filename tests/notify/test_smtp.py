@@ -13,7 +13,8 @@ from test_contract import message
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.mail import MailNotifier
-from hashscan.notify.notifier import Fault, NotSentError, open_notifier
+from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.opening import open_notifier
 
 
 @pytest.fixture(scope="module")

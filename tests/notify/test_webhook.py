@@ -13,7 +13,8 @@ from receivers import HookPlace
 from test_contract import message
 from test_smtp import secret
 
-from hashscan.notify.notifier import Fault, NotSentError, open_notifier
+from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.opening import open_notifier
 
 
 def failure(settings):

@@ -37,7 +37,7 @@ class Clock:
 
 
 class Filter:
-    """Holds what it is told."""
+    """Records the events in a list."""
 
     category, version, algorithms = "baseline", "7", frozenset({"sha1"})
 

@@ -1,0 +1,24 @@
+"""The notifier for each kind of receiver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashscan.config.notify import ReceiverSettings
+    from hashscan.notify.notifier import Notifier
+
+
+def open_notifier(settings: ReceiverSettings) -> Notifier:
+    """The notifier for a receiver. Its libraries are imported here, because most runs need none."""
+    if settings.kind == "mail":
+        from hashscan.notify.mail import MailNotifier  # noqa: PLC0415
+
+        return MailNotifier(settings)
+    if settings.kind == "webhook":
+        from hashscan.notify.webhook import WebhookNotifier  # noqa: PLC0415 - heavy
+
+        return WebhookNotifier(settings)
+    from hashscan.notify.command import CommandNotifier  # noqa: PLC0415
+
+    return CommandNotifier(settings)
