@@ -10,9 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from hashscan.audit import events
 from hashscan.errors import QuarantineError, ServiceError, ServiceRefusedError
-from hashscan.quarantine.asked import ACCEPTED, KNOWN, RIPE, UNKNOWN, WITHDRAWN, AskedStore, When
+from hashscan.quarantine.asked import (
+    ACCEPTED,
+    CHECKED,
+    KNOWN,
+    RIPE,
+    UNKNOWN,
+    WITHDRAWN,
+    AskedStore,
+    When,
+)
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.withdrawn import WINDOW, after, brake, collect, due, mark, sentenced
+from hashscan.quarantine.withdrawn import (
+    WINDOW,
+    after,
+    brake,
+    collect,
+    due,
+    is_counted,
+    mark,
+    sentenced,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -122,15 +140,18 @@ def accept(
         return found
     with store, AskedStore.open(state.withdrawn) as asked:
         for service in asked.services():
+            answers = asked.answers(service).values()
             held = [
                 one._replace(state=ACCEPTED)
-                for one in asked.answers(service).values()
+                for one in answers
                 if one.held and (not digests or one.subject.digest.hex in digests)
             ]
             if held:
-                asked.put(service, held)
                 if not digests:
+                    checked = [one for one in answers if one.state == WITHDRAWN]
+                    held += [one._replace(state=CHECKED) for one in checked]
                     asked.put_size(service, None)
+                asked.put(service, held)
                 one = _Asking(store, asked, service, (), recorder, found)
                 one.withdraw_accepted()
                 one.mark()
@@ -171,8 +192,10 @@ class _Asking:
         self._groups = contents.groups
         answers = asked.answers(service)
         gone = [one for one in answers if one not in self._groups]
-        if gone and not contents.unread:
-            asked.forget(service, gone)
+        self._restored = [answers[one] for one in gone if is_counted(answers[one], self._timeline)]
+        forgotten = set(gone).difference(one.subject for one in self._restored)
+        if forgotten and not contents.unread:
+            asked.forget(service, forgotten)
         self._answers = {one: answers[one] for one in answers if one in self._groups}
         self._verdicts: dict[Digest, Answer] = {}
         self._fresh: list[Answered] = []
@@ -268,7 +291,13 @@ class _Asking:
     def judge(self) -> None:
         """Withdraw what is ripe, or hold it."""
         before = self._asked.size(self._service)
-        why = brake(self._answers, size=self._size, size_before=before, timeline=self._timeline)
+        why = brake(
+            self._answers,
+            restored=self._restored,
+            size=self._size,
+            size_before=before,
+            timeline=self._timeline,
+        )
         withdrawn, held = sentenced(self._answers, why)
         if held:
             self._found.held, self._found.why = len(held), why
@@ -296,7 +325,12 @@ class _Asking:
             self._found.withdrawn += 1
             self._found.files += group.files
             self._recorder.write(events.WITHDRAWN, **_facts(group, self._service))
-        self._keep([one._replace(state=WITHDRAWN, held="") for one in answers])
+        self._keep(
+            [
+                one._replace(state=CHECKED if one.state == ACCEPTED else WITHDRAWN, held="")
+                for one in answers
+            ]
+        )
 
     def _keep(self, answers: Sequence[Answered]) -> None:
         self._asked.put(self._service, answers)
@@ -309,7 +343,7 @@ class _Asking:
             group = self._groups[subject]
             # A file that came since was confirmed as known.
             is_old = group.age >= one.since.age(self._timeline)
-            if one.state == WITHDRAWN and group.marked < group.files and is_old:
+            if one.state in {WITHDRAWN, CHECKED} and group.marked < group.files and is_old:
                 withdrawn.add(subject)
             elif one.known and group.marked:
                 known.add(subject)

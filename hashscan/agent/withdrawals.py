@@ -78,4 +78,4 @@ def withdrawals(settings: Settings, state: State) -> list[Withdrawal]:
 
 
 #: An answer that waits for nothing but the end of the round is as good as withdrawn.
-_WORDS = {"ripe": "unknown", "accepted": "withdrawn"}
+_WORDS = {"ripe": "unknown", "accepted": "withdrawn", "checked": "withdrawn"}

@@ -47,15 +47,17 @@ FORMAT = Format(
     synchronous="FULL",
 )
 #: States of an answer. ``unknown``: once, or for less than a day; ``ripe``: twice, a day apart;
-#: ``accepted``: ripe, and an administrator agrees; ``withdrawn``: the records are marked.
-KNOWN, UNKNOWN, RIPE, ACCEPTED, WITHDRAWN = "known", "unknown", "ripe", "accepted", "withdrawn"
+#: ``accepted``: ripe, and an administrator agrees; ``withdrawn``: the records are marked;
+#: ``checked``: the same, and an administrator knows.
+KNOWN, UNKNOWN, RIPE, ACCEPTED = "known", "unknown", "ripe", "accepted"
+WITHDRAWN, CHECKED = "withdrawn", "checked"
 
 _PUT = """INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (service, algorithm, digest, content) DO UPDATE SET known = excluded.known,
     filters = excluded.filters, asked = excluded.asked, asked_span = excluded.asked_span,
     since = excluded.since, since_span = excluded.since_span, state = excluded.state,
     held = excluded.held
-    WHERE excluded.state <> 'ripe' OR state NOT IN ('accepted', 'withdrawn')"""
+    WHERE excluded.state <> 'ripe' OR state NOT IN ('accepted', 'withdrawn', 'checked')"""
 
 
 class Subject(NamedTuple):

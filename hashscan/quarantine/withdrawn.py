@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 APART = 86400.0
 #: Seconds; only answers of so long count for a brake.
 WINDOW = 2 * APART
+#: Seconds for which a withdrawal counts that no administrator has checked, also after its files are
+#: restored. Otherwise a wrong service could empty the quarantine a few digests at a time.
+LONG = 90 * APART
 #: So many digests may turn unknown without a brake by their share ...
 FEW = 3
 #: ... and this share of the digests that were asked for; also the share that a list may lose.
@@ -178,9 +181,15 @@ def after(
     return last._replace(filters=filters, asked=now, state=state)
 
 
+def is_counted(one: Answered, timeline: Timeline) -> bool:
+    """Whether a withdrawal counts for the brake."""
+    return one.state == WITHDRAWN and one.since.age(timeline) <= LONG
+
+
 def brake(
     answers: Mapping[Subject, Answered],
     *,
+    restored: Collection[Answered] = (),
     size: int,
     size_before: int | None,
     timeline: Timeline,
@@ -189,16 +198,15 @@ def brake(
 
     Args:
         answers: the last answers about all subjects in quarantine.
+        restored: the last answers about withdrawn subjects that have left it.
         size: number of digests in the known set.
         size_before: the same when it was last right; ``None``: unknown.
         timeline: of the quarantine.
     """
     recent = [one for one in answers.values() if one.asked.age(timeline) <= WINDOW]
-    unknown = sum(
-        one.state in {UNKNOWN, RIPE}
-        or (one.state == WITHDRAWN and one.since.age(timeline) <= WINDOW)
-        for one in recent
-    )
+    unknown = sum(one.state in {UNKNOWN, RIPE} for one in recent)
+    withdrawn = [one for one in (*answers.values(), *restored) if is_counted(one, timeline)]
+    all_of_them = len({one.subject for one in (*recent, *withdrawn)})
     if size_before is not None and size_before - size > max(FEW, SHARE * size_before):
         return (
             f"the known set had {counted(size_before, 'digest')} before and has {size:,} now: is a "
@@ -208,6 +216,13 @@ def brake(
         return (
             f"{unknown:,} of the {counted(len(recent), 'digest')} in quarantine that were asked "
             f"for are unknown now: {_RIGHT}"
+        )
+    if unknown + len(withdrawn) > max(FEW, SHARE * all_of_them):
+        verb = "was" if len(withdrawn) == 1 else "were"
+        return (
+            f"{counted(len(withdrawn), 'digest')} {verb} withdrawn within {LONG / APART:.0f} days, "
+            f"and no administrator has checked that; {unknown:,} more of {all_of_them:,} "
+            f"{'is' if unknown == 1 else 'are'} unknown now: {_RIGHT}"
         )
     if not any(one.known for one in recent):
         return (

@@ -9,6 +9,7 @@ from asked_again import DAY, SERVICE, Clock, Filter, Place, sha1
 from isolating import confirmed
 
 from hashscan.agent.asking_again import accept
+from hashscan.agent.putting_back import put_back
 from hashscan.authority import Authority
 from hashscan.errors import CredentialsError, ServiceRefusedError, ServiceUnavailableError
 from hashscan.model import Digest
@@ -238,6 +239,51 @@ def test_a_trickle_of_unknown_answers_is_a_flood(place):
     assert place.withdrawn() == set()
 
 
+def restore_marked(place):
+    """What ``restore_withdrawn: auto`` does; returns the number of files."""
+    return put_back(os.fsencode(place.directory), 60.0, (), None).done
+
+
+def isolate_many(place, number):
+    contents = [b"material %d" % one for one in range(number)]
+    for one, content in enumerate(contents):
+        place.isolate(f"f{one}", content)
+    return [sha1(one) for one in contents]
+
+
+def test_a_lying_service_cannot_have_the_quarantine_restored_three_at_a_time(place):
+    digests = isolate_many(place, 8)
+    restored = 0
+    for two in range(0, 8, 2):
+        place.known -= set(digests[two : two + 2])
+        place.days(2)
+        restored += restore_marked(place)
+    assert restored == 2
+    why = [facts["reason"] for event, facts in place.events if event == "withdrawal-held"]
+    assert "2 digests were withdrawn within 90 days" in why[0]
+
+
+def test_an_acceptance_begins_the_count_of_withdrawals_again(place):
+    digests = isolate_many(place, 9)
+    for begin, withdrawn in ((0, 2), (4, 2)):
+        place.known -= set(digests[begin : begin + 2])
+        assert place.days(2).withdrawn == withdrawn
+        place.known -= set(digests[begin + 2 : begin + 4])
+        assert place.days(2).held == 2
+        accept(place.directory, place.state, place)
+        assert restore_marked(place) == 4
+
+
+def test_withdrawals_of_long_ago_do_not_count(place):
+    digests = isolate_many(place, 5)
+    for two in (0, 2):
+        place.known -= set(digests[two : two + 2])
+        assert place.days(2).withdrawn == 2
+        assert restore_marked(place) == 2
+        place.clock.wait(90 * DAY)
+        place.ask()
+
+
 def test_one_digest_alone_proves_nothing_and_an_administrator_accepts(place):
     one = place.isolate("only", b"only")
     place.known = set()
@@ -270,7 +316,7 @@ def test_an_acceptance_is_not_undone_by_a_round_under_way(place):
         before = asked.answers(SERVICE)
         accept(place.directory, place.state, place)
         asked.put(SERVICE, before.values())
-        assert [one.state for one in asked.answers(SERVICE).values()] == ["withdrawn"]
+        assert [one.state for one in asked.answers(SERVICE).values()] == ["checked"]
 
 
 def test_a_list_that_was_cut_off_withdraws_nothing(place):
@@ -336,9 +382,13 @@ def test_restored_files_are_forgotten_and_not_held(place):
                 restore(store, one)
     place.days(1)
     with AskedStore.open(place.state.withdrawn) as asked:
-        assert set(asked.answers(SERVICE)) == {
-            one for one in asked.answers(SERVICE) if one.digest == sha1(b"material")
-        }
+        states = {one.digest: found.state for one, found in asked.answers(SERVICE).items()}
+        # The withdrawal counts for the brake.
+        assert states == {sha1(b"material"): "known", sha1(b"wordpress"): "withdrawn"}
+    place.clock.wait(90 * DAY)
+    place.ask()
+    with AskedStore.open(place.state.withdrawn) as asked:
+        assert [one.digest for one in asked.answers(SERVICE)] == [sha1(b"material")]
     match = confirmed(place.volume, "wrong0")
     assert place.quarantine.act(match).action == "quarantined", "the list took it up again"
 

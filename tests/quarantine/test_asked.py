@@ -5,6 +5,7 @@ import pytest
 from hashscan.model import Digest
 from hashscan.quarantine.asked import (
     ACCEPTED,
+    CHECKED,
     KNOWN,
     RIPE,
     UNKNOWN,
@@ -67,7 +68,7 @@ def test_answers_are_kept_by_service_and_read_without_a_change(tmp_path):
         assert asked.answers() == {two.subject: two}
 
 
-@pytest.mark.parametrize("decided", [ACCEPTED, WITHDRAWN])
+@pytest.mark.parametrize("decided", [ACCEPTED, WITHDRAWN, CHECKED])
 def test_what_was_decided_meanwhile_is_kept(tmp_path, decided):
     with AskedStore.open(str(tmp_path / "asked")) as asked:
         asked.put("s", [answered(1, decided)])
@@ -84,8 +85,10 @@ def test_what_was_decided_meanwhile_is_kept(tmp_path, decided):
         ([UNKNOWN] * 4 + [KNOWN] * 7, 0, True),
         ([RIPE] * 4 + [KNOWN] * 36, 0, False),  # a tenth
         ([RIPE] * 4 + [KNOWN] * 35, 0, True),
-        ([WITHDRAWN] * 4 + [KNOWN] * 7, 2 * DAY, True),
-        ([WITHDRAWN] * 4 + [KNOWN] * 7, 2 * DAY + 1, False),  # it was withdrawn before
+        ([WITHDRAWN] * 4 + [KNOWN] * 7, 90 * DAY, True),
+        ([WITHDRAWN] * 4 + [KNOWN] * 7, 90 * DAY + 1, False),
+        ([WITHDRAWN] * 3 + [UNKNOWN] + [KNOWN] * 7, 0, True),
+        ([CHECKED] * 9 + [UNKNOWN] + [KNOWN] * 7, 0, False),  # by an administrator
         ([UNKNOWN], 0, True),  # nothing shows that the service knows anything
         ([KNOWN], 0, False),
         ([], 0, True),
