@@ -30,6 +30,14 @@ def test_a_line_has_all_that_was_given_and_its_hash():
     assert event.as_dict() == json.loads(raw)
 
 
+def test_a_text_that_is_too_long_is_cut_wherever_it_is():
+    raw, _ = line(path="/srv/a", digests={"x": "y" * LONGEST, "n": 3})
+    facts = parse(raw[:-1]).facts
+    assert facts["path"] == "/srv/a"
+    assert facts["digests"]["n"] == 3
+    assert facts["digests"]["x"].startswith("y" * 4096 + "… (")
+
+
 def test_the_hash_is_what_a_shell_computes():
     raw, digest = line(path="/srv/'a\"")
     script = 'printf %s "${1%,\\"hash\\":*}" | sha256sum'

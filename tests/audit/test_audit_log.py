@@ -7,8 +7,10 @@ import resource
 import signal
 
 import pytest
+from faulty import break_os
 
 from hashscan.audit import events
+from hashscan.audit import head as head_module
 from hashscan.audit.line import GENESIS, parse
 from hashscan.audit.log import AuditLog, Entry
 from hashscan.audit.reader import newest, read
@@ -107,6 +109,24 @@ def test_a_clock_that_goes_back_changes_no_order(small, monkeypatch):
     small.fill(2)
     assert [event.time[:4] for event in read(small.state)] == ["2030", "2001"]
     assert chained(small) == [1, 2]
+
+
+def test_each_new_file_is_synced_in_its_directory(small, monkeypatch):
+    synced = []
+    monkeypatch.setattr("hashscan.audit.log.sync_names", synced.append)
+    small.fill(1, file_size=700)
+    assert len(synced) == 2, "the head and the first file"
+    small.fill(1, file_size=700)
+    assert len(synced) == 2
+    small.fill(4, file_size=700)
+    assert len(synced) == 1 + len(small.files)
+
+
+def test_a_head_that_is_not_written_whole_is_an_error(small, monkeypatch):
+    small.fill(1)
+    break_os(monkeypatch, head_module, pwrite=lambda _fd, raw, _at: len(raw) - 1)
+    with pytest.raises(StateError, match="no space left on device"):
+        small.log().append(events.MOVED, WHO)
 
 
 # Rotation

@@ -12,6 +12,7 @@ from hashscan.audit.matches import MatchLines
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.who import Who
+from hashscan.errors import StateError
 from hashscan.fs.accounts import Accounts
 from hashscan.model import Acted
 
@@ -74,3 +75,29 @@ def test_few_matches_each_day_are_never_left_out(tmp_path, lines, clock):
         lines.write(of(1000, f"{number}{'x' * 200}"))
         clock.now += 86400 / 10
     assert not any(one.event == events.MATCHES_LEFT_OUT for one in read(str(tmp_path)))
+
+
+def test_a_match_whose_line_fails_has_it_the_next_time(tmp_path, lines, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "write", raising(StateError("the disk is full")))
+        with pytest.raises(StateError):
+            lines.write(of(1000, "a"))
+    lines.write(of(1000, "a"))
+    lines.write(of(1000, "a"))
+    assert [one.facts["path"] for one in read(str(tmp_path))] == ["/v/a"]
+
+
+def test_a_line_of_a_match_waits_for_no_disk(lines, monkeypatch):
+    lines.write(of(1000, "a"))
+    synced = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    lines.write(of(1000, "b"))
+    lines.write(of(1000, "c", Acted("quarantined", "Q")))
+    assert synced == []
+
+
+def raising(error):
+    def fails(*_args, **_facts):
+        raise error
+
+    return fails

@@ -12,6 +12,7 @@ def test_without_a_log_there_are_no_events(small, tmp_path):
     assert seqs(small.state) == []
     assert newest(small.state) == 0
     assert seqs(str(tmp_path / "missing")) == []
+    assert list(tmp_path.iterdir()) == [], "a reader makes nothing"
 
 
 def test_an_event_has_its_facts_and_who_did_it(small):

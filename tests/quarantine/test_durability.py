@@ -11,13 +11,13 @@ from hashscan.quarantine.restore import restore
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Every fsync, rename and unlink as (call, path), in order."""
+    """Every fsync, rename, unlink and rmdir as (call, path), in order."""
     seen = []
 
     def path_of(fd):
         return os.readlink(f"/proc/self/fd/{fd}")
 
-    real_fsync, real_replace, real_unlink = os.fsync, os.replace, os.unlink
+    real_fsync, real_replace, real_unlink, real_rmdir = os.fsync, os.replace, os.unlink, os.rmdir
     real_rename = rename._renameat2
 
     def fsync(fd):
@@ -32,14 +32,18 @@ def steps(monkeypatch):
         seen.append(("unlink", f"{path_of(dir_fd)}/{os.fsdecode(name)}"))
         real_unlink(name, dir_fd=dir_fd)
 
+    def rmdir(name, *, dir_fd):
+        real_rmdir(name, dir_fd=dir_fd)
+        seen.append(("rmdir", f"{path_of(dir_fd)}/{os.fsdecode(name)}"))
+
     def renameat2(old_dir, old, new_dir, new, flags):
         result = real_rename(old_dir, old, new_dir, new, flags)
         if result == 0:
             seen.append(("rename", f"{path_of(new_dir.value)}/{os.fsdecode(new.value)}"))
         return result
 
-    for name, call in (("fsync", fsync), ("replace", replace), ("unlink", unlink)):
-        monkeypatch.setattr(os, name, call)
+    for call in (fsync, replace, unlink, rmdir):
+        monkeypatch.setattr(os, call.__name__, call)
     monkeypatch.setattr(rename, "_renameat2", renameat2)
     return seen
 
@@ -92,6 +96,7 @@ def test_each_step_is_on_disk_before_the_next(volume, quarantine, store_path, st
             *final,
             ("unlink", f"/.hashscan{entry}"),
             ("fsync", "/.hashscan"),
+            ("rmdir", "/volume/.hashscan"),
             ("fsync", "/volume/d"),
         ]
     in_order(steps, *intent, *moved, *final)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from types import SimpleNamespace
@@ -11,9 +12,10 @@ from scanning import Scanner, settle
 
 from hashscan.catalog.rows import FileRow, signed
 from hashscan.catalog.store import Catalog
+from hashscan.fs.listing import ListedError, ListedOther
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.bloom import load
-from hashscan.model import filterset_of
+from hashscan.model import Skipped, filterset_of
 from hashscan.scan import directory
 from hashscan.scan.links import LinkTable
 from hashscan.scan.work import Findings, Task, WorkerSettings
@@ -46,7 +48,7 @@ class Place:
         )  # fmt: skip
         links = LinkTable()
         worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
-        worker.do(Task(1, 0, self.root.number, b"", False, **task))
+        worker.do(Task(1, 0, self.root.number, b"", **{"fresh": False, **task}))
         worker.flush()
         worker.rest()
         links.close()
@@ -101,6 +103,10 @@ def test_in_a_listing_only_each_file_counts(check):
     sizes = {"large": 200 * KIB, "a": 30 * KIB, "b": 30 * KIB, "c": 30 * KIB}
     hashed, large = check(sizes, bound=64 * KIB, look=False)
     assert (hashed, large) == ({"a", "b", "c"}, {"large"})
+
+
+def test_in_a_listing_a_file_at_the_bound_is_hashed(check):
+    assert check({"at": 64 * KIB}, bound=64 * KIB, look=False) == ({"at"}, set())
 
 
 def test_what_is_not_read_or_has_its_turn_is_not_handed_back(check):
@@ -196,6 +202,48 @@ def test_files_are_handed_over_after_so_many_bytes(monkeypatch, sizes, given):
     part._give = lambda rest: handed.append(list(rest))
     part._hash_all(names)
     assert handed == ([] if given is None else [names[-given:]])
+
+
+@pytest.mark.parametrize(
+    ("number", "is_unread"),
+    [(errno.EIO, True), (errno.ESTALE, True), (errno.EACCES, False), (errno.ELOOP, False)],
+)
+def test_an_entry_that_the_storage_does_not_show_may_be_a_directory(number, is_unread):
+    part = bare_part()
+    part._meet(ListedError(b"x", OSError(number, os.strerror(number))))
+    assert (part._findings.unread, part._findings.tally.problems) == (is_unread, 1)
+
+
+@pytest.mark.parametrize(("excluded", "reason"), [(True, "excluded"), (False, "fifo")])
+def test_an_excluded_special_file_is_skipped_as_excluded(excluded, reason):
+    part = bare_part(excluded)
+    part._meet(ListedOther(b"x", Skipped.FIFO))
+    assert part._findings.tally.skipped == {reason: 1}
+
+
+def bare_part(excluded=False):
+    part = object.__new__(directory.DirectoryPart)
+    part._findings, part._prefix, part._lost = Findings(1), b"", []
+    part._root = SimpleNamespace(excludes=lambda _path: excluded)
+    return part
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_large_directory_is_hashed_in_parts(place, monkeypatch, fresh, idle):
+    """Each file is hashed here or by an idle process, never by both."""
+    monkeypatch.setattr(directory, "PART_FILES", 4)
+    monkeypatch.setattr(Worker, "may_give", lambda _self: idle)
+    names = {b"%02d" % number for number in range(10)}
+    for name in names:
+        (place.path / name.decode()).write_bytes(name)
+    parts = place.do(fresh=fresh)
+    rows = [[row[0] for row in part.rows] for part in parts]
+    given = [[name for name, _ in part.give] for part in parts]
+    assert sorted(name for some in rows + given for name in some) == sorted(names)
+    assert max(map(len, rows + given)) <= 4
+    assert sum(map(len, given)) == (8 if idle else 0)
+    assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
 
 
 def test_what_is_handed_over_is_sent_immediately():

@@ -213,6 +213,7 @@ def test_an_interrupted_full_scan_goes_on(volume, state, monkeypatch):
     assert second.unchanged >= first.hashed
     assert "going on" in scanner.told.notices[0]
     assert scanner.scan(volume, full=True).hashed == len(contents), "that one came to its end"
+    assert scanner.told.notices == []
 
 
 def test_progress_reaches_its_end(volume, state):
