@@ -24,7 +24,7 @@ def directory(tmp_path):
 def run(directory, *more):
     return subprocess.run(
         [sys.executable, cases.__file__, directory, "--command", directory.parent / "hashscan", *more],
-        capture_output=True, text=True, check=False, timeout=30,
+        capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def nothing():
 def taken(probes):
     found = []
 
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not found:
         assert time.monotonic() < end
         found += probes.take([one for one in probes.connections if one.poll(0.05)])
@@ -137,7 +137,7 @@ def test_many_volumes_on_one_silent_server_cost_one_process(tmp_path):
         probes.ask(600)
         assert taken(probes) == [600]
     found = set()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(found) < 600:
         assert time.monotonic() < end
         found.update(probes.take([one for one in probes.connections if one.poll(0.05)]))
@@ -186,7 +186,7 @@ def test_a_limit_of_processes_is_told_and_tried_again(tmp_path, monkeypatch):
         found = probes.look_at_all(lambda: None)
         assert len(os.listdir("/proc/self/fd")) <= before, "a fork that fails leaves nothing open"
     assert all("TasksMax=" in one.error for one in found)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while {probes.latest(number).error for number in range(20)} != {None}:
         assert time.monotonic() < end
         taken(probes)

@@ -198,7 +198,7 @@ def test_from_the_shell_errors_go_to_stderr_with_exit_code_2(tmp_path, good):
             [sys.executable, "-m", "hashscan", "--config", path, "config", "check"],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
         )
 
     wrong, right = call(bad), call(good)

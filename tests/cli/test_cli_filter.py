@@ -124,7 +124,7 @@ def test_standard_input_from_a_pipe(tmp_path):
         input=digests,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert done.stderr == ""
     assert json.loads(done.stdout)["digests"] == {"sha1": 50_000}
@@ -138,7 +138,7 @@ def test_a_progress_bar_on_a_terminal_only(listed, tmp_path):
         [sys.executable, "-c", CALL, "build", str(listed), "-o", str(tmp_path / "f")],
         stdout=subprocess.PIPE,
         stderr=child,
-        timeout=30,
+        timeout=60,
         env={**os.environ, "TERM": "xterm"},
     )
     os.close(child)

@@ -77,7 +77,7 @@ def test_an_answered_report_outlives_a_kill(run, tmp_path):
                     line.split()[-1] + "/api/v1/reports",
                     data={"ip": "192.0.2.7", "urls": urls},
                     headers={"Authorization": f"Bearer {token}"},
-                    timeout=20,
+                    timeout=60,
                 )
                 for urls in ("some words", "http://a.example/1")
             )

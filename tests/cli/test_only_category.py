@@ -20,9 +20,7 @@ def run(tmp_path):
     (tmp_path / "list.json").write_text(json.dumps({"value": media}))
 
     def call(*words):
-        done = ready.in_words(
-            ready.hashscan(*words, "--state", "state", "--json", cwd=tmp_path, timeout=30)
-        )
+        done = ready.in_words(ready.hashscan(*words, "--state", "state", "--json", cwd=tmp_path))
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
     return call

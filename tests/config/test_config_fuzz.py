@@ -67,7 +67,7 @@ def judge(path, content):
             assert not {unicodedata.category(sign) for sign in str(finding)} & UNSAFE
         assert len(str(error)) < 100_000
         assert str(error).encode()
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 @given(st.binary(max_size=300))

@@ -65,7 +65,7 @@ def test_a_match_at_a_dead_file_server_is_given_up_and_the_others_are_moved(acti
     with silent(dead):
         began = time.monotonic()
         acted = one.act(Match(os.fsencode(dead)))
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         assert (acted.action, acted.problem) == ("reported", "no-answer")
         assert acted.message == (
             f"{dead}/x: could not be moved to quarantine: its volume does not answer"

@@ -130,7 +130,7 @@ def test_a_maildir_that_does_not_answer_holds_up_nobody(desk, monkeypatch):
     assert len(desk.notices.connections) == 1, "one at a time"
     assert desk.notices.facts()["since"] == desk.clock.now - 1500
     desk.notices.use(desk.settings(maildir="none"))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert desk.notices.facts() is None
     desk.notices.step()
     assert desk.notices.connections == []

@@ -117,11 +117,11 @@ def test_it_does_not_have_the_daemons_end_of_its_connection(begin):
 @KINDS
 def test_its_end_releases_all_that_it_needed(begin):
     before, children = sockets(), len(multiprocessing.active_children())
-    one = begin(lambda: time.sleep(30))
+    one = begin(lambda: time.sleep(300))
     assert len(sockets()) == len(before) + 3, "its connection, and two of multiprocessing"
     began = time.monotonic()
     one.close()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert sockets() == before
     assert len(multiprocessing.active_children()) == children
     one.close()

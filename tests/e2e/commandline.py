@@ -106,7 +106,7 @@ def started(*arguments, **options):
                 stream.close()
 
 
-def ended(process, timeout=30):
+def ended(process, timeout=60):
     """What a started one came to."""
     out, err = process.communicate(timeout=timeout)
     return Ran(process.returncode, (out or b"").decode(), (err or b"").decode())

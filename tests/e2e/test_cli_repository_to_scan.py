@@ -223,7 +223,7 @@ def test_spread_waits_for_this_hosts_moment(site):
         ran = site.run("sync", "--spread")
         assert ran.code == 0
         assert "this host's share of filter.refresh" in ran.err
-        assert time.monotonic() - begin < 30
+        assert time.monotonic() - begin < 100
 
 
 def test_status_tells_a_damaged_catalog_and_a_damaged_record(site):

@@ -182,7 +182,7 @@ def test_gigabyte_of_answer(site):
         server.always(fault)
         begin = time.monotonic()
         ran = site.agent.scan()
-        assert time.monotonic() - begin < 20
+        assert time.monotonic() - begin < 60
     assert (ran.code, ran.summary["pending"]) == (6, 5)
     assert fault.sent < 500 << 20, "all but the first bytes lie in the kernel's buffers"
 
@@ -378,11 +378,11 @@ def test_ended_while_the_service_is_silent(site, how):
         config.write_text(text)
         server.always(hang())
         with started(*site.agent.arguments("--json", quarantine=True)) as process:
-            until(lambda: len(server.requests) >= 4, 15, "it asks")
+            until(lambda: len(server.requests) >= 4, 60, "it asks")
             time.sleep(1.3)  # what it found is committed once a second
             process.send_signal(how)
-            out, _ = process.communicate(timeout=10)
-            until(lambda: not members(process.pid), 3, "the process that asks ends too")
+            out, _ = process.communicate(timeout=60)
+            until(lambda: not members(process.pid), 60, "the process that asks ends too")
         assert process.returncode == (-how if how == signal.SIGKILL else 130)
         if how == signal.SIGTERM:
             assert b'"pending":5' in out.splitlines()[-1]

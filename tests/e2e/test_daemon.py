@@ -136,7 +136,7 @@ def test_a_file_under_a_lease_is_looked_at_again(daemon):
     began = time.monotonic()
     with subprocess.Popen([sys.executable, "-c", holder, path, KNOWN.hex()]) as process:
         gone(daemon, path)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert time.monotonic() - began > 2.5, "the lease was held"
     assert daemon.end() == 0
 
@@ -263,7 +263,7 @@ def test_unmounted_and_mounted_again(tmp_path, watch):
             (daemon.volume / "a" / "x").write_bytes(b"harmless")
             daemon.start()
             # nothing that the daemon holds keeps it from being unmounted
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while subprocess.run(["umount", str(daemon.volume)], check=False).returncode:
                 assert time.monotonic() < until
                 time.sleep(0.1)

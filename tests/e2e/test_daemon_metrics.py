@@ -40,7 +40,7 @@ class Exporting:
 
     def text(self):
         url = f"http://127.0.0.1:{self.port}/metrics"
-        with suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read().decode()
         return ""
 

@@ -22,7 +22,7 @@ def test_lock_of_a_killed_engine(volume, tmp_path):
     slow = Agent(tmp_path / "state", volume, [content], config=config)
     quick = Agent(tmp_path / "state", volume, [content])
     with started(*slow.arguments("--json", "--full")) as process:
-        until(lambda: len(members(process.pid)) > 2, 30, "workers are there")
+        until(lambda: len(members(process.pid)) > 2, 60, "workers are there")
         time.sleep(0.6)
         os.kill(process.pid, 9)
         process.wait()

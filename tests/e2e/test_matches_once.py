@@ -68,7 +68,7 @@ def test_candidates_that_a_broken_pipe_left(agent):
         assert process.stdout.readline()
         process.stdout.close()
         process.stdout = None
-        process.wait(timeout=20)
+        process.wait(timeout=60)
     left = len(entries(agent.volume))
     assert left
     once(agent.scan(quarantine=True), left)

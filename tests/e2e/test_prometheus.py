@@ -69,7 +69,7 @@ class Prometheus:
     def query(self, expression):
         words = urllib.parse.urlencode({"query": expression})
         url = f"http://127.0.0.1:{self.port}/api/v1/query?{words}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             found = json.load(answer)
         assert found["status"] == "success", found
         return found["data"]["result"]
@@ -114,7 +114,7 @@ def test_a_scan_a_flood_and_an_outage(tmp_path):
                 (daemon.volume / f"g{number}").write_bytes(os.urandom(500))
                 if number % 10 == 0:
                     with suppress(OSError):
-                        idle.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                        idle.append(socket.create_connection(("127.0.0.1", port), timeout=60))
             hashed = 'hashscan_files_total{outcome="hashed"}'
             prometheus.until(lambda: (prometheus.value(hashed) or 0) >= 3201)
             for one in idle:

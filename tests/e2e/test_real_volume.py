@@ -186,7 +186,7 @@ def opened_files(root):
     finally:
         end = os.path.join(root, "end", "the end of it")
         os.mkfifo(end)
-        reader.join(10)
+        reader.join(60)
         os.unlink(end)
         os.rmdir(os.path.join(root, "end"))
         os.close(fd)

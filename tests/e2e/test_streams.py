@@ -59,7 +59,7 @@ def test_reader_that_goes_away(filled, form):
     with started(*filled.arguments(*form)) as process:
         process.stdout.read(10)
         process.stdout.close()
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=60) == 130
         assert Ran(130, "", process.stderr.read().decode()).is_clean()
     assert filled.scan().summary["matches"] == 400
 
@@ -142,7 +142,7 @@ def test_a_reader_that_goes_in_the_middle(filled):
     with started(*filled.arguments("--json", quarantine=True)) as process:
         first = process.stdout.readline()
         process.stdout.close()
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=60) == 130
         told = process.stderr.read().decode()
     assert json.loads(first)["event"] == "match"
     assert "quarantine list" in told
@@ -158,7 +158,7 @@ def test_a_slow_reader_of_a_stream_that_does_not_block(filled):
         os.close(writer)
         with open(reader, "rb") as lines:
             found = [json.loads(line)["event"] for line in lines]
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=60) == 1
     assert found.count("match") == 400
     assert found[-1] == "summary"
 
@@ -203,7 +203,7 @@ def test_a_daemon_without_a_reader_goes_on_and_says_so(agent, tmp_path):
         out = gone_pipe()
         with started("--config", config, "daemon", "--json", stdout=out, stderr=log):
             os.close(out)
-            until(lambda: "quarantined as" in (tmp_path / "log").read_text(), 40, "it is moved")
+            until(lambda: "quarantined as" in (tmp_path / "log").read_text(), 60, "it is moved")
             until(
                 lambda: "reader has gone" in hashscan("--config", config, "status").out,
                 20,

@@ -78,7 +78,7 @@ def site(template):
 
 def run(site, line, record, within=None):
     words = line.format(site=site, id=record).split()
-    return ready.in_words(ready.hashscan(*words, env=environment(), within=within, timeout=30))
+    return ready.in_words(ready.hashscan(*words, env=environment(), within=within))
 
 
 #: Of each row of limits the gate tries one or two.

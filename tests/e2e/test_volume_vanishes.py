@@ -52,10 +52,10 @@ def test_the_command_line(tmp_path, mounted):
     )
     command = ["--config", config, "scan", "--json"]
     with started(*command) as scan:
-        until(lambda: _files_known(tmp_path / "state"), 40, "it scans")
+        until(lambda: _files_known(tmp_path / "state"), 60, "it scans")
         assert scan.poll() is None, scan.communicate()
         subprocess.run(["umount", "-l", volume], check=True)
-        output, _ = scan.communicate(timeout=40)
+        output, _ = scan.communicate(timeout=60)
     events = [json.loads(line) for line in output.splitlines()]
     assert scan.returncode == 3
     (problem,) = (one for one in events if one["event"] == "problem")
@@ -101,6 +101,6 @@ def test_the_daemon(tmp_path, mounted, watch):
         assert 0 < known < FILES
         assert last_whole(daemon.config, daemon.volume) is None
         mounted(daemon.volume)
-        until(lambda: last_whole(daemon.config, daemon.volume), 40, "it is whole", pause=0.2)
+        until(lambda: last_whole(daemon.config, daemon.volume), 60, "it is whole", pause=0.2)
         assert len(daemon.rows()) == FILES
         assert daemon.end() == 0

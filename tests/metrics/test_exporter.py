@@ -56,13 +56,13 @@ class Exporter:
         return self
 
     def scrape(self, **headers):
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while True:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{self.port}/metrics", headers=headers
             )
             try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     return samples(answer.read().decode())
             except urllib.error.HTTPError:
                 raise
@@ -71,7 +71,7 @@ class Exporter:
                 time.sleep(0.05)
 
     def until(self, condition):
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -120,7 +120,7 @@ def test_nothing_is_collected_for_nobody(exporter):
     exporter.start()
 
     def is_there():
-        with suppress(OSError), socket.create_connection(("127.0.0.1", exporter.port), timeout=10):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", exporter.port), timeout=60):
             return True
 
     exporter.until(is_there)
@@ -225,7 +225,7 @@ def test_what_processes_use():
     assert own.memory > 1 << 20
     assert own.cpu >= before.cpu
     ours.send(0)
-    child.join(10)
+    child.join(60)
     after = usage_of(os.getpid())[1]
     assert after.processes == children.processes
     assert after.cpu >= running.cpu, "the time of a process that has ended counts"

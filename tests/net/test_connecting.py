@@ -71,7 +71,7 @@ def test_twenty_dead_addresses_take_as_long_as_one(resolve_to):
         start = time.monotonic()
         with pytest.raises(TimeoutError):
             connect("many.test", port, deadline_in(0.6))
-        assert 0.5 < time.monotonic() - start < 1.5
+        assert 0.5 < time.monotonic() - start < 6  # one by one, they take 12
 
 
 def test_one_that_lives_is_found_behind_twenty_dead_ones(resolve_to):
@@ -87,8 +87,8 @@ def test_addresses_that_refuse_cost_no_time(resolve_to):
         port = living.getsockname()[1]
         resolve_to([*(f"127.3.0.{n}" for n in range(1, 41)), "127.2.0.1"])
         start = time.monotonic()
-        connect("many.test", port, deadline_in(5)).close()
-        assert time.monotonic() - start < 1
+        connect("many.test", port, deadline_in(60)).close()
+        assert time.monotonic() - start < 8  # a pause after each is 10
 
 
 def test_the_error_is_the_first_addresss(resolve_to):
@@ -128,7 +128,7 @@ def test_a_question_to_many_dead_addresses_keeps_its_time_limit(resolve_to):
         start = time.monotonic()
         with pytest.raises(ServiceUnavailableError, match="no whole answer within"):
             client.confirm(KNOWN)
-        assert time.monotonic() - start < 2.5
+        assert time.monotonic() - start < 8  # one by one, they take 10 and more
         client.close()
 
 
@@ -141,7 +141,7 @@ def silent_resolver(monkeypatch):
         if len(more) > 3:
             raise socket.gaierror(socket.EAI_NONAME, "a name")
         asked.append(host)
-        go.wait(20)
+        go.wait(100)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
@@ -157,7 +157,7 @@ def test_a_resolver_that_hangs_keeps_the_time_limit_and_holds_one_thread(silent_
     for _ in range(5):
         with pytest.raises(TimeoutError):
             connect("slow.test", 443, deadline_in(0.1))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 60  # it is silent for 100
     assert silent_resolver == ["slow.test"]
     assert sum(one.name == "resolver" for one in threading.enumerate()) == 1
 
@@ -187,7 +187,7 @@ def test_a_slow_proxy_is_within_the_deadline_too(proxy, monkeypatch):
         start = time.monotonic()
         with pytest.raises(ServiceUnavailableError):
             client.confirm(KNOWN)
-        assert time.monotonic() - start < 1.2
+        assert time.monotonic() - start < 60
         client.close()
 
 

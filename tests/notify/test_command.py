@@ -31,7 +31,7 @@ def failure(found):
 def gone(path):
     """Whether the process whose id is in the file ends soon."""
     number = int(path.read_text())
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
             with open(f"/proc/{number}/stat") as file:
@@ -68,16 +68,16 @@ def test_what_it_says_is_in_the_error(tmp_path):
 
 def test_a_child_that_holds_the_output_holds_nobody_and_is_killed(tmp_path):
     begun = time.monotonic()
-    notifier(tmp_path, f"sleep 60 & echo $! >{tmp_path}/child; exit 0").send(message())
-    assert time.monotonic() - begun < 3
+    notifier(tmp_path, f"sleep 300 & echo $! >{tmp_path}/child; exit 0").send(message())
+    assert time.monotonic() - begun < 60
     assert gone(tmp_path / "child")
 
 
 def test_a_program_that_hangs_is_killed_with_its_children(tmp_path):
-    found = notifier(tmp_path, f"sleep 60 & echo $! >{tmp_path}/child; wait", timeout="300ms")
+    found = notifier(tmp_path, f"sleep 300 & echo $! >{tmp_path}/child; wait", timeout="300ms")
     begun = time.monotonic()
     error = failure(found)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 60
     assert error.unsure
     assert "was killed" in error.what
     assert gone(tmp_path / "child")
@@ -104,8 +104,8 @@ def test_a_program_that_is_not_there(tmp_path):
 
 
 def test_a_running_program_can_be_stopped(tmp_path):
-    found = notifier(tmp_path, "sleep 60")
+    found = notifier(tmp_path, "sleep 300")
     threading.Timer(0.2, found.stop).start()
     begun = time.monotonic()
     assert failure(found).unsure
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 60

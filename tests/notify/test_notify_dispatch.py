@@ -42,7 +42,7 @@ class Desk:
 
     def settle(self, *, without=()):
         """Step until nothing is sent any more, except by receivers that hang."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             self.dispatcher.step()
             busy = [name for name, one in self.dispatcher._lanes.items() if one.is_busy]
@@ -199,7 +199,10 @@ def test_an_address_that_is_refused_holds_up_no_other(tmp_path):
 
 
 def test_a_command_that_hangs_delays_nobody(tmp_path):
-    with CommandPlace(tmp_path, timeout="20s") as stuck, HookPlace(tmp_path, at_most="1s") as place:
+    with (
+        CommandPlace(tmp_path, timeout="200s") as stuck,
+        HookPlace(tmp_path, at_most="1s") as place,
+    ):
         stuck.behave("hang")
         desk = Desk(tmp_path / "state", stuck.settings, place.settings)
         begun = time.monotonic()
@@ -207,7 +210,7 @@ def test_a_command_that_hangs_delays_nobody(tmp_path):
             desk.audit.match()
             desk.after(20, without={"page"})
             assert len(place.received) == number + 1
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
         desk.dispatcher.stop()
         assert not desk.dispatcher.is_sending
 

@@ -106,7 +106,7 @@ def test_dismissals_at_the_same_time_lose_no_entry(path, monkeypatch):
     monkeypatch.setattr(module, "entries_of", slowly)
     first = threading.Thread(target=add, args=(path, [ENTRY]))
     first.start()
-    assert reading.wait(10)
+    assert reading.wait(60)
     add(path, [ENTRY._replace(hold="H2")])
-    first.join(10)
+    first.join(60)
     assert {one.hold for one in entries_of(path)} == {"H1", "H2"}

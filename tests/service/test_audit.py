@@ -33,7 +33,7 @@ def test_every_question_is_on_record_and_no_digest_leaks(prepared):
             client.confirm(Digest("sha1", digest))
         client.close()
         requests.post(
-            f"{prepared.url}/v1/check/sha1", asked[0], auth=("me", "wrong-word"), timeout=10
+            f"{prepared.url}/v1/check/sha1", asked[0], auth=("me", "wrong-word"), timeout=60
         )
         process.send_signal(signal.SIGTERM)
         told = line.encode() + b"".join(process.communicate())

@@ -25,7 +25,7 @@ def test_agents_sync_from_the_service(tmp_path, serve):
     answer = requests.get(
         served.url + "/repository/metadata/timestamp.json",
         headers={"Range": "bytes=5-9"},
-        timeout=9,
+        timeout=60,
     )
     assert (answer.status_code, len(answer.content)) == (206, 5)
 

@@ -98,5 +98,5 @@ class Dying:
     def __exit__(self, *_):
         self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait(10)
+        self._process.wait(60)
         self._temporary.cleanup()

@@ -143,7 +143,7 @@ def hang() -> Fault:
     """No answer, and the connection stays open until the server stops."""
 
     def fault(exchange: Exchange) -> None:
-        exchange.wait(30)
+        exchange.wait(300)
 
     return fault
 
@@ -249,14 +249,14 @@ class KnownServer:
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._acceptor.join(5)
+        self._acceptor.join(60)
         self._listener.close()
         with self._lock:
             for sock in self._open:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
 
     def _accept(self):
         while True:

@@ -86,10 +86,10 @@ class Provider:
     def _until_known(self, content):
         """Wait until the service, which looks once a second, answers by its new set."""
         url = f"http://127.0.0.1:{self.service.port}/v1/check/sha1"
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while True:
             answer = requests.post(
-                url, data=hashlib.sha1(content).hexdigest(), auth=("me", PASSWORD), timeout=20,
+                url, data=hashlib.sha1(content).hexdigest(), auth=("me", PASSWORD), timeout=60,
                 proxies={"http": ""},
             )  # fmt: skip
             if answer.text == "true":
@@ -153,7 +153,7 @@ class Provider:
             self.url + REPORTS,
             data={"ip": "192.0.2.7", "urls": "\n".join(one.value for one in notice.items)},
             headers={"Authorization": f"Bearer {self._tokens[notice.sender]}"},
-            timeout=20,
+            timeout=60,
             proxies={"http": ""},
         )
         assert answer.status_code == 201, answer.text
@@ -162,7 +162,7 @@ class Provider:
     def online(self, url):
         """What the link checker answers."""
         answer = requests.get(
-            f"{self.url}/api/v1/online", params={"url": url}, timeout=20, proxies={"http": ""},
+            f"{self.url}/api/v1/online", params={"url": url}, timeout=60, proxies={"http": ""},
             headers={"Authorization": f"Bearer {self._tokens['hotline-a']}"},
         )  # fmt: skip
         return answer.text
@@ -280,7 +280,7 @@ def _is_back(item, now):
 
 def _await(url, status):
     """Wait for a status: what a list knows moves without a step of an item."""
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while (found := status_of(url)) != status:
         if time.monotonic() > until:
             return [(url, found, status)]
@@ -304,7 +304,7 @@ def _difference(steps, found, now):
 
 def _end(process):
     process.terminate()
-    process.wait(20)
+    process.wait(60)
     for stream in (process.stdout, process.stderr):
         with contextlib.suppress(OSError):
             stream.close()

@@ -101,7 +101,7 @@ class Process:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def wait(self, timeout=60):
+    def wait(self, timeout=100):
         until = time.monotonic() + timeout
         while self.poll() is None:
             if time.monotonic() > until:
@@ -119,7 +119,7 @@ class Process:
     def kill(self):
         self.send_signal(signal.SIGKILL)
 
-    def communicate(self, timeout=60):
+    def communicate(self, timeout=100):
         streams = [one for one in (self.stdout, self.stderr) if one]
         found = {}
         reads = [

@@ -42,7 +42,7 @@ class _Handler:
         if code == "hang":
             import asyncio
 
-            await asyncio.sleep(30)
+            await asyncio.sleep(300)
             return "421 late"
         if code is not None:
             return f"{code} said the server"
@@ -164,7 +164,7 @@ _SCRIPT = """#!/bin/sh
 case "$(cat {here}/how)" in
 accept) cat >>{here}/got; echo >>{here}/got;;
 later) exit 75;;
-hang) sleep 30;;
+hang) sleep 300;;
 esac
 """
 

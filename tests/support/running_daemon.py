@@ -90,7 +90,7 @@ class Daemon:
                 self._there.notify_all()
         stream.close()
 
-    def wait(self, condition, timeout=30.0):
+    def wait(self, condition, timeout=90.0):
         """Wait until a condition over what was heard, or over the disk, holds."""
         until = time.monotonic() + timeout
         with self._there:
@@ -122,13 +122,13 @@ class Daemon:
     def quarantined(self):
         return [event for event in self.matches if event["action"] == "quarantined"]
 
-    def end(self, number=signal.SIGTERM, timeout=20.0):
+    def end(self, number=signal.SIGTERM, timeout=60.0):
         """End it, and look that it did so cleanly; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         code = self.process.wait(timeout)
         for reader in self.readers:
-            reader.join(5)
+            reader.join(60)
         if number != signal.SIGKILL:
             assert "Traceback" not in self.told(), self.told()
         return code

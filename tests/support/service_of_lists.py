@@ -26,7 +26,7 @@ def running(data, arguments=()):
         yield _wait_until_ready(process)
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
         process.stdout.close()
         process.stderr.close()
 

@@ -37,7 +37,7 @@ def serving(target, *arguments, said=None):
         thread = threading.Thread(target=target, args=(*arguments, say))
         thread.start()
         try:
-            assert ready.wait(40), told
+            assert ready.wait(60), told
             yield next(one for one in told if " listens on " in one).split()[-1]
         finally:
             for one in servers:

@@ -25,7 +25,7 @@ def test_an_overflow_is_told_and_the_watches_are_made_whole(top):
         for number in range(limit + 100):  # the kernel merges what follows its like
             os.close(os.open(top / f"f{number % 2}", os.O_WRONLY | os.O_CREAT))
         (top / "late" / "er").mkdir(parents=True)
-        found, until = [], time.monotonic() + 15
+        found, until = [], time.monotonic() + 60
         while not any(isinstance(one, Lost) for one in found):
             assert time.monotonic() < until
             found += source.read()

@@ -154,7 +154,7 @@ for number in range(200):
 def test_directories_made_as_fast_as_can_be(watched, top):
     """Every file is told, or lies below a directory that is told of after it was watched."""
     maker = subprocess.Popen([sys.executable, "-c", _MAKER, str(top)])
-    told, deadline = set(), time.monotonic() + 20
+    told, deadline = set(), time.monotonic() + 60
     rest = None
     while rest is None or time.monotonic() < rest:
         assert time.monotonic() < deadline
@@ -184,7 +184,7 @@ def test_a_burst_within_the_queue_loses_nothing(watched, top):
         write(top / "a" / "b" / f"f{number}")
     wanted = {(b"a/b", b"f%d" % number) for number in range(1500)}
     found = set()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while found != wanted and time.monotonic() < end:
         found |= changed(watched)
     assert found == wanted

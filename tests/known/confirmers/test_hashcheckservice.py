@@ -79,7 +79,7 @@ def test_ipv6_loopback_and_localhost(connect):
         running.__exit__()
     with KnownServer({KNOWN.hex}, username=USERNAME, password=PASSWORD) as running:
         assert (
-            connect(running.url.replace("127.0.0.1", "localhost"), timeout=2).confirm(KNOWN).known
+            connect(running.url.replace("127.0.0.1", "localhost"), timeout=20).confirm(KNOWN).known
         )
 
 

@@ -355,7 +355,7 @@ def start(listed, cache, script=OPEN) -> subprocess.Popen[str]:
 
 def test_processes_that_start_at_once_make_one_set(listed, cache):
     running = [start(listed, cache) for _ in range(4)]
-    printed = [one.communicate(timeout=30) for one in running]
+    printed = [one.communicate(timeout=60) for one in running]
     assert sorted(out for out, _ in printed) == ["False 2000\n"] * 3 + ["True 2000\n"], printed
     assert len(sets(cache)) == 1
 
@@ -415,10 +415,12 @@ def test_a_cache_that_cannot_be_used(opened, listed, cache):
 
 def test_opening_what_is_kept_is_quick(opened, listed, cache):
     listed.write_text("\n".join(os.urandom(20).hex() for _ in range(100_000)))
-    opened(listed)
-    started = time.monotonic()
-    assert not opened(listed).built
-    assert time.monotonic() - started < 0.5
+    seconds = []
+    for built in (True, False):
+        started = time.process_time()
+        assert opened(listed).built == built
+        seconds.append(time.process_time() - started)
+    assert seconds[1] < seconds[0] / 2
 
 
 def test_the_index_can_be_read_with_sqlite(opened, listed, cache):

@@ -253,7 +253,7 @@ def test_a_filter_of_10_to_the_15_bits_is_refused_in_bounded_memory(pair):
         [sys.executable, "-c", script, str(pair), str(large), str(giant)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
     assert done.stdout.count("refused") == 3, done

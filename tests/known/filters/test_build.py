@@ -258,7 +258,7 @@ def test_no_room_for_the_sorting_is_told(written, tmp_path):
         [sys.executable, "-c", script, path, str(tmp_path / "out")],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert "the filter cannot be made" in done.stdout, done
     assert "SQLITE_TMPDIR" in done.stdout

@@ -165,4 +165,4 @@ def test_a_line_of_marks_is_read_in_linear_time(read):
     begin = time.process_time()
     marks = "\x85" * 30_000
     read(f"# {MD5}{marks}\nsha1;name\n{SHA1};{MD5}{marks}\n")
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 10

@@ -44,7 +44,7 @@ class Served:
         if isinstance(data, dict):
             data = urlencode(data)
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
-        return requests.post(self.url + REPORTS, data=data, headers=headers, timeout=20, **options)
+        return requests.post(self.url + REPORTS, data=data, headers=headers, timeout=60, **options)
 
     def raw(self, body, *headers, host="x"):
         """The whole answer to a request with these bytes as its body."""
@@ -131,7 +131,7 @@ def intake(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def wait_for():
-    def wait(condition, seconds=10, every=0.02):
+    def wait(condition, seconds=60, every=0.02):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline

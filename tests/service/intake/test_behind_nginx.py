@@ -54,7 +54,7 @@ def curl(port, token, *arguments, given=""):
     done = subprocess.run(
         [program("curl"), "-sS", "--noproxy", "*", "-w", "\n%{http_code}",
          "-H", f"Authorization: Bearer {token}", *arguments],
-        capture_output=True, text=True, timeout=30, input=given,
+        capture_output=True, text=True, timeout=60, input=given,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     body, _, status = done.stdout.rpartition("\n")

@@ -25,7 +25,7 @@ def test_a_report_is_a_notice(intake, scart_reads):
         notice = reader.notice(identifier)
         assert (notice.channel, notice.format) == (Channel.HTTP, "scart-api")
         assert (notice.sender, notice.reference) == ("hotline", None)
-        assert time.time() - 20 < notice.received <= time.time()
+        assert time.time() - 120 < notice.received <= time.time()
         assert notice.deadline == notice.received + 24 * 3600
         assert notice.states == {ItemState.RECEIVED: 2}
         found = [(one.parsed.value, one.parsed.ip) for one in reader.items(identifier)]
@@ -229,7 +229,7 @@ def test_another_type(kind, intake, scart_reads):
 def test_other_paths(method, path, status, intake, scart_reads):
     import requests
 
-    answer = requests.request(method, intake.url + path, timeout=10, allow_redirects=False)
+    answer = requests.request(method, intake.url + path, timeout=60, allow_redirects=False)
     assert (answer.status_code, scart_reads(answer)) == (status, None)
 
 
@@ -307,16 +307,16 @@ def test_reading_a_large_report_delays_no_other_client(intake, monkeypatch):
 
     def slow(*args):
         begun.set()
-        assert may_go_on.wait(10)
+        assert may_go_on.wait(60)
         return form.read(*args)
 
     monkeypatch.setattr("hashscan.service.intake.app.read", slow)
     answers = []
     thread = threading.Thread(target=lambda: answers.append(intake.post(ONE).status_code))
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     try:
-        assert requests.get(f"{intake.url}/healthz", timeout=5).text == "ok"
+        assert requests.get(f"{intake.url}/healthz", timeout=60).text == "ok"
     finally:
         may_go_on.set()
         thread.join()
@@ -339,7 +339,7 @@ def test_reports_that_wait_for_the_disk_are_bounded(intake, monkeypatch):
     first = []
     thread = threading.Thread(target=lambda: first.append(intake.post(ONE).status_code))
     thread.start()
-    assert began.wait(20)
+    assert began.wait(60)
     answer = intake.post(ONE)
     go.set()
     thread.join()
