@@ -118,9 +118,7 @@ class Format:
             return None
         self._require_file(path)
         with self.translated(path):
-            connection = sqlite3.connect(
-                f"file:{quote(path)}?mode=ro", uri=True, timeout=5, isolation_level=None
-            )
+            connection = connect_read_only(path, timeout=5)
             try:
                 version, tables = self._version(connection, path)
                 if tables and version < self.version:
@@ -211,6 +209,45 @@ class Format:
                 f"this program's {self.version}); upgrade hashscan, or give another --state"
             )
         return version, tables
+
+
+def connect_read_only(path: str, *, timeout: float) -> sqlite3.Connection:
+    """Open a SQLite file to read it, after a kill of its writer too.
+
+    A process that is killed while it makes a file leaves a journal ("hot" in SQLite's terms). It
+    has to be rolled back before anybody can read the file, and only a writer can do that.
+
+    Args:
+        path: of the file.
+        timeout: seconds to wait for a process that holds it.
+
+    Raises:
+        sqlite3.Error: it cannot be opened, or the journal cannot be rolled back.
+    """
+    connection = _connect_as("ro", path, timeout)
+    try:
+        try:
+            connection.execute(_TOUCH)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+            with contextlib.closing(_connect_as("rw", path, timeout)) as writer:
+                writer.execute(_TOUCH)
+            connection.execute(_TOUCH)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+#: Reads the first page, which rolls a hot journal back.
+_TOUCH = "SELECT count(*) FROM sqlite_master"
+
+
+def _connect_as(mode: str, path: str, timeout: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(path)}?mode={mode}", uri=True, timeout=timeout, isolation_level=None
+    )
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:

@@ -1,6 +1,8 @@
 """The making, migrating and refusing of SQLite files, of several processes at the same time too."""
 
+import contextlib
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -8,6 +10,7 @@ import sys
 
 import pytest
 
+from hashscan.catalog.reader import CatalogReader
 from hashscan.database import Format
 from hashscan.errors import StateError
 
@@ -105,6 +108,27 @@ def test_a_file_is_read_without_a_change(tmp_path):
     writer.close()
     with pytest.raises(StateError, match=r"an older hashscan \(its version 1, this program's 3\)"):
         SECOND.connect_to_read(str(path))
+
+
+@pytest.mark.parametrize("reads", [FIRST.connect_to_read, CatalogReader])
+def test_a_writer_that_was_killed_while_it_made_the_file_keeps_nobody_from_reading(tmp_path, reads):
+    made, killed = tmp_path / "made", tmp_path / "killed"
+    for place in (made, killed):
+        place.mkdir()
+    with contextlib.closing(FIRST.connect(str(made / "shelf"))) as writer:
+        writer.execute("PRAGMA journal_mode = DELETE")
+        writer.execute("INSERT INTO book VALUES ('one')")
+        writer.execute("PRAGMA cache_size = 2")
+        writer.execute("BEGIN")
+        writer.executemany("INSERT INTO book VALUES (?)", [("x" * 1000,)] * 100)
+        for name in ("shelf", "shelf-journal"):  # as a kill leaves them now
+            shutil.copy(made / name, killed / name)
+    path = str(killed / "shelf")
+    reads(path).close()
+    assert os.listdir(killed) == ["shelf"]
+    reader = FIRST.connect_to_read(path)
+    assert reader.execute("SELECT title FROM book").fetchall() == [("one",)]
+    reader.close()
 
 
 def test_a_file_that_another_process_makes_during_the_check_is_not_foreign(tmp_path):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hashscan.catalog import checksums
 from hashscan.catalog.candidates import NOT_MOVED, REPORTED, UNMOVED, WAITING
 from hashscan.catalog.scans import WHOLE
 from hashscan.catalog.schema import FORMAT, VERSION, translated
+from hashscan.database import connect_read_only
 from hashscan.errors import CredentialsError, StateError
 from hashscan.text import shown
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
 
 _WHOLE = f"checksum IS {checksums.SCAN}"
@@ -181,8 +181,6 @@ def directories_known(path: str) -> int | None:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file:{quote(path)}?mode=ro", uri=True, timeout=5, isolation_level=None
-    )
+    connection = connect_read_only(path, timeout=5)
     checksums.add_function(connection)
     return connection

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hashscan.catalog.checksums import add_function, are_whole
 from hashscan.catalog.rows import CHECKED, FileRow, checked, signed
 from hashscan.catalog.schema import translated
+from hashscan.database import connect_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,9 +36,7 @@ class CatalogReader:
         """
         self.path = path
         with translated(path):
-            self._connection = sqlite3.connect(
-                f"file:{quote(path)}?mode=ro", uri=True, timeout=30, isolation_level=None
-            )
+            self._connection = connect_read_only(path, timeout=30)
             self._connection.execute("PRAGMA cache_size = -1024")
         add_function(self._connection)
         #: Damaged rows that were read since this was set to 0.
