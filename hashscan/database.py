@@ -61,18 +61,25 @@ class Format:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorname", "") or ""
             raise StateError(
-                f"{self.name} {shown(path)} cannot be used: {error}; {self._fix(code)}"
+                f"{self.name} {shown(path)} cannot be used: {error}; {self._fix(code, path)}"
             ) from error
 
-    def _fix(self, code: str) -> str:
-        if code.startswith("SQLITE_FULL"):
-            return "free some space there and start again; what was committed is kept"
+    def _fix(self, code: str, path: str) -> str:
+        # SQLite reports a full disk as an I/O error if it is full for the index of its log.
+        is_full = code.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")) and not has_room(path)
+        if is_full or code.startswith("SQLITE_FULL"):
+            return (
+                "free some space there: what was committed is kept, the daemon goes on by itself,"
+                " and a command can be run again"
+            )
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return self.if_damaged
         if code.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
             return "hashscan must be able to write there: see the owner, the mode and the mount"
         if code.startswith("SQLITE_BUSY"):
             return "another process holds it for very long; look for one with 'fuser'"
+        if code.startswith("SQLITE_IOERR_WRITE"):
+            return "see if a quota is used up there, and the kernel's log for errors of the disk"
         return "see the kernel's log for errors of the disk"
 
     def connect(
@@ -97,7 +104,7 @@ class Format:
             except OSError as error:
                 raise StateError(
                     f"{self.name} {shown(path)} cannot be opened: {error.strerror}; "
-                    "hashscan must be able to write there: see the owner, the mode and the mount"
+                    f"{self._fix('SQLITE_CANTOPEN', path)}"
                 ) from error
             connection = sqlite3.connect(path, timeout=30, isolation_level=None)
             try:
@@ -248,6 +255,18 @@ def _connect_as(mode: str, path: str, timeout: float) -> sqlite3.Connection:
     return sqlite3.connect(
         f"file:{quote(path)}?mode={mode}", uri=True, timeout=timeout, isolation_level=None
     )
+
+
+def has_room(path: str) -> bool:
+    """Whether the file system of a file has a free block and a free inode for this process."""
+    try:
+        room = os.statvfs(os.path.dirname(path) or ".")
+    except OSError:
+        return True
+    free, inodes = (
+        (room.f_bfree, room.f_ffree) if os.geteuid() == 0 else (room.f_bavail, room.f_favail)
+    )
+    return bool(free and (inodes or not room.f_files))
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:

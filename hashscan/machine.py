@@ -41,8 +41,8 @@ _WORDS = (
 #: Exit codes that blame hashscan, a file or a filter; a limit of the machine says nothing on them.
 _NOT_FOR_LIMITS = frozenset({ExitCode.INTERNAL, ExitCode.UNREADABLE, ExitCode.FILTER})
 _FIX = {
-    errno.ENOSPC: "free some space there, then run it again",
-    errno.EDQUOT: "raise the quota or free some space there, then run it again",
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "raise the quota or free some space there",
     errno.EROFS: "mount it writable, or name another place",
     errno.EIO: "see the kernel's log (dmesg) for errors of the disk or the file server",
     errno.ESTALE: "mount the file server's directory again",
@@ -53,6 +53,7 @@ _FIX = {
     errno.ENOENT: "make it, or name another place",
     errno.ENOTDIR: "name a directory",
 }
+_ELSE = "see that place and the kernel's log (dmesg)"
 
 
 def explain(error: BaseException) -> str | None:
@@ -86,8 +87,15 @@ def as_machine_error(error: BaseException) -> MachineError | None:
         return MachineError(where + text)
     if not isinstance(error, OSError) or error.errno is None or error.errno in _OWN:
         return None
-    fix = _FIX.get(error.errno, "see that place and the kernel's log (dmesg)")
+    fix = _FIX.get(error.errno, _ELSE)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        fix += ", then run it again"
     return MachineError(f"{_where(error)}{error.strerror or os.strerror(error.errno)}; {fix}")
+
+
+def fix_of(error: OSError) -> str:
+    """What to do about an error of the disk, if its place is known to the reader."""
+    return explain(error) or _FIX.get(error.errno or 0, _ELSE)
 
 
 def with_cause(error: Exception) -> str:

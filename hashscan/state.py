@@ -181,14 +181,16 @@ class Lock:
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            holder = os.read(self._fd, 20).decode("ascii", "replace").strip() or "unknown"
+            holder = os.read(self._fd, 20).decode("ascii", "replace").strip()
             os.close(self._fd)
+            holder = holder or str(holder_of(path) or "unknown")
             raise LockedError(
                 f"another hashscan (process {holder}) works with this state ({shown(path)}); "
                 "wait for it, or give this one a state of its own with --state"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # only for messages; a full disk must not stop its holder
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def __enter__(self) -> None:
         """Hold it."""

@@ -66,6 +66,7 @@ class Round:
         held: number of digests whose withdrawal waits for an administrator since this round.
         why: the reason for that.
         marked: number of records that changed.
+        unmarked: why not all records could be marked; the next round tries it again.
         trouble: why not all was asked.
         more: some questions are left for the next round.
         seconds: of computing, to read all records.
@@ -78,6 +79,7 @@ class Round:
     held: int = 0
     why: str = ""
     marked: int = 0
+    unmarked: str = ""
     trouble: str = ""
     more: bool = False
     seconds: float = 0.0
@@ -116,7 +118,10 @@ def ask_again(
         one = _Asking(store, asked, known.service, known.filters, recorder, found)
         one.ask(known, interval, pause)
         one.judge()
-        one.mark()
+        try:
+            one.mark()
+        except QuarantineError as error:
+            found.unmarked = str(error)
     return found
 
 

@@ -2,7 +2,8 @@
 
 Facts that many lines share: ``path`` a file's full path (``os.fsdecode``), ``volume``, ``digests``
 algorithm to lower-case hex, ``category``, ``quarantine_id``, ``notice`` its id, ``reason`` a word,
-``message`` a sentence for people.
+``message`` a sentence for people. ``delayed_since``: the time of the event, if the daemon could not
+write the line then, and wrote it later.
 """
 
 from __future__ import annotations

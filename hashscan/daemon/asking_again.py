@@ -113,7 +113,7 @@ class AskingAgain:
         if found.unknown and self._duty is not None:
             self._duty.verdicts.forget(found.unknown)
         now = time.monotonic()
-        if found.more:
+        if found.more or found.unmarked:
             self._round_at = now + _SOON
         self._round_at = max(self._round_at, now + _REST * found.seconds)
         if found.trouble:
@@ -121,6 +121,13 @@ class AskingAgain:
                 "asking again",
                 "warning",
                 f"quarantine: not all digests could be asked for again: {found.trouble}",
+            )
+        if found.unmarked:
+            self._log.limited(
+                "asking again",
+                "warning",
+                f"quarantine: not all withdrawn files could be marked: {found.unmarked}; tried "
+                f"again in {human_age(_SOON)}",
             )
         if found.held:
             self._log.warning(

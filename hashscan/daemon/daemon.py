@@ -46,8 +46,8 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.files import REPORTED
-from hashscan.machine import as_machine_error, is_limited, with_cause
-from hashscan.text import human_age, shown
+from hashscan.machine import fix_of, is_limited, with_cause
+from hashscan.text import human_age, said_by, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +108,7 @@ class Daemon:
         self._facts_at = self._facts_soon = 0.0
         self._ping_at = 0.0
         self._progress = (time.monotonic(), -1)
+        self._unwritten = ""
         self._good_until = 0.0
         self._counted = Counters()
         self._set_timers()
@@ -427,16 +428,22 @@ class Daemon:
             return
         self._facts_at, self._facts_soon = now + _FACTS_AFTER, now + _FACTS_SOON
         self._log.tick()
+        self._log.record.write_delayed()
         self._notifier.status(self._status_line())
+        self._write_status()
+
+    def _write_status(self) -> None:
+        """Write the status file; log once that it cannot be written, and once that it can again."""
+        why = ""
         try:
             write_facts(self._state.directory, self._facts())
         except OSError as error:
-            self._log.limited(
-                "state",
-                "error",
-                f"{shown(self._state.directory)}: the daemon's status cannot be written: "
-                f"{as_machine_error(error) or error}",
-            )
+            why = f"{said_by(error)}; {fix_of(error)}; the daemon goes on by itself"
+        if why != self._unwritten:
+            tell = self._log.error if why else self._log.info
+            what = f"cannot be written: {why}" if why else "is written again"
+            tell(f"{shown(self._state.directory)}: the daemon's status {what}")
+        self._unwritten = why
 
     def _goes_on(self, now: float) -> bool:
         """Whether work that is there gets done: what the watchdog of systemd wants to know."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.daemon.counters import Counters
 from hashscan.files import DAEMON_STATUS, temporary
+from hashscan.fs.beneath import closing
 
 if TYPE_CHECKING:
     from typing import Any
@@ -157,10 +158,29 @@ def write_facts(directory: str, facts: dict[str, Any]) -> None:
             file.write(text)
         os.replace(beside, path)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno != errno.ENOSPC or not os.path.lexists(path):
+            with suppress(OSError):
+                os.unlink(beside)
             raise
-        # The old one would say that all is well; its own room is there.
+        # The old one would say that all is well.
         with suppress(OSError):
             os.unlink(beside)
-        with open(os.open(path, _FLAGS, 0o600), "wb") as file:
-            file.write(text)
+        _overwrite(path, text)
+
+
+def _overwrite(path: str, text: bytes) -> None:
+    """Write a text over an old one within the room that the old one has.
+
+    The blocks are not freed first: another process would take them.
+
+    Raises:
+        OSError: the text is longer than its room, and the old one is unchanged; or it cannot be
+            written.
+    """
+    with closing(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)) as fd:
+        status = os.fstat(fd)
+        if len(text) > max(status.st_size, status.st_blocks * 512):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        # The spaces cover the old text's end, if another process reads meanwhile.
+        os.pwrite(fd, text.ljust(status.st_size), 0)
+        os.ftruncate(fd, len(text))

@@ -1,20 +1,24 @@
 """The daemon's lines in the audit log.
 
 A line that cannot be written never stops the daemon: it goes on, says so in its log, and moves no
-file meanwhile, because a move needs its own line.
+file meanwhile, because a move needs its own line. The line is written as soon as the log can be
+written again, with the time at which it was due (``delayed_since``).
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from hashscan import __version__
 from hashscan.audit import events
+from hashscan.audit.log import Entry
 from hashscan.audit.matches import MatchLines
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.scans import ScanLines
 from hashscan.errors import StateError
+from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.model import MatchEvent, Summary
     from hashscan.state import State
+
+#: Lines that wait until the log can be written; of more, the oldest are dropped.
+_MOST_DELAYED = 1000
 
 
 class DaemonRecord:
@@ -38,6 +45,7 @@ class DaemonRecord:
         self._matches: MatchLines | None = None
         self._action = ""
         self._problems: dict[str, str] = {}
+        self._delayed: deque[Entry] = deque(maxlen=_MOST_DELAYED)
 
     def open(self, settings: Settings, state: State) -> None:
         """Write to the audit log of a state from now on."""
@@ -133,10 +141,26 @@ class DaemonRecord:
     def _note(self, event: str, **facts: Any) -> None:
         if self.recorder is None:
             return
+        self._write(Entry(event, self.recorder.who, facts))
+
+    def write_delayed(self) -> None:
+        """Write the lines that could not be written before, if there are any."""
+        if self._delayed:
+            self._write()
+
+    def _write(self, *entries: Entry) -> None:
+        """Write lines after the delayed ones, or delay them, too."""
+        assert self.recorder is not None
         try:
-            self.recorder.write(event, **facts)
+            self.recorder.log.append_all([*self._delayed, *entries])
         except StateError as error:
+            now = rfc3339()
+            self._delayed += [
+                one._replace(facts={**one.facts, "delayed_since": now}) for one in entries
+            ]
             self._unwritten(error)
+        else:
+            self._delayed.clear()
 
     def _unwritten(self, error: StateError) -> None:
         self._complain(f"{error}; the daemon goes on, but moves no file until it can be written")

@@ -18,6 +18,7 @@ from hashscan.audit.reader import newest
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
+from hashscan.machine import as_machine_error
 from hashscan.notify.daily import Daily
 from hashscan.notify.dispatch import Dispatcher, Line, Log
 from hashscan.notify.outbox import Outbox
@@ -202,8 +203,11 @@ def _session(
             finally:
                 dispatcher.stop()
             return True
-    except HashscanError as error:
-        connection.send(Line("error", "outbox", f"notify: {error}"))
+    except (HashscanError, OSError) as error:
+        if isinstance(error, (BrokenPipeError, ConnectionError)):
+            raise  # the daemon has ended
+        why = error if isinstance(error, HashscanError) else as_machine_error(error) or error
+        connection.send(Line("error", "outbox", f"notify: {why}"))
         end_of_wait = time.monotonic() + _AGAIN
         while (left := end_of_wait - time.monotonic()) > 0:
             if connection.poll(left):

@@ -16,6 +16,7 @@ from hashscan.agent.reasons import Reason
 from hashscan.agent.status import status_of
 from hashscan.durable import replace_file
 from hashscan.errors import ExitCode, MachineError, UnsafePathError
+from hashscan.machine import fix_of
 from hashscan.metrics.families import Snapshot, families, verdict
 from hashscan.metrics.processes import Usage, usage_of
 from hashscan.text import said_by, shown
@@ -103,4 +104,6 @@ def write_textfile(path: str, text: bytes) -> None:
         why = said_by(error) if isinstance(error, OSError) else str(error)
         if isinstance(error, FileNotFoundError):
             why += "; create its directory, or correct the path"
+        elif isinstance(error, OSError):
+            why += f"; {fix_of(error)}"
         raise MachineError(f"{shown(path)}: the metrics cannot be written: {why}") from error

@@ -38,7 +38,10 @@ def sentence(event: AuditEvent) -> str:
     make = _SENTENCES.get(event.event)
     if make is None:  # of a newer hashscan
         return " ".join([event.event, *(f"{name}={facts[name]}" for name in sorted(event.facts))])
-    return make(facts)
+    said = make(facts)
+    if since := facts["delayed_since"]:
+        said += f" (it was at {_local(since)}; the log could not be written then)"
+    return said
 
 
 class _Facts:

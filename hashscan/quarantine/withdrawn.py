@@ -8,7 +8,6 @@ then, until an administrator accepts them.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -263,15 +262,18 @@ def mark(
         How many records changed.
 
     Raises:
-        QuarantineError, LockedError: the store cannot be used.
+        QuarantineError, LockedError: the store cannot be used, or a record cannot be written.
     """
     changed = 0
     for listed in records(store):
         record = listed.record
         if record is None or not _differs(record, service, withdrawn, known):
             continue
-        with store.lock(patience), suppress(QuarantineError):
-            record = store.load(record.id)  # it may have been restored meanwhile
+        with store.lock(patience):
+            try:
+                record = store.load(record.id)  # it may have been restored meanwhile
+            except QuarantineError:
+                continue
             if _differs(record, service, withdrawn, known):
                 when = "" if record.withdrawn else rfc3339()
                 store.save(record.with_withdrawal(when))

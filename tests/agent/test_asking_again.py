@@ -1,5 +1,6 @@
 """Digests in quarantine are asked for again; withdrawn ones are marked, unless a brake holds them."""
 
+import errno
 import hashlib
 import os
 from types import SimpleNamespace
@@ -443,3 +444,24 @@ def test_a_smaller_list_is_the_new_measure_if_nothing_is_wrong(place):
         place.days(1)
         with AskedStore.open(place.state.withdrawn) as asked:
             assert asked.size(SERVICE) == size
+
+
+def test_records_that_cannot_be_marked_are_reported_and_marked_later(place, monkeypatch):
+    wrong = with_one_wrong(place)
+    place.days(1)
+    write = store_module._write
+
+    def full(entry, name, raw):
+        if name == store_module._NEW:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(entry, name, raw)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "_write", full)
+        found = place.days(1)
+    assert (found.withdrawn, found.files, found.marked) == (1, 3, 0)
+    assert any(one in found.unmarked for one in wrong)
+    assert "free some space there" in found.unmarked
+    assert place.withdrawn() == set()
+    assert place.ask().unmarked == ""
+    assert place.withdrawn() == wrong

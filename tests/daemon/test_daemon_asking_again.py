@@ -97,6 +97,18 @@ def test_nobody_is_asked_without_an_interval(tmp_path, clock):
     assert names() == []
 
 
+def test_what_could_not_be_marked_is_marked_a_minute_later(tmp_path, clock):
+    one, now = made(tmp_path), duty()
+    Job.results["ask_again"] = [Round(withdrawn=1, files=2, unmarked="/q: no space; free some")]
+    one.step(now)
+    take(one)
+    said = one.out.getvalue()
+    assert "not all withdrawn files could be marked: /q: no space; free some; tried again" in said
+    clock.seconds += 61
+    one.step(now)
+    assert len(names()) == 2
+
+
 def test_what_is_left_is_asked_a_minute_later(tmp_path, clock):
     one, now = made(tmp_path), duty()
     Job.results["ask_again"] = [Round(more=True, trouble="the service is down")]
