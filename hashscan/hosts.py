@@ -21,3 +21,12 @@ def is_loopback(host: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         return found.ipv4_mapped.is_loopback
     return found.is_loopback
+
+
+def is_address(host: str) -> bool:
+    """Whether ``host`` is an address of IPv4 or IPv6, and not a name."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -1,7 +1,17 @@
 """Serves the metrics over HTTP on this machine, whatever its clients do.
 
-Each connection is for one request and has a few seconds; a flood pushes out its own connections.
-Not every request causes a collection: for some seconds all clients get the same bytes.
+Each connection is for one request and has a few seconds. If all places are taken, a new connection
+takes the place of the one that waits longest without a whole request. Clients that have sent the
+right token have places of their own. Not every request causes a collection: for some seconds all
+clients get the same bytes.
+
+All clients have one address, so there are no places by address. The kernel could say which user has
+the other end of a connection (/proc/net/tcp), but only while the client keeps its end open, and
+the list is long on a web server: nothing here depends on it.
+
+Without a token, a request for a foreign host name is refused. Else a web page could read the
+metrics through a browser on this machine, or at the other end of an SSH tunnel: its name in the DNS
+only has to change to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -9,25 +19,35 @@ from __future__ import annotations
 import asyncio
 import hmac
 import math
+import re
+import socket
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
+from hashscan.hosts import is_address, is_loopback
 from hashscan.service.connections import Bounds, Client, Connections
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
-#: Seconds from the connection to the end of the answer.
-LONGEST = 10.0
-#: Connections at a time: a few are enough for every Prometheus of a provider.
-MOST = 64
+#: Seconds from the connection to the end of its request, and to the end of the answer.
+HEAD, LONGEST = 3.0, 10.0
+#: Connections at a time: a few are enough for every Prometheus of a provider. Beside them there are
+#: places for clients that have sent the right token.
+MOST, WITH_TOKEN = 64, 16
 #: Connections that are accepted in one turn of the event loop.
 _ACCEPTED = 16
-_BACKLOG = 128
+#: If the kernel's queue is full, a client tries to connect again after seconds only.
+_BACKLOG = 4096
 #: Bytes of a request.
 _LONGEST_HEAD = 8192
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_OTHER_HOST = (
+    ": without a token, this server answers only if it is called by an address (127.0.0.1), by"
+    " localhost or by its own host name; use one of these, or set metrics.token_file"
+)
 _CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -75,10 +95,14 @@ class _Conversation(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._client = Client("", self._transport.abort)
-        loop = asyncio.get_running_loop()
-        self._end = loop.call_later(LONGEST, self._transport.abort)
+        self._began = asyncio.get_running_loop().time()
+        self._end_after(min(HEAD, LONGEST))
         if not self._connections.add(self._client):
             self._transport.abort()
+
+    def _end_after(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._end = loop.call_at(self._began + seconds, self._transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -96,6 +120,8 @@ class _Conversation(asyncio.Protocol):
         head, end, _ = self._received.partition(b"\r\n\r\n")
         if end:
             self._client.asking = True
+            self._end.cancel()
+            self._end_after(LONGEST)
             self._request(head)
         elif len(self._received) > _LONGEST_HEAD:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -111,19 +137,24 @@ class _Conversation(asyncio.Protocol):
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
         elif target.partition(b"?")[0] != b"/metrics":
             self._refuse(HTTPStatus.NOT_FOUND)
-        elif not self._may_read(lines):
-            self._refuse(HTTPStatus.UNAUTHORIZED)
-        else:
+        elif self._may_read(dict(reversed([_header(line) for line in lines]))):
             self._method = method
             self._metrics.ask(self._answer)
 
-    def _may_read(self, lines: list[bytes]) -> bool:
+    def _may_read(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether the client may read the metrics; else the request is refused here."""
         if self._token is None:
-            return True
-        headers = dict(reversed([_header(line) for line in lines]))
+            is_ours = is_own_host(headers.get(b"host", b"").decode("latin-1"))
+            if not is_ours:
+                self._refuse(HTTPStatus.MISDIRECTED_REQUEST, _OTHER_HOST)
+            return is_ours
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")
         right = hmac.compare_digest(given.strip(), self._token.encode())
-        return kind.lower() == b"bearer" and right
+        if kind.lower() != b"bearer" or not right:
+            self._refuse(HTTPStatus.UNAUTHORIZED)
+            return False
+        self._connections.proven(self._client)
+        return True
 
     def _answer(self, text: bytes | None) -> None:
         if text is None:
@@ -131,8 +162,8 @@ class _Conversation(asyncio.Protocol):
         else:
             self._send(HTTPStatus.OK, _CONTENT, text)
 
-    def _refuse(self, status: HTTPStatus) -> None:
-        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode())
+    def _refuse(self, status: HTTPStatus, why: str = "") -> None:
+        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}{why}\n".encode())
 
     def _send(self, status: HTTPStatus, content: str, body: bytes) -> None:
         self._is_answered = True
@@ -149,6 +180,20 @@ class _Conversation(asyncio.Protocol):
         self._transport.close()
 
 
+def is_own_host(host: str) -> bool:
+    """Whether a Host header can be in a request that no foreign web page causes.
+
+    It names an address, this machine, or a name without a dot, or it is missing: a browser always
+    sends it, and a foreign page's host has a name in the public DNS.
+    """
+    name = urlsplit(f"//{host}").hostname if _HOST.fullmatch(host) else None
+    if name is None:
+        return not host
+    name = name.rstrip(".")
+    own = "." not in name or name == socket.gethostname().lower()
+    return own or is_loopback(name) or is_address(name)
+
+
 def _header(line: bytes) -> tuple[bytes, bytes]:
     name, _, value = line.partition(b":")
     return name.lower(), value.strip()
@@ -156,7 +201,7 @@ def _header(line: bytes) -> tuple[bytes, bytes]:
 
 async def serve(listener: socket.socket, metrics: Metrics, token: str | None) -> asyncio.Server:
     """Serve ``metrics`` on a bound socket; ``token``: what a client must send, if any."""
-    connections = Connections(Bounds(MOST, MOST, MOST))
+    connections = Connections(Bounds(MOST + WITH_TOKEN, MOST, MOST))
     server = await asyncio.get_running_loop().create_server(
         lambda: _Conversation(metrics, connections, token), sock=listener, backlog=_ACCEPTED
     )

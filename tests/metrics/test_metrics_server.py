@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import select
 import socket
 import threading
 import time
@@ -130,6 +131,66 @@ def test_a_token():
             assert b"WWW-Authenticate: Bearer" in answer
             assert TEXT not in answer
         assert one.ask(b"GET /other HTTP/1.1\r\n\r\n").split()[1] == b"404"
+
+
+@pytest.mark.parametrize(
+    ("host", "is_own"),
+    [
+        ("127.0.0.1:9464", True), ("[::1]:9464", True), ("localhost", True), ("x", True),
+        ("LOCALHOST.:9464", True), ("10.1.2.3", True), ("2130706433", True), ("127.1:80", True),
+        (socket.gethostname(), True), ("", True),
+        ("evil.example", False), ("evil.example:9464", False), ("127.0.0.1.evil.example", False),
+        ("evil.example.", False), ("[::1].evil.example", False), ("127.0.0.1@evil.example", False),
+        ("evil.example/127.0.0.1", False), ("evil.example#", False), (" ", False), ("[", False),
+        ("\xff", False), ("evil\u3002example", False),
+    ],
+)  # fmt: skip
+def test_which_hosts_are_own(host, is_own):
+    assert server.is_own_host(host) == is_own
+
+
+def test_a_foreign_page_reads_nothing_through_a_browser():
+    foreign = b"GET /metrics HTTP/1.1\r\nHost: evil.example:9464\r\n"
+    with running() as one:
+        answer = one.ask(foreign + b"\r\n")
+        assert answer.split()[1] == b"421"
+        assert b"metrics.token_file" in answer
+        assert TEXT not in answer
+        assert one.ask(b"GET /metrics HTTP/1.0\r\n\r\n").endswith(TEXT)
+    with running(token="sesame") as one:  # e.g. a web server with TLS before it
+        assert one.ask(foreign + b"Authorization: Bearer sesame\r\n\r\n").endswith(TEXT)
+        assert one.ask(foreign + b"\r\n").split()[1] == b"401"
+
+
+def test_strangers_do_not_push_out_a_client_with_the_token():
+    with running(token="sesame", text=None) as one, one.connect() as client:
+        client.sendall(GET + b"Authorization: Bearer sesame\r\n\r\n")
+        assert one.wanted.wait(10)
+        others = [one.connect() for _ in range(2 * MOST)]
+        # The server closes as many of them as it has no places for.
+        pushed_out = 0
+        while pushed_out < MOST:
+            for other in select.select(others, [], [], 60)[0]:
+                assert everything(other) == b""
+                other.close()
+                others.remove(other)
+                pushed_out += 1
+        one.put(TEXT)
+        assert everything(client).endswith(TEXT)
+        for other in others:
+            other.close()
+
+
+def test_half_a_request_has_less_time_than_an_answer(monkeypatch):
+    monkeypatch.setattr(server, "HEAD", 0.3)
+    with running(text=None) as one, one.connect() as waiting:
+        waiting.sendall(GET + b"\r\n")
+        assert one.wanted.wait(10)
+        with one.connect() as slow:
+            slow.sendall(GET)
+            assert everything(slow) == b""
+        one.put(TEXT)
+        assert everything(waiting).endswith(TEXT)
 
 
 def test_a_scrape_waits_for_the_first_numbers_and_for_newer_ones():
