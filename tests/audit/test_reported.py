@@ -78,6 +78,19 @@ def test_what_needs_somebody_is_always_logged(daemon):
         assert len(matches(daemon(failed, moved))) == 2
 
 
+def test_nothing_is_written_without_news(tmp_path):
+    path = tmp_path / "reported"
+    reported = Reported(str(path))
+    reported.save()
+    assert not path.exists()
+    assert reported.is_news(event())
+    reported.save()
+    path.unlink()
+    assert not reported.is_news(event())
+    reported.save()
+    assert not path.exists()
+
+
 def test_the_keys_are_bounded_and_a_damaged_file_counts_as_none(daemon, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_MOST", 3)
     daemon(*(event(b"%d" % number) for number in range(5)))

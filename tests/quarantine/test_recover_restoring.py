@@ -9,6 +9,7 @@ from hashscan.fs.beneath import identity_of
 from hashscan.quarantine import recover
 from hashscan.quarantine.places import opened, private_for
 from hashscan.quarantine.records import State
+from hashscan.quarantine.upkeep import verify
 
 
 @contextmanager
@@ -45,6 +46,8 @@ def test_a_displaced_file_is_where_it_is_found(store, moved, volume, arrived):
     assert (record.staging is None) is arrived
     assert (volume / "f").exists() is arrived
     assert (volume / ".hashscan" / moved).exists() is not arrived
+    found = [one.record_id for one in verify(store, [os.fsencode(volume)]).findings]
+    assert found == ["other"], "the displaced file has a record"
 
 
 @pytest.mark.parametrize("arrived", [True, False])

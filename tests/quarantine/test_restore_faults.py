@@ -210,6 +210,16 @@ def test_a_limit_of_this_process_is_no_damage_of_a_record(store, moved, monkeypa
     assert (found.record, found.trouble) == (None, "no more")
 
 
+@pytest.mark.parametrize(
+    ("found", "moved_with", "linked"), [(1, 1, False), (2, 1, True), (1, 2, True), (3, 3, True)]
+)
+def test_a_file_may_have_had_other_names(store, moved, found, moved_with, linked):
+    record = store.load(moved)
+    metadata = replace(record.metadata, links=moved_with)
+    assert upkeep._is_linked(replace(record, links=found, metadata=metadata)) is linked
+    assert upkeep._is_linked(replace(record, links=found, metadata=None)) is (found > 1)
+
+
 @pytest.mark.parametrize("state", list(State))
 def test_what_each_state_is_verified_for(store, moved, monkeypatch, state):
     record = replace(store.load(moved), state=state)

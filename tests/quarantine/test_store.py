@@ -101,6 +101,26 @@ def test_record_survives_json_and_keeps_every_byte_of_a_path(one):
     assert [step["state"] for step in data["history"]] == ["intent", "quarantined"]
 
 
+def test_a_record_has_the_confirmed_digest_first_and_each_once(one):
+    store, record_id, _directory = one
+    record = store.load(record_id)
+    own = record.digests.each()
+    assert record.each_digest[0] == record.confirmed
+    assert len(record.each_digest) == len(own) == 3
+    assert set(record.each_digest) == set(own)
+    assert replace(record, digests=None).each_digest == (record.confirmed,)
+
+
+def test_the_content_of_a_file_that_was_copied_is_a_copy(one):
+    store, record_id, _directory = one
+    record = store.load(record_id)
+    copied = record.became(State.COPIED).became(State.QUARANTINED)
+    assert (record.is_copy, copied.is_copy) == (False, True)
+    assert not replace(copied, state=State.DISPLACED).is_copy
+    assert not replace(copied, state=State.RESTORING, resume=State.DISPLACED).is_copy
+    assert replace(copied, state=State.RESTORING, resume=State.QUARANTINED).is_copy
+
+
 def test_a_record_says_how_its_file_was_found(tmp_path, volume):
     (volume / "f").write_bytes(b"pretend")
     match = replace(confirmed(volume, "f"), found_by="watch")
@@ -232,6 +252,7 @@ def test_export(one, tmp_path):
     assert os.stat(output).st_mode & 0o7777 == 0o600
     with tarfile.open(output) as tar:
         assert tar.getnames() == [f"{record_id}/record.json", f"{record_id}/content"]
+        assert {member.mode for member in tar} == {0o600}
         assert tar.extractfile(f"{record_id}/content").read() == b"known"
         assert json.load(tar.extractfile(f"{record_id}/record.json"))["id"] == record_id
     before = output.read_bytes()
