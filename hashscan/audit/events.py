@@ -37,8 +37,8 @@ MOVING: Final = "moving"
 MOVED: Final = "moved"
 #: The file was not moved, or was put back: ``path``, ``quarantine_id``, ``reason``, ``message``.
 NOT_MOVED: Final = "not-moved"
-#: The next start finished or undid a move, a restore or a purge that a kill had interrupted:
-#: ``quarantine_id``, ``message``.
+#: The next start finished or undid a move, a restore or a purge that a kill had interrupted, or
+#: found it ended without a line about its result: ``quarantine_id``, ``message``.
 RECOVERED: Final = "recovered"
 #: A file is about to be restored: ``quarantine_id``, ``path`` (from where it came), ``to``.
 RESTORING: Final = "restoring"

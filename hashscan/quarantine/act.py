@@ -240,7 +240,7 @@ class Quarantine:
                 moved_before = self._moved_before(match)
                 if moved_before is None:
                     raise
-                self._concluded(match, moved_before)
+                self._concluded(match, moved_before, moved_before.quarantine_id)
                 return moved_before
             span = self._store.keep_timeline().span
             record = intent(
@@ -266,7 +266,7 @@ class Quarantine:
                 self._failed(match, record, error, moved[0])
                 raise
         acted = _told(record)
-        self._concluded(match, acted)
+        self._concluded(match, acted, record.id)
         return acted
 
     def _failed(self, match: Confirmed, record: Record, error: Exception, moved: bool) -> None:
@@ -285,15 +285,15 @@ class Quarantine:
             message=message,
         )
 
-    def _concluded(self, match: Confirmed, acted: Acted) -> None:
+    def _concluded(self, match: Confirmed, acted: Acted, record_id: str | None) -> None:
         path = os.fsdecode(match.candidate.full_path)
         if acted.action == "quarantined":
-            self._store.conclude(events.MOVED, path=path, quarantine_id=acted.quarantine_id)
+            self._store.conclude(events.MOVED, path=path, quarantine_id=record_id)
             return
         self._store.conclude(
             events.NOT_MOVED,
             path=path,
-            quarantine_id=acted.quarantine_id,
+            quarantine_id=record_id,
             reason=acted.problem,
             message=acted.message,
         )

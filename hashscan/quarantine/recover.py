@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.audit import events
-from hashscan.errors import QuarantineError
+from hashscan.errors import QuarantineError, StateError
 from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.flags import apply_seals, lacking_flags
 from hashscan.quarantine.keep import conclude, drop_copies, finish_copied
@@ -60,7 +60,8 @@ def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
     Those in volumes whose roots are ``absent``, for they do not answer, are left for later.
 
     Returns:
-        One entry for each job that was unfinished or whose record cannot be read.
+        One entry for each job that was unfinished or lacks its result in the audit log, or whose
+        record cannot be read.
 
     Raises:
         QuarantineError: the store itself cannot be listed.
@@ -68,10 +69,31 @@ def recover(store: Store, *, absent: Collection[bytes] = ()) -> list[Recovered]:
     with suppress(QuarantineError):  # a full or read-only disk; the next command keeps it
         store.keep_timeline()
     done = list(_recover(store, absent))
+    done += _without_result(store, {one.record_id for one in done})
     for one in done:
         if one.resolved:
             store.conclude(events.RECOVERED, quarantine_id=one.record_id, message=one.message)
     return done
+
+
+def _without_result(store: Store, named: Collection[str]) -> Iterator[Recovered]:
+    """The announced act, if it ended, or never began, but the audit log does not say so."""
+    act = None if store.recorder is None else store.begun_act()
+    if act is None or act.record_id in named:
+        return
+    try:
+        if not act.lacks_its_result():
+            store.forget_act()
+            return
+    except StateError:
+        return
+    state = _state_of(store, act.record_id)
+    path = shown(act.path)
+    if state is None:
+        message = f"{path}: hashscan was stopped before it was moved; it was left where it is"
+    else:
+        message = f"{path}: hashscan was stopped at work on it ({act.event}); now it is {state}"
+    yield Recovered(act.record_id, resolved=True, message=message)
 
 
 def _recover(store: Store, absent: Collection[bytes]) -> Iterator[Recovered]:

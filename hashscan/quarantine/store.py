@@ -6,6 +6,7 @@
     STORE/ID/content                 the isolated file
     STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
     STORE/clock.json                 the time that has certainly passed, see ``timeline``
+    STORE/act.json                   the act that the audit log announces, see ``begun``
 
 Everything below the store is opened by descriptor, and a store that others may enter is refused.
 """
@@ -27,6 +28,7 @@ from hashscan.fs.beneath import closing
 from hashscan.fs.named import opened_named, sync_names
 from hashscan.fs.private import QUARANTINE_MARK, Privates, mark_quarantine
 from hashscan.model import Identity
+from hashscan.quarantine import begun
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.index import Index
 from hashscan.quarantine.records import ID_PATTERN, Record
@@ -50,7 +52,7 @@ _LOCK = b"lock"
 _RESTORED = b"restored"
 _CLOCK = os.fsencode(CLOCK_FILE)
 _NEW_CLOCK = _CLOCK + b".new"
-_OWN = frozenset({_LOCK, _RESTORED, QUARANTINE_MARK, _CLOCK, _NEW_CLOCK})
+_OWN = frozenset({_LOCK, _RESTORED, QUARANTINE_MARK, _CLOCK, _NEW_CLOCK, begun.FILE})
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -127,11 +129,16 @@ class Store:
         """Write a line of the audit log about an act that begins now; it is on disk then.
 
         Raises:
-            QuarantineError: it cannot be written, so the act must not happen (``no-audit-log``).
+            QuarantineError: it cannot be written, so the act must not happen (``no-audit-log``, or
+                as the kernel says).
         """
         if self.recorder is None:
             return
         try:
+            act = begun.Begun.of(event, facts, self.recorder)
+            if act is not None:
+                with self._explained():
+                    _write(self.fd, begun.FILE, act.to_json())
             self.recorder.write(event, **facts)
         except StateError as error:
             raise QuarantineError(
@@ -142,9 +149,20 @@ class Store:
     def conclude(self, event: str, **facts: Any) -> None:
         """Write a line of the audit log about the end of an act, if that is possible."""
         if self.recorder is not None:
-            # The act has happened, and its begin is on record: the next act reports the fault.
+            # The act has happened, and its begin is on record: the next start writes the line.
             with suppress(StateError):
                 self.recorder.write(event, sync=False, **facts)
+                self.forget_act()
+
+    def begun_act(self) -> begun.Begun | None:
+        """The act that was announced and has no result; ``None``: there is none."""
+        raw = self._read_own(begun.FILE, begun.MOST)
+        return begun.Begun.parse(raw) if raw else None
+
+    def forget_act(self) -> None:
+        """Note that the announced act has its result, if that is possible."""
+        with suppress(OSError):  # the log has the last word
+            _unlink(self.fd, begun.FILE)
 
     def close(self) -> None:
         """Release the descriptor."""
@@ -229,12 +247,16 @@ class Store:
         return now
 
     def _kept_timeline(self) -> Timeline | None:
+        raw = self._read_own(_CLOCK, _MAX_RECORD)
+        return None if raw is None else Timeline.parse(raw)
+
+    def _read_own(self, name: bytes, most: int) -> bytes | None:
         try:
-            fd = os.open(_CLOCK, _READ, dir_fd=self.fd)
+            fd = os.open(name, _READ, dir_fd=self.fd)
         except OSError:
             return None
         with os.fdopen(fd, "rb") as file:
-            return Timeline.parse(file.read(_MAX_RECORD))
+            return file.read(most)
 
     def _content_of(self, record_id: str) -> Identity | None:
         try:

@@ -1,0 +1,94 @@
+"""The act whose line is in the audit log, but not yet the line about its result.
+
+All acts hold the store's lock, so there is at most one. ``STORE/act.json`` names it, and is missing
+otherwise. After a kill the next start reads the log after the line that was the newest before the
+act, and writes a line ``recovered`` if the result is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from hashscan.audit import events
+from hashscan.audit.reader import newest, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from hashscan.audit.recorder import Recorder
+
+FILE: Final = b"act.json"
+#: Bytes of the file; a longer one is damaged. A path beyond PATH_MAX may have 1 MiB, escaped.
+MOST: Final = 8 << 20
+#: Events that announce an act with a result.
+_ACTS = frozenset({events.MOVING, events.RESTORING, events.PURGING})
+#: Events that are the result of one.
+_RESULTS = frozenset(
+    {
+        events.MOVED,
+        events.NOT_MOVED,
+        events.RESTORED,
+        events.NOT_RESTORED,
+        events.PURGED,
+        events.NOT_PURGED,
+        events.RECOVERED,
+    }
+)
+
+
+class Begun(NamedTuple):
+    """An act that was announced.
+
+    Attributes:
+        state: the state directory whose audit log has the line.
+        after: number of the log's newest line before that.
+    """
+
+    event: str
+    record_id: str
+    path: bytes
+    state: str
+    after: int
+
+    @classmethod
+    def of(cls, event: str, facts: Mapping[str, Any], recorder: Recorder) -> Self | None:
+        """The act of a line that is about to be written; ``None``: it has no result.
+
+        Raises:
+            StateError: the audit log cannot be read.
+        """
+        if event not in _ACTS:
+            return None
+        state = recorder.log.state
+        path = os.fsencode(facts["path"])
+        return cls(event, facts["quarantine_id"], path, state, newest(state))
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self | None:
+        """What ``to_json`` made; ``None``: there is no act, or a kill ended its writing."""
+        with suppress(ValueError, TypeError, KeyError):
+            event, record_id, path, state, after = json.loads(raw)
+            return cls(event, record_id, os.fsencode(path), state, int(after))
+        return None
+
+    def to_json(self) -> bytes:
+        """For ``parse``."""
+        return json.dumps([*self[:2], os.fsdecode(self.path), *self[3:]]).encode("ascii")
+
+    def lacks_its_result(self) -> bool:
+        """Whether the log has the line about the act, and none about its result.
+
+        Raises:
+            StateError: the log cannot be read.
+        """
+        announced = False
+        for one in read(self.state, self.after):
+            if one.facts.get("quarantine_id") == self.record_id:
+                if one.event in _RESULTS:
+                    return False
+                announced = announced or one.event == self.event
+        return announced
