@@ -291,11 +291,7 @@ def serve(descriptor):
         __import__(f"hashscan.{module}")
     with contextlib.suppress(ImportError):  # an extra
         import hashscan.service.serve
-    from hashscan.config.settings import Settings
-    from hashscan.known.filters.metadata import FileMetadata
-
-    for model in (Settings, FileMetadata):
-        model.model_rebuild()  # pydantic sets up a model when it is used first
+    _use_once()
     os.chdir("/")
     gc.collect()
     gc.freeze()
@@ -330,6 +326,29 @@ def serve(descriptor):
         _, status = os.waitpid(pid, 0)
         with contextlib.suppress(BrokenPipeError):
             connection.send(b"%d" % os.waitstatus_to_exitcode(status))
+
+
+def _use_once():
+    """Do what each command does first: otherwise each process does it, for 30 ms.
+
+    Pydantic sets up a model when it is used first; click and re remember what they have seen.
+    """
+    import pydantic
+
+    import hashscan.cli
+    from hashscan.config.loader import validate
+    from hashscan.config.parsing import parse
+
+    models = pydantic.BaseModel.__subclasses__()
+    for model in models:
+        models += model.__subclasses__()
+        if model.__module__.startswith("hashscan."):
+            model.model_rebuild()
+    for words in (["config", "check", "--help"], ["scan", "--help"], ["status", "--help"]):
+        sys.argv = ["hashscan", *words]
+        hashscan.cli._run()
+    known = b"service: {kind: local, known: [/known]}"
+    validate(parse(b"volumes: [path: /srv]\n" + known), check_files=False)
 
 
 def _become(streams, words, values, where, mask, within):
