@@ -29,11 +29,11 @@ import unsynced
 COMMAND = [sys.executable, "-m", "hashscan"]
 #: Modules that commands import only when they need them.
 _LATER = (
-    "agent.scanning", "agent.checking", "agent.status", "agent.syncing", "agent.complaints",
-    "agent.probing", "config.parsing", "daemon.daemon", "known.confirmers.local",
-    "known.filters.build", "known.filters.filling", "known.lists.vics", "known.repository.client",
-    "output.jsonl", "output.notices", "output.text", "cli.notice_add", "scan.rejudging",
-    "watch.choice", "watch.inotify", "watch.process",
+    "agent.checking", "agent.complaints", "agent.probing", "agent.reporting", "agent.scanning",
+    "agent.status", "agent.syncing", "cli.notice_add", "config.parsing", "daemon.daemon",
+    "daemon.doctor", "known.confirmers.local", "known.filters.build", "known.filters.filling",
+    "known.lists.vics", "known.repository.client", "output.jsonl", "output.notices", "output.text",
+    "scan.rejudging", "watch.choice", "watch.inotify", "watch.process",
 )  # fmt: skip
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 
