@@ -111,8 +111,6 @@ def _signs(piece: str) -> set[str]:
     """Of a slash, a dot and a letter, which stands for all other signs, those that it matches."""
     if piece in {"*", "?"}:
         return {"/", ".", "a"}
-    if len(piece) == 1:
-        return {piece if piece in "/." else "a"}
     matches = re.compile(fnmatch.translate(piece)).match
     found = {sign for sign in "/." if matches(sign)}
     others = (chr(number) for number in range(1, 256))

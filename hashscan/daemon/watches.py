@@ -194,7 +194,6 @@ class Watches:
         if one.missed:
             for number in one.numbers:
                 self._on_again(number)
-        one.missed = True
 
     def _ended(self, one: _Watch, why: str) -> None:
         assert one.process is not None
