@@ -98,19 +98,11 @@ class Places:
         root = location.root or None
         if location.kind in {LocationKind.FILE, LocationKind.DIRECTORY}:
             spot = self._files.spot(location.full, root)
+            if spot is None:  # the document root
+                why = f"{shown(location.full)}: the notice names the whole site; decide what to"
+                return Wanted(why=f"{why} remove", waits=True, whole_site=True)
             if location.kind is LocationKind.DIRECTORY:
-                if spot is None:
-                    why = (
-                        f"{shown(location.full)}: the notice names the whole site; decide what to"
-                        " remove"
-                    )
-                    return Wanted(why=why, waits=True, whole_site=True)
                 return self._directory(spot)
-            if spot is None:
-                return Wanted(
-                    why=f"{shown(location.full)} is below no volume; add one to `volumes`",
-                    waits=True,
-                )
             return Wanted((spot,), self._parts(url, location) if parts else ())
         maybe = self._would_be(url, location)
         for spot in maybe:
