@@ -472,6 +472,7 @@ def test_without_notices_none_are_reported(tmp_path):
 @pytest.mark.parametrize(
     ("name", "error"),
     [
+        ("overview", StateError("damaged")),
         ("deadlines_of", StateError("damaged")),
         ("running_intake", UsageError("damaged")),
         ("receiver_states", StateError("damaged")),
@@ -482,8 +483,11 @@ def test_without_notices_none_are_reported(tmp_path):
 def test_status_says_which_of_its_files_cannot_be_read(tmp_path, monkeypatch, name, error):
     settings = settings_of(tmp_path)
     (tmp_path / "state").mkdir(mode=0o700)
-    before = [one.message for one in status.status_of(settings).trouble]
+    first = status.status_of(settings)
+    before = [one.message for one in first.trouble]
     assert "damaged" not in before
     monkeypatch.setattr(status, name, thrown(error))
     found = status.status_of(settings)
     assert sorted(one.message for one in found.trouble) == sorted([*before, "damaged"])
+    told = {one.message for one in found.uncovered}
+    assert not any("wall clock" in one or one.startswith("quarantine:") for one in told)

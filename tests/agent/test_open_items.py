@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from hashscan.agent import notice_items as module
 from hashscan.agent.notice_files import Presence
-from hashscan.agent.notice_items import OpenItems
+from hashscan.agent.notice_items import MOST_SECONDS, OpenItems
 from hashscan.agent.notice_memory import Memory
 from hashscan.model import Digest
 from hashscan.notices.notice import ItemState, Role
@@ -121,3 +122,19 @@ def test_when_a_located_item_is_unchanged(change, same):
     assert OpenItems._is_unchanged(desk.items, Item(), [FILES[0]]) is same
     desk.result.memory.done.clear()
     assert not OpenItems._is_unchanged(desk.items, Item(), [FILES[0]])
+
+
+def test_a_round_that_takes_too_long_leaves_the_other_items_to_the_next(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    desk, begun = Desk(), []
+    desk.result.more = False
+    desk.items._begin = lambda _item: setattr(clock, "now", clock.now + MOST_SECONDS / 2)
+    desk.items._search = dict
+    items = [SimpleNamespace(number=number) for number in (3, 5, 8, 9)]
+    desk.items.run(items[:2], begun.append)
+    assert (begun, desk.result.memory.after, desk.result.more) == ([3, 5], 0, False)
+    begun.clear()
+    desk.items.run(items, begun.append)
+    assert begun == [3, 5, 8], "as long as the time is not over"
+    assert (desk.result.memory.after, desk.result.more) == (8, True)

@@ -15,6 +15,7 @@ from hashscan.daemon import asking_again as module
 from hashscan.daemon.asking_again import AskingAgain
 from hashscan.daemon.background import Failure
 from hashscan.daemon.log import Log
+from hashscan.errors import HashscanError
 from hashscan.model import Digest
 from hashscan.state import State
 
@@ -188,3 +189,22 @@ def test_a_reload_ends_jobs_and_begins_again(tmp_path, clock):
     assert one.connections == []
     one.step(duty())
     assert len(names()) == 1
+
+
+def test_a_job_that_cannot_begin_is_logged_and_tried_a_minute_later(tmp_path, clock, monkeypatch):
+    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+
+    def refuses(_job):
+        raise HashscanError("no process can be started")
+
+    monkeypatch.setattr(module, "Background", refuses)
+    one.step(now)
+    assert "warning: quarantine: no process can be started" in one.out.getvalue()
+    assert one.connections == []
+    monkeypatch.setattr(module, "Background", Job)
+    clock.seconds += 59
+    one.step(now)
+    assert names() == []
+    clock.seconds += 1
+    one.step(now)
+    assert sorted(names()) == ["ask_again", "put_back"]

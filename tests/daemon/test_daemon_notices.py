@@ -11,6 +11,7 @@ from hashscan.daemon import notices as module
 from hashscan.daemon.facts import write_facts
 from hashscan.daemon.log import Log
 from hashscan.daemon.notices import Notices
+from hashscan.errors import HashscanError
 from hashscan.notices import maildir
 from hashscan.notices.notice import Channel, ItemKind, Mail, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
@@ -203,3 +204,26 @@ def test_a_damaged_file_of_notices_is_reported(desk):
     desk.notices.step()
     assert desk.lines("warning: the deadlines of notices are unknown: the file of notices")
     assert "no mails were read: the file of notices" in desk.round()["trouble"]
+
+
+def test_deadlines_that_the_audit_log_does_not_take_are_reported(desk, monkeypatch):
+    def refuses(*_given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(desk.notices._lines, "step", refuses)
+    desk.notices.step()
+    assert desk.lines("warning: deadlines are not in the audit log: No space left on device")
+
+
+def test_without_a_process_no_mails_are_read_until_there_is_one(desk, monkeypatch):
+    def refuses(_job):
+        raise HashscanError("no process can be started")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Background", refuses)
+        desk.notices.step()
+    trouble = desk.notices.facts()["trouble"]
+    assert trouble.startswith("no mails are read: no process can be started; ")
+    assert desk.lines(f"warning: {trouble}")
+    assert desk.notices.connections == []
+    assert desk.round()["trouble"] == ""

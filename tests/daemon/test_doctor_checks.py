@@ -240,6 +240,7 @@ def test_the_room_and_the_catalog_of_the_state(settings, monkeypatch):
     assert state.message.endswith(": nothing is in it yet")
     monkeypatch.setattr(doctor, "overview", lambda _path: "something")
     assert list(doctor._state(settings()))[1].message.endswith(": its catalog can be read")
+    assert not os.path.exists(settings().state), "doctor makes nothing"
 
 
 def test_the_quarantine_is_best_on_the_volumes_file_system(settings, monkeypatch, tmp_path):
@@ -279,6 +280,7 @@ def test_who_takes_notices(settings, monkeypatch, intake, check):
     first, *others = doctor._notices(settings())
     assert first == Check("notices", "ok", "3 open, 2 due soon, 1 overdue")
     assert results(others) == check
+    assert not os.path.exists(settings().state), "doctor makes nothing"
 
 
 @pytest.mark.parametrize(("mode", "result"), [(0o700, "ok"), (0o600, "note"), (None, "note")])
@@ -339,3 +341,36 @@ def test_the_lowest_priority_is_tried_in_a_child(monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(doctor, "step_aside", lambda: os._exit(1))
     assert next(iter(doctor._priority())).message.endswith("the process that tried died")
+
+
+def test_a_list_that_is_no_text_is_left_to_the_check_of_filters(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        doctor, "kind_of_file", lambda path: "bloom" if path.endswith("/x") else "other"
+    )
+    names = [str(tmp_path / "x"), str(tmp_path / "list")]
+    (tmp_path / "list").write_text("ab" * 20 + "\n")
+    given = settings(service={"kind": "local", "known": names})
+    assert [one.name for one in doctor._service(given)] == [f"known {tmp_path}/list"]
+
+
+def test_the_receivers_of_notifications(settings, monkeypatch):
+    found = [SimpleNamespace(name="notify a", well=True, message="mail", fix=""),
+             SimpleNamespace(name="notify b", well=False, message="gone", fix="do")]  # fmt: skip
+    monkeypatch.setattr(doctor, "check_receivers", lambda _settings: found)
+    assert list(doctor._receivers(settings())) == [
+        Check("notify a", "ok", "mail"), Check("notify b", "fail", "gone", "do"),
+    ]  # fmt: skip
+
+
+def test_the_place_of_the_metrics(settings, tmp_path, monkeypatch):
+    assert list(doctor._metrics(settings())) == []
+    path = f"{tmp_path}/metrics/hashscan.prom"
+    given = settings(metrics={"textfile": path})
+    assert results(doctor._metrics(given)) == [("metrics", "fail")]
+    (tmp_path / "metrics").touch()
+    assert results(doctor._metrics(given)) == [("metrics", "fail")], "no directory"
+    (tmp_path / "metrics").unlink()
+    (tmp_path / "metrics").mkdir()
+    assert list(doctor._metrics(given)) == [Check("metrics", "ok", f"{path} can be written")]
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert results(doctor._metrics(given)) == [("metrics", "fail")]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
+from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,8 +23,10 @@ from hashscan.model import (
     FilterHit,
     Identity,
     MatchEvent,
+    PendingEvent,
     ProblemEvent,
     Stamp,
+    Summary,
 )
 
 
@@ -37,6 +40,22 @@ class Clock:
 def made(**options):
     out, err, clock = io.StringIO(), io.StringIO(), Clock()
     return Log(out, err, clock=clock, **options), out, err, clock
+
+
+HIT = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
+
+
+def candidate(name):
+    return Candidate(
+        volume=b"/v",
+        path=name,
+        identity=Identity(1, 2),
+        stamp=Stamp(1, 2, 3),
+        digests=FileDigests(sha1=b"s" * 20),
+        links=1,
+        uid=0,
+        hits=(),
+    )
 
 
 def problem(path=b"/v/x", reason="io-error", message="Input/output error"):
@@ -69,18 +88,7 @@ def test_counts_go_on_where_lines_are_left_out():
 
 
 def test_matches_that_stay_are_no_flood_and_others_are_all_told():
-    candidate = Candidate(
-        volume=b"/v",
-        path=b"x",
-        identity=Identity(1, 2),
-        stamp=Stamp(1, 2, 3),
-        digests=FileDigests(sha1=b"s" * 20),
-        links=1,
-        uid=0,
-        hits=(),
-    )
-    hit = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
-    match = Confirmed(candidate=candidate, hit=hit, category="c", service="s", detected="now")
+    match = Confirmed(candidate(b"x"), HIT, category="c", service="s", detected="now")
     log, _, err, clock = made()
     for acted in (
         Acted("quarantined", "id"),
@@ -221,3 +229,65 @@ def test_what_a_job_says_each_time_is_logged_once():
     assert runs("a") == ["a"]
     assert runs("b", fails=True) == ["b"]
     assert runs("a", "b") == []
+
+
+def test_one_line_for_each_kind_of_event():
+    log, _, err, _ = made()
+    log.skipped(ProblemEvent(b"/v/big", "too-large", "8 GiB"))
+    log.pending(PendingEvent(candidate(b"new"), "the service does not answer"))
+    log.summary(
+        Summary(
+            seconds=2.04,
+            hashed=7,
+            unchanged=1220,
+            skipped={"special": 3, "too-large": 2},
+            problems=2,
+            matches=3,
+            quarantined=1,
+            held=2,
+        )
+    )
+    log.summary(Summary(interrupted=True))
+    first, second, third, fourth = err.getvalue().splitlines()
+    assert first.endswith(" info: skipped /v/big: too-large: 8 GiB")
+    assert second.endswith(" warning: pending /v/new: the service does not answer")
+    assert (
+        "scanned 1,234 files in 2.0 s: 7 hashed, 1,220 unchanged, 5 skipped, 2 problems; 3 matches,"
+    ) in third
+    assert "quarantined 1, held 2" in third
+    assert "interrupted after 0 files" in fourth
+
+
+def test_events_are_json_lines_if_they_are_wanted():
+    log, out, err, _ = made(as_json=True)
+    log.skipped(ProblemEvent(b"/v/big", "too-large", "8 GiB"))
+    log.problem(problem())
+    log.pending(PendingEvent(candidate(b"new"), "no answer"))
+    log.summary(Summary())
+    kinds = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert kinds == ["skipped", "problem", "pending", "summary"]
+    assert err.getvalue() == ""
+
+
+def test_a_scan_says_how_many_matches_were_logged_before():
+    log, _, err, _ = made()
+    saved = []
+    log.reported = SimpleNamespace(again=0, save=lambda: saved.append(1))
+    log.summary(Summary())
+    assert "as logged before" not in err.getvalue()
+    log.reported.again = 2
+    log.summary(Summary())
+    assert "2 matches in place as logged before; 'hashscan scan' names all" in err.getvalue()
+    assert saved == [1, 1]
+
+
+def test_a_hold_has_one_line():
+    log, _, err, _ = made()
+    match = MatchEvent(
+        Confirmed(candidate(b"x"), HIT, "baseline", "s", "2026-01-01T00:00:00Z"),
+        Acted("held", message="/v/x: held by H7", hold="H7"),
+    )
+    for _ in range(3):
+        log.match(match)
+    assert err.getvalue().count("held by H7") == 1
+    assert log.counts()["matches"] == {"held": 3}

@@ -1,5 +1,7 @@
 """The daemon's lines: one for each change, and a fault of the log never stops the daemon."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from hashscan.audit import events
@@ -109,3 +111,11 @@ def test_counts_of_matches_are_saved_at_the_end_of_a_scan_and_of_the_daemon(
     assert len(saved) == 3
     record.scan([b"/srv"], kind="reload")
     assert [one.facts for one in read(state.directory)][-1]["action"] == "quarantine"
+
+
+def test_each_match_has_its_line_once_the_log_is_open(record, said):
+    written = []
+    DaemonRecord(said.append).match("a match")
+    record._matches = SimpleNamespace(write=written.append)
+    record.match("a match")
+    assert (written, said) == (["a match"], [])

@@ -130,3 +130,24 @@ def test_nothing_is_asked_again_while_a_question_is_open(clock, confirmation, ve
     confirmation.busy = False
     verdicts.step()
     assert confirmation.asked == [1006.0]
+
+
+def test_the_first_pause_is_short_again_once_nothing_is_left_to_ask(clock, confirmation, verdicts):
+    def fails_and_is_asked_again():
+        confirmation.fails()
+        verdicts.step()
+        wait = verdicts.next_try
+        clock.now += wait
+        verdicts.step()
+        return wait
+
+    assert [fails_and_is_asked_again() for _ in range(3)] == [5.0, 10.0, 20.0]
+    confirmation.ask_again = lambda: 0
+    assert fails_and_is_asked_again() == 40.0
+    assert fails_and_is_asked_again() == 5.0
+
+
+def test_withdrawn_digests_are_asked_for_again(confirmation, verdicts):
+    confirmation.forget = confirmation.taken.append
+    verdicts.forget(["digest"])
+    assert confirmation.taken == [["digest"]]
