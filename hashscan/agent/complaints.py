@@ -167,13 +167,14 @@ def _notifications(found: Status) -> Iterator[Complaint]:
                 f"notify {one.name}: {counted(one.events, 'event')} not sent for "
                 f"{human_age(since)}: {one.trouble}; then run 'hashscan notify test {one.name}'",
             )
-        if one.given_up:
-            yield Complaint(
-                ExitCode.UNREADABLE,
-                Reason.NOTIFICATIONS,
-                f"notify {one.name}: {counted(one.given_up, 'message')} refused and not sent: "
-                f"{one.given_up_why}; then run 'hashscan notify test {one.name}'",
-            )
+        for number, how in ((one.refused, "refused and kept"), (one.given_up, "given up")):
+            if number:
+                yield Complaint(
+                    ExitCode.UNREADABLE,
+                    Reason.NOTIFICATIONS,
+                    f"notify {one.name}: {counted(number, 'message')} {how}: {one.refused_why}; "
+                    f"then run 'hashscan notify test {one.name}'",
+                )
 
 
 def _matches(found: Status) -> Iterator[Complaint]:

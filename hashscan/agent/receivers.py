@@ -10,7 +10,7 @@ from hashscan.config.notify import SECRETS
 from hashscan.errors import HashscanError
 from hashscan.notify.contacts import read_template
 from hashscan.notify.notifier import secret_of
-from hashscan.notify.outbox import receiver_states
+from hashscan.notify.receiver_state import receiver_states
 from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def check_receivers(settings: Settings) -> Iterator[ReceiverCheck]:
             yield ReceiverCheck(name, False, fault, "correct it, then run 'hashscan notify test'")
             continue
         state = states.get(receiver.name)
-        if state is not None and (state.trouble or state.given_up):
-            why = state.trouble or state.given_up_why
+        if state is not None and (state.trouble or state.refused or state.given_up):
+            why = state.trouble or state.refused_why
             yield ReceiverCheck(
                 name,
                 False,

@@ -24,7 +24,7 @@ from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateEr
 from hashscan.known.repository.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
-from hashscan.notify.outbox import ReceiverState, receiver_states
+from hashscan.notify.receiver_state import ReceiverState, receiver_states
 from hashscan.quarantine.asked import held_withdrawals
 from hashscan.quarantine.holds import waiting_holds
 from hashscan.quarantine.records import WITHDRAWN

@@ -31,9 +31,9 @@ def test(options: Options, names: tuple[str, ...], state: str | None, as_json: b
     """Send a test message to each receiver, or to those that are named.
 
     For each receiver the command says whether the message was accepted, or what failed and how to
-    mend it. Messages that wait for a receiver are sent soon if it accepts the test. With contacts
-    the test goes to the receiver's own `sender`, and to no customer. Exit code 2: a receiver did
-    not accept it.
+    mend it. Messages that wait for a receiver, also those that it refused, are sent soon if it
+    accepts the test. With contacts the test goes to the receiver's own `sender`, and to no
+    customer. Exit code 2: a receiver did not accept it.
     """
     from hashscan.agent.notifying import note_success, note_test, try_receiver  # noqa: PLC0415 - heavy
 

@@ -10,12 +10,12 @@ from hashscan.text import counted, human_age, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hashscan.notify.outbox import ReceiverState
+    from hashscan.notify.receiver_state import ReceiverState
 
 
 def receiver_lines(receivers: Sequence[ReceiverState], most: int, *, alive: bool) -> list[str]:
     """The receivers in one line each, those with trouble first, and the number of the others."""
-    ordered = sorted(receivers, key=lambda one: not (one.trouble or one.given_up))
+    ordered = sorted(receivers, key=lambda one: not (one.trouble or one.refused or one.given_up))
     lines = [f"  notify      {receiver_line(one, alive=alive)}" for one in ordered[:most]]
     if len(ordered) > most:
         lines.append(f"  notify      and {len(ordered) - most:,} more: 'hashscan status --json'")
@@ -36,8 +36,11 @@ def receiver_line(one: ReceiverState, *, alive: bool) -> str:
             said += "; the daemon, or the next scan, sends them again"
         elif one.next_try is not None:
             said += f"; sent again in {human_age(max(0.0, one.next_try - now))}"
+    if one.refused:
+        said += f"; {counted(one.refused, 'message')} refused and kept: {one.refused_why}"
     if one.given_up:
-        said += f"; {counted(one.given_up, 'message')} refused: {one.given_up_why}"
+        why = "" if one.refused else f": {one.refused_why}"
+        said += f"; {counted(one.given_up, 'message')} given up{why}"
     if one.dropped:
         said += f"; {counted(one.dropped, 'event')} dropped, 'hashscan history' has them"
     return said
@@ -55,8 +58,9 @@ def receiver_json(one: ReceiverState) -> dict[str, object]:
         "next_try": _time(one.next_try),
         "trouble": one.trouble or None,
         "trouble_since": _time(one.trouble_since),
-        "refused_messages": one.given_up,
-        "refused_why": one.given_up_why or None if one.given_up else None,
+        "refused_messages": one.refused,
+        "given_up_messages": one.given_up,
+        "refused_why": one.refused_why or None if one.refused or one.given_up else None,
         "dropped_events": one.dropped,
     }
 

@@ -59,26 +59,62 @@ def command(
     when the next scan and sync come.
 
     The first line says what is wrong. Nothing is changed or fetched. The exit code is meant for a
-    monitoring check; if several hold, the first of this list counts: 5 a scan would not run,
-    because a filter or list is missing, expired or damaged, or a configured file cannot be used; 70
-    the daemon died or hangs, its last reload was refused, a volume is not there, a part of the
-    state cannot be read or is full, the Maildir cannot be read, or a limit of the machine stops the
-    daemon; 1 a notice is overdue, or matches are still in their place, because they could not be
-    moved, or a brake holds them, or quarantine.action is 'report', or service.test is true; 6 the
-    service refuses the password, candidates have waited for a verdict for more than 15 minutes,
-    syncs have failed for an hour, or a new filter or list was refused; 2 the configuration cannot
-    be read; 3 a notice is due soon, a mail or input is not understood as a notice, notices over
-    HTTP are not taken, notifications are not sent, not all of a volume is watched, a scheduled scan
-    is missing, there was no whole scan for 8 days without a daemon, the last scan was killed,
-    nothing was ever scanned, many files cannot be read, the daemon was stopped, nobody reads its
-    --json, or the clock was set; 0 all is well.
+    monitoring check; if several hold, the first of this list counts:
 
-    With --nagios: 0 OK; 1 WARNING for what would be 6 or 3; 2 CRITICAL for 5, 70 or 1; 3 UNKNOWN
-    if the configuration or the state cannot be read, or the command line is wrong.
+    \b
+    5   a scan would not run:
+        - a filter or a list is missing, expired or damaged
+        - the configuration names another file that cannot be used
+    70  a part of hashscan does not work:
+        - the daemon died, hangs, or refused its last reload
+        - a volume is not there, or does not answer
+        - a part of the state cannot be read
+        - the newest line of the audit log is missing or changed
+        - the disk of the state or the quarantine is full or read-only
+        - the Maildir cannot be read
+        - a limit of the machine stops the daemon
+    1   a person must act now:
+        - a notice is overdue
+        - a match could not be moved
+        - a brake holds matches
+        - matches are only reported (quarantine.action, service.test)
+    6   verdicts or filters do not come:
+        - the service refuses the password
+        - candidates have waited for a verdict for more than 15 minutes
+        - syncs have failed for an hour
+        - a new filter or list was refused
+    2   the configuration cannot be read
+    3   a person must act soon:
+        - a notice is due soon, or waits for an approval
+        - a mail or another input is not understood as a notice
+        - mails, or notices over HTTP, are not taken
+        - notifications are not sent, or were refused
+        - files in quarantine are withdrawn, or a withdrawal is held
+        - a volume is not watched, or not all of it
+        - there was no whole scan for too long, or never
+        - the last scan was killed
+        - many files cannot be read
+        - the running daemon has an older configuration
+        - the daemon was stopped, or nobody reads its --json
+        - the clock was set
+    0   all is well
 
-    With --textfile: 0 the file was written, whatever is in it; 2 it could not be written, or the
-    configuration cannot be read, which is then in the file.
-    """
+    With --nagios:
+
+    \b
+    0   OK
+    1   WARNING for what would be 6 or 3
+    2   CRITICAL for what would be 5, 70 or 1
+    3   UNKNOWN: the configuration or the state cannot be read, or the
+        command line is wrong
+
+    With --textfile:
+
+    \b
+    0   the file was written, whatever is in it
+    2   it could not be written, or the configuration cannot be read,
+        which is then in the file
+    """  # noqa: D301 - click knows the character that \b stands for
     from hashscan.agent.complaints import complaints  # noqa: PLC0415 - heavy
     from hashscan.agent.status import status_of  # noqa: PLC0415
 

@@ -309,7 +309,7 @@ def _notifications(page: Page, snapshot: Snapshot) -> None:
     page.put("notify_waiting_events", sum(one.events for one in found))
     oldest = [one.oldest for one in found if one.oldest is not None]
     page.put_time("notify_oldest_timestamp_seconds", min(oldest, default=None))
-    page.put("notify_refused_messages", sum(one.given_up for one in found))
+    page.put("notify_refused_messages", sum(one.refused + one.given_up for one in found))
 
 
 #: The parts of a page, each with what ``docs/metrics.md`` describes under one heading.

@@ -108,7 +108,9 @@ METRICS: dict[str, Described] = {
     ),
     "notify_waiting_events": Described("Events that wait in notifications, or for the next one."),
     "notify_oldest_timestamp_seconds": Described("When the oldest waiting notification was made."),
-    "notify_refused_messages": Described("Notifications refused within the last days."),
+    "notify_refused_messages": Described(
+        "Notifications that a receiver refused, or that were given up within the last days."
+    ),
     # The processes
     "processes": Described("Processes of the daemon.", ("process",)),
     "process_memory_bytes": Described(

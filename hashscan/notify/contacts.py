@@ -54,11 +54,11 @@ class Contacts:
             found = self._from_command(name)
         if not found:
             raise NotSentError(
-                Fault.REFUSED, f"owner {shown(name)} has no address", "add it to the contacts"
+                Fault.NOBODY, f"owner {shown(name)} has no address", "add it to the contacts"
             )
         if not is_mail_address(found):
             raise NotSentError(
-                Fault.REFUSED,
+                Fault.NOBODY,
                 f"the address of owner {shown(name)} is not one plain mail address",
                 "correct it in the contacts",
             )

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 _CHUNK = 1000
 #: Seconds until the first repetition; each later one comes after twice the time, up to the last.
 _FIRST, _FIRST_SETUP, _LAST = 30.0, 300.0, 3600.0
+#: The same for a message that was refused.
+_FIRST_REFUSED, _LAST_REFUSED = 3600.0, 12 * 3600.0
+#: Kinds of events that do not wait for ``at_most`` after a message about other kinds.
+_URGENT = frozenset({"hold", "notice-overdue", "daemon-stopped", "volume-lost"})
 #: Seconds between two searches for messages that are too old.
 _UPKEEP_EVERY = 600.0
 
@@ -289,13 +293,17 @@ class Dispatcher:
         room = len(waiting)
         if settings.for_owners:
             self._outbox.forget_made(settings.name, now - max(settings.interval, 3600.0))
-            room = settings.most_an_hour - sum(now - at < 3600 for at in made.values())
-        for recipient, first in waiting:
+            room = settings.most_an_hour - sum(
+                now - max(times.values()) < 3600 for times in made.values()
+            )
+        for recipient, first, kinds in waiting:
             if room <= 0:
                 return
-            collected = self._ends or not 0 <= now - first < settings.collect
-            at = None if self._alone else made.get(recipient)
-            if collected and (at is None or not 0 <= now - at < settings.interval):
+            if not self._ends and 0 <= now - first < settings.collect:
+                continue
+            times = {} if self._alone else made.get(recipient, {})
+            recent = {kind for kind, at in times.items() if 0 <= now - at < settings.interval}
+            if not recent or (kinds & _URGENT) - recent:
                 self._outbox.make(settings.name, recipient, self._host, now)
                 room -= 1
 
@@ -315,9 +323,15 @@ class Dispatcher:
             if receiver in self._failing:
                 self._failing.discard(receiver)
                 self._say("info", receiver, "accepts messages again")
-        elif error.fault is Fault.REFUSED:
+        elif error.fault is Fault.NOBODY:
             self._outbox.give_up(queued.number, str(error), now)
-            self._say("error", receiver, f"a message was refused, and is not sent again: {error}")
+            self._say("error", receiver, f"a message is dropped: {error}")
+        elif error.fault is Fault.REFUSED:
+            wait = pause(error, queued.tries)
+            lost = self._outbox.refused(queued.number, str(error), now + wait, now)
+            self.lines += [Line("error", receiver, text) for text in lost]
+            how = f"'hashscan notify test {receiver}' sends it again, else hashscan in some hours"
+            self._say("error", receiver, f"a message was refused and is kept: {error}; {how}")
         else:
             wait = pause(error, queued.tries)
             self._outbox.failed(queued.number, str(error), now + wait, now, unsure=error.unsure)
@@ -339,9 +353,12 @@ def recipients_of(settings: ReceiverSettings) -> tuple[str, ...]:
 def pause(error: NotSentError, tries: int) -> float:
     """Seconds until a message is sent again, with jitter."""
     first = _FIRST if error.fault is Fault.LATER else _FIRST_SETUP
-    wait = min(_LAST, first * 2.0 ** min(tries, 20))
+    last = _LAST
+    if error.fault is Fault.REFUSED:
+        first, last = _FIRST_REFUSED, _LAST_REFUSED
+    wait = min(last, first * 2.0 ** min(tries, 20))
     if error.wait is not None:
-        wait = min(_LAST, max(wait, error.wait))
+        wait = min(last, max(wait, error.wait))
     return wait * random.uniform(0.8, 1.2)
 
 

@@ -20,8 +20,11 @@ class Fault(Enum):
     LATER = "later"
     #: Send it again later, but only a change of the configuration can help.
     SETUP = "setup"
-    #: Give this message up: the receiver refused it for good.
+    #: Keep this message and send it again much later: the receiver refused it, as it says for good.
+    #: Later messages need not wait for it.
     REFUSED = "refused"
+    #: Give this message up: nobody can get it.
+    NOBODY = "nobody"
 
 
 class NotSentError(Exception):

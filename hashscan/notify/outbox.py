@@ -27,15 +27,21 @@ if TYPE_CHECKING:
 LONGEST = 7 * 86400.0
 #: Owners with waiting events, for one receiver.
 _MOST_RECIPIENTS = 10_000
-#: Seconds for which ``status`` shows a message that was given up.
-_SHOWN = 7 * 86400.0
+#: Refused messages that are kept for one receiver.
+MOST_REFUSED = 50
 
 
 class Waiting(NamedTuple):
-    """Events for one recipient that are in no message yet; ``first``: the time of the first."""
+    """Events for one recipient that are in no message yet.
+
+    Attributes:
+        first: time of the first of them.
+        kinds: which kinds of events they are.
+    """
 
     recipient: str
     first: float
+    kinds: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +60,6 @@ class Route(NamedTuple):
     recipient: str
     event: Event
     at: float
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverState:
-    """How a receiver works, for ``status``.
-
-    Attributes:
-        name: of the receiver.
-        messages: number of messages that were not accepted yet.
-        events: number of events that are waiting, in these messages and for the next one.
-        oldest: time of the oldest of these messages; ``None``: there is none.
-        next_try: time at which one of them is sent again.
-        trouble: why the last attempt failed; empty: it did not.
-        trouble_since: time of the first failure in a row.
-        last_sent: time at which a message was accepted; ``None``: none was.
-        sent: number of accepted messages.
-        given_up: number of messages that the receiver refused within the last days.
-        given_up_why: why the last one of them was refused.
-        dropped: number of events that were dropped, ever.
-    """
-
-    name: str
-    messages: int = 0
-    events: int = 0
-    oldest: float | None = None
-    next_try: float | None = None
-    trouble: str = ""
-    trouble_since: float | None = None
-    last_sent: float | None = None
-    sent: int = 0
-    given_up: int = 0
-    given_up_why: str = ""
-    dropped: int = 0
 
 
 class Outbox:
@@ -206,23 +179,28 @@ class Outbox:
     # Messages
 
     def waiting(self, receiver: str) -> list[Waiting]:
-        """The recipients with events for whom no message is on its way, the longest wait first."""
+        """The recipients with events for whom no message is on its way, the longest wait first.
+
+        A message that was refused is not on its way.
+        """
         with FORMAT.translated(self._path):
             rows = self._connection.execute(
-                "SELECT recipient, min(first) FROM waiting WHERE receiver = ?1 AND recipient NOT IN"
-                " (SELECT recipient FROM message WHERE receiver = ?1) GROUP BY recipient"
-                " ORDER BY 2",
+                "SELECT recipient, min(first), group_concat(kind) FROM waiting WHERE receiver = ?1"
+                " AND recipient NOT IN (SELECT recipient FROM message WHERE receiver = ?1"
+                " AND NOT refused) GROUP BY recipient ORDER BY 2",
                 (receiver,),
             )
-            return [Waiting(*row) for row in rows]
+            return [Waiting(to, first, frozenset(kinds.split(","))) for to, first, kinds in rows]
 
-    def made_at(self, receiver: str) -> dict[str, float]:
-        """The time of the last message by recipient."""
+    def made_at(self, receiver: str) -> dict[str, dict[str, float]]:
+        """The time of the last message with each kind of event, by recipient."""
+        found: dict[str, dict[str, float]] = {}
         with FORMAT.translated(self._path):
-            rows = self._connection.execute(
-                "SELECT recipient, at FROM made WHERE receiver = ?", (receiver,)
-            )
-            return dict(rows.fetchall())
+            for recipient, kind, at in self._connection.execute(
+                "SELECT recipient, kind, at FROM made WHERE receiver = ?", (receiver,)
+            ):
+                found.setdefault(recipient, {})[kind] = at
+        return found
 
     def make(self, receiver: str, recipient: str, host: str, now: float) -> None:
         """Make one message of all events that wait for a recipient."""
@@ -259,8 +237,15 @@ class Outbox:
                     f"DELETE FROM {table} WHERE receiver = ? AND recipient = ?",  # noqa: S608
                     (receiver, recipient),
                 )
+            connection.executemany(
+                "INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?)",
+                [(receiver, recipient, kind, now) for kind in found],
+            )
+            # If the receiver accepts everything again, the order stays right.
             connection.execute(
-                "INSERT OR REPLACE INTO made VALUES (?, ?, ?)", (receiver, recipient, now)
+                "UPDATE message SET next = ?3 WHERE next > ?3 AND number = (SELECT min(number) FROM"
+                " message WHERE receiver = ?1 AND recipient = ?2 AND refused = 1)",
+                (receiver, recipient, now),
             )
             connection.execute("UPDATE receiver SET dropped = 0 WHERE name = ?", (receiver,))
 
@@ -269,7 +254,7 @@ class Outbox:
         with FORMAT.translated(self._path):
             row = self._connection.execute(
                 "SELECT number, content, may_repeat, tries FROM message WHERE receiver = ?"
-                " AND next <= ? AND NOT sending ORDER BY next, number LIMIT 1",
+                " AND next <= ? AND NOT sending ORDER BY number LIMIT 1",
                 (receiver, now),
             ).fetchone()
         if row is None:
@@ -282,7 +267,18 @@ class Outbox:
     def sent(self, number: int, now: float) -> None:
         """Note that a message was accepted."""
         with self._change() as connection:
+            recipient, refused = connection.execute(
+                "SELECT recipient, refused FROM message WHERE number = ?", (number,)
+            ).fetchone()
             receiver = self._remove(connection, number)
+            connection.execute(
+                # Either the receiver accepts everything again, or it refused only the earlier ones.
+                "UPDATE message SET next = ? WHERE receiver = ? AND recipient = ? AND refused = 1"
+                if refused
+                else "UPDATE message SET refused = 2 WHERE ? AND receiver = ? AND recipient = ?"
+                " AND refused = 1",
+                (now, receiver, recipient),
+            )
             connection.execute(
                 "UPDATE receiver SET sent = sent + 1, last_sent = ?, trouble = '',"
                 " trouble_since = NULL WHERE name = ?",
@@ -304,19 +300,55 @@ class Outbox:
                 (why, now, receiver),
             )
 
-    def give_up(self, number: int, why: str, now: float) -> None:
-        """Remove a message that the receiver refused for good, and note that."""
+    def refused(self, number: int, why: str, again: float, now: float) -> list[str]:
+        """Note that the receiver refused a message, which is sent again at ``again``.
+
+        Later messages do not wait for it. Returns messages for the log about the oldest refused
+        message, if too many of them are kept.
+        """
         with self._change() as connection:
-            (events,) = connection.execute(
-                "SELECT events FROM message WHERE number = ?", (number,)
+            (receiver,) = connection.execute(
+                "UPDATE message SET sending = 0, tries = tries + 1, next = ?,"
+                " refused = max(refused, 1) WHERE number = ? RETURNING receiver",
+                (again, number),
             ).fetchone()
-            receiver = self._remove(connection, number)
-            self._drop(connection, receiver, events)
+            self._note(connection, receiver)
             connection.execute(
-                "UPDATE receiver SET given_up = given_up + 1, given_up_at = ?, given_up_why = ?"
-                " WHERE name = ?",
-                (now, why, receiver),
+                "UPDATE receiver SET refused_why = ? WHERE name = ?", (why, receiver)
             )
+            kept, oldest = connection.execute(
+                "SELECT count(*), min(number) FROM message WHERE receiver = ? AND refused",
+                (receiver,),
+            ).fetchone()
+            if kept <= MOST_REFUSED:
+                return []
+            events = self._give_up(connection, oldest, now)
+        said = (
+            f"notify {receiver}: {counted(events, 'event')} dropped, because the receiver refuses"
+        )
+        said += f" messages, and no more than {MOST_REFUSED} are kept; 'hashscan history' has them"
+        return [said]
+
+    def give_up(self, number: int, why: str, now: float) -> None:
+        """Remove a message that nobody can get, and note that."""
+        with self._change() as connection:
+            self._give_up(connection, number, now)
+            connection.execute(
+                "UPDATE receiver SET refused_why = ? WHERE given_up_at = ?", (why, now)
+            )
+
+    def _give_up(self, connection: sqlite3.Connection, number: int, now: float) -> int:
+        """The number of events that are dropped with a message."""
+        (events,) = connection.execute(
+            "SELECT events FROM message WHERE number = ?", (number,)
+        ).fetchone()
+        receiver = self._remove(connection, number)
+        self._drop(connection, receiver, events)
+        connection.execute(
+            "UPDATE receiver SET given_up = given_up + 1, given_up_at = ? WHERE name = ?",
+            (now, receiver),
+        )
+        return int(events)
 
     def _remove(self, connection: sqlite3.Connection, number: int) -> str:
         (receiver,) = connection.execute(
@@ -370,7 +402,9 @@ class Outbox:
             self._set_back(connection, now)
 
     def _set_back(self, connection: sqlite3.Connection, now: float) -> None:
-        connection.execute("UPDATE message SET next = ?1 WHERE next > ?1 + 7200", (now,))
+        connection.execute(
+            "UPDATE message SET next = ?1 WHERE next > ?1 + iif(refused, 86400, 7200)", (now,)
+        )
 
     def expire(self, now: float) -> list[str]:
         """Drop the messages that are too old; return messages for the log."""
@@ -399,60 +433,15 @@ class Outbox:
         """Send what waits for a receiver now, and forget its faults: a test message arrived."""
         with self._change() as connection:
             connection.execute(
-                "UPDATE message SET next = ?, tries = 0 WHERE receiver = ? AND NOT sending",
+                "UPDATE message SET next = ?, tries = 0, refused = min(refused, 1)"
+                " WHERE receiver = ? AND NOT sending",
                 (now, receiver),
             )
             connection.execute(
                 "UPDATE receiver SET trouble = '', trouble_since = NULL, given_up = 0,"
-                " given_up_why = '' WHERE name = ?",
+                " refused_why = '' WHERE name = ?",
                 (receiver,),
             )
-
-
-def receiver_states(directory: str, now: float) -> list[ReceiverState]:
-    """How each receiver works, from the outbox of a state directory; nothing is changed.
-
-    Raises:
-        StateError: the outbox cannot be read.
-    """
-    path = os.path.join(directory, NOTIFICATIONS)
-    connection = FORMAT.connect_to_read(path)
-    if connection is None:
-        return []
-    with contextlib.closing(connection), FORMAT.translated(path):
-        found = {
-            row[0]: row
-            for row in connection.execute(
-                "SELECT name, trouble, trouble_since, last_sent, sent,"
-                " iif(given_up_at > ?1, given_up, 0), given_up_why, dropped_total FROM receiver",
-                (now - _SHOWN,),
-            )
-        }
-        messages = {
-            row[0]: row[1:]
-            for row in connection.execute(
-                "SELECT receiver, count(*), sum(events), min(made), min(next) FROM message"
-                " GROUP BY receiver"
-            )
-        }
-        waiting = dict(
-            connection.execute("SELECT receiver, sum(number) FROM waiting GROUP BY receiver")
-        )
-    states = []
-    for name in sorted({*found, *messages, *waiting}):
-        number, events, oldest, following = messages.get(name, (0, 0, None, None))
-        row = found.get(name, (name, "", None, None, 0, 0, "", 0))
-        states.append(
-            ReceiverState(
-                name,
-                number,
-                events + waiting.get(name, 0),
-                oldest,
-                following,
-                *row[1:],
-            )
-        )
-    return states
 
 
 def _dropped(number: int) -> str:

@@ -4,7 +4,8 @@
 events that are in no message yet, by receiver, recipient and kind, and ``sample`` has the first of
 them in detail, so a flood of events needs no more room than a few of them. ``message`` has what was
 not sent yet. A message is ``sending`` from the moment before it is sent until the answer is noted.
-``receiver`` has how each of them works.
+``refused`` is 1 after the receiver refused it, and 2 if it then accepted a later one. ``made`` has
+the time of the last message with a kind of event. ``receiver`` has how each of them works.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ CREATE TABLE receiver (
     trouble_since REAL,
     given_up INTEGER NOT NULL DEFAULT 0,
     given_up_at REAL,
-    given_up_why TEXT NOT NULL DEFAULT '',
+    refused_why TEXT NOT NULL DEFAULT '',
     dropped INTEGER NOT NULL DEFAULT 0,
     dropped_total INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE made (
     receiver TEXT NOT NULL,
     recipient TEXT NOT NULL,
+    kind TEXT NOT NULL,
     at REAL NOT NULL,
-    PRIMARY KEY (receiver, recipient)
+    PRIMARY KEY (receiver, recipient, kind)
 ) WITHOUT ROWID;
 CREATE TABLE waiting (
     receiver TEXT NOT NULL,
@@ -56,17 +58,31 @@ CREATE TABLE message (
     sending INTEGER NOT NULL DEFAULT 0,
     may_repeat INTEGER NOT NULL DEFAULT 0,
     tries INTEGER NOT NULL DEFAULT 0,
-    next REAL NOT NULL
+    next REAL NOT NULL,
+    refused INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX message_receiver ON message (receiver, recipient, number)
+"""
+
+_TO_2 = """
+ALTER TABLE receiver RENAME COLUMN given_up_why TO refused_why;
+ALTER TABLE message ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+DROP TABLE made;
+CREATE TABLE made (
+    receiver TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (receiver, recipient, kind)
+) WITHOUT ROWID
 """
 
 FORMAT = Format(
     name="the outbox of notifications",
     application_id=0x68736E6F,  # "hsno"
-    version=1,
+    version=2,
     schema=_SCHEMA,
-    migrations={},
+    migrations={1: _TO_2},
     if_damaged="move it away; messages that were not sent are lost then, and 'hashscan history' has"
     " their events",
     synchronous="FULL",

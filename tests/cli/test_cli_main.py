@@ -50,6 +50,16 @@ def test_every_command_and_option_has_help():
                 assert parameter.help, (path, parameter.name)
 
 
+def test_the_exit_codes_of_status_are_a_list_with_a_cause_on_each_line():
+    (command,) = (one for path, one in commands(cli) if path == ("status",))
+    context = click.Context(command, terminal_width=80)
+    lines = command.get_help(context).partition("With --nagios")[0].splitlines()
+    codes = [line.split()[0] for line in lines if line.startswith("  ") and line[2:3].isdigit()]
+    assert codes == ["5", "70", "1", "6", "2", "3", "0"], "the most urgent one first"
+    assert sum(line.startswith("      - ") for line in lines) > 20
+    assert all(len(line) <= 80 for line in lines)
+
+
 def test_help_lists_the_commands_without_importing_them():
     done = run("--help")
     assert done.returncode == 0

@@ -3,13 +3,13 @@
 import time
 
 from hashscan.cli.receivers import receiver_lines
-from hashscan.notify.outbox import ReceiverState
+from hashscan.notify.receiver_state import ReceiverState
 
 
 def test_those_with_trouble_come_first_and_the_others_are_counted():
     well = [ReceiverState(f"a{number}", sent=1) for number in range(5)]
     ill = ReceiverState("z", trouble="no answer", events=3)
-    refused = ReceiverState("y", given_up=1, given_up_why="no such user")
+    refused = ReceiverState("y", refused=1, refused_why="no such user")
     lines = receiver_lines([*well, refused, ill], 5, alive=True)
     assert [line.split()[1] for line in lines] == ["y:", "z:", "a0:", "a1:", "a2:", "and"]
     assert lines[-1] == "  notify      and 2 more: 'hashscan status --json'"

@@ -22,7 +22,7 @@ from hashscan.metrics.families import Page, Snapshot
 from hashscan.metrics.names import METRICS, PREFIX
 from hashscan.metrics.processes import Usage
 from hashscan.model import Summary
-from hashscan.notify.outbox import ReceiverState
+from hashscan.notify.receiver_state import ReceiverState
 
 NOW = 1_800_000_000.0
 SUMMARY = {"hashed": 1, "unchanged": 2, "skipped": {"fifo": 3, "loop": 1}, "problems": 5,
@@ -63,7 +63,7 @@ def full(volumes=(VOLUME,), **more):
                             {b"/srv/secret": scan}, {b"/srv/secret": 9}, "refused"),
         "quarantine": {"quarantined": 12, "damaged": 1, "withdrawn": 2}, "trouble": (), "daemon": daemon,
         "alive": True, "reports_only": "it says so",
-        "receivers": (ReceiverState("mail", 2, 5, oldest=NOW - 9, trouble="no route", given_up=1),
+        "receivers": (ReceiverState("mail", 2, 5, oldest=NOW - 9, trouble="no route", given_up=1, refused=2),
                       ReceiverState("hook", 1, 1, oldest=NOW - 4)),
         "holds": (SimpleNamespace(files=2), SimpleNamespace(files=3)),
         "deadlines": Deadlines(4, 9, 1, 2, NOW + 5, unread=3), **more,
@@ -127,7 +127,7 @@ def test_values():
         "notices_next_deadline_timestamp_seconds": NOW + 5, "notices_unread": 5,
         'notify_receivers{state="failing"}': 1, 'notify_receivers{state="working"}': 1,
         "notify_waiting_messages": 3, "notify_waiting_events": 6,
-        "notify_oldest_timestamp_seconds": NOW - 9, "notify_refused_messages": 1,
+        "notify_oldest_timestamp_seconds": NOW - 9, "notify_refused_messages": 3,
         'processes{process="children"}': 4, 'process_memory_bytes{process="daemon"}': 100,
         'process_cpu_seconds_total{process="children"}': 9.25,
     }  # fmt: skip

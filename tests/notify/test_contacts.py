@@ -90,7 +90,8 @@ def test_an_owner_without_an_address(tmp_path):
         for _ in range(3):
             desk.after(20)
         assert [one.to for one in post.received] == ["b@customer.example"]
-        assert "has no address" in desk.state("post").given_up_why
+        assert "has no address" in desk.state("post").refused_why
+        assert (desk.state("post").given_up, desk.state("post").messages) == (1, 0)
 
 
 @pytest.mark.parametrize("address", ["a@b.example, c@d.example", "|/bin/sh", "-x"])
@@ -103,7 +104,7 @@ def test_an_address_that_is_more_than_one(tmp_path, address):
     )
     with pytest.raises(NotSentError) as caught:
         Contacts(settings).address("4001")
-    assert caught.value.fault is Fault.REFUSED
+    assert caught.value.fault is Fault.NOBODY
 
 
 def program(tmp_path, text):

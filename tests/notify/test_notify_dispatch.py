@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import sqlite3
 import time
 import tracemalloc
 
@@ -11,7 +13,8 @@ from receivers import PLACES, CommandPlace, HookPlace, MailPlace
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.dispatch import Dispatcher
-from hashscan.notify.outbox import Outbox, receiver_states
+from hashscan.notify.outbox import Outbox
+from hashscan.notify.receiver_state import receiver_states
 
 
 class Clock:
@@ -84,6 +87,42 @@ def test_no_more_messages_than_at_most_says(tmp_path):
         assert len(place.received) == 2
         desk.after(600)
         assert [sum(json.loads(one.raw)["counts"].values()) for one in place.received] == [1, 10, 9]
+
+
+URGENT = {
+    "held": {"hold": "1", "files": 9, "owners": 3, "reason": "of 3 (brakes.owners)"},
+    "notice-overdue": {"notice": "20261127-0a1b2c3d"},
+    "daemon-stopped": {"clean": True},
+    "volume-lost": {"volume": "/srv"},
+}
+
+
+@pytest.mark.parametrize("event", URGENT)
+def test_an_urgent_event_does_not_wait_for_at_most(tmp_path, event):
+    with HookPlace(tmp_path, at_most="1h") as place:
+        desk = Desk(tmp_path / "state", place.settings)
+        desk.audit.match()
+        desk.after(20)
+        desk.audit.match()
+        desk.after(20)
+        assert len(place.received) == 1, "the second match waits"
+        desk.audit.add(event, **URGENT[event])
+        desk.after(5)
+        desk.after(10)
+        assert len(place.received) == 2, "with all that waited"
+        assert sum(json.loads(place.received[1].raw)["counts"].values()) == 2
+
+
+@pytest.mark.parametrize("event", URGENT)
+def test_a_burst_of_an_urgent_kind_is_one_message(tmp_path, event):
+    with HookPlace(tmp_path, at_most="10m") as place:
+        desk = Desk(tmp_path / "state", place.settings)
+        for _ in range(10):
+            desk.audit.add(event, **URGENT[event])
+            desk.after(30)
+        assert len(place.received) == 1
+        desk.after(600)
+        assert [sum(json.loads(one.raw)["counts"].values()) for one in place.received] == [1, 9]
 
 
 def test_a_receiver_gets_the_events_of_its_rule_only(tmp_path):
@@ -168,24 +207,74 @@ def test_a_mail_server_that_greylists_gets_the_mail_again(tmp_path):
         assert "may have been sent" not in got.text
 
 
-def test_a_mail_that_is_refused_for_good_is_given_up_loudly_and_the_next_one_is_sent(tmp_path):
+def test_a_receiver_that_refuses_everything_for_a_while_gets_everything_once_and_in_order(tmp_path):
     with MailPlace(tmp_path, at_most="1s") as place:
+        place.behave("refuse")
+        desk = Desk(tmp_path / "state", place.settings)
+        for number in range(4):
+            desk.audit.match(quarantine_id=f"q{number}")
+            desk.after(600)
+        state = desk.state("post")
+        assert (state.refused, state.messages, state.events) == (4, 4, 4)
+        assert "550" in state.refused_why
+        assert [one for one in desk.said() if "kept" in one]
+        place.behave("accept")
+        desk.audit.match(quarantine_id="q4")
+        desk.after(60)
+        found = [re.findall("record (q[0-9])", one.text) for one in place.received]
+        assert found == [[f"q{number}"] for number in range(5)]
+        assert len({one.id for one in place.received}) == 5
+        state = desk.state("post")
+        assert (state.refused, state.messages, state.dropped) == (0, 0, 0)
+
+
+def test_a_message_that_alone_is_refused_holds_up_no_later_one(tmp_path):
+    with MailPlace(tmp_path, at_most="1s") as place:
+        place.codes = [554, 554]
+        desk = Desk(tmp_path / "state", place.settings)
+        for number in range(3):
+            desk.audit.match(quarantine_id=f"q{number}")
+            desk.after(60)
+        # It is tried again before the next message, and no more after that was accepted.
+        assert len(place.attempts) == 4
+        assert ["q1" in one.text for one in place.received] == [True, False]
+        assert desk.state("post").refused == 1
+        desk.outbox.works_again("post", desk.clock.now)
+        desk.after(1)
+        assert "q0" in place.received[2].text
+        assert desk.state("post").refused == 0
+
+
+def test_a_refused_message_is_sent_again_without_anybody(tmp_path):
+    with HookPlace(tmp_path) as place:
         place.behave("refuse")
         desk = Desk(tmp_path / "state", place.settings)
         desk.audit.match()
         desk.after(20)
-        assert [one for one in desk.said() if "refused, and is not sent again" in one]
-        assert desk.state("post").given_up == 1
-        assert "550" in desk.state("post").given_up_why
+        desk.after(60)
+        assert len(place.attempts) == 1
+        place.behave("accept")
+        desk.after(2 * 3600)
+        assert len(place.received) == 1
+
+
+def test_only_so_many_refused_messages_are_kept_and_the_oldest_is_dropped_loudly(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hashscan.notify.outbox.MOST_REFUSED", 2)
+    with MailPlace(tmp_path, at_most="1s") as place:
+        place.behave("refuse")
+        desk = Desk(tmp_path / "state", place.settings)
+        for number in range(3):
+            desk.audit.match(quarantine_id=f"q{number}")
+            desk.after(60)
+        state = desk.state("post")
+        assert (state.messages, state.given_up, state.dropped) == (2, 1, 1)
         place.behave("accept")
         desk.audit.match()
-        desk.after(20)
-        (got,) = place.received
-        assert "1 earlier event is in no message" in got.text
-        desk.audit.match()
-        desk.after(20)
-        assert "earlier event" not in place.received[1].text
-        assert desk.state("post").dropped == 1
+        desk.after(60)
+        assert "1 earlier event is in no message" in place.received[-1].text
+        assert "q1" in place.received[0].text
 
 
 def test_an_address_that_is_refused_holds_up_no_other(tmp_path):
@@ -354,3 +443,25 @@ def test_a_secret_that_cannot_be_read_keeps_the_message(tmp_path):
     state = desk.state("hook")
     assert state.messages == 1
     assert "secret_file" in state.trouble
+
+
+def test_an_outbox_of_the_first_version_is_brought_up_to_date(tmp_path):
+    with HookPlace(tmp_path) as place:
+        desk = Desk(tmp_path / "state", place.settings)
+        place.behave("later")
+        desk.audit.match()
+        desk.after(20)
+        desk.outbox.close()
+        old = sqlite3.connect(f"{desk.directory}/notifications.sqlite3")
+        old.executescript(
+            "ALTER TABLE receiver RENAME COLUMN refused_why TO given_up_why;"
+            "ALTER TABLE message DROP COLUMN refused; DROP TABLE made;"
+            "CREATE TABLE made (receiver TEXT NOT NULL, recipient TEXT NOT NULL, at REAL NOT NULL,"
+            " PRIMARY KEY (receiver, recipient)) WITHOUT ROWID; PRAGMA user_version = 1"
+        )
+        old.close()
+        desk.outbox = Outbox(desk.directory)
+        desk.open()
+        place.behave("accept")
+        desk.after(3600)
+        assert [json.loads(one.raw)["counts"] for one in place.received] == [{"match": 1}]

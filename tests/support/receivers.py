@@ -103,7 +103,7 @@ class MailPlace:
                 "server": "127.0.0.1",
                 "port": self._server.port,
                 "encryption": "none",
-                "timeout": 5,
+                "timeout": 60,
                 **self._more,
             }
         )
@@ -143,7 +143,7 @@ class HookPlace:
             "name": "hook",
             "kind": "webhook",
             "url": f"{self._server.url}/in",
-            "timeout": 5,
+            "timeout": 60,
         }
         self.settings = ReceiverSettings(**{**settings, **self._more})
         return self
@@ -184,7 +184,7 @@ class CommandPlace:
         program.write_text(_SCRIPT.format(here=self.here))
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         self.behave("accept")
-        settings = {"name": "page", "kind": "command", "command": [str(program)], "timeout": 5}
+        settings = {"name": "page", "kind": "command", "command": [str(program)], "timeout": 60}
         self.settings = ReceiverSettings(**{**settings, **self._more})
         return self
 

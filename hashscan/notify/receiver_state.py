@@ -1,0 +1,102 @@
+"""How each receiver works, as the outbox has it: for ``status``, ``doctor`` and the metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+from hashscan.files import NOTIFICATIONS
+from hashscan.notify.schema import FORMAT
+
+#: Seconds for which ``status`` shows a message that was given up.
+_SHOWN = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverState:
+    """How a receiver works, for ``status``.
+
+    Attributes:
+        name: of the receiver.
+        messages: number of messages that were not accepted yet.
+        events: number of events that are waiting, in these messages and for the next one.
+        oldest: time of the oldest of these messages; ``None``: there is none.
+        next_try: time at which one of them is sent again.
+        trouble: why the last attempt failed; empty: it did not.
+        trouble_since: time of the first failure in a row.
+        last_sent: time at which a message was accepted; ``None``: none was.
+        sent: number of accepted messages.
+        refused: number of the messages that the receiver refused; they are kept.
+        given_up: number of messages that were dropped within the last days, because nobody can get
+            them, or because too many refused ones were kept.
+        refused_why: why the last message was refused or given up.
+        dropped: number of events that were dropped, ever.
+    """
+
+    name: str
+    messages: int = 0
+    events: int = 0
+    oldest: float | None = None
+    next_try: float | None = None
+    trouble: str = ""
+    trouble_since: float | None = None
+    last_sent: float | None = None
+    sent: int = 0
+    refused: int = 0
+    given_up: int = 0
+    refused_why: str = ""
+    dropped: int = 0
+
+
+def receiver_states(directory: str, now: float) -> list[ReceiverState]:
+    """How each receiver works, from the outbox of a state directory; nothing is changed.
+
+    Raises:
+        StateError: the outbox cannot be read.
+    """
+    path = os.path.join(directory, NOTIFICATIONS)
+    connection = FORMAT.connect_to_read(path)
+    if connection is None:
+        return []
+    with contextlib.closing(connection), FORMAT.translated(path):
+        found = {
+            row[0]: row
+            for row in connection.execute(
+                "SELECT name, trouble, trouble_since, last_sent, sent,"
+                " iif(given_up_at > ?1, given_up, 0), refused_why, dropped_total FROM receiver",
+                (now - _SHOWN,),
+            )
+        }
+        messages = {
+            row[0]: row[1:]
+            for row in connection.execute(
+                "SELECT receiver, count(*), sum(events), min(made), min(next), total(refused > 0)"
+                " FROM message GROUP BY receiver"
+            )
+        }
+        waiting = dict(
+            connection.execute("SELECT receiver, sum(number) FROM waiting GROUP BY receiver")
+        )
+    states = []
+    for name in sorted({*found, *messages, *waiting}):
+        number, events, oldest, following, refused = messages.get(name, (0, 0, None, None, 0))
+        row = found.get(name, (name, "", None, None, 0, 0, "", 0))
+        states.append(
+            ReceiverState(
+                name=name,
+                messages=number,
+                events=events + waiting.get(name, 0),
+                oldest=oldest,
+                next_try=following,
+                trouble=row[1],
+                trouble_since=row[2],
+                last_sent=row[3],
+                sent=row[4],
+                refused=int(refused),
+                given_up=row[5],
+                refused_why=row[6],
+                dropped=row[7],
+            )
+        )
+    return states
