@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 import struct
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -156,6 +157,26 @@ def holder_of(path: str) -> int | None:
     finally:
         os.close(fd)
     return None if found[0] == fcntl.F_UNLCK else int(found[4])
+
+
+def wait_for_lock(fd: int, seconds: float, pause: float) -> bool:
+    """Lock an open file (flock(2)), and return true; false: another one held it all the time.
+
+    Args:
+        fd: two descriptors of one file exclude each other, also within a process.
+        seconds: how long to wait.
+        pause: seconds between two attempts.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(pause)
+        else:
+            return True
 
 
 class Lock:

@@ -11,6 +11,7 @@ from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.braking import open_brakes
 from hashscan.audit.matches import MatchLines
 from hashscan.authority import Authority
+from hashscan.closable import Closable
 from hashscan.errors import CredentialsError, HashscanError, QuarantineError, ServiceError
 from hashscan.model import Acted, Confirmed, Digest, FilterHit, MatchEvent, hits
 from hashscan.quarantine.act import Quarantine
@@ -23,8 +24,6 @@ from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-    from types import TracebackType
-    from typing import Self
 
     from hashscan.agent.known_set import KnownSet
     from hashscan.audit.recorder import Recorder
@@ -57,7 +56,7 @@ class Verdict(NamedTuple):
     pending: str = ""
 
 
-class NoticeActs:
+class NoticeActs(Closable):
     """Verdicts and actions of one round. Opens the quarantine when it needs it."""
 
     def __init__(
@@ -88,16 +87,7 @@ class NoticeActs:
         self._store: QuarantineStore | None = None
         self._by_digest: dict[Digest, Record] | None = None
 
-    def __enter__(self) -> Self:
-        """Return the acts."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the quarantine and connections."""
         self._stack.close()
 

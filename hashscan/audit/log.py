@@ -15,9 +15,7 @@ says with which line the kept log begins.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import time
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +29,7 @@ from hashscan.errors import StateError
 from hashscan.files import AUDIT_HEAD, audit_file
 from hashscan.fs.beneath import closing
 from hashscan.fs.named import sync_names
+from hashscan.state import wait_for_lock
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
@@ -121,19 +120,12 @@ class AuditLog:
             StateError: another process held the lock all the time.
         """
         with closing(open_file(directory, AUDIT_HEAD, os.O_RDWR | os.O_CREAT)) as fd:
-            until = time.monotonic() + _PATIENCE
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() >= until:
-                        raise StateError(
-                            f"the audit log {shown(path_of(self.state))} cannot be written:"
-                            f" another process has held its lock for {_PATIENCE:.0f} s; find it"
-                            f" with `fuser {shown(os.path.join(path_of(self.state), AUDIT_HEAD))}`"
-                        ) from error
-                    time.sleep(0.005)
+            if not wait_for_lock(fd, _PATIENCE, 0.005):
+                raise StateError(
+                    f"the audit log {shown(path_of(self.state))} cannot be written:"
+                    f" another process has held its lock for {_PATIENCE:.0f} s; find it"
+                    f" with `fuser {shown(os.path.join(path_of(self.state), AUDIT_HEAD))}`"
+                )
             yield fd
 
     def _append(self, directory: int, head_fd: int, entries: Sequence[Entry], *, sync: bool) -> int:

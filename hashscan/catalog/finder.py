@@ -8,14 +8,13 @@ from hashscan.catalog import checksums, paths
 from hashscan.catalog.checksums import are_whole
 from hashscan.catalog.rows import CHECKED, FileRow, checked
 from hashscan.catalog.schema import FORMAT, translated
+from hashscan.closable import Closable
 from hashscan.errors import StateError
 from hashscan.model import ALGORITHMS
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
-    from types import TracebackType
-    from typing import Self
 
     from hashscan.model import Algorithm, Digest, FileDigests
 
@@ -28,7 +27,7 @@ class FoundFile(NamedTuple):
     digests: FileDigests
 
 
-class Finder:
+class Finder(Closable):
     """Searches the whole catalog. Close it soon: until then SQLite keeps old pages for it.
 
     Attributes:
@@ -43,16 +42,7 @@ class Finder:
         checksums.add_function(connection)
         connection.execute("PRAGMA temp_store = MEMORY")
 
-    def __enter__(self) -> Self:
-        """Return the finder."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 

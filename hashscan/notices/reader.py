@@ -8,6 +8,7 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hashscan.closable import Closable
 from hashscan.errors import UsageError
 from hashscan.model import Digest
 from hashscan.notices.notice import (
@@ -31,8 +32,6 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Self
 
 #: Columns of the tables, in the order in which rows are read and written.
 NOTICE_COLUMNS = (
@@ -99,7 +98,7 @@ class Outcome(NamedTuple):
         return begin(self.sent, self.received)
 
 
-class Reader:
+class Reader(Closable):
     """A connection to the file of notices."""
 
     def __init__(self, path: str, connection: sqlite3.Connection | None = None) -> None:
@@ -110,19 +109,6 @@ class Reader:
         """
         self.path = path
         self._connection = FORMAT.connect(path) if connection is None else connection
-
-    def __enter__(self) -> Self:
-        """Return the store."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -11,8 +11,9 @@ import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
+from hashscan.closable import Closable
 from hashscan.config.notify import EVENTS
 from hashscan.files import NOTIFICATIONS
 from hashscan.notify.message import MOST_EVENTS, Event, Message, new_id
@@ -62,7 +63,7 @@ class Route(NamedTuple):
     at: float
 
 
-class Outbox:
+class Outbox(Closable):
     """The outbox of a state directory."""
 
     def __init__(self, directory: str) -> None:
@@ -73,12 +74,6 @@ class Outbox:
         """
         self._path = os.path.join(directory, NOTIFICATIONS)
         self._connection = FORMAT.connect(self._path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -322,7 +317,7 @@ class Outbox:
             ).fetchone()
             if kept <= MOST_REFUSED:
                 return []
-            events = self._give_up(connection, oldest, now)
+            _, events = self._give_up(connection, oldest, now)
         said = (
             f"notify {receiver}: {counted(events, 'event')} dropped, because the receiver refuses"
         )
@@ -332,13 +327,13 @@ class Outbox:
     def give_up(self, number: int, why: str, now: float) -> None:
         """Remove a message that nobody can get, and note that."""
         with self._change() as connection:
-            self._give_up(connection, number, now)
+            receiver, _ = self._give_up(connection, number, now)
             connection.execute(
-                "UPDATE receiver SET refused_why = ? WHERE given_up_at = ?", (why, now)
+                "UPDATE receiver SET refused_why = ? WHERE name = ?", (why, receiver)
             )
 
-    def _give_up(self, connection: sqlite3.Connection, number: int, now: float) -> int:
-        """The number of events that are dropped with a message."""
+    def _give_up(self, connection: sqlite3.Connection, number: int, now: float) -> tuple[str, int]:
+        """The receiver, and the number of events that are dropped with the message."""
         (events,) = connection.execute(
             "SELECT events FROM message WHERE number = ?", (number,)
         ).fetchone()
@@ -348,7 +343,7 @@ class Outbox:
             "UPDATE receiver SET given_up = given_up + 1, given_up_at = ? WHERE name = ?",
             (now, receiver),
         )
-        return int(events)
+        return receiver, int(events)
 
     def _remove(self, connection: sqlite3.Connection, number: int) -> str:
         (receiver,) = connection.execute(

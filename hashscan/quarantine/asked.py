@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from hashscan.closable import Closable
 from hashscan.database import Format
 from hashscan.model import Digest
 
@@ -103,7 +104,7 @@ class Answered(NamedTuple):
     held: str
 
 
-class AskedStore:
+class AskedStore(Closable):
     """Reads and changes the file; each change is one transaction, on the disk when it returns."""
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
@@ -130,11 +131,7 @@ class AskedStore:
         connection = FORMAT.connect_to_read(path)
         return None if connection is None else cls(path, connection)
 
-    def __enter__(self) -> Self:
-        """Return the store."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Close the file."""
         self._connection.close()
 

@@ -8,6 +8,7 @@ import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hashscan.closable import Closable
 from hashscan.errors import UsageError
 from hashscan.model import Digest, FileDigests
 from hashscan.quarantine.hold import (
@@ -23,13 +24,12 @@ from hashscan.timeline import Timeline, instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from hashscan.timeline import Instant
 
 
-class HoldReader:
+class HoldReader(Closable):
     """Reads holds and their files."""
 
     def __init__(
@@ -55,19 +55,6 @@ class HoldReader:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        """Return the store."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def get(self, number: int) -> Hold:
         """One hold.

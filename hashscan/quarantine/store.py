@@ -19,10 +19,10 @@ import hashlib
 import os
 import secrets
 import stat
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from hashscan.closable import Closable
 from hashscan.errors import LockedError, QuarantineError, StateError
 from hashscan.fs.beneath import closing
 from hashscan.fs.named import opened_named, sync_names
@@ -32,6 +32,7 @@ from hashscan.quarantine import begun
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.index import Index
 from hashscan.quarantine.records import ID_PATTERN, Record
+from hashscan.state import wait_for_lock
 from hashscan.text import shown
 from hashscan.timeline import FILE as CLOCK_FILE
 from hashscan.timeline import Timeline, instant
@@ -60,7 +61,7 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_RECORD = 64 << 20  # bytes; xattrs of one file are far below
 
 
-class Store:
+class Store(Closable):
     """An open quarantine. All writes are on disk before a method returns.
 
     Attributes:
@@ -168,12 +169,6 @@ class Store:
         """Release the descriptor."""
         os.close(self.fd)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @contextmanager
     def lock(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         """Hold the store's lock: no other process and no other thread changes anything.
@@ -194,18 +189,11 @@ class Store:
                 dir_fd=self.fd,
             )
         try:
-            until = time.monotonic() + timeout
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() >= until:
-                        raise LockedError(
-                            f"{shown(self.directory)}: another hashscan works in the quarantine; "
-                            "try again when it has finished"
-                        ) from error
-                    time.sleep(0.02)
+            if not wait_for_lock(fd, timeout, 0.02):
+                raise LockedError(
+                    f"{shown(self.directory)}: another hashscan works in the quarantine; "
+                    "try again when it has finished"
+                )
             try:
                 with self._explained():
                     self._sign(fd)

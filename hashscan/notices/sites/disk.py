@@ -6,8 +6,8 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
 
+from hashscan.closable import Closable
 from hashscan.errors import UnsafePathError
 from hashscan.fs import beneath
 from hashscan.fs.named import Named, open_named
@@ -15,16 +15,13 @@ from hashscan.fs.served import Entry, Served, look_up
 from hashscan.notices.sites.location import Location, LocationKind, UndecidedError
 from hashscan.text import said_by, shown
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 #: Endings of files that most web servers run instead of sending them.
 SCRIPTS = (b".php", b".phtml", b".php3", b".php4", b".php5", b".php7", b".phar", b".cgi", b".pl")
 _MOST_ROOTS = 64
 
 
-class Disk:
+class Disk(Closable):
     """Opens each document root once, and notes the steps of the answer.
 
     Attributes:
@@ -35,16 +32,7 @@ class Disk:
         self.steps: list[str] = []
         self._roots: dict[bytes, Named | None] = {}
 
-    def __enter__(self) -> Self:
-        """Return the disk."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the roots."""
         for named in self._roots.values():
             if named is not None:

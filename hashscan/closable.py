@@ -1,0 +1,21 @@
+"""The base of what is closed at the end of a ``with`` block."""
+
+from __future__ import annotations
+
+from typing import Self
+
+
+class Closable:
+    """Closes itself at the end of a ``with`` block."""
+
+    def close(self) -> None:
+        """Release everything."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Return the object itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
