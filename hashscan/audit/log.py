@@ -6,8 +6,9 @@
 Several processes and threads write to one log: each append holds a lock. An object keeps nothing
 open and remembers nothing, so it may be used after a fork.
 
-The order of writes is: the line, fdatasync, the head, fdatasync. A kill in between leaves a log
-that verifies, and the next writer continues it (``tail``). When a file would exceed ``file_size``,
+The order of writes is: the line, fdatasync, the head. A kill in between, or a power cut that leaves
+an older head on the disk, leaves a log that verifies, and the next writer continues it (``tail``).
+When a file would exceed ``file_size``,
 the next one begins; its first line continues the chain. Old files are removed only after a line
 says with which line the kept log begins.
 """
@@ -154,7 +155,8 @@ class AuditLog:
                 os.fdatasync(fd)
         if is_new:
             sync_names(directory)
-        write_head(head_fd, Head(last.seq, last.hash, file, size + len(lines)), sync=sync)
+        # A head on the disk must not name a file that is removed now.
+        write_head(head_fd, Head(last.seq, last.hash, file, size + len(lines)), sync=is_new)
         for number in old:
             os.unlink(audit_file(number), dir_fd=directory)
         return last.seq
