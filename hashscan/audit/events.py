@@ -86,6 +86,9 @@ NOTICE_ACTION: Final = "notice-action"
 NOTICE_DUE: Final = "notice-due"
 #: The deadline of a notice with open items has passed: ``notice``, ``deadline``.
 NOTICE_OVERDUE: Final = "notice-overdue"
+#: An answer is about to be sent or written: ``notice``, ``kind``, ``how`` (sent, written), ``to``.
+#: The step of the notice follows it.
+NOTICE_ANSWERING: Final = "notice-answering"
 #: All items of a notice are settled: ``notice``, ``reason``.
 NOTICE_CLOSED: Final = "notice-closed"
 #: An item is open again: ``notice``, ``reason``.

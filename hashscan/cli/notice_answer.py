@@ -158,11 +158,13 @@ def _mail(
         answer, require_organisation(settings), recipient,
         language=wanted.language, now=now, thread=thread,
     )  # fmt: skip
+    words = settings.notices.sendmail
+    if eml is None:
+        require_trusted_file(settings, "notices.sendmail", words[0], _say, always=True)
+    store.announce_answer(notice.id, kind=wanted.kind, how=wanted.how, to=recipient)
     if eml is not None:
         write_output([as_eml(message)], eml, force=False, option="--eml")
     else:
-        words = settings.notices.sendmail
-        require_trusted_file(settings, "notices.sendmail", words[0], _say, always=True)
         send(words, message.as_bytes())
     return str(message["Message-ID"])
 

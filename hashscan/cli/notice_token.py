@@ -35,7 +35,8 @@ def add_command(options: Options, name: str, state: str | None) -> None:
     from hashscan.service.intake.tokens import TOKENS, add_token  # noqa: PLC0415 - an extra
 
     TOKENS.check_name(name)
-    recorder.write(events.SENDER_CHANGED, sender=name, action="gets a token")
+    if name not in TOKENS.read(data):
+        recorder.write(events.SENDER_CHANGED, sender=name, action="gets a token")
     click.echo(add_token(data, name))
 
 

@@ -76,6 +76,15 @@ class Writer(Reader):
                 events.NOTICE_REFUSED, sync=False, channel=channel.value, message=message, **facts
             )
 
+    def announce_answer(self, notice: str, **facts: Any) -> None:
+        """Write to the audit log that an answer is about to be sent; it is on disk then.
+
+        Raises:
+            StateError: the line cannot be written, so the answer must not be sent.
+        """
+        if self._recorder is not None:
+            self._recorder.write(events.NOTICE_ANSWERING, notice=notice, **facts)
+
     def _event(
         self,
         notice: str,

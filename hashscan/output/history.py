@@ -177,6 +177,9 @@ _SENTENCES: dict[str, Callable[[_Facts], str]] = {
         f"an input{f.after(' in ', 'path')}{f.after(' of ', 'sender')} is no notice{f.about()}"
     ),
     events.NOTICE_ACTION: _notice_action,
+    events.NOTICE_ANSWERING: lambda f: (
+        f"notice {f['notice']}: {f['kind']} about to be {f['how']}, for {f['to']}"
+    ),
     events.NOTICE_DUE: lambda f: _deadline(f, "is due soon"),
     events.NOTICE_OVERDUE: lambda f: _deadline(f, "is overdue"),
     events.NOTICE_CLOSED: lambda f: f"notice {f['notice']} closed{f.after(': ', 'reason')}",

@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from hashscan.audit import events
 from hashscan.audit.reader import read
 from hashscan.cli import cli
+from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
+from hashscan.notices.store import Store
 
 #: They print, and change nothing.
 READ_ONLY = {
@@ -55,7 +57,11 @@ OTHER_PROGRAMS = {
 }
 #: Run in this file.
 RUN_HERE = {
+    "hold dismiss",
+    "hold release",
     "notice add",
+    "notice answer",
+    "notice approve",
     "notice close",
     "notice reopen",
     "notice token add",
@@ -66,16 +72,12 @@ RUN_HERE = {
     "quarantine restore",
     "scan",
 }
-#: Their lines have tests of their own.
+#: Their lines have tests of their own: the file, and words in it.
 TESTED_ELSEWHERE = {
-    "daemon",
-    "hold dismiss",
-    "hold release",
-    "notice answer",
-    "notice approve",
-    "notice serve",
-    "quarantine withdrawn",
-    "sync",
+    "daemon": ("daemon/test_record.py", "events.DAEMON_STARTED"),
+    "notice serve": ("notices/test_notice_writer.py", "events.NOTICE_RECEIVED"),
+    "quarantine withdrawn": ("cli/test_withdrawn.py", 'one.event == "withdrawn"'),
+    "sync": ("agent/test_syncing.py", "events.SYNC_STARTED"),
 }
 
 
@@ -97,6 +99,10 @@ def test_each_command_is_in_one_list():
     assert len(listed) == len(set(listed))
     missing = set(names(cli)) - set(listed)
     assert not missing, f"does it leave a line? {missing}"
+    assert not set(listed) - set(names(cli))
+    for file, words in TESTED_ELSEWHERE.values():
+        with open(os.path.join(os.path.dirname(__file__), "..", file), encoding="utf-8") as text:
+            assert words in text.read(), file
 
 
 @pytest.fixture
@@ -151,6 +157,54 @@ def test_the_commands_of_notices(place):
     assert events.NOTICE_REOPENED in run(place, "notice", "reopen", notice, *reason)
 
 
+def test_the_commands_of_holds(place):
+    for name in "bc":
+        (place / "www" / name).write_bytes((place / "www" / "a").read_bytes())
+    other = os.urandom(5000)
+    for name in "de":
+        (place / "www" / name).write_bytes(other)
+    with open(place / "list", "a") as file:
+        file.write(hashlib.sha1(other).hexdigest() + "\n")
+    with open(place / "config.yaml", "a") as file:
+        file.write("brakes: {files: 1}\n")
+    assert events.HELD in run(place, "scan", "www", "--known", "list", "--action", "quarantine")
+    held = [one.facts["hold"] for one in read(str(place / "state")) if one.event == events.HELD]
+    assert len(held) == 2
+    dismissed = run(place, "hold", "dismiss", held[0], "--reason", "a test")
+    assert dismissed == [events.HOLD_DISMISSED]
+    released = run(place, "hold", "release", held[1], "--reason", "a test")
+    assert released[0] == events.HOLD_RELEASED, "before the first move"
+    assert released[1:] == [events.MOVING, events.MOVED]
+
+
+def test_the_commands_of_a_notice_that_came_by_mail(place):
+    (place / "state").mkdir(mode=0o700)
+    with open(place / "config.yaml", "a") as file:
+        file.write(
+            "notices:\n  sendmail: [/bin/true]\n"
+            "  organisation: {name: A, contact: a@host.example, domain: host.example}\n"
+        )
+    with Store(str(place / "state" / "notices.sqlite3")) as store:
+        parsed = ParsedNotice("list", (ParsedItem(ItemKind.URL, "http://site.example/a"),))
+        added = store.add(
+            parsed, channel=Channel.MAILDIR, key=b"k", content=b"From: a@b.example\n\nx\n",
+            unproven="a forged mail",
+        )  # fmt: skip
+    assert run(place, "notice", "approve", added.id, "--reason", "read") == [events.NOTICE_ACTION]
+    assert run(place, "notice", "answer", added.id) == [events.NOTICE_ACTION]
+    for how in (["--send"], ["--eml", str(place / "mail")]):
+        answer = ["notice", "answer", added.id, "--to", "a@hotline.example", *how]
+        assert run(place, *answer) == [events.NOTICE_ANSWERING, events.NOTICE_ACTION]
+    (place / "state" / "audit" / "head").unlink()
+    (place / "state" / "audit" / "head").mkdir()
+    sent = ["--eml", str(place / "second"), "--to", "a@hotline.example"]
+    done = CliRunner().invoke(
+        cli, ["--config", str(place / "config.yaml"), "notice", "answer", added.id, *sent]
+    )
+    assert done.exit_code != 0
+    assert not (place / "second").exists()
+
+
 def test_a_file_that_is_no_notice_has_a_line(place):
     (place / "lunch").write_text("Subject: lunch\n\nAt noon?\n")
     done = CliRunner().invoke(
@@ -167,6 +221,11 @@ def test_a_file_that_is_no_notice_has_a_line(place):
 def test_the_commands_of_tokens(place):
     pytest.importorskip("starlette")
     assert run(place, "notice", "token", "add", "hotline") == [events.SENDER_CHANGED]
+    again = CliRunner().invoke(
+        cli, ["--config", str(place / "config.yaml"), "notice", "token", "add", "hotline"]
+    )
+    assert again.exit_code != 0
+    assert len(list(read(str(place / "state")))) == 1, "nothing happened"
     assert run(place, "notice", "token", "remove", "hotline") == [events.SENDER_CHANGED]
 
 

@@ -206,6 +206,11 @@ FILE = {"notice": ID, "item": 3, "action": "file", "path": "/srv/a"}
             f"notice {ID}: receipt sent, for a@b.c",
         ),
         (
+            events.NOTICE_ANSWERING,
+            {"notice": ID, "kind": "receipt", "how": "sent", "to": "a@b.c"},
+            f"notice {ID}: receipt about to be sent, for a@b.c",
+        ),
+        (
             events.NOTICE_ACTION,
             {"notice": ID, "action": "approved", "reason": "read"},
             f"notice {ID}: approved: read",
