@@ -1,5 +1,6 @@
 """From a status to metrics: names, values, and labels of fixed sets."""
 
+import json
 import os
 import re
 import time
@@ -24,6 +25,9 @@ from hashscan.metrics.processes import Usage
 from hashscan.model import Summary
 from hashscan.notify.receiver_state import ReceiverState
 
+DASHBOARD = os.path.join(
+    os.path.dirname(__file__), "..", "..", "packaging", "grafana", "hashscan.json"
+)
 NOW = 1_800_000_000.0
 SUMMARY = {"hashed": 1, "unchanged": 2, "skipped": {"fifo": 3, "loop": 1}, "problems": 5,
            "bytes_hashed": 6, "seconds": 7.5, "matches": 8}  # fmt: skip
@@ -211,6 +215,48 @@ def test_names_follow_the_conventions():
         for unit in ("seconds", "bytes", "ratio"):
             assert unit not in name.split("_") or re.search(f"_{unit}(_total)?$", name), name
         assert PREFIX not in name
+
+
+def dashboard():
+    """The queries of each panel, for one machine."""
+    with open(DASHBOARD, encoding="utf-8") as file:
+        panels = json.load(file)["panels"]
+    for panel in panels:
+        for target in panel.get("targets", ()):
+            query = target["expr"].replace("$instance", "web1").replace("$__rate_interval", "5m")
+            yield panel["title"], query
+
+
+@needs_promtool
+def test_each_query_of_the_dashboard_has_data(tmp_path):
+    """Prometheus' engine answers them from ten minutes of what hashscan exports."""
+    series = []
+    for line in page(full()).decode().splitlines():
+        if line.startswith(PREFIX):
+            name, _, value = line.rpartition(" ")
+            name, _, labels = name.partition("{")
+            own = [
+                *filter(None, labels.rstrip("}").split(",")),
+                'job="hashscan"',
+                'instance="web1"',
+            ]
+            growth = "+1" if name.endswith("_total") else "+0"
+            # The page's own time is far from that of the test, which begins at 0.
+            value = "0" if name.endswith("_timestamp_seconds") else value
+            series.append(
+                {"series": f"{name}{{{','.join(own)}}}", "values": f"{float(value):f}{growth}x40"}
+            )
+    queries = list(dashboard())
+    assert len(queries) > 25
+    tests = [
+        {"expr": f"sgn(count({query}))", "eval_time": "10m",
+         "exp_samples": [{"labels": "{}", "value": 1}]}
+        for _, query in queries
+    ]  # fmt: skip
+    test = {"interval": "15s", "input_series": series, "promql_expr_test": tests}
+    (tmp_path / "test.yml").write_text(json.dumps({"tests": [test]}))
+    code, said = promtool("test", "rules", tmp_path / "test.yml")
+    assert code == 0, said
 
 
 @needs_promtool
