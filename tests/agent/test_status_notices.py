@@ -10,7 +10,8 @@ import pytest
 from left_state import Place
 
 from hashscan.agent.status import moves_named, reports_only, status_of
-from hashscan.cli.status import _as_json, _as_text
+from hashscan.cli.status import _as_text
+from hashscan.cli.status_json import status_json
 from hashscan.config.loader import load
 from hashscan.config.settings import Settings
 from hashscan.daemon.doctor import _notices
@@ -198,7 +199,7 @@ def test_the_intake_over_http(place):
         (line,) = (one for one in _as_text(found, []).splitlines() if one.startswith("  intake"))
         assert line.startswith("  intake      runs for ")
         assert line.endswith(f", process {process.pid}, listens on the socket {socket}; 1 token")
-        shown = json.loads(_as_json(found, []))["intake"]
+        shown = json.loads(status_json(found, []))["intake"]
         assert (shown["running"], shown["process"], shown["tokens"]) == (True, process.pid, 1)
         checks = {one.name: one.result for one in _notices(place.settings)}
         assert checks["notices over HTTP"] == "ok"
