@@ -18,7 +18,7 @@ from hashscan.audit import events
 from hashscan.errors import QuarantineError, StateError
 from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.flags import apply_seals, lacking_flags
-from hashscan.quarantine.keep import conclude, drop_copies, finish_copied
+from hashscan.quarantine.keep import conclude, finish_copied
 from hashscan.quarantine.places import (
     Opened,
     Spot,
@@ -161,7 +161,6 @@ def _end_intent(store: Store, record: Record) -> Record | None:
         else:
             staged = stack.enter_context(private_of(record.staging, record, store.privates))
             if staged is not None and staged.status() is not None:
-                drop_copies(store, record)
                 return conclude(store, record, staged, _origin(stack, record))
             if spot.status() is not None or Spot(entry, PART).status() is not None:
                 raise QuarantineError(
@@ -190,7 +189,6 @@ def _end_copied(store: Store, record: Record) -> Record | None:
         origin = _origin(stack, record)
         if whole or staged is None or staged.status() is None:
             return finish_copied(store, record, staged, origin)
-        drop_copies(store, record)
         record = record.became(State.INTENT)
         store.save(record)
         return conclude(store, record, staged, origin)

@@ -92,5 +92,9 @@ def test_where_there_are_none_all_are_told():
     assert "encrypted" in encrypted
     assert "flags d (lsattr)" in settable
     assert lacking_flags(reading, None) == []
+    # As chattr(1) names them; nothing of one flag is said of another.
+    for flag, letter in ((0x1, "s"), (0x2, "u"), (0x4, "c"), (0x8, "S"), (0x80, "A"), (0x400, "m")):
+        (note,) = lacking_flags(reading, flag)
+        assert f"flags {letter} (lsattr)" in note
     os.close(reading)
     os.close(writing)

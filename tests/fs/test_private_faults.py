@@ -40,6 +40,17 @@ def test_the_top_of_the_root_itself_and_of_an_open_directory(here):
                 assert (os.fstat(found).st_ino, path) == (inode, b"")
 
 
+def test_the_top_of_an_open_directory_on_another_mount(here, monkeypatch):
+    os.makedirs(f"/proc/self/fd/{here}/a/b")
+    root = os.fstat(here).st_ino
+    monkeypatch.setattr(private, "_renames_within", lambda fd: os.fstat(fd).st_ino == root)
+    with closing(os.open("a/b", os.O_RDONLY, dir_fd=here)) as below:
+        found, path = private.open_top(here, b"a/b", cross_mounts=True, fd=below)
+        with closing(found):
+            assert path == b"a"
+            assert os.fstat(found).st_ino == os.stat("a", dir_fd=here).st_ino
+
+
 def test_mounts_that_change_meanwhile_are_an_error(here, monkeypatch):
     os.makedirs(f"/proc/self/fd/{here}/a/b")
     seen = iter([1, 2, 2, 1])

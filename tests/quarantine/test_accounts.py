@@ -15,7 +15,7 @@ from hashscan.quarantine.hold import Kind
 from hashscan.quarantine.holds import Holds
 from hashscan.quarantine.limits import Limits
 
-USERS = {"mallory": 1001, "alice": 1002, "lxd": 998, "root": 0}
+USERS = {"first": 1000, "mallory": 1001, "alice": 1002, "lxd": 998, "root": 0}
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def subuid(memory, monkeypatch):
     path = memory / "subuid"
     path.write_text(
         "mallory:100000:65536\nlxd:1000000:65536\nroot:2000000:65536\n1002:165536:65536\n"
-        "gone:300000:65536\n# a comment\nbroken:x:y\n:5:5\nalso:5\n\xff\n"
+        "gone:300000:65536\nfirst:400000:65536\n# a comment\nbroken:x:y\n:5:5\nalso:5\n\xff\n"
     )
     return path
 
@@ -44,6 +44,7 @@ def subuid(memory, monkeypatch):
         (165_535, 1001),
         (165_536, 1002),
         (231_072, 231_072),
+        (400_000, 1000),
         (300_000, 300_000),  # nobody has this name any more
         (1_000_000, 1_000_000),  # a container's, not one customer's
         (2_000_000, 2_000_000),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import tarfile
 import threading
 import time
@@ -84,6 +85,33 @@ def test_lock_excludes_and_waits(one):
     with store.lock(5):
         assert not holder.is_alive() or holder.join() is None
     holder.join()
+
+
+def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(one):
+    store, _, _ = one
+    reading, writing = os.pipe()
+    with store.lock():
+        child = os.fork()
+        if child == 0:
+            os.read(reading, 1)
+            os._exit(0)
+    with store.lock(0):
+        os.write(writing, b"x")
+    os.waitpid(child, 0)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_nobody_else_has_any_right_to_what_is_in_a_store(one):
+    store, record_id, directory = one
+    store.keep_timeline()
+    with store.lock():
+        restore(store, record_id)
+    found = {
+        stat.S_IMODE(path.lstat().st_mode)
+        for path in (directory.parent, *directory.parent.rglob("*"))
+    }
+    assert found == {0o700, 0o600}
 
 
 def test_record_survives_json_and_keeps_every_byte_of_a_path(one):

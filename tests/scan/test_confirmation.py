@@ -22,7 +22,7 @@ from hashscan.model import (
     Summary,
 )
 from hashscan.scan import confirmation
-from hashscan.scan.asking import NoAnswer
+from hashscan.scan.asking import NoAnswer, Reply
 from hashscan.scan.confirmation import Confirmation
 
 DIGEST = Digest("sha1", "ab" * 20)
@@ -114,6 +114,27 @@ def test_a_match_says_whether_the_watch_or_a_scan_found_it(lasting):
     catalog.begin_watch()
     assert catalog.is_of_watch(watch), "its row is gone by now"
     assert not catalog.is_of_watch(lasting.scan)
+
+
+def test_verdicts_hold_for_one_set_of_filters(lasting):
+    lasting.confirmation._remote = False
+    lasting.confirmation.take([Reply(DIGEST, Answer(known=True))])
+    assert lasting.confirmation._answer(DIGEST) == Answer(known=True)
+    lasting.confirmation.judge_by(2)
+    assert lasting.confirmation._answer(DIGEST) is None
+
+
+def test_what_is_acted_on_is_on_disk_before(lasting, monkeypatch):
+    open_before = []
+    act = lasting.actor.act
+    database = lasting.catalog._connection
+    monkeypatch.setattr(
+        lasting.actor,
+        "act",
+        lambda match: (open_before.append(database.in_transaction), act(match))[1],
+    )
+    lasting.meet()
+    assert open_before == [False]
 
 
 def test_a_match_that_was_away_is_acted_on_as_soon_as_it_is_met_again(lasting):

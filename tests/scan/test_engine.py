@@ -5,13 +5,23 @@ import os
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 
 import namespaces
 import pytest
 import scanning
-from scanning import Scanner, count_entries, fill, nothing_is_hashed, one_by_one, settle, sha1
+from scanning import (
+    Knows,
+    Scanner,
+    count_entries,
+    fill,
+    nothing_is_hashed,
+    one_by_one,
+    settle,
+    sha1,
+)
 
-from hashscan.errors import UsageError
+from hashscan.errors import ServiceUnavailableError, UsageError
 from hashscan.scan import directory as directory_module
 from hashscan.scan import hashing
 from hashscan.scan.options import identity_of_root
@@ -434,3 +444,30 @@ def test_a_volume_that_cannot_be_opened_is_named_with_the_reason(tmp_path):
             error.value
         )
     assert identity_of_root(os.fsencode(tmp_path)).inode == tmp_path.stat().st_ino
+
+
+def test_a_service_that_is_back_at_the_end_is_asked_again(volume, state):
+    (volume / "f").write_bytes(b"known")
+    scanner = Scanner(state, {sha1(b"known")})
+
+    class Back(Knows):
+        asked = 0
+
+        def confirm(self, digest):
+            self.asked += 1
+            if self.asked == 1:
+                raise ServiceUnavailableError("away")
+            return super().confirm(digest)
+
+    scanner.confirmer = lambda: Back(scanner.known)
+    summary = scanner.scan(volume)
+    assert (summary.matches, summary.pending) == (1, 0)
+    assert scanner.told.paths == [b"f"]
+
+
+def test_volumes_that_are_missing_are_problems_of_the_scan(volume, state, monkeypatch):
+    (volume / "f").write_bytes(b"x")
+    monkeypatch.setattr(scanning, "Engine", partial(scanning.Engine, missing=2))
+    summary = Scanner(state).scan(volume)
+    assert (summary.hashed, summary.problems) == (1, 2)
+    assert summary.seconds > 0

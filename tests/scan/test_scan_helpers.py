@@ -226,6 +226,14 @@ def test_a_confirmer_that_cannot_be_made_is_tried_for_each_question(tmp_path):
     asker.close()
 
 
+def test_a_confirmer_that_is_broken_is_no_verdict():
+    asker = asking.Asker(lambda: {}["odd"])
+    asker.ask(DIGESTS[0])
+    answer = replies_of(asker, 1)[DIGESTS[0]]
+    asker.close()
+    assert answer == asking.NoAnswer("'odd'")
+
+
 def test_another_known_set_answers_nothing_that_was_asked_of_the_one_before():
     gate = threading.Event()
 
