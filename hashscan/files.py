@@ -34,8 +34,14 @@ UNREAD_NOTICES = "notices-unread"
 NOTIFICATIONS = "notifications.sqlite3"
 #: Held by the process that sends them.
 NOTIFICATIONS_LOCK = "notifications.lock"
-#: Problems and deadlines that are in the audit log.
+#: Deadlines of notices that are in the audit log.
 ANNOUNCED = "announced.json"
+#: The daemon's problems that are in the audit log and have not ended.
+PROBLEMS = "problems.json"
+#: Places in the audit log where lines about these begin that are not noted yet.
+ANNOUNCED_MARK = "announced.mark"
+PROBLEMS_MARK = "problems.mark"
+WITHDRAWN_MARK = "withdrawn.mark"
 #: The daemon's status file, for ``status``.
 DAEMON_STATUS = "daemon.json"
 #: Matches in place that the daemon has logged.
@@ -51,6 +57,7 @@ AUDIT_MATCHES = "matches"
 _STATE = (
     ALLOW,
     ANNOUNCED,
+    ANNOUNCED_MARK,
     AUDIT,
     BESIDE,
     CATALOG,
@@ -76,6 +83,8 @@ _STATE = (
     f"{NOTIFICATIONS}-shm",
     f"{NOTIFICATIONS}-wal",
     NOTIFICATIONS_LOCK,
+    PROBLEMS,
+    PROBLEMS_MARK,
     QUARANTINE,
     REPORTED,
     UNREAD_NOTICES,
@@ -83,6 +92,7 @@ _STATE = (
     f"{WITHDRAWN}-journal",
     f"{WITHDRAWN}-shm",
     f"{WITHDRAWN}-wal",
+    WITHDRAWN_MARK,
 )
 #: Top directories of file systems have these: ext4, snapshots of NFS, btrfs and ZFS, NILFS, quotas.
 _FILE_SYSTEM = frozenset(

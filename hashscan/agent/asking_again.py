@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hashscan.audit import events
+from hashscan.audit.mark import Mark
 from hashscan.errors import QuarantineError, ServiceError, ServiceRefusedError
+from hashscan.files import WITHDRAWN_MARK
 from hashscan.quarantine.asked import (
     ACCEPTED,
     CHECKED,
@@ -190,6 +192,7 @@ class _Asking:
         self._service = service
         self._recorder = recorder
         self._found = found
+        self._mark = Mark(os.path.dirname(asked.path), WITHDRAWN_MARK)
         self._timeline = self._now()
         began = time.process_time()
         contents = collect(store, service, filters, self._timeline)
@@ -307,9 +310,12 @@ class _Asking:
         if held:
             self._found.held, self._found.why = len(held), why
             files = sum(self._groups[one.subject].files for one in held)
-            self._recorder.write(events.WITHDRAWAL_HELD, digests=len(held), files=files, reason=why)
+            self._log(
+                [(events.WITHDRAWAL_HELD, {"digests": len(held), "files": files, "reason": why})]
+            )
         self._withdraw(withdrawn)
         self._keep(held)
+        self._mark.clear()
         self._keep_size(before)
 
     def _keep_size(self, before: int | None) -> None:
@@ -323,19 +329,32 @@ class _Asking:
     def withdraw_accepted(self) -> None:
         """Withdraw what an administrator accepted, and nothing else."""
         self._withdraw([one for one in self._answers.values() if one.state == ACCEPTED])
+        self._mark.clear()
 
     def _withdraw(self, answers: Sequence[Answered]) -> None:
-        for one in answers:
-            group = self._groups[one.subject]
-            self._found.withdrawn += 1
-            self._found.files += group.files
-            self._recorder.write(events.WITHDRAWN, **_facts(group, self._service))
+        groups = [self._groups[one.subject] for one in answers]
+        self._found.withdrawn += len(groups)
+        self._found.files += sum(one.files for one in groups)
+        self._log([(events.WITHDRAWN, _facts(one, self._service)) for one in groups])
         self._keep(
             [
                 one._replace(state=CHECKED if one.state == ACCEPTED else WITHDRAWN, held="")
                 for one in answers
             ]
         )
+
+    def _log(self, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Write lines, but not again those of a killed round, which noted nothing."""
+        if not lines:
+            return
+        written = [(one.event, one.facts) for one in self._mark.lines()]
+        self._mark.set()
+        for line in lines:
+            if line in written:
+                written.remove(line)
+            else:
+                event, facts = line
+                self._recorder.write(event, **facts)
 
     def _keep(self, answers: Sequence[Answered]) -> None:
         self._asked.put(self._service, answers)

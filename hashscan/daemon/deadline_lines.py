@@ -10,8 +10,9 @@ import os
 from typing import TYPE_CHECKING
 
 from hashscan.audit.events import NOTICE_DUE, NOTICE_OVERDUE
+from hashscan.audit.mark import Mark
 from hashscan.durable import replace_file
-from hashscan.files import ANNOUNCED
+from hashscan.files import ANNOUNCED, ANNOUNCED_MARK
 from hashscan.notices.reader import open_existing
 from hashscan.text import rfc3339
 
@@ -32,7 +33,11 @@ class DeadlineLines:
         self._notices = state.notices
         self._path = os.path.join(state.directory, ANNOUNCED)
         self._write = write
+        self._mark = Mark(state.directory, ANNOUNCED_MARK)
         self._said = _read(self._path)
+        for one in self._mark.lines():
+            if one.event in {NOTICE_DUE, NOTICE_OVERDUE}:
+                self._said[one.facts["notice"]] = (one.event, one.facts["deadline"])
 
     def step(self, soon: float, now: float) -> None:
         """Write the lines that are missing; ``soon`` in seconds.
@@ -54,12 +59,15 @@ class DeadlineLines:
                 line = (event, rfc3339(notice.deadline))
                 if self._said.get(notice.id) == line:
                     said[notice.id] = line
-                elif self._write(event, notice.id, line[1]):
+                    continue
+                self._mark.set()
+                if self._write(event, notice.id, line[1]):
                     said[notice.id] = line
                     new += 1
         if said != self._said:
             self._said = said
             replace_file(self._path, json.dumps(said).encode("ascii"))
+        self._mark.clear()
 
 
 def _read(path: str) -> dict[str, tuple[str, str]]:

@@ -7,17 +7,22 @@ written again, with the time at which it was due (``delayed_since``).
 
 from __future__ import annotations
 
+import json
 import os
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hashscan import __version__
 from hashscan.audit import events
 from hashscan.audit.log import Entry
+from hashscan.audit.mark import Mark
 from hashscan.audit.matches import MatchLines
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.scans import ScanLines
-from hashscan.errors import StateError
+from hashscan.durable import replace_file
+from hashscan.errors import HashscanError, StateError
+from hashscan.files import PROBLEMS, PROBLEMS_MARK
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
@@ -45,6 +50,8 @@ class DaemonRecord:
         self._matches: MatchLines | None = None
         self._action = ""
         self._problems: dict[str, str] = {}
+        self._problems_file = ""
+        self._mark: Mark | None = None
         self._delayed: deque[Entry] = deque(maxlen=_MOST_DELAYED)
 
     def open(self, settings: Settings, state: State) -> None:
@@ -52,6 +59,19 @@ class DaemonRecord:
         self.recorder = Recorder.of(settings, "daemon", state)
         self._action = settings.quarantine.action
         self._matches = MatchLines(self.recorder)
+        if self._mark is None:
+            self._read_problems(state)
+
+    def _read_problems(self, state: State) -> None:
+        """Find the problems that a killed daemon has logged."""
+        self._problems_file = os.path.join(state.directory, PROBLEMS)
+        self._mark = Mark(state.directory, PROBLEMS_MARK)
+        self._problems = _problems_in(self._problems_file)
+        for one in self._mark.lines():
+            if one.event == events.PROBLEM:
+                self._problems[one.facts["what"]] = one.facts["kind"]
+            elif one.event == events.PROBLEM_ENDED:
+                self._problems.pop(one.facts["what"], None)
 
     def reload(self, settings: Settings, state: State) -> None:
         """Write that the daemon uses a changed configuration, and use it here."""
@@ -70,6 +90,10 @@ class DaemonRecord:
     def stopped(self) -> None:
         """Write that it ends."""
         self._save()
+        # The next daemon, which somebody starts, reports again what is wrong.
+        if self._problems:
+            self._problems.clear()
+            self._keep_problems()
         self._note(events.DAEMON_STOPPED, pid=os.getpid())
 
     def match(self, event: MatchEvent) -> None:
@@ -111,13 +135,29 @@ class DaemonRecord:
     def problem(self, what: str, kind: str, message: str) -> None:
         """Write that something needs somebody, unless a line says so; ``kind``: of fault."""
         if self._problems.get(what) != kind:
+            self._begin_problems()
             self._problems[what] = kind
             self._note(events.PROBLEM, what=what, kind=kind, message=message)
+            self._keep_problems()
 
     def well(self, what: str) -> None:
         """Write that a problem has ended, if there was one."""
-        if self._problems.pop(what, None) is not None:
+        if what in self._problems:
+            self._begin_problems()
+            del self._problems[what]
             self._note(events.PROBLEM_ENDED, what=what)
+            self._keep_problems()
+
+    def _begin_problems(self) -> None:
+        if self._mark is not None:
+            self._mark.set()
+
+    def _keep_problems(self) -> None:
+        """Keep them for the next daemon if this one is killed."""
+        if self._mark is not None and not self._delayed:
+            with suppress(OSError, HashscanError):
+                replace_file(self._problems_file, json.dumps(self._problems).encode("ascii"))
+                self._mark.clear()
 
     def volume_lost(self, root: bytes, why: str) -> None:
         """Write that a volume is not there, or does not answer."""
@@ -164,3 +204,11 @@ class DaemonRecord:
 
     def _unwritten(self, error: StateError) -> None:
         self._complain(f"{error}; the daemon goes on, but moves no file until it can be written")
+
+
+def _problems_in(path: str) -> dict[str, str]:
+    try:
+        with open(path, "rb") as file:
+            return {str(what): str(kind) for what, kind in json.loads(file.read()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}

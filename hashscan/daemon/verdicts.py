@@ -135,10 +135,12 @@ class Verdicts:
                     f"no verdict, candidates are kept and asked for again in {human_age(wait)}: "
                     f"{'' if why is None else why.message}",
                 )
-        elif answered and self.in_trouble:
+        elif answered:
+            self._log.record.well("service")  # perhaps of a daemon that was killed
+            if not self.in_trouble:
+                return
             self.in_trouble = False
             self._wait = _FIRST
             self._log.info("the service answers again")
-            self._log.record.well("service")
             if self._again is not None:
                 self._again = min(self._again, now + _FIRST)

@@ -9,8 +9,12 @@ import pytest
 from asked_again import DAY, SERVICE, Clock, Filter, Place, sha1
 from isolating import confirmed
 
-from hashscan.agent.asking_again import accept
+from hashscan.agent.asking_again import accept, ask_again
 from hashscan.agent.putting_back import put_back
+from hashscan.audit.log import AuditLog
+from hashscan.audit.reader import read
+from hashscan.audit.recorder import Recorder
+from hashscan.audit.who import Who
 from hashscan.authority import Authority
 from hashscan.errors import CredentialsError, ServiceRefusedError, ServiceUnavailableError
 from hashscan.model import Digest
@@ -399,6 +403,43 @@ def test_a_question_for_each_distinct_digest(place):
         place.isolate(f"f{number}", b"the same")
     place.days(1)
     assert place.questions == [sha1(b"the same")]
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+def test_a_round_that_is_killed_after_its_lines_writes_no_line_twice(place, monkeypatch, lines):
+    with_one_wrong(place)
+    place.isolate("wrong-too", b"joomla")
+    place.known.discard(sha1(b"joomla"))
+    place.days(1)
+    place.clock.wait(DAY)
+    log = AuditLog(place.state.directory)
+    recorder = Recorder(log, Who.current("daemon"))
+    real, left = recorder.write, lines
+
+    def write(event, **facts):
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        real(event, **facts)
+
+    def keep(*_):
+        raise KeyboardInterrupt
+
+    def ask():
+        ask_again(place.directory, place.state, place.known_set(), DAY, recorder, pause=print)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "write", write)
+        patch.setattr("hashscan.agent.asking_again._Asking._keep", keep)
+        with pytest.raises(KeyboardInterrupt):
+            ask()
+    ask()
+    ask()
+    events = [(one.event, one.facts["digest"]["sha1"]) for one in read(place.state.directory)]
+    assert sorted(events) == sorted(
+        [("withdrawn", sha1(b"wordpress").hex), ("withdrawn", sha1(b"joomla").hex)]
+    )
 
 
 def test_a_killed_round_loses_at_most_sixteen_answers(place):

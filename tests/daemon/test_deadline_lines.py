@@ -1,9 +1,13 @@
 """A line of the audit log for each notice that is due soon, and for each overdue one."""
 
 import os
+from contextlib import suppress
 
 import pytest
 
+from hashscan.audit.log import AuditLog
+from hashscan.audit.reader import read
+from hashscan.audit.who import Who
 from hashscan.daemon.deadline_lines import DeadlineLines
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
@@ -64,6 +68,26 @@ def test_one_line_when_it_is_due_soon_and_one_when_it_is_overdue(desk):
     }
     desk.start()
     assert desk.step(NOW + 24.3 * HOUR) == []
+
+
+def test_a_kill_after_the_line_doubles_it_not(desk, monkeypatch):
+    first, second = desk.add(NOW + HOUR), desk.add(NOW + 2 * HOUR)
+    log = AuditLog(desk.state.directory)
+    kills = [1]
+
+    def write(event, notice, deadline):
+        if notice == second and kills:
+            kills.pop()
+            raise KeyboardInterrupt
+        return bool(log.append(event, Who.current("daemon"), notice=notice, deadline=deadline))
+
+    monkeypatch.setattr(desk, "_write", write)
+    for _ in range(2):
+        desk.start()
+        with suppress(KeyboardInterrupt):
+            desk.step(NOW)
+    written = [one.facts["notice"] for one in read(desk.state.directory)]
+    assert [one for one in written if one in {first, second}] == [first, second]
 
 
 def test_a_line_that_could_not_be_written_is_written_later(desk):

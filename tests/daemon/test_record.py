@@ -66,6 +66,44 @@ def test_a_problem_has_a_line_when_it_begins_changes_and_ends(record, state):
     assert names(state) == [events.PROBLEM, events.PROBLEM, events.PROBLEM_ENDED]
 
 
+def after_a_kill(state, said):
+    record = DaemonRecord(said.append)
+    record.open(Settings.of(state=state.directory), state)
+    return record
+
+
+def test_a_problem_that_goes_on_after_a_kill_has_no_second_line(record, state, said):
+    record.problem("service", "unreachable", "down")
+    record.problem("sync", "bad", "bad")
+    record = after_a_kill(state, said)
+    record.problem("service", "unreachable", "down")
+    record.well("sync")
+    record = after_a_kill(state, said)
+    record.well("sync")
+    record.well("service")
+    assert names(state) == ["problem", "problem", "problem-ended", "problem-ended"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_kill_between_the_line_of_a_problem_and_its_note(record, state, said, monkeypatch, ended):
+    if ended:
+        record.problem("service", "unreachable", "down")
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "_keep_problems", lambda: None)
+        record.well("service") if ended else record.problem("service", "unreachable", "down")
+    before = names(state)
+    record = after_a_kill(state, said)
+    record.well("service") if ended else record.problem("service", "unreachable", "down")
+    assert names(state) == before
+
+
+def test_a_daemon_that_somebody_starts_reports_a_problem_again(record, state, said):
+    record.problem("service", "unreachable", "down")
+    record.stopped()
+    after_a_kill(state, said).problem("service", "unreachable", "down")
+    assert names(state).count("problem") == 2
+
+
 def test_a_log_that_cannot_be_written_is_said_and_does_not_stop_the_daemon(record, state, said):
     with open(f"{state.directory}/audit", "w"):
         pass
