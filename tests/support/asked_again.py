@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 from isolating import all_records, confirmed
@@ -9,9 +10,11 @@ from isolating import all_records, confirmed
 from hashscan.agent.asking_again import ask_again
 from hashscan.agent.known_set import KnownSet
 from hashscan.model import Answer, Digest
+from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.store import Store
 from hashscan.state import State
+from hashscan.text import rfc3339
 from hashscan.timeline import Instant
 
 SERVICE = "https://hcs.example"
@@ -115,3 +118,22 @@ class Place:
             self.clock.wait(DAY)
             found = self.ask(**given)
         return found
+
+
+@contextmanager
+def placed(tmp_path, volume, monkeypatch):
+    """A ``Place`` whose clocks the test moves."""
+    clock = Clock()
+    monkeypatch.setattr(store_module, "instant", clock)
+    monkeypatch.setattr("hashscan.quarantine.records.rfc3339", lambda *_: rfc3339(clock.wall))
+    made = Place(tmp_path, volume, clock)
+    yield made
+    made.quarantine.close()
+
+
+def with_one_wrong(place, files=3):
+    """Files with a digest that was wrong, and one that stays known; their ids."""
+    ids = {place.isolate(f"wrong{number}", b"wordpress") for number in range(files)}
+    place.isolate("right", b"material")
+    place.known.discard(sha1(b"wordpress"))
+    return ids
