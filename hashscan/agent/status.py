@@ -26,10 +26,11 @@ from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
 from hashscan.notify.receiver_state import ReceiverState, receiver_states
 from hashscan.quarantine.asked import held_withdrawals
+from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.holds import waiting_holds
 from hashscan.quarantine.records import WITHDRAWN
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import passed, records, why_doubtful
+from hashscan.quarantine.upkeep import passed, why_doubtful
 from hashscan.service.intake.running import Running, running_intake
 from hashscan.state import State, holder_of
 from hashscan.text import counted, shown
@@ -396,9 +397,8 @@ def quarantine_counts(directory: str, retention: float | None) -> Counter[str]:
     counts: Counter[str] = Counter()
     with store:
         timeline = store.timeline()
-        for listed in records(store):
-            record = listed.record
-            counts["damaged" if record is None else record.word] += 1
-            if record is not None and retention is not None:
-                counts[_DOUBTFUL] += passed(record, retention, timeline) == _DOUBTFUL
+        for _, brief, _ in briefs(store):
+            counts["damaged" if brief is None else brief.word] += 1
+            if brief is not None and retention is not None:
+                counts[_DOUBTFUL] += passed(brief, retention, timeline) == _DOUBTFUL
     return counts

@@ -16,6 +16,7 @@ from hashscan.cli.quarantined import each, line, opened, settings_of
 from hashscan.config import values
 from hashscan.errors import HashscanError, QuarantineError, UnsafePathError, UsageError
 from hashscan.fs.named import resolve as resolve_links
+from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.records import State
 from hashscan.quarantine.upkeep import (
     Verified,
@@ -31,7 +32,10 @@ from hashscan.quarantine.upkeep import (
 from hashscan.text import counted, human_size, local_time, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hashscan.config.settings import Settings
+    from hashscan.quarantine.briefs import Brief
     from hashscan.quarantine.records import Record
     from hashscan.quarantine.store import Store
 
@@ -59,33 +63,23 @@ def list_command(
     withdrawn: the service does not know the digest any more; `quarantine restore --withdrawn` puts
     these files back.
     """
-    gone = {State.RESTORED, State.PURGED, State.UNDONE}
-    damaged = 0
-    rows: list[tuple[str, ...]] = []
+    gone = frozenset() if every else frozenset({State.RESTORED, State.PURGED, State.UNDONE})
+
+    def fits(one: Record | Brief) -> bool:
+        return one.state not in gone and (bool(one.withdrawn) or not withdrawn)
+
     with opened(settings_of(context, state), change=False) as store:
-        for listed in records(store) if store else ():
-            record = listed.record
-            if record is None:
-                damaged += 1
-                if as_json:
-                    problem = {"id": listed.record_id, "message": listed.trouble}
-                    line("problem", {"reason": "damaged-record", **problem})
-                else:
-                    click.echo(listed.trouble, err=True)
-            elif (every or record.state not in gone) and (record.withdrawn or not withdrawn):
-                if as_json:
-                    line("record", record.as_dict())
-                else:
-                    rows.append(_row(record))
-    if rows:
-        # The path comes last: it may be of any length.
-        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-        for *cells, path in rows:
-            row = "  ".join(map(str.ljust, cells, widths))
-            click.echo(f"{row}  {path}")
-    elif withdrawn and not as_json:
+        if store is None:
+            found, damaged = 0, 0
+        elif as_json:
+            found, damaged = _print_json(store, fits)
+        else:
+            found, damaged = _print_rows(store, fits)
+    if found or as_json:
+        pass
+    elif withdrawn:
         click.echo("no file in quarantine is withdrawn")
-    elif not as_json:
+    else:
         click.echo("the quarantine is empty" + ("" if every else " (--all shows what was in it)"))
     if damaged:
         raise QuarantineError(
@@ -94,15 +88,48 @@ def list_command(
         )
 
 
-def _row(record: Record) -> tuple[str, ...]:
-    size = human_size(record.metadata.size if record.metadata else record.size)
+def _print_json(store: Store, fits: Callable[[Record], bool]) -> tuple[int, int]:
+    """Print whole records; return how many, and how many are damaged."""
+    found = damaged = 0
+    for listed in records(store):
+        if listed.record is None:
+            damaged += 1
+            problem = {"id": listed.record_id, "message": listed.trouble}
+            line("problem", {"reason": "damaged-record", **problem})
+        elif fits(listed.record):
+            found += 1
+            line("record", listed.record.as_dict())
+    return found, damaged
+
+
+def _print_rows(store: Store, fits: Callable[[Brief], bool]) -> tuple[int, int]:
+    """Print a table; return the number of its rows, and how many records are damaged."""
+    # A first pass finds the widths: the rows of a large quarantine need much memory.
+    widths = [0] * 5
+    for _, brief, trouble in briefs(store):
+        if brief is None:
+            click.echo(trouble, err=True)
+        elif fits(brief):
+            widths = list(map(max, widths, map(len, _row(brief)[:-1])))
+    found = damaged = 0
+    for _, brief, _ in briefs(store):
+        if brief is None:
+            damaged += 1
+        elif fits(brief):
+            found += 1
+            *cells, path = _row(brief)  # the path comes last: it may be of any length
+            click.echo(f"{'  '.join(map(str.ljust, cells, widths))}  {path}")
+    return found, damaged
+
+
+def _row(brief: Brief) -> tuple[str, ...]:
     return (
-        record.id,
-        f"{record.acted[:19]}Z",
-        record.word,
-        f"{size:>10}",
-        shown(record.category),
-        shown(record.origin.full_path),
+        brief.id,
+        f"{brief.acted[:19]}Z",
+        brief.word,
+        f"{human_size(brief.size):>10}",
+        shown(brief.category),
+        shown(brief.path),
     )
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from hashscan.errors import QuarantineError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashscan.model import Identity
+    from hashscan.quarantine.briefs import Briefed
     from hashscan.quarantine.records import Record
 
 _Key = TypeVar("_Key")
@@ -61,12 +60,12 @@ class Index:
         self,
         ids: Callable[[], list[str]],
         content_of: Callable[[str], Identity | None],
-        load: Callable[[str], Record],
+        briefs: Callable[[], Iterable[Briefed]],
     ) -> None:
         """Read the store by these three when it is needed."""
         self._all = ids
         self._content_of = content_of
-        self._load = load
+        self._briefs = briefs
         self._contents: _Groups[Identity] | None = None
         self._recorded: tuple[_Groups[Identity], _Groups[bytes]] | None = None
 
@@ -110,11 +109,8 @@ class Index:
     def _read(self) -> tuple[_Groups[Identity], _Groups[bytes]]:
         if self._recorded is None:
             self._recorded = (_Groups(), _Groups())
-            for record_id in self._all():
-                try:
-                    record = self._load(record_id)
-                except QuarantineError:
-                    continue  # damaged: list and verify tell of it
-                self._recorded[0].put(record_id, record.identity)
-                self._recorded[1].put(record_id, record.origin.full_path)
+            for record_id, brief, _ in self._briefs():
+                if brief is not None:  # else it is damaged: list and verify report it
+                    self._recorded[0].put(record_id, brief.identity)
+                    self._recorded[1].put(record_id, brief.path)
         return self._recorded

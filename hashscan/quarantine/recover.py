@@ -18,6 +18,7 @@ from hashscan.audit import events
 from hashscan.errors import QuarantineError, StateError
 from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.flags import apply_seals, lacking_flags
+from hashscan.quarantine.briefs import settled
 from hashscan.quarantine.keep import conclude, finish_copied
 from hashscan.quarantine.places import (
     Opened,
@@ -97,7 +98,9 @@ def _without_result(store: Store, named: Collection[str]) -> Iterator[Recovered]
 
 
 def _recover(store: Store, absent: Collection[bytes]) -> Iterator[Recovered]:
-    for record_id in store.ids():
+    for record_id, is_settled in settled(store):
+        if is_settled:
+            continue
         record = None
         try:
             if store.tidy(record_id):

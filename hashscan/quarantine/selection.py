@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from hashscan.fs.named import resolve
 from hashscan.model import category_name
+from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.records import State
-from hashscan.quarantine.upkeep import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashscan.model import Digest
-    from hashscan.quarantine.records import Record
+    from hashscan.quarantine.briefs import Brief
     from hashscan.quarantine.store import Store
 
 
@@ -65,7 +65,7 @@ class Selection:
             QuarantineError: the store cannot be listed.
             UnsafePathError: a path leads through a link that somebody else made or can replace.
         """
-        tests: list[Callable[[Record], bool]] = [_is_there]
+        tests: list[Callable[[Brief], bool]] = [_is_there]
         if self.paths:
             tests.append(_by_path(self.paths))
         if self.owners:
@@ -81,37 +81,35 @@ class Selection:
         if self.withdrawn:
             tests.append(lambda one: bool(one.withdrawn))
         found = Selected()
-        for listed in records(store):
-            record = listed.record
+        for record_id, record, trouble in briefs(store):
             if record is None:
-                found.unread.append(listed.trouble)
+                found.unread.append(trouble)
             elif all(test(record) for test in tests):
-                found.ids.append(listed.record_id)
+                found.ids.append(record_id)
                 if record.withdrawn:
                     found.withdrawn.update(dict.fromkeys(record.each_digest))
         return found
 
 
-def _is_there(record: Record) -> bool:
+def _is_there(record: Brief) -> bool:
     return record.state in {State.QUARANTINED, State.DISPLACED}
 
 
-def _by_digest(wanted: frozenset[str]) -> Callable[[Record], bool]:
-    def fits(record: Record) -> bool:
-        own = record.digests.as_dict() if record.digests else {}
-        return not wanted.isdisjoint((record.digest, *record.expected.values(), *own.values()))
+def _by_digest(wanted: frozenset[str]) -> Callable[[Brief], bool]:
+    def fits(record: Brief) -> bool:
+        return not wanted.isdisjoint(record.all_hex)
 
     return fits
 
 
-def _by_path(paths: tuple[str, ...]) -> Callable[[Record], bool]:
+def _by_path(paths: tuple[str, ...]) -> Callable[[Brief], bool]:
     # A record has the path without links. The wildcards of a glob are in no name on the disk.
     full = [os.path.abspath(one) for one in paths]
     full += [resolve(one) for one in full]
     above = tuple(one.rstrip("/") + "/" for one in full)
 
-    def fits(record: Record) -> bool:
-        path = os.fsdecode(record.origin.full_path)
+    def fits(record: Brief) -> bool:
+        path = os.fsdecode(record.path)
         return (
             path in full
             or path.startswith(above)
@@ -121,7 +119,7 @@ def _by_path(paths: tuple[str, ...]) -> Callable[[Record], bool]:
     return fits
 
 
-def _by_owner(owners: tuple[str, ...]) -> Callable[[Record], bool]:
+def _by_owner(owners: tuple[str, ...]) -> Callable[[Brief], bool]:
     numbers: dict[str, int] = {}
     for one in owners:
         if one.isdecimal():
@@ -132,16 +130,15 @@ def _by_owner(owners: tuple[str, ...]) -> Callable[[Record], bool]:
             except KeyError:
                 continue  # the record may have its name all the same
 
-    def fits(record: Record) -> bool:
-        metadata = record.metadata
-        if metadata is None:
+    def fits(record: Brief) -> bool:
+        if record.uid is None:
             return False
         # The number may be another user's by now: if the record has a name, the name counts.
         names = {one for one in owners if not one.isdecimal()}
-        if metadata.owner is not None and metadata.owner in names:
+        if record.owner is not None and record.owner in names:
             return True
         return any(
-            metadata.uid == number and (one.isdecimal() or metadata.owner is None)
+            record.uid == number and (one.isdecimal() or record.owner is None)
             for one, number in numbers.items()
         )
 

@@ -7,6 +7,7 @@
     STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
     STORE/clock.json                 the time that has certainly passed, see ``timeline``
     STORE/act.json                   the act that the audit log announces, see ``begun``
+    STORE/summary                    some facts of all records, see ``briefs``
 
 Everything below the store is opened by descriptor, and a store that others may enter is refused.
 """
@@ -29,6 +30,9 @@ from hashscan.fs.named import opened_named, sync_names
 from hashscan.fs.private import QUARANTINE_MARK, Privates, mark_quarantine
 from hashscan.model import Identity
 from hashscan.quarantine import begun
+from hashscan.quarantine.briefs import FILE as SUMMARY_FILE
+from hashscan.quarantine.briefs import NEW as NEW_SUMMARY
+from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.index import Index
 from hashscan.quarantine.records import ID_PATTERN, Record
@@ -53,7 +57,9 @@ _LOCK = b"lock"
 _RESTORED = b"restored"
 _CLOCK = os.fsencode(CLOCK_FILE)
 _NEW_CLOCK = _CLOCK + b".new"
-_OWN = frozenset({_LOCK, _RESTORED, QUARANTINE_MARK, _CLOCK, _NEW_CLOCK, begun.FILE})
+_OWN = frozenset(
+    {_LOCK, _RESTORED, QUARANTINE_MARK, _CLOCK, _NEW_CLOCK, begun.FILE, SUMMARY_FILE, NEW_SUMMARY}
+)
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -76,7 +82,7 @@ class Store(Closable):
         self.directory = directory
         self.fd = fd
         self.device = os.fstat(fd).st_dev
-        self.index = Index(self.ids, self._content_of, self.load)
+        self.index = Index(self.ids, self._content_of, lambda: briefs(self))
         self.privates = Privates()
         self._token = secrets.token_hex(8)
 

@@ -19,6 +19,7 @@ from hashscan.fs.copy import HashedStream
 from hashscan.fs.private import open_existing
 from hashscan.machine import is_limited
 from hashscan.model import PRIVATE_DIRECTORY
+from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.places import Spot, look, private_of, sync_directory
 from hashscan.quarantine.records import Record, State
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hashscan.model import FileDigests
+    from hashscan.quarantine.briefs import Brief
     from hashscan.quarantine.store import Store
     from hashscan.timeline import Timeline
 
@@ -293,13 +295,13 @@ def aged(store: Store, seconds: float) -> Aged:
     """Files that were quarantined more than ``seconds`` ago, whatever their own times."""
     timeline = store.timeline()
     found: dict[Literal["old", "doubtful"], list[str]] = {"old": [], "doubtful": []}
-    for listed in records(store):
-        if listed.record is not None and (kind := passed(listed.record, seconds, timeline)):
-            found[kind].append(listed.record_id)
+    for record_id, brief, _ in briefs(store):
+        if brief is not None and (kind := passed(brief, seconds, timeline)):
+            found[kind].append(record_id)
     return Aged(tuple(found["old"]), tuple(found["doubtful"]))
 
 
-def passed(record: Record, seconds: float, timeline: Timeline) -> Literal["old", "doubtful"] | None:
+def passed(record: Brief, seconds: float, timeline: Timeline) -> Literal["old", "doubtful"] | None:
     """Whether a file was quarantined more than ``seconds`` ago, see ``Aged``; ``None``: no.
 
     A withdrawn file does not age: it is an innocent customer's, and waits for its restore.

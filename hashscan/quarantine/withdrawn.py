@@ -24,14 +24,15 @@ from hashscan.quarantine.asked import (
     Subject,
     When,
 )
+from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.records import State
-from hashscan.quarantine.upkeep import records
 from hashscan.text import counted, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from hashscan.model import Filter
+    from hashscan.quarantine.briefs import Brief
     from hashscan.quarantine.records import Record
     from hashscan.quarantine.store import Store
     from hashscan.timeline import Timeline
@@ -89,7 +90,7 @@ class Contents:
     unread: int = 0
 
 
-def subject_of(record: Record, service: str) -> Subject | None:
+def subject_of(record: Record | Brief, service: str) -> Subject | None:
     """The subject of a file in quarantine, if ``service`` confirmed it; else ``None``.
 
     A file that moved because of a notice is there by the notice's authority, not by a list's.
@@ -106,15 +107,14 @@ def subject_of(record: Record, service: str) -> Subject | None:
 
 
 def collect(store: Store, service: str, filters: Sequence[Filter], timeline: Timeline) -> Contents:
-    """The files in quarantine by subject; reads each record once.
+    """The files in quarantine by subject; reads the facts of each record once.
 
     Raises:
         QuarantineError: the store cannot be listed.
     """
     groups: dict[Subject, Group] = {}
     others = unread = 0
-    for listed in records(store):
-        record = listed.record
+    for _, record, _ in briefs(store):
         if record is None:
             unread += 1
             continue
@@ -135,7 +135,7 @@ def collect(store: Store, service: str, filters: Sequence[Filter], timeline: Tim
     return Contents(groups, others, unread)
 
 
-def _age(record: Record, timeline: Timeline) -> float:
+def _age(record: Brief, timeline: Timeline) -> float:
     return timeline.age(datetime.fromisoformat(record.acted).timestamp(), record.span)
 
 
@@ -265,13 +265,12 @@ def mark(
         QuarantineError, LockedError: the store cannot be used, or a record cannot be written.
     """
     changed = 0
-    for listed in records(store):
-        record = listed.record
-        if record is None or not _differs(record, service, withdrawn, known):
+    for _, brief, _ in briefs(store):
+        if brief is None or not _differs(brief, service, withdrawn, known):
             continue
         with store.lock(patience):
             try:
-                record = store.load(record.id)  # it may have been restored meanwhile
+                record = store.load(brief.id)  # it may have been restored meanwhile
             except QuarantineError:
                 continue
             if _differs(record, service, withdrawn, known):
@@ -282,7 +281,7 @@ def mark(
 
 
 def _differs(
-    record: Record, service: str, withdrawn: Collection[Subject], known: Collection[Subject]
+    record: Record | Brief, service: str, withdrawn: Collection[Subject], known: Collection[Subject]
 ) -> bool:
     subject = subject_of(record, service)
     return subject in (known if record.withdrawn else withdrawn)

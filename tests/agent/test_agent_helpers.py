@@ -32,8 +32,7 @@ from hashscan.errors import (
 )
 from hashscan.fs.volume import Volume
 from hashscan.model import Identity, Summary
-from hashscan.quarantine.records import State as RecordState
-from hashscan.quarantine.upkeep import Listed
+from hashscan.quarantine.briefs import Briefed
 
 URL = "https://filters.example/"
 
@@ -418,12 +417,12 @@ def test_records_are_counted_by_state(tmp_path, monkeypatch):
     os.unlink(directory)
     os.mkdir(directory, 0o700)
     listed = [
-        Listed("1", SimpleNamespace(state=RecordState.QUARANTINED, word="quarantined")),
-        Listed("2", SimpleNamespace(state=RecordState.QUARANTINED, word="quarantined")),
-        Listed("3", SimpleNamespace(state=RecordState.RESTORED, word="restored")),
-        Listed("4", None, "damaged"),
+        Briefed("1", SimpleNamespace(word="quarantined")),
+        Briefed("2", SimpleNamespace(word="quarantined")),
+        Briefed("3", SimpleNamespace(word="restored")),
+        Briefed("4", None, "damaged"),
     ]
-    monkeypatch.setattr(status, "records", lambda _store: listed)
+    monkeypatch.setattr(status, "briefs", lambda _store: listed)
     ages = iter(["old", "doubtful", None])
     monkeypatch.setattr(status, "passed", lambda *_: next(ages))
     counts = {"quarantined": 2, "restored": 1, "damaged": 1}

@@ -1,0 +1,278 @@
+"""The facts of each record that lists, counts and selections need, kept in one file of the store.
+
+To read every record takes minutes with 100,000 of them, so ``STORE/summary`` keeps a line for each
+record that is not unfinished: a CRC-32, the stamps of the record and of its directory, its facts. A
+record whose stamps differ from its line is read again, so the file is never wrong, only incomplete;
+it may be removed at any time. It is written again if the lines of many records are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from zlib import crc32
+
+from hashscan.errors import QuarantineError
+from hashscan.machine import is_limited
+from hashscan.model import ALGORITHMS, Digest, FileDigests, Identity
+from hashscan.quarantine.records import UNFINISHED, WITHDRAWN, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from typing import BinaryIO
+
+    from hashscan.quarantine.records import Record
+    from hashscan.quarantine.store import Store
+
+FILE, NEW = b"summary", b"summary.new"
+#: Missing lines for which the file is written again: so many, and one in so many records.
+_MISSING, _SHARE = 100, 50
+#: Lines in memory at most.
+_MOST_IN_MEMORY = 10_000
+#: Nanoseconds: a record that changed so lately may change again without another stamp.
+_RACY = 2_000_000_000
+#: Seconds after which the file of a writer that was killed is removed.
+_KILLED = 600.0
+_CRC: Final = 9
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Brief(NamedTuple):
+    """Some facts of a record; see ``Record``.
+
+    Attributes:
+        path: the full path of the file.
+        size: in bytes.
+        others: digests in hex that only the scan found, before the file was moved.
+        uid, owner: of the file; ``None``: unknown.
+    """
+
+    id: str
+    state: State
+    withdrawn: str
+    acted: str
+    span: str
+    size: int
+    category: str
+    path: bytes
+    service: str
+    verdict: str
+    algorithm: str
+    digest: str
+    digests: FileDigests | None
+    others: tuple[str, ...]
+    identity: Identity | None
+    uid: int | None
+    owner: str | None
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """The facts of a record."""
+        metadata, digests = record.metadata, record.digests
+        own = {record.digest, *(digests.as_dict().values() if digests else ())}
+        return cls(
+            record.id,
+            record.state,
+            record.withdrawn,
+            record.acted,
+            record.span,
+            metadata.size if metadata else record.size,
+            record.category,
+            record.origin.full_path,
+            record.service,
+            record.verdict,
+            record.algorithm,
+            record.digest,
+            digests,
+            tuple(one for one in record.expected.values() if one not in own),
+            record.identity,
+            metadata.uid if metadata else None,
+            metadata.owner if metadata else None,
+        )
+
+    @property
+    def word(self) -> str:
+        """As ``Record.word``."""
+        is_withdrawn = self.state is State.QUARANTINED and bool(self.withdrawn)
+        return WITHDRAWN if is_withdrawn else self.state.value
+
+    @property
+    def confirmed(self) -> Digest:
+        """As ``Record.confirmed``."""
+        return next(Digest(one, self.digest) for one in ALGORITHMS if one == self.algorithm)
+
+    @property
+    def each_digest(self) -> tuple[Digest, ...]:
+        """As ``Record.each_digest``."""
+        own = self.digests.each() if self.digests else ()
+        return tuple(dict.fromkeys((self.confirmed, *own)))
+
+    @property
+    def all_hex(self) -> tuple[str, ...]:
+        """All digests that the record has, in lower-case hex."""
+        return (*(one.hex for one in self.each_digest), *self.others)
+
+
+_STATE, _PATH, _DIGESTS, _OTHERS, _IDENTITY = (
+    Brief._fields.index(one) - 1 for one in ("state", "path", "digests", "others", "identity")
+)
+
+
+class Briefed(NamedTuple):
+    """The facts of a record, or why it cannot be read."""
+
+    record_id: str
+    brief: Brief | None
+    trouble: str = ""
+
+
+def briefs(store: Store) -> Iterator[Briefed]:
+    """The facts of all records, oldest first; a damaged record never hides the others.
+
+    Raises:
+        QuarantineError: this process cannot read any record now, e.g. at its limit of open files.
+    """
+    ids = store.ids()
+    missing: dict[str, bytes] = {}
+    count = 0
+    for record_id, stamps, raw in _lines(store, ids):
+        found = None if raw is None else _facts(raw)
+        if found is not None:
+            yield Briefed(record_id, found)
+            continue
+        try:
+            brief = Brief.of(store.load(record_id))
+        except QuarantineError as error:
+            if is_limited(error):
+                raise
+            yield Briefed(record_id, None, str(error))
+            continue
+        if stamps and brief.state not in UNFINISHED:
+            missing[record_id] = _line(record_id, stamps, brief)
+            count += 1
+        if len(missing) >= _MOST_IN_MEMORY:
+            _write(store, ids, missing)
+            missing.clear()
+        yield Briefed(record_id, brief)
+    if missing and count >= max(_MISSING, len(ids) // _SHARE):
+        _write(store, ids, missing)
+
+
+def settled(store: Store) -> Iterator[tuple[str, bool]]:
+    """Each id, and whether its record is certainly not unfinished; false: the record says so."""
+    for record_id, _, raw in _lines(store, store.ids()):
+        yield record_id, raw is not None
+
+
+def _lines(store: Store, ids: Collection[str]) -> Iterator[tuple[str, list[int], list[Any] | None]]:
+    """For each id: the stamps as they are now (empty: not to be kept), and its line if it fits."""
+    kept = _kept(store)
+    there = next(kept, None)
+    # After this time stamps are too new.
+    newest = time.time_ns() - _RACY
+    for record_id in ids:
+        stamps = _stamps(store, record_id)
+        while there is not None and there[0] < record_id:
+            there = next(kept, None)
+        if there is not None and there[0] == record_id and there[1] == stamps:
+            yield record_id, stamps, there
+        else:
+            is_new = not stamps or max(stamps[2:]) > newest
+            yield record_id, [] if is_new else stamps, None
+
+
+def _stamps(store: Store, record_id: str) -> list[int]:
+    """Numbers that change if the record, or a name beside it, changes; empty: there is none."""
+    name = os.fsencode(record_id)
+    try:
+        above = os.stat(name, dir_fd=store.fd, follow_symlinks=False)
+        own = os.stat(name + b"/record.json", dir_fd=store.fd, follow_symlinks=False)
+    except OSError:
+        return []
+    return [own.st_ino, own.st_size, own.st_mtime_ns, own.st_ctime_ns, above.st_ctime_ns]
+
+
+def _kept(store: Store) -> Iterator[list[Any]]:
+    """The whole lines of the file, ascending by id: id, stamps, facts."""
+    try:
+        fd = os.open(FILE, _READ, dir_fd=store.fd)
+    except OSError:
+        return
+    last = ""
+    with os.fdopen(fd, "rb") as file, suppress(OSError):
+        for line in file:
+            text = line[_CRC:]
+            if line[:_CRC] != b"%08x " % crc32(text):
+                continue
+            found = json.loads(text)
+            if found[0] > last:
+                last = found[0]
+                yield found
+
+
+def _line(record_id: str, stamps: list[int], brief: Brief) -> bytes:
+    values: list[Any] = list(brief[1:])
+    values[_PATH] = os.fsdecode(brief.path)
+    values[_DIGESTS] = brief.digests and [one and one.hex() for one in brief.digests]
+    return _encoded([record_id, stamps, values])
+
+
+def _encoded(line: list[Any]) -> bytes:
+    text = json.dumps(line).encode("ascii") + b"\n"
+    return b"%08x " % crc32(text) + text
+
+
+def _facts(line: list[Any]) -> Brief | None:
+    """The facts of a line; ``None``: another version of hashscan wrote it."""
+    record_id, _, values = line
+    try:
+        values[_STATE] = State(values[_STATE])
+        values[_PATH] = os.fsencode(values[_PATH])
+        digests, identity = values[_DIGESTS], values[_IDENTITY]
+        values[_DIGESTS] = digests and FileDigests(*(one and bytes.fromhex(one) for one in digests))
+        values[_OTHERS] = tuple(values[_OTHERS])
+        values[_IDENTITY] = identity and Identity(*identity)
+        return Brief(record_id, *values)
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+def _write(store: Store, ids: Collection[str], missing: Mapping[str, bytes]) -> None:
+    """Write the file again with some lines more; nothing is said if that is not possible."""
+    with suppress(OSError):
+        try:
+            fd = os.open(NEW, _CREATE, 0o600, dir_fd=store.fd)
+        except FileExistsError:  # another process writes it
+            status = os.stat(NEW, dir_fd=store.fd, follow_symlinks=False)
+            if abs(time.time() - status.st_mtime) > _KILLED:
+                os.unlink(NEW, dir_fd=store.fd)
+            return
+        try:
+            with os.fdopen(fd, "wb") as file:
+                _merge(store, frozenset(ids), missing, file)
+                file.flush()
+                os.fsync(fd)
+            os.replace(NEW, FILE, src_dir_fd=store.fd, dst_dir_fd=store.fd)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(NEW, dir_fd=store.fd)
+            raise
+
+
+def _merge(store: Store, ids: frozenset[str], missing: Mapping[str, bytes], file: BinaryIO) -> None:
+    rest = iter(sorted(missing))
+    following = next(rest, None)
+    for line in _kept(store):
+        while following is not None and following < line[0]:
+            file.write(missing[following])
+            following = next(rest, None)
+        if line[0] in ids and line[0] not in missing:
+            file.write(_encoded(line))
+    while following is not None:
+        file.write(missing[following])
+        following = next(rest, None)
