@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hashscan.agent.closing import close_corrected
 from hashscan.audit import events
 from hashscan.audit.mark import Mark
 from hashscan.errors import QuarantineError, ServiceError, ServiceRefusedError
@@ -30,6 +31,7 @@ from hashscan.quarantine.withdrawn import (
     collect,
     due,
     is_counted,
+    is_cut,
     mark,
     sentenced,
 )
@@ -67,6 +69,7 @@ class Round:
         withdrawn: number of digests that are withdrawn since this round, and ``files`` with them.
         held: number of digests whose withdrawal waits for an administrator since this round.
         why: the reason for that.
+        closed: ids of holds that were closed, because no digest of them is known any more.
         marked: number of records that changed.
         unmarked: why not all records could be marked; the next round tries it again.
         trouble: why not all was asked.
@@ -80,6 +83,7 @@ class Round:
     files: int = 0
     held: int = 0
     why: str = ""
+    closed: list[str] = field(default_factory=list)
     marked: int = 0
     unmarked: str = ""
     trouble: str = ""
@@ -113,17 +117,24 @@ def ask_again(
         QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
     """
     found = Round()
-    store = None if known.test else _opened(directory)
-    if store is None:
+    if known.test:
         return found
-    with store, AskedStore.open(state.withdrawn) as asked:
-        one = _Asking(store, asked, known.service, known.filters, recorder, found)
-        one.ask(known, interval, pause)
-        one.judge()
-        try:
-            one.mark()
-        except QuarantineError as error:
-            found.unmarked = str(error)
+    withdrawn: list[Digest] = []
+    may_be_wrong = False
+    store = _opened(directory)
+    if store is not None:
+        with store, AskedStore.open(state.withdrawn) as asked:
+            one = _Asking(store, asked, known.service, known.filters, recorder, found)
+            one.ask(known, interval, pause)
+            may_be_wrong = one.is_cut
+            one.judge()
+            try:
+                one.mark()
+            except QuarantineError as error:
+                found.unmarked = str(error)
+            withdrawn = one.withdrawn
+    if not may_be_wrong:
+        found.closed = close_corrected(state.holds, known.filters, withdrawn, recorder)
     return found
 
 
@@ -162,6 +173,7 @@ def accept(
                 one = _Asking(store, asked, service, (), recorder, found)
                 one.withdraw_accepted()
                 one.mark()
+                found.closed += close_corrected(state.holds, (), one.withdrawn, recorder)
     return found
 
 
@@ -295,6 +307,17 @@ class _Asking:
         return False
 
     # Withdrawals
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the known set has lost so many digests that it may be wrong."""
+        return is_cut(self._size, self._asked.size(self._service))
+
+    @property
+    def withdrawn(self) -> list[Digest]:
+        """The digests that are withdrawn, with files in quarantine."""
+        gone = {WITHDRAWN, CHECKED}
+        return [one.subject.digest for one in self._answers.values() if one.state in gone]
 
     def judge(self) -> None:
         """Withdraw what is ripe, or hold it."""

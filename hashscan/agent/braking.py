@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hashscan.audit import events
@@ -67,25 +68,25 @@ class HoldLog:
 
     def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
         """Write the line about a new hold; ``digests``: of its one content."""
-        named = {one.algorithm: one.hex for one in digests}
-        self._append(events.HELD, hold, reason=hold.reason, digest=named or None)
+        named = {one.algorithm: one.hex for one in digests} or None
+        facts = facts_of(hold) | {"reason": hold.reason, "digest": named}
+        self._log.append(events.HELD, Who.current(self._by), **facts)
 
     def decided(self, event: str, hold: Hold, digests: Iterable[Digest], why: str) -> None:
         """Write the line about a decision."""
-        some = [f"{one.algorithm}:{one.hex}" for one in digests][:_MOST_DIGESTS]
-        self._append(event, hold, digest=some, because=why)
+        self._log.append(event, Who.current(self._by), **facts_of(hold, digests), because=why)
 
-    def _append(self, event: str, hold: Hold, **facts: Any) -> None:
-        self._log.append(
-            event,
-            Who.current(self._by),
-            hold=hold.id,
-            kind=hold.kind.value,
-            files=hold.files,
-            owners=hold.owners,
-            volume=None if not hold.volume else os.fsdecode(hold.volume),
-            **facts,
-        )
+
+def facts_of(hold: Hold, digests: Iterable[Digest] = ()) -> dict[str, Any]:
+    """The facts of a hold for a line of the audit log, with some of its digests."""
+    return {
+        "hold": hold.id,
+        "kind": hold.kind.value,
+        "files": hold.files,
+        "owners": hold.owners,
+        "volume": None if not hold.volume else os.fsdecode(hold.volume),
+        "digest": [f"{one.algorithm}:{one.hex}" for one in islice(digests, _MOST_DIGESTS)],
+    }
 
 
 class VolumeFiles:

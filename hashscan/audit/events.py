@@ -25,7 +25,7 @@ FILTER_CHANGED: Final = "filter-changed"
 # Matches and quarantine
 #: A match, after it was acted on: ``path``, ``size``, ``uid``, ``digests``, ``algorithm``,
 #: ``category``, ``action`` (quarantined, reported, held, allowed), ``quarantine_id``, ``detected``,
-#: ``found_by``; ``problem`` and ``message`` if an action failed.
+#: ``found_by``, ``hold``; ``problem`` and ``message`` if an action failed.
 MATCH: Final = "match"
 #: Lines about an owner's matches in place have filled one file of the log within a day, so the next
 #: ones have no lines until that day is over: ``uid``.
@@ -71,6 +71,8 @@ HELD: Final = "held"
 HOLD_RELEASED: Final = "hold-released"
 #: An administrator allows the held files: the same facts.
 HOLD_DISMISSED: Final = "hold-dismissed"
+#: The list was corrected, so hashscan closes the hold, before anybody decided: the same facts.
+HOLD_CLOSED: Final = "hold-closed"
 
 # Notices
 #: A notice was stored: ``notice``, ``format``, ``sender``, ``reference``, ``items`` (how many),

@@ -76,6 +76,7 @@ class MatchLines:
             "category": match.category,
             "action": acted.action,
             "quarantine_id": acted.quarantine_id,
+            "hold": acted.hold,
             "notice": match.authority and match.authority.notice,
             "detected": match.detected,
             "found_by": match.found_by,

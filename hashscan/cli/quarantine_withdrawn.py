@@ -120,6 +120,8 @@ def _ask(settings: Settings, state: State) -> Round:
 
 
 def _said(found: Round) -> None:
+    for one in found.closed:
+        click.echo(f"hold {one} closed: no digest of it is known any more", err=True)
     if found.marked:
         click.echo(f"{counted(found.marked, 'record')} changed", err=True)
 

@@ -134,6 +134,12 @@ class AskingAgain:
                 f"quarantine: {counted(found.held, 'digest')} turned unknown, and nothing is "
                 f"withdrawn: {found.why} See 'hashscan quarantine withdrawn'; --accept withdraws"
             )
+        if found.closed:
+            self._log.warning(
+                f"{', '.join(found.closed)} closed: no digest of "
+                f"{'it' if len(found.closed) == 1 else 'them'} is known any more, so no file is "
+                "held ('hashscan hold list --all')"
+            )
         if found.withdrawn:
             self._turn_at = 0.0
             what = "restores them" if self._restores else "waits for a restore"

@@ -99,9 +99,10 @@ def _sync(facts: _Facts) -> str:
 
 def _match(facts: _Facts) -> str:
     notice = facts.after(", notice ", "notice")
+    hold = facts.after(" by ", "hold")  # its own line has the reason, once for all its matches
     return (
-        f"match {facts['path']}: {facts['action']}{facts.after(' as ', 'quarantine_id')}"
-        f" ({facts['category']}{notice}){facts.about()}"
+        f"match {facts['path']}: {facts['action']}{facts.after(' as ', 'quarantine_id')}{hold}"
+        f" ({facts['category']}{notice}){'' if hold else facts.about()}"
     )
 
 
@@ -168,6 +169,7 @@ _SENTENCES: dict[str, Callable[[_Facts], str]] = {
     ),
     events.HELD: lambda f: f"hold {f['hold']} began{f.after(': ', 'reason')}{f.said()}",
     events.HOLD_RELEASED: lambda f: f"released hold {f['hold']}{f.after(': ', 'because')}",
+    events.HOLD_CLOSED: lambda f: f"closed hold {f['hold']}{f.after(': ', 'because')}",
     events.HOLD_DISMISSED: lambda f: f"dismissed hold {f['hold']}{f.after(': ', 'because')}",
     events.NOTICE_RECEIVED: lambda f: (
         f"notice {f['notice']} received{f.after(' from ', 'sender')}, "

@@ -92,7 +92,7 @@ HOLD_COLUMNS = (
     " files, owners, reported"
 )
 FILE_COLUMNS = "volume, path, uid, size, md5, sha1, sha256, since, match"
-#: Digests of one hold by a list; a list with more has all its matches of the version held.
+#: Digests of one hold by a list; a list with more has all matches of its category held.
 MOST_DIGESTS = 200_000
 
 
@@ -110,11 +110,12 @@ class Kind(StrEnum):
 
 
 class HoldState(StrEnum):
-    """What an administrator decided about a hold."""
+    """What was decided about a hold."""
 
-    HELD = "held"
-    RELEASED = "released"
-    DISMISSED = "dismissed"
+    HELD = "held"  #: nothing yet
+    RELEASED = "released"  #: an administrator lets the files move
+    DISMISSED = "dismissed"  #: an administrator allows the digests
+    CLOSED = "closed"  #: hashscan found that its digests are no longer known
 
 
 #: Brakes that count by digest, or by the list that has the digest.

@@ -99,14 +99,18 @@ class HoldReader(Closable):
 
     def digests(self, number: int) -> list[Digest]:
         """The digests of a hold, and those of its files."""
+        found = dict.fromkeys(self.own_digests(number))
+        for file in self.files(number):
+            found |= dict.fromkeys(file.digests.each())
+        return list(found)
+
+    def own_digests(self, number: int) -> list[Digest]:
+        """The digests of a hold's rule: further files with them are held, too."""
         with FORMAT.translated(self.path):
             rows = self._connection.execute(
                 "SELECT algorithm, digest FROM hold_digest WHERE hold = ?", (number,)
             ).fetchall()
-        found = dict.fromkeys(Digest(name, raw.hex()) for name, raw in rows)
-        for file in self.files(number):
-            found |= dict.fromkeys(file.digests.each())
-        return list(found)
+        return [Digest(name, raw.hex()) for name, raw in rows]
 
     def _holds(self, condition: str, values: tuple[object, ...]) -> list[Hold]:
         with FORMAT.translated(self.path):

@@ -11,6 +11,7 @@ Ages are counted by a ``Timeline``, which is kept here: a clock that jumps makes
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
@@ -38,7 +39,7 @@ class Holds(Admission):
             category: of the filter.
             filter_version: its version.
             new: how many files became candidates.
-            digests: theirs; with more than ``MOST_DIGESTS``, all matches of the version are held.
+            digests: theirs; with more than ``MOST_DIGESTS``, all matches of the category are held.
 
         Returns:
             The new hold; ``None``: this version was held before, or every digest is in a hold.
@@ -83,11 +84,27 @@ class Holds(Admission):
         """
         return self._decide(number, HoldState.DISMISSED, who, why)
 
-    def _decide(self, number: int, state: HoldState, who: str, why: str) -> Hold:
+    def close_hold(self, number: int, *, why: str) -> Hold:
+        """Note that nothing is left to decide about a hold; a decision made meanwhile stays."""
+        with suppress(UsageError):
+            self._decide(number, HoldState.CLOSED, "hashscan", why, only_if=HoldState.HELD)
+        return self.get(number)
+
+    def _decide(
+        self,
+        number: int,
+        state: HoldState,
+        who: str,
+        why: str,
+        *,
+        only_if: HoldState | None = None,
+    ) -> Hold:
         with self._change():
             hold = self.get(number)
-            if hold.state is state:
-                raise UsageError(f"{hold.id} is {state} already; 'hashscan hold show' says by whom")
+            if hold.state is state or only_if not in {None, hold.state}:
+                raise UsageError(
+                    f"{hold.id} is {hold.state} already; 'hashscan hold show' says by whom"
+                )
             self._connection.execute(
                 "UPDATE hold SET state = ?, decided = ?, decided_at = ?, who = ?, why = ?,"
                 " files = ?, owners = ? WHERE number = ?",

@@ -185,6 +185,14 @@ def is_counted(one: Answered, timeline: Timeline) -> bool:
     return one.state == WITHDRAWN and one.since.age(timeline) <= LONG
 
 
+def is_cut(size: int, size_before: int | None) -> bool:
+    """Whether a known set has lost so many digests that it may be wrong.
+
+    ``size_before``: when it was last right; ``None``: unknown.
+    """
+    return size_before is not None and size_before - size > max(FEW, SHARE * size_before)
+
+
 def brake(
     answers: Mapping[Subject, Answered],
     *,
@@ -206,7 +214,7 @@ def brake(
     unknown = sum(one.state in {UNKNOWN, RIPE} for one in recent)
     withdrawn = [one for one in (*answers.values(), *restored) if is_counted(one, timeline)]
     all_of_them = len({one.subject for one in (*recent, *withdrawn)})
-    if size_before is not None and size_before - size > max(FEW, SHARE * size_before):
+    if size_before is not None and is_cut(size, size_before):
         return (
             f"the known set had {counted(size_before, 'digest')} before and has {size:,} now: is a "
             "list cut off, or is it another list?"

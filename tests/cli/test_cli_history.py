@@ -162,6 +162,22 @@ FILE = {"notice": ID, "item": 3, "action": "file", "path": "/srv/a"}
             {"notice": ID, "deadline": "2026-11-27T12:00:00Z"},
             f"notice {ID} is overdue, deadline 2026-11-27 12:00:00",
         ),
+        (
+            events.MATCH,
+            {
+                "path": "/srv/f",
+                "action": "held",
+                "category": "baseline",
+                "hold": "H1",
+                "message": "/srv/f: held by H1, because too many; decide with 'hashscan hold show'",
+            },
+            "match /srv/f: held by H1 (baseline)",
+        ),
+        (
+            events.HOLD_CLOSED,
+            {"hold": "H1", "because": "no filter has its digests any more"},
+            "closed hold H1: no filter has its digests any more",
+        ),
         (events.DAEMON_STOPPED, {"pid": 7}, "daemon stopped (process 7)"),
         (
             events.DAEMON_STOPPED,

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from brake_matches import Clock, digests_of, match, moved_of, moves
@@ -179,7 +180,9 @@ def test_all_matches_of_a_version_with_too_many_digests_are_held(holds, monkeypa
     monkeypatch.setattr("hashscan.quarantine.holds.MOST_DIGESTS", 1)
     holds.hold_list("baseline", "2", 2, [digests_of(b"a"), digests_of(b"b")])
     assert not moves(holds, Limits(), match("0/c", 0, b"c", version="2"))
-    assert moves(holds, Limits(), match("0/d", 0, b"d", version="1"))
+    assert not moves(holds, Limits(), match("0/d", 0, b"d", version="3")), "it has them, too"
+    other = match("0/e", 0, b"e").hit._replace(category="other")
+    assert moves(holds, Limits(), replace(match("0/e", 0, b"e"), hit=other))
 
 
 # Decisions
