@@ -65,6 +65,8 @@ class CommandNotifier:
                 Fault.LATER,
                 f"{name} ended with code {ran.code}" + (f": {said}" if said else ""),
                 "run it by hand with the JSON of docs/notifications.md",
+                unsure=ran.code
+                < 0,  # a signal ended it, perhaps after it had passed on the message
             )
 
     def stop(self) -> None:

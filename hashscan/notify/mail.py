@@ -140,7 +140,11 @@ class MailNotifier:
         if ran.code:
             fault = Fault.LATER if ran.code == _TEMPORARY or ran.code < 0 else Fault.SETUP
             raise NotSentError(
-                fault, f"{name} ended with code {ran.code}", "check the log of the mail server"
+                fault,
+                f"{name} ended with code {ran.code}",
+                "check the log of the mail server",
+                # sendmail(8): EX_TEMPFAIL may mean that the mail waits in its queue.
+                unsure=fault is Fault.LATER,
             )
 
     # SMTP

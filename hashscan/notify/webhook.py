@@ -48,6 +48,8 @@ _NAMES = Names("`url`", "ca_bundle", "`timeout`", who="the receiver")
 #: Statuses that only this message causes.
 _REFUSED = frozenset({400, 409, 411, 413, 415, 422})
 _LATER = frozenset({408, 421, 423, 425, 429})
+#: Statuses above 499 of a receiver that certainly did not take the message.
+_NOT_TAKEN = frozenset({501, 503, 505, 511})
 #: Slack cuts texts that are longer; a Matrix event has 64 KiB at most.
 _LONGEST_TEXT = 20_000
 _FIXES = {
@@ -186,5 +188,12 @@ def _judge(response: requests.Response) -> None:
         )
     if status in _LATER or status >= 500:
         wait = retry_after(response.headers.get("Retry-After"))
-        raise NotSentError(Fault.LATER, what, "see the log of the receiver", wait=wait)
+        raise NotSentError(
+            Fault.LATER,
+            what,
+            "see the log of the receiver",
+            # A proxy may have lost the answer only, or a fault came after the message was taken.
+            unsure=status >= 500 and status not in _NOT_TAKEN,
+            wait=wait,
+        )
     raise NotSentError(Fault.SETUP, what, _FIXES.get(status, "check the URL"))

@@ -66,6 +66,11 @@ def test_what_it_says_is_in_the_error(tmp_path):
     assert "ended with code 3: no\\x1b[2J way" in error.what
 
 
+@pytest.mark.parametrize(("end", "unsure"), [("exit 1", False), ("kill -9 $$", True)])
+def test_a_program_that_a_signal_ends_may_have_passed_on_the_message(tmp_path, end, unsure):
+    assert failure(notifier(tmp_path, end)).unsure is unsure
+
+
 def test_a_child_that_holds_the_output_holds_nobody_and_is_killed(tmp_path):
     begun = time.monotonic()
     notifier(tmp_path, f"sleep 300 & echo $! >{tmp_path}/child; exit 0").send(message())

@@ -210,6 +210,10 @@ def test_through_sendmail(tmp_path):
         one.split("=")[0] for one in (tmp_path / "env").read_text().split()
     }
     program.write_text("#!/bin/sh\nexit 75\n")
-    assert failure(settings).fault is Fault.LATER
+    error = failure(settings)
+    assert (error.fault, error.unsure) == (Fault.LATER, True), "it may be in sendmail's queue"
+    program.write_text("#!/bin/sh\nexit 67\n")
+    error = failure(settings)
+    assert (error.fault, error.unsure) == (Fault.SETUP, False)
     os.unlink(program)
     assert "cannot be started" in failure(settings).what
