@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from hashscan.fs.beneath import closing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["AuditEvent", "newest", "read"]
+__all__ = ["AuditEvent", "newest", "read", "read_last", "seconds_of"]
 
 #: Bytes within which lines are read one by one.
 _NEAR = 64 << 10
+#: Seconds for which a file counts as younger than it is, because the clock may have been set back.
+_MARGIN = 86400.0
 
 
 def newest(state_directory: str) -> int:
@@ -63,15 +66,65 @@ def read(
     with explained(state_directory, "read"):
         try:
             with opened(state_directory, make=False) as directory:
-                for number in _from(directory, after_seq):
+                for number in _younger(directory, _from(directory, after_seq), since):
                     for event in _events(directory, number, after_seq, on_damaged):
-                        if since is None or _seconds(event.time) >= since:
+                        if since is None or seconds_of(event.time) >= since:
                             yield event
         except FileNotFoundError:
             return
 
 
-def _seconds(time: str) -> float:
+def read_last(
+    state_directory: str,
+    count: int,
+    wanted: Callable[[AuditEvent], bool],
+    *,
+    since: float | None = None,
+    on_damaged: Callable[[str, int], None] = lambda _file, _line: None,
+) -> list[AuditEvent]:
+    """The newest ``count`` events that ``wanted`` takes, oldest first; older files are not read.
+
+    Args:
+        state_directory: as for ``read``.
+        count: at least 1.
+        wanted: says whether an event counts.
+        since: seconds since the epoch; files without an event since then need not be read.
+        on_damaged: as for ``read``.
+
+    Raises:
+        StateError: the log cannot be read.
+    """
+    kept: list[AuditEvent] = []
+    with explained(state_directory, "read"):
+        try:
+            with opened(state_directory, make=False) as directory:
+                for number in reversed(_younger(directory, numbers(directory), since)):
+                    lines = _events(directory, number, 0, on_damaged)
+                    kept[:0] = deque(filter(wanted, lines), count - len(kept))
+                    if len(kept) == count:
+                        break
+        except FileNotFoundError:
+            return kept
+    return kept
+
+
+def _younger(directory: int, found: list[int], since: float | None) -> list[int]:
+    """Those of the files ``found`` that may have an event since a time."""
+    if since is None:
+        return found
+    return [one for one in found if _changed(directory, one) >= since - _MARGIN]
+
+
+def _changed(directory: int, number: int) -> float:
+    """The time of the last change of a file; 0: it was removed by a rotation."""
+    try:
+        return os.stat(audit_file(number), dir_fd=directory, follow_symlinks=False).st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def seconds_of(time: str) -> float:
+    """The time of an event in seconds since the epoch; 0: the line has no valid time."""
     try:
         return datetime.fromisoformat(time).timestamp()
     except ValueError:

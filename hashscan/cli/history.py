@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections import deque
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from hashscan.audit import events
 from hashscan.audit.folder import path_of
-from hashscan.audit.reader import read
+from hashscan.audit.reader import read, read_last, seconds_of
 from hashscan.audit.verify import verify
 from hashscan.cli import Options
 from hashscan.cli.common import OptionalGroup, json_option, open_own_configuration, state_option
@@ -74,19 +72,25 @@ def command(
             )
     directory = open_own_configuration(context.obj or Options(), state).state
     before = None if until is None else moment(until, "--until")
+    after = None if since is None else moment(since)
     damaged: list[tuple[str, int]] = []
+
+    def note(file: str, number: int) -> None:
+        damaged.append((file, number))
+
+    def is_wanted(event: AuditEvent) -> bool:
+        if names and event.event not in names:
+            return False
+        if after is None and before is None:
+            return True
+        time = seconds_of(event.time)
+        return (after is None or time >= after) and (before is None or time < before)
+
     found: Iterable[AuditEvent] = (
-        event
-        for event in read(
-            directory,
-            since=None if since is None else moment(since),
-            on_damaged=lambda *where: damaged.append(where),
-        )
-        if (not names or event.event in names)
-        and (before is None or datetime.fromisoformat(event.time).timestamp() < before)
+        filter(is_wanted, read(directory, since=after, on_damaged=note))
+        if last is None
+        else read_last(directory, last, is_wanted, since=after, on_damaged=note)
     )
-    if last is not None:
-        found = deque(found, last)
     width = terminal_width()
     is_empty = True
     for event in found:

@@ -52,8 +52,8 @@ _WELL = {
     "reload": "the configuration was read again",
 }
 REPEAT = (
-    "This message may have been sent before: hashscan does not know if it arrived then. Its id is the"
-    " same then."
+    "This message may have been sent before: hashscan does not know if it arrived then. Its id is"
+    " the same then."
 )
 
 

@@ -1,6 +1,9 @@
 """The reader: from a position, since a time, past damaged lines, while somebody writes."""
 
-from hashscan.audit import events
+import os
+import time
+
+from hashscan.audit import events, reader
 from hashscan.audit.reader import newest, read
 
 
@@ -83,3 +86,37 @@ def test_files_that_are_removed_meanwhile_are_left_out(small):
     for path in small.files[1:-1]:
         path.unlink()
     assert [event.seq for event in reading][-1] == 9
+
+
+def spied(monkeypatch):
+    """The numbers of the files that are opened from now on."""
+    opened = []
+    real = reader.open_number
+    monkeypatch.setattr(
+        reader,
+        "open_number",
+        lambda at, number, flags: opened.append(number) or real(at, number, flags),
+    )
+    return opened
+
+
+def test_files_that_are_older_than_a_time_are_not_read(small, monkeypatch):
+    small.fill(20, file_size=1200)
+    *_, before, last = small.files
+    now = time.time()
+    for path in small.files[:-2]:
+        os.utime(path, (now - 5 * 86400, now - 5 * 86400))
+    opened = spied(monkeypatch)
+    assert seqs(small.state, since=now - 3600)
+    assert sorted(set(opened)) == [int(one.stem) for one in (before, last)]
+
+
+def test_the_newest_events_are_read_from_the_end(small, monkeypatch):
+    small.fill(20, file_size=1200)
+    opened = spied(monkeypatch)
+    found = reader.read_last(small.state, 4, lambda event: event.facts["n"] % 2 == 0)
+    assert [event.facts["n"] for event in found] == [12, 14, 16, 18]
+    assert 1 not in opened
+    everything = reader.read_last(small.state, 99, lambda _: True)
+    assert [event.seq for event in everything] == list(range(1, 21))
+    assert reader.read_last(f"{small.state}/none", 5, lambda _: True) == []
