@@ -415,7 +415,7 @@ class Outbox(Closable):
                 self._drop(connection, receiver, events)
             said.append(
                 f"notify {receiver}: {counted(events, 'event')} dropped, because the receiver has"
-                " accepted no message for 7 days; 'hashscan history' has them"
+                " not accepted the message for 7 days; 'hashscan history' has them"
             )
         return said
 
