@@ -50,16 +50,22 @@ class PutBack:
         failed: id to message of files that could not be restored.
         reasons: number of these by reason.
         left: number of files that wait for the next turn.
+        notices: faults that do not prevent a restore.
     """
 
     done: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     left: int = 0
+    notices: list[str] = field(default_factory=list)
 
 
 def put_back(
-    directory: bytes, seconds: float, skip: Collection[str], recorder: Recorder | None
+    directory: bytes,
+    seconds: float,
+    skip: Collection[str],
+    recorder: Recorder | None,
+    state: State | None = None,
 ) -> PutBack:
     """Restore withdrawn files for about ``seconds``; nothing is overwritten.
 
@@ -68,6 +74,7 @@ def put_back(
         seconds: after these, the rest waits for the next turn.
         skip: ids of files that could not be restored before.
         recorder: for the audit log.
+        state: its catalogs forget the verdicts about the files.
 
     Raises:
         QuarantineError, LockedError: the quarantine cannot be used.
@@ -81,6 +88,8 @@ def put_back(
             recover(store)
         chosen = Selection(withdrawn=True).selected(store)
         ids = [one for one in chosen.ids if one not in skip]
+        if ids and state is not None:
+            forget(state, chosen.withdrawn, found.notices.append)
         for count, record_id in enumerate(ids):
             if time.monotonic() > until:
                 found.left = len(ids) - count

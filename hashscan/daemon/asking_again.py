@@ -95,7 +95,8 @@ class AskingAgain:
         if not self._is_resumed:
             self._failed = frozenset()
         directory, recorder = os.fsencode(self._directory), self._recorder()
-        self._turn = Background(partial(put_back, directory, _TURN, self._failed, recorder))
+        job = partial(put_back, directory, _TURN, self._failed, recorder, self._state)
+        self._turn = Background(job)
 
     def take(self, ready: Collection[object]) -> None:
         """Report the results of jobs that have ended."""
@@ -154,6 +155,8 @@ class AskingAgain:
         if isinstance(found, Failure):
             self._log.limited("putting back", "warning", f"quarantine: {found.message}")
             return
+        for notice in found.notices:
+            self._log.limited("forgetting", "warning", f"quarantine: {notice}")
         if found.left:
             self._is_resumed = True
             self._failed |= found.failed.keys()

@@ -8,8 +8,11 @@ import pytest
 from hashscan.agent import putting_back as module
 from hashscan.agent.putting_back import forget, put_back
 from hashscan.errors import LockedError, MachineError, QuarantineError, StateError
+from hashscan.model import Digest
+from hashscan.state import State
 
 RECORDER = object()
+DIGEST = Digest("sha1", "ab" * 20)
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def turn(tmp_path, monkeypatch):
             assert withdrawn is True
 
         def selected(self, _store):
-            return SimpleNamespace(ids=one.ids)
+            return SimpleNamespace(ids=one.ids, withdrawn={DIGEST: None})
 
     monkeypatch.setattr(module, "Store", SimpleNamespace(open=Store))
     monkeypatch.setattr(module, "Selection", Selection)
@@ -60,6 +63,23 @@ def test_withdrawn_files_are_restored_but_those_that_failed_before(turn, tmp_pat
     assert (found.done, found.failed, found.left) == (3, {}, 0)
     given = {"create": False, "recorder": RECORDER}
     assert turn.calls == [(bytes(tmp_path), given), "recovered"]
+
+
+def test_scans_beside_the_daemon_forget_the_verdicts_too(turn, tmp_path, monkeypatch):
+    forgotten = []
+
+    def forget_verdicts(path, digests):
+        assert turn.restored == [], "before the first file is back"
+        forgotten.append((path.removeprefix(str(tmp_path)), digests))
+        if "beside" in path:
+            raise StateError("it is damaged")
+
+    monkeypatch.setattr(module, "forget_verdicts", forget_verdicts)
+    found = put_back(bytes(tmp_path), 1000.0, (), RECORDER, State(str(tmp_path / "state")))
+    assert forgotten == [
+        ("/state/catalog.sqlite3", [DIGEST]), ("/state/beside/catalog.sqlite3", [DIGEST]),
+    ]  # fmt: skip
+    assert (found.done, len(found.notices)) == (4, 1)
 
 
 @pytest.mark.parametrize(("seconds", "done"), [(0.0, 1), (10.0, 2), (19.0, 2), (1000.0, 4)])
