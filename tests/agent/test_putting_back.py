@@ -71,7 +71,7 @@ def test_scans_beside_the_daemon_forget_the_verdicts_too(turn, tmp_path, monkeyp
     def forget_verdicts(path, digests):
         assert turn.restored == [], "before the first file is back"
         forgotten.append((path.removeprefix(str(tmp_path)), digests))
-        if "beside" in path:
+        if "/beside/" in path:
             raise StateError("it is damaged")
 
     monkeypatch.setattr(module, "forget_verdicts", forget_verdicts)
