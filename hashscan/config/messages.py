@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from hashscan.config.document import short
+from hashscan.config.password import is_secret
 from hashscan.config.settings import Settings
 from hashscan.config.values import kind_of
 from hashscan.errors import Finding
@@ -64,12 +65,22 @@ def _unknown(loc: Loc) -> tuple[str, str]:
     known = list(section.model_fields) if section else []
     key = short(str(loc[-1]))
     if key.lower() in _SECRETS:
-        fix = "write it into a file that only root can read, and name that as service.password_file"
+        fix = f"write it into a file that only root can read, and name that as {_file_for(loc)}"
     elif near := difflib.get_close_matches(key.lower(), known, n=1):
         fix = f"did you mean `{near[0]}`?"
     else:
         fix = f"known here: {', '.join(known)}"
     return "unknown key", fix
+
+
+def _file_for(loc: Loc) -> str:
+    """The setting that names the file of a secret, for a secret that is in the configuration."""
+    section = section_at(loc[:-1])
+    named = [one for one in (section.model_fields if section else []) if is_secret(one)]
+    like = f"{str(loc[-1]).lower()}_file"
+    if like in named or named:
+        return place((*loc[:-1], like if like in named else named[0]))
+    return "service.password_file"
 
 
 def _example(loc: Loc) -> str:
@@ -92,6 +103,9 @@ def _section_fix(loc: Loc, value: object) -> str:
 def _words(error: Any, loc: Loc) -> tuple[str, str]:
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "hashscan":
+        if loc and is_secret(str(loc[-1])) and isinstance(value, str) and not value.startswith("/"):
+            # The secret itself may be there by mistake: it is not quoted.
+            return "is not a full path", "write the path of the file that holds it, from / on"
         return context["what"], context["fix"]
     if kind == "extra_forbidden":
         return _unknown(loc)

@@ -47,6 +47,12 @@ def notes(settings: Settings) -> list[str]:
             for section in ("quarantine", "notices")
             if settings.is_test and getattr(settings, section).action == "quarantine"
         ]
+    found += [
+        f"notify[{index}].url: the URL of such a webhook is a secret, and 'config show' prints it;"
+        " write it into a file (chmod 600), and name that as url_file"
+        for index, one in enumerate(settings.notify)
+        if one.url is not None and one.format == "slack"
+    ]
     return [*found, *_passwords(settings)]
 
 

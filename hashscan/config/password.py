@@ -65,6 +65,11 @@ def noun_of(setting: str) -> str:
     return _NOUNS[setting.rpartition(".")[2]]
 
 
+def is_secret(setting: str) -> bool:
+    """Whether a setting names a file with a secret."""
+    return setting.rpartition(".")[2] in _NOUNS
+
+
 def _why_not(
     path: str, status: os.stat_result, noun: str, *, private: bool
 ) -> tuple[str, str] | None:
