@@ -169,6 +169,8 @@ def redirect_host(location: str | None) -> str:
         host = parts.hostname
     except ValueError:
         return "a place that is no URL"
+    if parts.scheme not in {"", "http", "https"}:
+        return "a place that is no URL of the web"
     if not host:
         return "the same host"
     return host if _HOST.fullmatch(host) else "a place that is no URL"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pwd
-from typing import TYPE_CHECKING
+import stat
+from typing import TYPE_CHECKING, TextIO
 
 from hashscan.config.values import is_mail_address
 from hashscan.errors import UsageError
@@ -12,11 +15,13 @@ from hashscan.program import run_program
 from hashscan.text import counted, human_age, local_time, said_by, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hashscan.config.notify import ReceiverSettings
     from hashscan.notify.message import Message
 
 _MOST_OUTPUT = 1024
-_LARGEST = 64 << 20
+_LARGEST, _LONGEST_LINE = 64 << 20, 4096
 _LARGEST_TEMPLATE = 64 << 10
 _COMMAND_SECONDS = 10.0
 #: The first paragraph is the subject.
@@ -66,12 +71,8 @@ class Contacts:
 
     def _from_file(self, path: str, names: set[str]) -> str:
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                read = 0
-                for line in file:
-                    read += len(line)
-                    if read > _LARGEST:
-                        break
+            with open(path, encoding="utf-8", errors="replace", opener=_without_waiting) as file:
+                for line in _lines(file):
                     owner, _, address = line.partition(":")
                     if owner.strip() in names and not line.startswith("#"):
                         return address.strip()
@@ -135,7 +136,7 @@ def read_template(path: str) -> str:
         UsageError: it cannot be read, or has another form.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=_without_waiting) as file:
             found = file.read(_LARGEST_TEMPLATE + 1)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"the template {shown(path)} cannot be read: {said_by(error)}") from error
@@ -146,6 +147,30 @@ def read_template(path: str) -> str:
             f" text; in it {', '.join(f'{{{one}}}' for one in _FIELDS)} are replaced"
         )
     return found
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a regular file; a FIFO or a device would make the receiver wait without end.
+
+    Raises:
+        OSError: it is no regular file, or cannot be opened.
+    """
+    fd = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return fd
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file; too long ones are left out, and what is after ``_LARGEST``."""
+    read, begins = 0, True
+    while read < _LARGEST and (line := file.readline(_LONGEST_LINE)):
+        read += len(line)
+        is_whole = len(line) < _LONGEST_LINE or line.endswith("\n")
+        if begins and is_whole:
+            yield line
+        begins = line.endswith("\n")
 
 
 def name_of(owner: str) -> str:

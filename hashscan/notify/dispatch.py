@@ -7,10 +7,12 @@ send: the outbox is used by the thread that calls ``step``.
 from __future__ import annotations
 
 import itertools
+import os
 import queue
 import random
 import threading
 import time
+import traceback
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -140,13 +142,19 @@ def attempt(notifier: Notifier, message: object) -> NotSentError | None:
     except HashscanError as error:  # a secret cannot be read
         return NotSentError(Fault.SETUP, str(error))
     except Exception as error:  # noqa: BLE001 - one receiver must not end the others
+        # Without its text, which may quote a secret.
         return NotSentError(
             Fault.LATER,
-            f"internal error: {type(error).__name__}: {error}",
+            f"internal error: {type(error).__name__} in {_place_of(error)}",
             "please report it",
             unsure=True,
         )
     return None
+
+
+def _place_of(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{os.path.basename(last.filename)}, line {last.lineno}"
 
 
 class Dispatcher:

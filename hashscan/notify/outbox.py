@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.closable import Closable
@@ -30,6 +31,9 @@ LONGEST = 7 * 86400.0
 _MOST_RECIPIENTS = 10_000
 #: Refused messages that are kept for one receiver.
 MOST_REFUSED = 50
+#: Bytes of the events of a message, as JSON. Web servers refuse requests of more than a megabyte,
+#: and customers choose how long the names of their files are.
+_MOST_BYTES = 64 << 10
 
 
 class Waiting(NamedTuple):
@@ -218,7 +222,7 @@ class Outbox(Closable):
                 host,
                 now,
                 {kind: found[kind] for kind in EVENTS if kind in found},
-                tuple(Event(**json.loads(one)) for (one,) in events),
+                tuple(Event(**json.loads(one)) for one in _first([one for (one,) in events])),
                 recipient,
                 _dropped(row[0] if row else 0),
             )
@@ -437,6 +441,12 @@ class Outbox(Closable):
                 " refused_why = '' WHERE name = ?",
                 (receiver,),
             )
+
+
+def _first(events: list[str]) -> list[str]:
+    """The first events, as many as a message may have; one at least."""
+    sizes = zip(events, accumulate(map(len, events)), strict=True)
+    return [one for one, size in sizes if size <= _MOST_BYTES] or events[:1]
 
 
 def _dropped(number: int) -> str:

@@ -50,7 +50,7 @@ _REFUSED = frozenset({400, 409, 411, 413, 415, 422})
 _LATER = frozenset({408, 421, 423, 425, 429})
 #: Statuses above 499 of a receiver that certainly did not take the message.
 _NOT_TAKEN = frozenset({501, 503, 505, 511})
-#: Slack cuts texts that are longer; a Matrix event has 64 KiB at most.
+#: Bytes. Slack cuts texts that are longer; a Matrix event has 64 KiB at most, else it is refused.
 _LONGEST_TEXT = 20_000
 _FIXES = {
     401: "check the token in token_file, or the secret that the receiver knows",
@@ -135,15 +135,18 @@ class WebhookNotifier:
         if settings.format == "json":
             return "POST", url, json_of(message)
         said = text(message)
-        if len(said) > _LONGEST_TEXT:
-            said = f"{said[:_LONGEST_TEXT]}…\n"
+        raw = said.encode()
+        if len(raw) > _LONGEST_TEXT:
+            said = f"{raw[:_LONGEST_TEXT].decode(errors='ignore')}…\n"
         if settings.format == "slack":
             # Slack replaces only these three in links and mentions.
             for sign, other in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
                 said = said.replace(sign, other)
             # Mattermost and Rocket.Chat take `@all` in a file's name for a mention of everybody.
             said = said.replace("@", "@\u200b")
-            return "POST", url, _json({"text": said})
+            # In a code block, a file's name makes no link, image or other markup.
+            first, _, rest = said.replace("`", "`\u200b").partition("\n\n")
+            return "POST", url, _json({"text": f"{first}\n```\n{rest}```\n"})
         assert settings.room is not None
         place = f"/_matrix/client/v3/rooms/{quote(settings.room, safe='')}/send/m.room.message/"
         # Without `m.mentions`, servers and clients look for `@room` and names in the text.

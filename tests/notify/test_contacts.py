@@ -1,6 +1,7 @@
 """Messages to owners of quarantined files."""
 
 import os
+import tracemalloc
 
 import pytest
 from receivers import MailPlace
@@ -137,3 +138,44 @@ def test_templates(tmp_path):
         path.write_text(text)
         with pytest.raises(UsageError, match="one line as the subject"):
             read_template(str(path))
+
+
+def test_a_file_that_is_no_file_of_contacts_holds_up_nothing(tmp_path):
+    fifo, endless = tmp_path / "fifo", tmp_path / "endless"
+    os.mkfifo(fifo)
+    endless.symlink_to("/dev/zero")
+    for path in (fifo, endless, tmp_path):
+        with pytest.raises(NotSentError) as caught:
+            Contacts(_settings(contacts=str(path))).address("4001")
+        assert caught.value.fault is Fault.SETUP
+        if path != tmp_path:
+            with pytest.raises(UsageError):
+                read_template(str(path))
+
+
+def _settings(**more):
+    # Checked by the configuration; but a file can be replaced later.
+    made = ReceiverSettings(
+        name="owners", kind="mail", contacts="/etc/passwd", sender="abuse@host.example"
+    )
+    return made.model_copy(update=more)
+
+
+def test_lines_of_contacts_that_are_too_long_are_left_out(tmp_path):
+    text = f"x: {'4001: evil@evil.example ' * (10 << 15)}\n4001: a@b.example\n4002: {'c' * 5000}"
+    settings = _settings(contacts=contacts(tmp_path, text))
+    assert Contacts(settings).address("4001") == "a@b.example"
+    with pytest.raises(NotSentError, match="has no address"):
+        Contacts(settings).address("4002")
+
+
+@pytest.mark.parametrize("does", ["yes", "cat /dev/zero", "sleep 600"])
+def test_a_command_for_contacts_that_never_ends(tmp_path, monkeypatch, does):
+    monkeypatch.setattr("hashscan.notify.contacts._COMMAND_SECONDS", 0.3)
+    settings = _settings(contacts=None, contacts_command=("/bin/sh", "-c", does))
+    tracemalloc.start()
+    with pytest.raises(NotSentError, match="did not end within") as caught:
+        Contacts(settings).address("4001")
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+    assert caught.value.fault is Fault.LATER

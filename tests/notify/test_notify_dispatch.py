@@ -12,7 +12,7 @@ from audit_lines import AuditLines
 from receivers import PLACES, CommandPlace, HookPlace, MailPlace
 
 from hashscan.config.notify import ReceiverSettings
-from hashscan.notify.dispatch import Dispatcher
+from hashscan.notify.dispatch import Dispatcher, attempt
 from hashscan.notify.outbox import Outbox
 from hashscan.notify.receiver_state import receiver_states
 
@@ -465,3 +465,30 @@ def test_an_outbox_of_the_first_version_is_brought_up_to_date(tmp_path):
         place.behave("accept")
         desk.after(3600)
         assert [json.loads(one.raw)["counts"] for one in place.received] == [{"match": 1}]
+
+
+def test_long_names_make_no_message_that_a_receiver_refuses_for_its_size(tmp_path):
+    """A customer chooses the names; a message that is refused is not sent again."""
+    with HookPlace(tmp_path, include=("paths",)) as place:
+        desk = Desk(tmp_path / "state", place.settings)
+        for number in range(60):
+            desk.audit.match(path=f"/srv/{number}/" + "\U0001f600" * 1020, message="\x01" * 4096)
+        desk.after(20)
+        (got,) = place.received
+        found = json.loads(got.raw)
+    assert len(got.raw) < 512 << 10
+    assert found["counts"] == {"match": 60}
+    assert 0 < len(found["events"]) < 50
+    assert found["more"] == 60 - len(found["events"])
+
+
+def test_an_unexpected_error_is_reported_without_its_text():
+    """The text may quote a secret."""
+
+    class Broken:
+        def send(self, message):
+            raise RuntimeError("https://h.example/secret")
+
+    error = attempt(Broken(), None)
+    assert "internal error: RuntimeError in test_notify_dispatch.py, line" in str(error)
+    assert "secret" not in str(error)

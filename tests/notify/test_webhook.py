@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import re
 import ssl
 import time
 import tracemalloc
@@ -13,6 +14,7 @@ from receivers import HookPlace
 from test_contract import message
 from test_smtp import secret
 
+from hashscan.notify.message import Event
 from hashscan.notify.notifier import Fault, NotSentError
 from hashscan.notify.opening import open_notifier
 
@@ -53,6 +55,35 @@ def test_a_slack_message_mentions_nobody(tmp_path):
         assert "@\u200ball" in body["text"]
 
 
+def test_a_name_makes_no_markup_in_a_slack_message(tmp_path):
+    name = "/srv/[Click](www.evil.example) ![x](http:/evil.example) ```\n*b* @here"
+    event = Event("match", "match", "2026-01-01T00:00:00Z", {"action": "held", "path": name})
+    with HookPlace(tmp_path, format="slack") as place:
+        open_notifier(place.settings).send(message(events=(event,)))
+        said = json.loads(place.received[0].raw)["text"]
+    first, block, end = re.split("```\n", said)
+    assert "evil" not in first
+    assert block.startswith("- 2026")
+    assert "[Click](www.evil.example)" in block
+    assert end == ""
+
+
+@pytest.mark.parametrize("format_", ["slack", "matrix"])
+def test_a_long_text_is_cut_at_a_number_of_bytes(tmp_path, format_):
+    """A Matrix server refuses an event of more than 64 KiB, and the message would be lost."""
+    more = (
+        {"room": "!a:b.example", "token_file": secret(tmp_path, "t")} if format_ == "matrix" else {}
+    )
+    events = tuple(
+        Event("match", "match", "2026-01-01T00:00:00Z", {"path": "\U0001f600" * 1000})
+        for _ in range(50)
+    )
+    with HookPlace(tmp_path, format=format_, **more) as place:
+        open_notifier(place.settings).send(message(events=events))
+        body = json.loads(place.received[0].raw)
+    assert len(json.dumps(body, ensure_ascii=False).encode()) < 32 << 10
+
+
 def test_a_matrix_message_has_its_id_as_the_transaction(tmp_path):
     more = {"room": "!abc:host.example", "token_file": secret(tmp_path, "syt_token")}
     with HookPlace(tmp_path, format="matrix", **more) as place:
@@ -91,6 +122,8 @@ def test_a_redirect_is_not_followed_and_gets_no_credentials(tmp_path):
         assert "redirects to 127.0.0.1" in error.what
         assert "secret" not in str(error)
         assert other.server.requests == []
+        place.server.always(answer(301, Location="file:///etc/shadow"))
+        assert "redirects to a place that is no URL of the web" in failure(place.settings).what
 
 
 @pytest.mark.parametrize(
