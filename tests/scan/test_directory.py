@@ -16,7 +16,7 @@ from hashscan.fs.listing import ListedError, ListedOther
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.bloom import load
 from hashscan.model import Skipped, filterset_of
-from hashscan.scan import directory
+from hashscan.scan import directory, look
 from hashscan.scan.links import LinkTable
 from hashscan.scan.work import Findings, Task, WorkerSettings
 from hashscan.scan.worker import Worker
@@ -157,6 +157,27 @@ def test_a_file_that_is_reported_and_did_not_change_is_not_read(place):
     parts = place.do(names=((b"f", 0),), look=True, final=True)
     assert [row[0] for part in parts for row in part.rows] == []
     assert sum(part.tally.hashed for part in parts) == 0
+
+
+def test_reported_names_are_checked_whatever_they_are_now(place, monkeypatch):
+    monkeypatch.setattr(look, "is_at_rest", lambda _fd, entry: entry.name != b"busy")
+    for name in ("busy", "file"):
+        (place.path / name).write_bytes(b"content")
+    (place.path / "directory").mkdir()
+    os.mkfifo(place.path / "fifo")
+    row = FileRow(
+        b"gone", -place.root.number, 5, 7, 1, 1, None, KNOWN, None,
+        linked=False, hit=False, racy=False, judged=1, scan=1,
+    )  # fmt: skip
+    place.catalog.put_files(place.root.number, [row])
+    names = (b"busy", b"file", b"directory", b"fifo", b"gone", b"never")
+    parts = place.do(names=tuple((name, 0) for name in names), look=True)
+    (part,) = parts
+    assert [row[0] for row in part.rows] == [b"file"]
+    assert part.unrested == [(b"busy", 7)]
+    assert [name for name, _ in part.directories] == [b"directory"]
+    assert part.tally.skipped == {"fifo": 1}
+    assert part.gone == [b"gone"], "nobody has to forget a name that the catalog has not"
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -119,6 +119,32 @@ def test_work_is_done_again_by_the_filters_of_now(scan_of, monkeypatch):
     assert judged == [(worker.tasks[0].directory, 7, [(b"file", True)])]
 
 
+def test_what_was_handed_over_is_not_done_twice_after_a_start_over(scan_of):
+    scan = scan_of(2)
+    scan.hear(scan.begin()[0], give=((b"file", 5),))
+    scan.pool = Pool(4)
+    scan.dispatch.start_over(7)
+    again = scan.tasks()
+    assert volumes_of(again) == [0, 1]
+    assert all(task.names is None for some in again for task in some)
+
+
+def test_one_large_file_after_the_other_goes_first(scan_of):
+    scan = scan_of(2)
+    first, _ = scan.begin()
+    scan.hear(first, large=[b"a", b"b"], done=True)
+    first.tasks = []
+    handed = []
+    for _ in range(2):
+        for number in range(3):
+            scan.dispatch.push(0, scan.below(0, b"d%d" % number)[0], 0.1)
+        scan.tasks()
+        handed.append(first.tasks[0].names)
+        scan.hear(first, done=True)
+        first.tasks = []
+    assert handed == [((b"a", 0),), ((b"b", 0),)]
+
+
 @pytest.mark.parametrize(("stalled", "most"), [(False, 8), (True, 2)])
 def test_a_directory_over_which_processes_die_is_given_up(scan_of, stalled, most):
     scan = scan_of(1)

@@ -13,7 +13,7 @@ from hashscan.fs.beneath import closing
 from hashscan.fs.listing import ListedFile
 from hashscan.fs.volume import Roots, Volume
 from hashscan.model import Answer, Digest, FileDigests, Identity, Stamp
-from hashscan.scan import asking, links, look, lost, pressure, priority
+from hashscan.scan import asking, links, look, lost, pressure, priority, screening
 from hashscan.scan import root as root_module
 from hashscan.scan.lost import RENAMED, REPLACED, Entry, Fate, LostDirectories, Search, Settled
 from hashscan.scan.pressure import Pressure, mount_of_cgroup2, own_group
@@ -441,3 +441,14 @@ def test_a_search_that_failed_says_why_for_each(waiting):
     assert found[0].problem == (
         f"{lost._UNKNOWN}: Input/output error; it is entered in the next scan if it is there"
     )
+
+
+def test_the_remembered_sizes_are_bounded(monkeypatch):
+    monkeypatch.setattr(screening, "_REMEMBERED", 2)
+    screen, asked = screening.Screen([]), []
+    screen.sizes = True
+    monkeypatch.setattr(screen, "rules_out", lambda size, _head: asked.append(size) or size == 2)
+    assert [screen.rules_out_size(size) for size in (1, 2, 1, 2, 3, 1)] == [
+        False, True, False, True, False, False
+    ]  # fmt: skip
+    assert asked == [1, 2, 3, 1]
