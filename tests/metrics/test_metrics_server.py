@@ -162,15 +162,19 @@ def test_a_foreign_page_reads_nothing_through_a_browser():
         assert one.ask(foreign + b"\r\n").split()[1] == b"401"
 
 
-def test_strangers_do_not_push_out_a_client_with_the_token():
+def test_strangers_do_not_push_out_a_client_with_the_token(monkeypatch):
+    monkeypatch.setattr(server, "HEAD", 600.0)
+    monkeypatch.setattr(server, "LONGEST", 600.0)
     with running(token="sesame", text=None) as one, one.connect() as client:
         client.sendall(GET + b"Authorization: Bearer sesame\r\n\r\n")
-        assert one.wanted.wait(10)
+        assert one.wanted.wait(60)
         others = [one.connect() for _ in range(2 * MOST)]
         # The server closes as many of them as it has no places for.
         pushed_out = 0
         while pushed_out < MOST:
-            for other in select.select(others, [], [], 60)[0]:
+            ready = select.select(others, [], [], 60)[0]
+            assert ready, "no place is taken"
+            for other in ready:
                 assert everything(other) == b""
                 other.close()
                 others.remove(other)
@@ -182,10 +186,11 @@ def test_strangers_do_not_push_out_a_client_with_the_token():
 
 
 def test_half_a_request_has_less_time_than_an_answer(monkeypatch):
-    monkeypatch.setattr(server, "HEAD", 0.3)
+    monkeypatch.setattr(server, "LONGEST", 600.0)
     with running(text=None) as one, one.connect() as waiting:
         waiting.sendall(GET + b"\r\n")
-        assert one.wanted.wait(10)
+        assert one.wanted.wait(60)
+        monkeypatch.setattr(server, "HEAD", 0.1)
         with one.connect() as slow:
             slow.sendall(GET)
             assert everything(slow) == b""
