@@ -1,26 +1,36 @@
 """A Python script that is killed (SIGKILL) at the n-th of some calls into the kernel."""
 
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 
+from examples import LONG
+
 # Imports once; then forks for each run, which is a process of its own like any other.
 _RUNNER = """
-import json, os, signal, sys, traceback
+import json, os, re, signal, sys, traceback
 {imports}
 _names = {names!r}.split(",")
 _code = compile({rest!r}, "script", "exec")
 
-def _child(left, arguments, errors):
+def _child(left, arguments, errors, calls):
+    write = os.write
     def dies(real):
         def call(*given, **options):
             nonlocal left
-            left -= 1
-            if left < 0:
+            paths = [os.fsdecode(one) for one in given if isinstance(one, str | bytes | os.PathLike)]
+            last = os.path.basename(paths[-1]) if paths else ""
+            kind = real.__name__ + " " + re.sub("\\b[a-z0-9_]{{8}}$|[0-9a-f]{{8,}}|[0-9]+", "#", last)
+            if isinstance(left, int):
+                left -= 1
+            if left == kind or left == -1:
                 os.kill(os.getpid(), signal.SIGKILL)
+            write(calls, kind.encode() + b"\\n")
             return real(*given, **options)
         return call
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -42,24 +52,30 @@ def _child(left, arguments, errors):
 
 for _line in sys.stdin:
     _left, _arguments = json.loads(_line)
-    _errors = os.memfd_create("errors")
+    _files = [os.memfd_create("errors"), os.memfd_create("calls")]
     _pid = os.fork()
     if not _pid:
-        _child(_left, _arguments, _errors)
+        _child(_left, _arguments, *_files)
     _, _status = os.waitpid(_pid, 0)
-    os.lseek(_errors, 0, 0)
-    _text = os.read(_errors, 1 << 20).decode(errors="replace")
-    os.close(_errors)
-    print(json.dumps([os.waitstatus_to_exitcode(_status), _text]), flush=True)
+    _texts = []
+    for _file in _files:
+        os.lseek(_file, 0, 0)
+        _texts.append(os.read(_file, 1 << 20).decode(errors="replace"))
+        os.close(_file)
+    print(json.dumps([os.waitstatus_to_exitcode(_status), *_texts]), flush=True)
 """
 
 
 @dataclass
 class Done:
-    """How one run ended, as subprocess tells it."""
+    """How one run ended, as subprocess tells it.
+
+    ``kinds``: of each call that it made: its name, and the name of its file without numbers.
+    """
 
     returncode: int
     stderr: str
+    kinds: list
 
 
 class Dying:
@@ -83,14 +99,37 @@ class Dying:
             env={**os.environ, "TMPDIR": self._temporary.name},
         )
 
+    def instants(self):
+        """Yield ``left`` for one run after another. The first run is whole: it shows the calls.
+
+        The others are killed before the first call of each kind; in ``make test-long`` before each
+        call, until one is whole.
+        """
+        yield None
+        assert self._done.returncode == 0, self._done
+        kinds, killed = list(dict.fromkeys(self._done.kinds)), 0
+        for left in itertools.count() if LONG else kinds:
+            yield left
+            assert self._done.returncode in {0, -signal.SIGKILL}, self._done
+            if self._done.returncode == 0 and LONG:
+                break
+            killed += self._done.returncode != 0
+        assert 2 * killed > len(kinds), (killed, kinds)  # a few calls are made in a first run only
+
     def run(self, left, *arguments):
-        """One run, killed before call ``left`` (from 0) of those; how it ended."""
+        """One run; how it ended.
+
+        ``left``: it is killed before that call of those, from 0, or before the first call of that
+        kind; None: it is not killed.
+        """
         print(
             json.dumps([left, [str(one) for one in arguments]]),
             file=self._process.stdin,
             flush=True,
         )
-        return Done(*json.loads(self._process.stdout.readline()))
+        code, errors, kinds = json.loads(self._process.stdout.readline())
+        self._done = Done(code, errors, kinds.splitlines())
+        return self._done
 
     def __enter__(self):
         return self
