@@ -122,7 +122,8 @@ test-long: install
 	  tests/e2e/test_prometheus.py \
 	  tests/e2e/test_real_volume.py tests/e2e/test_sixty_days.py tests/e2e/test_surroundings.py \
 	  tests/config/test_config_fuzz.py tests/known/confirmers tests/known/filters tests/known/lists \
-	  tests/known/repository/test_publish_killed.py tests/known/repository/test_sync_kept.py \
+	  tests/known/repository/test_publish_killed.py tests/known/repository/test_sync_attacks.py \
+	  tests/known/repository/test_sync_kept.py \
 	  tests/notices/sites \
 	  tests/notices/test_intake_fuzz.py tests/quarantine/test_kill.py tests/quarantine/test_limits.py \
 	  tests/quarantine/test_store.py tests/report tests/scan/test_copies.py tests/scan/test_trees.py \

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from examples import pairs
 from file_server import (
     FileServer,
     endless,
@@ -277,22 +278,22 @@ def test_fast_forward_is_undone_by_new_keys(synced, publisher):
 # -- malicious mirrors ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["timestamp.json", ".snapshot.json", ".targets.json", "/targets/"])
+_PREVENTING = {
+    "500": (status(500), "HTTP 500"),
+    "404": (status(404), "HTTP 404"),
+    "401": (status(401), "refuses the credentials"),
+    "503": (status(503, Retry_After="120"), "wait 120 s"),
+    "cut": (truncate(), "connection broke"),
+    "redirect": (redirect("http://evil.example/x"), "redirects to evil.example"),
+}
+
+
 @pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (status(500), "HTTP 500"),
-        (status(404), "HTTP 404"),
-        (status(401), "refuses the credentials"),
-        (status(503, Retry_After="120"), "wait 120 s"),
-        (truncate(), "connection broke"),
-        (redirect("http://evil.example/x"), "redirects to evil.example"),
-    ],
-    ids=["500", "404", "401", "503", "cut", "redirect"],
+    ("name", "how"),
+    pairs(["timestamp.json", ".snapshot.json", ".targets.json", "/targets/"], [*_PREVENTING]),
 )
-def test_a_mirror_that_prevents_updates_is_told(
-    name, fault, words, synced, publisher, server, refused
-):
+def test_a_mirror_that_prevents_updates_is_told(name, how, synced, publisher, server, refused):
+    fault, words = _PREVENTING[how]
     publisher.add(random_digests(300))
     server.fault(name, fault)
     one = refused(words, "unreachable", ExitCode.SERVICE)
@@ -302,17 +303,17 @@ def test_a_mirror_that_prevents_updates_is_told(
     assert synced.bytes == publisher.published
 
 
-@pytest.mark.parametrize(
-    "fault", [status(500), truncate(), flip, stall], ids=["500", "cut", "flip", "stall"]
-)
-@pytest.mark.parametrize("number", range(7))
-def test_a_fault_at_the_nth_request(number, fault, synced, publisher, server):
+_STRIKING = {"500": status(500), "cut": truncate(), "flip": flip, "stall": stall}
+
+
+@pytest.mark.parametrize(("number", "how"), pairs(range(7), [*_STRIKING]))
+def test_a_fault_at_the_nth_request(number, how, synced, publisher, server):
     """Wherever it strikes, the filter in use is the old or the new one, and the next sync works."""
     before = synced.bytes
     publisher.rotate("snapshot")
     publisher.add(random_digests(300))
     synced.with_(timeout=0.3)
-    server.fault_at(number, fault)
+    server.fault_at(number, _STRIKING[how])
     report = synced.sync()
     assert synced.bytes == (publisher.published if report.categories[0].way else before)
     synced.with_(timeout=10)
