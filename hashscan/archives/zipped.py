@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
     from hashscan.archives.budget import Budget
 
-#: Bytes of the central directory, which is read into memory.
-_LARGEST_DIRECTORY = 256 << 20
+#: Bytes of the central directory, and its members: all of it is read into memory.
+_LARGEST_DIRECTORY = 64 << 20
+_MOST_MEMBERS = 200_000
+_ENTRY = b"PK\1\2"
+_ENTRY_LENGTH = 46
+_LOCATOR64, _LOCATOR64_LENGTH = b"PK\6\7", 20
+_END64, _END64_LENGTH = b"PK\6\6", 56
 _END = b"PK\5\6"
 _END_LENGTH = 22
 _LONGEST_COMMENT = 0xFFFF
@@ -70,11 +75,31 @@ def _check_directory(file: BinaryIO) -> None:
     if place < 0 or len(tail) - place < _END_LENGTH:
         raise ArchiveError("is damaged or cut off: it has no directory")
     (directory,) = struct.unpack_from("<L", tail, place + 12)
-    if directory == 0xFFFFFFFF:  # zip64: at most what is before the end
-        directory = size
+    end = start + place
+    # zipfile takes the directory's size from here whenever it is there.
+    file.seek(max(0, end - _LOCATOR64_LENGTH - _END64_LENGTH))
+    zip64 = file.read(_LOCATOR64_LENGTH + _END64_LENGTH)
+    if zip64[_END64_LENGTH:].startswith(_LOCATOR64) and zip64.startswith(_END64):
+        (directory,) = struct.unpack_from("<Q", zip64, 40)
+        end -= _LOCATOR64_LENGTH + _END64_LENGTH
     if directory > _LARGEST_DIRECTORY:
         raise ArchiveError(f"has a directory of more than {_LARGEST_DIRECTORY >> 20} MiB")
+    if directory > end:
+        raise ArchiveError("is damaged or cut off: its directory is missing")
+    file.seek(end - directory)
+    _count(file.read(directory))
     file.seek(0)
+
+
+def _count(directory: bytes) -> None:
+    """Refuse a directory with too many members, each of which costs half a kilobyte of memory."""
+    place = members = 0
+    while directory.startswith(_ENTRY, place) and len(directory) - place >= _ENTRY_LENGTH:
+        lengths = struct.unpack_from("<HHH", directory, place + 28)
+        place += _ENTRY_LENGTH + sum(lengths)
+        members += 1
+        if members > _MOST_MEMBERS:
+            raise ArchiveError(f"has more than {_MOST_MEMBERS:,} members")
 
 
 def _check_overlaps(infos: list[zipfile.ZipInfo]) -> None:

@@ -220,8 +220,36 @@ def test_a_directory_of_a_zip_that_is_too_large():
     data = bytearray(zip_of({"a": b"x" * 99}))
     place = data.index(b"PK\5\6")
     data[place + 12 : place + 16] = struct.pack("<L", 0xF0000000)
-    with pytest.raises(ArchiveError, match="directory of more than 256 MiB"):
+    with pytest.raises(ArchiveError, match="directory of more than 64 MiB"):
         read(bytes(data))
+
+
+def zip_directory(entries, *, size=None, zip64=None):
+    """A zip file that is only a directory of one-letter names, and what its end says of it."""
+    entry = b"PK\1\2" + bytes(24) + struct.pack("<HHH", 1, 0, 0) + bytes(12) + b"a"
+    directory = entry * entries
+    end = b""
+    if zip64 is not None:
+        end = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, zip64, 0)
+        end += struct.pack("<4sLQL", b"PK\6\7", 0, len(directory), 1)
+    size = len(directory) if size is None else size
+    last = struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
+    return b"PK\3\4" + directory + end + last
+
+
+def test_a_directory_with_too_many_members_is_not_read_by_zipfile(monkeypatch):
+    monkeypatch.setattr(zipfile, "ZipFile", lambda _file: pytest.fail("it takes the memory"))
+    with pytest.raises(ArchiveError, match="more than 200,000 members"):
+        list(read_members(io.BytesIO(zip_directory(200_001))))
+
+
+def test_the_size_of_a_directory_in_zip64_counts_although_the_other_one_is_small(monkeypatch):
+    monkeypatch.setattr(zipfile, "ZipFile", lambda _file: pytest.fail("it takes the memory"))
+    for size, why in ((65 << 20, "more than 64 MiB"), (1 << 20, "its directory is missing")):
+        with pytest.raises(ArchiveError, match=why):
+            list(read_members(io.BytesIO(zip_directory(1, size=0, zip64=size))))
+    with pytest.raises(ArchiveError, match="its directory is missing"):
+        list(read_members(io.BytesIO(zip_directory(1, size=1000))))
 
 
 BASES = [PACKERS[name](tar_of(FILES)) for name in PACKERS] + [
