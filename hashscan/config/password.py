@@ -80,8 +80,6 @@ def _why_not(
             f"{shown(path)} is too large for a {noun} ({status.st_size} bytes)",
             f"name the file that holds the {noun}, and nothing else",
         )
-    if status.st_size == 0:
-        return f"{shown(path)} is empty", f"write the {noun} into it"
     if private and status.st_mode & 0o077:
         return (
             f"{shown(path)} may be used by others (mode {stat.S_IMODE(status.st_mode):04o})",

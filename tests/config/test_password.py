@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from pydantic import ValidationError
 
 from hashscan.config.loader import load
 from hashscan.config.password import (
@@ -15,6 +16,7 @@ from hashscan.config.password import (
 )
 from hashscan.config.settings import Settings
 from hashscan.config.sources import ServiceSettings
+from hashscan.config.values import CHECK_FILES
 from hashscan.errors import ConfigError
 from hashscan.notify.notifier import secret_of
 
@@ -168,3 +170,22 @@ def test_a_token_is_read_like_a_password(file):
         read_token(str(file))
     (finding,) = caught.value.findings
     assert finding.where == "metrics.token_file"
+
+
+def test_the_credential_of_the_filter_goes_before_its_file(tmp_path, monkeypatch):
+    (tmp_path / "root.json").touch()
+    source = {"source": "https://filters.example/", "root": str(tmp_path / "root.json")}
+
+    def filters(**more):
+        given = {"filter": {**source, "username": "u", **more}}
+        return Settings.model_validate(given, context={CHECK_FILES: True}).filter
+
+    with pytest.raises(ValidationError, match="is missing, and there is no systemd credential"):
+        filters()
+    with pytest.raises(ValidationError, match="no such file or directory"):
+        filters(password_file="/gone/x")
+    (tmp_path / "credentials").mkdir(mode=0o700)
+    (tmp_path / "credentials" / "filter-password").write_text("secret\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    assert filters(password_file="/gone/x").password_file == "/gone/x"
+    assert filters().password_file is None
