@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class Failure(NamedTuple):
-    """Why a job has no result; ``usage``: the same again would fail again."""
+    """Why a job has no result; ``kind``: the class of its error."""
 
     kind: str
     message: str

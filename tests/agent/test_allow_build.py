@@ -108,6 +108,8 @@ def test_digest_lists_add_what_no_file_has(stock):
         }  # fmt: skip
     assert origin_in(output, Digest("md5", "ab" * 16)) == "list.txt: line 2"
     assert origin_in(output, Digest("md5", "cd" * 16)) == ""
+    built = build_allow_list([str(stock / "list.txt")] * 2, output, force=True)
+    assert (built.contents, built.duplicates) == (2, 2), "each digest once"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """hashscan.agent.checking: verdicts about a digest, with the service and the allow-list replaced."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from hashscan.agent import checking
 from hashscan.agent.checking import Checker
 from hashscan.errors import CredentialsError, ServiceError, UsageError
 from hashscan.model import Answer, Digest, FilterHit
+from hashscan.scan.hashing import NotHashed
 
 SHA1, MD5 = Digest("sha1", "cd" * 20), Digest("md5", "ab" * 16)
 HITS = (FilterHit(SHA1, "first", "1"), FilterHit(MD5, "second", "1"))
@@ -106,3 +108,38 @@ def test_what_is_known_may_be_allowed(check, found, missing, allowed, words):
     assert (one.verdict, one.allowed) == ("known", allowed)
     assert one.message.startswith(words)
     assert bool(one.message) is bool(words)
+
+
+def file_of(check, tmp_path, monkeypatch, *says, rules_out=False):
+    """The outcome for a real file that both filters hold."""
+    (tmp_path / "x").write_bytes(b"random bytes")
+    monkeypatch.setattr(
+        checking, "Screen", lambda _filters: SimpleNamespace(rules_out_size=lambda _size: rules_out)
+    )
+    check(Answer(known=False), Answer(known=False))
+    one = check.made[-1]
+    one._confirmer.says = list(says)
+    return one, one.file(str(tmp_path / "x"))
+
+
+@pytest.mark.parametrize(
+    ("known", "rules_out", "words"),
+    [(True, False, ""), (False, True, ""), (True, True, checking._PASSED_OVER)],
+)
+def test_a_known_file_that_scans_pass_over_is_named(
+    check, tmp_path, monkeypatch, known, rules_out, words
+):
+    says = [Answer(known=known)] * 2
+    _, found = file_of(check, tmp_path, monkeypatch, *says, rules_out=rules_out)
+    assert (found.verdict, found.message) == ("known" if known else "unknown", words)
+    assert sorted(found.digests) == ["md5", "sha1"]
+    assert found.subject == os.fsencode(tmp_path / "x")
+
+
+def test_a_path_that_leads_to_no_file_has_an_outcome(check, tmp_path, monkeypatch):
+    one, _ = file_of(check, tmp_path, monkeypatch, Answer(known=False), Answer(known=False))
+    assert one.file(str(tmp_path / "gone" / "x")).reason == "vanished"
+    assert isinstance(one.file(str(tmp_path)), NotHashed)
+    (tmp_path / "link").symlink_to("x")
+    one._confirmer.says = [Answer(known=True)]
+    assert one.file(str(tmp_path / "link")).verdict == "known", "the file that it leads to"

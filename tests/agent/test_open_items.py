@@ -1,15 +1,18 @@
 """hashscan.agent.notice_items: one step of a round, with files, places and the store replaced."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from hashscan.agent import notice_items as module
-from hashscan.agent.notice_files import Presence
+from hashscan.agent.notice_files import Peeked, Presence, Spot
 from hashscan.agent.notice_items import MOST_SECONDS, OpenItems
 from hashscan.agent.notice_memory import Memory
-from hashscan.model import Digest
-from hashscan.notices.notice import ItemState, Role
+from hashscan.agent.notice_places import Wanted
+from hashscan.model import Digest, Problem
+from hashscan.notices.notice import ItemFile, ItemState, Role
+from hashscan.scan.hashing import NotHashed
 
 NOW = 1_700_000_000.0
 SHA1 = Digest("sha1", "ab" * 20)
@@ -138,3 +141,136 @@ def test_a_round_that_takes_too_long_leaves_the_other_items_to_the_next(monkeypa
     desk.items.run(items, begun.append)
     assert begun == [3, 5, 8], "as long as the time is not over"
     assert (desk.result.memory.after, desk.result.more) == (8, True)
+
+
+# What a round stores
+
+
+def stored(role, path=b"a", **facts):
+    given = {"digests": (SHA1,), "action": "reported", "message": "why", **facts}
+    return ItemFile(7, role, b"/v", path, **given)
+
+
+class Shelf:
+    """Open items whose files are ``files``; ``put``: what was stored; ``presence``: of each."""
+
+    def __init__(self, *files, state=ItemState.LOCATED):
+        self.files, self.put, self.notes, self.settled = list(files), [], [], []
+        self.presence, self.records, self.wanted = {}, {}, Wanted()
+        self.item = Item(state)
+        self.item.parsed.value = "http://x.example/a"
+        desk = Desk()
+        self.one = one = desk.items
+        self.result = desk.result
+        self.result.lines, self.result.more = [], False
+        one._store = SimpleNamespace(
+            files=lambda _number: self.files,
+            item=lambda _number: self.item,
+            notice=lambda _id: SimpleNamespace(unproven=""),
+            note_item=lambda _number, why, now: self.notes.append(why) or bool(why),
+            put_file=lambda file, now: self.put.append(file) or True,
+            advance=lambda _n, to, **facts: self.settled.append((to, facts["reason"])) or True,
+        )
+        one._files = SimpleNamespace(
+            spot_of=lambda file: Spot(file.volume, file.path), peek=self._peek
+        )
+        one._places = SimpleNamespace(find=lambda _item, parts: self.wanted)
+        one._acts = SimpleNamespace(moved=lambda full, _notice: self.records.get(full))
+
+    def _peek(self, spot, _anchor="", *, directory=False):
+        return Peeked(self.presence.get(spot.path, Presence.AWAY), why=f"{directory}")
+
+
+@pytest.mark.parametrize(
+    ("role", "is_new", "presence", "is_stored"),
+    [
+        (Role.NAMED, True, Presence.THERE, True), (Role.NAMED, True, Presence.AWAY, False),
+        (Role.PART, True, Presence.THERE, False), (Role.PART, False, Presence.THERE, True),
+        (Role.COPY, True, Presence.UNKNOWN, False), (Role.COPY, False, Presence.UNKNOWN, True),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_hashed_is_stored_with_the_reason(role, is_new, presence, is_stored):
+    shelf = Shelf()
+    shelf.presence[b"a"] = presence
+    shelf.one._files.hash = lambda _spot: NotHashed(Problem.DENIED, "no rights")
+    OpenItems._judge(
+        shelf.one, shelf.item, [Spot(b"/v", b"a")], role, [] if is_new else [stored(role)], None
+    )
+    assert [one.message for one in shelf.put] == ["/v/a: not hashed: no rights"] * is_stored
+    assert (7 in shelf.one._failed) is is_stored
+
+
+def test_copies_are_judged_apart_from_named_files_and_parts():
+    shelf = Shelf(stored(Role.NAMED), stored(Role.COPY, b"b"), stored(Role.PART, b"c"))
+    shelf.presence = dict.fromkeys((b"a", b"b", b"c", b"d"), Presence.THERE)
+    judged = []
+    shelf.one._judge = lambda _item, spots, role, *_given, **_named: judged.append((role, spots))
+    shelf.one._settle = lambda *_given: None
+    rows = [(b"/v", name) for name in (b"a", b"b", b"c", b"d", b"gone")]
+    shelf.one._end(shelf.item, Wanted(), rows)
+    assert judged == [(Role.COPY, [Spot(b"/v", b"b"), Spot(b"/v", b"d")])]
+    judged.clear()
+    shelf = Shelf(state=ItemState.RECEIVED)
+    shelf.presence[b"a"] = Presence.THERE
+    shelf.one._judge = lambda _item, spots, role, *_given, **_named: judged.append((role, spots))
+    shelf.one._settle = lambda *_given: None
+    shelf.one._end(shelf.item, Wanted(), [(b"/v", b"a")])
+    assert judged == [(Role.NAMED, [Spot(b"/v", b"a")])], "found by the digest of the notice alone"
+
+
+def test_a_file_that_is_away_has_its_record_or_was_removed_by_somebody():
+    shelf = Shelf()
+    shelf.records[b"/v/a"] = SimpleNamespace(id="r1")
+    known = stored(Role.NAMED, quarantine_id="r0", action="quarantined")
+    assert shelf.one._away(shelf.item, known, 5.0) == replace(known, away=5.0)
+    found = shelf.one._away(shelf.item, stored(Role.NAMED), 5.0)
+    assert (found.action, found.quarantine_id, found.message) == ("quarantined", "r1", "")
+    found = shelf.one._away(shelf.item, stored(Role.NAMED, b"b"), 5.0)
+    assert (found.action, found.message) == ("", "removed by somebody else")
+    assert (found.quarantine_id, found.away) == (None, 5.0)
+
+
+def test_an_item_whose_files_are_away_is_removed_or_waits():
+    shelf = Shelf(stored(Role.NAMED), stored(Role.COPY, b"b"))
+    shelf.wanted = Wanted(why="a link is in its place", waits=True)
+    shelf.one._settle(shelf.item, Wanted())
+    assert (shelf.notes, shelf.settled) == (["a link is in its place"], [])
+    assert 7 in shelf.result.memory.done, "the next round need not check it again"
+    assert [one.away for one in shelf.put] == [NOW], "the copy is none of the named files"
+    shelf.wanted = Wanted(why="it is the whole site", waits=True, whole_site=True)
+    shelf.one._settle(shelf.item, Wanted())
+    assert [state for state, _ in shelf.settled] == [ItemState.REMOVED]
+    assert 7 not in shelf.result.memory.done
+    assert not shelf.result.more
+    shelf.wanted = Wanted((Spot(b"/v", b"d"),))
+    shelf.presence[b"d"] = Presence.THERE
+    shelf.one._settle(shelf.item, Wanted())
+    assert len(shelf.settled) == 1, "another file is in the place"
+    assert shelf.result.more
+
+
+def test_an_item_without_files_yet_waits_or_is_settled():
+    shelf = Shelf(stored(Role.NAMED, message="it cannot be read"), state=ItemState.RECEIVED)
+    shelf.one._settle(shelf.item, Wanted(why="its volume does not answer", waits=True))
+    place = (Spot(b"/v", b"a"),)
+    shelf.one._settle(shelf.item, Wanted(place))
+    shelf.files = [stored(Role.NAMED, message="it cannot be read", away=5.0)]
+    shelf.one._settle(shelf.item, Wanted(place))
+    assert shelf.notes == [
+        "its volume does not answer", "it cannot be read", "/v/a vanished while it was hashed",
+    ]  # fmt: skip
+    shelf.presence[b"a"] = Presence.UNKNOWN
+    shelf.one._settle(shelf.item, Wanted())
+    assert shelf.notes[3:] == ["False"], "its place cannot be checked"
+    shelf.presence.clear()
+    shelf.one._places.why_away = lambda *_given: (ItemState.GONE, "it was here", 5.0)
+    shelf.one._settle(shelf.item, Wanted())
+    assert shelf.settled == [(ItemState.GONE, "it was here")]
+
+
+@pytest.mark.parametrize(
+    ("moved", "how"), [((True, True), ""), ((True, False), "1 file removed by somebody else")]
+)
+def test_who_removed_the_files(moved, how):
+    files = [stored(Role.NAMED, quarantine_id="r" if one else None) for one in moved]
+    assert Shelf(*files, stored(Role.COPY)).one._how(Item()) == how

@@ -283,7 +283,15 @@ def test_urls_that_are_fine(write, whole, url):
 
 
 @pytest.mark.parametrize(
-    "cron", ["* * * * *", "*/5 0-6,22 1 jan-mar mon", "0 0 31 12 7", "1,2 3/2 * * sun"]
+    "cron",
+    [
+        "* * * * *",
+        "*/5 0-6,22 1 jan-mar mon",
+        "0 0 31 12 7",
+        "1,2 3/2 * * sun",
+        "0 0 1 dec sat",
+        "0 0 1 * 1-sat",
+    ],
 )
 def test_schedules_that_are_fine(write, whole, cron):
     assert loader.load(write(whole.replace("30 2 * * *", cron))).scan.schedule == cron
@@ -299,6 +307,9 @@ def test_schedules_that_are_fine(write, whole, cron):
         "0 0 0 * *",
         "0 0 * foo *",
         "0 0 * * 8",
+        "0 0 * dec-nov *",
+        "0 0 * 2-jan *",
+        "0 0 * * mon-sun",
         "- * * * *",
         "0 0 * * * *",
         ", * * * *",
@@ -379,8 +390,8 @@ def test_a_hundred_errors_are_enough(write):
 
 
 def test_large_files_are_refused(write):
-    assert "1 MiB" in errors_of(write(b"#" * (loader.LARGEST + 1)))[""][1]
-    assert "no settings" in errors_of(write(b"#" * loader.LARGEST))[""][1]
+    assert "1 MiB" in errors_of(write(b"#" * ((1 << 20) + 1)))[""][1]
+    assert "no settings" in errors_of(write(b"#" * (1 << 20)))[""][1]
 
 
 @pytest.mark.parametrize(

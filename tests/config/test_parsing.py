@@ -3,7 +3,7 @@
 import pytest
 
 from hashscan.config import parsing
-from hashscan.config.document import TextError
+from hashscan.config.document import TextError, short
 from hashscan.config.parsing import parse
 
 
@@ -169,3 +169,15 @@ def test_what_yaml_would_take_for_its_own_is_to_be_quoted(text):
     assert line == 1
     assert "is not allowed here" in what
     assert "in quotes" in fix
+
+
+def test_what_is_not_written_down_has_the_line_around_it():
+    document = parse(b"\na:\n  b: 1\n")
+    lines = [document.line(loc) for loc in (("a", "b"), ("a", "c"), ("x",), ())]
+    assert lines[:2] == [3, 2]
+    assert parse(b"").line(("x",)) == 1
+
+
+def test_a_key_in_a_message_has_at_most_sixty_characters():
+    assert short("k" * 60) == "k" * 60
+    assert short("k" * 61) == "k" * 59 + "…"

@@ -330,3 +330,7 @@ def test_a_directory_of_our_own_below_a_customers_link_is_refused(place):
     chown(place / "lists" / "cust")
     with pytest.raises(ConfigError, match=f"{place}/lists/cust is a link to {place}/www"):
         loader.load(str(config))
+
+
+def test_a_file_that_is_missing_is_named_by_whoever_opens_it(tmp_path):
+    assert fault_of(str(tmp_path / "gone")) is None

@@ -1,12 +1,15 @@
 """hashscan.daemon.background: a job's result, or why there is none."""
 
+import errno
 import os
 import signal
 
 import pytest
+from faulty import raising
 
-from hashscan.daemon.background import Background, Failure
-from hashscan.errors import FilterError
+from hashscan.daemon import background as module
+from hashscan.daemon.background import Background, Failure, Repeated
+from hashscan.errors import FilterError, HashscanError
 
 
 def raises(error):
@@ -38,3 +41,47 @@ def test_it_steps_aside_and_survives_what_a_terminal_sends_to_all():
         return os.getpriority(os.PRIO_PROCESS, 0)
 
     assert Background(job).take() == 19
+
+
+def test_a_repeated_job_keeps_its_state_and_ends_with_its_connection():
+    orders = []
+
+    def job(order):
+        orders.append(order)
+        if order == "fail":
+            raise FilterError("no filter")
+        return len(orders), os.getpid(), os.getpriority(os.PRIO_PROCESS, 0)
+
+    one = Repeated(job)
+    try:
+        process = one.process_id
+        assert one.give("first")
+        assert one.take() == (1, process, 19)
+        assert one.give("fail")
+        assert one.take() == Failure("FilterError", "no filter")
+        assert one.give("third")
+        assert one.take() == (3, process, 19)
+        assert orders == [], "the job runs in a process of its own"
+    finally:
+        one.close()
+    assert not os.path.exists(f"/proc/{process}")
+
+
+def test_a_repeated_job_whose_process_ended_takes_no_order():
+    one = Repeated(os._exit)
+    try:
+        assert one.give(3)
+        assert "exit status 3" in one.take().message
+        assert not one.give(0)
+    finally:
+        one.close()
+
+
+@pytest.mark.parametrize("make", [Background, Repeated])
+def test_a_limit_of_the_machine_is_no_process(monkeypatch, make):
+    monkeypatch.setattr(module, "start", raising(errno.EAGAIN))
+    with pytest.raises(HashscanError, match="the machine lets no"):
+        make(list)
+    monkeypatch.setattr(module, "start", raising(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        make(list)

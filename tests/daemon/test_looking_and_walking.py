@@ -217,6 +217,20 @@ def test_a_volume_that_is_away_is_given_up_everywhere(looking):
     assert looking.pool.calls == [("give_up", 1)]
 
 
+def test_other_filters_begin_with_what_is_under_way(looking, monkeypatch):
+    made = []
+    monkeypatch.setattr(Looking, "_make_pool", lambda _one, *given: made.append(given) or "new")
+    monkeypatch.setattr(
+        looking_module, "replace", lambda new, **named: SimpleNamespace(new=new, **named)
+    )
+    pool = looking.pool
+    looking.swap("options", 5, 6)
+    assert vars(looking._options) == {"new": "options", "volumes": VOLUMES}
+    assert pool.calls == [("close",)]
+    assert looking._dispatch.calls == [("start_over", 5)]
+    assert (made, looking.pool) == ([(5, 6)], "new")
+
+
 def test_the_end_ends_the_workers(looking):
     looking.close()
     assert looking.pool.calls == [("close",)]
@@ -390,6 +404,16 @@ def test_the_more_are_not_whole_the_less_often_each_is_looked_at(monkeypatch):
         for name in (b"a", b"b"):
             changes.not_whole(HERE, name, 0, now)
     assert changes._unrested[HERE].files[b"a"].wait == 10.0
+
+
+def test_when_too_many_are_remembered_the_next_scan_looks_at_the_others(monkeypatch):
+    monkeypatch.setattr("hashscan.daemon.changes.MOST_UNRESTED", 1)
+    changes = Changes()
+    changes.look_later(HERE, b"a", 0, 0.0)
+    changes.look_later(HERE, b"b", 0, 0.0)
+    assert changes.not_whole(HERE, b"c", 0, 0.0) is False
+    assert changes.not_whole(HERE, b"a", 0, 0.0) is True
+    assert len(changes) == 1
 
 
 def test_about_as_many_names_as_are_wanted_are_taken_from_each_kind():

@@ -219,7 +219,7 @@ def by_the_clock(daemon, monkeypatch, refreshed):
 
     for name in ("scan", "refresh", "again", "lists", "expiry"):
         setattr(daemon, f"_{name}", timer(name))
-    for name in ("housekeeping", "notices", "notice_rounds"):
+    for name in ("housekeeping", "notices", "notice_rounds", "exporting", "telling"):
         part = SimpleNamespace(step=lambda *given, name=name: steps.append((name, *given)))
         setattr(daemon, f"_{name}", part)
     monkeypatch.setattr(daemon, "_begin_sync", lambda: steps.append(("sync",)))
@@ -234,9 +234,11 @@ def by_the_clock(daemon, monkeypatch, refreshed):
             ("housekeeping", daemon._duty),
             ("notices",),
             ("notice_rounds", daemon._duty, daemon._trouble),
+            ("telling",),
         ]
-        assert steps[-3:] == parts
-        return [name for (name,) in steps[:-3]], len(refreshed)
+        assert steps[-4:] == parts
+        assert steps[-5] == ("exporting",), "before what forks"
+        return [name for (name,) in steps[:-5]], len(refreshed)
 
     return step
 

@@ -72,7 +72,13 @@ def test_the_watchdog_hears_as_often_as_it_wants_while_work_goes_on(
     daemon._notifier.watchdog_interval = 10.0
     goes_on = [True]
     monkeypatch.setattr(daemon, "_goes_on", lambda _now: goes_on[0])
-    for later, works, pings in ((0, True, 1), (9.9, True, 1), (0.1, False, 1), (1, True, 2)):
+    for later, works, pings in (
+        (0, True, 1),
+        (9.5, True, 1),
+        (0.5, True, 2),
+        (10, False, 2),
+        (1, True, 3),
+    ):
         clock.now += later
         goes_on[0] = works
         daemon._tell()
@@ -163,6 +169,9 @@ def test_the_facts_for_status(daemon, clock):
 
 # A turn
 
+#: The parts of the daemon that have a process of their own, in the order of their turns.
+PARTS = ("housekeeping", "notices", "notice_rounds", "exporting", "telling")
+
 
 class Wake:
     """The reading end of the pipe to which signals write."""
@@ -175,7 +184,7 @@ class Wake:
 def turning(daemon, monkeypatch):
     """The daemon with a session; ``done``: the parts of a turn."""
     done = []
-    for name in ("housekeeping", "notices", "notice_rounds", "reloading"):
+    for name in (*PARTS, "reloading"):
         part = SimpleNamespace(connections=[name])
         part.take = lambda ready, name=name: done.append((name, list(ready)))
         setattr(daemon, f"_{name}", part)
@@ -191,14 +200,22 @@ def turning(daemon, monkeypatch):
 
 
 def parts(ready):
-    return [(name, ready) for name in ("housekeeping", "notices", "notice_rounds")]
+    return [(name, ready) for name in PARTS]
 
 
 def test_a_turn_hears_every_job_and_then_does_what_the_clock_brings(daemon, turning):
     done, _ = turning
     daemon._turn()
     assert daemon._duty.listened == [
-        ["housekeeping", "notices", "notice_rounds", "reloading", daemon._wake]
+        [
+            "housekeeping",
+            "notices",
+            "notice_rounds",
+            "reloading",
+            "exporting",
+            "telling",
+            daemon._wake,
+        ]
     ]
     assert done == [*parts([]), "_by_the_clock", "_tell"]
     done.clear()
@@ -206,7 +223,7 @@ def test_a_turn_hears_every_job_and_then_does_what_the_clock_brings(daemon, turn
     daemon._duty.ready = ["notices", "reloading", "sync"]
     daemon._reload = True
     daemon._turn()
-    assert daemon._duty.listened[1][4:] == ["sync", daemon._wake]
+    assert daemon._duty.listened[1][4] == "sync"
     assert done == [
         sync, "_take_fetched", *parts(["notices", "reloading", "sync"]), "_load_anew",
         "_by_the_clock", "_tell",
@@ -254,9 +271,9 @@ def test_without_a_session_a_turn_waits_for_the_jobs(daemon, turning, monkeypatc
         lambda listen, seconds: waited.append((list(listen), seconds)) or ["notices"],
     )
     daemon._turn()
-    jobs = ["housekeeping", "notices", "notice_rounds", "reloading", daemon._wake]
-    assert waited == [(jobs, 1.0)]
-    assert done[:3] == parts(["notices"])
+    jobs = ["housekeeping", "notices", "notice_rounds", "reloading", "exporting", "telling"]
+    assert waited == [([*jobs, daemon._wake], 1.0)]
+    assert done[: len(PARTS)] == parts(["notices"])
 
 
 @pytest.mark.parametrize(
@@ -314,7 +331,7 @@ def test_a_reload_is_taken_over_or_refused_or_waits_for_filters(
     sync = daemon._sync = SimpleNamespace(closed=0)
     sync.close = lambda: setattr(sync, "closed", 1)
     used = []
-    for name in ("housekeeping", "notices", "notice_rounds"):
+    for name in PARTS:
         monkeypatch.setattr(getattr(daemon, f"_{name}"), "use", used.append)
     monkeypatch.setattr(daemon._reloading, "take", lambda: new)
     duty = daemon._duty = Session()
@@ -323,7 +340,7 @@ def test_a_reload_is_taken_over_or_refused_or_waits_for_filters(
     assert daemon._settings is new
     assert (daemon._duty, duty.closed) == (None, 1)
     assert (daemon._sync, sync.closed) == (None, 1)
-    assert used == [new] * 3
+    assert used == [new] * len(PARTS)
     assert (daemon._reload_refused, daemon._facts_at) == ("", 0.0)
     assert refreshed == [("reload",)]
     assert daemon._refresh._interval == 3600.0, "the timers are those of the new one"
@@ -343,13 +360,15 @@ def test_a_daemon_from_its_start_to_its_end(daemon, out, monkeypatch, written):
         turns.append((daemon._is_ready, os.read(daemon._wake.fileno(), 9) != b""))
 
     monkeypatch.setattr(daemon, "_turn", turn)
-    for name in ("reloading", "housekeeping", "notices", "notice_rounds"):
+    for name in ("reloading", *PARTS):
         part = getattr(daemon, f"_{name}")
         monkeypatch.setattr(part, "close", lambda name=name: closed.append(name))
     daemon._sync = SimpleNamespace(close=lambda: closed.append("sync"))
     assert daemon.run() == ExitCode.NOTHING_FOUND
     assert turns == ["refresh", (True, True)]
-    assert closed == ["reloading", "housekeeping", "notices", "notice_rounds", "sync"]
+    assert closed == [
+        "reloading", "housekeeping", "notices", "notice_rounds", "exporting", "sync", "telling",
+    ]  # fmt: skip
     assert daemon._notifier.names() == ["ready", "stopping", "close"]
     assert written[-1]["stopped"] is True
     assert daemon._log.reported is not None
