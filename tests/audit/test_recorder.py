@@ -32,4 +32,4 @@ def test_a_line_is_on_disk_unless_its_writer_wants_no_sync(settings, monkeypatch
     recorder.write(events.MOVED, sync=False)
     assert synced == []
     recorder.write(events.MOVED)
-    assert len(synced) == 2, "the line and the head"
+    assert len(synced) == 1, "the line; the head may be older than the log"
