@@ -49,6 +49,7 @@ class DaemonRecord:
         self._complain = complain
         self._matches: MatchLines | None = None
         self._action = ""
+        self._match_fault = ""
         self._problems: dict[str, str] = {}
         self._problems_file = ""
         self._mark: Mark | None = None
@@ -97,13 +98,21 @@ class DaemonRecord:
         self._note(events.DAEMON_STOPPED, pid=os.getpid())
 
     def match(self, event: MatchEvent) -> None:
-        """Write the line of a match.
+        """Write the line of a match; complain once if that is not possible.
 
         Raises:
             StateError: it cannot be written.
         """
-        if self._matches is not None:
+        if self._matches is None:
+            return
+        try:
             self._matches.write(event)
+        except StateError as error:
+            if str(error) != self._match_fault:
+                self._unwritten(error)
+            self._match_fault = str(error)
+            raise
+        self._match_fault = ""
 
     def scan(self, roots: Iterable[bytes], *, kind: str) -> ScanLines | None:
         """Write that a scan begins; ``None``: that was not possible."""

@@ -1,14 +1,18 @@
 """The daemon's lines: one for each change, and a fault of the log never stops the daemon."""
 
+import os
+import shutil
 from types import SimpleNamespace
 
+import brake_matches
 import pytest
 
 from hashscan.audit import events
 from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
 from hashscan.daemon.record import DaemonRecord
-from hashscan.model import Summary
+from hashscan.errors import StateError
+from hashscan.model import Acted, MatchEvent, Summary
 from hashscan.state import State
 
 
@@ -157,3 +161,19 @@ def test_each_match_has_its_line_once_the_log_is_open(record, said):
     record._matches = SimpleNamespace(write=written.append)
     record.match("a match")
     assert (written, said) == (["a match"], [])
+
+
+def test_matches_that_have_no_line_are_reported_once(record, state, said):
+    match = MatchEvent(brake_matches.match("f"), Acted("quarantined", quarantine_id="1"))
+    for _ in range(2):
+        shutil.rmtree(f"{state.directory}/audit", ignore_errors=True)
+        with open(f"{state.directory}/audit", "w"):
+            pass
+        for _ in range(3):
+            with pytest.raises(StateError):
+                record.match(match)
+        os.unlink(f"{state.directory}/audit")
+        record.match(match)
+    assert len(said) == 2
+    assert "the daemon goes on, but moves no file until it can be written" in said[0]
+    assert names(state) == [events.MATCH]
