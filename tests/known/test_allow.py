@@ -22,7 +22,7 @@ from hashscan.known import allow
 from hashscan.known.allow import open_allow_list
 from hashscan.known.filters.writer import Writer
 from hashscan.known.lists.categories import EVERY, chosen
-from hashscan.model import ALGORITHMS, FileDigests
+from hashscan.model import ALGORITHMS, Digest, FileDigests
 
 GOOD = [b"good %d" % number for number in range(40)]
 
@@ -273,3 +273,30 @@ def test_no_place_for_the_index(opened, tmp_path):
     (tmp_path / "filters").write_bytes(b"")
     with pytest.raises(StateError):
         opened(plain())
+
+
+def test_the_origin_of_a_content_is_what_its_list_says(opened, monkeypatch):
+    rows = [f"{digest('md5', GOOD[n])},{digest('sha1', GOOD[n])},,wp.zip: {n}" for n in range(3)]
+    table = "\n".join([",".join(allow.BUILT_COLUMNS), *rows]) + "\n"
+    built = (allow.BUILT + table).encode()
+    plain = digest("sha1", GOOD[5]).encode()
+    found = opened(built, plain)
+    asked = []
+    search = allow.origin_in
+    monkeypatch.setattr(allow, "_MOST_ORIGINS", 2)
+    monkeypatch.setattr(
+        allow, "origin_in", lambda path, one: (asked.append(one), search(path, one))[1]
+    )
+    said = [found.origin(digests(GOOD[number])) for number in (0, 1, 0, 2, 0)]
+    assert said == ["wp.zip: 0", "wp.zip: 1", "wp.zip: 0", "wp.zip: 2", "wp.zip: 0"]
+    assert len(asked) == 4, "a few are remembered"
+    assert found.origin(digests(GOOD[5])) == "", "a list that 'allow build' did not make"
+    assert found.origin(digests(GOOD[6])) == "", "no list has it"
+
+
+def test_a_digest_in_the_name_of_a_file_is_not_the_files(opened, tmp_path):
+    one, other = digest("sha1", GOOD[0]), digest("sha1", GOOD[1])
+    path = tmp_path / "built"
+    path.write_text(f"{allow.BUILT}{','.join(allow.BUILT_COLUMNS)}\n,{one},,{other}\n,{other},,b")
+    assert allow.origin_in(str(path), Digest("sha1", one)) == other
+    assert allow.origin_in(str(path), Digest("sha1", other)) == "b"
