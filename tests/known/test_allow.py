@@ -294,6 +294,17 @@ def test_the_origin_of_a_content_is_what_its_list_says(opened, monkeypatch):
     assert found.origin(digests(GOOD[6])) == "", "no list has it"
 
 
+def test_each_file_of_an_allow_list_is_checked_and_nothing_is_kept(tmp_path):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_text(digest("sha1", GOOD[0]) + "\n")
+    bad.write_text("no digest at all\n")
+    cache = str(tmp_path / "filters")
+    allow.check_allow_list([str(good)], cache, algorithms=("sha1",))
+    with pytest.raises(ConfigError, match="bad"):
+        allow.check_allow_list([str(good), str(bad)], cache, algorithms=("sha1",))
+    assert not os.path.exists(cache)
+
+
 def test_a_digest_in_the_name_of_a_file_is_not_the_files(opened, tmp_path):
     one, other = digest("sha1", GOOD[0]), digest("sha1", GOOD[1])
     path = tmp_path / "built"

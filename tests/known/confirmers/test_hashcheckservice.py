@@ -416,6 +416,7 @@ def test_urls_that_cannot_be_trusted_are_refused_at_the_start(url):
         "https://hcs.example",
         "https://hcs.example:8443/a/b/",
         "https://[2001:db8::1]:1",
+        "https://hcs.example:65535",
         "http://127.9.9.9",
         "http://[::1]:80",
         "http://localhost:8000",

@@ -198,6 +198,22 @@ def test_of_the_sets_of_one_list_the_two_used_last_are_kept(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["local-a-2", "local-a-4", "local-b-1", "other"]
 
 
+def test_what_a_killed_build_left_is_removed_whatever_it_is(tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / f"{local._UNFINISHED}file").touch()
+    (cache / f"{local._UNFINISHED}link").symlink_to(kept)
+    (cache / f"{local._UNFINISHED}set").mkdir()
+    (cache / f"{local._UNFINISHED}set" / "index").touch()
+    (cache / "local-a-1").mkdir()
+    local._clean(str(cache))
+    assert os.listdir(cache) == ["local-a-1"]
+    assert os.listdir(kept) == ["file"]
+
+
 def test_sets_that_nobody_opened_for_long_are_removed(opened, listed, tmp_path, cache):
     def other(name: str):
         path = tmp_path / name
