@@ -3,15 +3,30 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import notice_machine
 import pytest
 
-from hashscan.agent import answering, gaps, known_set, mailbox, notifying, xarf_reports
+from hashscan.agent import (
+    answering,
+    deadlines,
+    gaps,
+    known_set,
+    mailbox,
+    notifying,
+    scanning,
+    withdrawals,
+    xarf_reports,
+)
 from hashscan.agent.xarf_reports import NotReported, Wanted
+from hashscan.audit import events
+from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.known.confirmers import local
+from hashscan.notices import unread
 from hashscan.notices.notice import ItemKind, ItemState, Role
 from hashscan.quarantine.records import AWAY
+from hashscan.state import State
 
 # Mails
 
@@ -329,3 +344,64 @@ def test_a_scan_sends_nothing_that_another_process_sends(sends, who):
 def test_the_audit_log_ends_here_for_a_scan_with_receivers(sends):
     notifying.begin_notifying(Settings.of(), SimpleNamespace(directory="/s"))
     assert sends.steps == []
+
+
+# Withdrawals
+
+
+def test_withdrawals_of_a_quarantine_that_is_not_there(monkeypatch):
+    fault = ["no-store"]
+
+    def opens(*_given, **_named):
+        raise QuarantineError("damaged", reason=fault[0])
+
+    asked = SimpleNamespace(to_read=lambda _path: "answers")
+    monkeypatch.setattr(withdrawals, "AskedStore", asked)
+    monkeypatch.setattr(withdrawals, "Store", SimpleNamespace(open=opens))
+    given = Settings.of(state="/s"), SimpleNamespace(withdrawn="/s/w")
+    assert withdrawals.withdrawals(*given) == []
+    fault[0] = "unsafe"
+    with pytest.raises(QuarantineError, match="damaged"):
+        withdrawals.withdrawals(*given)
+    asked.to_read = lambda _path: None
+    assert withdrawals.withdrawals(*given) == [], "nobody was ever asked"
+
+
+# Deadlines
+
+
+def test_an_input_that_nobody_understood_is_no_notice(tmp_path):
+    state = State(str(tmp_path / "state"))
+    assert deadlines.deadlines_of(state, 60.0, 5.0) is None
+    unread.keep(state.directory, b"what is this?")
+    found = deadlines.deadlines_of(state, 60.0, 5.0)
+    assert (found.unread, found.open, found.items, found.due_soon, found.overdue) == (1, 0, 0, 0, 0)
+    assert (found.next_deadline, found.messages, found.ahead) == (None, (), 0)
+
+
+# Scans
+
+
+def test_a_scan_that_fails_has_its_line_and_leaves_nothing_open(tmp_path, monkeypatch):
+    machine = notice_machine.Machine(tmp_path)
+    closed = []
+
+    class Fails:
+        def __init__(self, *_given, **_named):
+            pass
+
+        def run(self):
+            raise KeyboardInterrupt
+
+        def close(self):
+            closed.append(type(self).__name__)
+
+    monkeypatch.setattr(scanning, "Engine", Fails)
+    monkeypatch.setattr(scanning, "Asker", type("Asker", (Fails,), {}))
+    monkeypatch.setattr(scanning, "Probes", type("Probes", (Fails,), {}))
+    with pytest.raises(KeyboardInterrupt):
+        machine.scan()
+    machine.close()
+    assert closed == ["Asker", "Probes"]
+    ended = [one for one in read(machine.state.directory) if one.event == events.SCAN_ENDED]
+    assert [one.facts["error"] for one in ended] == ["KeyboardInterrupt"]

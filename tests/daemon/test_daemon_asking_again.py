@@ -208,3 +208,16 @@ def test_a_job_that_cannot_begin_is_logged_and_tried_a_minute_later(tmp_path, cl
     clock.seconds += 1
     one.step(now)
     assert sorted(names()) == ["ask_again", "put_back"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "words"),
+    [([], None), (["H1"], "H1 closed: no digest of it is"), (["H1", "H2"], "H1, H2 closed: no digest of them is")],
+)  # fmt: skip
+def test_holds_that_a_round_closed_are_named(tmp_path, clock, closed, words):
+    one = made(tmp_path)
+    Job.results["ask_again"] = [Round(closed=closed)]
+    one.step(duty())
+    take(one)
+    told = one.out.getvalue()
+    assert words in told if words else told == ""

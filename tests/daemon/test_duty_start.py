@@ -22,7 +22,7 @@ class Part:
 
     def __init__(self, name, ends, given, named):
         self.name, self.ends, self.given, self.named = name, ends, given, named
-        self.connection, self.connections = name, []
+        self.connection, self.connections, self.deaths = name, [], 0
 
     def close(self):
         self.ends.append(self.name)
@@ -120,7 +120,7 @@ def test_what_the_parts_of_a_session_get(session):
     assert {number: one.kind for number, one in duty._wants._wanted.items()} == dict.fromkeys(
         range(3), "start"
     )
-    assert (duty.turns, duty.scans, duty.events) == (0, 0, 0)
+    assert (duty.turns, duty.scans, duty.events, duty.lost) == (0, 0, 0, 0)
     assert duty.walk is None
     made["Watches"].named["on_again"](2)
     made["Judging"].given[4]()
