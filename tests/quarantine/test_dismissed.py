@@ -36,6 +36,18 @@ def test_a_digest_is_found_with_its_reason_as_soon_as_it_is_dismissed(path):
     assert allow.find(digests) is None
 
 
+def test_a_list_that_did_not_change_is_read_once(path, monkeypatch):
+    add(path, [ENTRY])
+    reads = []
+    monkeypatch.setattr(
+        module, "entries_of", lambda name, real=entries_of: (reads.append(name), real(name))[1]
+    )
+    allow = Dismissed(path)
+    for _ in range(3):
+        assert allow.find(FileDigests(sha1=SHA1)) == path
+    assert reads == [path]
+
+
 def test_nobody_but_the_owner_reads_it(path):
     add(path, [ENTRY])
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600

@@ -4,7 +4,7 @@ import pytest
 from brake_matches import Clock, digests_of, match, moved_of, moves
 
 from hashscan.config.brakes import BrakesSettings
-from hashscan.quarantine.hold import matched
+from hashscan.quarantine.hold import matched, number_of
 from hashscan.quarantine.holds import Holds, waiting_holds
 from hashscan.quarantine.limits import Limits, Scope, tripped
 
@@ -191,3 +191,19 @@ def test_limits_are_those_of_the_configuration():
 def test_one_other_owner_counts_for_one_file_of_a_small_limit():
     assert tripped({7: 100}, 8, 2) is None
     assert tripped({7: 100, 9: 1}, 8, 2) is Scope.ALL
+
+
+def test_a_change_that_fails_is_undone_and_the_next_one_is_made(holds):
+    moved_of(holds, Limits(owners=1), [match(f"{n}/f", n) for n in range(2)])
+    with pytest.raises(KeyError), holds._change():
+        holds._connection.execute("DELETE FROM hold")
+        raise KeyError
+    assert [one.id for one in holds.holds()] == ["H1"]
+    assert holds.release(1, who="root")
+
+
+@pytest.mark.parametrize(
+    ("identifier", "number"), [("H7", 7), ("h12", 12), ("7", 7), ("H123456789", 123_456_789)]
+)
+def test_the_number_of_an_id(identifier, number):
+    assert number_of(identifier) == number

@@ -31,6 +31,17 @@ def test_a_store_that_stays_locked_is_closed(tmp_path, monkeypatch):
     assert open_descriptors() == before
 
 
+def test_a_volume_that_answers_again_is_recovered_once(store, volume, monkeypatch):
+    volumes = [os.fsencode(volume), b"/other"]
+    asked = []
+    monkeypatch.setattr(act, "recover", lambda _store, absent: asked.append(set(absent)))
+    one = Quarantine(store, absent=volumes)
+    for name in ("a", "b"):
+        (volume / name).write_bytes(b"known")
+        assert one.act(confirmed(volume, name)).action == "quarantined"
+    assert asked == [set(volumes), {b"/other"}]
+
+
 @pytest.mark.parametrize(
     ("error", "problem"),
     [
