@@ -4,10 +4,12 @@ import os
 import time
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from isolating import all_records, confirmed
 
+from hashscan.errors import QuarantineError
 from hashscan.quarantine import housekeeping
 from hashscan.quarantine import records as records_module
 from hashscan.quarantine import store as store_module
@@ -17,6 +19,7 @@ from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
+from hashscan.quarantine.withdrawn import collect
 from hashscan.text import rfc3339
 from hashscan.timeline import Instant
 
@@ -169,3 +172,32 @@ def test_an_age_begins_with_the_record_not_with_the_count(clocks, filled, volume
 def test_where_there_is_no_quarantine_nothing_is_removed(tmp_path):
     found = purge_older(os.fsencode(tmp_path / "none"), 1.0)
     assert (found.done, found.doubtful) == (0, 0)
+
+
+@pytest.mark.parametrize("reason", ["no-audit-log", "displaced"])
+def test_without_an_audit_log_nothing_more_is_removed(moved, tmp_path, monkeypatch, reason):
+    asked = []
+
+    def purge(_store, record_id, **_facts):
+        asked.append(record_id)
+        raise QuarantineError("refused", reason=reason)
+
+    monkeypatch.setattr(housekeeping, "purge", purge)
+    store = os.fsencode(tmp_path / "store")
+    if reason == "no-audit-log":
+        with pytest.raises(QuarantineError, match="refused"):
+            purge_older(store, 0)
+    else:
+        assert purge_older(store, 0) == Purged(0)
+    assert asked == [moved]
+
+
+def test_what_nobody_is_asked_about_is_counted(store, moved):
+    def contents(service="https://hcs.example"):
+        found = collect(store, service, [], store.timeline())
+        return len(found.groups), found.others, found.unread
+
+    assert contents() == (1, 0, 0)
+    assert contents("another service") == (0, 1, 0)
+    Path(os.fsdecode(store.where(moved)), "record.json").write_text("damaged")
+    assert contents() == (0, 0, 1)
