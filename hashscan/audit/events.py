@@ -37,6 +37,10 @@ MOVING: Final = "moving"
 MOVED: Final = "moved"
 #: The file was not moved, or was put back: ``path``, ``quarantine_id``, ``reason``, ``message``.
 NOT_MOVED: Final = "not-moved"
+#: Many moves of an owner's files failed within an hour, so the tries of the next minute have no
+#: lines ``moving`` and ``not-moved``: ``uid``, ``count`` (tries without lines since the last such
+#: line). A file that moves has its line ``moved``.
+MOVES_LEFT_OUT: Final = "moves-left-out"
 #: The next start finished or undid a move, a restore or a purge that a kill had interrupted, or
 #: found it ended without a line about its result: ``quarantine_id``, ``message``.
 RECOVERED: Final = "recovered"

@@ -142,6 +142,10 @@ _SENTENCES: dict[str, Callable[[_Facts], str]] = {
     events.SYNC: _sync,
     events.FILTER_CHANGED: lambda f: f"other filters are in use: {f['filters']}",
     events.MATCH: _match,
+    events.MOVES_LEFT_OUT: lambda f: (
+        f"many moves of files of user {f['uid']} failed: tries of the next minute have no lines"
+        f" ({f['count']} since the last such line)"
+    ),
     events.MATCHES_LEFT_OUT: lambda f: (
         f"user {f['uid']} has so many matches in place that the next ones have no lines for a day"
     ),

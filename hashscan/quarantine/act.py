@@ -15,6 +15,7 @@ from hashscan.fs.listing import Follower
 from hashscan.fs.reading import identity_in
 from hashscan.fs.rename import take
 from hashscan.model import Acted, Stamp
+from hashscan.quarantine.attempts import Attempts
 from hashscan.quarantine.faults import explained_move
 from hashscan.quarantine.keep import conclude
 from hashscan.quarantine.places import Spot, failed, look, opened, private_for
@@ -70,6 +71,7 @@ class Quarantine:
         self._patience = LOCK_TIMEOUT if patience is None else patience
         self._absent = set(absent)
         self._follower = Follower()
+        self._attempts = Attempts()
         with store.lock(self._patience):
             self.recovered: list[Recovered] = recover(store, absent=self._absent)
 
@@ -246,15 +248,9 @@ class Quarantine:
             record = intent(
                 new_id(), match, origin.place, identity_of(origin.parent).inode, span=span
             )
-            self._store.announce(
-                events.MOVING,
-                path=os.fsdecode(record.origin.full_path),
-                volume=os.fsdecode(record.origin.volume),
-                quarantine_id=record.id,
-                digests=match.candidate.digests.as_dict(),
-                category=match.category,
-                notice=match.authority and match.authority.notice,
-            )
+            owner = self._attempts.owner(match.candidate.uid)
+            is_quiet = self._attempts.is_quiet(owner)
+            self._announce(match, record, owner if is_quiet else None)
             moved = [False]
             try:
                 self._store.create(record)
@@ -263,11 +259,38 @@ class Quarantine:
                 if not moved[0]:
                     with suppress(QuarantineError):
                         self._store.discard(record.id)
-                self._failed(match, record, error, moved[0])
+                self._attempts.failed(owner, match.candidate.full_path)
+                if moved[0] or not is_quiet:
+                    self._failed(match, record, error, moved[0])
                 raise
         acted = _told(record)
-        self._concluded(match, acted, record.id)
+        if acted.action != "quarantined":
+            self._attempts.failed(owner, match.candidate.full_path)
+        if acted.action == "quarantined" or not is_quiet:
+            self._concluded(match, acted, record.id)
         return acted
+
+    def _announce(self, match: Confirmed, record: Record, quiet: int | None) -> None:
+        """Write the line before the move; ``quiet``: an owner who has one line for all tries.
+
+        Raises:
+            QuarantineError: it cannot be written.
+        """
+        if quiet is not None:
+            left_out = self._attempts.due(quiet)
+            if left_out is not None:
+                self._store.announce(events.MOVES_LEFT_OUT, uid=quiet, count=left_out)
+                self._attempts.line_written(quiet)
+            return
+        self._store.announce(
+            events.MOVING,
+            path=os.fsdecode(record.origin.full_path),
+            volume=os.fsdecode(record.origin.volume),
+            quarantine_id=record.id,
+            digests=match.candidate.digests.as_dict(),
+            category=match.category,
+            notice=match.authority and match.authority.notice,
+        )
 
     def _failed(self, match: Confirmed, record: Record, error: Exception, moved: bool) -> None:
         failure = error
