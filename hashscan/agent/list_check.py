@@ -5,12 +5,14 @@ from __future__ import annotations
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
+from hashscan.quarantine.hold import MOST_DIGESTS
 from hashscan.quarantine.holds import Holds
 from hashscan.scan.rejudging import Rejudging
 from hashscan.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+    from multiprocessing.connection import Connection
 
     from hashscan.agent.known_set import KnownSet
     from hashscan.catalog.store import Catalog
@@ -24,6 +26,100 @@ _TICK = 0.2
 _NO_FILTERSET, _ALL_SCANS = -1, 1 << 62
 
 
+class ListCheck:
+    """The processes that judge the catalog by a known set that is not used yet.
+
+    Attributes:
+        known: the set.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        catalog: Catalog,
+        known: KnownSet,
+        notice: Callable[[str], None],
+    ) -> None:
+        """Start them; no file is read.
+
+        Raises:
+            StateError: the catalog cannot be used.
+        """
+        self.known = known
+        self._settings, self._state, self._notice = settings, state, notice
+        #: By filter and version, how many files would be new candidates, and the digests of some.
+        self._found: dict[tuple[str, str], tuple[int, list[FileDigests]]] = {}
+        catalog.commit()  # a fork must not copy a transaction
+        self._judging = Rejudging(
+            catalog.path, known.filters, known.algorithms, filterset=_NO_FILTERSET, until=_ALL_SCANS
+        )
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Readable when ``take`` has something to take; none: the check has ended."""
+        return self._judging.connections
+
+    def take(self, ready: Collection[object]) -> bool:
+        """Take what the processes report; return whether the check has ended.
+
+        Matches of a version that makes too many new candidates are held then. If a process dies,
+        what it reported before counts: each scan judges anyway.
+
+        Raises:
+            StateError: the file of holds cannot be used.
+        """
+        for connection in [one for one in self.connections if one in ready]:
+            part = self._judging.take(connection)
+            if part is None:
+                self.close()
+                break
+            for category, version, digests in part.new:
+                count, some = self._found.get((category, version), (0, []))
+                # A list that has everything must not fill the memory.
+                if count <= MOST_DIGESTS:
+                    some.append(digests)
+                self._found[category, version] = (count + 1, some)
+        if self.connections:
+            return False
+        self._hold()
+        return True
+
+    def _hold(self) -> None:
+        limit = self._settings.brakes.new_candidates
+        for (category, version), (count, digests) in self._found.items():
+            if limit is None or count <= limit:
+                continue
+            with Holds(self._state.holds) as holds:
+                hold = holds.hold_list(category, version, count, digests)
+            if hold is not None:
+                self._notice(
+                    f"filter {category}, version {version}: {counted(count, 'file')} would be"
+                    f" new candidates, so {hold.id} holds their matches; decide with 'hashscan hold"
+                    f" show {hold.id}', then 'hashscan hold release' or 'hashscan hold dismiss'"
+                )
+
+    def close(self) -> None:
+        """End the processes."""
+        self._judging.close()
+
+
+def needs_check(
+    settings: Settings, catalog: Catalog, known: KnownSet, action: str | None = None
+) -> bool:
+    """Whether a known set has to be checked before ``catalog.filterset(known.name)``.
+
+    A known set that the catalog has seen is not judged again. ``action``: what happens to matches;
+    ``None``: as configured.
+    """
+    moves = (action or settings.quarantine.action) == "quarantine" and not known.test
+    return (
+        moves
+        and settings.brakes.new_candidates is not None
+        and not catalog.has_filterset(known.name)
+    )
+
+
 def check_lists(
     settings: Settings,
     state: State,
@@ -34,50 +130,18 @@ def check_lists(
     *,
     action: str | None = None,
 ) -> None:
-    """Hold the matches of each new filter version that makes too many new candidates.
+    """Check a known set if that is necessary, and wait for the result.
 
-    Call this before ``catalog.filterset(known.name)``: a known set that the catalog has seen is not
-    judged again. No file is read. ``tick`` is called several times a second. ``action``: what
-    happens to matches; ``None``: as configured.
+    ``tick`` is called several times a second. ``action``: see ``needs_check``.
 
     Raises:
         StateError: the catalog or the file of holds cannot be used.
     """
-    limit = settings.brakes.new_candidates
-    if (action or settings.quarantine.action) != "quarantine" or limit is None or known.test:
+    if not needs_check(settings, catalog, known, action):
         return
-    if catalog.has_filterset(known.name):
-        return
-    catalog.commit()  # a fork must not copy a transaction
-    for (category, version), files in _new_candidates(catalog.path, known, tick).items():
-        if len(files) > limit:
-            with Holds(state.holds) as holds:
-                hold = holds.hold_list(category, version, len(files), files)
-            if hold is not None:
-                notice(
-                    f"filter {category}, version {version}: {counted(len(files), 'file')} would be"
-                    f" new candidates, so {hold.id} holds their matches; decide with 'hashscan hold"
-                    f" show {hold.id}', then 'hashscan hold release' or 'hashscan hold dismiss'"
-                )
-
-
-def _new_candidates(
-    path: str, known: KnownSet, tick: Callable[[bool], None]
-) -> dict[tuple[str, str], list[FileDigests]]:
-    """By filter and version, the digests of files that were no candidates, and would be."""
-    found: dict[tuple[str, str], list[FileDigests]] = {}
-    judging = Rejudging(
-        path, known.filters, known.algorithms, filterset=_NO_FILTERSET, until=_ALL_SCANS
-    )
+    check = ListCheck(settings, state, catalog, known, notice)
     try:
-        while judging.connections:
-            for connection in wait(judging.connections, _TICK):
-                part = judging.take(connection)  # type: ignore[arg-type]
-                if part is None:
-                    return found  # it died; each scan judges anyway
-                for category, version, digests in part.new:
-                    found.setdefault((category, version), []).append(digests)
+        while not check.take(wait(check.connections, _TICK)):
             tick(True)
     finally:
-        judging.close()
-    return found
+        check.close()

@@ -326,7 +326,7 @@ class Daemon:
                 )
                 self._trouble = ""
                 self._log.record.well("scanning")
-            elif duty.known.name != known.name:
+            elif duty.newest.name != known.name:
                 self._log.info("another set of filters is used: " + known.name)
                 self._log.record.filters(known.name)
                 duty.swap(known)

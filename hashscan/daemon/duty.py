@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hashscan.agent.allowing import Allowing, open_allow
@@ -24,6 +23,7 @@ from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.facts import Facts
 from hashscan.daemon.judging import Judging
 from hashscan.daemon.looking import Looking
+from hashscan.daemon.new_lists import NewLists
 from hashscan.daemon.session_options import session_options
 from hashscan.daemon.verdicts import Verdicts
 from hashscan.daemon.walking import Walk
@@ -127,8 +127,9 @@ class Duty:
         )
         self._stack.callback(acting.close)
         self._options = session_options(settings, state, known, self._volumes)
-        self._check_lists = partial(check_lists, settings, state, catalog)
-        self._check_lists(known, log.notice, self._tick)
+        check_lists(settings, state, catalog, known, log.notice, self._tick)
+        self._new_lists = NewLists(settings, state, catalog, log)
+        self._stack.callback(self._new_lists.end)
         self._judged = catalog.filterset(known.name)
         catalog.commit()
         self.coverage = Coverages(self._volumes, catalog, log)
@@ -312,6 +313,7 @@ class Duty:
         self._look_for_volumes()
         listen = [self._asker.connection, *others, *self.watches.connections]
         listen += [*self._probes.connections, *self.judging.connections]
+        listen += self._new_lists.connections
         if self.walk is not None and not self.walk.walked:
             self.walk.hand_out(hold=self.looking.busy)
             listen += self.walk.connections
@@ -323,6 +325,8 @@ class Duty:
         if self._asker.connection in ready:
             self._confirmation.take(self._asker.replies())
         self.judging.take(ready)
+        if (checked := self._new_lists.take(ready)) is not None:
+            self._use(checked)
         if self.walk is not None:
             if not self.walk.walked:
                 spoke += self.walk.receive()
@@ -454,12 +458,21 @@ class Duty:
 
     # Filters
 
+    @property
+    def newest(self) -> KnownSet:
+        """The known set in use, or the newer one that is checked now."""
+        return self._new_lists.known or self.known
+
     def swap(self, known: KnownSet) -> None:
-        """Go on with newer filters, and judge by them whatever was hashed before."""
+        """Go on with newer filters as soon as the brakes have checked them."""
+        if not self._new_lists.begin(known):
+            self._use(known)
+
+    def _use(self, known: KnownSet) -> None:
+        """Judge by other filters all that was hashed before."""
         self.judging.end()
         self._catalog.commit()
         self.known = known
-        self._check_lists(known, self._log.notice, self._tick)
         self._judged = self._catalog.filterset(known.name)
         self._options = replace(
             self._options,

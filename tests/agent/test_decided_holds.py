@@ -186,7 +186,7 @@ def test_the_matches_of_a_version_with_too_many_new_candidates_are_held(check, s
     (told,) = check(new(3), [*new(1, 3), *new(3, 9, "other", "5")])
     assert told.startswith("filter baseline, version 2: 4 files would be new candidates, so H1")
     assert check.judging.given == ("catalog", ("filter",), frozenset({"sha1"}), -1, 1 << 62)
-    assert check.ticks == [True, True]
+    assert check.ticks == [True]
     assert check.judging.closed == 1
     with Holds(state.holds) as holds:
         (hold,) = holds.holds()
@@ -203,7 +203,23 @@ def test_the_processes_begin_after_a_commit(check):
 def test_a_process_that_dies_leaves_the_list_to_the_scans(check):
     (told,) = check(new(4), None)
     assert "4 files" in told
-    assert check.judging.closed == 1
+    assert check.judging.closed
+
+
+def test_a_list_that_has_everything_does_not_fill_the_memory(check, state, monkeypatch):
+    monkeypatch.setattr(list_check, "MOST_DIGESTS", 5)
+    monkeypatch.setattr("hashscan.quarantine.holds.MOST_DIGESTS", 5)
+    given = []
+    hold_list = Holds.hold_list
+    monkeypatch.setattr(
+        Holds, "hold_list", lambda *all: given.append(len(all[-1])) or hold_list(*all)
+    )
+    (told,) = check(new(20), new(20, 20))
+    assert "40 files" in told
+    assert given == [6]
+    with Holds(state.holds) as holds:
+        (hold,) = holds.holds()
+        assert (hold.volume, holds.digests(1)) == (b"", []), "all matches of the category"
 
 
 @pytest.mark.parametrize(

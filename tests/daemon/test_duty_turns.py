@@ -33,7 +33,8 @@ def duty(clock):
     one._log, one._catalog = calls(), calls(judged_until=7, filterset=4)
     one._volumes, one._numbers = VOLUMES, {volume.root: n for n, volume in enumerate(VOLUMES)}
     one.checked = []
-    one._check_lists = lambda known, _notice, _tick: one.checked.append(known)
+    one._new_lists = SimpleNamespace(known=None, connections=[], take=lambda _ready: None)
+    one._new_lists.begin = lambda known: bool(one.checked.append(known))
     one._devices, one._judged, one._kind = None, 3, "start"
     one._options = ScanOptions(
         volumes=VOLUMES, jobs=1, filters=(), filterset="old", algorithms=frozenset({"sha1"}),
@@ -363,6 +364,22 @@ def test_all_volumes_can_be_wanted(duty):
 
 
 # Filters
+
+
+def test_newer_filters_are_used_when_their_check_has_ended(duty):
+    old, new, used = SimpleNamespace(name="old"), SimpleNamespace(name="new"), []
+    duty.known = old
+    duty._use = used.append
+    duty._new_lists.begin = lambda known: setattr(duty._new_lists, "known", known) or True
+    duty._new_lists.connections = ["check"]
+    duty.swap(new)
+    assert (used, duty.known, duty.newest) == ([], old, new)
+    duty.turn([])
+    assert duty.looking.listened[0][0][-1] == "check"
+    duty._new_lists.known, duty._new_lists.take = None, lambda _ready: new
+    duty.turn([])
+    assert used == [new]
+    assert duty.newest is old, "which the fake of _use left in use"
 
 
 @pytest.mark.parametrize("remote", [True, False])

@@ -1,0 +1,71 @@
+"""Checks newer filters while the daemon works on with those in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.agent.list_check import ListCheck, needs_check
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from multiprocessing.connection import Connection
+
+    from hashscan.agent.known_set import KnownSet
+    from hashscan.catalog.store import Catalog
+    from hashscan.config.settings import Settings
+    from hashscan.daemon.log import Log
+    from hashscan.state import State
+
+
+class NewLists:
+    """The known set that the brakes check now, if there is one.
+
+    A check of a large catalog takes minutes. Meanwhile no change is missed, and no match moves
+    because of the new filters.
+    """
+
+    def __init__(self, settings: Settings, state: State, catalog: Catalog, log: Log) -> None:
+        """``catalog``: whose files are judged."""
+        self._settings, self._state = settings, state
+        self._catalog, self._log = catalog, log
+        self._check: ListCheck | None = None
+
+    @property
+    def known(self) -> KnownSet | None:
+        """The known set that is checked now."""
+        return None if self._check is None else self._check.known
+
+    def begin(self, known: KnownSet) -> bool:
+        """Begin a check, if one is necessary; return whether it has begun. An earlier one ends.
+
+        Raises:
+            StateError: the catalog cannot be used.
+        """
+        self.end()
+        if not needs_check(self._settings, self._catalog, known):
+            return False
+        self._check = ListCheck(self._settings, self._state, self._catalog, known, self._log.notice)
+        return True
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Readable when ``take`` has something to take."""
+        return [] if self._check is None else self._check.connections
+
+    def take(self, ready: Collection[object]) -> KnownSet | None:
+        """Take reports; return the known set when its check has ended: it can be used now.
+
+        Raises:
+            StateError: the file of holds cannot be used.
+        """
+        check = self._check
+        if check is None or not check.take(ready):
+            return None
+        self.end()
+        return check.known
+
+    def end(self) -> None:
+        """End the check."""
+        if self._check is not None:
+            self._check.close()
+            self._check = None
