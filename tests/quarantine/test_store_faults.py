@@ -13,9 +13,10 @@ from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import CrossesMountError, closing
 from hashscan.fs.metadata import whole
 from hashscan.model import Identity
-from hashscan.quarantine import faults, housekeeping, index, records, selection, upkeep
+from hashscan.quarantine import faults, housekeeping, index, records, selection
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.briefs import Briefed
 from hashscan.quarantine.records import Record, State
 from hashscan.quarantine.store import Store
 
@@ -287,13 +288,10 @@ def test_groups_forget_what_they_forgot():
 
 
 def test_the_index_leaves_out_damaged_records_and_forgets_removed_ones():
-    def load(name):
-        if name == "damaged":
-            raise QuarantineError("damaged", reason="damaged-record")
-        place = SimpleNamespace(full_path=b"/v/f")
-        return SimpleNamespace(id=name, identity=Identity(1, 2), origin=place)
-
-    found = index.Index(lambda: ["a", "damaged", "b"], lambda _name: Identity(3, 4), load)
+    brief = SimpleNamespace(identity=Identity(1, 2), path=b"/v/f")
+    listed = [Briefed("a", brief), Briefed("damaged", None, "damaged"), Briefed("b", brief)]
+    ids = [one.record_id for one in listed]
+    found = index.Index(lambda: ids, lambda _name: Identity(3, 4), lambda: listed)
     found.forget("a")  # nothing was read yet
     assert found.names(Identity(1, 2)) == ["a", "b"]
     assert found.at(b"/v/f") == ["a", "b"]
@@ -310,23 +308,22 @@ def test_the_index_leaves_out_damaged_records_and_forgets_removed_ones():
 
 
 def _listed(number, **changes):
-    metadata = SimpleNamespace(owner=changes.pop("owner", None), uid=changes.pop("uid", 5))
     values = {
         "state": State.QUARANTINED, "acted": f"2026-01-0{number}T00:00:00+00:00",
-        "origin": SimpleNamespace(full_path=f"/srv/www/a{number}/f.jpg".encode()),
-        "metadata": metadata, "withdrawn": "", **changes,
+        "path": f"/srv/www/a{number}/f.jpg".encode(),
+        "owner": None, "uid": 5, "withdrawn": "", **changes,
     }  # fmt: skip
-    return upkeep.Listed(str(number), SimpleNamespace(**values))
+    return Briefed(str(number), SimpleNamespace(**values))
 
 
 def chosen(monkeypatch, listed, **given):
-    monkeypatch.setattr(selection, "records", lambda _store: listed)
+    monkeypatch.setattr(selection, "briefs", lambda _store: listed)
     found = selection.Selection(**given).selected(None)
     return found.ids, found.unread
 
 
 def test_only_what_is_there_is_selected_and_unreadable_records_are_reported(monkeypatch):
-    listed = [_listed(1), _listed(2, state=State.DISPLACED), upkeep.Listed("3", None, "damaged")]
+    listed = [_listed(1), _listed(2, state=State.DISPLACED), Briefed("3", None, "damaged")]
     listed += [
         _listed(number, state=state)
         for number, state in enumerate(
@@ -360,7 +357,7 @@ def test_selection_through_a_link(monkeypatch, tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     path = os.fsencode(tmp_path / "real" / "f")
-    listed = [_listed(1, origin=SimpleNamespace(full_path=path))]
+    listed = [_listed(1, path=path)]
     assert chosen(monkeypatch, listed, paths=(str(tmp_path / "link"),)) == (["1"], [])
 
 
@@ -386,7 +383,7 @@ def test_selection_by_time_takes_the_very_second(monkeypatch):
     ],
 )
 def test_selection_by_owner(monkeypatch, owner, uid, asked, fits):
-    listed = [_listed(1, owner=owner, uid=uid), _listed(2, metadata=None)]
+    listed = [_listed(1, owner=owner, uid=uid), _listed(2, uid=None)]
     assert chosen(monkeypatch, listed, owners=(asked,)) == (["1"] if fits else [], [])
 
 
