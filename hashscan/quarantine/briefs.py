@@ -12,7 +12,7 @@ import json
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 from zlib import crc32
 
 from hashscan.errors import QuarantineError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from hashscan.quarantine.records import Record
-    from hashscan.quarantine.store import Store
 
 FILE, NEW = b"summary", b"summary.new"
 #: Missing lines for which the file is written again: so many, and one in so many records.
@@ -40,6 +39,23 @@ _CRC: Final = 9
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Records(Protocol):
+    """A store, as far as its records are read here."""
+
+    @property
+    def fd(self) -> int:
+        """Descriptor of its directory."""
+        ...
+
+    def ids(self) -> list[str]:
+        """Ids of all records, oldest first."""
+        ...
+
+    def load(self, record_id: str) -> Record:
+        """Read a record."""
+        ...
 
 
 class Brief(NamedTuple):
@@ -131,7 +147,7 @@ class Briefed(NamedTuple):
     trouble: str = ""
 
 
-def briefs(store: Store) -> Iterator[Briefed]:
+def briefs(store: Records) -> Iterator[Briefed]:
     """The facts of all records, oldest first; a damaged record never hides the others.
 
     Raises:
@@ -163,13 +179,15 @@ def briefs(store: Store) -> Iterator[Briefed]:
         _write(store, ids, missing)
 
 
-def settled(store: Store) -> Iterator[tuple[str, bool]]:
+def settled(store: Records) -> Iterator[tuple[str, bool]]:
     """Each id, and whether its record is certainly not unfinished; false: the record says so."""
     for record_id, _, raw in _lines(store, store.ids()):
         yield record_id, raw is not None
 
 
-def _lines(store: Store, ids: Collection[str]) -> Iterator[tuple[str, list[int], list[Any] | None]]:
+def _lines(
+    store: Records, ids: Collection[str]
+) -> Iterator[tuple[str, list[int], list[Any] | None]]:
     """For each id: the stamps as they are now (empty: not to be kept), and its line if it fits."""
     kept = _kept(store)
     there = next(kept, None)
@@ -186,7 +204,7 @@ def _lines(store: Store, ids: Collection[str]) -> Iterator[tuple[str, list[int],
             yield record_id, [] if is_new else stamps, None
 
 
-def _stamps(store: Store, record_id: str) -> list[int]:
+def _stamps(store: Records, record_id: str) -> list[int]:
     """Numbers that change if the record, or a name beside it, changes; empty: there is none."""
     name = os.fsencode(record_id)
     try:
@@ -197,7 +215,7 @@ def _stamps(store: Store, record_id: str) -> list[int]:
     return [own.st_ino, own.st_size, own.st_mtime_ns, own.st_ctime_ns, above.st_ctime_ns]
 
 
-def _kept(store: Store) -> Iterator[list[Any]]:
+def _kept(store: Records) -> Iterator[list[Any]]:
     """The whole lines of the file, ascending by id: id, stamps, facts."""
     try:
         fd = os.open(FILE, _READ, dir_fd=store.fd)
@@ -242,7 +260,7 @@ def _facts(line: list[Any]) -> Brief | None:
         return None
 
 
-def _write(store: Store, ids: Collection[str], missing: Mapping[str, bytes]) -> None:
+def _write(store: Records, ids: Collection[str], missing: Mapping[str, bytes]) -> None:
     """Write the file again with some lines more; nothing is said if that is not possible."""
     with suppress(OSError):
         try:
@@ -264,7 +282,9 @@ def _write(store: Store, ids: Collection[str], missing: Mapping[str, bytes]) -> 
             raise
 
 
-def _merge(store: Store, ids: frozenset[str], missing: Mapping[str, bytes], file: BinaryIO) -> None:
+def _merge(
+    store: Records, ids: frozenset[str], missing: Mapping[str, bytes], file: BinaryIO
+) -> None:
     rest = iter(sorted(missing))
     following = next(rest, None)
     for line in _kept(store):
