@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -257,7 +256,7 @@ def test_unusable_lists(opened, listed, tmp_path, cache):
     ],
 )  # fmt: skip
 def test_a_damaged_set_is_made_again(opened, listed, cache, name):
-    listed.write_text("sha1,size\n" + "".join(f"{digest},77\n" for digest in KNOWN))
+    listed.write_text("sha1,size\n" + "".join(f"{digest},77\n" for digest in KNOWN[:200]))
     opened(listed)
     (made,) = sets(cache)
     path = cache / made / name
@@ -385,22 +384,18 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_used(opened, listed, cach
         "local.open_local([sys.argv[1]], sys.argv[2])\n"
     )
     with Dying(script, "replace,link,mkdir,unlink,rmdir") as dying:
-        for step in range(30):
+        for instant in dying.instants():
             (listed.parent / "step").write_text(f"{os.urandom(20).hex()}\n{KNOWN[0]}\n")
-            done = dying.run(step, listed.parent / "step", cache)
+            dying.run(instant, listed.parent / "step", cache)
             notices = []
             one = opened(listed.parent / "step", on_notice=notices.append)
-            assert not notices, step
+            assert not notices, instant
             assert one.digests == 2
             assert one.confirmer.confirm(Digest("sha1", KNOWN[0])).known
             opened(listed).confirmer.close()
             assert not [name for name in os.listdir(cache) if name.startswith(".unfinished")] or (
                 not one.built
             )
-            if done.returncode == 0:
-                break
-            assert done.returncode == -signal.SIGKILL, done
-    assert 3 < step < 29
 
 
 def test_a_full_disk_leaves_nothing(listed, cache):
@@ -430,7 +425,7 @@ def test_a_cache_that_cannot_be_used(opened, listed, cache):
 
 
 def test_opening_what_is_kept_is_quick(opened, listed, cache):
-    listed.write_text("\n".join(os.urandom(20).hex() for _ in range(100_000)))
+    listed.write_text("\n".join(os.urandom(20).hex() for _ in range(30_000)))
     seconds = []
     for built in (True, False):
         started = time.process_time()
