@@ -244,6 +244,14 @@ def test_an_acceptance_of_one_digest_leaves_the_others_held(place):
     assert place.days(1).withdrawn == 0
     assert len(place.withdrawn()) == 1
 
+    def size():
+        with AskedStore.open(place.state.withdrawn) as asked:
+            return asked.size(SERVICE)
+
+    assert size() is not None, "the count of withdrawals goes on"
+    accept(place.directory, place.state, place)
+    assert size() is None, "it begins again"
+
 
 def test_an_acceptance_is_not_undone_by_a_round_under_way(place):
     place.isolate("only", b"only")
