@@ -8,7 +8,7 @@ import pytest
 from hashscan.agent import complaints as module
 from hashscan.agent.reasons import Reason
 from hashscan.errors import ExitCode
-from hashscan.notify.outbox import ReceiverState
+from hashscan.notify.receiver_state import ReceiverState
 
 NOW = 1_700_000_000.0
 
@@ -38,9 +38,10 @@ def test_a_receiver_that_does_not_answer_for_a_quarter_of_an_hour(since, is_told
 
 def test_a_receiver_that_was_in_trouble_and_messages_that_were_refused():
     assert list(module._notifications(receivers(trouble_since=NOW - 9000))) == []
-    (one,) = module._notifications(receivers(given_up=2, given_up_why="no such user"))
-    assert (one.code, one.reason) == (ExitCode.UNREADABLE, Reason.NOTIFICATIONS)
-    assert one.message.startswith("notify ops: 2 messages refused and not sent: no such user; ")
+    for facts, how in (({"refused": 2}, "refused and kept"), ({"given_up": 2}, "given up")):
+        (one,) = module._notifications(receivers(**facts, refused_why="no such user"))
+        assert (one.code, one.reason) == (ExitCode.UNREADABLE, Reason.NOTIFICATIONS)
+        assert one.message.startswith(f"notify ops: 2 messages {how}: no such user; ")
 
 
 def test_a_hold_without_files_waits_for_nobody(monkeypatch):

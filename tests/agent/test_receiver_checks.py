@@ -7,7 +7,7 @@ import pytest
 from hashscan.agent import receivers as module
 from hashscan.agent.receivers import ReceiverCheck, check_receivers
 from hashscan.config.settings import Settings
-from hashscan.notify.outbox import ReceiverState
+from hashscan.notify.receiver_state import ReceiverState
 
 RUN = {"name": "run", "kind": "command", "command": ["/bin/true"]}
 MAIL = {"name": "mail", "kind": "mail", "to": ["a@b.example"], "server": "smtp.b.example"}
@@ -36,8 +36,8 @@ def test_a_receiver_without_a_fault(found):
     ("facts", "why"),
     [
         ({"trouble": "no route", "events": 3}, "3 events waiting: no route"),
-        ({"given_up": 1, "given_up_why": "refused"}, "0 events waiting: refused"),
-        ({"trouble": "no route", "given_up": 1, "given_up_why": "x"}, "0 events waiting: no route"),
+        ({"given_up": 1, "refused_why": "refused"}, "0 events waiting: refused"),
+        ({"trouble": "no route", "given_up": 1, "refused_why": "x"}, "0 events waiting: no route"),
     ],
 )
 def test_one_that_does_not_take_its_messages(found, facts, why):
