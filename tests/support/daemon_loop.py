@@ -26,7 +26,7 @@ class Session:
     """``Duty``, as far as the daemon sees it."""
 
     def __init__(self, name="old"):
-        self.known = SimpleNamespace(name=name)
+        self.known, self.checked = SimpleNamespace(name=name), None
         self.turns, self.walk, self.found = 0, None, Summary()
         self.looking = SimpleNamespace(busy=False, backlog=1234, tally=Tally())
         self.ended, self.events, self.lost = Counters(), 0, 0
@@ -37,6 +37,10 @@ class Session:
         self.wanted, self.swapped, self.closed, self.listened = [], [], 0, []
         self.want_all, self.swap = self.wanted.append, self.swapped.append
         self.fault, self.ready = None, []
+
+    @property
+    def newest(self):
+        return self.checked or self.known
 
     def turn(self, listen):
         self.listened.append(listen)

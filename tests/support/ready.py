@@ -348,7 +348,7 @@ def _use_once():
         sys.argv = ["hashscan", *words]
         hashscan.cli._run()
     known = b"service: {kind: local, known: [/known]}"
-    validate(parse(b"volumes: [path: /srv]\n" + known), check_files=False)
+    validate(parse(b"state: /state\nvolumes: [path: /srv]\n" + known), check_files=False)
 
 
 def _become(streams, words, values, where, mask, within):

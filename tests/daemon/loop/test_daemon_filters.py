@@ -135,6 +135,9 @@ def test_a_session_gets_other_filters_only(daemon, opens, out, monkeypatch):
     daemon._refresh_known()
     assert (duty.swapped, recorded) == ([opens.known], ["new"])
     assert "another set of filters is used: new" in out.getvalue()
+    duty.checked = opens.known  # it is used when the brakes have checked it
+    daemon._refresh_known()
+    assert (duty.swapped, recorded) == ([opens.known], ["new"])
     assert opens.made == []
 
 
