@@ -345,7 +345,7 @@ def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[Fault]:
         yield Fault(
             Reason.WITHDRAWN,
             f"{counted(held, 'digest')} in quarantine turned unknown, and nothing is withdrawn: "
-            f"{why} If it is right: 'hashscan quarantine withdrawn --accept'",
+            f"{why} If all is right: 'hashscan quarantine withdrawn --accept'",
         )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--since",
     metavar="TIME",
-    help="Events since this time: 2026-11-27, 2026-11-27T10:00, or e.g. 2h or 3d ago.",
+    help="Events since this time: 2026-11-27, 2026-11-27T10:00, or how long ago: 2h, 3d.",
 )
 @click.option("--until", metavar="TIME", help="Events before this time.")
 @click.option(

@@ -116,9 +116,10 @@ def release_command(
 ) -> int:
     """Move the files of a hold to quarantine: the list is right about them.
 
-    Within `brakes.window` no brake counts the hold's digests again. Released files of a hold that
-    was dismissed are no longer allowed. The command moves the files itself, beside a scan or the
-    daemon; if it is killed, the same command goes on. Exit code 3: some could not be moved.
+    The brake that made the hold does not hold the same again for a while; docs/brakes.md says for
+    how long. If the hold was dismissed, its digests are no longer allowed. The command moves the
+    files itself, also while a scan or the daemon runs. If it is killed, run it again: it continues.
+    Exit code 3: some files could not be moved.
     """
     from hashscan.agent.holding import release  # noqa: PLC0415 - heavy
     from hashscan.cli.scan import reporter  # noqa: PLC0415

@@ -88,7 +88,7 @@ def _forget(settings: Settings, digests: Iterable[Digest]) -> None:
 @click.option(
     "--since",
     metavar="TIME",
-    help="Files quarantined since then: 2026-11-27, 2026-11-27T10:00, or e.g. 2h or 3d ago.",
+    help="Files quarantined since then: 2026-11-27, 2026-11-27T10:00, or how long ago: 2h, 3d.",
 )
 @click.option(
     "--owner",
@@ -134,9 +134,9 @@ def restore_command(
 
     Name files by ID, or restore many at a time: --all, or the files that fit all of --path,
     --since, --owner, --digest, --category and --withdrawn. A file that cannot be restored does not
-    stop the others; the same command goes on after a kill. The next scans do not quarantine a
-    restored file again; `purge ID` lifts that. They do quarantine a withdrawn file again if the
-    service knows its digest again.
+    stop the others; if the command is killed, run it again: it continues. The next scans do
+    not quarantine a restored file again, until `purge ID` lifts that. They quarantine a withdrawn
+    file again if the service knows its digest again.
     """
     many = every or since is not None or withdrawn or any((paths, owners, digests, categories))
     if many == bool(record_ids):

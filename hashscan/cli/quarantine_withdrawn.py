@@ -51,9 +51,9 @@ def withdrawn_command(
 
     The daemon asks the service for each digest again (quarantine.ask_again). unknown: the service
     answered once that it does not know the digest; the second answer comes a day later. held: it
-    answered so twice, but for too many digests, or for all, so hashscan withdraws nothing until
-    you run --accept. withdrawn: the files are marked; `quarantine restore --withdrawn` puts them
-    back.
+    answered so twice, but the service or the list may be wrong, so hashscan withdraws nothing until
+    you run --accept; the command prints the reason. withdrawn: the files are marked; `quarantine
+    restore --withdrawn` puts them back.
     """
     if digests and not accepts:
         raise UsageError("--digest needs --accept")
@@ -80,7 +80,7 @@ def withdrawn_command(
             )
     if not as_json:
         for why in dict.fromkeys(one.held for one in found if one.held):
-            click.echo(f"held: {why} If it is right: 'hashscan quarantine withdrawn --accept'")
+            click.echo(f"held: {why} If all is right: 'hashscan quarantine withdrawn --accept'")
         if any(one.state == "unknown" for one in found):
             click.echo(
                 "unknown: withdrawn after the same answer at least a day later; if you do not want"

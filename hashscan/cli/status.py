@@ -62,7 +62,7 @@ def command(
     \b
     5   a scan would not run:
         - a filter or a list is missing, expired or damaged
-        - the configuration names another file that cannot be used
+        - another file that the configuration names cannot be used
     70  a part of hashscan does not work:
         - the daemon died, hangs, or refused its last reload
         - a volume is not there, or does not answer

@@ -160,9 +160,10 @@ class ReceiverSettings(Section):
     )
     at_most: values.Duration = Field(
         default=300.0,
-        description="The shortest time between two messages; later events wait for the next one,"
-        " except hold, notice-overdue, daemon-stopped and volume-lost after a message without them."
-        " With contacts: between two messages to one owner, and a day by default.",
+        description="The shortest time between two messages; later events wait for the next one."
+        " The events hold, notice-overdue, daemon-stopped and volume-lost wait only after a message"
+        " with an event of the same kind. With contacts: between two messages to one owner, and a"
+        " day by default.",
     )
     daily: Annotated[str, PlainValidator(clock_time)] = Field(
         default="08:00", description="The time of the daily summary, in local time."

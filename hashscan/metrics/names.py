@@ -40,7 +40,7 @@ METRICS: dict[str, Described] = {
     "watch_directories": Described("Directories by whether they are watched.", ("state",)),
     "volumes_without_whole_scan": Described("Volumes without a whole scan so far."),
     "oldest_whole_scan_timestamp_seconds": Described(
-        "End of the oldest one among the last whole scans of all volumes."
+        "End of the last whole scan of the volume that has waited longest for the next one."
     ),
     "last_whole_scan_timestamp_seconds": Described("End of the last whole scan of any volume."),
     "last_whole_scan_duration_seconds": Described("How long the last whole scan took."),

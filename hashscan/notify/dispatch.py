@@ -359,15 +359,15 @@ def recipients_of(settings: ReceiverSettings) -> tuple[str, ...]:
 
 
 def pause(error: NotSentError, tries: int) -> float:
-    """Seconds until a message is sent again, with jitter."""
+    """Seconds until a message is sent again, with jitter; not less than the receiver asks for."""
     first = _FIRST if error.fault is Fault.LATER else _FIRST_SETUP
     last = _LAST
     if error.fault is Fault.REFUSED:
         first, last = _FIRST_REFUSED, _LAST_REFUSED
-    wait = min(last, first * 2.0 ** min(tries, 20))
+    wait = min(last, first * 2.0 ** min(tries, 20)) * random.uniform(0.8, 1.2)
     if error.wait is not None:
-        wait = min(last, max(wait, error.wait))
-    return wait * random.uniform(0.8, 1.2)
+        wait = max(wait, min(last, error.wait) * random.uniform(1.0, 1.2))
+    return wait
 
 
 def _seconds(moment: str) -> float:
