@@ -95,11 +95,14 @@ def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(one):
         if child == 0:
             os.read(reading, 1)
             os._exit(0)
-    with store.lock(0):
+    try:
+        with store.lock(0):
+            pass
+    finally:
         os.write(writing, b"x")
-    os.waitpid(child, 0)
-    os.close(reading)
-    os.close(writing)
+        os.waitpid(child, 0)
+        os.close(reading)
+        os.close(writing)
 
 
 def test_nobody_else_has_any_right_to_what_is_in_a_store(one):
