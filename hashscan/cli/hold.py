@@ -134,10 +134,10 @@ def release_command(
             hold, done = release(settings, directory, holds, number, reason, printer)
             failed += done.failed
             if as_json:
-                click.echo(_as_json(holds, hold, moved=done.moved, gone=done.gone, failed=failed))
+                click.echo(_as_json(holds, hold, moved=done.moved, gone=done.gone, failed=done.failed))
                 continue
             gone = f", {counted(done.gone, 'file')} gone or changed" if done.gone else ""
-            missed = f", {counted(done.failed, 'file')} not moved, see above" if failed else ""
+            missed = f", {counted(done.failed, 'file')} not moved, see above" if done.failed else ""
             click.echo(f"{hold.id}: released; {counted(done.moved, 'file')} moved{gone}{missed}")
     return ExitCode.UNREADABLE if failed else ExitCode.NOTHING_FOUND
 

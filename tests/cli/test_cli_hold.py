@@ -1,10 +1,13 @@
 """What ``hashscan hold dismiss`` says follows."""
 
 import hashlib
+import json
 
 import pytest
 from click.testing import CliRunner
 
+from hashscan.agent import holding
+from hashscan.agent.releasing import Released
 from hashscan.cli import cli
 from hashscan.model import FileDigests
 from hashscan.quarantine.hold import Hold
@@ -44,3 +47,25 @@ def test_the_command_for_files_that_moved_before_is_named(tmp_path, holds, monke
     monkeypatch.setattr(Hold, "has_one_content", True)
     said = dismiss(tmp_path)
     assert f"  hashscan quarantine restore --digest {hashlib.sha1(b'known').hexdigest()}" in said
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_files_that_could_not_be_moved_count_for_their_own_hold_only(
+    tmp_path, holds, monkeypatch, options
+):
+    holds.hold_list("other", "1", 1, [DIGESTS])
+    results = [Released(1, 0, 2), Released(3, 0, 0)]
+
+    def release(_settings, _state, of, number, *_):
+        return of.get(number), results.pop(0)
+
+    monkeypatch.setattr(holding, "release", release)
+    found = DIGESTS.as_dict()["sha1"]
+    command = ["hold", "release", "--digest", found, "--state", str(tmp_path), *options]
+    done = CliRunner().invoke(cli, command, standalone_mode=False)
+    assert done.return_value == 3, done.output
+    lines = done.output.splitlines()
+    if options:
+        assert [json.loads(one)["failed"] for one in lines] == [2, 0]
+    else:
+        assert ["not moved" in one for one in lines] == [True, False]
