@@ -134,7 +134,9 @@ def release_command(
             hold, done = release(settings, directory, holds, number, reason, printer)
             failed += done.failed
             if as_json:
-                click.echo(_as_json(holds, hold, moved=done.moved, gone=done.gone, failed=done.failed))
+                click.echo(
+                    _as_json(holds, hold, moved=done.moved, gone=done.gone, failed=done.failed)
+                )
                 continue
             gone = f", {counted(done.gone, 'file')} gone or changed" if done.gone else ""
             missed = f", {counted(done.failed, 'file')} not moved, see above" if done.failed else ""

@@ -264,7 +264,8 @@ class Dispatcher:
             self._outbox.queue([], newest)
         if newest <= position:
             return
-        events = iter(self._source.read(position))
+        # A line after the newest one is being written: the number of the newest line comes later.
+        events = (one for one in self._source.read(position) if one.seq <= newest)
         while chunk := list(itertools.islice(events, _CHUNK)):
             missing = chunk[-1].seq - position - len(chunk)
             position = chunk[-1].seq
