@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hashscan.quarantine.hold import Hold
     from hashscan.state import State
 
-#: Seconds for which the number of a volume's files is believed.
+#: Seconds after which the number of a volume's files is read again.
 _COUNT_AGAIN = 600.0
 #: Digests in one line of the audit log.
 _MOST_DIGESTS = 30
@@ -50,7 +50,8 @@ class HoldLog:
 
     def __init__(self, settings: Settings, state: State, by: By) -> None:
         """``by``: who acts."""
-        self._directory = os.path.dirname(state.holds)  # also of a scan beside the daemon
+        # A scan beside the daemon writes to the same log.
+        self._directory = os.path.dirname(state.holds)
         audit = settings.audit
         self._log = AuditLog(self._directory, file_size=audit.file_size, files=audit.files)
         self._by = by
@@ -67,7 +68,7 @@ class HoldLog:
         )
 
     def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
-        """Write the line about a new hold; ``digests``: of its one content."""
+        """Write the line about a new hold; ``digests``: of its content, if it has only one."""
         named = {one.algorithm: one.hex for one in digests} or None
         facts = facts_of(hold) | {"reason": hold.reason, "digest": named}
         self._log.append(events.HELD, Who.current(self._by), **facts)
@@ -90,14 +91,14 @@ def facts_of(hold: Hold, digests: Iterable[Digest] = ()) -> dict[str, Any]:
 
 
 class VolumeFiles:
-    """The numbers of files of volumes.
+    """Says how many files a volume has.
 
-    It is that of the last whole scan that saw the volume, else the number of inodes that its file
-    system has.
+    The number is from the last whole scan of the volume. Before the first one, it is the number of
+    used inodes of the volume's file system.
     """
 
     def __init__(self, catalog: str) -> None:
-        """``catalog``: its path. It is read with the first question."""
+        """``catalog``: the path of the catalog, which is read at the first call."""
         self._catalog = catalog
         self._found: dict[bytes, tuple[float, int | None]] = {}
 

@@ -1,4 +1,4 @@
-"""Judges a new filter version before it is trusted with moving files: how much would it find?"""
+"""Checks how many candidates a new filter version would make, before files move because of it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 #: Seconds between two signs of life.
 _TICK = 0.2
-#: No set of filters has this number, and no scan a larger one than that: every row is judged.
+#: No filter set has the first number, and no scan has a number above the second: so every row is
+#: judged.
 _NO_FILTERSET, _ALL_SCANS = -1, 1 << 62
 
 
 class ListCheck:
-    """The processes that judge the catalog by a known set that is not used yet.
+    """The processes that check the catalog against a known set that is not used yet.
 
     Attributes:
         known: the set.
@@ -41,7 +42,7 @@ class ListCheck:
         known: KnownSet,
         notice: Callable[[str], None],
     ) -> None:
-        """Start them; no file is read.
+        """Start the processes; they read no file.
 
         Raises:
             StateError: the catalog cannot be used.
@@ -57,14 +58,14 @@ class ListCheck:
 
     @property
     def connections(self) -> list[Connection]:
-        """Readable when ``take`` has something to take; none: the check has ended."""
+        """Readable when ``take`` has something to take; empty: the check has ended."""
         return self._judging.connections
 
     def take(self, ready: Collection[object]) -> bool:
         """Take what the processes report; return whether the check has ended.
 
-        Matches of a version that makes too many new candidates are held then. If a process dies,
-        what it reported before counts: each scan judges anyway.
+        At the end of the check, one hold is made for each version that makes too many new
+        candidates. If a process dies, only its reports so far count.
 
         Raises:
             StateError: the file of holds cannot be used.
@@ -76,7 +77,7 @@ class ListCheck:
                 break
             for category, version, digests in part.new:
                 count, some = self._found.get((category, version), (0, []))
-                # A list that has everything must not fill the memory.
+                # A list with every digest must not fill the memory.
                 if count <= MOST_DIGESTS:
                     some.append(digests)
                 self._found[category, version] = (count + 1, some)
@@ -107,10 +108,10 @@ class ListCheck:
 def needs_check(
     settings: Settings, catalog: Catalog, known: KnownSet, action: str | None = None
 ) -> bool:
-    """Whether a known set has to be checked before ``catalog.filterset(known.name)``.
+    """Whether a known set has to be checked before it is used.
 
-    A known set that the catalog has seen is not judged again. ``action``: what happens to matches;
-    ``None``: as configured.
+    A known set that was used with this catalog before needs no check. ``action``: what happens to
+    matches; ``None``: as configured.
     """
     moves = (action or settings.quarantine.action) == "quarantine" and not known.test
     return (

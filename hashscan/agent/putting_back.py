@@ -1,4 +1,4 @@
-"""Puts withdrawn files back, and has the verdicts about their digests forgotten."""
+"""Puts withdrawn files back, and makes the catalogs forget the verdicts about their digests."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ _PATIENCE = 30.0
 
 
 def forget(state: State, digests: Iterable[Digest], notice: Callable[[str], None]) -> None:
-    """Forget the verdicts about ``digests`` in the catalogs of ``state``, this one and that beside.
+    """Forget the verdicts about ``digests`` in the catalogs of ``state``.
 
-    A verdict of yesterday must not have a restored file moved again. ``notice`` gets a message if a
-    catalog cannot be changed.
+    There may be two: the catalog, and that of scans that run beside the daemon. Otherwise a
+    remembered verdict would move a restored file again. ``notice`` gets a message if a catalog
+    cannot be changed.
     """
     digests = list(digests)
     for above in ((), (files.BESIDE,)):
         try:
             forget_verdicts(os.path.join(state.directory, *above, files.CATALOG), digests)
         except StateError as error:
-            notice(f"a remembered verdict may have restored files moved again: {error}")
+            notice(f"restored files may move again, because verdicts are not forgotten: {error}")
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class PutBack:
         done: number of restored files.
         failed: id to message of files that could not be restored.
         reasons: number of these by reason.
-        left: number of files that wait for the next turn.
+        left: number of files for the next turn.
         notices: faults that do not prevent a restore.
     """
 

@@ -39,7 +39,7 @@ class Withdrawal:
 
 
 def withdrawals(settings: Settings, state: State) -> list[Withdrawal]:
-    """All of them, by service and digest; nothing is changed.
+    """All withdrawals, ordered by service and digest; changes nothing.
 
     Raises:
         QuarantineError, StateError: the quarantine or the answers cannot be read.
@@ -77,5 +77,5 @@ def withdrawals(settings: Settings, state: State) -> list[Withdrawal]:
     return found
 
 
-#: An answer that waits for nothing but the end of the round is as good as withdrawn.
+#: The state that commands show, for a state that only lasts until the end of a round.
 _WORDS = {"ripe": "unknown", "accepted": "withdrawn", "checked": "withdrawn"}

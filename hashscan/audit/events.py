@@ -93,7 +93,7 @@ NOTICE_DUE: Final = "notice-due"
 #: The deadline of a notice with open items has passed: ``notice``, ``deadline``.
 NOTICE_OVERDUE: Final = "notice-overdue"
 #: An answer is about to be sent or written: ``notice``, ``kind``, ``how`` (sent, written), ``to``.
-#: The step of the notice follows it.
+#: The line about the step of the notice follows.
 NOTICE_ANSWERING: Final = "notice-answering"
 #: All items of a notice are settled: ``notice``, ``reason``.
 NOTICE_CLOSED: Final = "notice-closed"

@@ -102,7 +102,7 @@ _FIX = {
 
 @contextmanager
 def explained(state_directory: str, doing: str) -> Iterator[None]:
-    """Turn an ``OSError`` into a ``StateError`` with what to do about it; ``doing``: written."""
+    """Turn an ``OSError`` into a ``StateError`` with a fix; ``doing``: read, or written."""
     try:
         yield
     except OSError as error:

@@ -8,9 +8,8 @@ open and remembers nothing, so it may be used after a fork.
 
 The order of writes is: the line, fdatasync, the head. A kill in between, or a power cut that leaves
 an older head on the disk, leaves a log that verifies, and the next writer continues it (``tail``).
-When a file would exceed ``file_size``,
-the next one begins; its first line continues the chain. Old files are removed only after a line
-says with which line the kept log begins.
+When a file would exceed ``file_size``, the next file begins; its first line continues the chain.
+Old files are removed only after a line says with which line the kept log begins.
 """
 
 from __future__ import annotations
@@ -173,7 +172,7 @@ class AuditLog:
             with closing(open_number(directory, after, os.O_RDONLY)) as fd:
                 first = parse(os.pread(fd, LONGEST, 0).partition(b"\n")[0])
             if first is None:
-                break  # damaged: this file and the following ones stay for a search
+                break  # damaged: this file and the following ones are kept for an investigation
             begins = {"seq": first.seq, "prev": first.prev}
             lines.append(
                 Entry(events.LOG_REMOVED, who, {"file": audit_file(number), "begins": begins})

@@ -35,7 +35,7 @@ class Mark:
         self._path = os.path.join(state_directory, name)
 
     def set(self) -> None:
-        """Note where the log ends now, unless a killed job's lines are to be found there."""
+        """Note the number of the newest line, unless a killed job has left such a note."""
         if not os.path.lexists(self._path):
             with suppress(OSError, HashscanError):
                 replace_file(self._path, b"%d" % newest(self._state))
@@ -47,7 +47,7 @@ class Mark:
                 remove(self._path)
 
     def lines(self) -> list[AuditEvent]:
-        """The lines since ``set``, by whomever; empty: no job was killed."""
+        """The lines since ``set``, of all writers; empty: no job was killed."""
         try:
             with open(self._path, "rb") as file:
                 after = int(file.read(20))

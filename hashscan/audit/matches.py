@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from hashscan.model import MatchEvent
 
 
-#: Seconds in which lines about matches of one owner that stay in place fill one file of the log.
+#: Seconds in which the lines about one owner's matches in place may fill one file of the log.
 _DAY = 86400.0
 #: Bytes of a line beside its facts.
 _REST = 350
 
 
 class MatchLines:
-    """Writes a line for each match, but for a match that stays in its place only once.
+    """Writes a line for each match; if a match stays in its place, only its first line.
 
     Each scan finds such a match again, and there may be a million. An owner who touches, copies or
     renames such files all day must not push everything else out of the log.
@@ -45,7 +45,7 @@ class MatchLines:
 
         Args:
             recorder: the audit log.
-            clock: seconds that no one can set.
+            clock: gives seconds, and nobody can set it.
             accounts: finds the owner of a user id; default: by /etc/subuid.
         """
         self._recorder = recorder
@@ -56,7 +56,7 @@ class MatchLines:
         self._reported = Reported(os.path.join(path_of(recorder.log.state), AUDIT_MATCHES))
 
     def write(self, event: MatchEvent) -> None:
-        """Write the line of a match. A kill does not lose it.
+        """Write the line of a match, unless it needs none. A kill does not lose the line.
 
         Raises:
             StateError: it cannot be written.

@@ -175,7 +175,7 @@ def _events(
 
 
 def _near(fd: int, seq: int) -> int:
-    """The begin of a line that is not after line ``seq``, not far before it."""
+    """The offset of a line at, or shortly before, line ``seq``."""
     low, high = 0, os.fstat(fd).st_size
     while high - low > _NEAR:
         middle = (low + high) // 2

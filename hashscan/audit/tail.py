@@ -105,7 +105,7 @@ def _exists(directory: int, number: int) -> bool:
 
 
 def _follow(directory: int, head: Head, repairs: list[Repair]) -> tuple[Head, bool]:
-    """The head after the lines that follow it in its file; false if others follow these."""
+    """The newest line after ``head`` in its file, and whether all lines continue the chain."""
     with closing(open_number(directory, head.file, os.O_RDWR)) as fd:
         rest = b""
         at = head.size

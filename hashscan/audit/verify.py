@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hashscan.audit.line import AuditEvent
 
-#: Findings that are kept; the others are counted.
+#: The most findings that are kept; further ones are only counted.
 _MOST = 200
 #: How often the check begins again, because the rotation has removed a file meanwhile.
 _AGAIN = 5
@@ -242,7 +242,7 @@ class _Check:
             self._add(Finding("head", AUDIT_HEAD, 0, message))
 
     def _name_reordered(self) -> None:
-        """Call missing lines that are elsewhere in the log reordered."""
+        """Turn findings ``missing`` into ``reordered`` if the lines are elsewhere in the log."""
         for index, one in enumerate(self._result.findings):
             if one.kind == "missing" and all(
                 any(first <= seq <= last for first, last in self._runs)

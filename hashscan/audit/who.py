@@ -46,7 +46,7 @@ class Who:
 
     @classmethod
     def parse(cls, found: Any) -> Self | None:
-        """Of a line's ``who``; ``None``: it has another form."""
+        """The ``who`` of a line; ``None``: it is invalid."""
         if not isinstance(found, dict):
             return None
         uid, user, by = found.get("uid"), found.get("user"), found.get("by")

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.metrics.families import Snapshot
 
-#: Seconds between two collections, and how many times the duration of one they are apart at least.
+#: The shortest pause between two collections: seconds, and times the duration of the last one.
 EVERY, SHARE = 15.0, 20.0
 #: Seconds after the last scrape for which collections go on.
 _LASTING = 300.0
 #: Seconds between two writings of the textfile.
 TEXTFILE_EVERY = 60.0
-#: For so many times the time between two collections a text is served.
+#: A text is served for so many pauses between two collections.
 _BEHIND = 4.0
 
 
@@ -70,7 +70,10 @@ class _Collector:
             self._mark = mark
 
     def _never_less(self, snapshot: Snapshot) -> Snapshot:
-        """The CPU time of a process that ends while it is read may be missing once."""
+        """The snapshot with CPU times that never fall.
+
+        The time of a process that ends meanwhile may be missing once.
+        """
         used = snapshot.daemon, snapshot.children
         most = [max(one.cpu, before) for one, before in zip(used, self._cpu, strict=True)]
         self._cpu = (most[0], most[1])
@@ -166,7 +169,7 @@ def bound(listen: str) -> socket.socket:
 def export(settings: Settings, tell: Callable[[str], None]) -> None:
     """Serve and write the metrics until the process is ended.
 
-    ``tell`` gets what goes wrong, each time that it does.
+    ``tell`` gets a message for each collection, or writing, that failed.
 
     Raises:
         ConfigError: the token cannot be read.

@@ -38,7 +38,7 @@ class Snapshot(NamedTuple):
     """What is known at one moment.
 
     Attributes:
-        settings: those of the status.
+        settings: of the status.
         reasons: of the complaints about the status.
         exit_code: of ``status``.
         collected: when the status was read, in seconds since the epoch.
@@ -71,7 +71,7 @@ class Page:
         self._values.setdefault(name, []).append((list(labels.values()), float(value)))
 
     def put_time(self, name: str, value: float | None) -> None:
-        """Add a sample unless it is ``None``: a time that never was is no sample."""
+        """Add a sample unless it is ``None``: an unknown value has no sample."""
         if value is not None:
             self.put(name, value)
 
@@ -105,7 +105,7 @@ def families(snapshot: Snapshot) -> list[Metric]:
 
 
 def verdict(exit_code: int, reasons: Iterable[Reason], collected: float) -> list[Metric]:
-    """Only the verdict, e.g. if the configuration cannot be read, so that nothing else is known."""
+    """Only the metrics of the verdict, e.g. if the configuration cannot be read."""
     page = Page()
     _put_verdict(page, exit_code, reasons, collected)
     return page.families()

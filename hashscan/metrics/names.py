@@ -1,4 +1,4 @@
-"""Every metric: its name, its labels and its words. docs/metrics.md and the tests go by this list.
+"""Every metric: its name, its labels and its words. docs/metrics.md and the tests follow this list.
 
 Names and units follow https://prometheus.io/docs/practices/naming/. A label has values of a fixed
 set; none is a path, an owner, a digest or a category.

@@ -39,7 +39,7 @@ HEAD, LONGEST = 3.0, 10.0
 MOST, WITH_TOKEN = 64, 16
 #: Connections that are accepted in one turn of the event loop.
 _ACCEPTED = 16
-#: If the kernel's queue is full, a client tries to connect again after seconds only.
+#: If the kernel's queue is full, a client tries to connect again only after seconds.
 _BACKLOG = 4096
 #: Bytes of a request.
 _LONGEST_HEAD = 8192

@@ -47,7 +47,7 @@ class Contacts:
         self._settings = settings
 
     def address(self, owner: str) -> str:
-        """The mail address of an owner, who is a user id.
+        """The mail address of an owner; ``owner``: a user id.
 
         Raises:
             NotSentError: there is none, or it cannot be looked up.
@@ -86,7 +86,7 @@ class Contacts:
         words = self._settings.contacts_command
         assert words is not None
         program = shown(words[0])
-        if name.startswith("-"):  # an option of the program
+        if name.startswith("-"):  # the program would take it for an option
             return ""
         try:
             ran = run_program([*words, name], _COMMAND_SECONDS, _MOST_OUTPUT)
@@ -163,7 +163,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a file; too long ones are left out, and what is after ``_LARGEST``."""
+    """The lines of a file, without too long ones, and without the rest after ``_LARGEST``."""
     read, begins = 0, True
     while read < _LARGEST and (line := file.readline(_LONGEST_LINE)):
         read += len(line)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashscan.audit.recorder import Recorder
 
 _DAY = 86400.0
-#: Seconds between two looks at the clock.
+#: Seconds between two checks of the clock.
 _EVERY = 30.0
 #: Words for the events that are counted; of matches the action is named, too.
 _COUNTED = {
@@ -51,7 +51,7 @@ class Daily:
         self._next = 0.0
 
     def step(self) -> None:
-        """Write the summaries whose time has come, also if it came while nobody wrote it.
+        """Write the summaries whose time has come, also if it came while no daemon ran.
 
         Raises:
             StateError: the audit log cannot be used.
@@ -81,7 +81,7 @@ class Daily:
                 counts[f"matches {event.facts.get('action')}"] += 1
             elif event.event in _COUNTED:
                 counts[_COUNTED[event.event]] += 1
-        if was_there:  # else hashscan was installed, or has run for nobody, since then
+        if was_there:  # else hashscan did not run in these 24 hours
             self._recorder.write(events.DAILY_DIGEST, at=at, counts=dict(counts))
 
 

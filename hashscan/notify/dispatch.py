@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Lines of the audit log that are queued in one transaction.
 _CHUNK = 1000
-#: Seconds until the first repetition; each later one comes after twice the time, up to the last.
+#: Seconds until a message is sent again the first time; then twice as long, up to the last number.
 _FIRST, _FIRST_SETUP, _LAST = 30.0, 300.0, 3600.0
 #: The same for a message that was refused.
 _FIRST_REFUSED, _LAST_REFUSED = 3600.0, 12 * 3600.0
@@ -80,7 +80,7 @@ class Log:
 
 
 class Result(NamedTuple):
-    """What became of a message; ``error``: ``None`` if it was accepted."""
+    """The result of sending a message; ``error``: ``None`` if it was accepted."""
 
     receiver: str
     queued: Queued
@@ -122,7 +122,7 @@ class Lane:
         self._orders.put(queued)
 
     def stop(self) -> None:
-        """End what is being sent soon."""
+        """Make a running ``send`` end soon."""
         self._notifier.stop()
 
     def _run(self) -> None:
@@ -158,7 +158,7 @@ def _place_of(error: Exception) -> str:
 
 
 class Dispatcher:
-    """Everything between the audit log and the receivers."""
+    """Makes messages of the lines of the audit log, and has them sent to the receivers."""
 
     def __init__(
         self,
@@ -279,7 +279,7 @@ class Dispatcher:
     def _routes(self, event: AuditEvent) -> Iterator[Route]:
         at = _seconds(event.time)
         if self._clock() - at > LONGEST:
-            return  # of a time without notifications
+            return  # too old: nobody sent notifications then
         for lane in self._lanes.values():
             settings = lane.settings
             found = for_receiver(event, settings)
@@ -355,7 +355,7 @@ class Dispatcher:
 
 
 def recipients_of(settings: ReceiverSettings) -> tuple[str, ...]:
-    """Each gets messages of its own: one bad address must not hold up the others."""
+    """The recipients of a receiver: each gets messages of its own, so that one delays no other."""
     return settings.to if settings.kind == "mail" else ("",)
 
 

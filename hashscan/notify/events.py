@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hashscan.audit.line import AuditEvent
     from hashscan.config.notify import ReceiverSettings
 
-#: Kind of a receiver's rule by event of the audit log.
+#: The kind of event that a receiver chooses, by event of the audit log.
 KINDS: Final = {
     audit.MATCH: "match",
     audit.MATCHES_LEFT_OUT: "match",
@@ -50,7 +50,7 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:+-]{0,79}")
 #: The setting at the end of the reason of a hold.
 _BRAKE = re.compile(r"\((brakes\.[a-z_]{1,40})\)$")
 _DIGEST = re.compile(r"[0-9A-Fa-f]{32,}")
-#: Characters of a text with ``include``.
+#: The most characters of a text that ``include`` permits.
 _LONGEST = 1000
 _MOST_KEYS = 40
 #: Actions of matches that need nobody: an administrator decided on them before, or a hold has them.

@@ -201,7 +201,7 @@ class MailNotifier:
 def _explained(
     error: Exception, session: BoundedSMTP, step: str, where: str, settings: ReceiverSettings
 ) -> NotSentError:
-    """What happened and what to do. The texts quote nothing of the server's."""
+    """The error with what to do about it. Its texts quote nothing that the server sent."""
     unsure = session.payload_sent
     if isinstance(error, UnicodeError):
         return NotSentError(

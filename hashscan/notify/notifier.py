@@ -20,7 +20,7 @@ class Fault(Enum):
     LATER = "later"
     #: Send it again later, but only a change of the configuration can help.
     SETUP = "setup"
-    #: Keep this message and send it again much later: the receiver refused it, as it says for good.
+    #: Keep this message and send it again much later: the receiver refused it for good.
     #: Later messages need not wait for it.
     REFUSED = "refused"
     #: Give this message up: nobody can get it.

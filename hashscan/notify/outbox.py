@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Seconds that a message is kept if its receiver does not accept it.
 LONGEST = 7 * 86400.0
-#: Owners with waiting events, for one receiver.
+#: The most owners with waiting events, for one receiver.
 _MOST_RECIPIENTS = 10_000
 #: Refused messages that are kept for one receiver.
 MOST_REFUSED = 50
@@ -337,7 +337,7 @@ class Outbox(Closable):
             )
 
     def _give_up(self, connection: sqlite3.Connection, number: int, now: float) -> tuple[str, int]:
-        """The receiver, and the number of events that are dropped with the message."""
+        """Drop a message; return its receiver, and the number of its events."""
         (events,) = connection.execute(
             "SELECT events FROM message WHERE number = ?", (number,)
         ).fetchone()
@@ -396,7 +396,7 @@ class Outbox(Closable):
         return said
 
     def set_back(self, now: float) -> None:
-        """Keep a clock that was set back from stopping a receiver."""
+        """Send messages soon whose next try is too far away, because the clock was set back."""
         with self._change() as connection:
             self._set_back(connection, now)
 

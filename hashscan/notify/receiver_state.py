@@ -1,4 +1,4 @@
-"""How each receiver works, as the outbox has it: for ``status``, ``doctor`` and the metrics."""
+"""The state of each receiver, from the outbox: for ``status``, ``doctor`` and the metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 7 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class ReceiverState:
-    """How a receiver works, for ``status``.
+    """The state of a receiver, for ``status``.
 
     Attributes:
         name: of the receiver.
@@ -50,7 +50,7 @@ class ReceiverState:
 
 
 def receiver_states(directory: str, now: float) -> list[ReceiverState]:
-    """How each receiver works, from the outbox of a state directory; nothing is changed.
+    """The state of each receiver, from the outbox of a state directory; changes nothing.
 
     Raises:
         StateError: the outbox cannot be read.

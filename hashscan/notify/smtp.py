@@ -121,7 +121,7 @@ class BoundedSMTP(smtplib.SMTP):
         super().send(s)
 
     def data(self, msg: Any) -> tuple[int, bytes]:
-        """Send the mail itself; smtplib's own, with a note of the moment when it is out.
+        """Send the mail itself; as smtplib does, and note when it has begun to leave.
 
         Raises:
             smtplib.SMTPDataError: the server refuses it.
@@ -134,6 +134,6 @@ class BoundedSMTP(smtplib.SMTP):
         lines = msg if msg.endswith(b"\r\n") else msg + b"\r\n"
         quoted = lines.replace(b"\r\n.", b"\r\n..")
         quoted = b"." + quoted if quoted.startswith(b".") else quoted
-        self.payload_sent = True  # from now on a broken connection leaves it open
+        self.payload_sent = True  # from now on nobody knows after a broken connection
         self.send(quoted + b".\r\n")
         return self.getreply()

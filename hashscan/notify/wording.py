@@ -34,7 +34,7 @@ _COMMANDS = {
     "notice-due": "hashscan notice list",
     "notice-overdue": "hashscan notice list",
 }
-#: What a problem is, and what to do, by its ``what``.
+#: The words for a problem, by its ``what``.
 _PROBLEMS = {
     "scanning": "nothing is scanned, because the known set cannot be used",
     "sync": "new filters cannot be fetched, or are refused",
@@ -43,6 +43,7 @@ _PROBLEMS = {
     "notices": "notices cannot be read",
     "reload": "the last reload of the configuration was refused",
 }
+#: The words for its end.
 _WELL = {
     "scanning": "the known set can be used again",
     "sync": "new filters are fetched again",
@@ -52,8 +53,8 @@ _WELL = {
     "reload": "the configuration was read again",
 }
 REPEAT = (
-    "This message may have been sent before: hashscan does not know if it arrived then. Its id is"
-    " the same then."
+    "This message may have been sent before: hashscan does not know whether it arrived. The earlier"
+    " message has the same id."
 )
 
 

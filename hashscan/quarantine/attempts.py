@@ -1,4 +1,4 @@
-"""Bounds the lines about moves that fail, by owner.
+"""Limits the lines of the audit log about failed moves of an owner.
 
 A customer who renames a file all the time makes every move of it fail. Each try would have two
 lines in the audit log, and push everything else out of it.
@@ -14,7 +14,8 @@ from hashscan.fs.accounts import Accounts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: So many failed moves of an owner have lines within an hour. A long path counts more.
+#: Failed moves of an owner that have lines of their own within an hour. A path counts as one more
+#: for each ``_LONG`` bytes.
 _MOST, _HOUR = 100, 3600.0
 _LONG = 1000
 #: Seconds for which one line covers all further tries.
@@ -35,7 +36,7 @@ class Attempts:
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, accounts: Accounts | None = None
     ) -> None:
-        """``clock``: seconds that no one can set. ``accounts``: default: by /etc/subuid."""
+        """``clock``: seconds of a clock that nobody can set. ``accounts``: default: /etc/subuid."""
         self._clock = clock
         self._accounts = accounts or Accounts()
         self._owners: dict[int, _Owner] = {}
@@ -53,14 +54,14 @@ class Attempts:
         return found is not None and found.failed >= _MOST
 
     def due(self, owner: int) -> int | None:
-        """The number of tries since the last line for all of them; ``None``: it is recent."""
+        """The number of tries since the last line ``moves-left-out``; ``None``: no line is due."""
         found = self._owners[owner]
         if found.line_at is not None and self._clock() - found.line_at < _MINUTE:
             return None
         return found.left_out
 
     def line_written(self, owner: int) -> None:
-        """Note that there is a line for all tries of the next minute."""
+        """Note that a line ``moves-left-out`` was written, for all tries of the next minute."""
         found = self._owners[owner]
         found.line_at, found.left_out = self._clock(), 0
 

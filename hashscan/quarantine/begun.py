@@ -1,4 +1,4 @@
-"""The act whose line is in the audit log, but not yet the line about its result.
+"""The act that the audit log announces, and whose result it does not have yet.
 
 All acts hold the store's lock, so there is at most one. ``STORE/act.json`` names it, and is missing
 otherwise. After a kill the next start reads the log after the line that was the newest before the
@@ -26,7 +26,7 @@ FILE: Final = b"act.json"
 MOST: Final = 8 << 20
 #: Events that announce an act with a result.
 _ACTS = frozenset({events.MOVING, events.RESTORING, events.PURGING})
-#: Events that are the result of one.
+#: Events that report the result of such an act.
 _RESULTS = frozenset(
     {
         events.MOVED,
@@ -45,7 +45,7 @@ class Begun(NamedTuple):
 
     Attributes:
         state: the state directory whose audit log has the line.
-        after: number of the log's newest line before that.
+        after: number of the newest line before that line.
     """
 
     event: str
@@ -56,7 +56,7 @@ class Begun(NamedTuple):
 
     @classmethod
     def of(cls, event: str, facts: Mapping[str, Any], recorder: Recorder) -> Self | None:
-        """The act of a line that is about to be written; ``None``: it has no result.
+        """The act that a line is about to announce; ``None``: the event is no act with a result.
 
         Raises:
             StateError: the audit log cannot be read.
@@ -69,18 +69,18 @@ class Begun(NamedTuple):
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """What ``to_json`` made; ``None``: there is no act, or a kill ended its writing."""
+        """The act from ``to_json``; ``None``: there is no act, or a kill cut the file short."""
         with suppress(ValueError, TypeError, KeyError):
             event, record_id, path, state, after = json.loads(raw)
             return cls(event, record_id, os.fsencode(path), state, int(after))
         return None
 
     def to_json(self) -> bytes:
-        """For ``parse``."""
+        """The act as JSON, which ``parse`` reads."""
         return json.dumps([*self[:2], os.fsdecode(self.path), *self[3:]]).encode("ascii")
 
     def lacks_its_result(self) -> bool:
-        """Whether the log has the line about the act, and none about its result.
+        """Whether the log has the line about the act, but no line about its result.
 
         Raises:
             StateError: the log cannot be read.

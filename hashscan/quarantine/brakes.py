@@ -1,4 +1,4 @@
-"""The actor before the quarantine: it lets a match move, or holds it."""
+"""Decides whether a match moves to quarantine, or is held; then has it moved."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Brakes:
         self._holds: Holds | None = None
 
     def act(self, match: Confirmed) -> Acted:
-        """Let a match move, or hold it."""
+        """Move a match, or hold it."""
         candidate = match.candidate
         # A file that an administrator restored does not move, so it does not count.
         restored = self._quarantine.held(candidate)

@@ -92,7 +92,8 @@ HOLD_COLUMNS = (
     " files, owners, reported"
 )
 FILE_COLUMNS = "volume, path, uid, size, md5, sha1, sha256, since, match"
-#: Digests of one hold by a list; a list with more has all matches of its category held.
+#: The most digests that a hold of a new list notes. If there are more, the hold has all matches of
+#: the category.
 MOST_DIGESTS = 200_000
 
 
@@ -110,7 +111,7 @@ class Kind(StrEnum):
 
 
 class HoldState(StrEnum):
-    """What was decided about a hold."""
+    """The decision about a hold."""
 
     HELD = "held"  #: nothing yet
     RELEASED = "released"  #: an administrator lets the files move
@@ -127,7 +128,7 @@ class Hold:
     """A hold.
 
     Attributes:
-        id: as commands take it.
+        id: as commands take it, e.g. ``H7``.
         reason: why the brake tripped, for the reader.
         uid: the owner whose files are held; ``None``: the files of all owners.
         volume: the volume whose files are held; ``None``: all volumes.
@@ -166,7 +167,7 @@ class Hold:
 
 
 class HeldFile(NamedTuple):
-    """A file that a hold has.
+    """A file of a hold.
 
     Attributes:
         since: when it was held first, in seconds since the epoch.
@@ -199,7 +200,7 @@ class HoldEvents(Protocol):
         ...
 
     def tell(self, hold: Hold, digests: Iterable[Digest]) -> None:
-        """Write the line about a hold; ``digests``: of its files, if it has one content.
+        """Write the line about a hold; ``digests``: of its files, if all have the same content.
 
         Raises:
             StateError: it cannot be written; the next held file tries it again.

@@ -57,10 +57,10 @@ class HoldReader(Closable):
         self._connection.close()
 
     def get(self, number: int) -> Hold:
-        """One hold.
+        """The hold with this number.
 
         Raises:
-            UsageError: there is none with this number.
+            UsageError: there is no such hold.
         """
         found = self._holds("number = ?", (number,))
         if not found:
@@ -72,7 +72,7 @@ class HoldReader(Closable):
         return self._holds("1" if every else "state = 'held'", ())
 
     def with_digest(self, digest: Digest) -> list[Hold]:
-        """The holds that have a digest: the files of one, or its rule."""
+        """The holds that have a digest in their files, or in their rule."""
         condition = (
             "number IN (SELECT hold FROM hold_digest WHERE algorithm = ?1 AND digest = ?2"  # noqa: S608
             f" UNION SELECT hold FROM held WHERE {digest.algorithm} = ?2)"
@@ -80,14 +80,14 @@ class HoldReader(Closable):
         return self._holds(condition, (digest.algorithm, bytes.fromhex(digest.hex)))
 
     def decided(self, numbers: Iterable[int]) -> list[int]:
-        """Which of some holds are decided, or unknown here."""
+        """Those of ``numbers`` whose hold is decided, or does not exist."""
         with FORMAT.translated(self.path):
             rows = self._connection.execute("SELECT number FROM hold WHERE state = 'held'")
             waiting = {number for (number,) in rows}
         return [number for number in numbers if number not in waiting]
 
     def files(self, number: int) -> Iterator[HeldFile]:
-        """The files that a hold has, by their paths."""
+        """The files of a hold, ordered by volume and path."""
         with FORMAT.translated(self.path):
             for row in self._connection.execute(
                 f"SELECT {FILE_COLUMNS} FROM held WHERE hold = ? ORDER BY volume, path",  # noqa: S608
@@ -98,7 +98,7 @@ class HoldReader(Closable):
                 yield HeldFile(volume, path, uid, size, digests, since, json.loads(match))
 
     def digests(self, number: int) -> list[Digest]:
-        """The digests of a hold, and those of its files."""
+        """The digests of a hold's rule, and those of its files."""
         found = dict.fromkeys(self.own_digests(number))
         for file in self.files(number):
             found |= dict.fromkeys(file.digests.each())
@@ -139,7 +139,7 @@ class HoldReader(Closable):
         return replace(hold, files=files, owners=owners)
 
     def _tick(self) -> float:
-        """The counted time now, which is kept: seconds of a ``Timeline``."""
+        """The present moment in counted seconds of the ``Timeline``; notes it in the file."""
         row = self._connection.execute("SELECT timeline FROM clock").fetchone()
         timeline = None if row is None else Timeline.parse(row[0])
         now = self._now()
@@ -153,7 +153,8 @@ class HoldReader(Closable):
     def _change(self, *, durably: bool = True) -> Iterator[None]:
         """Run the block in one transaction, which is undone if the block raises.
 
-        ``durably``: it is on the disk when the block ends. A kill undoes nothing in any case.
+        ``durably``: the change is on the disk when the block ends. Otherwise a power
+        cut can undo the change, but a kill cannot.
         """
         with FORMAT.translated(self.path):
             if not durably:

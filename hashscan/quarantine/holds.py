@@ -1,7 +1,7 @@
 """Files that moved lately, and files that a brake holds, in one SQLite file beside the catalog.
 
 It is not part of the catalog, because a catalog can be thrown away, but a hold must not be lost.
-Several processes use it at the same time: a scan, the daemon, rounds over notices, commands. A file
+Several processes use it at the same time: a scan, the daemon, the work on notices, commands. A file
 is counted before it moves, in the transaction that decides about it, and the count is on the disk
 before the move begins. So after a kill the count may be one file too high, never too low.
 
@@ -39,10 +39,11 @@ class Holds(Admission):
             category: of the filter.
             filter_version: its version.
             new: how many files became candidates.
-            digests: theirs; with more than ``MOST_DIGESTS``, all matches of the category are held.
+            digests: of these files; if there are more than ``MOST_DIGESTS``, all matches of the
+                category are held.
 
         Returns:
-            The new hold; ``None``: this version was held before, or every digest is in a hold.
+            The new hold; ``None``: this version has a hold already, perhaps a decided one.
         """
         with self._change():
             before = self._connection.execute(
@@ -69,7 +70,7 @@ class Holds(Admission):
             return self.get(number)
 
     def release(self, number: int, *, who: str, why: str = "") -> Hold:
-        """Let the files of a hold move, and its digests for a window.
+        """Note that the files of a hold may move, and its digests may for a window.
 
         Raises:
             UsageError: there is no such hold, or it is released already.
@@ -85,7 +86,7 @@ class Holds(Admission):
         return self._decide(number, HoldState.DISMISSED, who, why)
 
     def close_hold(self, number: int, *, why: str) -> Hold:
-        """Note that nothing is left to decide about a hold; a decision made meanwhile stays."""
+        """Note that nothing is left to decide about a hold, unless it was decided meanwhile."""
         with suppress(UsageError):
             self._decide(number, HoldState.CLOSED, "hashscan", why, only_if=HoldState.HELD)
         return self.get(number)
@@ -113,9 +114,9 @@ class Holds(Admission):
             return self.get(number)
 
     def split(self, number: int, digest: Digest) -> int:
-        """Make a hold of its own of the files with one digest; return its number.
+        """Move the files with one digest to a new hold; return its number.
 
-        A hold of this digest alone stays as it is.
+        A hold whose files all have the same content is not split.
         """
         column, raw = digest.algorithm, bytes.fromhex(digest.hex)
         with self._change():
@@ -151,8 +152,8 @@ class Holds(Admission):
     def report(self, hold: Hold, events: HoldEvents) -> None:
         """Have ``events`` write the line about a hold, once.
 
-        Another process waits for that. What a killed process wrote is searched for after the line
-        that was the newest when the first process began.
+        Other processes wait meanwhile. ``mark`` notes the newest line before the first try. If the
+        process of that try was killed, the next one searches the lines after ``mark`` first.
 
         Raises:
             StateError: the line could not be written; call this again.
@@ -173,7 +174,7 @@ class Holds(Admission):
 
 
 def waiting_holds(path: str) -> tuple[Hold, ...]:
-    """The holds in a file that wait for a decision; nothing is made or changed.
+    """The holds in a file that wait for a decision; makes and changes nothing.
 
     Raises:
         StateError: the file cannot be read.

@@ -125,4 +125,4 @@ def test_verdicts_are_forgotten_in_both_catalogs_and_a_fault_is_named(tmp_path, 
     (own, digests), (beside, same) = asked
     assert (own, digests, same) == (module.files.CATALOG, ["x", "y"], ["x", "y"])
     assert beside == f"{module.files.BESIDE}/{module.files.CATALOG}"
-    assert said == ["a remembered verdict may have restored files moved again: damaged"]
+    assert said == ["restored files may move again, because verdicts are not forgotten: damaged"]
