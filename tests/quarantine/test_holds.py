@@ -4,7 +4,7 @@ import pytest
 from brake_matches import Clock, digests_of, match, moved_of, moves
 
 from hashscan.config.brakes import BrakesSettings
-from hashscan.quarantine.hold import matched, number_of
+from hashscan.quarantine.hold import HoldState, matched, number_of
 from hashscan.quarantine.holds import Holds, waiting_holds
 from hashscan.quarantine.limits import Limits, Scope, tripped
 
@@ -87,6 +87,14 @@ def test_a_held_file_keeps_its_hold_and_a_released_one_moves_during_other_holds(
     holds.release(1, who="root")
     assert moves(holds, limits, match("1/f", 1))
     assert not moves(holds, limits, match("2/f", 2))
+
+
+def test_a_file_of_a_closed_hold_is_held_by_a_new_one_if_its_digest_is_known_again(holds):
+    limits = Limits(owners=1)
+    for uid in range(2):
+        holds.admit(match(f"{uid}/f", uid), limits)
+    assert holds.close_hold(1, why="").state is HoldState.CLOSED
+    assert holds.admit(match("1/f", 1), limits).id == "H2"
 
 
 def test_a_decision_between_two_looks_at_a_file_is_not_missed(holds, monkeypatch):

@@ -13,13 +13,14 @@ from hashscan.errors import QuarantineError
 from hashscan.quarantine import housekeeping
 from hashscan.quarantine import records as records_module
 from hashscan.quarantine import store as store_module
+from hashscan.quarantine import withdrawn as withdrawn_module
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.housekeeping import Purged, purge_older
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.withdrawn import collect
+from hashscan.quarantine.withdrawn import collect, mark
 from hashscan.text import rfc3339
 from hashscan.timeline import Instant
 
@@ -201,3 +202,29 @@ def test_what_nobody_is_asked_about_is_counted(store, moved):
     assert contents("another service") == (0, 1, 0)
     Path(os.fsdecode(store.where(moved)), "record.json").write_text("damaged")
     assert contents() == (0, 0, 1)
+
+
+def test_withdrawn_records_are_marked_and_counted_but_one_that_cannot_be_read_meanwhile(
+    volume, own_quarantine, store, monkeypatch
+):
+    service = "https://hcs.example"
+    for name in "abc":
+        (volume / name).write_bytes(b"known")
+        assert own_quarantine.act(confirmed(volume, name)).action == "quarantined"
+    withdrawn = list(collect(store, service, [], store.timeline()).groups)
+    first, *others = store.ids()
+    listed, load = list(withdrawn_module.briefs(store)), Store.load
+
+    def loads(self, record_id):
+        if record_id == first:
+            raise QuarantineError("its record is damaged", reason="damaged-record")
+        return load(self, record_id)
+
+    monkeypatch.setattr(withdrawn_module, "briefs", lambda _store: listed)
+    monkeypatch.setattr(Store, "load", loads)
+    assert mark(store, service, withdrawn, [], patience=1.0) == 2
+    monkeypatch.undo()
+    assert [bool(store.load(one).withdrawn) for one in (first, *others)] == [False, True, True]
+    assert mark(store, service, withdrawn, [], patience=1.0) == 1
+    assert mark(store, service, withdrawn, [], patience=1.0) == 0
+    assert mark(store, service, [], withdrawn, patience=1.0) == 3

@@ -180,6 +180,7 @@ def test_an_unreadable_file_says_what_to_do(tmp_path):
 def test_errors_of_directories_have_an_outcome():
     assert outcome_of_error(FileNotFoundError(errno.ENOENT, "x")) == NotHashed(Skipped.VANISHED)
     assert outcome_of_error(OSError(errno.EMFILE, "Too many open files")).reason is Problem.OTHER
+    assert outcome_of_error(OSError("no number")) == NotHashed(Problem.OTHER, "no number")
     assert "ulimit -n" in outcome_of_error(OSError(errno.EMFILE, "Too many open files")).message
 
 

@@ -122,6 +122,15 @@ def test_no_damaged_patch_gives_anything(data):
     # A flipped gap may stay a patch; what it gives is then caught by the result's SHA-256.
     assert found == sorted(set(found))
     assert not found or found[-1] < patch.bits_of(bytes(bad))
+    assert len(found) == patch.count(bytes(bad))
+
+
+@pytest.mark.parametrize("end", [b"", b"\x85", b"\5\0", b"\5\x80"])
+def test_a_patch_with_more_or_fewer_positions_than_it_says_is_refused(end):
+    good = patch._encode([3, 9], 10_000)
+    assert good.endswith(b"\3\5")
+    with pytest.raises(FilterError, match="damaged patch"):
+        list(patch._positions(good[:-1] + end))
 
 
 @given(content=st.binary(max_size=200))

@@ -153,6 +153,12 @@ def test_terms_can_be_chosen(publisher):
     assert abs((expires["snapshot"] - later(days=17)).total_seconds()) < 60
 
 
+def test_the_terms_that_are_not_chosen_are_those_of_the_documents():
+    usage = Path(__file__).parents[3] / "docs" / "usage.md"
+    terms = " ".join(f"{role}={term.days}d" for role, term in publish.TERMS.items())
+    assert f"Default: `{terms}`." in usage.read_text(encoding="utf-8")
+
+
 # -- thresholds and rotation ------------------------------------------------------------------------
 
 
