@@ -42,7 +42,8 @@ NOT_MOVED: Final = "not-moved"
 #: line). A file that moves has its line ``moved``.
 MOVES_LEFT_OUT: Final = "moves-left-out"
 #: The next start finished or undid a move, a restore or a purge that a kill had interrupted, or
-#: found it ended without a line about its result: ``quarantine_id``, ``message``.
+#: found it ended without a line about its result; or the next act found that, because the log could
+#: not be written: ``quarantine_id``, ``message``.
 RECOVERED: Final = "recovered"
 #: A file is about to be restored: ``quarantine_id``, ``path`` (from where it came), ``to``.
 RESTORING: Final = "restoring"

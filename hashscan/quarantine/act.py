@@ -262,12 +262,17 @@ class Quarantine:
                 self._attempts.failed(owner, match.candidate.full_path)
                 if moved[0] or not is_quiet:
                     self._failed(match, record, error, moved[0])
+                else:
+                    self._store.forget_act()
                 raise
         acted = _told(record)
         if acted.action != "quarantined":
             self._attempts.failed(owner, match.candidate.full_path)
-        if acted.action == "quarantined" or not is_quiet:
-            self._concluded(match, acted, record.id)
+        if acted.quarantine_id or not is_quiet:  # a displaced file is in the quarantine, too
+            # The only line about a move must survive a power cut.
+            self._concluded(match, acted, record.id, sync=is_quiet)
+        else:
+            self._store.forget_act()
         return acted
 
     def _announce(self, match: Confirmed, record: Record, quiet: int | None) -> None:
@@ -281,9 +286,9 @@ class Quarantine:
             if left_out is not None:
                 self._store.announce(events.MOVES_LEFT_OUT, uid=quiet, count=left_out)
                 self._attempts.line_written(quiet)
-            return
         self._store.announce(
             events.MOVING,
+            line=quiet is None,
             path=os.fsdecode(record.origin.full_path),
             volume=os.fsdecode(record.origin.volume),
             quarantine_id=record.id,
@@ -308,13 +313,16 @@ class Quarantine:
             message=message,
         )
 
-    def _concluded(self, match: Confirmed, acted: Acted, record_id: str | None) -> None:
+    def _concluded(
+        self, match: Confirmed, acted: Acted, record_id: str | None, *, sync: bool = False
+    ) -> None:
         path = os.fsdecode(match.candidate.full_path)
         if acted.action == "quarantined":
-            self._store.conclude(events.MOVED, path=path, quarantine_id=record_id)
+            self._store.conclude(events.MOVED, sync=sync, path=path, quarantine_id=record_id)
             return
         self._store.conclude(
             events.NOT_MOVED,
+            sync=sync,
             path=path,
             quarantine_id=record_id,
             reason=acted.problem,

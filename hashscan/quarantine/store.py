@@ -132,8 +132,10 @@ class Store(Closable):
             mark_quarantine(fd)
         return cls(directory, fd, recorder)
 
-    def announce(self, event: str, **facts: Any) -> None:
+    def announce(self, event: str, *, line: bool = True, **facts: Any) -> None:
         """Write a line of the audit log about an act that begins now; it is on disk then.
+
+        Without ``line``, only make sure that its result gets a line, also after a kill.
 
         Raises:
             QuarantineError: it cannot be written, so the act must not happen (``no-audit-log``, or
@@ -144,21 +146,23 @@ class Store(Closable):
         try:
             act = begun.Begun.of(event, facts, self.recorder)
             if act is not None:
+                begun.conclude_earlier(self.begun_act(), self.load, self.recorder)
                 with self._explained():
-                    _write(self.fd, begun.FILE, act.to_json())
-            self.recorder.write(event, **facts)
+                    _write(self.fd, begun.FILE, act._replace(has_line=line).to_json())
+            if line:
+                self.recorder.write(event, **facts)
         except StateError as error:
             raise QuarantineError(
                 f"nothing was changed, because it could not be put on record: {error}",
                 reason="no-audit-log",
             ) from error
 
-    def conclude(self, event: str, **facts: Any) -> None:
+    def conclude(self, event: str, *, sync: bool = False, **facts: Any) -> None:
         """Write a line of the audit log about the end of an act, if that is possible."""
         if self.recorder is not None:
             # The act has happened, and its begin is on record: the next start writes the line.
             with suppress(StateError):
-                self.recorder.write(event, sync=False, **facts)
+                self.recorder.write(event, sync=sync, **facts)
                 self.forget_act()
 
     def begun_act(self) -> begun.Begun | None:
