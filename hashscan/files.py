@@ -36,7 +36,7 @@ NOTIFICATIONS = "notifications.sqlite3"
 NOTIFICATIONS_LOCK = "notifications.lock"
 #: Deadlines of notices that are in the audit log.
 ANNOUNCED = "announced.json"
-#: The daemon's problems that are in the audit log and have not ended.
+#: Problems that are in the audit log and have not ended.
 PROBLEMS = "problems.json"
 #: Places in the audit log where lines about these begin that are not noted yet.
 ANNOUNCED_MARK = "announced.mark"

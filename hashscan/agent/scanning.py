@@ -14,6 +14,7 @@ from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.agent.list_check import check_lists
 from hashscan.agent.presence import follow_mounts, why_not_there
 from hashscan.agent.probing import NO_ANSWER, Probes, look_at_all
+from hashscan.agent.scan_problems import STOPS, ScanProblems
 from hashscan.audit.matches import MatchLines
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.scans import ScanLines
@@ -174,17 +175,74 @@ def run_scan(
         HashscanError: see its classes; what was done before is committed.
     """
     paths, lists = list(paths), list(lists)
-    main = state
     if settings.notify:
         from hashscan.agent.notifying import begin_notifying  # noqa: PLC0415 - heavy
 
-        begin_notifying(settings, main)
+        begin_notifying(settings, state)
     places = places_of(settings, paths)
-    volumes = places.volumes
+    try:
+        summary = _scan(
+            settings,
+            state,
+            reporter,
+            places,
+            lists,
+            only_categories=only_categories,
+            action=action,
+            full=full,
+            tiers=tiers,
+            jobs=jobs,
+            building=building,
+            verbose=verbose,
+            before_act=before_act,
+            named=bool(paths),
+        )
+    except STOPS:
+        _notify(settings, state, reporter)
+        raise
+    reporter.summary(summary)
+    _notify(settings, state, reporter)
+    return exit_code(summary)
+
+
+def _notify(settings: Settings, state: State, reporter: Reporter) -> None:
+    """Send the waiting notifications, unless a daemon does."""
+    if settings.notify:
+        from hashscan.agent.notifying import send_now  # noqa: PLC0415 - heavy
+
+        try:
+            send_now(settings, state, reporter.notice)
+        except StateError as error:  # the scan itself is done
+            reporter.notice(f"notify: {error}")
+
+
+def _scan(
+    settings: Settings,
+    state: State,
+    reporter: Reporter,
+    places: Places,
+    lists: list[str],
+    *,
+    only_categories: Collection[str],
+    action: Literal["report", "quarantine"] | None,
+    full: bool,
+    tiers: bool,
+    jobs: int | None,
+    building: Building,
+    verbose: bool,
+    before_act: Callable[[], None] | None,
+    named: bool,
+) -> Summary:
+    """The scan itself; see ``run_scan``."""
+    main, volumes = state, places.volumes
     with ExitStack() as stack:
         own = (state.directory, settings.quarantine_directory)
         recorder = Recorder.of(settings, "scan", state)
         state = _locked(state, stack, reporter)
+        # A running daemon reports its own problems; lists on the command line are somebody's try.
+        problems = ScanProblems(recorder, reporter.notice) if state is main else None
+        is_configured = problems is not None and settings.service is not None and not lists
+        opening = problems.opening() if problems and is_configured else nullcontext()
         if action is None and lists and settings.quarantine.action == "quarantine":
             reporter.notice(
                 "matches are only reported, because --known names the lists: quarantine.action is "
@@ -192,17 +250,18 @@ def run_scan(
             )
             action = "report"
         action = action or settings.quarantine.action
-        known = open_known_set(
-            settings,
-            state,
-            lists,
-            reporter.notice,
-            building,
-            only_categories=only_categories,
-            tiers=tiers,
-            moving=action == "quarantine",
-        )
-        allow = open_allow(settings, state, reporter.notice, building)
+        with opening:
+            known = open_known_set(
+                settings,
+                state,
+                lists,
+                reporter.notice,
+                building,
+                only_categories=only_categories,
+                tiers=tiers,
+                moving=action == "quarantine",
+            )
+            allow = open_allow(settings, state, reporter.notice, building)
         if allow is not None:
             stack.callback(allow.close)
         if verbose:
@@ -249,7 +308,7 @@ def run_scan(
         catalog = Catalog(state.catalog)
         try:
             check_lists(settings, state, catalog, known, reporter.notice, action=action)
-            there, identities = _there(places, catalog, reporter, named=bool(paths))
+            there, identities = _there(places, catalog, reporter, problems, named=named)
             probes = Probes(
                 [os.fsdecode(volume.root) for volume in there],
                 before_fork=catalog.commit,
@@ -277,6 +336,8 @@ def run_scan(
                     record=matches.write,
                 )
                 summary = engine.run()
+                if problems is not None and is_configured:
+                    problems.service(engine.unanswered, answered=engine.is_answered)
             except BaseException as error:
                 lines.failed(error)
                 raise
@@ -289,19 +350,16 @@ def run_scan(
             catalog.abandon()
             raise
         catalog.close()
-    reporter.summary(summary)
-    if settings.notify:
-        from hashscan.agent.notifying import send_now  # noqa: PLC0415 - heavy
-
-        try:
-            send_now(settings, main, reporter.notice)
-        except StateError as error:  # the scan itself is done
-            reporter.notice(f"notify: {error}")
-    return exit_code(summary)
+    return summary
 
 
 def _there(
-    places: Places, catalog: Catalog, reporter: Reporter, *, named: bool
+    places: Places,
+    catalog: Catalog,
+    reporter: Reporter,
+    problems: ScanProblems | None = None,
+    *,
+    named: bool,
 ) -> tuple[list[Volume], dict[bytes, Identity]]:
     """Return the volumes that are there, and their roots' identities; report the others.
 
@@ -313,6 +371,8 @@ def _there(
     for volume in places.volumes:
         seen = places.seen[volume.root]
         why = why_not_there(seen, catalog, meant=named)
+        if problems is not None and (volume.root in places.configured or not named):
+            problems.volume(volume.root, why)
         if why is None:
             found.append(volume)
             if seen.identity is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -13,12 +15,13 @@ from hashscan.cli.common import (
     json_option,
     known_option,
     only_category_option,
+    open_configuration,
     open_own_settings,
     open_settings,
     state_option,
 )
 from hashscan.cli.streams import check_reader
-from hashscan.errors import HashscanError, OutputError
+from hashscan.errors import ConfigError, HashscanError, OutputError
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
@@ -79,7 +82,11 @@ def command(
     if known:
         settings, directory = open_own_settings(options, state, check_files=not paths)
     else:
-        settings, directory = open_settings(options, state)
+        try:
+            settings, directory = open_settings(options, state)
+        except ConfigError as error:
+            report_refused(options, state, error)
+            raise
     try:
         code = run_scan(
             settings,
@@ -106,6 +113,22 @@ def command(
         if not known and state is None:  # the numbers of another state must not take their place
             write_metrics(settings, directory)
     return code
+
+
+def report_refused(options: Options, state: str | None, error: ConfigError) -> None:
+    """Notify the receivers if a file that the configuration names cannot be used."""
+    from hashscan.agent.scan_problems import note_refused  # noqa: PLC0415 - heavy
+    from hashscan.state import State  # noqa: PLC0415
+
+    with suppress(HashscanError):  # the error itself is reported
+        settings = open_configuration(options, state, check_files=False)
+        if os.path.isdir(settings.state):
+            note_refused(
+                settings,
+                State(settings.state),
+                error,
+                lambda text: click.echo(f"hashscan: {text}", err=True),
+            )
 
 
 def write_metrics(settings: Settings, directory: State) -> None:

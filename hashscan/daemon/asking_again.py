@@ -18,7 +18,7 @@ from hashscan.errors import HashscanError
 from hashscan.text import counted, human_age
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from multiprocessing.connection import Connection
 
     from hashscan.agent.known_set import KnownSet
@@ -33,6 +33,32 @@ _EVERY, _SOON = 3600.0, 60.0
 _REST = 50.0
 #: Seconds of a turn of restoring, and between two turns.
 _TURN, _NEXT_TURN = 20.0, 10.0
+#: Seconds until a file that was not restored is tried again, twice as long each time up to a day:
+#: each try writes two lines to the audit log.
+_AGAIN, _LONGEST = 3600.0, 86400.0
+
+
+class Waits:
+    """When withdrawn files that could not be restored are tried again."""
+
+    def __init__(self) -> None:
+        """No file waits."""
+        #: By id of a record: the time of the next try, and the pause before it.
+        self._next: dict[str, tuple[float, float]] = {}
+
+    def failed(self, ids: Iterable[str], now: float) -> None:
+        """Have files wait, twice as long as the last time."""
+        for one in ids:
+            _, last = self._next.get(one, (0.0, _AGAIN / 2))
+            wait = min(2 * last, _LONGEST)
+            self._next[one] = now + wait, wait
+
+    def at(self, now: float) -> frozenset[str]:
+        """Files whose time has not come; files that are not heard of any more are forgotten."""
+        for one, (due, _) in list(self._next.items()):
+            if now >= due + _LONGEST:
+                del self._next[one]
+        return frozenset(one for one, (due, _) in self._next.items() if now < due)
 
 
 class AskingAgain:
@@ -56,8 +82,8 @@ class AskingAgain:
         self._restores = settings.quarantine.restore_withdrawn == "auto"
         self._asked_by = ""
         self._round_at = self._turn_at = 0.0
-        self._failed: frozenset[str] = frozenset()
-        self._is_resumed = False
+        self._waits = Waits()
+        self._turn_began = 0.0
 
     @property
     def connections(self) -> list[Connection]:
@@ -91,11 +117,9 @@ class AskingAgain:
         return Recorder.of(self._settings, "daemon", self._state)
 
     def _begin_turn(self, now: float) -> None:
-        self._turn_at = now + _EVERY
-        if not self._is_resumed:
-            self._failed = frozenset()
+        self._turn_at, self._turn_began = now + _EVERY, now
         directory, recorder = os.fsencode(self._directory), self._recorder()
-        job = partial(put_back, directory, _TURN, self._failed, recorder, self._state)
+        job = partial(put_back, directory, _TURN, self._waits.at(now), recorder, self._state)
         self._turn = Background(job)
 
     def take(self, ready: Collection[object]) -> None:
@@ -151,15 +175,13 @@ class AskingAgain:
             )
 
     def _take_turn(self, found: PutBack | Failure) -> None:
-        self._is_resumed = False
         if isinstance(found, Failure):
             self._log.limited("putting back", "warning", f"quarantine: {found.message}")
             return
         for notice in found.notices:
             self._log.limited("forgetting", "warning", f"quarantine: {notice}")
+        self._waits.failed(found.failed, self._turn_began)
         if found.left:
-            self._is_resumed = True
-            self._failed |= found.failed.keys()
             self._turn_at = time.monotonic() + _NEXT_TURN
         if found.done:
             left = f", {found.left:,} follow" if found.left else ""
@@ -174,7 +196,8 @@ class AskingAgain:
                 "putting back",
                 "warning",
                 f"quarantine: {counted(len(found.failed), 'withdrawn file')} not restored ({why}), "
-                f"tried again in {human_age(_EVERY)}, e.g. {example}",
+                f"each tried again in {human_age(_AGAIN)}, later in up to {human_age(_LONGEST)}, "
+                f"e.g. {example}",
             )
 
     def close(self) -> None:

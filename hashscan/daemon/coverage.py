@@ -97,9 +97,9 @@ class Coverages:
         why = self._why_away(volume, seen)
         root = shown(volume.root)
         if why is None:
+            self._log.record.volume_back(volume.root)  # perhaps lost before the daemon's start
             if self._away.pop(number, None) is not None:
                 self.said += 1
-                self._log.record.volume_back(volume.root)
                 self._log.limited("volume back", "info", f"{root}: it is there again")
             return True
         if self._away.get(number) != why:

@@ -7,22 +7,18 @@ written again, with the time at which it was due (``delayed_since``).
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hashscan import __version__
 from hashscan.audit import events
 from hashscan.audit.log import Entry
-from hashscan.audit.mark import Mark
 from hashscan.audit.matches import MatchLines
+from hashscan.audit.problems import Problems
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.scans import ScanLines
-from hashscan.durable import replace_file
-from hashscan.errors import HashscanError, StateError
-from hashscan.files import PROBLEMS, PROBLEMS_MARK
+from hashscan.errors import StateError
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
@@ -50,9 +46,7 @@ class DaemonRecord:
         self._matches: MatchLines | None = None
         self._action = ""
         self._match_fault = ""
-        self._problems: dict[str, str] = {}
-        self._problems_file = ""
-        self._mark: Mark | None = None
+        self._problems: Problems | None = None
         self._delayed: deque[Entry] = deque(maxlen=_MOST_DELAYED)
 
     def open(self, settings: Settings, state: State) -> None:
@@ -60,19 +54,13 @@ class DaemonRecord:
         self.recorder = Recorder.of(settings, "daemon", state)
         self._action = settings.quarantine.action
         self._matches = MatchLines(self.recorder)
-        if self._mark is None:
-            self._read_problems(state)
+        if self._problems is None:
+            self._problems = Problems(state.directory, self._is_noted)
 
-    def _read_problems(self, state: State) -> None:
-        """Find the problems that a killed daemon has logged."""
-        self._problems_file = os.path.join(state.directory, PROBLEMS)
-        self._mark = Mark(state.directory, PROBLEMS_MARK)
-        self._problems = _problems_in(self._problems_file)
-        for one in self._mark.lines():
-            if one.event == events.PROBLEM:
-                self._problems[one.facts["what"]] = one.facts["kind"]
-            elif one.event == events.PROBLEM_ENDED:
-                self._problems.pop(one.facts["what"], None)
+    def _is_noted(self, event: str, facts: dict[str, Any]) -> bool:
+        """Write a line; return whether it is in the log, and none is delayed."""
+        self._note(event, **facts)
+        return not self._delayed
 
     def reload(self, settings: Settings, state: State) -> None:
         """Write that the daemon uses a changed configuration, and use it here."""
@@ -92,9 +80,8 @@ class DaemonRecord:
         """Write that it ends."""
         self._save()
         # The next daemon, which somebody starts, reports again what is wrong.
-        if self._problems:
-            self._problems.clear()
-            self._keep_problems()
+        if self._problems is not None and not self._delayed:
+            self._problems.forget()
         self._note(events.DAEMON_STOPPED, pid=os.getpid())
 
     def match(self, event: MatchEvent) -> None:
@@ -143,38 +130,23 @@ class DaemonRecord:
 
     def problem(self, what: str, kind: str, message: str) -> None:
         """Write that something needs somebody, unless a line says so; ``kind``: of fault."""
-        if self._problems.get(what) != kind:
-            self._begin_problems()
-            self._problems[what] = kind
-            self._note(events.PROBLEM, what=what, kind=kind, message=message)
-            self._keep_problems()
+        if self._problems is not None:
+            self._problems.problem(what, kind, message)
 
     def well(self, what: str) -> None:
         """Write that a problem has ended, if there was one."""
-        if what in self._problems:
-            self._begin_problems()
-            del self._problems[what]
-            self._note(events.PROBLEM_ENDED, what=what)
-            self._keep_problems()
-
-    def _begin_problems(self) -> None:
-        if self._mark is not None:
-            self._mark.set()
-
-    def _keep_problems(self) -> None:
-        """Keep them for the next daemon if this one is killed."""
-        if self._mark is not None and not self._delayed:
-            with suppress(OSError, HashscanError):
-                replace_file(self._problems_file, json.dumps(self._problems).encode("ascii"))
-                self._mark.clear()
+        if self._problems is not None:
+            self._problems.well(what)
 
     def volume_lost(self, root: bytes, why: str) -> None:
-        """Write that a volume is not there, or does not answer."""
-        self._note(events.VOLUME_LOST, volume=os.fsdecode(root), message=why)
+        """Write that a volume is not there, or does not answer, unless a line says so."""
+        if self._problems is not None:
+            self._problems.volume_lost(root, why)
 
     def volume_back(self, root: bytes) -> None:
-        """Write that it is there again."""
-        self._note(events.VOLUME_BACK, volume=os.fsdecode(root))
+        """Write that it is there again, if it was lost."""
+        if self._problems is not None:
+            self._problems.volume_back(root)
 
     def deadline(self, event: str, notice: str, deadline: str) -> bool:
         """Write that a notice is due soon, or overdue; return whether the line is written."""
@@ -213,11 +185,3 @@ class DaemonRecord:
 
     def _unwritten(self, error: StateError) -> None:
         self._complain(f"{error}; the daemon goes on, but moves no file until it can be written")
-
-
-def _problems_in(path: str) -> dict[str, str]:
-    try:
-        with open(path, "rb") as file:
-            return {str(what): str(kind) for what, kind in json.loads(file.read()).items()}
-    except (OSError, ValueError, AttributeError):
-        return {}

@@ -128,7 +128,8 @@ class Verdicts:
                 why = confirmation.last_failure
                 # Another kind of fault is logged even soon after the fault before.
                 fault = None if why is None else why.fault
-                self._log.record.problem("service", str(fault), "" if why is None else why.message)
+                what = "service" if confirmation.refused is None else "password"
+                self._log.record.problem(what, str(fault), "" if why is None else why.message)
                 self._log.limited(
                     f"no verdict: {fault}",
                     "warning",
@@ -136,7 +137,8 @@ class Verdicts:
                     f"{'' if why is None else why.message}",
                 )
         elif answered:
-            self._log.record.well("service")  # perhaps of a daemon that was killed
+            for what in ("service", "password"):  # perhaps of a process before
+                self._log.record.well(what)
             if not self.in_trouble:
                 return
             self.in_trouble = False

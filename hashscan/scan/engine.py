@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.store import Catalog
     from hashscan.model import Actor, Candidate, MatchEvent
     from hashscan.reporter import Reporter
-    from hashscan.scan.asking import Asker
+    from hashscan.scan.asking import Asker, NoAnswer
     from hashscan.scan.options import Presence, ScanOptions
 
 #: Seconds between commits, and between looks at the progress.
@@ -192,6 +192,16 @@ class Engine:
             costs=self._remaining.costs,
         )
         return summary
+
+    @property
+    def unanswered(self) -> NoAnswer | None:
+        """Why candidates are without a verdict after the scan; ``None``: the service answered."""
+        return self._confirmation.last_failure if self._summary.pending else None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the service gave a verdict."""
+        return self._confirmation.answered > 0
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

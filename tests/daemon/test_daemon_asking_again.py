@@ -169,6 +169,40 @@ def test_files_are_restored_in_turns_if_so_configured(tmp_path, clock):
     assert Job.begun[-1].args[2] == frozenset(), "tried again after an hour"
 
 
+def test_files_that_are_never_restored_are_tried_less_and_less_often(tmp_path, clock):
+    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    hours = []
+    for hour in range(24 * 4):
+        Job.results["put_back"] = [PutBack(failed={"1": "taken"}, reasons=Counter(taken=1))]
+        one.step(now)
+        if "1" in Job.begun[-1].args[2]:
+            Job.results["put_back"] = [PutBack()]
+        else:
+            hours.append(hour)
+        clock.seconds += 5  # a turn takes time
+        take(one)
+        clock.seconds += 3595
+    assert hours == [0, 1, 3, 7, 15, 31, 55, 79], "after 1, 2, 4, 8, 16, 24, 24 hours"
+    clock.seconds += 3 * 86400
+    one.step(now)
+    assert Job.begun[-1].args[2] == frozenset()
+    assert one._waits._next == {}, "no file is kept that nobody reports any more"
+
+
+def test_another_file_that_fails_does_not_wait_for_the_first_one(tmp_path, clock):
+    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    Job.results["put_back"] = [
+        PutBack(failed={"1": "taken"}, reasons=Counter(taken=1)),
+        PutBack(failed={"1": "taken", "2": "taken"}, reasons=Counter(taken=2)),
+        PutBack(),
+    ]
+    for skipped in (set(), set(), {"1"}):
+        one.step(now)
+        assert Job.begun[-1].args[2] == skipped
+        take(one)
+        clock.seconds += 3600
+
+
 def test_a_failure_is_logged_and_the_next_round_comes(tmp_path, clock, monkeypatch):
     one, now = made(tmp_path, restore_withdrawn="auto"), duty()
     Job.results = {"ask_again": [Failure("x", "disk full")], "put_back": [Failure("x", "locked")]}

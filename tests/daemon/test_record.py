@@ -93,7 +93,7 @@ def test_a_kill_between_the_line_of_a_problem_and_its_note(record, state, said, 
     if ended:
         record.problem("service", "unreachable", "down")
     with monkeypatch.context() as patch:
-        patch.setattr(record, "_keep_problems", lambda: None)
+        patch.setattr(record._problems, "_keep", lambda **_: None)
         record.well("service") if ended else record.problem("service", "unreachable", "down")
     before = names(state)
     record = after_a_kill(state, said)
