@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -74,7 +75,10 @@ def build_command(
         f"{shown(output)}: {counted(built.contents, 'content')} of {counted(built.files, 'file')}; "
         f"left out: {left_out or 'nothing'}"
     )
-    click.echo("name it in 'allow' in the configuration")
+    click.echo(
+        f"add {shown(os.path.abspath(output))} to 'allow' in the configuration; if the daemon "
+        "runs, reload it: systemctl reload hashscan"
+    )
 
 
 @command.command("show")

@@ -113,7 +113,8 @@ def _ask(settings: Settings, state: State) -> Round:
         recorder,
     )
     forget(state, found.unknown, notice)
-    click.echo(f"{counted(found.asked, 'question')} answered", err=True)
+    none = "" if found.asked or found.trouble else ": no digest is due (quarantine.ask_again)"
+    click.echo(f"{counted(found.asked, 'question')} answered{none}", err=True)
     if found.trouble:
         raise ServiceUnavailableError(f"not all digests could be asked for again: {found.trouble}")
     return found

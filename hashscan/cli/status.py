@@ -178,7 +178,7 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
     lines += [f"              {filter_line(one)}" for one in found.filters]
     if found.alive and found.daemon is not None and not found.filters:
         lines += [
-            f"              {one['digests']:,} digests in force, version {one['version']}"
+            f"              {counted(one['digests'], 'digest')} in force, version {one['version']}"
             for one in found.daemon.get("filters", ())
         ]
     lines.append(f"  last scan   {_scan_line(found)}")
@@ -210,7 +210,8 @@ def _as_text(found: Status, wrong: Sequence[Complaint]) -> str:
     if found.reported:
         lines.append(
             f"  reported    {counted(found.reported, 'match', 'matches')} not moved, because "
-            f"{found.reports_only}; the log names some of them, 'hashscan scan' all{named}"
+            f"{found.reports_only}; 'hashscan history' names some of them, "
+            f"'hashscan scan' all{named}"
         )
     elif found.reports_only:
         lines.append(

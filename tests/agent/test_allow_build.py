@@ -138,6 +138,7 @@ def test_the_commands(stock):
     assert done.exception is None, done.exception
     assert "1 content of 1 file; left out: " in done.stdout
     assert "1 small" in done.stdout
+    assert f"add {output} to 'allow' in the configuration" in done.stdout
     sha1 = hashlib.sha1(LOGO).hexdigest()
     done = CliRunner().invoke(command, ["show", sha1, "--list", output], standalone_mode=False)
     assert done.return_value == 0

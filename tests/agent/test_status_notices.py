@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from left_state import Place
@@ -116,6 +117,19 @@ def test_a_file_of_notices_that_cannot_be_read_is_not_called_empty(place):
     with open(place.state.notices, "wb") as file:
         file.write(b"no database" * 999)
     place.only(70, "the file of notices")
+
+
+def test_a_list_of_one_digest_is_counted_in_words(place):
+    place.write()
+    place.daemon(filters=[{"digests": 1, "version": "v1"}])
+    text = _as_text(replace(status_of(place.settings), filters=()), [])
+    assert "              1 digest in force, version v1" in text.splitlines()
+
+
+def test_reported_matches_name_the_commands_that_show_them(place, monkeypatch):
+    found = replace(status_of(place.settings), reports_only="service.test is true")
+    monkeypatch.setattr(type(found), "reported", 2)
+    assert "'hashscan history' names some of them, 'hashscan scan' all" in _as_text(found, [])
 
 
 @pytest.mark.parametrize("alive", [False, True])

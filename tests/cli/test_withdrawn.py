@@ -103,6 +103,7 @@ def test_a_list_that_is_corrected_has_its_files_back_by_one_command(machine):
     with_catalog = Catalog(str(machine.state / "catalog.sqlite3"))
     with_catalog.put_verdict("s", Digest("sha1", sha1(b"wordpress")), Answer(known=True), 1)
     with_catalog.close()
+    assert "0 questions answered: no digest is due" in machine.run("withdrawn", "--ask").stderr
     assert "unknown: withdrawn after the same answer at least a day later" in (
         machine.run("withdrawn").stdout
     )
