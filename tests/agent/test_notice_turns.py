@@ -12,6 +12,9 @@ import pytest
 from hashscan.agent import notice_rounds
 from hashscan.agent.notice_rounds import run_now
 from hashscan.files import DAEMON_STATUS
+from hashscan.quarantine.places import opened, private_for
+from hashscan.quarantine.records import State as QuarantineState
+from hashscan.quarantine.store import Store as Quarantine
 from hashscan.state import Lock, State
 
 URL = "https://x.example/a/1.jpg"
@@ -77,3 +80,30 @@ def test_rounds_follow_each_other_but_one_that_hangs_stops_no_other(machine, mon
     assert not waits
     with Lock(machine.state.notices_lock):
         pass  # the round gave it back
+
+
+def test_the_first_round_ends_what_a_killed_process_began(machine):
+    machine.file("a/1.jpg")
+    machine.notice(URL)
+    machine.round()
+    (moved,) = machine.in_quarantine()
+    directory = os.fsencode(machine.settings.quarantine_directory)
+    with (
+        Quarantine.open(directory) as store,
+        store.lock(),
+        opened(moved.origin) as there,
+        private_for(there, moved) as (_spot, staging),
+    ):
+        began = moved.became(
+            QuarantineState.RESTORING,
+            resume=QuarantineState.QUARANTINED,
+            staging=staging,
+            target=moved.origin,
+        )
+        store.save(began)
+    machine.notice("https://x.example/a/2.jpg")  # names no file, so that nothing else is moved
+    machine.round()
+    assert machine.in_quarantine()[0].state is QuarantineState.RESTORING
+    machine.use()  # as a daemon that starts
+    machine.round()
+    assert machine.in_quarantine()[0].state is QuarantineState.QUARANTINED

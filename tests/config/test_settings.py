@@ -226,3 +226,10 @@ def test_the_summary_names_where_the_metrics_are():
     told = dict(summary(Settings.of(metrics=section)))
     assert told["metrics"] == "http://127.0.0.1:9464/metrics, /n/hashscan.prom"
     assert "metrics" not in dict(summary(Settings.of()))
+
+
+def test_an_error_shows_no_value():
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"service": {"kind": "web", "usrname": "hidden-words"}})
+    assert "usrname" in str(caught.value)
+    assert "hidden-words" not in str(caught.value)

@@ -151,3 +151,28 @@ def test_withdrawn_digests_are_asked_for_again(confirmation, verdicts):
     confirmation.forget = confirmation.taken.append
     verdicts.forget(["digest"])
     assert confirmation.taken == [["digest"]]
+
+
+def test_files_with_several_names_wait_for_the_rest_after_half_a_second_of_moving(
+    clock, confirmation, verdicts
+):
+    turns = []
+
+    def moves(is_late):
+        turns.append(clock.now)
+        while len(turns) == 1 and not is_late():
+            clock.now += 0.2
+
+    confirmation.act_on_links = moves
+    confirmation.links_wait = True
+    verdicts.step()
+    assert turns == [1000.0]
+    assert clock.now == pytest.approx(1000.6)
+    assert confirmation.links_wait, "there are more"
+    clock.now += 0.4
+    verdicts.step()
+    assert len(turns) == 1, "everything else has as much time"
+    clock.now += 0.2
+    verdicts.step()
+    assert len(turns) == 2
+    assert not confirmation.links_wait
