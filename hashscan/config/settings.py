@@ -171,7 +171,6 @@ class Settings(Section):
     quarantine: QuarantineSettings = Field(
         default_factory=QuarantineSettings,
         description="What happens to a file whose digest the service confirms.",
-        validate_default=True,
     )
     brakes: BrakesSettings = Field(
         default_factory=BrakesSettings,

@@ -50,11 +50,6 @@ class Background(Generic[Result]):
         _start(self._process)
         theirs.close()
 
-    @property
-    def process_id(self) -> int | None:
-        """Id of the process."""
-        return self._process.pid
-
     def take(self) -> Result | Failure:
         """The result; waits for it."""
         result: Result | Failure = _received(self.connection, self._process)

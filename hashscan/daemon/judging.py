@@ -105,8 +105,7 @@ class Judging:
                     return
                 self._store(part)
         if not process.connections:
-            # All that it found is in the catalog before that says that it is through.
-            self._catalog.commit()
+            # One transaction: what it found, and that it is through.
             self._catalog.set_judged_until(process.filterset, process.until)
             self._catalog.commit()
             self.end()
