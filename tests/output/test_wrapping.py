@@ -45,3 +45,8 @@ def test_all_lines_of_a_text_are_wrapped_for_a_terminal_only(monkeypatch):
     assert [line[:3] for line in text.split("\n")] == ["nee", "  d", "  h", "   "]
     monkeypatch.setattr(wrapping, "terminal_width", lambda: None)
     assert for_terminal(WORDS, 14) == WORDS
+
+
+def test_a_command_in_quotes_stays_on_one_line():
+    line = "held: 4 files wait; 'hashscan hold show H1' shows them"
+    assert wrapped(line, 32, 2) == ("held: 4 files wait;\n  'hashscan hold show H1' shows\n  them")
