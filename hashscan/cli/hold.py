@@ -203,6 +203,12 @@ def _chosen(holds: Holds, identifier: str | None, digest: str | None) -> list[in
         raise UsageError(
             f"no hold has the {wanted.algorithm} {wanted.hex}; see 'hashscan hold list'"
         )
+    for one in found:
+        if one.state is not HoldState.HELD and not one.has_one_content:
+            raise UsageError(
+                f"{one.id} was {one.state.value} as a whole, with other digests; to decide about "
+                f"all of it again, give the id {one.id} in place of --digest"
+            )
     return [
         holds.split(one.number, wanted) if one.state is HoldState.HELD else one.number
         for one in found

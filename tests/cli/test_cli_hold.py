@@ -69,3 +69,15 @@ def test_files_that_could_not_be_moved_count_for_their_own_hold_only(
         assert [json.loads(one)["failed"] for one in lines] == [2, 0]
     else:
         assert ["not moved" in one for one in lines] == [True, False]
+
+
+@pytest.mark.parametrize("decision", [("release",), ("dismiss", "--reason", "stock")])
+def test_a_digest_of_a_hold_that_was_dismissed_decides_about_no_other_digest(
+    tmp_path, holds, decision
+):
+    holds.dismiss(1, who="root", why="stock")
+    found = DIGESTS.as_dict()["sha1"]
+    command = ["hold", *decision, "--digest", found, "--state", str(tmp_path)]
+    done = CliRunner().invoke(cli, command, standalone_mode=False)
+    assert "H1 was dismissed as a whole, with other digests" in str(done.exception)
+    assert holds.get(1).why == "stock"

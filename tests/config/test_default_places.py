@@ -1,5 +1,6 @@
 """Which files and directories are used if none is named, and by which user."""
 
+import codecs
 import os
 
 import pytest
@@ -36,6 +37,7 @@ def test_what_another_user_may_not_read(write, whole, files, tmp_path):
         if str(folder) not in {"/", "/tmp"} and folder.stat().st_uid == os.geteuid():
             folder.chmod(folder.stat().st_mode | 0o055)
     path = write(whole)
+    codecs.lookup("utf-8-sig")  # of a Python below /root, which the other user cannot read
 
     def action():
         with pytest.raises(ConfigError) as raised:
