@@ -11,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Tests run side by side. Many wait most of their time, for a daemon's clock or a lease, so there
 # are more of them than cores.
-JOBS   ?= $(shell echo $$(( $$(nproc) + 2 )))
+JOBS   ?= $(shell echo $$(( $$(nproc) + 4 )))
 # A thousand processes of hashscan would each compile all of it.
 unexport PYTHONDONTWRITEBYTECODE
 

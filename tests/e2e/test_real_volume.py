@@ -225,8 +225,10 @@ def test_real_volume(volume, tmp_path):
     summary = first.summary
     assert summary["files"] == count
     assert summary["skipped"] == {"symlink": len(symlinks.stdout)}
-    assert summary["problems"] == summary["pending"] == summary["false_positives"] == 0
-    assert summary["candidates"] == PLANTED
+    assert summary["problems"] == summary["pending"] == 0
+    # The files are others on each machine, and the filter passes one in a million of them.
+    assert summary["false_positives"] <= 3
+    assert summary["candidates"] == PLANTED + summary["false_positives"]
     assert list(summary)[: len(SUMMARY_KEYS)] == SUMMARY_KEYS
     for match in first.matches:
         assert list(match)[: len(MATCH_KEYS)] == MATCH_KEYS
