@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hashscan.agent.braking import facts_of
 from hashscan.audit import events
 from hashscan.model import FileDigests, hits
+from hashscan.quarantine.hold import Kind
 from hashscan.quarantine.holds import Holds, waiting_holds
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ def close_corrected(
     waiting = waiting_holds(path) if os.path.lexists(path) else ()
     if not waiting:
         return closed
+    gone = frozenset(withdrawn)
     with Holds(path) as holds:
         for hold in waiting:
-            if _is_corrected(holds, hold, filters, withdrawn):
+            if _is_corrected(holds, hold, filters, gone):
                 digests = holds.digests(hold.number)
                 recorder.write(events.HOLD_CLOSED, **facts_of(hold, digests), because=_WHY)
                 holds.close_hold(hold.number, why=_WHY)
@@ -55,10 +57,12 @@ def close_corrected(
 
 
 def _is_corrected(
-    holds: Holds, hold: Hold, filters: Sequence[Filter], withdrawn: Collection[Digest]
+    holds: Holds, hold: Hold, filters: Sequence[Filter], withdrawn: frozenset[Digest]
 ) -> bool:
-    if hold.has_one_content and not set(withdrawn).isdisjoint(holds.digests(hold.number)):
+    if hold.has_one_content and not withdrawn.isdisjoint(holds.digests(hold.number)):
         return True
+    if hold.kind is Kind.LIST and not holds.own_digests(hold.number):
+        return False  # of a list with too many digests to note, others are held, too
     has_digests = False
     for one in _contents(holds, hold):
         has_digests = True

@@ -3,17 +3,15 @@
 from types import SimpleNamespace
 
 import pytest
-from asked_again import Clock, Filter, Place, sha1
+from asked_again import Filter, placed, sha1
 from brake_matches import digests_of, match
 
 from hashscan.agent.asking_again import accept
 from hashscan.agent.closing import close_corrected
 from hashscan.errors import StateError
-from hashscan.quarantine import store as store_module
 from hashscan.quarantine.hold import HoldState, Kind
 from hashscan.quarantine.holds import Holds, waiting_holds
 from hashscan.quarantine.limits import Limits
-from hashscan.text import rfc3339
 
 
 @pytest.fixture
@@ -139,17 +137,26 @@ def test_a_list_with_too_many_digests_holds_its_next_versions_too(path, monkeypa
         assert holds.admit(found, Limits()).id == "H1"
 
 
+def test_a_list_with_too_many_digests_to_note_waits_for_a_decision(path, log, monkeypatch):
+    """Its other files have no digest in the hold: nothing says that those are corrected, too."""
+    monkeypatch.setattr("hashscan.quarantine.holds.MOST_DIGESTS", 1)
+    found = match("1/f", 1, b"a")
+    with Holds(path) as holds:
+        holds.hold_list(found.hit.category, "6", 2, [digests_of(b"a"), digests_of(b"b")])
+        holds.admit(found, Limits())
+        assert len(list(holds.files(1))) == 1
+    assert close_corrected(path, [Filter([sha1(b"b")])], (), log) == []
+    assert close_corrected(path, [Filter([])], [sha1(b"a")], log) == []
+    assert states(path) == ["held"]
+
+
 # Rounds of questions
 
 
 @pytest.fixture
 def place(tmp_path, volume, monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(store_module, "instant", clock)
-    monkeypatch.setattr("hashscan.quarantine.records.rfc3339", lambda *_: rfc3339(clock.wall))
-    made = Place(tmp_path, volume, clock)
-    yield made
-    made.quarantine.close()
+    with placed(tmp_path, volume, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture
