@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -31,7 +31,7 @@ from hashscan.scan.options import ScanOptions
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from hashscan.agent.known_set import Building
     from hashscan.agent.presence import Seen
@@ -175,182 +175,163 @@ def run_scan(
         HashscanError: see its classes; what was done before is committed.
     """
     paths, lists = list(paths), list(lists)
-    if settings.notify:
-        from hashscan.agent.notifying import begin_notifying  # noqa: PLC0415 - heavy
-
-        begin_notifying(settings, state)
     places = places_of(settings, paths)
-    try:
-        summary = _scan(
-            settings,
-            state,
-            reporter,
-            places,
-            lists,
-            only_categories=only_categories,
-            action=action,
-            full=full,
-            tiers=tiers,
-            jobs=jobs,
-            building=building,
-            verbose=verbose,
-            before_act=before_act,
-            named=bool(paths),
-        )
-    except STOPS:
-        _notify(settings, state, reporter)
-        raise
-    reporter.summary(summary)
-    _notify(settings, state, reporter)
+    main, volumes = state, places.volumes
+    with _notifying(settings, state, reporter):
+        with ExitStack() as stack:
+            own = (state.directory, settings.quarantine_directory)
+            recorder = Recorder.of(settings, "scan", state)
+            state = _locked(state, stack, reporter)
+            # A running daemon reports its own problems; what somebody types is a try.
+            problems = ScanProblems(recorder, reporter.notice) if state is main else None
+            is_configured = (
+                problems is not None
+                and settings.service is not None
+                and not lists
+                and not only_categories
+            )
+            opening = problems.opening() if problems and is_configured else nullcontext()
+            if action is None and lists and settings.quarantine.action == "quarantine":
+                reporter.notice(
+                    "matches are only reported, because --known names the lists: quarantine.action "
+                    "is for the configured lists; --action quarantine moves files"
+                )
+                action = "report"
+            action = action or settings.quarantine.action
+            with opening:
+                known = open_known_set(
+                    settings,
+                    state,
+                    lists,
+                    reporter.notice,
+                    building,
+                    only_categories=only_categories,
+                    tiers=tiers,
+                    moving=action == "quarantine",
+                )
+                allow = open_allow(settings, state, reporter.notice, building)
+            if allow is not None:
+                stack.callback(allow.close)
+            if verbose:
+                for line in describe(known, allow, tiers=not full):
+                    reporter.notice(line)
+                reporter.notice(f"state: {shown(state.directory)}")
+                for volume in volumes:
+                    reporter.notice(f"volume: {shown(volume.root)}")
+                reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
+            actor = open_actor(
+                settings,
+                state,
+                action,
+                volumes,
+                known,
+                stack,
+                reporter.notice,
+                absent=[root for root, seen in places.seen.items() if seen.error == NO_ANSWER],
+                recorder=recorder,
+            )
+            if allow is not None:
+                actor = Allowing(allow, actor)
+            if before_act is not None:
+                actor = Checked(before_act, actor)
+            options = ScanOptions(
+                volumes=volumes,
+                jobs=jobs_of(settings, jobs),
+                filters=known.filters,
+                filterset=known.name,
+                algorithms=known.algorithms,
+                service=known.service,
+                remote=known.remote,
+                full=full,
+                own=frozenset(
+                    identity_of_directory(directory)
+                    for directory in own
+                    if os.path.isdir(directory)
+                ),
+                max_file_size=settings.scan.max_file_size,
+                max_rate=settings.scan.max_rate,
+                max_files=settings.scan.max_files,
+                pause_above_io_pressure=settings.scan.pause_above_io_pressure,
+                # One that lies inside of what is scanned has excludes of its own.
+                others=(*volumes, *map(Volume, places.configured)),
+            )
+            catalog = Catalog(state.catalog)
+            try:
+                check_lists(settings, state, catalog, known, reporter.notice, action=action)
+                there, identities = _there(places, catalog, reporter, problems, named=bool(paths))
+                probes = Probes(
+                    [os.fsdecode(volume.root) for volume in there],
+                    before_fork=catalog.commit,
+                    within=_ANSWER_WITHIN,
+                )
+                options = replace(
+                    options,
+                    volumes=tuple(there),
+                    identities=identities,
+                    follow_mounts=follow_mounts,
+                    presence=probes,
+                )
+                matches = MatchLines(recorder)
+                roots = [volume.root for volume in there]
+                lines = ScanLines(recorder, roots, kind="command", action=action)
+                asker = Asker(known.make_confirmer)
+                try:
+                    engine = Engine(
+                        options,
+                        catalog,
+                        asker,
+                        actor,
+                        reporter,
+                        missing=len(volumes) - len(there),
+                        record=matches.write,
+                    )
+                    summary = engine.run()
+                    if problems is not None and is_configured:
+                        problems.service(engine.unanswered, answered=engine.is_answered)
+                except BaseException as error:
+                    lines.failed(error)
+                    raise
+                finally:
+                    matches.save()
+                    asker.close()
+                    probes.close()
+                lines.ended(summary)
+            except BaseException:
+                catalog.abandon()
+                raise
+            catalog.close()
+        reporter.summary(summary)
     return exit_code(summary)
 
 
-def _notify(settings: Settings, state: State, reporter: Reporter) -> None:
-    """Send the waiting notifications, unless a daemon does."""
-    if settings.notify:
-        from hashscan.agent.notifying import send_now  # noqa: PLC0415 - heavy
+@contextmanager
+def _notifying(settings: Settings, state: State, reporter: Reporter) -> Iterator[None]:
+    """Send the waiting notifications after the scan, or if it cannot begin; unless a daemon does.
 
-        try:
-            send_now(settings, state, reporter.notice)
-        except StateError as error:  # the scan itself is done
-            reporter.notice(f"notify: {error}")
+    Raises:
+        StateError: the outbox cannot be used.
+    """
+    if not settings.notify:
+        yield
+        return
+    from hashscan.agent.notifying import begin_notifying  # noqa: PLC0415 - heavy
+
+    begin_notifying(settings, state)
+    try:
+        yield
+    except STOPS:
+        _send_now(settings, state, reporter)
+        raise
+    _send_now(settings, state, reporter)
 
 
-def _scan(
-    settings: Settings,
-    state: State,
-    reporter: Reporter,
-    places: Places,
-    lists: list[str],
-    *,
-    only_categories: Collection[str],
-    action: Literal["report", "quarantine"] | None,
-    full: bool,
-    tiers: bool,
-    jobs: int | None,
-    building: Building,
-    verbose: bool,
-    before_act: Callable[[], None] | None,
-    named: bool,
-) -> Summary:
-    """The scan itself; see ``run_scan``."""
-    main, volumes = state, places.volumes
-    with ExitStack() as stack:
-        own = (state.directory, settings.quarantine_directory)
-        recorder = Recorder.of(settings, "scan", state)
-        state = _locked(state, stack, reporter)
-        # A running daemon reports its own problems; lists on the command line are somebody's try.
-        problems = ScanProblems(recorder, reporter.notice) if state is main else None
-        is_configured = problems is not None and settings.service is not None and not lists
-        opening = problems.opening() if problems and is_configured else nullcontext()
-        if action is None and lists and settings.quarantine.action == "quarantine":
-            reporter.notice(
-                "matches are only reported, because --known names the lists: quarantine.action is "
-                "for the configured lists; --action quarantine moves files"
-            )
-            action = "report"
-        action = action or settings.quarantine.action
-        with opening:
-            known = open_known_set(
-                settings,
-                state,
-                lists,
-                reporter.notice,
-                building,
-                only_categories=only_categories,
-                tiers=tiers,
-                moving=action == "quarantine",
-            )
-            allow = open_allow(settings, state, reporter.notice, building)
-        if allow is not None:
-            stack.callback(allow.close)
-        if verbose:
-            for line in describe(known, allow, tiers=not full):
-                reporter.notice(line)
-            reporter.notice(f"state: {shown(state.directory)}")
-            for volume in volumes:
-                reporter.notice(f"volume: {shown(volume.root)}")
-            reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
-        actor = open_actor(
-            settings,
-            state,
-            action,
-            volumes,
-            known,
-            stack,
-            reporter.notice,
-            absent=[root for root, seen in places.seen.items() if seen.error == NO_ANSWER],
-            recorder=recorder,
-        )
-        if allow is not None:
-            actor = Allowing(allow, actor)
-        if before_act is not None:
-            actor = Checked(before_act, actor)
-        options = ScanOptions(
-            volumes=volumes,
-            jobs=jobs_of(settings, jobs),
-            filters=known.filters,
-            filterset=known.name,
-            algorithms=known.algorithms,
-            service=known.service,
-            remote=known.remote,
-            full=full,
-            own=frozenset(
-                identity_of_directory(directory) for directory in own if os.path.isdir(directory)
-            ),
-            max_file_size=settings.scan.max_file_size,
-            max_rate=settings.scan.max_rate,
-            max_files=settings.scan.max_files,
-            pause_above_io_pressure=settings.scan.pause_above_io_pressure,
-            # One that lies inside of what is scanned has excludes of its own.
-            others=(*volumes, *map(Volume, places.configured)),
-        )
-        catalog = Catalog(state.catalog)
-        try:
-            check_lists(settings, state, catalog, known, reporter.notice, action=action)
-            there, identities = _there(places, catalog, reporter, problems, named=named)
-            probes = Probes(
-                [os.fsdecode(volume.root) for volume in there],
-                before_fork=catalog.commit,
-                within=_ANSWER_WITHIN,
-            )
-            options = replace(
-                options,
-                volumes=tuple(there),
-                identities=identities,
-                follow_mounts=follow_mounts,
-                presence=probes,
-            )
-            matches = MatchLines(recorder)
-            roots = [volume.root for volume in there]
-            lines = ScanLines(recorder, roots, kind="command", action=action)
-            asker = Asker(known.make_confirmer)
-            try:
-                engine = Engine(
-                    options,
-                    catalog,
-                    asker,
-                    actor,
-                    reporter,
-                    missing=len(volumes) - len(there),
-                    record=matches.write,
-                )
-                summary = engine.run()
-                if problems is not None and is_configured:
-                    problems.service(engine.unanswered, answered=engine.is_answered)
-            except BaseException as error:
-                lines.failed(error)
-                raise
-            finally:
-                matches.save()
-                asker.close()
-                probes.close()
-            lines.ended(summary)
-        except BaseException:
-            catalog.abandon()
-            raise
-        catalog.close()
-    return summary
+def _send_now(settings: Settings, state: State, reporter: Reporter) -> None:
+    from hashscan.agent.notifying import send_now  # noqa: PLC0415 - heavy
+
+    try:
+        send_now(settings, state, reporter.notice)
+    except StateError as error:  # the scan itself is done
+        reporter.notice(f"notify: {error}")
 
 
 def _there(

@@ -75,9 +75,20 @@ def test_a_scan_of_which_no_volume_is_there_reports_them(scan, tmp_path, place):
     assert lines(tmp_path) == sent(place) == ["volume-lost", "volume-lost"]
 
 
-def test_lists_on_the_command_line_report_no_problem(scan, tmp_path):
+def test_what_is_typed_on_the_command_line_reports_no_problem(scan, tmp_path):
     assert scan("--known", str(tmp_path / "missing")) == 2
     assert scan("--known", str(tmp_path / "known")) == 0
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o600)
+    config = tmp_path / "config.yaml"
+    service = (
+        f"service: {{url: 'https://service.invalid', username: me,"
+        f" password_file: {tmp_path}/password}}\nfilter: {{source: {tmp_path}/a.filter}}\n"
+    )
+    (tmp_path / "a.filter").touch()
+    text = config.read_text()
+    config.write_text("".join(service if "known" in one else one for one in text.splitlines(True)))
+    assert scan("--only-category", "baseline") == 2  # a service has no categories to choose from
     assert lines(tmp_path) == []
 
 
