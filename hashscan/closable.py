@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Self
 
 
-class Closable:
+class Closable(ABC):
     """Closes itself at the end of a ``with`` block."""
 
+    @abstractmethod
     def close(self) -> None:
         """Release everything."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         """Return the object itself."""

@@ -75,12 +75,9 @@ def list_command(
             found, damaged = _print_json(store, fits)
         else:
             found, damaged = _print_rows(store, fits)
-    if found or as_json:
-        pass
-    elif withdrawn:
-        click.echo("no file in quarantine is withdrawn")
-    else:
-        click.echo("the quarantine is empty" + ("" if every else " (--all shows what was in it)"))
+    if not found and not as_json:
+        empty = "the quarantine is empty" + ("" if every else " (--all shows what was in it)")
+        click.echo("no file in quarantine is withdrawn" if withdrawn else empty)
     if damaged:
         raise QuarantineError(
             f"{damaged} damaged records; see above and `hashscan quarantine verify`",

@@ -270,14 +270,17 @@ class Outbox(Closable):
                 "SELECT recipient, refused FROM message WHERE number = ?", (number,)
             ).fetchone()
             receiver = self._remove(connection, number)
-            connection.execute(
-                # Either the receiver accepts everything again, or it refused only the earlier ones.
-                "UPDATE message SET next = ? WHERE receiver = ? AND recipient = ? AND refused = 1"
-                if refused
-                else "UPDATE message SET refused = 2 WHERE ? AND receiver = ? AND recipient = ?"
-                " AND refused = 1",
-                (now, receiver, recipient),
-            )
+            where = "WHERE receiver = ? AND recipient = ? AND refused = 1"
+            if refused:  # it accepts everything again
+                connection.execute(
+                    f"UPDATE message SET next = ? {where}",  # noqa: S608
+                    (now, receiver, recipient),
+                )
+            else:  # it refused only the earlier ones
+                connection.execute(
+                    f"UPDATE message SET refused = 2 {where}",  # noqa: S608
+                    (receiver, recipient),
+                )
             connection.execute(
                 "UPDATE receiver SET sent = sent + 1, last_sent = ?, trouble = '',"
                 " trouble_since = NULL WHERE name = ?",

@@ -17,8 +17,8 @@ from zlib import crc32
 
 from hashscan.errors import QuarantineError
 from hashscan.machine import is_limited
-from hashscan.model import ALGORITHMS, Digest, FileDigests, Identity
-from hashscan.quarantine.records import UNFINISHED, WITHDRAWN, State
+from hashscan.model import FileDigests, Identity
+from hashscan.quarantine.records import UNFINISHED, RecordFacts, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -58,8 +58,8 @@ class Records(Protocol):
         ...
 
 
-class Brief(NamedTuple):
-    """Some facts of a record; see ``Record``.
+class _Fields(NamedTuple):
+    """Some fields of a record; see ``Record``.
 
     Attributes:
         path: the full path of the file.
@@ -85,6 +85,12 @@ class Brief(NamedTuple):
     identity: Identity | None
     uid: int | None
     owner: str | None
+
+
+class Brief(RecordFacts, _Fields):
+    """The facts of a record that lists, counts and selections need."""
+
+    __slots__ = ()
 
     @classmethod
     def of(cls, record: Record) -> Self:
@@ -112,23 +118,6 @@ class Brief(NamedTuple):
         )
 
     @property
-    def word(self) -> str:
-        """As ``Record.word``."""
-        is_withdrawn = self.state is State.QUARANTINED and bool(self.withdrawn)
-        return WITHDRAWN if is_withdrawn else self.state.value
-
-    @property
-    def confirmed(self) -> Digest:
-        """As ``Record.confirmed``."""
-        return next(Digest(one, self.digest) for one in ALGORITHMS if one == self.algorithm)
-
-    @property
-    def each_digest(self) -> tuple[Digest, ...]:
-        """As ``Record.each_digest``."""
-        own = self.digests.each() if self.digests else ()
-        return tuple(dict.fromkeys((self.confirmed, *own)))
-
-    @property
     def all_hex(self) -> tuple[str, ...]:
         """All digests that the record has, in lower-case hex."""
         return (*(one.hex for one in self.each_digest), *self.others)
@@ -147,6 +136,20 @@ class Briefed(NamedTuple):
     trouble: str = ""
 
 
+def loaded(store: Records, record_id: str) -> tuple[Record | None, str]:
+    """A record, or ``None`` and why it cannot be read.
+
+    Raises:
+        QuarantineError: this process cannot read any record now, e.g. at its limit of open files.
+    """
+    try:
+        return store.load(record_id), ""
+    except QuarantineError as error:
+        if is_limited(error):
+            raise
+        return None, str(error)
+
+
 def briefs(store: Records) -> Iterator[Briefed]:
     """The facts of all records, oldest first; a damaged record never hides the others.
 
@@ -161,13 +164,11 @@ def briefs(store: Records) -> Iterator[Briefed]:
         if found is not None:
             yield Briefed(record_id, found)
             continue
-        try:
-            brief = Brief.of(store.load(record_id))
-        except QuarantineError as error:
-            if is_limited(error):
-                raise
-            yield Briefed(record_id, None, str(error))
+        record, trouble = loaded(store, record_id)
+        if record is None:
+            yield Briefed(record_id, None, trouble)
             continue
+        brief = Brief.of(record)
         if stamps and brief.state not in UNFINISHED:
             missing[record_id] = _line(record_id, stamps, brief)
             count += 1

@@ -96,8 +96,37 @@ class Staging:
     private_inode: int
 
 
+class RecordFacts:
+    """What follows from some fields of a record; also from these fields alone, see ``Brief``."""
+
+    __slots__ = ()
+
+    state: State
+    withdrawn: str
+    algorithm: str
+    digest: str
+    digests: FileDigests | None
+
+    @property
+    def word(self) -> str:
+        """The state for people: ``withdrawn`` if the content is in the store and may go back."""
+        is_withdrawn = self.state is State.QUARANTINED and bool(self.withdrawn)
+        return WITHDRAWN if is_withdrawn else self.state.value
+
+    @property
+    def confirmed(self) -> Digest:
+        """The digest that the service confirmed."""
+        return next(Digest(one, self.digest) for one in ALGORITHMS if one == self.algorithm)
+
+    @property
+    def each_digest(self) -> tuple[Digest, ...]:
+        """The confirmed digest, then those of the content."""
+        own = self.digests.each() if self.digests else ()
+        return tuple(dict.fromkeys((self.confirmed, *own)))
+
+
 @dataclass(frozen=True, slots=True)
-class Record:
+class Record(RecordFacts):
     """One file's evidence.
 
     Attributes:
@@ -153,23 +182,6 @@ class Record:
     authority: Authority | None = None
     found_by: str = ""
     withdrawn: str = ""
-
-    @property
-    def word(self) -> str:
-        """The state for people: ``withdrawn`` if the content is in the store and may go back."""
-        is_withdrawn = self.state is State.QUARANTINED and bool(self.withdrawn)
-        return WITHDRAWN if is_withdrawn else self.state.value
-
-    @property
-    def confirmed(self) -> Digest:
-        """The digest that the service confirmed."""
-        return next(Digest(one, self.digest) for one in ALGORITHMS if one == self.algorithm)
-
-    @property
-    def each_digest(self) -> tuple[Digest, ...]:
-        """The confirmed digest, then those of the content."""
-        own = self.digests.each() if self.digests else ()
-        return tuple(dict.fromkeys((self.confirmed, *own)))
 
     @property
     def is_copy(self) -> bool:

@@ -17,9 +17,8 @@ from hashscan.errors import QuarantineError, UsageError
 from hashscan.fs.beneath import closing, open_file, open_root
 from hashscan.fs.copy import HashedStream
 from hashscan.fs.private import open_existing
-from hashscan.machine import is_limited
 from hashscan.model import PRIVATE_DIRECTORY
-from hashscan.quarantine.briefs import briefs
+from hashscan.quarantine.briefs import briefs, loaded
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.places import Spot, look, private_of, sync_directory
 from hashscan.quarantine.records import Record, State
@@ -51,12 +50,7 @@ def records(store: Store) -> Iterator[Listed]:
         QuarantineError: this process cannot read any record now, e.g. at its limit of open files.
     """
     for record_id in store.ids():
-        try:
-            yield Listed(record_id, store.load(record_id))
-        except QuarantineError as error:
-            if is_limited(error):
-                raise
-            yield Listed(record_id, None, str(error))
+        yield Listed(record_id, *loaded(store, record_id))
 
 
 def resolve(store: Store, given: str) -> str:
