@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from test_reported import HELD, event
+from reported_matches import HELD, event
 
 from hashscan.audit import events
 from hashscan.audit.log import AuditLog

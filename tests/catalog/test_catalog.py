@@ -4,40 +4,13 @@ import os
 import time
 
 import pytest
+from catalog_rows import HIT, found, report, row
 
 from hashscan.catalog.overview import overview
 from hashscan.catalog.reader import CatalogReader
-from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem, signed
+from hashscan.catalog.rows import FoundProblem, signed
 from hashscan.catalog.store import Catalog
-from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity, Stamp
-
-HIT = FilterHit(Digest("sha1", "ab" * 20), "baseline", "v1")
-
-
-def row(name, **changes):
-    base = FileRow(
-        name,
-        0,
-        5,
-        10,
-        20,
-        30,
-        None,
-        b"s" * 20,
-        None,
-        linked=False,
-        hit=False,
-        racy=False,
-        judged=1,
-        scan=1,
-    )
-    return base._replace(**changes)
-
-
-def found(name, inode=5):
-    return FoundCandidate(
-        name, Identity(1, inode), Stamp(10, 20, 30), FileDigests(sha1=b"s" * 20), 1, 1000, (HIT,)
-    )
+from hashscan.model import Answer, Digest, Identity, Stamp
 
 
 @pytest.fixture
@@ -263,14 +236,6 @@ def test_a_match_that_was_not_acted_on_is_asked_for_anew_in_the_next_scan(catalo
 def reported(catalog):
     catalog.commit()
     return sum(overview(catalog.path).reported.values())
-
-
-def report(catalog, scan, root, name, inode=5):
-    catalog.put_files(root.number, [row(name, hit=True)])
-    assert catalog.put_candidate(scan, b"/srv", root, found(name, inode))
-    for queued in catalog.candidates_to_ask(scan, "s", 10, met=False):
-        catalog.mark_known(queued.number, "baseline", 0)
-        catalog.drop_candidate(queued.number, file_too=False, reported=True)
 
 
 def test_what_was_reported_is_counted_until_it_is_gone(catalog):

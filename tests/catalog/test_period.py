@@ -2,7 +2,7 @@
 
 import time
 
-from test_catalog import report
+from catalog_rows import report
 
 from hashscan.catalog.period import InPlace, Period, in_place_of, matches_in_place, period_of
 from hashscan.catalog.store import Catalog

@@ -4,10 +4,11 @@ import os
 import sqlite3
 import sys
 
+import catalog_rows
 import namespaces
 import pytest
+from catalog_rows import report
 from namespaces import why_no_root
-from test_catalog import report
 
 from hashscan.catalog.schema import VERSION
 from hashscan.catalog.store import Catalog
@@ -55,8 +56,8 @@ def test_a_full_disk_ends_with_what_to_do_and_what_was_committed_stays(tmp_path)
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
 import sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
-from test_catalog import row
+sys.path.insert(0, {os.path.dirname(catalog_rows.__file__)!r})
+from catalog_rows import row
 catalog = Catalog({str(tmp_path / "full" / "c")!r})
 committed = 0
 try:

@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import namespaces
 import pytest
 from commandline import needs_root
+from daemon_files import gone, processes_of
 from running_daemon import Daemon
 
 from hashscan.fs.volume import Volume
@@ -36,12 +36,6 @@ def watch(request, tmp_path):
 def daemon(tmp_path):
     with Daemon(tmp_path, watch="auto", known=[KNOWN, OTHER]) as one:
         yield one
-
-
-def gone(daemon, *paths):
-    daemon.wait(lambda: not any(os.path.lexists(path) for path in paths))
-    wanted = {os.fsencode(path) for path in paths}
-    daemon.wait(lambda: wanted <= {os.fsencode(m["path"]) for m in daemon.quarantined()})
 
 
 def test_whatever_brings_a_file_it_is_found(tmp_path, watch):
@@ -184,24 +178,6 @@ def test_the_children_end_with_a_killed_daemon(daemon):
     assert len(children) >= 4
     daemon.end(signal.SIGKILL)
     daemon.wait(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), 5)
-
-
-def processes_of(daemon):
-    """The daemon's children by what they do; only the watching one has threads and an inotify or
-    fanotify descriptor."""
-    found = {}
-    for pid in daemon.children():
-        try:
-            descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
-        except OSError:
-            continue
-        links = []
-        for link in descriptors:
-            with suppress(OSError):  # closed meanwhile
-                links.append(os.readlink(link))
-        kind = "watch" if any("notify" in link for link in links) else "other"
-        found.setdefault(kind, []).append(pid)
-    return found
 
 
 def test_an_overflow_of_the_kernels_queue_becomes_a_scan(tmp_path):

@@ -5,9 +5,9 @@ import time
 
 import pytest
 from commandline import needs_root
+from daemon_files import chattr
 from running_daemon import Daemon
 from silent_fs import silent
-from test_daemon_unmoved import chattr
 
 KNOWN = os.urandom(3000)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import surroundings
+from daemon_files import gone, processes_of
 from running_daemon import Daemon
-from test_daemon import gone, processes_of
 
 from hashscan.daemon.schedule import Cron
 

@@ -6,11 +6,11 @@ import signal
 import time
 
 import pytest
+from daemon_files import gone
 from file_server import FileServer, status
 from publishing import Publisher
 from running_daemon import Daemon
 from service_of_lists import LateService
-from test_daemon import gone
 
 KNOWN = [os.urandom(2000) for _ in range(6)]
 

@@ -4,22 +4,16 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from commandline import needs_root
+from daemon_files import chattr
 from running_daemon import Daemon
 
 KNOWN = os.urandom(3000)
-
-
-def chattr(flag, path):
-    done = subprocess.run(["chattr", flag, path], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"chattr {flag}: {done.stderr.decode().strip()}")
 
 
 @needs_root

@@ -3,9 +3,9 @@
 import os
 
 import pytest
+from daemon_files import gone
 from running_daemon import Daemon
 from service_of_lists import LateService
-from test_daemon import gone
 
 from hashscan.audit.reader import read
 from hashscan.service.data import load_set

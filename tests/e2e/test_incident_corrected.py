@@ -8,10 +8,10 @@ import time
 import pytest
 import ready
 from commandline import needs_root
+from incident import LONG, MOST, all_of, held_events, make_sites
 from receivers import HookPlace
 from running_daemon import Daemon
 from service_of_lists import LateService
-from test_incident import LONG, MOST, all_of, held_events, make_sites
 
 from hashscan.audit.reader import read
 

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from test_contract import message
+from notifications import message
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.command import CommandNotifier

@@ -4,8 +4,8 @@ import os
 import tracemalloc
 
 import pytest
+from notifications import Desk
 from receivers import MailPlace
-from test_notify_dispatch import Desk
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.errors import UsageError

@@ -4,17 +4,12 @@ import json
 import time
 
 import pytest
+from notifications import message
 from receivers import PLACES
 
-from hashscan.notify.message import Event, Message, for_test, new_id
+from hashscan.notify.message import Event, for_test
 from hashscan.notify.notifier import Fault, NotSentError
 from hashscan.notify.opening import open_notifier
-
-
-def message(recipient="oncall@host.example", **more):
-    event = Event("match", "match", "2026-11-27T10:00:00Z", {"action": "quarantined", "size": 7})
-    fields = {"counts": {"match": 3}, "events": (event,), "recipient": recipient, **more}
-    return Message(new_id(), "web1.host.example", time.time(), **fields)
 
 
 @pytest.fixture(params=PLACES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_contract import message
+from notifications import message
 
 from hashscan.config.loader import load
 from hashscan.config.notify import EVENTS

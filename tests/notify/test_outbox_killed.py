@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from audit_lines import AuditLines
-from test_notify_dispatch import Clock
+from notifications import Clock
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.dispatch import Dispatcher

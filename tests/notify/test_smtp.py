@@ -8,8 +8,8 @@ import time
 import pytest
 import trustme
 from aiosmtpd.smtp import AuthResult
+from notifications import message, secret
 from receivers import MailPlace, RawServer
-from test_contract import message
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.mail import MailNotifier
@@ -32,13 +32,6 @@ def context(authority, name="127.0.0.1"):
 def bundle(authority, tmp_path):
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(path)
-    return str(path)
-
-
-def secret(tmp_path, text="correct horse"):
-    path = tmp_path / "password"
-    path.write_text(text + "\n")
-    path.chmod(0o600)
     return str(path)
 
 

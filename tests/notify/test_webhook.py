@@ -10,9 +10,8 @@ import tracemalloc
 import pytest
 import trustme
 from fault_server import answer, drip, endless, reset
+from notifications import message, secret
 from receivers import HookPlace
-from test_contract import message
-from test_smtp import secret
 
 from hashscan.notify.message import Event
 from hashscan.notify.notifier import Fault, NotSentError

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import brake_matches
 import pytest
 from brake_matches import Clock, digests_of, match, moved_of, moves
 from hypothesis import given, settings
@@ -313,8 +314,10 @@ def test_a_file_that_could_not_be_moved_does_not_count(holds):
 
 _PROCESS = """
 import sys
-sys.path[:0] = [{tests!r}, {tests!r} + "/../support"]
-from test_brakes import Holds, Limits, match, moves
+sys.path[:0] = [{support!r}]
+from brake_matches import match, moves
+from hashscan.quarantine.holds import Holds
+from hashscan.quarantine.limits import Limits
 with Holds({path!r}) as holds:
     print(sum(moves(holds, Limits(owners=5), match(f"{{uid}}/f", uid)) for uid in range({begin}, 40, 2)))
 """
@@ -323,7 +326,8 @@ with Holds({path!r}) as holds:
 def test_two_processes_count_together(memory):
     path = str(memory / "holds.sqlite3")
     script = [
-        _PROCESS.format(tests=os.path.dirname(__file__), path=path, begin=begin) for begin in (0, 1)
+        _PROCESS.format(support=os.path.dirname(brake_matches.__file__), path=path, begin=begin)
+        for begin in (0, 1)
     ]
     running = [
         subprocess.Popen([sys.executable, "-c", one], stdout=subprocess.PIPE) for one in script

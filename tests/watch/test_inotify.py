@@ -8,7 +8,7 @@ import time
 
 import namespaces
 import pytest
-from test_sources import changed, write
+from watched_changes import changed, write
 
 from hashscan.fs.volume import Volume
 from hashscan.watch.inotify import InotifySource

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from namespaces import why_no_root
+from watched_changes import changed, write
 
 from hashscan.fs.volume import Volume
 from hashscan.watch import fanotify
@@ -43,19 +44,6 @@ def watched(make, top):
     (said,) = source.start()
     assert (said.unwatched, said.message) == (0, "")
     return source
-
-
-def changed(source, *, tries=1):
-    found = []
-    for _ in range(tries):
-        found += source.read()
-    assert not [one for one in found if isinstance(one, Lost)], found
-    return {(one.directory, one.name) for one in found if isinstance(one, Changed)}
-
-
-def write(path, content=b"x"):
-    with open(path, "wb") as file:
-        file.write(content)
 
 
 def test_written_linked_and_moved(watched, top, tmp_path):
