@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 from types import SimpleNamespace
 
 import pytest
-from scanning import Scanner, settle
+from one_task import KNOWN, Place
 
 from hashscan.catalog.rows import FileRow, signed
-from hashscan.catalog.store import Catalog
 from hashscan.fs.listing import ListedError, ListedOther
-from hashscan.fs.volume import Volume
-from hashscan.known.filters.bloom import load
-from hashscan.model import Skipped, filterset_of
+from hashscan.model import Skipped
 from hashscan.scan import directory, look
-from hashscan.scan.links import LinkTable
-from hashscan.scan.work import Findings, Task, WorkerSettings
+from hashscan.scan.work import Findings
 from hashscan.scan.worker import Worker
 
 KIB = 1 << 10
-KNOWN = os.urandom(20)
-
-
-class Place:
-    """A volume with a catalog, and a worker that does one task in it."""
-
-    def __init__(self, path, state):
-        self.path = path
-        path.mkdir()
-        self.filter = load(Scanner(state, known=[KNOWN.hex()]).filter)
-        self.catalog = Catalog(str(state / "catalog.sqlite3"))
-        self.scan = self.catalog.begin_watch()
-        (self.root,) = self.catalog.queue_directories(self.scan, 0, b"", [(os.fsencode(path), 0)])
-        self.judged = self.catalog.filterset(filterset_of([self.filter]))
-
-    def do(self, *, bound=None, **task):
-        """What the worker finds in the root directory."""
-        settle(self.path)
-        self.catalog.commit()
-        sent = []
-        settings = WorkerSettings(
-            (Volume(os.fsencode(self.path)),), (self.root.number,), self.catalog.path,
-            (self.filter,), frozenset({"sha1"}), self.judged, self.scan, large_apart=bound,
-        )  # fmt: skip
-        links = LinkTable()
-        worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
-        worker.do(Task(1, 0, self.root.number, b"", **{"fresh": False, **task}))
-        worker.flush()
-        worker.rest()
-        links.close()
-        return [part for message in sent if isinstance(message, list) for part in message]
 
 
 @pytest.fixture

@@ -1,0 +1,309 @@
+"""hashscan.scan.engine, step by step: fake pools, clocks and connections; nothing is forked."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from faulty import Faulty
+from handing_out import Told
+
+from hashscan.fs.volume import Volume
+from hashscan.model import Identity
+from hashscan.scan import engine as module
+from hashscan.scan.engine import Engine
+from hashscan.scan.options import ScanOptions
+from hashscan.scan.work import Tally
+
+ROOTS = (b"/v", b"/w")
+
+
+class Catalog:
+    """What the engine asks of a catalog, in order."""
+
+    path = "/state/catalog"
+    damaged = 0
+
+    def __init__(self, resumed=None):
+        self.resumed = resumed
+        self.calls = []
+
+    def begin_scan(self, roots, *, complete):
+        self.calls.append(("begin", tuple(roots), complete))
+        return 9, self.resumed
+
+    def expected(self, _roots, *, hash_before):
+        self.calls.append(("expected", hash_before))
+
+    def filterset(self, _versions):
+        return 3
+
+    def queue_directories(self, _scan, _parent, _path, entries):
+        self.calls.append(("queue", entries[0][0]))
+        return [SimpleNamespace(number=len(self.calls), path=b"", fresh=True)]
+
+    def commit(self):
+        self.calls.append("commit")
+
+
+class Connection:
+    """Where the asking process answers."""
+
+    def __init__(self):
+        self.polls = []
+
+    def poll(self, seconds):
+        self.polls.append(seconds)
+        return True
+
+
+@pytest.fixture
+def make():
+    def engine(*, resumed=None, **options):
+        catalog = Catalog(resumed)
+        asker = SimpleNamespace(connection=Connection(), replies=lambda: ["answer"])
+        base = {
+            "volumes": tuple(Volume(root) for root in ROOTS), "jobs": 2, "filters": (),
+            "filterset": "", "algorithms": frozenset({"sha1"}), "service": "test", "remote": False,
+            "identities": {root: Identity(5, number) for number, root in enumerate(ROOTS)},
+        }  # fmt: skip
+        one = Engine(ScanOptions(**{**base, **options}), catalog, asker, None, Told())
+        one.catalog = catalog
+        return one
+
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("full", "resumed", "before"), [(False, None, None), (True, None, 9), (True, 4, 4)]
+)
+def test_a_full_scan_expects_what_was_hashed_before_it_began(make, full, resumed, before):
+    calls = make(full=full, resumed=resumed).catalog.calls
+    assert calls[:2] == [("begin", ROOTS, full), ("expected", before)]
+
+
+def test_the_roots_are_committed_before_a_process_is_forked(make):
+    calls = make().catalog.calls
+    assert calls[2:] == [("queue", b"/v"), ("queue", b"/w"), "commit"]
+
+
+def test_a_candidate_is_known_by_its_device_and_by_its_volumes_roots(make):
+    engine = make()
+    one = SimpleNamespace(identity=Identity(5, 77))
+    numbers = [-root.number for root in engine._roots.values()]
+    assert engine._catalog_devices(one) == [5, *numbers]
+    assert engine._catalog_devices(SimpleNamespace(identity=Identity(6, 77))) == [6]
+
+
+class Work:
+    """Work that is done after some rounds; remembers what it hears."""
+
+    def __init__(self, rounds):
+        self.rounds = rounds
+        self.calls = []
+
+    def __bool__(self):
+        return self.rounds > 0
+
+    def hand_out(self, _pool):
+        self.calls.append("hand out")
+
+    def died(self, worker):
+        self.rounds -= 1
+        self.calls.append(("died", worker))
+
+    def heard(self, worker, message):
+        self.rounds -= 1
+        self.calls.append(("heard", worker, message))
+
+    def give_up(self, volume, why):
+        self.calls.append(("give up", volume, why))
+
+
+class Confirmation:
+    def __init__(self, more=0):
+        self.more = more
+        self.busy = False
+        self.calls = []
+
+    def begin(self, roots):
+        self.calls.append(("begin", roots))
+
+    def take(self, answers):
+        self.calls.append(("take", answers))
+
+    def ask_more(self, *, walking=False):
+        self.more -= 1
+        self.calls.append(("ask", walking))
+        return self.more >= 0
+
+
+class Pool:
+    """Says what it was made with, one list a round."""
+
+    def __init__(self, *said, silent=()):
+        self.said = list(said)
+        self.waited = []
+        self.given_up = []
+        self.asked = []
+        self._silent = silent
+
+    def receive(self, others, seconds):
+        self.waited.append((others, seconds))
+        return self.said.pop(0)
+
+    def silent(self, seconds):
+        self.asked.append(seconds)
+        return self._silent
+
+    def give_up(self, volume):
+        self.given_up.append(volume)
+
+
+def walking(engine, rounds):
+    engine._work, engine._confirmation = Work(rounds), Confirmation()
+    engine._tick = lambda: engine._work.calls.append("tick")
+    return engine._work
+
+
+def test_findings_and_deaths_go_to_the_work_and_answers_to_the_confirmation(make):
+    engine = make()
+    work = walking(engine, 2)
+    answers = engine._asker.connection
+    pool = Pool([("w1", ["findings"])], [answers], [("w2", None)])
+    engine._walk(pool)
+    assert work.calls == [
+        "hand out", ("heard", "w1", ["findings"]), "tick",
+        "hand out", "tick",
+        "hand out", ("died", "w2"), "tick",
+    ]  # fmt: skip
+    assert engine._confirmation.calls == [("begin", list(ROOTS)), ("take", ["answer"])]
+    assert pool.waited == [([answers], 0.1)] * 3
+
+
+def test_an_interrupted_scan_hands_out_nothing_more(make):
+    engine = make()
+    work = walking(engine, 5)
+    engine._tick = lambda: setattr(engine, "_stop", True)
+    engine._walk(Pool([("w1", ["findings"])]))
+    assert work.calls == ["hand out", ("heard", "w1", ["findings"])]
+    assert not engine._walking
+
+
+class Presence:
+    connections = ("probe",)
+
+    def __init__(self, hanging=(), answered=()):
+        self.hanging, self.answered = hanging, answered
+        self.asked = []
+
+    def ask(self, number):
+        self.asked.append(number)
+
+    def take(self, ready):
+        self.ready = ready
+        return self.answered
+
+    def hangs(self, number):
+        return number in self.hanging
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    one = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(module, "time", Faulty(time, monotonic=lambda: one.now))
+    return one
+
+
+def test_a_scan_waits_for_the_probes_of_its_volumes_too(clock, make):
+    presence = Presence()
+    engine = make(presence=presence)
+    walking(engine, 1)
+    pool = Pool([("w1", []), "probe"])
+    engine._walk(pool)
+    assert pool.waited == [([engine._asker.connection, "probe"], 0.1)]
+    assert presence.ready == ["probe"]
+
+
+def test_a_volume_that_hangs_is_given_up_once_and_the_others_are_checked(clock, make):
+    engine = make()
+    work = walking(engine, 1)
+    presence, pool = Presence(hanging={1}, answered=[0, 1]), Pool()
+    for _ in range(2):
+        engine._look_for_silent(pool, presence, ())
+    assert work.calls == [("give up", 1, module._NO_ANSWER)]
+    assert (pool.given_up, presence.asked) == ([1], [0])
+    assert engine._silent == {b"/w"}
+    assert pool.asked == [], "not before some seconds have passed"
+
+
+def test_volumes_of_silent_processes_are_checked_every_few_seconds(clock, make):
+    engine = make()
+    walking(engine, 1)
+    presence, pool = Presence(), Pool(silent={1})
+    for seconds, asked in ((4.875, 0), (0.125, 1), (4.875, 1), (0.125, 2)):
+        clock.now += seconds
+        engine._look_for_silent(pool, presence, ())
+        assert presence.asked == [1] * asked
+    assert pool.asked == [module._SILENT] * 2
+    assert pool.given_up == []
+
+
+def test_the_catalog_is_committed_and_progress_is_reported_at_intervals(clock, make):
+    engine = make()
+    engine._confirmation = Confirmation()
+    engine.catalog.calls.clear()
+    told = []
+    engine._reporter.progress = told.append
+    engine._progress = lambda: clock.now
+    for seconds in (0.0625, 0.0625, 0.0625, 0.8125, 0.0625):
+        clock.now += seconds
+        engine._tick()
+    assert engine.catalog.calls == ["commit"]
+    assert told == [1000.125, 1001.0]
+    assert engine._confirmation.calls == [("ask", False)] * 5
+
+
+def test_questions_asked_while_directories_are_left_may_wait(make):
+    engine = make()
+    engine._confirmation, engine._walking = Confirmation(), True
+    engine._tick()
+    assert engine._confirmation.calls == [("ask", True)]
+
+
+def test_the_scan_waits_for_the_answers_to_its_last_questions(make):
+    engine = make()
+    engine._confirmation = Confirmation(more=2)
+    engine._tick = lambda: None
+    engine._drain()
+    assert engine._confirmation.calls == [
+        ("ask", False), ("take", ["answer"]), ("ask", False), ("take", ["answer"]), ("ask", False),
+    ]  # fmt: skip
+    assert engine._asker.connection.polls == [0.1] * 2
+    engine._stop, engine._confirmation.more = True, 5
+    engine._drain()
+    assert len(engine._asker.connection.polls) == 2, "an interrupted scan waits for nothing"
+
+
+def test_progress_counts_what_is_done_and_what_is_begun(make):
+    engine = make()
+    engine._work = SimpleNamespace(
+        tally=Tally(hashed=2, unchanged=3, bytes_hashed=100, problems=1),
+        early=Tally(hashed=5, unchanged=7, bytes_hashed=1000, skipped={"fifo": 4}),
+        provisional={"w1": 10_000, "w2": 20_000},
+        fraction=1.25,
+    )
+    engine._summary.matches = 6
+    progress = engine._progress()
+    assert (progress.files, progress.hashed, progress.unchanged) == (22, 7, 10)
+    assert (progress.bytes_hashed, progress.fraction, progress.matches) == (31_100, 1.0, 6)
+    assert progress.expected is None
+
+
+@pytest.mark.parametrize(("stop", "hashed"), [(False, 2), (True, 7)])
+def test_what_an_interrupted_scan_had_hashed_counts(make, stop, hashed):
+    engine = make()
+    engine._work = SimpleNamespace(tally=Tally(hashed=2), early=Tally(hashed=5, problems=1))
+    engine._stop, engine._missing = stop, 2
+    engine._fill(engine._summary)
+    assert engine._summary.hashed == hashed
+    assert engine._summary.problems == 2 + stop

@@ -1,0 +1,59 @@
+"""One task of a worker in this process: a volume of one directory, its catalog, and the findings."""
+
+import mmap
+import os
+
+from scanning import Scanner, settle
+
+from hashscan.catalog.rows import FileRow, signed
+from hashscan.catalog.store import Catalog
+from hashscan.fs.volume import Volume
+from hashscan.known.filters.bloom import load
+from hashscan.model import filterset_of
+from hashscan.scan.links import LinkTable
+from hashscan.scan.work import Task, WorkerSettings
+from hashscan.scan.worker import Worker
+
+KNOWN = os.urandom(20)
+
+
+class Place:
+    """A volume with a catalog, and a worker that does one task in it."""
+
+    def __init__(self, path, state, known=KNOWN):
+        self.path = path
+        path.mkdir()
+        self.filter = load(Scanner(state, known=[known.hex()]).filter)
+        self.filters = (self.filter,)
+        self.catalog = Catalog(str(state / "catalog.sqlite3"))
+        self.scan = self.catalog.begin_watch()
+        (self.root,) = self.catalog.queue_directories(self.scan, 0, b"", [(os.fsencode(path), 0)])
+        self.judged = self.catalog.filterset(filterset_of([self.filter]))
+
+    def do(self, *, bound=None, exclude=(), **task):
+        """What the worker finds in the root directory."""
+        settle(self.path)
+        self.catalog.commit()
+        sent = []
+        settings = WorkerSettings(
+            (Volume(os.fsencode(self.path), exclude),), (self.root.number,), self.catalog.path,
+            self.filters, frozenset({"sha1"}), self.judged, self.scan, large_apart=bound,
+        )  # fmt: skip
+        links = LinkTable()
+        worker = Worker(settings, links, None, mmap.mmap(-1, 4096), sent.append)
+        worker.do(Task(1, 0, self.root.number, b"", **{"fresh": False, **task}))
+        worker.flush()
+        worker.rest()
+        links.close()
+        self.sent = sent
+        return [part for message in sent if isinstance(message, list) for part in message]
+
+    def row(self, name, **fields):
+        """The row that a scan makes of the file ``name``, but for ``fields``."""
+        status = (self.path / os.fsdecode(name)).lstat()
+        row = FileRow(
+            name, -self.root.number, signed(status.st_ino), status.st_size, status.st_mtime_ns,
+            status.st_ctime_ns, None, None, None, linked=False, hit=False, racy=False,
+            judged=self.judged, scan=self.scan, head=None,
+        )  # fmt: skip
+        return row._replace(**fields)
