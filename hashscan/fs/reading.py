@@ -1,4 +1,4 @@
-"""Reading content without disturbing the page cache, and noticing that it changes meanwhile.
+"""Reading content without disturbing the page cache; stamps, and what is nearly all holes.
 
 Three ways to read, the first that the file system takes is kept for its device:
 
@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import mmap
 import os
-import signal
 import sys
 from enum import Enum
 
@@ -187,47 +185,6 @@ def stamp_of(status: os.stat_result) -> Stamp:
 def identity_in(status: os.stat_result) -> Identity:
     """The identity in a status."""
     return Identity(status.st_dev, status.st_ino)
-
-
-class _Process:
-    """What holds for the whole of this process."""
-
-    ignores_lease_breaks = False
-
-
-def ignore_lease_breaks() -> None:
-    """Let this process ignore the signal that would otherwise kill it when a lease is broken.
-
-    Saves ``has_writer`` a call for each file. Only from the main thread, and for processes that
-    do nothing else with SIGIO; a fork inherits it.
-    """
-    signal.signal(signal.SIGIO, signal.SIG_IGN)
-    _Process.ignores_lease_breaks = True
-
-
-def has_writer(fd: int) -> bool | None:
-    """Whether somebody has the file open, or mapped, for writing at this moment.
-
-    A shared mapping can change a page that is already dirty without a new time stamp, so a file
-    with a writer may change under its stamp. Asked by trying for a read lease (fcntl(2),
-    F_SETLEASE), which the kernel grants only without writers and which is given back at once.
-
-    Returns:
-        ``None`` where leases are not to be had (another owner's file, some network file systems):
-        nobody can tell, and the stamp is all there is.
-    """
-    try:
-        # A process that opens the file in this instant makes the kernel signal the lease's holder:
-        # by SIGURG, which is ignored unless someone asks for it, instead of SIGIO, which kills.
-        if not _Process.ignores_lease_breaks:
-            fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
 
 
 #: A file is left unread as sparse when more than this many of its bytes are holes, ...

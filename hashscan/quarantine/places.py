@@ -21,7 +21,7 @@ from hashscan.fs.beneath import (
 from hashscan.fs.copy import digests_of
 from hashscan.fs.metadata import Metadata, read_metadata
 from hashscan.fs.private import Privates, open_private, open_top, remove_empty, remove_if_empty
-from hashscan.fs.reading import has_writer
+from hashscan.fs.racy import has_writer
 from hashscan.model import FileDigests, Identity, join
 from hashscan.quarantine.faults import explained
 from hashscan.quarantine.records import Place, Record, Staging

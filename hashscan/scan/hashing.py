@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.fs.beneath import closing, is_regular, open_file, open_parent, open_root
 from hashscan.fs.listing import reason_not_read
-from hashscan.fs.reading import (
-    CacheNeutralReader,
-    has_writer,
-    is_same_stamp,
-    is_sparse_giant,
-)
+from hashscan.fs.racy import is_racy
+from hashscan.fs.reading import CacheNeutralReader, is_same_stamp, is_sparse_giant
 from hashscan.machine import explain
 from hashscan.model import (
     ALGORITHMS,
@@ -35,20 +31,11 @@ from hashscan.model import (
 from hashscan.scan.screening import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable
 
 ATTEMPTS = 3
 #: Bytes after which a long read looks whether the file still has its stamp.
 _LOOK_AGAIN = 64 << 20
-#: Nanoseconds: a stamp younger than this, when the read began, may hide a later change. File
-#: systems that keep whole seconds, or two, are told by their stamps.
-_RACY_FINE = 100_000_000
-_RACY_COARSE = 2_000_000_000
-#: Seconds since the last change after which a writer is not looked for: the kernel writes dirty
-#: pages back within about half a minute, and a page written back gets a new stamp when it changes.
-#: (File systems in memory write nothing back: there a writer is looked for always.)
-_WRITER_AGE = 3600.0
 
 
 class Hashed(NamedTuple):
@@ -152,25 +139,11 @@ _CHANGED = NotHashed(
 )
 
 
-def _digests_of(
-    makers: Mapping[Algorithm, Callable[[memoryview], Any]],
-) -> Callable[[memoryview], tuple[bytes | None, bytes | None, bytes | None]]:
-    md5, sha1, sha256 = (makers.get(name) for name in ALGORITHMS)
-    if md5 is None and sha1 is not None and sha256 is None:
-        return lambda data: (None, sha1(data).digest(), None)
-    return lambda data: (
-        None if md5 is None else md5(data).digest(),
-        None if sha1 is None else sha1(data).digest(),
-        None if sha256 is None else sha256(data).digest(),
-    )
-
-
 class Hasher:
     """Hashes files with the algorithms that the filters need.
 
     Attributes:
         algorithms: computed for every file, in one pass.
-        digests_of: a file's content to its digests, as ``FileDigests`` has them.
         max_file_size: in bytes; larger ones are skipped.
         reader: with the one buffer.
         screen: rules files out by their first block.
@@ -191,7 +164,6 @@ class Hasher:
             partial(getattr(hashlib, name), usedforsecurity=False) for name in self.algorithms
         ]
         self._places = [ALGORITHMS.index(name) for name in self.algorithms]
-        self.digests_of = _digests_of(dict(zip(self.algorithms, self._makers, strict=True)))
         self.max_file_size = max_file_size
         self._on_bytes = on_bytes
         self.reader = reader or CacheNeutralReader()
@@ -254,20 +226,14 @@ class Hasher:
                 after = os.fstat(fd)
                 if not is_same_stamp(before, after):
                     return _CHANGED
-                racy = self.is_racy(fd, after.st_ctime_ns, after.st_dev, started)
+                racy = is_racy(fd, after.st_ctime_ns, after.st_dev, started, self.reader)
                 return Hashed(after, FileDigests(), count, racy, head)
         count = self.reader.read(fd, 0, before.st_dev)
-        if count == size and count:
-            # All of it is in the buffer, as it is of nearly every file.
-            data = self.reader.view[:count]
-            digests: FileDigests | None = FileDigests._make(self.digests_of(data))
-            self._on_bytes(count)
-        else:
-            digests = self._hash_parts(fd, before, count)
+        digests = self._hash_parts(fd, before, count)
         after = os.fstat(fd)
         if digests is None or not is_same_stamp(before, after):
             return _CHANGED
-        racy = self.is_racy(fd, after.st_ctime_ns, after.st_dev, started)
+        racy = is_racy(fd, after.st_ctime_ns, after.st_dev, started, self.reader)
         return Hashed(after, digests, after.st_size, racy)
 
     def _hash_parts(self, fd: int, before: os.stat_result, count: int) -> FileDigests | None:
@@ -300,21 +266,6 @@ class Hasher:
         for place, state in zip(self._places, states, strict=True):
             digests[place] = state.digest()
         return FileDigests._make(digests)
-
-    def is_racy(self, fd: int, changed: int, device: int, started: int) -> bool:
-        """Whether an open file can change from now on and keep its stamp.
-
-        ``changed`` is its ctime, ``started`` when its read began, in nanoseconds.
-
-        The rule of git and borg (racy timestamps), by ctime, which an owner cannot set; and beyond
-        it a mapping that was written before and still is, see ``has_writer``.
-        """
-        age = started - changed
-        coarse = changed % 1_000_000_000 == 0
-        if age < (_RACY_COARSE if coarse else _RACY_FINE):
-            return True
-        written_back = age >= _WRITER_AGE * 1e9 and not self.reader.is_plain(device)
-        return not written_back and bool(has_writer(fd))
 
 
 def hash_below(hasher: Hasher, root: bytes, path: bytes) -> Hashed | NotHashed:

@@ -8,7 +8,7 @@ import time
 
 from hashscan.fs.beneath import closing, each_on_the_way, is_regular, open_file
 from hashscan.fs.listing import ListedFile, ListedGone, listed
-from hashscan.fs.reading import has_writer
+from hashscan.fs.racy import has_writer
 from hashscan.model import Skipped
 from hashscan.scan.directory import DirectoryPart
 

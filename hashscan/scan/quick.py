@@ -9,20 +9,24 @@ one read that gave all of it, and a look at who may still write to it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
+from functools import partial
 from stat import S_IFMT, S_IFREG
 from typing import TYPE_CHECKING
 
 from hashscan.fs.beneath import FILE_FLAGS
+from hashscan.fs.racy import is_racy
 from hashscan.fs.reading import BUFFER_SIZE, LATEST, SPARSE_HOLES
-from hashscan.model import HEAD_LENGTH, head_key
+from hashscan.model import ALGORITHMS, HEAD_LENGTH, head_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from hashscan.catalog.rows import RawRow
-    from hashscan.scan.copies import CopyTable
+    from hashscan.model import Algorithm
+    from hashscan.scan.copies import CopyTable, RawDigests
     from hashscan.scan.hashing import Hasher
 
 #: Files after which a sign of life is due, where nothing has to be paced.
@@ -50,7 +54,8 @@ class QuickHasher:
         """
         self._hasher = hasher
         # Once for all directories: what it has learned of copies must not end with one.
-        self._digests_of = hasher.digests_of if copies is None else _recognising(hasher, copies)
+        compute = digester(hasher.algorithms)
+        self._digests_of = compute if copies is None else _recognising(compute, copies)
         self._judged = judged
         self._scan = scan
         self.rows: list[RawRow] = []
@@ -85,11 +90,11 @@ class QuickHasher:
         """
         root_device, root_number = root
         hasher = self._hasher
-        read, view = hasher.reader.read, hasher.reader.view
-        digests_of, is_racy = self._digests_of, hasher.is_racy
+        digests_of, reader = self._digests_of, hasher.reader
+        read, view = reader.read, reader.view
         most = BUFFER_SIZE if hasher.max_file_size is None else hasher.max_file_size + 1
         most = min(most, BUFFER_SIZE)
-        screen, read_head = hasher.screen, hasher.reader.read_head
+        screen, read_head = hasher.screen, reader.read_head
         rules_out = screen.rules_out if screen.heads else None
         open_file, close, fstat, clock = os.open, os.close, os.fstat, time.time_ns
         flags = FILE_FLAGS | os.O_NOATIME
@@ -139,7 +144,7 @@ class QuickHasher:
                     or not -LATEST <= changed <= LATEST
                 ):
                     break
-                racy = is_racy(fd, changed, device, began)
+                racy = is_racy(fd, changed, device, began, reader)
             except OSError:
                 break
             finally:
@@ -186,15 +191,27 @@ class QuickHasher:
         return rows, owners
 
 
+def digester(algorithms: Collection[Algorithm]) -> Callable[[memoryview], RawDigests]:
+    """Return a function that computes the digests of a content."""
+    makers = {name: partial(getattr(hashlib, name), usedforsecurity=False) for name in algorithms}
+    md5, sha1, sha256 = (makers.get(name) for name in ALGORITHMS)
+    if md5 is None and sha1 is not None and sha256 is None:
+        return lambda data: (None, sha1(data).digest(), None)
+    return lambda data: (
+        None if md5 is None else md5(data).digest(),
+        None if sha1 is None else sha1(data).digest(),
+        None if sha256 is None else sha256(data).digest(),
+    )
+
+
 def _recognising(
-    hasher: Hasher, copies: CopyTable
-) -> Callable[[memoryview], tuple[bytes | None, bytes | None, bytes | None]]:
-    """Content to its digests, as ``Hasher.digests_of``; copies are recognised."""
-    compute = hasher.digests_of
+    compute: Callable[[memoryview], RawDigests], copies: CopyTable
+) -> Callable[[memoryview], RawDigests]:
+    """Return a function that does what ``compute`` does, and recognises copies."""
     seen, key_of, get, put = copies.seen, copies.key_of, copies.get, copies.put
     asked = found_before = paused = 0
 
-    def digests_of(content: memoryview) -> tuple[bytes | None, bytes | None, bytes | None]:
+    def digests_of(content: memoryview) -> RawDigests:
         nonlocal asked, found_before, paused
         size = len(content)
         if not seen[size]:

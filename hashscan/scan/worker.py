@@ -19,7 +19,8 @@ from hashscan.fs.beneath import (
     open_directory,
 )
 from hashscan.fs.listing import names_of
-from hashscan.fs.reading import identity_in, ignore_lease_breaks, stamp_of
+from hashscan.fs.racy import ignore_lease_breaks
+from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.fs.volume import Roots
 from hashscan.machine import as_machine_error, with_cause
 from hashscan.model import ALGORITHMS, FileDigests, Problem, Skipped, hits

@@ -1,22 +1,16 @@
 """hashscan.fs.reading: the content as it is, the page cache as it was."""
 
-import fcntl
-import mmap
 import os
 import random
-import signal
-from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
-from isolating import fork
 from page_cache import PAGE, cached, disk_directory, write_cold
 
 from hashscan.fs.reading import (
     BUFFER_SIZE,
     CacheNeutralReader,
     Way,
-    has_writer,
     is_same_stamp,
     is_sparse_giant,
     stamp_of,
@@ -81,67 +75,6 @@ def test_reading_the_head_brings_nothing_in_behind_it(disk, way, size, warm):
 def test_every_way_reads_the_same_on_a_file_system_that_lacks_it(way):
     # /proc knows neither flag; the next way is taken.
     assert read_all("/proc/self/status", way).startswith(b"Name:")
-
-
-def test_writers_are_seen(tmp_path):
-    path = tmp_path / "f"
-    path.write_bytes(b"x" * PAGE)
-    fd = os.open(path, os.O_RDONLY)
-    if has_writer(fd) is None:
-        pytest.skip("no leases on this file system")
-    assert has_writer(fd) is False
-    with open(path, "r+b") as writer:
-        assert has_writer(fd) is True
-        mapped = mmap.mmap(writer.fileno(), PAGE)
-    assert has_writer(fd), "a mapping writes without an open descriptor"
-    mapped.close()
-    assert has_writer(fd) is False
-    os.close(fd)
-
-
-def test_asking_for_writers_signals_nobody(tmp_path):
-    """Somebody opens the file for writing at the very instant at which the lease is held."""
-    path = tmp_path / "f"
-    path.write_bytes(b"x")
-
-    def run():
-        signal.signal(signal.SIGIO, signal.SIG_DFL)  # which kills
-        fd = os.open(path, os.O_RDONLY)
-        opened = 0
-
-        def opens():
-            nonlocal opened
-            with suppress(BlockingIOError):
-                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-            opened += 1
-
-        real = fcntl.fcntl
-
-        def interleaved(fd, command, argument=0):
-            if (command, argument) == (fcntl.F_SETLEASE, fcntl.F_UNLCK):
-                opens()
-            return real(fd, command, argument)
-
-        fcntl.fcntl = interleaved
-        try:
-            answers = {has_writer(fd) for _ in range(5)}
-        finally:
-            fcntl.fcntl = real
-        return answers, opened
-
-    kind, value = fork(run)
-    assert kind == "returned", value
-    answers, opened = value
-    if answers == {None}:
-        pytest.skip("no leases on this file system")
-    assert (answers, opened) == ({False}, 5)
-
-
-def test_no_leases_no_answer():
-    reading, writing = os.pipe()
-    assert has_writer(reading) is None
-    os.close(reading)
-    os.close(writing)
 
 
 def giant(path, holes, data=b""):

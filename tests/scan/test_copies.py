@@ -17,7 +17,7 @@ from hashscan.fs.reading import BUFFER_SIZE
 from hashscan.scan import copies
 from hashscan.scan.copies import CopyTable, copy_table
 from hashscan.scan.hashing import Hasher
-from hashscan.scan.quick import QuickHasher
+from hashscan.scan.quick import QuickHasher, _recognising, digester
 
 blake3 = pytest.importorskip("blake3", reason="no package of BLAKE3 for this machine").blake3
 BOTH = frozenset({"md5", "sha1"})
@@ -132,17 +132,17 @@ def test_what_is_found_again_and_again_is_not_pushed_out_by_what_comes_once(tabl
 # In the loop
 
 
-class Counting(Hasher):
-    def __init__(self):
-        super().__init__(BOTH)
-        self.computed = []
-        real = self.digests_of
+def counting(table):
+    """The loop with a table, and the lengths of the contents that it computes."""
+    quick, computed = QuickHasher(Hasher(BOTH), judged=1, scan=1), []
+    compute = digester(BOTH)
 
-        def count(content):
-            self.computed.append(len(content))
-            return real(content)
+    def count(content):
+        computed.append(len(content))
+        return compute(content)
 
-        self.digests_of = count
+    quick._digests_of = _recognising(count, table)
+    return quick, computed
 
 
 def hash_in(directory, names, quick):
@@ -159,9 +159,8 @@ def hash_in(directory, names, quick):
 
 
 def hash_all(directory, names, table):
-    hasher = Counting()
-    quick = QuickHasher(hasher, judged=1, scan=1, copies=table)
-    return hash_in(directory, names, quick), hasher.computed
+    quick, computed = counting(table)
+    return hash_in(directory, names, quick), computed
 
 
 def test_copies_are_computed_twice_at_the_most(tmp_path, table):
@@ -206,13 +205,12 @@ def test_files_that_share_no_more_than_their_size_soon_cost_no_blake3(tmp_path, 
     """Also over small directories, one after the other."""
     asked = []
 
-    def counting(content):
+    def key_of(content):
         asked.append(1)
         return blake3(content)
 
-    table.key_of = counting
-    hasher = Counting()
-    quick = QuickHasher(hasher, judged=1, scan=1, copies=table)
+    table.key_of = key_of
+    quick, computed = counting(table)
     for directory in range(100):
         names = [f"{directory:03}-{number:02}" for number in range(20)]
         place = tmp_path / str(directory)
@@ -221,7 +219,7 @@ def test_files_that_share_no_more_than_their_size_soon_cost_no_blake3(tmp_path, 
             (place / name).write_bytes(name.encode() * 5)
         found = hash_in(place, names, quick)
         assert all(found[name] == digests_of(name.encode() * 5) for name in names)
-    assert len(hasher.computed) == 2000
+    assert len(computed) == 2000
     assert len(asked) < 2000 / 4
 
 

@@ -22,8 +22,8 @@ from scanning import (
 )
 
 from hashscan.errors import ServiceUnavailableError, UsageError
+from hashscan.fs import racy
 from hashscan.scan import directory as directory_module
-from hashscan.scan import hashing
 from hashscan.scan.options import identity_of_root
 from hashscan.scan.worker import Worker
 from hashscan.text import shown
@@ -147,7 +147,7 @@ def test_a_change_behind_a_restored_mtime_is_seen(volume, state):
 
 def test_a_racy_stamp_is_not_believed(volume, state, monkeypatch):
     # A file hashed in the very moment of its last change is hashed again the next time.
-    monkeypatch.setattr(hashing, "_RACY_FINE", 3_600_000_000_000)
+    monkeypatch.setattr(racy, "_FINE", 3_600_000_000_000)
     contents = fill(volume)
     scanner = Scanner(state)
     scanner.scan(volume)

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -207,28 +206,6 @@ def test_an_inode_with_other_names_is_left_to_whoever_asks_for_single_ones(tmp_p
     assert isinstance(found, Linked)
     assert found.status.st_nlink == 2
     assert isinstance(hasher.hash(folder, b"f"), Hashed)
-
-
-SECOND = 1_000_000_000
-
-
-@pytest.mark.parametrize(
-    ("changed", "age", "is_in_memory", "has_writer", "racy"),
-    [
-        (SECOND + 1, SECOND // 10 - 1, False, False, True),
-        (SECOND + 1, SECOND // 10, False, False, False),
-        (SECOND, 2 * SECOND - 1, False, False, True),  # it may have whole seconds, or two
-        (SECOND, 2 * SECOND, False, False, False),
-        (SECOND + 1, 3600 * SECOND - 1, False, True, True),
-        (SECOND + 1, 3600 * SECOND, False, True, False),  # a later change has a new stamp
-        (SECOND + 1, 9999 * SECOND, True, True, True),
-        (SECOND + 1, 9999 * SECOND, True, False, False),
-    ],
-)
-def test_a_stamp_may_hide_a_later_change(monkeypatch, changed, age, is_in_memory, has_writer, racy):
-    hasher = Hasher(frozenset({"sha1"}), reader=SimpleNamespace(is_plain=lambda _: is_in_memory))
-    monkeypatch.setattr(hashing, "has_writer", lambda _fd: has_writer)
-    assert hasher.is_racy(0, changed, 1, changed + age) is racy
 
 
 def test_a_file_below_a_root_is_hashed_or_its_reason_given(tmp_path, monkeypatch):
