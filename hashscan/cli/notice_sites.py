@@ -27,9 +27,9 @@ def command(options: Options, urls: tuple[str, ...], as_json: bool) -> int:
     reads configurations, .htaccess files included, and no other file. Exit code 3: an answer cannot
     be decided.
     """
-    from hashscan.notices.formats.values import refang  # noqa: PLC0415 - heavy
     from hashscan.notices.sites.location import LocationKind  # noqa: PLC0415
     from hashscan.notices.sites.sites import Sites  # noqa: PLC0415
+    from hashscan.notices.values import refang  # noqa: PLC0415 - heavy
 
     sites = Sites(open_configuration(options, None, check_files=False).sites)
     codes = {ExitCode.NOTHING_FOUND}

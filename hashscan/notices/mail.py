@@ -18,8 +18,8 @@ from email.policy import compat32
 from typing import TYPE_CHECKING
 
 from hashscan.notices.decoding import has_more, is_binary, text_of, transferred
-from hashscan.notices.formats.values import words
 from hashscan.notices.kept import cut, cut_json
+from hashscan.notices.values import words
 from hashscan.text import counted
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from notice_samples import MD5, SHA1, SHA256, attached, html, mail, plain
 
 from hashscan.errors import NoticeError
-from hashscan.notices import intake
-from hashscan.notices.formats import source, values
+from hashscan.notices import intake, values
+from hashscan.notices.formats import source
 
 ONE, TWO, THREE = (f"https://img.example/a/{number}.jpg" for number in (1, 2, 3))
 TEN = datetime(2025, 1, 2, 10, tzinfo=UTC).timestamp()

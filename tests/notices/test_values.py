@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashscan.model import EMPTY_DIGESTS
-from hashscan.notices.formats import values
+from hashscan.notices import values
 
 MD5, SHA1, SHA256 = "0a" * 16, "0b" * 20, "0c" * 32
 

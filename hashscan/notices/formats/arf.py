@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hashscan.notices.formats import values
+from hashscan.notices import values
 from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
 from hashscan.text import shown
 

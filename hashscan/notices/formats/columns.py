@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from hashscan.notices.formats import values
+from hashscan.notices import values
 from hashscan.notices.formats.source import item_of
 
 if TYPE_CHECKING:

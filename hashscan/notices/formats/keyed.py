@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.notices.formats import values
+from hashscan.notices import values
 from hashscan.notices.formats.source import LONGEST_LINE, Source, check_number, item_of
 
 if TYPE_CHECKING:

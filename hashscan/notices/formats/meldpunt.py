@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashscan.notices.formats import columns, values
+from hashscan.notices import values
+from hashscan.notices.formats import columns
 from hashscan.notices.formats.columns import Column
 from hashscan.notices.formats.scart_csv import reference
 from hashscan.notices.formats.source import NotThisFormatError, Source, few

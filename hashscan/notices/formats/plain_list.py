@@ -13,8 +13,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hashscan.notices import values
 from hashscan.notices.decoding import text_of
-from hashscan.notices.formats import values
 from hashscan.notices.formats.source import (
     LONGEST_LINE,
     NotThisFormatError,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hashscan.notices.formats import columns, values
+from hashscan.notices import values
+from hashscan.notices.formats import columns
 from hashscan.notices.formats.columns import Column
 from hashscan.notices.formats.source import LONGEST_LINE, NotThisFormatError, Source, few
 from hashscan.text import counted

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.notices.formats import values
+from hashscan.notices import values
 from hashscan.notices.formats.source import (
     LONGEST_LINE,
     NotThisFormatError,

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hashscan.notices.formats.values import (
+from hashscan.notices.markup import Table, tables, text_of
+from hashscan.notices.notice import MOST_ITEMS, ItemKind, ParsedItem, ParsedNotice
+from hashscan.notices.values import (
     LONGEST_WORDS,
     has_url,
     moment,
@@ -15,8 +17,6 @@ from hashscan.notices.formats.values import (
     urls_in,
     words,
 )
-from hashscan.notices.markup import Table, tables, text_of
-from hashscan.notices.notice import MOST_ITEMS, ItemKind, ParsedItem, ParsedNotice
 from hashscan.text import counted, shown
 
 if TYPE_CHECKING:

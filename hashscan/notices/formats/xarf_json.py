@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hashscan.model import ALGORITHMS
-from hashscan.notices import bounded_json
-from hashscan.notices.formats import values
+from hashscan.notices import bounded_json, values
 from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
 from hashscan.text import shown
 

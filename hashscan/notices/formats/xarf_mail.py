@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashscan.config.document import TextError
 from hashscan.config.parsing import parse
-from hashscan.notices.formats import values
+from hashscan.notices import values
 from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
 from hashscan.text import shown
 

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.exceptions import HTTPException
 
+from hashscan.notices import values
 from hashscan.notices.decoding import text_of
-from hashscan.notices.formats import values
 from hashscan.notices.formats.source import NotThisFormatError, Source
 from hashscan.notices.kept import cut
 from hashscan.notices.notice import ItemKind, ParsedItem

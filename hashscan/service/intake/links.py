@@ -19,10 +19,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from hashscan.errors import HashscanError
-from hashscan.notices.formats.values import LONGEST_URL, url
 from hashscan.notices.online import Checked, Presence, check
 from hashscan.notices.reader import open_existing
 from hashscan.notices.sites.sites import Sites
+from hashscan.notices.values import LONGEST_URL, url
 from hashscan.service.answers import address_of, later
 from hashscan.service.connections import network_of
 from hashscan.service.intake.form import ReportRefusedError, pairs
