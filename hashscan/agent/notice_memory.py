@@ -80,8 +80,8 @@ class Round:
     memory: Memory
     events: list[MatchEvent] = field(default_factory=list)
     lines: list[tuple[str, str]] = field(default_factory=list)
-    more: bool = False
-    open: bool = False
+    more: bool = field(init=False)
+    open: bool = field(init=False)
 
     def say(self, text: str) -> None:
         """Add a line for the log."""

@@ -279,12 +279,11 @@ def status_of(settings: Settings) -> Status:
             trouble.append(_trouble_of(error))
     counts: Counter[str] = Counter()
     retention = settings.quarantine.retention
-    doubtful = 0
     try:
         counts = quarantine_counts(settings.quarantine_directory, retention)
-        doubtful = counts.pop(_DOUBTFUL, 0)
     except HashscanError as error:
         trouble.append(_trouble_of(error, Reason.QUARANTINE))
+    doubtful = counts.pop(_DOUBTFUL, 0)
     if counts["damaged"]:
         trouble.append(
             Fault(

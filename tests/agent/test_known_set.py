@@ -1,9 +1,11 @@
 """hashscan.agent.known_set: what is reported when a known set is opened."""
 
+from types import SimpleNamespace
+
 import pytest
 from scanning import make_filter
 
-from hashscan.agent.known_set import open_known_set
+from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.config.loader import load
 from hashscan.state import State
 
@@ -24,3 +26,16 @@ def test_a_tier_that_cannot_be_used_is_reported_if_tiers_are_wanted(tmp_path, ti
     told = []
     open_known_set(load(str(config)), State(str(tmp_path / "state")), (), told.append)
     assert [f"{filter_file}.sizes" in one for one in told] == ([True] if tiers else [])
+
+
+def test_the_tiers_of_a_filter_are_named_unless_a_scan_uses_none():
+    metadata = SimpleNamespace(digests=3, created="then")
+    one = SimpleNamespace(
+        path="/f", category="baseline", version="2", algorithms={"sha1", "md5"},
+        tiers=SimpleNamespace(names=("sizes", "prefix")), metadata=metadata,
+    )  # fmt: skip
+    known = KnownSet((one,), lambda: None, "/list", remote=False, test=False)
+    line = "filter: /f: baseline, version 2, 3 digests (md5, sha1), made then"
+    assert describe(known) == ["known set: /list", f"{line}; tiers: sizes, prefix"]
+    allow = SimpleNamespace(paths=["/a"])
+    assert describe(known, allow, tiers=False) == ["known set: /list", line, "allow-list: /a"]

@@ -5,6 +5,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from isolating import in_mount_namespace, mount, needs_root
 
 from hashscan.agent import notice_files as files_module
 from hashscan.agent import notice_places as module
@@ -235,6 +236,27 @@ def test_only_the_first_files_of_a_directory_are_listed(real, tmp_path, monkeypa
         (tmp_path / "v" / "sub" / f"{number}").touch()
     assert real.files_in(Spot(real.root, b"below")) == [Spot(real.root, b"below/x")]
     assert len(real.files_in(Spot(real.root, b"sub"))) == 6
+
+
+@pytest.mark.root
+@needs_root
+def test_a_mount_below_the_root_of_a_volume_is_like_a_directory(real, tmp_path):
+    below = tmp_path / "v" / "below"
+    below.mkdir()
+
+    def run():
+        mount("tmpfs", below, "tmpfs")
+        (below / "sub").mkdir()
+        (below / "sub" / "x").touch()
+        assert real.files_in(Spot(real.root, b"below")) == []
+        assert real.files_in(Spot(real.root, b"below/sub")) == [Spot(real.root, b"below/sub/x")]
+        (below / ".hashscan").mkdir(0o700)
+        (below / ".hashscan" / "y").touch()
+        assert (
+            "belongs to hashscan itself" in real.hash(Spot(real.root, b"below/.hashscan/y")).message
+        )
+
+    in_mount_namespace(run)
 
 
 # Files that are back

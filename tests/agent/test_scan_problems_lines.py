@@ -4,11 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from hashscan.agent import notifying, scanning
 from hashscan.agent.scan_problems import ScanProblems
+from hashscan.audit.events import PROBLEM
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
 from hashscan.config.settings import Settings
 from hashscan.errors import Fault, FilterError, FilterExpiredError, StateError
+from hashscan.notify.outbox import Outbox
 from hashscan.scan.asking import NoAnswer
 from hashscan.scan.engine import Engine
 from hashscan.state import State
@@ -91,3 +94,19 @@ def test_a_service_failed_if_candidates_wait_at_the_end():
     assert engine.is_answered
     engine._summary.pending = 0
     assert engine.unanswered is None
+
+
+def test_a_scan_notifies_about_its_own_lines_and_not_about_earlier_ones(state, monkeypatch):
+    receiver = {"name": "a", "kind": "command", "command": ["/bin/true"]}
+    settings = Settings.of(state=state.directory, notify=[receiver])
+    recorder = Recorder.of(settings, "scan", state)
+    recorder.write(PROBLEM, what="service", message="earlier")
+    said, sent = [], []
+    monkeypatch.setattr(notifying, "send_now", lambda *given: sent.append(given))
+    reporter = SimpleNamespace(notice=said.append)
+    with scanning._notifying(settings, state, reporter):
+        recorder.write(PROBLEM, what="password", message="of this scan")
+    with Outbox(state.directory) as outbox:
+        begin = outbox.position
+    assert [line.facts["message"] for line in read(state.directory, begin)] == ["of this scan"]
+    assert sent == [(settings, state, said.append)]

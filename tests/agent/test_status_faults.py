@@ -1,4 +1,6 @@
-"""hashscan.agent.status: status makes nothing, and names faults of the audit log and of withdrawals."""
+"""hashscan.agent.status: it makes nothing, and names faults of the audit log and withdrawals."""
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +14,8 @@ from hashscan.errors import StateError
 @pytest.fixture
 def settings(tmp_path):
     return Settings.of(
-        state=str(tmp_path / "state"), quarantine={"directory": str(tmp_path / "quarantine")}
+        state=str(tmp_path / "state"),
+        quarantine={"directory": str(tmp_path / "quarantine"), "retention": "90d"},
     )
 
 
@@ -55,3 +58,16 @@ def test_who_puts_withdrawn_files_back(tmp_path, monkeypatch, restore, words):
     monkeypatch.setattr(module, "quarantine_counts", lambda *_given: counts)
     (fault,) = [one for one in status_of(settings).uncovered if one.reason is Reason.WITHDRAWN]
     assert f"2 files in quarantine whose digest the service withdrew; {words}" in fault.message
+
+
+def test_the_age_of_a_filter_is_never_negative(monkeypatch):
+    """A clock that was set back makes no filter younger than new."""
+    one = SimpleNamespace(
+        version="1", path="/f", tiers=SimpleNamespace(names=()), tiers_unused="",
+        metadata=SimpleNamespace(created_seconds=100.0, created="then", digests=3),
+    )  # fmt: skip
+    for now, verified, age in (
+        (100.25, None, 0.25), (99.0, None, 0.0), (160.0, 130.0, 30.0), (120.0, 130.0, 0.0),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda now=now: now))
+        assert module._filter("a", one, verified).age == age

@@ -455,6 +455,12 @@ def test_what_show_prints_is_read_back_the_same(write, whole, change):
     assert yaml.safe_load(printed)["service"]["timeout"].endswith("s")
 
 
+def test_what_show_prints_names_the_quarantine_and_begins_with_the_state():
+    printed = to_yaml(Settings.of(state="/s"))
+    assert printed.startswith("state: /s\nvolumes: []\n")
+    assert yaml.safe_load(printed)["quarantine"]["directory"] == "/s/quarantine"
+
+
 def test_a_password_never_travels_readable_to_a_repository(write, whole, files):
     clear = whole.replace(files["baseline.filter"], "http://filters.example")
     assert loader.load(write(clear)).filter.source == "http://filters.example"

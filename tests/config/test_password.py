@@ -93,6 +93,9 @@ def test_a_file_that_others_may_use_is_refused(file, mode):
     file.chmod(mode)
     with pytest.raises(ConfigError, match=f"run: chmod 600 {file}"):
         read_password(service(file))
+    assert fault_of(str(file))[1] == f"run: chmod 600 {file}"
+    file.write_bytes(b" s3cret \n")
+    assert not has_blanks_around(str(file))
 
 
 @pytest.mark.root

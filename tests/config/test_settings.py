@@ -28,6 +28,12 @@ def test_settings_cannot_be_changed():
             change()
 
 
+@pytest.mark.parametrize("text", ["no", "false", "0", 0])
+def test_a_switch_is_true_or_false_and_no_text(text):
+    with pytest.raises(ValidationError, match="valid boolean"):
+        Settings.of(volumes=[{"path": "/srv", "one_file_system": text}])
+
+
 def test_what_a_command_needs_and_how_to_mend_it():
     nothing = Settings.of()
     for require, words in (
