@@ -173,13 +173,12 @@ def test_a_sparse_member_is_left_out_and_the_next_is_read():
     assert list(contents(found)) == [b"file"]
 
 
-@pytest.mark.parametrize(
-    "packed",
-    [
-        PACKERS[name](tar_of({"bomb": bytes(6 << 20)})) for name in ("gzip", "bzip2", "xz", "zstd")
-    ] + [zip_of({f"bomb{number}": bytes(1 << 20) for number in range(6)})],
-)  # fmt: skip
-def test_a_bomb_costs_no_more_than_its_bound(packed):
+@pytest.mark.parametrize("packer", ["gzip", "bzip2", "xz", "zstd", "zip"])
+def test_a_bomb_costs_no_more_than_its_bound(packer):
+    if packer == "zip":
+        packed = zip_of({f"bomb{number}": bytes(1 << 20) for number in range(6)})
+    else:
+        packed = PACKERS[packer](tar_of({"bomb": bytes(6 << 20)}))
     assert len(packed) < 20_000
     with pytest.raises(ArchiveError, match=r"holds more than 4\.0 MiB"):
         read(packed)

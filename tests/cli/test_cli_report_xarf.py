@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 
+import published
 import pytest
-import xarf
 from click.testing import CliRunner
 from isolating import confirmed
 from ready import hashscan
@@ -65,7 +65,7 @@ def reports(result):
     assert result.exception is None, result.exception
     found = [json.loads(line) for line in result.stdout.splitlines()]
     for one in found:
-        parsed = xarf.parse(one)
+        parsed = published.parse(one)
         assert not parsed.errors, parsed.errors
         assert "evidence" not in one
     return found

@@ -2,8 +2,8 @@
 
 import json
 
+import published
 import pytest
-import xarf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +27,7 @@ def made(classifications=None, **more):
     found = report_of(abuse(**more), HOST, classifications or {})
     if isinstance(found, NotReported):
         return found
-    result = xarf.parse(json.loads(json.dumps(found)))
+    result = published.parse(json.loads(json.dumps(found)))
     assert not result.errors, result.errors
     assert result.report is not None
     assert not {"evidence", "_internal"} & set(found)
@@ -57,7 +57,7 @@ def test_the_schema_would_notice_a_mistake():
     for name in ("url", "classification", "detection_method", "source_identifier"):
         report = made()
         del report[name]
-        assert xarf.parse(report).errors, name
+        assert published.parse(report).errors, name
 
 
 def test_the_same_match_has_the_same_id():

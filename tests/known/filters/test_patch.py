@@ -1,5 +1,6 @@
 """hashscan.known.filters: packing and patches give exactly what was announced, or nothing."""
 
+import functools
 import hashlib
 import os
 import secrets
@@ -165,21 +166,29 @@ def test_files_are_packed_and_unpacked(tmp_path):
     assert (tmp_path / "c").read_bytes() == content
 
 
-BOMB = zstandard.ZstdCompressor(level=19).compress(bytes(1 << 25))
+# Functions: each process that collects the tests would pack them.
+@functools.cache
+def bomb():
+    return zstandard.ZstdCompressor().compress(bytes(1 << 25))
+
+
+def wide():
+    window = zstandard.ZstdCompressionParameters(window_log=27, write_content_size=True)
+    packer = zstandard.ZstdCompressor(compression_params=window)
+    return packer.compress(os.urandom(1 << 16) * 200)
+
+
 WITHOUT_SIZE = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1 << 20))
-WIDE = zstandard.ZstdCompressor(
-    compression_params=zstandard.ZstdCompressionParameters(window_log=27, write_content_size=True)
-).compress(os.urandom(1 << 16) * 200)
 GOOD = packing.pack_bytes(b"x" * 1000)
 
 
 @pytest.mark.parametrize(
     ("frame", "length"),
     [
-        (BOMB, 1000),
+        (bomb, 1000),
         (WITHOUT_SIZE, 1000),
         (WITHOUT_SIZE, 1 << 20),
-        (WIDE, (1 << 16) * 200),
+        (wide, (1 << 16) * 200),
         (GOOD, 999),
         (GOOD, 1001),
         (GOOD[:-1], 1000),
@@ -193,6 +202,7 @@ GOOD = packing.pack_bytes(b"x" * 1000)
     ],
 )
 def test_what_does_not_fit_is_refused(frame, length, tmp_path):
+    frame = frame() if callable(frame) else frame
     (tmp_path / "frame").write_bytes(frame)
     with pytest.raises(FilterError):
         packing.unpack_bytes(frame, length)
@@ -203,7 +213,7 @@ def test_what_does_not_fit_is_refused(frame, length, tmp_path):
 
 def test_a_bomb_that_says_the_right_length_is_all_that_was_announced():
     # Whoever signs a length decides what is unpacked: this one is large, and exactly that large.
-    assert hashlib.sha256(packing.unpack_bytes(BOMB, 1 << 25)).digest()
+    assert hashlib.sha256(packing.unpack_bytes(bomb(), 1 << 25)).digest()
 
 
 @settings(deadline=None, max_examples=examples(300))
