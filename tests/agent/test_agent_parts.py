@@ -1,5 +1,6 @@
 """hashscan.agent: small parts that commands and the daemon share, each without a machine of its own."""
 
+import resource
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from hashscan.agent import (
     deadlines,
     gaps,
     known_set,
+    limits,
     mailbox,
     notifying,
     scanning,
@@ -405,3 +407,17 @@ def test_a_scan_that_fails_has_its_line_and_leaves_nothing_open(tmp_path, monkey
     assert closed == ["Asker", "Probes"]
     ended = [one for one in read(machine.state.directory) if one.event == events.SCAN_ENDED]
     assert [one.facts["error"] for one in ended] == ["KeyboardInterrupt"]
+
+
+# Limits
+
+
+def test_open_files_are_limited_by_the_hard_limit_alone():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lower = (before[1] - 1, before[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, lower)
+        limits.raise_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -1,5 +1,6 @@
 """hashscan.agent.status: it makes nothing, and names faults of the audit log and withdrawals."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -71,3 +72,14 @@ def test_the_age_of_a_filter_is_never_negative(monkeypatch):
     ):  # fmt: skip
         monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda now=now: now))
         assert module._filter("a", one, verified).age == age
+
+
+def test_damaged_records_are_a_trouble_and_doubtful_contents_a_gap(settings, monkeypatch):
+    counts = {"damaged": 2, "doubtful": 3, "quarantined": 7}
+    monkeypatch.setattr(module, "quarantine_counts", lambda *_given: Counter(counts))
+    found = status_of(settings)
+    (trouble,) = [one.message for one in found.trouble if one.reason is Reason.QUARANTINE]
+    assert trouble.startswith("2 records of the quarantine are damaged: ")
+    (gap,) = [one.message for one in found.uncovered if one.reason is Reason.QUARANTINE]
+    assert gap.startswith("quarantine: 3 contents are kept, though the clock says that they are ")
+    assert found.quarantine == {"damaged": 2, "quarantined": 7}

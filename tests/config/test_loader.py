@@ -387,6 +387,9 @@ def test_a_hundred_errors_are_enough(write):
         loader.load(write("".join(f"k{i}: 1\n" for i in range(5000))))
     assert len(raised.value.findings) == 101
     assert "4900 more" in str(raised.value.findings[-1])
+    with pytest.raises(ConfigError, match="used, 100 errors") as raised:
+        loader.load(write("".join(f"k{i}: 1\n" for i in range(100))))
+    assert len(raised.value.findings) == 100
 
 
 def test_large_files_are_refused(write):
