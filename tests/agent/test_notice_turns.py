@@ -10,6 +10,7 @@ import notice_machine
 import pytest
 
 from hashscan.agent import notice_rounds
+from hashscan.agent.notice_memory import Memory, Round
 from hashscan.agent.notice_rounds import run_now
 from hashscan.files import DAEMON_STATUS
 from hashscan.quarantine.places import opened, private_for
@@ -107,3 +108,13 @@ def test_the_first_round_ends_what_a_killed_process_began(machine):
     machine.use()  # as a daemon that starts
     machine.round()
     assert machine.in_quarantine()[0].state is QuarantineState.QUARANTINED
+
+
+def test_a_command_says_the_lines_of_its_rounds(machine, monkeypatch):
+    done = Round(Memory())
+    done.say("the disk is full")
+    done.more = False
+    monkeypatch.setattr(notice_rounds, "run_round", lambda *_given, **_named: done)
+    said = []
+    assert run_now(machine.settings, State(machine.settings.state), said.append)
+    assert said == ["the disk is full"]

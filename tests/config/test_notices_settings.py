@@ -53,6 +53,9 @@ def test_the_organisation_that_answers():
     ).notices
     assert notices.organisation.model_dump() == ORGANISATION
     assert Settings.of().notices.organisation is None
+    for name in ("H", "x" * 200):
+        named = Settings.of(notices={"organisation": ORGANISATION | {"name": name}})
+        assert named.notices.organisation.name == name
     for name, wrong in (
         ("name", ""), ("name", "x" * 201), ("name", "a\nBcc: b@c.example"),
         ("contact", "Host BV <abuse@host.example>"), ("contact", "a@b.example, c@d.example"),

@@ -81,7 +81,8 @@ def test_a_receiver_that_is_refused(given, words):
 @pytest.mark.parametrize(
     "given",
     [
-        MAIL, {**MAIL, "include": []}, {**MAIL, "name": "a" * 40}, {**MAIL, "events": ["daily"]},
+        MAIL, {**MAIL, "include": []}, {**MAIL, "include": ["paths", "owners"]},
+        {**MAIL, "name": "a" * 40}, {**MAIL, "events": ["daily"]},
         {**SERVER, "port": 1}, {**SERVER, "port": 65535}, {**SERVER, "encryption": "tls"},
         {**MAIL, "server": "127.0.0.1", "encryption": "none"}, {**MAIL, "server": "::1"},
         {**SERVER, "username": "u", "password_file": "/p", "ca_bundle": "/c"},
