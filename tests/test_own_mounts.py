@@ -21,7 +21,7 @@ def test_killed(tmp_path):
 
 LEFT = """
 import multiprocessing, time
-from hashscan.process import end_with
+from hashscan.processes import end_with
 def job(parent, pipe):
     end_with(parent)
     pipe.send("started")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Acted
-from hashscan.process import end, end_with, start
+from hashscan.processes import end, end_with, start
 from hashscan.text import shown
 
 if TYPE_CHECKING:

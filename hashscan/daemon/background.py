@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.errors import HashscanError
-from hashscan.process import end, end_with, start
+from hashscan.processes import end, end_with, start
 from hashscan.scan.priority import step_aside
 
 if TYPE_CHECKING:

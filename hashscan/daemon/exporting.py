@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError
-from hashscan.process import end, end_with, start
+from hashscan.processes import end, end_with, start
 
 if TYPE_CHECKING:
     from collections.abc import Collection

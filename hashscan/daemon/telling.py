@@ -22,7 +22,7 @@ from hashscan.machine import as_machine_error
 from hashscan.notify.daily import Daily
 from hashscan.notify.dispatch import Dispatcher, Line, Log
 from hashscan.notify.outbox import Outbox
-from hashscan.process import end, end_with, start
+from hashscan.processes import end, end_with, start
 from hashscan.state import Lock
 from hashscan.text import rfc3339
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import CredentialsError, HashscanError, OtherMachineError
-from hashscan.process import end, end_with, start
+from hashscan.processes import end, end_with, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable

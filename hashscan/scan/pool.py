@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
-from hashscan.process import end, end_with, start
+from hashscan.processes import end, end_with, start
 from hashscan.scan.copies import copy_table
 from hashscan.scan.links import LinkTable
 from hashscan.scan.priority import step_aside

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from hashscan.catalog.reader import CatalogReader
 from hashscan.model import ALGORITHMS, FileDigests
-from hashscan.process import end, end_with, start
+from hashscan.processes import end, end_with, start
 from hashscan.scan.priority import step_aside
 from hashscan.scan.screening import Screen
 

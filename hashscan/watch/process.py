@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.machine import explain
 from hashscan.model import Identity
-from hashscan.process import end, end_with, start
+from hashscan.processes import end, end_with, start
 from hashscan.text import said_by, shown
 from hashscan.watch.choice import Choice, choose
 from hashscan.watch.fanotify import FanotifySource

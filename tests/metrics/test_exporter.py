@@ -20,7 +20,7 @@ from hashscan.metrics import exporter as module
 from hashscan.metrics.collect import write_textfile
 from hashscan.metrics.exporter import bound, export
 from hashscan.metrics.processes import usage_of
-from hashscan.process import end, end_with
+from hashscan.processes import end, end_with
 
 
 def free_port():

@@ -1,11 +1,11 @@
-"""hashscan.process: the end of processes, whatever became of their start."""
+"""hashscan.processes: the end of processes, whatever became of their start."""
 
 import multiprocessing
 import time
 
 import pytest
 
-from hashscan.process import end, start
+from hashscan.processes import end, start
 
 
 def test_one_that_never_started_or_ended_before_is_ended_in_silence(monkeypatch):
