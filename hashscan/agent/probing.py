@@ -20,8 +20,8 @@ from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.agent.presence import Seen, look_at
 from hashscan.errors import UnsafePathError
 from hashscan.fs.named import resolve
+from hashscan.priority import step_aside
 from hashscan.processes import end, end_with, start
-from hashscan.scan.priority import step_aside
 from hashscan.text import said_by
 from hashscan.watch.mounts import MountTable, mounts_now
 

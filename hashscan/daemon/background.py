@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.errors import HashscanError
+from hashscan.priority import step_aside
 from hashscan.processes import end, end_with, start
-from hashscan.scan.priority import step_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,9 +33,9 @@ from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
 from hashscan.machine import with_cause
 from hashscan.model import Digest
+from hashscan.priority import step_aside
 from hashscan.processes import end_with, start
 from hashscan.scan.pressure import Pressure
-from hashscan.scan.priority import step_aside
 from hashscan.service.intake.running import running_intake
 from hashscan.state import State
 from hashscan.text import counted, human_age, shown

@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
+from hashscan.priority import step_aside
 from hashscan.processes import end, end_with, start
 from hashscan.scan.copies import copy_table
 from hashscan.scan.links import LinkTable
-from hashscan.scan.priority import step_aside
 from hashscan.scan.work import Failed
 from hashscan.scan.worker import run
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from hashscan.catalog.reader import CatalogReader
 from hashscan.model import ALGORITHMS, FileDigests
+from hashscan.priority import step_aside
 from hashscan.processes import end, end_with, start
-from hashscan.scan.priority import step_aside
 from hashscan.scan.screening import Screen
 
 if TYPE_CHECKING:

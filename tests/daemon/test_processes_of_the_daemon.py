@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from hashscan import priority
 from hashscan.agent.probing import Probes
 from hashscan.daemon.acting import ActingProcess
 from hashscan.daemon.background import Background, Failure, Repeated
 from hashscan.model import Acted
-from hashscan.scan import priority
 
 MATCH = SimpleNamespace(candidate=SimpleNamespace(volume=b"/v", full_path=b"/v/x"))
 

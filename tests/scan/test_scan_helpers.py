@@ -13,75 +13,11 @@ from hashscan.fs.beneath import closing
 from hashscan.fs.listing import ListedFile
 from hashscan.fs.volume import Roots, Volume
 from hashscan.model import Answer, Digest, FileDigests, Identity, Stamp
-from hashscan.scan import asking, links, look, lost, pressure, priority, screening
+from hashscan.scan import asking, links, look, lost, pressure, screening
 from hashscan.scan import root as root_module
 from hashscan.scan.lost import RENAMED, REPLACED, Entry, Fate, LostDirectories, Search, Settled
 from hashscan.scan.pressure import Pressure, mount_of_cgroup2, own_group
 from hashscan.scan.root import VanishedError, VolumeRoot
-
-# priority
-
-
-class Calls:
-    """What is asked of the kernel; some of it is refused."""
-
-    def __init__(self, monkeypatch, *, refused=(), machine="x86_64", answer=0):
-        self.made = []
-
-        def call(name):
-            def made(*given):
-                self.made.append((name, *given))
-                if name in refused:
-                    raise OSError(errno.EPERM, "Operation not permitted")
-
-            return made
-
-        def syscall(*given):
-            self.made.append(("syscall", *given))
-            return answer
-
-        monkeypatch.setattr(
-            priority,
-            "os",
-            Faulty(
-                os,
-                setpriority=call("setpriority"),
-                sched_setscheduler=call("sched_setscheduler"),
-                sched_param=lambda number: number,
-            ),
-        )
-        monkeypatch.setattr(priority.platform, "machine", lambda: machine)
-        library = SimpleNamespace(syscall=syscall)
-        ctypes = Faulty(priority.ctypes, CDLL=lambda *_a, **_k: library, get_errno=lambda: 1)
-        monkeypatch.setattr(priority, "ctypes", ctypes)
-
-
-def test_the_lowest_priorities_are_asked_for(monkeypatch):
-    calls = Calls(monkeypatch)
-    assert priority.step_aside() == []
-    assert calls.made == [
-        ("setpriority", os.PRIO_PROCESS, 0, 19),
-        ("sched_setscheduler", 0, os.SCHED_BATCH, 0),
-        ("syscall", 251, 1, 0, 3 << 13),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("given", "trouble"),
-    [
-        ({"refused": {"setpriority"}}, "nice 19: Operation not permitted"),
-        ({"refused": {"sched_setscheduler"}}, "batch scheduling: Operation not permitted"),
-        ({"machine": "m68k"}, "idle I/O class: not known how on m68k"),
-        ({"answer": -1}, "idle I/O class: Operation not permitted"),
-    ],
-)
-def test_what_a_service_manager_forbids_is_reported_and_hinders_nothing_else(
-    monkeypatch, given, trouble
-):
-    calls = Calls(monkeypatch, **given)
-    assert priority.step_aside() == [trouble]
-    assert len(calls.made) == (2 if "machine" in given else 3)
-
 
 # pressure
 
