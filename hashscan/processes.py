@@ -79,7 +79,7 @@ class Child:
             target=_run, args=(os.getpid(), lowest, main, theirs, arguments), daemon=False
         )
         try:
-            start(self._process)
+            _start(self._process)
         except BaseException:
             self.connection.close()
             raise
@@ -126,7 +126,7 @@ def _run(
     connection: Connection,
     arguments: tuple[*Arguments],
 ) -> None:
-    end_with(parent)
+    _end_with(parent)
     for one in list(_ends):
         one.close()
     _ends.clear()
@@ -136,7 +136,7 @@ def _run(
     main(connection, *arguments)
 
 
-def end_with(parent: int) -> None:
+def _end_with(parent: int) -> None:
     """Have the kernel end this process when ``parent``, which forked it, ends, however it ends.
 
     Source: prctl(2), PR_SET_PDEATHSIG.
@@ -144,12 +144,13 @@ def end_with(parent: int) -> None:
     signal.set_wakeup_fd(-1)
     for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, programs have no exit code
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the kernel was asked
         os._exit(0)
 
 
-def start(process: BaseProcess) -> None:
+def _start(process: BaseProcess) -> None:
     """Start a process by fork; if that fails, no descriptor is left open."""
     numbers: list[int] = []
     try:
@@ -174,20 +175,3 @@ def _kill_all() -> None:
     """Kill the children that nobody ended, so that Python does not wait for them at the end."""
     for process in multiprocessing.active_children():
         process.kill()
-
-
-def end(process: BaseProcess) -> None:
-    """End a process that was forked, within seconds, and release its descriptors at once.
-
-    A process that does not end waits inside the kernel, e.g. for a dead file server; it is
-    abandoned. Nothing is done if the process has ended before, or its start failed.
-    """
-    try:
-        if process.pid is None:
-            return
-    except ValueError:  # it was closed
-        return
-    process.kill()
-    process.join(timeout=2)
-    if not process.is_alive():
-        process.close()

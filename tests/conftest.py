@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -91,12 +90,6 @@ def pytest_report_header():
         if os.path.exists(one)
     ]
     return [f"{one} is there: some tests expect none" for one in found]
-
-
-def pytest_sessionfinish():
-    """Kill processes that a failed test left: they ignore the SIGTERM that Python sends them."""
-    for process in multiprocessing.active_children():
-        process.kill()
 
 
 def _descriptors():

@@ -20,17 +20,14 @@ def test_killed(tmp_path):
 
 
 LEFT = """
-import multiprocessing, time
-from hashscan.processes import end_with
-def job(parent, pipe):
-    end_with(parent)
-    pipe.send("started")
+import time
+from hashscan.processes import Child
+def job(connection):
+    connection.send("started")
     time.sleep(600)
 def test_left():
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    context.Process(target=job, args=(__import__("os").getpid(), theirs), daemon=True).start()
-    assert ours.recv() is None
+    child = Child(job)
+    assert child.connection.recv() is None
 """
 
 

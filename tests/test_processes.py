@@ -180,13 +180,14 @@ def test_signals_to_all_processes_are_for_the_parent_and_its_input_is_empty(begi
     def works(connection):
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), name)
-        connection.send((os.read(0, 1), signal.set_wakeup_fd(-1)))
+        default = signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+        connection.send((os.read(0, 1), signal.set_wakeup_fd(-1), default))
 
     here, there = os.pipe()
     os.set_blocking(there, False)
     before = signal.set_wakeup_fd(there)
     try:
-        assert begin(works).connection.recv() == (b"", -1)
+        assert begin(works).connection.recv() == (b"", -1, True)
     finally:
         signal.set_wakeup_fd(before)
         os.close(here)

@@ -7,7 +7,6 @@ process; all volumes on local file systems share another.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections import deque
@@ -20,8 +19,7 @@ from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.agent.presence import Seen, look_at
 from hashscan.errors import UnsafePathError
 from hashscan.fs.named import resolve
-from hashscan.priority import step_aside
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 from hashscan.text import said_by
 from hashscan.watch.mounts import MountTable, mounts_now
 
@@ -72,18 +70,8 @@ class _Prober:
             OSError: a limit of the system forbids it.
         """
         self.server = server
-        context = multiprocessing.get_context("fork")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_main, args=(os.getpid(), theirs, self.connection, paths)
-        )
-        try:
-            start(self._process)
-        except OSError:
-            self.connection.close()
-            raise
-        finally:
-            theirs.close()
+        self._child = Child(_main, paths, lowest=True)
+        self.connection = self._child.connection
         #: Volumes that it still has to check, in its order; and when the check of the first began.
         self.given: dict[int, None] = {}
         self.since = time.monotonic()
@@ -109,22 +97,15 @@ class _Prober:
 
     def close(self) -> None:
         """Kill it; a process that waits inside the kernel is abandoned."""
-        self.connection.close()
-        end(self._process)
+        self._child.end()
 
     @property
     def is_there(self) -> bool:
         """Whether the process still exists, even after ``close``."""
-        try:
-            return self._process.is_alive()
-        except ValueError:  # it ended, and was closed
-            return False
+        return self._child.exit_code is None
 
 
-def _main(parent: int, connection: Connection, parents: Connection, paths: Sequence[str]) -> None:
-    end_with(parent)
-    parents.close()
-    step_aside()
+def _main(connection: Connection, paths: Sequence[str]) -> None:
     with suppress(EOFError, OSError):
         while True:
             numbers = connection.recv()

@@ -7,14 +7,12 @@ the file in one place with its record, and the next start finishes or undoes wha
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.model import Acted
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -62,15 +60,7 @@ class ActingProcess:
 
     def _start(self) -> None:
         self._before_fork()
-        context = multiprocessing.get_context("fork")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_main, args=(os.getpid(), theirs, self._connection, self._actor)
-        )
-        try:
-            start(self._process)
-        finally:
-            theirs.close()
+        self._child = Child(_main, self._actor)
 
     def act(self, match: Confirmed) -> Acted:
         """Have the match acted on, and wait for it."""
@@ -78,10 +68,10 @@ class ActingProcess:
         if self._busy is not None and time.monotonic() < self._busy_until:
             return replace(self._busy, message=f"{path}{self._busy.message}")
         try:
-            self._connection.send(match)
+            self._child.connection.send(match)
             worked, since = None, time.monotonic()
-            while not self._connection.poll(_TICK):
-                now = cpu_ticks(self._process.pid)
+            while not self._child.connection.poll(_TICK):
+                now = cpu_ticks(self._child.pid)
                 if now != worked:
                     since = time.monotonic()
                 self._tick(now != worked)
@@ -90,7 +80,7 @@ class ActingProcess:
                     if self._is_silent(match.candidate.volume):
                         return self._given_up(path)
                     since = time.monotonic()  # a disk may take its time
-            acted: Acted = self._connection.recv()
+            acted: Acted = self._child.connection.recv()
         except (EOFError, OSError):
             self._start_anew()
             return Acted("reported", message=_DIED, problem="died")
@@ -112,11 +102,10 @@ class ActingProcess:
 
     def close(self) -> None:
         """End the process."""
-        self._connection.close()
-        end(self._process)
+        self._child.end()
 
 
-def cpu_ticks(process: int | None) -> list[bytes] | None:
+def cpu_ticks(process: int) -> list[bytes] | None:
     """What a process has computed so far, in ticks; one that waits for a dead disk stands still."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
@@ -125,9 +114,7 @@ def cpu_ticks(process: int | None) -> list[bytes] | None:
         return None
 
 
-def _main(parent: int, connection: Connection, parents: Connection, actor: Actor) -> None:
-    end_with(parent)
-    parents.close()
+def _main(connection: Connection, actor: Actor) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             connection.send(actor.act(connection.recv()))

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.errors import HashscanError
-from hashscan.priority import step_aside
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
 
 Order = TypeVar("Order")
 Result = TypeVar("Result")
+Job = TypeVar("Job", bound="Callable[..., object]")
 
 
 class Failure(NamedTuple):
@@ -44,22 +41,18 @@ class Background(Generic[Result]):
         Raises:
             HashscanError: a limit of the machine forbids a new process.
         """
-        context = multiprocessing.get_context("fork")
-        self.connection, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_main, args=(os.getpid(), theirs, job))
-        _start(self._process)
-        theirs.close()
+        self._child = _child(_run, job)
+        self.connection = self._child.connection
 
     def take(self) -> Result | Failure:
         """The result; waits for it."""
-        result: Result | Failure = _received(self.connection, self._process)
+        result: Result | Failure = _received(self._child)
         self.close()
         return result
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        self.connection.close()
-        end(self._process)
+        self._child.end()
 
 
 class Repeated(Generic[Order, Result]):
@@ -77,18 +70,13 @@ class Repeated(Generic[Order, Result]):
         Raises:
             HashscanError: a limit of the machine forbids a new process.
         """
-        context = multiprocessing.get_context("fork")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_repeat, args=(os.getpid(), theirs, self.connection, job)
-        )
-        _start(self._process)
-        theirs.close()
+        self._child = _child(_repeat, job)
+        self.connection = self._child.connection
 
     @property
-    def process_id(self) -> int | None:
+    def process_id(self) -> int:
         """Id of the process."""
-        return self._process.pid
+        return self._child.pid
 
     def give(self, order: Order) -> bool:
         """Run the job once; return False if the process has ended."""
@@ -100,29 +88,21 @@ class Repeated(Generic[Order, Result]):
 
     def take(self) -> Result | Failure:
         """The result; waits for it. After a failure the process must be closed."""
-        result: Result | Failure = _received(self.connection, self._process)
+        result: Result | Failure = _received(self._child)
         return result
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        self.connection.close()
-        end(self._process)
+        self._child.end()
 
 
-def _repeat(
-    parent: int, connection: Connection, parents: Connection, job: Callable[[Any], object]
-) -> None:
-    end_with(parent)
-    parents.close()
-    step_aside()
+def _repeat(connection: Connection, job: Callable[[Any], object]) -> None:
     with suppress(EOFError, OSError):
         while True:
             connection.send(_result(partial(job, connection.recv())))
 
 
-def _main(parent: int, connection: Connection, job: Callable[[], object]) -> None:
-    end_with(parent)
-    step_aside()
+def _run(connection: Connection, job: Callable[[], object]) -> None:
     connection.send(_result(job))
 
 
@@ -135,22 +115,22 @@ def _result(job: Callable[[], object]) -> object:
         return Failure("Exception", f"{type(error).__name__}: {error}")
 
 
-def _start(process: BaseProcess) -> None:
+def _child(main: Callable[[Connection, Job], None], job: Job) -> Child:
     try:
-        start(process)
+        return Child(main, job, lowest=True)
     except OSError as error:
         if not is_limit(error):
             raise
         raise HashscanError(limit_reached(error)) from error
 
 
-def _received(connection: Connection, process: BaseProcess) -> Any:
+def _received(child: Child) -> Any:
     try:
-        return connection.recv()
+        return child.connection.recv()
     except (EOFError, OSError):
-        process.join(timeout=2)
+        child.wait(2.0)
         return Failure(
             "HashscanError",
-            f"the process that did it died (exit status {process.exitcode}); see the kernel's log"
+            f"the process that did it died (exit status {child.exit_code}); see the kernel's log"
             " (out of memory?)",
         )

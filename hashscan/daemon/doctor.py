@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Literal
 
 from hashscan.agent.deadlines import deadlines_of
@@ -34,7 +33,7 @@ from hashscan.known.lists.staging import staging
 from hashscan.machine import with_cause
 from hashscan.model import Digest
 from hashscan.priority import step_aside
-from hashscan.processes import end_with, start
+from hashscan.processes import Child
 from hashscan.scan.pressure import Pressure
 from hashscan.service.intake.running import running_intake
 from hashscan.state import State
@@ -44,7 +43,6 @@ from hashscan.watch.mounts import answers_by_others, mounts_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from multiprocessing.connection import Connection
 
     from hashscan.agent.presence import Seen
     from hashscan.config.settings import Settings
@@ -425,19 +423,11 @@ def _priority() -> Iterator[Check]:
 
 
 def _in_a_child(job: Callable[[], list[str]]) -> list[str]:
-    ours, theirs = get_context("fork").Pipe(duplex=False)
-    process = get_context("fork").Process(target=_answer, args=(os.getpid(), theirs, job))
-    start(process)
-    theirs.close()
+    child = Child(lambda connection: connection.send(job()))
     try:
-        found: list[str] = ours.recv()
+        found: list[str] = child.connection.recv()
     except EOFError:
         found = ["the process that tried died"]
-    process.join()
-    ours.close()
+    finally:
+        child.end()
     return found
-
-
-def _answer(parent: int, connection: Connection, job: Callable[[], list[str]]) -> None:
-    end_with(parent)
-    connection.send(job())

@@ -5,15 +5,13 @@ The process forks none itself, and touches no customer's file. If it dies, it is
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -32,7 +30,7 @@ class Exporting:
     def __init__(self, settings: Settings, log: Log) -> None:
         """Begin with the first ``step``."""
         self._log = log
-        self._connection: Connection | None = None
+        self._child: Child | None = None
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -46,36 +44,26 @@ class Exporting:
     @property
     def connections(self) -> list[Connection]:
         """The connection that is readable when ``take`` has something to log."""
-        return [] if self._connection is None else [self._connection]
+        return [] if self._child is None else [self._child.connection]
 
     def step(self) -> None:
         """Start the process if it should run and does not."""
-        if self._connection is not None or not self._due.due():
+        if self._child is not None or not self._due.due():
             return
-        context = multiprocessing.get_context("fork")
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(
-            target=_main, args=(os.getpid(), theirs, self._settings), daemon=True
-        )
         try:
-            start(process)
+            self._child = Child(_main, self._settings)
         except OSError as error:
-            ours.close()
             why = limit_reached(error) if is_limit(error) else str(error)
             self._log.limited(
                 "metrics", "warning", f"metrics: {why}; tried again in {_AGAIN:.0f} s"
             )
-            return
-        finally:
-            theirs.close()
-        self._connection, self._process = ours, process
 
     def take(self, ready: Collection[object]) -> None:
         """Log what the process reports."""
-        if self._connection is None or self._connection not in ready:
+        if self._child is None or self._child.connection not in ready:
             return
         try:
-            message = self._connection.recv()
+            message = self._child.connection.recv()
         except (EOFError, OSError):
             self.close()
             self._due = Every(_AGAIN)
@@ -84,14 +72,12 @@ class Exporting:
 
     def close(self) -> None:
         """End the process."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-            end(self._process)
+        if self._child is not None:
+            self._child.end()
+            self._child = None
 
 
-def _main(parent: int, connection: Connection, settings: Settings) -> None:
-    end_with(parent)
+def _main(connection: Connection, settings: Settings) -> None:
     from hashscan.metrics.exporter import export  # noqa: PLC0415 - the daemon does not need it
 
     with suppress(BrokenPipeError):

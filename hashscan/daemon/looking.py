@@ -87,7 +87,6 @@ class Looking:
         return Pool(
             self._options.jobs,
             settings,
-            others=[],
             before_fork=self._catalog.commit,
             stall_after=self._options.stall_after,
         )

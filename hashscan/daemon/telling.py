@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import socket
 import time
 from contextlib import suppress
@@ -22,14 +19,13 @@ from hashscan.machine import as_machine_error
 from hashscan.notify.daily import Daily
 from hashscan.notify.dispatch import Dispatcher, Line, Log
 from hashscan.notify.outbox import Outbox
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 from hashscan.state import Lock
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
 
     from hashscan.config.notify import ReceiverSettings
     from hashscan.config.settings import Settings
@@ -54,8 +50,7 @@ class Telling:
         self._log = log
         self._receivers = settings.notify
         self._recorder = Recorder.of(settings, "daemon", state)
-        self._process: BaseProcess | None = None
-        self._connection: Connection | None = None
+        self._child: Child | None = None
         self._due = Every(_AGAIN, at_once=True)
         self._begin = 0
         self._crashed = _ended_unnoticed(state)
@@ -66,7 +61,7 @@ class Telling:
     @property
     def connections(self) -> list[Connection]:
         """The connection that is readable when ``take`` has something to log."""
-        return [] if self._connection is None else [self._connection]
+        return [] if self._child is None else [self._child.connection]
 
     def use(self, settings: Settings) -> None:
         """Go on with these settings."""
@@ -87,42 +82,21 @@ class Telling:
                 self._recorder.write(DAEMON_STOPPED, clean=False, seen=seen)
             except StateError as error:
                 self._log.limited("notify", "warning", f"notify: {error}")
-        if not self._receivers or self._process is not None or not self._due.due():
+        if not self._receivers or self._child is not None or not self._due.due():
             return
-        context = multiprocessing.get_context("fork")
-        ours, theirs = context.Pipe()
-        # It starts programs, and ends them itself; so it is no daemon in Python's sense.
-        process = context.Process(
-            target=_main,
-            args=(
-                os.getpid(),
-                theirs,
-                ours,
-                self._receivers,
-                self._state,
-                self._begin,
-                self._recorder,
-            ),
-            daemon=False,
-        )
         try:
-            start(process)
+            self._child = Child(_main, self._receivers, self._state, self._begin, self._recorder)
         except OSError as error:
-            ours.close()
             if not is_limit(error):
                 raise
             message = f"notify: {limit_reached(error)}; tried again in {_AGAIN:.0f} s"
             self._log.limited("notify", "warning", message)
-            return
-        finally:
-            theirs.close()
-        self._process, self._connection = process, ours
 
     def take(self, ready: Collection[object]) -> None:
         """Log what the process reports; note its end."""
-        connection = self._connection
-        if connection is None or connection not in ready:
+        if self._child is None or self._child.connection not in ready:
             return
+        connection = self._child.connection
         try:
             while connection.poll():
                 line: Line = connection.recv()
@@ -139,16 +113,14 @@ class Telling:
 
     def close(self, seconds: float = _AT_THE_END) -> None:
         """Send what can be sent within ``seconds``, and end the process."""
-        process, connection = self._process, self._connection
-        self._process = self._connection = None
-        if process is None or connection is None:
+        child, self._child = self._child, None
+        if child is None:
             return
         if seconds:
             with suppress(OSError):
-                connection.send("end")
-            process.join(timeout=seconds + 3.0)
-        connection.close()
-        end(process)
+                child.connection.send("end")
+            child.wait(seconds + 3.0)
+        child.end()
 
 
 def _ended_unnoticed(state: State) -> str | None:
@@ -163,17 +135,12 @@ _LEVELS: dict[str, Level] = {"info": "info", "warning": "warning", "error": "err
 
 
 def _main(
-    parent: int,
     connection: Connection,
-    parents: Connection,
     receivers: tuple[ReceiverSettings, ...],
     state: State,
     begin: int,
     recorder: Recorder,
 ) -> None:
-    end_with(parent)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    parents.close()
     with suppress(EOFError, OSError):
         while not _session(connection, receivers, state, begin, recorder):
             pass

@@ -95,7 +95,6 @@ class Walk:
                 judged=judged,
                 judged_until=judged_until,
             ),
-            others=[],
             before_fork=self._catalog.commit,
             stall_after=self._options.stall_after,
         )

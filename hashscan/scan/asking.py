@@ -7,14 +7,13 @@ fork must not copy a lock that a thread holds.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import CredentialsError, HashscanError, OtherMachineError
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,15 +56,8 @@ class Asker:
         self._start()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("fork")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_main, args=(os.getpid(), theirs, self.connection, self._make), daemon=True
-        )
-        try:
-            start(self._process)
-        finally:
-            theirs.close()
+        self._child = Child(_main, self._make)
+        self.connection = self._child.connection
 
     def ask(self, digest: Digest) -> None:
         """Put a question; its reply comes by ``connection``."""
@@ -82,8 +74,7 @@ class Asker:
                 self._asked.discard(reply.digest)
                 found.append(reply)
         except (EOFError, OSError):
-            self.connection.close()
-            self._process.join(timeout=1)
+            self._child.end()
             lost = NoAnswer(
                 "the process that asks the service died; see the kernel's log (out of memory?)"
             )
@@ -108,8 +99,7 @@ class Asker:
 
     def close(self) -> None:
         """End the process; questions under way are not answered any more."""
-        self.connection.close()
-        end(self._process)
+        self._child.end()
 
 
 def _no_answer(error: Exception) -> NoAnswer:
@@ -117,11 +107,7 @@ def _no_answer(error: Exception) -> NoAnswer:
     return NoAnswer(str(error), fault, isinstance(error, CredentialsError))
 
 
-def _main(
-    parent: int, connection: Connection, engines: Connection, make: Callable[[], Confirmer]
-) -> None:
-    end_with(parent)
-    engines.close()
+def _main(connection: Connection, make: Callable[[], Confirmer]) -> None:
     sending = threading.Lock()
 
     def made() -> Confirmer | NoAnswer:

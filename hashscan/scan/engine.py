@@ -157,7 +157,6 @@ class Engine:
                     judged=self._judged,
                     resumed=self._resumed,
                 ),
-                others=[self._asker.connection],
                 before_fork=self._catalog.commit,
                 stall_after=self._options.stall_after,
             )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import multiprocessing
-import os
 import time
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
-from hashscan.priority import step_aside
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 from hashscan.scan.copies import copy_table
 from hashscan.scan.links import LinkTable
 from hashscan.scan.work import Failed
@@ -20,9 +17,7 @@ from hashscan.scan.worker import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from multiprocessing.context import ForkProcess
 
-    from hashscan.scan.copies import CopyTable
     from hashscan.scan.work import Message, Task, WorkerSettings
 
 #: Seconds without any sign of life after which a process is taken for stuck (a dead file server).
@@ -39,10 +34,10 @@ class WorkerHandle:
         stalled: it was killed because it gave no sign of life.
     """
 
-    def __init__(self, process: ForkProcess, connection: Connection) -> None:
+    def __init__(self, child: Child) -> None:
         """For ``Pool``."""
-        self.process = process
-        self.connection = connection
+        self.child = child
+        self.connection = child.connection
         self.tasks: list[Task] = []
         self.heard = time.monotonic()
         self.started = False
@@ -57,54 +52,45 @@ class Pool:
         size: int,
         settings: WorkerSettings,
         *,
-        others: list[Connection],
         before_fork: Callable[[], None],
         stall_after: float = STALL_AFTER,
     ) -> None:
         """Start ``size`` processes.
 
-        ``others`` are connections that they must not keep open. ``before_fork`` ends what a fork
-        must not copy: SQLite's locks belong to a process, so that a new connection of the child
-        to the same file would take the locks of its parent's transaction for its own.
+        ``before_fork`` ends what a fork must not copy: SQLite's locks belong to a process, so that
+        a new connection of the child to the same file would take the locks of its parent's
+        transaction for its own.
 
         Raises:
             OSError: the kernel lets no more processes run.
         """
         self._settings = settings
         self._stall_after = stall_after
-        self._others = others
         self._before_fork = before_fork
-        self._context = multiprocessing.get_context("fork")
         self._links = LinkTable()
         self._copies = copy_table(settings.algorithms)
         self._idle = mmap.mmap(-1, mmap.PAGESIZE)
         self._failed_starts = 0
         self.workers: list[WorkerHandle] = []
-        for _ in range(size):
-            self.workers.append(self._start())
+        try:
+            for _ in range(size):
+                self.workers.append(self._start())
+        except OSError:
+            self.close()
+            raise
 
     def _start(self) -> WorkerHandle:
         self._before_fork()
-        ours, theirs = self._context.Pipe()
-        # The fork copies the engine's ends of all pipes. While a process holds one, the process at
-        # the other end does not hear that the engine has gone.
-        engines = [ours, *self._others, *(worker.connection for worker in self.workers)]
-        process = self._context.Process(
-            target=_main,
-            args=(
-                os.getpid(),
-                theirs,
-                engines,
+        return WorkerHandle(
+            Child(
+                run,
                 self._settings,
                 self._links,
                 self._copies,
                 self._idle,
-            ),
-            daemon=True,
+                lowest=self._settings.step_aside,
+            )
         )
-        start(process)
-        theirs.close()
-        return WorkerHandle(process, ours)
 
     def idle(self) -> list[WorkerHandle]:
         """Processes that have nothing to do."""
@@ -177,23 +163,22 @@ class Pool:
             if not worker.stalled:
                 worker.stalled = True
                 worker.heard = now - self._stall_after + 5
-                worker.process.kill()  # then its connection ends, and it is replaced
+                worker.child.kill()  # then its connection ends, and it is replaced
             else:
                 # It does not even die: it waits inside the kernel. Leave it behind.
                 yield self._replace(worker), None
 
     def _replace(self, worker: WorkerHandle) -> WorkerHandle:
-        worker.connection.close()
-        worker.process.join(timeout=1)
+        if not worker.stalled:
+            worker.child.wait(1.0)  # its own exit code is reported, not the signal's
+        worker.child.end()
         self._failed_starts += not worker.started
         if self._failed_starts >= _MOST_FAILED_STARTS:
             raise HashscanError(
                 f"worker processes died as they started, {self._failed_starts} times in a row, the "
-                f"last with exit status {worker.process.exitcode}; see the kernel's log "
+                f"last with exit status {worker.child.exit_code}; see the kernel's log "
                 "(out of memory?), or try with --jobs 1"
             )
-        if not worker.process.is_alive():
-            worker.process.close()
         self.workers.remove(worker)
         self.workers.append(self._start())
         return worker
@@ -201,31 +186,13 @@ class Pool:
     def close(self) -> None:
         """End all processes. What they had not reported is not done."""
         for worker in self.workers:
-            worker.connection.close()
-            worker.process.kill()
+            worker.child.kill()  # all of them, before one is waited for
         for worker in self.workers:
-            end(worker.process)
+            worker.child.end()
         self._links.close()
         if self._copies is not None:
             self._copies.close()
         self._idle.close()
-
-
-def _main(
-    parent: int,
-    connection: Connection,
-    engines: list[Connection],
-    settings: WorkerSettings,
-    links: LinkTable,
-    copies: CopyTable | None,
-    idle: mmap.mmap,
-) -> None:
-    end_with(parent)
-    for one in engines:
-        one.close()
-    if settings.step_aside:
-        step_aside()
-    run(connection, settings, links, copies, idle)
 
 
 def _error(message: Failed) -> HashscanError:

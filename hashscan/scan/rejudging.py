@@ -10,21 +10,17 @@ as many as there are files.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from hashscan.catalog.reader import CatalogReader
 from hashscan.model import ALGORITHMS, FileDigests
-from hashscan.priority import step_aside
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 from hashscan.scan.screening import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
-    from multiprocessing.context import ForkProcess
 
     from hashscan.catalog.reader import DigestsRow
     from hashscan.model import Algorithm, Filter
@@ -146,11 +142,6 @@ class Judge:
         )
 
 
-class _Part(NamedTuple):
-    process: ForkProcess
-    connection: Connection
-
-
 class Rejudging:
     """The processes, as the daemon sees them.
 
@@ -180,28 +171,22 @@ class Rejudging:
         self.files = 0
         judge = Judge(filters, algorithms, filterset=filterset, until=until)
         reader = CatalogReader(catalog)
-        last = reader.last_directory()
+        newest = reader.last_directory()
         reader.close()  # a fork must not copy an open one
-        count = max(1, min(processes, _MOST_PROCESSES, last))
-        bounds = [last * number // count for number in range(count + 1)]
-        context = multiprocessing.get_context("fork")
-        self._parts: list[_Part] = []
-        for first, end_of_part in pairwise(bounds):
-            ours, theirs = context.Pipe(duplex=False)
-            others = [ours, *(one.connection for one in self._parts)]
-            process = context.Process(
-                target=_main,
-                args=(os.getpid(), theirs, others, catalog, judge, first, end_of_part),
-                daemon=True,
-            )
-            start(process)
-            theirs.close()
-            self._parts.append(_Part(process, ours))
+        count = max(1, min(processes, _MOST_PROCESSES, newest))
+        bounds = [newest * number // count for number in range(count + 1)]
+        self._children: list[Child] = []
+        try:
+            for first, last in pairwise(bounds):
+                self._children.append(Child(_main, catalog, judge, first, last, lowest=True))
+        except OSError:
+            self.close()
+            raise
 
     @property
     def connections(self) -> list[Connection]:
         """Readable when ``take`` has something; none: all are through."""
-        return [one.connection for one in self._parts]
+        return [child.connection for child in self._children]
 
     def take(self, connection: Connection) -> Judged | None:
         """The next part of one of them; ``None`` where the process has died."""
@@ -211,37 +196,26 @@ class Rejudging:
             return None
         self.files += judged.files
         if judged.done:
-            (part,) = (one for one in self._parts if one.connection is connection)
-            self._parts.remove(part)
-            _end(part)
+            (child,) = (one for one in self._children if one.connection is connection)
+            self._children.remove(child)
+            child.end()
         return judged
 
     def close(self) -> None:
         """End the processes."""
-        for one in self._parts:
-            _end(one)
-        self._parts.clear()
-
-
-def _end(part: _Part) -> None:
-    part.connection.close()
-    end(part.process)
+        for child in self._children:
+            child.end()
+        self._children.clear()
 
 
 def _main(
-    parent: int,
     connection: Connection,
-    others: list[Connection],
     catalog: str,
     judge: Judge,
     first: int,
     last: int,
 ) -> None:
     """Judge the files of the directories after ``first``, up to ``last``."""
-    end_with(parent)
-    for one in others:
-        one.close()
-    step_aside()
     reader = CatalogReader(catalog)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         for after in range(first, last, _DIRECTORIES):

@@ -9,7 +9,6 @@ on: one that waits for a dead file server does not.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import select
 import threading
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.machine import explain
 from hashscan.model import Identity
-from hashscan.processes import end, end_with, start
+from hashscan.processes import Child
 from hashscan.text import said_by, shown
 from hashscan.watch.choice import Choice, choose
 from hashscan.watch.fanotify import FanotifySource
@@ -71,19 +70,14 @@ class Watching:
 
         The first that it tells is a ``Coverage`` for each of them.
         """
-        context = multiprocessing.get_context("fork")
-        self.connection, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_main, args=(os.getpid(), theirs, volumes, modes, numbers), daemon=True
-        )
         self.heard = time.monotonic()
-        start(self._process)
-        theirs.close()
+        self._child = Child(_main, volumes, modes, numbers)
+        self.connection = self._child.connection
 
     @property
-    def pid(self) -> int | None:
+    def pid(self) -> int:
         """Of the process."""
-        return self._process.pid
+        return self._child.pid
 
     def take(self) -> list[Told] | None:
         """What was told, which may be nothing; ``None`` where the process has died."""
@@ -96,8 +90,7 @@ class Watching:
 
     def close(self) -> None:
         """End the process."""
-        self.connection.close()
-        end(self._process)
+        self._child.end()
 
 
 class _Outbox:
@@ -212,13 +205,11 @@ class _Backend:
 
 
 def _main(
-    parent: int,
     connection: Connection,
     volumes: Sequence[Volume],
     modes: Sequence[str],
     numbers: Sequence[int],
 ) -> None:
-    end_with(parent)
     outbox = _Outbox(connection, numbers)
     these = [volumes[number] for number in numbers]
     try:

@@ -394,26 +394,6 @@ def test_the_bounds():
     assert (module.ANSWER_WITHIN, module._MOST_PROCESSES, module._LOCAL) == (20.0, 50, 10)
 
 
-def test_a_process_that_cannot_start_leaves_nothing_open(monkeypatch):
-    def refuses(_process):
-        raise OSError(errno.EAGAIN, "no")
-
-    monkeypatch.setattr(module, "start", refuses)
-    opened = []
-    context = module.multiprocessing.get_context("fork")
-    pipe = context.Pipe
-    monkeypatch.setattr(
-        module.multiprocessing,
-        "get_context",
-        lambda _kind: SimpleNamespace(
-            Pipe=lambda: opened.append(pipe()) or opened[0], Process=context.Process
-        ),
-    )
-    with pytest.raises(OSError):
-        module._Prober(b"", ["/a"])
-    assert [one.closed for one in opened[0]] == [True, True]
-
-
 def test_what_one_look_at_a_volume_says(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(tmp_path)
     assert module._look_at(f"{tmp_path}/link", None).root == os.fsencode(tmp_path)
@@ -442,15 +422,9 @@ def test_an_error_of_one_volume_is_its_answer_and_the_others_are_checked(clock, 
 
     pipe = Connection()
     pipe.found = [[1, 0], [], EOFError()]
-    calls = []
-    for name in ("end_with", "step_aside"):
-        monkeypatch.setattr(module, name, lambda *given, name=name: calls.append((name, *given)))
     monkeypatch.setattr(module, "mounts_now", lambda: "mounts")
     monkeypatch.setattr(module, "_look_at", look_at)
-    parents = Connection()
-    module._main(4711, pipe, parents, ["/good", "/bad"])
-    assert calls == [("end_with", 4711), ("step_aside",)]
-    assert parents.is_closed
+    module._main(pipe, ["/good", "/bad"])
     (first,), (second,) = pipe.sent
     assert (first[0], first[1].root) == (1, b"/bad")
     assert first[1].error.startswith("it cannot be opened: ")

@@ -79,9 +79,9 @@ def test_a_repeated_job_whose_process_ended_takes_no_order():
 
 @pytest.mark.parametrize("make", [Background, Repeated])
 def test_a_limit_of_the_machine_is_no_process(monkeypatch, make):
-    monkeypatch.setattr(module, "start", raising(errno.EAGAIN))
+    monkeypatch.setattr(module, "Child", raising(errno.EAGAIN))
     with pytest.raises(HashscanError, match="the machine lets no"):
         make(list)
-    monkeypatch.setattr(module, "start", raising(errno.EIO))
+    monkeypatch.setattr(module, "Child", raising(errno.EIO))
     with pytest.raises(OSError, match="Input/output error"):
         make(list)

@@ -264,7 +264,7 @@ def test_what_a_process_has_computed_is_unknown_when_it_is_gone():
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.EMFILE, errno.EIO])
 def test_a_limit_of_the_machine_is_named_and_anything_else_is_not_hidden(monkeypatch, number):
-    monkeypatch.setattr(background, "start", raising(number))
+    monkeypatch.setattr(background, "Child", raising(number))
     with pytest.raises(OSError if number == errno.EIO else HashscanError) as caught:
         Background(int)
     assert isinstance(caught.value, HashscanError) is (number != errno.EIO)

@@ -38,10 +38,10 @@ def daemon(tmp_path, out, monkeypatch):
     )
     settings = load(str(config))
 
-    def no_process(_process):
+    def no_process(*_arguments, **_given):
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(background, "start", no_process)
+    monkeypatch.setattr(background, "Child", no_process)
     return Daemon(settings, State(settings.state), lambda: settings, Log(out, out))
 
 

@@ -35,7 +35,7 @@ def acting(job):
             return Acted("quarantined")
 
     one = ActingProcess(Acts(), tick=lambda _goes_on: None, before_fork=lambda: None)
-    one._connection.send(MATCH)
+    one._child.connection.send(MATCH)
     return one
 
 
@@ -108,7 +108,7 @@ def test_it_does_not_have_the_daemons_end_of_its_connection(begin):
     one = begin(lambda: os.write(there, "\n".join(sockets()).encode()))
     os.close(there)
     found = readable(here).decode().split("\n")
-    mine = getattr(one, "connection", None) or one._connection
+    mine = one._child.connection
     assert os.readlink(f"/proc/self/fd/{mine.fileno()}") not in found
     one.close()
     os.close(here)
@@ -139,7 +139,7 @@ def test_one_that_checks_volumes_steps_aside(tmp_path):
     probes.ask(0)
     (prober,) = probes._probers.values()
     assert prober.connection.poll(20)
-    assert os.getpriority(os.PRIO_PROCESS, prober._process.pid) == priority._NICE
+    assert os.getpriority(os.PRIO_PROCESS, prober._child.pid) == priority._NICE
     probes.close()
 
 
@@ -194,7 +194,7 @@ def test_the_catalog_is_committed_before_each_fork_and_the_match_is_acted_on_in_
     one = ActingProcess(Acts(), tick=lambda _goes_on: None, before_fork=lambda: forks.append(1))
     assert forks == [1]
     first = one.act(MATCH)
-    assert first.quarantine_id == str(one._process.pid) != str(os.getpid())
+    assert first.quarantine_id == str(one._child.pid) != str(os.getpid())
     dies = SimpleNamespace(candidate=SimpleNamespace(volume=b"/v", full_path=b"/v/dies"))
     assert one.act(dies).problem == "died"
     assert forks == [1, 1]
@@ -240,12 +240,12 @@ def test_an_action_is_given_up_only_if_its_volume_does_not_answer():
         is_silent=is_silent,
         still=0.5,
     )
-    pid = one._process.pid
+    pid = one._child.pid
     acted = one.act(MATCH)
     assert (acted.action, acted.problem) == ("reported", "no-answer")
     assert acted.message == "/v/x: could not be moved to quarantine: its volume does not answer"
     assert [volume for volume, _ in asked] == [b"/v"] * 2
     assert asked[1][1] - asked[0][1] > 0.5, "a disk may take its time"
-    assert one._process.pid != pid
+    assert one._child.pid != pid
     assert not os.path.exists(f"/proc/{pid}")
     one.close()

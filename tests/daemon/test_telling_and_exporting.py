@@ -40,35 +40,27 @@ class Connection:
 
 
 class Machine:
-    """Processes that are not started, their pipes, a clock, and the log."""
+    """Children that are not started, their pipes, a clock, and the log."""
 
     def __init__(self, patch):
         self.now, self.fault = 1000.0, None
-        self.started, self.joined, self.ended, self.pipes = [], [], [], []
+        self.started, self.joined, self.ended = [], [], []
         self.log = io.StringIO()
         for module in (telling, exporting):
-            patch.setattr(module.multiprocessing, "get_context", lambda _kind: self)
-            patch.setattr(module, "start", self.start)
-            patch.setattr(module, "end", self.ended.append)
+            patch.setattr(module, "Child", self.start)
             patch.setattr(module, "Every", self.every)
 
     def every(self, interval, *, at_once=False):
         return Every(interval, at_once=at_once, clock=lambda: self.now, jitter=lambda *_: 1.0)
 
-    def Pipe(self, **_given):  # noqa: N802 - as multiprocessing names it
-        self.pipes.append((Connection(), Connection()))
-        return self.pipes[-1]
-
-    def Process(self, *, target, args, daemon):  # noqa: N802 - as multiprocessing names it
-        return SimpleNamespace(target=target, args=args, daemon=daemon, join=self.join)
-
-    def start(self, process):
+    def start(self, main, *arguments):
         if self.fault is not None:
             raise self.fault
-        self.started.append(process)
-
-    def join(self, *, timeout):
-        self.joined.append(timeout)
+        child = SimpleNamespace(main=main, arguments=arguments, connection=Connection())
+        child.wait = self.joined.append
+        child.end = lambda: (child.connection.close(), self.ended.append(child))
+        self.started.append(child)
+        return child
 
     def lines(self):
         return self.log.getvalue()
@@ -115,18 +107,15 @@ def test_one_process_sends_notifications_from_the_newest_line_on(state, machine,
     one = telling_of(settings, state, machine)
     one.step()
     one.step()
-    (process,) = machine.started
-    ours, theirs = machine.pipes[0]
-    assert process.args[1:6] == (theirs, ours, settings.notify, state, 17)
-    assert process.daemon is False, "it starts programs"
-    assert (one.connections, theirs.closed, ours.closed) == ([ours], True, False)
-    told(one)
+    (child,) = machine.started
+    assert child.arguments[:3] == (settings.notify, state, 17)
+    assert one.connections == [child.connection]
 
 
 def test_what_it_reports_is_logged_by_its_level(state, machine):
     one = telling_of(with_receiver(state), state, machine)
     one.step()
-    ours, _ = machine.pipes[0]
+    ours = machine.started[0].connection
     ours.waiting = [Line("warning", "ops", "ops: late"), Line("error", "outbox", "full")]
     ours.poll = lambda: bool(ours.waiting)
     one.take([])
@@ -160,7 +149,6 @@ def test_a_limit_of_the_system_is_tried_again_and_another_error_is_raised(state,
     machine.fault = OSError(errno.EAGAIN, "no process")
     one.step()
     assert "tried again in 30 s" in machine.lines()
-    assert [end.closed for end in machine.pipes[0]] == [True, True]
     assert one.connections == []
     machine.fault = None
     machine.now += 29.0
@@ -176,7 +164,7 @@ def test_the_end_gives_the_process_time_to_send_what_waits(state, machine):
     one = telling_of(with_receiver(state), state, machine)
     one.step()
     one.close()
-    ours, _ = machine.pipes[0]
+    ours = machine.started[0].connection
     assert (ours.sent, ours.closed) == (["end"], True)
     assert machine.joined == [7.0]
     assert machine.ended == machine.started
@@ -195,8 +183,8 @@ def test_a_reload_starts_another_process_only_for_other_receivers(state, machine
     assert len(machine.ended) == 1
     one.step()
     first, second = machine.started
-    assert [first.args[5], second.args[5]] == [5, 9]
-    assert second.args[3][0].name == "noc"
+    assert [first.arguments[2], second.arguments[2]] == [5, 9]
+    assert second.arguments[0][0].name == "noc"
 
 
 @pytest.mark.parametrize(
@@ -335,16 +323,13 @@ def test_metrics_are_exported_if_somebody_wants_them(state, machine, metrics, st
     assert len(machine.started) == starts
     assert len(one.connections) == starts
     if starts:
-        ours, theirs = machine.pipes[0]
-        assert machine.started[0].args[1:] == (theirs, settings)
-        assert machine.started[0].daemon is True
-        assert (ours.closed, theirs.closed) == (False, True)
+        assert machine.started[0].arguments == (settings,)
 
 
 def test_a_message_of_the_exporter_is_logged_and_its_end_starts_it_again(state, machine):
     one, _ = exporting_of(state, machine, **TEXTFILE)
     one.step()
-    ours, _ = machine.pipes[0]
+    ours = machine.started[0].connection
     ours.waiting = ["metrics: no such directory"]
     one.take([])
     assert machine.lines() == ""
@@ -372,7 +357,6 @@ def test_an_exporter_that_cannot_start_is_tried_again(state, machine, fault, wor
     one.step()
     assert words in machine.lines()
     assert "tried again in 30 s" in machine.lines()
-    assert [end.closed for end in machine.pipes[0]] == [True, True]
     machine.fault = None
     machine.now += 30.0
     one.step()
@@ -401,10 +385,9 @@ def test_the_exporter_reports_why_it_ends(state, monkeypatch, fault):
             raise fault
         say("a message")
 
-    monkeypatch.setattr(exporting, "end_with", calls.append)
     monkeypatch.setattr("hashscan.metrics.exporter.export", export)
-    exporting._main(4711, pipe, "settings")
-    assert calls == [4711, "settings"]
+    exporting._main(pipe, "settings")
+    assert calls == ["settings"]
     assert pipe.sent == {None: ["a message"], "UsageError": ["the address is in use"]}.get(
         fault and type(fault).__name__, []
     )

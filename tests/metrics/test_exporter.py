@@ -1,6 +1,5 @@
 """The exporter's process: it collects while somebody asks, writes the textfile, and says what fails."""
 
-import multiprocessing
 import os
 import socket
 import stat
@@ -20,7 +19,7 @@ from hashscan.metrics import exporter as module
 from hashscan.metrics.collect import write_textfile
 from hashscan.metrics.exporter import bound, export
 from hashscan.metrics.processes import usage_of
-from hashscan.processes import end, end_with
+from hashscan.processes import Child
 
 
 def free_port():
@@ -43,16 +42,8 @@ class Exporter:
         places = f"textfile: {self.textfile}" if textfile else f'listen: "127.0.0.1:{self.port}"'
         self.place.extra = f"metrics: {{{places}{more}}}\n"
         self.place.write()
-        context = multiprocessing.get_context("fork")
-        self.ours, theirs = context.Pipe(duplex=False)
-
-        def run(parent):
-            end_with(parent)
-            export(self.place.settings, theirs.send)
-
-        self.process = context.Process(target=run, args=(os.getpid(),), daemon=True)
-        self.process.start()
-        theirs.close()
+        self.process = Child(lambda pipe: export(self.place.settings, pipe.send))
+        self.ours = self.process.connection
         return self
 
     def scrape(self, **headers):
@@ -81,7 +72,7 @@ class Exporter:
 
     def close(self):
         if self.process is not None:
-            end(self.process)
+            self.process.end()
         self.place.close()
 
 
@@ -202,11 +193,7 @@ def test_ipv6():
 
 
 def test_what_processes_use():
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-
-    def burn():
-        end_with(os.getppid())
+    def burn(theirs):
         until = time.process_time() + 0.3
         while time.process_time() < until:
             pass
@@ -214,9 +201,8 @@ def test_what_processes_use():
         theirs.recv()
 
     before, children = usage_of(os.getpid())
-    child = context.Process(target=burn, daemon=True)
-    child.start()
-    ours.recv()
+    child = Child(burn)
+    child.connection.recv()
     own, running = usage_of(os.getpid())
     assert running.processes == children.processes + 1
     assert running.memory > children.memory
@@ -224,8 +210,9 @@ def test_what_processes_use():
     assert own.processes == 1
     assert own.memory > 1 << 20
     assert own.cpu >= before.cpu
-    ours.send(0)
-    child.join(60)
+    child.connection.send(0)
+    child.wait(60)
+    child.end()
     after = usage_of(os.getpid())[1]
     assert after.processes == children.processes
     assert after.cpu >= running.cpu, "the time of a process that has ended counts"

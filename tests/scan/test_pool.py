@@ -22,7 +22,7 @@ def pool_of(monkeypatch):
     def make(job, *, step_aside=False):
         monkeypatch.setattr(pool_module, "run", job)
         settings = SimpleNamespace(algorithms=frozenset({"sha1"}), step_aside=step_aside)
-        made.append(Pool(1, settings, others=[], before_fork=lambda: None))
+        made.append(Pool(1, settings, before_fork=lambda: None))
         return made[-1]
 
     yield make

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import multiprocessing
-import os
-import signal
+import sys
 from itertools import islice
 from operator import add
 from typing import TYPE_CHECKING
@@ -21,11 +19,11 @@ from pybloom_live.pybloom import make_hashfuncs
 
 from hashscan.errors import StateError
 from hashscan.known.filters.bits import geometry
+from hashscan.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
 
 #: Digests that are handed to a worker at a time. Fewer in all are not worth a second process.
 _BATCH = 4096
@@ -82,46 +80,37 @@ class _Crew:
     def __init__(self, jobs: int, length: int, capacity: int, error_rate: float) -> None:
         self._length = length
         self._shared = [mmap.mmap(-1, (length + 7) // 8) for _ in range(jobs)]
-        self._pipes: list[Connection] = []
-        self._workers: list[BaseProcess] = []
+        self._workers: list[Child] = []
         self._next = 0
-        # fork: the shared memory has no name that another way could find it by
-        context = multiprocessing.get_context("fork")
-        for shared in self._shared:
-            theirs, ours = context.Pipe(duplex=False)
-            worker = context.Process(
-                target=_work,
-                args=(theirs, [*self._pipes, ours], shared, length, capacity, error_rate),
-                daemon=True,
-            )
-            worker.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._workers.append(worker)
+        try:
+            for shared in self._shared:
+                self._workers.append(Child(_work, shared, length, capacity, error_rate))
+        except OSError:
+            self.close()
+            raise
 
     def give(self, batch: list[bytes]) -> None:
         """Hand a batch to the next worker; waits where it has not taken the one before."""
         try:
-            self._pipes[self._next].send(batch)
+            self._workers[self._next].connection.send(batch)
         except OSError as error:
             raise self._died() from error
-        self._next = (self._next + 1) % len(self._pipes)
+        self._next = (self._next + 1) % len(self._workers)
 
     def join_into(self, bits: bitarray) -> None:
         """Wait for all of them, and take over what they set."""
-        for pipe in self._pipes:
+        for worker in self._workers:
             try:
-                pipe.send(None)
+                worker.connection.send(None)
             except OSError as error:
                 raise self._died() from error
         for worker, shared in zip(self._workers, self._shared, strict=True):
-            worker.join()
-            if worker.exitcode != 0:
+            if worker.wait() != 0:
                 raise self._died()
             bits |= _view(shared, self._length)
 
     def _died(self) -> StateError:
-        codes = [worker.exitcode for worker in self._workers if worker.exitcode]
+        codes = [worker.exit_code for worker in self._workers if worker.exit_code]
         told = f" (exit code {codes[0]})" if codes else ""
         return StateError(
             f"a process that filled the filter died{told}, so there is no filter; see the kernel's "
@@ -130,13 +119,8 @@ class _Crew:
 
     def close(self) -> None:
         """End them, whatever they do; nothing of them stays."""
-        for pipe in self._pipes:
-            pipe.close()
         for worker in self._workers:
-            if worker.is_alive():
-                worker.kill()
-            worker.join()
-            worker.close()
+            worker.end()
         for shared in self._shared:
             with contextlib.suppress(BufferError):  # a traceback may still hold a view of it
                 shared.close()
@@ -148,21 +132,15 @@ def _view(shared: mmap.mmap, length: int) -> bitarray:
 
 def _work(
     pipe: Connection,
-    others: list[Connection],
     shared: mmap.mmap,
     length: int,
     capacity: int,
     error_rate: float,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends us
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for other in others:  # or the end of a pipe whose writer died would never be seen
-        other.close()
     bits = bitarray(buffer=shared, endian="little")
     assert len(bits) >= length
     try:
         while (batch := pipe.recv()) is not None:
             set_bits(bits, capacity, error_rate, (raw.hex() for raw in batch))
     except (EOFError, OSError):
-        os._exit(1)
-    os._exit(0)
+        sys.exit(1)

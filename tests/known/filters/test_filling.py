@@ -87,8 +87,8 @@ def test_a_process_that_hangs_is_not_waited_for():
 @pytest.mark.parametrize("step", ["give", "join"])
 def test_a_process_that_died_before_it_took_a_batch_is_no_filter(step):
     crew = object.__new__(filling._Crew)
-    crew._pipes = [SimpleNamespace(send=raising(errno.EPIPE))]
-    crew._workers = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=-9)]
+    pipe = SimpleNamespace(send=raising(errno.EPIPE))
+    crew._workers = [SimpleNamespace(exit_code=code, connection=pipe) for code in (0, -9)]
     crew._next = 0
     with pytest.raises(StateError, match=r"filled the filter died \(exit code -9\)"):
         if step == "give":
