@@ -14,20 +14,18 @@ from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.agent.list_check import check_lists
 from hashscan.agent.presence import follow_mounts, why_not_there
 from hashscan.agent.probing import NO_ANSWER, Probes, look_at_all
+from hashscan.agent.scan_options import jobs_of, scan_options
 from hashscan.agent.scan_problems import STOPS, ScanProblems
 from hashscan.audit.matches import MatchLines
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.scans import ScanLines
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, LockedError, StateError, UsageError, exit_code_of
-from hashscan.fs.beneath import identity_of
-from hashscan.fs.named import opened_named
 from hashscan.fs.volume import Volume
 from hashscan.model import Acted, Problem, ProblemEvent
 from hashscan.quarantine.dismissed import Dismissed
 from hashscan.scan.asking import Asker
 from hashscan.scan.engine import Engine
-from hashscan.scan.options import ScanOptions
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -142,15 +140,6 @@ def _require_one(named: Mapping[str, Seen]) -> None:
         raise UsageError("\n".join(missing))
 
 
-def jobs_of(settings: Settings, jobs: int | None) -> int:
-    """How many worker processes: as asked, as configured, or the cores this process may use."""
-    if jobs is not None:
-        return jobs
-    if isinstance(settings.scan.jobs, int):
-        return settings.scan.jobs
-    return max(1, len(os.sched_getaffinity(0)))
-
-
 def run_scan(
     settings: Settings,
     state: State,
@@ -179,7 +168,6 @@ def run_scan(
     main, volumes = state, places.volumes
     with _notifying(settings, state, reporter):
         with ExitStack() as stack:
-            own = (state.directory, settings.quarantine_directory)
             recorder = Recorder.of(settings, "scan", state)
             state = _locked(state, stack, reporter)
             # A running daemon reports its own problems; what somebody types is a try.
@@ -234,26 +222,15 @@ def run_scan(
                 actor = Allowing(allow, actor)
             if before_act is not None:
                 actor = Checked(before_act, actor)
-            options = ScanOptions(
-                volumes=volumes,
-                jobs=jobs_of(settings, jobs),
-                filters=known.filters,
-                filterset=known.name,
-                algorithms=known.algorithms,
-                service=known.service,
-                remote=known.remote,
-                full=full,
-                own=frozenset(
-                    identity_of_directory(directory)
-                    for directory in own
-                    if os.path.isdir(directory)
-                ),
-                max_file_size=settings.scan.max_file_size,
-                max_rate=settings.scan.max_rate,
-                max_files=settings.scan.max_files,
-                pause_above_io_pressure=settings.scan.pause_above_io_pressure,
-                # One that lies inside of what is scanned has excludes of its own.
+            options = scan_options(
+                settings,
+                main,
+                known,
+                volumes,
+                # A volume inside a scanned one has excludes of its own.
                 others=(*volumes, *map(Volume, places.configured)),
+                jobs=jobs,
+                full=full,
             )
             catalog = Catalog(state.catalog)
             try:
@@ -439,16 +416,6 @@ def open_actor(
     brakes = open_brakes(settings, state, quarantine, recorder.who.by if recorder else "scan")
     stack.callback(brakes.close)
     return Allowing(dismissed, brakes)
-
-
-def identity_of_directory(directory: str) -> tuple[int, int]:
-    """Device and inode of a directory of hashscan's own.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-    with opened_named(os.fsencode(directory)) as named:
-        return identity_of(named.fd)
 
 
 def exit_code(summary: Summary) -> ExitCode:

@@ -15,6 +15,7 @@ from hashscan.agent.allowing import Allowing, open_allow
 from hashscan.agent.list_check import check_lists
 from hashscan.agent.presence import follow_mounts
 from hashscan.agent.probing import NO_ANSWER, Probes
+from hashscan.agent.scan_options import scan_options
 from hashscan.agent.scanning import open_actor
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.acting import ActingProcess
@@ -24,7 +25,6 @@ from hashscan.daemon.facts import Facts
 from hashscan.daemon.judging import Judging
 from hashscan.daemon.looking import Looking
 from hashscan.daemon.new_lists import NewLists
-from hashscan.daemon.session_options import session_options
 from hashscan.daemon.verdicts import Verdicts
 from hashscan.daemon.walking import Walk
 from hashscan.daemon.wants import Wants
@@ -126,7 +126,7 @@ class Duty:
             actor, tick=self._tick, before_fork=catalog.commit, is_silent=self._is_silent
         )
         self._stack.callback(acting.close)
-        self._options = session_options(settings, state, known, self._volumes)
+        self._options = scan_options(settings, state, known, self._volumes, step_aside=True)
         check_lists(settings, state, catalog, known, log.notice, self._tick)
         self._new_lists = NewLists(settings, state, catalog, log)
         self._stack.callback(self._new_lists.end)

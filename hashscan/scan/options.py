@@ -80,7 +80,7 @@ class ScanOptions:
     step_aside: bool = False
     large_apart: int | None = None
     stall_after: float = STALL_AFTER
-    turns: Turns | None = None
+    turns: Turns = field(default_factory=Turns)
     others: tuple[Volume, ...] = ()
     identities: Mapping[bytes, Identity] = field(default_factory=dict)
     follow_mounts: Callable[[bytes], Callable[[], list[bytes]]] = lambda _root: list
@@ -112,7 +112,7 @@ def worker_settings(
         max_file_size=options.max_file_size,
         max_rate=options.max_rate,
         max_files=options.max_files,
-        turns=options.turns or Turns(),
+        turns=options.turns,
         pause_above_io_pressure=options.pause_above_io_pressure,
         judged_until=judged_until,
         step_aside=options.step_aside,

@@ -6,7 +6,7 @@ from contextlib import ExitStack, nullcontext
 from types import SimpleNamespace
 
 import pytest
-from faulty import break_os, raising
+from faulty import raising
 
 from hashscan.agent import gaps as gaps_module
 from hashscan.agent import (
@@ -292,16 +292,6 @@ def test_paths_on_the_command_line_must_be_directories(tmp_path):
             {b"/v": there, b"/l": seen(b"/l", error="a link of a customer", refused=True)}
         )
     scanning._require_one({b"/v": there, b"/denied": seen(b"/denied", errno.EACCES, "denied")})
-
-
-def test_how_many_processes(tmp_path, monkeypatch):
-    auto, three = settings_of(tmp_path), settings_of(tmp_path, scan={"jobs": 3})
-    break_os(monkeypatch, scanning, sched_getaffinity=lambda _pid: {0, 2, 5, 7, 9})
-    assert scanning.jobs_of(auto, None) == 5
-    assert scanning.jobs_of(three, None) == 3
-    assert scanning.jobs_of(three, 1) == 1
-    break_os(monkeypatch, scanning, sched_getaffinity=lambda _pid: set())
-    assert scanning.jobs_of(auto, None) == 1
 
 
 class Reports:
