@@ -336,9 +336,8 @@ class Quarantine:
                 spot = Spot(entry, CONTENT)
                 try:
                     _take(origin, spot)
-                except OSError as error:
-                    if error.errno != errno.EXDEV:  # EXDEV: a bind mount lies between
-                        raise
+                except OSError:
+                    pass  # a bind mount is between the two directories
                 else:
                     moved[0] = True
                     return conclude(self._store, record, spot, origin)
@@ -359,6 +358,12 @@ class Quarantine:
 
 
 def _take(origin: Opened, spot: Spot) -> None:
+    """Rename the file.
+
+    Raises:
+        OSError: EXDEV alone: no rename leads from one directory to the other.
+        QuarantineError: any other error.
+    """
     name = origin.spot.name
     try:
         take(origin.parent, name, spot.directory, spot.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from hashscan.config.values import human_percent
@@ -179,7 +180,7 @@ class Admission(HoldReader):
                 return self._open(Kind.DIGEST, reason, digests=candidate.digests)
             scope = None if is_counted else tripped(counts, candidate.uid, limits.files)
             if scope is not None:
-                number = counts.get(candidate.uid, 0) if scope is Scope.OWNER else counts.total()
+                number = counts[candidate.uid] if scope is Scope.OWNER else counts.total()
                 whose = f" of user {candidate.uid}" if scope is Scope.OWNER else ""
                 reason = (
                     f"{counted(number, 'file')}{whose} with the same digest moved within {window}"
@@ -197,25 +198,16 @@ class Admission(HoldReader):
         volume_files: Callable[[], int | None],
     ) -> int | None:
         """Open a hold if too many files move, whatever their digests."""
-        counts = _Counts(
-            self._connection.execute(
-                "SELECT uid, count(*) FROM moved WHERE at > ? GROUP BY uid", (now - HOUR,)
-            )
-        )
+        counts = self._counts("at > ?", now - HOUR)
         scope = tripped(counts, candidate.uid, limits.per_hour)
         if scope is not None and not self._is_released(Kind.RATE, candidate, now - HOUR):
             uid = candidate.uid if scope is Scope.OWNER else None
-            number = counts.get(candidate.uid, 0) if scope is Scope.OWNER else counts.total()
+            number = counts[candidate.uid] if scope is Scope.OWNER else counts.total()
             whose = f" of user {uid}" if uid is not None else ""
             reason = f"{counted(number, 'file')}{whose} moved within an hour (brakes.per_hour)"
             return self._open(Kind.RATE, reason, uid=uid)
         since = now - limits.window
-        counts = _Counts(
-            self._connection.execute(
-                "SELECT uid, count(*) FROM moved WHERE at > ? AND volume = ? GROUP BY uid",
-                (since, candidate.volume),
-            )
-        )
+        counts = self._counts("at > ? AND volume = ?", since, candidate.volume)
         # The number of files of a volume is read only if it can matter.
         if limits.share is None or counts.total() < limits.share_from:
             return None
@@ -223,7 +215,7 @@ class Admission(HoldReader):
         if scope is None or self._is_released(Kind.SHARE, candidate, since):
             return None
         uid = candidate.uid if scope is Scope.OWNER else None
-        number = counts.get(candidate.uid, 0) if scope is Scope.OWNER else counts.total()
+        number = counts[candidate.uid] if scope is Scope.OWNER else counts.total()
         whose = f" of user {uid}" if uid is not None else ""
         reason = (
             f"{counted(number, 'file')}{whose} in {shown(candidate.volume)} moved within"
@@ -232,7 +224,7 @@ class Admission(HoldReader):
         )
         return self._open(Kind.SHARE, reason, uid=uid, volume=candidate.volume)
 
-    def _by_owner(self, candidate: Candidate, since: float) -> tuple[_Counts, bool]:
+    def _by_owner(self, candidate: Candidate, since: float) -> tuple[Counter[int], bool]:
         """By owner, how many files with a digest of the candidate moved; and whether it did.
 
         Names of one inode are one file.
@@ -246,11 +238,17 @@ class Admission(HoldReader):
                         (raw, since),
                     ).fetchall()
                 )
-        counts: dict[int, int] = {}
-        for uid, _, _ in inodes:
-            counts[uid] = counts.get(uid, 0) + 1
+        counts = Counter(uid for uid, _, _ in inodes)
         _, _, device, inode, uid = _key(candidate)
-        return _Counts(counts.items()), (uid, device, inode) in inodes
+        return counts, (uid, device, inode) in inodes
+
+    def _counts(self, condition: str, *values: object) -> Counter[int]:
+        """By owner, how many files moved that fit a condition."""
+        rows = self._connection.execute(
+            f"SELECT uid, count(*) FROM moved WHERE {condition} GROUP BY uid",  # noqa: S608
+            values,
+        )
+        return Counter(dict(rows.fetchall()))
 
     def _is_released_file(self, candidate: Candidate) -> bool:
         row = self._connection.execute(
@@ -358,14 +356,6 @@ class Admission(HoldReader):
                 facts_of(match),
             ),
         )
-
-
-class _Counts(dict[int, int]):
-    """Numbers of files by the uids of their owners."""
-
-    def total(self) -> int:
-        """The number of all files."""
-        return sum(self.values())
 
 
 def _key(candidate: Candidate) -> tuple[bytes, bytes, int, str, int]:

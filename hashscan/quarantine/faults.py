@@ -7,7 +7,7 @@ import os
 import shlex
 
 from hashscan.errors import QuarantineError
-from hashscan.fs.beneath import CrossesMountError, closing, open_file
+from hashscan.fs.beneath import closing, open_file
 from hashscan.fs.flags import APPEND, IMMUTABLE, inode_flags
 from hashscan.machine import explain
 from hashscan.text import shown
@@ -42,8 +42,6 @@ def explained(error: OSError, path: bytes, doing: str) -> QuarantineError:
         doing: what was tried, e.g. ``could not be moved to quarantine``.
     """
     reason, fix = _KNOWN.get(error.errno or 0, ("other", "look at the kernel's log"))
-    if isinstance(error, CrossesMountError):
-        reason, fix = _KNOWN[errno.EXDEV]
     what = os.strerror(error.errno) if error.errno else str(error)
     limit = explain(error)
     if limit is not None:

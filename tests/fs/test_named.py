@@ -229,6 +229,12 @@ def test_a_link_that_is_somebody_elses_is_refused_wherever_it_is(places):
         assert (above.path, name) == (bytes_of(places / "own"), b"link")
 
 
+def test_a_link_with_two_names_is_followed_where_nobody_else_can_make_a_name(places):
+    os.symlink(places / "victim", places / "own" / "link")
+    os.link(places / "own" / "link", places / "own" / "another", follow_symlinks=False)
+    assert path_of(places / "own" / "another") == str(places / "victim")
+
+
 @pytest.mark.root
 @needs_root
 def test_in_a_sticky_directory_each_has_his_own_links(places):

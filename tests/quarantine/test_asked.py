@@ -1,8 +1,11 @@
 """hashscan.quarantine.asked and withdrawn: answers that are kept, and when a brake holds them."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from hashscan.model import Digest
+from hashscan.model import Digest, FileDigests
+from hashscan.quarantine import withdrawn
 from hashscan.quarantine.asked import (
     ACCEPTED,
     CHECKED,
@@ -16,6 +19,7 @@ from hashscan.quarantine.asked import (
     When,
     held_withdrawals,
 )
+from hashscan.quarantine.records import State
 from hashscan.quarantine.withdrawn import Group, brake, due, sentenced
 
 DAY = 86400.0
@@ -116,6 +120,65 @@ def test_a_list_that_lost_many_digests_is_held(size, before, holds):
     found = brake({subject(1): answered(1, KNOWN)}, size=size, size_before=before, timeline=Ages())
     assert bool(found) is holds
     assert not holds or found.startswith(f"the known set had {before:,} digests before and has ")
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        (
+            [UNKNOWN] * 5 + [KNOWN] * 7,
+            "5 of the 12 digests in quarantine that were asked for are unknown now: ",
+        ),
+        (
+            [WITHDRAWN] + [UNKNOWN] * 3 + [KNOWN] * 7,
+            (
+                "1 digest was withdrawn within 90 days, and no administrator has checked that; 3 more "
+                "of 11 are unknown now: "
+            ),
+        ),
+        (
+            [WITHDRAWN] * 4 + [UNKNOWN] + [KNOWN] * 7,
+            (
+                "4 digests were withdrawn within 90 days, and no administrator has checked that; 1 more "
+                "of 12 is unknown now: "
+            ),
+        ),
+    ],
+)
+def test_the_reason_of_a_brake_has_the_numbers(states, reason):
+    answers = {subject(n): answered(n, state) for n, state in enumerate(states)}
+    found = brake(answers, size=100, size_before=100, timeline=Ages())
+    assert found.startswith(reason)
+
+
+def test_restored_withdrawals_count_among_all_digests():
+    answers = {subject(n): answered(n, UNKNOWN if n < 3 else KNOWN) for n in range(10)}
+    restored = [answered(10, WITHDRAWN)]
+    found = brake(answers, restored=restored, size=100, size_before=100, timeline=Ages())
+    assert "; 3 more of 11 are unknown now: " in found
+
+
+def test_files_that_the_service_has_no_say_about_are_counted(monkeypatch):
+    def brief(state=State.QUARANTINED, verdict="known", service="s"):
+        return SimpleNamespace(
+            state=state, verdict=verdict, service=service, withdrawn="", category="baseline",
+            acted="1970-01-01T00:00:07Z", span="a", digests=FileDigests(sha256=b"2" * 32),
+            confirmed=Digest("sha1", "a" * 40),
+        )  # fmt: skip
+
+    listed = [
+        brief(),
+        brief(service="other"),
+        brief(service="other"),
+        brief(service="other", verdict="notice"),
+        brief(service="other", state=State.RESTORED),
+        None,
+    ]
+    monkeypatch.setattr(withdrawn, "briefs", lambda _store: [("id", one, "") for one in listed])
+    found = withdrawn.collect(None, "s", (), Ages())
+    assert (found.others, found.unread) == (2, 1)
+    ((_, group),) = found.groups.items()
+    assert (group.files, group.marked, group.age, group.dropped) == (1, 0, 7.0, True)
 
 
 def test_a_brake_holds_what_is_ripe_and_not_what_is_accepted():

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 
 import pytest
 from isolating import confirmed
@@ -49,6 +50,18 @@ def test_facts_are_those_of_the_records(store, filled, loaded):
     record = store.load(filled[0])
     assert (expected[0].word, expected[0].confirmed) == (record.word, record.confirmed)
     assert expected[0].each_digest == record.each_digest
+
+
+def test_facts_say_whose_file_it_was_and_name_no_digest_twice(store, filled):
+    record = store.load(filled[0])
+    brief, metadata = Brief.of(record), record.metadata
+    assert (brief.size, brief.uid, brief.owner) == (5, metadata.uid, metadata.owner)
+    assert brief.path == record.origin.full_path
+    assert sorted(brief.all_hex) == sorted(record.digests.as_dict().values())
+    announced = replace(record, metadata=None, digests=None, size=7, expected={"md5": "ab"})
+    brief = Brief.of(announced)
+    assert (brief.size, brief.uid, brief.owner) == (7, None, None)
+    assert brief.all_hex == (record.digest, "ab")
 
 
 def test_an_unchanged_record_is_read_once(store, filled, loaded):
@@ -168,7 +181,12 @@ def test_few_missing_lines_are_not_worth_a_new_file(store, filled, loaded, monke
 
 def test_lines_are_written_in_parts(store, filled, loaded, monkeypatch):
     monkeypatch.setattr(module, "_MOST_IN_MEMORY", 2)
+    parts, write = [], module._write
+    monkeypatch.setattr(
+        module, "_write", lambda *given: parts.append(sorted(given[2])) or write(*given)
+    )
     expected = facts(store)
+    assert parts == [filled[:2], filled[2:]]
     loaded.clear()
     assert facts(store) == expected
     assert loaded == []
@@ -198,6 +216,17 @@ def test_a_file_that_cannot_be_written_is_left_out(store, filled, loaded, monkey
     monkeypatch.setattr(module.os, "replace", fails)
     assert len(facts(store)) == 3
     assert not os.path.exists(os.path.join(store.directory, module.NEW))
+
+
+def test_a_writer_that_is_interrupted_leaves_no_file(store, filled, loaded, monkeypatch):
+    monkeypatch.setattr(module, "_merge", raising_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        facts(store)
+    assert not os.path.exists(os.path.join(store.directory, module.NEW))
+
+
+def raising_interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_digests_that_only_the_scan_found_are_kept(store, filled):

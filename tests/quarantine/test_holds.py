@@ -4,6 +4,7 @@ import pytest
 from brake_matches import Clock, digests_of, match, moved_of, moves
 
 from hashscan.config.brakes import BrakesSettings
+from hashscan.errors import UsageError
 from hashscan.quarantine.hold import HoldState, matched, number_of
 from hashscan.quarantine.holds import Holds, waiting_holds
 from hashscan.quarantine.limits import Limits, Scope, tripped
@@ -187,6 +188,71 @@ def test_a_count_is_on_the_disk_before_the_move_begins(holds):
     assert synchronous() == 2
 
 
+def statements(holds, change):
+    """The SQL statements of a change."""
+    found = []
+    holds._connection.set_trace_callback(found.append)
+    change()
+    holds._connection.set_trace_callback(None)
+    return found
+
+
+def test_only_a_count_and_a_new_hold_wait_for_the_disk(holds):
+    limits, one, two = Limits(owners=1), match("0/f", 0), match("1/f", 1)
+
+    def waits(change):
+        return "PRAGMA synchronous = NORMAL" not in statements(holds, change)
+
+    assert waits(lambda: holds.admit(one, limits))
+    assert not waits(lambda: holds.moved(one.candidate))
+    assert not waits(lambda: holds.not_moved(one.candidate))
+    assert waits(lambda: holds.admit(two, limits))
+    assert not waits(lambda: holds.admit(two, limits))
+    assert not waits(lambda: holds.forget_file(next(holds.files(1))))
+
+
+@pytest.mark.parametrize(("window", "kept"), [(60.0, 3600.0), (7200.0, 7200.0)])
+def test_counts_are_kept_for_the_window_and_at_least_an_hour(holds, clock, window, kept):
+    limits = Limits(window=window)
+
+    def is_kept():
+        rows = holds._connection.execute("SELECT 1 FROM moved WHERE path = CAST('a' AS BLOB)")
+        return rows.fetchone() is not None
+
+    moves(holds, limits, match("a", 1))
+    clock.passes(kept)
+    moves(holds, limits, match("b", 2, b"b"))
+    assert is_kept()
+    clock.passes(1.0)
+    moves(holds, limits, match("c", 3, b"c"))
+    assert not is_kept()
+
+
+def test_a_held_file_that_is_found_again_takes_no_place_of_the_list(holds, monkeypatch):
+    monkeypatch.setattr("hashscan.quarantine.admission._MOST_LISTED", 2)
+    limits = Limits(owners=1)
+    files = [match(f"{n}/f", 1 if n else 0) for n in range(4)]
+    moves(holds, limits, files[0])
+    for one in (files[1], files[1], files[1], *files[2:]):
+        assert not moves(holds, limits, one)
+    assert [file.path for file in holds.files(1)] == [b"1/f", b"2/f"]
+
+
+def test_the_files_of_an_owner_in_a_hold_are_counted_once(holds):
+    moved_of(holds, Limits(owners=1), [match(f"{n}/f", n) for n in range(2)])
+    counts = statements(
+        holds, lambda: moved_of(holds, Limits(owners=1), [match(f"{n}", 2) for n in range(5)])
+    )
+    assert sum("count(*) FROM held" in one for one in counts) == 1
+
+
+def test_a_file_that_moved_for_a_notice_is_in_no_hold(holds):
+    limits = Limits(owners=1)
+    moved_of(holds, limits, [match(f"{n}/f", n) for n in range(2)])
+    assert moves(holds, limits, match("1/f", 1, named=True))
+    assert list(holds.files(1)) == []
+
+
 def test_limits_are_those_of_the_configuration():
     given = BrakesSettings(
         owners=1, files=2, window="3 s", per_hour=4, share="50%", share_from=6, new_candidates=7
@@ -208,6 +274,19 @@ def test_a_change_that_fails_is_undone_and_the_next_one_is_made(holds):
         raise KeyError
     assert [one.id for one in holds.holds()] == ["H1"]
     assert holds.release(1, who="root")
+
+
+def test_a_held_file_keeps_its_hold_although_a_newer_rule_has_its_digest(holds):
+    limits = Limits(per_hour=1)
+    moved_of(holds, limits, [match("x", 1, b"x"), match("a", 1, b"a")])
+    holds.hold_list("baseline", "2", 1, [digests_of(b"a")])
+    assert holds.admit(match("a", 1, b"a"), limits).id == "H1"
+
+
+@pytest.mark.parametrize("identifier", ["H", "", "H1234567890", "X7", "H7a", "H\u0667"])
+def test_what_is_no_id_of_a_hold(identifier):
+    with pytest.raises(UsageError, match="is no id of a hold"):
+        number_of(identifier)
 
 
 @pytest.mark.parametrize(

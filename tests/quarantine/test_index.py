@@ -1,6 +1,7 @@
 """Many names of one inode, a store that others change too, and a kill before it was told."""
 
 import os
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 
@@ -208,6 +209,16 @@ def test_what_was_moved_before_a_kill_is_told_as_moved(volume, store_path, meanw
     assert "before the last run was killed" in acted.message
     assert len(all_records(quarantine._store)) == 1
     quarantine.close()
+
+
+def test_a_match_that_was_moved_in_the_instant_in_which_it_was_found_is_reported_as_moved(
+    volume, store_path
+):
+    match, record_id = killed_before_it_was_told(volume, store_path)
+    with closing(Quarantine.open(os.fsencode(store_path))) as quarantine:
+        acted = quarantine._store.load(record_id).acted
+        again = quarantine.act(replace(match, detected=acted))
+    assert (again.action, again.quarantine_id) == ("quarantined", record_id)
 
 
 @pytest.mark.parametrize("why", ["content", "path", "inode", "later", "restored", "removed"])

@@ -95,6 +95,15 @@ def test_a_listing_that_is_out_of_date_is_made_again(volume, tmp_path, listed):
     assert MATCHES < listed(volume) <= MATCHES * MATCHES
 
 
+def test_each_match_pays_for_a_search_of_its_directory(volume, tmp_path, monkeypatch):
+    monkeypatch.setattr(Follower, "FREE", 1)
+    (match, *_) = matches(volume)
+    (volume / "f0").rename(volume / "g0")
+    with closing(Quarantine.open(os.fsencode(tmp_path / "store"))) as quarantine:
+        quarantine._follower._credit = 0
+        assert quarantine.act(match).action == "quarantined"
+
+
 def test_who_renames_all_the_time_costs_no_more_than_the_bound(
     volume, tmp_path, listed, monkeypatch
 ):

@@ -32,6 +32,19 @@ def test_a_restored_copy_that_is_not_what_was_read_is_refused(store, moved, volu
     assert "the copy is not what was read" in str(caught.value)
 
 
+def test_a_restore_to_a_taken_name_is_refused_before_anything_changes(
+    store, moved, volume, monkeypatch
+):
+    (volume / "f").write_bytes(b"the customer's")
+    before = store.load(moved)
+    monkeypatch.setattr(store, "save", raising(errno.EIO))
+    monkeypatch.setattr(store, "announce", raising(errno.EIO))
+    with pytest.raises(QuarantineError) as caught:
+        restore.restore(store, moved)
+    assert caught.value.reason == "taken"
+    assert store.load(moved) == before
+
+
 @pytest.mark.parametrize("number", [errno.EEXIST, errno.EIO])
 def test_a_restore_that_fails_leaves_the_file_in_quarantine(
     store, moved, volume, monkeypatch, number

@@ -127,13 +127,23 @@ def test_only_another_mount_leads_to_a_copy(own_quarantine, volume, monkeypatch,
     assert not (volume / ".hashscan").exists()
 
 
+def test_the_digests_of_a_moved_file_are_those_of_its_record(own_quarantine, store, moved):
+    assert own_quarantine.digests_of(moved) == store.load(moved).digests
+    assert own_quarantine.digests_of(moved).sha256 is not None
+    assert own_quarantine.digests_of(None) is None
+    assert own_quarantine.digests_of("20260101T000000-00000000") is None
+
+
 @pytest.mark.parametrize("by_copy", [False, True])
 def test_a_move_that_fails_after_the_rename_keeps_its_record(
     own_quarantine, store, volume, monkeypatch, by_copy
 ):
     (volume / "f").write_bytes(b"known")
     match = confirmed(volume, "f")
+    lines, failures = [], []
     with monkeypatch.context() as patch:
+        patch.setattr(store, "conclude", lambda event, **facts: lines.append((event, facts)))
+        patch.setattr(own_quarantine._attempts, "failed", lambda *given: failures.append(given))
         patch.setattr(act, "conclude", raising(errno.EIO))
         patch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=by_copy))
         found = own_quarantine.act(match)
@@ -141,6 +151,10 @@ def test_a_move_that_fails_after_the_rename_keeps_its_record(
     assert not (volume / "f").exists()
     (record_id,) = store.ids()
     assert store.load(record_id).state is State.INTENT
+    ((event, facts),) = lines
+    assert (event, facts["reason"]) == ("not-moved", "unfinished")
+    assert facts["message"].endswith("; the next command or start finishes or undoes the move")
+    assert failures == [(match.candidate.uid, os.fsencode(volume / "f"))]
     with store.lock():
         (one,) = recover.recover(store)
     assert one.resolved

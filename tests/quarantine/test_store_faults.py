@@ -311,7 +311,7 @@ def _listed(number, **changes):
     values = {
         "state": State.QUARANTINED, "acted": f"2026-01-0{number}T00:00:00+00:00",
         "path": f"/srv/www/a{number}/f.jpg".encode(),
-        "owner": None, "uid": 5, "withdrawn": "", **changes,
+        "owner": None, "uid": 5, "withdrawn": "", "each_digest": (), **changes,
     }  # fmt: skip
     return Briefed(str(number), SimpleNamespace(**values))
 
@@ -359,6 +359,16 @@ def test_selection_through_a_link(monkeypatch, tmp_path):
     path = os.fsencode(tmp_path / "real" / "f")
     listed = [_listed(1, path=path)]
     assert chosen(monkeypatch, listed, paths=(str(tmp_path / "link"),)) == (["1"], [])
+
+
+def test_selection_by_category_and_by_withdrawal(monkeypatch):
+    listed = [
+        _listed(1, category="baseline"),
+        _listed(2, category="csam", withdrawn="2026-01-02T00:00:00Z"),
+        _listed(3, category="other"),
+    ]
+    assert chosen(monkeypatch, listed, categories=("csam", "other")) == (["2", "3"], [])
+    assert chosen(monkeypatch, listed, withdrawn=True) == (["2"], [])
 
 
 def test_selection_by_time_takes_the_very_second(monkeypatch):
