@@ -39,7 +39,7 @@ def open_regular(path: str, mend: str) -> Iterator[int]:
 
 
 def content_of(descriptor: int, found: os.stat_result) -> memoryview:
-    """The file's bytes, in a copy that is this process's own, and of those that it forks.
+    """The bytes from ``descriptor``'s offset on, in a copy of this process and those it forks.
 
     Not mapped: who copies a newer filter over one that a daemon uses would change it under its
     hands, or end it (SIGBUS).
@@ -52,10 +52,7 @@ def content_of(descriptor: int, found: os.stat_result) -> memoryview:
     if not found.st_size:
         raise ValueError("it is empty")
     view = memoryview(bytearray(found.st_size))
-    at = 0
-    while at < len(view):
-        count = os.preadv(descriptor, [view[at:]], at)
-        if not count:
+    with open(descriptor, "rb", closefd=False) as file:
+        if file.readinto(view) < len(view):
             raise ValueError("it became shorter while it was read")
-        at += count
     return view

@@ -90,13 +90,12 @@ def tier_path(path: str, name: TierName) -> str:
 
 def load_tiers(path: str, metadata: Metadata) -> FoundTiers:
     """The tiers beside the filter file ``path``, which ``metadata`` describes."""
-    found: dict[TierName, TierFile | None] = {}
+    found: dict[TierName, TierFile | None] = {}  # a tier that is left out is ``None``
     unused = []
     for name in TIER_NAMES:
         try:
             found[name] = load_tier(path, name, metadata)
         except FilterError as error:
-            found[name] = None
             unused.append(f"{error} (until then more files are read than need be)")
     return FoundTiers(Tiers(**found), tuple(unused))
 

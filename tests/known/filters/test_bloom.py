@@ -92,6 +92,30 @@ def test_geometry_is_pybloom_live_s(capacity, error_rate):
     assert geometry(capacity, error_rate) == (theirs.num_slices, theirs.bits_per_slice)
 
 
+def test_canaries_look_like_the_digests_of_its_algorithms_in_turn(tmp_path):
+    writer = Writer(capacity=400)
+    writer.add(DIGESTS[:1])
+    made = writer.write(str(tmp_path / "f"), category="baseline", algorithms=["sha256", "md5"])
+    for canaries in (made.canaries_present, made.canaries_absent):
+        assert [len(one) for one in canaries] == [32, 64] * 8
+        assert len(set(canaries)) == 16
+    assert made.canaries_present[0] not in made.canaries_absent
+
+
+def test_canaries_of_the_version_before_are_used_again_unless_they_became_known(tmp_path):
+    path = tmp_path / "f"
+    first = write(path, capacity=600)
+    known = first.canaries_absent[0]
+    writer = Writer(capacity=600)
+    writer.add([*DIGESTS, known])
+    second = writer.write(str(path), category="baseline", algorithms=["sha1"], previous=first)
+    assert second.canaries_present == first.canaries_present
+    assert second.canaries_absent[:15] == first.canaries_absent[1:]
+    assert len(second.canaries_absent) == 16
+    assert second.digests == first.digests + 1
+    assert known in load(str(path))
+
+
 @pytest.mark.parametrize(("error_rate", "count"), [(0.1, 1), (0.1, 3000), (1e-12, 40), (1e-3, 900)])
 def test_any_size_and_error_rate_is_accepted_after_writing(tmp_path, error_rate, count):
     digests = [os.urandom(20).hex() for _ in range(count)]

@@ -21,7 +21,7 @@ from hashscan.known.filters import dcso as module
 from hashscan.known.filters.dcso import DcsoFile, Header, load_dcso
 from hashscan.known.filters.opening import kind_of, open_filter
 from hashscan.known.filters.writer import Writer
-from hashscan.model import EMPTY_DIGESTS, FileDigests, Filter, hits
+from hashscan.model import EMPTY_DIGESTS, FileDigests, Filter, Tiers, hits
 
 DIGESTS = [hashlib.sha1(b"file %d" % n).hexdigest() for n in range(2000)]
 UPPER = [one.upper() for one in DIGESTS]
@@ -93,6 +93,7 @@ def test_what_is_not_said_comes_from_the_caller(path):
     assert (one.category, one.algorithms) == ("csam", {"md5", "sha256"})
     # Another choice of algorithms is another filter: all files are judged again.
     assert one.version == f"{hashlib.sha256(WHOLE).hexdigest()[:16]}+md5+sha256"
+    assert (one.tiers, one.tiers_unused) == (Tiers(), ())
     os.utime(path, (1e9, 1e9))
     assert load(path).metadata.created == "2001-09-09T01:46:40.000Z"
 

@@ -98,20 +98,14 @@ def test_the_kind_of_a_file_that_cannot_be_read(tmp_path, monkeypatch):
         opening.kind_of(str(tmp_path / "f"))
 
 
-def test_the_content_of_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
+def test_the_content_of_a_file_that_changes_while_it_is_read(tmp_path):
     (tmp_path / "f").write_bytes(content := os.urandom(10_000))
-    fd = os.open(tmp_path / "f", os.O_RDONLY)
-
-    def some(descriptor, buffers, at):
-        return os.preadv(descriptor, [buffers[0][:999]], at)
-
-    break_os(monkeypatch, regular, preadv=some)
-    assert bytes(regular.content_of(fd, os.fstat(fd))) == content
-    with pytest.raises(ValueError, match="it became shorter"):
-        regular.content_of(fd, SimpleNamespace(st_size=10_001))
-    with pytest.raises(ValueError, match="it is empty"):
-        regular.content_of(fd, SimpleNamespace(st_size=0))
-    os.close(fd)
+    with open(tmp_path / "f", "rb", buffering=0) as file:
+        assert bytes(regular.content_of(file.fileno(), os.stat(tmp_path / "f"))) == content
+        for size, what in ((10_001, "it became shorter"), (0, "it is empty")):
+            file.seek(0)
+            with pytest.raises(ValueError, match=what):
+                regular.content_of(file.fileno(), SimpleNamespace(st_size=size))
 
 
 def test_more_than_was_announced_is_never_written(monkeypatch):
