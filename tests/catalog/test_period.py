@@ -18,7 +18,7 @@ def ended(catalog, volumes, *, unseen=(), interrupted=False, **counts):
 
 
 def test_no_catalog_is_no_scan(tmp_path):
-    assert period_of(str(tmp_path / "catalog.sqlite3"), 0, 1e12) == Period()
+    assert period_of(str(tmp_path / "catalog.sqlite3"), 0, 1e12) == Period(0, 0, 0, {}, {}, {})
     assert list(matches_in_place(str(tmp_path / "catalog.sqlite3"), 0, 1e12)) == []
     assert list(tmp_path.iterdir()) == []
 
