@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashscan.agent.closing import close_corrected
 from hashscan.audit import events
-from hashscan.audit.mark import Mark
+from hashscan.audit.resume import Mark
 from hashscan.errors import QuarantineError, ServiceError, ServiceRefusedError
 from hashscan.files import WITHDRAWN_MARK
 from hashscan.quarantine.asked import (

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import newest, read
-from hashscan.audit.who import Who
 from hashscan.catalog.overview import overview
 from hashscan.errors import StateError
 from hashscan.quarantine.brakes import Brakes, used_inodes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from hashscan.audit.who import By
+    from hashscan.audit.actor import By
     from hashscan.config.settings import Settings
     from hashscan.model import Digest
     from hashscan.quarantine.act import Quarantine

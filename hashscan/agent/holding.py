@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hashscan.agent.braking import HoldLog
 from hashscan.agent.releasing import move_released
 from hashscan.audit import events
-from hashscan.audit.who import Who
+from hashscan.audit.actor import Who
 from hashscan.errors import MachineError
 from hashscan.quarantine import dismissed
 from hashscan.quarantine.hold import HoldState

@@ -17,7 +17,7 @@ from hashscan.agent.deadlines import Deadlines, deadlines_of
 from hashscan.agent.gaps import Seen, gaps, read_daemon_file, troubles
 from hashscan.agent.reasons import Fault, Reason
 from hashscan.agent.syncing import from_repository, source_of
-from hashscan.audit.newest import fault_of
+from hashscan.audit.quick_check import fault_of
 from hashscan.catalog.overview import Overview, overview
 from hashscan.config.loader import load_or_default
 from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateError, UsageError

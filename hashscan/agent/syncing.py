@@ -14,7 +14,7 @@ from hashscan.known.repository.source import Source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashscan.audit.who import By
+    from hashscan.audit.actor import By
     from hashscan.config.settings import Settings
     from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.repository.client import SyncReport

@@ -27,7 +27,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hashscan.audit.who import Who
+from hashscan.audit.actor import Who
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

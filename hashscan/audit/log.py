@@ -24,7 +24,7 @@ from hashscan.audit import events
 from hashscan.audit.folder import explained, numbers, open_file, open_number, opened, path_of
 from hashscan.audit.head import EMPTY, Head, read_head, write_head
 from hashscan.audit.line import LONGEST, encode, parse
-from hashscan.audit.tail import find_end
+from hashscan.audit.repair import find_end
 from hashscan.errors import StateError
 from hashscan.files import AUDIT_HEAD, audit_file
 from hashscan.fs.beneath import closing
@@ -35,9 +35,9 @@ from hashscan.text import rfc3339, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hashscan.audit.actor import Who
     from hashscan.audit.line import Json
-    from hashscan.audit.tail import End
-    from hashscan.audit.who import Who
+    from hashscan.audit.repair import End
 
 #: Bytes of a file of the log, and how many files are kept.
 FILE_SIZE = 16 << 20

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hashscan.audit import events
-from hashscan.audit.mark import Mark
+from hashscan.audit.resume import Mark
 from hashscan.durable import replace_file
 from hashscan.errors import HashscanError
 from hashscan.files import PROBLEMS, PROBLEMS_MARK

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog, Entry
-from hashscan.audit.who import Who
 from hashscan.state import State
 
 if TYPE_CHECKING:
-    from hashscan.audit.who import By
+    from hashscan.audit.actor import By
     from hashscan.config.settings import Settings
 
 

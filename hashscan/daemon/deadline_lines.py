@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hashscan.audit.events import NOTICE_DUE, NOTICE_OVERDUE
-from hashscan.audit.mark import Mark
+from hashscan.audit.resume import Mark
 from hashscan.durable import replace_file
 from hashscan.files import ANNOUNCED, ANNOUNCED_MARK
 from hashscan.notices.reader import open_existing

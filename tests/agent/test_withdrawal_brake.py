@@ -7,10 +7,10 @@ from asked_again import DAY, placed, sha1, with_one_wrong
 
 from hashscan.agent.asking_again import accept, ask_again
 from hashscan.agent.putting_back import put_back
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
-from hashscan.audit.who import Who
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
-from hashscan.audit.who import Who
 
 WHO = Who(1000, "alice", "command")
 

@@ -6,18 +6,18 @@ import pytest
 from dying import Dying
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.line import parse
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import newest, read
 from hashscan.audit.verify import verify
-from hashscan.audit.who import Who
 
 WHO = Who(0, "root", "scan")
 #: The first line, an ordinary one, those that begin new files, and those that remove old files.
 SCRIPT = """
 import os, sys
 from hashscan.audit.log import AuditLog, Entry
-from hashscan.audit.who import Who
+from hashscan.audit.actor import Who
 log = AuditLog(sys.argv[1], file_size=700, files=2)
 confirmed = open(sys.argv[2], "a", buffering=1)
 who = Who(0, "root", "scan")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashscan.audit.actor import Who
 from hashscan.audit.line import GENESIS, LONGEST, encode, parse
-from hashscan.audit.who import Who
 
 WHO = Who(1000, "alice", "command")
 TIME = "2026-11-27T10:00:00.000Z"

@@ -11,11 +11,11 @@ from faulty import break_os
 
 from hashscan.audit import events
 from hashscan.audit import head as head_module
+from hashscan.audit.actor import Who
 from hashscan.audit.line import GENESIS, parse
 from hashscan.audit.log import AuditLog, Entry
 from hashscan.audit.reader import newest, read
 from hashscan.audit.verify import verify
-from hashscan.audit.who import Who
 from hashscan.errors import StateError
 
 WHO = Who(1000, "alice", "command")

@@ -7,11 +7,11 @@ import pytest
 from reported_matches import HELD, event
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.matches import MatchLines
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
-from hashscan.audit.who import Who
 from hashscan.errors import StateError
 from hashscan.fs.accounts import Accounts
 from hashscan.model import Acted

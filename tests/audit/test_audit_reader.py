@@ -49,7 +49,7 @@ def test_a_position_in_a_long_file_is_found_without_reading_all_of_it(small, mon
 
 
 def _who():
-    from hashscan.audit.who import Who
+    from hashscan.audit.actor import Who
 
     return Who(0, "root", "scan")
 

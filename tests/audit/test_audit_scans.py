@@ -5,11 +5,11 @@ import os
 import pytest
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
 from hashscan.audit.scans import ScanLines
-from hashscan.audit.who import Who
 from hashscan.errors import StateError
 from hashscan.model import Summary
 

@@ -5,14 +5,14 @@ import pwd
 
 import pytest
 
-from hashscan.audit import who
-from hashscan.audit.who import Who
+from hashscan.audit import actor
+from hashscan.audit.actor import Who
 
 
 @pytest.fixture
 def login(monkeypatch, tmp_path):
     path = tmp_path / "loginuid"
-    monkeypatch.setattr(who, "_LOGIN_UID", str(path))
+    monkeypatch.setattr(actor, "_LOGIN_UID", str(path))
     monkeypatch.delenv("SUDO_UID", raising=False)
     return path
 

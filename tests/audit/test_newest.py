@@ -5,9 +5,9 @@ import os
 import pytest
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
-from hashscan.audit.newest import fault_of
-from hashscan.audit.who import Who
+from hashscan.audit.quick_check import fault_of
 
 WHO = Who(0, "root", "command", 4242)
 

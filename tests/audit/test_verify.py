@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.line import GENESIS, encode, parse
 from hashscan.audit.reader import read
 from hashscan.audit.verify import verify
-from hashscan.audit.who import Who
 
 WHO = Who(1000, "alice", "command")
 

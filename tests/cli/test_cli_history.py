@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog, Entry
 from hashscan.audit.reader import read
-from hashscan.audit.who import Who
 from hashscan.cli import cli
 from hashscan.errors import AuditLogError, UsageError
 from hashscan.output.history import printed, sentence

@@ -5,9 +5,9 @@ from contextlib import suppress
 
 import pytest
 
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
-from hashscan.audit.who import Who
 from hashscan.daemon.deadline_lines import DeadlineLines
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store

@@ -9,8 +9,8 @@ import ready
 from receivers import CommandPlace, HookPlace
 from running_daemon import Daemon
 
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
-from hashscan.audit.who import Who
 
 KNOWN = os.urandom(3000)
 

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from hashscan.audit import events
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
-from hashscan.audit.who import Who
 from hashscan.errors import StateError
 from hashscan.notices.accept import accept
 from hashscan.notices.maildir import take_mails

@@ -5,10 +5,10 @@ import time
 import pytest
 
 from hashscan.audit import log as audit_log
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
-from hashscan.audit.who import Who
 from hashscan.notify.daily import Daily, last_time
 from hashscan.text import rfc3339
 

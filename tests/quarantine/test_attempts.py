@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from isolating import confirmed
 
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
-from hashscan.audit.who import Who
 from hashscan.errors import StateError
 from hashscan.quarantine import act, attempts
 from hashscan.quarantine.act import Quarantine

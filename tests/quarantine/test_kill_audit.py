@@ -10,10 +10,10 @@ import shutil
 import pytest
 from isolating import CALLS, changes, confirmed
 
+from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
-from hashscan.audit.who import Who
 from hashscan.fs import rename
 from hashscan.quarantine import act
 from hashscan.quarantine.act import Quarantine

@@ -1,7 +1,7 @@
 """An audit log in memory, for tests of what reads it."""
 
+from hashscan.audit.actor import Who
 from hashscan.audit.line import AuditEvent
-from hashscan.audit.who import Who
 from hashscan.text import rfc3339
 
 BY_DAEMON = Who(0, "root", "daemon")
