@@ -14,7 +14,7 @@ from hashscan.audit.reader import read, read_last, seconds_of
 from hashscan.audit.verify import verify
 from hashscan.cli import Options
 from hashscan.cli.common import OptionalGroup, json_option, open_own_configuration, state_option
-from hashscan.cli.restoring import moment
+from hashscan.cli.quarantine_restore_many import moment
 from hashscan.errors import AuditLogError, UsageError
 from hashscan.output.history import printed
 from hashscan.output.jsonl import line

@@ -9,7 +9,7 @@ import click
 
 from hashscan.audit.recorder import Recorder
 from hashscan.cli.common import Number, open_own_settings, state_option
-from hashscan.cli.listening import listening_options, parsed_listen
+from hashscan.cli.http_options import listening_options, parsed_listen
 from hashscan.service import require_extra
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import checked_option, json_option, require_consent, state_option
+from hashscan.cli.quarantine_common import each, line, opened, settings_of
 from hashscan.cli.quarantine_restore import restore_command
 from hashscan.cli.quarantine_withdrawn import withdrawn_command
-from hashscan.cli.quarantined import each, line, opened, settings_of
 from hashscan.config import values
 from hashscan.errors import HashscanError, QuarantineError, UnsafePathError, UsageError
 from hashscan.fs.named import resolve as resolve_links

@@ -11,8 +11,8 @@ from hashscan.agent.putting_back import forget
 from hashscan.agent.withdrawals import Withdrawal, withdrawals
 from hashscan.audit.recorder import Recorder
 from hashscan.cli.common import json_option, state_option
+from hashscan.cli.quarantine_common import line, settings_of
 from hashscan.cli.quarantine_restore import hex_digest
-from hashscan.cli.quarantined import line, settings_of
 from hashscan.errors import ServiceUnavailableError, UsageError
 from hashscan.state import State
 from hashscan.text import counted, shown

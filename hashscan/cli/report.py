@@ -16,7 +16,7 @@ from hashscan.cli.common import (
     state_option,
     write_output,
 )
-from hashscan.cli.restoring import moment
+from hashscan.cli.quarantine_restore_many import moment
 from hashscan.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import Number, ask_password, only_category_option, warn_of_lists
-from hashscan.cli.listening import listening_options, parsed_listen
+from hashscan.cli.http_options import listening_options, parsed_listen
 from hashscan.errors import UsageError
 from hashscan.service import require_extra
 from hashscan.text import shown

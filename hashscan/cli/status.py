@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hashscan.cli.common import checked_option, json_option, open_configuration, state_option
-from hashscan.cli.receivers import receiver_lines
 from hashscan.cli.status_json import status_json
+from hashscan.cli.status_receivers import receiver_lines
 from hashscan.config.notes import retention
 from hashscan.errors import ConfigError, ExitCode, HashscanError
 from hashscan.output.wrapping import for_terminal
@@ -136,7 +136,7 @@ def command(
 
 def _as_plugin(options: Options, state: str | None) -> ExitCode:
     from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
-    from hashscan.cli.nagios import plugin_result, unknown  # noqa: PLC0415
+    from hashscan.cli.status_nagios import plugin_result, unknown  # noqa: PLC0415
 
     try:
         code, text = plugin_result(status_of(open_configuration(options, state, check_files=False)))

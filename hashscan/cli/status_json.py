@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hashscan.cli.receivers import receiver_json
+from hashscan.cli.status_receivers import receiver_json
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import time
 
-from hashscan.cli.receivers import receiver_lines
+from hashscan.cli.status_receivers import receiver_lines
 from hashscan.notify.receiver_state import ReceiverState
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from isolating import confirmed, needs_root
 
 from hashscan.catalog.store import Catalog
-from hashscan.cli import restoring
+from hashscan.cli import quarantine_restore_many
 from hashscan.cli.quarantine import command
 from hashscan.errors import (
     LockedError,
@@ -223,7 +223,7 @@ def test_ids_and_a_selection_exclude_each_other(run, volume):
 
 
 def test_the_lock_is_free_in_between_and_a_held_one_ends_it(run, volume, state, monkeypatch):
-    monkeypatch.setattr(restoring, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(quarantine_restore_many, "LOCK_SECONDS", 0.1)
     with Store.open(os.fsencode(state / "quarantine")) as other, other.lock(1):
         done = run("--all")
     assert isinstance(done.exception, LockedError)

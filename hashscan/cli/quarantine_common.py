@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashscan.audit.recorder import Recorder
-from hashscan.cli import Options, restoring
+from hashscan.cli import Options, quarantine_restore_many
 from hashscan.cli.common import open_own_configuration
 from hashscan.errors import HashscanError, LockedError, OutputError, QuarantineError, UsageError
 from hashscan.quarantine.recover import Recovered, recover
@@ -59,13 +59,13 @@ def opened(settings: Settings, *, change: bool, one_by_one: bool = False) -> Ite
         else:
             store.recorder = _recorder_to_read(settings)
         if change:
-            with store.lock(restoring.LOCK_SECONDS):
+            with store.lock(quarantine_restore_many.LOCK_SECONDS):
                 _report(recover(store))
                 yield store
             return
         try:
             # A killed run may have left a file half-way, which is to be restored, too.
-            with store.lock(restoring.LOCK_SECONDS if one_by_one else 0):
+            with store.lock(quarantine_restore_many.LOCK_SECONDS if one_by_one else 0):
                 _report(recover(store))
         except LockedError:
             pass
