@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hashscan.config.values import is_host_name
-from hashscan.net.connecting import Deadline, connect
+from hashscan.net.connect import Deadline, connect
 
 if TYPE_CHECKING:
     import ssl

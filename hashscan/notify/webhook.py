@@ -22,8 +22,8 @@ from urllib.parse import quote
 from pydantic_core import PydanticCustomError
 
 from hashscan.config.values import url as checked_url
-from hashscan.net.bounded import BoundedSession
-from hashscan.net.trouble import (
+from hashscan.net.bounded_requests import BoundedSession
+from hashscan.net.explain import (
     FOREIGN_ERRORS,
     Names,
     explain,

@@ -13,8 +13,8 @@ from hcs_words import KNOWN
 from hashscan.errors import ServiceUnavailableError
 from hashscan.hosts import is_loopback
 from hashscan.known.confirmers.hashcheckservice import HashCheckService
-from hashscan.net import connecting
-from hashscan.net.connecting import Deadline, connect
+from hashscan.net import connect as connecting
+from hashscan.net.connect import Deadline, connect
 
 
 @pytest.fixture(autouse=True)

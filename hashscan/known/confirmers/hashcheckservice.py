@@ -31,8 +31,8 @@ from hashscan.errors import (
 from hashscan.known.confirmers.breaker import LONGEST_PAUSE, CircuitBreaker
 from hashscan.known.confirmers.service_url import check_url
 from hashscan.model import HEX_LENGTH, Answer, Digest
-from hashscan.net.bounded import BoundedSession
-from hashscan.net.trouble import (
+from hashscan.net.bounded_requests import BoundedSession
+from hashscan.net.explain import (
     FOREIGN_ERRORS,
     coding_of,
     explain,

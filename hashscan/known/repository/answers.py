@@ -15,7 +15,7 @@ import requests
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 from hashscan.errors import Fault, OtherMachineError
-from hashscan.net.trouble import redirect_host, retry_after
+from hashscan.net.explain import redirect_host, retry_after
 from hashscan.text import human_age
 
 if TYPE_CHECKING:

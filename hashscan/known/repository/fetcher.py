@@ -30,8 +30,8 @@ from hashscan.known.repository.answers import (
     decoded,
     status_error,
 )
-from hashscan.net.bounded import BoundedSession, Bounds
-from hashscan.net.trouble import FOREIGN_ERRORS, Names, coding_of, explain, fault_in
+from hashscan.net.bounded_requests import BoundedSession, Bounds
+from hashscan.net.explain import FOREIGN_ERRORS, Names, coding_of, explain, fault_in
 from hashscan.text import shown
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import requests
 import urllib3.exceptions
 
 from hashscan.errors import Fault
-from hashscan.net.bounded import BrokenAnswerError, SocksProxyError
+from hashscan.net.bounded_requests import BrokenAnswerError, SocksProxyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,7 +30,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from hashscan.hosts import is_loopback
-from hashscan.net.connecting import Deadline, connect
+from hashscan.net.connect import Deadline, connect
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -309,7 +309,7 @@ class BoundedSession(requests.Session):
             more: arguments of ``requests``.
 
         Raises:
-            FOREIGN_ERRORS: see ``hashscan.net.trouble``.
+            FOREIGN_ERRORS: see ``hashscan.net.explain``.
         """
         self._deadline.begin(seconds)
         timeout: Any = urllib3.Timeout(total=seconds)
