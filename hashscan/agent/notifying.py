@@ -14,7 +14,7 @@ from hashscan.errors import LockedError
 from hashscan.files import NOTIFICATIONS, NOTIFICATIONS_LOCK
 from hashscan.notify.dispatch import Dispatcher, Log, attempt, recipients_of
 from hashscan.notify.message import for_test
-from hashscan.notify.opening import open_notifier
+from hashscan.notify.open_notifier import open_notifier
 from hashscan.notify.outbox import Outbox
 from hashscan.state import Lock, State
 

@@ -21,7 +21,7 @@ from hashscan.errors import HashscanError
 from hashscan.fs.accounts import Accounts
 from hashscan.notify.events import for_receiver, owner_of
 from hashscan.notify.notifier import Fault, NotSentError
-from hashscan.notify.opening import open_notifier
+from hashscan.notify.open_notifier import open_notifier
 from hashscan.notify.outbox import LONGEST, Queued, Route
 from hashscan.text import counted, human_age
 

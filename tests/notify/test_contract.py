@@ -9,7 +9,7 @@ from receivers import PLACES
 
 from hashscan.notify.message import Event, for_test
 from hashscan.notify.notifier import Fault, NotSentError
-from hashscan.notify.opening import open_notifier
+from hashscan.notify.open_notifier import open_notifier
 
 
 @pytest.fixture(params=PLACES)

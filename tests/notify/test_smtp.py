@@ -14,7 +14,7 @@ from receivers import MailPlace, RawServer
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.mail import MailNotifier
 from hashscan.notify.notifier import Fault, NotSentError
-from hashscan.notify.opening import open_notifier
+from hashscan.notify.open_notifier import open_notifier
 
 
 @pytest.fixture(scope="module")

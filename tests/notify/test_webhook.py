@@ -15,7 +15,7 @@ from receivers import HookPlace
 
 from hashscan.notify.message import Event
 from hashscan.notify.notifier import Fault, NotSentError
-from hashscan.notify.opening import open_notifier
+from hashscan.notify.open_notifier import open_notifier
 
 
 def failure(settings):
