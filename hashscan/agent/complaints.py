@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.agent.deadlines import DUE_SOON, OVERDUE
 from hashscan.agent.reasons import Reason
 from hashscan.errors import ExitCode
-from hashscan.notices.unread import directory_of
+from hashscan.notices.unread_inputs import directory_of
 from hashscan.quarantine.brakes import summary_of
 from hashscan.text import counted, human_age, shown
 

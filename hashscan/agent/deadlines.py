@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashscan.notices import unread
+from hashscan.notices import unread_inputs as unread
 from hashscan.notices.clock import AHEAD, due
 from hashscan.notices.reader import open_existing
 from hashscan.text import counted, human_age, shown

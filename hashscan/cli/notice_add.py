@@ -22,7 +22,7 @@ from hashscan.config import values
 from hashscan.errors import HashscanError, NoticeError, StateError, UsageError
 from hashscan.fs.beneath import closing, open_file
 from hashscan.fs.named import opened_above, resolve
-from hashscan.notices import unread
+from hashscan.notices import unread_inputs
 from hashscan.notices.accept import Facts, accept
 from hashscan.notices.intake import FORMATS, MOST_BYTES
 from hashscan.notices.notice import Channel
@@ -247,7 +247,7 @@ def _kept(settings: Settings, source: str, content: bytes) -> str:
     if source != _STDIN:
         return f"the file {shown(source)} is unchanged"
     try:
-        path = shown(unread.keep(settings.state, content))
+        path = shown(unread_inputs.keep(settings.state, content))
         part = f"the first {MOST_BYTES >> 20} MiB of " if len(content) > MOST_BYTES else ""
         return f"{part}the input is kept as {path}; add that file with 'hashscan notice add'"
     except StateError as error:

@@ -28,7 +28,7 @@ from hashscan.notices.formats import (
     xarf_mail,
 )
 from hashscan.notices.formats.source import NotThisFormatError, Source, bounded, distinct
-from hashscan.notices.kept import cut, cut_json
+from hashscan.notices.kept_text import cut, cut_json
 from hashscan.text import counted, shown
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from email.policy import compat32
 from typing import TYPE_CHECKING
 
 from hashscan.notices.decoding import has_more, is_binary, text_of, transferred
-from hashscan.notices.kept import cut, cut_json
+from hashscan.notices.kept_text import cut, cut_json
 from hashscan.notices.values import words
 from hashscan.text import counted
 

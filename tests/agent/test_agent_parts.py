@@ -25,7 +25,7 @@ from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.known.confirmers import local
-from hashscan.notices import unread
+from hashscan.notices import unread_inputs
 from hashscan.notices.notice import ItemKind, ItemState, Role
 from hashscan.quarantine.records import AWAY
 from hashscan.state import State
@@ -375,7 +375,7 @@ def test_withdrawals_of_a_quarantine_that_is_not_there(monkeypatch):
 def test_an_input_that_nobody_understood_is_no_notice(tmp_path):
     state = State(str(tmp_path / "state"))
     assert deadlines.deadlines_of(state, 60.0, 5.0) is None
-    unread.keep(state.directory, b"what is this?")
+    unread_inputs.keep(state.directory, b"what is this?")
     found = deadlines.deadlines_of(state, 60.0, 5.0)
     assert (found.unread, found.open, found.items, found.due_soon, found.overdue) == (1, 0, 0, 0, 0)
     assert (found.next_deadline, found.messages, found.ahead) == (None, (), 0)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hashscan.agent.deadlines import DUE_SOON, OVERDUE, Deadlines, deadlines_of
-from hashscan.notices import unread
+from hashscan.notices import unread_inputs
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
 from hashscan.state import State
@@ -35,7 +35,7 @@ def at(state, hours):
 def test_nothing_ever_arrived(state):
     assert at(state, 0) is None
     assert not os.path.exists(state.notices)
-    unread.keep(state.directory, b"x")
+    unread_inputs.keep(state.directory, b"x")
     assert at(state, 0) == Deadlines(unread=1)
 
 

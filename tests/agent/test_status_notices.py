@@ -16,7 +16,7 @@ from hashscan.cli.status_json import status_json
 from hashscan.config.loader import load
 from hashscan.config.settings import Settings
 from hashscan.daemon.doctor import _notices
-from hashscan.notices import unread
+from hashscan.notices import unread_inputs
 from hashscan.notices.notice import Channel, ItemKind, ItemState, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
 from hashscan.service.intake.serve import data_of
@@ -104,7 +104,7 @@ def test_due_soon_is_a_warning_and_overdue_is_critical(place):
 def test_a_notice_from_the_future_and_an_input_that_nobody_understood(place):
     add(place, -2 * HOUR)
     place.only(3, "1 open notice received in the future, with a wrong deadline")
-    unread.keep(place.state.directory, b"lunch")
+    unread_inputs.keep(place.state.directory, b"lunch")
     code, message = place.complaints()[1]
     where = f"{place.state.directory}/notices-unread"
     assert code == 3

@@ -13,7 +13,7 @@ from dying import Dying
 
 from hashscan.cli.notice import command
 from hashscan.errors import NoticeError, StateError, UsageError
-from hashscan.notices import unread
+from hashscan.notices import unread_inputs
 from hashscan.notices.intake import MOST_BYTES
 from hashscan.notices.notice import Channel
 from hashscan.notices.store import Store
@@ -207,16 +207,16 @@ def test_a_link_of_another_user_is_not_followed(run, urls, tmp_path):
 
 
 def test_what_is_kept_is_bounded(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(unread, "MOST_FILES", 2)
+    monkeypatch.setattr(unread_inputs, "MOST_FILES", 2)
     for number in range(3):
         message = str(run(given=b"no notice %d" % number).exception)
     assert "it was not kept: " in message
     assert "has 2 inputs of 22 bytes that wait for an administrator" in message
-    monkeypatch.setattr(unread, "MOST_FILES", 9)
-    monkeypatch.setattr(unread, "MOST_BYTES", 30)
+    monkeypatch.setattr(unread_inputs, "MOST_FILES", 9)
+    monkeypatch.setattr(unread_inputs, "MOST_BYTES", 30)
     assert "it was not kept: " in str(run(given=b"another one").exception)
-    assert len(unread.names(str(tmp_path / "state"))) == 2
-    monkeypatch.setattr(unread, "MOST_BYTES", 1 << 40)
+    assert len(unread_inputs.names(str(tmp_path / "state"))) == 2
+    monkeypatch.setattr(unread_inputs, "MOST_BYTES", 1 << 40)
     message = str(run(given=b"x" * (MOST_BYTES + 5)).exception)
     assert f"the first {MOST_BYTES >> 20} MiB of the input is kept as " in message
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hashscan.notices.kept import LONGEST_RUN, cut
+from hashscan.notices.kept_text import LONGEST_RUN, cut
 
 
 def test_runs_and_data_addresses_are_cut_whole():

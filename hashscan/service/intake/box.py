@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import HashscanError
-from hashscan.notices import unread
-from hashscan.notices.kept import cut
+from hashscan.notices import unread_inputs
+from hashscan.notices.kept_text import cut
 from hashscan.notices.notice import Channel
 from hashscan.notices.store import Store
 from hashscan.service.answers import later
@@ -144,6 +144,6 @@ class Box:
         try:
             self._store.note_refused(Channel.HTTP, why, sender=sender)
             if text.strip():
-                unread.keep(self._state.directory, cut(text).encode("utf-8", "replace"))
+                unread_inputs.keep(self._state.directory, cut(text).encode("utf-8", "replace"))
         except HashscanError as error:
             self._report(one_line(str(error)))

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from hashscan.notices import values
 from hashscan.notices.decoding import text_of
 from hashscan.notices.formats.source import NotThisFormatError, Source
-from hashscan.notices.kept import cut
+from hashscan.notices.kept_text import cut
 from hashscan.notices.notice import ItemKind, ParsedItem
 from hashscan.text import counted, shown
 
