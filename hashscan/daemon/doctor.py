@@ -38,7 +38,7 @@ from hashscan.scan.pressure import Pressure
 from hashscan.service.intake.running import running_intake
 from hashscan.state import State
 from hashscan.text import counted, human_age, shown
-from hashscan.watch.choice import choose
+from hashscan.watch.choose_source import choose
 from hashscan.watch.mounts import answers_by_others, mounts_now
 
 if TYPE_CHECKING:

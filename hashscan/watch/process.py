@@ -20,7 +20,7 @@ from hashscan.machine import explain
 from hashscan.model import Identity
 from hashscan.processes import Child
 from hashscan.text import said_by, shown
-from hashscan.watch.choice import Choice, choose
+from hashscan.watch.choose_source import Choice, choose
 from hashscan.watch.fanotify import FanotifySource
 from hashscan.watch.inotify import InotifySource
 from hashscan.watch.mounts import Mounts, answers_by_others, mounts_now
