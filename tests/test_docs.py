@@ -348,7 +348,7 @@ def test_the_json_lines(tmp_path):
     list(check("status", "", "--config config.yaml"))
     list(check("doctor", "", "--config config.yaml"))
     # Problems and pending candidates of a scan need a disk or a service that fails: their keys
-    # are compared with the printer's own. Withdrawals need days: tests/cli/test_withdrawn.py.
+    # are compared with the printer's own. Withdrawals need days: tests/cli/test_quarantine_withdrawn.py.
     needs_more = {("scan", "problem"), ("scan", "pending"), ("quarantine withdrawn", "withdrawn")}
     assert set(table) - made == needs_more
 

@@ -287,7 +287,7 @@ def test_processes_that_add_the_same_at_the_same_time(tmp_path):
     path = str(tmp_path / "notices.sqlite3")
     code = (
         "import sys; sys.path[:0] = [sys.argv[2], sys.argv[2] + '/../support']\n"
-        "from test_notice_store import *; sys.stdin.read();\n"
+        "from test_store import *; sys.stdin.read();\n"
         "with Store(sys.argv[1]) as store:\n"
         "    for key in range(10):\n"
         "        add(store, f'http://x.example/{key}', key=b'%d' % key)"
@@ -311,7 +311,7 @@ def test_killed_at_any_instant(tmp_path):
     path = str(tmp_path / "notices.sqlite3")
     code = (
         "import sys; sys.path[:0] = [sys.argv[2], sys.argv[2] + '/../support']\n"
-        "from test_notice_store import *\n"
+        "from test_store import *\n"
         "with Store(sys.argv[1]) as store:\n"
         "    number = 0\n"
         "    while number := number + 1:\n"
