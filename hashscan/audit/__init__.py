@@ -1,6 +1,6 @@
 """The audit log: what happened, and who did it, in files that are only appended to.
 
 ``log`` writes, ``reader`` reads, ``verify`` finds changes and gaps. ``line`` is the format of a
-line, ``head`` that of the head file, ``repair`` finds the end of the log after a kill. ``events`` has
-the names of all events, ``actor`` the person or process that did something.
+line, ``head`` that of the head file, ``repair`` finds the end of the log after a kill. ``events``
+has the names of all events, ``actor`` the person or process that did something.
 """

@@ -7,7 +7,7 @@ Several processes and threads write to one log: each append holds a lock. An obj
 open and remembers nothing, so it may be used after a fork.
 
 The order of writes is: the line, fdatasync, the head. A kill in between, or a power cut that leaves
-an older head on the disk, leaves a log that verifies, and the next writer continues it (``repair``).
+an older head on the disk, leaves a log that verifies; the next writer continues it (``repair``).
 When a file would exceed ``file_size``, the next file begins; its first line continues the chain.
 Old files are removed only after a line says with which line the kept log begins.
 """

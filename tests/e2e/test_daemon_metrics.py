@@ -33,9 +33,9 @@ class Exporting:
         )
         self.daemon = Daemon(directory, known=[KNOWN], extra=extra, **more)
         self.daemon.values = {
-            "metrics.exporter.EVERY": 0.2, "metrics.exporter.SHARE": 0.5,
-            "metrics.exporter.TEXTFILE_EVERY": 0.5, "daemon.daemon._FACTS_AFTER": 0.2,
-            "daemon.exporting._AGAIN": 0.2,
+            "hashscan.metrics.exporter.EVERY": 0.2, "hashscan.metrics.exporter.SHARE": 0.5,
+            "hashscan.metrics.exporter.TEXTFILE_EVERY": 0.5, "hashscan.daemon.daemon._FACTS_AFTER": 0.2,
+            "hashscan.daemon.exporting._AGAIN": 0.2,
         }  # fmt: skip
 
     def text(self):

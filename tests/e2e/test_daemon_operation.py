@@ -36,7 +36,7 @@ def test_a_full_disk_ends_nothing(tmp_path):
         with Daemon(tmp_path, known=[KNOWN]) as daemon:
             daemon.state = small / "state"
             daemon.write_config()
-            daemon.values = {"daemon.daemon._TRY_AGAIN": 3.0}
+            daemon.values = {"hashscan.daemon.daemon._TRY_AGAIN": 3.0}
             daemon.start()
             filler = os.open(small / "filler", os.O_WRONLY | os.O_CREAT)
             with pytest.raises(OSError, match="No space"):

@@ -140,7 +140,7 @@ def test_an_expired_filter_is_not_used_any_more(daemon, service):
     text = daemon.config.read_text().replace("refresh: 1s", "refresh: 1h, max_age: 6s")
     daemon.config.write_text(text)
     service.load(KNOWN[:3])
-    daemon.values = {"daemon.daemon._TRY_AGAIN": 2.0}
+    daemon.values = {"hashscan.daemon.daemon._TRY_AGAIN": 2.0}
     daemon.start()
     daemon.wait(lambda: daemon.logged("nothing is scanned"))
     path = daemon.volume / "x"

@@ -118,7 +118,7 @@ def test_a_scan_a_flood_and_an_outage(tmp_path):
     (tmp_path / "notice").write_text("http://site.example/a\n")
     added = ready.hashscan("--config", daemon.config, "notice", "add", tmp_path / "notice")
     assert added.returncode == 0, added.stderr
-    daemon.values = {"metrics.exporter.EVERY": 0.5, "metrics.exporter.SHARE": 1.0}
+    daemon.values = {"hashscan.metrics.exporter.EVERY": 0.5, "hashscan.metrics.exporter.SHARE": 1.0}
     for number in range(200):
         (daemon.volume / f"f{number}").write_bytes(os.urandom(2000))
     prometheus = Prometheus(tmp_path, port)

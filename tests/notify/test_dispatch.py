@@ -441,5 +441,5 @@ def test_an_unexpected_error_is_reported_without_its_text():
             raise RuntimeError("https://h.example/secret")
 
     error = attempt(Broken(), None)
-    assert "internal error: RuntimeError in test_notify_dispatch.py, line" in str(error)
+    assert "internal error: RuntimeError in test_dispatch.py, line" in str(error)
     assert "secret" not in str(error)

@@ -23,9 +23,9 @@ from web_farm import status_of
 from hashscan.notices.reader import open_existing
 
 _VALUES = {
-    "daemon.notice_rounds._OPEN": 2.0, "daemon.notice_rounds._SETTLED": 2.0, "daemon.notice_rounds._MORE": 0.05,
-    "daemon.notice_rounds._CHECK": 0.2, "daemon.notices._MAILS_EVERY": 0.5,
-    "daemon.daemon._FACTS_AFTER": 0.2, "daemon.duty._IDLE": 0.2,
+    "hashscan.daemon.notice_rounds._OPEN": 2.0, "hashscan.daemon.notice_rounds._SETTLED": 2.0, "hashscan.daemon.notice_rounds._MORE": 0.05,
+    "hashscan.daemon.notice_rounds._CHECK": 0.2, "hashscan.daemon.notices._MAILS_EVERY": 0.5,
+    "hashscan.daemon.daemon._FACTS_AFTER": 0.2, "hashscan.daemon.duty._IDLE": 0.2,
 }  # fmt: skip
 REPORTS = "/api/v1/reports"
 

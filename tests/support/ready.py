@@ -29,12 +29,30 @@ import unsynced
 COMMAND = [sys.executable, "-m", "hashscan"]
 #: Modules that commands import only when they need them.
 _LATER = (
-    "agent.checking", "agent.complaints", "agent.probing", "agent.reporting", "agent.scanning",
-    "agent.status", "agent.syncing", "cli.notice_add", "config.parsing", "daemon.daemon",
-    "daemon.doctor", "known.confirmers.local", "known.filters.build", "known.filters.filling",
-    "known.lists.vics", "known.repository.client", "output.jsonl", "output.notices", "output.text",
-    "scan.rejudging", "watch.choice", "watch.inotify", "watch.process",
-)  # fmt: skip
+    "hashscan.agent.checking",
+    "hashscan.agent.complaints",
+    "hashscan.agent.probing",
+    "hashscan.agent.reporting",
+    "hashscan.agent.scanning",
+    "hashscan.agent.status",
+    "hashscan.agent.syncing",
+    "hashscan.cli.notice_add",
+    "hashscan.config.parsing",
+    "hashscan.daemon.daemon",
+    "hashscan.daemon.doctor",
+    "hashscan.known.confirmers.local",
+    "hashscan.known.filters.build",
+    "hashscan.known.filters.filling",
+    "hashscan.known.lists.vics",
+    "hashscan.known.repository.client",
+    "hashscan.output.jsonl",
+    "hashscan.output.notices",
+    "hashscan.output.text",
+    "hashscan.scan.rejudging",
+    "hashscan.watch.choose_source",
+    "hashscan.watch.inotify",
+    "hashscan.watch.process",
+)
 _LONGEST = 60_000  # bytes of a request: a socket's buffer holds several
 
 
@@ -288,7 +306,7 @@ def serve(descriptor):
     for module, _ in hashscan.cli.COMMANDS.values():
         __import__(f"hashscan.cli.{module}")
     for module in _LATER:
-        __import__(f"hashscan.{module}")
+        __import__(module)
     with contextlib.suppress(ImportError):  # an extra
         import hashscan.service.serve
     _use_once()

@@ -44,10 +44,10 @@ def few_files(value):
 
 
 def with_values(values):
-    """Other values of constants, by their modules and names, e.g. ``daemon.daemon._TRY_AGAIN``."""
+    """Other values of constants, by their modules and names, e.g. ``hashscan.daemon.daemon._TRY_AGAIN``."""
     for name, value in values.items():
         where, _, constant = name.rpartition(".")
-        module = importlib.import_module(f"hashscan.{where}")
+        module = importlib.import_module(where)
         assert hasattr(module, constant), name
         setattr(module, constant, value)
 
