@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FoundProblem, QueuedDirectory
 from hashscan.model import Problem, ProblemEvent, Skipped, join
+from hashscan.scan.findings import WHY_SKIPPED
 from hashscan.scan.frontier import Frontier, Waiting
 from hashscan.scan.group import Group, Looked, group_of
 from hashscan.scan.large import LargeFiles
 from hashscan.scan.lost import MOST, Entry, LostDirectories, Search, Settled
-from hashscan.scan.outcomes import WHY_SKIPPED
-from hashscan.scan.part import PART_FILES
 from hashscan.scan.unseen import UnseenVolumes
-from hashscan.scan.work import Alive, At, Findings, Job, Tally, Task
+from hashscan.scan.work import PART_FILES, Alive, At, Findings, Job, Tally, Task
 from hashscan.text import shown
 
 if TYPE_CHECKING:

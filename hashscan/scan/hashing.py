@@ -31,7 +31,7 @@ from hashscan.model import (
 from hashscan.scan.screening import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 ATTEMPTS = 3
 #: Bytes after which a long read looks whether the file still has its stamp.
@@ -266,6 +266,14 @@ class Hasher:
         for place, state in zip(self._places, states, strict=True):
             digests[place] = state.digest()
         return FileDigests._make(digests)
+
+
+def has_all(digests: FileDigests, algorithms: Collection[Algorithm]) -> bool:
+    """Whether digests are there for all ``algorithms``."""
+    return all(
+        digest is not None or name not in algorithms
+        for name, digest in zip(ALGORITHMS, digests, strict=True)
+    )
 
 
 def hash_below(hasher: Hasher, root: bytes, path: bytes) -> Hashed | NotHashed:

@@ -37,20 +37,22 @@ _ASKED, _WORTH_IT, _PAUSE = 128, 16, 512
 
 
 class QuickHasher:
-    """Hashes what is ordinary, as far as it comes.
-
-    Attributes:
-        rows: of the files that were hashed, for the catalog, not judged yet; and of those that
-            their first block ruled out.
-        owners: their user ids, in the same order.
-    """
+    """Hashes ordinary files, until one is not."""
 
     def __init__(
-        self, hasher: Hasher, *, judged: int, scan: int, copies: CopyTable | None = None
+        self,
+        hasher: Hasher,
+        *,
+        judged: int,
+        scan: int,
+        copies: CopyTable | None = None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        each: int = EACH,
     ) -> None:
         """Hash as ``hasher`` does.
 
         Rows are those of scan number ``scan``, judged by ``judged``; ``copies`` knows content.
+        ``on_bytes`` is called with the bytes read, after ``each`` files or a megabyte.
         """
         self._hasher = hasher
         # Once for all directories: what it has learned of copies must not end with one.
@@ -58,8 +60,8 @@ class QuickHasher:
         self._digests_of = compute if copies is None else _recognising(compute, copies)
         self._judged = judged
         self._scan = scan
-        self.rows: list[RawRow] = []
-        self.owners: list[int] = []
+        self._on_bytes = on_bytes
+        self._each = each
 
     def run(
         self,
@@ -69,8 +71,8 @@ class QuickHasher:
         *,
         root: tuple[int, int],
         most_bytes: int,
-        on_bytes: Callable[[int], None],
-        each: int = EACH,
+        rows: list[RawRow],
+        owners: list[int],
     ) -> tuple[int, int]:
         """Hash files of a directory.
 
@@ -78,14 +80,15 @@ class QuickHasher:
             directory: its descriptor.
             names: names and inodes.
             start: number of the first of them.
-            root: device number of the volume's root, and what rows have for files there; see
+            root: device number of the volume's root, and the number that rows have for it; see
                 ``FileRow.device``.
-            most_bytes: stop when so many were read.
-            on_bytes: called with what was read, after ``each`` files or a megabyte.
-            each: so many files.
+            most_bytes: stop after so many bytes.
+            rows: gets the rows of files that were hashed, not judged yet, and of files that their
+                first block ruled out. ``on_bytes`` may take them away.
+            owners: gets the files' user ids, in the same order.
 
         Returns:
-            the number of the file at which it stopped (one for ``Hasher``, the next one where
+            the number of the file at which it stopped (one for ``Hasher``, the next one if
             ``most_bytes`` were read, or ``len(names)``), and how many bytes were read.
         """
         root_device, root_number = root
@@ -99,7 +102,8 @@ class QuickHasher:
         open_file, close, fstat, clock = os.open, os.close, os.fstat, time.time_ns
         flags = FILE_FLAGS | os.O_NOATIME
         judged, scan = self._judged, self._scan
-        add, own = self.rows.append, self.owners.append
+        add, own = rows.append, owners.append
+        on_bytes, each = self._on_bytes, self._each
         total = told = 0
         for number in range(start, len(names)):
             name = names[number][0]
@@ -182,13 +186,6 @@ class QuickHasher:
         if total > told:
             on_bytes(total - told)
         return number, total
-
-    def take(self) -> tuple[list[RawRow], list[int]]:
-        """Rows and owners since the last call; also from within ``on_bytes``."""
-        rows, owners = self.rows.copy(), self.owners.copy()
-        self.rows.clear()
-        self.owners.clear()
-        return rows, owners
 
 
 def digester(algorithms: Collection[Algorithm]) -> Callable[[memoryview], RawDigests]:

@@ -34,6 +34,8 @@ class VolumeRoot:
         self._identity = identity
         self._device = -1
         self._number = number
+        #: The root's device, and its number in the catalog's rows; see ``FileRow``.
+        self.row_device = (-1, -number)
         self.fd = -1
         #: Identities of the roots of other volumes inside this one.
         self.others: frozenset[Identity] = frozenset()
@@ -51,6 +53,7 @@ class VolumeRoot:
         if self.fd < 0:
             self.fd = self._open()
             self._device = os.fstat(self.fd).st_dev
+            self.row_device = (self._device, -self._number)
 
     def _open(self) -> int:
         try:
@@ -100,11 +103,6 @@ class VolumeRoot:
     def device(self) -> int:
         """The root's device."""
         return self._device
-
-    @property
-    def row_device(self) -> tuple[int, int]:
-        """The root's device, and its number in the catalog's rows; see ``FileRow``."""
-        return self._device, -self._number
 
     def device_of(self, status: os.stat_result) -> int:
         """The number of a file's device in the catalog's rows; see ``FileRow``."""

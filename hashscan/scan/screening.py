@@ -1,22 +1,25 @@
-"""Which files need not be hashed, because no known file has their size, or begins as they do.
+"""What the filters know of a file: of its digests, and before that of its size and first block.
 
-Only where every filter that is asked has a tier that can say so; ``known.filters.tiers`` says why
-that misses nothing.
+A file need not be hashed if no known file has its size, or begins as it does. Only filters with a
+tier can say so, and all of them must; ``known.filters.tiers`` says why that misses nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from hashscan.model import Skipped, size_key
+from hashscan.model import ALGORITHMS, Skipped, hits, size_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from hashscan.model import Filter
+    from hashscan.catalog.rows import RawRow
+    from hashscan.model import FileDigests, Filter, FilterHit
 
 #: Sizes whose answer is remembered; files of one size come in crowds.
 _REMEMBERED = 1 << 16
+#: Index of a row's first digest.
+_FIRST_DIGEST = 6
 
 
 class Screen:
@@ -64,6 +67,42 @@ class Screen:
             or (one.heads is not None and head != b"" and head not in one.heads)
             for one in self._tiers
         )
+
+
+class Filters:
+    """The digests of a set of filters."""
+
+    def __init__(self, filters: Sequence[Filter]) -> None:
+        """Of all ``filters``."""
+        self._filters = filters
+        self._questions = [
+            (one, [number for number, name in enumerate(ALGORITHMS) if name in one.algorithms])
+            for one in filters
+        ]
+
+    def judge(self, digests: FileDigests) -> tuple[FilterHit, ...]:
+        """Return the hits of one file's digests."""
+        for one, wanted in self._questions:
+            for algorithm in wanted:
+                raw = digests[algorithm]
+                if raw is not None and raw.hex() in one:
+                    return hits(self._filters, digests)
+        return ()  # as nearly always: nothing was made for it
+
+    def among(self, rows: Sequence[RawRow]) -> set[int]:
+        """Return the indices of rows with a digest that a filter holds."""
+        found: set[int] = set()
+        if rows:
+            for one, wanted in self._questions:
+                for algorithm in wanted:
+                    digests = [row[_FIRST_DIGEST + algorithm] for row in rows]
+                    numbers: Sequence[int] = range(len(rows))
+                    if None in digests:  # of files that their first block ruled out
+                        numbers = [number for number in numbers if digests[number] is not None]
+                        digests = [digests[number] for number in numbers]
+                    hit = one.among(cast("list[bytes]", digests))
+                    found.update(numbers[number] for number in hit)
+        return found
 
 
 def reason_of(head: bytes) -> Skipped:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from hashscan.scan.pace import Turns
 
 
+#: So many rows are sent at a time.
+PART_FILES = 256
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     """All that a worker process needs to know; the same for each.

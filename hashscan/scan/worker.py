@@ -1,14 +1,13 @@
 """What a worker process does: list a directory, hash what changed, ask the filters.
 
 It reads the catalog and writes nothing. It opens a directory from the volume's root for each task,
-by descriptor, so that nothing it was told about a path has to be true any more.
+by descriptor, so that what a task says of a path need not be true any more.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from hashscan.catalog.reader import CatalogReader
 from hashscan.errors import HashscanError
@@ -20,45 +19,35 @@ from hashscan.fs.beneath import (
 )
 from hashscan.fs.listing import names_of
 from hashscan.fs.racy import ignore_lease_breaks
-from hashscan.fs.reading import identity_in, stamp_of
+from hashscan.fs.reading import CacheNeutralReader
 from hashscan.fs.volume import Roots
 from hashscan.machine import as_machine_error, with_cause
-from hashscan.model import ALGORITHMS, FileDigests, Problem, Skipped, hits
-from hashscan.scan.directory import DirectoryPart
-from hashscan.scan.hashing import Hashed, Hasher, Linked, NotHashed, outcome_of_error
-from hashscan.scan.look import Look
+from hashscan.model import Problem, Skipped
+from hashscan.scan.changed_entries import ChangedEntries
+from hashscan.scan.directory_task import DirectoryTask, Tools
+from hashscan.scan.file_hasher import FileHasher
+from hashscan.scan.findings import STORAGE_PROBLEMS, count_not_hashed
+from hashscan.scan.hashing import NotHashed, outcome_of_error
 from hashscan.scan.lost import fate_of
-from hashscan.scan.outcomes import STORAGE_PROBLEMS, count_not_hashed
+from hashscan.scan.lost_files import LostFiles
+from hashscan.scan.outbox import Outbox, nothing
 from hashscan.scan.pace import Pace
-from hashscan.scan.part import PART_FILES
-from hashscan.scan.quick import EACH, QuickHasher
 from hashscan.scan.root import VanishedError, VolumeRoot
-from hashscan.scan.screening import Screen
-from hashscan.scan.work import Alive, At, Failed, Findings, Job, Message, Task, WorkerSettings
+from hashscan.scan.screening import Filters, Screen
+from hashscan.scan.unchanged_files import UnchangedFiles
+from hashscan.scan.work import Alive, Failed, Findings, Job, Message, Task, WorkerSettings
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from hashscan.catalog.rows import RawRow
-    from hashscan.model import FilterHit
     from hashscan.scan.copies import CopyTable
     from hashscan.scan.links import LinkTable
 
-#: Seconds after which findings are sent although there are few.
-_SEND_AFTER = 0.2
-_ALIVE_AFTER = 1.0
-#: Where a row's digests begin.
-_FIRST_DIGEST = 6
-
 
 class Worker:
-    """Does tasks, one at a time.
-
-    Attributes:
-        screen: rules files out.
-    """
+    """Opens volumes and directories, and does tasks in them, one at a time."""
 
     def __init__(
         self,
@@ -80,84 +69,51 @@ class Worker:
         Raises:
             HashscanError: the catalog cannot be used.
         """
-        self._settings = settings
-        self._links = links
-        self._idle = idle
-        self._send = send
+        self._outbox = outbox = Outbox(send, idle)
         self._roots = [
             VolumeRoot(volume, number, settings.identities.get(volume.root))
             for volume, number in zip(settings.volumes, settings.roots, strict=True)
         ]
         self._opened: list[VolumeRoot] = []
         self._all_roots = Roots(one.root for one in (*settings.volumes, *settings.others))
-        self._catalog = CatalogReader(settings.catalog)
-        self._filters = settings.filters
-        self._questions = [
-            (one, [number for number, name in enumerate(ALGORITHMS) if name in one.algorithms])
-            for one in settings.filters
-        ]
-        self._bulk = self._pace = Pace(
-            settings.max_rate,
-            settings.pause_above_io_pressure,
-            max_files=settings.max_files,
-            turns=settings.turns,
-            alive=lambda: self._show_life(0),
-        )
-        # A small file that changed is looked at whatever the disks do, and however many there are.
-        self._at_once = Pace(
-            settings.max_rate, None, turns=settings.turns, alive=lambda: self._show_life(0)
-        )
-
-        # Who asks for every file to be hashed gets just that.
-        self.screen = Screen(() if settings.full else settings.filters)
-        self._hasher = Hasher(
-            settings.algorithms,
-            max_file_size=settings.max_file_size,
-            on_bytes=self._on_bytes,
-            screen=self.screen,
-        )
-        self._quick = QuickHasher(
-            self._hasher, judged=settings.judged, scan=settings.scan, copies=copies
-        )
-        self._part: DirectoryPart | None = None
-        self._unsent: list[Findings] = []
-        self._unsent_count = 0
-        self._last_sent = time.monotonic()
-        self._last_alive = self._last_sent
-        self._bytes_since = 0
         self._volume = -1
+        catalog = CatalogReader(settings.catalog)
+        filters = Filters(settings.filters)
+        # A full scan hashes every file.
+        screen = Screen(() if settings.full else settings.filters)
+        unchanged = UnchangedFiles(settings, catalog, filters, screen)
+        reader = CacheNeutralReader()
 
-    def _on_bytes(self, count: int) -> None:
-        if self._pace.bounds:
-            self._pace(count)
-        self._show_life(count)
+        def tools(pace: Pace) -> Tools:
+            hasher = FileHasher(
+                settings,
+                catalog,
+                links,
+                copies,
+                screen=screen,
+                reader=reader,
+                pace=pace,
+                outbox=outbox,
+            )
+            return Tools(settings, catalog, unchanged, filters, screen, hasher, outbox)
 
-    def _show_life(self, count: int) -> None:
-        self._bytes_since += count
-        now = time.monotonic()
-        if now - self._last_alive >= _ALIVE_AFTER:
-            self._send(Alive(self._bytes_since))
-            self._bytes_since = 0
-            self._last_alive = now
-            # What was found before a long read must not wait for its end.
-            if self._part is not None:
-                self._part.send_findings()
-            self.flush()
-
-    def _put(self, findings: Findings) -> None:
-        self._unsent.append(findings)
-        self._unsent_count += 1 + len(findings.rows) + len(findings.problems) + len(findings.gone)
-        if self._unsent_count >= PART_FILES or time.monotonic() - self._last_sent >= _SEND_AFTER:
-            self.flush()
+        self._bulk = tools(
+            Pace(
+                settings.max_rate,
+                settings.pause_above_io_pressure,
+                max_files=settings.max_files,
+                turns=settings.turns,
+                alive=outbox.show_life,
+            )
+        )
+        # A small file that changed is checked whatever the disks do, and however many there are.
+        self._at_once = tools(
+            Pace(settings.max_rate, None, turns=settings.turns, alive=outbox.show_life)
+        )
 
     def flush(self) -> None:
         """Send what was found and not yet sent."""
-        if self._unsent:
-            self._send(self._unsent)
-            self._unsent = []
-            self._unsent_count = 0
-            self._bytes_since = 0
-            self._last_sent = self._last_alive = time.monotonic()
+        self._outbox.flush()
 
     def do(self, task: Task) -> None:
         """Do a task's job, and send the findings."""
@@ -165,38 +121,37 @@ class Worker:
         if task.volume != self._volume:
             # If this process hangs, the engine must know at which volume.
             self._volume = task.volume
-            self.flush()
+            self._outbox.flush()
         if task.job is Job.CHECK:
-            self._put(Findings(task.group, vanished=root.why_vanished(), done=True))
+            self._outbox.put(Findings(task.group, vanished=root.why_vanished(), done=True))
             return
         if task.job is Job.SEARCH:
-            self._put(self._search(task))
+            self._outbox.put(self._search(task))
             return
-        self._pace = self._at_once if task.look and not task.large else self._bulk
         try:
             self._open_root(root)
             fd = self._open(root, task.path)
         except VanishedError as error:
-            self._put(Findings(task.group, vanished=str(error), done=True))
+            self._outbox.put(Findings(task.group, vanished=str(error), done=True))
             return
         except OSError as error:
-            self._put(self._unopened(task, error))
+            self._outbox.put(self._unopened(task, error))
             return
-        part = self._part = (Look if task.look else DirectoryPart)(self, task, root, fd)
+        tools = self._at_once if task.look and not task.large else self._bulk
+        kind = DirectoryTask
+        if task.look:
+            kind = ChangedEntries
+        elif task.job is Job.FOLLOW:
+            kind = LostFiles
+        work = kind(tools, task, root, fd)
+        self._outbox.gather = work.send_findings
         try:
-            if isinstance(part, Look):
-                part.look(task.names or ())
-            elif task.job is Job.FOLLOW:
-                part.follow(task.names or ())
-            elif task.names is None:
-                part.list_directory()
-            else:
-                part.hash_names(task.names)
+            work.run()
         except OSError as error:
             # An error of the directory itself, e.g. of a file server that has lost it.
-            part.fail(outcome_of_error(error))
+            work.fail(outcome_of_error(error))
         finally:
-            self._part = None
+            self._outbox.gather = nothing
             os.close(fd)
 
     def rest(self) -> None:
@@ -265,141 +220,6 @@ class Worker:
             return findings
         findings.fates = tuple(fate_of(name, now.get(inode)) for name, inode in names)
         return findings
-
-    # For DirectoryPart
-
-    @property
-    def settings(self) -> WorkerSettings:
-        """Of the scan."""
-        return self._settings
-
-    @property
-    def catalog(self) -> CatalogReader:
-        """To look files up."""
-        return self._catalog
-
-    def is_own(self, status: os.stat_result) -> bool:
-        """Whether a directory is hashscan's: its state, or a place for files on their way.
-
-        Nobody else can make a directory that belongs to the agent with this mode, so a customer
-        cannot hide anything below one of this name.
-        """
-        return identity_in(status) in self._settings.own
-
-    def is_other_volume(self, root: VolumeRoot, status: os.stat_result) -> bool:
-        """Whether a directory below one volume is the root of another that is scanned too."""
-        return identity_in(status) in root.others
-
-    def judge(self, digests: FileDigests) -> tuple[FilterHit, ...]:
-        """Ask the filters."""
-        for one, wanted in self._questions:
-            for algorithm in wanted:
-                raw = digests[algorithm]
-                if raw is not None and raw.hex() in one:
-                    return hits(self._filters, digests)
-        return ()  # as nearly always: nothing was made for it
-
-    def hash(self, directory: int, name: bytes) -> Hashed | NotHashed:
-        """Hash a file."""
-        if self._pace.bounds:
-            self._pace.file()
-        return self._hasher.hash(directory, name)
-
-    def hash_ordinary(
-        self,
-        directory: int,
-        names: Sequence[tuple[bytes, int]],
-        start: int,
-        root: VolumeRoot,
-        most_bytes: int,
-    ) -> tuple[int, int]:
-        """Hash files that nothing is special about, see ``QuickHasher.run``."""
-        pace = self._pace
-
-        def paced(count: int) -> None:
-            pace.file()
-            self._on_bytes(count)
-
-        return self._quick.run(
-            directory,
-            names,
-            start,
-            root=root.row_device,
-            most_bytes=most_bytes,
-            on_bytes=paced if pace.bounds else self._show_life,
-            each=1 if pace.bounds else EACH,
-        )
-
-    def take_ordinary(self) -> tuple[list[RawRow], list[int], set[int]]:
-        """Rows of ``hash_ordinary``, the files' owners, and the numbers of those that hit."""
-        rows, owners = self._quick.take()
-        found: set[int] = set()
-        if rows:
-            for one, wanted in self._questions:
-                for algorithm in wanted:
-                    digests = [row[_FIRST_DIGEST + algorithm] for row in rows]
-                    if self.screen.heads:
-                        hashed = [number for number, raw in enumerate(digests) if raw is not None]
-                        digests = [digests[number] for number in hashed]
-                        hit = one.among(cast("list[bytes]", digests))
-                        found.update(hashed[number] for number in hit)
-                    else:
-                        found.update(one.among(cast("list[bytes]", digests)))
-        return rows, owners, found
-
-    def hash_single(self, directory: int, name: bytes) -> Hashed | NotHashed | Linked:
-        """Hash a file, unless its inode has other names."""
-        if self._pace.bounds:
-            self._pace.file()
-        return self._hasher.hash_single(directory, name)
-
-    def hash_link(
-        self, directory: int, name: bytes, status: os.stat_result, device: int
-    ) -> Hashed | NotHashed:
-        """Hash a file whose inode has other names, unless it was hashed by one of them."""
-        stamp = stamp_of(status)
-        try:
-            with self._links.claim(identity_in(status), lambda: self._show_life(0)) as place:
-                found = place.get(stamp)
-                if found is None and not self._settings.full:
-                    row = self._catalog.linked(device, status.st_ino, stamp)
-                    found = (row.digests, False) if row else None
-                if found is not None and self.has_all(found[0]):
-                    return Hashed(status, found[0], 0, racy=found[1])
-                result = self.hash(directory, name)
-                if isinstance(result, Hashed) and result.head is None:
-                    place.put(stamp_of(result.status), result.digests, racy=result.racy)
-                return result
-        except TimeoutError:
-            return self.hash(directory, name)
-
-    def has_all(self, digests: FileDigests) -> bool:
-        """Whether digests are there for all algorithms that this scan needs."""
-        return all(
-            digest is not None or name not in self._settings.algorithms
-            for name, digest in zip(FileDigests._fields, digests, strict=True)
-        )
-
-    def listed(self) -> None:
-        """Step aside where the disks are busy; called once for some entries of a directory."""
-        if self._pace.bounds:
-            self._pace.listed()
-        self._show_life(0)
-
-    def put(self, findings: Findings) -> None:
-        """Send findings, now or soon."""
-        self._put(findings)
-
-    def announce(self, task: Task, name: bytes) -> None:
-        """Say which name comes next, in a task over which a process died."""
-        self._send(At(task.group, name))
-
-    def may_give(self) -> bool:
-        """Whether a process has nothing to do; it is then taken for busy."""
-        if self._idle[0]:
-            self._idle[0] = 0
-            return True
-        return False
 
 
 def run(

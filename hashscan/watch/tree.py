@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = -1
 #: ... and of a directory that was moved away, nobody knows where to yet.
 AWAY = -2
-#: Levels up to which a place is looked for; scans enter no more either (``scan.directory``).
+#: Levels up to which a place is looked for; scans enter no more either (``scan.directory_task``).
 MOST_LEVELS = 4096
 
 

@@ -10,7 +10,7 @@ from scanning import Down, Knows, Scanner, fill, one_by_one, settle, sha1
 
 from hashscan.errors import ServiceRefusedError
 from hashscan.model import Answer
-from hashscan.scan.worker import Worker
+from hashscan.scan.file_hasher import FileHasher
 
 
 def test_false_positives_are_counted_and_nothing_is_reported(volume, state):
@@ -58,7 +58,7 @@ def test_a_directory_that_is_done_again_tells_nothing_twice(volume, state, monke
     for number in range(400):
         (volume / f"f{number}").write_bytes(b"%d" % number)
     flag = tmp_path / "died"
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
     seen = []
 
     def dies_late(self, directory, name):

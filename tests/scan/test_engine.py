@@ -23,7 +23,8 @@ from scanning import (
 
 from hashscan.errors import ServiceUnavailableError, UsageError
 from hashscan.fs import racy
-from hashscan.scan import directory as directory_module
+from hashscan.scan import directory_task as directory_module
+from hashscan.scan.file_hasher import FileHasher
 from hashscan.scan.options import identity_of_root
 from hashscan.scan.worker import Worker
 from hashscan.text import shown
@@ -219,7 +220,7 @@ def test_gone_files_and_directories_are_forgotten(volume, state):
 
 def test_a_file_that_is_renamed_between_listing_and_opening_is_followed(volume, state, monkeypatch):
     (volume / "upload.tmp").write_bytes(b"known")
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def renames_first(self, directory, name):
         if name == b"upload.tmp":
@@ -235,7 +236,7 @@ def test_a_file_that_is_renamed_between_listing_and_opening_is_followed(volume, 
 
 def test_a_file_that_is_renamed_to_an_excluded_name_is_not_read(volume, state, monkeypatch):
     (volume / "upload.tmp").write_bytes(b"known")
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def renames_first(self, directory, name):
         (volume / "upload.tmp").rename(volume / "left.out")
@@ -249,7 +250,7 @@ def test_a_file_that_is_renamed_to_an_excluded_name_is_not_read(volume, state, m
 def test_a_removed_file_or_directory_is_no_problem(volume, state, monkeypatch):
     (volume / "a" / "b").mkdir(parents=True)
     (volume / "f").write_bytes(b"x")
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def removes(self, directory, name):
         (volume / "f").unlink()
@@ -291,7 +292,7 @@ def test_a_stale_directory_is_a_problem_and_ends_nothing(volume, state, monkeypa
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         return False
 
-    monkeypatch.setattr(directory_module.DirectoryPart, "_is_not_entered", stale)
+    monkeypatch.setattr(directory_module.DirectoryTask, "_is_not_entered", stale)
     scanner = Scanner(state)
     summary = scanner.scan(volume)
     (event,) = scanner.told.problems
@@ -304,16 +305,16 @@ def test_a_directory_that_cannot_be_listed_once_keeps_its_rows(volume, state, mo
     settle(volume)
     scanner = Scanner(state)
     scanner.scan(volume)
-    entered = directory_module.DirectoryPart._is_not_entered
+    entered = directory_module.DirectoryTask._is_not_entered
 
     def broken(self, status):
         if self._task.path == b"d1":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return entered(self, status)
 
-    monkeypatch.setattr(directory_module.DirectoryPart, "_is_not_entered", broken)
+    monkeypatch.setattr(directory_module.DirectoryTask, "_is_not_entered", broken)
     assert scanner.scan(volume).problems == 1
-    monkeypatch.setattr(directory_module.DirectoryPart, "_is_not_entered", entered)
+    monkeypatch.setattr(directory_module.DirectoryTask, "_is_not_entered", entered)
     assert scanner.scan(volume).unchanged == len(contents)
 
 

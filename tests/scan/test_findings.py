@@ -1,4 +1,4 @@
-"""What a worker process reports of each file: its row, its candidate, its outcome."""
+"""hashscan.scan.findings: what a worker reports of each file: row, candidate, outcome."""
 
 import hashlib
 import os
@@ -7,10 +7,12 @@ import pytest
 from one_task import Place
 
 from hashscan.catalog.rows import FileRow
-from hashscan.model import Identity, Tiers
-from hashscan.scan import directory, look
+from hashscan.model import Identity, Problem, Skipped, Tiers
+from hashscan.scan import changed_entries, directory_task
+from hashscan.scan.findings import count_not_hashed
+from hashscan.scan.hashing import NotHashed
 from hashscan.scan.root import VolumeRoot
-from hashscan.scan.work import At, Job
+from hashscan.scan.work import At, Findings, Job
 
 BAD = b"this is known"
 SHA1 = hashlib.sha1(BAD).digest()
@@ -61,8 +63,13 @@ def test_a_known_file_has_a_row_that_hits_and_a_candidate(place, monkeypatch, ca
 
 
 def test_a_candidate_on_another_file_system_has_that_device(place, monkeypatch):
-    number = -place.root.number
-    monkeypatch.setattr(VolumeRoot, "row_device", property(lambda _self: (-1, number)))
+    opened = VolumeRoot.open
+
+    def elsewhere(root):
+        opened(root)
+        root.row_device = (-1, -place.root.number)
+
+    monkeypatch.setattr(VolumeRoot, "open", elsewhere)
     (place.path / "bad").write_bytes(BAD)
     status = (place.path / "bad").stat()
     parts = place.do(fresh=True)
@@ -122,13 +129,13 @@ def test_what_a_lost_file_has_become_is_skipped_with_its_reason(place):
 
 @pytest.mark.parametrize("most", [1, 256])
 def test_changed_files_that_are_gone_are_counted_once_and_not_followed(place, monkeypatch, most):
-    monkeypatch.setattr(directory, "PART_FILES", most)
+    monkeypatch.setattr(directory_task, "PART_FILES", most)
 
     def is_at_rest(_fd, entry):
         (place.path / os.fsdecode(entry.name)).unlink()
         return True
 
-    monkeypatch.setattr(look, "is_at_rest", is_at_rest)
+    monkeypatch.setattr(changed_entries, "is_at_rest", is_at_rest)
     for name in ("a", "b", "c"):
         (place.path / name).write_bytes(b"x")
     parts = place.do(names=((b"a", 0), (b"b", 0), (b"c", 0)), look=True)
@@ -143,7 +150,7 @@ def test_a_new_file_that_is_gone_is_handed_back_with_its_inode(place):
 
 
 def test_a_directory_is_done_after_its_last_findings(place, monkeypatch):
-    monkeypatch.setattr(directory, "PART_FILES", 2)
+    monkeypatch.setattr(directory_task, "PART_FILES", 2)
     for number in range(5):
         (place.path / f"f{number}").write_bytes(b"x")
     parts = place.do(fresh=True)
@@ -171,3 +178,31 @@ def test_excluded_files_and_directories_are_counted(place):
         parts = place.do(fresh=fresh, exclude=("*.log", "private/*"))
         assert skipped_of(parts) == {"excluded": 2}
         assert list(rows_of(parts)) == [b"b"]
+
+
+def counted(name, reason):
+    findings = Findings(0)
+    count_not_hashed(findings, name, NotHashed(reason, "why"))
+    return findings
+
+
+@pytest.mark.parametrize("reason", Skipped)
+def test_of_what_is_skipped_only_what_may_surprise_is_reported(reason):
+    findings = counted(b"f", reason)
+    assert findings.tally.skipped == {reason.value: 1}
+    is_reported = reason in {Skipped.SPARSE, Skipped.TOO_LARGE}
+    assert findings.skipped == ([(b"f", reason.value)] if is_reported else [])
+    assert (findings.problems, findings.tally.problems, findings.later) == ([], 0, [])
+
+
+@pytest.mark.parametrize("reason", Problem)
+@pytest.mark.parametrize("name", [b"f", b""])
+def test_a_problem_is_reported_and_checked_again_if_it_may_pass(reason, name):
+    findings = counted(name, reason)
+    assert [tuple(one) for one in findings.problems] == [(name, reason.value, "why")]
+    assert (findings.tally.problems, findings.tally.skipped) == (1, {})
+    passing = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
+    assert findings.later == ([(b"f", 0)] if name and reason in passing else [])
+    # Of a directory whose storage fails no file is seen, however many there are.
+    storage = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
+    assert findings.unread == (not name and reason in storage)

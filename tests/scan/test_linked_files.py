@@ -1,4 +1,4 @@
-"""hashscan.scan.worker: a file with several names is hashed by one of them."""
+"""hashscan.scan.file_hasher: a file with several names is hashed by one of them."""
 
 import hashlib
 import os
@@ -10,9 +10,9 @@ import pytest
 from hashscan.fs.beneath import closing
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.model import FileDigests
-from hashscan.scan.hashing import Hashed, Hasher
+from hashscan.scan.file_hasher import FileHasher
+from hashscan.scan.hashing import Hashed
 from hashscan.scan.links import LinkTable
-from hashscan.scan.worker import Worker
 
 CONTENT = b"ordinary"
 DIGESTS = FileDigests(sha1=hashlib.sha1(CONTENT).digest())
@@ -20,17 +20,20 @@ OTHER = FileDigests(sha1=b"1" * 20)
 
 
 @pytest.fixture
-def worker():
-    """A worker that only hashes, and a catalog that knows no file."""
-    one = object.__new__(Worker)
-    one._settings = SimpleNamespace(full=False, algorithms=frozenset({"sha1"}))
-    one._pace = SimpleNamespace(bounds=False)
-    one._hasher = Hasher(frozenset({"sha1"}))
-    one._links = LinkTable()
-    one.asked = []
-    one._catalog = SimpleNamespace(linked=lambda *given: one.asked.append(given))
+def hasher():
+    """A hasher, and a catalog that knows no file."""
+    settings = SimpleNamespace(
+        full=False, algorithms=frozenset({"sha1"}), max_file_size=None, judged=1, scan=1
+    )
+    asked, links = [], LinkTable()
+    one = FileHasher(
+        settings, SimpleNamespace(linked=lambda *given: asked.append(given)), links, None,
+        screen=None, reader=None, pace=SimpleNamespace(bounds=False),
+        outbox=SimpleNamespace(show_life=lambda _count=0: None),
+    )  # fmt: skip
+    one.asked = asked
     yield one
-    one._links.close()
+    links.close()
 
 
 @pytest.fixture
@@ -43,50 +46,50 @@ def linked(tmp_path):
         yield fd, os.stat("a", dir_fd=fd)
 
 
-def put(worker, status, digests, *, racy):
-    with worker._links.claim(identity_in(status), list) as place:
+def put(hasher, status, digests, *, racy):
+    with hasher._links.claim(identity_in(status), list) as place:
         place.put(stamp_of(status), digests, racy=racy)
 
 
-def test_the_first_name_is_hashed_and_the_second_is_not(worker, linked):
+def test_the_first_name_is_hashed_and_the_second_is_not(hasher, linked):
     directory, status = linked
-    first = worker.hash_link(directory, b"a", status, 9)
+    first = hasher.hash_link(directory, b"a", status, 9)
     assert (first.digests, first.bytes_read) == (DIGESTS, len(CONTENT))
-    second = worker.hash_link(directory, b"none", status, 9)
+    second = hasher.hash_link(directory, b"none", status, 9)
     assert second == Hashed(status, DIGESTS, 0, racy=first.racy)
-    assert worker.asked == [(9, status.st_ino, stamp_of(status))]
+    assert hasher.asked == [(9, status.st_ino, stamp_of(status))]
 
 
 @pytest.mark.parametrize("racy", [True, False])
-def test_the_digests_of_another_name_are_taken(worker, linked, racy):
+def test_the_digests_of_another_name_are_taken(hasher, linked, racy):
     directory, status = linked
-    put(worker, status, OTHER, racy=racy)
-    assert worker.hash_link(directory, b"a", status, 9) == Hashed(status, OTHER, 0, racy=racy)
-    assert worker.asked == []
+    put(hasher, status, OTHER, racy=racy)
+    assert hasher.hash_link(directory, b"a", status, 9) == Hashed(status, OTHER, 0, racy=racy)
+    assert hasher.asked == []
 
 
-def test_digests_of_other_algorithms_are_not_enough(worker, linked):
+def test_digests_of_other_algorithms_are_not_enough(hasher, linked):
     directory, status = linked
-    put(worker, status, FileDigests(md5=b"1" * 16), racy=False)
-    assert worker.hash_link(directory, b"a", status, 9).digests == DIGESTS
+    put(hasher, status, FileDigests(md5=b"1" * 16), racy=False)
+    assert hasher.hash_link(directory, b"a", status, 9).digests == DIGESTS
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_what_the_catalog_knows_of_an_inode_is_taken_unless_all_is_hashed(worker, linked, full):
+def test_what_the_catalog_knows_of_an_inode_is_taken_unless_all_is_hashed(hasher, linked, full):
     directory, status = linked
-    worker._settings.full = full
-    worker._catalog.linked = lambda *_: SimpleNamespace(digests=OTHER)
-    found = worker.hash_link(directory, b"a", status, 9)
+    hasher._settings.full = full
+    hasher._catalog.linked = lambda *_: SimpleNamespace(digests=OTHER)
+    found = hasher.hash_link(directory, b"a", status, 9)
     if full:
         assert (found.digests, found.bytes_read) == (DIGESTS, len(CONTENT))
     else:
         assert found == Hashed(status, OTHER, 0, racy=False)
 
 
-def test_a_file_whose_other_name_is_held_for_long_is_hashed(worker, linked):
+def test_a_file_whose_other_name_is_held_for_long_is_hashed(hasher, linked):
     directory, status = linked
     alive = []
-    worker._show_life = alive.append
+    hasher._show_life = lambda count=0: alive.append(count)
 
     @contextmanager
     def claim(_identity, on_wait):
@@ -94,12 +97,12 @@ def test_a_file_whose_other_name_is_held_for_long_is_hashed(worker, linked):
         raise TimeoutError
         yield
 
-    worker._links.claim = claim
-    assert worker.hash_link(directory, b"a", status, 9).digests == DIGESTS
-    assert alive == [0]
+    hasher._links.claim = claim
+    assert hasher.hash_link(directory, b"a", status, 9).digests == DIGESTS
+    assert alive == [0, len(CONTENT)]
 
 
-def test_a_file_that_cannot_be_hashed_leaves_nothing_for_its_other_names(worker, linked):
+def test_a_file_that_cannot_be_hashed_leaves_nothing_for_its_other_names(hasher, linked):
     directory, status = linked
-    assert not isinstance(worker.hash_link(directory, b"none", status, 9), Hashed)
-    assert worker.hash_link(directory, b"a", status, 9).digests == DIGESTS
+    assert not isinstance(hasher.hash_link(directory, b"none", status, 9), Hashed)
+    assert hasher.hash_link(directory, b"a", status, 9).digests == DIGESTS

@@ -11,13 +11,15 @@ import pytest
 from scanning import Scanner, one_by_one, sha1
 
 from hashscan.catalog.overview import overview
-from hashscan.scan import directory as directory_module
+from hashscan.scan import directory_task as directory_module
 from hashscan.scan import dispatch as dispatch_module
 from hashscan.scan import frontier as frontier_module
 from hashscan.scan import lost as lost_module
+from hashscan.scan import lost_files as lost_files_module
 from hashscan.scan import worker as worker_module
+from hashscan.scan.file_hasher import FileHasher
 from hashscan.scan.lost import RENAMED, REPLACED
-from hashscan.scan.part import RENAMED as FILE_RENAMED
+from hashscan.scan.lost_files import RENAMED as FILE_RENAMED
 from hashscan.scan.worker import Worker
 
 MANY = 600
@@ -35,7 +37,7 @@ def listings(tmp_path, monkeypatch):
             file.write(b".")
         return names_of(*given, **options)
 
-    for module in (worker_module, directory_module):
+    for module in (worker_module, lost_files_module):
         monkeypatch.setattr(module, "names_of", counted)
     return lambda: log.stat().st_size
 
@@ -179,7 +181,7 @@ def test_many_lost_files_cost_one_listing_however_many_processes_share_them(
     contents = {f"f{number}": b"%d" % number for number in range(MANY)}
     for name, content in contents.items():
         (volume / name).write_bytes(content)
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
     lock = tmp_path / "lock"
     lock.touch()
 
@@ -211,7 +213,7 @@ def test_a_file_that_is_renamed_at_every_opening_is_a_problem_after_a_few_listin
     volume, state, listings, monkeypatch
 ):
     (volume / "a0").write_bytes(b"known")
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def renames(self, directory, name):
         (one,) = volume.iterdir()
@@ -224,7 +226,7 @@ def test_a_file_that_is_renamed_at_every_opening_is_a_problem_after_a_few_listin
     (event,) = scanner.told.problems
     assert (event.reason, event.message) == ("changed", FILE_RENAMED)
     assert (summary.files, summary.problems) == (1, 1)
-    assert listings() == directory_module._FOLLOWED
+    assert listings() == lost_files_module._FOLLOWED
 
 
 def test_what_is_too_much_is_looked_for_in_several_listings(
@@ -299,7 +301,7 @@ def test_a_holder_that_cannot_be_listed_leaves_a_problem(
 
 def test_a_lost_file_whose_directory_cannot_be_listed_is_a_problem(volume, state, monkeypatch):
     (volume / "f").write_bytes(b"known")
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def removes(self, directory, name):
         (volume / "f").unlink()
@@ -309,7 +311,7 @@ def test_a_lost_file_whose_directory_cannot_be_listed_is_a_problem(volume, state
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     one_by_one(monkeypatch, removes)
-    monkeypatch.setattr(directory_module, "names_of", fails)
+    monkeypatch.setattr(lost_files_module, "names_of", fails)
     scanner = scanner_of(state)
     summary = scanner.scan(volume)
     (event,) = scanner.told.problems

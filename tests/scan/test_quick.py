@@ -14,17 +14,23 @@ from hashscan.scan.hashing import Hasher
 from hashscan.scan.quick import QuickHasher
 
 
+def quick_hasher(hasher=None, **options):
+    one = QuickHasher(hasher or Hasher(frozenset({"md5", "sha1"})), judged=3, scan=7, **options)
+    one.rows, one.owners = [], []
+    return one
+
+
 @pytest.fixture
 def quick():
-    return QuickHasher(Hasher(frozenset({"md5", "sha1"})), judged=3, scan=7)
+    return quick_hasher()
 
 
-def run(quick, directory, names, *, most=1 << 30, on_bytes=lambda _: None, each=16):
+def run(quick, directory, names, *, most=1 << 30):
     with closing(open_root(os.fsencode(directory))) as fd:
         device = os.fstat(fd).st_dev
         pairs = [(os.fsencode(name), 0) for name in names]
         return quick.run(
-            fd, pairs, 0, root=(device, -5), most_bytes=most, on_bytes=on_bytes, each=each
+            fd, pairs, 0, root=(device, -5), most_bytes=most, rows=quick.rows, owners=quick.owners
         )
 
 
@@ -75,12 +81,12 @@ def test_it_stops_at_whatever_is_out_of_the_ordinary(quick, tmp_path):
     (tmp_path / "empty").touch()
     for name in ("linked", "symlink", "fifo", "empty", "gone", "."):
         assert run(quick, tmp_path, ["b", name, "z"]) == (1, 1)
-    rows, owners = quick.take()
+    rows, owners = quick.rows, quick.owners
     assert {row[0] for row in rows} == {b"b"}
+    assert len(rows) == len(owners)
     assert set(owners) == {os.getuid()}
     assert rows[0][1] == -5
     assert rows[0][6:9] == (hashlib.md5(b"b").digest(), hashlib.sha1(b"b").digest(), None)
-    assert quick.take() == ([], [])
 
 
 def test_a_file_that_changes_while_it_is_read_is_left_to_the_careful_way(quick, tmp_path):
@@ -103,7 +109,7 @@ def test_a_file_that_changes_while_it_is_read_is_left_to_the_careful_way(quick, 
 
     quick._hasher.reader.read = grows
     assert run(quick, tmp_path, ["f"]) == (0, 0)
-    assert quick.take() == ([], [])
+    assert (quick.rows, quick.owners) == ([], [])
 
 
 def test_an_error_of_the_disk_is_left_to_the_careful_way_and_leaves_no_descriptor(quick, tmp_path):
@@ -118,36 +124,35 @@ def test_an_error_of_the_disk_is_left_to_the_careful_way_and_leaves_no_descripto
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_rows_that_are_taken_in_the_middle_are_neither_lost_nor_told_twice(quick, tmp_path):
+@pytest.mark.parametrize(("each", "told"), [(16, 7), (1, 100)])
+def test_rows_that_are_taken_in_the_middle_are_neither_lost_nor_told_twice(tmp_path, each, told):
     names = [f"f{number:03}" for number in range(100)]
     for name in names:
         (tmp_path / name).write_bytes(name.encode())
-    taken, told = [], []
+    taken, counts = [], []
 
     def on_bytes(count):
-        told.append(count)
-        taken.extend(quick.take()[0])
+        counts.append(count)
+        taken.extend(quick.rows)
+        quick.rows.clear()
 
-    assert run(quick, tmp_path, names, on_bytes=on_bytes) == (100, 400)
+    quick = quick_hasher(on_bytes=on_bytes, each=each)
+    assert run(quick, tmp_path, names) == (100, 400)
     assert [row[0].decode() for row in taken] == names
-    assert sum(told) == 400
-    assert len(told) == 7
-    # paced, it is told of each one
-    told.clear()
-    run(quick, tmp_path, names, on_bytes=on_bytes, each=1)
-    assert told == [4] * 100
+    assert (sum(counts), len(counts)) == (400, told)
 
 
-def test_it_stops_after_so_many_bytes(quick, tmp_path):
+def test_it_stops_after_so_many_bytes(tmp_path):
+    quick = quick_hasher(each=1)
     names = [f"f{number}" for number in range(10)]
     for name in names:
         (tmp_path / name).write_bytes(os.urandom(1000))
-    assert run(quick, tmp_path, names, most=2500, each=1) == (3, 3000)
-    assert len(quick.take()[0]) == 3
+    assert run(quick, tmp_path, names, most=2500) == (3, 3000)
+    assert len(quick.rows) == 3
 
 
 def test_one_that_is_larger_than_the_bound_is_left_to_the_careful_way(tmp_path):
-    quick = QuickHasher(Hasher(frozenset({"sha1"}), max_file_size=10), judged=1, scan=1)
+    quick = quick_hasher(Hasher(frozenset({"sha1"}), max_file_size=10))
     (tmp_path / "ten").write_bytes(b"x" * 10)
     (tmp_path / "eleven").write_bytes(b"x" * 11)
     assert run(quick, tmp_path, ["ten", "eleven"]) == (1, 10)
@@ -156,7 +161,7 @@ def test_one_that_is_larger_than_the_bound_is_left_to_the_careful_way(tmp_path):
 def test_a_fresh_file_is_racy(quick, tmp_path):
     (tmp_path / "f").write_bytes(b"x")
     run(quick, tmp_path, ["f"])
-    assert quick.take()[0][0][11] is True
+    assert quick.rows[0][11] is True
 
 
 LATE = 13_600_000_000  # the year 2400: more nanoseconds than 64 bits hold

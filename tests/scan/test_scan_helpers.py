@@ -13,7 +13,7 @@ from hashscan.fs.beneath import closing
 from hashscan.fs.listing import ListedFile
 from hashscan.fs.volume import Roots, Volume
 from hashscan.model import Answer, Digest, FileDigests, Identity, Stamp
-from hashscan.scan import asking, links, look, lost, pressure, screening
+from hashscan.scan import asking, changed_entries, links, lost, pressure, screening
 from hashscan.scan import root as root_module
 from hashscan.scan.lost import RENAMED, REPLACED, Entry, Fate, LostDirectories, Search, Settled
 from hashscan.scan.pressure import Pressure, mount_of_cgroup2, own_group
@@ -195,23 +195,23 @@ def test_another_known_set_answers_nothing_that_was_asked_of_the_one_before():
 def test_a_file_is_at_rest_unless_it_is_new_or_somebody_writes(tmp_path, monkeypatch):
     (tmp_path / "f").write_bytes(b"x")
     status = os.lstat(tmp_path / "f")
-    now = [status.st_ctime_ns + look.REST]
-    monkeypatch.setattr(look, "time", SimpleNamespace(time_ns=lambda: now[0]))
+    now = [status.st_ctime_ns + changed_entries.REST]
+    monkeypatch.setattr(changed_entries, "time", SimpleNamespace(time_ns=lambda: now[0]))
     with closing(os.open(tmp_path, os.O_RDONLY)) as fd:
         entry = ListedFile(b"f", status)
-        assert look.is_at_rest(fd, entry) is True
+        assert changed_entries.is_at_rest(fd, entry) is True
         with open(tmp_path / "f", "ab"):
-            assert look.is_at_rest(fd, entry) is False
+            assert changed_entries.is_at_rest(fd, entry) is False
         now[0] -= 1
-        assert look.is_at_rest(fd, entry) is False
+        assert changed_entries.is_at_rest(fd, entry) is False
         now[0] = status.st_ctime_ns
-        assert look.is_at_rest(fd, entry) is False
+        assert changed_entries.is_at_rest(fd, entry) is False
         now[0] -= 1  # the clock was set back
-        assert look.is_at_rest(fd, entry) is True
-        now[0] += 10 * look.REST
+        assert changed_entries.is_at_rest(fd, entry) is True
+        now[0] += 10 * changed_entries.REST
         for number, rests in ((errno.EAGAIN, False), (errno.EACCES, True), (errno.ENOENT, True)):
-            monkeypatch.setattr(look, "open_file", raising(number))
-            assert look.is_at_rest(fd, entry) is rests
+            monkeypatch.setattr(changed_entries, "open_file", raising(number))
+            assert changed_entries.is_at_rest(fd, entry) is rests
 
 
 # root

@@ -2,19 +2,17 @@
 
 import errno
 import os
-import time
 from types import SimpleNamespace
 
 import pytest
-from faulty import Faulty, open_descriptors, raising
+from faulty import open_descriptors, raising
 
 from hashscan.errors import StateError
 from hashscan.fs.beneath import CrossesMountError, LoopError
 from hashscan.fs.volume import Volume
 from hashscan.scan import worker as module
 from hashscan.scan.lost import Fate
-from hashscan.scan.part import PART_FILES
-from hashscan.scan.quick import EACH
+from hashscan.scan.outbox import Outbox
 from hashscan.scan.root import VanishedError, VolumeRoot
 from hashscan.scan.work import Alive, Findings, Job, Task
 from hashscan.scan.worker import Worker
@@ -48,140 +46,21 @@ def test_a_volume_is_opened_once_until_there_is_nothing_to_do(worker):
     assert (worker._roots[0].fd, worker._opened, open_descriptors()) == (-1, [], before)
 
 
-@pytest.mark.parametrize("bounds", [True, False])
-def test_each_ordinary_file_waits_for_the_bounds(worker, bounds):
-    heard = []
-
-    class Pace:
-        def __init__(self):
-            self.bounds = bounds
-
-        def __call__(self, count):
-            heard.append(count)
-
-        def file(self):
-            heard.append("file")
-
-    worker._pace = Pace()
-    worker._show_life = lambda count: heard.append(f"alive {count}")
-    worker._quick = SimpleNamespace(run=lambda *_a, on_bytes, each, **_k: (on_bytes, each))
-    on_bytes, each = worker.hash_ordinary(3, [b"a"], 0, worker._roots[0], 100)
-    on_bytes(5)
-    if bounds:
-        assert (heard, each) == (["file", 5, "alive 5"], 1)
-    else:
-        assert (heard, each) == (["alive 5"], EACH)
-
-
-@pytest.mark.parametrize("bounds", [True, False])
-@pytest.mark.parametrize(
-    ("call", "waits"),
-    [
-        (lambda worker: worker.hash(3, b"a"), ["file"]),
-        (lambda worker: worker.hash_single(3, b"a"), ["file"]),
-        (lambda worker: worker.listed(), ["listed"]),
-        (lambda worker: worker._on_bytes(5), [5]),
-    ],
-)
-def test_files_directories_and_reads_wait_for_the_bounds(worker, bounds, call, waits):
-    heard, alive = [], []
-
-    class Pace:
-        def __init__(self):
-            self.bounds = bounds
-            self.file, self.listed = (
-                (lambda: heard.append("file")),
-                (lambda: heard.append("listed")),
-            )
-
-        def __call__(self, count):
-            heard.append(count)
-
-    worker._pace = Pace()
-    worker._show_life = alive.append
-    done = lambda *given: given  # noqa: E731
-    worker._hasher = SimpleNamespace(hash=done, hash_single=done)
-    assert call(worker) in {None, (3, b"a")}
-    assert heard == (waits if bounds else [])
-    assert alive == {"file": [], "listed": [0], 5: [5]}[waits[0]]
-
-
-class Sending:
-    """A worker that sends to a list, and a clock."""
-
-    def __init__(self, worker, monkeypatch):
-        self.sent, self.now = [], 100.0
-        monkeypatch.setattr(module, "time", Faulty(time, monotonic=lambda: self.now))
-        worker._send = self.sent.append
-        worker._last_sent = worker._last_alive = self.now
-        worker._unsent, worker._unsent_count, worker._bytes_since = [], 0, 0
-        worker._part = None
-
-
-def test_a_sign_of_life_has_the_bytes_since_the_last(worker, monkeypatch):
-    sending = Sending(worker, monkeypatch)
-    found = []
-    worker._part = SimpleNamespace(send_findings=lambda: found.append(len(sending.sent)))
-    for seconds, count in ((0.5, 1), (0.5, 2), (0.5, 4), (0.5, 8), (0.9, 16), (0.1, 32)):
-        sending.now += seconds * module._ALIVE_AFTER
-        worker._show_life(count)
-    assert sending.sent == [Alive(3), Alive(12), Alive(48)]
-    assert found == [1, 2, 3], "what was found is sent as well"
-
-
-def test_findings_are_a_sign_of_life_too(worker, monkeypatch):
-    sending = Sending(worker, monkeypatch)
-    worker._bytes_since = 7
-    sending.now += module._ALIVE_AFTER
-    worker._unsent = [Findings(1)]
-    worker.flush()
-    worker._show_life(2)
-    assert sending.sent == [[Findings(1)]]
-    worker.flush()
-    assert len(sending.sent) == 1, "nothing is left"
-    sending.now += module._ALIVE_AFTER
-    worker._show_life(0)
-    assert sending.sent[1:] == [Alive(2)]
-
-
-def test_findings_are_sent_when_they_are_many_or_old(worker, monkeypatch):
-    sending = Sending(worker, monkeypatch)
-    rows = Findings(1, rows=[()] * (PART_FILES - 4), problems=[()], gone=[b""])
-    worker._put(rows)
-    assert sending.sent == []
-    worker._put(Findings(2))
-    assert sending.sent == [[rows, Findings(2)]]
-    worker._put(rows)
-    assert len(sending.sent) == 1
-    sending.now += module._SEND_AFTER
-    worker._put(Findings(3))
-    assert sending.sent[1:] == [[rows, Findings(3)]]
-
-
 @pytest.mark.parametrize(("volume", "sent"), [(0, 0), (1, 1)])
-def test_findings_of_other_volumes_are_sent_before_a_volume_may_hang(
-    worker, monkeypatch, volume, sent
-):
-    sending = Sending(worker, monkeypatch)
+def test_findings_of_other_volumes_are_sent_before_a_volume_may_hang(worker, volume, sent):
+    sendings = []
+    worker._outbox = Outbox(sendings.append, bytearray(1))
     worker._volume = 0
     found = Findings(1)
-    worker._put(found)
+    worker._outbox.put(found)
     before = []
-    root = SimpleNamespace(why_vanished=lambda: before.append(list(sending.sent)) or "gone")
+    root = SimpleNamespace(why_vanished=lambda: before.append(list(sendings)) or "gone")
     worker._roots = [root, root]
     worker.do(Task(7, volume, 1, b"", fresh=True, job=Job.CHECK))
     assert before == [[[found]] * sent]
     assert worker._volume == volume
     worker.flush()
-    assert sending.sent[-1][-1] == Findings(7, vanished="gone", done=True)
-
-
-@pytest.mark.parametrize("idle", [0, 1, 3])
-def test_a_part_is_given_to_one_process_that_has_nothing_to_do(worker, idle):
-    worker._idle = bytearray([idle])
-    assert worker.may_give() is bool(idle)
-    assert worker._idle[0] == 0
-    assert worker.may_give() is False
+    assert sendings[-1][-1] == Findings(7, vanished="gone", done=True)
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ import pytest
 from scanning import Scanner, fill, one_by_one, settle, sha1
 
 from hashscan.errors import HashscanError
-from hashscan.scan import directory as directory_module
+from hashscan.scan import directory_task as directory_module
 from hashscan.scan import engine as engine_module
-from hashscan.scan import worker as worker_module
-from hashscan.scan.worker import Worker
+from hashscan.scan import outbox as outbox_module
+from hashscan.scan.file_hasher import FileHasher
 
 
 def test_a_worker_that_dies_once_costs_nothing(volume, state, tmp_path, monkeypatch):
     contents = fill(volume, 200)
     known = {sha1(content) for content in list(contents.values())[::10]}
     flag = tmp_path / "died"
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def dies_once(self, directory, name):
         if name == b"f100" and not flag.exists():
@@ -37,7 +37,7 @@ def test_a_worker_that_dies_once_costs_nothing(volume, state, tmp_path, monkeypa
 
 def test_a_file_that_kills_every_worker_is_a_problem(volume, state, monkeypatch):
     contents = fill(volume, 60)
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def dies(self, directory, name):
         if name == b"f33":
@@ -61,7 +61,7 @@ def test_a_directory_that_kills_every_worker_is_a_problem(volume, state, monkeyp
             os.kill(os.getpid(), signal.SIGKILL)
         return False
 
-    monkeypatch.setattr(directory_module.DirectoryPart, "_is_not_entered", dies)
+    monkeypatch.setattr(directory_module.DirectoryTask, "_is_not_entered", dies)
     scanner = Scanner(state)
     summary = scanner.scan(volume)
     lost = len(os.listdir(volume / "d1" / "e1"))
@@ -72,7 +72,7 @@ def test_a_directory_that_kills_every_worker_is_a_problem(volume, state, monkeyp
 
 def test_a_worker_that_hangs_is_replaced(volume, state, monkeypatch):
     contents = fill(volume, 20)
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def hangs(self, directory, name):
         if name == b"f7":
@@ -166,7 +166,7 @@ def test_the_frontier_is_bounded_in_bytes(volume, state, monkeypatch):
 
 def interrupt_once(monkeypatch, state):
     """Let the worker process that comes to f150 end the scan by SIGTERM, the first time."""
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
     engine = os.getpid()
     flag = state / "interrupted"
 
@@ -227,7 +227,7 @@ def test_progress_reaches_its_end(volume, state):
 
 
 def test_progress_counts_no_byte_twice(volume, state, monkeypatch):
-    monkeypatch.setattr(worker_module, "_ALIVE_AFTER", 0.02)
+    monkeypatch.setattr(outbox_module, "_ALIVE_AFTER", 0.02)
     monkeypatch.setattr(engine_module, "_PROGRESS_AFTER", 0)
     for number in range(8):
         (volume / f"d{number % 4}").mkdir(exist_ok=True)
@@ -241,13 +241,13 @@ def test_progress_counts_no_byte_twice(volume, state, monkeypatch):
 
 
 def test_what_was_found_is_told_during_a_long_read(volume, state, monkeypatch):
-    monkeypatch.setattr(worker_module, "_ALIVE_AFTER", 0.1)
+    monkeypatch.setattr(outbox_module, "_ALIVE_AFTER", 0.1)
     for number in range(3):
         (volume / f"small{number}").write_bytes(b"%d" % number)
     (volume / "large").write_bytes(os.urandom(3 << 20))
     os.utime(volume, (1, 1))
     engine = os.getpid()
-    hash_one = Worker.hash
+    hash_one = FileHasher.hash
 
     def interrupts(self, directory, name):
         if name == b"large":

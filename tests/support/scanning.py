@@ -178,15 +178,15 @@ def fill(root, count=40, seed=1):
 
 
 def one_by_one(monkeypatch, hash_one):
-    """Have ``hash_one(worker, directory, name)`` hash every file, so that a test can interfere."""
+    """Have ``hash_one(hasher, directory, name)`` hash every file, so that a test can interfere."""
+    from hashscan.scan.file_hasher import FileHasher
     from hashscan.scan.quick import QuickHasher
-    from hashscan.scan.worker import Worker
 
     monkeypatch.setattr(
         QuickHasher, "run", lambda _self, _fd, _names, start, **_options: (start, 0)
     )
-    monkeypatch.setattr(Worker, "hash", hash_one)
-    monkeypatch.setattr(Worker, "hash_single", hash_one)
+    monkeypatch.setattr(FileHasher, "hash", hash_one)
+    monkeypatch.setattr(FileHasher, "hash_single", hash_one)
 
 
 def nothing_is_hashed(monkeypatch):

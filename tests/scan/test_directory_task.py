@@ -1,4 +1,4 @@
-"""Which files a worker process hands back: large ones that changed, and those after many bytes."""
+"""hashscan.scan.directory_task: which files are hashed, skipped, handed over and handed back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from one_task import KNOWN, Place
 from hashscan.catalog.rows import FileRow, signed
 from hashscan.fs.listing import ListedError, ListedOther
 from hashscan.model import Skipped
-from hashscan.scan import directory, look
-from hashscan.scan.work import Findings
-from hashscan.scan.worker import Worker
+from hashscan.scan import changed_entries, directory_task
+from hashscan.scan.outbox import Outbox
+from hashscan.scan.work import Task
 
 KIB = 1 << 10
 
@@ -124,7 +124,7 @@ def test_a_file_that_is_reported_and_did_not_change_is_not_read(place):
 
 
 def test_reported_names_are_checked_whatever_they_are_now(place, monkeypatch):
-    monkeypatch.setattr(look, "is_at_rest", lambda _fd, entry: entry.name != b"busy")
+    monkeypatch.setattr(changed_entries, "is_at_rest", lambda _fd, entry: entry.name != b"busy")
     for name in ("busy", "file"):
         (place.path / name).write_bytes(b"content")
     (place.path / "directory").mkdir()
@@ -167,23 +167,22 @@ def test_an_unchanged_file_is_judged_again_by_the_filters_of_now(place, known, h
 
 @pytest.mark.parametrize(("sizes", "given"), [((40, 40, 40, 1, 1), 2), ((40, 40, 1, 1, 1), None)])
 def test_files_are_handed_over_after_so_many_bytes(monkeypatch, sizes, given):
-    monkeypatch.setattr(directory, "PART_BYTES", 100)
+    monkeypatch.setattr(directory_task, "PART_BYTES", 100)
     names = [(b"f%d" % number, number) for number in range(len(sizes))]
     handed = []
 
-    class Hashing:
-        def hash_ordinary(self, fd, names, start, root, left):
-            read = 0
-            while start < len(names) and read < left:
-                read += sizes[names[start][1]]
-                start += 1
-            return start, read
+    def run(_fd, names, start, *, most_bytes, **_more):
+        read = 0
+        while start < len(names) and read < most_bytes:
+            read += sizes[names[start][1]]
+            start += 1
+        return start, read
 
-        def may_give(self):
-            return True
-
-    part = object.__new__(directory.DirectoryPart)
-    part._worker, part._fd, part._root = Hashing(), -1, None
+    part = bare_part()
+    part._tools = SimpleNamespace(
+        hasher=SimpleNamespace(fast=SimpleNamespace(run=run)),
+        outbox=SimpleNamespace(may_hand_over=lambda: True),
+    )
     part._give = lambda rest: handed.append(list(rest))
     part._hash_all(names)
     assert handed == ([] if given is None else [names[-given:]])
@@ -207,18 +206,18 @@ def test_an_excluded_special_file_is_skipped_as_excluded(excluded, reason):
 
 
 def bare_part(excluded=False):
-    part = object.__new__(directory.DirectoryPart)
-    part._findings, part._prefix, part._lost = Findings(1), b"", []
-    part._root = SimpleNamespace(excludes=lambda _path: excluded)
-    return part
+    root = SimpleNamespace(
+        excludes=lambda _path: excluded, has_excludes=excluded, row_device=(0, 0)
+    )
+    return directory_task.DirectoryTask(None, Task(1, 0, 1, b"", False), root, -1)
 
 
 @pytest.mark.parametrize("fresh", [True, False])
 @pytest.mark.parametrize("idle", [True, False])
 def test_a_large_directory_is_hashed_in_parts(place, monkeypatch, fresh, idle):
     """Each file is hashed here or by an idle process, never by both."""
-    monkeypatch.setattr(directory, "PART_FILES", 4)
-    monkeypatch.setattr(Worker, "may_give", lambda _self: idle)
+    monkeypatch.setattr(directory_task, "PART_FILES", 4)
+    monkeypatch.setattr(Outbox, "may_hand_over", lambda _self: idle)
     names = {b"%02d" % number for number in range(10)}
     for name in names:
         (place.path / name.decode()).write_bytes(name)
@@ -232,16 +231,8 @@ def test_a_large_directory_is_hashed_in_parts(place, monkeypatch, fresh, idle):
 
 
 def test_what_is_handed_over_is_sent_immediately():
-    part, sent = object.__new__(directory.DirectoryPart), []
-    part._findings = Findings(1)
-    part._worker = SimpleNamespace(flush=lambda: sent.append("flush"))
+    part, sent = bare_part(), []
+    part._tools = SimpleNamespace(outbox=SimpleNamespace(flush=lambda: sent.append("flush")))
     part._send = lambda: sent.append(part._findings.give)
     part._give([(b"a", 1), (b"b", 2)])
     assert sent == [((b"a", 1), (b"b", 2)), "flush"]
-
-
-def test_an_idle_process_is_counted_once():
-    worker = object.__new__(Worker)
-    worker._idle = bytearray([1])
-    assert worker.may_give()
-    assert not worker.may_give()

@@ -1,4 +1,4 @@
-"""Entries of a directory that changed, looked at by a worker process: what a daemon is told of."""
+"""One task of a worker process: check entries of a directory that the watch reported as changed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hashscan.fs.beneath import closing, each_on_the_way, is_regular, open_file
 from hashscan.fs.listing import ListedFile, ListedGone, listed
 from hashscan.fs.racy import has_writer
 from hashscan.model import Skipped
-from hashscan.scan.directory import DirectoryPart
+from hashscan.scan.directory_task import DirectoryTask
 
-#: Nanoseconds without a change after which a file that was told of is taken for whole.
+#: Nanoseconds without a change after which a reported file is taken for whole.
 REST = 200_000_000
 
 
@@ -32,13 +32,13 @@ def is_at_rest(directory: int, entry: ListedFile) -> bool:
         return error.errno != errno.EAGAIN
 
 
-class Look(DirectoryPart):
-    """A task of which only some entries count, whatever they are by now."""
+class ChangedEntries(DirectoryTask):
+    """A task that checks only the entries that it names, whatever they are by now."""
 
     def _is_below_not_entered(self) -> bool:
-        """Whether the directory, or one above it, is none that a scan would enter.
+        """Whether a scan would not enter the directory, or one above it.
 
-        A scan does not come here; who is told of a change does.
+        A scan asks on its way down; the watch reports changes anywhere.
         """
         if self._why_not_entered(b"", self._root.fd, os.fstat(self._root.fd)) is not None:
             return True
@@ -51,28 +51,32 @@ class Look(DirectoryPart):
                 return True
         return False
 
-    def look(self, names: tuple[tuple[bytes, int], ...]) -> None:
-        """Look at entries that changed: hash what is whole, hand back what is not."""
+    def run(self) -> None:
+        """Hash files that are whole, and hand the others back.
+
+        Raises:
+            OSError: of the directory itself.
+        """
         self._known = None
         if not self._is_below_not_entered():
-            for name, _ in names:
-                self._look(name)
+            for name, _ in self._task.names or ():
+                self._check(name)
             self._finish_part()
         self._send(done=True)
 
-    def _look(self, name: bytes) -> None:
+    def _check(self, name: bytes) -> None:
         entry = listed(self._fd, name)
         if isinstance(entry, ListedGone):
-            if self._worker.catalog.has(self._task.directory, name):
+            if self._tools.catalog.has(self._task.directory, name):
                 self._findings.gone.append(name)
         elif not isinstance(entry, ListedFile):
             self._meet(entry)
         elif self._task.final:
-            if not (self._root.excludes(self._prefix + name) or is_at_rest(self._fd, entry)):
-                # What is written into it from now on, nobody may be told.
+            if not (self._is_excluded(name) or is_at_rest(self._fd, entry)):
+                # Nobody may report what is written into it from now on.
                 self._findings.later.append((name, entry.status.st_size))
             self._meet(entry)
-        elif self._root.excludes(self._prefix + name):
+        elif self._is_excluded(name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
         elif self._is_ruled_out(entry) and not is_at_rest(self._fd, entry):
             # It tells of no later size, so it is kept in sight, however large, and whatever a scan

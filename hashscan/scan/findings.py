@@ -1,0 +1,114 @@
+"""What a worker reports of one entry: its row, its candidate, or why it was not hashed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.rows import FoundCandidate, FoundProblem, signed, unsigned
+from hashscan.fs.reading import stamp_of
+from hashscan.model import FileDigests, Identity, Problem, Skipped, Stamp
+
+if TYPE_CHECKING:
+    import os
+
+    from hashscan.catalog.rows import RawRow
+    from hashscan.model import FilterHit
+    from hashscan.scan.hashing import NotHashed
+    from hashscan.scan.work import Findings, WorkerSettings
+
+#: Digests of a file that is skipped by its size.
+_NONE = FileDigests()
+
+#: Problems that may pass without a further change of the file.
+_PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
+
+#: Problems of the storage, or of this machine: if a directory has one, the scan does not see its
+#: files.
+STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
+
+#: Reasons in the file itself that may surprise its owner: reported with the path and these words.
+WHY_SKIPPED = {
+    Skipped.SPARSE.value: "nearly all of it is holes, not data",
+    Skipped.TOO_LARGE.value: "it is larger than scan.max_file_size",
+}
+
+
+def count_not_hashed(findings: Findings, name: bytes, outcome: NotHashed) -> None:
+    """Count one entry that was not hashed; a problem is reported too."""
+    if isinstance(outcome.reason, Skipped):
+        findings.tally.skip({outcome.reason.value: 1})
+        if outcome.reason.value in WHY_SKIPPED:
+            findings.skipped.append((name, outcome.reason.value))
+    else:
+        findings.tally.problems += 1
+        findings.problems.append(FoundProblem(name, outcome.reason.value, outcome.message))
+        if not name and outcome.reason in STORAGE_PROBLEMS:
+            findings.unread = True
+        if name and outcome.reason in _PASSING:
+            findings.later.append((name, 0))
+
+
+def row_of(
+    name: bytes,
+    device: int,
+    status: os.stat_result,
+    settings: WorkerSettings,
+    *,
+    digests: FileDigests = _NONE,
+    hit: bool = False,
+    racy: bool = False,
+    head: bytes | None,
+) -> RawRow:
+    """Return the fields of a file's ``FileRow``; ``device``: its number in rows."""
+    return (
+        name,
+        device,
+        signed(status.st_ino),
+        *stamp_of(status),
+        *digests,
+        status.st_nlink > 1,
+        hit,
+        racy,
+        settings.judged,
+        settings.scan,
+        head,
+    )
+
+
+def candidate_of(
+    name: bytes,
+    status: os.stat_result,
+    digests: FileDigests,
+    found: tuple[FilterHit, ...],
+) -> FoundCandidate:
+    """Return the candidate that a file with the hits ``found`` is."""
+    return FoundCandidate(
+        name,
+        Identity(status.st_dev, status.st_ino),
+        stamp_of(status),
+        digests,
+        status.st_nlink,
+        status.st_uid,
+        found,
+    )
+
+
+def candidate_of_row(
+    row: RawRow,
+    digests: FileDigests,
+    found: tuple[FilterHit, ...],
+    *,
+    owner: int,
+    root: int,
+) -> FoundCandidate:
+    """Return the candidate of a file with one name, by its row; ``root``: device of the root."""
+    name, device, inode, size, modified, changed = row[:6]
+    return FoundCandidate(
+        name,
+        Identity(root if device < 0 else device, unsigned(inode)),
+        Stamp(size, modified, changed),
+        digests,
+        1,
+        owner,
+        found,
+    )

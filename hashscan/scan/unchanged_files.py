@@ -1,0 +1,116 @@
+"""The skipping of unchanged files: which files need not be hashed, by their rows in the catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.rows import signed
+from hashscan.fs.listing import Unchanged
+from hashscan.fs.reading import stamp_of
+from hashscan.model import Skipped
+from hashscan.scan.findings import candidate_of
+from hashscan.scan.hashing import has_all
+from hashscan.scan.screening import reason_of
+
+if TYPE_CHECKING:
+    import os
+
+    from hashscan.catalog.reader import CatalogReader
+    from hashscan.catalog.rows import FileRow
+    from hashscan.scan.root import VolumeRoot
+    from hashscan.scan.screening import Filters, Screen
+    from hashscan.scan.work import Findings, Tally, Task, WorkerSettings
+
+
+class UnchangedFiles:
+    """Decides by rows and stamps, for one scan."""
+
+    def __init__(
+        self, settings: WorkerSettings, catalog: CatalogReader, filters: Filters, screen: Screen
+    ) -> None:
+        """``filters`` judge kept digests; ``screen`` rules kept sizes and first blocks out."""
+        self._settings = settings
+        self._catalog = catalog
+        self._filters = filters
+        self._screen = screen
+
+    def of_directory(self, task: Task, root: VolumeRoot) -> Unchanged | None:
+        """Return the rows of a directory if no unchanged file of it needs a decision of its own."""
+        settings = self._settings
+        if task.again or settings.full or root.has_excludes:
+            return None
+        files = self._catalog.settled(
+            task.directory,
+            judged=settings.judged,
+            until=settings.judged_until,
+            algorithms=settings.algorithms,
+        )
+        return None if files is None else Unchanged(files, *root.row_device)
+
+    def is_settled(
+        self,
+        row: FileRow | None,
+        status: os.stat_result,
+        device: int,
+        findings: Findings,
+        *,
+        again: bool,
+    ) -> bool:
+        """Whether a file's row says what the file holds; then the file is counted.
+
+        Args:
+            row: of the file's name.
+            status: of the file.
+            device: the number of its device in rows.
+            findings: get the file's outcome.
+            again: see ``Task``.
+        """
+        if (
+            row is None
+            or row.inode != signed(status.st_ino)
+            or row.stamp != stamp_of(status)
+            or row.device != device
+            or not (row.head is not None or has_all(row.digests, self._settings.algorithms))
+        ):
+            return False
+        settings = self._settings
+        tally = findings.tally
+        if settings.full and row.head is not None:
+            return False  # every file is to be hashed
+        if again and row.scan == settings.scan and row.judged == settings.judged:
+            if row.head is None:
+                tally.hashed += 1
+                tally.bytes_hashed += row.size
+                return True
+            if not row.hit:
+                tally.skip({reason_of(row.head).value: 1})
+                return True
+        if row.racy:
+            return False
+        if settings.full and (settings.resumed is None or row.scan < settings.resumed):
+            return False
+        is_judged = row.judged == settings.judged or row.scan <= settings.judged_until
+        if row.head is not None:
+            if row.hit or not is_judged:
+                if not self._screen.rules_out(row.size, row.head):
+                    return False
+                findings.rejudged.append((row.name, False))
+            tally.skip({reason_of(row.head).value: 1})
+            return True
+        tally.unchanged += 1
+        if row.hit or not is_judged:
+            found = self._filters.judge(row.digests)
+            if row.judged != settings.judged:
+                findings.rejudged.append((row.name, bool(found)))
+            if found:
+                findings.candidates.append(candidate_of(row.name, status, row.digests, found))
+        return True
+
+
+def count_unchanged(unchanged: Unchanged, tally: Tally) -> None:
+    """Count unchanged files: hashed ones, and those that are still ruled out."""
+    _, hashed, by_size, by_head = unchanged.met
+    tally.unchanged += hashed
+    for reason, count in ((Skipped.UNKNOWN_SIZE, by_size), (Skipped.UNKNOWN_HEAD, by_head)):
+        if count:
+            tally.skip({reason.value: count})
