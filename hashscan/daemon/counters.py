@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hashscan.scan.work import Tally
+from hashscan.scan.messages import Tally
 
 if TYPE_CHECKING:
     from hashscan.model import Summary

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hashscan.catalog.store import Catalog
     from hashscan.reporter import Reporter
     from hashscan.scan.group import Looked
+    from hashscan.scan.messages import Message, Tally
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle
-    from hashscan.scan.work import Message, Tally
 
 #: Names that are given to the workers ahead of time; the rest waits and coalesces.
 _AHEAD = 2048

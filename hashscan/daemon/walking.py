@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hashscan.model import Summary
 from hashscan.scan.dispatch import Dispatch
+from hashscan.scan.messages import Tally
 from hashscan.scan.options import worker_settings
 from hashscan.scan.pool import Pool
-from hashscan.scan.work import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

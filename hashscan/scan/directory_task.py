@@ -38,8 +38,8 @@ from hashscan.scan.findings import (
     row_of,
 )
 from hashscan.scan.hashing import Hashed, Linked, NotHashed, outcome_of_error
+from hashscan.scan.messages import PART_FILES, Findings, Job, Task
 from hashscan.scan.unchanged_files import count_unchanged
-from hashscan.scan.work import PART_FILES, Findings, Job, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import RawRow
     from hashscan.fs.listing import Listed, Unchanged
     from hashscan.scan.file_hasher import FileHasher
+    from hashscan.scan.messages import WorkerSettings
     from hashscan.scan.outbox import Outbox
     from hashscan.scan.root import VolumeRoot
     from hashscan.scan.screening import Filters, Screen
     from hashscan.scan.unchanged_files import UnchangedFiles
-    from hashscan.scan.work import WorkerSettings
 
 #: A part of a directory: PART_FILES files, or so many bytes, to hash at a time.
 PART_BYTES = 64 << 20

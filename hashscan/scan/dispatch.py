@@ -18,8 +18,8 @@ from hashscan.scan.frontier import Frontier, Waiting
 from hashscan.scan.group import Group, Looked, group_of
 from hashscan.scan.large import LargeFiles
 from hashscan.scan.lost import MOST, Entry, LostDirectories, Search, Settled
+from hashscan.scan.messages import PART_FILES, Alive, At, Findings, Job, Tally, Task
 from hashscan.scan.unseen import UnseenVolumes
-from hashscan.scan.work import PART_FILES, Alive, At, Findings, Job, Tally, Task
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from hashscan.catalog.store import Catalog
     from hashscan.fs.volume import Volume
     from hashscan.reporter import Reporter
+    from hashscan.scan.messages import Message
     from hashscan.scan.pool import Pool, WorkerHandle
-    from hashscan.scan.work import Message
 
 #: Directories handed out at a time, at most.
 _BATCH = 64

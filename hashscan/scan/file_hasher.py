@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from hashscan.fs.reading import CacheNeutralReader
     from hashscan.scan.copies import CopyTable
     from hashscan.scan.links import LinkTable
+    from hashscan.scan.messages import WorkerSettings
     from hashscan.scan.outbox import Outbox
     from hashscan.scan.pace import Pace
     from hashscan.scan.screening import Screen
-    from hashscan.scan.work import WorkerSettings
 
 
 class FileHasher:

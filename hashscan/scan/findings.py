@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import RawRow
     from hashscan.model import FilterHit
     from hashscan.scan.hashing import NotHashed
-    from hashscan.scan.work import Findings, WorkerSettings
+    from hashscan.scan.messages import Findings, WorkerSettings
 
 #: Digests of a file that is skipped by its size.
 _NONE = FileDigests()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.scan.frontier import Waiting
-from hashscan.scan.work import Job, Tally, Task
+from hashscan.scan.messages import Job, Tally, Task
 
 if TYPE_CHECKING:
     from hashscan.scan.lost import Search

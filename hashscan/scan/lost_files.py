@@ -13,7 +13,7 @@ from hashscan.model import Problem, Skipped
 from hashscan.scan.directory_task import DirectoryTask
 from hashscan.scan.findings import count_not_hashed
 from hashscan.scan.hashing import NotHashed, outcome_of_error
-from hashscan.scan.work import PART_FILES
+from hashscan.scan.messages import PART_FILES
 
 RENAMED = "it was renamed again and again while it was scanned; see who does that"
 #: How often a file that was renamed after it was listed is followed, before that is a problem.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hashscan.scan.work import PART_FILES, Alive, At
+from hashscan.scan.messages import PART_FILES, Alive, At
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
 
-    from hashscan.scan.work import Findings, Message
+    from hashscan.scan.messages import Findings, Message
 
 #: Seconds after which findings are sent although there are few.
 _SEND_AFTER = 0.2

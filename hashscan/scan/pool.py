@@ -12,13 +12,13 @@ from hashscan.errors import HashscanError
 from hashscan.processes import Child
 from hashscan.scan.copies import copy_table
 from hashscan.scan.links import LinkTable
-from hashscan.scan.work import Failed
+from hashscan.scan.messages import Failed
 from hashscan.scan.worker import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hashscan.scan.work import Message, Task, WorkerSettings
+    from hashscan.scan.messages import Message, Task, WorkerSettings
 
 #: Seconds without any sign of life after which a process is taken for stuck (a dead file server).
 STALL_AFTER = 300.0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hashscan.fs.volume import Volume
     from hashscan.reporter import Reporter
     from hashscan.scan.frontier import Waiting
-    from hashscan.scan.work import Tally
+    from hashscan.scan.messages import Tally
 
 _NOT_WHOLE = "not all of its files were scanned, what is known of them is kept"
 _MOUNT = "see its mount and its disk, then scan it again (the daemon does so when it is back)"

@@ -30,12 +30,12 @@ from hashscan.scan.findings import STORAGE_PROBLEMS, count_not_hashed
 from hashscan.scan.hashing import NotHashed, outcome_of_error
 from hashscan.scan.lost import fate_of
 from hashscan.scan.lost_files import LostFiles
+from hashscan.scan.messages import Alive, Failed, Findings, Job, Message, Task, WorkerSettings
 from hashscan.scan.outbox import Outbox, nothing
 from hashscan.scan.pace import Pace
 from hashscan.scan.root import VanishedError, VolumeRoot
 from hashscan.scan.screening import Filters, Screen
 from hashscan.scan.unchanged_files import UnchangedFiles
-from hashscan.scan.work import Alive, Failed, Findings, Job, Message, Task, WorkerSettings
 
 if TYPE_CHECKING:
     import mmap

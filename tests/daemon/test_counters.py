@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from hashscan.daemon.counters import Counters
 from hashscan.daemon.facts import counted_by
 from hashscan.model import Summary
-from hashscan.scan.work import Tally
+from hashscan.scan.messages import Tally
 
 
 def duty(*, walk=None, scans=()):

@@ -15,7 +15,7 @@ from hashscan.daemon.daemon import Daemon
 from hashscan.daemon.log import MOST_LINES, Log
 from hashscan.errors import FilterError, StateError
 from hashscan.model import Summary
-from hashscan.scan.work import Tally
+from hashscan.scan.messages import Tally
 from hashscan.state import State
 
 

@@ -12,7 +12,7 @@ from hashscan.daemon.looking import Looking
 from hashscan.daemon.walking import Walk
 from hashscan.fs.volume import Volume
 from hashscan.model import Summary
-from hashscan.scan.work import Tally
+from hashscan.scan.messages import Tally
 
 VOLUMES = (Volume(b"/a"), Volume(b"/b"))
 

@@ -13,8 +13,8 @@ from hashscan.catalog.rows import FileRow, signed
 from hashscan.fs.listing import ListedError, ListedOther
 from hashscan.model import Skipped
 from hashscan.scan import changed_entries, directory_task
+from hashscan.scan.messages import Task
 from hashscan.scan.outbox import Outbox
-from hashscan.scan.work import Task
 
 KIB = 1 << 10
 

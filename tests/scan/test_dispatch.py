@@ -8,7 +8,7 @@ from hashscan.fs.volume import Volume
 from hashscan.model import Problem
 from hashscan.scan import dispatch as module
 from hashscan.scan.dispatch import Dispatch
-from hashscan.scan.work import Alive, Findings, Job, Tally
+from hashscan.scan.messages import Alive, Findings, Job, Tally
 
 VOLUMES = (b"/v", b"/w")
 

@@ -11,8 +11,8 @@ from hashscan.fs.volume import Volume
 from hashscan.model import Identity
 from hashscan.scan import engine as module
 from hashscan.scan.engine import Engine
+from hashscan.scan.messages import Tally
 from hashscan.scan.options import ScanOptions
-from hashscan.scan.work import Tally
 
 ROOTS = (b"/v", b"/w")
 

@@ -8,7 +8,7 @@ from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.scan import large as module
 from hashscan.scan.dispatch import Dispatch
-from hashscan.scan.work import Findings
+from hashscan.scan.messages import Findings
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from faulty import Faulty
 
 from hashscan.scan import outbox as module
+from hashscan.scan.messages import PART_FILES, Alive, At, Findings
 from hashscan.scan.outbox import Outbox
-from hashscan.scan.work import PART_FILES, Alive, At, Findings
 
 
 class Sending:

@@ -5,8 +5,8 @@ import time
 
 from hashscan.model import FileDigests, Identity, Stamp
 from hashscan.scan.links import LinkTable
+from hashscan.scan.messages import Tally
 from hashscan.scan.pace import Pace, Turns
-from hashscan.scan.work import Tally
 
 STAMP = Stamp(10, 20, 30)
 DIGESTS = FileDigests(sha1=b"s" * 20)

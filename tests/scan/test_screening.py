@@ -21,9 +21,9 @@ from hashscan.known.filters.build import build
 from hashscan.model import HEAD_LENGTH, Tiers, filterset_of, head_key, size_key
 from hashscan.scan.directory_task import DirectoryTask
 from hashscan.scan.links import LinkTable
+from hashscan.scan.messages import Task, WorkerSettings
 from hashscan.scan.rejudging import Judge
 from hashscan.scan.screening import Screen
-from hashscan.scan.work import Task, WorkerSettings
 from hashscan.scan.worker import Worker
 
 SIZE, HEAD = "unknown-size", "unknown-head"

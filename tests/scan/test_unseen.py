@@ -6,8 +6,8 @@ from handing_out import Told
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.fs.volume import Volume
 from hashscan.scan.frontier import Waiting
+from hashscan.scan.messages import Tally
 from hashscan.scan.unseen import UnseenVolumes
-from hashscan.scan.work import Tally
 
 VOLUMES = [Volume(b"/v", (), one_file_system=False), Volume(b"/w")]
 

@@ -12,9 +12,9 @@ from hashscan.fs.beneath import CrossesMountError, LoopError
 from hashscan.fs.volume import Volume
 from hashscan.scan import worker as module
 from hashscan.scan.lost import Fate
+from hashscan.scan.messages import Alive, Findings, Job, Task
 from hashscan.scan.outbox import Outbox
 from hashscan.scan.root import VanishedError, VolumeRoot
-from hashscan.scan.work import Alive, Findings, Job, Task
 from hashscan.scan.worker import Worker
 
 

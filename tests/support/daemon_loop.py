@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from hashscan.daemon.counters import Counters
 from hashscan.model import Summary
-from hashscan.scan.work import Tally
+from hashscan.scan.messages import Tally
 
 
 class Notifier:

@@ -11,7 +11,7 @@ from hashscan.fs.volume import Volume
 from hashscan.known.filters.bloom import load
 from hashscan.model import filterset_of
 from hashscan.scan.links import LinkTable
-from hashscan.scan.work import Task, WorkerSettings
+from hashscan.scan.messages import Task, WorkerSettings
 from hashscan.scan.worker import Worker
 
 KNOWN = os.urandom(20)
