@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.fs.reading import identity_in, stamp_of
+from hashscan.scan.fast_path import EACH, FastPath
 from hashscan.scan.hashing import Hashed, Hasher, Linked, NotHashed, has_all
-from hashscan.scan.quick import EACH, QuickHasher
 
 if TYPE_CHECKING:
     import os
@@ -54,7 +54,7 @@ class FileHasher:
             reader=reader,
             screen=screen,
         )
-        self.fast = QuickHasher(
+        self.fast = FastPath(
             self._hasher,
             judged=settings.judged,
             scan=settings.scan,

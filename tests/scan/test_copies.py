@@ -16,8 +16,8 @@ from hashscan.fs.beneath import closing, open_root
 from hashscan.fs.reading import BUFFER_SIZE
 from hashscan.scan import copies
 from hashscan.scan.copies import CopyTable, copy_table
+from hashscan.scan.fast_path import FastPath, _recognising, digester
 from hashscan.scan.hashing import Hasher
-from hashscan.scan.quick import QuickHasher, _recognising, digester
 
 blake3 = pytest.importorskip("blake3", reason="no package of BLAKE3 for this machine").blake3
 BOTH = frozenset({"md5", "sha1"})
@@ -134,7 +134,7 @@ def test_what_is_found_again_and_again_is_not_pushed_out_by_what_comes_once(tabl
 
 def counting(table):
     """The loop with a table, and the lengths of the contents that it computes."""
-    quick, computed = QuickHasher(Hasher(BOTH), judged=1, scan=1), []
+    quick, computed = FastPath(Hasher(BOTH), judged=1, scan=1), []
     compute = digester(BOTH)
 
     def count(content):

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from hashscan.scan.fast_path import EACH
 from hashscan.scan.file_hasher import FileHasher
-from hashscan.scan.quick import EACH
 
 
 @pytest.fixture

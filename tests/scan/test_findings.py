@@ -44,7 +44,7 @@ def skipped_of(parts):
 @pytest.mark.parametrize("careful", [False, True])
 def test_a_known_file_has_a_row_that_hits_and_a_candidate(place, monkeypatch, careful):
     if careful:
-        monkeypatch.setattr("hashscan.scan.quick.BUFFER_SIZE", 1)
+        monkeypatch.setattr("hashscan.scan.fast_path.BUFFER_SIZE", 1)
     (place.path / "bad").write_bytes(BAD)
     (place.path / "good").write_bytes(b"good")
     parts = place.do(fresh=True)

@@ -179,20 +179,18 @@ def fill(root, count=40, seed=1):
 
 def one_by_one(monkeypatch, hash_one):
     """Have ``hash_one(hasher, directory, name)`` hash every file, so that a test can interfere."""
+    from hashscan.scan.fast_path import FastPath
     from hashscan.scan.file_hasher import FileHasher
-    from hashscan.scan.quick import QuickHasher
 
-    monkeypatch.setattr(
-        QuickHasher, "run", lambda _self, _fd, _names, start, **_options: (start, 0)
-    )
+    monkeypatch.setattr(FastPath, "run", lambda _self, _fd, _names, start, **_options: (start, 0))
     monkeypatch.setattr(FileHasher, "hash", hash_one)
     monkeypatch.setattr(FileHasher, "hash_single", hash_one)
 
 
 def nothing_is_hashed(monkeypatch):
     """A file that is hashed fails the scan."""
+    from hashscan.scan.fast_path import FastPath
     from hashscan.scan.hashing import Hasher
-    from hashscan.scan.quick import QuickHasher
 
-    monkeypatch.setattr(QuickHasher, "run", None)
+    monkeypatch.setattr(FastPath, "run", None)
     monkeypatch.setattr(Hasher, "_hash", None)

@@ -10,12 +10,12 @@ from scanning import Scanner, settle, sha1
 
 from hashscan.fs.beneath import closing, open_root
 from hashscan.fs.reading import BUFFER_SIZE
+from hashscan.scan.fast_path import FastPath
 from hashscan.scan.hashing import Hasher
-from hashscan.scan.quick import QuickHasher
 
 
 def quick_hasher(hasher=None, **options):
-    one = QuickHasher(hasher or Hasher(frozenset({"md5", "sha1"})), judged=3, scan=7, **options)
+    one = FastPath(hasher or Hasher(frozenset({"md5", "sha1"})), judged=3, scan=7, **options)
     one.rows, one.owners = [], []
     return one
 
@@ -63,7 +63,7 @@ def test_a_tree_of_everything_is_the_same_by_both_ways(volume, tmp_path, monkeyp
         first = Scanner(tmp_path / "quick", known, algorithms)
         quick = first.scan(volume)
         second = Scanner(tmp_path / "careful", known, algorithms)
-        monkeypatch.setattr(QuickHasher, "run", lambda _s, _f, _n, start, **_o: (start, 0))
+        monkeypatch.setattr(FastPath, "run", lambda _s, _f, _n, start, **_o: (start, 0))
         careful = second.scan(volume)
     quick.seconds = careful.seconds = 0
     assert quick == careful

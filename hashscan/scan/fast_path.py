@@ -36,7 +36,7 @@ EACH = 16
 _ASKED, _WORTH_IT, _PAUSE = 128, 16, 512
 
 
-class QuickHasher:
+class FastPath:
     """Hashes ordinary files, until one is not."""
 
     def __init__(
