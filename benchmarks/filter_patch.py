@@ -12,8 +12,8 @@ import tempfile
 import time
 
 from hashscan.known.filters import packing, patch
-from hashscan.known.repository.publish import init
-from hashscan.known.repository.versions import add
+from hashscan.known.sync.publish import init
+from hashscan.known.sync.versions import add
 
 
 def main(count: int, added: int, withdrawn: int) -> None:

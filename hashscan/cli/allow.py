@@ -49,7 +49,7 @@ def build_command(
     file and its origin; name the list in `allow` in the configuration. Links, empty and small files
     are left out. If an input cannot be read to its end, nothing is written.
     """
-    from hashscan.agent.allow_build import build_allow_list  # noqa: PLC0415 - heavy
+    from hashscan.jobs.allow_build import build_allow_list  # noqa: PLC0415 - heavy
 
     def progress(count: int) -> None:
         if count % _EVERY == 0 and not as_json:

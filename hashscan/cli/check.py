@@ -23,8 +23,8 @@ from hashscan.model import ALGORITHM_BY_LENGTH, Digest
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from hashscan.agent.checking import Checked
     from hashscan.cli import Options
+    from hashscan.jobs.checking import Checked
     from hashscan.scan.hashing import NotHashed
 
 _HEX = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
@@ -49,9 +49,9 @@ def command(
 
     A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; write ./NAME for a file of that name.
     """
-    from hashscan.agent.allowing import open_allow  # noqa: PLC0415 - heavy
-    from hashscan.agent.checking import Checker  # noqa: PLC0415
-    from hashscan.agent.known_set import describe, open_known_set  # noqa: PLC0415
+    from hashscan.jobs.allowing import open_allow  # noqa: PLC0415 - heavy
+    from hashscan.jobs.checking import Checker  # noqa: PLC0415
+    from hashscan.jobs.known_set import describe, open_known_set  # noqa: PLC0415
     from hashscan.output.bar import build_bar  # noqa: PLC0415
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415
 

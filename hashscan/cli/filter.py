@@ -134,9 +134,9 @@ def info_command(options: Options, file: str | None, state: str | None, as_json:
 
 
 def _list_configured(options: Options, state: str | None, *, as_json: bool) -> ExitCode:
-    from hashscan.agent.status import filters_of  # noqa: PLC0415 - heavy libraries
     from hashscan.cli.status import filter_line  # noqa: PLC0415
     from hashscan.cli.status_json import filter_json  # noqa: PLC0415
+    from hashscan.jobs.status import filters_of  # noqa: PLC0415 - heavy libraries
     from hashscan.output.jsonl import line  # noqa: PLC0415
     from hashscan.state import State  # noqa: PLC0415
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashscan.agent.asking_again import Round, accept, ask_again
-from hashscan.agent.putting_back import forget
-from hashscan.agent.withdrawals import Withdrawal, withdrawals
 from hashscan.audit.recorder import Recorder
 from hashscan.cli.common import json_option, state_option
 from hashscan.cli.quarantine_common import line, settings_of
 from hashscan.cli.quarantine_restore import hex_digest
 from hashscan.errors import ServiceUnavailableError, UsageError
+from hashscan.jobs.asking_again import Round, accept, ask_again
+from hashscan.jobs.putting_back import forget
+from hashscan.jobs.withdrawals import Withdrawal, withdrawals
 from hashscan.state import State
 from hashscan.text import counted, shown
 
@@ -93,7 +93,7 @@ def withdrawn_command(
 
 
 def _ask(settings: Settings, state: State) -> Round:
-    from hashscan.agent.known_set import open_known_set  # noqa: PLC0415 - heavy
+    from hashscan.jobs.known_set import open_known_set  # noqa: PLC0415 - heavy
 
     def notice(message: str) -> None:
         click.echo(message, err=True)

@@ -76,7 +76,7 @@ def command(
     hashscan scan /srv/www --known digests.txt
     hashscan scan --action quarantine
     """  # noqa: D301 - click knows the character that \b stands for
-    from hashscan.agent.scanning import run_scan  # noqa: PLC0415 - heavy
+    from hashscan.jobs.scanning import run_scan  # noqa: PLC0415 - heavy
     from hashscan.output.bar import build_bar  # noqa: PLC0415
 
     if known:
@@ -117,7 +117,7 @@ def command(
 
 def report_refused(options: Options, state: str | None, error: ConfigError) -> None:
     """Notify the receivers if a file that the configuration names cannot be used."""
-    from hashscan.agent.scan_problems import note_refused  # noqa: PLC0415 - heavy
+    from hashscan.jobs.scan_problems import note_refused  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
     with suppress(HashscanError):  # the error itself is reported
@@ -133,7 +133,7 @@ def report_refused(options: Options, state: str | None, error: ConfigError) -> N
 
 def write_metrics(settings: Settings, directory: State) -> None:
     """Write ``metrics.textfile`` after a scan, if no daemon does; report if that is impossible."""
-    from hashscan.agent.gaps import daemon_of  # noqa: PLC0415 - heavy
+    from hashscan.jobs.gaps import daemon_of  # noqa: PLC0415 - heavy
 
     path = settings.metrics.textfile
     if path is None or daemon_of(directory) is not None:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from hashscan.agent.complaints import Complaint
-    from hashscan.agent.status import FilterStatus, Status
     from hashscan.catalog.overview import LastScan
     from hashscan.cli import Options
+    from hashscan.jobs.complaints import Complaint
+    from hashscan.jobs.status import FilterStatus, Status
 
 #: Lines of one kind on the screen.
 _MOST = 5
@@ -113,8 +113,8 @@ def command(
     2   it could not be written, or the configuration cannot be read,
         which is then in the file
     """  # noqa: D301 - click knows the character that \b stands for
-    from hashscan.agent.complaints import complaints  # noqa: PLC0415 - heavy
-    from hashscan.agent.status import status_of  # noqa: PLC0415
+    from hashscan.jobs.complaints import complaints  # noqa: PLC0415 - heavy
+    from hashscan.jobs.status import status_of  # noqa: PLC0415
 
     if nagios and as_json:
         raise click.UsageError(
@@ -135,8 +135,8 @@ def command(
 
 
 def _as_plugin(options: Options, state: str | None) -> ExitCode:
-    from hashscan.agent.status import status_of  # noqa: PLC0415 - heavy
     from hashscan.cli.status_nagios import plugin_result, unknown  # noqa: PLC0415
+    from hashscan.jobs.status import status_of  # noqa: PLC0415 - heavy
 
     try:
         code, text = plugin_result(status_of(open_configuration(options, state, check_files=False)))

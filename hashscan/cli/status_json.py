@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from hashscan.agent.complaints import Complaint
-    from hashscan.agent.deadlines import Deadlines
-    from hashscan.agent.status import FilterStatus, Status
     from hashscan.catalog.overview import LastScan
+    from hashscan.jobs.complaints import Complaint
+    from hashscan.jobs.deadlines import Deadlines
+    from hashscan.jobs.status import FilterStatus, Status
     from hashscan.quarantine.hold import Hold
     from hashscan.service.intake.running import Running
 

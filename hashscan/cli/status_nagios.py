@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hashscan.agent.complaints import complaints
 from hashscan.errors import ExitCode
+from hashscan.jobs.complaints import complaints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashscan.agent.status import Status
+    from hashscan.jobs.status import Status
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 _NAMES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")

@@ -14,7 +14,7 @@ from hashscan.text import rfc3339, shown
 if TYPE_CHECKING:
     from hashscan.cli import Options
     from hashscan.errors import ExitCode
-    from hashscan.known.repository.client import CategoryReport, SyncReport
+    from hashscan.known.sync.client import CategoryReport, SyncReport
 
 
 _WAYS = {"patch": "updated by a patch", "whole": "fetched whole"}
@@ -40,7 +40,7 @@ def command(options: Options, state: str | None, as_json: bool, spread: bool) ->
     Exit code 0: all categories are the newest. 5: something was refused as not authentic, whole
     and recent. 6: the repository cannot be reached, refuses the credentials, or answers wrongly.
     """
-    from hashscan.agent.syncing import run_sync, source_of  # noqa: PLC0415 - heavy
+    from hashscan.jobs.syncing import run_sync, source_of  # noqa: PLC0415 - heavy
 
     settings, directory = open_settings(options, state, check_files=False)
     source_of(settings)
@@ -57,7 +57,7 @@ def command(options: Options, state: str | None, as_json: bool, spread: bool) ->
 
 
 def _wait(interval: float, *, quiet: bool) -> None:
-    from hashscan.known.repository.source import sync_offset  # noqa: PLC0415
+    from hashscan.known.sync.source import sync_offset  # noqa: PLC0415
 
     offset = sync_offset(socket.getfqdn(), interval)
     if not quiet:

@@ -10,21 +10,21 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hashscan.agent.asking_again import Round, ask_again
-from hashscan.agent.putting_back import PutBack, put_back
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background import Background, Failure
 from hashscan.errors import HashscanError
+from hashscan.jobs.asking_again import Round, ask_again
+from hashscan.jobs.putting_back import PutBack, put_back
 from hashscan.text import counted, human_age
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from multiprocessing.connection import Connection
 
-    from hashscan.agent.known_set import KnownSet
     from hashscan.config.settings import Settings
     from hashscan.daemon.duty import Duty
     from hashscan.daemon.log import Log
+    from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
 #: Seconds between two rounds, and if some questions were left.

@@ -6,8 +6,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.errors import HashscanError
+from hashscan.jobs.limits import is_limit, limit_reached
 from hashscan.processes import Child
 
 if TYPE_CHECKING:

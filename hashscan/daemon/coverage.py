@@ -6,17 +6,17 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashscan.agent.presence import why_not_there
+from hashscan.jobs.presence import why_not_there
 from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, KeysView, Sequence
     from typing import Any
 
-    from hashscan.agent.presence import Seen
     from hashscan.catalog.store import Catalog
     from hashscan.daemon.log import Level, Log
     from hashscan.fs.volume import Volume
+    from hashscan.jobs.presence import Seen
     from hashscan.watch.source import Coverage
 
 

@@ -12,11 +12,6 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from hashscan import __version__
-from hashscan.agent.gaps import mark_of
-from hashscan.agent.known_set import files_of, open_known_set
-from hashscan.agent.limits import is_limit, limit_reached, raise_open_files
-from hashscan.agent.status import filters_of, moves_named, reports_only
-from hashscan.agent.syncing import from_repository, run_sync
 from hashscan.audit.reported import Reported
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background
@@ -46,6 +41,11 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.files import REPORTED
+from hashscan.jobs.gaps import mark_of
+from hashscan.jobs.known_set import files_of, open_known_set
+from hashscan.jobs.limits import is_limit, limit_reached, raise_open_files
+from hashscan.jobs.status import filters_of, moves_named, reports_only
+from hashscan.jobs.syncing import from_repository, run_sync
 from hashscan.machine import fix_of, is_limited, with_cause
 from hashscan.text import human_age, said_by, shown
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
-    from hashscan.known.repository.client import SyncReport
+    from hashscan.known.sync.client import SyncReport
     from hashscan.state import State
 
 #: Seconds between two writings of what ``status`` reads.

@@ -7,12 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from hashscan.agent.deadlines import deadlines_of
-from hashscan.agent.gaps import no_room
-from hashscan.agent.mailbox import authority_of_mails, maildir_fault
-from hashscan.agent.probing import look_at_all
-from hashscan.agent.receivers import check_receivers
-from hashscan.agent.status import filters_of, quarantine_counts
 from hashscan.catalog.overview import directories_known, overview
 from hashscan.config.messages import place
 from hashscan.config.notes import retention
@@ -28,6 +22,12 @@ from hashscan.errors import (
 )
 from hashscan.fs.named import opened_named
 from hashscan.fs.volume import Volume
+from hashscan.jobs.deadlines import deadlines_of
+from hashscan.jobs.gaps import no_room
+from hashscan.jobs.mailbox import authority_of_mails, maildir_fault
+from hashscan.jobs.probing import look_at_all
+from hashscan.jobs.receivers import check_receivers
+from hashscan.jobs.status import filters_of, quarantine_counts
 from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
 from hashscan.machine import with_cause
@@ -44,9 +44,9 @@ from hashscan.watch.mounts import answers_by_others, mounts_now
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hashscan.agent.presence import Seen
     from hashscan.config.settings import Settings
     from hashscan.config.sources import ServiceSettings
+    from hashscan.jobs.presence import Seen
 
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 _LEASES = "/proc/sys/fs/leases-enable"

@@ -11,12 +11,6 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hashscan.agent.allowing import Allowing, open_allow
-from hashscan.agent.list_check import check_lists
-from hashscan.agent.presence import follow_mounts
-from hashscan.agent.probing import NO_ANSWER, Probes
-from hashscan.agent.scan_options import scan_options
-from hashscan.agent.scanning import open_actor
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.acting import ActingProcess
 from hashscan.daemon.counters import Counters
@@ -30,6 +24,12 @@ from hashscan.daemon.walking import Walk
 from hashscan.daemon.wants import Wants
 from hashscan.daemon.watches import Watches
 from hashscan.fs.volume import Volume
+from hashscan.jobs.allowing import Allowing, open_allow
+from hashscan.jobs.list_check import check_lists
+from hashscan.jobs.presence import follow_mounts
+from hashscan.jobs.probing import NO_ANSWER, Probes
+from hashscan.jobs.scan_options import scan_options
+from hashscan.jobs.scanning import open_actor
 from hashscan.model import Summary
 from hashscan.scan.asking import Asker
 from hashscan.scan.confirmation import Confirmation
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from hashscan.agent.known_set import KnownSet
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
+    from hashscan.jobs.known_set import KnownSet
     from hashscan.model import Candidate
     from hashscan.scan.options import ScanOptions
     from hashscan.state import State

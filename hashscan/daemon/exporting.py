@@ -8,9 +8,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.agent.limits import is_limit, limit_reached
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError
+from hashscan.jobs.limits import is_limit, limit_reached
 from hashscan.processes import Child
 
 if TYPE_CHECKING:

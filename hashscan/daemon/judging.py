@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
-    from hashscan.agent.known_set import KnownSet
     from hashscan.catalog.store import Catalog
     from hashscan.daemon.log import Log
     from hashscan.daemon.looking import Looking
     from hashscan.fs.volume import Volume
+    from hashscan.jobs.known_set import KnownSet
     from hashscan.scan.rejudging import Judged
 
 #: Found candidates that may wait to be looked at: a filter that holds everything must not fill the

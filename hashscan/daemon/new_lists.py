@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashscan.agent.list_check import ListCheck, needs_check
+from hashscan.jobs.list_check import ListCheck, needs_check
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from multiprocessing.connection import Connection
 
-    from hashscan.agent.known_set import KnownSet
     from hashscan.catalog.store import Catalog
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
+    from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
 

@@ -13,11 +13,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.agent.notice_memory import LEFT_OUT, Memory, Round
-from hashscan.agent.notice_rounds import run_round
 from hashscan.daemon.acting import cpu_ticks
 from hashscan.daemon.background import Failure, Repeated
 from hashscan.errors import HashscanError
+from hashscan.jobs.notice_memory import LEFT_OUT, Memory, Round
+from hashscan.jobs.notice_rounds import run_round
 from hashscan.notices.reader import open_existing
 from hashscan.notices.sites.sites import Sites
 from hashscan.text import shown
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from typing import Any
 
-    from hashscan.agent.known_set import KnownSet
     from hashscan.config.settings import Settings
     from hashscan.daemon.duty import Duty
     from hashscan.daemon.log import Log
+    from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
 #: Seconds between two rounds if items are open, if all are settled, and if there is more to do.

@@ -12,14 +12,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.agent.deadlines import DUE_SOON, OVERDUE, deadlines_of
-from hashscan.agent.gaps import read_daemon_file
-from hashscan.agent.mailbox import senders_of
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.deadline_lines import DeadlineLines
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
+from hashscan.jobs.deadlines import DUE_SOON, OVERDUE, deadlines_of
+from hashscan.jobs.gaps import read_daemon_file
+from hashscan.jobs.mailbox import senders_of
 from hashscan.machine import with_cause
 from hashscan.notices.maildir import Round, take_mails
 from hashscan.notices.store import Store

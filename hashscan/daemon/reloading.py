@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashscan.agent.syncing import run_sync
-from hashscan.agent.usable import not_fetched_yet
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
 from hashscan.errors import UsageError
+from hashscan.jobs.syncing import run_sync
+from hashscan.jobs.usable import not_fetched_yet
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log, Repeats
     from hashscan.errors import FilterError
-    from hashscan.known.repository.client import SyncReport
+    from hashscan.known.sync.client import SyncReport
     from hashscan.state import State
 
 

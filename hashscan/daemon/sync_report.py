@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hashscan.daemon.log import Log
-    from hashscan.known.repository.client import SyncReport
+    from hashscan.known.sync.client import SyncReport
 
 #: What the status file says before the first sync.
 NOT_SYNCED: dict[str, Any] = {

@@ -7,14 +7,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.agent.gaps import read_daemon_file
-from hashscan.agent.limits import is_limit, limit_reached
-from hashscan.agent.notifying import lock_of
 from hashscan.audit.events import DAEMON_STOPPED
 from hashscan.audit.reader import newest
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
+from hashscan.jobs.gaps import read_daemon_file
+from hashscan.jobs.limits import is_limit, limit_reached
+from hashscan.jobs.notifying import lock_of
 from hashscan.machine import as_machine_error
 from hashscan.notify.daily import Daily
 from hashscan.notify.dispatch import Dispatcher, Line, Log

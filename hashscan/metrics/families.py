@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from hashscan import __version__
-from hashscan.agent.reasons import Reason
+from hashscan.jobs.reasons import Reason
 from hashscan.metrics.names import METRICS, PREFIX
 from hashscan.metrics.processes import Usage
 from hashscan.model import Problem, Skipped
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from hashscan.agent.status import Status
     from hashscan.catalog.overview import LastScan
     from hashscan.config.settings import Settings
+    from hashscan.jobs.status import Status
 
 _OUTCOMES = ("hashed", "unchanged", "skipped", "problem")
 _VOLUME_STATES = ("watched", "partly-watched", "not-watched", "starting", "missing")

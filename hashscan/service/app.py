@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from hashscan.errors import HashscanError
-from hashscan.known.repository.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY
+from hashscan.known.sync.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY
 from hashscan.model import HEX_LENGTH, Algorithm, Digest
 from hashscan.service.answers import address_of, body_of, later
 from hashscan.service.audit import Row

@@ -1,4 +1,4 @@
-"""Small parts of hashscan.agent: what a configuration leads to, and the words for what is missing."""
+"""Small parts of hashscan.jobs: what a configuration leads to, and the words for what is missing."""
 
 import errno
 import os
@@ -8,18 +8,6 @@ from types import SimpleNamespace
 import pytest
 from faulty import raising
 
-from hashscan.agent import gaps as gaps_module
-from hashscan.agent import (
-    known_set,
-    limits,
-    mailbox,
-    presence,
-    reporting,
-    scanning,
-    status,
-    syncing,
-    usable,
-)
 from hashscan.config.settings import Settings
 from hashscan.errors import (
     ConfigError,
@@ -31,6 +19,18 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.fs.volume import Volume
+from hashscan.jobs import gaps as gaps_module
+from hashscan.jobs import (
+    known_set,
+    limits,
+    mailbox,
+    presence,
+    reporting,
+    scanning,
+    status,
+    syncing,
+    usable,
+)
 from hashscan.model import Identity, Summary
 from hashscan.quarantine.briefs import Briefed
 

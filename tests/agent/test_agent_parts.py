@@ -1,4 +1,4 @@
-"""hashscan.agent: small parts that commands and the daemon share, each without a machine of its own."""
+"""hashscan.jobs: small parts that commands and the daemon share, each without a machine of its own."""
 
 import resource
 from contextlib import nullcontext
@@ -7,7 +7,11 @@ from types import SimpleNamespace
 import notice_machine
 import pytest
 
-from hashscan.agent import (
+from hashscan.audit import events
+from hashscan.audit.reader import read
+from hashscan.config.settings import Settings
+from hashscan.errors import LockedError, QuarantineError
+from hashscan.jobs import (
     answering,
     deadlines,
     gaps,
@@ -19,11 +23,7 @@ from hashscan.agent import (
     withdrawals,
     xarf_reports,
 )
-from hashscan.agent.xarf_reports import NotReported, Wanted
-from hashscan.audit import events
-from hashscan.audit.reader import read
-from hashscan.config.settings import Settings
-from hashscan.errors import LockedError, QuarantineError
+from hashscan.jobs.xarf_reports import NotReported, Wanted
 from hashscan.known.confirmers import local
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import ItemKind, ItemState, Role

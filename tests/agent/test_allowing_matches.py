@@ -1,4 +1,4 @@
-"""hashscan.agent.allowing: a match that is allowed, passed on, or held because nobody can say."""
+"""hashscan.jobs.allowing: a match that is allowed, passed on, or held because nobody can say."""
 
 import os
 from dataclasses import replace
@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from isolating import confirmed
 
-from hashscan.agent import allow_build, allowing
-from hashscan.agent.allow_build import build_allow_list
-from hashscan.agent.allowing import Allowing
 from hashscan.errors import ServiceError, StateError, UsageError
+from hashscan.jobs import allow_build, allowing
+from hashscan.jobs.allow_build import build_allow_list
+from hashscan.jobs.allowing import Allowing
 from hashscan.model import Acted, Problem, Skipped
 from hashscan.scan.hashing import NotHashed
 

@@ -9,9 +9,9 @@ import pytest
 from asked_again import DAY, SERVICE, Filter, Place, placed, sha1, with_one_wrong
 from isolating import confirmed
 
-from hashscan.agent.asking_again import accept
 from hashscan.authority import Authority
 from hashscan.errors import CredentialsError, ServiceRefusedError, ServiceUnavailableError
+from hashscan.jobs.asking_again import accept
 from hashscan.model import Digest
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.asked import AskedStore

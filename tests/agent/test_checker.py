@@ -1,13 +1,13 @@
-"""hashscan.agent.checking: verdicts about a digest, with the service and the allow-list replaced."""
+"""hashscan.jobs.checking: verdicts about a digest, with the service and the allow-list replaced."""
 
 import os
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent import checking
-from hashscan.agent.checking import Checker
 from hashscan.errors import CredentialsError, ServiceError, UsageError
+from hashscan.jobs import checking
+from hashscan.jobs.checking import Checker
 from hashscan.model import Answer, Digest, FilterHit
 from hashscan.scan.hashing import NotHashed
 

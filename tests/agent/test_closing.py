@@ -1,4 +1,4 @@
-"""hashscan.agent.closing: holds whose list was corrected."""
+"""hashscan.jobs.closing: holds whose list was corrected."""
 
 from types import SimpleNamespace
 
@@ -6,9 +6,9 @@ import pytest
 from asked_again import Filter, placed, sha1
 from brake_matches import digests_of, match
 
-from hashscan.agent.asking_again import accept
-from hashscan.agent.closing import close_corrected
 from hashscan.errors import StateError
+from hashscan.jobs.asking_again import accept
+from hashscan.jobs.closing import close_corrected
 from hashscan.quarantine.hold import HoldState, Kind
 from hashscan.quarantine.holds import Holds, waiting_holds
 from hashscan.quarantine.limits import Limits

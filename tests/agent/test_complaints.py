@@ -1,13 +1,13 @@
-"""hashscan.agent.complaints: from when on notifications, holds, verdicts and syncs are complaints."""
+"""hashscan.jobs.complaints: from when on notifications, holds, verdicts and syncs are complaints."""
 
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent import complaints as module
-from hashscan.agent.reasons import Reason
 from hashscan.errors import ExitCode
+from hashscan.jobs import complaints as module
+from hashscan.jobs.reasons import Reason
 from hashscan.notify.receiver_state import ReceiverState
 
 NOW = 1_700_000_000.0

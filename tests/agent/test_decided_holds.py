@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 from isolating import confirmed
 
-from hashscan.agent import braking, holding, list_check, releasing
-from hashscan.agent.braking import HoldLog, VolumeFiles
-from hashscan.agent.list_check import check_lists
-from hashscan.agent.presence import Seen
-from hashscan.agent.releasing import Released, move_released
 from hashscan.config.settings import Settings
 from hashscan.errors import MachineError, StateError, UsageError
+from hashscan.jobs import braking, holding, list_check, releasing
+from hashscan.jobs.braking import HoldLog, VolumeFiles
+from hashscan.jobs.list_check import check_lists
+from hashscan.jobs.presence import Seen
+from hashscan.jobs.releasing import Released, move_released
 from hashscan.model import Acted, Digest, FileDigests
 from hashscan.quarantine.dismissed import entries_of
 from hashscan.quarantine.hold import HeldFile, Hold, HoldState, Kind, facts_of

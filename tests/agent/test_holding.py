@@ -1,13 +1,13 @@
-"""hashscan.agent.holding: what a killed decision about a hold leaves for the next one."""
+"""hashscan.jobs.holding: what a killed decision about a hold leaves for the next one."""
 
 import hashlib
 from unittest.mock import Mock
 
 import pytest
 
-from hashscan.agent import holding
-from hashscan.agent.releasing import Released
 from hashscan.config.settings import Settings
+from hashscan.jobs import holding
+from hashscan.jobs.releasing import Released
 from hashscan.model import FileDigests
 from hashscan.quarantine.dismissed import Dismissed, entries_of
 from hashscan.quarantine.hold import HoldState

@@ -1,12 +1,12 @@
-"""hashscan.agent.known_set: what is reported when a known set is opened."""
+"""hashscan.jobs.known_set: what is reported when a known set is opened."""
 
 from types import SimpleNamespace
 
 import pytest
 from scanning import make_filter
 
-from hashscan.agent.known_set import KnownSet, describe, open_known_set
 from hashscan.config.loader import load
+from hashscan.jobs.known_set import KnownSet, describe, open_known_set
 from hashscan.state import State
 
 

@@ -1,4 +1,4 @@
-"""hashscan.agent.notice_items, notice_returns: copies of named files, and files that come back."""
+"""hashscan.jobs.notice_items, notice_returns: copies of named files, and files that come back."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import os
 import notice_machine
 import pytest
 
-from hashscan.agent import notice_items
+from hashscan.jobs import notice_items
 
 URL = "https://x.example/a/1.jpg"
 

@@ -1,4 +1,4 @@
-"""hashscan.agent.notice_rounds: from an item of a notice to its files, until they are seen to be away."""
+"""hashscan.jobs.notice_rounds: from an item of a notice to its files, until they are seen to be away."""
 
 import hashlib
 import os
@@ -8,9 +8,9 @@ from dataclasses import replace
 import notice_machine
 import pytest
 
-from hashscan.agent import notice_rounds
-from hashscan.agent.notice_memory import Memory
 from hashscan.config.loader import load
+from hashscan.jobs import notice_rounds
+from hashscan.jobs.notice_memory import Memory
 from hashscan.notices.notice import EventKind
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store as QuarantineStore

@@ -1,4 +1,4 @@
-"""hashscan.agent: verdicts, volumes and matches, as rounds over notices and status see them."""
+"""hashscan.jobs: verdicts, volumes and matches, as rounds over notices and status see them."""
 
 import errno
 import os
@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 from faulty import raising
 
-from hashscan.agent import complaints, presence
-from hashscan.agent.notice_acts import NoticeActs, Verdict
-from hashscan.agent.notice_files import NoticeFiles, Presence, Spot
-from hashscan.agent.notice_places import Places
-from hashscan.agent.presence import Seen
 from hashscan.config.settings import Settings
 from hashscan.errors import CredentialsError, ExitCode, ServiceError
+from hashscan.jobs import complaints, presence
+from hashscan.jobs.notice_acts import NoticeActs, Verdict
+from hashscan.jobs.notice_files import NoticeFiles, Presence, Spot
+from hashscan.jobs.notice_places import Places
+from hashscan.jobs.presence import Seen
 from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity
 from hashscan.notices.notice import ItemState
 
@@ -50,7 +50,7 @@ def service():
 
 @pytest.fixture(params=[True, False])
 def acts(request, service, monkeypatch):
-    monkeypatch.setattr("hashscan.agent.notice_acts.hits", lambda _filters, _digests: HITS)
+    monkeypatch.setattr("hashscan.jobs.notice_acts.hits", lambda _filters, _digests: HITS)
     known = SimpleNamespace(filters=(), make_confirmer=service.make, remote=request.param)
     with NoticeActs(Settings.of(state="/state"), None, known, print, recorder=None) as one:
         yield one

@@ -1,4 +1,4 @@
-"""hashscan.agent.notice_places, notice_files and notice_returns: each reason why there is no file."""
+"""hashscan.jobs.notice_places, notice_files and notice_returns: each reason why there is no file."""
 
 import errno
 import os
@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 from isolating import in_mount_namespace, mount, needs_root
 
-from hashscan.agent import notice_files as files_module
-from hashscan.agent import notice_places as module
-from hashscan.agent import notice_returns as returns_module
-from hashscan.agent.notice_files import MOST_LISTED, NoticeFiles, Peeked, Presence, Spot
-from hashscan.agent.notice_places import Places, Wanted
-from hashscan.agent.notice_returns import Returns
-from hashscan.agent.presence import Seen
 from hashscan.config.settings import Settings
 from hashscan.errors import StateError
+from hashscan.jobs import notice_files as files_module
+from hashscan.jobs import notice_places as module
+from hashscan.jobs import notice_returns as returns_module
+from hashscan.jobs.notice_files import MOST_LISTED, NoticeFiles, Peeked, Presence, Spot
+from hashscan.jobs.notice_places import Places, Wanted
+from hashscan.jobs.notice_returns import Returns
+from hashscan.jobs.presence import Seen
 from hashscan.model import Digest, FileDigests, Problem
 from hashscan.notices.notice import ItemKind, Role
 from hashscan.notices.sites.location import Location, LocationKind

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import notice_machine
 import pytest
 
-from hashscan.agent import notice_rounds
-from hashscan.agent.notice_memory import Memory, Round
-from hashscan.agent.notice_rounds import run_now
 from hashscan.files import DAEMON_STATUS
+from hashscan.jobs import notice_rounds
+from hashscan.jobs.notice_memory import Memory, Round
+from hashscan.jobs.notice_rounds import run_now
 from hashscan.quarantine.places import opened, private_for
 from hashscan.quarantine.records import State as QuarantineState
 from hashscan.quarantine.store import Store as Quarantine

@@ -1,15 +1,15 @@
-"""hashscan.agent.notice_items: one step of a round, with files, places and the store replaced."""
+"""hashscan.jobs.notice_items: one step of a round, with files, places and the store replaced."""
 
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent import notice_items as module
-from hashscan.agent.notice_files import Peeked, Presence, Spot
-from hashscan.agent.notice_items import MOST_SECONDS, OpenItems
-from hashscan.agent.notice_memory import Memory
-from hashscan.agent.notice_places import Wanted
+from hashscan.jobs import notice_items as module
+from hashscan.jobs.notice_files import Peeked, Presence, Spot
+from hashscan.jobs.notice_items import MOST_SECONDS, OpenItems
+from hashscan.jobs.notice_memory import Memory
+from hashscan.jobs.notice_places import Wanted
 from hashscan.model import Digest, Problem
 from hashscan.notices.notice import ItemFile, ItemState, Role
 from hashscan.scan.hashing import NotHashed

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from silent_fs import forks_hold_no_server, silent
 
-from hashscan.agent import probing
 from hashscan.cli import cli
+from hashscan.jobs import probing
 
 CONTENT = b"known of a volume"
 

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from namespaces import why_no_root
 from silent_fs import forks_hold_no_server, silent
 
-from hashscan.agent import presence, probing
-from hashscan.agent.probing import NO_ANSWER, Probes
 from hashscan.cli.config import config_group
 from hashscan.config import loader
 from hashscan.daemon.doctor import examine
+from hashscan.jobs import presence, probing
+from hashscan.jobs.probing import NO_ANSWER, Probes
 from hashscan.watch.mounts import Reach
 
 needs_root = pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())

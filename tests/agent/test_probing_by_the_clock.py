@@ -1,4 +1,4 @@
-"""hashscan.agent.probing: which process checks which volume, and when; no process is real."""
+"""hashscan.jobs.probing: which process checks which volume, and when; no process is real."""
 
 import errno
 import os
@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent import probing as module
-from hashscan.agent.presence import Seen
-from hashscan.agent.probing import NO_ANSWER, Probes
+from hashscan.jobs import probing as module
+from hashscan.jobs.presence import Seen
+from hashscan.jobs.probing import NO_ANSWER, Probes
 from hashscan.watch.mounts import Reach
 
 

@@ -1,13 +1,13 @@
-"""hashscan.agent.putting_back: one turn of restoring; the store and the clock are the test's."""
+"""hashscan.jobs.putting_back: one turn of restoring; the store and the clock are the test's."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent import putting_back as module
-from hashscan.agent.putting_back import forget, put_back
 from hashscan.errors import LockedError, MachineError, QuarantineError, StateError
+from hashscan.jobs import putting_back as module
+from hashscan.jobs.putting_back import forget, put_back
 from hashscan.model import Digest
 from hashscan.state import State
 

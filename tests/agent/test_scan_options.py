@@ -1,4 +1,4 @@
-"""hashscan.agent.scan_options: a configuration's settings reach the options of a scan."""
+"""hashscan.jobs.scan_options: a configuration's settings reach the options of a scan."""
 
 import dataclasses
 import os
@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 from faulty import break_os
 
-from hashscan.agent import scan_options as module
-from hashscan.agent.scan_options import jobs_of, scan_options
 from hashscan.config.settings import Settings
 from hashscan.fs.volume import Volume
+from hashscan.jobs import scan_options as module
+from hashscan.jobs.scan_options import jobs_of, scan_options
 from hashscan.scan.options import ScanOptions
 
 VOLUMES = (Volume(b"/v"),)

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent import notifying, scanning
-from hashscan.agent.scan_problems import ScanProblems
 from hashscan.audit.events import PROBLEM
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
 from hashscan.config.settings import Settings
 from hashscan.errors import Fault, FilterError, FilterExpiredError, StateError
+from hashscan.jobs import notifying, scanning
+from hashscan.jobs.scan_problems import ScanProblems
 from hashscan.notify.outbox import Outbox
 from hashscan.scan.asking import NoAnswer
 from hashscan.scan.engine import Engine

@@ -1,4 +1,4 @@
-"""hashscan.agent.scanning: the actor of a scan, and earlier decisions of an administrator."""
+"""hashscan.jobs.scanning: the actor of a scan, and earlier decisions of an administrator."""
 
 import os
 from contextlib import ExitStack, closing
@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from isolating import confirmed, needs_root
 
-from hashscan.agent.known_set import KnownSet
-from hashscan.agent.scanning import open_actor
 from hashscan.config.settings import Settings
+from hashscan.jobs.known_set import KnownSet
+from hashscan.jobs.scanning import open_actor
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store

@@ -1,4 +1,4 @@
-"""hashscan.agent.gaps and complaints: from when on something is a complaint, to the second."""
+"""hashscan.jobs.gaps and complaints: from when on something is a complaint, to the second."""
 
 import errno
 import os
@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 from faulty import break_os, raising
 
-from hashscan.agent import complaints, gaps
-from hashscan.agent.reasons import Reason
 from hashscan.catalog.overview import LastScan
 from hashscan.config.settings import Settings
 from hashscan.errors import ExitCode
+from hashscan.jobs import complaints, gaps
+from hashscan.jobs.reasons import Reason
 
 NOW = 1_800_000_000.0
 DAY = 86400.0

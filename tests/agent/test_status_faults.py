@@ -1,15 +1,15 @@
-"""hashscan.agent.status: it makes nothing, and names faults of the audit log and withdrawals."""
+"""hashscan.jobs.status: it makes nothing, and names faults of the audit log and withdrawals."""
 
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent import status as module
-from hashscan.agent.reasons import Fault, Reason
-from hashscan.agent.status import status_of
 from hashscan.config.settings import Settings
 from hashscan.errors import StateError
+from hashscan.jobs import status as module
+from hashscan.jobs.reasons import Fault, Reason
+from hashscan.jobs.status import status_of
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-"""hashscan.agent.syncing: a sync in the audit log."""
+"""hashscan.jobs.syncing: a sync in the audit log."""
 
 import io
 from contextlib import suppress
 
 import pytest
 
-from hashscan.agent import syncing
 from hashscan.audit import events
 from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
@@ -13,7 +12,8 @@ from hashscan.daemon import reloading
 from hashscan.daemon.log import Log
 from hashscan.daemon.reloading import Reloading
 from hashscan.errors import FilterError, LockedError
-from hashscan.known.repository.client import CategoryReport, SyncReport
+from hashscan.jobs import syncing
+from hashscan.known.sync.client import CategoryReport, SyncReport
 from hashscan.output.history import sentence
 from hashscan.state import State
 
@@ -39,7 +39,7 @@ def sync_lines(repository, tmp_path, monkeypatch):
                 raise result
             return result
 
-        monkeypatch.setattr("hashscan.known.repository.client.sync", sync)
+        monkeypatch.setattr("hashscan.known.sync.client.sync", sync)
         monkeypatch.setattr("hashscan.config.trust.require_trusted", lambda *_, **_named: None)
         monkeypatch.setattr("hashscan.config.password.read_filter_password", lambda _: None)
         with suppress(LockedError):

@@ -5,12 +5,12 @@ import os
 import pytest
 from asked_again import DAY, placed, sha1, with_one_wrong
 
-from hashscan.agent.asking_again import accept, ask_again
-from hashscan.agent.putting_back import put_back
 from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
+from hashscan.jobs.asking_again import accept, ask_again
+from hashscan.jobs.putting_back import put_back
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_round_that_is_killed_after_its_lines_writes_no_line_twice(place, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(recorder, "write", write)
-        patch.setattr("hashscan.agent.asking_again._Asking._keep", keep)
+        patch.setattr("hashscan.jobs.asking_again._Asking._keep", keep)
         with pytest.raises(KeyboardInterrupt):
             ask()
     ask()

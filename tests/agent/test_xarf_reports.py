@@ -1,13 +1,13 @@
-"""hashscan.agent.xarf_reports: matches in place, without a catalog, notices or a quarantine."""
+"""hashscan.jobs.xarf_reports: matches in place, without a catalog, notices or a quarantine."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent import xarf_reports
-from hashscan.agent.xarf_reports import Wanted, abuses
 from hashscan.config.settings import Settings
 from hashscan.errors import QuarantineError, UsageError
+from hashscan.jobs import xarf_reports
+from hashscan.jobs.xarf_reports import Wanted, abuses
 from hashscan.notices.sites.location import UndecidedError
 
 

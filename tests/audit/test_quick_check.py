@@ -73,10 +73,10 @@ def test_each_fault_names_the_place_and_what_to_do(tmp_path, log, change, words)
 
 
 def test_status_complains(tmp_path, log):
-    from hashscan.agent.complaints import complaints
-    from hashscan.agent.reasons import Reason
-    from hashscan.agent.status import status_of
     from hashscan.config.settings import Settings
+    from hashscan.jobs.complaints import complaints
+    from hashscan.jobs.reasons import Reason
+    from hashscan.jobs.status import status_of
 
     _cut(log)
     found = complaints(status_of(Settings.of(state=str(tmp_path))))

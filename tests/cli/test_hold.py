@@ -6,9 +6,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from hashscan.agent import holding
-from hashscan.agent.releasing import Released
 from hashscan.cli import cli
+from hashscan.jobs import holding
+from hashscan.jobs.releasing import Released
 from hashscan.model import FileDigests
 from hashscan.quarantine.hold import Hold
 from hashscan.quarantine.holds import Holds

@@ -8,14 +8,14 @@ import pytest
 from click.testing import CliRunner
 from isolating import confirmed
 
-from hashscan.agent.complaints import complaints
-from hashscan.agent.reasons import Reason
-from hashscan.agent.status import status_of
 from hashscan.audit.reader import read
 from hashscan.catalog.store import Catalog
 from hashscan.cli.quarantine import command
 from hashscan.config.loader import load_or_default
 from hashscan.errors import UsageError
+from hashscan.jobs.complaints import complaints
+from hashscan.jobs.reasons import Reason
+from hashscan.jobs.status import status_of
 from hashscan.model import Answer, Digest
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine

@@ -4,11 +4,11 @@ import io
 
 import pytest
 
-from hashscan.agent.presence import Seen
 from hashscan.catalog.store import Catalog
 from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.log import Log
 from hashscan.fs.volume import Volume
+from hashscan.jobs.presence import Seen
 from hashscan.watch.source import Coverage
 
 

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import pytest
 
-from hashscan.agent.asking_again import Round
-from hashscan.agent.putting_back import PutBack
 from hashscan.config.settings import Settings
 from hashscan.daemon import asking_again as module
 from hashscan.daemon.asking_again import AskingAgain
 from hashscan.daemon.background import Failure
 from hashscan.daemon.log import Log
 from hashscan.errors import HashscanError
+from hashscan.jobs.asking_again import Round
+from hashscan.jobs.putting_back import PutBack
 from hashscan.model import Digest
 from hashscan.state import State
 

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent.notice_memory import LEFT_OUT, Memory
 from hashscan.daemon import acting as acting_module
 from hashscan.daemon import notice_rounds as rounds_module
 from hashscan.daemon.acting import ActingProcess
@@ -15,6 +14,7 @@ from hashscan.daemon.log import Log
 from hashscan.daemon.notice_rounds import NoticeRounds
 from hashscan.daemon.record import DaemonRecord
 from hashscan.errors import HashscanError, StateError
+from hashscan.jobs.notice_memory import LEFT_OUT, Memory
 from hashscan.model import (
     Acted,
     Candidate,

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 from faulty import raising
 
-from hashscan.agent.presence import Seen
 from hashscan.config.settings import Settings
 from hashscan.daemon import doctor
 from hashscan.daemon.doctor import Check
@@ -19,6 +18,7 @@ from hashscan.errors import (
     ServiceRefusedError,
     ServiceUnavailableError,
 )
+from hashscan.jobs.presence import Seen
 from hashscan.model import Identity
 
 

@@ -5,8 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from hashscan.agent.presence import Seen
-from hashscan.agent.probing import NO_ANSWER
 from hashscan.catalog.store import Catalog
 from hashscan.config.settings import Settings
 from hashscan.daemon import duty as module
@@ -14,6 +12,8 @@ from hashscan.daemon.duty import Duty
 from hashscan.daemon.log import Log
 from hashscan.errors import QuarantineError
 from hashscan.fs.volume import Volume
+from hashscan.jobs.presence import Seen
+from hashscan.jobs.probing import NO_ANSWER
 from hashscan.state import State
 
 

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 from session_parts import VOLUMES, Coverage, Looking, Probes, Walk, calls
 
-from hashscan.agent.presence import Seen
 from hashscan.daemon import duty as module
 from hashscan.daemon import wants as wants_module
 from hashscan.daemon.counters import Counters
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.wants import Wants
+from hashscan.jobs.presence import Seen
 from hashscan.model import Identity, Summary
 from hashscan.scan.options import ScanOptions
 from hashscan.watch.source import Changed, Lost

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan import priority
-from hashscan.agent.probing import Probes
 from hashscan.daemon.acting import ActingProcess
 from hashscan.daemon.background import Background, Failure, Repeated
+from hashscan.jobs.probing import Probes
 from hashscan.model import Acted
 
 MATCH = SimpleNamespace(candidate=SimpleNamespace(volume=b"/v", full_path=b"/v/x"))

@@ -4,9 +4,9 @@ import pytest
 from fault_server import KnownServer
 from scanning import make_filter
 
-from hashscan.agent.known_set import open_known_set
 from hashscan.config.loader import load
 from hashscan.errors import Fault
+from hashscan.jobs.known_set import open_known_set
 from hashscan.model import Answer, Digest
 from hashscan.scan.asking import Asker
 from hashscan.state import State

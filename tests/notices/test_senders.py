@@ -2,8 +2,8 @@
 
 import pytest
 
-from hashscan.agent.mailbox import authority_of_mails, senders_of
 from hashscan.config.settings import Settings
+from hashscan.jobs.mailbox import authority_of_mails, senders_of
 from hashscan.notices.mail import headers_of
 from hashscan.notices.senders import ANYBODY, NOBODY, Senders, why_unproven
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hashscan.agent.scanning import exit_code
 from hashscan.errors import ExitCode
+from hashscan.jobs.scanning import exit_code
 from hashscan.model import Acted, Summary
 from hashscan.scan.confirmation import Confirmation
 

@@ -8,12 +8,12 @@ import time
 
 import ready
 
-from hashscan.agent.complaints import complaints
-from hashscan.agent.gaps import mark_of
-from hashscan.agent.status import status_of
 from hashscan.catalog import checksums
 from hashscan.catalog.store import Catalog
 from hashscan.config.loader import load
+from hashscan.jobs.complaints import complaints
+from hashscan.jobs.gaps import mark_of
+from hashscan.jobs.status import status_of
 from hashscan.model import Summary
 from hashscan.state import State
 

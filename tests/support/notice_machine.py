@@ -5,12 +5,12 @@ import io
 import os
 from dataclasses import replace
 
-from hashscan.agent.known_set import open_known_set
-from hashscan.agent.notice_memory import Memory
-from hashscan.agent.notice_rounds import run_round
-from hashscan.agent.presence import look_at
-from hashscan.agent.scanning import run_scan
 from hashscan.config.loader import load
+from hashscan.jobs.known_set import open_known_set
+from hashscan.jobs.notice_memory import Memory
+from hashscan.jobs.notice_rounds import run_round
+from hashscan.jobs.presence import look_at
+from hashscan.jobs.scanning import run_scan
 from hashscan.model import Digest
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store

@@ -11,11 +11,11 @@ from file_server import FileServer
 from tuf.api.metadata import Metadata
 
 from hashscan.known.filters.bloom import load
-from hashscan.known.repository import publish, versions
-from hashscan.known.repository.client import sync
-from hashscan.known.repository.kept import open_kept
-from hashscan.known.repository.keys import load_keys
-from hashscan.known.repository.source import Source
+from hashscan.known.sync import publish, versions
+from hashscan.known.sync.client import sync
+from hashscan.known.sync.kept import open_kept
+from hashscan.known.sync.keys import load_keys
+from hashscan.known.sync.source import Source
 
 
 def random_digests(count):
@@ -112,7 +112,7 @@ class Publisher:
         """The filter file that is published now, and its metadata's text."""
         from hashscan.known.filters.metadata import dump
         from hashscan.known.filters.packing import unpack_bytes
-        from hashscan.known.repository.layout import read_custom, target_file, whole_target
+        from hashscan.known.sync.layout import read_custom, target_file, whole_target
 
         targets = Metadata.from_bytes(self.read(self.newest("targets"))).signed.targets
         target = targets[whole_target("baseline", "filter")]

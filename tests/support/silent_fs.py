@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from hashscan.agent import probing
+from hashscan.jobs import probing
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _DETACH = 2

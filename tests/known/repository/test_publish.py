@@ -19,7 +19,7 @@ from hashscan.errors import (
     RepositoryRefusedError,
     UsageError,
 )
-from hashscan.known.repository import keys, publish, store
+from hashscan.known.sync import keys, publish, store
 
 DAY = 86400.0
 

@@ -15,7 +15,7 @@ from hashscan.errors import (
 
 PUBLISH = """
 import sys
-from hashscan.known.repository import publish, versions
+from hashscan.known.sync import publish, versions
 what, path, keys, listed = sys.argv[1:5]
 if what == "add":
     versions.add(path, [keys], "baseline", [listed], jobs=1, allow_large_change=True)
@@ -53,8 +53,8 @@ def test_a_full_disk_publishes_nothing(publisher, server, tmp_path):
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from hashscan.errors import HashscanError\n"
-        "from hashscan.known.repository import versions\n"
-        "import hashscan.known.repository.store\n"
+        "from hashscan.known.sync import versions\n"
+        "import hashscan.known.sync.store\n"
         "for limit in sys.argv[4:]:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))\n"
         "    try: versions.add(sys.argv[1], [sys.argv[2]], 'baseline', [sys.argv[3]], jobs=1,"

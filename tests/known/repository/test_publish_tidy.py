@@ -13,7 +13,7 @@ from hashscan import timeline
 from hashscan.errors import (
     UsageError,
 )
-from hashscan.known.repository import clock, store
+from hashscan.known.sync import clock, store
 
 DAY = 86400.0
 

@@ -9,9 +9,9 @@ from faulty import break_os, raising
 
 from hashscan.errors import FilterError, LockedError, StateError, UsageError
 from hashscan.known.filters.bloom import load
-from hashscan.known.repository import client, making, parts, publish, versions
-from hashscan.known.repository.fetcher import DiskError
-from hashscan.known.repository.store import explained, open_repository
+from hashscan.known.sync import client, making, parts, publish, versions
+from hashscan.known.sync.fetcher import DiskError
+from hashscan.known.sync.store import explained, open_repository
 
 
 @pytest.mark.parametrize("path", [None, "/repository/metadata"])

@@ -1,4 +1,4 @@
-"""hashscan.known.repository.trust: TUF's errors in words for a sysadmin."""
+"""hashscan.known.sync.trust: TUF's errors in words for a sysadmin."""
 
 import pytest
 from tuf.api.exceptions import (
@@ -11,8 +11,8 @@ from tuf.api.exceptions import (
 )
 
 from hashscan.errors import Fault, RepositoryRefusedError, RepositoryUnreachableError
-from hashscan.known.repository.answers import FetchError
-from hashscan.known.repository.trust import translated
+from hashscan.known.sync.answers import FetchError
+from hashscan.known.sync.trust import translated
 
 URL = "https://filters.example"
 

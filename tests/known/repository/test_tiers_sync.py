@@ -13,8 +13,8 @@ from tuf.api.metadata import Metadata
 from hashscan.errors import ExitCode
 from hashscan.known.filters.metadata import dump
 from hashscan.known.filters.tiers import tier_path
-from hashscan.known.repository import store, versions
-from hashscan.known.repository.layout import read_custom, target_file, whole_target
+from hashscan.known.sync import store, versions
+from hashscan.known.sync.layout import read_custom, target_file, whole_target
 from hashscan.model import size_key
 
 NAMES = ("sizes", "heads")
@@ -245,7 +245,7 @@ def test_a_tier_in_use_is_not_given_up_for_a_servers_bad_minute(
     # But not for ever: whoever holds a tier back must not hold the filter back.
     publisher.add_contents(contents_of(1500))
     server.fault(f".{name}", status(503))
-    monkeypatch.setattr("hashscan.known.repository.client._PATIENCE", 0.0)
+    monkeypatch.setattr("hashscan.known.sync.client._PATIENCE", 0.0)
     (report,) = agent.sync().categories
     assert report.state == "updated"
     assert "is not used, so more files are read" in report.message
@@ -276,7 +276,7 @@ def test_what_is_in_use_is_never_moved_away_for_a_damaged_tier(publisher, agent,
         real(one, other, *rest, **options)
         seen.append(agent.filter().metadata.digests)
 
-    monkeypatch.setattr("hashscan.known.repository.client.os.replace", replace)
+    monkeypatch.setattr("hashscan.known.sync.client.os.replace", replace)
     agent.sync()
     monkeypatch.undo()
     assert len(seen) >= 4

@@ -1,0 +1,414 @@
+"""Asks the service again for digests in quarantine, and has withdrawn files marked and restored."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hashscan.audit import events
+from hashscan.audit.resume import Mark
+from hashscan.errors import QuarantineError, ServiceError, ServiceRefusedError
+from hashscan.files import WITHDRAWN_MARK
+from hashscan.jobs.closing import close_corrected
+from hashscan.quarantine.asked import (
+    ACCEPTED,
+    CHECKED,
+    KNOWN,
+    RIPE,
+    UNKNOWN,
+    WITHDRAWN,
+    AskedStore,
+    When,
+)
+from hashscan.quarantine.store import Store
+from hashscan.quarantine.withdrawn import (
+    WINDOW,
+    after,
+    brake,
+    collect,
+    due,
+    is_counted,
+    is_cut,
+    mark,
+    sentenced,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from hashscan.audit.recorder import Recorder
+    from hashscan.jobs.known_set import KnownSet
+    from hashscan.known.filters.opening import FilterFile
+    from hashscan.model import Answer, Confirmer, Digest
+    from hashscan.quarantine.asked import Answered
+    from hashscan.quarantine.withdrawn import Group
+    from hashscan.state import State
+    from hashscan.timeline import Timeline
+
+
+#: Seconds to wait until another process releases the quarantine's lock.
+_PATIENCE = 30.0
+#: Questions of one round, and questions a second to a service on another machine.
+_MOST, _RATE = 500, 5.0
+#: Subjects with the answer ``known`` that are asked again to see that the service knows anything.
+_CONTROLS = 3
+#: Answers that are stored at a time.
+_AT_A_TIME = 16
+
+
+@dataclass(slots=True)
+class Round:
+    """The result of one round.
+
+    Attributes:
+        asked: number of questions with an answer.
+        unknown: digests that the service does not know now.
+        withdrawn: number of digests that are withdrawn since this round, and ``files`` with them.
+        held: number of digests whose withdrawal waits for an administrator since this round.
+        why: the reason for that.
+        closed: ids of holds that were closed, because no digest of them is known any more.
+        marked: number of records that changed.
+        unmarked: why not all records could be marked; the next round tries it again.
+        trouble: why not all was asked.
+        more: some questions are left for the next round.
+        seconds: of computing, to read all records.
+    """
+
+    asked: int = 0
+    unknown: list[Digest] = field(default_factory=list)
+    withdrawn: int = 0
+    files: int = 0
+    held: int = 0
+    why: str = ""
+    closed: list[str] = field(default_factory=list)
+    marked: int = 0
+    unmarked: str = ""
+    trouble: str = ""
+    more: bool = False
+    seconds: float = 0.0
+
+
+def ask_again(
+    directory: str,
+    state: State,
+    known: KnownSet,
+    interval: float,
+    recorder: Recorder,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+) -> Round:
+    """Ask for the digests in ``directory`` whose time has come, and mark what is withdrawn.
+
+    An error is never an answer. The test twin of a service is not asked: it says nothing about
+    files that the service confirmed.
+
+    Args:
+        directory: the quarantine.
+        state: has the answers.
+        known: the known set in use.
+        interval: seconds between two questions about a digest.
+        recorder: writes events to the audit log, each before the act.
+        pause: waits so many seconds.
+
+    Raises:
+        QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
+    """
+    found = Round()
+    if known.test:
+        return found
+    withdrawn: list[Digest] = []
+    may_be_wrong = False
+    store = _opened(directory)
+    if store is not None:
+        with store, AskedStore.open(state.withdrawn) as asked:
+            one = _Asking(store, asked, known.service, known.filters, recorder, found)
+            one.ask(known, interval, pause)
+            may_be_wrong = one.is_cut
+            one.judge()
+            try:
+                one.mark()
+            except QuarantineError as error:
+                found.unmarked = str(error)
+            withdrawn = one.withdrawn
+    if not may_be_wrong:
+        found.closed = close_corrected(state.holds, known.filters, withdrawn, recorder)
+    return found
+
+
+def accept(
+    directory: str, state: State, recorder: Recorder, digests: Collection[str] = ()
+) -> Round:
+    """Withdraw what a brake holds, by an administrator's word.
+
+    Args:
+        directory: the quarantine.
+        state: has the answers.
+        recorder: writes events to the audit log, each before the act.
+        digests: only these, in lower-case hex; empty: all that are held.
+
+    Raises:
+        QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
+    """
+    found = Round()
+    store = _opened(directory)
+    if store is None:
+        return found
+    with store, AskedStore.open(state.withdrawn) as asked:
+        for service in asked.services():
+            answers = asked.answers(service).values()
+            held = [
+                one._replace(state=ACCEPTED)
+                for one in answers
+                if one.held and (not digests or one.subject.digest.hex in digests)
+            ]
+            if held:
+                if not digests:
+                    checked = [one for one in answers if one.state == WITHDRAWN]
+                    held += [one._replace(state=CHECKED) for one in checked]
+                    asked.put_size(service, None)
+                asked.put(service, held)
+                one = _Asking(store, asked, service, (), recorder, found)
+                one.withdraw_accepted()
+                one.mark()
+                found.closed += close_corrected(state.holds, (), one.withdrawn, recorder)
+    return found
+
+
+def _opened(directory: str) -> Store | None:
+    """The quarantine; ``None``: there is none."""
+    try:
+        return Store.open(os.fsencode(directory), create=False)
+    except QuarantineError as error:
+        if error.reason != "no-store":
+            raise
+        return None
+
+
+class _Asking:
+    """The answers of one service, and the files that it confirmed."""
+
+    def __init__(
+        self,
+        store: Store,
+        asked: AskedStore,
+        service: str,
+        filters: Sequence[FilterFile],
+        recorder: Recorder,
+        found: Round,
+    ) -> None:
+        self._store = store
+        self._asked = asked
+        self._service = service
+        self._recorder = recorder
+        self._found = found
+        self._mark = Mark(os.path.dirname(asked.path), WITHDRAWN_MARK)
+        self._timeline = self._now()
+        began = time.process_time()
+        contents = collect(store, service, filters, self._timeline)
+        found.seconds += time.process_time() - began
+        self._groups = contents.groups
+        answers = asked.answers(service)
+        gone = [one for one in answers if one not in self._groups]
+        self._restored = [answers[one] for one in gone if is_counted(answers[one], self._timeline)]
+        forgotten = set(gone).difference(one.subject for one in self._restored)
+        if forgotten and not contents.unread:
+            asked.forget(service, forgotten)
+        self._answers = {one: answers[one] for one in answers if one in self._groups}
+        self._verdicts: dict[Digest, Answer] = {}
+        self._fresh: list[Answered] = []
+        self._size = sum(one.metadata.digests for one in filters)
+
+    def _now(self) -> Timeline:
+        """The timeline as of now, whose spans are on the disk."""
+        with self._store.lock(_PATIENCE):
+            return self._store.keep_timeline()
+
+    # Questions
+
+    def ask(self, known: KnownSet, interval: float, pause: Callable[[float], None]) -> None:
+        """Ask for all subjects that are due, and for some others if nothing proves the service."""
+        wanted = [
+            group
+            for subject, group in self._groups.items()
+            if due(group, self._answers.get(subject), interval, known.name, self._timeline)
+        ]
+        if not wanted:
+            return
+        self._found.more = len(wanted) > _MOST
+        with ExitStack() as stack:
+            confirmer = known.make_confirmer()
+            if known.remote:  # a local one is the daemon's
+                stack.callback(confirmer.close)
+            stack.callback(self._store_answers)
+            slow = pause if known.remote else _no_pause
+            if self._ask_for(wanted[:_MOST], confirmer, known.name, slow):
+                self._ask_for(self._controls(), confirmer, known.name, slow)
+
+    def _controls(self) -> list[Group]:
+        """Subjects to ask for because digests are about to be withdrawn, and none was known."""
+        answers = self._answers.values()
+        is_proven = any(one.known and one.asked.age(self._timeline) <= WINDOW for one in answers)
+        if is_proven or not any(one.state == RIPE for one in answers):
+            return []
+        known = [one.subject for one in answers if one.state == KNOWN]
+        return [self._groups[one] for one in known[:_CONTROLS]]
+
+    def _ask_for(
+        self,
+        groups: Sequence[Group],
+        confirmer: Confirmer,
+        filters: str,
+        pause: Callable[[float], None],
+    ) -> bool:
+        """Ask; return whether the service may be asked more."""
+        for group in groups:
+            try:
+                is_known = self._is_known(group, confirmer, pause)
+            except ServiceRefusedError as error:
+                self._found.trouble = str(error)
+                continue
+            except ServiceError as error:
+                self._found.trouble = str(error)
+                return False
+            self._timeline = self._now()
+            last = self._answers.get(group.subject)
+            answered = after(
+                last,
+                group,
+                known=is_known,
+                filters=filters,
+                now=When.now(self._timeline),
+                timeline=self._timeline,
+            )
+            self._answers[group.subject] = answered
+            self._fresh.append(answered)
+            if len(self._fresh) >= _AT_A_TIME:
+                self._store_answers()
+        return True
+
+    def _store_answers(self) -> None:
+        self._asked.put(self._service, self._fresh)
+        self._fresh = []
+
+    def _is_known(self, group: Group, confirmer: Confirmer, pause: Callable[[float], None]) -> bool:
+        for digest in group.questions:
+            answer = self._verdicts.get(digest)
+            if answer is None:
+                answer = self._verdicts[digest] = confirmer.confirm(digest)
+                self._found.asked += 1
+                if not answer.known:
+                    self._found.unknown.append(digest)
+                pause(1 / _RATE)
+            if answer.known:
+                return True
+        return False
+
+    # Withdrawals
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the known set has lost so many digests that it may be wrong."""
+        return is_cut(self._size, self._asked.size(self._service))
+
+    @property
+    def withdrawn(self) -> list[Digest]:
+        """The digests that are withdrawn, with files in quarantine."""
+        gone = {WITHDRAWN, CHECKED}
+        return [one.subject.digest for one in self._answers.values() if one.state in gone]
+
+    def judge(self) -> None:
+        """Withdraw what is ripe, or hold it."""
+        before = self._asked.size(self._service)
+        why = brake(
+            self._answers,
+            restored=self._restored,
+            size=self._size,
+            size_before=before,
+            timeline=self._timeline,
+        )
+        withdrawn, held = sentenced(self._answers, why)
+        if held:
+            self._found.held, self._found.why = len(held), why
+            files = sum(self._groups[one.subject].files for one in held)
+            self._log(
+                [(events.WITHDRAWAL_HELD, {"digests": len(held), "files": files, "reason": why})]
+            )
+        self._withdraw(withdrawn)
+        self._keep(held)
+        self._mark.clear()
+        self._keep_size(before)
+
+    def _keep_size(self, before: int | None) -> None:
+        """Note the size of the known set, unless a smaller one may be what is wrong."""
+        is_right = not (self._found.trouble or self._found.more) and all(
+            one.state not in {UNKNOWN, RIPE} for one in self._answers.values()
+        )
+        if before is None or self._size > before or (is_right and self._size != before):
+            self._asked.put_size(self._service, self._size)
+
+    def withdraw_accepted(self) -> None:
+        """Withdraw what an administrator accepted, and nothing else."""
+        self._withdraw([one for one in self._answers.values() if one.state == ACCEPTED])
+        self._mark.clear()
+
+    def _withdraw(self, answers: Sequence[Answered]) -> None:
+        groups = [self._groups[one.subject] for one in answers]
+        self._found.withdrawn += len(groups)
+        self._found.files += sum(one.files for one in groups)
+        self._log([(events.WITHDRAWN, _facts(one, self._service)) for one in groups])
+        self._keep(
+            [
+                one._replace(state=CHECKED if one.state == ACCEPTED else WITHDRAWN, held="")
+                for one in answers
+            ]
+        )
+
+    def _log(self, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Write lines, but not again those of a killed round, which noted nothing."""
+        if not lines:
+            return
+        written = [(one.event, one.facts) for one in self._mark.lines()]
+        self._mark.set()
+        for line in lines:
+            if line in written:
+                written.remove(line)
+            else:
+                event, facts = line
+                self._recorder.write(event, **facts)
+
+    def _keep(self, answers: Sequence[Answered]) -> None:
+        self._asked.put(self._service, answers)
+        self._answers |= {one.subject: one for one in answers}
+
+    def mark(self) -> None:
+        """Bring the marks of the records up to date with the answers."""
+        withdrawn, known = set(), set()
+        for subject, one in self._answers.items():
+            group = self._groups[subject]
+            # A file that came since was confirmed as known.
+            is_old = group.age >= one.since.age(self._timeline)
+            if one.state in {WITHDRAWN, CHECKED} and group.marked < group.files and is_old:
+                withdrawn.add(subject)
+            elif one.known and group.marked:
+                known.add(subject)
+        if withdrawn or known:
+            self._found.marked += mark(
+                self._store, self._service, withdrawn, known, patience=_PATIENCE
+            )
+
+
+def _no_pause(_seconds: float) -> None:
+    """For lists on this machine."""
+
+
+def _facts(group: Group, service: str) -> dict[str, Any]:
+    algorithm, text = group.subject.digest
+    return {
+        "digest": {algorithm: text},
+        "category": group.category,
+        "files": group.files,
+        "service": service,
+    }

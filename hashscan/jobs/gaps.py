@@ -1,0 +1,392 @@
+"""Finds the volumes that no scan and no watch covers, although nothing seems wrong.
+
+``status`` reads them from the catalog, from what the daemon last wrote about itself, and from the
+list of mounts. No volume on a file server is touched: the server may never answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cronsim import CronSim, CronSimError
+
+from hashscan.errors import UnsafePathError
+from hashscan.files import DAEMON_STATUS
+from hashscan.fs.named import resolve
+from hashscan.jobs.reasons import Fault, Reason
+from hashscan.state import holder_of
+from hashscan.text import counted, human_age, local_time, shown
+from hashscan.watch.mounts import MountTable, mounts_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashscan.catalog.overview import Overview
+    from hashscan.config.settings import Settings
+    from hashscan.state import State
+
+#: Seconds without a sign of life from a running daemon that are trouble.
+_SILENT = 60.0
+#: Intervals of the schedule, and seconds more, that may pass without a whole scan.
+_SCANS_MISSED, _SCAN_LATE = 2.0, 3600.0
+#: Seconds that may pass without a whole scan if no daemon runs: a timer may be a weekly one.
+_BY_HAND = 8 * 86400.0
+#: Seconds that the watch of a volume may take to be set.
+_STARTING = 60.0
+#: Seconds by which a time may be ahead of the clock.
+_AHEAD = 3600.0
+#: Bytes that must be free where the state and the quarantine are.
+_LEAST_ROOM = 16 << 20
+_OTHER_SETTINGS = (
+    "the running daemon does not use this configuration: run 'systemctl reload hashscan' (or send "
+    "it SIGHUP), and see what its log says"
+)
+_NEVER = (
+    "nothing has been scanned with the state {} yet: start the daemon (systemctl start hashscan), "
+    "or run 'hashscan scan'; if there was a scan, check --config and --state"
+)
+_START = "start the daemon (systemctl start hashscan), or find out why 'hashscan scan' is not run"
+
+
+class Seen(NamedTuple):
+    """The facts that ``status`` has read so far.
+
+    Attributes:
+        running: id of the process that scans with the state now.
+        daemon: the daemon's status file; ``None``: no daemon has worked with this state.
+        alive: that daemon is running.
+        unread: the catalog exists but cannot be read.
+    """
+
+    settings: Settings
+    catalog: Overview | None
+    running: int | None
+    daemon: dict[str, Any] | None
+    alive: bool
+    unread: bool = False
+
+
+def mark_of(settings: Settings) -> str:
+    """A digest of the settings: equal for equal configurations."""
+    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+
+
+def read_daemon_file(directory: str) -> dict[str, Any] | None:
+    """The content of the daemon's status file; ``None`` if there is none that can be read."""
+    try:
+        with open(os.path.join(directory, DAEMON_STATUS), "rb") as file:
+            found = json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def daemon_of(state: State) -> dict[str, Any] | None:
+    """The status file of the daemon that works with ``state`` now; ``None``: none does."""
+    running = holder_of(state.lock_file)
+    daemon = None if running is None else read_daemon_file(state.directory)
+    return None if daemon is None or daemon.get("pid") != running else daemon
+
+
+def troubles(seen: Seen) -> list[Fault]:
+    """Faults that stop all work, or the work on one volume."""
+    daemon = seen.daemon
+    found = [*_unreadable_daemon_file(seen), *no_room(seen.settings)]
+    if daemon is not None:
+        found += _daemon_trouble(daemon, alive=seen.alive)
+    if not seen.alive:
+        found += _not_there(seen)
+    return found
+
+
+def gaps(seen: Seen) -> tuple[Fault, ...]:
+    """Volumes that are not watched, or were not scanned for too long."""
+    daemon, catalog = seen.daemon, seen.catalog
+    if daemon is not None and seen.alive:
+        found = [*_uncovered(daemon), *_not_scanned(daemon, catalog), *_nothing_looks(seen)]
+        if seen.settings.volumes and daemon.get("settings") not in {None, mark_of(seen.settings)}:
+            found.insert(0, Fault(Reason.CONFIGURATION, _OTHER_SETTINGS))
+    elif daemon is not None:
+        found = list(_stopped(seen.settings.state, daemon))
+    elif catalog is None or catalog.scan is None:
+        known = seen.running is not None or seen.unread
+        never = _NEVER.format(shown(seen.settings.state))
+        found = [] if known else [Fault(Reason.SCAN_LATE, never)]
+    else:
+        found = [*_died(seen), *_late_by_hand(seen)]
+    return (*found, *_unread(catalog))
+
+
+def _unreadable_daemon_file(seen: Seen) -> Iterator[Fault]:
+    path = os.path.join(seen.settings.state, DAEMON_STATUS)
+    if seen.daemon is None and os.path.lexists(path):
+        yield Fault(
+            Reason.STATE,
+            f"{shown(path)} cannot be read, so nothing is known about the daemon: check its owner "
+            "and mode, or restart the daemon, which writes the file again",
+        )
+
+
+def no_room(settings: Settings) -> Iterator[Fault]:
+    """Complain if the state or the quarantine is on a full or read-only file system."""
+    places = {settings.state: "the state"}
+    if settings.quarantine.action == "quarantine":
+        places[settings.quarantine_directory] = "the quarantine"
+    for path, name in places.items():
+        try:
+            room = os.statvfs(path)
+        except OSError:
+            continue  # the first scan makes it, or another check reports why it is not there
+        if room.f_flag & os.ST_RDONLY:
+            message = f"{name} {shown(path)} is on a read-only file system: mount it writable"
+            yield Fault(Reason.STORAGE, message)
+        elif room.f_bavail * room.f_frsize < _LEAST_ROOM or (room.f_files and not room.f_favail):
+            yield Fault(
+                Reason.STORAGE,
+                f"{name} {shown(path)} is on a full file system: free some space there, or no "
+                "match can be moved or recorded",
+            )
+
+
+def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[Fault]:
+    if not alive and daemon.get("stopped"):
+        return []
+    if not alive:
+        died = (
+            f"the daemon (process {daemon.get('pid')}) has died; see its log (journalctl -u "
+            "hashscan), and start it again"
+        )
+        return [Fault(Reason.DAEMON, died)]
+    found = []
+    silent = time.time() - float(daemon.get("time") or 0)
+    if silent > _SILENT:
+        message = (
+            f"the daemon has said nothing for {human_age(silent)}; see its log, and restart it"
+        )
+        found.append(Fault(Reason.DAEMON, message))
+    elif silent < -_AHEAD:
+        message = (
+            f"the daemon's status file is from {human_age(-silent)} in the future: set the clock "
+            "right (timedatectl), then restart the daemon"
+        )
+        found.append(Fault(Reason.CLOCK, message))
+    if daemon.get("reload_refused"):
+        message = f"the last reload was refused: {daemon['reload_refused']}"
+        found.append(Fault(Reason.CONFIGURATION, message))
+    found += [
+        Fault(Reason.VOLUME_MISSING, f"{shown(one['path'])}: not scanned: {one['away']}")
+        for one in daemon.get("volumes", ())
+        if one.get("away")
+    ]
+    return found
+
+
+def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[Fault, ...]:
+    """Complain about a daemon that was stopped: somebody may have forgotten to start it again."""
+    if not daemon.get("stopped"):
+        return ()
+    since = human_age(time.time() - float(daemon.get("time") or 0))
+    path = shown(os.path.join(directory, DAEMON_STATUS))
+    told = (
+        f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
+        f"it starts again (systemctl start hashscan); if it shall not run any more, remove {path}"
+    )
+    return (Fault(Reason.DAEMON_STOPPED, told),)
+
+
+def _uncovered(daemon: dict[str, Any]) -> list[Fault]:
+    found: list[Fault] = []
+    output = daemon.get("output")
+    if output:
+        message = (
+            f"the daemon's reader did not take {output['lost']:,} results since"
+            f" {local_time(output['since'])}: {output['message']}; the log has them (journalctl -u"
+            " hashscan), and 'hashscan quarantine list' names the moved files; restart the daemon"
+            " with a reader"
+        )
+        found.append(Fault(Reason.OUTPUT, message))
+    for one in daemon.get("volumes", ()):
+        if one.get("away"):
+            continue  # reported as a volume that is not there
+        path = shown(one["path"])
+        started = time.time() - float(one.get("starting") or time.time())
+        if started > _STARTING:
+            message = (
+                f"{path}: its watch has been starting for {human_age(started)}; the volume is "
+                "scanned as soon as the watch works"
+            )
+        elif one.get("unwatched") and not one["directories"]:
+            message = f"{path}: it is not watched, only scans find changes: {one['message']}"
+        elif one.get("unwatched"):
+            message = (
+                f"{path}: {counted(one['unwatched'], 'directory', 'directories')} "
+                f"{'is' if one['unwatched'] == 1 else 'are'} not watched, only scans find changes "
+                f"there: {one['message']}"
+            )
+        else:
+            continue
+        found.append(Fault(Reason.NOT_WATCHED, message))
+    return found
+
+
+def _nothing_looks(seen: Seen) -> list[Fault]:
+    """Volumes that are neither watched nor scanned by schedule."""
+    if seen.settings.scan.schedule is not None:
+        return []
+    return [
+        Fault(
+            Reason.NOT_WATCHED,
+            f"{shown(one.path)}: it is neither watched (watch: off) nor scanned by schedule "
+            "(scan.schedule: none), so nothing is found there after the daemon's start: set one of "
+            "them",
+        )
+        for one in seen.settings.volumes
+        if one.watch == "off"
+    ]
+
+
+def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[Fault]:
+    """Complain about volumes without a whole scan: by the schedule, or since the daemon's start."""
+    every = daemon.get("scan_every")
+    most = _BY_HAND if every is None else _SCANS_MISSED * float(every) + _SCAN_LATE
+    found = []
+    now, started = time.time(), float(daemon["started"])
+    for one in daemon.get("volumes", ()):
+        last = catalog.by_volume.get(os.fsencode(one["path"])) if catalog else None
+        ended = 0.0 if last is None else last.ended or last.started
+        late = now - max(ended, started)
+        if one.get("away") or (every is None and ended >= started):
+            continue
+        if every is not None and ended and now - ended > max(most, _BY_HAND):
+            # A daemon that restarts again and again gets no more time than that.
+            late = now - ended if now - started > _SCAN_LATE else 0.0
+        if late > most:
+            why = (
+                "though the daemon began one at its start"
+                if every is None
+                else f"but scan.schedule wants one every {human_age(float(every))}"
+            )
+            message = (
+                f"{shown(one['path'])}: no whole scan for {human_age(late)}, {why}; see the log"
+            )
+            found.append(Fault(Reason.SCAN_LATE, message))
+    return found
+
+
+# Without a daemon
+
+
+def _mounts() -> MountTable:
+    with suppress(OSError):
+        return mounts_now()
+    return MountTable(())
+
+
+def _roots(settings: Settings, mounts: MountTable) -> Iterator[tuple[bytes, bool]]:
+    """The volumes' resolved paths, and whether a file server is on the way to each."""
+    for one in settings.volumes:
+        path = os.path.normpath(one.path)
+        if mounts.reach(os.fsencode(path)).server:
+            yield os.fsencode(path), True
+            continue
+        with suppress(UnsafePathError):
+            path = resolve(path)
+        yield os.fsencode(path), False
+
+
+def resolved_roots(settings: Settings) -> list[bytes]:
+    """The configured volumes as the catalog and the daemon name them; none is waited for."""
+    return [root for root, _ in _roots(settings, _mounts())]
+
+
+def _not_there(seen: Seen) -> list[Fault]:
+    """Complain about volumes that are not there; a volume on a file server is not touched."""
+    mounts = _mounts()
+    found = []
+    for root, is_remote in _roots(seen.settings, mounts):
+        if not is_remote and not os.path.isdir(root):
+            message = f"{shown(root)}: the volume is not there: check the path and the mount"
+        elif seen.catalog and root in seen.catalog.mounted and not mounts.is_mounted(root):
+            message = (
+                f"{shown(root)}: its file system is not mounted, so it is not scanned: mount it"
+            )
+        else:
+            continue
+        found.append(Fault(Reason.VOLUME_MISSING, message))
+    return found
+
+
+def _died(seen: Seen) -> list[Fault]:
+    """Complain if the last scan was killed: nobody may have noticed."""
+    scan = seen.catalog.scan if seen.catalog else None
+    if scan is None or scan.ended is not None or seen.running is not None:
+        return []
+    message = (
+        f"the last scan (began {human_age(time.time() - scan.started)} ago) was killed before its "
+        "end, or an error ended it: see its messages and the kernel's log (out of memory?), and "
+        "run 'hashscan scan' again: it goes on where that scan was"
+    )
+    return [Fault(Reason.SCAN_KILLED, message)]
+
+
+def _late_by_hand(seen: Seen) -> list[Fault]:
+    """Complain about volumes without a whole scan for too long, if no daemon runs."""
+    catalog = seen.catalog
+    assert catalog is not None
+    most = max(_BY_HAND, _SCANS_MISSED * (_interval(seen.settings) or 0.0) + _SCAN_LATE)
+    now = time.time()
+    found = []
+    last = {root: catalog.by_volume.get(root) for root, _ in _roots(seen.settings, _mounts())}
+    if not last:
+        last = {b"": catalog.whole}
+    for root, scan in last.items():
+        where = f"{shown(root)}: " if root else ""
+        if scan is None:
+            if seen.running is None:
+                message = f"{where}no whole scan yet; run 'hashscan scan' again"
+                found.append(Fault(Reason.SCAN_LATE, message))
+            continue
+        late = now - (scan.ended or scan.started)
+        if late > most:
+            message = (
+                f"{where}no whole scan for {human_age(late)}, and no daemon runs: {_START} any more"
+            )
+            found.append(Fault(Reason.SCAN_LATE, message))
+        elif late < -_AHEAD:
+            message = (
+                f"{where}the last whole scan ended {human_age(-late)} in the future: set the clock "
+                "right (timedatectl)"
+            )
+            found.append(Fault(Reason.CLOCK, message))
+    return found
+
+
+def _interval(settings: Settings) -> float | None:
+    """Seconds between two scans by schedule; ``None``: there is no schedule."""
+    if settings.scan.schedule is None:
+        return None
+    try:
+        times = CronSim(settings.scan.schedule, datetime.fromtimestamp(time.time()))  # noqa: DTZ006
+        first, second = next(times), next(times)
+    except (CronSimError, StopIteration):
+        return None
+    return second.timestamp() - first.timestamp()
+
+
+def _unread(catalog: Overview | None) -> Iterator[Fault]:
+    """Complain about so many unreadable files that hashscan may lack rights, or a disk may fail."""
+    if catalog is None or catalog.whole is None or not catalog.problems:
+        return
+    files = catalog.whole.files or 0
+    if catalog.problems * 2 > files or (catalog.problems > 100 and catalog.problems * 10 > files):
+        yield Fault(
+            Reason.UNREADABLE,
+            f"{catalog.problems:,} of {files:,} files or directories could not be read: run "
+            "hashscan as root, and see the kernel's log for errors of the disk",
+        )

@@ -1,0 +1,89 @@
+"""Decides about holds for an administrator: the store, the allow-list, the audit log, the files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashscan.audit import events
+from hashscan.audit.actor import Who
+from hashscan.errors import MachineError
+from hashscan.jobs.braking import HoldLog
+from hashscan.jobs.releasing import move_released
+from hashscan.quarantine import dismissed
+from hashscan.quarantine.hold import HoldState
+from hashscan.text import rfc3339, said_by, shown
+
+if TYPE_CHECKING:
+    from hashscan.config.settings import Settings
+    from hashscan.jobs.releasing import Released
+    from hashscan.model import Digest
+    from hashscan.quarantine.hold import Hold
+    from hashscan.quarantine.holds import Holds
+    from hashscan.reporter import Reporter
+    from hashscan.state import State
+
+
+def release(
+    settings: Settings, state: State, holds: Holds, number: int, why: str, reporter: Reporter
+) -> tuple[Hold, Released]:
+    """Release a hold, and move its files; go on if a release was killed.
+
+    Raises:
+        HashscanError: the hold is unknown, or the state or the quarantine cannot be used.
+    """
+    who = Who.current("command")
+    hold = holds.get(number)
+    if hold.state is not HoldState.RELEASED:
+        HoldLog(settings, state, "command").decided(
+            events.HOLD_RELEASED, hold, holds.digests(number), why
+        )
+        # A killed dismissal may have left entries of a hold that still waits.
+        try:
+            dismissed.remove(state.dismissed, hold.id)
+        except OSError as error:
+            raise _unwritten(state, error) from error
+        hold = holds.release(number, who=str(who), why=why)
+    done = move_released(
+        settings,
+        state,
+        holds.files(number),
+        tell=reporter.match,
+        notice=reporter.notice,
+        forget=holds.forget_file,
+    )
+    return hold, done
+
+
+def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: str) -> Hold:
+    """Allow the digests of a hold.
+
+    Raises:
+        HashscanError: the hold is unknown or dismissed, or the state cannot be written.
+    """
+    who = str(Who.current("command"))
+    hold = holds.get(number)
+    if hold.state is HoldState.DISMISSED:
+        return holds.dismiss(number, who=who, why=why)  # raises
+    digests = holds.digests(number)
+    HoldLog(settings, state, "command").decided(events.HOLD_DISMISSED, hold, digests, why)
+    try:
+        dismissed.add(state.dismissed, _entries(holds, hold, digests, who, why))
+    except OSError as error:
+        raise _unwritten(state, error) from error
+    return holds.dismiss(number, who=who, why=why)
+
+
+def _entries(
+    holds: Holds, hold: Hold, digests: list[Digest], who: str, why: str
+) -> list[dismissed.Entry]:
+    """One entry for each content of a hold, and for each digest that no file of it has."""
+    contents = dict.fromkeys(one.digests.each() for one in holds.files(hold.number))
+    rest = set(digests).difference(*contents)
+    groups = [*contents, *((one,) for one in sorted(rest))]
+    if hold.has_one_content:
+        groups = [tuple(digests)]
+    return [dismissed.Entry(one, hold.id, who, rfc3339(), why) for one in groups]
+
+
+def _unwritten(state: State, error: OSError) -> MachineError:
+    return MachineError(f"{shown(state.dismissed)}: cannot be written: {said_by(error)}")

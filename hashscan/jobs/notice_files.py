@@ -1,0 +1,283 @@
+"""Checks and hashes files that notices name: by descriptor, from the root of the volume."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashscan.config.trust import believed_files
+from hashscan.fs.beneath import (
+    closing,
+    components,
+    identity_of,
+    open_directory,
+    open_root,
+    open_step,
+)
+from hashscan.fs.listing import ListedFile, listing
+from hashscan.fs.private import is_quarantine
+from hashscan.fs.reading import identity_in, stamp_of
+from hashscan.fs.volume import Roots
+from hashscan.model import ALGORITHMS, PRIVATE_DIRECTORY, Candidate, Problem, join
+from hashscan.scan.hashing import Hasher, NotHashed, hash_below
+from hashscan.text import said_by, shown
+from hashscan.watch.mounts import mount_of, roots_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashscan.config.settings import Settings
+    from hashscan.jobs.presence import Seen
+    from hashscan.model import Identity
+    from hashscan.notices.notice import ItemFile
+
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_OWN = (
+    "it belongs to hashscan itself; if the notice is right, move it by hand, else close the notice"
+)
+#: Most files of a directory that a notice names.
+MOST_LISTED = 1000
+
+
+class Spot(NamedTuple):
+    """The place of a file: a volume's root, and the path below it."""
+
+    volume: bytes
+    path: bytes
+
+    @property
+    def full(self) -> bytes:
+        """The absolute path."""
+        return join(self.volume, self.path)
+
+
+class Presence(StrEnum):
+    """Whether a file is in its place."""
+
+    THERE = "there"
+    AWAY = "away"
+    UNKNOWN = "unknown"  #: its volume does not answer, or another file system is mounted there
+
+
+class Peeked(NamedTuple):
+    """The result of ``NoticeFiles.peek``.
+
+    Attributes:
+        presence: whether the file is in its place.
+        status: of the file, if it is there.
+        anchor: see ``notices.notice.ItemFile``; "" unless the file is there.
+        why: why the presence is unknown.
+    """
+
+    presence: Presence
+    status: os.stat_result | None = None
+    anchor: str = ""
+    why: str = ""
+
+
+class NoticeFiles:
+    """Checks and hashes files, for one round."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        was_mounted: Callable[[bytes], bool] = lambda _volume: False,
+        probe: Callable[[list[str]], list[Seen]],
+    ) -> None:
+        """Check whether the configured volumes are there.
+
+        ``was_mounted``: whether a volume's root was a mount point at its last scan.
+        ``probe``: checks whether directories are there, each within a bounded time.
+        """
+        self._was_mounted = was_mounted
+        self._probe = probe
+        self._own = _own(settings)
+        self._hasher = Hasher(frozenset(ALGORITHMS))
+        self._seen: dict[bytes, Seen] = {}
+        self._mounts: dict[int, bytes] = {}
+        paths = [os.fsencode(one.path) for one in settings.volumes]
+        found = probe([os.fsdecode(path) for path in paths])
+        self._seen |= {seen.root: seen for seen in found}
+        self._given = {
+            path.rstrip(b"/"): seen.root for path, seen in zip(paths, found, strict=True)
+        }
+        self.volumes = tuple(seen.root for seen in found)
+        self._roots = Roots(self.volumes)
+
+    def spot(self, full: bytes, root: bytes | None = None) -> Spot | None:
+        """The place of an absolute path: below the volume that holds it, else below ``root``.
+
+        ``None``: the path is below neither, or is no path of a file.
+        """
+        for given, resolved in self._given.items():
+            if given != resolved and full.startswith(given + b"/"):
+                full = resolved.rstrip(b"/") + full[len(given) :]
+                break
+        volume = self._roots.holding(full) or root
+        if volume is None or not full.startswith(volume.rstrip(b"/") + b"/"):
+            return None
+        path = full[len(volume.rstrip(b"/")) + 1 :].rstrip(b"/")
+        try:
+            return Spot(volume, path) if components(path) else None
+        except ValueError:
+            return None
+
+    @staticmethod
+    def spot_of(file: ItemFile) -> Spot:
+        """The place of a stored file."""
+        return Spot(file.volume, file.path)
+
+    def unreachable(self, volume: bytes) -> str:
+        """Why the files of a volume cannot be checked now; "": they can."""
+        if volume not in self._seen:
+            (self._seen[volume],) = self._probe([os.fsdecode(volume)])
+        seen = self._seen[volume]
+        if seen.error is not None:
+            return f"{shown(volume)}: {seen.error}"
+        # Even if its mount point is not empty: only a scan accepts the files there as the volume's.
+        if not seen.mounted and self._was_mounted(volume):
+            return f"{shown(volume)}: its file system is not mounted"
+        return ""
+
+    def peek(self, spot: Spot, anchor: str = "", *, directory: bool = False) -> Peeked:
+        """Check whether a regular file, or with ``directory`` also a directory, is in its place.
+
+        ``anchor``: that of the stored file; "": the file was never seen.
+        """
+        why = self.unreachable(spot.volume)
+        if why:
+            return Peeked(Presence.UNKNOWN, why=why)
+        try:
+            with closing(open_root(spot.volume)) as root:
+                return self._peek(root, spot, anchor, directory=directory)
+        except (OSError, ValueError) as error:
+            return Peeked(Presence.UNKNOWN, why=f"{shown(spot.full)}: {said_by(error)}")
+
+    def _peek(self, root: int, spot: Spot, anchor: str, *, directory: bool) -> Peeked:
+        *above, name = components(spot.path)
+        status = None
+        fd = os.dup(root)
+        try:
+            try:
+                for one in above:
+                    below = open_step(fd, one, cross_mounts=True)
+                    os.close(fd)
+                    fd = below
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in _NOT_THERE:
+                    raise
+            # The deepest directory that is there: a file system that is missing, or mounted over
+            # it, shows in its identity; a bind mount of the same one in the mount's root.
+            here = f"{identity_of(root).inode} {os.fstatvfs(fd).f_fsid:x} {self._mounted(fd)}"
+        finally:
+            os.close(fd)
+        mode = 0 if status is None else status.st_mode
+        if stat.S_ISREG(mode) or (directory and stat.S_ISDIR(mode)):
+            return Peeked(Presence.THERE, status, here)
+        if anchor not in {"", here}:
+            return Peeked(
+                Presence.UNKNOWN,
+                why=f"{shown(spot.full)} is not there, and another directory or file system is in"
+                f" the place of the one in which it was seen: check whether {shown(spot.volume)}"
+                " and all file systems below it are mounted; if the file is removed, run"
+                " 'hashscan notice close ID --reason TEXT'",
+            )
+        return Peeked(Presence.AWAY)
+
+    def _mounted(self, fd: int) -> str:
+        """The directory of a file system that is mounted where ``fd`` is; "" without /proc."""
+        try:
+            number = mount_of(fd)
+            if number not in self._mounts:
+                self._mounts = roots_now()
+        except OSError:
+            return ""
+        return shown(self._mounts.get(number, b""))
+
+    def hash(self, spot: Spot) -> Candidate | NotHashed:
+        """Hash a file with all algorithms; the candidate has no hits yet."""
+        why = self.unreachable(spot.volume)
+        if why:
+            return NotHashed(Problem.NOT_THERE, why)
+        # What stands in the way of this check, stands in the way of the hashing, too.
+        with suppress(OSError, ValueError), closing(open_root(spot.volume)) as root:
+            if self._is_own(root, spot.path):
+                return NotHashed(Problem.OTHER, _OWN)
+        hashed = hash_below(self._hasher, *spot)
+        if isinstance(hashed, NotHashed):
+            return hashed
+        status = hashed.status
+        return Candidate(
+            *spot,
+            identity=identity_in(status),
+            stamp=stamp_of(status),
+            digests=hashed.digests,
+            links=status.st_nlink,
+            uid=status.st_uid,
+            hits=(),
+        )
+
+    def _is_own(self, root: int, path: bytes) -> bool:
+        """Whether a file belongs to hashscan, or is in a directory of hashscan's.
+
+        Only root can move these directories, so they need not be held open.
+        """
+        *above, name = components(path)
+        fd = os.dup(root)
+        try:
+            for one in above:
+                below = open_step(fd, one, cross_mounts=True)
+                os.close(fd)
+                fd = below
+                status = os.fstat(fd)
+                is_private = (
+                    one == PRIVATE_DIRECTORY
+                    and status.st_uid == os.geteuid()
+                    and not stat.S_IMODE(status.st_mode) & 0o077
+                )
+                if is_private or is_quarantine(fd) or identity_in(status) in self._own:
+                    return True
+            return identity_in(os.stat(name, dir_fd=fd, follow_symlinks=False)) in self._own
+        finally:
+            os.close(fd)
+
+    def files_in(self, spot: Spot) -> list[Spot]:
+        """The regular files of a directory, without subdirectories; the first ``MOST_LISTED``.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        found: list[Spot] = []
+        with (
+            closing(open_root(spot.volume)) as root,
+            closing(open_directory(root, spot.path, cross_mounts=True)) as directory,
+        ):
+            for entry in listing(directory):
+                if isinstance(entry, ListedFile):
+                    found.append(Spot(spot.volume, spot.path + b"/" + entry.name))
+                if len(found) >= MOST_LISTED:
+                    break
+        return found
+
+
+def _own(settings: Settings) -> frozenset[Identity]:
+    """The state directory, the quarantine, the configuration, and files that hashscan believes."""
+    found = set()
+    for path in (settings.state, settings.quarantine_directory, *believed_files(settings)):
+        with suppress(OSError, ValueError):
+            found.add(identity_in(os.stat(path)))
+    return frozenset(found)
+
+
+def stamps_of(peeked: Iterable[Peeked]) -> tuple[tuple[int, ...], ...]:
+    """Identities and stamps of files, which show changes; () for a file that is not there."""
+    return tuple(
+        () if one.status is None else (*identity_in(one.status), *stamp_of(one.status))
+        for one in peeked
+    )

@@ -1,0 +1,239 @@
+"""Finds the files that an item names, or the reason why there are none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashscan.catalog.overview import overview
+from hashscan.jobs.notice_files import MOST_LISTED, Presence
+from hashscan.model import ALGORITHMS
+from hashscan.notices.notice import ItemKind, ItemState
+from hashscan.notices.pages import is_page, parts_of
+from hashscan.notices.sites.address import decoded, parse, without_dots
+from hashscan.notices.sites.location import LocationKind
+from hashscan.text import counted, local_time, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from hashscan.catalog.finder import Finder
+    from hashscan.catalog.overview import LastScan
+    from hashscan.jobs.known_set import KnownSet
+    from hashscan.jobs.notice_acts import NoticeActs
+    from hashscan.jobs.notice_files import NoticeFiles, Spot
+    from hashscan.notices.notice import Item
+    from hashscan.notices.sites.location import Location
+    from hashscan.notices.sites.sites import Sites
+    from hashscan.notices.store import Store
+    from hashscan.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Files that an item names, or why there are none.
+
+    Attributes:
+        spots: places of named files.
+        parts: places of files that a named page shows, or that are in a named directory.
+        directory: place of the named directory, which is in ``spots``, too.
+        kind: the reason why there is no file, in one word for reports; "": there is a file.
+        why: the same reason, or what to do about a directory, in a sentence.
+        waits: it cannot be decided now whether there is a file.
+        whole_site: it waits because the URL is that of a site without an index file.
+        maybe: places at which the file would be, or was.
+    """
+
+    spots: tuple[Spot, ...] = ()
+    parts: tuple[Spot, ...] = ()
+    directory: Spot | None = None
+    kind: str = ""
+    why: str = ""
+    waits: bool = False
+    whole_site: bool = False
+    maybe: tuple[Spot, ...] = ()
+
+
+class Places:
+    """Finds files by URL and path. Files by digest are found in the catalog, elsewhere."""
+
+    def __init__(
+        self,
+        state: State,
+        files: NoticeFiles,
+        acts: NoticeActs,
+        store: Store,
+        finder: Finder | None,
+        known: KnownSet | None,
+        sites: Sites,
+    ) -> None:
+        """Begin a round."""
+        self._state = state
+        self._files = files
+        self._acts = acts
+        self._store = store
+        self._finder = finder
+        self._known = known
+        self._sites = sites
+        self._scans: dict[bytes, LastScan] | None = None
+
+    def find(self, item: Item, *, parts: bool = True) -> Wanted:
+        """The files that an item names. ``parts``: also the files that a page shows.
+
+        Raises:
+            OSError: a directory cannot be listed.
+        """
+        value = item.parsed.value
+        if item.parsed.kind is ItemKind.URL:
+            return self._by_url(value, parts=parts)
+        if item.parsed.kind is ItemKind.PATH:
+            return self._by_path(os.path.normpath(os.fsencode(value)))
+        return self._by_digest(item)
+
+    def _by_url(self, url: str, *, parts: bool) -> Wanted:
+        location = self._sites.locate(url)
+        if location.kind is LocationKind.UNDECIDED:
+            return Wanted(why=location.reason, waits=True)
+        root = location.root or None
+        if location.kind in {LocationKind.FILE, LocationKind.DIRECTORY}:
+            spot = self._files.spot(location.full, root)
+            if spot is None:  # the document root
+                why = f"{shown(location.full)}: the notice names the whole site; decide what to"
+                return Wanted(why=f"{why} remove", waits=True, whole_site=True)
+            if location.kind is LocationKind.DIRECTORY:
+                return self._directory(spot)
+            return Wanted((spot,), self._parts(url, location) if parts else ())
+        maybe = self._would_be(url, location)
+        for spot in maybe:
+            why = self._files.unreachable(spot.volume)
+            if why:
+                return Wanted(why=why, waits=True)
+        why = location.reason
+        if location.kind is LocationKind.SCRIPT:
+            why += "; find what it shows, and remove that by hand"
+        return Wanted(kind=location.kind.value, why=why, maybe=maybe)
+
+    def _parts(self, url: str, location: Location) -> tuple[Spot, ...]:
+        if not is_page(location):
+            return ()
+        found = (
+            self._files.spot(one.full, one.root)
+            for one in parts_of(self._sites, url, location).files
+        )
+        return tuple(one for one in found if one is not None)
+
+    def _would_be(self, url: str, location: Location) -> tuple[Spot, ...]:
+        """The place of a URL's file if the site is a plain directory."""
+        if not location.root:
+            return ()
+        try:
+            path = decoded(parse(url).target)
+        except ValueError:
+            return ()
+        path = None if path is None else without_dots(path)
+        full = location.root.rstrip(b"/") + (path or b"")
+        spot = self._files.spot(full, location.root)
+        return () if spot is None else (spot,)
+
+    def _directory(self, spot: Spot) -> Wanted:
+        inside = tuple(self._files.files_in(spot))
+        number = counted(len(inside), "file")
+        if len(inside) >= MOST_LISTED:
+            number = f"at least {number}"
+        return Wanted(
+            (spot,),
+            inside,
+            spot,
+            why=f"{shown(spot.full)} is a directory with {number}; hashscan moves only those that a"
+            " list knows; decide about the others: remove the directory, or close the notice"
+            " ('hashscan notice close ID --reason TEXT')",
+        )
+
+    def _by_path(self, full: bytes) -> Wanted:
+        spot = self._files.spot(full)
+        if spot is None:
+            return Wanted(kind="no-volume", why=f"no configured volume holds {shown(full)}")
+        peeked = self._files.peek(spot)
+        if peeked.presence is Presence.THERE:
+            return Wanted((spot,))
+        if peeked.presence is Presence.UNKNOWN:
+            return Wanted(why=peeked.why, waits=True)
+        if self._files.peek(spot, directory=True).presence is Presence.THERE:
+            return self._directory(spot)
+        return Wanted(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
+
+    def _by_digest(self, item: Item) -> Wanted:
+        """The reason why no file has the digest of an item, if the catalog has none."""
+        if self._scans is None:
+            found = None if self._finder is None else overview(self._state.catalog)
+            self._scans = {} if found is None else found.by_volume
+        by_volume = self._scans
+        for volume in self._files.volumes:
+            if volume not in by_volume:
+                why = f"{shown(volume)} was never wholly scanned, so the catalog cannot say whether"
+                return Wanted(why=f"{why} it has the digest; run 'hashscan scan'", waits=True)
+        computed: Collection[str] = ALGORITHMS
+        if self._known is not None:
+            computed = self._known.algorithms
+        elif self._finder is not None:
+            computed = self._finder.algorithms()
+        if not any(one.algorithm in computed for one in item.parsed.digests):
+            why = (
+                f"scans compute only {', '.join(sorted(computed)) or 'no digest'}, so no file"
+                " can be found by this digest; to find it, write the digest to FILE and run"
+                " 'hashscan scan --known FILE'"
+            )
+            return Wanted(kind="not-computed", why=why)
+        ended = [one.ended for one in by_volume.values() if one.ended is not None]
+        last = (
+            f"the last whole scan ended {local_time(min(ended))}" if ended else "nothing is scanned"
+        )
+        tiers = ""
+        if self._known is not None and any(one.tiers.names for one in self._known.filters):
+            tiers = "; it has no digests of files that were ruled out by size or first block"
+        why = f"no file in the catalog has the digest; {last}{tiers}"
+        return Wanted(kind="no-file", why=why)
+
+    def why_away(self, item: Item, wanted: Wanted) -> tuple[ItemState, str, float | None]:
+        """The state of a received item without files, the reason, and the time of the removal.
+
+        If an item was removed, and is received again although its file is not back, it is removed
+        since that first removal. Other items are gone if a file was here before, else not here.
+
+        Raises:
+            HashscanError: the quarantine or the catalog cannot be read.
+        """
+        if item.removed is not None:
+            if self._store.was_back(item.number):
+                return ItemState.REMOVED, "its file was back, and is away again", None
+            why = f"its file is not back since it was removed, {local_time(item.removed)}"
+            return ItemState.REMOVED, why, item.removed
+        return *self._gone(item, wanted), None
+
+    def _gone(self, item: Item, wanted: Wanted) -> tuple[ItemState, str]:
+        before = self._store.removed_before(item.number)
+        if before is not None and before.removed is not None:
+            return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"
+        named = self._store.files(item.number)
+        spots = [*wanted.maybe, *(self._files.spot_of(one) for one in named)]
+        # E.g. a script that answers under the URL is a file that the catalog has.
+        spots = [one for one in spots if self._files.peek(one).presence is not Presence.THERE]
+        for spot in spots:
+            record = self._acts.moved(spot.full, item.notice)
+            if record is not None:
+                return ItemState.GONE, f"quarantined before, {record.acted} as {record.id}"
+        if item.parsed.digests:
+            record = self._acts.moved_content(item.parsed.digests)
+            if record is not None:
+                path = shown(record.origin.full_path)
+                return ItemState.GONE, f"quarantined before, {record.acted} as {record.id}: {path}"
+        for spot in spots:
+            if self._finder is not None and self._finder.at(*spot) is not None:
+                return (
+                    ItemState.GONE,
+                    f"the last scan found a file at {shown(spot.full)}, which is not there now",
+                )
+        if named:
+            return ItemState.GONE, f"it was at {shown(self._files.spot_of(named[0]).full)} before"
+        return ItemState.NOT_HERE, f"{wanted.kind or 'no-file'}: {wanted.why}"

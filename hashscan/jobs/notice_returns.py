@@ -1,0 +1,118 @@
+"""Has settled items received again if a file is back in its place, or its content elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hashscan.errors import HashscanError
+from hashscan.jobs.notice_files import Presence, Spot
+from hashscan.notices.notice import BACK, ItemKind, Role
+from hashscan.scan.hashing import NotHashed
+from hashscan.text import local_time, said_by, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hashscan.catalog.finder import FoundFile
+    from hashscan.jobs.notice_files import NoticeFiles
+    from hashscan.jobs.notice_memory import Round
+    from hashscan.jobs.notice_places import Places
+    from hashscan.model import Digest
+    from hashscan.notices.notice import Item
+    from hashscan.notices.store import Store
+
+#: Seconds after which no further item of a state is checked.
+_SECONDS = 3.0
+
+
+class Returns:
+    """Checks settled items of one round."""
+
+    def __init__(
+        self,
+        store: Store,
+        files: NoticeFiles,
+        places: Places,
+        of_round: Round,
+        clock: Callable[[], float],
+    ) -> None:
+        """Begin a round."""
+        self._store = store
+        self._files = files
+        self._places = places
+        self._round = of_round
+        self._clock = clock
+
+    def by_place(self, items: Iterable[Item], begins: Callable[[int], None]) -> int | None:
+        """Have items received again if a file is back in its place.
+
+        Returns the number of the last item that was checked; ``None``: all were checked.
+        """
+        until = time.monotonic() + _SECONDS
+        last = 0
+        for item in items:
+            if time.monotonic() > until:
+                return last
+            last = item.number
+            begins(item.number)
+            try:
+                where = self._returned(item)
+            except (HashscanError, OSError) as error:
+                why = f"notice {item.notice}: {shown(item.parsed.value)}: {said_by(error)}"
+                self._round.lines.append(("warning", why))
+                continue
+            if where is not None:
+                self._reopen(item, f"a file is back at {shown(where.full)}")
+        return None
+
+    def _returned(self, item: Item) -> Spot | None:
+        files = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
+        spots: list[Spot] = []
+        if item.parsed.kind is not ItemKind.DIGEST:
+            spots += self._places.find(item, parts=False).spots
+        for file in files:
+            spot = self._files.spot_of(file)
+            if spot in spots or self._files.peek(spot).presence is not Presence.THERE:
+                continue
+            hashed = self._files.hash(spot)
+            if not isinstance(hashed, NotHashed) and not set(file.digests).isdisjoint(
+                hashed.digests.each()
+            ):
+                return spot
+        # Without its index file, a URL leads to the directory.
+        was_directory = any(not one.digests for one in files)
+        for spot in spots:
+            if self._files.peek(spot, directory=was_directory).presence is Presence.THERE:
+                return spot
+        return None
+
+    def _reopen(self, item: Item, why: str) -> None:
+        since = "" if item.removed is None else f" (removed {local_time(item.removed)})"
+        reason = f"{BACK}{why}{since}"
+        if self._store.came_back(item.number, reason, now=self._clock()):
+            self._round.more = True
+            self._round.lines.append(
+                ("warning", f"notice {item.notice}: {shown(item.parsed.value)}: {shown(reason)}")
+            )
+
+    def by_content(self, number: int, digests: set[Digest], found: Iterable[FoundFile]) -> None:
+        """Have an item received again if one of the catalog's files has one of ``digests``.
+
+        A copy that stayed in its place all the time is not back.
+        """
+        there = {self._files.spot_of(one) for one in self._store.files(number) if one.away is None}
+        for row in found:
+            spot = Spot(row.volume, row.path)
+            if spot in there:
+                continue
+            # The catalog may still have the row of the removed file.
+            if self._files.peek(spot).presence is not Presence.THERE:
+                continue
+            hashed = self._files.hash(spot)
+            if isinstance(hashed, NotHashed):
+                continue
+            if digests.isdisjoint(hashed.digests.each()):
+                continue
+            self._reopen(self._store.item(number), f"its content is at {shown(spot.full)}")
+            return

@@ -1,0 +1,193 @@
+"""One round over the items of notices: find their files, act on them, settle them.
+
+An open item goes through these steps. The result of each is on the disk before the next one begins:
+
+    find its files -> hash and judge -> "located" -> move -> find copies by digest -> "removed"
+
+After a kill at any instant the next round goes on: the quarantine's record says whether a file was
+moved, and a file counts as away only after a check of its place.
+
+A round also checks some removed and gone items again. If a file is back at the URL or the path, or
+if the catalog has the content elsewhere, the item is received again.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from hashscan.audit.recorder import Recorder
+from hashscan.catalog.finder import open_finder
+from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
+from hashscan.jobs.gaps import daemon_of
+from hashscan.jobs.known_set import open_known_set
+from hashscan.jobs.notice_acts import NoticeActs
+from hashscan.jobs.notice_files import NoticeFiles
+from hashscan.jobs.notice_items import OpenItems
+from hashscan.jobs.notice_memory import LEFT_OUT, Memory, Round, is_waiting
+from hashscan.jobs.notice_places import Places
+from hashscan.jobs.notice_returns import Returns
+from hashscan.jobs.probing import look_at_all
+from hashscan.notices.notice import ItemState
+from hashscan.notices.sites.sites import Sites
+from hashscan.notices.store import Store
+from hashscan.state import Lock
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from hashscan.config.settings import Settings
+    from hashscan.jobs.known_set import KnownSet
+    from hashscan.jobs.presence import Seen
+    from hashscan.state import State
+
+#: Most open items of one round, and most settled items in each state.
+MOST_OPEN = 2000
+MOST_SETTLED = 500
+#: Most rounds of one command; the daemon does the rest.
+_MOST_ROUNDS = 1000
+#: Seconds for which another process that works on notices is waited for, and between two tries.
+TURN = 30.0
+_LOOK = 0.1
+_RETURNING = (ItemState.REMOVED, ItemState.GONE)
+
+
+def run_round(
+    settings: Settings,
+    state: State,
+    known: KnownSet | None,
+    memory: Memory,
+    *,
+    why_unknown: str = "",
+    absent: Collection[bytes] = (),
+    begins: Callable[[int], None] = lambda _item: None,
+    sites: Sites | None = None,
+    probe: Callable[[list[str]], list[Seen]] = look_at_all,
+    clock: Callable[[], float] = time.time,
+) -> Round:
+    """Work on open items, then check some settled items.
+
+    Args:
+        settings: the configuration.
+        state: the state directory.
+        known: the known set; ``None``: there is none that can be asked.
+        memory: from the last round.
+        why_unknown: why there is no known set.
+        absent: roots of volumes that do not answer; moves that began there are not finished.
+        begins: called with the number of each item before its work begins.
+        sites: from the last round; configurations that changed are read again.
+        probe: checks whether volumes are there.
+        clock: gives the time in seconds since the epoch.
+
+    Raises:
+        HashscanError: the notices, the catalog or the configuration cannot be used.
+    """
+    result = Round(memory)
+    with ExitStack() as stack:
+        _take_turn(state, stack)
+        recorder = Recorder.of(settings, "notice", state)
+        store = stack.enter_context(Store(state.notices, recorder))
+        whole = not memory.after
+        items = store.open_items(memory.after, MOST_OPEN)
+        settled = {
+            one: store.items_of(one, memory.settled_after.get(one, 0), MOST_SETTLED)
+            for one in _RETURNING
+        }
+        memory.after = items[-1].number if len(items) == MOST_OPEN else 0
+        result.more = bool(memory.after)
+        result.open = bool(items)
+        now = clock()
+        left_out = {
+            one for one, until in memory.left_out.items() if is_waiting(until, now, LEFT_OUT)
+        }
+        items = [one for one in items if one.number not in left_out]
+        if whole and not memory.after:
+            memory.done = {
+                one.number: memory.done[one.number] for one in items if one.number in memory.done
+            }
+        if not items and not any(settled.values()):
+            return result
+        finder = open_finder(state.catalog)
+        if finder is not None:
+            stack.enter_context(finder)
+        files = NoticeFiles(
+            settings,
+            was_mounted=finder.was_mounted if finder else lambda _volume: False,
+            probe=probe,
+        )
+        acts = stack.enter_context(
+            NoticeActs(
+                settings,
+                state,
+                known,
+                result.say,
+                recorder,
+                why_unknown=why_unknown,
+                absent=absent,
+            )
+        )
+        sites = sites or Sites(settings.sites)
+        sites.renew()
+        places = Places(state, files, acts, store, finder, known, sites)
+        returns = Returns(store, files, places, result, clock)
+        work = OpenItems(store, files, acts, places, finder, result, clock, known, returns)
+        if not memory.recovered:
+            acts.recover()
+            memory.recovered = True
+        work.run(items, begins)
+        for state_of, some in settled.items():
+            wanted = [one for one in some if one.number not in left_out]
+            last = returns.by_place(wanted, begins)
+            if last is None and len(some) == MOST_SETTLED:
+                last = some[-1].number
+            memory.settled_after[state_of] = last or 0
+    return result
+
+
+def _take_turn(state: State, stack: ExitStack) -> None:
+    """Wait until no other process works on notices; but not long, as that process may hang.
+
+    Two rounds at the same time are only wasteful: the quarantine has its own lock.
+    """
+    until = time.monotonic() + TURN
+    while True:
+        try:
+            stack.enter_context(Lock(state.notices_lock))
+        except LockedError:
+            if time.monotonic() > until:
+                return
+            time.sleep(_LOOK)
+        else:
+            return
+
+
+def run_now(settings: Settings, state: State, say: Callable[[str], None]) -> bool:
+    """Do rounds until none is needed; return False if a daemon works with the state: it does them.
+
+    A scan may run at the same time. ``say`` gets matches and lines for the log.
+
+    Raises:
+        HashscanError: as ``run_round``; the notices are stored, and a later round works on them.
+    """
+    if daemon_of(state) is not None:
+        return False
+    known, why = None, ""
+    try:
+        known = open_known_set(settings, state, (), say)
+    except (ConfigError, FilterError, UsageError) as error:
+        why = str(error)
+    memory, sites = Memory(), Sites(settings.sites)
+    for _ in range(_MOST_ROUNDS):
+        done = run_round(settings, state, known, memory, why_unknown=why, sites=sites)
+        for event in done.events:
+            path, acted = shown(event.match.candidate.full_path), event.acted
+            what = f"{acted.action} as {acted.quarantine_id}" if acted.quarantine_id else ""
+            message = f" ({acted.message.removeprefix(f'{path}: ')})" if acted.message else ""
+            say(f"{path}: {what or acted.action}{message} [{event.match.why}]")
+        for _, text in done.lines:
+            say(text)
+        if not done.more:
+            break
+    return True

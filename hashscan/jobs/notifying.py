@@ -1,0 +1,104 @@
+"""Notifications of a process that is no daemon: a one-off scan at its end, and tests."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from hashscan.audit.events import NOTIFY_TEST
+from hashscan.audit.reader import newest
+from hashscan.audit.recorder import Recorder
+from hashscan.errors import LockedError
+from hashscan.files import NOTIFICATIONS, NOTIFICATIONS_LOCK
+from hashscan.jobs.gaps import daemon_of
+from hashscan.notify.dispatch import Dispatcher, Log, attempt, recipients_of
+from hashscan.notify.message import for_test
+from hashscan.notify.open_notifier import open_notifier
+from hashscan.notify.outbox import Outbox
+from hashscan.state import Lock, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hashscan.config.notify import ReceiverSettings
+    from hashscan.config.settings import Settings
+    from hashscan.notify.notifier import NotSentError
+
+#: Seconds that a scan takes at its end to send messages.
+LONGEST = 20.0
+
+
+def begin_notifying(settings: Settings, state: State) -> None:
+    """Note where the audit log ends now: later events are sent.
+
+    Raises:
+        StateError: the outbox or the audit log cannot be used.
+    """
+    if settings.notify:
+        with Outbox(state.directory) as outbox:
+            outbox.begin_at(newest(state.directory))
+
+
+def send_now(
+    settings: Settings, state: State, notice: Callable[[str], None], seconds: float = LONGEST
+) -> None:
+    """Send what waits, unless a daemon or another process does that; report what went wrong.
+
+    Raises:
+        StateError: the outbox or the audit log cannot be used.
+    """
+    if not settings.notify or daemon_of(state) is not None:
+        return
+    try:
+        with Lock(lock_of(state)), Outbox(state.directory) as outbox:
+            outbox.begin_at(newest(state.directory))
+            dispatcher = Dispatcher(
+                settings.notify, outbox, Log(state.directory), socket.gethostname(), alone=True
+            )
+            if not dispatcher.finish(seconds):
+                notice(
+                    f"notify: not all messages were sent within {seconds:.0f} s; the next scan or"
+                    " the daemon sends them"
+                )
+            dispatcher.stop()
+            for line in dispatcher.take_lines():
+                if line.level != "info":
+                    notice(line.text)
+    except LockedError:
+        return  # another scan sends them
+
+
+def lock_of(state: State) -> str:
+    """The lock that the process holds which sends messages."""
+    return os.path.join(state.directory, NOTIFICATIONS_LOCK)
+
+
+def try_receiver(settings: ReceiverSettings) -> Iterator[tuple[str, NotSentError | None]]:
+    """Send a test message to each recipient of a receiver; yield it, and why it failed."""
+    notifier = open_notifier(settings)
+    for recipient in ("",) if settings.for_owners else recipients_of(settings):
+        message = for_test(socket.gethostname(), recipient)
+        yield recipient, attempt(notifier, message)
+
+
+def note_test(settings: Settings, receiver: str) -> None:
+    """Write to the audit log that a test message is about to be sent; no state is made for that.
+
+    Raises:
+        HashscanError: the state cannot be used.
+    """
+    if os.path.lexists(settings.state):
+        recorder = Recorder.of(settings, "command", State(settings.state, make=False))
+        recorder.write(NOTIFY_TEST, receiver=receiver)
+
+
+def note_success(state_directory: str, receiver: str, now: float) -> None:
+    """Have the messages that wait for a receiver sent soon, because a test reached it.
+
+    Raises:
+        StateError: the outbox cannot be used.
+    """
+    if os.path.lexists(os.path.join(state_directory, NOTIFICATIONS)):
+        with Outbox(state_directory) as outbox:
+            outbox.works_again(receiver, now)

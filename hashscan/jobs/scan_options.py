@@ -1,0 +1,71 @@
+"""The options of a scan, from the configuration and one set of filters."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.fs.beneath import identity_of
+from hashscan.fs.named import opened_named
+from hashscan.scan.options import ScanOptions
+
+if TYPE_CHECKING:
+    from hashscan.config.settings import Settings
+    from hashscan.fs.volume import Volume
+    from hashscan.jobs.known_set import KnownSet
+    from hashscan.state import State
+
+
+def scan_options(
+    settings: Settings,
+    state: State,
+    known: KnownSet,
+    volumes: tuple[Volume, ...],
+    *,
+    others: tuple[Volume, ...] = (),
+    jobs: int | None = None,
+    full: bool = False,
+    step_aside: bool = False,
+) -> ScanOptions:
+    """Return the options for ``volumes``; the state and the quarantine are never scanned.
+
+    ``others``, ``full``, ``step_aside``: see ``ScanOptions``. ``jobs``: see ``jobs_of``.
+
+    Raises:
+        OSError: the state or the quarantine cannot be opened.
+    """
+    return ScanOptions(
+        volumes=volumes,
+        jobs=jobs_of(settings, jobs),
+        filters=known.filters,
+        filterset=known.name,
+        algorithms=known.algorithms,
+        service=known.service,
+        remote=known.remote,
+        full=full,
+        own=frozenset(
+            _identity_of_directory(directory)
+            for directory in (state.directory, settings.quarantine_directory)
+            if os.path.isdir(directory)
+        ),
+        max_file_size=settings.scan.max_file_size,
+        max_rate=settings.scan.max_rate,
+        max_files=settings.scan.max_files,
+        pause_above_io_pressure=settings.scan.pause_above_io_pressure,
+        step_aside=step_aside,
+        others=others,
+    )
+
+
+def jobs_of(settings: Settings, jobs: int | None) -> int:
+    """Return how many worker processes: ``jobs``, as configured, or the cores of this process."""
+    if jobs is not None:
+        return jobs
+    if isinstance(settings.scan.jobs, int):
+        return settings.scan.jobs
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def _identity_of_directory(directory: str) -> tuple[int, int]:
+    with opened_named(os.fsencode(directory)) as named:
+        return identity_of(named.fd)

@@ -1,0 +1,97 @@
+"""The audit log's lines about what prevents scans without a daemon: receivers get them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from hashscan.audit.problems import Problems
+from hashscan.audit.recorder import Recorder
+from hashscan.config.trust import faults
+from hashscan.errors import FilterError, LockedError, QuarantineError, StateError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hashscan.config.settings import Settings
+    from hashscan.errors import ConfigError
+    from hashscan.scan.asking import NoAnswer
+    from hashscan.state import State
+#: Errors that prevent a scan, and that somebody must mend.
+STOPS = (FilterError, UsageError, StateError, QuarantineError)
+
+
+class ScanProblems:
+    """The problems that one scan finds; a problem that goes on has one line over all scans."""
+
+    def __init__(self, recorder: Recorder, notice: Callable[[str], None]) -> None:
+        """The caller holds the lock of the state. ``notice``: takes why a line is not written."""
+        self._recorder = recorder
+        self._notice = notice
+        self._problems = Problems(recorder.log.state, self._write)
+
+    def _write(self, event: str, facts: dict[str, Any]) -> bool:
+        try:
+            self._recorder.write(event, **facts)
+        except StateError as error:
+            self._notice(str(error))
+            return False
+        return True
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Around the opening of the known set and the allow-list: without them nothing is scanned.
+
+        The kind is the class of the error, because a message may name a time.
+        """
+        try:
+            yield
+        except STOPS as error:
+            self._problems.problem("scanning", type(error).__name__, str(error))
+            raise
+        self._problems.well("scanning")
+
+    def service(self, failure: NoAnswer | None, *, answered: bool) -> None:
+        """Note how the service answered.
+
+        Args:
+            failure: why candidates are without a verdict at the end; ``None``: none is.
+            answered: it gave a verdict.
+        """
+        if failure is not None:
+            what = "password" if failure.is_last else "service"
+            self._problems.problem(what, str(failure.fault), failure.message)
+        elif answered:
+            for what in ("service", "password"):
+                self._problems.well(what)
+
+    def volume(self, root: bytes, why: str | None) -> None:
+        """Note that a configured volume is there (``None``), or why it is not."""
+        if why is None:
+            self._problems.volume_back(root)
+        else:
+            self._problems.volume_lost(root, why)
+
+
+def note_refused(
+    settings: Settings, state: State, error: ConfigError, notice: Callable[[str], None]
+) -> None:
+    """Write that a file which the configuration names cannot be used, and send the notifications.
+
+    ``settings``: read without a check of these files. Nothing is done if others can change one of
+    them, because receivers may run programs; or if a daemon or another scan uses the state.
+
+    Raises:
+        StateError: the state cannot be used.
+    """
+    from hashscan.jobs.notifying import begin_notifying, send_now  # noqa: PLC0415 - heavy
+
+    if settings.service is None or faults(settings):
+        return
+    with suppress(LockedError):
+        with state.lock():
+            begin_notifying(settings, state)
+            problems = ScanProblems(Recorder.of(settings, "scan", state), notice)
+            with suppress(UsageError), problems.opening():
+                raise error
+        send_now(settings, state, notice)

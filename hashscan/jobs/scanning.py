@@ -1,0 +1,432 @@
+"""One scan: from settings and the command line to the summary and its exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from hashscan.audit.matches import MatchLines
+from hashscan.audit.recorder import Recorder
+from hashscan.audit.scans import ScanLines
+from hashscan.catalog.store import Catalog
+from hashscan.errors import ExitCode, LockedError, StateError, UsageError, exit_code_of
+from hashscan.fs.volume import Volume
+from hashscan.jobs.allowing import Allowing, open_allow
+from hashscan.jobs.braking import open_brakes
+from hashscan.jobs.known_set import KnownSet, describe, open_known_set
+from hashscan.jobs.list_check import check_lists
+from hashscan.jobs.presence import follow_mounts, why_not_there
+from hashscan.jobs.probing import NO_ANSWER, Probes, look_at_all
+from hashscan.jobs.scan_options import jobs_of, scan_options
+from hashscan.jobs.scan_problems import STOPS, ScanProblems
+from hashscan.model import Acted, Problem, ProblemEvent
+from hashscan.quarantine.dismissed import Dismissed
+from hashscan.scan.asking import Asker
+from hashscan.scan.engine import Engine
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from hashscan.config.settings import Settings, VolumeSettings
+    from hashscan.jobs.known_set import Building
+    from hashscan.jobs.presence import Seen
+    from hashscan.model import Actor, Confirmed, Identity, Summary
+    from hashscan.quarantine.act import Quarantine
+    from hashscan.reporter import Reporter
+    from hashscan.state import State
+
+
+#: Seconds within which a volume must answer if the scan hangs at it.
+_ANSWER_WITHIN = 60.0
+
+
+class ReportOnly:
+    """The actor of ``--action report``: nothing is moved."""
+
+    def __init__(self, quarantine: Quarantine | None = None, message: str = "") -> None:
+        """Report matches, but hold files restored from ``quarantine``; ``message``: why no more."""
+        self._quarantine = quarantine
+        self._message = message
+
+    def act(self, match: Confirmed) -> Acted:
+        """Report a match, or hold it if an administrator restored the file."""
+        held = self._quarantine and self._quarantine.held(match.candidate)
+        return held or Acted("reported", message=self._message)
+
+
+class Checked:
+    """An actor that acts only after a check has passed."""
+
+    def __init__(self, check: Callable[[], None], actor: Actor) -> None:
+        """``check`` raises a HashscanError if nothing more may be moved."""
+        self._check = check
+        self._actor = actor
+
+    def act(self, match: Confirmed) -> Acted:
+        """Check, then let the actor act."""
+        self._check()
+        return self._actor.act(match)
+
+
+class Places(NamedTuple):
+    """The volumes to scan, and whether they are there.
+
+    Attributes:
+        volumes: to scan, including missing ones.
+        seen: by root, the check of these and of the configured volumes.
+        configured: roots of the configured volumes.
+    """
+
+    volumes: tuple[Volume, ...]
+    seen: dict[bytes, Seen]
+    configured: tuple[bytes, ...]
+
+
+def places_of(settings: Settings, paths: Sequence[str]) -> Places:
+    """The volumes to scan: those named, with the settings of a configured one of that path.
+
+    Missing volumes are included: the scan reports them and goes on with the others.
+
+    Raises:
+        UsageError: a named path is not a directory, or leads through a link of somebody else; or
+            no named path exists.
+        ConfigError: none is named and none configured.
+    """
+    from hashscan.config.settings import require_volumes  # noqa: PLC0415
+
+    if not paths:
+        require_volumes(settings)
+    named = [os.path.abspath(path) for path in paths]
+    every = list(dict.fromkeys([*named, *(one.path for one in settings.volumes)]))
+    looks = dict(zip(every, look_at_all(every), strict=True))
+    if named:
+        _require_one({path: looks[full] for path, full in zip(paths, named, strict=True)})
+    configured = {
+        looks[one.path].root: one for one in settings.volumes if not looks[one.path].refused
+    }
+    wanted = dict.fromkeys(looks[path].root for path in named or every)
+    return Places(
+        tuple(_volume(root, configured.get(root)) for root in wanted),
+        {seen.root: seen for seen in looks.values()},
+        tuple(configured),
+    )
+
+
+def _volume(root: bytes, given: VolumeSettings | None) -> Volume:
+    return Volume(root) if given is None else Volume(root, given.exclude, given.one_file_system)
+
+
+def _require_one(named: Mapping[str, Seen]) -> None:
+    """Check that the paths on the command line are directories, and that at least one exists.
+
+    Raises:
+        UsageError: one is not a directory, or none exists.
+    """
+    missing = []
+    for path, seen in named.items():
+        if seen.refused:
+            raise UsageError(str(seen.error))
+        if seen.number == errno.ENOTDIR and os.path.lexists(seen.root):
+            raise UsageError(
+                f"{shown(path)} is no directory; 'hashscan check' looks at a single file"
+            )
+        if seen.number in {errno.ENOENT, errno.ENOTDIR}:
+            missing.append(f"{shown(path)}: there is no such directory; see the path")
+    if len(missing) == len(named):
+        raise UsageError("\n".join(missing))
+
+
+def run_scan(
+    settings: Settings,
+    state: State,
+    reporter: Reporter,
+    *,
+    paths: Iterable[str] = (),
+    lists: Iterable[str] = (),
+    only_categories: Collection[str] = (),
+    action: Literal["report", "quarantine"] | None = None,
+    full: bool = False,
+    tiers: bool = True,
+    jobs: int | None = None,
+    building: Building = nullcontext,
+    verbose: bool = False,
+    before_act: Callable[[], None] | None = None,
+) -> ExitCode:
+    """One scan, from the lock to the summary.
+
+    ``before_act`` is called before each action, and raises a HashscanError to prevent it.
+
+    Raises:
+        HashscanError: see its classes; what was done before is committed.
+    """
+    paths, lists = list(paths), list(lists)
+    places = places_of(settings, paths)
+    main, volumes = state, places.volumes
+    with _notifying(settings, state, reporter):
+        with ExitStack() as stack:
+            recorder = Recorder.of(settings, "scan", state)
+            state = _locked(state, stack, reporter)
+            # A running daemon reports its own problems; what somebody types is a try.
+            problems = ScanProblems(recorder, reporter.notice) if state is main else None
+            is_configured = (
+                problems is not None
+                and settings.service is not None
+                and not lists
+                and not only_categories
+            )
+            opening = problems.opening() if problems and is_configured else nullcontext()
+            if action is None and lists and settings.quarantine.action == "quarantine":
+                reporter.notice(
+                    "matches are only reported, because --known names the lists: quarantine.action "
+                    "is for the configured lists; --action quarantine moves files"
+                )
+                action = "report"
+            action = action or settings.quarantine.action
+            with opening:
+                known = open_known_set(
+                    settings,
+                    state,
+                    lists,
+                    reporter.notice,
+                    building,
+                    only_categories=only_categories,
+                    tiers=tiers,
+                    moving=action == "quarantine",
+                )
+                allow = open_allow(settings, state, reporter.notice, building)
+            if allow is not None:
+                stack.callback(allow.close)
+            if verbose:
+                for line in describe(known, allow, tiers=not full):
+                    reporter.notice(line)
+                reporter.notice(f"state: {shown(state.directory)}")
+                for volume in volumes:
+                    reporter.notice(f"volume: {shown(volume.root)}")
+                reporter.notice(f"{jobs_of(settings, jobs)} worker processes")
+            actor = open_actor(
+                settings,
+                state,
+                action,
+                volumes,
+                known,
+                stack,
+                reporter.notice,
+                absent=[root for root, seen in places.seen.items() if seen.error == NO_ANSWER],
+                recorder=recorder,
+            )
+            if allow is not None:
+                actor = Allowing(allow, actor)
+            if before_act is not None:
+                actor = Checked(before_act, actor)
+            options = scan_options(
+                settings,
+                main,
+                known,
+                volumes,
+                # A volume inside a scanned one has excludes of its own.
+                others=(*volumes, *map(Volume, places.configured)),
+                jobs=jobs,
+                full=full,
+            )
+            catalog = Catalog(state.catalog)
+            try:
+                check_lists(settings, state, catalog, known, reporter.notice, action=action)
+                there, identities = _there(places, catalog, reporter, problems, named=bool(paths))
+                probes = Probes(
+                    [os.fsdecode(volume.root) for volume in there],
+                    before_fork=catalog.commit,
+                    within=_ANSWER_WITHIN,
+                )
+                options = replace(
+                    options,
+                    volumes=tuple(there),
+                    identities=identities,
+                    follow_mounts=follow_mounts,
+                    presence=probes,
+                )
+                matches = MatchLines(recorder)
+                roots = [volume.root for volume in there]
+                lines = ScanLines(recorder, roots, kind="command", action=action)
+                asker = Asker(known.make_confirmer)
+                try:
+                    engine = Engine(
+                        options,
+                        catalog,
+                        asker,
+                        actor,
+                        reporter,
+                        missing=len(volumes) - len(there),
+                        record=matches.write,
+                    )
+                    summary = engine.run()
+                    if problems is not None and is_configured:
+                        problems.service(engine.unanswered, answered=engine.is_answered)
+                except BaseException as error:
+                    lines.failed(error)
+                    raise
+                finally:
+                    matches.save()
+                    asker.close()
+                    probes.close()
+                lines.ended(summary)
+            except BaseException:
+                catalog.abandon()
+                raise
+            catalog.close()
+        reporter.summary(summary)
+    return exit_code(summary)
+
+
+@contextmanager
+def _notifying(settings: Settings, state: State, reporter: Reporter) -> Iterator[None]:
+    """Send the waiting notifications after the scan, or if it cannot begin; unless a daemon does.
+
+    Raises:
+        StateError: the outbox cannot be used.
+    """
+    if not settings.notify:
+        yield
+        return
+    from hashscan.jobs.notifying import begin_notifying  # noqa: PLC0415 - heavy
+
+    begin_notifying(settings, state)
+    try:
+        yield
+    except STOPS:
+        _send_now(settings, state, reporter)
+        raise
+    _send_now(settings, state, reporter)
+
+
+def _send_now(settings: Settings, state: State, reporter: Reporter) -> None:
+    from hashscan.jobs.notifying import send_now  # noqa: PLC0415 - heavy
+
+    try:
+        send_now(settings, state, reporter.notice)
+    except StateError as error:  # the scan itself is done
+        reporter.notice(f"notify: {error}")
+
+
+def _there(
+    places: Places,
+    catalog: Catalog,
+    reporter: Reporter,
+    problems: ScanProblems | None = None,
+    *,
+    named: bool,
+) -> tuple[list[Volume], dict[bytes, Identity]]:
+    """Return the volumes that are there, and their roots' identities; report the others.
+
+    Raises:
+        UsageError: no volume is there.
+    """
+    found: list[Volume] = []
+    identities: dict[bytes, Identity] = {}
+    for volume in places.volumes:
+        seen = places.seen[volume.root]
+        why = why_not_there(seen, catalog, meant=named)
+        if problems is not None and (volume.root in places.configured or not named):
+            problems.volume(volume.root, why)
+        if why is None:
+            found.append(volume)
+            if seen.identity is not None:
+                identities[volume.root] = seen.identity
+        else:
+            meant = ""
+            if seen.error is None:
+                meant = ", or name its path on the command line if it is meant to be so"
+            reporter.notice(f"{shown(volume.root)}: not scanned: {why}{meant}")
+            reporter.problem(
+                ProblemEvent(volume.root, Problem.NOT_THERE.value, f"not scanned: {why}")
+            )
+    catalog.commit()
+    if not found:
+        raise UsageError("no volume is there to be scanned: see above")
+    return found, identities
+
+
+def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
+    """The state to scan with, locked: beside a running daemon one of its own.
+
+    Raises:
+        LockedError: another scan works with it.
+    """
+    try:
+        stack.enter_context(state.lock())
+    except LockedError:
+        from hashscan.jobs.gaps import daemon_of  # noqa: PLC0415 - only where needed
+
+        daemon = daemon_of(state)
+        if daemon is None:
+            raise
+        reporter.notice(
+            f"the daemon (process {daemon['pid']}) works with this state: this scan keeps a catalog"
+            f" of its own ({shown(state.directory)}/beside), so it hashes what the daemon may have"
+            " hashed before"
+        )
+        state = state.beside()
+        stack.enter_context(state.lock())
+    return state
+
+
+def open_actor(
+    settings: Settings,
+    state: State,
+    action: Literal["report", "quarantine"],
+    volumes: tuple[Volume, ...],
+    known: KnownSet,
+    stack: ExitStack,
+    notice: Callable[[str], None],
+    *,
+    patience: float | None = None,
+    absent: Collection[bytes] = (),
+    recorder: Recorder | None = None,
+) -> Actor:
+    """The act stage. A quarantine that is there first finishes what a killed process left.
+
+    ``patience``: seconds for which another process in the quarantine is waited for. ``absent``:
+    roots of volumes that do not answer, which are not touched for that. ``recorder``: for the audit
+    log. Digests that an administrator dismissed are allowed.
+    """
+    dismissed = Dismissed(state.dismissed)
+    if action == "report" and not os.path.isdir(settings.quarantine_directory):
+        return Allowing(dismissed, ReportOnly())
+    from hashscan.quarantine.act import Quarantine  # noqa: PLC0415
+
+    quarantine = Quarantine.open(
+        os.fsencode(settings.quarantine_directory),
+        cross_mounts=[volume.root for volume in volumes if not volume.one_file_system],
+        create=action == "quarantine",
+        patience=patience,
+        absent=absent,
+        recorder=recorder,
+    )
+    stack.callback(quarantine.close)
+    for recovered in quarantine.recovered:
+        notice(f"quarantine {recovered.record_id}: {recovered.message}")
+    if action == "report":
+        return Allowing(dismissed, ReportOnly(quarantine))
+    if known.test:
+        why = "the service was asked for a test (service.test), so no file is moved"
+        return Allowing(dismissed, ReportOnly(quarantine, why))
+    brakes = open_brakes(settings, state, quarantine, recorder.who.by if recorder else "scan")
+    stack.callback(brakes.close)
+    return Allowing(dismissed, brakes)
+
+
+def exit_code(summary: Summary) -> ExitCode:
+    """The exit code of a scan."""
+    codes = {ExitCode.NOTHING_FOUND}
+    if summary.interrupted:
+        codes.add(ExitCode.INTERRUPTED)
+    if summary.undecided:
+        codes.add(ExitCode.MATCHES)
+    if summary.pending:
+        codes.add(ExitCode.SERVICE)
+    if summary.problems:
+        codes.add(ExitCode.UNREADABLE)
+    return exit_code_of(codes)

@@ -1,0 +1,104 @@
+"""The publisher's clock: nothing is signed or removed because a wall clock is far ahead.
+
+If the clock is ahead, a signature is valid for too long, and cannot be taken back: an attacker who
+controls a mirror can serve it until it expires. So time is counted beside the keys, see
+``timeline``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING
+
+from hashscan.durable import replace_file
+from hashscan.errors import UsageError
+from hashscan.known.sync.keys import PIN
+from hashscan.text import human_age, local_time, shown
+from hashscan.timeline import FILE, Timeline, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashscan.known.sync.store import Repository
+
+_LONGEST = 1 << 20
+#: Seconds that the wall clock may be ahead of the count: the machine or its host may have been off.
+_AHEAD = 7 * 86400.0
+#: ... if the snapshot is still valid: it may be signed for longer than a machine is off.
+_FAR_AHEAD = 366 * 86400.0
+
+
+def _places(keys: Sequence[str]) -> Iterator[str]:
+    for directory in keys:
+        if os.path.lexists(os.path.join(directory, PIN)):
+            yield os.path.join(directory, FILE)
+
+
+def _kept(keys: Sequence[str]) -> Timeline | None:
+    """The timeline that was kept last; ``None``: there is none, or it is damaged."""
+    found = []
+    for path in _places(keys):
+        try:
+            with open(path, "rb") as file:
+                found.append(Timeline.parse(file.read(_LONGEST)))
+        except OSError:
+            continue
+    return max(filter(None, found), key=lambda one: one.counted, default=None)
+
+
+def check_clock(repository: Repository, keys: Sequence[str], *, is_right: bool) -> None:
+    """Refuse to sign if the clock is ahead of the count.
+
+    A week is enough if the snapshot has expired, so a signature is valid for two weeks too long at
+    most. If somebody signed the snapshot for longer, or with a clock that was ahead, it says less:
+    then a year is. A publisher who did nothing for longer is not refused if the machine was on.
+
+    Args:
+        repository: in the state that was signed last.
+        keys: directories of the keys.
+        is_right: somebody has checked the clock: nothing is refused.
+
+    Raises:
+        UsageError: it is refused; the text says how to sign all the same.
+    """
+    expires = repository.snapshot.signed.expires.timestamp()
+    before, now = _kept(keys), instant()
+    certain = -math.inf if before is None else before.spans[-1].offset + before.at(now).counted
+    ahead = now.wall - certain
+    if is_right or ahead <= _AHEAD:
+        return
+    if now.wall > expires:
+        raise UsageError(
+            f"{shown(repository.directory)}: not signed: the clock says {local_time(now.wall)}, "
+            f"and what was signed last was valid until {local_time(expires)}: either nothing was "
+            "signed since, or the clock is ahead, and new signatures would be valid for too long. "
+            "Check the clock (timedatectl); if it is right, give --clock-is-right"
+        )
+    if _FAR_AHEAD < ahead < math.inf:
+        raise UsageError(
+            f"{shown(repository.directory)}: not signed: the clock says {local_time(now.wall)}, "
+            f"which is {human_age(ahead)} more than the time counted beside the keys: either this "
+            "machine was off for as long, or the clock is ahead, and new signatures would be valid "
+            "for too long. Check the clock (timedatectl); if it is right, give --clock-is-right"
+        )
+
+
+def keep_clock(keys: Sequence[str]) -> Timeline:
+    """Keep the count of time, and return it.
+
+    Raises:
+        UsageError: it cannot be kept.
+    """
+    before, now = _kept(keys), instant()
+    timeline = Timeline.begin(now) if before is None else before.at(now)
+    if before is None or timeline.differs(before):
+        for path in _places(keys):
+            try:
+                replace_file(path, timeline.to_json())
+            except OSError as error:
+                raise UsageError(
+                    f"{shown(path)}: published, but the count of time cannot be kept there: "
+                    f"{error.strerror}; make room or mend the permissions, and refresh"
+                ) from error
+    return timeline

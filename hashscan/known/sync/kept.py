@@ -1,0 +1,217 @@
+"""The filters that were synced: on disk, each version whole, one of each category in use.
+
+Below ``STATE/filters`` each repository has ``repository-KEY``; KEY stands for its URL and its
+pinned root, so that what another pin verified is never used. In it:
+
+- ``CATEGORY/VERSION/filter.bloom`` and ``filter.bloom.json``, VERSION from the filter's SHA-256;
+- ``current.json``: which version of each category is in use, which was before it, and when the
+  repository last said that it is the newest. It is replaced at once, so a kill changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hashscan.durable import replace_file
+from hashscan.errors import FilterError, FilterExpiredError
+from hashscan.known.filters.bloom import BloomFile, load
+from hashscan.text import human_age, rfc3339, shown
+
+if TYPE_CHECKING:
+    from hashscan.known.sync.source import Source
+
+FILTER = "filter.bloom"
+_POINTER = "current.json"
+_LONGEST = 1 << 20  # bytes of the pointer
+_ROOT_LIMIT = 512_000  # bytes, as python-tuf's
+_DAY = 86400.0
+
+
+class Entry(BaseModel):
+    """The version of a category that is in use.
+
+    Attributes:
+        sha256, version: of its filter.
+        directory: its directory's name.
+        previous: that of the version before; empty where there is none.
+        verified: when the repository last said that it is the newest, in seconds since the epoch.
+    """
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True
+    )
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    version: Annotated[str, Field(max_length=64)]
+    directory: Annotated[str, Field(pattern=r"^[0-9a-f]{20}$")]
+    previous: Annotated[str, Field(pattern=r"^([0-9a-f]{20})?$")] = ""
+    verified: float
+
+
+class Pointer(BaseModel):
+    """``current.json``.
+
+    Attributes:
+        categories: what is in use.
+        seen: the highest version of each role's metadata that was verified; an older one is a
+            rollback, even after TUF's own record of it was lost.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
+
+    format: Annotated[int, Field(ge=1, le=1)] = 1
+    categories: dict[str, Entry] = {}
+    seen: dict[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFilter:
+    """A filter that is in use.
+
+    Attributes:
+        category: of the configuration.
+        loaded: after all its checks.
+        verified: seconds since the epoch, see ``Entry``.
+    """
+
+    category: str
+    loaded: BloomFile
+    verified: float
+
+
+class Place:
+    """One repository's directory below ``STATE/filters``.
+
+    Attributes:
+        directory: its path; it may be missing.
+    """
+
+    def __init__(self, source: Source, cache_directory: str) -> None:
+        """Find the place of ``source``.
+
+        Raises:
+            FilterError: the pinned root cannot be read.
+        """
+        self.root = read_root(source.root)
+        key = hashlib.sha256(source.url.rstrip("/").encode() + b"\0" + self.root).hexdigest()[:12]
+        self.directory = os.path.join(cache_directory, f"repository-{key}")
+
+    def read(self) -> Pointer:
+        """What is in use; nothing where there is no pointer, or a damaged one.
+
+        A damaged pointer is as good as none: the next sync fetches everything anew.
+        """
+        try:
+            with open(os.path.join(self.directory, _POINTER), "rb") as file:
+                return Pointer.model_validate_json(file.read(_LONGEST))
+        except (OSError, ValidationError):
+            return Pointer()
+
+    def write(self, pointer: Pointer) -> None:
+        """Switch to ``pointer``, at once and for good.
+
+        Raises:
+            OSError: it cannot be written; the one before holds.
+        """
+        content = pointer.model_dump_json(indent=2).encode() + b"\n"
+        replace_file(os.path.join(self.directory, _POINTER), content)
+
+    def category(self, category: str) -> str:
+        """The directory of a category's versions."""
+        return os.path.join(self.directory, "filters", category)
+
+    def filter(self, category: str, directory: str) -> str:
+        """The path of a version's filter file."""
+        return os.path.join(self.category(category), directory, FILTER)
+
+
+def read_root(path: str) -> bytes:
+    """The pinned root's bytes.
+
+    Raises:
+        FilterError: it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with open(descriptor, "rb") as file:
+            return file.read(_ROOT_LIMIT)
+    except OSError as error:
+        raise FilterError(
+            f"{shown(path)}: the pinned root cannot be read: {error.strerror}; see filter.root"
+        ) from error
+
+
+def open_kept(source: Source, cache_directory: str, *, max_age: float | None) -> list[KeptFilter]:
+    """The filters in use of all categories of ``source``.
+
+    Args:
+        source: the repository.
+        cache_directory: ``STATE/filters``.
+        max_age: seconds since the repository last said that a filter is the newest.
+
+    Raises:
+        FilterError: one is missing, damaged, or was not verified for longer than ``max_age``.
+    """
+    place = Place(source, cache_directory)
+    pointer = place.read()
+    found = []
+    for category in source.categories:
+        entry = pointer.categories.get(category)
+        if entry is None:
+            raise FilterError(
+                f"the filter of category {shown(category)} was never fetched from "
+                f"{shown(source.url)}; run 'hashscan sync'"
+            )
+        _check_age(category, source, entry, max_age)
+        found.append(KeptFilter(category, load_entry(place, category, entry), entry.verified))
+    return found
+
+
+def load_entry(place: Place, category: str, entry: Entry) -> BloomFile:
+    """Load the version that ``entry`` names.
+
+    Raises:
+        FilterError: it is damaged, or another one.
+    """
+    path = place.filter(category, entry.directory)
+    try:
+        one = load(path)
+    except FilterError as error:
+        raise FilterError(f"{error}: 'hashscan sync' fetches it again") from error
+    if one.metadata.sha256 != entry.sha256 or one.category != category:
+        raise FilterError(
+            f"{shown(path)}: is another filter than was synced; it is not used: 'hashscan sync' "
+            "fetches it again"
+        )
+    one.tiers_unused = tuple(f"{why}: 'hashscan sync' fetches it again" for why in one.tiers_unused)
+    return one
+
+
+def _check_age(category: str, source: Source, entry: Entry, max_age: float | None) -> None:
+    age = time.time() - entry.verified
+    if age < -_DAY:
+        raise FilterError(
+            f"the filter of category {shown(category)} was verified at {rfc3339(entry.verified)}, "
+            "which is in the future; check this machine's clock (timedatectl), then run "
+            "'hashscan sync'"
+        )
+    if max_age is not None and age > max_age:
+        raise FilterExpiredError(
+            f"the filter of category {shown(category)} was last verified {human_age(age)} ago, and "
+            f"{human_age(max_age)} are allowed (filter.max_age); run 'hashscan sync', and see why "
+            f"{shown(source.url)} could not be synced since"
+        )
+
+
+def names_in(directory: str) -> list[str]:
+    """The names in a directory; none where it is missing."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.listdir(directory)
+    return []

@@ -1,0 +1,161 @@
+"""Makes the file of a part of the one in use, by patch, or from the whole file of the repository.
+
+Each is fetched and unpacked within its signed length and compared with its signed digest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from tuf.api.exceptions import LengthOrHashMismatchError
+
+from hashscan.durable import new_file
+from hashscan.errors import FilterError, RepositoryUnreachableError
+from hashscan.known.filters import packing, patch
+from hashscan.known.filters.bits import metadata_path
+from hashscan.known.filters.metadata import dump
+from hashscan.known.sync.answers import FetchError
+from hashscan.known.sync.layout import (
+    PatchTarget,
+    TierPatchTarget,
+    patch_target,
+    read_custom,
+)
+from hashscan.known.sync.trust import refused, translated
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tuf.api.metadata import TargetFile
+    from tuf.ngclient import Updater
+
+    from hashscan.known.filters.metadata import Metadata, TierMetadata
+    from hashscan.known.sync.fetcher import Fetcher
+    from hashscan.known.sync.layout import PartName, Whole
+
+
+class Wanted(NamedTuple):
+    """A part as the repository has it."""
+
+    target: TargetFile
+    custom: Whole
+
+
+class Kept(NamedTuple):
+    """A part that is in use: where its file lies, and what it is."""
+
+    path: str
+    metadata: Metadata | TierMetadata
+
+
+class Maker:
+    """Makes files of one repository's parts."""
+
+    def __init__(
+        self, updater: Updater, fetcher: Fetcher, url: str, notice: Callable[[str], None]
+    ) -> None:
+        """``updater`` fetches from ``url`` by ``fetcher``; ``notice`` hears what goes wrong."""
+        self._updater = updater
+        self._fetcher = fetcher
+        self._url = url
+        self._notice = notice
+
+    def make(
+        self,
+        category: str,
+        part: PartName,
+        wanted: Wanted,
+        base: Kept | None,
+        path: str,
+    ) -> Literal["patch", "whole"] | None:
+        """Make the file of a part, and its metadata: of the one in use, by patch, or whole.
+
+        Returns:
+            How; ``None``: it is the file in use.
+
+        Raises:
+            FilterError, RepositoryUnreachableError: as ``_fetch``, or it is not what it should be.
+        """
+        metadata = wanted.custom.metadata
+        way: Literal["patch", "whole"] | None = None
+        if base is not None and base.metadata.sha256 == metadata.sha256:
+            try:
+                os.link(base.path, path)
+            except OSError:  # a file system without hard links
+                with open(base.path, "rb") as source, new_file(path) as copy:
+                    shutil.copyfileobj(source, copy)
+        elif base is not None and self._by_patch(category, part, wanted, base, path):
+            way = "patch"
+        else:
+            way = "whole"
+            self._whole(wanted, path)
+        with new_file(metadata_path(path)) as file:
+            file.write(dump(metadata))
+        return way
+
+    def _by_patch(
+        self,
+        category: str,
+        part: PartName,
+        wanted: Wanted,
+        base: Kept,
+        path: str,
+    ) -> bool:
+        """Make a file by patch; whether there is one that serves."""
+        with translated(self._url, f"category {category}"):
+            target = self._updater.get_targetinfo(
+                patch_target(category, part, base.metadata.sha256)
+            )
+        if target is None or target.length >= wanted.target.length:
+            return False
+        packed = f"{path}.packed"
+        try:
+            found = read_custom(target)
+            assert isinstance(found, PatchTarget | TierPatchTarget)
+            if dump(found.metadata) != dump(wanted.custom.metadata):
+                raise FilterError(f"{shown(target.path)} leads to another file")
+            self._fetch(target, packed)
+            with open(packed, "rb") as file:
+                content = packing.unpack_bytes(file.read(), found.length)
+            patch.apply(base.path, content, found.metadata, path)
+        except (FilterError, RepositoryUnreachableError, MemoryError) as error:
+            self._notice(
+                f"the patch of category {shown(category)} is not used, but the whole file: {error}"
+            )
+            return False
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(packed)
+        return True
+
+    def _whole(self, wanted: Wanted, path: str) -> None:
+        """Fetch a file whole.
+
+        Raises:
+            FilterError, RepositoryUnreachableError: as ``_fetch``, or it is not what it should be.
+        """
+        target = wanted.target
+        packed = f"{path}.packed"
+        try:
+            self._fetch(target, packed)
+            packing.unpack(packed, path, wanted.custom.metadata.length)
+        except FilterError as error:
+            raise refused(self._url, f"its {shown(target.path)} {error}") from error
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(packed)
+
+    def _fetch(self, target: TargetFile, path: str) -> None:
+        with translated(self._url, target.path):
+            try:
+                self._updater.download_target(target, path)
+            except (LengthOrHashMismatchError, FetchError):
+                if not self._fetcher.resumed:
+                    raise
+                # What an earlier run had fetched may be what is wrong: once more, from the start.
+                self._fetcher.forget()
+                self._updater.download_target(target, path)

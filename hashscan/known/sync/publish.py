@@ -1,0 +1,489 @@
+"""Makes a repository, renews what expires, changes keys. ``versions`` adds filters to it."""
+
+from __future__ import annotations
+
+import os
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+
+from hashscan.durable import make_public_directory
+from hashscan.errors import RepositoryRefusedError, UsageError
+from hashscan.files import without_file_system
+from hashscan.fs.named import opened_named, resolve
+from hashscan.known.sync.clock import check_clock, keep_clock
+from hashscan.known.sync.keys import (
+    ROLES,
+    keep_pin,
+    keep_published,
+    key_files,
+    load_keys,
+    make_key,
+    read_pin,
+    read_published,
+)
+from hashscan.known.sync.layout import FIRST_ROOT, METADATA_DIRECTORY, TARGETS_DIRECTORY
+from hashscan.known.sync.store import KEEP, Repository, explained, locked, open_repository
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from securesystemslib.signer import CryptoSigner
+
+    from hashscan.timeline import Timeline
+
+_T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
+#: How long each role's metadata is valid.
+TERMS = {
+    "root": timedelta(days=365),
+    "targets": timedelta(days=90),
+    "snapshot": timedelta(days=7),
+    "timestamp": timedelta(days=2),
+}
+#: Kept off line, so that whoever takes over the server that publishes cannot sign a filter.
+OFFLINE = ("root", "targets")
+
+
+@dataclass(frozen=True, slots=True)
+class RoleState:
+    """Version and expiry of one role's metadata; ``renewed``: just now."""
+
+    role: str
+    version: int
+    expires: datetime
+    renewed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a command left.
+
+    Attributes:
+        directory: the repository.
+        roles: state of each role.
+        keys: for ``init`` and ``rotate``, ids of the keys that were made, by role.
+        removed_keys: ids that are not trusted any more.
+        warnings: what expires soon, in sentences.
+    """
+
+    directory: str
+    roles: tuple[RoleState, ...]
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    removed_keys: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def expired(self) -> bool:
+        """Whether agents take nothing from it any more."""
+        return any("HAS EXPIRED" in warning for warning in self.warnings)
+
+    @property
+    def pin(self) -> str:
+        """The file that agents pin."""
+        return os.path.join(self.directory, METADATA_DIRECTORY, FIRST_ROOT)
+
+
+class Signing:
+    """Signs a repository's next state with the keys that are at hand."""
+
+    def __init__(
+        self,
+        signers: Mapping[str, CryptoSigner],
+        now: datetime,
+        terms: Mapping[str, timedelta] | None = None,
+    ) -> None:
+        """``signers`` by key id; ``now`` is when the terms begin."""
+        self._signers = signers
+        self._terms = {**TERMS, **(terms or {})}
+        self.now = now.astimezone(UTC).replace(microsecond=0)
+
+    def can(self, root: Metadata[Root], role: str) -> bool:
+        """Whether there are keys enough for ``role``."""
+        wanted = root.signed.roles[role]
+        return len(set(wanted.keyids) & set(self._signers)) >= wanted.threshold
+
+    def require(self, root: Metadata[Root], *roles: str) -> None:
+        """Refuse to begin what cannot be signed.
+
+        Raises:
+            UsageError: keys are missing; the text says which.
+        """
+        for role in roles:
+            if not self.can(root, role):
+                wanted = root.signed.roles[role]
+                found = len(set(wanted.keyids) & set(self._signers))
+                raise UsageError(
+                    f"{wanted.threshold} keys of the role {role} are needed, and --keys has "
+                    f"{found}; give the directory that has them as well (--keys may be given "
+                    f"several times). Their ids: {', '.join(sorted(wanted.keyids))}"
+                )
+
+    def renew(self, repository: Repository, *roles: str) -> None:
+        """Give ``roles`` their next version and expiry, and sign them; root is not one of them."""
+        if "targets" in roles:
+            self._next(repository, repository.targets, "targets")
+            version = repository.targets.signed.version
+            repository.snapshot.signed.meta["targets.json"] = MetaFile(version)
+        if "snapshot" in roles:
+            self._next(repository, repository.snapshot, "snapshot")
+            version = repository.snapshot.signed.version
+            repository.timestamp.signed.snapshot_meta = MetaFile(version)
+        if "timestamp" in roles:
+            self._next(repository, repository.timestamp, "timestamp")
+
+    def _next(self, repository: Repository, metadata: Metadata[_T], role: str) -> None:
+        metadata.signed.version += 1
+        metadata.signed.expires = self.now + self._terms[role]
+        self.sign(metadata, repository.root.signed.roles[role].keyids)
+
+    def next_root(self, repository: Repository, change: Callable[[Root], None]) -> None:
+        """Make the next root, changed by ``change``, signed as the old and the new one demand.
+
+        Raises:
+            UsageError: keys are missing.
+        """
+        old = repository.root
+        new = deepcopy(old)
+        change(new.signed)
+        new.signed.version += 1
+        new.signed.expires = self.now + self._terms["root"]
+        self.require(old, "root")
+        self.require(new, "root")
+        self.sign(new, [*old.signed.roles["root"].keyids, *new.signed.roles["root"].keyids])
+        repository.root = new
+
+    def sign(self, metadata: Metadata[_T], keyids: Sequence[str]) -> None:
+        """Sign with all of ``keyids`` that are at hand."""
+        metadata.signatures.clear()
+        for keyid in dict.fromkeys(keyids):
+            if keyid in self._signers:
+                metadata.sign(self._signers[keyid], append=True)
+
+    def first(self, role: str) -> datetime:
+        """When the first version of ``role`` expires."""
+        return self.now + self._terms[role]
+
+
+def open_newest(directory: str, keys: Sequence[str], *, continue_older: bool = False) -> Repository:
+    """The repository of these keys, in the newest state that was published with them.
+
+    ``continue_older``: take an older state, e.g. of a backup, and let its versions go on after
+    those that agents have seen.
+
+    Raises:
+        UsageError: there is no repository, or the root is not kept beside the keys.
+        RepositoryRefusedError: it is not what its keys signed, or an older state.
+    """
+    repository = open_repository(directory, read_pin(keys))
+    for role, version in read_published(keys).items():
+        found = getattr(repository, role).signed
+        if found.version >= version:
+            continue
+        if role == "root" or not continue_older:
+            raise RepositoryRefusedError(
+                f"{shown(directory)}: its {role} metadata has version {found.version}, and version "
+                f"{version} was published: this is an older state, which agents refuse. Copy the "
+                "newest one here, e.g. from the web server"
+                + (
+                    ""
+                    if role == "root"
+                    else "; if it is lost, run 'hashscan repository refresh "
+                    "--continue-older' with the targets keys, then add the lists as they now are"
+                )
+            )
+        found.version = version
+    return repository
+
+
+def note_published(repository: Repository, keys: Sequence[str]) -> Timeline:
+    """Note the versions just published beside the keys, and count the time until now."""
+    versions = {role: getattr(repository, role).signed.version for role in ROLES}
+    keep_published(keys, versions)
+    return keep_clock(keys)
+
+
+def init(
+    directory: str,
+    keys: str,
+    *,
+    counts: Mapping[str, int] | None = None,
+    thresholds: Mapping[str, int] | None = None,
+    terms: Mapping[str, timedelta] | None = None,
+    now: datetime | None = None,
+) -> Published:
+    """Make keys and an empty repository.
+
+    Args:
+        directory: made where it is missing; must be empty.
+        keys: directory of the keys; must lie outside of ``directory`` and hold none yet.
+        counts: keys of a role, default 1.
+        thresholds: how many of them must sign, default 1.
+        terms: how long a role's metadata is valid, default ``TERMS``.
+        now: default now.
+
+    Raises:
+        UsageError: a directory cannot be used, or a threshold cannot be reached.
+        StateError: it cannot be written.
+    """
+    counts, thresholds = counts or {}, thresholds or {}
+    for role in ROLES:
+        if not 1 <= thresholds.get(role, 1) <= counts.get(role, 1):
+            raise UsageError(
+                f"{counts.get(role, 1)} keys of the role {role} cannot give "
+                f"{thresholds.get(role, 1)} signatures; make more keys, or lower the threshold"
+            )
+    inside = resolve(keys) + "/"
+    if inside.startswith(resolve(directory) + "/"):
+        raise UsageError(
+            f"{shown(keys)} lies in the repository, which everybody may read; name another "
+            "directory with --keys"
+        )
+    try:
+        with opened_named(os.fsencode(directory), make=0o755):
+            pass
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{shown(directory)}: is no directory; name a new one") from error
+    except OSError as error:
+        raise UsageError(f"{shown(directory)}: {error.strerror}; name another one") from error
+    with locked(directory):
+        if without_file_system(set(os.listdir(directory))):
+            raise UsageError(
+                f"{shown(directory)}: is not empty; name a new directory. If an init was "
+                "interrupted there, remove it and the keys that it made"
+            )
+        if os.path.isdir(keys) and load_keys([keys]):
+            raise UsageError(
+                f"{shown(keys)}: holds keys already; name a new directory with --keys. If an init "
+                "was interrupted there, remove it and what it made of the repository"
+            )
+        made: dict[str, CryptoSigner] = {}
+        by_role: dict[str, list[str]] = {}
+        root = Root(consistent_snapshot=True)
+        for role in ROLES:
+            for _ in range(counts.get(role, 1)):
+                signer = make_key(keys, role)
+                root.add_key(signer.public_key, role)
+                made[signer.public_key.keyid] = signer
+                by_role.setdefault(role, []).append(signer.public_key.keyid)
+            root.roles[role].threshold = thresholds.get(role, 1)
+        signing = Signing(made, now or datetime.now(UTC), terms)
+        root.expires = signing.first("root")
+        repository = Repository(
+            directory,
+            Metadata(root),
+            Metadata(Targets(expires=signing.first("targets"))),
+            Metadata(Snapshot(expires=signing.first("snapshot"))),
+            Metadata(Timestamp(expires=signing.first("timestamp"))),
+        )
+        for role in ROLES:
+            signing.sign(getattr(repository, role), by_role[role])
+        keep_pin(keys, repository.root.to_bytes())
+        with explained(directory):
+            for name in ("", TARGETS_DIRECTORY, METADATA_DIRECTORY):
+                make_public_directory(os.path.join(directory, name))
+        repository.write()
+        note_published(repository, [keys])
+        return published(repository, signing, set(ROLES), keys=by_role)
+
+
+def refresh(
+    directory: str,
+    keys: Sequence[str],
+    *,
+    ask: Callable[[str], str] | None = None,
+    terms: Mapping[str, timedelta] | None = None,
+    continue_older: bool = False,
+    clock_is_right: bool = False,
+    now: datetime | None = None,
+) -> Published:
+    """Renew what expires: snapshot and timestamp always, the others in their last third.
+
+    Targets and root are renewed only where their keys are at hand. ``continue_older``: see
+    ``open_newest``; then the targets keys are needed. ``clock_is_right``: see ``check_clock``.
+
+    Raises:
+        UsageError: keys are missing, or there is no repository.
+        RepositoryRefusedError: the repository is not what its keys signed.
+        StateError: it cannot be written.
+    """
+    signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
+    with locked(directory):
+        repository = open_newest(directory, keys, continue_older=continue_older)
+        check_clock(repository, keys, is_right=clock_is_right)
+        signing.require(repository.root, "snapshot", "timestamp")
+        renewed = {"snapshot", "timestamp"}
+        if continue_older:
+            signing.require(repository.root, "targets")
+            renewed.add("targets")
+        for role in OFFLINE:
+            if _is_due(repository, role, signing.now) and signing.can(repository.root, role):
+                renewed.add(role)
+        if "root" in renewed:
+            signing.next_root(repository, lambda _: None)
+        signing.renew(repository, *renewed)
+        repository.write()
+        repository.tidy(note_published(repository, keys).certainly_before(KEEP))
+        return published(repository, signing, renewed)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleKeys:
+    """The keys of one role.
+
+    Attributes:
+        threshold: number of keys that must sign.
+        expires: end of validity of the metadata that they signed last.
+        files: path of each key, by key id; ``None`` if it is not in the given directories.
+    """
+
+    role: str
+    threshold: int
+    expires: datetime
+    files: list[tuple[str, str | None]]
+
+
+def role_keys(
+    directory: str, keys: Sequence[str], *, ask: Callable[[str], str] | None = None
+) -> list[RoleKeys]:
+    """The keys that agents trust for each role, and the files that hold them.
+
+    Raises:
+        UsageError: there is no repository, or a key cannot be read.
+        RepositoryRefusedError: the repository is not what its keys signed.
+    """
+    paths = key_files(keys, ask)
+    repository = open_newest(directory, keys)
+    return [
+        RoleKeys(
+            role,
+            trusted.threshold,
+            getattr(repository, role).signed.expires,
+            [(keyid, paths.get(keyid)) for keyid in trusted.keyids],
+        )
+        for role, trusted in ((role, repository.root.signed.roles[role]) for role in ROLES)
+    ]
+
+
+def rotate(
+    directory: str,
+    keys: Sequence[str],
+    role: str,
+    *,
+    remove: Sequence[str] = (),
+    ask: Callable[[str], str] | None = None,
+    clock_is_right: bool = False,
+    now: datetime | None = None,
+) -> Published:
+    """Give ``role`` a new key, kept in the first of ``keys``, in place of an old one.
+
+    In between there is a state in which the old key and the new one hold, so that agents find valid
+    metadata at every instant, and after a kill.
+
+    Args:
+        directory: the repository.
+        keys: directories of keys; those of root and of the role are needed.
+        role: root, targets, snapshot or timestamp.
+        remove: ids of the keys to be trusted no more; default: the role's only key.
+        ask: for passphrases.
+        clock_is_right: see ``check_clock``.
+        now: default now.
+
+    Raises:
+        UsageError: keys are missing, or it is not said which one is to go.
+        RepositoryRefusedError: the repository is not what its keys signed.
+        StateError: it cannot be written.
+    """
+    signers = load_keys(keys, ask)
+    now = now or datetime.now(UTC)
+    with locked(directory):
+        repository = open_newest(directory, keys)
+        check_clock(repository, keys, is_right=clock_is_right)
+        present = list(repository.root.signed.roles[role].keyids)
+        gone = tuple(dict.fromkeys(remove)) or (tuple(present) if len(present) == 1 else ())
+        if not gone or not set(gone) <= set(present):
+            raise UsageError(
+                f"name the key of the role {role} to remove with --remove: {', '.join(present)}; "
+                "'hashscan repository keys' lists their files"
+            )
+        threshold = repository.root.signed.roles[role].threshold
+        left = set(present) - set(gone)
+        if len(left) + 1 < threshold or len(left & set(signers)) + 1 < threshold:
+            raise UsageError(
+                f"the role {role} needs {threshold} signatures, and without the keys of --remove "
+                f"only {len(left & set(signers))} of its keys and the new one could give them; "
+                "remove one key at a time, or give the directories with the others"
+            )
+        signing = Signing(signers, now)
+        below = {
+            "targets": ("targets", "snapshot", "timestamp"),
+            "snapshot": ("snapshot", "timestamp"),
+        }
+        again = () if role == "root" else below.get(role, ("timestamp",))
+        signing.require(repository.root, "root", *(one for one in again if one != role))
+        made = make_key(keys[0], role)
+        signers[made.public_key.keyid] = made
+        signing = Signing(signers, now)
+        signing.next_root(repository, lambda root: root.add_key(made.public_key, role))
+        signing.require(repository.root, *again)
+        repository.write_root()
+        signing.renew(repository, *again)
+        repository.write()
+
+        def revoke(root: Root) -> None:
+            for keyid in gone:
+                root.revoke_key(keyid, role)
+
+        signing.next_root(repository, revoke)
+        signing.require(repository.root, *again)
+        repository.write_root()
+        note_published(repository, keys)
+        new = {role: [made.public_key.keyid]}
+        return published(repository, signing, {"root", *again}, keys=new, removed=gone)
+
+
+def _is_due(repository: Repository, role: str, now: datetime) -> bool:
+    expires: datetime = getattr(repository, role).signed.expires
+    return expires - now < TERMS[role] / 3
+
+
+def published(
+    repository: Repository,
+    signing: Signing,
+    renewed: set[str],
+    *,
+    keys: dict[str, list[str]] | None = None,
+    removed: tuple[str, ...] = (),
+) -> Published:
+    """What a command left, with a warning for each role that expires soon."""
+    roles = tuple(
+        RoleState(
+            role,
+            getattr(repository, role).signed.version,
+            getattr(repository, role).signed.expires,
+            role in renewed,
+        )
+        for role in ROLES
+    )
+    warnings = tuple(
+        _warning(one, signing.now)
+        for one in roles
+        if one.role in OFFLINE and _is_due(repository, one.role, signing.now)
+    )
+    return Published(repository.directory, roles, keys or {}, removed, warnings)
+
+
+def _warning(one: RoleState, now: datetime) -> str:
+    mend = f"run 'hashscan repository refresh' with the {one.role} keys"
+    if one.expires <= now:
+        return (
+            f"{one.role} HAS EXPIRED at {one.expires:%Y-%m-%d %H:%M} UTC: agents take nothing from "
+            f"this repository any more; {mend} now"
+        )
+    return (
+        f"{one.role} expires at {one.expires:%Y-%m-%d %H:%M} UTC, and agents take nothing after "
+        f"that: {mend} before"
+    )

@@ -1,0 +1,267 @@
+"""The publisher's side of a repository directory: read and verified, written, tidied.
+
+Files are written so that agents see the old state or the new one whole: targets first, then the
+metadata under their new numbers, and ``timestamp.json`` last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.serialization import DeserializationError
+
+from hashscan.durable import remove, replace_file
+from hashscan.errors import LockedError, RepositoryRefusedError, StateError, UsageError
+from hashscan.files import temporary_of
+from hashscan.fs.named import opened_named
+from hashscan.known.sync.layout import (
+    FIRST_ROOT,
+    METADATA_DIRECTORY,
+    TARGETS_DIRECTORY,
+    TIMESTAMP,
+    is_target_file,
+    metadata_file,
+    target_file,
+    version_of,
+)
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
+_LONGEST = 64 << 20  # bytes of one metadata file of our own
+#: Seconds that a file stays after no metadata names it: an agent may be half-way through a sync.
+KEEP = 86400.0
+
+
+@dataclass(slots=True)
+class Repository:
+    """A repository whose signatures were checked; what expired is none the less read.
+
+    Attributes:
+        directory: its path.
+        root, targets, snapshot, timestamp: the newest metadata of each role.
+    """
+
+    directory: str
+    root: Metadata[Root]
+    targets: Metadata[Targets]
+    snapshot: Metadata[Snapshot]
+    timestamp: Metadata[Timestamp]
+
+    def write(self) -> None:
+        """Publish: everything that is new, and the timestamp last.
+
+        Raises:
+            StateError: it cannot be written; agents see what they saw.
+        """
+        root, targets, snapshot = self.root.signed, self.targets.signed, self.snapshot.signed
+        with explained(self.directory):
+            for name, metadata in (
+                (metadata_file("root", root.version), self.root),
+                (metadata_file("targets", targets.version), self.targets),
+                (metadata_file("snapshot", snapshot.version), self.snapshot),
+                (TIMESTAMP, self.timestamp),
+            ):
+                path = os.path.join(self.directory, METADATA_DIRECTORY, name)
+                content = metadata.to_bytes()
+                if not _is(path, content):
+                    replace_file(path, content, 0o644)
+
+    def write_root(self) -> None:
+        """Publish a new root alone; the other metadata must be valid under it.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        name = metadata_file("root", self.root.signed.version)
+        with explained(self.directory):
+            path = os.path.join(self.directory, METADATA_DIRECTORY, name)
+            replace_file(path, self.root.to_bytes(), 0o644)
+
+    def target_path(self, path: str, sha256: str) -> str:
+        """Where the file of a target lies."""
+        return os.path.join(
+            self.directory, TARGETS_DIRECTORY, *target_file(path, sha256).split("/")
+        )
+
+    def tidy(self, before: float) -> int:
+        """Remove files of targets that the last two versions do not name, and old metadata.
+
+        Args:
+            before: files that were published or replaced later are kept; seconds since the epoch.
+
+        Returns:
+            How many files were removed.
+
+        Raises:
+            StateError: one cannot be removed.
+        """
+        versions = [self.targets]
+        with contextlib.suppress(FileNotFoundError, RepositoryRefusedError):
+            versions.append(
+                _read(
+                    self.directory,
+                    metadata_file("targets", self.targets.signed.version - 1),
+                    Targets,
+                )
+            )
+        named = {
+            target_file(path, target.hashes["sha256"])
+            for one in versions
+            for path, target in one.signed.targets.items()
+            if "sha256" in target.hashes
+        }
+        removed = 0
+        with explained(self.directory):
+            top = os.path.join(self.directory, TARGETS_DIRECTORY)
+            for category in os.scandir(top):
+                if not category.is_dir(follow_symlinks=False):
+                    continue
+                for entry in os.scandir(category.path):
+                    old = entry.stat(follow_symlinks=False).st_mtime < before
+                    ours = is_target_file(entry.name) or temporary_of(entry.name) is not None
+                    ours = ours and entry.is_file(follow_symlinks=False)
+                    if ours and old and f"{category.name}/{entry.name}" not in named:
+                        remove(entry.path)
+                        removed += 1
+            current = {"targets": self.targets.signed, "snapshot": self.snapshot.signed}
+            for entry in os.scandir(os.path.join(self.directory, METADATA_DIRECTORY)):
+                if entry.stat(follow_symlinks=False).st_mtime >= before:
+                    continue
+                role, version = version_of(entry.name) or ("", 0)
+                # Roots are kept for ever: agents go from one to the next.
+                superseded = role in current and version < current[role].version - 1
+                if superseded or temporary_of(entry.name) is not None:
+                    remove(entry.path)
+                    removed += 1
+        return removed
+
+
+def open_repository(directory: str, pin: bytes) -> Repository:
+    """Read the newest state, and check every signature from the first root on.
+
+    ``pin`` is the first root as it was kept beside the keys. Whoever can write the directory could
+    put another one there that names his keys beside ours, and have us sign what he wrote.
+
+    Raises:
+        UsageError: there is no repository.
+        RepositoryRefusedError: something in it is not what its keys signed.
+    """
+    try:
+        path = os.path.join(directory, METADATA_DIRECTORY, FIRST_ROOT)
+        if not _is(path, pin):
+            raise _tampered(path, "is missing, or not the root that was kept beside the keys")
+        root = _read(directory, FIRST_ROOT, Root)
+        _verify(directory, root, root, "root")
+        while True:
+            try:
+                following = _read(directory, metadata_file("root", root.signed.version + 1), Root)
+            except FileNotFoundError:
+                break
+            for who in (root, following):
+                _verify(directory, who, following, "root")
+            root = following
+        timestamp = _read(directory, TIMESTAMP, Timestamp)
+        _verify(directory, root, timestamp, "timestamp")
+        snapshot = _read(
+            directory, metadata_file("snapshot", timestamp.signed.snapshot_meta.version), Snapshot
+        )
+        _verify(directory, root, snapshot, "snapshot")
+        version = snapshot.signed.meta["targets.json"].version
+        targets = _read(directory, metadata_file("targets", version), Targets)
+        _verify(directory, root, targets, "targets")
+    except OSError as error:
+        raise UsageError(
+            f"{shown(error.filename or directory)}: {error.strerror}; is {shown(directory)} a "
+            "repository? 'hashscan repository init' makes one"
+        ) from error
+    return Repository(directory, root, targets, snapshot, timestamp)
+
+
+def _read(directory: str, name: str, kind: type[_T]) -> Metadata[_T]:
+    path = os.path.join(directory, METADATA_DIRECTORY, name)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        content = file.read(_LONGEST)
+    try:
+        found: Metadata[_T] = Metadata.from_bytes(content)
+    except DeserializationError as error:
+        raise _tampered(path, "is no TUF metadata") from error
+    numbered = version_of(name)
+    if not isinstance(found.signed, kind) or (numbered and numbered[1] != found.signed.version):
+        raise _tampered(path, "holds other metadata than its name says")
+    return found
+
+
+def _verify(directory: str, root: Metadata[Root], metadata: Metadata[_T], role: str) -> None:
+    try:
+        root.signed.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+    except (RepositoryError, ValueError) as error:
+        path = os.path.join(
+            directory, METADATA_DIRECTORY, metadata_file(role, metadata.signed.version)
+        )
+        raise _tampered(path, f"is not signed as its root demands ({error})") from error
+
+
+def _tampered(path: str, what: str) -> RepositoryRefusedError:
+    return RepositoryRefusedError(
+        f"{shown(path)}: {what}; nothing was published. Find out who changed it, and go on from a "
+        "copy of the repository that you trust"
+    )
+
+
+def _is(path: str, content: bytes) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    with open(descriptor, "rb") as file:
+        return file.read(len(content) + 1) == content
+
+
+@contextlib.contextmanager
+def locked(directory: str) -> Iterator[None]:
+    """One publisher at a time; the kernel gives the lock back when it dies.
+
+    Raises:
+        UsageError: there is no such directory, or a customer's link leads to it.
+        LockedError: another one publishes.
+    """
+    try:
+        with opened_named(os.fsencode(directory)) as named:
+            descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=named.fd)
+    except OSError as error:
+        raise UsageError(
+            f"{shown(directory)}: {error.strerror}; 'hashscan repository init' makes a repository"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"another hashscan publishes in {shown(directory)}; try again when it has ended"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def explained(directory: str) -> Iterator[None]:
+    """Turn an error of the disk into ``StateError``."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(
+            f"{shown(error.filename or directory)}: the repository cannot be written: "
+            f"{error.strerror}; agents see what was published before. Make room or mend the "
+            "permissions, then run the command again"
+        ) from error

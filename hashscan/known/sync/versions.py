@@ -1,0 +1,375 @@
+"""Adds the next version of a category's filter and its tiers, from the digest lists of its set."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hashscan.errors import FilterError, UsageError
+from hashscan.fs.beneath import closing
+from hashscan.known.filters.bloom import load
+from hashscan.known.filters.build import TiersMade, write_filter, write_tiers
+from hashscan.known.filters.metadata import Metadata, TierMetadata, is_category
+from hashscan.known.filters.tiers import tier_path
+from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE
+from hashscan.known.lists.staging import staging
+from hashscan.known.sync.clock import check_clock
+from hashscan.known.sync.keys import load_keys
+from hashscan.known.sync.layout import patch_target, whole_target
+from hashscan.known.sync.parts import Version, damaged, patches_of, replace, unpacked
+from hashscan.known.sync.publish import (
+    Published,
+    Signing,
+    note_published,
+    open_newest,
+    published,
+)
+from hashscan.known.sync.store import KEEP, explained, locked
+from hashscan.leftovers import hold, remove_leftovers
+from hashscan.model import TIER_NAMES, TierName
+from hashscan.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import timedelta
+
+    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.known.lists.reader import ListReport
+    from hashscan.known.lists.staging import BuildProgress, Staging
+    from hashscan.known.sync.store import Repository
+    from hashscan.model import Algorithm
+
+#: Room for digests to come, as a share of those that are there.
+HEAD_ROOM = 0.25
+#: Earlier versions that an agent may have and still be served a patch.
+PATCHES = 14
+#: A list may lose or win this share of its digests; more needs somebody's word that it is meant.
+SHRINK, GROW = 0.1, 1.0
+#: Digests that are looked up in the version before, to see how many stayed.
+SAMPLE = 200_000
+#: Below that many digests every change is a large one, and none is refused for it.
+SMALL = 1000
+
+
+_WORKPLACE = "hashscan-publish-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def _workplace() -> Iterator[str]:
+    """A directory for what is made before it is published; those of killed publishers are removed.
+
+    It is where Python makes temporary files, e.g. in ``TMPDIR``.
+    """
+    with closing(os.open(tempfile.gettempdir(), _DIRECTORY)) as above:
+        remove_leftovers(above, lambda name: name.startswith(_WORKPLACE))
+    with (
+        tempfile.TemporaryDirectory(prefix=_WORKPLACE) as work,
+        closing(os.open(work, _DIRECTORY)) as fd,
+    ):
+        hold(fd)
+        yield work
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A published patch: the SHA-256 of its base, and its bytes as they are fetched."""
+
+    base: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What ``add`` published.
+
+    Attributes:
+        published: the repository's roles.
+        metadata: of the category's filter as it is now.
+        before: digests of the version before; ``None`` where it is the first.
+        changed: false where the list is the same as before.
+        anew: whether the filter got a new capacity, so that every agent fetches it whole.
+        digests: distinct digests by algorithm.
+        length: bytes of the whole file as it is fetched.
+        patches: those that agents may fetch instead, from the newest base on.
+        lists: what was taken from each list.
+        tiers: what was published beside the filter, and what could not be.
+        tiers_changed: tiers that were published anew.
+        tiers_gone: tiers that the version before had, and this one has not.
+        tiers_length: bytes of each tier as it is fetched whole.
+    """
+
+    published: Published
+    metadata: Metadata
+    before: int | None
+    changed: bool
+    anew: bool
+    digests: dict[Algorithm, int]
+    length: int
+    patches: tuple[Patch, ...]
+    lists: list[ListReport]
+    tiers: TiersMade
+    tiers_changed: tuple[TierName, ...]
+    tiers_gone: tuple[TierName, ...]
+    tiers_length: dict[TierName, int]
+
+
+def add(
+    directory: str,
+    keys: Sequence[str],
+    category: str,
+    inputs: Sequence[str],
+    *,
+    error_rate: float = DEFAULT_ERROR_RATE,
+    head_room: float = HEAD_ROOM,
+    patches: int = PATCHES,
+    allow_large_change: bool = False,
+    skip_invalid: bool = False,
+    only_categories: Collection[str] | None = None,
+    tiers: bool = True,
+    jobs: int | None = None,
+    terms: Mapping[str, timedelta] | None = None,
+    ask: Callable[[str], str] | None = None,
+    on_progress: Callable[[BuildProgress], None] | None = None,
+    clock_is_right: bool = False,
+    now: datetime | None = None,
+) -> Added:
+    """Publish the next version of a category's filter.
+
+    Args:
+        directory: the repository.
+        keys: directories with the keys of targets, snapshot and timestamp.
+        category: name of the category.
+        inputs: digest lists: the whole known set as it now is. What it lacks is withdrawn.
+        error_rate: see ``build``; another one than before makes the filter anew.
+        head_room: share of the digests to leave room for where the filter is made anew.
+        patches: earlier versions to serve a patch from.
+        allow_large_change: publish even if many digests come or go.
+        skip_invalid: see ``build``.
+        only_categories: see ``build``.
+        tiers: see ``build``.
+        jobs: see ``build``.
+        terms: see ``publish.init``.
+        ask: see ``keys.load_keys``.
+        on_progress: see ``build``.
+        clock_is_right: see ``check_clock``.
+        now: when the new terms begin; default now.
+
+    Raises:
+        UsageError: keys are missing, an option cannot be used, or the change is large.
+        DigestListError: a list cannot be used.
+        RepositoryRefusedError: the repository is not what its keys signed.
+        StateError: it cannot be written; agents see what they saw.
+    """
+    if not is_category(category):
+        raise UsageError(
+            f"--category {category!r} is no category: use up to 64 letters, digits, '.', '_', '-'"
+        )
+    if not 1e-12 <= error_rate <= 0.1:
+        raise UsageError(f"--error-rate {error_rate} is not between 1e-12 and 0.1")
+    if not 0 <= head_room <= 10:
+        raise UsageError(f"--head-room {head_room} is not between 0 and 10")
+    for path in inputs:
+        if os.path.realpath(path).startswith(os.path.realpath(directory) + "/"):
+            raise UsageError(
+                f"{shown(path)}: lies in the repository, so the list itself would be published; "
+                "move it away, and look whether it was copied to the web server"
+            )
+    signing = Signing(load_keys(keys, ask), now or datetime.now(UTC), terms)
+    with locked(directory), _workplace() as work:
+        repository = open_newest(directory, keys)
+        check_clock(repository, keys, is_right=clock_is_right)
+        signing.require(repository.root, "targets", "snapshot", "timestamp")
+        current = _Current.open(repository, category, work)
+        with staging(f"{shown(directory)}: the filter") as area, explained(work):
+            staged = area.fill(
+                inputs,
+                skip_invalid=skip_invalid,
+                only_categories=only_categories,
+                on_progress=on_progress,
+            )
+            digests = sum(area.counts().values())
+            _check_change(current, area, digests, allow_large_change)
+            metadata, counts, path = _build(
+                area, work, category, current, digests, error_rate, head_room, jobs, on_progress
+            )
+            changed = current is None or metadata.sha256 != current.metadata.sha256
+            before = Version(current.metadata, current.path) if current else None
+            if changed:
+                replace(repository, category, "filter", before, Version(metadata, path), patches)
+            else:
+                assert current is not None
+                metadata = current.metadata
+            old = _current_tiers(repository, category, work)
+            made = write_tiers(
+                area,
+                path,
+                metadata,
+                wanted=tiers,
+                capacities=_tier_capacities(area, old, head_room) if tiers else None,
+                previous={
+                    name: one.metadata
+                    for name, one in old.items()
+                    if isinstance(one.metadata, TierMetadata)
+                },
+                jobs=jobs,
+            )
+            tier_versions = {
+                name: Version(one, tier_path(path, name)) for name, one in made.made.items()
+            }
+            replaced = [
+                name
+                for name in TIER_NAMES
+                if _replace_tier(
+                    repository, category, name, old.get(name), tier_versions.get(name), patches
+                )
+            ]
+        signing.renew(repository, "targets", "snapshot", "timestamp")
+        repository.write()
+        repository.tidy(note_published(repository, keys).certainly_before(KEEP))
+        targets = repository.targets.signed.targets
+        return Added(
+            published=published(repository, signing, {"targets", "snapshot", "timestamp"}),
+            metadata=metadata,
+            before=current.metadata.digests if current else None,
+            changed=changed,
+            anew=current is not None
+            and (metadata.capacity, metadata.error_rate)
+            != (current.metadata.capacity, current.metadata.error_rate),
+            digests=counts,
+            length=targets[whole_target(category, "filter")].length,
+            patches=tuple(
+                Patch(found.base, targets[patch_target(category, "filter", found.base)].length)
+                for found in patches_of(repository, category, "filter")
+            ),
+            lists=staged.reports,
+            tiers=made,
+            tiers_changed=tuple(name for name in made.made if name in replaced),
+            tiers_gone=tuple(name for name in old if name not in made.made),
+            tiers_length={name: targets[whole_target(category, name)].length for name in made.made},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """The version that is published now, unpacked and checked."""
+
+    metadata: Metadata
+    path: str
+    loaded: BloomFile
+
+    @classmethod
+    def open(cls, repository: Repository, category: str, work: str) -> _Current | None:
+        path = os.path.join(work, "current")
+        found = unpacked(repository, category, "filter", path)
+        if found is None:
+            return None
+        try:
+            loaded = load(path)
+        except FilterError as error:
+            raise damaged(found.packed, error) from error
+        return cls(loaded.metadata, path, loaded)
+
+
+def _current_tiers(repository: Repository, category: str, work: str) -> dict[TierName, Version]:
+    """The tiers that are published now, unpacked."""
+    found = {
+        name: unpacked(repository, category, name, os.path.join(work, f"current.{name}"))
+        for name in TIER_NAMES
+    }
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _tier_capacities(
+    area: Staging, old: Mapping[TierName, Version], head_room: float
+) -> dict[TierName, int]:
+    """Keys that each tier gets room for: as before where they fit, so that patches do."""
+    found = {}
+    for name in TIER_NAMES:
+        count = area.tier_count(name) or 0
+        before = old[name].metadata.capacity if name in old else 0
+        fits = count + CANARIES <= before
+        found[name] = before if fits else math.ceil(count * (1 + head_room)) + CANARIES
+    return found
+
+
+def _replace_tier(
+    repository: Repository,
+    category: str,
+    name: TierName,
+    old: Version | None,
+    made: Version | None,
+    patches: int,
+) -> bool:
+    """Publish a tier, or that there is none; whether that is news."""
+    if old is None and made is None:
+        return False
+    if old is not None and made is not None and _is_same(old.metadata, made.metadata):
+        return False
+    replace(repository, category, name, old, made, patches)
+    return True
+
+
+def _is_same(one: Metadata | TierMetadata, other: Metadata | TierMetadata) -> bool:
+    """Whether two tiers are the same bits for the same filter."""
+    assert isinstance(one, TierMetadata)  # by their path, which is compared
+    assert isinstance(other, TierMetadata)
+    return (one.sha256, one.filter) == (other.sha256, other.filter)
+
+
+def _check_change(current: _Current | None, area: Staging, digests: int, allowed: bool) -> None:
+    """A list of another category, or half a list, must not reach every agent by one command."""
+    if current is None or allowed or max(digests, current.metadata.digests) < SMALL:
+        return
+    before = current.metadata.digests
+    step = max(1, digests // SAMPLE)
+    asked = islice(area.raw_digests(digests, None), 0, None, step)
+    hits = [raw.hex() in current.loaded for raw in asked]
+    stayed = round(digests * sum(hits) / len(hits))
+    gone, came = max(0, before - stayed), digests - stayed
+    if gone > SHRINK * before or came > GROW * before:
+        raise UsageError(
+            f"the lists hold {digests:,} digests, and the version before {before:,}; about "
+            f"{gone:,} of those would go and {came:,} come: is this the whole list of category "
+            f"{shown(current.metadata.category)}, and nothing else? If it is, publish it with "
+            "--allow-large-change"
+        )
+
+
+def _build(
+    area: Staging,
+    work: str,
+    category: str,
+    current: _Current | None,
+    digests: int,
+    error_rate: float,
+    head_room: float,
+    jobs: int | None,
+    on_progress: Callable[[BuildProgress], None] | None,
+) -> tuple[Metadata, dict[Algorithm, int], str]:
+    before = current.metadata if current else None
+    capacity = math.ceil(digests * (1 + head_room)) + CANARIES
+    if (
+        before is not None
+        and before.error_rate == error_rate
+        and digests + len(before.canaries_present) <= before.capacity
+    ):
+        capacity = before.capacity
+    path = os.path.join(work, "filter")
+    metadata, counts = write_filter(
+        area,
+        path,
+        category=category,
+        error_rate=error_rate,
+        capacity=capacity,
+        previous=before,
+        jobs=jobs,
+        on_progress=on_progress,
+    )
+    return metadata, counts, path
