@@ -12,8 +12,8 @@ import tempfile
 import time
 
 from hashscan.known.filters import packing, patch
-from hashscan.known.sync.publish import init
-from hashscan.known.sync.versions import add
+from hashscan.publisher.publish import init
+from hashscan.publisher.versions import add
 
 
 def main(count: int, added: int, withdrawn: int) -> None:

@@ -12,7 +12,7 @@ from hashscan.durable import new_file, replace_file
 from hashscan.files import is_temporary_of
 from hashscan.fs.beneath import closing
 from hashscan.known.filters.build import build
-from hashscan.known.sync import versions
+from hashscan.publisher import versions
 
 MARK = "0123456789ab"
 

@@ -23,8 +23,8 @@ from hashscan.text import human_size, rfc3339, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashscan.known.sync.publish import Published
-    from hashscan.known.sync.versions import Added
+    from hashscan.publisher.publish import Published
+    from hashscan.publisher.versions import Added
 
 _ROLES = ("root", "targets", "snapshot", "timestamp")
 
@@ -109,7 +109,7 @@ def init_command(
     DIR/metadata/1.root.json is the file to give to the agents, by a way that they trust: they pin
     it as filter.root. Keep the root and targets keys off line; 'refresh' needs only the others.
     """
-    from hashscan.known.sync.publish import init  # noqa: PLC0415 - heavy: cryptography
+    from hashscan.publisher.publish import init  # noqa: PLC0415 - heavy: cryptography
 
     made = init(
         directory,
@@ -203,8 +203,8 @@ def add_command(
     and let agents skip files without reading them. The keys of targets, snapshot and timestamp are
     needed.
     """
-    from hashscan.known.sync.versions import add  # noqa: PLC0415 - heavy: cryptography
     from hashscan.output.bar import build_bar  # noqa: PLC0415
+    from hashscan.publisher.versions import add  # noqa: PLC0415 - heavy: cryptography
 
     warn_of_lists(inputs)
     with build_bar(sys.stderr) as on_progress:
@@ -257,7 +257,7 @@ def refresh_command(
     their terms if you give their keys; otherwise there is a warning. Exit code 5: one of them has
     expired, and agents take no update any more.
     """
-    from hashscan.known.sync.publish import refresh  # noqa: PLC0415 - heavy: cryptography
+    from hashscan.publisher.publish import refresh  # noqa: PLC0415 - heavy: cryptography
 
     done = refresh(
         directory,
@@ -285,7 +285,7 @@ def keys_command(directory: str, keys: tuple[str, ...], as_json: bool) -> None:
     'rotate --remove' takes such an id. A key that is not in a directory of --keys is listed without
     a file: name the directory that holds it as well.
     """
-    from hashscan.known.sync.publish import role_keys  # noqa: PLC0415 - heavy: cryptography
+    from hashscan.publisher.publish import role_keys  # noqa: PLC0415 - heavy: cryptography
 
     for one in role_keys(directory, keys, ask=_ask()):
         expires = rfc3339(one.expires.timestamp())
@@ -332,7 +332,7 @@ def rotate_command(
     The new key is kept in the first directory of --keys. The keys of root, of the role and of the
     roles that depend on it are needed. Agents follow by themselves; they need no new pin.
     """
-    from hashscan.known.sync.publish import rotate  # noqa: PLC0415 - heavy: cryptography
+    from hashscan.publisher.publish import rotate  # noqa: PLC0415 - heavy: cryptography
 
     done = rotate(directory, keys, role, remove=remove, ask=_ask(), clock_is_right=clock_is_right)
     if as_json:

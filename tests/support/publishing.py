@@ -11,11 +11,11 @@ from file_server import FileServer
 from tuf.api.metadata import Metadata
 
 from hashscan.known.filters.bloom import load
-from hashscan.known.sync import publish, versions
 from hashscan.known.sync.client import sync
 from hashscan.known.sync.kept import open_kept
-from hashscan.known.sync.keys import load_keys
 from hashscan.known.sync.source import Source
+from hashscan.publisher import publish, versions
+from hashscan.publisher.keys import load_keys
 
 
 def random_digests(count):

@@ -1,6 +1,6 @@
-"""The signed repository (TUF): published as static files, synced by agents.
+"""The agent's side of the signed repository (TUF): fetches filters, checks them, and switches.
 
-``layout`` is what both sides agree on. The publisher: ``keys``, ``store`` (the directory),
-``publish`` (roles), ``versions`` (filters). The agent: ``source``, ``fetcher``, ``trust`` (what is
-authentic and recent), ``client`` (the sync), ``kept`` (what is in use).
+``layout`` is what the publisher and the agent agree on. ``fetcher`` fetches, ``trust`` decides what
+is authentic and recent, ``client`` is the sync, ``apply`` makes files from patches,
+``synced_filters`` keeps what is in use.
 """

@@ -8,8 +8,8 @@ import pytest
 from faulty import open_descriptors, raising
 
 from hashscan.errors import UsageError
-from hashscan.known.sync import clock, keys, versions
 from hashscan.known.sync.fetcher import DiskError, _on_disk
+from hashscan.publisher import clock, keys, versions
 
 ROLES = keys.ROLES
 

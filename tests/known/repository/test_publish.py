@@ -19,7 +19,7 @@ from hashscan.errors import (
     RepositoryRefusedError,
     UsageError,
 )
-from hashscan.known.sync import keys, publish, store
+from hashscan.publisher import keys, publish, repository
 
 DAY = 86400.0
 
@@ -328,7 +328,7 @@ def test_what_the_publisher_did_not_make_stays(publisher):
     (foreign / "directory").mkdir()
     for path in foreign.iterdir():
         os.utime(path, (1, 1))
-    publisher.let_time_pass(3 * store.KEEP)
+    publisher.let_time_pass(3 * repository.KEEP)
     publisher.refresh()
     assert (foreign / ".htaccess").exists()
 
@@ -353,7 +353,7 @@ def test_no_repository_there(tmp_path):
 
 def test_one_publisher_at_a_time(publisher):
     with (
-        store.locked(publisher.path),
+        repository.locked(publisher.path),
         pytest.raises(LockedError, match="another hashscan publishes"),
     ):
         publisher.refresh()

@@ -54,7 +54,7 @@ def test_a_full_disk_publishes_nothing(publisher, server, tmp_path):
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from hashscan.errors import HashscanError\n"
         "from hashscan.known.sync import versions\n"
-        "import hashscan.known.sync.store\n"
+        "import hashscan.publisher.repository\n"
         "for limit in sys.argv[4:]:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))\n"
         "    try: versions.add(sys.argv[1], [sys.argv[2]], 'baseline', [sys.argv[3]], jobs=1,"

@@ -13,7 +13,7 @@ from hashscan import timeline
 from hashscan.errors import (
     UsageError,
 )
-from hashscan.known.sync import clock, store
+from hashscan.publisher import clock, repository
 
 DAY = 86400.0
 
@@ -22,10 +22,10 @@ def test_old_files_go_after_a_day_and_named_ones_stay(publisher, digests):
     for number in range(1, 5):
         publisher.add(digests[number:])
     everything = set(all_files(publisher.path))
-    long_ago = time.time() - 3 * store.KEEP
+    long_ago = time.time() - 3 * repository.KEEP
     for path in everything:
         os.utime(path, (long_ago, long_ago))
-    publisher.let_time_pass(3 * store.KEEP)
+    publisher.let_time_pass(3 * repository.KEEP)
     publisher.refresh()
     left = {path.name for path in all_files(publisher.path)}
     assert "1.root.json" in left
@@ -44,10 +44,10 @@ def test_old_files_go_after_a_day_and_named_ones_stay(publisher, digests):
 
 def test_what_was_just_replaced_stays_for_who_is_half_way(publisher, digests):
     old = set(Path(publisher.path, "targets").rglob("*filter.zst"))
-    long_ago = time.time() - 3 * store.KEEP
+    long_ago = time.time() - 3 * repository.KEEP
     for path in old:
         os.utime(path, (long_ago, long_ago))
-    publisher.let_time_pass(3 * store.KEEP)
+    publisher.let_time_pass(3 * repository.KEEP)
     publisher.add(digests[1:])
     publisher.add(digests[2:])
     publisher.add(digests[3:])
@@ -103,7 +103,7 @@ def test_a_publisher_that_did_nothing_for_long_is_not_refused(publisher, clocks)
 def test_a_clock_that_is_some_days_ahead_removes_nothing(publisher, digests, clocks):
     publisher.add(digests[1:])
     publisher.add(digests[2:])
-    publisher.let_time_pass(3 * store.KEEP)
+    publisher.let_time_pass(3 * repository.KEEP)
     before = set(all_files(publisher.path))
     clocks(wall=3 * DAY, passed=60)
     publisher.refresh()

@@ -9,9 +9,10 @@ from faulty import break_os, raising
 
 from hashscan.errors import FilterError, LockedError, StateError, UsageError
 from hashscan.known.filters.bloom import load
-from hashscan.known.sync import client, making, parts, publish, versions
+from hashscan.known.sync import client, making
 from hashscan.known.sync.fetcher import DiskError
-from hashscan.known.sync.store import explained, open_repository
+from hashscan.publisher import publish, targets, versions
+from hashscan.publisher.repository import explained, open_repository
 
 
 @pytest.mark.parametrize("path", [None, "/repository/metadata"])
@@ -80,10 +81,10 @@ def test_a_published_file_that_cannot_be_unpacked_is_damaged(publisher, tmp_path
     def fails(*_):
         raise FilterError("cannot be unpacked")
 
-    monkeypatch.setattr(parts.packing, "unpack", fails)
+    monkeypatch.setattr(targets.packing, "unpack", fails)
     repository = open_repository(publisher.path, publisher.read("1.root.json"))
     with pytest.raises(FilterError) as caught:
-        parts.unpacked(repository, "baseline", "filter", str(tmp_path / "new"))
+        targets.unpacked(repository, "baseline", "filter", str(tmp_path / "new"))
     assert "is not the file that was published (cannot be unpacked)" in str(caught.value)
 
 

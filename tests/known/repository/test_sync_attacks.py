@@ -25,8 +25,8 @@ from tuf.api.metadata import Metadata, MetaFile
 
 from hashscan.errors import ExitCode, FilterError
 from hashscan.known.filters.packing import pack_bytes
-from hashscan.known.sync.keys import load_keys
 from hashscan.known.sync.layout import target_file, whole_target
+from hashscan.publisher.keys import load_keys
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from tuf.api.metadata import Metadata
 from hashscan.errors import ExitCode
 from hashscan.known.filters.metadata import dump
 from hashscan.known.filters.tiers import tier_path
-from hashscan.known.sync import store, versions
 from hashscan.known.sync.layout import read_custom, target_file, whole_target
 from hashscan.model import size_key
+from hashscan.publisher import repository, versions
 
 NAMES = ("sizes", "heads")
 
@@ -332,10 +332,10 @@ def test_superseded_tiers_go_and_named_ones_stay(publisher, agent):
     (top / "metadata" / f".1.root.json.{'a' * 12}.tmp").touch()
     (top / "metadata" / "of somebody else").touch()
     (top / "targets" / "baseline" / f".filter.zst.{'b' * 12}.tmp").touch()
-    long_ago = time.time() - 3 * store.KEEP
+    long_ago = time.time() - 3 * repository.KEEP
     for path in top.rglob("*"):
         os.utime(path, (long_ago, long_ago))
-    publisher.let_time_pass(3 * store.KEEP)
+    publisher.let_time_pass(3 * repository.KEEP)
     before = {path.name for path in (top / "targets" / "baseline").iterdir()}
     publisher.refresh()
     publisher.refresh()

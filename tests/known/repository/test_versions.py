@@ -1,4 +1,4 @@
-"""hashscan.known.sync.versions: room for the keys of each tier, and a place to work in."""
+"""hashscan.publisher.versions: room for the keys of each tier, and a place to work in."""
 
 import tempfile
 from pathlib import Path
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.known.filters.tiers import TIER_NAMES
-from hashscan.known.sync.versions import _tier_capacities, _workplace
+from hashscan.publisher.versions import _tier_capacities, _workplace
 
 
 @pytest.mark.parametrize(

@@ -19,20 +19,20 @@ from hashscan.known.filters.metadata import Metadata, TierMetadata, is_category
 from hashscan.known.filters.tiers import tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE
 from hashscan.known.lists.staging import staging
-from hashscan.known.sync.clock import check_clock
-from hashscan.known.sync.keys import load_keys
 from hashscan.known.sync.layout import patch_target, whole_target
-from hashscan.known.sync.parts import Version, damaged, patches_of, replace, unpacked
-from hashscan.known.sync.publish import (
+from hashscan.leftovers import hold, remove_leftovers
+from hashscan.model import TIER_NAMES, TierName
+from hashscan.publisher.clock import check_clock
+from hashscan.publisher.keys import load_keys
+from hashscan.publisher.publish import (
     Published,
     Signing,
     note_published,
     open_newest,
     published,
 )
-from hashscan.known.sync.store import KEEP, explained, locked
-from hashscan.leftovers import hold, remove_leftovers
-from hashscan.model import TIER_NAMES, TierName
+from hashscan.publisher.repository import KEEP, explained, locked
+from hashscan.publisher.targets import Version, damaged, patches_of, replace, unpacked
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from hashscan.known.filters.bloom import BloomFile
     from hashscan.known.lists.reader import ListReport
     from hashscan.known.lists.staging import BuildProgress, Staging
-    from hashscan.known.sync.store import Repository
     from hashscan.model import Algorithm
+    from hashscan.publisher.repository import Repository
 
 #: Room for digests to come, as a share of those that are there.
 HEAD_ROOM = 0.25

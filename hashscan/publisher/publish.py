@@ -14,8 +14,9 @@ from hashscan.durable import make_public_directory
 from hashscan.errors import RepositoryRefusedError, UsageError
 from hashscan.files import without_file_system
 from hashscan.fs.named import opened_named, resolve
-from hashscan.known.sync.clock import check_clock, keep_clock
-from hashscan.known.sync.keys import (
+from hashscan.known.sync.layout import FIRST_ROOT, METADATA_DIRECTORY, TARGETS_DIRECTORY
+from hashscan.publisher.clock import check_clock, keep_clock
+from hashscan.publisher.keys import (
     ROLES,
     keep_pin,
     keep_published,
@@ -25,8 +26,7 @@ from hashscan.known.sync.keys import (
     read_pin,
     read_published,
 )
-from hashscan.known.sync.layout import FIRST_ROOT, METADATA_DIRECTORY, TARGETS_DIRECTORY
-from hashscan.known.sync.store import KEEP, Repository, explained, locked, open_repository
+from hashscan.publisher.repository import KEEP, Repository, explained, locked, open_repository
 from hashscan.text import shown
 
 if TYPE_CHECKING:

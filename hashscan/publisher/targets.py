@@ -30,7 +30,7 @@ from hashscan.known.sync.layout import (
     read_custom,
     whole_target,
 )
-from hashscan.known.sync.store import Repository, explained
+from hashscan.publisher.repository import Repository, explained
 from hashscan.text import shown
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from hashscan.durable import replace_file
 from hashscan.errors import UsageError
-from hashscan.known.sync.keys import PIN
+from hashscan.publisher.keys import PIN
 from hashscan.text import human_age, local_time, shown
 from hashscan.timeline import FILE, Timeline, instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hashscan.known.sync.store import Repository
+    from hashscan.publisher.repository import Repository
 
 _LONGEST = 1 << 20
 #: Seconds that the wall clock may be ahead of the count: the machine or its host may have been off.
