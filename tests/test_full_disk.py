@@ -13,7 +13,7 @@ from hashscan.config.settings import Settings
 from hashscan.daemon.facts import write_facts
 from hashscan.daemon.record import DaemonRecord
 from hashscan.errors import LockedError, StateError
-from hashscan.jobs.gaps import read_daemon_file
+from hashscan.jobs.coverage_gaps import read_daemon_file
 from hashscan.notify.message import Event
 from hashscan.notify.outbox import Outbox, Route
 from hashscan.quarantine.asked import AskedStore

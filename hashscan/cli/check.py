@@ -24,7 +24,7 @@ from hashscan.text import shown
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
-    from hashscan.jobs.checking import Checked
+    from hashscan.jobs.check import Checked
     from hashscan.scan.hashing import NotHashed
 
 _HEX = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
@@ -49,8 +49,8 @@ def command(
 
     A DIGEST is MD5, SHA-1 or SHA-256 in hexadecimal; write ./NAME for a file of that name.
     """
-    from hashscan.jobs.allowing import open_allow  # noqa: PLC0415 - heavy
-    from hashscan.jobs.checking import Checker  # noqa: PLC0415
+    from hashscan.jobs.allowed_matches import open_allow  # noqa: PLC0415 - heavy
+    from hashscan.jobs.check import Checker  # noqa: PLC0415
     from hashscan.jobs.known_set import describe, open_known_set  # noqa: PLC0415
     from hashscan.output.bar import build_bar  # noqa: PLC0415
     from hashscan.scan.hashing import NotHashed  # noqa: PLC0415

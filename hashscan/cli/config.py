@@ -22,7 +22,7 @@ from hashscan.text import shown
 
 if TYPE_CHECKING:
     from hashscan.config.settings import Settings
-    from hashscan.jobs.presence import Seen
+    from hashscan.jobs.volume_presence import Seen
 
 
 @click.group("config")
@@ -147,9 +147,9 @@ def check(context: click.Context, file: str | None) -> None:
     a Maildir that is not there is a note. 2: it cannot be used. 5: a filter that it names cannot
     be used.
     """
-    from hashscan.jobs.mailbox import maildir_fault  # noqa: PLC0415 - heavy
-    from hashscan.jobs.probing import look_at_all  # noqa: PLC0415 - heavy
-    from hashscan.jobs.usable import not_fetched_yet  # noqa: PLC0415 - heavy
+    from hashscan.jobs.notices.mailbox import maildir_fault  # noqa: PLC0415 - heavy
+    from hashscan.jobs.startup_check import not_fetched_yet  # noqa: PLC0415 - heavy
+    from hashscan.jobs.volume_probe import look_at_all  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415 - heavy
 
     path, settings = _load(file or _configured(context))

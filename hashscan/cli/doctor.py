@@ -30,7 +30,7 @@ def command(options: Options, state: str | None, as_json: bool) -> ExitCode:
     Exit code 0: nothing fails. Else the first failure decides: 2 the configuration, 3 not all can
     be watched, 5 a filter, 6 the service cannot be reached or refuses the password.
     """
-    from hashscan.daemon.doctor import examine  # noqa: PLC0415 - heavy
+    from hashscan.jobs.doctor import examine  # noqa: PLC0415 - heavy
     from hashscan.output.jsonl import line  # noqa: PLC0415
     from hashscan.output.wrapping import for_terminal  # noqa: PLC0415
 

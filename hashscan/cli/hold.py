@@ -122,7 +122,7 @@ def release_command(
     Exit code 3: some files could not be moved.
     """
     from hashscan.cli.scan import reporter  # noqa: PLC0415
-    from hashscan.jobs.holding import release  # noqa: PLC0415 - heavy
+    from hashscan.jobs.decide_holds import release  # noqa: PLC0415 - heavy
 
     _checked(reason)
     settings, directory = _opened(options, state)
@@ -164,7 +164,7 @@ def dismiss_command(
     They go to the local allow-list, STATE/allow/dismissed.jsonl, with who, when and why. All scans
     and the daemon use it immediately. To undo it: `hashscan hold release`, or remove the line.
     """
-    from hashscan.jobs.holding import dismiss  # noqa: PLC0415 - heavy
+    from hashscan.jobs.decide_holds import dismiss  # noqa: PLC0415 - heavy
     from hashscan.quarantine.hold import HoldState  # noqa: PLC0415
 
     _checked(reason)

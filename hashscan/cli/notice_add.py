@@ -210,7 +210,7 @@ def _add(
     content = _read(source)
     senders = None
     if by_mail:
-        from hashscan.jobs.mailbox import senders_of  # noqa: PLC0415 - heavy
+        from hashscan.jobs.notices.mailbox import senders_of  # noqa: PLC0415 - heavy
 
         senders = senders_of(settings)
     try:
@@ -236,7 +236,7 @@ def _add(
 
 def _work_on_items(settings: Settings, place: State) -> None:
     """Find and act on the files now, unless a daemon does."""
-    from hashscan.jobs.notice_rounds import run_now  # noqa: PLC0415 - heavy
+    from hashscan.jobs.notices.one_round import run_now  # noqa: PLC0415 - heavy
 
     if not run_now(settings, place, lambda text: click.echo(text, err=True)):
         click.echo("a daemon finds the files within seconds", err=True)

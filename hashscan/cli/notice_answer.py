@@ -178,7 +178,7 @@ def _moved_of(
         UsageError: the notice needs no statement, or the files belong to several users.
         QuarantineError: the record of a file cannot be read.
     """
-    from hashscan.jobs.answering import moved_files  # noqa: PLC0415 - heavy
+    from hashscan.jobs.notices.moved_files import moved_files  # noqa: PLC0415 - heavy
 
     if notice.authority:
         raise UsageError(

@@ -35,7 +35,7 @@ def test(options: Options, names: tuple[str, ...], state: str | None, as_json: b
     accepts the test. With contacts the test goes to the receiver's own `sender`, and to no
     customer. Exit code 2: a receiver did not accept it.
     """
-    from hashscan.jobs.notifying import note_success, note_test, try_receiver  # noqa: PLC0415 - heavy
+    from hashscan.jobs.notifications import note_success, note_test, try_receiver  # noqa: PLC0415 - heavy
 
     settings = open_configuration(options, state, check_files=False)
     if not settings.notify:

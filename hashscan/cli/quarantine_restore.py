@@ -12,7 +12,7 @@ from hashscan.cli.common import json_option, state_option
 from hashscan.cli.quarantine_common import each, line, opened, settings_of
 from hashscan.cli.quarantine_restore_many import moment, restore_many
 from hashscan.errors import HashscanError, UsageError
-from hashscan.jobs.putting_back import forget
+from hashscan.jobs.restore_withdrawn import forget
 from hashscan.model import ALGORITHM_BY_LENGTH, Digest, category_name
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.selection import Selection

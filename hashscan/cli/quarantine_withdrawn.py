@@ -11,9 +11,9 @@ from hashscan.cli.common import json_option, state_option
 from hashscan.cli.quarantine_common import line, settings_of
 from hashscan.cli.quarantine_restore import hex_digest
 from hashscan.errors import ServiceUnavailableError, UsageError
-from hashscan.jobs.asking_again import Round, accept, ask_again
-from hashscan.jobs.putting_back import forget
-from hashscan.jobs.withdrawals import Withdrawal, withdrawals
+from hashscan.jobs.recheck_verdicts import Round, accept, ask_again
+from hashscan.jobs.restore_withdrawn import forget
+from hashscan.jobs.withdrawn_digests import Withdrawal, withdrawals
 from hashscan.state import State
 from hashscan.text import counted, shown
 

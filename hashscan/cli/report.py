@@ -124,12 +124,12 @@ def _report(
     form = _form(form, as_json=as_json, intake_log=intake_log)
     settings = open_own_configuration(options, state)
     if intake_log:
-        from hashscan.jobs.reporting import intake_of  # noqa: PLC0415 - heavy
+        from hashscan.jobs.report import intake_of  # noqa: PLC0415 - heavy
         from hashscan.report.as_csv import intake_log as log_of  # noqa: PLC0415
 
         write_output(log_of(intake_of(settings, begin, end)), output, force=force)
         return ExitCode.NOTHING_FOUND
-    from hashscan.jobs.reporting import report_of  # noqa: PLC0415 - heavy
+    from hashscan.jobs.report import report_of  # noqa: PLC0415 - heavy
 
     report, faults = report_of(settings, begin, end, made=now, names=names)
     write_output(_printed(report, form), output, force=force)

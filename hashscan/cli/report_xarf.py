@@ -58,7 +58,7 @@ def command(
     match or an item is not known, and a message names it. The same match has the same report id
     each time, until it is removed.
     """
-    from hashscan.jobs.xarf_reports import Wanted, abuses  # noqa: PLC0415 - heavy
+    from hashscan.jobs.report_xarf import Wanted, abuses  # noqa: PLC0415 - heavy
     from hashscan.report.xarf import NotReported, report_of  # noqa: PLC0415
 
     options: Options = context.obj

@@ -76,7 +76,7 @@ def command(
     hashscan scan /srv/www --known digests.txt
     hashscan scan --action quarantine
     """  # noqa: D301 - click knows the character that \b stands for
-    from hashscan.jobs.scanning import run_scan  # noqa: PLC0415 - heavy
+    from hashscan.jobs.scan import run_scan  # noqa: PLC0415 - heavy
     from hashscan.output.bar import build_bar  # noqa: PLC0415
 
     if known:
@@ -133,7 +133,7 @@ def report_refused(options: Options, state: str | None, error: ConfigError) -> N
 
 def write_metrics(settings: Settings, directory: State) -> None:
     """Write ``metrics.textfile`` after a scan, if no daemon does; report if that is impossible."""
-    from hashscan.jobs.gaps import daemon_of  # noqa: PLC0415 - heavy
+    from hashscan.jobs.coverage_gaps import daemon_of  # noqa: PLC0415 - heavy
 
     path = settings.metrics.textfile
     if path is None or daemon_of(directory) is not None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.overview import LastScan
     from hashscan.cli import Options
-    from hashscan.jobs.complaints import Complaint
     from hashscan.jobs.status import FilterStatus, Status
+    from hashscan.jobs.status_complaints import Complaint
 
 #: Lines of one kind on the screen.
 _MOST = 5
@@ -113,8 +113,8 @@ def command(
     2   it could not be written, or the configuration cannot be read,
         which is then in the file
     """  # noqa: D301 - click knows the character that \b stands for
-    from hashscan.jobs.complaints import complaints  # noqa: PLC0415 - heavy
     from hashscan.jobs.status import status_of  # noqa: PLC0415
+    from hashscan.jobs.status_complaints import complaints  # noqa: PLC0415 - heavy
 
     if nagios and as_json:
         raise click.UsageError(

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hashscan.catalog.overview import LastScan
-    from hashscan.jobs.complaints import Complaint
-    from hashscan.jobs.deadlines import Deadlines
+    from hashscan.jobs.notices.deadlines import Deadlines
     from hashscan.jobs.status import FilterStatus, Status
+    from hashscan.jobs.status_complaints import Complaint
     from hashscan.quarantine.hold import Hold
     from hashscan.service.intake.running import Running
 

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.errors import ExitCode
-from hashscan.jobs.complaints import complaints
+from hashscan.jobs.status_complaints import complaints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

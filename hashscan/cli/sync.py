@@ -40,7 +40,7 @@ def command(options: Options, state: str | None, as_json: bool, spread: bool) ->
     Exit code 0: all categories are the newest. 5: something was refused as not authentic, whole
     and recent. 6: the repository cannot be reached, refuses the credentials, or answers wrongly.
     """
-    from hashscan.jobs.syncing import run_sync, source_of  # noqa: PLC0415 - heavy
+    from hashscan.jobs.sync import run_sync, source_of  # noqa: PLC0415 - heavy
 
     settings, directory = open_settings(options, state, check_files=False)
     source_of(settings)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background import Background, Failure
 from hashscan.errors import HashscanError
-from hashscan.jobs.asking_again import Round, ask_again
-from hashscan.jobs.putting_back import PutBack, put_back
+from hashscan.jobs.recheck_verdicts import Round, ask_again
+from hashscan.jobs.restore_withdrawn import PutBack, put_back
 from hashscan.text import counted, human_age
 
 if TYPE_CHECKING:

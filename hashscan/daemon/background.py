@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from hashscan.errors import HashscanError
-from hashscan.jobs.limits import is_limit, limit_reached
+from hashscan.jobs.machine_limits import is_limit, limit_reached
 from hashscan.processes import Child
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashscan.jobs.presence import why_not_there
+from hashscan.jobs.volume_presence import why_not_there
 from hashscan.text import counted, shown
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.store import Catalog
     from hashscan.daemon.log import Level, Log
     from hashscan.fs.volume import Volume
-    from hashscan.jobs.presence import Seen
+    from hashscan.jobs.volume_presence import Seen
     from hashscan.watch.source import Coverage
 
 

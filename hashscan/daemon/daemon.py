@@ -41,11 +41,11 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.files import REPORTED
-from hashscan.jobs.gaps import mark_of
+from hashscan.jobs.coverage_gaps import mark_of
 from hashscan.jobs.known_set import files_of, open_known_set
-from hashscan.jobs.limits import is_limit, limit_reached, raise_open_files
+from hashscan.jobs.machine_limits import is_limit, limit_reached, raise_open_files
 from hashscan.jobs.status import filters_of, moves_named, reports_only
-from hashscan.jobs.syncing import from_repository, run_sync
+from hashscan.jobs.sync import from_repository, run_sync
 from hashscan.machine import fix_of, is_limited, with_cause
 from hashscan.text import human_age, said_by, shown
 

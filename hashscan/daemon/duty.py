@@ -24,12 +24,12 @@ from hashscan.daemon.walking import Walk
 from hashscan.daemon.wants import Wants
 from hashscan.daemon.watches import Watches
 from hashscan.fs.volume import Volume
-from hashscan.jobs.allowing import Allowing, open_allow
-from hashscan.jobs.list_check import check_lists
-from hashscan.jobs.presence import follow_mounts
-from hashscan.jobs.probing import NO_ANSWER, Probes
+from hashscan.jobs.allowed_matches import Allowing, open_allow
+from hashscan.jobs.new_list_check import check_lists
+from hashscan.jobs.scan import open_actor
 from hashscan.jobs.scan_options import scan_options
-from hashscan.jobs.scanning import open_actor
+from hashscan.jobs.volume_presence import follow_mounts
+from hashscan.jobs.volume_probe import NO_ANSWER, Probes
 from hashscan.model import Summary
 from hashscan.scan.asking import Asker
 from hashscan.scan.confirmation import Confirmation

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError
-from hashscan.jobs.limits import is_limit, limit_reached
+from hashscan.jobs.machine_limits import is_limit, limit_reached
 from hashscan.processes import Child
 
 if TYPE_CHECKING:

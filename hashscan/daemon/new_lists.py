@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashscan.jobs.list_check import ListCheck, needs_check
+from hashscan.jobs.new_list_check import ListCheck, needs_check
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.daemon.acting import cpu_ticks
 from hashscan.daemon.background import Failure, Repeated
 from hashscan.errors import HashscanError
-from hashscan.jobs.notice_memory import LEFT_OUT, Memory, Round
-from hashscan.jobs.notice_rounds import run_round
+from hashscan.jobs.notices.one_round import run_round
+from hashscan.jobs.notices.round_result import LEFT_OUT, Memory, Round
 from hashscan.notices.reader import open_existing
 from hashscan.notices.sites.sites import Sites
 from hashscan.text import shown

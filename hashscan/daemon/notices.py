@@ -17,9 +17,9 @@ from hashscan.daemon.background import Background, Failure
 from hashscan.daemon.deadline_lines import DeadlineLines
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
-from hashscan.jobs.deadlines import DUE_SOON, OVERDUE, deadlines_of
-from hashscan.jobs.gaps import read_daemon_file
-from hashscan.jobs.mailbox import senders_of
+from hashscan.jobs.coverage_gaps import read_daemon_file
+from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE, deadlines_of
+from hashscan.jobs.notices.mailbox import senders_of
 from hashscan.machine import with_cause
 from hashscan.notices.maildir import Round, take_mails
 from hashscan.notices.store import Store

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hashscan.config.settings import require_service, require_volumes
 from hashscan.daemon.background import Background, Failure
 from hashscan.errors import UsageError
-from hashscan.jobs.syncing import run_sync
-from hashscan.jobs.usable import not_fetched_yet
+from hashscan.jobs.startup_check import not_fetched_yet
+from hashscan.jobs.sync import run_sync
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -12,9 +12,9 @@ from hashscan.audit.reader import newest
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.schedule import Every
 from hashscan.errors import HashscanError, StateError
-from hashscan.jobs.gaps import read_daemon_file
-from hashscan.jobs.limits import is_limit, limit_reached
-from hashscan.jobs.notifying import lock_of
+from hashscan.jobs.coverage_gaps import read_daemon_file
+from hashscan.jobs.machine_limits import is_limit, limit_reached
+from hashscan.jobs.notifications import lock_of
 from hashscan.machine import as_machine_error
 from hashscan.notify.daily import Daily
 from hashscan.notify.dispatch import Dispatcher, Line, Log

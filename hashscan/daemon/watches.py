@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.jobs.limits import is_limit, limit_reached
+from hashscan.jobs.machine_limits import is_limit, limit_reached
 from hashscan.text import human_age
 from hashscan.watch.mounts import MountTable, mounts_now
 from hashscan.watch.process import Watching

@@ -168,7 +168,7 @@ def open_configured(settings: Settings, state: State) -> tuple[FilterFile, ...]:
     path = require_filter(settings)
     assert settings.filter is not None
     if is_url(path):
-        from hashscan.jobs.syncing import open_filters  # noqa: PLC0415 - only where it is needed
+        from hashscan.jobs.sync import open_filters  # noqa: PLC0415 - only where it is needed
 
         return open_filters(settings, state)
     return (open_file(settings.filter),)

@@ -84,7 +84,7 @@ def note_refused(
     Raises:
         StateError: the state cannot be used.
     """
-    from hashscan.jobs.notifying import begin_notifying, send_now  # noqa: PLC0415 - heavy
+    from hashscan.jobs.notifications import begin_notifying, send_now  # noqa: PLC0415 - heavy
 
     if settings.service is None or faults(settings):
         return

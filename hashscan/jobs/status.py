@@ -17,10 +17,10 @@ from hashscan.audit.quick_check import fault_of
 from hashscan.catalog.overview import Overview, overview
 from hashscan.config.loader import load_or_default
 from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateError, UsageError
-from hashscan.jobs.deadlines import Deadlines, deadlines_of
-from hashscan.jobs.gaps import Seen, gaps, read_daemon_file, troubles
-from hashscan.jobs.reasons import Fault, Reason
-from hashscan.jobs.syncing import from_repository, source_of
+from hashscan.jobs.complaint_reasons import Fault, Reason
+from hashscan.jobs.coverage_gaps import Seen, gaps, read_daemon_file, troubles
+from hashscan.jobs.notices.deadlines import Deadlines, deadlines_of
+from hashscan.jobs.sync import from_repository, source_of
 from hashscan.known.sync.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join

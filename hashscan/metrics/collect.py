@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from hashscan.durable import replace_file
 from hashscan.errors import ExitCode, MachineError, UnsafePathError
-from hashscan.jobs.complaints import complaints
-from hashscan.jobs.gaps import resolved_roots
-from hashscan.jobs.reasons import Reason
+from hashscan.jobs.complaint_reasons import Reason
+from hashscan.jobs.coverage_gaps import resolved_roots
 from hashscan.jobs.status import status_of
+from hashscan.jobs.status_complaints import complaints
 from hashscan.machine import fix_of
 from hashscan.metrics.families import Snapshot, families, verdict
 from hashscan.metrics.processes import Usage, usage_of
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from hashscan.config.settings import Settings
-    from hashscan.jobs.complaints import Complaint
     from hashscan.jobs.status import Status
+    from hashscan.jobs.status_complaints import Complaint
 
 #: node_exporter reads the file as another user.
 _MODE = 0o644

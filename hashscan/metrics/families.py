@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from hashscan import __version__
-from hashscan.jobs.reasons import Reason
+from hashscan.jobs.complaint_reasons import Reason
 from hashscan.metrics.names import METRICS, PREFIX
 from hashscan.metrics.processes import Usage
 from hashscan.model import Problem, Skipped

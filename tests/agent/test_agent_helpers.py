@@ -19,18 +19,18 @@ from hashscan.errors import (
     UsageError,
 )
 from hashscan.fs.volume import Volume
-from hashscan.jobs import gaps as gaps_module
+from hashscan.jobs import coverage_gaps as gaps_module
 from hashscan.jobs import (
     known_set,
-    limits,
-    mailbox,
-    presence,
-    reporting,
-    scanning,
+    machine_limits,
+    scan,
+    startup_check,
     status,
-    syncing,
-    usable,
+    sync,
+    volume_presence,
 )
+from hashscan.jobs import report as reporting
+from hashscan.jobs.notices import mailbox
 from hashscan.model import Identity, Summary
 from hashscan.quarantine.briefs import Briefed
 
@@ -76,31 +76,29 @@ def repository(tmp_path):
 )
 def test_without_a_repository_there_is_nothing_to_sync(tmp_path, sections, what, fix):
     settings = settings_of(tmp_path, **sections)
-    assert syncing.from_repository(settings) is False
+    assert sync.from_repository(settings) is False
     with pytest.raises(ConfigError) as caught:
-        syncing.source_of(settings)
+        sync.source_of(settings)
     (finding,) = caught.value.findings
     assert finding.what == what
     assert finding.fix.startswith(fix)
     assert finding.fix.endswith("write its URL, and the root key to trust as filter.root")
-    syncing.check_root(settings)  # there is none to check
+    sync.check_root(settings)  # there is none to check
     with pytest.raises(ConfigError):
-        syncing.run_sync(settings, None)
+        sync.run_sync(settings, None)
 
 
 def test_the_configured_repository(repository, tmp_path, monkeypatch):
-    assert syncing.from_repository(repository) is True
-    source = syncing.source_of(repository, password="p")
+    assert sync.from_repository(repository) is True
+    source = sync.source_of(repository, password="p")
     assert (source.url, source.categories, source.password) == (URL, ("a", "b"), "p")
     assert source.root == str(tmp_path / "r")
     with pytest.raises(FilterError):
-        syncing.check_root(repository)
+        sync.check_root(repository)
     kept = [SimpleNamespace(loaded=one) for one in ("one", "two")]
     ages = []
-    monkeypatch.setattr(
-        syncing, "open_kept", lambda _s, _d, *, max_age: ages.append(max_age) or kept
-    )
-    assert syncing.open_filters(repository, SimpleNamespace(filters="d")) == ("one", "two")
+    monkeypatch.setattr(sync, "open_kept", lambda _s, _d, *, max_age: ages.append(max_age) or kept)
+    assert sync.open_filters(repository, SimpleNamespace(filters="d")) == ("one", "two")
     assert ages == [repository.filter.max_age]
 
 
@@ -140,7 +138,7 @@ def test_what_is_wrong_with_a_maildir(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_limits_of_the_machine(error, is_limit):
-    assert limits.is_limit(error) is is_limit
+    assert machine_limits.is_limit(error) is is_limit
 
 
 # presence
@@ -162,22 +160,25 @@ def test_an_empty_mount_point_is_not_an_empty_volume():
         )
 
     catalog = Mounts()
-    assert presence.why_not_there(seen(error="it does not answer"), catalog) == "it does not answer"
-    assert presence.why_not_there(seen(empty=True), catalog) is None
-    assert presence.why_not_there(seen(mounted=True), catalog) is None
+    assert (
+        volume_presence.why_not_there(seen(error="it does not answer"), catalog)
+        == "it does not answer"
+    )
+    assert volume_presence.why_not_there(seen(empty=True), catalog) is None
+    assert volume_presence.why_not_there(seen(mounted=True), catalog) is None
     assert catalog.mounted == {b"/v"}
-    assert "is not mounted" in presence.why_not_there(seen(empty=True), catalog)
+    assert "is not mounted" in volume_presence.why_not_there(seen(empty=True), catalog)
     assert catalog.mounted == {b"/v"}, "it is still expected"
-    assert presence.why_not_there(seen(empty=True), catalog, meant=True) is None
+    assert volume_presence.why_not_there(seen(empty=True), catalog, meant=True) is None
     assert catalog.mounted == set()
     catalog.mounted.add(b"/v")
-    assert presence.why_not_there(seen(), catalog) is None
+    assert volume_presence.why_not_there(seen(), catalog) is None
     assert catalog.mounted == set(), "it has files, so it is a plain directory now"
 
 
 def test_without_proc_nothing_is_known_of_mounts(monkeypatch):
-    monkeypatch.setattr(presence, "mounts_now", raising(errno.ENOENT))
-    assert presence.follow_mounts(b"/v")() == []
+    monkeypatch.setattr(volume_presence, "mounts_now", raising(errno.ENOENT))
+    assert volume_presence.follow_mounts(b"/v")() == []
 
 
 # known_set
@@ -247,23 +248,23 @@ def test_filters_that_were_never_fetched(monkeypatch, repository, tmp_path, keep
             raise error[0]
 
     allow = SimpleNamespace(close=lambda: calls.append("closed"))
-    monkeypatch.setattr(usable, "open_allow", lambda *_: allow)
-    monkeypatch.setattr(usable, "check_allow", lambda *_: calls.append("allow"))
-    monkeypatch.setattr(usable, "check_root", lambda *_: calls.append("root"))
-    monkeypatch.setattr(usable, "open_known_set", opens)
-    monkeypatch.setattr(usable, "check_known_set", opens)
+    monkeypatch.setattr(startup_check, "open_allow", lambda *_: allow)
+    monkeypatch.setattr(startup_check, "check_allow", lambda *_: calls.append("allow"))
+    monkeypatch.setattr(startup_check, "check_root", lambda *_: calls.append("root"))
+    monkeypatch.setattr(startup_check, "open_known_set", opens)
+    monkeypatch.setattr(startup_check, "check_known_set", opens)
     service = {"kind": "local", "known": ["/a"]}
     local = settings_of(tmp_path, service=service)
-    assert usable.not_fetched_yet(local, None, print, keep=keep) is None
+    assert startup_check.not_fetched_yet(local, None, print, keep=keep) is None
     assert calls == (["closed", "known set"] if keep else ["allow", "root", "known set"])
     error[0] = FilterError("not there")
     with pytest.raises(FilterError):
-        usable.not_fetched_yet(local, None, print, keep=keep)
+        startup_check.not_fetched_yet(local, None, print, keep=keep)
     both = repository.model_copy(update={"service": local.service})
-    assert usable.not_fetched_yet(both, None, print, keep=keep) is error[0]
+    assert startup_check.not_fetched_yet(both, None, print, keep=keep) is error[0]
     error[0] = StateError("no room")
     with pytest.raises(StateError):
-        usable.not_fetched_yet(both, None, print, keep=keep)
+        startup_check.not_fetched_yet(both, None, print, keep=keep)
 
 
 # scanning
@@ -278,20 +279,20 @@ def seen(root, number=None, error=None, *, refused=False, identity=None):
 
 def test_paths_on_the_command_line_must_be_directories(tmp_path):
     there, gone = seen(b"/v"), seen(b"/none", errno.ENOENT, "gone")
-    scanning._require_one({b"/v": there, b"/none": gone})
+    scan._require_one({b"/v": there, b"/none": gone})
     with pytest.raises(UsageError, match="/none: there is no such directory; see the path"):
-        scanning._require_one({b"/none": gone})
+        scan._require_one({b"/none": gone})
     (tmp_path / "f").touch()
     path = os.fsencode(tmp_path / "f")
     with pytest.raises(UsageError, match="is no directory; 'hashscan check' looks at a single"):
-        scanning._require_one({path: seen(path, errno.ENOTDIR, "x"), b"/v": there})
+        scan._require_one({path: seen(path, errno.ENOTDIR, "x"), b"/v": there})
     with pytest.raises(UsageError, match="there is no such directory"):
-        scanning._require_one({b"/v/f/x": seen(b"/v/f/x", errno.ENOTDIR, "x")})
+        scan._require_one({b"/v/f/x": seen(b"/v/f/x", errno.ENOTDIR, "x")})
     with pytest.raises(UsageError, match="a link of a customer"):
-        scanning._require_one(
+        scan._require_one(
             {b"/v": there, b"/l": seen(b"/l", error="a link of a customer", refused=True)}
         )
-    scanning._require_one({b"/v": there, b"/denied": seen(b"/denied", errno.EACCES, "denied")})
+    scan._require_one({b"/v": there, b"/denied": seen(b"/denied", errno.EACCES, "denied")})
 
 
 class Reports:
@@ -313,7 +314,7 @@ def test_volumes_that_are_not_there_are_reported_and_the_others_scanned(named):
     }  # fmt: skip
     places = SimpleNamespace(volumes=volumes, seen=looks)
     told = Reports()
-    found, identities = scanning._there(places, catalog, told, named=named)
+    found, identities = scan._there(places, catalog, told, named=named)
     assert found == [volumes[0], *([volumes[2]] if named else [])]
     assert identities == {b"/v": Identity(1, 2)}
     assert told.notices[0] == "/gone: not scanned: it is gone"
@@ -324,7 +325,7 @@ def test_volumes_that_are_not_there_are_reported_and_the_others_scanned(named):
         )
     places = SimpleNamespace(volumes=volumes[1:2], seen=looks)
     with pytest.raises(UsageError, match="no volume is there to be scanned"):
-        scanning._there(places, catalog, Reports(), named=named)
+        scan._there(places, catalog, Reports(), named=named)
 
 
 @pytest.mark.parametrize(("holder", "beside"), [(77, True), (78, False), (None, False)])
@@ -340,9 +341,9 @@ def test_beside_a_daemon_a_scan_has_a_catalog_of_its_own(monkeypatch, holder, be
     with ExitStack() as stack:
         if not beside:
             with pytest.raises(LockedError):
-                scanning._locked(state, stack, told)
+                scan._locked(state, stack, told)
             return
-        assert scanning._locked(state, stack, told) is other
+        assert scan._locked(state, stack, told) is other
     (notice,) = told.notices
     assert "the daemon (process 77) works with this state" in notice
     assert "(/s/beside)" in notice
@@ -364,7 +365,7 @@ def test_the_exit_code_of_a_scan(counts, code):
     summary = Summary()
     for name, value in counts.items():
         setattr(summary, name, value)
-    assert scanning.exit_code(summary) == code
+    assert scan.exit_code(summary) == code
 
 
 # status

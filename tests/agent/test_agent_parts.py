@@ -12,18 +12,16 @@ from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.jobs import (
-    answering,
-    deadlines,
-    gaps,
+    coverage_gaps,
     known_set,
-    limits,
-    mailbox,
-    notifying,
-    scanning,
-    withdrawals,
-    xarf_reports,
+    machine_limits,
+    notifications,
+    report_xarf,
+    scan,
+    withdrawn_digests,
 )
-from hashscan.jobs.xarf_reports import NotReported, Wanted
+from hashscan.jobs.notices import deadlines, mailbox, moved_files
+from hashscan.jobs.report_xarf import NotReported, Wanted
 from hashscan.known.confirmers import local
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import ItemKind, ItemState, Role
@@ -96,17 +94,17 @@ def test_files_that_were_moved_for_a_notice(monkeypatch):
     record("one", away)
     record("back", "restored")
     record("nobody", away, owner=None)
-    monkeypatch.setattr(answering, "Store", Store)
+    monkeypatch.setattr(moved_files, "Store", Store)
     settings = Settings.of(state="/s")
-    assert answering.moved_files(settings, [file(None)]) == []
+    assert moved_files.moved_files(settings, [file(None)]) == []
     given = [file("one"), file("one", Role.COPY), file("back"), file("nobody", Role.COPY)]
-    first, second = answering.moved_files(settings, given)
+    first, second = moved_files.moved_files(settings, given)
     assert (first.item, first.owner, first.path, first.category) == (3, "ann", b"/v/a", "c")
     assert (first.is_named, first.when) == (True, 1767225600.0)
     assert (second.owner, second.is_named) == ("1000", False)
     record("damaged", away, metadata=None)
     with pytest.raises(QuarantineError, match="the record damaged has no owner"):
-        answering.moved_files(settings, [file("damaged")])
+        moved_files.moved_files(settings, [file("damaged")])
 
 
 # Reports of abuse
@@ -115,7 +113,7 @@ def test_files_that_were_moved_for_a_notice(monkeypatch):
 @pytest.fixture
 def found():
     """The finder of what to report; ``record``: what the quarantine has of the file."""
-    one = object.__new__(xarf_reports._Found)
+    one = object.__new__(report_xarf._Found)
     one.record = None
 
     def load(_number):
@@ -202,7 +200,7 @@ def test_records_of_the_period_that_no_notice_made(found, monkeypatch):
         listed("named", authority=SimpleNamespace(kind="notice")),
         listed("ordered", authority=SimpleNamespace(kind="order")), listed("told"),
     ]  # fmt: skip
-    monkeypatch.setattr(xarf_reports, "records", lambda _store: all_of_them)
+    monkeypatch.setattr(report_xarf, "records", lambda _store: all_of_them)
     found._reported.add("told")
     damaged, *others = found._of_records()
     assert damaged == NotReported("damaged", "it cannot be read")
@@ -221,8 +219,8 @@ def test_without_proc_no_volume_is_on_a_file_server(monkeypatch):
     def refuses():
         raise OSError(2, "No such file")
 
-    monkeypatch.setattr(gaps, "mounts_now", refuses)
-    assert gaps._mounts().reach(b"/srv").server == b""
+    monkeypatch.setattr(coverage_gaps, "mounts_now", refuses)
+    assert coverage_gaps._mounts().reach(b"/srv").server == b""
 
 
 def test_the_path_of_a_volume_on_a_file_server_is_not_resolved(monkeypatch, tmp_path):
@@ -230,17 +228,17 @@ def test_the_path_of_a_volume_on_a_file_server_is_not_resolved(monkeypatch, tmp_
     mounts = SimpleNamespace(
         reach=lambda path: SimpleNamespace(server=b"nfs" if path.endswith(b"far") else b"")
     )
-    monkeypatch.setattr(gaps, "resolve", lambda path: f"/resolved{path}")
+    monkeypatch.setattr(coverage_gaps, "resolve", lambda path: f"/resolved{path}")
     settings = Settings.of(volumes=[{"path": "/srv/far"}, {"path": "/srv/near"}])
-    assert list(gaps._roots(settings, mounts)) == [
+    assert list(coverage_gaps._roots(settings, mounts)) == [
         (b"/srv/far", True), (b"/resolved/srv/near", False),
     ]  # fmt: skip
 
     def unsafe(_path):
-        raise gaps.UnsafePathError("a customer's link", "x")
+        raise coverage_gaps.UnsafePathError("a customer's link", "x")
 
-    monkeypatch.setattr(gaps, "resolve", unsafe)
-    assert list(gaps._roots(settings, mounts))[1] == (b"/srv/near", False)
+    monkeypatch.setattr(coverage_gaps, "resolve", unsafe)
+    assert list(coverage_gaps._roots(settings, mounts))[1] == (b"/srv/near", False)
 
 
 # Known sets
@@ -305,7 +303,7 @@ def sends(monkeypatch):
         ("Dispatcher", Dispatcher), ("Outbox", Outbox), ("Lock", lock), ("newest", lambda _path: 7),
         ("daemon_of", lambda _state: one.daemon), ("Log", lambda _path: None),
     ):  # fmt: skip
-        monkeypatch.setattr(notifying, name, value)
+        monkeypatch.setattr(notifications, name, value)
     one.said = []
     receiver = {"name": "a", "kind": "command", "command": ["/bin/true"]}
     state = SimpleNamespace(directory="/s")
@@ -314,7 +312,7 @@ def sends(monkeypatch):
         one.steps.clear()
         one.said.clear()
         settings = Settings.of(**{"notify": [receiver], **sections})
-        notifying.send_now(settings, state, one.said.append)
+        notifications.send_now(settings, state, one.said.append)
 
     one.send = send
     return one
@@ -344,7 +342,7 @@ def test_a_scan_sends_nothing_that_another_process_sends(sends, who):
 
 
 def test_the_audit_log_ends_here_for_a_scan_with_receivers(sends):
-    notifying.begin_notifying(Settings.of(), SimpleNamespace(directory="/s"))
+    notifications.begin_notifying(Settings.of(), SimpleNamespace(directory="/s"))
     assert sends.steps == []
 
 
@@ -358,15 +356,15 @@ def test_withdrawals_of_a_quarantine_that_is_not_there(monkeypatch):
         raise QuarantineError("damaged", reason=fault[0])
 
     asked = SimpleNamespace(to_read=lambda _path: "answers")
-    monkeypatch.setattr(withdrawals, "AskedStore", asked)
-    monkeypatch.setattr(withdrawals, "Store", SimpleNamespace(open=opens))
+    monkeypatch.setattr(withdrawn_digests, "AskedStore", asked)
+    monkeypatch.setattr(withdrawn_digests, "Store", SimpleNamespace(open=opens))
     given = Settings.of(state="/s"), SimpleNamespace(withdrawn="/s/w")
-    assert withdrawals.withdrawals(*given) == []
+    assert withdrawn_digests.withdrawals(*given) == []
     fault[0] = "unsafe"
     with pytest.raises(QuarantineError, match="damaged"):
-        withdrawals.withdrawals(*given)
+        withdrawn_digests.withdrawals(*given)
     asked.to_read = lambda _path: None
-    assert withdrawals.withdrawals(*given) == [], "nobody was ever asked"
+    assert withdrawn_digests.withdrawals(*given) == [], "nobody was ever asked"
 
 
 # Deadlines
@@ -398,9 +396,9 @@ def test_a_scan_that_fails_has_its_line_and_leaves_nothing_open(tmp_path, monkey
         def close(self):
             closed.append(type(self).__name__)
 
-    monkeypatch.setattr(scanning, "Engine", Fails)
-    monkeypatch.setattr(scanning, "Asker", type("Asker", (Fails,), {}))
-    monkeypatch.setattr(scanning, "Probes", type("Probes", (Fails,), {}))
+    monkeypatch.setattr(scan, "Engine", Fails)
+    monkeypatch.setattr(scan, "Asker", type("Asker", (Fails,), {}))
+    monkeypatch.setattr(scan, "Probes", type("Probes", (Fails,), {}))
     with pytest.raises(KeyboardInterrupt):
         machine.scan()
     machine.close()
@@ -417,7 +415,7 @@ def test_open_files_are_limited_by_the_hard_limit_alone():
     lower = (before[1] - 1, before[1])
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, lower)
-        limits.raise_open_files()
+        machine_limits.raise_open_files()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

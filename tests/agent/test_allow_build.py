@@ -15,7 +15,7 @@ from isolating import confirmed, needs_root
 from hashscan.cli.allow import command
 from hashscan.errors import DigestListError, UsageError
 from hashscan.jobs.allow_build import build_allow_list
-from hashscan.jobs.allowing import Allowing
+from hashscan.jobs.allowed_matches import Allowing
 from hashscan.known.allow import open_allow_list, origin_in
 from hashscan.model import Digest, FileDigests
 

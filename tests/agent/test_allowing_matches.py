@@ -1,4 +1,4 @@
-"""hashscan.jobs.allowing: a match that is allowed, passed on, or held because nobody can say."""
+"""hashscan.jobs.allowed_matches: a match that is allowed, passed on, or held because nobody can say."""
 
 import os
 from dataclasses import replace
@@ -7,9 +7,9 @@ import pytest
 from isolating import confirmed
 
 from hashscan.errors import ServiceError, StateError, UsageError
-from hashscan.jobs import allow_build, allowing
+from hashscan.jobs import allow_build, allowed_matches
 from hashscan.jobs.allow_build import build_allow_list
-from hashscan.jobs.allowing import Allowing
+from hashscan.jobs.allowed_matches import Allowing
 from hashscan.model import Acted, Problem, Skipped
 from hashscan.scan.hashing import NotHashed
 
@@ -114,11 +114,13 @@ def test_each_difference_counts(match, moves, part):
 
 def test_a_file_that_is_gone_is_held_and_so_is_one_that_cannot_be_hashed(match, moves, monkeypatch):
     allow = Allowing(List(has_all, needs=("sha256",)), moves)
-    monkeypatch.setattr(allowing, "hash_below", lambda *_: NotHashed(Skipped.SOCKET))
+    monkeypatch.setattr(allowed_matches, "hash_below", lambda *_: NotHashed(Skipped.SOCKET))
     acted = allow.act(match)
     assert (acted.action, acted.problem) == ("held", "socket")
     assert acted.message.endswith("socket: it is no file any more that can be hashed")
-    monkeypatch.setattr(allowing, "hash_below", lambda *_: NotHashed(Problem.DENIED, "no rights"))
+    monkeypatch.setattr(
+        allowed_matches, "hash_below", lambda *_: NotHashed(Problem.DENIED, "no rights")
+    )
     assert allow.act(match).message.endswith("denied: no rights")
     assert moves.matches == []
 

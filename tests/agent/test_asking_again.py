@@ -11,7 +11,7 @@ from isolating import confirmed
 
 from hashscan.authority import Authority
 from hashscan.errors import CredentialsError, ServiceRefusedError, ServiceUnavailableError
-from hashscan.jobs.asking_again import accept
+from hashscan.jobs.recheck_verdicts import accept
 from hashscan.model import Digest
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.asked import AskedStore

@@ -1,4 +1,4 @@
-"""hashscan.jobs.checking: verdicts about a digest, with the service and the allow-list replaced."""
+"""hashscan.jobs.check: verdicts about a digest, with the service and the allow-list replaced."""
 
 import os
 from types import SimpleNamespace
@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.errors import CredentialsError, ServiceError, UsageError
-from hashscan.jobs import checking
-from hashscan.jobs.checking import Checker
+from hashscan.jobs import check as checking
+from hashscan.jobs.check import Checker
 from hashscan.model import Answer, Digest, FilterHit
 from hashscan.scan.hashing import NotHashed
 

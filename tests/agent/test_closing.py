@@ -1,4 +1,4 @@
-"""hashscan.jobs.closing: holds whose list was corrected."""
+"""hashscan.jobs.close_holds: holds whose list was corrected."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,8 @@ from asked_again import Filter, placed, sha1
 from brake_matches import digests_of, match
 
 from hashscan.errors import StateError
-from hashscan.jobs.asking_again import accept
-from hashscan.jobs.closing import close_corrected
+from hashscan.jobs.close_holds import close_corrected
+from hashscan.jobs.recheck_verdicts import accept
 from hashscan.quarantine.hold import HoldState, Kind
 from hashscan.quarantine.holds import Holds, waiting_holds
 from hashscan.quarantine.limits import Limits

@@ -1,4 +1,4 @@
-"""hashscan.jobs.complaints: from when on notifications, holds, verdicts and syncs are complaints."""
+"""hashscan.jobs.status_complaints: from when on notifications, holds, verdicts and syncs are complaints."""
 
 import time
 from types import SimpleNamespace
@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.errors import ExitCode
-from hashscan.jobs import complaints as module
-from hashscan.jobs.reasons import Reason
+from hashscan.jobs import status_complaints as module
+from hashscan.jobs.complaint_reasons import Reason
 from hashscan.notify.receiver_state import ReceiverState
 
 NOW = 1_700_000_000.0

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hashscan.jobs.deadlines import DUE_SOON, OVERDUE, Deadlines, deadlines_of
+from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE, Deadlines, deadlines_of
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store

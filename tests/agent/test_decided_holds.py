@@ -9,11 +9,11 @@ from isolating import confirmed
 
 from hashscan.config.settings import Settings
 from hashscan.errors import MachineError, StateError, UsageError
-from hashscan.jobs import braking, holding, list_check, releasing
-from hashscan.jobs.braking import HoldLog, VolumeFiles
-from hashscan.jobs.list_check import check_lists
-from hashscan.jobs.presence import Seen
-from hashscan.jobs.releasing import Released, move_released
+from hashscan.jobs import brakes, decide_holds, new_list_check, release_holds
+from hashscan.jobs.brakes import HoldLog, VolumeFiles
+from hashscan.jobs.new_list_check import check_lists
+from hashscan.jobs.release_holds import Released, move_released
+from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Acted, Digest, FileDigests
 from hashscan.quarantine.dismissed import entries_of
 from hashscan.quarantine.hold import HeldFile, Hold, HoldState, Kind, facts_of
@@ -41,9 +41,9 @@ def counted(monkeypatch):
             raise one.found
         return one.found
 
-    monkeypatch.setattr(braking, "overview", overview)
-    monkeypatch.setattr(braking, "used_inodes", lambda _volume: 70)
-    monkeypatch.setattr(braking.time, "monotonic", lambda: one.now)
+    monkeypatch.setattr(brakes, "overview", overview)
+    monkeypatch.setattr(brakes, "used_inodes", lambda _volume: 70)
+    monkeypatch.setattr(brakes.time, "monotonic", lambda: one.now)
     return one
 
 
@@ -98,7 +98,7 @@ def test_a_hold_has_a_line_of_its_own(state):
     log.tell(HOLD, [Digest("sha1", "ab" * 20)])
     assert log.is_told(HOLD, before)
     assert not log.is_told(HOLD, log.newest())
-    decided, told = braking.read(state.directory, before)
+    decided, told = brakes.read(state.directory, before)
     assert (told.event, told.who.by) == ("held", "scan")
     assert told.facts == {
         "hold": "H3", "kind": "digest", "files": 40, "owners": 7, "volume": "/srv/\udcff",
@@ -110,7 +110,7 @@ def test_a_hold_has_a_line_of_its_own(state):
 def test_a_line_of_a_decision_has_at_most_thirty_digests(state):
     log = HoldLog(Settings.of(state=state.directory), state, "command")
     log.decided("hold-released", HOLD, [Digest("sha1", f"{one:040x}") for one in range(31)], "")
-    (line,) = braking.read(state.directory, 0)
+    (line,) = brakes.read(state.directory, 0)
     assert line.facts["digest"][0] == "sha1:" + "0" * 40
     assert len(line.facts["digest"]) == 30
 
@@ -162,9 +162,9 @@ def check(state, monkeypatch):
         calls.clear()
         judging = Judging(parts)
         monkeypatch.setattr(
-            list_check, "Rejudging", lambda *a, **k: calls.append("judge") or judging(*a, **k)
+            new_list_check, "Rejudging", lambda *a, **k: calls.append("judge") or judging(*a, **k)
         )
-        monkeypatch.setattr(list_check, "wait", lambda connections, _seconds: list(connections))
+        monkeypatch.setattr(new_list_check, "wait", lambda connections, _seconds: list(connections))
         settings = Settings.of(
             state=state.directory,
             quarantine={"action": configured},
@@ -207,7 +207,7 @@ def test_a_process_that_dies_leaves_the_list_to_the_scans(check):
 
 
 def test_a_list_that_has_everything_does_not_fill_the_memory(check, state, monkeypatch):
-    monkeypatch.setattr(list_check, "MOST_DIGESTS", 5)
+    monkeypatch.setattr(new_list_check, "MOST_DIGESTS", 5)
     monkeypatch.setattr("hashscan.quarantine.holds.MOST_DIGESTS", 5)
     given = []
     hold_list = Holds.hold_list
@@ -286,7 +286,7 @@ def test_files_of_a_volume_that_is_not_there_wait(release, volume, monkeypatch):
     one, two, there = held(volume, "one"), held(volume, "two"), held(volume, "there")
     away = [file._replace(volume=b"/away") for file in (one, two)]
     monkeypatch.setattr(
-        releasing,
+        release_holds,
         "look_at_all",
         lambda paths: [Seen(os.fsencode(p), "no answer" if p == "/away" else None) for p in paths],
     )
@@ -297,17 +297,19 @@ def test_files_of_a_volume_that_is_not_there_wait(release, volume, monkeypatch):
 
 def test_a_file_that_cannot_be_read_is_named_and_waits(release, volume, monkeypatch):
     one = held(volume, "one")
-    monkeypatch.setattr(releasing, "hash_below", lambda *_: NotHashed("unreadable", "EIO"))
+    monkeypatch.setattr(release_holds, "hash_below", lambda *_: NotHashed("unreadable", "EIO"))
     assert release(one) == Released(moved=0, gone=0, failed=1)
     assert release.said == [f"{volume}/one: not moved: it cannot be read: EIO"]
-    monkeypatch.setattr(releasing, "hash_below", lambda *_: NotHashed("vanished", None))
+    monkeypatch.setattr(release_holds, "hash_below", lambda *_: NotHashed("vanished", None))
     assert release(one) == Released(moved=0, gone=1, failed=0)
     assert release.forgotten == [one]
 
 
 def test_a_released_file_that_cannot_be_moved_is_counted(release, volume, monkeypatch):
     monkeypatch.setattr(
-        releasing.Quarantine, "act", lambda *_: Acted("none", problem="locked", message="locked")
+        release_holds.Quarantine,
+        "act",
+        lambda *_: Acted("none", problem="locked", message="locked"),
     )
     assert release(held(volume, "one")) == Released(moved=0, gone=0, failed=1)
 
@@ -325,18 +327,18 @@ class Decisions:
 
     def release(self):
         reporter = SimpleNamespace(match=None, notice=None)
-        return holding.release(self.settings, self.state, self.holds, 1, "seen", reporter)
+        return decide_holds.release(self.settings, self.state, self.holds, 1, "seen", reporter)
 
     def dismiss(self):
-        return holding.dismiss(self.settings, self.state, self.holds, 1, "stock image")
+        return decide_holds.dismiss(self.settings, self.state, self.holds, 1, "stock image")
 
     def lines(self):
-        return [one.event for one in braking.read(self.state.directory, 0)]
+        return [one.event for one in brakes.read(self.state.directory, 0)]
 
 
 @pytest.fixture
 def decisions(state, monkeypatch):
-    monkeypatch.setattr(holding, "move_released", lambda *_a, **_k: Released(3))
+    monkeypatch.setattr(decide_holds, "move_released", lambda *_a, **_k: Released(3))
     with Holds(state.holds) as holds:
         yield Decisions(state, holds)
 
@@ -367,13 +369,13 @@ def test_a_decision_that_cannot_be_written_is_none(decisions, state, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(holding.dismissed, "add", full)
+        patch.setattr(decide_holds.dismissed, "add", full)
         with pytest.raises(MachineError, match="cannot be written: No space left"):
             decisions.dismiss()
     assert decisions.holds.get(1).state is HoldState.HELD
     decisions.dismiss()
     with monkeypatch.context() as patch:
-        patch.setattr(holding.dismissed, "remove", full)
+        patch.setattr(decide_holds.dismissed, "remove", full)
         with pytest.raises(MachineError, match="cannot be written: No space left"):
             decisions.release()
     assert decisions.holds.get(1).state is HoldState.DISMISSED

@@ -1,4 +1,4 @@
-"""hashscan.jobs.holding: what a killed decision about a hold leaves for the next one."""
+"""hashscan.jobs.decide_holds: what a killed decision about a hold leaves for the next one."""
 
 import hashlib
 from unittest.mock import Mock
@@ -6,8 +6,8 @@ from unittest.mock import Mock
 import pytest
 
 from hashscan.config.settings import Settings
-from hashscan.jobs import holding
-from hashscan.jobs.releasing import Released
+from hashscan.jobs import decide_holds
+from hashscan.jobs.release_holds import Released
 from hashscan.model import FileDigests
 from hashscan.quarantine.dismissed import Dismissed, entries_of
 from hashscan.quarantine.hold import HoldState
@@ -37,11 +37,11 @@ def holds(state):
 def test_a_release_undoes_what_a_killed_dismissal_allowed(settings, state, holds, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Holds, "dismiss", _killed)
-        holding.dismiss(settings, state, holds, 1, "a stock image")
+        decide_holds.dismiss(settings, state, holds, 1, "a stock image")
     assert holds.get(1).state is HoldState.HELD
     assert len(entries_of(state.dismissed)) == 1
-    monkeypatch.setattr(holding, "move_released", lambda *_, **__: Released())
-    hold, _ = holding.release(settings, state, holds, 1, "", Mock())
+    monkeypatch.setattr(decide_holds, "move_released", lambda *_, **__: Released())
+    hold, _ = decide_holds.release(settings, state, holds, 1, "", Mock())
     assert hold.state is HoldState.RELEASED
     assert Dismissed(state.dismissed).find(DIGESTS) is None
 

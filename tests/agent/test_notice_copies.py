@@ -1,4 +1,4 @@
-"""hashscan.jobs.notice_items, notice_returns: copies of named files, and files that come back."""
+"""hashscan.jobs.notices.items, notice_returns: copies of named files, and files that come back."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import os
 import notice_machine
 import pytest
 
-from hashscan.jobs import notice_items
+from hashscan.jobs.notices import items
 
 URL = "https://x.example/a/1.jpg"
 
@@ -174,8 +174,8 @@ def test_the_content_of_a_digest_that_was_gone_reopens_its_item(machine):
 
 @pytest.mark.parametrize("by_digest", [False, True])
 def test_many_copies_need_several_rounds_and_delay_no_other_item(machine, monkeypatch, by_digest):
-    monkeypatch.setattr(notice_items, "COPIES_AT_ONCE", 2)
-    monkeypatch.setattr(notice_items, "COPIES_SECONDS", -1.0)
+    monkeypatch.setattr(items, "COPIES_AT_ONCE", 2)
+    monkeypatch.setattr(items, "COPIES_SECONDS", -1.0)
     content = machine.file("a/1.jpg")
     for number in range(5):
         machine.file(f"copy/{number}", content)

@@ -13,7 +13,7 @@ from isolating import in_mount_namespace, mount, needs_root
 
 import hashscan.quarantine.act
 from hashscan.errors import QuarantineError
-from hashscan.jobs.notice_acts import NoticeActs
+from hashscan.jobs.notices.act import NoticeActs
 from hashscan.notices.store import Store
 from hashscan.quarantine.store import Store as QuarantineStore
 

@@ -1,4 +1,4 @@
-"""hashscan.jobs.notice_rounds: from an item of a notice to its files, until they are seen to be away."""
+"""hashscan.jobs.notices.one_round: from an item of a notice to its files, until they are seen to be away."""
 
 import hashlib
 import os
@@ -9,8 +9,8 @@ import notice_machine
 import pytest
 
 from hashscan.config.loader import load
-from hashscan.jobs import notice_rounds
-from hashscan.jobs.notice_memory import Memory
+from hashscan.jobs.notices import one_round
+from hashscan.jobs.notices.round_result import Memory
 from hashscan.notices.notice import EventKind
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store as QuarantineStore
@@ -405,8 +405,8 @@ def test_two_notices_of_one_file_are_both_removed(machine):
 
 
 def test_many_items_need_several_rounds(machine, monkeypatch):
-    monkeypatch.setattr(notice_rounds, "MOST_OPEN", 3)
-    monkeypatch.setattr(notice_rounds, "MOST_SETTLED", 2)
+    monkeypatch.setattr(one_round, "MOST_OPEN", 3)
+    monkeypatch.setattr(one_round, "MOST_SETTLED", 2)
     for number in range(8):
         machine.file(f"{number}.jpg")
     identifier = machine.notice(*[f"https://x.example/{number}.jpg" for number in range(8)])

@@ -9,11 +9,11 @@ from faulty import raising
 
 from hashscan.config.settings import Settings
 from hashscan.errors import CredentialsError, ExitCode, ServiceError
-from hashscan.jobs import complaints, presence
-from hashscan.jobs.notice_acts import NoticeActs, Verdict
-from hashscan.jobs.notice_files import NoticeFiles, Presence, Spot
-from hashscan.jobs.notice_places import Places
-from hashscan.jobs.presence import Seen
+from hashscan.jobs import status_complaints, volume_presence
+from hashscan.jobs.notices.act import NoticeActs, Verdict
+from hashscan.jobs.notices.hash_files import NoticeFiles, Presence, Spot
+from hashscan.jobs.notices.locate_files import Places
+from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity
 from hashscan.notices.notice import ItemState
 
@@ -50,7 +50,7 @@ def service():
 
 @pytest.fixture(params=[True, False])
 def acts(request, service, monkeypatch):
-    monkeypatch.setattr("hashscan.jobs.notice_acts.hits", lambda _filters, _digests: HITS)
+    monkeypatch.setattr("hashscan.jobs.notices.act.hits", lambda _filters, _digests: HITS)
     known = SimpleNamespace(filters=(), make_confirmer=service.make, remote=request.param)
     with NoticeActs(Settings.of(state="/state"), None, known, print, recorder=None) as one:
         yield one
@@ -122,27 +122,27 @@ def test_what_a_check_of_a_volume_finds(tmp_path, monkeypatch):
     root = os.fsencode(tmp_path)
     table = SimpleNamespace(is_mounted=lambda path: path == root)
     status = os.stat(tmp_path)
-    seen = presence.look_at(root, table)
+    seen = volume_presence.look_at(root, table)
     assert seen == Seen(root, None, Identity(status.st_dev, status.st_ino), True, True)
     (tmp_path / "x").touch()
-    assert presence.look_at(root, table).empty is False
-    gone = presence.look_at(root + b"/none", table)
+    assert volume_presence.look_at(root, table).empty is False
+    gone = volume_presence.look_at(root + b"/none", table)
     assert gone == Seen(
         root + b"/none", "it cannot be opened: No such file or directory", number=errno.ENOENT
     )
-    monkeypatch.setattr(presence, "open_root", raising(errno.EMFILE))
-    limited = presence.look_at(root, table)
+    monkeypatch.setattr(volume_presence, "open_root", raising(errno.EMFILE))
+    limited = volume_presence.look_at(root, table)
     assert limited.error.startswith("it cannot be opened: too many open files: this process may")
     assert limited.number == errno.EMFILE
 
 
 def test_without_proc_the_kernel_says_what_is_mounted(tmp_path, monkeypatch):
-    monkeypatch.setattr(presence, "mounts_now", raising(errno.ENOENT))
-    assert presence._is_mounted(b"/proc", None) is True
-    assert presence._is_mounted(os.fsencode(tmp_path), None) is False
-    monkeypatch.setattr(presence, "mounts_now", raising(errno.EIO))
+    monkeypatch.setattr(volume_presence, "mounts_now", raising(errno.ENOENT))
+    assert volume_presence._is_mounted(b"/proc", None) is True
+    assert volume_presence._is_mounted(os.fsencode(tmp_path), None) is False
+    monkeypatch.setattr(volume_presence, "mounts_now", raising(errno.EIO))
     with pytest.raises(OSError):
-        presence._is_mounted(b"/", None)
+        volume_presence._is_mounted(b"/", None)
 
 
 def test_which_mounts_below_a_volume_were_unmounted(monkeypatch):
@@ -162,11 +162,11 @@ def test_which_mounts_below_a_volume_were_unmounted(monkeypatch):
             return self.mounts.get(where, (0, None))[1]
 
     before = Table(v=(1, b"ext4"), a=(2, b"ext4"), b=(3, b"nfs"), c=(4, b"nfs"))
-    monkeypatch.setattr(presence, "mounts_now", lambda: before)
-    unmounted = presence.follow_mounts(b"/v")
+    monkeypatch.setattr(volume_presence, "mounts_now", lambda: before)
+    unmounted = volume_presence.follow_mounts(b"/v")
     assert unmounted() == []
     after = Table(a=(2, b"ext4"), b=(9, b"autofs"), c=(8, b"nfs"))
-    monkeypatch.setattr(presence, "mounts_now", lambda: after)
+    monkeypatch.setattr(volume_presence, "mounts_now", lambda: after)
     assert unmounted() == [b"/c"], "the root itself is checked elsewhere"
 
 
@@ -182,12 +182,14 @@ def test_which_mounts_below_a_volume_were_unmounted(monkeypatch):
 )
 def test_a_match_that_could_not_be_moved_is_named_once(why, words):
     found = SimpleNamespace(unmoved=(2, b"/v/a", why), reported=0, holds=())
-    (one,) = complaints._matches(found)
+    (one,) = status_complaints._matches(found)
     assert (one.message, one.code) == (words, ExitCode.MATCHES)
     found = SimpleNamespace(unmoved=None, reported=1, holds=(), reports_only="service.test is true")
-    (one,) = complaints._matches(found)
+    (one,) = status_complaints._matches(found)
     assert one.message == "1 match not moved, because service.test is true"
-    assert list(complaints._matches(SimpleNamespace(unmoved=None, reported=0, holds=()))) == []
+    assert (
+        list(status_complaints._matches(SimpleNamespace(unmoved=None, reported=0, holds=()))) == []
+    )
 
 
 # Places

@@ -1,4 +1,4 @@
-"""hashscan.jobs.notice_places, notice_files and notice_returns: each reason why there is no file."""
+"""hashscan.jobs.notices.locate_files, notice_files and notice_returns: each reason why there is no file."""
 
 import errno
 import os
@@ -9,13 +9,13 @@ from isolating import in_mount_namespace, mount, needs_root
 
 from hashscan.config.settings import Settings
 from hashscan.errors import StateError
-from hashscan.jobs import notice_files as files_module
-from hashscan.jobs import notice_places as module
-from hashscan.jobs import notice_returns as returns_module
-from hashscan.jobs.notice_files import MOST_LISTED, NoticeFiles, Peeked, Presence, Spot
-from hashscan.jobs.notice_places import Places, Wanted
-from hashscan.jobs.notice_returns import Returns
-from hashscan.jobs.presence import Seen
+from hashscan.jobs.notices import hash_files as files_module
+from hashscan.jobs.notices import locate_files as module
+from hashscan.jobs.notices import returned_files as returns_module
+from hashscan.jobs.notices.hash_files import MOST_LISTED, NoticeFiles, Peeked, Presence, Spot
+from hashscan.jobs.notices.locate_files import Places, Wanted
+from hashscan.jobs.notices.returned_files import Returns
+from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Digest, FileDigests, Problem
 from hashscan.notices.notice import ItemKind, Role
 from hashscan.notices.sites.location import Location, LocationKind

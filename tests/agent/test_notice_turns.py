@@ -10,9 +10,9 @@ import notice_machine
 import pytest
 
 from hashscan.files import DAEMON_STATUS
-from hashscan.jobs import notice_rounds
-from hashscan.jobs.notice_memory import Memory, Round
-from hashscan.jobs.notice_rounds import run_now
+from hashscan.jobs.notices import one_round
+from hashscan.jobs.notices.one_round import run_now
+from hashscan.jobs.notices.round_result import Memory, Round
 from hashscan.quarantine.places import opened, private_for
 from hashscan.quarantine.records import State as QuarantineState
 from hashscan.quarantine.store import Store as Quarantine
@@ -70,9 +70,9 @@ def test_rounds_follow_each_other_but_one_that_hangs_stops_no_other(machine, mon
     machine.file("a/1.jpg")
     notice = machine.notice(URL)
     waits = []
-    monkeypatch.setattr(notice_rounds.time, "sleep", waits.append)
+    monkeypatch.setattr(one_round.time, "sleep", waits.append)
     with held(machine.state.notices_lock):
-        monkeypatch.setattr(notice_rounds, "TURN", 0.05)
+        monkeypatch.setattr(one_round, "TURN", 0.05)
         machine.round()
     assert waits
     assert machine.states(notice) == ["removed"]
@@ -114,7 +114,7 @@ def test_a_command_says_the_lines_of_its_rounds(machine, monkeypatch):
     done = Round(Memory())
     done.say("the disk is full")
     done.more = False
-    monkeypatch.setattr(notice_rounds, "run_round", lambda *_given, **_named: done)
+    monkeypatch.setattr(one_round, "run_round", lambda *_given, **_named: done)
     said = []
     assert run_now(machine.settings, State(machine.settings.state), said.append)
     assert said == ["the disk is full"]

@@ -1,15 +1,15 @@
-"""hashscan.jobs.notice_items: one step of a round, with files, places and the store replaced."""
+"""hashscan.jobs.notices.items: one step of a round, with files, places and the store replaced."""
 
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.jobs import notice_items as module
-from hashscan.jobs.notice_files import Peeked, Presence, Spot
-from hashscan.jobs.notice_items import MOST_SECONDS, OpenItems
-from hashscan.jobs.notice_memory import Memory
-from hashscan.jobs.notice_places import Wanted
+from hashscan.jobs.notices import items as module
+from hashscan.jobs.notices.hash_files import Peeked, Presence, Spot
+from hashscan.jobs.notices.items import MOST_SECONDS, OpenItems
+from hashscan.jobs.notices.locate_files import Wanted
+from hashscan.jobs.notices.round_result import Memory
 from hashscan.model import Digest, Problem
 from hashscan.notices.notice import ItemFile, ItemState, Role
 from hashscan.scan.hashing import NotHashed

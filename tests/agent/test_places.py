@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from silent_fs import forks_hold_no_server, silent
 
 from hashscan.cli import cli
-from hashscan.jobs import probing
+from hashscan.jobs import volume_probe
 
 CONTENT = b"known of a volume"
 
@@ -42,7 +42,7 @@ def scan(tmp_path, monkeypatch):
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts")
 def test_without_one_on_a_dead_file_server(scan, tmp_path, monkeypatch):
-    monkeypatch.setattr(probing, "ANSWER_WITHIN", 3.0)
+    monkeypatch.setattr(volume_probe, "ANSWER_WITHIN", 3.0)
     with silent(tmp_path / "b"):
         code, events = scan()
         assert code == 1, "the match in another volume is found"

@@ -13,9 +13,9 @@ from silent_fs import forks_hold_no_server, silent
 
 from hashscan.cli.config import config_group
 from hashscan.config import loader
-from hashscan.daemon.doctor import examine
-from hashscan.jobs import presence, probing
-from hashscan.jobs.probing import NO_ANSWER, Probes
+from hashscan.jobs import volume_presence, volume_probe
+from hashscan.jobs.doctor import examine
+from hashscan.jobs.volume_probe import NO_ANSWER, Probes
 from hashscan.watch.mounts import Reach
 
 needs_root = pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())
@@ -68,7 +68,7 @@ def test_a_volume_that_hangs_costs_one_process_however_often_it_is_looked_at(tmp
 @needs_root
 @pytest.mark.usefixtures("without_server")
 def test_one_that_hangs_for_long_is_left_behind_within_the_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr(probing, "_ASK_ANEW", 0.0)
+    monkeypatch.setattr(volume_probe, "_ASK_ANEW", 0.0)
     place = tmp_path / "place"
     place.mkdir()
     probes = Probes([str(place)], within=2.0, most=2)
@@ -92,7 +92,7 @@ def test_what_is_mounted_over_one_that_hangs_is_found(tmp_path):
         assert taken(probes) == [0]
         subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
         try:
-            time.sleep(probing._MOUNTS_FOR)
+            time.sleep(volume_probe._MOUNTS_FOR)
             probes._within = 20.0
             probes.ask(0)
             assert taken(probes) == [0]
@@ -182,7 +182,7 @@ def test_a_limit_of_processes_is_told_and_tried_again(tmp_path, monkeypatch):
     before = len(os.listdir("/proc/self/fd"))
     with monkeypatch.context() as patch:
         patch.setattr(os, "fork", refuse)
-        patch.setattr(probing, "_TRY_AGAIN", 0.0)
+        patch.setattr(volume_probe, "_TRY_AGAIN", 0.0)
         found = probes.look_at_all(lambda: None)
         assert len(os.listdir("/proc/self/fd")) <= before, "a fork that fails leaves nothing open"
     assert all("TasksMax=" in one.error for one in found)
@@ -199,7 +199,7 @@ def test_a_command_does_not_wait_for_a_limit_to_be_raised(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "fork", refuse)
     ticks = []
-    found = probing.look_at_all(made(tmp_path, 20), lambda: ticks.append(1))
+    found = volume_probe.look_at_all(made(tmp_path, 20), lambda: ticks.append(1))
     assert all("TasksMax=" in one.error for one in found)
     assert len(ticks) <= 2, "a fifth of a second each"
 
@@ -230,9 +230,9 @@ def test_without_proc_volumes_are_looked_at_all_the_same(tmp_path, monkeypatch):
     def no_proc():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/proc/self/mountinfo")
 
-    monkeypatch.setattr(probing, "mounts_now", no_proc)
-    monkeypatch.setattr(presence, "mounts_now", no_proc)
-    (seen,) = probing.look_at_all([str(tmp_path)])
+    monkeypatch.setattr(volume_probe, "mounts_now", no_proc)
+    monkeypatch.setattr(volume_presence, "mounts_now", no_proc)
+    (seen,) = volume_probe.look_at_all([str(tmp_path)])
     assert (seen.error, seen.empty) == (None, True)
 
 
@@ -248,7 +248,7 @@ def test_config_check_finds_two_paths_of_one_volume(tmp_path):
 @needs_root
 @pytest.mark.usefixtures("without_server")
 def test_config_check_and_doctor_do_not_wait_for_a_dead_server(tmp_path, monkeypatch):
-    monkeypatch.setattr(probing, "ANSWER_WITHIN", 3.0)
+    monkeypatch.setattr(volume_probe, "ANSWER_WITHIN", 3.0)
     dead, there = made(tmp_path, 2)
     (tmp_path / "known").write_text("0" * 40 + "\n")
     config = tmp_path / "config.yaml"

@@ -1,4 +1,4 @@
-"""hashscan.jobs.probing: which process checks which volume, and when; no process is real."""
+"""hashscan.jobs.volume_probe: which process checks which volume, and when; no process is real."""
 
 import errno
 import os
@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from hashscan.jobs import probing as module
-from hashscan.jobs.presence import Seen
-from hashscan.jobs.probing import NO_ANSWER, Probes
+from hashscan.jobs import volume_probe as module
+from hashscan.jobs.volume_presence import Seen
+from hashscan.jobs.volume_probe import NO_ANSWER, Probes
 from hashscan.watch.mounts import Reach
 
 

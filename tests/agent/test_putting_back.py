@@ -1,4 +1,4 @@
-"""hashscan.jobs.putting_back: one turn of restoring; the store and the clock are the test's."""
+"""hashscan.jobs.restore_withdrawn: one turn of restoring; the store and the clock are the test's."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.errors import LockedError, MachineError, QuarantineError, StateError
-from hashscan.jobs import putting_back as module
-from hashscan.jobs.putting_back import forget, put_back
+from hashscan.jobs import restore_withdrawn as module
+from hashscan.jobs.restore_withdrawn import forget, put_back
 from hashscan.model import Digest
 from hashscan.state import State
 

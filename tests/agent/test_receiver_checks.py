@@ -1,12 +1,12 @@
-"""hashscan.jobs.receivers: what doctor finds wrong with receivers, without a message."""
+"""hashscan.jobs.receiver_check: what doctor finds wrong with receivers, without a message."""
 
 from types import SimpleNamespace
 
 import pytest
 
 from hashscan.config.settings import Settings
-from hashscan.jobs import receivers as module
-from hashscan.jobs.receivers import ReceiverCheck, check_receivers
+from hashscan.jobs import receiver_check as module
+from hashscan.jobs.receiver_check import ReceiverCheck, check_receivers
 from hashscan.notify.receiver_state import ReceiverState
 
 RUN = {"name": "run", "kind": "command", "command": ["/bin/true"]}

@@ -6,7 +6,7 @@ import notice_machine
 import pytest
 from left_state import DAY, Place
 
-from hashscan.jobs.reporting import report_of
+from hashscan.jobs.report import report_of
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
 from hashscan.config.settings import Settings
 from hashscan.errors import Fault, FilterError, FilterExpiredError, StateError
-from hashscan.jobs import notifying, scanning
+from hashscan.jobs import notifications, scan
 from hashscan.jobs.scan_problems import ScanProblems
 from hashscan.notify.outbox import Outbox
 from hashscan.scan.asking import NoAnswer
@@ -102,9 +102,9 @@ def test_a_scan_notifies_about_its_own_lines_and_not_about_earlier_ones(state, m
     recorder = Recorder.of(settings, "scan", state)
     recorder.write(PROBLEM, what="service", message="earlier")
     said, sent = [], []
-    monkeypatch.setattr(notifying, "send_now", lambda *given: sent.append(given))
+    monkeypatch.setattr(notifications, "send_now", lambda *given: sent.append(given))
     reporter = SimpleNamespace(notice=said.append)
-    with scanning._notifying(settings, state, reporter):
+    with scan._notifying(settings, state, reporter):
         recorder.write(PROBLEM, what="password", message="of this scan")
     with Outbox(state.directory) as outbox:
         begin = outbox.position

@@ -1,4 +1,4 @@
-"""hashscan.jobs.scanning: the actor of a scan, and earlier decisions of an administrator."""
+"""hashscan.jobs.scan: the actor of a scan, and earlier decisions of an administrator."""
 
 import os
 from contextlib import ExitStack, closing
@@ -9,7 +9,7 @@ from isolating import confirmed, needs_root
 
 from hashscan.config.settings import Settings
 from hashscan.jobs.known_set import KnownSet
-from hashscan.jobs.scanning import open_actor
+from hashscan.jobs.scan import open_actor
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store

@@ -1,4 +1,4 @@
-"""hashscan.jobs.gaps and complaints: from when on something is a complaint, to the second."""
+"""hashscan.jobs.coverage_gaps and complaints: from when on something is a complaint, to the second."""
 
 import errno
 import os
@@ -10,8 +10,8 @@ from faulty import break_os, raising
 from hashscan.catalog.overview import LastScan
 from hashscan.config.settings import Settings
 from hashscan.errors import ExitCode
-from hashscan.jobs import complaints, gaps
-from hashscan.jobs.reasons import Reason
+from hashscan.jobs import coverage_gaps, status_complaints
+from hashscan.jobs.complaint_reasons import Reason
 
 NOW = 1_800_000_000.0
 DAY = 86400.0
@@ -20,8 +20,8 @@ DAY = 86400.0
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch):
     clock = SimpleNamespace(time=lambda: NOW)
-    monkeypatch.setattr(gaps, "time", clock)
-    monkeypatch.setattr(complaints, "time", clock)
+    monkeypatch.setattr(coverage_gaps, "time", clock)
+    monkeypatch.setattr(status_complaints, "time", clock)
 
 
 def reasons(found):
@@ -52,20 +52,22 @@ def settings(**sections):
     ],
 )  # fmt: skip
 def test_a_daemon_gives_a_sign_of_life_each_minute(silent, found):
-    assert reasons(gaps._daemon_trouble({"time": NOW - silent}, alive=True)) == found
-    assert reasons(gaps._daemon_trouble({"time": NOW - silent}, alive=False)) == [Reason.DAEMON]
+    assert reasons(coverage_gaps._daemon_trouble({"time": NOW - silent}, alive=True)) == found
+    assert reasons(coverage_gaps._daemon_trouble({"time": NOW - silent}, alive=False)) == [
+        Reason.DAEMON
+    ]
 
 
 def test_what_a_daemon_says_is_wrong():
     volumes = [{"path": "/a", "away": "gone"}, {"path": "/b", "away": None}, {"path": "/c"}]
     daemon = {"time": NOW, "reload_refused": "no YAML", "volumes": volumes}
-    found = gaps._daemon_trouble(daemon, alive=True)
+    found = coverage_gaps._daemon_trouble(daemon, alive=True)
     assert [one.message for one in found] == [
         "the last reload was refused: no YAML", "/a: not scanned: gone",
     ]  # fmt: skip
-    assert gaps._daemon_trouble({**daemon, "stopped": True}, alive=False) == []
-    assert gaps._stopped("/state", {}) == ()
-    (told,) = gaps._stopped("/state", {"stopped": True, "time": NOW - 7200})
+    assert coverage_gaps._daemon_trouble({**daemon, "stopped": True}, alive=False) == []
+    assert coverage_gaps._stopped("/state", {}) == ()
+    (told,) = coverage_gaps._stopped("/state", {"stopped": True, "time": NOW - 7200})
     assert "the daemon was stopped 2 h ago" in told.message
     assert told.message.endswith("remove /state/daemon.json")
 
@@ -84,14 +86,14 @@ def test_what_a_daemon_says_is_wrong():
 )
 def test_what_is_not_watched(volume, words):
     given = {"path": "/v", "directories": 1, "message": "why", **volume}
-    found = gaps._uncovered({"volumes": [given]})
+    found = coverage_gaps._uncovered({"volumes": [given]})
     assert [one.message[: len(words)] for one in found] == ([] if words is None else [words])
     assert reasons(found) == ([] if words is None else [Reason.NOT_WATCHED])
 
 
 def test_a_reader_that_does_not_read():
     output = {"lost": 1234, "since": NOW, "message": "the reader is gone"}
-    (found,) = gaps._uncovered({"output": output})
+    (found,) = coverage_gaps._uncovered({"output": output})
     assert found.reason == Reason.OUTPUT
     assert "did not take 1,234 results since" in found.message
     assert ": the reader is gone; the log has them" in found.message
@@ -123,19 +125,19 @@ EVERY = 4 * DAY
 def test_when_a_scan_is_late(every, ended, started, late):
     by_volume = {} if ended is None else {b"/v": scan(ended)}
     daemon = {"scan_every": every, "started": started, "volumes": [{"path": "/v"}]}
-    found = gaps._not_scanned(daemon, catalog(by_volume=by_volume))
+    found = coverage_gaps._not_scanned(daemon, catalog(by_volume=by_volume))
     assert reasons(found) == [Reason.SCAN_LATE] * late
     why = "though the daemon began one" if every is None else "but scan.schedule wants one every"
     assert all(why in one.message for one in found)
     daemon["volumes"][0]["away"] = "gone"
-    assert gaps._not_scanned(daemon, catalog(by_volume=by_volume)) == []
+    assert coverage_gaps._not_scanned(daemon, catalog(by_volume=by_volume)) == []
 
 
 def test_a_scan_without_an_end_counts_from_its_start():
     daemon = {"scan_every": DAY, "started": NOW - 90 * DAY, "volumes": [{"path": "/v"}]}
     running = catalog(by_volume={b"/v": scan(None, NOW - DAY)})
-    assert gaps._not_scanned(daemon, running) == []
-    assert reasons(gaps._not_scanned(daemon, None)) == [Reason.SCAN_LATE]
+    assert coverage_gaps._not_scanned(daemon, running) == []
+    assert reasons(coverage_gaps._not_scanned(daemon, None)) == [Reason.SCAN_LATE]
 
 
 # Without a daemon
@@ -146,7 +148,7 @@ def seen(**given):
         "settings": settings(volumes=[{"path": "/v"}]), "catalog": catalog(), "running": None,
         "daemon": None, "alive": False, **given,
     }  # fmt: skip
-    return gaps.Seen(**given)
+    return coverage_gaps.Seen(**given)
 
 
 @pytest.mark.parametrize(
@@ -161,27 +163,27 @@ def seen(**given):
 def test_when_a_scan_by_hand_is_late(ended, schedule, found):
     given = settings(volumes=[{"path": "/v"}], scan={"schedule": schedule or "none"})
     one = seen(settings=given, catalog=catalog(by_volume={b"/v": scan(ended)}))
-    assert reasons(gaps._late_by_hand(one)) == found
+    assert reasons(coverage_gaps._late_by_hand(one)) == found
     without = seen(settings=settings(), catalog=catalog(whole=scan(ended)))
     if schedule is None:
-        assert reasons(gaps._late_by_hand(without)) == found
-        assert all(not one.message.startswith("/") for one in gaps._late_by_hand(without))
+        assert reasons(coverage_gaps._late_by_hand(without)) == found
+        assert all(not one.message.startswith("/") for one in coverage_gaps._late_by_hand(without))
 
 
 def test_no_whole_scan_yet():
-    (found,) = gaps._late_by_hand(seen())
+    (found,) = coverage_gaps._late_by_hand(seen())
     assert found.message == "/v: no whole scan yet; run 'hashscan scan' again"
-    assert gaps._late_by_hand(seen(running=77)) == [], "one is running"
+    assert coverage_gaps._late_by_hand(seen(running=77)) == [], "one is running"
 
 
 def test_the_last_scan_died():
     killed = catalog(scan=scan(None, NOW - 7200))
-    (found,) = gaps._died(seen(catalog=killed))
+    (found,) = coverage_gaps._died(seen(catalog=killed))
     assert found.reason == Reason.SCAN_KILLED
     assert "(began 2 h ago)" in found.message
-    assert gaps._died(seen(catalog=killed, running=77)) == []
-    assert gaps._died(seen()) == []
-    assert gaps._died(seen(catalog=None)) == []
+    assert coverage_gaps._died(seen(catalog=killed, running=77)) == []
+    assert coverage_gaps._died(seen()) == []
+    assert coverage_gaps._died(seen(catalog=None)) == []
 
 
 @pytest.mark.parametrize(
@@ -193,14 +195,14 @@ def test_the_last_scan_died():
 )  # fmt: skip
 def test_when_many_files_cannot_be_read(problems, files, found):
     one = catalog(problems=problems, whole=scan(files=files))
-    assert reasons(gaps._unread(one)) == [Reason.UNREADABLE] * found
-    assert list(gaps._unread(catalog(problems=problems, whole=None))) == []
+    assert reasons(coverage_gaps._unread(one)) == [Reason.UNREADABLE] * found
+    assert list(coverage_gaps._unread(catalog(problems=problems, whole=None))) == []
 
 
 def test_seconds_between_two_scans():
-    assert gaps._interval(settings()) is None or settings().scan.schedule is not None
-    assert gaps._interval(settings(scan={"schedule": "none"})) is None
-    assert gaps._interval(settings(scan={"schedule": "0 3 * * *"})) == DAY
+    assert coverage_gaps._interval(settings()) is None or settings().scan.schedule is not None
+    assert coverage_gaps._interval(settings(scan={"schedule": "none"})) is None
+    assert coverage_gaps._interval(settings(scan={"schedule": "0 3 * * *"})) == DAY
 
 
 # Where the state is
@@ -221,13 +223,13 @@ def test_seconds_between_two_scans():
 )
 def test_there_must_be_room(monkeypatch, room, words):
     given = {"f_flag": 0, "f_bavail": 1 << 20, "f_frsize": 4096, "f_files": 9, "f_favail": 9}
-    break_os(monkeypatch, gaps, statvfs=lambda _path: SimpleNamespace(**{**given, **room}))
+    break_os(monkeypatch, coverage_gaps, statvfs=lambda _path: SimpleNamespace(**{**given, **room}))
     moving = settings(quarantine={"action": "quarantine", "directory": "/q"})
     for one, places in (
         (settings(quarantine={"action": "report"}), ["the state /state"]),
         (moving, ["the state /state", "the quarantine /q"]),
     ):
-        found = [fault.message for fault in gaps.no_room(one)]
+        found = [fault.message for fault in coverage_gaps.no_room(one)]
         assert len(found) == (0 if words is None else len(places))
         assert all(
             message.startswith(f"{place} {words}")
@@ -236,8 +238,8 @@ def test_there_must_be_room(monkeypatch, room, words):
 
 
 def test_a_place_that_is_not_there_yet_lacks_no_room(monkeypatch):
-    break_os(monkeypatch, gaps, statvfs=raising(errno.ENOENT))
-    assert list(gaps.no_room(settings())) == []
+    break_os(monkeypatch, coverage_gaps, statvfs=raising(errno.ENOENT))
+    assert list(coverage_gaps.no_room(settings())) == []
 
 
 # Complaints
@@ -252,11 +254,11 @@ def status(**given):
 @pytest.mark.parametrize(("silent", "found"), [(600, 0), (601, 1)])
 def test_a_maildir_that_does_not_answer(silent, found):
     mail = {"since": NOW - silent, "maildir": "/mail"}
-    told = list(complaints._mail_trouble(status(mail=mail)))
+    told = list(status_complaints._mail_trouble(status(mail=mail)))
     assert reasons(told) == [Reason.NOTICES_INPUT] * found
     assert [one.code for one in told] == [ExitCode.INTERNAL] * found
-    assert list(complaints._mail_trouble(status(mail=None))) == []
-    (told,) = complaints._mail_trouble(status(mail={"trouble": "no mail"}))
+    assert list(status_complaints._mail_trouble(status(mail=None))) == []
+    (told,) = status_complaints._mail_trouble(status(mail={"trouble": "no mail"}))
     assert told.message == "notices: no mail"
 
 
@@ -267,7 +269,9 @@ def test_a_maildir_that_does_not_answer(silent, found):
 )  # fmt: skip
 def test_a_filter_that_finds_nothing(digests, trouble, words):
     one = SimpleNamespace(name="f", digests=digests, trouble=trouble)
-    found = list(complaints._filters(status(filters=[one], refusals=["why"], stands_still="")))
+    found = list(
+        status_complaints._filters(status(filters=[one], refusals=["why"], stands_still=""))
+    )
     told = [] if words is None else [words]
     if trouble is None:
         told.append("no scan would start: why")
@@ -278,7 +282,7 @@ def test_a_filter_that_finds_nothing(digests, trouble, words):
 @pytest.mark.parametrize("at_a_limit", [True, False])
 def test_a_daemon_that_stands_still(at_a_limit):
     found = status(stands_still="no room", at_a_limit=at_a_limit)
-    (one,) = complaints._filters(found)
+    (one,) = status_complaints._filters(found)
     assert one.code == (ExitCode.INTERNAL if at_a_limit else ExitCode.FILTER)
     assert one.reason == (Reason.LIMIT if at_a_limit else Reason.FILTER)
     assert "nothing is scanned: no room (the daemon tries again" in one.message
@@ -287,6 +291,6 @@ def test_a_daemon_that_stands_still(at_a_limit):
 @pytest.mark.parametrize("alive", [True, False])
 def test_rounds_of_a_daemon_that_runs(alive):
     daemon = {"notice_rounds": {"trouble": "odd"}}
-    found = list(complaints._round_trouble(status(daemon=daemon, alive=alive)))
+    found = list(status_complaints._round_trouble(status(daemon=daemon, alive=alive)))
     assert [one.message for one in found] == ["notices: odd"] * alive
-    assert list(complaints._round_trouble(status(daemon=None, alive=alive))) == []
+    assert list(status_complaints._round_trouble(status(daemon=None, alive=alive))) == []

@@ -8,7 +8,7 @@ import pytest
 from hashscan.config.settings import Settings
 from hashscan.errors import StateError
 from hashscan.jobs import status as module
-from hashscan.jobs.reasons import Fault, Reason
+from hashscan.jobs.complaint_reasons import Fault, Reason
 from hashscan.jobs.status import status_of
 
 

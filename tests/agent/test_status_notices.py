@@ -14,7 +14,7 @@ from hashscan.cli.status import _as_text
 from hashscan.cli.status_json import status_json
 from hashscan.config.loader import load
 from hashscan.config.settings import Settings
-from hashscan.daemon.doctor import _notices
+from hashscan.jobs.doctor import _notices
 from hashscan.jobs.status import moves_named, reports_only, status_of
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import Channel, ItemKind, ItemState, ParsedItem, ParsedNotice

@@ -1,4 +1,4 @@
-"""hashscan.jobs.syncing: a sync in the audit log."""
+"""hashscan.jobs.sync: a sync in the audit log."""
 
 import io
 from contextlib import suppress
@@ -12,7 +12,7 @@ from hashscan.daemon import reloading
 from hashscan.daemon.log import Log
 from hashscan.daemon.reloading import Reloading
 from hashscan.errors import FilterError, LockedError
-from hashscan.jobs import syncing
+from hashscan.jobs import sync as syncing
 from hashscan.known.sync.client import CategoryReport, SyncReport
 from hashscan.output.history import sentence
 from hashscan.state import State

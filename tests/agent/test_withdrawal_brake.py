@@ -9,8 +9,8 @@ from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
-from hashscan.jobs.asking_again import accept, ask_again
-from hashscan.jobs.putting_back import put_back
+from hashscan.jobs.recheck_verdicts import accept, ask_again
+from hashscan.jobs.restore_withdrawn import put_back
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_round_that_is_killed_after_its_lines_writes_no_line_twice(place, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(recorder, "write", write)
-        patch.setattr("hashscan.jobs.asking_again._Asking._keep", keep)
+        patch.setattr("hashscan.jobs.recheck_verdicts._Asking._keep", keep)
         with pytest.raises(KeyboardInterrupt):
             ask()
     ask()

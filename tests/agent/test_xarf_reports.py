@@ -1,4 +1,4 @@
-"""hashscan.jobs.xarf_reports: matches in place, without a catalog, notices or a quarantine."""
+"""hashscan.jobs.report_xarf: matches in place, without a catalog, notices or a quarantine."""
 
 from types import SimpleNamespace
 
@@ -6,8 +6,8 @@ import pytest
 
 from hashscan.config.settings import Settings
 from hashscan.errors import QuarantineError, UsageError
-from hashscan.jobs import xarf_reports
-from hashscan.jobs.xarf_reports import Wanted, abuses
+from hashscan.jobs import report_xarf
+from hashscan.jobs.report_xarf import Wanted, abuses
 from hashscan.notices.sites.location import UndecidedError
 
 
@@ -29,8 +29,8 @@ def sites(monkeypatch):
             if since <= 5.0 < until
         ]
 
-    monkeypatch.setattr(xarf_reports, "Sites", lambda _sites: SimpleNamespace(url_of=url_of))
-    monkeypatch.setattr(xarf_reports, "matches_in_place", matches)
+    monkeypatch.setattr(report_xarf, "Sites", lambda _sites: SimpleNamespace(url_of=url_of))
+    monkeypatch.setattr(report_xarf, "matches_in_place", matches)
     return answers
 
 
@@ -57,6 +57,6 @@ def test_a_quarantine_that_cannot_be_read_is_an_error(sites, settings, monkeypat
     def refused(*_a, **_k):
         raise QuarantineError("others can write to it", reason="unsafe")
 
-    monkeypatch.setattr(xarf_reports.Store, "open", refused)
+    monkeypatch.setattr(report_xarf.Store, "open", refused)
     with pytest.raises(QuarantineError, match="others can write"):
         list(abuses(settings, Wanted(0.0, 9.0)))

@@ -74,9 +74,9 @@ def test_each_fault_names_the_place_and_what_to_do(tmp_path, log, change, words)
 
 def test_status_complains(tmp_path, log):
     from hashscan.config.settings import Settings
-    from hashscan.jobs.complaints import complaints
-    from hashscan.jobs.reasons import Reason
+    from hashscan.jobs.complaint_reasons import Reason
     from hashscan.jobs.status import status_of
+    from hashscan.jobs.status_complaints import complaints
 
     _cut(log)
     found = complaints(status_of(Settings.of(state=str(tmp_path))))

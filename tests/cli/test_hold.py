@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from hashscan.cli import cli
-from hashscan.jobs import holding
-from hashscan.jobs.releasing import Released
+from hashscan.jobs import decide_holds
+from hashscan.jobs.release_holds import Released
 from hashscan.model import FileDigests
 from hashscan.quarantine.hold import Hold
 from hashscan.quarantine.holds import Holds
@@ -59,7 +59,7 @@ def test_files_that_could_not_be_moved_count_for_their_own_hold_only(
     def release(_settings, _state, of, number, *_):
         return of.get(number), results.pop(0)
 
-    monkeypatch.setattr(holding, "release", release)
+    monkeypatch.setattr(decide_holds, "release", release)
     found = DIGESTS.as_dict()["sha1"]
     command = ["hold", "release", "--digest", found, "--state", str(tmp_path), *options]
     done = CliRunner().invoke(cli, command, standalone_mode=False)

@@ -10,7 +10,7 @@ import pytest
 import ready
 from isolating import confirmed, needs_root
 
-from hashscan.jobs.probing import Probes
+from hashscan.jobs.volume_probe import Probes
 from hashscan.quarantine.act import Quarantine
 
 pytestmark = [pytest.mark.root, needs_root]

@@ -13,9 +13,9 @@ from hashscan.catalog.store import Catalog
 from hashscan.cli.quarantine import command
 from hashscan.config.loader import load_or_default
 from hashscan.errors import UsageError
-from hashscan.jobs.complaints import complaints
-from hashscan.jobs.reasons import Reason
+from hashscan.jobs.complaint_reasons import Reason
 from hashscan.jobs.status import status_of
+from hashscan.jobs.status_complaints import complaints
 from hashscan.model import Answer, Digest
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine

@@ -8,7 +8,7 @@ from hashscan.catalog.store import Catalog
 from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.log import Log
 from hashscan.fs.volume import Volume
-from hashscan.jobs.presence import Seen
+from hashscan.jobs.volume_presence import Seen
 from hashscan.watch.source import Coverage
 
 

@@ -14,8 +14,8 @@ from hashscan.daemon.asking_again import AskingAgain
 from hashscan.daemon.background import Failure
 from hashscan.daemon.log import Log
 from hashscan.errors import HashscanError
-from hashscan.jobs.asking_again import Round
-from hashscan.jobs.putting_back import PutBack
+from hashscan.jobs.recheck_verdicts import Round
+from hashscan.jobs.restore_withdrawn import PutBack
 from hashscan.model import Digest
 from hashscan.state import State
 

@@ -14,7 +14,7 @@ from hashscan.daemon.log import Log
 from hashscan.daemon.notice_rounds import NoticeRounds
 from hashscan.daemon.record import DaemonRecord
 from hashscan.errors import HashscanError, StateError
-from hashscan.jobs.notice_memory import LEFT_OUT, Memory
+from hashscan.jobs.notices.round_result import LEFT_OUT, Memory
 from hashscan.model import (
     Acted,
     Candidate,

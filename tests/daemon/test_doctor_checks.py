@@ -1,4 +1,4 @@
-"""hashscan.daemon.doctor: the checks one by one; what they look at is the test's."""
+"""hashscan.jobs.doctor: the checks one by one; what they look at is the test's."""
 
 import os
 from collections import Counter
@@ -8,8 +8,6 @@ import pytest
 from faulty import raising
 
 from hashscan.config.settings import Settings
-from hashscan.daemon import doctor
-from hashscan.daemon.doctor import Check
 from hashscan.errors import (
     CredentialsError,
     ExitCode,
@@ -18,7 +16,9 @@ from hashscan.errors import (
     ServiceRefusedError,
     ServiceUnavailableError,
 )
-from hashscan.jobs.presence import Seen
+from hashscan.jobs import doctor
+from hashscan.jobs.doctor import Check
+from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Identity
 
 

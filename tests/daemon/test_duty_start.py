@@ -12,8 +12,8 @@ from hashscan.daemon.duty import Duty
 from hashscan.daemon.log import Log
 from hashscan.errors import QuarantineError
 from hashscan.fs.volume import Volume
-from hashscan.jobs.presence import Seen
-from hashscan.jobs.probing import NO_ANSWER
+from hashscan.jobs.volume_presence import Seen
+from hashscan.jobs.volume_probe import NO_ANSWER
 from hashscan.state import State
 
 

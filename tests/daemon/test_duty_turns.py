@@ -10,7 +10,7 @@ from hashscan.daemon import wants as wants_module
 from hashscan.daemon.counters import Counters
 from hashscan.daemon.duty import Duty
 from hashscan.daemon.wants import Wants
-from hashscan.jobs.presence import Seen
+from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Identity, Summary
 from hashscan.scan.options import ScanOptions
 from hashscan.watch.source import Changed, Lost

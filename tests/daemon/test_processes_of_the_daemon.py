@@ -11,7 +11,7 @@ import pytest
 from hashscan import priority
 from hashscan.daemon.acting import ActingProcess
 from hashscan.daemon.background import Background, Failure, Repeated
-from hashscan.jobs.probing import Probes
+from hashscan.jobs.volume_probe import Probes
 from hashscan.model import Acted
 
 MATCH = SimpleNamespace(candidate=SimpleNamespace(volume=b"/v", full_path=b"/v/x"))

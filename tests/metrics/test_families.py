@@ -14,10 +14,10 @@ from hashscan.catalog.overview import LastScan, Overview
 from hashscan.config.settings import Settings
 from hashscan.daemon.counters import Counters
 from hashscan.errors import ExitCode
-from hashscan.jobs.complaints import complaints
-from hashscan.jobs.deadlines import Deadlines
-from hashscan.jobs.reasons import Reason
+from hashscan.jobs.complaint_reasons import Reason
+from hashscan.jobs.notices.deadlines import Deadlines
 from hashscan.jobs.status import FilterStatus, Status
+from hashscan.jobs.status_complaints import complaints
 from hashscan.metrics.collect import collect, page, page_without_configuration, snapshot_of
 from hashscan.metrics.families import Page, Snapshot
 from hashscan.metrics.names import METRICS, PREFIX

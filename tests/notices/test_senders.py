@@ -3,7 +3,7 @@
 import pytest
 
 from hashscan.config.settings import Settings
-from hashscan.jobs.mailbox import authority_of_mails, senders_of
+from hashscan.jobs.notices.mailbox import authority_of_mails, senders_of
 from hashscan.notices.mail import headers_of
 from hashscan.notices.senders import ANYBODY, NOBODY, Senders, why_unproven
 

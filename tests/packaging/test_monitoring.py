@@ -8,7 +8,7 @@ import pytest
 import yaml
 from promtool import needs_promtool, promtool
 
-from hashscan.jobs.reasons import Reason
+from hashscan.jobs.complaint_reasons import Reason
 from hashscan.metrics.names import METRICS, PREFIX
 
 TOP = os.path.join(os.path.dirname(__file__), "..", "..")

@@ -8,7 +8,7 @@ import pytest
 from scanning import Knows, Scanner, settle, sha1
 
 from hashscan.fs.reading import identity_in, stamp_of
-from hashscan.jobs.allowing import Allowing
+from hashscan.jobs.allowed_matches import Allowing
 from hashscan.known.allow import open_allow_list
 from hashscan.model import (
     ALGORITHMS,

@@ -3,7 +3,7 @@
 import pytest
 
 from hashscan.errors import ExitCode
-from hashscan.jobs.scanning import exit_code
+from hashscan.jobs.scan import exit_code
 from hashscan.model import Acted, Summary
 from hashscan.scan.confirmation import Confirmation
 

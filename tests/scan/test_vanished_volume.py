@@ -13,7 +13,7 @@ from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
-from hashscan.jobs.presence import follow_mounts
+from hashscan.jobs.volume_presence import follow_mounts
 from hashscan.model import Identity
 from hashscan.scan import engine
 from hashscan.scan import frontier as frontier_module

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 from isolating import all_records, confirmed
 
-from hashscan.jobs.asking_again import ask_again
 from hashscan.jobs.known_set import KnownSet
+from hashscan.jobs.recheck_verdicts import ask_again
 from hashscan.model import Answer, Digest
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine

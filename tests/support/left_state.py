@@ -11,9 +11,9 @@ import ready
 from hashscan.catalog import checksums
 from hashscan.catalog.store import Catalog
 from hashscan.config.loader import load
-from hashscan.jobs.complaints import complaints
-from hashscan.jobs.gaps import mark_of
+from hashscan.jobs.coverage_gaps import mark_of
 from hashscan.jobs.status import status_of
+from hashscan.jobs.status_complaints import complaints
 from hashscan.model import Summary
 from hashscan.state import State
 

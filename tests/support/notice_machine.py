@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from hashscan.config.loader import load
 from hashscan.jobs.known_set import open_known_set
-from hashscan.jobs.notice_memory import Memory
-from hashscan.jobs.notice_rounds import run_round
-from hashscan.jobs.presence import look_at
-from hashscan.jobs.scanning import run_scan
+from hashscan.jobs.notices.one_round import run_round
+from hashscan.jobs.notices.round_result import Memory
+from hashscan.jobs.scan import run_scan
+from hashscan.jobs.volume_presence import look_at
 from hashscan.model import Digest
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from hashscan.jobs import probing
+from hashscan.jobs import volume_probe
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _DETACH = 2
@@ -14,7 +14,7 @@ _DETACH = 2
 
 def forks_hold_no_server(monkeypatch):
     """Keep forks that look at volumes from holding the servers of this test's file systems."""
-    real = probing._look_at
+    real = volume_probe._look_at
 
     def look_at(path, mounts):
         for name in os.listdir("/proc/self/fd"):
@@ -23,7 +23,7 @@ def forks_hold_no_server(monkeypatch):
                     os.close(int(name))
         return real(path, mounts)
 
-    monkeypatch.setattr(probing, "_look_at", look_at)
+    monkeypatch.setattr(volume_probe, "_look_at", look_at)
 
 
 @contextlib.contextmanager

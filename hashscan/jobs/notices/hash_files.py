@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashscan.config.settings import Settings
-    from hashscan.jobs.presence import Seen
+    from hashscan.jobs.volume_presence import Seen
     from hashscan.model import Identity
     from hashscan.notices.notice import ItemFile
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import UnsafePathError
 from hashscan.fs.named import resolve
-from hashscan.jobs.limits import is_limit, limit_reached
-from hashscan.jobs.presence import Seen, look_at
+from hashscan.jobs.machine_limits import is_limit, limit_reached
+from hashscan.jobs.volume_presence import Seen, look_at
 from hashscan.processes import Child
 from hashscan.text import said_by
 from hashscan.watch.mounts import MountTable, mounts_now

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hashscan.catalog.overview import overview
 from hashscan.catalog.period import InPlace, Period, in_place_of, period_of
 from hashscan.errors import HashscanError, QuarantineError
-from hashscan.jobs.gaps import read_daemon_file, resolved_roots
+from hashscan.jobs.coverage_gaps import read_daemon_file, resolved_roots
 from hashscan.jobs.status import filters_of
 from hashscan.machine import is_limited, with_cause
 from hashscan.notices.reader import open_existing

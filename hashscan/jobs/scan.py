@@ -14,14 +14,14 @@ from hashscan.audit.scans import ScanLines
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ExitCode, LockedError, StateError, UsageError, exit_code_of
 from hashscan.fs.volume import Volume
-from hashscan.jobs.allowing import Allowing, open_allow
-from hashscan.jobs.braking import open_brakes
+from hashscan.jobs.allowed_matches import Allowing, open_allow
+from hashscan.jobs.brakes import open_brakes
 from hashscan.jobs.known_set import KnownSet, describe, open_known_set
-from hashscan.jobs.list_check import check_lists
-from hashscan.jobs.presence import follow_mounts, why_not_there
-from hashscan.jobs.probing import NO_ANSWER, Probes, look_at_all
+from hashscan.jobs.new_list_check import check_lists
 from hashscan.jobs.scan_options import jobs_of, scan_options
 from hashscan.jobs.scan_problems import STOPS, ScanProblems
+from hashscan.jobs.volume_presence import follow_mounts, why_not_there
+from hashscan.jobs.volume_probe import NO_ANSWER, Probes, look_at_all
 from hashscan.model import Acted, Problem, ProblemEvent
 from hashscan.quarantine.dismissed import Dismissed
 from hashscan.scan.asking import Asker
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings, VolumeSettings
     from hashscan.jobs.known_set import Building
-    from hashscan.jobs.presence import Seen
+    from hashscan.jobs.volume_presence import Seen
     from hashscan.model import Actor, Confirmed, Identity, Summary
     from hashscan.quarantine.act import Quarantine
     from hashscan.reporter import Reporter
@@ -291,7 +291,7 @@ def _notifying(settings: Settings, state: State, reporter: Reporter) -> Iterator
     if not settings.notify:
         yield
         return
-    from hashscan.jobs.notifying import begin_notifying  # noqa: PLC0415 - heavy
+    from hashscan.jobs.notifications import begin_notifying  # noqa: PLC0415 - heavy
 
     begin_notifying(settings, state)
     try:
@@ -303,7 +303,7 @@ def _notifying(settings: Settings, state: State, reporter: Reporter) -> Iterator
 
 
 def _send_now(settings: Settings, state: State, reporter: Reporter) -> None:
-    from hashscan.jobs.notifying import send_now  # noqa: PLC0415 - heavy
+    from hashscan.jobs.notifications import send_now  # noqa: PLC0415 - heavy
 
     try:
         send_now(settings, state, reporter.notice)
@@ -358,7 +358,7 @@ def _locked(state: State, stack: ExitStack, reporter: Reporter) -> State:
     try:
         stack.enter_context(state.lock())
     except LockedError:
-        from hashscan.jobs.gaps import daemon_of  # noqa: PLC0415 - only where needed
+        from hashscan.jobs.coverage_gaps import daemon_of  # noqa: PLC0415 - only where needed
 
         daemon = daemon_of(state)
         if daemon is None:

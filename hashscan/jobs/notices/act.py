@@ -11,8 +11,8 @@ from hashscan.audit.matches import MatchLines
 from hashscan.authority import Authority
 from hashscan.closable import Closable
 from hashscan.errors import CredentialsError, HashscanError, QuarantineError, ServiceError
-from hashscan.jobs.allowing import Allowing, open_allow
-from hashscan.jobs.braking import open_brakes
+from hashscan.jobs.allowed_matches import Allowing, open_allow
+from hashscan.jobs.brakes import open_brakes
 from hashscan.model import Acted, Confirmed, Digest, FilterHit, MatchEvent, hits
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.dismissed import Dismissed

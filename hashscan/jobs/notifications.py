@@ -11,7 +11,7 @@ from hashscan.audit.reader import newest
 from hashscan.audit.recorder import Recorder
 from hashscan.errors import LockedError
 from hashscan.files import NOTIFICATIONS, NOTIFICATIONS_LOCK
-from hashscan.jobs.gaps import daemon_of
+from hashscan.jobs.coverage_gaps import daemon_of
 from hashscan.notify.dispatch import Dispatcher, Log, attempt, recipients_of
 from hashscan.notify.message import for_test
 from hashscan.notify.open_notifier import open_notifier

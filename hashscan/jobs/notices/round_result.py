@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from hashscan.jobs.notice_files import Spot
+    from hashscan.jobs.notices.hash_files import Spot
     from hashscan.model import MatchEvent
     from hashscan.notices.notice import ItemState, Role
 

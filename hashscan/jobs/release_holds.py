@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.audit.recorder import Recorder
 from hashscan.fs.reading import identity_in, stamp_of
-from hashscan.jobs.allowing import Allowing, open_allow
-from hashscan.jobs.braking import open_brakes
-from hashscan.jobs.probing import look_at_all
+from hashscan.jobs.allowed_matches import Allowing, open_allow
+from hashscan.jobs.brakes import open_brakes
+from hashscan.jobs.volume_probe import look_at_all
 from hashscan.model import ALGORITHMS, Candidate, MatchEvent
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.dismissed import Dismissed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.overview import overview
-from hashscan.jobs.notice_files import MOST_LISTED, Presence
+from hashscan.jobs.notices.hash_files import MOST_LISTED, Presence
 from hashscan.model import ALGORITHMS
 from hashscan.notices.notice import ItemKind, ItemState
 from hashscan.notices.pages import is_page, parts_of
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hashscan.catalog.finder import Finder
     from hashscan.catalog.overview import LastScan
     from hashscan.jobs.known_set import KnownSet
-    from hashscan.jobs.notice_acts import NoticeActs
-    from hashscan.jobs.notice_files import NoticeFiles, Spot
+    from hashscan.jobs.notices.act import NoticeActs
+    from hashscan.jobs.notices.hash_files import NoticeFiles, Spot
     from hashscan.notices.notice import Item
     from hashscan.notices.sites.location import Location
     from hashscan.notices.sites.sites import Sites

@@ -6,9 +6,9 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from hashscan.errors import FilterError
-from hashscan.jobs.allowing import check_allow, open_allow
+from hashscan.jobs.allowed_matches import check_allow, open_allow
 from hashscan.jobs.known_set import check_known_set, open_known_set
-from hashscan.jobs.syncing import check_root, from_repository
+from hashscan.jobs.sync import check_root, from_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 from hashscan.audit.recorder import Recorder
 from hashscan.catalog.finder import open_finder
 from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
-from hashscan.jobs.gaps import daemon_of
+from hashscan.jobs.coverage_gaps import daemon_of
 from hashscan.jobs.known_set import open_known_set
-from hashscan.jobs.notice_acts import NoticeActs
-from hashscan.jobs.notice_files import NoticeFiles
-from hashscan.jobs.notice_items import OpenItems
-from hashscan.jobs.notice_memory import LEFT_OUT, Memory, Round, is_waiting
-from hashscan.jobs.notice_places import Places
-from hashscan.jobs.notice_returns import Returns
-from hashscan.jobs.probing import look_at_all
+from hashscan.jobs.notices.act import NoticeActs
+from hashscan.jobs.notices.hash_files import NoticeFiles
+from hashscan.jobs.notices.items import OpenItems
+from hashscan.jobs.notices.locate_files import Places
+from hashscan.jobs.notices.returned_files import Returns
+from hashscan.jobs.notices.round_result import LEFT_OUT, Memory, Round, is_waiting
+from hashscan.jobs.volume_probe import look_at_all
 from hashscan.notices.notice import ItemState
 from hashscan.notices.sites.sites import Sites
 from hashscan.notices.store import Store
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.jobs.known_set import KnownSet
-    from hashscan.jobs.presence import Seen
+    from hashscan.jobs.volume_presence import Seen
     from hashscan.state import State
 
 #: Most open items of one round, and most settled items in each state.

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hashscan.audit import events
-from hashscan.jobs.braking import facts_of
+from hashscan.jobs.brakes import facts_of
 from hashscan.model import FileDigests, hits
 from hashscan.quarantine.hold import Kind
 from hashscan.quarantine.holds import Holds, waiting_holds

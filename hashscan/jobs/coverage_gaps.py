@@ -19,7 +19,7 @@ from cronsim import CronSim, CronSimError
 from hashscan.errors import UnsafePathError
 from hashscan.files import DAEMON_STATUS
 from hashscan.fs.named import resolve
-from hashscan.jobs.reasons import Fault, Reason
+from hashscan.jobs.complaint_reasons import Fault, Reason
 from hashscan.state import holder_of
 from hashscan.text import counted, human_age, local_time, shown
 from hashscan.watch.mounts import MountTable, mounts_now

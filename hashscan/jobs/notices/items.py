@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import HashscanError
 from hashscan.fs.named import user_shown
-from hashscan.jobs.notice_files import Presence, Spot, stamps_of
-from hashscan.jobs.notice_memory import LONGEST_RETRY, Done, is_waiting
+from hashscan.jobs.notices.hash_files import Presence, Spot, stamps_of
+from hashscan.jobs.notices.round_result import LONGEST_RETRY, Done, is_waiting
 from hashscan.model import EMPTY_DIGESTS
 from hashscan.notices.notice import ItemFile, ItemState, Role
 from hashscan.scan.hashing import NotHashed
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.finder import Finder, FoundFile
     from hashscan.jobs.known_set import KnownSet
-    from hashscan.jobs.notice_acts import NoticeActs, Verdict
-    from hashscan.jobs.notice_files import NoticeFiles
-    from hashscan.jobs.notice_memory import Memory, Round
-    from hashscan.jobs.notice_places import Places, Wanted
-    from hashscan.jobs.notice_returns import Returns
+    from hashscan.jobs.notices.act import NoticeActs, Verdict
+    from hashscan.jobs.notices.hash_files import NoticeFiles
+    from hashscan.jobs.notices.locate_files import Places, Wanted
+    from hashscan.jobs.notices.returned_files import Returns
+    from hashscan.jobs.notices.round_result import Memory, Round
     from hashscan.model import Candidate, Digest
     from hashscan.notices.notice import Item, Notice
     from hashscan.notices.store import Store

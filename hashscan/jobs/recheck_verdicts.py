@@ -12,7 +12,7 @@ from hashscan.audit import events
 from hashscan.audit.resume import Mark
 from hashscan.errors import QuarantineError, ServiceError, ServiceRefusedError
 from hashscan.files import WITHDRAWN_MARK
-from hashscan.jobs.closing import close_corrected
+from hashscan.jobs.close_holds import close_corrected
 from hashscan.quarantine.asked import (
     ACCEPTED,
     CHECKED,

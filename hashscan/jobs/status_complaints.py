@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import ExitCode
-from hashscan.jobs.deadlines import DUE_SOON, OVERDUE
-from hashscan.jobs.reasons import Reason
+from hashscan.jobs.complaint_reasons import Reason
+from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE
 from hashscan.notices.unread_inputs import directory_of
 from hashscan.quarantine.brakes import summary_of
 from hashscan.text import counted, human_age, shown

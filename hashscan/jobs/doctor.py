@@ -22,12 +22,12 @@ from hashscan.errors import (
 )
 from hashscan.fs.named import opened_named
 from hashscan.fs.volume import Volume
-from hashscan.jobs.deadlines import deadlines_of
-from hashscan.jobs.gaps import no_room
-from hashscan.jobs.mailbox import authority_of_mails, maildir_fault
-from hashscan.jobs.probing import look_at_all
-from hashscan.jobs.receivers import check_receivers
+from hashscan.jobs.coverage_gaps import no_room
+from hashscan.jobs.notices.deadlines import deadlines_of
+from hashscan.jobs.notices.mailbox import authority_of_mails, maildir_fault
+from hashscan.jobs.receiver_check import check_receivers
 from hashscan.jobs.status import filters_of, quarantine_counts
+from hashscan.jobs.volume_probe import look_at_all
 from hashscan.known.filters.opening import kind_of as kind_of_file
 from hashscan.known.lists.staging import staging
 from hashscan.machine import with_cause
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.config.sources import ServiceSettings
-    from hashscan.jobs.presence import Seen
+    from hashscan.jobs.volume_presence import Seen
 
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 _LEASES = "/proc/sys/fs/leases-enable"

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from hashscan.audit import events
 from hashscan.audit.actor import Who
 from hashscan.errors import MachineError
-from hashscan.jobs.braking import HoldLog
-from hashscan.jobs.releasing import move_released
+from hashscan.jobs.brakes import HoldLog
+from hashscan.jobs.release_holds import move_released
 from hashscan.quarantine import dismissed
 from hashscan.quarantine.hold import HoldState
 from hashscan.text import rfc3339, said_by, shown
 
 if TYPE_CHECKING:
     from hashscan.config.settings import Settings
-    from hashscan.jobs.releasing import Released
+    from hashscan.jobs.release_holds import Released
     from hashscan.model import Digest
     from hashscan.quarantine.hold import Hold
     from hashscan.quarantine.holds import Holds

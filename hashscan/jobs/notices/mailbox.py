@@ -7,7 +7,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from hashscan.jobs.probing import look_at_all
+from hashscan.jobs.volume_probe import look_at_all
 from hashscan.notices.maildir import why_unusable
 from hashscan.notices.senders import ANYBODY, Senders
 from hashscan.text import names_of, shown

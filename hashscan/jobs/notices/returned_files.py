@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
-from hashscan.jobs.notice_files import Presence, Spot
+from hashscan.jobs.notices.hash_files import Presence, Spot
 from hashscan.notices.notice import BACK, ItemKind, Role
 from hashscan.scan.hashing import NotHashed
 from hashscan.text import local_time, said_by, shown
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashscan.catalog.finder import FoundFile
-    from hashscan.jobs.notice_files import NoticeFiles
-    from hashscan.jobs.notice_memory import Round
-    from hashscan.jobs.notice_places import Places
+    from hashscan.jobs.notices.hash_files import NoticeFiles
+    from hashscan.jobs.notices.locate_files import Places
+    from hashscan.jobs.notices.round_result import Round
     from hashscan.model import Digest
     from hashscan.notices.notice import Item
     from hashscan.notices.store import Store
