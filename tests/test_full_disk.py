@@ -10,8 +10,8 @@ from isolating import in_mount_namespace, mount, needs_root
 from hashscan.audit.reader import read
 from hashscan.audit.verify import verify
 from hashscan.config.settings import Settings
-from hashscan.daemon.facts import write_facts
-from hashscan.daemon.record import DaemonRecord
+from hashscan.daemon.audit_lines import DaemonRecord
+from hashscan.daemon.status_file import write_facts
 from hashscan.errors import LockedError, StateError
 from hashscan.jobs.coverage_gaps import read_daemon_file
 from hashscan.notify.message import Event

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hashscan import files
-from hashscan.daemon.facts import write_facts
+from hashscan.daemon.status_file import write_facts
 from hashscan.errors import UsageError
 from hashscan.state import State
 

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 from hashscan import __version__
 from hashscan.audit.reported import Reported
 from hashscan.config.settings import require_service, require_volumes
-from hashscan.daemon.background import Background
+from hashscan.daemon.background_job import Background
 from hashscan.daemon.counters import Counters
-from hashscan.daemon.duty import Duty
-from hashscan.daemon.exporting import Exporting
-from hashscan.daemon.facts import counted_by, status_line, write_facts
-from hashscan.daemon.housekeeping import Housekeeping
 from hashscan.daemon.log import Repeats
+from hashscan.daemon.metrics_process import Exporting
+from hashscan.daemon.notice_intake import Notices
 from hashscan.daemon.notice_rounds import NoticeRounds
-from hashscan.daemon.notices import Notices
-from hashscan.daemon.notify import Notifier
-from hashscan.daemon.reloading import Reloading
-from hashscan.daemon.schedule import Cron, Every, Files
+from hashscan.daemon.notification_process import Telling
+from hashscan.daemon.reload import Reloading
+from hashscan.daemon.retention import Housekeeping
+from hashscan.daemon.session import Duty
+from hashscan.daemon.status_file import counted_by, status_line, write_facts
 from hashscan.daemon.sync_report import NOT_SYNCED, faults_of, synced
-from hashscan.daemon.telling import Telling
+from hashscan.daemon.systemd import Notifier
+from hashscan.daemon.timers import Cron, Every, Files
 from hashscan.errors import (
     ConfigError,
     ExitCode,

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from hashscan.daemon.record import DaemonRecord
+from hashscan.daemon.audit_lines import DaemonRecord
 from hashscan.errors import OutputError
 from hashscan.output.jsonl import JsonReporter, line
 from hashscan.text import counted, one_line, rfc3339, shown

@@ -13,8 +13,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.daemon.acting import cpu_ticks
-from hashscan.daemon.background import Failure, Repeated
+from hashscan.daemon.background_job import Failure, Repeated
+from hashscan.daemon.quarantine_process import cpu_ticks
 from hashscan.errors import HashscanError
 from hashscan.jobs.notices.one_round import run_round
 from hashscan.jobs.notices.round_result import LEFT_OUT, Memory, Round
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hashscan.config.settings import Settings
-    from hashscan.daemon.duty import Duty
     from hashscan.daemon.log import Log
+    from hashscan.daemon.session import Duty
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashscan.daemon.background import Failure
+from hashscan.daemon.background_job import Failure
 
 if TYPE_CHECKING:
     from typing import Any

@@ -8,9 +8,9 @@ import pytest
 from hashscan.audit import events
 from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
-from hashscan.daemon import reloading
+from hashscan.daemon import reload
 from hashscan.daemon.log import Log
-from hashscan.daemon.reloading import Reloading
+from hashscan.daemon.reload import Reloading
 from hashscan.errors import FilterError, LockedError
 from hashscan.jobs import sync as syncing
 from hashscan.known.sync.client import CategoryReport, SyncReport
@@ -70,10 +70,10 @@ def test_a_sync_that_fails_has_a_line_with_the_reason(sync_lines):
 
 def test_the_sync_of_a_reload_is_the_daemons(monkeypatch, repository):
     by = []
-    monkeypatch.setattr(reloading, "require_volumes", lambda _: None)
-    monkeypatch.setattr(reloading, "require_service", lambda _: None)
+    monkeypatch.setattr(reload, "require_volumes", lambda _: None)
+    monkeypatch.setattr(reload, "require_service", lambda _: None)
     monkeypatch.setattr(Reloading, "_try", lambda *_: FilterError("no filter yet"))
-    monkeypatch.setattr(reloading, "run_sync", lambda *_, **named: by.append(named))
-    monkeypatch.setattr(reloading, "Background", lambda job: job())
+    monkeypatch.setattr(reload, "run_sync", lambda *_, **named: by.append(named))
+    monkeypatch.setattr(reload, "Background", lambda job: job())
     Reloading(None, Log(io.StringIO(), io.StringIO()), None).begin(repository, repository)
     assert by == [{"by": "daemon"}]

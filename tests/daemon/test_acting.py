@@ -7,8 +7,8 @@ import pytest
 from namespaces import why_no_root
 from silent_fs import silent
 
-from hashscan.daemon import acting as acting_module
-from hashscan.daemon.acting import ActingProcess
+from hashscan.daemon import quarantine_process as acting_module
+from hashscan.daemon.quarantine_process import ActingProcess
 from hashscan.model import Acted
 
 needs_root = pytest.mark.skipif(bool(why_no_root()), reason=why_no_root())

@@ -1,4 +1,4 @@
-"""hashscan.daemon.background: a job's result, or why there is none."""
+"""hashscan.daemon.background_job: a job's result, or why there is none."""
 
 import errno
 import os
@@ -7,8 +7,8 @@ import signal
 import pytest
 from faulty import raising
 
-from hashscan.daemon import background as module
-from hashscan.daemon.background import Background, Failure, Repeated
+from hashscan.daemon import background_job as module
+from hashscan.daemon.background_job import Background, Failure, Repeated
 from hashscan.errors import FilterError, HashscanError
 
 

@@ -1,12 +1,12 @@
-"""hashscan.daemon.changes: bursts coalesce, nothing waits for ever, nothing grows for ever."""
+"""hashscan.daemon.change_queue: bursts coalesce, nothing waits for ever, nothing grows for ever."""
 
 import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashscan.daemon import changes
-from hashscan.daemon.changes import (
+from hashscan.daemon import change_queue as changes
+from hashscan.daemon.change_queue import (
     AGAIN_MOST,
     BOUND,
     LONGEST_QUIET,

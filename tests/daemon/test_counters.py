@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from hashscan.daemon.counters import Counters
-from hashscan.daemon.facts import counted_by
+from hashscan.daemon.status_file import counted_by
 from hashscan.model import Summary
 from hashscan.scan.messages import Tally
 

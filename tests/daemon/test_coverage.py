@@ -1,12 +1,12 @@
-"""hashscan.daemon.coverage: no scan before the watch has said what it watches."""
+"""hashscan.daemon.watch_coverage: no scan before the watch has said what it watches."""
 
 import io
 
 import pytest
 
 from hashscan.catalog.store import Catalog
-from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.log import Log
+from hashscan.daemon.watch_coverage import Coverages
 from hashscan.fs.volume import Volume
 from hashscan.jobs.volume_presence import Seen
 from hashscan.watch.source import Coverage

@@ -9,10 +9,10 @@ from typing import ClassVar
 import pytest
 
 from hashscan.config.settings import Settings
-from hashscan.daemon import asking_again as module
-from hashscan.daemon.asking_again import AskingAgain
-from hashscan.daemon.background import Failure
+from hashscan.daemon import recheck_verdicts as module
+from hashscan.daemon.background_job import Failure
 from hashscan.daemon.log import Log
+from hashscan.daemon.recheck_verdicts import AskingAgain
 from hashscan.errors import HashscanError
 from hashscan.jobs.recheck_verdicts import Round
 from hashscan.jobs.restore_withdrawn import PutBack

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from hashscan.daemon import acting as acting_module
 from hashscan.daemon import notice_rounds as rounds_module
-from hashscan.daemon.acting import ActingProcess
-from hashscan.daemon.background import Failure
+from hashscan.daemon import quarantine_process as acting_module
+from hashscan.daemon.audit_lines import DaemonRecord
+from hashscan.daemon.background_job import Failure
 from hashscan.daemon.log import Log
 from hashscan.daemon.notice_rounds import NoticeRounds
-from hashscan.daemon.record import DaemonRecord
+from hashscan.daemon.quarantine_process import ActingProcess
 from hashscan.errors import HashscanError, StateError
 from hashscan.jobs.notices.round_result import LEFT_OUT, Memory
 from hashscan.model import (
@@ -102,9 +102,9 @@ def test_a_line_that_cannot_be_written_is_complained_about_and_ends_nothing(monk
     assert len(complaints) == 1
     assert "no room" in complaints[0]
     record.recorder = "recorder"
-    monkeypatch.setattr("hashscan.daemon.record.ScanLines", refuses)
+    monkeypatch.setattr("hashscan.daemon.audit_lines.ScanLines", refuses)
     assert record.scan([b"/v"], kind="start") is None
-    monkeypatch.setattr("hashscan.daemon.record.ScanLines", lambda *_given, **_named: "lines")
+    monkeypatch.setattr("hashscan.daemon.audit_lines.ScanLines", lambda *_given, **_named: "lines")
     assert record.scan([b"/v"], kind="start") == "lines"
 
 

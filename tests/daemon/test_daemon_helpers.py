@@ -10,18 +10,25 @@ from faulty import break_os, raising
 
 from hashscan.catalog.store import Catalog
 from hashscan.config.settings import Settings
-from hashscan.daemon import acting, background, facts, housekeeping, reloading, wants
-from hashscan.daemon import coverage as coverage_module
-from hashscan.daemon import verdicts as verdicts_module
-from hashscan.daemon import watches as watches_module
-from hashscan.daemon.background import Background, Failure
-from hashscan.daemon.housekeeping import Housekeeping
-from hashscan.daemon.judging import Judging
+from hashscan.daemon import (
+    background_job,
+    quarantine_process,
+    reload,
+    retention,
+    scan_queue,
+    status_file,
+)
+from hashscan.daemon import retry as verdicts_module
+from hashscan.daemon import watch_coverage as coverage_module
+from hashscan.daemon import watchers as watches_module
+from hashscan.daemon.background_job import Background, Failure
 from hashscan.daemon.log import Log
-from hashscan.daemon.reloading import Reloading
-from hashscan.daemon.schedule import Every, Files
-from hashscan.daemon.verdicts import Verdicts
-from hashscan.daemon.wants import Wants
+from hashscan.daemon.rejudge import Judging
+from hashscan.daemon.reload import Reloading
+from hashscan.daemon.retention import Housekeeping
+from hashscan.daemon.retry import Verdicts
+from hashscan.daemon.scan_queue import Wants
+from hashscan.daemon.timers import Every, Files
 from hashscan.errors import FilterError, HashscanError, UsageError
 from hashscan.fs.volume import Volume
 from hashscan.quarantine.housekeeping import Purged
@@ -202,7 +209,7 @@ def test_names_of_inodes_are_moved_now_and_then_and_not_for_long(timed):
 def clocked(monkeypatch):
     clock = SimpleNamespace(now=1000.0)
     clock.monotonic = lambda: clock.now
-    monkeypatch.setattr(wants, "time", clock)
+    monkeypatch.setattr(scan_queue, "time", clock)
     return Wants(), clock
 
 
@@ -214,7 +221,7 @@ def test_a_scan_for_a_loss_waits_for_the_rest_after_the_one_before(clocked):
     found.want(1, "overflow")
     found.want(2, "schedule")
     assert found.due() == [2], "what an administrator asked for does not wait"
-    clock.now += wants._REST_AFTER * 100 - 0.1
+    clock.now += scan_queue._REST_AFTER * 100 - 0.1
     assert found.due() == [2]
     clock.now += 0.2
     assert found.due() == [1, 2]
@@ -226,11 +233,11 @@ def test_a_scan_that_is_wanted_while_another_ends_comes_later(clocked):
     found.want(2, "overflow")
     found.ended([1], "overflow", 50.0)
     assert found.due() == [2]
-    clock.now += wants._REST_AFTER * 50
+    clock.now += scan_queue._REST_AFTER * 50
     assert found.due() == [1, 2]
     found.ended([1], "schedule", 1e6)
     assert found.due() == [2]
-    clock.now += wants._SHORTEST_REST
+    clock.now += scan_queue._SHORTEST_REST
     assert found.due() == [1, 2], "an ordinary scan is followed by the shortest rest"
 
 
@@ -238,17 +245,17 @@ def test_a_scan_that_is_wanted_while_another_ends_comes_later(clocked):
 
 
 def test_a_full_disk_does_not_leave_word_that_all_is_well(tmp_path, monkeypatch):
-    facts.write_facts(str(tmp_path), {"a": 1})
+    status_file.write_facts(str(tmp_path), {"a": 1})
     (name,) = os.listdir(tmp_path)
     assert (tmp_path / name).read_bytes() == b'{"a":1}'
     assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
-    break_os(monkeypatch, facts, replace=raising(errno.ENOSPC))
-    facts.write_facts(str(tmp_path), {"b": 22})
+    break_os(monkeypatch, status_file, replace=raising(errno.ENOSPC))
+    status_file.write_facts(str(tmp_path), {"b": 22})
     assert os.listdir(tmp_path) == [name], "the new one is not left beside it"
     assert (tmp_path / name).read_bytes() == b'{"b":22}'
-    break_os(monkeypatch, facts, replace=raising(errno.EROFS))
+    break_os(monkeypatch, status_file, replace=raising(errno.EROFS))
     with pytest.raises(OSError):
-        facts.write_facts(str(tmp_path), {"c": 3})
+        status_file.write_facts(str(tmp_path), {"c": 3})
     assert (tmp_path / name).read_bytes() == b'{"b":22}'
 
 
@@ -256,15 +263,15 @@ def test_a_full_disk_does_not_leave_word_that_all_is_well(tmp_path, monkeypatch)
 
 
 def test_what_a_process_has_computed_is_unknown_when_it_is_gone():
-    ticks = acting.cpu_ticks(os.getpid())
+    ticks = quarantine_process.cpu_ticks(os.getpid())
     assert len(ticks) == 2
     assert all(int(one) >= 0 for one in ticks)
-    assert acting.cpu_ticks(2**22 + 1) is None
+    assert quarantine_process.cpu_ticks(2**22 + 1) is None
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.EMFILE, errno.EIO])
 def test_a_limit_of_the_machine_is_named_and_anything_else_is_not_hidden(monkeypatch, number):
-    monkeypatch.setattr(background, "Child", raising(number))
+    monkeypatch.setattr(background_job, "Child", raising(number))
     with pytest.raises(OSError if number == errno.EIO else HashscanError) as caught:
         Background(int)
     assert isinstance(caught.value, HashscanError) is (number != errno.EIO)
@@ -302,7 +309,7 @@ def test_the_result_of_a_removal(tmp_path, log, out, monkeypatch, result, words)
     keeping = Housekeeping(
         Settings.of(state=str(tmp_path), quarantine=quarantine), log, State(str(tmp_path))
     )
-    monkeypatch.setattr(housekeeping, "Background", lambda _job: Job(result))
+    monkeypatch.setattr(retention, "Background", lambda _job: Job(result))
     keeping.step(None)
     keeping.take(["connection"])
     assert words in out.getvalue()
@@ -316,15 +323,13 @@ def test_the_result_of_a_removal(tmp_path, log, out, monkeypatch, result, words)
 def tried(monkeypatch, log):
     """Settings that are tried out; ``missing``: what each try finds missing."""
     missing = []
-    monkeypatch.setattr(reloading, "require_volumes", lambda _settings: None)
-    monkeypatch.setattr(reloading, "require_service", lambda _settings: None)
+    monkeypatch.setattr(reload, "require_volumes", lambda _settings: None)
+    monkeypatch.setattr(reload, "require_service", lambda _settings: None)
     monkeypatch.setattr(
         Reloading, "_try", lambda _self, _settings: missing.pop(0) if missing else None
     )
     jobs = []
-    monkeypatch.setattr(
-        reloading, "Background", lambda _job: jobs.append(Job("report")) or jobs[-1]
-    )
+    monkeypatch.setattr(reload, "Background", lambda _job: jobs.append(Job("report")) or jobs[-1])
     return Reloading(None, log, None), missing, jobs
 
 
@@ -401,7 +406,7 @@ def test_what_a_judging_process_finds_is_stored_and_looked_at(tmp_path, log):
 
 
 def test_when_too_many_files_are_due_a_scan_reads_them(tmp_path, log, monkeypatch):
-    from hashscan.daemon import judging as module
+    from hashscan.daemon import rejudge as module
 
     monkeypatch.setattr(module, "_DUE_AT_ONCE", 2)
     catalog = Catalog(str(tmp_path / "catalog"))

@@ -1,4 +1,4 @@
-"""hashscan.daemon.housekeeping: the retention of the quarantine, and its change by a reload."""
+"""hashscan.daemon.retention: the retention of the quarantine, and its change by a reload."""
 
 import io
 import time
@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.config.settings import Settings
-from hashscan.daemon import housekeeping as module
-from hashscan.daemon.housekeeping import Housekeeping
+from hashscan.daemon import retention as module
 from hashscan.daemon.log import Log
+from hashscan.daemon.retention import Housekeeping
 from hashscan.quarantine.housekeeping import Purged
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.config.loader import load
-from hashscan.daemon import background
+from hashscan.daemon import background_job
 from hashscan.daemon import daemon as daemon_module
 from hashscan.daemon.counters import Counters
 from hashscan.daemon.daemon import Daemon
@@ -41,7 +41,7 @@ def daemon(tmp_path, out, monkeypatch):
     def no_process(*_arguments, **_given):
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(background, "Child", no_process)
+    monkeypatch.setattr(background_job, "Child", no_process)
     return Daemon(settings, State(settings.state), lambda: settings, Log(out, out))
 
 
@@ -80,7 +80,7 @@ def test_what_no_process_can_be_had_for_is_tried_again(daemon, out, job, words):
 def test_a_sync_that_died_is_reported_and_tried_again(daemon, out):
     class Died:
         def take(self):
-            return background.Failure("HashscanError", "the process that did it died")
+            return background_job.Failure("HashscanError", "the process that did it died")
 
     before = daemon._refresh.next
     daemon._take_sync(Died())

@@ -1,4 +1,4 @@
-"""hashscan.daemon.notices: mails in a process of its own, and deadlines in the log."""
+"""hashscan.daemon.notice_intake: mails in a process of its own, and deadlines in the log."""
 
 import io
 import os
@@ -7,10 +7,10 @@ import time
 import pytest
 
 from hashscan.config.settings import Settings
-from hashscan.daemon import notices as module
-from hashscan.daemon.facts import write_facts
+from hashscan.daemon import notice_intake as module
 from hashscan.daemon.log import Log
-from hashscan.daemon.notices import Notices
+from hashscan.daemon.notice_intake import Notices
+from hashscan.daemon.status_file import write_facts
 from hashscan.errors import HashscanError
 from hashscan.notices import maildir
 from hashscan.notices.notice import Channel, ItemKind, Mail, ParsedItem, ParsedNotice

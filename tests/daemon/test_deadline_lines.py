@@ -8,7 +8,7 @@ import pytest
 from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
-from hashscan.daemon.deadline_lines import DeadlineLines
+from hashscan.daemon.notice_deadlines import DeadlineLines
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
 from hashscan.state import State

@@ -1,8 +1,8 @@
-"""hashscan.daemon.duty: changes that were not seen are counted, and ask for a scan."""
+"""hashscan.daemon.session: changes that were not seen are counted, and ask for a scan."""
 
 from types import SimpleNamespace
 
-from hashscan.daemon.duty import Duty
+from hashscan.daemon.session import Duty
 from hashscan.fs.volume import Volume
 from hashscan.watch.source import Lost
 

@@ -1,4 +1,4 @@
-"""hashscan.daemon.duty: the start and the end of a session, with all its processes replaced."""
+"""hashscan.daemon.session: the start and the end of a session, with all its processes replaced."""
 
 import io
 from types import SimpleNamespace
@@ -7,9 +7,9 @@ import pytest
 
 from hashscan.catalog.store import Catalog
 from hashscan.config.settings import Settings
-from hashscan.daemon import duty as module
-from hashscan.daemon.duty import Duty
+from hashscan.daemon import session as module
 from hashscan.daemon.log import Log
+from hashscan.daemon.session import Duty
 from hashscan.errors import QuarantineError
 from hashscan.fs.volume import Volume
 from hashscan.jobs.volume_presence import Seen

@@ -1,15 +1,15 @@
-"""hashscan.daemon.duty: one turn of the loop, with its clock and all other processes replaced."""
+"""hashscan.daemon.session: one turn of the loop, with its clock and all other processes replaced."""
 
 from types import SimpleNamespace
 
 import pytest
 from session_parts import VOLUMES, Coverage, Looking, Probes, Walk, calls
 
-from hashscan.daemon import duty as module
-from hashscan.daemon import wants as wants_module
+from hashscan.daemon import scan_queue as wants_module
+from hashscan.daemon import session as module
 from hashscan.daemon.counters import Counters
-from hashscan.daemon.duty import Duty
-from hashscan.daemon.wants import Wants
+from hashscan.daemon.scan_queue import Wants
+from hashscan.daemon.session import Duty
 from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Identity, Summary
 from hashscan.scan.options import ScanOptions

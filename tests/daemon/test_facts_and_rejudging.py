@@ -1,13 +1,13 @@
-"""hashscan.daemon.facts and judging: numbers for status, and files that new filters find."""
+"""hashscan.daemon.status_file and judging: numbers for status, and files that new filters find."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.daemon import facts as facts_module
-from hashscan.daemon import judging as judging_module
-from hashscan.daemon.facts import Facts
-from hashscan.daemon.judging import Judging
+from hashscan.daemon import rejudge as judging_module
+from hashscan.daemon import status_file as facts_module
+from hashscan.daemon.rejudge import Judging
+from hashscan.daemon.status_file import Facts
 from hashscan.model import Summary
 
 

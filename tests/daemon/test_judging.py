@@ -7,9 +7,9 @@ from typing import ClassVar, NamedTuple
 import pytest
 
 from hashscan.catalog.store import Catalog
-from hashscan.daemon import judging as module
-from hashscan.daemon.judging import Judging
+from hashscan.daemon import rejudge as module
 from hashscan.daemon.log import Log
+from hashscan.daemon.rejudge import Judging
 from hashscan.scan.rejudging import Judged
 
 

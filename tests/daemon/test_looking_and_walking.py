@@ -1,15 +1,15 @@
-"""hashscan.daemon.looking and walking: what the workers get and when, without a worker."""
+"""hashscan.daemon.changed_files and walking: what the workers get and when, without a worker."""
 
 from types import SimpleNamespace
 
 import pytest
 
 from hashscan.catalog.rows import QueuedDirectory
-from hashscan.daemon import looking as looking_module
-from hashscan.daemon import walking as walking_module
-from hashscan.daemon.changes import Changes, Due, Key
-from hashscan.daemon.looking import Looking
-from hashscan.daemon.walking import Walk
+from hashscan.daemon import changed_files as looking_module
+from hashscan.daemon import session_scan as walking_module
+from hashscan.daemon.change_queue import Changes, Due, Key
+from hashscan.daemon.changed_files import Looking
+from hashscan.daemon.session_scan import Walk
 from hashscan.fs.volume import Volume
 from hashscan.model import Summary
 from hashscan.scan.messages import Tally
@@ -395,7 +395,7 @@ def test_when_a_file_that_was_hashed_while_it_was_open_is_looked_at_again():
 
 
 def test_the_more_are_not_whole_the_less_often_each_is_looked_at(monkeypatch):
-    monkeypatch.setattr("hashscan.daemon.changes.CROWD", 2)
+    monkeypatch.setattr("hashscan.daemon.change_queue.CROWD", 2)
     changes = Changes()
     for name in (b"a", b"b"):
         changes.not_whole(HERE, name, 0, 0.0)
@@ -407,7 +407,7 @@ def test_the_more_are_not_whole_the_less_often_each_is_looked_at(monkeypatch):
 
 
 def test_when_too_many_are_remembered_the_next_scan_looks_at_the_others(monkeypatch):
-    monkeypatch.setattr("hashscan.daemon.changes.MOST_UNRESTED", 1)
+    monkeypatch.setattr("hashscan.daemon.change_queue.MOST_UNRESTED", 1)
     changes = Changes()
     changes.look_later(HERE, b"a", 0, 0.0)
     changes.look_later(HERE, b"b", 0, 0.0)

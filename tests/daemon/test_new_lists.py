@@ -1,11 +1,11 @@
-"""hashscan.daemon.new_lists: filters that are checked while the daemon works on."""
+"""hashscan.daemon.new_list_check: filters that are checked while the daemon works on."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.daemon import new_lists
-from hashscan.daemon.new_lists import NewLists
+from hashscan.daemon import new_list_check
+from hashscan.daemon.new_list_check import NewLists
 
 
 class Check:
@@ -25,10 +25,10 @@ class Check:
 def lists(monkeypatch):
     made = []
     monkeypatch.setattr(
-        new_lists, "ListCheck", lambda *given: made.append(Check(*given)) or made[-1]
+        new_list_check, "ListCheck", lambda *given: made.append(Check(*given)) or made[-1]
     )
     monkeypatch.setattr(
-        new_lists, "needs_check", lambda _settings, _catalog, known: known != "seen"
+        new_list_check, "needs_check", lambda _settings, _catalog, known: known != "seen"
     )
     one = NewLists(None, None, None, SimpleNamespace(notice=None))
     one.made = made

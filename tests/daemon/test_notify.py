@@ -1,4 +1,4 @@
-"""hashscan.daemon.notify: real datagrams."""
+"""hashscan.daemon.systemd: real datagrams."""
 
 import os
 import secrets
@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from hashscan.daemon.notify import Notifier
+from hashscan.daemon.systemd import Notifier
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan import priority
-from hashscan.daemon.acting import ActingProcess
-from hashscan.daemon.background import Background, Failure, Repeated
+from hashscan.daemon.background_job import Background, Failure, Repeated
+from hashscan.daemon.quarantine_process import ActingProcess
 from hashscan.jobs.volume_probe import Probes
 from hashscan.model import Acted
 

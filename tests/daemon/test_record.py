@@ -10,7 +10,7 @@ import pytest
 from hashscan.audit import events
 from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
-from hashscan.daemon.record import DaemonRecord
+from hashscan.daemon.audit_lines import DaemonRecord
 from hashscan.errors import StateError
 from hashscan.model import Acted, MatchEvent, Summary
 from hashscan.state import State

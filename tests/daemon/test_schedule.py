@@ -1,4 +1,4 @@
-"""hashscan.daemon.schedule: by the clock, whatever the clock does."""
+"""hashscan.daemon.timers: by the clock, whatever the clock does."""
 
 import os
 import time
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from hashscan.daemon.schedule import Cron, Every
+from hashscan.daemon.timers import Cron, Every
 
 
 class Clock:

@@ -8,11 +8,11 @@ import pytest
 
 from hashscan.audit.reader import read
 from hashscan.config.settings import Settings
-from hashscan.daemon import exporting, telling
-from hashscan.daemon.exporting import Exporting
+from hashscan.daemon import metrics_process, notification_process
 from hashscan.daemon.log import Log
-from hashscan.daemon.schedule import Every
-from hashscan.daemon.telling import Telling
+from hashscan.daemon.metrics_process import Exporting
+from hashscan.daemon.notification_process import Telling
+from hashscan.daemon.timers import Every
 from hashscan.errors import StateError, UsageError
 from hashscan.notify.dispatch import Line
 from hashscan.state import State
@@ -46,7 +46,7 @@ class Machine:
         self.now, self.fault = 1000.0, None
         self.started, self.joined, self.ended = [], [], []
         self.log = io.StringIO()
-        for module in (telling, exporting):
+        for module in (notification_process, metrics_process):
             patch.setattr(module, "Child", self.start)
             patch.setattr(module, "Every", self.every)
 
@@ -102,7 +102,9 @@ def test_without_a_receiver_no_process_starts(state, machine):
 
 
 def test_one_process_sends_notifications_from_the_newest_line_on(state, machine, monkeypatch):
-    monkeypatch.setattr(telling, "newest", lambda directory: {state.directory: 17}[directory])
+    monkeypatch.setattr(
+        notification_process, "newest", lambda directory: {state.directory: 17}[directory]
+    )
     settings = with_receiver(state)
     one = telling_of(settings, state, machine)
     one.step()
@@ -173,12 +175,12 @@ def test_the_end_gives_the_process_time_to_send_what_waits(state, machine):
 
 
 def test_a_reload_starts_another_process_only_for_other_receivers(state, machine, monkeypatch):
-    monkeypatch.setattr(telling, "newest", lambda _directory: 5)
+    monkeypatch.setattr(notification_process, "newest", lambda _directory: 5)
     one = telling_of(with_receiver(state), state, machine)
     one.step()
     one.use(with_receiver(state))
     assert machine.ended == []
-    monkeypatch.setattr(telling, "newest", lambda _directory: 9)
+    monkeypatch.setattr(notification_process, "newest", lambda _directory: 9)
     one.use(with_receiver(state, "noc"))
     assert len(machine.ended) == 1
     one.step()
@@ -201,7 +203,7 @@ def test_a_reload_starts_another_process_only_for_other_receivers(state, machine
 def test_a_daemon_that_did_not_end_on_request_has_one_line(
     state, machine, monkeypatch, before, is_noted
 ):
-    monkeypatch.setattr(telling, "read_daemon_file", lambda _directory: before)
+    monkeypatch.setattr(notification_process, "read_daemon_file", lambda _directory: before)
     one = telling_of(Settings.of(state=state.directory), state, machine)
     one.step()
     one.step()
@@ -211,7 +213,7 @@ def test_a_daemon_that_did_not_end_on_request_has_one_line(
 
 
 def test_a_line_about_a_crash_that_cannot_be_written_is_logged(state, machine, monkeypatch):
-    monkeypatch.setattr(telling, "read_daemon_file", lambda _directory: {"time": 1.0})
+    monkeypatch.setattr(notification_process, "read_daemon_file", lambda _directory: {"time": 1.0})
     one = telling_of(with_receiver(state), state, machine)
 
     def write(*_a, **_k):
@@ -245,10 +247,12 @@ class Outside:
                 pass
 
         for name in ("Lock", "Outbox"):
-            patch.setattr(telling, name, Held)
-        patch.setattr(telling, "Daily", lambda _directory, times, _recorder: self._daily(times))
-        patch.setattr(telling, "Dispatcher", lambda *_given: self)
-        patch.setattr(telling.time, "monotonic", lambda: 50.0 + sum(self.waits))
+            patch.setattr(notification_process, name, Held)
+        patch.setattr(
+            notification_process, "Daily", lambda _directory, times, _recorder: self._daily(times)
+        )
+        patch.setattr(notification_process, "Dispatcher", lambda *_given: self)
+        patch.setattr(notification_process.time, "monotonic", lambda: 50.0 + sum(self.waits))
 
     def _daily(self, times):
         self.times = times
@@ -276,7 +280,7 @@ class Outside:
         self.sent.append(line)
 
     def session(self, state, *receivers):
-        return telling._session(self, receivers, state, 17, None)
+        return notification_process._session(self, receivers, state, 17, None)
 
 
 def test_a_session_sends_until_the_daemon_ends(state, monkeypatch):
@@ -386,7 +390,7 @@ def test_the_exporter_reports_why_it_ends(state, monkeypatch, fault):
         say("a message")
 
     monkeypatch.setattr("hashscan.metrics.exporter.export", export)
-    exporting._main(pipe, "settings")
+    metrics_process._main(pipe, "settings")
     assert calls == ["settings"]
     assert pipe.sent == {None: ["a message"], "UsageError": ["the address is in use"]}.get(
         fault and type(fault).__name__, []

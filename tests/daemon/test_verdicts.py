@@ -1,13 +1,13 @@
-"""hashscan.daemon.verdicts: when candidates without a verdict are asked for again."""
+"""hashscan.daemon.retry: when candidates without a verdict are asked for again."""
 
 import io
 from types import SimpleNamespace
 
 import pytest
 
-from hashscan.daemon import verdicts as module
+from hashscan.daemon import retry as module
 from hashscan.daemon.log import Log
-from hashscan.daemon.verdicts import Verdicts
+from hashscan.daemon.retry import Verdicts
 from hashscan.errors import Fault
 from hashscan.scan.asking import NoAnswer
 

@@ -1,10 +1,10 @@
-"""hashscan.daemon.walking: when worker processes get directories."""
+"""hashscan.daemon.session_scan: when worker processes get directories."""
 
 import math
 
 import pytest
 
-from hashscan.daemon.walking import Walk
+from hashscan.daemon.session_scan import Walk
 
 
 @pytest.mark.parametrize(

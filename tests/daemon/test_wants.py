@@ -2,7 +2,7 @@
 
 import time
 
-from hashscan.daemon.wants import Wants
+from hashscan.daemon.scan_queue import Wants
 
 
 def test_losses_without_end_do_not_make_every_look_at_a_volume_too_old():

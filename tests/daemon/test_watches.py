@@ -1,4 +1,4 @@
-"""hashscan.daemon.watches: a process that hangs is noticed, given up and started again."""
+"""hashscan.daemon.watchers: a process that hangs is noticed, given up and started again."""
 
 import errno
 import io
@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from hashscan.daemon.coverage import Coverages
 from hashscan.daemon.log import Log
-from hashscan.daemon.watches import Watches
+from hashscan.daemon.watch_coverage import Coverages
+from hashscan.daemon.watchers import Watches
 from hashscan.fs.volume import Volume
 from hashscan.watch import process
 

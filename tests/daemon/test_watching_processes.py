@@ -1,4 +1,4 @@
-"""hashscan.daemon.watches: which processes are started, and when again; no process is real."""
+"""hashscan.daemon.watchers: which processes are started, and when again; no process is real."""
 
 import errno
 import io
@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from hashscan.daemon import watches as module
+from hashscan.daemon import watchers as module
 from hashscan.daemon.log import Log
-from hashscan.daemon.watches import Watches
+from hashscan.daemon.watchers import Watches
 from hashscan.fs.volume import Volume
 from hashscan.watch.source import Changed, Coverage
 

@@ -38,7 +38,10 @@ def test_all_names_of_a_file_that_was_written_by_one_of_them(daemon):
 
 def test_a_file_that_stays_open_while_its_name_changes(daemon):
     if not LONG:
-        daemon.values = {"hashscan.daemon.changes.BOUND": 3.0, "hashscan.daemon.changes.LATER": 1.0}
+        daemon.values = {
+            "hashscan.daemon.change_queue.BOUND": 3.0,
+            "hashscan.daemon.change_queue.LATER": 1.0,
+        }
     daemon.start()
     path, other = daemon.volume / "first", daemon.volume / "second"
     with open(path, "wb") as file:

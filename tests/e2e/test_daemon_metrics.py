@@ -35,7 +35,7 @@ class Exporting:
         self.daemon.values = {
             "hashscan.metrics.exporter.EVERY": 0.2, "hashscan.metrics.exporter.SHARE": 0.5,
             "hashscan.metrics.exporter.TEXTFILE_EVERY": 0.5, "hashscan.daemon.daemon._FACTS_AFTER": 0.2,
-            "hashscan.daemon.exporting._AGAIN": 0.2,
+            "hashscan.daemon.metrics_process._AGAIN": 0.2,
         }  # fmt: skip
 
     def text(self):

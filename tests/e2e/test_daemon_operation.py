@@ -14,7 +14,7 @@ import surroundings
 from daemon_files import gone, processes_of
 from running_daemon import Daemon
 
-from hashscan.daemon.schedule import Cron
+from hashscan.daemon.timers import Cron
 
 KNOWN = os.urandom(3000)
 OTHER = os.urandom(3000)

@@ -24,8 +24,8 @@ from hashscan.notices.reader import open_existing
 
 _VALUES = {
     "hashscan.daemon.notice_rounds._OPEN": 2.0, "hashscan.daemon.notice_rounds._SETTLED": 2.0, "hashscan.daemon.notice_rounds._MORE": 0.05,
-    "hashscan.daemon.notice_rounds._CHECK": 0.2, "hashscan.daemon.notices._MAILS_EVERY": 0.5,
-    "hashscan.daemon.daemon._FACTS_AFTER": 0.2, "hashscan.daemon.duty._IDLE": 0.2,
+    "hashscan.daemon.notice_rounds._CHECK": 0.2, "hashscan.daemon.notice_intake._MAILS_EVERY": 0.5,
+    "hashscan.daemon.daemon._FACTS_AFTER": 0.2, "hashscan.daemon.session._IDLE": 0.2,
 }  # fmt: skip
 REPORTS = "/api/v1/reports"
 

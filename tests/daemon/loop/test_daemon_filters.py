@@ -8,7 +8,7 @@ import pytest
 from daemon_loop import Session, fault
 
 from hashscan.daemon import daemon as module
-from hashscan.daemon.background import Failure
+from hashscan.daemon.background_job import Failure
 from hashscan.errors import (
     ConfigError,
     FilterError,

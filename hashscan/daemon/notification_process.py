@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hashscan.audit.events import DAEMON_STOPPED
 from hashscan.audit.reader import newest
 from hashscan.audit.recorder import Recorder
-from hashscan.daemon.schedule import Every
+from hashscan.daemon.timers import Every
 from hashscan.errors import HashscanError, StateError
 from hashscan.jobs.coverage_gaps import read_daemon_file
 from hashscan.jobs.machine_limits import is_limit, limit_reached

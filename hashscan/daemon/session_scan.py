@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.catalog.store import Catalog
-    from hashscan.daemon.record import DaemonRecord
+    from hashscan.daemon.audit_lines import DaemonRecord
     from hashscan.reporter import Reporter
     from hashscan.scan.confirmation import Confirmation
     from hashscan.scan.options import ScanOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.config.settings import require_service, require_volumes
-from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.background_job import Background, Failure
 from hashscan.errors import UsageError
 from hashscan.jobs.startup_check import not_fetched_yet
 from hashscan.jobs.sync import run_sync

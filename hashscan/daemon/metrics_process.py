@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.daemon.schedule import Every
+from hashscan.daemon.timers import Every
 from hashscan.errors import HashscanError
 from hashscan.jobs.machine_limits import is_limit, limit_reached
 from hashscan.processes import Child

@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hashscan.audit.recorder import Recorder
-from hashscan.daemon.background import Background, Failure
-from hashscan.daemon.deadline_lines import DeadlineLines
-from hashscan.daemon.schedule import Every
+from hashscan.daemon.background_job import Background, Failure
+from hashscan.daemon.notice_deadlines import DeadlineLines
+from hashscan.daemon.timers import Every
 from hashscan.errors import HashscanError, StateError
 from hashscan.jobs.coverage_gaps import read_daemon_file
 from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE, deadlines_of

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hashscan.catalog.store import Catalog
-    from hashscan.daemon.duty import Duty
+    from hashscan.daemon.session import Duty
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from multiprocessing.connection import Connection
 
-    from hashscan.daemon.coverage import Coverages
     from hashscan.daemon.log import Log
+    from hashscan.daemon.watch_coverage import Coverages
     from hashscan.fs.volume import Volume
     from hashscan.watch.source import Changed, Lost, Told
 

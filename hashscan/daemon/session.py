@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.store import Catalog
-from hashscan.daemon.acting import ActingProcess
+from hashscan.daemon.changed_files import Looking
 from hashscan.daemon.counters import Counters
-from hashscan.daemon.coverage import Coverages
-from hashscan.daemon.facts import Facts
-from hashscan.daemon.judging import Judging
-from hashscan.daemon.looking import Looking
-from hashscan.daemon.new_lists import NewLists
-from hashscan.daemon.verdicts import Verdicts
-from hashscan.daemon.walking import Walk
-from hashscan.daemon.wants import Wants
-from hashscan.daemon.watches import Watches
+from hashscan.daemon.new_list_check import NewLists
+from hashscan.daemon.quarantine_process import ActingProcess
+from hashscan.daemon.rejudge import Judging
+from hashscan.daemon.retry import Verdicts
+from hashscan.daemon.scan_queue import Wants
+from hashscan.daemon.session_scan import Walk
+from hashscan.daemon.status_file import Facts
+from hashscan.daemon.watch_coverage import Coverages
+from hashscan.daemon.watchers import Watches
 from hashscan.fs.volume import Volume
 from hashscan.jobs.allowed_matches import Allowing, open_allow
 from hashscan.jobs.new_list_check import check_lists

@@ -9,9 +9,9 @@ import os
 from typing import TYPE_CHECKING
 
 from hashscan.audit.recorder import Recorder
-from hashscan.daemon.asking_again import AskingAgain
-from hashscan.daemon.background import Background, Failure
-from hashscan.daemon.schedule import Every
+from hashscan.daemon.background_job import Background, Failure
+from hashscan.daemon.recheck_verdicts import AskingAgain
+from hashscan.daemon.timers import Every
 from hashscan.errors import HashscanError
 from hashscan.quarantine.housekeeping import Purged, purge_older
 from hashscan.quarantine.upkeep import why_doubtful
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.config.settings import Settings
-    from hashscan.daemon.duty import Duty
     from hashscan.daemon.log import Log
+    from hashscan.daemon.session import Duty
     from hashscan.state import State
 
 #: Seconds between two removals.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import QueuedDirectory
-from hashscan.daemon.changes import BATCH, Changes, Key
+from hashscan.daemon.change_queue import BATCH, Changes, Key
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.options import worker_settings
 from hashscan.scan.pool import Pool

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.catalog.store import Catalog
+    from hashscan.daemon.changed_files import Looking
     from hashscan.daemon.log import Log
-    from hashscan.daemon.looking import Looking
     from hashscan.fs.volume import Volume
     from hashscan.jobs.known_set import KnownSet
     from hashscan.scan.rejudging import Judged

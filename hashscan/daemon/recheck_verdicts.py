@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hashscan.audit.recorder import Recorder
-from hashscan.daemon.background import Background, Failure
+from hashscan.daemon.background_job import Background, Failure
 from hashscan.errors import HashscanError
 from hashscan.jobs.recheck_verdicts import Round, ask_again
 from hashscan.jobs.restore_withdrawn import PutBack, put_back
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.config.settings import Settings
-    from hashscan.daemon.duty import Duty
     from hashscan.daemon.log import Log
+    from hashscan.daemon.session import Duty
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
