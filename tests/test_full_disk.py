@@ -16,9 +16,9 @@ from hashscan.errors import LockedError, StateError
 from hashscan.jobs.coverage_gaps import read_daemon_file
 from hashscan.notify.message import Event
 from hashscan.notify.outbox import Outbox, Route
-from hashscan.quarantine.asked import AskedStore
+from hashscan.quarantine.brake_limits import Limits
 from hashscan.quarantine.holds import Holds
-from hashscan.quarantine.limits import Limits
+from hashscan.quarantine.recheck_answers import AskedStore
 from hashscan.state import Lock, State
 
 MS_REMOUNT = 32

@@ -15,7 +15,7 @@ from hashscan.text import counted, shown
 if TYPE_CHECKING:
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
-    from hashscan.quarantine.dismissed import Entry
+    from hashscan.quarantine.dismissed_digests import Entry
 
 #: Files between two lines of progress.
 _EVERY = 10_000
@@ -164,7 +164,7 @@ def list_command(options: Options, state: str | None, as_json: bool) -> None:
 def _dismissed(settings: Settings) -> tuple[str, list[Entry]]:
     """The path of the local allow-list, and its entries."""
     from hashscan.errors import ServiceError  # noqa: PLC0415
-    from hashscan.quarantine.dismissed import entries_of  # noqa: PLC0415
+    from hashscan.quarantine.dismissed_digests import entries_of  # noqa: PLC0415
     from hashscan.state import State  # noqa: PLC0415 - heavy
 
     path = State(settings.state, make=False).dismissed

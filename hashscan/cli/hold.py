@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
     from hashscan.model import Digest
-    from hashscan.quarantine.hold import HeldFile, Hold
+    from hashscan.quarantine.hold_types import HeldFile, Hold
     from hashscan.quarantine.holds import Holds
     from hashscan.state import State
 
@@ -74,7 +74,7 @@ def list_command(options: Options, every: bool, state: str | None, as_json: bool
 @click.pass_obj
 def show_command(options: Options, identifier: str, state: str | None, as_json: bool) -> None:
     """Show a hold, why it was made, and its files."""
-    from hashscan.quarantine.hold import HoldState, number_of  # noqa: PLC0415 - heavy
+    from hashscan.quarantine.hold_types import HoldState, number_of  # noqa: PLC0415 - heavy
 
     settings = open_own_configuration(options, state)
     with _reading(settings) as holds:
@@ -165,7 +165,7 @@ def dismiss_command(
     and the daemon use it immediately. To undo it: `hashscan hold release`, or remove the line.
     """
     from hashscan.jobs.decide_holds import dismiss  # noqa: PLC0415 - heavy
-    from hashscan.quarantine.hold import HoldState  # noqa: PLC0415
+    from hashscan.quarantine.hold_types import HoldState  # noqa: PLC0415
 
     _checked(reason)
     if not reason.strip():
@@ -190,7 +190,7 @@ def dismiss_command(
 
 
 def _chosen(holds: Holds, identifier: str | None, digest: str | None) -> list[int]:
-    from hashscan.quarantine.hold import HoldState, number_of  # noqa: PLC0415
+    from hashscan.quarantine.hold_types import HoldState, number_of  # noqa: PLC0415
 
     if (identifier is None) == (digest is None):
         raise UsageError("name one hold by its ID, or its files by --digest")

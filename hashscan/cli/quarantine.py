@@ -16,9 +16,7 @@ from hashscan.cli.quarantine_withdrawn import withdrawn_command
 from hashscan.config import values
 from hashscan.errors import HashscanError, QuarantineError, UnsafePathError, UsageError
 from hashscan.fs.named import resolve as resolve_links
-from hashscan.quarantine.briefs import briefs
-from hashscan.quarantine.records import State
-from hashscan.quarantine.upkeep import (
+from hashscan.quarantine.manage import (
     Verified,
     aged,
     export,
@@ -29,15 +27,17 @@ from hashscan.quarantine.upkeep import (
     verify,
     why_doubtful,
 )
+from hashscan.quarantine.records import State
+from hashscan.quarantine.summary import briefs
 from hashscan.text import counted, human_size, local_time, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashscan.config.settings import Settings
-    from hashscan.quarantine.briefs import Brief
     from hashscan.quarantine.records import Record
     from hashscan.quarantine.store import Store
+    from hashscan.quarantine.summary import Brief
 
 
 @click.group("quarantine")

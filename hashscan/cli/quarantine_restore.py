@@ -14,9 +14,9 @@ from hashscan.cli.quarantine_restore_many import moment, restore_many
 from hashscan.errors import HashscanError, UsageError
 from hashscan.jobs.restore_withdrawn import forget
 from hashscan.model import ALGORITHM_BY_LENGTH, Digest, category_name
+from hashscan.quarantine.manage import resolve
 from hashscan.quarantine.restore import restore
-from hashscan.quarantine.selection import Selection
-from hashscan.quarantine.upkeep import resolve
+from hashscan.quarantine.restore_selection import Selection
 from hashscan.state import State
 from hashscan.text import shown
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
 
-    from hashscan.quarantine.selection import Selected, Selection
+    from hashscan.quarantine.restore_selection import Selected, Selection
     from hashscan.quarantine.store import Store
 
 #: Seconds to wait until another hashscan releases the store's lock.

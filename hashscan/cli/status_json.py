@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashscan.jobs.notices.deadlines import Deadlines
     from hashscan.jobs.status import FilterStatus, Status
     from hashscan.jobs.status_complaints import Complaint
-    from hashscan.quarantine.hold import Hold
+    from hashscan.quarantine.hold_types import Hold
     from hashscan.service.intake.running import Running
 
 

@@ -13,8 +13,8 @@ from hashscan.daemon.background_job import Background, Failure
 from hashscan.daemon.recheck_verdicts import AskingAgain
 from hashscan.daemon.timers import Every
 from hashscan.errors import HashscanError
-from hashscan.quarantine.housekeeping import Purged, purge_older
-from hashscan.quarantine.upkeep import why_doubtful
+from hashscan.quarantine.manage import why_doubtful
+from hashscan.quarantine.retention import Purged, purge_older
 from hashscan.text import human_age
 
 if TYPE_CHECKING:

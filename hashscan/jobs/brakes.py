@@ -14,8 +14,8 @@ from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import newest, read
 from hashscan.catalog.overview import overview
 from hashscan.errors import StateError
+from hashscan.quarantine.brake_limits import Limits
 from hashscan.quarantine.brakes import Brakes, used_inodes
-from hashscan.quarantine.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.model import Digest
     from hashscan.quarantine.act import Quarantine
-    from hashscan.quarantine.hold import Hold
+    from hashscan.quarantine.hold_types import Hold
     from hashscan.state import State
 
 #: Seconds after which the number of a volume's files is read again.

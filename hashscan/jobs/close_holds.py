@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hashscan.audit import events
 from hashscan.jobs.brakes import facts_of
 from hashscan.model import FileDigests, hits
-from hashscan.quarantine.hold import Kind
+from hashscan.quarantine.hold_types import Kind
 from hashscan.quarantine.holds import Holds, waiting_holds
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hashscan.audit.recorder import Recorder
     from hashscan.model import Digest, Filter
-    from hashscan.quarantine.hold import Hold
+    from hashscan.quarantine.hold_types import Hold
 
 _WHY = "no filter has its digests any more, or the service withdrew them"
 

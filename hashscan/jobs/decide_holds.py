@@ -9,15 +9,15 @@ from hashscan.audit.actor import Who
 from hashscan.errors import MachineError
 from hashscan.jobs.brakes import HoldLog
 from hashscan.jobs.release_holds import move_released
-from hashscan.quarantine import dismissed
-from hashscan.quarantine.hold import HoldState
+from hashscan.quarantine import dismissed_digests
+from hashscan.quarantine.hold_types import HoldState
 from hashscan.text import rfc3339, said_by, shown
 
 if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.jobs.release_holds import Released
     from hashscan.model import Digest
-    from hashscan.quarantine.hold import Hold
+    from hashscan.quarantine.hold_types import Hold
     from hashscan.quarantine.holds import Holds
     from hashscan.reporter import Reporter
     from hashscan.state import State
@@ -39,7 +39,7 @@ def release(
         )
         # A killed dismissal may have left entries of a hold that still waits.
         try:
-            dismissed.remove(state.dismissed, hold.id)
+            dismissed_digests.remove(state.dismissed, hold.id)
         except OSError as error:
             raise _unwritten(state, error) from error
         hold = holds.release(number, who=str(who), why=why)
@@ -67,7 +67,7 @@ def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: st
     digests = holds.digests(number)
     HoldLog(settings, state, "command").decided(events.HOLD_DISMISSED, hold, digests, why)
     try:
-        dismissed.add(state.dismissed, _entries(holds, hold, digests, who, why))
+        dismissed_digests.add(state.dismissed, _entries(holds, hold, digests, who, why))
     except OSError as error:
         raise _unwritten(state, error) from error
     return holds.dismiss(number, who=who, why=why)
@@ -75,14 +75,14 @@ def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: st
 
 def _entries(
     holds: Holds, hold: Hold, digests: list[Digest], who: str, why: str
-) -> list[dismissed.Entry]:
+) -> list[dismissed_digests.Entry]:
     """One entry for each content of a hold, and for each digest that no file of it has."""
     contents = dict.fromkeys(one.digests.each() for one in holds.files(hold.number))
     rest = set(digests).difference(*contents)
     groups = [*contents, *((one,) for one in sorted(rest))]
     if hold.has_one_content:
         groups = [tuple(digests)]
-    return [dismissed.Entry(one, hold.id, who, rfc3339(), why) for one in groups]
+    return [dismissed_digests.Entry(one, hold.id, who, rfc3339(), why) for one in groups]
 
 
 def _unwritten(state: State, error: OSError) -> MachineError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from hashscan.quarantine.hold import MOST_DIGESTS
+from hashscan.quarantine.hold_types import MOST_DIGESTS
 from hashscan.quarantine.holds import Holds
 from hashscan.scan.rejudging import Rejudging
 from hashscan.text import counted

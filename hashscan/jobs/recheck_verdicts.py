@@ -13,7 +13,7 @@ from hashscan.audit.resume import Mark
 from hashscan.errors import QuarantineError, ServiceError, ServiceRefusedError
 from hashscan.files import WITHDRAWN_MARK
 from hashscan.jobs.close_holds import close_corrected
-from hashscan.quarantine.asked import (
+from hashscan.quarantine.recheck_answers import (
     ACCEPTED,
     CHECKED,
     KNOWN,
@@ -24,7 +24,7 @@ from hashscan.quarantine.asked import (
     When,
 )
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.withdrawn import (
+from hashscan.quarantine.withdrawn_digests import (
     WINDOW,
     after,
     brake,
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.known.filters.opening import FilterFile
     from hashscan.model import Answer, Confirmer, Digest
-    from hashscan.quarantine.asked import Answered
-    from hashscan.quarantine.withdrawn import Group
+    from hashscan.quarantine.recheck_answers import Answered
+    from hashscan.quarantine.withdrawn_digests import Group
     from hashscan.state import State
     from hashscan.timeline import Timeline
 

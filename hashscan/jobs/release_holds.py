@@ -13,8 +13,8 @@ from hashscan.jobs.brakes import open_brakes
 from hashscan.jobs.volume_probe import look_at_all
 from hashscan.model import ALGORITHMS, Candidate, MatchEvent
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.dismissed import Dismissed
-from hashscan.quarantine.hold import matched
+from hashscan.quarantine.dismissed_digests import Dismissed
+from hashscan.quarantine.hold_types import matched
 from hashscan.quarantine.store import Store
 from hashscan.scan.hashing import Hasher, NotHashed, hash_below
 from hashscan.text import counted, shown
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.model import Actor
-    from hashscan.quarantine.hold import HeldFile
+    from hashscan.quarantine.hold_types import HeldFile
     from hashscan.state import State
 
 #: Seconds for which another process in the quarantine is waited for.

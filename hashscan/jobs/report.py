@@ -19,9 +19,9 @@ from hashscan.jobs.coverage_gaps import read_daemon_file, resolved_roots
 from hashscan.jobs.status import filters_of
 from hashscan.machine import is_limited, with_cause
 from hashscan.notices.reader import open_existing
+from hashscan.quarantine.manage import records
 from hashscan.quarantine.records import AWAY
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import records
 from hashscan.report.figures import FilterFigures, Report, Watched
 from hashscan.report.matches import match_figures
 from hashscan.report.notices import notice_figures
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.notices.reader import Outcome
-    from hashscan.quarantine.upkeep import Listed
+    from hashscan.quarantine.manage import Listed
     from hashscan.report.matches import MatchFigures
     from hashscan.report.notices import NoticeFigures
 

@@ -16,9 +16,9 @@ from hashscan.notices.notice import ItemKind, ItemState, Role
 from hashscan.notices.reader import open_existing
 from hashscan.notices.sites.location import UndecidedError
 from hashscan.notices.sites.sites import Sites
+from hashscan.quarantine.manage import records
 from hashscan.quarantine.records import AWAY
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import records
 from hashscan.report.xarf import Abuse, NotReported
 from hashscan.state import State
 from hashscan.text import shown

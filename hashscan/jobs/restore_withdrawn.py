@@ -13,7 +13,7 @@ from hashscan.catalog.forgetting import forget_verdicts
 from hashscan.errors import HashscanError, LockedError, QuarantineError, StateError
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
-from hashscan.quarantine.selection import Selection
+from hashscan.quarantine.restore_selection import Selection
 from hashscan.quarantine.store import Store
 
 if TYPE_CHECKING:

@@ -25,12 +25,12 @@ from hashscan.known.sync.kept import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
 from hashscan.notify.receiver_state import ReceiverState, receiver_states
-from hashscan.quarantine.asked import held_withdrawals
-from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.holds import waiting_holds
+from hashscan.quarantine.manage import passed, why_doubtful
+from hashscan.quarantine.recheck_answers import held_withdrawals
 from hashscan.quarantine.records import WITHDRAWN
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import passed, why_doubtful
+from hashscan.quarantine.summary import briefs
 from hashscan.service.intake.running import Running, running_intake
 from hashscan.state import State, holder_of
 from hashscan.text import counted, shown
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.known.filters.opening import FilterFile
-    from hashscan.quarantine.hold import Hold
+    from hashscan.quarantine.hold_types import Hold
 
 
 _DOUBTFUL = "doubtful"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import QuarantineError
-from hashscan.quarantine.asked import AskedStore
+from hashscan.quarantine.recheck_answers import AskedStore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.withdrawn import collect
+from hashscan.quarantine.withdrawn_digests import collect
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from hashscan.fs.listing import Follower
 from hashscan.fs.reading import identity_in
 from hashscan.fs.rename import take
 from hashscan.model import Acted, Stamp
-from hashscan.quarantine.attempts import Attempts
-from hashscan.quarantine.faults import explained_move
-from hashscan.quarantine.keep import conclude
-from hashscan.quarantine.places import Spot, failed, look, opened, private_for
+from hashscan.quarantine.conclude import conclude
+from hashscan.quarantine.explain import explained_move
+from hashscan.quarantine.failed_moves import Attempts
+from hashscan.quarantine.file_place import Spot, failed, look, opened, private_for
 from hashscan.quarantine.records import Place, Record, State, intent, new_id
 from hashscan.quarantine.recover import Recovered, recover
 from hashscan.quarantine.store import CONTENT, LOCK_TIMEOUT, Store
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from hashscan.audit.recorder import Recorder
     from hashscan.model import Candidate, Confirmed, FileDigests
-    from hashscan.quarantine.places import Opened
+    from hashscan.quarantine.file_place import Opened
 
 _DOING = "could not be moved to quarantine"
 #: How often a file that is renamed is followed.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hashscan.config.values import human_percent
 from hashscan.model import ALGORITHMS, FileDigests
-from hashscan.quarantine.hold import BY_DIGEST, FORMAT, HoldState, Kind, facts_of
+from hashscan.quarantine.brake_limits import HOUR, Scope, too_many_owners, tripped
 from hashscan.quarantine.hold_reader import HoldReader
-from hashscan.quarantine.limits import HOUR, Scope, too_many_owners, tripped
+from hashscan.quarantine.hold_types import BY_DIGEST, FORMAT, HoldState, Kind, facts_of
 from hashscan.text import counted, human_age, shown
 from hashscan.timeline import instant
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashscan.model import Candidate, Confirmed, Digest
-    from hashscan.quarantine.hold import Hold
-    from hashscan.quarantine.limits import Limits
+    from hashscan.quarantine.brake_limits import Limits
+    from hashscan.quarantine.hold_types import Hold
     from hashscan.timeline import Instant
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from hashscan.model import Confirmed
     from hashscan.quarantine.act import Quarantine
-    from hashscan.quarantine.hold import Hold, HoldEvents
-    from hashscan.quarantine.limits import Limits
+    from hashscan.quarantine.brake_limits import Limits
+    from hashscan.quarantine.hold_types import Hold, HoldEvents
 
 
 class Brakes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hashscan.closable import Closable
 from hashscan.errors import UsageError
 from hashscan.model import Digest, FileDigests
-from hashscan.quarantine.hold import (
+from hashscan.quarantine.hold_types import (
     FILE_COLUMNS,
     FORMAT,
     HOLD_COLUMNS,

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 from hashscan.errors import UsageError
 from hashscan.model import Digest, FileDigests
 from hashscan.quarantine.admission import Admission
-from hashscan.quarantine.hold import FORMAT, MOST_DIGESTS, HoldState, Kind
 from hashscan.quarantine.hold_reader import HoldReader
+from hashscan.quarantine.hold_types import FORMAT, MOST_DIGESTS, HoldState, Kind
 from hashscan.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from hashscan.quarantine.hold import HeldFile, Hold, HoldEvents
+    from hashscan.quarantine.hold_types import HeldFile, Hold, HoldEvents
 
 
 class Holds(Admission):

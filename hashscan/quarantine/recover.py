@@ -18,9 +18,8 @@ from hashscan.audit import events
 from hashscan.errors import QuarantineError, StateError
 from hashscan.fs.beneath import closing, identity_of, open_file
 from hashscan.fs.flags import apply_seals, lacking_flags
-from hashscan.quarantine.briefs import settled
-from hashscan.quarantine.keep import conclude, finish_copied
-from hashscan.quarantine.places import (
+from hashscan.quarantine.conclude import conclude, finish_copied
+from hashscan.quarantine.file_place import (
     Opened,
     Spot,
     failed,
@@ -32,6 +31,7 @@ from hashscan.quarantine.places import (
 )
 from hashscan.quarantine.records import UNFINISHED, Place, Record, State
 from hashscan.quarantine.store import CONTENT, PART
+from hashscan.quarantine.summary import settled
 from hashscan.text import shown
 
 if TYPE_CHECKING:

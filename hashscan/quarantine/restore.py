@@ -16,7 +16,7 @@ from hashscan.fs.flags import apply_flags, prepare_flags
 from hashscan.fs.metadata import apply_ownership, apply_times
 from hashscan.fs.rename import put
 from hashscan.model import Identity
-from hashscan.quarantine.places import (
+from hashscan.quarantine.file_place import (
     Opened,
     Spot,
     failed,
@@ -28,8 +28,8 @@ from hashscan.quarantine.places import (
 )
 from hashscan.quarantine.records import Place, Record, State
 from hashscan.quarantine.recover import finish_restored, seal
+from hashscan.quarantine.restore_target import open_target
 from hashscan.quarantine.store import CONTENT
-from hashscan.quarantine.target import open_target
 from hashscan.text import shown
 
 if TYPE_CHECKING:

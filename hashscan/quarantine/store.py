@@ -29,13 +29,13 @@ from hashscan.fs.beneath import closing
 from hashscan.fs.named import opened_named, sync_names
 from hashscan.fs.private import QUARANTINE_MARK, Privates, mark_quarantine
 from hashscan.model import Identity
-from hashscan.quarantine import begun
-from hashscan.quarantine.briefs import FILE as SUMMARY_FILE
-from hashscan.quarantine.briefs import NEW as NEW_SUMMARY
-from hashscan.quarantine.briefs import briefs
-from hashscan.quarantine.faults import explained
-from hashscan.quarantine.index import Index
+from hashscan.quarantine import unfinished_act
+from hashscan.quarantine.explain import explained
 from hashscan.quarantine.records import ID_PATTERN, Record
+from hashscan.quarantine.store_index import Index
+from hashscan.quarantine.summary import FILE as SUMMARY_FILE
+from hashscan.quarantine.summary import NEW as NEW_SUMMARY
+from hashscan.quarantine.summary import briefs
 from hashscan.state import wait_for_lock
 from hashscan.text import shown
 from hashscan.timeline import FILE as CLOCK_FILE
@@ -58,7 +58,16 @@ _RESTORED = b"restored"
 _CLOCK = os.fsencode(CLOCK_FILE)
 _NEW_CLOCK = _CLOCK + b".new"
 _OWN = frozenset(
-    {_LOCK, _RESTORED, QUARANTINE_MARK, _CLOCK, _NEW_CLOCK, begun.FILE, SUMMARY_FILE, NEW_SUMMARY}
+    {
+        _LOCK,
+        _RESTORED,
+        QUARANTINE_MARK,
+        _CLOCK,
+        _NEW_CLOCK,
+        unfinished_act.FILE,
+        SUMMARY_FILE,
+        NEW_SUMMARY,
+    }
 )
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -144,11 +153,11 @@ class Store(Closable):
         if self.recorder is None:
             return
         try:
-            act = begun.Begun.of(event, facts, self.recorder)
+            act = unfinished_act.Begun.of(event, facts, self.recorder)
             if act is not None:
-                begun.conclude_earlier(self.begun_act(), self.load, self.recorder)
+                unfinished_act.conclude_earlier(self.begun_act(), self.load, self.recorder)
                 with self._explained():
-                    _write(self.fd, begun.FILE, act._replace(has_line=line).to_json())
+                    _write(self.fd, unfinished_act.FILE, act._replace(has_line=line).to_json())
             if line:
                 self.recorder.write(event, **facts)
         except StateError as error:
@@ -165,15 +174,15 @@ class Store(Closable):
                 self.recorder.write(event, sync=sync, **facts)
                 self.forget_act()
 
-    def begun_act(self) -> begun.Begun | None:
+    def begun_act(self) -> unfinished_act.Begun | None:
         """The act that was announced and has no result; ``None``: there is none."""
-        raw = self._read_own(begun.FILE, begun.MOST)
-        return begun.Begun.parse(raw) if raw else None
+        raw = self._read_own(unfinished_act.FILE, unfinished_act.MOST)
+        return unfinished_act.Begun.parse(raw) if raw else None
 
     def forget_act(self) -> None:
         """Note that the announced act has its result, if that is possible."""
         with suppress(OSError):  # the log has the last word
-            _unlink(self.fd, begun.FILE)
+            _unlink(self.fd, unfinished_act.FILE)
 
     def close(self) -> None:
         """Release the descriptor."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashscan.catalog.period import InPlace
+    from hashscan.quarantine.manage import Listed
     from hashscan.quarantine.records import Record
-    from hashscan.quarantine.upkeep import Listed
 
 #: States of a record whose file was a match. ``UNDONE`` and ``DISPLACED`` are other files.
 _MATCHES = frozenset(

@@ -32,7 +32,7 @@ from hashscan.jobs import (
 from hashscan.jobs import report as reporting
 from hashscan.jobs.notices import mailbox
 from hashscan.model import Identity, Summary
-from hashscan.quarantine.briefs import Briefed
+from hashscan.quarantine.summary import Briefed
 
 URL = "https://filters.example/"
 

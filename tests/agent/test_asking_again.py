@@ -14,7 +14,7 @@ from hashscan.errors import CredentialsError, ServiceRefusedError, ServiceUnavai
 from hashscan.jobs.recheck_verdicts import accept
 from hashscan.model import Digest
 from hashscan.quarantine import store as store_module
-from hashscan.quarantine.asked import AskedStore
+from hashscan.quarantine.recheck_answers import AskedStore
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
 

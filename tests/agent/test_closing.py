@@ -9,9 +9,9 @@ from brake_matches import digests_of, match
 from hashscan.errors import StateError
 from hashscan.jobs.close_holds import close_corrected
 from hashscan.jobs.recheck_verdicts import accept
-from hashscan.quarantine.hold import HoldState, Kind
+from hashscan.quarantine.brake_limits import Limits
+from hashscan.quarantine.hold_types import HoldState, Kind
 from hashscan.quarantine.holds import Holds, waiting_holds
-from hashscan.quarantine.limits import Limits
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from hashscan.jobs.new_list_check import check_lists
 from hashscan.jobs.release_holds import Released, move_released
 from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Acted, Digest, FileDigests
-from hashscan.quarantine.dismissed import entries_of
-from hashscan.quarantine.hold import HeldFile, Hold, HoldState, Kind, facts_of
+from hashscan.quarantine.dismissed_digests import entries_of
+from hashscan.quarantine.hold_types import HeldFile, Hold, HoldState, Kind, facts_of
 from hashscan.quarantine.holds import Holds
 from hashscan.scan.hashing import NotHashed
 from hashscan.state import State

@@ -9,8 +9,8 @@ from hashscan.config.settings import Settings
 from hashscan.jobs import decide_holds
 from hashscan.jobs.release_holds import Released
 from hashscan.model import FileDigests
-from hashscan.quarantine.dismissed import Dismissed, entries_of
-from hashscan.quarantine.hold import HoldState
+from hashscan.quarantine.dismissed_digests import Dismissed, entries_of
+from hashscan.quarantine.hold_types import HoldState
 from hashscan.quarantine.holds import Holds
 from hashscan.state import State
 

@@ -10,7 +10,7 @@ from hashscan.cli import cli
 from hashscan.jobs import decide_holds
 from hashscan.jobs.release_holds import Released
 from hashscan.model import FileDigests
-from hashscan.quarantine.hold import Hold
+from hashscan.quarantine.hold_types import Hold
 from hashscan.quarantine.holds import Holds
 from hashscan.state import State
 

@@ -31,7 +31,7 @@ from hashscan.daemon.scan_queue import Wants
 from hashscan.daemon.timers import Every, Files
 from hashscan.errors import FilterError, HashscanError, UsageError
 from hashscan.fs.volume import Volume
-from hashscan.quarantine.housekeeping import Purged
+from hashscan.quarantine.retention import Purged
 from hashscan.scan.rejudging import Judged
 from hashscan.state import State
 from hashscan.watch.source import Coverage

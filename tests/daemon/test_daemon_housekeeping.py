@@ -10,7 +10,7 @@ from hashscan.config.settings import Settings
 from hashscan.daemon import retention as module
 from hashscan.daemon.log import Log
 from hashscan.daemon.retention import Housekeeping
-from hashscan.quarantine.housekeeping import Purged
+from hashscan.quarantine.retention import Purged
 
 
 def settings(tmp_path, retention):

@@ -43,7 +43,7 @@ def test_withdrawn_files_come_back_and_are_moved_again_if_the_list_takes_them_up
             )
         )
         daemon.values = {
-            "hashscan.quarantine.withdrawn.APART": 3.0, "hashscan.daemon.recheck_verdicts._NEXT_TURN": 0.1,
+            "hashscan.quarantine.withdrawn_digests.APART": 3.0, "hashscan.daemon.recheck_verdicts._NEXT_TURN": 0.1,
         }  # fmt: skip
         wrong = [daemon.volume / f"wrong{number}" for number in range(3)]
         for path in wrong:

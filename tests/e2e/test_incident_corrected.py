@@ -46,7 +46,7 @@ def daemon(tmp_path, service, place):
         one.config.write_text(
             text.replace("action: quarantine}", "action: quarantine, ask_again: 1s}")
         )
-        one.values = {"hashscan.quarantine.withdrawn.APART": 1.0}
+        one.values = {"hashscan.quarantine.withdrawn_digests.APART": 1.0}
         yield one
 
 

@@ -10,10 +10,10 @@ from brake_matches import Events, Moving, match
 from hashscan.fs import accounts as module
 from hashscan.fs.accounts import Accounts
 from hashscan.quarantine import admission
+from hashscan.quarantine.brake_limits import Limits
 from hashscan.quarantine.brakes import Brakes
-from hashscan.quarantine.hold import Kind
+from hashscan.quarantine.hold_types import Kind
 from hashscan.quarantine.holds import Holds
-from hashscan.quarantine.limits import Limits
 
 USERS = {"first": 1000, "mallory": 1001, "alice": 1002, "lxd": 998, "root": 0}
 

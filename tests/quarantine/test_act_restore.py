@@ -180,7 +180,7 @@ def test_hard_links_come_back_as_one_inode(volume, quarantine, store_path):
 
 
 def test_restored_is_held_until_its_record_is_purged(volume, quarantine, store_path):
-    from hashscan.quarantine.upkeep import purge
+    from hashscan.quarantine.manage import purge
 
     (volume / "f").write_bytes(b"known content")
     acted = quarantine.act(confirmed(volume, "f"))
@@ -267,8 +267,8 @@ def test_altered_content_needs_force(volume, quarantine, store_path):
         with open(content, "r+b") as file:
             file.write(b"KNOWN")
         writer.write(b"KNOWN")
+    from hashscan.quarantine.manage import verify
     from hashscan.quarantine.store import Store
-    from hashscan.quarantine.upkeep import verify
 
     with Store.open(os.fsencode(store_path)) as store:
         assert [one.kind for one in verify(store).findings] == ["altered"]

@@ -10,11 +10,11 @@ from isolating import adversary, all_records, confirmed, exchange, needs_root, r
 
 from hashscan.errors import QuarantineError, UnsafePathError
 from hashscan.quarantine import act
+from hashscan.quarantine.manage import purge
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import purge
 
 KNOWN = os.urandom(4096)
 OTHER = os.urandom(4096)

@@ -1,12 +1,12 @@
-"""hashscan.quarantine.asked and withdrawn: answers that are kept, and when a brake holds them."""
+"""hashscan.quarantine.recheck_answers and withdrawn: answers that are kept, and when a brake holds them."""
 
 from types import SimpleNamespace
 
 import pytest
 
 from hashscan.model import Digest, FileDigests
-from hashscan.quarantine import withdrawn
-from hashscan.quarantine.asked import (
+from hashscan.quarantine import withdrawn_digests
+from hashscan.quarantine.recheck_answers import (
     ACCEPTED,
     CHECKED,
     KNOWN,
@@ -20,7 +20,7 @@ from hashscan.quarantine.asked import (
     held_withdrawals,
 )
 from hashscan.quarantine.records import State
-from hashscan.quarantine.withdrawn import Group, brake, due, sentenced
+from hashscan.quarantine.withdrawn_digests import Group, brake, due, sentenced
 
 DAY = 86400.0
 
@@ -174,8 +174,10 @@ def test_files_that_the_service_has_no_say_about_are_counted(monkeypatch):
         brief(service="other", state=State.RESTORED),
         None,
     ]
-    monkeypatch.setattr(withdrawn, "briefs", lambda _store: [("id", one, "") for one in listed])
-    found = withdrawn.collect(None, "s", (), Ages())
+    monkeypatch.setattr(
+        withdrawn_digests, "briefs", lambda _store: [("id", one, "") for one in listed]
+    )
+    found = withdrawn_digests.collect(None, "s", (), Ages())
     assert (found.others, found.unread) == (2, 1)
     ((_, group),) = found.groups.items()
     assert (group.files, group.marked, group.age, group.dropped) == (1, 0, 7.0, True)

@@ -11,9 +11,9 @@ from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.audit.recorder import Recorder
 from hashscan.errors import StateError
-from hashscan.quarantine import act, attempts
+from hashscan.quarantine import act, failed_moves
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.attempts import Attempts
+from hashscan.quarantine.failed_moves import Attempts
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store
@@ -57,7 +57,7 @@ def test_failed_moves_have_few_lines_and_a_move_that_works_has_its_own(
     volume, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(act, "_precheck", lambda *_, **__: None)  # the rename comes after it
-    monkeypatch.setattr(attempts, "_MOST", 2)
+    monkeypatch.setattr(failed_moves, "_MOST", 2)
     state = str(tmp_path / "state")
     os.mkdir(state, 0o700)
     recorder = Recorder(AuditLog(state), Who.current("command"))
@@ -82,7 +82,7 @@ class Died(BaseException):
 def quiet(volume, tmp_path, monkeypatch):
     """A quarantine, and a match whose owner has no lines about tries."""
     monkeypatch.setattr(act, "_precheck", lambda *_, **__: None)
-    monkeypatch.setattr(attempts, "_MOST", 1)
+    monkeypatch.setattr(failed_moves, "_MOST", 1)
     state = str(tmp_path / "state")
     os.mkdir(state, 0o700)
     recorder = Recorder(AuditLog(state), Who.current("command"))

@@ -16,9 +16,9 @@ from hashscan.errors import UsageError
 from hashscan.model import (
     Digest,
 )
-from hashscan.quarantine.hold import HoldState, Kind, number_of
+from hashscan.quarantine.brake_limits import HOUR, Limits, Scope, tripped
+from hashscan.quarantine.hold_types import HoldState, Kind, number_of
 from hashscan.quarantine.holds import Holds
-from hashscan.quarantine.limits import HOUR, Limits, Scope, tripped
 
 DAY = 86400.0
 
@@ -317,7 +317,7 @@ import sys
 sys.path[:0] = [{support!r}]
 from brake_matches import match, moves
 from hashscan.quarantine.holds import Holds
-from hashscan.quarantine.limits import Limits
+from hashscan.quarantine.brake_limits import Limits
 with Holds({path!r}) as holds:
     print(sum(moves(holds, Limits(owners=5), match(f"{{uid}}/f", uid)) for uid in range({begin}, 40, 2)))
 """

@@ -9,9 +9,9 @@ import pytest
 from brake_matches import Events, Moving, digests_of, match
 
 from hashscan.errors import StateError
+from hashscan.quarantine.brake_limits import Limits
 from hashscan.quarantine.brakes import Brakes, summary_of, used_inodes
 from hashscan.quarantine.holds import Holds
-from hashscan.quarantine.limits import Limits
 
 
 @pytest.fixture

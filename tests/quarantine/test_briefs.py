@@ -1,4 +1,4 @@
-"""hashscan.quarantine.briefs: facts of records that are read from one file of the store."""
+"""hashscan.quarantine.summary: facts of records that are read from one file of the store."""
 
 import os
 import time
@@ -8,13 +8,13 @@ import pytest
 from isolating import confirmed
 
 from hashscan.model import FileDigests
-from hashscan.quarantine import briefs as module
-from hashscan.quarantine.briefs import Brief, briefs
+from hashscan.quarantine import summary as module
+from hashscan.quarantine.manage import records
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import records
+from hashscan.quarantine.summary import Brief, briefs
 
 NAMES = ("f", "g\udcff", "h")
 

@@ -9,7 +9,7 @@ import pytest
 from faulty import break_os, raising
 from isolating import confirmed
 
-from hashscan.quarantine import act, keep
+from hashscan.quarantine import act, conclude
 from hashscan.quarantine.records import State
 from hashscan.quarantine.store import Store
 
@@ -47,7 +47,7 @@ def test_a_copy_that_cannot_be_linked_durably_is_made_again(copied, volume, monk
         return stat.S_ISREG(status.st_mode) and status.st_nlink == 2
 
     fails = raising(errno.EIO, os.fsync, on=is_link)
-    break_os(monkeypatch, keep, fsync=fails)
+    break_os(monkeypatch, conclude, fsync=fails)
     one, other = copied("a", "b")
     assert fails.count == 1
     assert not os.path.samefile(one / "content", other / "content")
@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_copied_is_back_before_the_record_says_so(
         save(self, record)
 
     monkeypatch.setattr(Store, "save", saving)
-    monkeypatch.setattr(keep, "copy_content", raising(errno.ENOSPC))
+    monkeypatch.setattr(conclude, "copy_content", raising(errno.ENOSPC))
     (entry,) = copied("f")
     assert saved[-1] == (State.UNDONE, ["f"], [b"record.json"])
     assert os.listdir(entry) == ["record.json"]

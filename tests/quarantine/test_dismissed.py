@@ -1,4 +1,4 @@
-"""hashscan.quarantine.dismissed: the local allow-list."""
+"""hashscan.quarantine.dismissed_digests: the local allow-list."""
 
 import hashlib
 import json
@@ -11,8 +11,8 @@ import pytest
 
 from hashscan.errors import ServiceError
 from hashscan.model import Digest, FileDigests
-from hashscan.quarantine import dismissed as module
-from hashscan.quarantine.dismissed import Dismissed, Entry, add, entries_of, remove
+from hashscan.quarantine import dismissed_digests as module
+from hashscan.quarantine.dismissed_digests import Dismissed, Entry, add, entries_of, remove
 
 SHA1 = hashlib.sha1(b"stock").digest()
 MD5 = hashlib.md5(b"stock").digest()

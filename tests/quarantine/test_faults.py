@@ -21,13 +21,13 @@ from isolating import (
 from hashscan.errors import InterruptError, QuarantineError
 from hashscan.fs import rename
 from hashscan.fs.flags import inode_flags
-from hashscan.quarantine import act, keep
+from hashscan.quarantine import act, conclude
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.manage import verify
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import verify
 
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 
@@ -101,13 +101,13 @@ def test_unmounted_volume_waits_for_the_next_start(tmp_path):
         (volume / "f").write_bytes(b"known")
         before = snapshot(volume / "f")
         match = confirmed(volume, "f")
-        original = keep.copy_content
-        keep.copy_content = killed
+        original = conclude.copy_content
+        conclude.copy_content = killed
         quarantine = Quarantine.open(os.fsencode(tmp_path / "store"))
         with pytest.raises(Killed):
             quarantine.act(match)
         quarantine.close()
-        keep.copy_content = original
+        conclude.copy_content = original
         mount(tmp_path / "volume" / ".hashscan", tmp_path / "volume", None, MS_BIND)  # hides it
         with Store.open(os.fsencode(tmp_path / "store")) as store, store.lock():
             (note,) = recover(store)
@@ -349,7 +349,7 @@ def test_private_directory_renamed_by_its_neighbour_is_found_again(
         pytest.skip("the temporary directory and /dev/shm are one file system")
     (volume / "f").write_bytes(b"known")
     match = confirmed(volume, "f")
-    monkeypatch.setattr(keep, "copy_content", killed)
+    monkeypatch.setattr(conclude, "copy_content", killed)
     quarantine = Quarantine.open(os.fsencode(memory / "store"))
     with pytest.raises(Killed):
         quarantine.act(match)
@@ -456,7 +456,7 @@ def test_interrupt_in_the_middle_is_not_swallowed_and_ends_at_the_next_start(
     def interrupted(*_):
         raise InterruptError
 
-    monkeypatch.setattr(keep, "look", interrupted)
+    monkeypatch.setattr(conclude, "look", interrupted)
     with pytest.raises(InterruptError):
         quarantine.act(match)
     monkeypatch.undo()

@@ -5,9 +5,9 @@ from brake_matches import Clock, digests_of, match, moved_of, moves
 
 from hashscan.config.brakes import BrakesSettings
 from hashscan.errors import UsageError
-from hashscan.quarantine.hold import HoldState, matched, number_of
+from hashscan.quarantine.brake_limits import Limits, Scope, tripped
+from hashscan.quarantine.hold_types import HoldState, matched, number_of
 from hashscan.quarantine.holds import Holds, waiting_holds
-from hashscan.quarantine.limits import Limits, Scope, tripped
 
 
 @pytest.fixture

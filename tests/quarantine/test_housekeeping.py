@@ -1,4 +1,4 @@
-"""hashscan.quarantine.housekeeping: what is too old goes, at no great cost, and others get a turn."""
+"""hashscan.quarantine.retention: what is too old goes, at no great cost, and others get a turn."""
 
 import os
 import time
@@ -10,17 +10,17 @@ import pytest
 from isolating import all_records, confirmed
 
 from hashscan.errors import QuarantineError
-from hashscan.quarantine import housekeeping
 from hashscan.quarantine import records as records_module
+from hashscan.quarantine import retention
 from hashscan.quarantine import store as store_module
-from hashscan.quarantine import withdrawn as withdrawn_module
+from hashscan.quarantine import withdrawn_digests as withdrawn_module
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.housekeeping import Purged, purge_older
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
+from hashscan.quarantine.retention import Purged, purge_older
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.withdrawn import collect, mark
+from hashscan.quarantine.withdrawn_digests import collect, mark
 from hashscan.text import rfc3339
 from hashscan.timeline import Instant
 
@@ -62,7 +62,7 @@ def test_what_is_restored_meanwhile_stays_restored(volume, quarantine, store_pat
     def meanwhile(store):
         assert restore(store, store.ids()[0]).path == os.fsencode(volume / "f")
 
-    monkeypatch.setattr(housekeeping, "recover", meanwhile)
+    monkeypatch.setattr(retention, "recover", meanwhile)
     assert purge_older(os.fsencode(store_path), 0) == Purged(0)
     assert quarantine.act(confirmed(volume, "f")).action == "held"
 
@@ -183,7 +183,7 @@ def test_without_an_audit_log_nothing_more_is_removed(moved, tmp_path, monkeypat
         asked.append(record_id)
         raise QuarantineError("refused", reason=reason)
 
-    monkeypatch.setattr(housekeeping, "purge", purge)
+    monkeypatch.setattr(retention, "purge", purge)
     store = os.fsencode(tmp_path / "store")
     if reason == "no-audit-log":
         with pytest.raises(QuarantineError, match="refused"):

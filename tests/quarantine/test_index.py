@@ -10,10 +10,10 @@ from isolating import all_records, confirmed, in_memory, recovered
 
 from hashscan.fs.private import QUARANTINE_MARK, is_quarantine
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.manage import purge, same_inode, verify
 from hashscan.quarantine.records import new_id
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import purge, same_inode, verify
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hashscan.fs.flags import APPEND, inode_flags
 from hashscan.model import Identity
 from hashscan.quarantine import restore as restoring
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.places import Spot
+from hashscan.quarantine.file_place import Spot
 from hashscan.quarantine.records import State
 from hashscan.quarantine.recover import seal
 from hashscan.quarantine.restore import restore

@@ -24,10 +24,10 @@ from isolating import (
 
 from hashscan.quarantine import act
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.manage import purge, records
 from hashscan.quarantine.records import UNFINISHED, State
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import purge, records
 
 CONTENT = os.urandom(5000)
 INNOCENT = os.urandom(5000)

@@ -17,10 +17,10 @@ from hashscan.audit.recorder import Recorder
 from hashscan.fs import rename
 from hashscan.quarantine import act
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.manage import purge
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import purge
 
 CONTENT = b"known" * 100
 RESULTS = {"moved", "not-moved", "restored", "not-restored", "purged", "not-purged", "recovered"}

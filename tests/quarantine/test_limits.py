@@ -14,10 +14,10 @@ from isolating import (
 
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.manage import purge, verify
 from hashscan.quarantine.records import State
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import purge, verify
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 
 from hashscan.fs.beneath import identity_of
 from hashscan.quarantine import recover
-from hashscan.quarantine.places import opened, private_for
+from hashscan.quarantine.file_place import opened, private_for
+from hashscan.quarantine.manage import verify
 from hashscan.quarantine.records import State
-from hashscan.quarantine.upkeep import verify
 
 
 @contextmanager

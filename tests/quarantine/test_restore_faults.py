@@ -11,8 +11,8 @@ from faulty import break_os, open_descriptors, raising
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import closing, open_root
 from hashscan.model import FileDigests, Identity
-from hashscan.quarantine import places, restore, target, upkeep
-from hashscan.quarantine.places import Opened, Spot
+from hashscan.quarantine import file_place, manage, restore, restore_target
+from hashscan.quarantine.file_place import Opened, Spot
 from hashscan.quarantine.records import Place, Staging, State
 
 # restore
@@ -159,7 +159,7 @@ def test_a_directory_to_restore_to_that_cannot_be_used(store, moved, tmp_path):
         (errno.EACCES, "denied", "not restored"),
         (errno.EIO, "io-error", "not restored"),
     ):
-        found = target._no_named(OSError(number, ""), record, place)
+        found = restore_target._no_named(OSError(number, ""), record, place)
         assert found.reason == reason
         assert words.replace("not restored", "restored") in str(found)
 
@@ -172,38 +172,38 @@ def test_the_missing_directories_of_a_place(store, moved, volume):
     ):  # fmt: skip
         place = replace(record.origin, path=path)
         with ExitStack() as stack:
-            fd, found, names = target._nearest(stack, place)
+            fd, found, names = restore_target._nearest(stack, place)
             assert (found, names) == (os.fsencode(volume) + where, missing)
             assert os.fstat(fd).st_ino == os.stat(found).st_ino
         error = FileNotFoundError(errno.ENOENT, "")
         if missing:
             words = f"the directory is gone (the file belongs to user {record.metadata.uid}"
-            assert words in str(target._no_directory(error, record, place))
-            bare = str(target._no_directory(error, replace(record, metadata=None), place))
+            assert words in str(restore_target._no_directory(error, record, place))
+            bare = str(restore_target._no_directory(error, replace(record, metadata=None), place))
             assert "the directory is gone; --mkdir" in bare
         else:
-            text = str(target._no_directory(error, record, place))
+            text = str(restore_target._no_directory(error, record, place))
             assert "a file or a link has a directory's place" in text
-    found = target._no_directory(OSError(errno.EIO, ""), record, record.origin)
+    found = restore_target._no_directory(OSError(errno.EIO, ""), record, record.origin)
     assert found.reason == "io-error"
     gone = replace(record.origin, volume=os.fsencode(volume) + b"/none")
-    found = target._no_directory(FileNotFoundError(errno.ENOENT, ""), record, gone)
+    found = restore_target._no_directory(FileNotFoundError(errno.ENOENT, ""), record, gone)
     assert (found.reason, "the volume is not there" in str(found)) == ("no-directory", True)
 
 
 def test_a_root_that_goes_away_meanwhile_is_missing(store, moved, monkeypatch):
     record = store.load(moved)
-    monkeypatch.setattr(target, "open_directory", raising(errno.ENOENT))
+    monkeypatch.setattr(restore_target, "open_directory", raising(errno.ENOENT))
     with ExitStack() as stack, pytest.raises(FileNotFoundError):
-        target._nearest(stack, record.origin)
+        restore_target._nearest(stack, record.origin)
 
 
 def test_without_any_directory_nothing_is_made(monkeypatch):
     made = []
     opened = raising(errno.ENOENT)
-    monkeypatch.setattr(target, "opened_named", opened)
+    monkeypatch.setattr(restore_target, "opened_named", opened)
     with pytest.raises(FileNotFoundError):
-        target._make_named(b"/a/b", made)
+        restore_target._make_named(b"/a/b", made)
     assert made == []
     assert opened.count == 3, "of b, of a, and of the root"
 
@@ -216,10 +216,10 @@ def test_a_limit_of_this_process_is_no_damage_of_a_record(store, moved, monkeypa
     limited.__cause__ = OSError(errno.EMFILE, "")
     monkeypatch.setattr(store, "load", lambda _id: (_ for _ in ()).throw(limited))
     with pytest.raises(QuarantineError) as caught:
-        list(upkeep.records(store))
+        list(manage.records(store))
     assert caught.value is limited
     limited.__cause__ = None
-    (found,) = upkeep.records(store)
+    (found,) = manage.records(store)
     assert (found.record, found.trouble) == (None, "no more")
 
 
@@ -229,23 +229,23 @@ def test_a_limit_of_this_process_is_no_damage_of_a_record(store, moved, monkeypa
 def test_a_file_may_have_had_other_names(store, moved, found, moved_with, linked):
     record = store.load(moved)
     metadata = replace(record.metadata, links=moved_with)
-    assert upkeep._is_linked(replace(record, links=found, metadata=metadata)) is linked
-    assert upkeep._is_linked(replace(record, links=found, metadata=None)) is (found > 1)
+    assert manage._is_linked(replace(record, links=found, metadata=metadata)) is linked
+    assert manage._is_linked(replace(record, links=found, metadata=None)) is (found > 1)
 
 
 @pytest.mark.parametrize("state", list(State))
 def test_what_each_state_is_verified_for(store, moved, monkeypatch, state):
     record = replace(store.load(moved), state=state)
-    finding, hashed = upkeep._verify(store, record)
+    finding, hashed = manage._verify(store, record)
     if state in {State.RESTORED, State.PURGED, State.UNDONE}:
         assert (finding, hashed) == (None, False)
     elif state in {State.QUARANTINED, State.DISPLACED}:
         assert (finding, hashed) == (None, True)
         os.unlink(os.fsdecode(store.where(moved)) + "/content")
-        finding, hashed = upkeep._verify(store, record)
+        finding, hashed = manage._verify(store, record)
         assert (finding.kind, hashed) == ("missing", False)
-        monkeypatch.setattr(upkeep, "Spot", raising(errno.EIO))
-        finding, hashed = upkeep._verify(store, record)
+        monkeypatch.setattr(manage, "Spot", raising(errno.EIO))
+        finding, hashed = manage._verify(store, record)
         assert (finding.kind, finding.record_id, hashed) == ("unreadable", moved, False)
     else:
         assert (finding.kind, hashed) == ("unfinished", False)
@@ -257,14 +257,14 @@ def test_altered_content_names_the_process_that_had_the_file_open(store, moved, 
     with open(os.fsdecode(store.where(moved)) + "/content", "r+b") as file:
         file.write(b"K")
     record = replace(store.load(moved), open_for_writing=writing)
-    finding, hashed = upkeep._verify(store, record)
+    finding, hashed = manage._verify(store, record)
     assert (finding.kind, hashed) == ("altered", True)
     assert ("a process had the file open" in finding.message) is writing
 
 
 def test_a_record_that_is_forgotten_meanwhile_is_no_finding(store, moved, monkeypatch):
     os.unlink(os.fsdecode(store.where(moved)) + "/content")
-    assert [one.kind for one in upkeep.verify(store).findings] == ["missing"]
+    assert [one.kind for one in manage.verify(store).findings] == ["missing"]
     gone = QuarantineError("no record", reason="no-record")
     real = store.load
     answers = iter([real(moved)])
@@ -276,17 +276,17 @@ def test_a_record_that_is_forgotten_meanwhile_is_no_finding(store, moved, monkey
         return found
 
     monkeypatch.setattr(store, "load", load)
-    found = upkeep.verify(store)
+    found = manage.verify(store)
     assert (found.findings, found.checked) == ([], 0)
 
 
 def test_leftovers_of_a_private_directory(volume):
-    assert list(upkeep._leftovers(os.fsencode(volume), set())) == []
-    assert list(upkeep._leftovers(os.fsencode(volume / "none"), set())) == []
+    assert list(manage._leftovers(os.fsencode(volume), set())) == []
+    assert list(manage._leftovers(os.fsencode(volume / "none"), set())) == []
     (volume / ".hashscan").mkdir(mode=0o700)
     for name in ("known", "a", "b"):
         (volume / ".hashscan" / name).touch()
-    found = list(upkeep._leftovers(os.fsencode(volume), {b"known"}))
+    found = list(manage._leftovers(os.fsencode(volume), {b"known"}))
     assert [(one.record_id, one.kind) for one in found] == [("a", "leftover"), ("b", "leftover")]
     assert f"{volume}/.hashscan/a: belongs to no record" in found[0].message
 
@@ -294,14 +294,14 @@ def test_leftovers_of_a_private_directory(volume):
 @pytest.mark.parametrize("job", ["export", "purge"])
 def test_content_that_cannot_be_exported_or_purged(store, moved, tmp_path, monkeypatch, job):
     if job == "export":
-        monkeypatch.setattr(upkeep, "open_file", raising(errno.EIO))
+        monkeypatch.setattr(manage, "open_file", raising(errno.EIO))
         with pytest.raises(QuarantineError) as caught:
-            upkeep.export(store, moved, os.fsencode(tmp_path / "out.tar"))
+            manage.export(store, moved, os.fsencode(tmp_path / "out.tar"))
         assert not (tmp_path / "out.tar").exists()
     else:
-        monkeypatch.setattr(upkeep, "sync_directory", raising(errno.EIO))
+        monkeypatch.setattr(manage, "sync_directory", raising(errno.EIO))
         with store.lock(), pytest.raises(QuarantineError) as caught:
-            upkeep.purge(store, moved)
+            manage.purge(store, moved)
         assert store.load(moved).state is State.PURGING
     assert caught.value.reason == "io-error"
     assert moved in str(caught.value)
@@ -309,9 +309,9 @@ def test_content_that_cannot_be_exported_or_purged(store, moved, tmp_path, monke
 
 def test_only_quarantined_files_are_exported(store, moved, tmp_path):
     with store.lock():
-        upkeep.purge(store, moved)
+        manage.purge(store, moved)
     with pytest.raises(QuarantineError) as caught:
-        upkeep.export(store, moved, os.fsencode(tmp_path / "out.tar"))
+        manage.export(store, moved, os.fsencode(tmp_path / "out.tar"))
     assert caught.value.reason == "not-quarantined"
     assert "it is purged" in str(caught.value)
     assert not (tmp_path / "out.tar").exists()
@@ -320,11 +320,11 @@ def test_only_quarantined_files_are_exported(store, moved, tmp_path):
 def test_the_roots_descriptor_is_closed_if_it_is_another_directory(place):
     with closing(open_root(place.volume)) as fd:
         inode = os.fstat(fd).st_ino
-    root, found = places.opened_root(place)
+    root, found = file_place.opened_root(place)
     os.close(root)
     assert found.root_inode == inode
     before = open_descriptors()
     with pytest.raises(QuarantineError) as caught:
-        places.opened_root(replace(place, root_inode=inode + 1))
+        file_place.opened_root(replace(place, root_inode=inode + 1))
     assert caught.value.reason == "other-root"
     assert open_descriptors() == before

@@ -12,7 +12,7 @@ from hashscan.errors import QuarantineError
 from hashscan.fs import folders
 from hashscan.fs.folders import make_below
 from hashscan.fs.private import FOLDER_ENDING
-from hashscan.quarantine import target
+from hashscan.quarantine import restore_target
 from hashscan.quarantine.restore import restore
 
 CUSTOMER = 4711
@@ -98,14 +98,14 @@ def test_a_directory_that_changes_hands_after_it_was_named(tmp_path, store_path,
     """Between its opening by name, without links, and that of the file's place in it."""
     to = tmp_path / "to"
     to.mkdir()
-    opened = target.opened
+    opened = restore_target.opened
 
     def swapped(place):
         to.rename(tmp_path / "away")
         to.mkdir()
         return opened(place)
 
-    monkeypatch.setattr(target, "opened", swapped)
+    monkeypatch.setattr(restore_target, "opened", swapped)
     with recovered(store_path) as store:
         with pytest.raises(QuarantineError) as caught:
             restore(store, gone, to=os.fsencode(to))
@@ -180,7 +180,7 @@ def test_a_disk_that_fails_while_directories_are_made_is_named(
     def fails(*_args):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(target, "make_below", fails)
+    monkeypatch.setattr(restore_target, "make_below", fails)
     with recovered(store_path) as store, pytest.raises(QuarantineError) as caught:
         restore(store, gone, mkdir=True)
     assert caught.value.reason == "io-error"

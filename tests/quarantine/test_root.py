@@ -106,10 +106,10 @@ def test_recovery_below_a_swapped_root_waits(volume, outside, store_path, how):
     (volume / "d" / "f").write_bytes(b"other content")
 
     def killed():
-        from hashscan.quarantine import act, keep
+        from hashscan.quarantine import act, conclude
 
         act._precheck = lambda *_, **__: None
-        keep.put = lambda *_: os.kill(os.getpid(), 9)
+        conclude.put = lambda *_: os.kill(os.getpid(), 9)
         Quarantine.open(os.fsencode(store_path)).act(match)
 
     assert fork(killed) == ("killed", 9)

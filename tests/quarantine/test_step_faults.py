@@ -14,10 +14,10 @@ from isolating import confirmed
 from hashscan.errors import LockedError, QuarantineError
 from hashscan.fs.beneath import closing
 from hashscan.model import FileDigests, Identity
-from hashscan.quarantine import act, keep, places, recover
+from hashscan.quarantine import act, conclude, file_place, recover
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.places import Spot
+from hashscan.quarantine.file_place import Spot
 from hashscan.quarantine.records import Staging, State, new_id
 
 # act
@@ -196,7 +196,7 @@ def test_a_staged_file_that_cannot_be_removed_stays_on_record(store, moved):
     store.save(record)
     staged = SimpleNamespace(remove=raising(errno.EIO))
     with pytest.raises(QuarantineError, match="is copied, but its staged file stays") as caught:
-        keep.finish_copied(store, record, staged, None)
+        conclude.finish_copied(store, record, staged, None)
     assert caught.value.reason == "io-error"
     assert store.load(moved).state is State.COPIED
 
@@ -214,7 +214,7 @@ def test_a_private_directory_whose_volume_is_not_there_is_unreachable(store, mov
     staging = Staging(there, top_inode=inode + (gone == "other"), private_inode=1)
     with (
         pytest.raises(QuarantineError) as caught,
-        places.private_of(staging, record, store.privates),
+        file_place.private_of(staging, record, store.privates),
     ):
         pass
     assert caught.value.reason == "unreachable"
@@ -241,7 +241,7 @@ def test_a_parent_that_is_gone_is_no_error_but_one_of_the_disk_is(
     place, volume, monkeypatch, how
 ):  # fmt: skip
     before = open_descriptors()
-    with places.opened_if_there(place) as there:
+    with file_place.opened_if_there(place) as there:
         assert there.spot.status().st_size == 5
     (volume / "d").rename(volume / "e")
     if how == "file":
@@ -249,11 +249,11 @@ def test_a_parent_that_is_gone_is_no_error_but_one_of_the_disk_is(
     elif how == "link":
         (volume / "d").symlink_to(volume / "e")
     elif how == "error":
-        monkeypatch.setattr(places, "open_parent", raising(errno.EIO))
-        with pytest.raises(OSError), places.opened_if_there(place):
+        monkeypatch.setattr(file_place, "open_parent", raising(errno.EIO))
+        with pytest.raises(OSError), file_place.opened_if_there(place):
             pass
         return
-    with places.opened_if_there(place) as there:
+    with file_place.opened_if_there(place) as there:
         assert there is None
     assert open_descriptors() == before
 
@@ -261,18 +261,18 @@ def test_a_parent_that_is_gone_is_no_error_but_one_of_the_disk_is(
 def test_a_look_at_something_else_reads_nothing(place, volume, monkeypatch):
     with closing(os.open(volume / "d", os.O_RDONLY)) as fd:
         spot = Spot(fd, b"f")
-        seen = places.look(spot, 5)
+        seen = file_place.look(spot, 5)
         assert seen.digests is not None
         assert seen.metadata.size == 5
-        monkeypatch.setattr(places, "digests_of", lambda *_: pytest.fail("it was read"))
+        monkeypatch.setattr(file_place, "digests_of", lambda *_: pytest.fail("it was read"))
         for size in (4, 6):
-            seen = places.look(spot, size)
+            seen = file_place.look(spot, size)
             assert (seen.digests, seen.open_for_writing) == (None, None)
             assert seen.metadata.size == 5
             assert seen.identity.inode == os.stat(volume / "d" / "f").st_ino
         os.mkfifo(volume / "d" / "fifo")
-        monkeypatch.setattr(places, "open_file", lambda *_: pytest.fail("it was opened"))
-        assert places.look(Spot(fd, b"fifo"), 0).metadata is None
+        monkeypatch.setattr(file_place, "open_file", lambda *_: pytest.fail("it was opened"))
+        assert file_place.look(Spot(fd, b"fifo"), 0).metadata is None
 
 
 def test_a_fifo_that_takes_the_place_between_two_calls_is_not_read(place, volume, monkeypatch):
@@ -282,20 +282,20 @@ def test_a_fifo_that_takes_the_place_between_two_calls_is_not_read(place, volume
         def fifo(directory, _name):
             return os.open(b"fifo", os.O_RDONLY | os.O_NONBLOCK, dir_fd=directory)
 
-        monkeypatch.setattr(places, "open_file", fifo)
-        seen = places.look(Spot(fd, b"f"), 5)
+        monkeypatch.setattr(file_place, "open_file", fifo)
+        seen = file_place.look(Spot(fd, b"f"), 5)
         assert (seen.metadata, seen.digests) == (None, None)
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP, errno.EIO])
 def test_a_directory_whose_file_system_cannot_sync(monkeypatch, number):
     fsync = raising(number)
-    break_os(monkeypatch, places, fsync=fsync)
+    break_os(monkeypatch, file_place, fsync=fsync)
     if number == errno.EIO:
         with pytest.raises(OSError):
-            places.sync_directory(5)
+            file_place.sync_directory(5)
     else:
-        places.sync_directory(5)
+        file_place.sync_directory(5)
     assert fsync.count == 1
 
 
@@ -306,7 +306,9 @@ def test_a_copy_that_is_not_what_was_read_is_put_back(own_quarantine, store, vol
     (volume / "f").write_bytes(b"known")
     match = confirmed(volume, "f")
     monkeypatch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=1))
-    monkeypatch.setattr(keep, "digests_of", lambda *_: FileDigests(b"1" * 16, b"2" * 20, b"3" * 32))
+    monkeypatch.setattr(
+        conclude, "digests_of", lambda *_: FileDigests(b"1" * 16, b"2" * 20, b"3" * 32)
+    )
     found = own_quarantine.act(match)
     assert (found.action, found.problem) == ("reported", "changed")
     assert "it changed while it was copied" in found.message
@@ -320,8 +322,8 @@ def test_what_can_neither_be_kept_nor_put_back_says_both(
 ):
     (volume / "f").write_bytes(b"known")
     match = confirmed(volume, "f")
-    monkeypatch.setattr(keep, "look", raising(errno.EIO))
-    monkeypatch.setattr(keep, "put", raising(errno.EEXIST))
+    monkeypatch.setattr(conclude, "look", raising(errno.EIO))
+    monkeypatch.setattr(conclude, "put", raising(errno.EEXIST))
     found = own_quarantine.act(match)
     assert (found.action, found.problem) == ("reported", "io-error")
     assert "could not be quarantined" in found.message
@@ -336,7 +338,7 @@ def test_what_can_neither_be_kept_nor_put_back_says_both(
 def test_why_a_file_is_displaced(own_quarantine, store, volume, monkeypatch, number, reason):
     (volume / "f").write_bytes(b"known")
     match = confirmed(volume, "f", b"other")
-    monkeypatch.setattr(keep, "put", raising(number))
+    monkeypatch.setattr(conclude, "put", raising(number))
     monkeypatch.setattr(act, "_precheck", lambda *_a, **_k: None)
     found = own_quarantine.act(match)
     assert (found.action, found.problem) == ("reported", "displaced")
@@ -395,7 +397,9 @@ def test_a_copied_file_of_a_killed_run_is_finished_or_copied_again(
     (volume / "f").write_bytes(b"known")
     match = confirmed(volume, "f")
     monkeypatch.setattr(act, "take", raising(errno.EXDEV, act.take, calls=1))
-    monkeypatch.setattr(keep, "finish_copied", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        conclude, "finish_copied", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         own_quarantine.act(match)
     monkeypatch.undo()
@@ -439,7 +443,7 @@ def test_a_copy_without_its_staged_file_is_never_deleted(
     monkeypatch.undo()
     (left,) = store.ids()
     assert store.load(left).state is State.INTENT
-    part = keep.PART.decode() if name != "content" else name
+    part = conclude.PART.decode() if name != "content" else name
     with open(f"{os.fsdecode(store.where(left))}/{part}", "wb") as file:
         file.write(b"known")
     (volume / ".hashscan" / left).rename(volume / "away")

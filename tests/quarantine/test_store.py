@@ -17,11 +17,7 @@ from isolating import all_records, confirmed, fork, kill_at, kill_everywhere, re
 
 from hashscan.errors import LockedError, QuarantineError, UnsafePathError, UsageError
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.records import ID_PATTERN, Record, State, new_id
-from hashscan.quarantine.recover import recover
-from hashscan.quarantine.restore import restore
-from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import (
+from hashscan.quarantine.manage import (
     Aged,
     aged,
     export,
@@ -30,6 +26,10 @@ from hashscan.quarantine.upkeep import (
     resolve,
     verify,
 )
+from hashscan.quarantine.records import ID_PATTERN, Record, State, new_id
+from hashscan.quarantine.recover import recover
+from hashscan.quarantine.restore import restore
+from hashscan.quarantine.store import Store
 
 
 @pytest.fixture

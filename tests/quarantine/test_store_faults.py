@@ -13,12 +13,12 @@ from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import CrossesMountError, closing
 from hashscan.fs.metadata import whole
 from hashscan.model import Identity
-from hashscan.quarantine import faults, housekeeping, index, records, selection
+from hashscan.quarantine import explain, records, restore_selection, retention, store_index
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.briefs import Briefed
 from hashscan.quarantine.records import Record, State
 from hashscan.quarantine.store import Store
+from hashscan.quarantine.summary import Briefed
 
 
 @pytest.fixture
@@ -54,21 +54,21 @@ def one(tmp_path, volume):
     ],
 )
 def test_each_error_of_the_kernel_has_a_reason_and_a_fix(number, reason, fix):
-    found = faults.explained(OSError(number, ""), b"/v/f\n", "could not be moved")
+    found = explain.explained(OSError(number, ""), b"/v/f\n", "could not be moved")
     assert found.reason == reason
     assert str(found).startswith(f"/v/f\\n: could not be moved: {os.strerror(number)}; ")
     assert fix in str(found)
 
 
 def test_a_mount_on_the_way_and_errors_without_a_number():
-    found = faults.explained(CrossesMountError(errno.EXDEV, ""), b"/v", "x")
+    found = explain.explained(CrossesMountError(errno.EXDEV, ""), b"/v", "x")
     assert found.reason == "other-filesystem"
-    found = faults.explained(OSError("strange"), b"/v", "x")
+    found = explain.explained(OSError("strange"), b"/v", "x")
     assert (found.reason, str(found)) == ("other", "/v: x: strange; look at the kernel's log")
 
 
 def test_a_limit_of_this_process_is_named():
-    found = faults.explained(OSError(errno.EMFILE, "Too many"), b"/v", "x")
+    found = explain.explained(OSError(errno.EMFILE, "Too many"), b"/v", "x")
     assert found.reason == "other"
     assert "kernel's log" not in str(found)
     assert "LimitNOFILE" in str(found) or "ulimit" in str(found)
@@ -77,18 +77,18 @@ def test_a_limit_of_this_process_is_named():
 @pytest.mark.parametrize(
     ("file", "directory", "reason"),
     [
-        (faults.IMMUTABLE, 0, "immutable"),
-        (faults.APPEND, 0, "append-only"),
-        (0, faults.IMMUTABLE, "immutable"),
-        (0, faults.APPEND, "append-only"),
+        (explain.IMMUTABLE, 0, "immutable"),
+        (explain.APPEND, 0, "append-only"),
+        (0, explain.IMMUTABLE, "immutable"),
+        (0, explain.APPEND, "append-only"),
         (None, None, "denied"),
         (0, 0, "denied"),
     ],
 )
 def test_what_forbids_a_move(monkeypatch, file, directory, reason):
-    monkeypatch.setattr(faults, "_flags_of", lambda *_: file)
-    monkeypatch.setattr(faults, "inode_flags", lambda _fd: directory)
-    found = faults.explained_move(OSError(errno.EPERM, ""), 5, b"f", b"/v/d/f")
+    monkeypatch.setattr(explain, "_flags_of", lambda *_: file)
+    monkeypatch.setattr(explain, "inode_flags", lambda _fd: directory)
+    found = explain.explained_move(OSError(errno.EPERM, ""), 5, b"f", b"/v/d/f")
     assert found.reason == reason
     if file:
         assert f"the file is {reason}" in str(found)
@@ -96,13 +96,13 @@ def test_what_forbids_a_move(monkeypatch, file, directory, reason):
     elif directory:
         assert f"its directory is {reason}" in str(found)
         assert " /v/d` and scan again" in str(found)
-    other = faults.explained_move(OSError(errno.EBUSY, ""), 5, b"f", b"/v/d/f")
+    other = explain.explained_move(OSError(errno.EBUSY, ""), 5, b"f", b"/v/d/f")
     assert other.reason == "busy"
 
 
 def test_flags_of_what_cannot_be_opened_are_unknown(tmp_path):
     with closing(os.open(tmp_path, os.O_RDONLY)) as fd:
-        assert faults._flags_of(fd, b"none") is None
+        assert explain._flags_of(fd, b"none") is None
 
 
 # store
@@ -273,7 +273,7 @@ def test_inode_numbers_have_64_bits():
 
 
 def test_groups_forget_what_they_forgot():
-    groups = index._Groups()
+    groups = store_index._Groups()
     for name in ("a", "b", "c"):
         groups.put(name, 1)
     groups.put("a", 1)
@@ -291,7 +291,7 @@ def test_the_index_leaves_out_damaged_records_and_forgets_removed_ones():
     brief = SimpleNamespace(identity=Identity(1, 2), path=b"/v/f")
     listed = [Briefed("a", brief), Briefed("damaged", None, "damaged"), Briefed("b", brief)]
     ids = [one.record_id for one in listed]
-    found = index.Index(lambda: ids, lambda _name: Identity(3, 4), lambda: listed)
+    found = store_index.Index(lambda: ids, lambda _name: Identity(3, 4), lambda: listed)
     found.forget("a")  # nothing was read yet
     assert found.names(Identity(1, 2)) == ["a", "b"]
     assert found.at(b"/v/f") == ["a", "b"]
@@ -317,8 +317,8 @@ def _listed(number, **changes):
 
 
 def chosen(monkeypatch, listed, **given):
-    monkeypatch.setattr(selection, "briefs", lambda _store: listed)
-    found = selection.Selection(**given).selected(None)
+    monkeypatch.setattr(restore_selection, "briefs", lambda _store: listed)
+    found = restore_selection.Selection(**given).selected(None)
     return found.ids, found.unread
 
 
@@ -408,9 +408,9 @@ def test_all_conditions_must_fit(monkeypatch):
 
 def test_a_quarantine_that_is_not_there_has_nothing_old(tmp_path, monkeypatch):
     none = os.fsencode(tmp_path / "none")
-    assert housekeeping.purge_older(none, 1) == housekeeping.Purged(0, 0)
+    assert retention.purge_older(none, 1) == retention.Purged(0, 0)
     assert not (tmp_path / "none").exists()
     (tmp_path / "none").write_bytes(b"")
     with pytest.raises(QuarantineError) as caught:
-        housekeeping.purge_older(none, 1)
+        retention.purge_older(none, 1)
     assert caught.value.reason == "unsafe-store"

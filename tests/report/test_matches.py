@@ -10,9 +10,9 @@ from isolating import confirmed
 from hashscan.authority import Authority
 from hashscan.catalog.period import InPlace
 from hashscan.quarantine.act import Quarantine
+from hashscan.quarantine.manage import Listed, purge, records
 from hashscan.quarantine.records import State
 from hashscan.quarantine.restore import restore
-from hashscan.quarantine.upkeep import Listed, purge, records
 from hashscan.report.matches import match_figures
 
 #: The period holds the time at which all files of ``confirmed`` are detected, and not the present.

@@ -19,9 +19,9 @@ import pytest
 
 from hashscan.fs import rename
 from hashscan.model import Candidate, Confirmed, Digest, FileDigests, FilterHit, Identity, Stamp
+from hashscan.quarantine.manage import records, verify
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import records, verify
 
 libc = ctypes.CDLL(None, use_errno=True)
 needs_root = pytest.mark.skipif(bool(namespaces.why_no_root()), reason=namespaces.why_no_root())

@@ -15,8 +15,8 @@ from hashscan.model import Digest
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.store import Store
 from hashscan.output.jsonl import JsonReporter
+from hashscan.quarantine.manage import records
 from hashscan.quarantine.store import Store as QuarantineStore
-from hashscan.quarantine.upkeep import records
 from hashscan.state import State
 
 BEGIN = 1_700_000_000.0

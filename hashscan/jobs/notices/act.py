@@ -15,11 +15,11 @@ from hashscan.jobs.allowed_matches import Allowing, open_allow
 from hashscan.jobs.brakes import open_brakes
 from hashscan.model import Acted, Confirmed, Digest, FilterHit, MatchEvent, hits
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.dismissed import Dismissed
+from hashscan.quarantine.dismissed_digests import Dismissed
+from hashscan.quarantine.manage import records
 from hashscan.quarantine.records import State as RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store as QuarantineStore
-from hashscan.quarantine.upkeep import records
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:

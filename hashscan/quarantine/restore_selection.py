@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from hashscan.fs.named import resolve
 from hashscan.model import category_name
-from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.records import State
+from hashscan.quarantine.summary import briefs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashscan.model import Digest
-    from hashscan.quarantine.briefs import Brief
     from hashscan.quarantine.store import Store
+    from hashscan.quarantine.summary import Brief
 
 
 @dataclass(frozen=True, slots=True)

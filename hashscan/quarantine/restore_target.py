@@ -13,13 +13,13 @@ from hashscan.fs.beneath import closing, components, identity_of, open_directory
 from hashscan.fs.folders import make_below
 from hashscan.fs.named import opened_named, resolve, user_shown
 from hashscan.model import join
-from hashscan.quarantine.places import failed, opened, opened_root
+from hashscan.quarantine.file_place import failed, opened, opened_root
 from hashscan.quarantine.records import Place
 from hashscan.text import shown
 
 if TYPE_CHECKING:
     from hashscan.fs.folders import Made
-    from hashscan.quarantine.places import Opened
+    from hashscan.quarantine.file_place import Opened
     from hashscan.quarantine.records import Record
 
 _DOING = "could not be restored"

@@ -18,19 +18,19 @@ from hashscan.fs.beneath import closing, open_file, open_root
 from hashscan.fs.copy import HashedStream
 from hashscan.fs.private import open_existing
 from hashscan.model import PRIVATE_DIRECTORY
-from hashscan.quarantine.briefs import briefs, loaded
-from hashscan.quarantine.faults import explained
-from hashscan.quarantine.places import Spot, look, private_of, sync_directory
+from hashscan.quarantine.explain import explained
+from hashscan.quarantine.file_place import Spot, look, private_of, sync_directory
 from hashscan.quarantine.records import Record, State
 from hashscan.quarantine.store import CONTENT
+from hashscan.quarantine.summary import briefs, loaded
 from hashscan.text import human_age, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hashscan.model import FileDigests
-    from hashscan.quarantine.briefs import Brief
     from hashscan.quarantine.store import Store
+    from hashscan.quarantine.summary import Brief
     from hashscan.timeline import Timeline
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import QuarantineError
 from hashscan.model import Digest, hits
-from hashscan.quarantine.asked import (
+from hashscan.quarantine.recheck_answers import (
     ACCEPTED,
     KNOWN,
     RIPE,
@@ -24,17 +24,17 @@ from hashscan.quarantine.asked import (
     Subject,
     When,
 )
-from hashscan.quarantine.briefs import briefs
 from hashscan.quarantine.records import State
+from hashscan.quarantine.summary import briefs
 from hashscan.text import counted, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from hashscan.model import Filter
-    from hashscan.quarantine.briefs import Brief
     from hashscan.quarantine.records import Record
     from hashscan.quarantine.store import Store
+    from hashscan.quarantine.summary import Brief
     from hashscan.timeline import Timeline
 
 #: Seconds between the first and the second ``unknown``, at least.

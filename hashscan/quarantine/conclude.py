@@ -16,13 +16,13 @@ from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import closing, open_file
 from hashscan.fs.copy import copy_content, digests_of
 from hashscan.fs.rename import put
-from hashscan.quarantine.places import Seen, Spot, failed, look, sync_directory
+from hashscan.quarantine.file_place import Seen, Spot, failed, look, sync_directory
 from hashscan.quarantine.records import State
 from hashscan.quarantine.store import CONTENT, PART
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from hashscan.quarantine.places import Opened
+    from hashscan.quarantine.file_place import Opened
     from hashscan.quarantine.records import Record
     from hashscan.quarantine.store import Store
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import QuarantineError
+from hashscan.quarantine.manage import aged, purge
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store
-from hashscan.quarantine.upkeep import aged, purge
 from hashscan.text import human_age
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashscan.model import Identity
-    from hashscan.quarantine.briefs import Briefed
     from hashscan.quarantine.records import Record
+    from hashscan.quarantine.summary import Briefed
 
 _Key = TypeVar("_Key")
 

@@ -23,7 +23,7 @@ from hashscan.fs.metadata import Metadata, read_metadata
 from hashscan.fs.private import Privates, open_private, open_top, remove_empty, remove_if_empty
 from hashscan.fs.racy import has_writer
 from hashscan.model import FileDigests, Identity, join
-from hashscan.quarantine.faults import explained
+from hashscan.quarantine.explain import explained
 from hashscan.quarantine.records import Place, Record, Staging
 from hashscan.text import shown
 
