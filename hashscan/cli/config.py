@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashscan.config import example, loader, printing
+from hashscan.config import example, loader
+from hashscan.config import show as printing
+from hashscan.config.explain import notes, summary
 from hashscan.config.messages import place
-from hashscan.config.notes import notes, summary
 from hashscan.config.trust import faults
 from hashscan.durable import new_file, replace_file
 from hashscan.errors import Finding, UsageError

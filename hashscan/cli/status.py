@@ -12,7 +12,7 @@ import click
 from hashscan.cli.common import checked_option, json_option, open_configuration, state_option
 from hashscan.cli.status_json import status_json
 from hashscan.cli.status_receivers import receiver_lines
-from hashscan.config.notes import retention
+from hashscan.config.explain import retention
 from hashscan.errors import ConfigError, ExitCode, HashscanError
 from hashscan.output.wrapping import for_terminal
 from hashscan.quarantine.brakes import summary_of

@@ -7,11 +7,11 @@ import stat
 
 from pydantic import ValidationError
 
-from hashscan.config.document import Document, TextError
+from hashscan.config.default_places import below_home
 from hashscan.config.messages import MOST, findings, place
-from hashscan.config.places import below_home
 from hashscan.config.settings import Settings, default_state
 from hashscan.config.values import CHECK_FILES
+from hashscan.config.yaml_lines import Document, TextError
 from hashscan.errors import ConfigError, Finding
 from hashscan.machine import explain
 from hashscan.text import shown

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from hashscan.config.document import short
 from hashscan.config.password import is_secret
 from hashscan.config.settings import Settings
 from hashscan.config.values import kind_of
+from hashscan.config.yaml_lines import short
 from hashscan.errors import Finding
 from hashscan.text import shown
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
 
-    from hashscan.config.document import Document, Loc
+    from hashscan.config.yaml_lines import Document, Loc
 
 MOST = 100  # findings; a file with more is not a configuration
 _SECRETS = frozenset({"password", "passwd", "pass", "secret", "token", "credentials"})

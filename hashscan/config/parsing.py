@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from hashscan.config.document import Document, Loc, TextError
+from hashscan.config.yaml_lines import Document, Loc, TextError
 from hashscan.text import one_line
 
 _DEEPEST = 20  # levels; the settings have four

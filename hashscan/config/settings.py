@@ -20,10 +20,10 @@ from pydantic import (
 from hashscan.config import daemon, globs, values
 from hashscan.config.audit import AuditSettings
 from hashscan.config.brakes import BrakesSettings
+from hashscan.config.default_places import below_home
 from hashscan.config.metrics import MetricsSettings
 from hashscan.config.notices import NoticesSettings, OrganisationSettings
 from hashscan.config.notify import ReceiverSettings, receivers
-from hashscan.config.places import below_home
 from hashscan.config.section import Section, Starter
 from hashscan.config.sites import SiteSettings
 from hashscan.config.sources import FilterSettings, ServiceSettings

@@ -24,8 +24,8 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from hashscan.config.document import Loc
     from hashscan.config.settings import Settings
+    from hashscan.config.yaml_lines import Loc
 
 _META = ".json"
 _BELIEVED = "others can change what hashscan believes"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from hashscan.catalog.overview import directories_known, overview
+from hashscan.config.explain import retention
 from hashscan.config.messages import place
-from hashscan.config.notes import retention
 from hashscan.config.password import read_password
 from hashscan.config.trust import faults, moves
 from hashscan.errors import (

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from hashscan.config.notes import notes, summary
+from hashscan.config.explain import notes, summary
 from hashscan.config.settings import Settings
 
 LOCAL = {"kind": "local", "known": ["/list"]}

@@ -8,9 +8,9 @@ from faulty import break_os, raising
 from pydantic_core import PydanticCustomError
 
 from hashscan.config import values
-from hashscan.config.document import Document
 from hashscan.config.loader import validate
 from hashscan.config.messages import MOST
+from hashscan.config.yaml_lines import Document
 from hashscan.errors import ConfigError
 
 

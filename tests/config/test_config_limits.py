@@ -10,19 +10,19 @@ from pydantic_core import PydanticCustomError
 
 from hashscan.config import (
     daemon,
+    default_places,
     globs,
     loader,
     notices,
     password,
-    places,
     settings,
     sites,
     trust,
     values,
 )
+from hashscan.config.explain import summary
 from hashscan.config.loader import load_for_lists, validate
 from hashscan.config.messages import field_at, section_at
-from hashscan.config.notes import summary
 from hashscan.config.parsing import Document
 from hashscan.config.settings import Settings, require_organisation
 from hashscan.config.values import CHECK_FILES
@@ -178,23 +178,26 @@ def test_home_is_where_the_user_says_and_else_where_passwd_says(monkeypatch):
     class Entry:
         pw_dir = "/home/someone"
 
-    people = Faulty(places.pwd, getpwuid=lambda _uid: Entry)
-    monkeypatch.setattr(places, "pwd", people)
+    people = Faulty(default_places.pwd, getpwuid=lambda _uid: Entry)
+    monkeypatch.setattr(default_places, "pwd", people)
     monkeypatch.setenv("HOME", "/elsewhere")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    assert places.home() == "/elsewhere"
+    assert default_places.home() == "/elsewhere"
     monkeypatch.setenv("HOME", "relative")
-    assert places.home() == "/home/someone"
-    assert places.below_home("XDG_STATE_HOME", ".local", "state") == "/home/someone/.local/state"
+    assert default_places.home() == "/home/someone"
+    assert (
+        default_places.below_home("XDG_STATE_HOME", ".local", "state")
+        == "/home/someone/.local/state"
+    )
     monkeypatch.delenv("HOME")
-    assert places.home() == "/home/someone"
+    assert default_places.home() == "/home/someone"
     Entry.pw_dir = ""
-    assert places.home() is None
+    assert default_places.home() is None
     people.getpwuid = {}.__getitem__
-    assert places.home() is None
-    assert places.below_home("XDG_STATE_HOME", ".local", "state") is None
+    assert default_places.home() is None
+    assert default_places.below_home("XDG_STATE_HOME", ".local", "state") is None
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert places.below_home("XDG_STATE_HOME", ".local", "state") == "/state"
+    assert default_places.below_home("XDG_STATE_HOME", ".local", "state") == "/state"
 
 
 def test_without_a_home_the_state_is_to_be_named():

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from hashscan.config.example import inline, render
+from hashscan.config.explain import notes
 from hashscan.config.loader import load
-from hashscan.config.notes import notes
 from hashscan.config.parsing import parse
 
 EXAMPLE = os.path.join(os.path.dirname(__file__), "..", "..", "config.example.yaml")

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from hashscan.config import loader
-from hashscan.config.printing import to_plain, to_yaml
 from hashscan.config.settings import Settings
+from hashscan.config.show import to_plain, to_yaml
 from hashscan.errors import ConfigError, ExitCode
 
 

@@ -5,7 +5,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from hashscan.config.notes import summary
+from hashscan.config.explain import summary
 from hashscan.config.settings import Settings
 from hashscan.config.trust import faults, moves
 from hashscan.config.values import is_host_name, is_mail_address

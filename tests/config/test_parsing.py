@@ -3,8 +3,8 @@
 import pytest
 
 from hashscan.config import parsing
-from hashscan.config.document import TextError, short
 from hashscan.config.parsing import parse
+from hashscan.config.yaml_lines import TextError, short
 
 
 @pytest.mark.parametrize(

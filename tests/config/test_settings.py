@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from hashscan.config import values
+from hashscan.config.explain import notes, retention, summary
 from hashscan.config.loader import load
-from hashscan.config.notes import notes, retention, summary
 from hashscan.config.settings import Settings, require_filter, require_service, require_volumes
 from hashscan.errors import ConfigError
 from hashscan.text import local_time

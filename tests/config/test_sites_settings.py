@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from hashscan.config.document import Document
+from hashscan.config.explain import summary
 from hashscan.config.loader import validate
-from hashscan.config.notes import summary
 from hashscan.config.settings import Settings
+from hashscan.config.yaml_lines import Document
 from hashscan.errors import ConfigError
 
 

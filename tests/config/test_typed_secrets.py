@@ -2,8 +2,8 @@
 
 import pytest
 
+from hashscan.config.explain import notes
 from hashscan.config.loader import load
-from hashscan.config.notes import notes
 from hashscan.config.settings import Settings
 from hashscan.errors import ConfigError
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hashscan.config.document import TextError
 from hashscan.config.parsing import parse
+from hashscan.config.yaml_lines import TextError
 from hashscan.notices import values
 from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
 from hashscan.text import shown
