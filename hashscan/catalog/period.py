@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashscan.catalog import checksums
 from hashscan.catalog.candidates import OF_WATCH, REPORTED
-from hashscan.catalog.overview import opened
 from hashscan.catalog.scans import WHOLE
+from hashscan.catalog.status_overview import opened
 from hashscan.model import FileDigests
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ import time
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from hashscan.catalog import checksums, paths
+from hashscan.catalog import checksums, directory_paths
 from hashscan.catalog.candidates import REPORTED
 from hashscan.catalog.checksums import checksum
-from hashscan.catalog.expected import ExpectedWork
-from hashscan.catalog.forgetting import forget
-from hashscan.catalog.mounted import MountedVolumes
+from hashscan.catalog.expected_work import ExpectedWork
+from hashscan.catalog.forget import forget
+from hashscan.catalog.mount_points import MountedVolumes
 from hashscan.catalog.rows import (
     CHECKED,
     COLUMNS,
@@ -220,7 +220,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
 
     def directory_path(self, number: int) -> bytes:
         """The path below its volume of the directory with this id."""
-        return paths.directory_path(self._connection, self.path, number)
+        return directory_paths.directory_path(self._connection, self.path, number)
 
     def place_of(self, number: int) -> DirectoryPlace:
         """Where the directory with this id was."""
@@ -234,7 +234,7 @@ class Catalog(Scans, ExpectedWork, MountedVolumes):
 
     def volume_of(self, number: int) -> bytes | None:
         """The root of the volume that the directory with this id is in."""
-        return paths.volume_of(self._connection, self.path, number)
+        return directory_paths.volume_of(self._connection, self.path, number)
 
     # Files
 

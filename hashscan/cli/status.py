@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from hashscan.catalog.overview import LastScan
+    from hashscan.catalog.status_overview import LastScan
     from hashscan.cli import Options
     from hashscan.jobs.status import FilterStatus, Status
     from hashscan.jobs.status_complaints import Complaint

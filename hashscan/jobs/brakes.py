@@ -12,7 +12,7 @@ from hashscan.audit import events
 from hashscan.audit.actor import Who
 from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import newest, read
-from hashscan.catalog.overview import overview
+from hashscan.catalog.status_overview import overview
 from hashscan.errors import StateError
 from hashscan.quarantine.brake_limits import Limits
 from hashscan.quarantine.brakes import Brakes, used_inodes

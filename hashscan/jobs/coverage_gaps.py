@@ -27,7 +27,7 @@ from hashscan.watch.mounts import MountTable, mounts_now
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashscan.catalog.overview import Overview
+    from hashscan.catalog.status_overview import Overview
     from hashscan.config.settings import Settings
     from hashscan.state import State
 

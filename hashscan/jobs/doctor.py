@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from hashscan.catalog.overview import directories_known, overview
+from hashscan.catalog.status_overview import directories_known, overview
 from hashscan.config.explain import retention
 from hashscan.config.messages import place
 from hashscan.config.password import read_password

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from hashscan.catalog.overview import overview
 from hashscan.catalog.period import InPlace, Period, in_place_of, period_of
+from hashscan.catalog.status_overview import overview
 from hashscan.errors import HashscanError, QuarantineError
 from hashscan.jobs.coverage_gaps import read_daemon_file, resolved_roots
 from hashscan.jobs.status import filters_of

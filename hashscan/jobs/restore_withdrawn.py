@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hashscan import files
-from hashscan.catalog.forgetting import forget_verdicts
+from hashscan.catalog.forget import forget_verdicts
 from hashscan.errors import HashscanError, LockedError, QuarantineError, StateError
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore

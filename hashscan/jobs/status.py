@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hashscan.audit.quick_check import fault_of
-from hashscan.catalog.overview import Overview, overview
+from hashscan.catalog.status_overview import Overview, overview
 from hashscan.config.loader import load_or_default
 from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateError, UsageError
 from hashscan.jobs.complaint_reasons import Fault, Reason

@@ -12,7 +12,7 @@ from hashscan.watch.mounts import mounts_now
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashscan.catalog.mounted import MountedVolumes
+    from hashscan.catalog.mount_points import MountedVolumes
     from hashscan.model import Identity
     from hashscan.watch.mounts import MountTable
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from hashscan.catalog.overview import LastScan
+    from hashscan.catalog.status_overview import LastScan
     from hashscan.config.settings import Settings
     from hashscan.jobs.status import Status
 

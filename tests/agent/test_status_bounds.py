@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from faulty import break_os, raising
 
-from hashscan.catalog.overview import LastScan
+from hashscan.catalog.status_overview import LastScan
 from hashscan.config.settings import Settings
 from hashscan.errors import ExitCode
 from hashscan.jobs import coverage_gaps, status_complaints

@@ -6,9 +6,9 @@ import time
 import pytest
 from catalog_rows import HIT, found, report, row
 
-from hashscan.catalog.overview import overview
 from hashscan.catalog.reader import CatalogReader
 from hashscan.catalog.rows import FoundProblem, signed
+from hashscan.catalog.status_overview import overview
 from hashscan.catalog.store import Catalog
 from hashscan.model import Answer, Digest, Identity, Stamp
 

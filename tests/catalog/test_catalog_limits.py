@@ -7,9 +7,9 @@ import pytest
 
 from hashscan.catalog import candidates as candidates_module
 from hashscan.catalog import reader as reader_module
-from hashscan.catalog.overview import directories_known, overview
 from hashscan.catalog.reader import CatalogReader
 from hashscan.catalog.rows import DirectoryPlace, FileRow, FoundCandidate, FoundProblem
+from hashscan.catalog.status_overview import directories_known, overview
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
 from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity, Problem, Stamp

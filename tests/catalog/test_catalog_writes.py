@@ -5,9 +5,9 @@ import sqlite3
 import pytest
 
 from hashscan.catalog.checksums import are_whole, checksum
-from hashscan.catalog.finder import open_finder
-from hashscan.catalog.overview import overview
+from hashscan.catalog.find_files import open_finder
 from hashscan.catalog.rows import FileRow, FoundCandidate, FoundProblem
+from hashscan.catalog.status_overview import overview
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
 from hashscan.model import (

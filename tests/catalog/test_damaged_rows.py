@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hashscan.catalog.forgetting import forget_verdicts
+from hashscan.catalog.forget import forget_verdicts
 from hashscan.catalog.rows import FoundCandidate
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError

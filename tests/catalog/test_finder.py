@@ -1,10 +1,10 @@
-"""hashscan.catalog.finder: files by digest or path, beside the process that writes the catalog."""
+"""hashscan.catalog.find_files: files by digest or path, beside the process that writes the catalog."""
 
 import sqlite3
 
 import pytest
 
-from hashscan.catalog.finder import open_finder
+from hashscan.catalog.find_files import open_finder
 from hashscan.catalog.rows import FileRow
 from hashscan.catalog.store import Catalog
 from hashscan.model import Digest

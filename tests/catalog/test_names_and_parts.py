@@ -2,8 +2,8 @@
 
 import pytest
 
-from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import FileRow, signed, unsigned
+from hashscan.catalog.status_overview import overview
 from hashscan.catalog.store import Catalog
 from hashscan.model import Identity
 

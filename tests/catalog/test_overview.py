@@ -1,4 +1,4 @@
-"""hashscan.catalog.overview and hashscan.state: a look from outside that disturbs nobody."""
+"""hashscan.catalog.status_overview and hashscan.state: a look from outside that disturbs nobody."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from hashscan.catalog.overview import overview
+from hashscan.catalog.status_overview import overview
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
 from hashscan.state import State, holder_of

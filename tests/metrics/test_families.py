@@ -10,7 +10,7 @@ import pytest
 from left_state import Place
 from promtool import needs_promtool, promtool, samples
 
-from hashscan.catalog.overview import LastScan, Overview
+from hashscan.catalog.status_overview import LastScan, Overview
 from hashscan.config.settings import Settings
 from hashscan.daemon.counters import Counters
 from hashscan.errors import ExitCode

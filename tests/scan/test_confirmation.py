@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from scanning import Told
 
-from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import FileRow, FoundCandidate
+from hashscan.catalog.status_overview import overview
 from hashscan.catalog.store import Catalog
 from hashscan.errors import StateError
 from hashscan.fs.reading import identity_in, stamp_of

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from scanning import Scanner, one_by_one, sha1
 
-from hashscan.catalog.overview import overview
+from hashscan.catalog.status_overview import overview
 from hashscan.scan import directory_task as directory_module
 from hashscan.scan import dispatch as dispatch_module
 from hashscan.scan import frontier as frontier_module

@@ -9,8 +9,8 @@ import time
 import pytest
 from scanning import Scanner, settle
 
-from hashscan.catalog.overview import overview
 from hashscan.catalog.rows import QueuedDirectory
+from hashscan.catalog.status_overview import overview
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.jobs.volume_presence import follow_mounts

@@ -18,7 +18,7 @@ from hashscan.text import counted, said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from hashscan.catalog.finder import Finder, FoundFile
+    from hashscan.catalog.find_files import Finder, FoundFile
     from hashscan.jobs.known_set import KnownSet
     from hashscan.jobs.notices.act import NoticeActs, Verdict
     from hashscan.jobs.notices.hash_files import NoticeFiles

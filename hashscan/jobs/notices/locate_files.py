@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashscan.catalog.overview import overview
+from hashscan.catalog.status_overview import overview
 from hashscan.jobs.notices.hash_files import MOST_LISTED, Presence
 from hashscan.model import ALGORITHMS
 from hashscan.notices.notice import ItemKind, ItemState
@@ -18,8 +18,8 @@ from hashscan.text import counted, local_time, shown
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from hashscan.catalog.finder import Finder
-    from hashscan.catalog.overview import LastScan
+    from hashscan.catalog.find_files import Finder
+    from hashscan.catalog.status_overview import LastScan
     from hashscan.jobs.known_set import KnownSet
     from hashscan.jobs.notices.act import NoticeActs
     from hashscan.jobs.notices.hash_files import NoticeFiles, Spot

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from hashscan.audit.recorder import Recorder
-from hashscan.catalog.finder import open_finder
+from hashscan.catalog.find_files import open_finder
 from hashscan.errors import ConfigError, FilterError, LockedError, UsageError
 from hashscan.jobs.coverage_gaps import daemon_of
 from hashscan.jobs.known_set import open_known_set

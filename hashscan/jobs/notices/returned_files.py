@@ -14,7 +14,7 @@ from hashscan.text import local_time, said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hashscan.catalog.finder import FoundFile
+    from hashscan.catalog.find_files import FoundFile
     from hashscan.jobs.notices.hash_files import NoticeFiles
     from hashscan.jobs.notices.locate_files import Places
     from hashscan.jobs.notices.round_result import Round

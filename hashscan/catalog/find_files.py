@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashscan.catalog import checksums, paths
+from hashscan.catalog import checksums, directory_paths
 from hashscan.catalog.checksums import are_whole
 from hashscan.catalog.rows import CHECKED, FileRow, checked
 from hashscan.catalog.schema import FORMAT, translated
@@ -84,8 +84,8 @@ class Finder(Closable):
         file, directory = FileRow._make(row[:-2]), row[-2]
         assert isinstance(directory, int)
         try:
-            volume = paths.volume_of(self._connection, self._path, directory)
-            above = paths.directory_path(self._connection, self._path, directory)
+            volume = directory_paths.volume_of(self._connection, self._path, directory)
+            above = directory_paths.directory_path(self._connection, self._path, directory)
         except StateError:
             volume = None
         if volume is None:
