@@ -14,9 +14,9 @@ import sys
 import tempfile
 import time
 
-from hashscan.known.confirmers.local import open_local
-from hashscan.known.filters.bloom import load
+from hashscan.known.confirmers.local_list import open_local
 from hashscan.known.filters.build import build
+from hashscan.known.filters.filter_file import load
 from hashscan.model import Digest
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from hashscan.catalog.store import Catalog
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.writer import Writer
 from hashscan.scan.rejudging import Rejudging
 

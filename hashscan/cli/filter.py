@@ -24,7 +24,7 @@ from hashscan.text import human_size, shown
 if TYPE_CHECKING:
     from hashscan.cli import Options
     from hashscan.known.filters.build import BuildReport
-    from hashscan.known.filters.opening import FilterFile
+    from hashscan.known.filters.open_filter import FilterFile
 
 _DAY = 86400.0
 
@@ -126,7 +126,7 @@ def info_command(options: Options, file: str | None, state: str | None, as_json:
     """
     if file is None:
         return _list_configured(options, state, as_json=as_json)
-    from hashscan.known.filters.opening import open_filter  # noqa: PLC0415 - heavy libraries
+    from hashscan.known.filters.open_filter import open_filter  # noqa: PLC0415 - heavy libraries
 
     one = open_filter(file)
     click.echo(_info_json(one) if as_json else _info_text(one))
@@ -226,7 +226,7 @@ def _build_json(report: BuildReport) -> str:
 
 
 def _tiers_text(one: FilterFile) -> list[str]:
-    from hashscan.known.filters.bloom import BloomFile  # noqa: PLC0415 - heavy libraries
+    from hashscan.known.filters.filter_file import BloomFile  # noqa: PLC0415 - heavy libraries
     from hashscan.known.filters.tiers import TierFile  # noqa: PLC0415
 
     if not isinstance(one, BloomFile):

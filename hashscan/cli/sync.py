@@ -57,7 +57,7 @@ def command(options: Options, state: str | None, as_json: bool, spread: bool) ->
 
 
 def _wait(interval: float, *, quiet: bool) -> None:
-    from hashscan.known.sync.source import sync_offset  # noqa: PLC0415
+    from hashscan.known.sync.repository_settings import sync_offset  # noqa: PLC0415
 
     offset = sync_offset(socket.getfqdn(), interval)
     if not quiet:

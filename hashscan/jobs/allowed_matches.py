@@ -60,7 +60,7 @@ def check_allow(settings: Settings, state: State) -> None:
 
 def _algorithms(settings: Settings) -> tuple[Algorithm, ...]:
     """The algorithms of filters that do not name them."""
-    from hashscan.known.filters.opening import DEFAULT_ALGORITHMS  # noqa: PLC0415
+    from hashscan.known.filters.open_filter import DEFAULT_ALGORITHMS  # noqa: PLC0415
 
     return settings.filter.algorithms if settings.filter else DEFAULT_ALGORITHMS
 

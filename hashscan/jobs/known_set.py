@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import UsageError
-from hashscan.known.filters.opening import open_filter
+from hashscan.known.filters.open_filter import open_filter
 from hashscan.known.filters.tiers import tier_path
 from hashscan.model import TIER_NAMES, Tiers, filterset_of
 from hashscan.text import shown
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hashscan.config.settings import Settings
     from hashscan.config.sources import FilterSettings, ServiceSettings
     from hashscan.known.allow import AllowList
-    from hashscan.known.filters.opening import FilterFile
+    from hashscan.known.filters.open_filter import FilterFile
     from hashscan.known.lists.staging import BuildProgress
     from hashscan.model import Algorithm, Confirmer
     from hashscan.state import State
@@ -139,7 +139,7 @@ def check_known_set(settings: Settings, state: State, notice: Callable[[str], No
         StateError: no room for the digests of lists.
     """
     from hashscan.config.settings import require_service  # noqa: PLC0415
-    from hashscan.known.confirmers.local import check_local  # noqa: PLC0415
+    from hashscan.known.confirmers.local_list import check_local  # noqa: PLC0415
 
     service = require_service(settings)
     given: tuple[FilterFile, ...] = ()
@@ -207,7 +207,7 @@ def _local(
     notice: Callable[[str], None],
     building: Building,
 ) -> KnownSet:
-    from hashscan.known.confirmers.local import open_local  # noqa: PLC0415
+    from hashscan.known.confirmers.local_list import open_local  # noqa: PLC0415
 
     with building() as on_progress:
         known = open_local(

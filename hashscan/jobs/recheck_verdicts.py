@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from hashscan.audit.recorder import Recorder
     from hashscan.jobs.known_set import KnownSet
-    from hashscan.known.filters.opening import FilterFile
+    from hashscan.known.filters.open_filter import FilterFile
     from hashscan.model import Answer, Confirmer, Digest
     from hashscan.quarantine.recheck_answers import Answered
     from hashscan.quarantine.withdrawn_digests import Group

@@ -21,7 +21,7 @@ from hashscan.jobs.complaint_reasons import Fault, Reason
 from hashscan.jobs.coverage_gaps import Seen, gaps, read_daemon_file, troubles
 from hashscan.jobs.notices.deadlines import Deadlines, deadlines_of
 from hashscan.jobs.sync import from_repository, source_of
-from hashscan.known.sync.kept import open_kept
+from hashscan.known.sync.synced_filters import open_kept
 from hashscan.machine import is_limited, with_cause
 from hashscan.model import join
 from hashscan.notify.receiver_state import ReceiverState, receiver_states
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hashscan.config.settings import Settings
-    from hashscan.known.filters.opening import FilterFile
+    from hashscan.known.filters.open_filter import FilterFile
     from hashscan.quarantine.hold_types import Hold
 
 

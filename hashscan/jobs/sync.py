@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from hashscan.audit import events
 from hashscan.config import values
 from hashscan.errors import ConfigError, Finding, HashscanError, StateError
-from hashscan.known.sync.kept import open_kept
-from hashscan.known.sync.source import Source
+from hashscan.known.sync.repository_settings import Source
+from hashscan.known.sync.synced_filters import open_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashscan.audit.actor import By
     from hashscan.config.settings import Settings
-    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.known.filters.filter_file import BloomFile
     from hashscan.known.sync.client import SyncReport
     from hashscan.state import State
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.errors import ConfigError, DigestListError, UsageError
-from hashscan.known.confirmers.local import check_local, open_local
-from hashscan.known.filters.opening import kind_of, open_filter
+from hashscan.known.confirmers.local_list import check_local, open_local
+from hashscan.known.filters.open_filter import kind_of, open_filter
 from hashscan.known.lists.categories import EVERY, VICS
 from hashscan.known.lists.entries import FatalListError
 from hashscan.known.lists.reader import open_list
@@ -25,8 +25,8 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from hashscan.known.confirmers.index import LocalConfirmer
-    from hashscan.known.filters.opening import FilterFile
+    from hashscan.known.confirmers.digest_index import LocalConfirmer
+    from hashscan.known.filters.open_filter import FilterFile
     from hashscan.known.lists.staging import BuildProgress
     from hashscan.model import Algorithm
 

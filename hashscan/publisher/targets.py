@@ -17,7 +17,7 @@ from tuf.api.metadata import TargetFile
 from hashscan.durable import make_public_directory, new_file, replace_file, touch
 from hashscan.errors import FilterError
 from hashscan.known.filters import packing, patch
-from hashscan.known.filters.bits import metadata_path
+from hashscan.known.filters.bit_file import metadata_path
 from hashscan.known.filters.metadata import TierMetadata, dump
 from hashscan.known.sync.layout import (
     FilterTarget,

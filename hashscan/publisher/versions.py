@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import FilterError, UsageError
 from hashscan.fs.beneath import closing
-from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import TiersMade, write_filter, write_tiers
+from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.metadata import Metadata, TierMetadata, is_category
 from hashscan.known.filters.tiers import tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import timedelta
 
-    from hashscan.known.filters.bloom import BloomFile
+    from hashscan.known.filters.filter_file import BloomFile
     from hashscan.known.lists.reader import ListReport
     from hashscan.known.lists.staging import BuildProgress, Staging
     from hashscan.model import Algorithm

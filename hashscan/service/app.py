@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from hashscan.known.confirmers.index import LocalConfirmer
+    from hashscan.known.confirmers.digest_index import LocalConfirmer
     from hashscan.service.audit import Audit
     from hashscan.service.data import Which
 

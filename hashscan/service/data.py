@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from hashscan.durable import replace_file, sync_directory
 from hashscan.errors import StateError, UsageError
 from hashscan.fs.named import opened_named, resolve
-from hashscan.known.confirmers.index import LocalConfirmer, seal, write_index
+from hashscan.known.confirmers.digest_index import LocalConfirmer, seal, write_index
 from hashscan.known.lists.staging import staging
 from hashscan.text import shown
 

@@ -26,7 +26,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hashscan.known.confirmers.index import LocalConfirmer
+    from hashscan.known.confirmers.digest_index import LocalConfirmer
     from hashscan.service.data import Data, Which
 
 #: Questions a second of one user.

@@ -22,7 +22,7 @@ from hashscan.jobs import (
 )
 from hashscan.jobs.notices import deadlines, mailbox, moved_files
 from hashscan.jobs.report_xarf import NotReported, Wanted
-from hashscan.known.confirmers import local
+from hashscan.known.confirmers import local_list
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import ItemKind, ItemState, Role
 from hashscan.quarantine.records import AWAY
@@ -249,7 +249,7 @@ def test_digests_of_lists_that_a_filter_lacks_are_named(monkeypatch):
     known = SimpleNamespace(
         confirmer=confirmer, loaded=["own"], digests=9, remarks=["said once"], built=True, key="k"
     )
-    monkeypatch.setattr(local, "open_local", lambda *_given, **_named: known)
+    monkeypatch.setattr(local_list, "open_local", lambda *_given, **_named: known)
     said = []
     given = (SimpleNamespace(path="/f.bloom"),)
     opened = known_set._local(

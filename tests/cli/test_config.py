@@ -18,7 +18,7 @@ from hashscan.cli.config import command
 from hashscan.config.example import render
 from hashscan.config.loader import load
 from hashscan.errors import ConfigError, ExitCode, HashscanError, UsageError
-from hashscan.known.confirmers.local import open_local
+from hashscan.known.confirmers.local_list import open_local
 from hashscan.state import State
 
 
@@ -262,7 +262,7 @@ def test_check_keeps_nothing_and_reads_no_list_of_a_kept_filter_again(
     assert not (tmp_path / "state").exists()
     state = State(str(tmp_path / "state"))
     open_local([str(tmp_path / "list")], state.filters).confirmer.close()
-    monkeypatch.setattr("hashscan.known.confirmers.local.staging", None)
+    monkeypatch.setattr("hashscan.known.confirmers.local_list.staging", None)
     run("config", "check", good)
 
 

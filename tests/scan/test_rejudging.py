@@ -12,7 +12,7 @@ from scanning import make_filter
 from hashscan.catalog.reader import CatalogReader
 from hashscan.catalog.rows import FileRow
 from hashscan.catalog.store import Catalog
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.filter_file import load
 from hashscan.model import FileDigests, hits
 from hashscan.scan import rejudging as module
 from hashscan.scan.rejudging import Judge, Rejudging

@@ -16,8 +16,8 @@ from tiered import tiered
 from hashscan.catalog.store import Catalog
 from hashscan.fs.reading import BUFFER_SIZE, CacheNeutralReader
 from hashscan.fs.volume import Volume
-from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import build
+from hashscan.known.filters.filter_file import load
 from hashscan.model import HEAD_LENGTH, Tiers, filterset_of, head_key, size_key
 from hashscan.scan.directory_task import DirectoryTask
 from hashscan.scan.links import LinkTable

@@ -8,7 +8,7 @@ from scanning import Scanner, settle
 from hashscan.catalog.rows import FileRow, signed
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.filter_file import load
 from hashscan.model import filterset_of
 from hashscan.scan.links import LinkTable
 from hashscan.scan.messages import Task, WorkerSettings

@@ -10,10 +10,10 @@ from pathlib import Path
 from file_server import FileServer
 from tuf.api.metadata import Metadata
 
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.filter_file import load
 from hashscan.known.sync.client import sync
-from hashscan.known.sync.kept import open_kept
-from hashscan.known.sync.source import Source
+from hashscan.known.sync.repository_settings import Source
+from hashscan.known.sync.synced_filters import open_kept
 from hashscan.publisher import publish, versions
 from hashscan.publisher.keys import load_keys
 

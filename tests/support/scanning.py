@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from hashscan.catalog.store import Catalog
 from hashscan.errors import ServiceUnavailableError
 from hashscan.fs.volume import Volume
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.writer import Writer
 from hashscan.model import Acted, Answer, filterset_of
 from hashscan.scan.asking import Asker

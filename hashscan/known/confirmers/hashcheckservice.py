@@ -28,7 +28,7 @@ from hashscan.errors import (
     ServiceUnavailableError,
     UsageError,
 )
-from hashscan.known.confirmers.breaker import LONGEST_PAUSE, CircuitBreaker
+from hashscan.known.confirmers.circuit_breaker import LONGEST_PAUSE, CircuitBreaker
 from hashscan.known.confirmers.service_url import check_url
 from hashscan.model import HEX_LENGTH, Answer, Digest
 from hashscan.net.bounded_requests import BoundedSession

@@ -14,7 +14,7 @@ from hashscan.durable import remove, rename, rename_new, sync_directory, tempora
 from hashscan.errors import StateError, UsageError
 from hashscan.files import is_temporary_of
 from hashscan.fs.named import opened_above, resolve
-from hashscan.known.filters.bits import metadata_path
+from hashscan.known.filters.bit_file import metadata_path
 from hashscan.known.filters.metadata import is_category
 from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE, Writer

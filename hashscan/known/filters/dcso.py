@@ -25,8 +25,8 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 from bitarray import bitarray
 
 from hashscan.errors import FilterError, FilterExpiredError
+from hashscan.known.filters.file_bytes import content_of, open_regular
 from hashscan.known.filters.metadata import FILTER_LIMIT, in_order
-from hashscan.known.filters.regular import content_of, open_regular
 from hashscan.model import EMPTY_DIGESTS, Tiers
 from hashscan.text import human_size, rfc3339, shown
 

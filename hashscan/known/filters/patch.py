@@ -22,7 +22,7 @@ from bitarray import bitarray
 
 from hashscan.durable import new_file
 from hashscan.errors import FilterError
-from hashscan.known.filters.bits import header_of
+from hashscan.known.filters.bit_file import header_of
 from hashscan.known.filters.metadata import HEADER_LENGTH
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from binascii import hexlify
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import FilterError
-from hashscan.known.filters.bits import (
+from hashscan.known.filters.bit_file import (
     Bits,
     check_bits,
     metadata_path,

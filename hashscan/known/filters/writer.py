@@ -17,8 +17,8 @@ from pybloom_live.pybloom import make_hashfuncs
 
 from hashscan.durable import new_file, remove, rename, sync_directory, temporary_name
 from hashscan.errors import StateError
-from hashscan.known.filters.bits import file_length, geometry, header_of, metadata_path
-from hashscan.known.filters.filling import fill, set_bits
+from hashscan.known.filters.bit_file import file_length, geometry, header_of, metadata_path
+from hashscan.known.filters.fill import fill, set_bits
 from hashscan.known.filters.metadata import (
     FILTER_LIMIT,
     FORMAT,

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hashscan.errors import DigestListError, Finding
-from hashscan.known.lists import kinds, vics
+from hashscan.known.lists import line_formats, vics
 from hashscan.known.lists.categories import EVERY, chosen, counted, is_number, is_taken
 from hashscan.known.lists.entries import (
     NAME_THEM,
@@ -138,7 +138,9 @@ class Lists:
             if source is None:
                 return
             try:
-                parsed = vics.entries(source) if report.kind == "json" else kinds.entries(source)
+                parsed = (
+                    vics.entries(source) if report.kind == "json" else line_formats.entries(source)
+                )
                 for entry in parsed:
                     if entry.hex in _EMPTY:
                         report.empty += 1

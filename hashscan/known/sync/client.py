@@ -27,19 +27,19 @@ from hashscan.errors import (
     RepositoryUnreachableError,
     StateError,
 )
-from hashscan.known.filters.bits import metadata_path
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.bit_file import metadata_path
+from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.metadata import TierMetadata, dump
 from hashscan.known.filters.tiers import TierFile, tier_path
+from hashscan.known.sync.apply import Kept, Maker, Wanted
 from hashscan.known.sync.fetcher import DiskError, Fetcher
-from hashscan.known.sync.kept import FILTER, Entry, Place, Pointer, load_entry, names_in
 from hashscan.known.sync.layout import (
     FilterTarget,
     TierTarget,
     read_custom,
     whole_target,
 )
-from hashscan.known.sync.making import Kept, Maker, Wanted
+from hashscan.known.sync.synced_filters import FILTER, Entry, Place, Pointer, load_entry, names_in
 from hashscan.known.sync.trust import (
     categories_in,
     refresh,
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 
     from tuf.ngclient import Updater
 
-    from hashscan.known.filters.bloom import BloomFile
-    from hashscan.known.sync.source import Source
+    from hashscan.known.filters.filter_file import BloomFile
+    from hashscan.known.sync.repository_settings import Source
     from hashscan.model import Tier
 
 _UNFINISHED = ".unfinished-"

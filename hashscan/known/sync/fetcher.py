@@ -23,7 +23,7 @@ from tuf.ngclient import FetcherInterface
 
 from hashscan import __version__
 from hashscan.errors import Fault
-from hashscan.known.sync.answers import (
+from hashscan.known.sync.web_answers import (
     FetchError,
     check_beginning,
     check_metadata,
@@ -37,7 +37,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from hashscan.known.sync.source import Source
+    from hashscan.known.sync.repository_settings import Source
 
 #: Bytes a second, on average, below which a download is given up.
 SLOWEST = 1024.0

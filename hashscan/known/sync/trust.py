@@ -19,9 +19,9 @@ from tuf.api.metadata import Metadata, Root, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
 from hashscan.errors import Fault, RepositoryRefusedError, RepositoryUnreachableError
-from hashscan.known.sync.answers import FetchError
-from hashscan.known.sync.kept import Pointer, names_in, read_root
 from hashscan.known.sync.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY
+from hashscan.known.sync.synced_filters import Pointer, names_in, read_root
+from hashscan.known.sync.web_answers import FetchError
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile
 
     from hashscan.known.sync.fetcher import Fetcher
-    from hashscan.known.sync.kept import Place
-    from hashscan.known.sync.source import Source
+    from hashscan.known.sync.repository_settings import Source
+    from hashscan.known.sync.synced_filters import Place
 
 _ROLES = ("timestamp", "snapshot", "targets")
 _CONFIG = UpdaterConfig(targets_max_length=16 << 20)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from hashscan.known.confirmers.breaker import LONGEST_PAUSE, CircuitBreaker
+from hashscan.known.confirmers.circuit_breaker import LONGEST_PAUSE, CircuitBreaker
 
 
 class Clock:

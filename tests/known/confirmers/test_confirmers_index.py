@@ -1,4 +1,4 @@
-"""hashscan.known.confirmers.index: an index that cannot be read or written says why."""
+"""hashscan.known.confirmers.digest_index: an index that cannot be read or written says why."""
 
 import json
 import os
@@ -10,8 +10,8 @@ import pytest
 from faulty import Faulty
 
 from hashscan.errors import StateError
-from hashscan.known.confirmers import index as module
-from hashscan.known.confirmers.index import LocalConfirmer, seal, write_index
+from hashscan.known.confirmers import digest_index as module
+from hashscan.known.confirmers.digest_index import LocalConfirmer, seal, write_index
 
 
 @pytest.fixture

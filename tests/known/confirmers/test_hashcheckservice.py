@@ -16,7 +16,7 @@ from hashscan.errors import (
     ServiceUnavailableError,
     UsageError,
 )
-from hashscan.known.confirmers.breaker import CircuitBreaker
+from hashscan.known.confirmers.circuit_breaker import CircuitBreaker
 from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.model import Answer, Confirmer, Digest
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hashscan.errors import ServiceError
-from hashscan.known.confirmers.breaker import CircuitBreaker
+from hashscan.known.confirmers.circuit_breaker import CircuitBreaker
 from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.model import Answer
 

@@ -24,8 +24,8 @@ from hashscan.errors import (
     StateError,
     UsageError,
 )
-from hashscan.known.confirmers import local
-from hashscan.known.confirmers.local import LocalKnownSet, open_local
+from hashscan.known.confirmers import local_list
+from hashscan.known.confirmers.local_list import LocalKnownSet, open_local
 from hashscan.model import Answer, Confirmer, Digest
 
 KNOWN = [os.urandom(20).hex() for _ in range(2000)]
@@ -193,7 +193,7 @@ def test_of_the_sets_of_one_list_the_two_used_last_are_kept(tmp_path):
         (tmp_path / f"local-{name}").mkdir()
         os.utime(tmp_path / f"local-{name}", (now - age, now - age))
     (tmp_path / "other").mkdir()
-    local._prune(str(tmp_path), "local-a", str(tmp_path / "local-a-4"))
+    local_list._prune(str(tmp_path), "local-a", str(tmp_path / "local-a-4"))
     assert sorted(os.listdir(tmp_path)) == ["local-a-2", "local-a-4", "local-b-1", "other"]
 
 
@@ -203,12 +203,12 @@ def test_what_a_killed_build_left_is_removed_whatever_it_is(tmp_path):
     (kept / "file").touch()
     cache = tmp_path / "cache"
     cache.mkdir()
-    (cache / f"{local._UNFINISHED}file").touch()
-    (cache / f"{local._UNFINISHED}link").symlink_to(kept)
-    (cache / f"{local._UNFINISHED}set").mkdir()
-    (cache / f"{local._UNFINISHED}set" / "index").touch()
+    (cache / f"{local_list._UNFINISHED}file").touch()
+    (cache / f"{local_list._UNFINISHED}link").symlink_to(kept)
+    (cache / f"{local_list._UNFINISHED}set").mkdir()
+    (cache / f"{local_list._UNFINISHED}set" / "index").touch()
     (cache / "local-a-1").mkdir()
-    local._clean(str(cache))
+    local_list._clean(str(cache))
     assert os.listdir(cache) == ["local-a-1"]
     assert os.listdir(kept) == ["file"]
 
@@ -293,7 +293,7 @@ def test_a_damaged_tier_that_cannot_be_made_again_costs_only_the_tier(
     def no_room(*_arguments):
         raise StateError("no room")
 
-    monkeypatch.setattr("hashscan.known.confirmers.local._make", no_room)
+    monkeypatch.setattr("hashscan.known.confirmers.local_list._make", no_room)
     one = opened(listed)
     assert one.loaded[0].tiers.sizes is None
     assert one.confirmer.confirm(Digest("sha1", KNOWN[5])).known
@@ -353,7 +353,7 @@ def test_a_list_that_changes_while_it_is_read(opened, listed, cache):
 
 OPEN = (
     "import sys\n"
-    "from hashscan.known.confirmers.local import open_local\n"
+    "from hashscan.known.confirmers.local_list import open_local\n"
     "one = open_local([sys.argv[1]], sys.argv[2], on_notice=lambda m: print(m, file=sys.stderr))\n"
     "print(one.built, one.digests)\n"
 )
@@ -403,7 +403,7 @@ def test_a_full_disk_leaves_nothing(listed, cache):
     script = (
         "import resource, signal, sys\n"
         "from hashscan.errors import StateError\n"
-        "from hashscan.known.confirmers.local import open_local\n"
+        "from hashscan.known.confirmers.local_list import open_local\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "for limit in (0, 3_000, 6_000, 20_000, 60_000):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
@@ -450,14 +450,14 @@ def test_a_set_that_cannot_be_read_back_is_not_used(opened, listed, monkeypatch,
     def fails(*_a, **_k):
         raise error
 
-    monkeypatch.setattr(local, "_open", fails)
+    monkeypatch.setattr(local_list, "_open", fails)
     with pytest.raises(StateError, match=r"what was just written cannot be read back: .*check the"):
         opened(listed)
 
 
 def test_lists_that_cannot_be_read_are_all_named(opened, listed, tmp_path, monkeypatch):
     broken = Faulty(hashlib, file_digest=raising(errno.EIO))
-    monkeypatch.setattr(local, "hashlib", broken)
+    monkeypatch.setattr(local_list, "hashlib", broken)
     other = tmp_path / "none"
     with pytest.raises(DigestListError) as caught:
         opened(listed, other)

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from pybloom_live import BloomFilter
 
 from hashscan.errors import ExitCode, FilterError, StateError
-from hashscan.known.filters import bits, bloom
-from hashscan.known.filters.bits import file_length, geometry
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters import bit_file, filter_file
+from hashscan.known.filters.bit_file import file_length, geometry
+from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.metadata import Metadata, dump, is_category
 from hashscan.known.filters.writer import Writer
 
@@ -266,7 +266,7 @@ def test_a_filter_of_10_to_the_15_bits_is_refused_in_bounded_memory(pair):
     script = (
         "import sys\n"
         "from hashscan.errors import FilterError\n"
-        "from hashscan.known.filters.bloom import load\n"
+        "from hashscan.known.filters.filter_file import load\n"
         "for path in sys.argv[1:]:\n"
         "    try: load(path)\n"
         "    except FilterError as error: print('refused', error)\n"
@@ -288,10 +288,10 @@ def test_a_filter_of_10_to_the_15_bits_is_refused_in_bounded_memory(pair):
 def test_age(pair, monkeypatch):
     load(str(pair), max_age=60)
     real = time.time
-    monkeypatch.setattr(bloom.time, "time", lambda: real() + 3 * 86400)
+    monkeypatch.setattr(filter_file.time, "time", lambda: real() + 3 * 86400)
     load(str(pair))
     assert "is 3.0 days old, 2.0 are allowed" in refused(pair, max_age=2 * 86400)
-    monkeypatch.setattr(bloom.time, "time", lambda: real() - 2 * 86400)
+    monkeypatch.setattr(filter_file.time, "time", lambda: real() - 2 * 86400)
     assert "in the future" in refused(pair)
 
 
@@ -412,7 +412,7 @@ def test_a_filter_that_does_not_fit_into_the_memory_is_refused(tmp_path, monkeyp
     def too_large(*_args):
         raise MemoryError
 
-    monkeypatch.setattr(bits, "content_of", too_large)
+    monkeypatch.setattr(bit_file, "content_of", too_large)
     with pytest.raises(FilterError, match="do not fit into the memory"):
         load(str(path))
 

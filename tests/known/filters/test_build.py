@@ -11,8 +11,8 @@ import pytest
 
 from hashscan.errors import DigestListError, StateError, UsageError
 from hashscan.known.filters import build as module
-from hashscan.known.filters.bloom import load
 from hashscan.known.filters.build import build
+from hashscan.known.filters.filter_file import load
 from hashscan.model import EMPTY_DIGESTS
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hashscan.errors import ExitCode, FilterError
 from hashscan.known.filters import dcso as module
 from hashscan.known.filters.dcso import DcsoFile, Header, load_dcso
-from hashscan.known.filters.opening import kind_of, open_filter
+from hashscan.known.filters.open_filter import kind_of, open_filter
 from hashscan.known.filters.writer import Writer
 from hashscan.model import EMPTY_DIGESTS, FileDigests, Filter, Tiers, hits
 

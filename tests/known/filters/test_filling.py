@@ -1,4 +1,4 @@
-"""hashscan.known.filters.filling: the same bits whoever sets them, and none that are missing."""
+"""hashscan.known.filters.fill: the same bits whoever sets them, and none that are missing."""
 
 import errno
 import multiprocessing
@@ -12,8 +12,8 @@ from faulty import raising
 from pybloom_live import BloomFilter
 
 from hashscan.errors import StateError
-from hashscan.known.filters import filling
-from hashscan.known.filters.bits import geometry
+from hashscan.known.filters import fill
+from hashscan.known.filters.bit_file import geometry
 
 
 def empty(capacity, error_rate):
@@ -31,14 +31,14 @@ def test_the_bits_are_those_of_pybloom_live(error_rate, capacity):
     for digest in digests:
         theirs.add(digest)
     ours = empty(capacity, error_rate)
-    assert filling.set_bits(ours, capacity, error_rate, digests) == len(digests)
+    assert fill.set_bits(ours, capacity, error_rate, digests) == len(digests)
     assert ours == theirs.bitarray
 
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(filling, "_BATCH", 50)
-    monkeypatch.setattr(filling, "_WORTH_IT", 100)
+    monkeypatch.setattr(fill, "_BATCH", 50)
+    monkeypatch.setattr(fill, "_WORTH_IT", 100)
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
@@ -46,8 +46,8 @@ def small_batches(monkeypatch):
 def test_several_processes_set_the_same_bits(jobs, count, small_batches):
     digests = [os.urandom(20) for _ in range(count)]
     alone, together = empty(4000, 1e-6), empty(4000, 1e-6)
-    filling.set_bits(alone, 4000, 1e-6, (raw.hex() for raw in digests))
-    assert filling.fill(together, 4000, 1e-6, iter(digests), jobs=jobs) == count
+    fill.set_bits(alone, 4000, 1e-6, (raw.hex() for raw in digests))
+    assert fill.fill(together, 4000, 1e-6, iter(digests), jobs=jobs) == count
     assert together == alone
     assert multiprocessing.active_children() == []
 
@@ -63,7 +63,7 @@ def test_a_process_that_is_killed_is_no_filter(when, small_batches):
             yield os.urandom(20)
 
     with pytest.raises(StateError, match=r"died.*--jobs 1"):
-        filling.fill(empty(20_000, 1e-6), 20_000, 1e-6, digests(), jobs=2)
+        fill.fill(empty(20_000, 1e-6), 20_000, 1e-6, digests(), jobs=2)
     assert multiprocessing.active_children() == []
 
 
@@ -73,12 +73,12 @@ def test_an_error_of_the_source_leaves_no_process(small_batches):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        filling.fill(empty(2000, 1e-6), 2000, 1e-6, digests(), jobs=3)
+        fill.fill(empty(2000, 1e-6), 2000, 1e-6, digests(), jobs=3)
     assert multiprocessing.active_children() == []
 
 
 def test_a_process_that_hangs_is_not_waited_for():
-    crew = filling._Crew(2, len(empty(2000, 1e-6)), 2000, 1e-6)
+    crew = fill._Crew(2, len(empty(2000, 1e-6)), 2000, 1e-6)
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
     crew.close()
     assert multiprocessing.active_children() == []
@@ -86,7 +86,7 @@ def test_a_process_that_hangs_is_not_waited_for():
 
 @pytest.mark.parametrize("step", ["give", "join"])
 def test_a_process_that_died_before_it_took_a_batch_is_no_filter(step):
-    crew = object.__new__(filling._Crew)
+    crew = object.__new__(fill._Crew)
     pipe = SimpleNamespace(send=raising(errno.EPIPE))
     crew._workers = [SimpleNamespace(exit_code=code, connection=pipe) for code in (0, -9)]
     crew._next = 0

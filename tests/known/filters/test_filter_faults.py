@@ -14,17 +14,17 @@ from pydantic import ValidationError
 
 from hashscan.errors import FilterError, StateError, UsageError
 from hashscan.known.filters import (
-    bits,
+    bit_file,
     build,
+    file_bytes,
     metadata,
-    opening,
+    open_filter,
     packing,
     patch,
-    regular,
     writer,
 )
 from hashscan.known.filters import dcso as dcso_module
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.writer import Writer
 
 
@@ -52,7 +52,7 @@ def thrown(error):
 def test_a_filter_that_cannot_be_taken_into_memory_is_refused(tmp_path, monkeypatch, error, words):
     path = str(tmp_path / "f.filter")
     make(path)
-    monkeypatch.setattr(bits, "content_of", thrown(error))
+    monkeypatch.setattr(bit_file, "content_of", thrown(error))
     before = open_descriptors()
     with pytest.raises(FilterError, match=words) as caught:
         load(path)
@@ -63,7 +63,7 @@ def test_a_filter_that_cannot_be_taken_into_memory_is_refused(tmp_path, monkeypa
 def test_metadata_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     path = str(tmp_path / "f.filter")
     make(path)
-    break_os(monkeypatch, bits, read=raising(errno.EIO))
+    break_os(monkeypatch, bit_file, read=raising(errno.EIO))
     with pytest.raises(FilterError, match="cannot be read: Input/output error"):
         load(path)
 
@@ -92,20 +92,20 @@ def test_metadata_is_in_utc_and_in_order(tmp_path, field, value, fine):
 
 def test_the_kind_of_a_file_that_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "f").write_bytes(b"md5\n")
-    assert opening.kind_of(str(tmp_path / "f")) == "other"
-    break_os(monkeypatch, opening, pread=raising(errno.EIO))
+    assert open_filter.kind_of(str(tmp_path / "f")) == "other"
+    break_os(monkeypatch, open_filter, pread=raising(errno.EIO))
     with pytest.raises(FilterError, match="cannot be read: Input/output error; see the path"):
-        opening.kind_of(str(tmp_path / "f"))
+        open_filter.kind_of(str(tmp_path / "f"))
 
 
 def test_the_content_of_a_file_that_changes_while_it_is_read(tmp_path):
     (tmp_path / "f").write_bytes(content := os.urandom(10_000))
     with open(tmp_path / "f", "rb", buffering=0) as file:
-        assert bytes(regular.content_of(file.fileno(), os.stat(tmp_path / "f"))) == content
+        assert bytes(file_bytes.content_of(file.fileno(), os.stat(tmp_path / "f"))) == content
         for size, what in ((10_001, "it became shorter"), (0, "it is empty")):
             file.seek(0)
             with pytest.raises(ValueError, match=what):
-                regular.content_of(file.fileno(), SimpleNamespace(st_size=size))
+                file_bytes.content_of(file.fileno(), SimpleNamespace(st_size=size))
 
 
 def test_more_than_was_announced_is_never_written(monkeypatch):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hashscan.errors import FilterError
 from hashscan.known.filters import packing, patch
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.metadata import dump
 from hashscan.known.filters.writer import Writer
 

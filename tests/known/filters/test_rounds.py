@@ -1,10 +1,10 @@
-"""hashscan.known.filters.rounds: the bits are those of pybloom-live, whatever the geometry."""
+"""hashscan.known.filters.hash_rounds: the bits are those of pybloom-live, whatever the geometry."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pybloom_live.pybloom import make_hashfuncs
 
-from hashscan.known.filters.rounds import rounds_of
+from hashscan.known.filters.hash_rounds import rounds_of
 
 
 @given(st.integers(1, 40), st.integers(1, 1 << 34), st.text("0123456789abcdef", min_size=1))

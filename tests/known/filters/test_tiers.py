@@ -13,9 +13,9 @@ from tiered import listed, tiered
 
 from hashscan import durable
 from hashscan.errors import DigestListError, FilterError, StateError, UsageError
-from hashscan.known.filters.bits import metadata_path
-from hashscan.known.filters.bloom import load
+from hashscan.known.filters.bit_file import metadata_path
 from hashscan.known.filters.build import build
+from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.metadata import Metadata, TierMetadata, dump, parse
 from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
 from hashscan.model import HEAD_LENGTH, filterset_of, head_key, size_key

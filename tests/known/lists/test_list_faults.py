@@ -8,7 +8,7 @@ import pytest
 from faulty import break_os, open_descriptors, raising
 
 from hashscan.errors import DigestListError, StateError
-from hashscan.known.lists import entries, kinds, reader, staging, vics
+from hashscan.known.lists import entries, line_formats, reader, staging, vics
 from hashscan.known.lists.reader import STDIN, Lists
 
 MD5, SHA1 = "ab" * 16, "cd" * 20
@@ -50,10 +50,10 @@ def test_standard_input_is_not_closed(monkeypatch):
 
 
 def test_a_line_that_is_no_csv_has_no_cells():
-    assert kinds._cells('a,"b,c",d\r\n', ",") == ["a", "b,c", "d"]
-    assert kinds._cells("\ufeffa;b", ";") == ["a", "b"]
-    assert kinds._cells("", ",") == []
-    assert kinds._cells("a," + "b" * 200_000, ",") == []
+    assert line_formats._cells('a,"b,c",d\r\n', ",") == ["a", "b,c", "d"]
+    assert line_formats._cells("\ufeffa;b", ";") == ["a", "b"]
+    assert line_formats._cells("", ",") == []
+    assert line_formats._cells("a," + "b" * 200_000, ",") == []
 
 
 @pytest.mark.parametrize(

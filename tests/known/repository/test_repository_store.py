@@ -8,8 +8,8 @@ import pytest
 from faulty import break_os, raising
 
 from hashscan.errors import FilterError, LockedError, StateError, UsageError
-from hashscan.known.filters.bloom import load
-from hashscan.known.sync import client, making
+from hashscan.known.filters.filter_file import load
+from hashscan.known.sync import apply, client
 from hashscan.known.sync.fetcher import DiskError
 from hashscan.publisher import publish, targets, versions
 from hashscan.publisher.repository import explained, open_repository
@@ -68,10 +68,10 @@ def test_a_file_in_use_is_linked_or_copied(agent, tmp_path, monkeypatch, links):
     agent.sync()
     base = agent.filter()
     if not links:
-        break_os(monkeypatch, making, link=raising(errno.EPERM))
+        break_os(monkeypatch, apply, link=raising(errno.EPERM))
     wanted = SimpleNamespace(custom=SimpleNamespace(metadata=base.metadata))
     path = tmp_path / "again.filter"
-    maker = object.__new__(making.Maker)
+    maker = object.__new__(apply.Maker)
     assert maker.make("baseline", None, wanted, base, str(path)) is None
     assert load(str(path)).metadata == base.metadata
     assert os.path.samefile(path, base.path) is links

@@ -11,8 +11,8 @@ from tuf.api.exceptions import (
 )
 
 from hashscan.errors import Fault, RepositoryRefusedError, RepositoryUnreachableError
-from hashscan.known.sync.answers import FetchError
 from hashscan.known.sync.trust import translated
+from hashscan.known.sync.web_answers import FetchError
 
 URL = "https://filters.example"
 

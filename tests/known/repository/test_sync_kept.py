@@ -14,8 +14,8 @@ from file_server import flip, truncate
 from publishing import Agent, FileServer, random_digests
 
 from hashscan.errors import ExitCode, FilterError, LockedError, StateError
-from hashscan.known.sync.kept import Place
-from hashscan.known.sync.source import sync_offset
+from hashscan.known.sync.repository_settings import sync_offset
+from hashscan.known.sync.synced_filters import Place
 from hashscan.known.sync.trust import wanted
 from hashscan.state import Lock
 
@@ -124,7 +124,7 @@ def test_several_categories_each_with_its_own_filter(tmp_path, publisher, server
     publisher.add(others, category="other")
     both = Agent(tmp_path / "both", server.url, publisher.root, ("baseline", "other"))
     assert states(both.sync()) == [("updated", "whole")] * 2
-    from hashscan.known.sync.kept import open_kept
+    from hashscan.known.sync.synced_filters import open_kept
 
     first, second = (one.loaded for one in open_kept(both.source, both.state, max_age=60))
     assert (first.category, second.category) == ("baseline", "other")
@@ -335,7 +335,7 @@ def test_a_wrong_part_is_thrown_away(agent, publisher, server):
 SYNC = """
 import sys
 from hashscan.known.sync.client import sync
-from hashscan.known.sync.source import Source
+from hashscan.known.sync.repository_settings import Source
 sys.exit(sync(Source(sys.argv[1], sys.argv[2], ("baseline",)), sys.argv[3]).exit_code)
 """
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
@@ -370,7 +370,7 @@ def test_a_full_disk_leaves_the_filter_in_use(agent, publisher):
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from hashscan.errors import HashscanError\n"
         "from hashscan.known.sync.client import sync\n"
-        "from hashscan.known.sync.source import Source\n"
+        "from hashscan.known.sync.repository_settings import Source\n"
         "for limit in sys.stdin:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))\n"
         "    try: sync(Source(sys.argv[1], sys.argv[2], ('baseline',)), sys.argv[3])\n"

@@ -8,7 +8,7 @@ from file_server import status
 from publishing import random_digests
 
 from hashscan.errors import ExitCode, Fault
-from hashscan.known.sync.answers import FetchError, decoded
+from hashscan.known.sync.web_answers import FetchError, decoded
 
 PAGE = b"\n<!doctype html><title>Welcome</title><p>index"
 

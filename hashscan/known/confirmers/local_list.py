@@ -29,9 +29,9 @@ from hashscan.errors import (
     StateError,
     UsageError,
 )
-from hashscan.known.confirmers.index import LocalConfirmer, seal, write_index
-from hashscan.known.filters.bloom import BloomFile, load
+from hashscan.known.confirmers.digest_index import LocalConfirmer, seal, write_index
 from hashscan.known.filters.build import write_filter, write_tiers
+from hashscan.known.filters.filter_file import BloomFile, load
 from hashscan.known.lists.categories import chosen
 from hashscan.known.lists.entries import FatalListError
 from hashscan.known.lists.reader import STDIN, open_list

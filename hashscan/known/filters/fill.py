@@ -18,7 +18,7 @@ from bitarray import bitarray
 from pybloom_live.pybloom import make_hashfuncs
 
 from hashscan.errors import StateError
-from hashscan.known.filters.bits import geometry
+from hashscan.known.filters.bit_file import geometry
 from hashscan.processes import Child
 
 if TYPE_CHECKING:

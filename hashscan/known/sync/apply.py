@@ -15,9 +15,8 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from hashscan.durable import new_file
 from hashscan.errors import FilterError, RepositoryUnreachableError
 from hashscan.known.filters import packing, patch
-from hashscan.known.filters.bits import metadata_path
+from hashscan.known.filters.bit_file import metadata_path
 from hashscan.known.filters.metadata import dump
-from hashscan.known.sync.answers import FetchError
 from hashscan.known.sync.layout import (
     PatchTarget,
     TierPatchTarget,
@@ -25,6 +24,7 @@ from hashscan.known.sync.layout import (
     read_custom,
 )
 from hashscan.known.sync.trust import refused, translated
+from hashscan.known.sync.web_answers import FetchError
 from hashscan.text import shown
 
 if TYPE_CHECKING:

@@ -9,7 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.errors import FilterError, FilterExpiredError
-from hashscan.known.filters.bits import Bits, check_bits, metadata_path, read_bits, read_metadata
+from hashscan.known.filters.bit_file import (
+    Bits,
+    check_bits,
+    metadata_path,
+    read_bits,
+    read_metadata,
+)
 from hashscan.known.filters.metadata import Metadata
 from hashscan.known.filters.tiers import load_tiers
 from hashscan.text import shown

@@ -21,11 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hashscan.durable import replace_file
 from hashscan.errors import FilterError, FilterExpiredError
-from hashscan.known.filters.bloom import BloomFile, load
+from hashscan.known.filters.filter_file import BloomFile, load
 from hashscan.text import human_age, rfc3339, shown
 
 if TYPE_CHECKING:
-    from hashscan.known.sync.source import Source
+    from hashscan.known.sync.repository_settings import Source
 
 FILTER = "filter.bloom"
 _POINTER = "current.json"

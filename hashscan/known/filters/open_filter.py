@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hashscan.errors import FilterError
-from hashscan.known.filters.bloom import BloomFile, load
 from hashscan.known.filters.dcso import GZIP_MAGIC, DcsoFile, load_dcso
-from hashscan.known.filters.regular import open_regular
+from hashscan.known.filters.file_bytes import open_regular
+from hashscan.known.filters.filter_file import BloomFile, load
 from hashscan.model import DEFAULT_CATEGORY
 from hashscan.text import shown
 

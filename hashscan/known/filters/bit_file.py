@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from bitarray import bitarray
 
 from hashscan.errors import FilterError
+from hashscan.known.filters.file_bytes import content_of, open_regular
+from hashscan.known.filters.hash_rounds import rounds_of
 from hashscan.known.filters.metadata import HEADER_LENGTH, METADATA_LIMIT, parse
-from hashscan.known.filters.regular import content_of, open_regular
-from hashscan.known.filters.rounds import rounds_of
 from hashscan.text import human_size, said_by, shown
 
 if TYPE_CHECKING:
