@@ -1,6 +1,6 @@
 """The retention of the quarantine, applied every few hours in a process of its own.
 
-Beside it, the rounds that ask again for digests in quarantine (``asking_again``).
+Beside it, the rounds that ask again for digests in quarantine (``recheck_verdicts``).
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Status:
         reports_only: why matches are only reported, not moved; empty: they are moved.
         moves_named: a file is moved only because a notice names it.
         retention: seconds after which contents of the quarantine are removed for good.
-        uncovered: volumes that are not watched or were not scanned; see ``gaps``.
+        uncovered: volumes that are not watched or were not scanned; see ``coverage_gaps``.
         refusals: why a scan would refuse the configuration.
         deadlines: of notices; ``None``: no notice ever arrived.
         maildir: path of the configured Maildir.

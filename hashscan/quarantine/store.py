@@ -6,8 +6,8 @@
     STORE/ID/content                 the isolated file
     STORE/restored/SHA256-OF-PATH    ids of records that were restored to that path
     STORE/clock.json                 the time that has certainly passed, see ``timeline``
-    STORE/act.json                   the act that the audit log announces, see ``begun``
-    STORE/summary                    some facts of all records, see ``briefs``
+    STORE/act.json                   the act that the audit log announces, see ``unfinished_act``
+    STORE/summary                    some facts of all records, see ``summary``
 
 Everything below the store is opened by descriptor, and a store that others may enter is refused.
 """

@@ -5,8 +5,8 @@ Below the cache directory (``STATE/filters``) each state of the lists has a dire
 read. It is made under another name, synced, and renamed when it is complete, so that it is whole
 or absent, whatever kills the build. It holds:
 
-- ``filter.bloom``, its metadata (``bloom``) and its tiers (``tiers``),
-- the index and its seal (``index``).
+- ``filter.bloom``, its metadata (``filter_file``) and its tiers (``tiers``),
+- the index and its seal (``digest_index``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The filter file of a category's known set: digests of the algorithms that it names.
 
-``bits`` has the format and the checks; ``tiers`` what may lie beside it.
+``bit_file`` has the format and the checks; ``tiers`` what may lie beside it.
 """
 
 from __future__ import annotations

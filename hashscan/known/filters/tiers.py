@@ -1,6 +1,6 @@
 """Tiers: small filters beside a filter that tell, without all of a file, that it cannot be known.
 
-Two tiers of a filter ``FILE``, each a file of bits (``bits``) with its metadata beside it:
+Two tiers of a filter ``FILE``, each a file of bits (``bit_file``) with its metadata beside it:
 
 - ``FILE.sizes``: the sizes of all known files (keys: ``model.size_key``). A file of another size is
   none of them, and need not be opened.

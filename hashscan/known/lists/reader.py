@@ -1,7 +1,7 @@
 """Digest lists as hotlines, police tools and sysadmins hand them over, read as a stream.
 
-The kind of a list is recognised from its first significant line (``kinds`` holds the parsers,
-``vics`` the one for JSON). Memory stays flat whatever the size of the list. Nothing of a line's
+The kind of a list is recognised from its first significant line (``line_formats`` has the parsers,
+``vics`` that for JSON). Memory stays flat whatever the size of the list. Nothing of a line's
 content is ever quoted in a message: the lists are secret, and messages end in logs.
 """
 

@@ -3,7 +3,7 @@
 python-tuf's client decides what is authentic and recent. A filter then comes as a patch where there
 is one for the version in use and it is smaller, else whole; it is unpacked within the signed
 length, compared with the signed digest and loaded with all checks, all beside the one in use. Only
-then does the pointer (``kept``) change.
+then does the pointer (``synced_filters``) change.
 """
 
 from __future__ import annotations
