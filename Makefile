@@ -112,8 +112,8 @@ mutants: install
 # The long form of tests that the gate runs in part: a hundred random lives of a repository and an agent.
 .PHONY: test-long
 test-long: install
-	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/repository/test_sync_stateful.py
-	HASHSCAN_LONG=1 $(BIN)/pytest tests/agent/test_notice_faults.py \
+	HASHSCAN_SEQUENCES=100 $(BIN)/pytest tests/known/sync/test_sync_stateful.py
+	HASHSCAN_LONG=1 $(BIN)/pytest tests/jobs/notices/test_notice_faults.py \
 	  tests/e2e/test_adversaries.py tests/e2e/test_agent_killed.py \
 	  tests/e2e/test_daemon_dead_server.py tests/e2e/test_daemon_hostile.py \
 	  tests/e2e/test_daemon_tiers.py tests/e2e/test_hidden.py tests/e2e/test_incident.py \
@@ -122,10 +122,10 @@ test-long: install
 	  tests/e2e/test_prometheus.py \
 	  tests/e2e/test_real_volume.py tests/e2e/test_sixty_days.py tests/e2e/test_surroundings.py \
 	  tests/config/test_config_fuzz.py tests/known/confirmers tests/known/filters tests/known/lists \
-	  tests/known/repository/test_publish_killed.py tests/known/repository/test_sync_attacks.py \
-	  tests/known/repository/test_sync_kept.py \
+	  tests/publisher/test_publish_killed.py tests/known/sync/test_sync_attacks.py \
+	  tests/known/sync/test_synced_filters.py \
 	  tests/notices/sites \
-	  tests/notices/test_intake_fuzz.py tests/quarantine/test_kill.py tests/quarantine/test_limits.py \
+	  tests/notices/test_intake_fuzz.py tests/quarantine/test_kill.py tests/quarantine/test_brake_limits.py \
 	  tests/quarantine/test_store.py tests/report tests/scan/test_copies.py tests/scan/test_trees.py \
 	  tests/service/intake/test_form_fuzz.py tests/service/test_service.py tests/test_demo.py
 

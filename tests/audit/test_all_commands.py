@@ -74,10 +74,10 @@ RUN_HERE = {
 }
 #: Their lines have tests of their own: the file, and words in it.
 TESTED_ELSEWHERE = {
-    "daemon": ("daemon/test_record.py", "events.DAEMON_STARTED"),
+    "daemon": ("daemon/test_audit_lines.py", "events.DAEMON_STARTED"),
     "notice serve": ("notices/test_writer.py", "events.NOTICE_RECEIVED"),
     "quarantine withdrawn": ("cli/test_quarantine_withdrawn.py", 'one.event == "withdrawn"'),
-    "sync": ("agent/test_syncing.py", "events.SYNC_STARTED"),
+    "sync": ("jobs/test_sync.py", "events.SYNC_STARTED"),
 }
 
 
