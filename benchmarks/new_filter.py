@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from hashscan.catalog.store import Catalog
 from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.writer import Writer
-from hashscan.scan.rejudging import Rejudging
+from hashscan.scan.rejudge import Rejudging
 
 _A_DIRECTORY = 100
 

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashscan.known.confirmers.hashcheckservice import HashCheckService
 from hashscan.known.filters.build import build
 from hashscan.model import Digest
-from hashscan.scan.asking import PARALLEL
+from hashscan.scan.asker import PARALLEL
 from hashscan.service.data import Data, load_set
 from hashscan.service.serve import running
 from hashscan.service.users import add_user

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
     from hashscan.reporter import Reporter
-    from hashscan.scan.group import Looked
+    from hashscan.scan.directory_group import Looked
     from hashscan.scan.messages import Message, Tally
     from hashscan.scan.options import ScanOptions
     from hashscan.scan.pool import WorkerHandle

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashscan.scan.rejudging import Rejudging
+from hashscan.scan.rejudge import Rejudging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hashscan.daemon.log import Log
     from hashscan.fs.volume import Volume
     from hashscan.jobs.known_set import KnownSet
-    from hashscan.scan.rejudging import Judged
+    from hashscan.scan.rejudge import Judged
 
 #: Found candidates that may wait to be looked at: a filter that holds everything must not fill the
 #: memory.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from hashscan.daemon.log import Log
     from hashscan.model import Digest
-    from hashscan.scan.asking import Asker
+    from hashscan.scan.asker import Asker
     from hashscan.scan.confirmation import Confirmation
 
 #: Seconds until candidates without a verdict are asked for again, twice as long each time up to ...

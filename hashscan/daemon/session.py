@@ -31,7 +31,7 @@ from hashscan.jobs.scan_options import scan_options
 from hashscan.jobs.volume_presence import follow_mounts
 from hashscan.jobs.volume_probe import NO_ANSWER, Probes
 from hashscan.model import Summary
-from hashscan.scan.asking import Asker
+from hashscan.scan.asker import Asker
 from hashscan.scan.confirmation import Confirmation
 from hashscan.text import names_of, shown
 from hashscan.watch.source import Changed, Lost

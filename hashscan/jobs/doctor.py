@@ -34,7 +34,7 @@ from hashscan.machine import with_cause
 from hashscan.model import Digest
 from hashscan.priority import step_aside
 from hashscan.processes import Child
-from hashscan.scan.pressure import Pressure
+from hashscan.scan.io_pressure import Pressure
 from hashscan.service.intake.running import running_intake
 from hashscan.state import State
 from hashscan.text import counted, human_age, shown

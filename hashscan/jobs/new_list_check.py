@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.quarantine.hold_types import MOST_DIGESTS
 from hashscan.quarantine.holds import Holds
-from hashscan.scan.rejudging import Rejudging
+from hashscan.scan.rejudge import Rejudging
 from hashscan.text import counted
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from hashscan.jobs.volume_presence import follow_mounts, why_not_there
 from hashscan.jobs.volume_probe import NO_ANSWER, Probes, look_at_all
 from hashscan.model import Acted, Problem, ProblemEvent
 from hashscan.quarantine.dismissed_digests import Dismissed
-from hashscan.scan.asking import Asker
+from hashscan.scan.asker import Asker
 from hashscan.scan.engine import Engine
 from hashscan.text import shown
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.errors import ConfigError
-    from hashscan.scan.asking import NoAnswer
+    from hashscan.scan.asker import NoAnswer
     from hashscan.state import State
 #: Errors that prevent a scan, and that somebody must mend.
 STOPS = (FilterError, UsageError, StateError, QuarantineError)

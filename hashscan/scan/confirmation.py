@@ -23,7 +23,7 @@ from hashscan.model import (
     PendingEvent,
     Summary,
 )
-from hashscan.scan.asking import NoAnswer
+from hashscan.scan.asker import NoAnswer
 from hashscan.text import rfc3339
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.store import Catalog
     from hashscan.model import Actor, Candidate, Digest, FilterHit, Identity
     from hashscan.reporter import Reporter
-    from hashscan.scan.asking import Asker, Reply
+    from hashscan.scan.asker import Asker, Reply
 
 #: The service is asked by SHA-1 first: it knows MD5 and SHA-1 for certain (design 4.3).
 _PREFERENCE = {"sha1": 0, "sha256": 1, "md5": 2}

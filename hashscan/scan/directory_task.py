@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from hashscan.scan.file_hasher import FileHasher
     from hashscan.scan.messages import WorkerSettings
     from hashscan.scan.outbox import Outbox
-    from hashscan.scan.root import VolumeRoot
     from hashscan.scan.screening import Filters, Screen
     from hashscan.scan.unchanged_files import UnchangedFiles
+    from hashscan.scan.volume_root import VolumeRoot
 
 #: A part of a directory: PART_FILES files, or so many bytes, to hash at a time.
 PART_BYTES = 64 << 20

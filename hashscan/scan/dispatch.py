@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FoundProblem, QueuedDirectory
 from hashscan.model import Problem, ProblemEvent, Skipped, join
+from hashscan.scan.directory_group import Group, Looked, group_of
+from hashscan.scan.directory_queue import Frontier, Waiting
 from hashscan.scan.findings import WHY_SKIPPED
-from hashscan.scan.frontier import Frontier, Waiting
-from hashscan.scan.group import Group, Looked, group_of
-from hashscan.scan.large import LargeFiles
-from hashscan.scan.lost import MOST, Entry, LostDirectories, Search, Settled
+from hashscan.scan.incomplete_volumes import UnseenVolumes
+from hashscan.scan.large_files import LargeFiles
+from hashscan.scan.lost_directories import MOST, Entry, LostDirectories, Search, Settled
 from hashscan.scan.messages import PART_FILES, Alive, At, Findings, Job, Tally, Task
-from hashscan.scan.unseen import UnseenVolumes
 from hashscan.text import shown
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from hashscan.scan.confirmation import Confirmation
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.options import identity_of_root, worker_settings
 from hashscan.scan.pool import Pool
-from hashscan.scan.remaining import Remaining
+from hashscan.scan.time_left import Remaining
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.store import Catalog
     from hashscan.model import Actor, Candidate, MatchEvent
     from hashscan.reporter import Reporter
-    from hashscan.scan.asking import Asker, NoAnswer
+    from hashscan.scan.asker import Asker, NoAnswer
     from hashscan.scan.options import Presence, ScanOptions
 
 #: Seconds between commits, and between looks at the progress.

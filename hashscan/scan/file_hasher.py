@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from hashscan.catalog.reader import CatalogReader
     from hashscan.fs.reading import CacheNeutralReader
     from hashscan.scan.copies import CopyTable
-    from hashscan.scan.links import LinkTable
+    from hashscan.scan.hard_links import LinkTable
     from hashscan.scan.messages import WorkerSettings
     from hashscan.scan.outbox import Outbox
-    from hashscan.scan.pace import Pace
     from hashscan.scan.screening import Screen
+    from hashscan.scan.throttle import Pace
 
 
 class FileHasher:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import FoundCandidate, FoundProblem, RawRow
     from hashscan.fs.volume import Volume
     from hashscan.model import Algorithm, Filter, Identity, Summary
-    from hashscan.scan.pace import Turns
+    from hashscan.scan.throttle import Turns
 
 
 #: So many rows are sent at a time.
@@ -40,8 +40,8 @@ class WorkerSettings:
         own: identities of directories that hold hashscan's state; never entered.
         max_file_size: in bytes; larger files are skipped.
         max_rate, max_files: bytes and files a second, of all processes that share ``turns``.
-        pause_above_io_pressure: share of time; see ``pace``.
-        turns: see ``pace``.
+        pause_above_io_pressure: share of time; see ``throttle``.
+        turns: see ``throttle``.
         others: volumes that are not scanned now, and are not entered from outside either.
         identities: of the volumes' roots when the scan began; a root that has another one now, or
             cannot be opened any more, has vanished. A root without one may be any directory.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from hashscan.errors import UsageError
 from hashscan.fs.beneath import closing, identity_of, open_root
 from hashscan.scan.messages import WorkerSettings
-from hashscan.scan.pace import Turns
 from hashscan.scan.pool import STALL_AFTER
+from hashscan.scan.throttle import Turns
 from hashscan.text import shown
 
 if TYPE_CHECKING:

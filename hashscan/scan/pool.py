@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hashscan.errors import HashscanError
 from hashscan.processes import Child
 from hashscan.scan.copies import copy_table
-from hashscan.scan.links import LinkTable
+from hashscan.scan.hard_links import LinkTable
 from hashscan.scan.messages import Failed
 from hashscan.scan.worker import run
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from hashscan.catalog.reader import CatalogReader
     from hashscan.catalog.rows import FileRow
     from hashscan.scan.messages import Findings, Tally, Task, WorkerSettings
-    from hashscan.scan.root import VolumeRoot
     from hashscan.scan.screening import Filters, Screen
+    from hashscan.scan.volume_root import VolumeRoot
 
 
 class UnchangedFiles:

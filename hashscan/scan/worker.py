@@ -28,14 +28,14 @@ from hashscan.scan.directory_task import DirectoryTask, Tools
 from hashscan.scan.file_hasher import FileHasher
 from hashscan.scan.findings import STORAGE_PROBLEMS, count_not_hashed
 from hashscan.scan.hashing import NotHashed, outcome_of_error
-from hashscan.scan.lost import fate_of
+from hashscan.scan.lost_directories import fate_of
 from hashscan.scan.lost_files import LostFiles
 from hashscan.scan.messages import Alive, Failed, Findings, Job, Message, Task, WorkerSettings
 from hashscan.scan.outbox import Outbox, nothing
-from hashscan.scan.pace import Pace
-from hashscan.scan.root import VanishedError, VolumeRoot
 from hashscan.scan.screening import Filters, Screen
+from hashscan.scan.throttle import Pace
 from hashscan.scan.unchanged_files import UnchangedFiles
+from hashscan.scan.volume_root import VanishedError, VolumeRoot
 
 if TYPE_CHECKING:
     import mmap
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from hashscan.scan.copies import CopyTable
-    from hashscan.scan.links import LinkTable
+    from hashscan.scan.hard_links import LinkTable
 
 
 class Worker:

@@ -10,7 +10,7 @@ from scanning import Scanner, settle
 from hashscan.catalog.store import Catalog
 from hashscan.model import Summary
 from hashscan.reporter import Expected
-from hashscan.scan import engine, remaining
+from hashscan.scan import engine, time_left
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_costs_are_those_that_the_last_scan_learnt(tmp_path):
 
 
 def test_a_scan_stores_what_it_learnt_and_estimates_from_it(tree, tmp_path, monkeypatch):
-    monkeypatch.setattr(remaining, "_AFTER", 0.0)
+    monkeypatch.setattr(time_left, "_AFTER", 0.0)
     monkeypatch.setattr(engine, "_PROGRESS_AFTER", 0.0)
     scanner = Scanner(tmp_path / "state")
     scanner.scan(tree)
@@ -82,7 +82,7 @@ def test_a_scan_stores_what_it_learnt_and_estimates_from_it(tree, tmp_path, monk
     assert all(cost > 0 for cost in costs)
     begun = []
     monkeypatch.setattr(
-        engine, "Remaining", lambda *given: begun.append(given) or remaining.Remaining(*given)
+        engine, "Remaining", lambda *given: begun.append(given) or time_left.Remaining(*given)
     )
     scanner.scan(tree, full=True, max_rate=10 << 20)
     shown = scanner.told.progresses

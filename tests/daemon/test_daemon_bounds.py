@@ -76,7 +76,8 @@ def test_a_lock_is_remembered_for_five_seconds(monkeypatch):
             return Acted("reported", message="/v/a: locked", problem="locked")
 
     one = object.__new__(ActingProcess)
-    one._connection, one._busy, one._busy_until = Connection(), None, 0.0
+    one._child = SimpleNamespace(connection=Connection(), pid=0)
+    one._busy, one._busy_until = None, 0.0
     match = SimpleNamespace(candidate=SimpleNamespace(volume=b"/v", full_path=b"/v/a"))
     for later, count in ((0, 1), (4.9, 1), (0.1, 2), (5.0, 3)):
         clock.now += later

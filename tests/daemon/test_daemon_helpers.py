@@ -32,7 +32,7 @@ from hashscan.daemon.timers import Every, Files
 from hashscan.errors import FilterError, HashscanError, UsageError
 from hashscan.fs.volume import Volume
 from hashscan.quarantine.retention import Purged
-from hashscan.scan.rejudging import Judged
+from hashscan.scan.rejudge import Judged
 from hashscan.state import State
 from hashscan.watch.source import Coverage
 

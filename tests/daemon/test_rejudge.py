@@ -10,7 +10,7 @@ from hashscan.catalog.store import Catalog
 from hashscan.daemon import rejudge as module
 from hashscan.daemon.log import Log
 from hashscan.daemon.rejudge import Judging
-from hashscan.scan.rejudging import Judged
+from hashscan.scan.rejudge import Judged
 
 
 def test_files_that_somebody_keeps_open_do_not_stop_it():

@@ -9,7 +9,7 @@ from hashscan.daemon import retry as module
 from hashscan.daemon.log import Log
 from hashscan.daemon.retry import Verdicts
 from hashscan.errors import Fault
-from hashscan.scan.asking import NoAnswer
+from hashscan.scan.asker import NoAnswer
 
 
 class Confirmation(SimpleNamespace):

@@ -12,7 +12,7 @@ from hashscan.errors import Fault, FilterError, FilterExpiredError, StateError
 from hashscan.jobs import notifications, scan
 from hashscan.jobs.scan_problems import ScanProblems
 from hashscan.notify.outbox import Outbox
-from hashscan.scan.asking import NoAnswer
+from hashscan.scan.asker import NoAnswer
 from hashscan.scan.engine import Engine
 from hashscan.state import State
 

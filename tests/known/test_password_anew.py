@@ -8,7 +8,7 @@ from hashscan.config.loader import load
 from hashscan.errors import Fault
 from hashscan.jobs.known_set import open_known_set
 from hashscan.model import Answer, Digest
-from hashscan.scan.asking import Asker
+from hashscan.scan.asker import Asker
 from hashscan.state import State
 
 DIGEST = Digest("sha1", "ab" * 20)

@@ -15,7 +15,7 @@ from hashscan.errors import (
 
 PUBLISH = """
 import sys
-from hashscan.known.sync import publish, versions
+from hashscan.publisher import publish, versions
 what, path, keys, listed = sys.argv[1:5]
 if what == "add":
     versions.add(path, [keys], "baseline", [listed], jobs=1, allow_large_change=True)
@@ -53,7 +53,7 @@ def test_a_full_disk_publishes_nothing(publisher, server, tmp_path):
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from hashscan.errors import HashscanError\n"
-        "from hashscan.known.sync import versions\n"
+        "from hashscan.publisher import versions\n"
         "import hashscan.publisher.repository\n"
         "for limit in sys.argv[4:]:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))\n"

@@ -22,7 +22,7 @@ from hashscan.model import (
     Summary,
 )
 from hashscan.scan import confirmation
-from hashscan.scan.asking import NoAnswer, Reply
+from hashscan.scan.asker import NoAnswer, Reply
 from hashscan.scan.confirmation import Confirmation
 
 DIGEST = Digest("sha1", "ab" * 20)

@@ -401,7 +401,7 @@ def test_counts_agree_with_the_tree(volume, state):
 
 def test_a_scan_of_unchanged_files_steps_aside_too(volume, state, tmp_path, monkeypatch):
     """It lists and stats every one of them, and disks that others wait for do that as well."""
-    from hashscan.scan import pace
+    from hashscan.scan import throttle
 
     for number in range(300):
         (volume / f"f{number}").write_bytes(b"%d" % number)
@@ -415,8 +415,8 @@ def test_a_scan_of_unchanged_files_steps_aside_too(volume, state, tmp_path, monk
             file.write(b".")
         return 0.0
 
-    monkeypatch.setattr(pace, "_LOOK_EVERY", 0.0)
-    monkeypatch.setattr(pace.Pressure, "others", others)
+    monkeypatch.setattr(throttle, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(throttle.Pressure, "others", others)
     summary = scanner.scan(volume, pause_above_io_pressure=0.2)
     assert (summary.hashed, summary.unchanged) == (0, 300)
     assert len(asked.read_bytes()) >= 4

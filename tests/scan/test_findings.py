@@ -12,7 +12,7 @@ from hashscan.scan import changed_entries, directory_task
 from hashscan.scan.findings import count_not_hashed
 from hashscan.scan.hashing import NotHashed
 from hashscan.scan.messages import At, Findings, Job
-from hashscan.scan.root import VolumeRoot
+from hashscan.scan.volume_root import VolumeRoot
 
 BAD = b"this is known"
 SHA1 = hashlib.sha1(BAD).digest()

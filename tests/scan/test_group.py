@@ -1,11 +1,11 @@
-"""hashscan.scan.group: the work of one directory, and what a dead worker leaves of it."""
+"""hashscan.scan.directory_group: the work of one directory, and what a dead worker leaves of it."""
 
 import pytest
 
 from hashscan.catalog.rows import QueuedDirectory
-from hashscan.scan.frontier import Waiting
-from hashscan.scan.group import Group, group_of
-from hashscan.scan.lost import Search
+from hashscan.scan.directory_group import Group, group_of
+from hashscan.scan.directory_queue import Waiting
+from hashscan.scan.lost_directories import Search
 
 WAITING = Waiting(0, QueuedDirectory(1, b"d", fresh=False), 0.5)
 NAMES = ((b"f", 7),)

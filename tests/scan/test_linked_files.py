@@ -11,8 +11,8 @@ from hashscan.fs.beneath import closing
 from hashscan.fs.reading import identity_in, stamp_of
 from hashscan.model import FileDigests
 from hashscan.scan.file_hasher import FileHasher
+from hashscan.scan.hard_links import LinkTable
 from hashscan.scan.hashing import Hashed
-from hashscan.scan.links import LinkTable
 
 CONTENT = b"ordinary"
 DIGESTS = FileDigests(sha1=hashlib.sha1(CONTENT).digest())

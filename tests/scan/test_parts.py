@@ -4,9 +4,9 @@ import multiprocessing
 import time
 
 from hashscan.model import FileDigests, Identity, Stamp
-from hashscan.scan.links import LinkTable
+from hashscan.scan.hard_links import LinkTable
 from hashscan.scan.messages import Tally
-from hashscan.scan.pace import Pace, Turns
+from hashscan.scan.throttle import Pace, Turns
 
 STAMP = Stamp(10, 20, 30)
 DIGESTS = FileDigests(sha1=b"s" * 20)

@@ -13,11 +13,20 @@ from hashscan.fs.beneath import closing
 from hashscan.fs.listing import ListedFile
 from hashscan.fs.volume import Roots, Volume
 from hashscan.model import Answer, Digest, FileDigests, Identity, Stamp
-from hashscan.scan import asking, changed_entries, links, lost, pressure, screening
-from hashscan.scan import root as root_module
-from hashscan.scan.lost import RENAMED, REPLACED, Entry, Fate, LostDirectories, Search, Settled
-from hashscan.scan.pressure import Pressure, mount_of_cgroup2, own_group
-from hashscan.scan.root import VanishedError, VolumeRoot
+from hashscan.scan import asker as asking
+from hashscan.scan import changed_entries, hard_links, io_pressure, lost_directories, screening
+from hashscan.scan import volume_root as root_module
+from hashscan.scan.io_pressure import Pressure, mount_of_cgroup2, own_group
+from hashscan.scan.lost_directories import (
+    RENAMED,
+    REPLACED,
+    Entry,
+    Fate,
+    LostDirectories,
+    Search,
+    Settled,
+)
+from hashscan.scan.volume_root import VanishedError, VolumeRoot
 
 # pressure
 
@@ -40,7 +49,7 @@ def test_the_mount_and_the_group_from_proc(tmp_path):
 
 def test_without_cgroups_the_whole_machine_is_asked(tmp_path, monkeypatch):
     (tmp_path / "whole").write_text("some avg10=150.00 avg60=0.00 avg300=0.00 total=1\n")
-    monkeypatch.setattr(pressure, "mount_of_cgroup2", lambda: None)
+    monkeypatch.setattr(io_pressure, "mount_of_cgroup2", lambda: None)
     alone = Pressure(whole=str(tmp_path / "whole"))
     assert alone.others() == 1.0, "never more than all of the time"
     assert alone.describe() == f"{tmp_path}/whole, which counts hashscan's own waiting too"
@@ -59,9 +68,9 @@ def test_groups_are_listed_again_after_a_while(tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "io.pressure").write_text("some avg10=9.00 avg60=0.00\n")
-    now[0] = pressure._LIST_AFTER - 0.001
+    now[0] = io_pressure._LIST_AFTER - 0.001
     assert found.others() == 0.0
-    now[0] = pressure._LIST_AFTER
+    now[0] = io_pressure._LIST_AFTER
     assert found.others() == 0.09
     assert found.describe() == f"{tmp_path}/other/io.pressure"
 
@@ -70,17 +79,17 @@ def test_groups_are_listed_again_after_a_while(tmp_path):
 
 
 def test_a_place_that_is_held_for_long_is_given_up(monkeypatch):
-    table = links.LinkTable()
+    table = hard_links.LinkTable()
     waits = []
     now = [0.0]
-    busy = raising(errno.EAGAIN, links.fcntl.lockf, on=lambda _fd, how, *_: how != 8)
-    monkeypatch.setattr(links, "fcntl", Faulty(links.fcntl, lockf=busy))
-    clock = Faulty(links.time, monotonic=lambda: now[0], sleep=lambda _s: None)
-    monkeypatch.setattr(links, "time", clock)
+    busy = raising(errno.EAGAIN, hard_links.fcntl.lockf, on=lambda _fd, how, *_: how != 8)
+    monkeypatch.setattr(hard_links, "fcntl", Faulty(hard_links.fcntl, lockf=busy))
+    clock = Faulty(hard_links.time, monotonic=lambda: now[0], sleep=lambda _s: None)
+    monkeypatch.setattr(hard_links, "time", clock)
 
     def on_wait():
         waits.append(1)
-        now[0] += links.LONGEST_WAIT / 2
+        now[0] += hard_links.LONGEST_WAIT / 2
 
     with pytest.raises(TimeoutError), table.claim(Identity(1, 2), on_wait):
         pass
@@ -89,7 +98,7 @@ def test_a_place_that_is_held_for_long_is_given_up(monkeypatch):
 
 
 def test_a_place_of_a_killed_process_says_nothing():
-    table = links.LinkTable()
+    table = hard_links.LinkTable()
     stamp = Stamp(3, 4, 5)
     with table.claim(Identity(1, 2), lambda: None) as place:
         assert place.get(stamp) is None
@@ -375,7 +384,7 @@ def test_a_search_that_failed_says_why_for_each(waiting):
     assert [one.entry for one in found] == entries
     assert all(one.volume == 3 for one in found)
     assert found[0].problem == (
-        f"{lost._UNKNOWN}: Input/output error; it is entered in the next scan if it is there"
+        f"{lost_directories._UNKNOWN}: Input/output error; it is entered in the next scan if it is there"
     )
 
 

@@ -20,9 +20,9 @@ from hashscan.known.filters.build import build
 from hashscan.known.filters.filter_file import load
 from hashscan.model import HEAD_LENGTH, Tiers, filterset_of, head_key, size_key
 from hashscan.scan.directory_task import DirectoryTask
-from hashscan.scan.links import LinkTable
+from hashscan.scan.hard_links import LinkTable
 from hashscan.scan.messages import Task, WorkerSettings
-from hashscan.scan.rejudging import Judge
+from hashscan.scan.rejudge import Judge
 from hashscan.scan.screening import Screen
 from hashscan.scan.worker import Worker
 

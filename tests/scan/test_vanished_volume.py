@@ -15,11 +15,11 @@ from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.jobs.volume_presence import follow_mounts
 from hashscan.model import Identity
+from hashscan.scan import directory_queue as frontier_module
 from hashscan.scan import engine
-from hashscan.scan import frontier as frontier_module
-from hashscan.scan.frontier import Frontier, Waiting
-from hashscan.scan.lost import LostDirectories
-from hashscan.scan.root import VolumeRoot
+from hashscan.scan.directory_queue import Frontier, Waiting
+from hashscan.scan.lost_directories import LostDirectories
+from hashscan.scan.volume_root import VolumeRoot
 from hashscan.scan.worker import Worker
 
 DIRECTORIES = 40

@@ -11,10 +11,10 @@ from hashscan.errors import StateError
 from hashscan.fs.beneath import CrossesMountError, LoopError
 from hashscan.fs.volume import Volume
 from hashscan.scan import worker as module
-from hashscan.scan.lost import Fate
+from hashscan.scan.lost_directories import Fate
 from hashscan.scan.messages import Alive, Findings, Job, Task
 from hashscan.scan.outbox import Outbox
-from hashscan.scan.root import VanishedError, VolumeRoot
+from hashscan.scan.volume_root import VanishedError, VolumeRoot
 from hashscan.scan.worker import Worker
 
 

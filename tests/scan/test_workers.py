@@ -124,10 +124,10 @@ def test_a_directory_larger_than_a_look_up(volume, state, monkeypatch):
 
 
 def test_more_directories_than_the_frontier_holds(volume, state, monkeypatch):
-    from hashscan.scan import frontier
+    from hashscan.scan import directory_queue
 
-    monkeypatch.setattr(frontier, "_MOST", 20)
-    monkeypatch.setattr(frontier, "_BACK", 7)
+    monkeypatch.setattr(directory_queue, "_MOST", 20)
+    monkeypatch.setattr(directory_queue, "_BACK", 7)
     contents = {}
     for number in range(300):
         folder = volume / f"d{number}" / "sub"
@@ -139,12 +139,12 @@ def test_more_directories_than_the_frontier_holds(volume, state, monkeypatch):
 
 
 def test_the_frontier_is_bounded_in_bytes(volume, state, monkeypatch):
-    from hashscan.scan import frontier
+    from hashscan.scan import directory_queue
 
-    monkeypatch.setattr(frontier, "_MOST_BYTES", 5000)
+    monkeypatch.setattr(directory_queue, "_MOST_BYTES", 5000)
     held = []
-    push = frontier.Frontier.push
-    pop = frontier.Frontier.pop
+    push = directory_queue.Frontier.push
+    pop = directory_queue.Frontier.pop
 
     def watched_push(self, waiting):
         push(self, waiting)
@@ -155,8 +155,8 @@ def test_the_frontier_is_bounded_in_bytes(volume, state, monkeypatch):
         held.append(self._bytes)
         return waiting
 
-    monkeypatch.setattr(frontier.Frontier, "push", watched_push)
-    monkeypatch.setattr(frontier.Frontier, "pop", watched_pop)
+    monkeypatch.setattr(directory_queue.Frontier, "push", watched_push)
+    monkeypatch.setattr(directory_queue.Frontier, "pop", watched_pop)
     for number in range(300):
         (volume / ("d" * 100) / ("e" * 100) / f"{number}").mkdir(parents=True)
         (volume / ("d" * 100) / ("e" * 100) / f"{number}" / "f").write_bytes(b"x")

@@ -10,7 +10,7 @@ from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.filter_file import load
 from hashscan.model import filterset_of
-from hashscan.scan.links import LinkTable
+from hashscan.scan.hard_links import LinkTable
 from hashscan.scan.messages import Task, WorkerSettings
 from hashscan.scan.worker import Worker
 

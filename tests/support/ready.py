@@ -48,7 +48,7 @@ _LATER = (
     "hashscan.output.jsonl",
     "hashscan.output.notices",
     "hashscan.output.text",
-    "hashscan.scan.rejudging",
+    "hashscan.scan.rejudge",
     "hashscan.watch.choose_source",
     "hashscan.watch.inotify",
     "hashscan.watch.process",

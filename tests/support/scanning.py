@@ -13,7 +13,7 @@ from hashscan.fs.volume import Volume
 from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.writer import Writer
 from hashscan.model import Acted, Answer, filterset_of
-from hashscan.scan.asking import Asker
+from hashscan.scan.asker import Asker
 from hashscan.scan.engine import Engine
 from hashscan.scan.options import ScanOptions
 

@@ -379,9 +379,9 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_used(opened, listed, cach
     """Killed after ever more of its system calls that matter; the next start makes it whole."""
     script = (
         "import sys\n"
-        "from hashscan.known.confirmers import index, local\n"
-        "from hashscan.known.filters import bloom\n"
-        "local.open_local([sys.argv[1]], sys.argv[2])\n"
+        "from hashscan.known.confirmers import digest_index, local_list\n"
+        "from hashscan.known.filters import filter_file\n"
+        "local_list.open_local([sys.argv[1]], sys.argv[2])\n"
     )
     with Dying(script, "replace,link,mkdir,unlink,rmdir") as dying:
         for instant in dying.instants():

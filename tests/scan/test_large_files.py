@@ -6,7 +6,7 @@ from handing_out import Pool
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.catalog.store import Catalog
 from hashscan.fs.volume import Volume
-from hashscan.scan import large as module
+from hashscan.scan import large_files as module
 from hashscan.scan.dispatch import Dispatch
 from hashscan.scan.messages import Findings
 

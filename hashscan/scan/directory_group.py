@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.catalog.rows import QueuedDirectory
-from hashscan.scan.frontier import Waiting
+from hashscan.scan.directory_queue import Waiting
 from hashscan.scan.messages import Job, Tally, Task
 
 if TYPE_CHECKING:
-    from hashscan.scan.lost import Search
+    from hashscan.scan.lost_directories import Search
 
 
 @dataclass(slots=True)

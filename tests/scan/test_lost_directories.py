@@ -11,14 +11,14 @@ import pytest
 from scanning import Scanner, one_by_one, sha1
 
 from hashscan.catalog.status_overview import overview
+from hashscan.scan import directory_queue as frontier_module
 from hashscan.scan import directory_task as directory_module
 from hashscan.scan import dispatch as dispatch_module
-from hashscan.scan import frontier as frontier_module
-from hashscan.scan import lost as lost_module
+from hashscan.scan import lost_directories as lost_module
 from hashscan.scan import lost_files as lost_files_module
 from hashscan.scan import worker as worker_module
 from hashscan.scan.file_hasher import FileHasher
-from hashscan.scan.lost import RENAMED, REPLACED
+from hashscan.scan.lost_directories import RENAMED, REPLACED
 from hashscan.scan.lost_files import RENAMED as FILE_RENAMED
 from hashscan.scan.worker import Worker
 

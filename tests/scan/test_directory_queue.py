@@ -1,4 +1,4 @@
-"""hashscan.scan.frontier: what waits is bounded in memory, and none of it is lost."""
+"""hashscan.scan.directory_queue: what waits is bounded in memory, and none of it is lost."""
 
 import os
 import random
@@ -6,8 +6,8 @@ import random
 import pytest
 
 from hashscan.catalog.store import Catalog
-from hashscan.scan import frontier as module
-from hashscan.scan.frontier import Frontier, Waiting
+from hashscan.scan import directory_queue as module
+from hashscan.scan.directory_queue import Frontier, Waiting
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import mmap
 import time
 from typing import TYPE_CHECKING
 
-from hashscan.scan.pressure import Pressure
+from hashscan.scan.io_pressure import Pressure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from hashscan.reporter import Expected, Progress
-from hashscan.scan.remaining import Remaining
+from hashscan.scan.time_left import Remaining
 
 KIB, MIB = 1 << 10, 1 << 20
 

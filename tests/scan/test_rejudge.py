@@ -14,8 +14,8 @@ from hashscan.catalog.rows import FileRow
 from hashscan.catalog.store import Catalog
 from hashscan.known.filters.filter_file import load
 from hashscan.model import FileDigests, hits
-from hashscan.scan import rejudging as module
-from hashscan.scan.rejudging import Judge, Rejudging
+from hashscan.scan import rejudge as module
+from hashscan.scan.rejudge import Judge, Rejudging
 
 FILTERSET, BEFORE = 2, 1
 
@@ -73,7 +73,7 @@ def all_of(rejudging):
 def test_every_file_is_judged_once_whatever_the_parts(
     catalog, tmp_path, monkeypatch, processes, step
 ):
-    monkeypatch.setattr("hashscan.scan.rejudging._STEP", step)
+    monkeypatch.setattr("hashscan.scan.rejudge._STEP", step)
     numbers = fill(catalog, 11, 7)
     known = [(number, b"%d-%d" % (number, number % 7)) for number in numbers]
     one = made(tmp_path, [name for _, name in known])
@@ -105,7 +105,7 @@ def test_nothing_to_judge(catalog, tmp_path):
 
 
 def test_one_that_dies_is_told(catalog, tmp_path, monkeypatch):
-    monkeypatch.setattr("hashscan.scan.rejudging._count_clear", lambda *_: signal.pause())
+    monkeypatch.setattr("hashscan.scan.rejudge._count_clear", lambda *_: signal.pause())
     fill(catalog, 4, 2)
     rejudging = Rejudging(
         catalog.path, (made(tmp_path, [b"x"]),), frozenset({"sha1"}), filterset=FILTERSET, until=8,
@@ -146,7 +146,7 @@ def test_two_filters_with_algorithms_of_their_own(tmp_path):
 def test_what_is_special_is_found_among_directories_that_are_passed_as_a_whole(
     catalog, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("hashscan.scan.rejudging._DIRECTORIES", 2)
+    monkeypatch.setattr("hashscan.scan.rejudge._DIRECTORIES", 2)
     numbers = fill(catalog, 9, 5)
     odd = [
         row(b"was a candidate", hit=True),
@@ -175,7 +175,7 @@ def test_the_processes_have_the_lowest_priority(catalog, tmp_path, monkeypatch):
     """They judge millions of rows beside the customers' work."""
     fill(catalog, 1, 1)
     monkeypatch.setattr(
-        "hashscan.scan.rejudging._count_clear", lambda *_: os.getpriority(os.PRIO_PROCESS, 0)
+        "hashscan.scan.rejudge._count_clear", lambda *_: os.getpriority(os.PRIO_PROCESS, 0)
     )
     filters = (made(tmp_path, [b"x"]),)
     rejudging = Rejudging(catalog.path, filters, frozenset({"sha1"}), filterset=FILTERSET, until=5)

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from hashscan.scan.frontier import Waiting
-from hashscan.scan.group import Group
+from hashscan.scan.directory_group import Group
+from hashscan.scan.directory_queue import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,11 +1,11 @@
-"""hashscan.scan.pressure: others' waiting counts, hashscan's own does not."""
+"""hashscan.scan.io_pressure: others' waiting counts, hashscan's own does not."""
 
 import os
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashscan.scan.pressure import Pressure, mount_of_cgroup2, own_group, parse
+from hashscan.scan.io_pressure import Pressure, mount_of_cgroup2, own_group, parse
 
 
 def group(top, path, share):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.model import Problem, ProblemEvent
-from hashscan.scan.group import Group
+from hashscan.scan.directory_group import Group
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from hashscan.fs.volume import Volume
     from hashscan.reporter import Reporter
-    from hashscan.scan.frontier import Waiting
+    from hashscan.scan.directory_queue import Waiting
     from hashscan.scan.messages import Tally
 
 _NOT_WHOLE = "not all of its files were scanned, what is known of them is kept"

@@ -1,13 +1,13 @@
-"""hashscan.scan.unseen: volumes of which a scan does not see every file are reported once."""
+"""hashscan.scan.incomplete_volumes: volumes of which a scan does not see every file are reported once."""
 
 import pytest
 from handing_out import Told
 
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.fs.volume import Volume
-from hashscan.scan.frontier import Waiting
+from hashscan.scan.directory_queue import Waiting
+from hashscan.scan.incomplete_volumes import UnseenVolumes
 from hashscan.scan.messages import Tally
-from hashscan.scan.unseen import UnseenVolumes
 
 VOLUMES = [Volume(b"/v", (), one_file_system=False), Volume(b"/w")]
 
