@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from hashscan.catalog.store import Catalog
 from hashscan.known.filters.filter_file import load
-from hashscan.known.filters.writer import Writer
+from hashscan.known.filters.writer import FilterWriter
 from hashscan.scan.rejudge import Rejudging
 
 _A_DIRECTORY = 100
@@ -64,7 +64,7 @@ def main() -> None:
         catalog = Catalog(str(place / "catalog"))
         known = fill(catalog, arguments.digests)
         catalog.close()
-        writer = Writer(capacity=arguments.filter + 1000)
+        writer = FilterWriter(capacity=arguments.filter + 1000)
         writer.add([known.hex(), *(os.urandom(20).hex() for _ in range(arguments.filter))])
         writer.write(str(place / "filter"), category="baseline", algorithms=("sha1",))
         one = load(str(place / "filter"))

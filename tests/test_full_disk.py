@@ -16,7 +16,7 @@ from hashscan.errors import LockedError, StateError
 from hashscan.jobs.coverage_gaps import read_daemon_file
 from hashscan.notify.message import Event
 from hashscan.notify.outbox import Outbox, Route
-from hashscan.quarantine.brake_limits import Limits
+from hashscan.quarantine.brake_limits import BrakeLimits
 from hashscan.quarantine.holds import Holds
 from hashscan.quarantine.recheck_answers import AskedStore
 from hashscan.state import Lock, State
@@ -52,7 +52,7 @@ def put_event(outbox, number):
 
 
 def a_hold(holds, number):
-    assert moves(holds, Limits(), match(f"{number}/" + "f" * 900, number))
+    assert moves(holds, BrakeLimits(), match(f"{number}/" + "f" * 900, number))
 
 
 def an_answer(asked, number):

@@ -18,7 +18,7 @@ class ArchiveError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ArchiveLimits:
     """Bounds for one archive.
 
     Attributes:
@@ -39,7 +39,7 @@ class Budget:
         produced: bytes that came out of it.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: ArchiveLimits, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with nothing."""
         self._limits = limits
         self._clock = clock

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 import zstandard
 
 from hashscan.archives import tar, zipped
-from hashscan.archives.budget import ArchiveError, Budget, Limits
+from hashscan.archives.budget import ArchiveError, ArchiveLimits, Budget
 from hashscan.model import ALGORITHMS, FileDigests
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ class Member(NamedTuple):
     digests: FileDigests
 
 
-class LeftOut(NamedTuple):
+class LeftOutMember(NamedTuple):
     """A member that is no ordinary file, or cannot be read: one word on why."""
 
     name: bytes
     why: str
 
 
-def kind_of(head: bytes) -> str:
+def kind_of_archive(head: bytes) -> str:
     """The kind of an archive by its first 512 bytes; empty: it is none."""
     for magic, kind in (
         (b"\x1f\x8b", "gzip"),
@@ -74,7 +74,9 @@ def kind_of(head: bytes) -> str:
     return "tar" if head[257:262] == b"ustar" else ""
 
 
-def read_members(file: BinaryIO, limits: Limits | None = None) -> Iterator[Member | LeftOut]:
+def read_members(
+    file: BinaryIO, limits: ArchiveLimits | None = None
+) -> Iterator[Member | LeftOutMember]:
     """The members of an archive that begins at the start of ``file``.
 
     An archive in an archive is a file like others: it is not opened.
@@ -82,8 +84,8 @@ def read_members(file: BinaryIO, limits: Limits | None = None) -> Iterator[Membe
     Raises:
         ArchiveError: it is damaged, cut off, of an unknown kind, or it costs too much.
     """
-    budget = Budget(limits or Limits())
-    kind = kind_of(file.read(tar.BLOCK))
+    budget = Budget(limits or ArchiveLimits())
+    kind = kind_of_archive(file.read(tar.BLOCK))
     file.seek(0)
     try:
         if kind == "zip":
@@ -167,11 +169,11 @@ class _Xz(_Kept):
                 return len(found)
 
 
-def _hashed(member: TarMember | ZipMember) -> Member | LeftOut:
+def _hashed(member: TarMember | ZipMember) -> Member | LeftOutMember:
     if member.why_not:
-        return LeftOut(member.name, member.why_not)
+        return LeftOutMember(member.name, member.why_not)
     if len(member.name) > _LONGEST_NAME:
-        return LeftOut(member.name[:_LONGEST_NAME], "long-name")
+        return LeftOutMember(member.name[:_LONGEST_NAME], "long-name")
     hashes = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
     size = 0
     for chunk in member.content:

@@ -46,7 +46,7 @@ FILES = 64
 _PATIENCE = 30.0
 
 
-class Entry(NamedTuple):
+class EventEntry(NamedTuple):
     """An event to be written.
 
     Attributes:
@@ -92,9 +92,9 @@ class AuditLog:
         Raises:
             StateError: it cannot be written, so the act that it announces must not happen.
         """
-        return self.append_all([Entry(event, who, facts)])
+        return self.append_all([EventEntry(event, who, facts)])
 
-    def append_all(self, entries: Sequence[Entry], *, sync: bool = True) -> int:
+    def append_all(self, entries: Sequence[EventEntry], *, sync: bool = True) -> int:
         """Write lines one after the other, and return the number of the last one.
 
         With ``sync`` they are on disk then, by one fsync for all. Without it they survive a kill of
@@ -128,7 +128,9 @@ class AuditLog:
                 )
             yield fd
 
-    def _append(self, directory: int, head_fd: int, entries: Sequence[Entry], *, sync: bool) -> int:
+    def _append(
+        self, directory: int, head_fd: int, entries: Sequence[EventEntry], *, sync: bool
+    ) -> int:
         end = find_end(directory, head_fd)
         if end.head == EMPTY and read_head(head_fd) is None:
             # From now on a missing head is noticed.
@@ -160,10 +162,10 @@ class AuditLog:
             os.unlink(audit_file(number), dir_fd=directory)
         return last.seq
 
-    def _removals(self, directory: int, file: int, who: Who) -> tuple[list[Entry], list[int]]:
+    def _removals(self, directory: int, file: int, who: Who) -> tuple[list[EventEntry], list[int]]:
         """The lines that announce the removal of the oldest files, and the files' numbers."""
         kept = [*numbers(directory), file]
-        lines: list[Entry] = []
+        lines: list[EventEntry] = []
         old: list[int] = []
         if self._files is None:
             return lines, old
@@ -175,20 +177,20 @@ class AuditLog:
                 break  # damaged: this file and the following ones are kept for an investigation
             begins = {"seq": first.seq, "prev": first.prev}
             lines.append(
-                Entry(events.LOG_REMOVED, who, {"file": audit_file(number), "begins": begins})
+                EventEntry(events.LOG_REMOVED, who, {"file": audit_file(number), "begins": begins})
             )
             old.append(number)
         return lines, old
 
 
-def _repaired(end: End, who: Who) -> list[Entry]:
+def _repaired(end: End, who: Who) -> list[EventEntry]:
     return [
-        Entry(events.LOG_REPAIRED, who, {"reason": one.reason, "message": one.message})
+        EventEntry(events.LOG_REPAIRED, who, {"reason": one.reason, "message": one.message})
         for one in end.repairs
     ]
 
 
-def _encoded(entries: Sequence[Entry], last: _Last) -> tuple[bytes, _Last]:
+def _encoded(entries: Sequence[EventEntry], last: _Last) -> tuple[bytes, _Last]:
     parts = []
     for one in entries:
         raw, digest = encode(last.seq + 1, rfc3339(), one.event, one.who, one.facts, last.hash)

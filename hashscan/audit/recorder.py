@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from hashscan.audit.actor import Who
-from hashscan.audit.log import AuditLog, Entry
+from hashscan.audit.log import AuditLog, EventEntry
 from hashscan.state import State
 
 if TYPE_CHECKING:
@@ -43,4 +43,4 @@ class Recorder:
         Raises:
             StateError: it cannot be written, so the act must not happen.
         """
-        self.log.append_all([Entry(event, self.who, facts)], sync=sync)
+        self.log.append_all([EventEntry(event, self.who, facts)], sync=sync)

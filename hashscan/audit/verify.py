@@ -29,7 +29,7 @@ _AGAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LogFinding:
     """Something that is wrong with the log.
 
     Attributes:
@@ -56,7 +56,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Verified:
+class LogVerified:
     """The result.
 
     Attributes:
@@ -72,7 +72,7 @@ class Verified:
     first: int = 0
     last: int = 0
     hash: str = GENESIS
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[LogFinding] = field(default_factory=list)
     more: int = 0
 
 
@@ -83,7 +83,7 @@ class _Begin(NamedTuple):
     prev: str
 
 
-def verify(state_directory: str, known: Mapping[int, str] | None = None) -> Verified:
+def verify(state_directory: str, known: Mapping[int, str] | None = None) -> LogVerified:
     """Check the log. ``known``: hashes of lines, by their numbers, as somebody noted them.
 
     Raises:
@@ -99,7 +99,7 @@ def verify(state_directory: str, known: Mapping[int, str] | None = None) -> Veri
                         break
                 return result
         except FileNotFoundError:
-            result = Verified()
+            result = LogVerified()
             _check_known(result, known or {}, {}, None)
             return result
 
@@ -110,7 +110,7 @@ class _Check:
     def __init__(self, directory: int, known: Mapping[int, str]) -> None:
         self._directory = directory
         self._known = known
-        self._result = Verified()
+        self._result = LogVerified()
         self.was_rotated = False
         self._before: AuditEvent | None = None
         self._damaged = 0
@@ -121,7 +121,7 @@ class _Check:
         self._compared = set(known)
         self._hashes: dict[int, str] = {}
 
-    def run(self) -> Verified:
+    def run(self) -> LogVerified:
         head, fault = self._head()
         if head is not None:
             self._compared.add(head.seq)
@@ -133,9 +133,9 @@ class _Check:
             message = f"the log begins with line {self._begin.seq}"
             if self._begin.seq > 1:
                 message += ", and no line says that the lines before it were removed"
-            self._add(Finding("cut", name, 1, message, 1, self._begin.seq - 1))
+            self._add(LogFinding("cut", name, 1, message, 1, self._begin.seq - 1))
         if found and fault:
-            self._add(Finding("head", AUDIT_HEAD, 0, fault))
+            self._add(LogFinding("head", AUDIT_HEAD, 0, fault))
         if head is not None:
             self._check_head(head, audit_file(found[-1]) if found else AUDIT_HEAD)
         self._name_reordered()
@@ -160,7 +160,7 @@ class _Check:
             self.was_rotated = True
             return
         except OSError as error:
-            self._add(Finding("unreadable", name, 0, said_by(error)))
+            self._add(LogFinding("unreadable", name, 0, said_by(error)))
             return
         self._result.files += 1
         with open(fd, "rb") as file:
@@ -176,7 +176,7 @@ class _Check:
     def _line(self, event: AuditEvent | None, name: str, line: int) -> None:
         if event is None:
             if not self._damaged:
-                self._add(Finding("changed", name, line, "this line was changed or is damaged"))
+                self._add(LogFinding("changed", name, line, "this line was changed or is damaged"))
             self._damaged += 1
             return
         self._result.lines += 1
@@ -204,16 +204,18 @@ class _Check:
         if event.seq > expected:
             last = event.seq - 1
             lines = f"line {expected} is" if last == expected else f"lines {expected} to {last} are"
-            self._add(Finding("missing", name, line, f"{lines} missing before it", expected, last))
+            self._add(
+                LogFinding("missing", name, line, f"{lines} missing before it", expected, last)
+            )
         elif event.seq < expected:
             message = f"line {event.seq} follows line {expected - 1}"
-            self._add(Finding("reordered", name, line, message))
+            self._add(LogFinding("reordered", name, line, message))
         elif not damaged and event.prev != before.hash:
             message = (
                 f"line {event.seq} does not continue line {before.seq}: one of them replaces"
                 " another line, or is from another log"
             )
-            self._add(Finding("foreign", name, line, message))
+            self._add(LogFinding("foreign", name, line, message))
 
     def _note(self, event: AuditEvent, name: str, line: int) -> None:
         if event.event == events.LOG_REMOVED:
@@ -227,19 +229,19 @@ class _Check:
                 "the head file was missing or damaged when this line was written, so lines before"
                 " it may have been cut off"
             )
-            self._add(Finding("head", name, line, message))
+            self._add(LogFinding("head", name, line, message))
 
     def _check_head(self, head: Head, name: str) -> None:
         last = self._result.last if self._before is not None else 0
         last += self._damaged
         if head.seq > max([last, *(run[1] for run in self._runs)]):
             message = f"the log ends with line {last}, but line {head.seq} was the newest"
-            self._add(Finding("cut", name, 0, message, last + 1, head.seq))
+            self._add(LogFinding("cut", name, 0, message, last + 1, head.seq))
             return
         found = self._hashes.get(head.seq)
         if found is not None and found != head.hash:
             message = f"it has another hash for line {head.seq} than the line itself"
-            self._add(Finding("head", AUDIT_HEAD, 0, message))
+            self._add(LogFinding("head", AUDIT_HEAD, 0, message))
 
     def _name_reordered(self) -> None:
         """Turn findings ``missing`` into ``reordered`` if the lines are elsewhere in the log."""
@@ -251,7 +253,7 @@ class _Check:
                 message = one.message.replace("missing", "in another place, not")
                 self._result.findings[index] = replace(one, kind="reordered", message=message)
 
-    def _add(self, finding: Finding) -> None:
+    def _add(self, finding: LogFinding) -> None:
         if len(self._result.findings) < _MOST:
             self._result.findings.append(finding)
         else:
@@ -259,12 +261,12 @@ class _Check:
 
 
 def _check_known(
-    result: Verified, known: Mapping[int, str], hashes: Mapping[int, str], begin: _Begin | None
+    result: LogVerified, known: Mapping[int, str], hashes: Mapping[int, str], begin: _Begin | None
 ) -> None:
     for seq, value in known.items():
         if begin is not None and seq < begin.seq:
             message = f"line {seq} was removed by the rotation, so its hash cannot be compared"
-            result.findings.append(Finding("missing", AUDIT_HEAD, 0, message, seq, seq))
+            result.findings.append(LogFinding("missing", AUDIT_HEAD, 0, message, seq, seq))
         elif hashes.get(seq) != value:
             message = f"line {seq} is missing or has another hash: this is another log"
-            result.findings.append(Finding("foreign", AUDIT_HEAD, 0, message))
+            result.findings.append(LogFinding("foreign", AUDIT_HEAD, 0, message))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.catalog import checksums
 from hashscan.catalog.rows import signed, unsigned
 from hashscan.catalog.schema import translated
-from hashscan.catalog.writer import Writer
+from hashscan.catalog.writer import CatalogWriter
 from hashscan.fs.volume import Roots
 from hashscan.model import (
     Answer,
@@ -79,7 +79,7 @@ class QueuedCandidate(NamedTuple):
     seen: int
 
 
-class CandidateQueue(Writer):
+class CandidateQueue(CatalogWriter):
     """Candidates wait here for a verdict, and matches for an action."""
 
     def put_candidate(

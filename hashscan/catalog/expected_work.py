@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.schema import translated
-from hashscan.catalog.writer import Writer
+from hashscan.catalog.writer import CatalogWriter
 from hashscan.reporter import Expected
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _TO_HASH = (
 )
 
 
-class ExpectedWork(Writer):
+class ExpectedWork(CatalogWriter):
     """Totals of earlier scans."""
 
     def expected(

@@ -6,10 +6,10 @@ Each path is written twice: if a bit of one flips, the other is still right.
 from __future__ import annotations
 
 from hashscan.catalog.schema import translated
-from hashscan.catalog.writer import Writer
+from hashscan.catalog.writer import CatalogWriter
 
 
-class MountedVolumes(Writer):
+class MountedVolumes(CatalogWriter):
     """Volumes on which a file system was mounted when they were scanned last."""
 
     def was_mounted(self, volume: bytes) -> bool:

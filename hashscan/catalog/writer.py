@@ -27,7 +27,7 @@ _CHECKS = (
 )
 
 
-class Writer:
+class CatalogWriter:
     """A connection with at most one transaction under way."""
 
     def __init__(self, path: str) -> None:

@@ -15,7 +15,7 @@ from hashscan.text import counted, shown
 if TYPE_CHECKING:
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
-    from hashscan.quarantine.dismissed_digests import Entry
+    from hashscan.quarantine.dismissed_digests import DismissedContent
 
 #: Files between two lines of progress.
 _EVERY = 10_000
@@ -108,7 +108,7 @@ def show_command(
     from hashscan.cli.quarantine_restore import to_digest  # noqa: PLC0415
     from hashscan.known.allow import origin_in  # noqa: PLC0415
 
-    paths, by_hand, entries = lists, "", list["Entry"]()
+    paths, by_hand, entries = lists, "", list["DismissedContent"]()
     if not lists:
         settings = open_configuration(options, state, check_files=False)
         paths = settings.allow
@@ -161,7 +161,7 @@ def list_command(options: Options, state: str | None, as_json: bool) -> None:
         click.echo("no file is allowed: `allow` names no list, and no hold was dismissed")
 
 
-def _dismissed(settings: Settings) -> tuple[str, list[Entry]]:
+def _dismissed(settings: Settings) -> tuple[str, list[DismissedContent]]:
     """The path of the local allow-list, and its entries."""
     from hashscan.errors import ServiceError  # noqa: PLC0415
     from hashscan.quarantine.dismissed_digests import entries_of  # noqa: PLC0415

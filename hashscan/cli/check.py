@@ -24,7 +24,7 @@ from hashscan.text import shown
 
 if TYPE_CHECKING:
     from hashscan.cli import Options
-    from hashscan.jobs.check import Checked
+    from hashscan.jobs.check import CheckResult
     from hashscan.scan.hashing import NotHashed
 
 _HEX = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
@@ -80,7 +80,7 @@ def command(
         for subject in subjects:
             if _HEX.fullmatch(subject):
                 digest = Digest(ALGORITHM_BY_LENGTH[len(subject)], subject.lower())
-                checked: Checked | NotHashed = checker.digest(digest)
+                checked: CheckResult | NotHashed = checker.digest(digest)
             else:
                 checked = checker.file(subject)
             if isinstance(checked, NotHashed):
@@ -129,7 +129,7 @@ def _notice(message: str) -> None:
     click.echo(f"hashscan: {message}", err=True)
 
 
-def _print(checked: Checked, *, as_json: bool) -> None:
+def _print(checked: CheckResult, *, as_json: bool) -> None:
     if as_json:
         from hashscan.output.jsonl import line  # noqa: PLC0415
 

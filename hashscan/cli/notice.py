@@ -19,8 +19,8 @@ from hashscan.text import counted, shown
 if TYPE_CHECKING:
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
-    from hashscan.notices.reader import Reader
-    from hashscan.notices.store import Store
+    from hashscan.notices.reader import NoticeReader
+    from hashscan.notices.store import NoticeStore
 
 #: The commands in the order in which an administrator needs them.
 _ORDER = (
@@ -50,7 +50,7 @@ def command() -> None:
     """Take notices of hotlines and authorities, follow their items, and answer them."""
 
 
-def _opened(options: Options, state: str | None) -> tuple[Settings, Reader | None]:
+def _opened(options: Options, state: str | None) -> tuple[Settings, NoticeReader | None]:
     """The settings, and the stored notices for reading; ``None``: no notice was ever stored."""
     from hashscan.notices.reader import open_existing  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
@@ -199,18 +199,18 @@ def _checked(reason: str) -> None:
         raise UsageError(f"--reason is longer than {_LONGEST_REASON:,} characters; shorten it")
 
 
-def _store(options: Options, state: str | None) -> Store:
+def _store(options: Options, state: str | None) -> NoticeStore:
     return open_store(options, state)[1]
 
 
-def open_store(options: Options, state: str | None) -> tuple[Settings, Store]:
+def open_store(options: Options, state: str | None) -> tuple[Settings, NoticeStore]:
     """The settings, and the stored notices for changes.
 
     Raises:
         UsageError: no notice was ever stored; no file is made then.
     """
     from hashscan.audit.recorder import Recorder  # noqa: PLC0415
-    from hashscan.notices.store import Store  # noqa: PLC0415 - heavy
+    from hashscan.notices.store import NoticeStore  # noqa: PLC0415 - heavy
     from hashscan.state import State  # noqa: PLC0415
 
     settings, reader = _opened(options, state)
@@ -218,7 +218,7 @@ def open_store(options: Options, state: str | None) -> tuple[Settings, Store]:
         raise _no_notices(settings)
     reader.close()
     place = State(settings.state)
-    return settings, Store(place.notices, Recorder.of(settings, "command", place))
+    return settings, NoticeStore(place.notices, Recorder.of(settings, "command", place))
 
 
 def _no_notices(settings: Settings) -> UsageError:

@@ -23,10 +23,10 @@ from hashscan.errors import HashscanError, NoticeError, StateError, UsageError
 from hashscan.fs.beneath import closing, open_file
 from hashscan.fs.named import opened_above, resolve
 from hashscan.notices import unread_inputs
-from hashscan.notices.accept import Facts, accept
+from hashscan.notices.accept import InputFacts, accept
 from hashscan.notices.intake import FORMATS, MOST_BYTES
 from hashscan.notices.notice import Channel
-from hashscan.notices.store import Added, Store
+from hashscan.notices.store import AddedNotice, NoticeStore
 from hashscan.text import counted, local_time, said_by, shown
 
 if TYPE_CHECKING:
@@ -121,14 +121,14 @@ def command(
         raise UsageError("--authority: an order sets a deadline; add it, e.g. --deadline 1h")
     if legal_basis is not None and authority is None:
         raise UsageError("--legal-basis is for an order; add --authority, too")
-    facts = Facts(sender, reference, authority, legal_basis, arrived, until, within)
+    facts = InputFacts(sender, reference, authority, legal_basis, arrived, until, within)
     settings, place = open_own_settings(options, state)
     sources = files or (_STDIN,)
     if sources.count(_STDIN) > 1:
         raise UsageError("- is the standard input, and can be named only once")
     failures: list[HashscanError] = []
-    added: list[Added] = []
-    with Store(place.notices, Recorder.of(settings, "command", place)) as store:
+    added: list[AddedNotice] = []
+    with NoticeStore(place.notices, Recorder.of(settings, "command", place)) as store:
         for source in sources:
             try:
                 one = _add(store, settings, source, wanted, facts, by_mail=by_mail, again=again)
@@ -191,15 +191,15 @@ def _times(
 
 
 def _add(
-    store: Store,
+    store: NoticeStore,
     settings: Settings,
     source: str,
     wanted: str | None,
-    facts: Facts,
+    facts: InputFacts,
     *,
     by_mail: bool,
     again: bool,
-) -> Added:
+) -> AddedNotice:
     """Take one notice.
 
     Raises:
@@ -254,7 +254,7 @@ def _kept(settings: Settings, source: str, content: bytes) -> str:
         return str(error)
 
 
-def _print_json(store: Store, settings: Settings, notice: str, *, new: bool) -> None:
+def _print_json(store: NoticeStore, settings: Settings, notice: str, *, new: bool) -> None:
     from hashscan.output.notices import notice_json  # noqa: PLC0415
 
     items = store.items(notice)
@@ -263,7 +263,7 @@ def _print_json(store: Store, settings: Settings, notice: str, *, new: bool) -> 
     click.echo(notice_json(found, items, files, time.time(), soon, new=new))
 
 
-def _print(store: Store, notice: str, *, new: bool) -> None:
+def _print(store: NoticeStore, notice: str, *, new: bool) -> None:
     from hashscan.notices.clock import doubts, due  # noqa: PLC0415
 
     found, now = store.notice(notice), time.time()

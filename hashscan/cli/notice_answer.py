@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from hashscan.cli import Options
     from hashscan.config.settings import Settings
     from hashscan.notices.answers.facts import Moved
-    from hashscan.notices.answers.templates import Answer
+    from hashscan.notices.answers.templates import AnswerText
     from hashscan.notices.notice import Item, Notice
-    from hashscan.notices.store import Store
+    from hashscan.notices.store import NoticeStore
 
 _SENT = "sent"
 
@@ -101,7 +101,7 @@ def command(
 
 
 def _answer(
-    settings: Settings, store: Store, identifier: str, wanted: _Wanted, eml: str | None
+    settings: Settings, store: NoticeStore, identifier: str, wanted: _Wanted, eml: str | None
 ) -> None:
     from hashscan.notices.answers.facts import facts_of  # noqa: PLC0415 - heavy
     from hashscan.notices.answers.templates import render, source_of  # noqa: PLC0415
@@ -135,9 +135,9 @@ def _answer(
 
 def _mail(
     settings: Settings,
-    store: Store,
+    store: NoticeStore,
     notice: Notice,
-    answer: Answer,
+    answer: AnswerText,
     wanted: _Wanted,
     recipient: str,
     eml: str | None,
@@ -170,7 +170,7 @@ def _mail(
 
 
 def _moved_of(
-    settings: Settings, store: Store, notice: Notice, items: Sequence[Item], wanted: _Wanted
+    settings: Settings, store: NoticeStore, notice: Notice, items: Sequence[Item], wanted: _Wanted
 ) -> list[Moved]:
     """The files in a statement: those of one customer.
 
@@ -207,7 +207,7 @@ def _moved_of(
     return [one for one in moved if one.owner == owner]
 
 
-def _check_order(store: Store, notice: Notice, wanted: _Wanted) -> None:
+def _check_order(store: NoticeStore, notice: Notice, wanted: _Wanted) -> None:
     """Warn that a notice with little time may be an order.
 
     Raises:
@@ -246,7 +246,9 @@ def _recipient(notice: Notice, wanted: _Wanted) -> str:
     return address
 
 
-def _check_new(store: Store, identifier: str, same: tuple[str, str | None, str | None]) -> None:
+def _check_new(
+    store: NoticeStore, identifier: str, same: tuple[str, str | None, str | None]
+) -> None:
     """Check that an answer is new: it was not sent before, or the notice changed since.
 
     ``same``: its kind, its recipient, and the owner of the files.
@@ -269,7 +271,7 @@ def _check_new(store: Store, identifier: str, same: tuple[str, str | None, str |
         )
 
 
-def _note(store: Store, identifier: str, detail: dict[str, object], now: float) -> None:
+def _note(store: NoticeStore, identifier: str, detail: dict[str, object], now: float) -> None:
     try:
         store.note_answer(identifier, detail, now=now)
     except StateError as error:

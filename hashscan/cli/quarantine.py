@@ -17,7 +17,7 @@ from hashscan.config import values
 from hashscan.errors import HashscanError, QuarantineError, UnsafePathError, UsageError
 from hashscan.fs.named import resolve as resolve_links
 from hashscan.quarantine.manage import (
-    Verified,
+    StoreVerified,
     aged,
     export,
     purge,
@@ -27,7 +27,7 @@ from hashscan.quarantine.manage import (
     verify,
     why_doubtful,
 )
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.summary import briefs
 from hashscan.text import counted, human_size, local_time, shown
 
@@ -63,7 +63,11 @@ def list_command(
     withdrawn: the service does not know the digest any more; `quarantine restore --withdrawn` puts
     these files back.
     """
-    gone = frozenset() if every else frozenset({State.RESTORED, State.PURGED, State.UNDONE})
+    gone = (
+        frozenset()
+        if every
+        else frozenset({RecordState.RESTORED, RecordState.PURGED, RecordState.UNDONE})
+    )
 
     def fits(one: Record | Brief) -> bool:
         return one.state not in gone and (bool(one.withdrawn) or not withdrawn)
@@ -306,7 +310,7 @@ def purge_command(
 
 def _is_restored(store: Store, record_id: str) -> bool:
     try:
-        return store.load(record_id).state is State.RESTORED
+        return store.load(record_id).state is RecordState.RESTORED
     except HashscanError:
         return False  # ``purge`` says what is wrong with it
 
@@ -339,7 +343,7 @@ def verify_command(context: click.Context, state: str | None, as_json: bool) -> 
         with suppress(UnsafePathError):
             volumes.append(os.fsencode(resolve_links(volume.path)))
     with opened(settings, change=False) as store:
-        result = verify(store, volumes) if store else Verified(0, [])
+        result = verify(store, volumes) if store else StoreVerified(0, [])
     for finding in result.findings:
         if as_json:
             found = {"id": finding.record_id, "message": finding.message}

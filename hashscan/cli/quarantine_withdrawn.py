@@ -11,7 +11,7 @@ from hashscan.cli.common import json_option, state_option
 from hashscan.cli.quarantine_common import line, settings_of
 from hashscan.cli.quarantine_restore import hex_digest
 from hashscan.errors import ServiceUnavailableError, UsageError
-from hashscan.jobs.recheck_verdicts import Round, accept, ask_again
+from hashscan.jobs.recheck_verdicts import RecheckRound, accept, ask_again
 from hashscan.jobs.restore_withdrawn import forget
 from hashscan.jobs.withdrawn_digests import Withdrawal, withdrawals
 from hashscan.state import State
@@ -92,7 +92,7 @@ def withdrawn_command(
             click.echo("the service still knows every digest that hashscan asked for again")
 
 
-def _ask(settings: Settings, state: State) -> Round:
+def _ask(settings: Settings, state: State) -> RecheckRound:
     from hashscan.jobs.known_set import open_known_set  # noqa: PLC0415 - heavy
 
     def notice(message: str) -> None:
@@ -120,7 +120,7 @@ def _ask(settings: Settings, state: State) -> Round:
     return found
 
 
-def _said(found: Round) -> None:
+def _said(found: RecheckRound) -> None:
     for one in found.closed:
         click.echo(f"hold {one} closed: no digest of it is known any more", err=True)
     if found.marked:

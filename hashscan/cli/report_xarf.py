@@ -58,7 +58,7 @@ def command(
     match or an item is not known, and a message names it. The same match has the same report id
     each time, until it is removed.
     """
-    from hashscan.jobs.report_xarf import Wanted, abuses  # noqa: PLC0415 - heavy
+    from hashscan.jobs.report_xarf import WantedReports, abuses  # noqa: PLC0415 - heavy
     from hashscan.report.xarf import NotReported, report_of  # noqa: PLC0415
 
     options: Options = context.obj
@@ -66,7 +66,7 @@ def command(
     settings = open_own_configuration(options, state)
     organisation = require_organisation(settings)
     written = kept = refused = 0
-    for one in abuses(settings, Wanted(begin, end, identifiers)):
+    for one in abuses(settings, WantedReports(begin, end, identifiers)):
         found = one
         if not isinstance(one, NotReported):
             report = report_of(one, organisation, settings.notices.classifications)

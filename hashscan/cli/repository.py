@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashscan.publisher.publish import Published
-    from hashscan.publisher.versions import Added
+    from hashscan.publisher.versions import AddedVersion
 
 _ROLES = ("root", "targets", "snapshot", "timestamp")
 
@@ -379,7 +379,7 @@ def _print_roles(done: Published) -> None:
         click.echo(f"hashscan: {warning}", err=True)
 
 
-def _print_added(added: Added) -> None:
+def _print_added(added: AddedVersion) -> None:
     made = added.metadata
     what = f"{made.digests:,} digests of {made.category}"
     before = "" if added.before is None else f", {added.before:,} before"
@@ -419,7 +419,7 @@ def _print_added(added: Added) -> None:
     _print_roles(added.published)
 
 
-def _added(added: Added) -> dict[str, object]:
+def _added(added: AddedVersion) -> dict[str, object]:
     made = added.metadata
     return {
         "category": made.category,

@@ -22,7 +22,8 @@ def _file_size(value: Any) -> int:
 def _files(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise values.bad(
-            f"must be a number of files or none, but it is {values.kind_of(value)}", "write e.g. 64"
+            f"must be a number of files or none, but it is {values.kind_of_value(value)}",
+            "write e.g. 64",
         )
     if not _FEWEST <= value <= _MOST_FILES:
         raise values.bad(
@@ -34,7 +35,7 @@ def _files(value: Any) -> int:
 class AuditSettings(Section):
     """The audit log."""
 
-    file_size: Annotated[int, PlainValidator(_file_size), values.shower(values.human_size)] = Field(
+    file_size: Annotated[int, PlainValidator(_file_size), values.shower(values.shown_size)] = Field(
         default=16 << 20,
         description="How large a file of the audit log becomes before the next one begins. A line"
         " has some 400 bytes.",

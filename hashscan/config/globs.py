@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import PlainValidator
 
-from hashscan.config.values import bad, kind_of, short_path
+from hashscan.config.values import bad, kind_of_value, short_path
 
 _LONGEST_NAME = 255  # bytes of a name in a directory
 #: As ``fnmatch`` reads them: a ``]`` that comes first does not close them.
@@ -60,7 +60,7 @@ def glob(value: object) -> str:
     if not isinstance(value, str):
         comment = ": # begins a comment" if value is None else ""
         raise bad(
-            f"must be a pattern, but it is {kind_of(value)}",
+            f"must be a pattern, but it is {kind_of_value(value)}",
             f'put it in quotes, as in "*.bak"{comment}',
         )
     if not value or "\0" in value or len(value) > 4095:

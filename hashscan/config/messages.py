@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from hashscan.config.password import is_secret
 from hashscan.config.settings import Settings
-from hashscan.config.values import kind_of
+from hashscan.config.values import kind_of_value
 from hashscan.config.yaml_lines import short
 from hashscan.errors import Finding
 from hashscan.text import shown
@@ -111,7 +111,7 @@ def _words(error: Any, loc: Loc) -> tuple[str, str]:
         return _unknown(loc)
     if kind == "missing":
         return "is missing", _example(loc)
-    stands = f"but it is {kind_of(value)}"
+    stands = f"but it is {kind_of_value(value)}"
     if kind == "bool_type":
         return f"must be true or false, {stands}", "write true or false, without quotes"
     if kind == "tuple_type":

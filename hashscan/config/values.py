@@ -46,7 +46,7 @@ def checks_files(info: ValidationInfo) -> bool:
     return bool(isinstance(info.context, dict) and info.context.get(CHECK_FILES))
 
 
-def kind_of(value: object) -> str:
+def kind_of_value(value: object) -> str:
     """What a value is, in the words of a reader of YAML."""
     if value is None:
         return "empty"
@@ -84,7 +84,7 @@ def duration(value: object) -> float:
     """``10s``, ``7d`` or a number of seconds, to seconds."""
     examples = "write e.g. 10s, 5m, 1h or 7d"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise bad(f"must be a duration, but it is {kind_of(value)}", examples)
+        raise bad(f"must be a duration, but it is {kind_of_value(value)}", examples)
     text = str(value)
     try:
         seconds = parse_duration(text) if len(text) <= _LONGEST_TEXT else -1.0
@@ -142,7 +142,7 @@ def size(value: object) -> int:
     """``50MiB`` or a number of bytes, to bytes."""
     examples = "write e.g. 50MiB, 2GiB or 1000"
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise bad(f"must be a size, but it is {kind_of(value)}", examples)
+        raise bad(f"must be a size, but it is {kind_of_value(value)}", examples)
     text = str(value)
     try:
         count = parse_size(text) if len(text) <= _LONGEST_TEXT else -1
@@ -153,7 +153,7 @@ def size(value: object) -> int:
     return count
 
 
-def human_size(count: int) -> str | int:
+def shown_size(count: int) -> str | int:
     """The shortest text that ``size`` reads as exactly ``count``."""
     for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
         if count % 1024**power == 0:
@@ -198,13 +198,15 @@ def text(value: object) -> str:
             raise bad("must be one line of at most 1000 printable characters", "correct the text")
         return value
     fix = "put it in quotes" if isinstance(value, bool | int | float) else ""
-    raise bad(f"must be text, but it is {kind_of(value)}", fix)
+    raise bad(f"must be text, but it is {kind_of_value(value)}", fix)
 
 
 def absolute_path(value: object) -> str:
     """A full path, without double and trailing slashes."""
     if not isinstance(value, str):
-        raise bad(f"must be a path, but it is {kind_of(value)}", "write the full path, from / on")
+        raise bad(
+            f"must be a path, but it is {kind_of_value(value)}", "write the full path, from / on"
+        )
     try:
         raw = os.fsencode(value)
     except UnicodeEncodeError:
@@ -458,7 +460,7 @@ DurationOrNone = Annotated[
 RetentionOrNone = Annotated[
     float | None, PlainValidator(or_none(retention)), shower(none_shown(human_retention))
 ]
-SizeOrNone = Annotated[int | None, PlainValidator(or_none(size)), shower(none_shown(human_size))]
+SizeOrNone = Annotated[int | None, PlainValidator(or_none(size)), shower(none_shown(shown_size))]
 PercentOrNone = Annotated[
     float | None, PlainValidator(or_none(percent)), shower(none_shown(human_percent))
 ]

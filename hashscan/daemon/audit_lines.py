@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashscan import __version__
 from hashscan.audit import events
-from hashscan.audit.log import Entry
+from hashscan.audit.log import EventEntry
 from hashscan.audit.matches import MatchLines
 from hashscan.audit.problems import Problems
 from hashscan.audit.recorder import Recorder
@@ -47,7 +47,7 @@ class DaemonRecord:
         self._action = ""
         self._match_fault = ""
         self._problems: Problems | None = None
-        self._delayed: deque[Entry] = deque(maxlen=_MOST_DELAYED)
+        self._delayed: deque[EventEntry] = deque(maxlen=_MOST_DELAYED)
 
     def open(self, settings: Settings, state: State) -> None:
         """Write to the audit log of a state from now on."""
@@ -162,14 +162,14 @@ class DaemonRecord:
     def _note(self, event: str, **facts: Any) -> None:
         if self.recorder is None:
             return
-        self._write(Entry(event, self.recorder.who, facts))
+        self._write(EventEntry(event, self.recorder.who, facts))
 
     def write_delayed(self) -> None:
         """Write the lines that could not be written before, if there are any."""
         if self._delayed:
             self._write()
 
-    def _write(self, *entries: Entry) -> None:
+    def _write(self, *entries: EventEntry) -> None:
         """Write lines after the delayed ones, or delay them, too."""
         assert self.recorder is not None
         try:

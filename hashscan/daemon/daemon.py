@@ -26,7 +26,7 @@ from hashscan.daemon.retention import Housekeeping
 from hashscan.daemon.session import Duty
 from hashscan.daemon.status_file import counted_by, status_line, write_facts
 from hashscan.daemon.sync_report import NOT_SYNCED, faults_of, synced
-from hashscan.daemon.systemd import Notifier
+from hashscan.daemon.systemd import ServiceManager
 from hashscan.daemon.timers import Cron, Every, Files
 from hashscan.errors import (
     ConfigError,
@@ -89,7 +89,7 @@ class Daemon:
         self._state = state
         self._load = load
         self._log = log
-        self._notifier = Notifier()
+        self._notifier = ServiceManager()
         self._stop = self._is_ready = self._in_turn = False
         self._reload = False
         self._duty: Duty | None = None

@@ -21,8 +21,8 @@ from hashscan.jobs.coverage_gaps import read_daemon_file
 from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE, deadlines_of
 from hashscan.jobs.notices.mailbox import senders_of
 from hashscan.machine import with_cause
-from hashscan.notices.maildir import Round, take_mails
-from hashscan.notices.store import Store
+from hashscan.notices.maildir import MaildirRound, take_mails
+from hashscan.notices.store import NoticeStore
 from hashscan.text import said_by
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Notices:
         self._state = state
         self._log = log
         self._clock = clock
-        self._job: Background[Round] | None = None
+        self._job: Background[MaildirRound] | None = None
         self._begun: float | None = None
         self._said: dict[str, tuple[str, float]] = _said_before(state)
         self._lines = DeadlineLines(state, log.record.deadline)
@@ -74,7 +74,7 @@ class Notices:
         every = None if self._maildir is None else _MAILS_EVERY
         self._mails_due = Every(every, at_once=True, clock=self._clock)
         self._deadlines_due = Every(_DEADLINES_EVERY, at_once=True, clock=self._clock)
-        self._round: Round | None = None
+        self._round: MaildirRound | None = None
         self._ended: float | None = None
         self._stored = 0
         self._trouble = ""
@@ -155,7 +155,7 @@ class Notices:
         """For the file that ``status`` reads; ``None``: there is no Maildir."""
         if self._maildir is None:
             return None
-        done = self._round or Round()
+        done = self._round or MaildirRound()
         return {
             "maildir": self._maildir,
             "time": self._ended,
@@ -186,12 +186,12 @@ def _said_before(state: State) -> dict[str, tuple[str, float]]:
     return {kind: (kind, float(at)) for kind, at in found.items() if isinstance(at, int | float)}
 
 
-def _round(maildir: str, path: str, senders: Senders, recorder: Recorder) -> Round:
+def _round(maildir: str, path: str, senders: Senders, recorder: Recorder) -> MaildirRound:
     """Run one round through the Maildir, within bounds on memory and time for each mail."""
     with suppress(OSError, ValueError):
         _bound_memory()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    with Store(path, recorder) as store:
+    with NoticeStore(path, recorder) as store:
         try:
             return take_mails(
                 maildir, store, senders=senders, before_each=lambda: _bound_time(_LONGEST)

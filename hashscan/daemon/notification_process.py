@@ -17,7 +17,7 @@ from hashscan.jobs.machine_limits import is_limit, limit_reached
 from hashscan.jobs.notifications import lock_of
 from hashscan.machine import as_machine_error
 from hashscan.notify.daily import Daily
-from hashscan.notify.dispatch import Dispatcher, Line, Log
+from hashscan.notify.dispatch import Dispatcher, DispatchLog, Line
 from hashscan.notify.outbox import Outbox
 from hashscan.processes import Child
 from hashscan.state import Lock
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.notify import ReceiverSettings
     from hashscan.config.settings import Settings
-    from hashscan.daemon.log import Level
-    from hashscan.daemon.log import Log as DaemonLog
+    from hashscan.daemon.log import Level, Log
     from hashscan.state import State
 
 #: Seconds between two looks at the audit log.
@@ -44,7 +43,7 @@ _AT_THE_END = 4.0
 class Telling:
     """The process that sends notifications, if the configuration has receivers."""
 
-    def __init__(self, settings: Settings, state: State, log: DaemonLog) -> None:
+    def __init__(self, settings: Settings, state: State, log: Log) -> None:
         """Wait for the first ``step``."""
         self._state = state
         self._log = log
@@ -157,7 +156,9 @@ def _session(
     try:
         with Lock(lock_of(state)), Outbox(state.directory) as outbox:
             outbox.begin_at(begin)
-            dispatcher = Dispatcher(receivers, outbox, Log(state.directory), socket.gethostname())
+            dispatcher = Dispatcher(
+                receivers, outbox, DispatchLog(state.directory), socket.gethostname()
+            )
             times = {one.daily for one in receivers if "daily" in one.events}
             daily = Daily(state.directory, times, recorder)
             try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hashscan.audit.recorder import Recorder
 from hashscan.daemon.background_job import Background, Failure
 from hashscan.errors import HashscanError
-from hashscan.jobs.recheck_verdicts import Round, ask_again
+from hashscan.jobs.recheck_verdicts import RecheckRound, ask_again
 from hashscan.jobs.restore_withdrawn import PutBack, put_back
 from hashscan.text import counted, human_age
 
@@ -68,7 +68,7 @@ class AskingAgain:
         """Begin with the first ``step``."""
         self._state = state
         self._log = log
-        self._round: Background[Round] | None = None
+        self._round: Background[RecheckRound] | None = None
         self._turn: Background[PutBack] | None = None
         self._duty: Duty | None = None
         self.use(settings)
@@ -131,7 +131,7 @@ class AskingAgain:
             turn, self._turn = self._turn, None
             self._take_turn(turn.take())
 
-    def _take_round(self, found: Round | Failure) -> None:
+    def _take_round(self, found: RecheckRound | Failure) -> None:
         if isinstance(found, Failure):
             self._log.limited("asking again", "warning", f"quarantine: {found.message}")
             return

@@ -14,7 +14,7 @@ from contextlib import suppress
 _LONGEST_STATUS = 400
 
 
-class Notifier:
+class ServiceManager:
     """Tells the service manager, if there is one.
 
     Attributes:

@@ -22,7 +22,7 @@ from hashscan.errors import UsageError
 from hashscan.fs.beneath import closing, open_root
 
 if TYPE_CHECKING:
-    from hashscan.demo.tree import Seen
+    from hashscan.demo.tree import SeenName
 
 #: Files of the library that are copied, and their bytes together.
 FILES = 3000
@@ -70,7 +70,7 @@ class Sample:
     """
 
     directory: str
-    seen: dict[bytes, Seen]
+    seen: dict[bytes, SeenName]
     places: tuple[tuple[bytes, str], ...]
     known: frozenset[bytes]
     false: frozenset[bytes]
@@ -191,7 +191,7 @@ def _read(root: int, path: bytes) -> bytes:
         return file.read()
 
 
-def _with_content(seen: dict[bytes, Seen], contents: list[bytes]) -> frozenset[bytes]:
+def _with_content(seen: dict[bytes, SeenName], contents: list[bytes]) -> frozenset[bytes]:
     digests = {hashlib.sha256(content).digest() for content in contents}
     return frozenset(path for path, one in seen.items() if one.what in digests)
 

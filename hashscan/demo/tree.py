@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Seen(NamedTuple):
+class SeenName(NamedTuple):
     """One name as it was met; equal for two looks if nothing about it changed.
 
     Attributes:
@@ -37,7 +37,7 @@ class Seen(NamedTuple):
     what: bytes
 
 
-def look(root: str) -> dict[bytes, Seen]:
+def look(root: str) -> dict[bytes, SeenName]:
     """Everything below ``root`` that is no directory, by path; the agent's own directory aside."""
     found = {}
     with closing(open_root(os.fsencode(root))) as top:
@@ -51,14 +51,14 @@ def look(root: str) -> dict[bytes, Seen]:
     return found
 
 
-def _seen(fd: int, name: bytes, status: os.stat_result) -> Seen:
+def _seen(fd: int, name: bytes, status: os.stat_result) -> SeenName:
     what = b""
     if stat.S_ISREG(status.st_mode):
         with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd), "rb") as file:
             what = hashlib.file_digest(file, "sha256").digest()
     elif stat.S_ISLNK(status.st_mode):
         what = os.readlink(name, dir_fd=fd)
-    return Seen(
+    return SeenName(
         status.st_mode,
         status.st_uid,
         status.st_gid,

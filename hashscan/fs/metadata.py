@@ -33,7 +33,7 @@ _UNSETTABLE = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINV
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOutAttributes:
     """Extended attributes that were too many to be kept.
 
     Attributes:
@@ -51,7 +51,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
+class InodeMetadata:
     """Everything about a file that a restore must bring back, and its names for people.
 
     Attributes:
@@ -77,7 +77,7 @@ class Metadata:
     ctime_ns: int
     xattrs: dict[str, bytes]
     flags: int | None
-    left_out: LeftOut | None = None
+    left_out: LeftOutAttributes | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON: the mode as octal text, attributes as base64."""
@@ -102,7 +102,7 @@ class Metadata:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Metadata:
+    def from_dict(cls, data: dict[str, Any]) -> InodeMetadata:
         """The reverse of ``as_dict``.
 
         Raises:
@@ -146,11 +146,11 @@ def _time(value: Any) -> int:
     return whole(value, low=-(2**63) * 10**9, high=2**63 * 10**9)
 
 
-def _left_out(value: Any) -> LeftOut | None:
+def _left_out(value: Any) -> LeftOutAttributes | None:
     if value is None:
         return None
     names = value["names"]
-    return LeftOut(None if names is None else whole(names), whole(value["bytes"]))
+    return LeftOutAttributes(None if names is None else whole(names), whole(value["bytes"]))
 
 
 def _name(value: Any) -> str | None:
@@ -159,7 +159,7 @@ def _name(value: Any) -> str | None:
     return value
 
 
-def read_metadata(fd: int) -> Metadata:
+def read_metadata(fd: int) -> InodeMetadata:
     """Read it from an open file, before anything reads the content.
 
     Raises:
@@ -167,7 +167,7 @@ def read_metadata(fd: int) -> Metadata:
     """
     status = os.fstat(fd)
     xattrs, left_out = _read_xattrs(fd)
-    return Metadata(
+    return InodeMetadata(
         size=status.st_size,
         mode=status.st_mode,
         uid=status.st_uid,
@@ -200,7 +200,7 @@ def group_name(gid: int) -> str | None:
         return None
 
 
-def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOut | None]:
+def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOutAttributes | None]:
     listed = True
     try:
         names = os.listxattr(fd)
@@ -230,11 +230,11 @@ def _read_xattrs(fd: int) -> tuple[dict[str, bytes], LeftOut | None]:
             count += 1
             size += len(value)
     if not listed:
-        return found, LeftOut(None, size)
-    return found, LeftOut(count, size) if count else None
+        return found, LeftOutAttributes(None, size)
+    return found, LeftOutAttributes(count, size) if count else None
 
 
-def apply_ownership(fd: int, metadata: Metadata) -> list[str]:
+def apply_ownership(fd: int, metadata: InodeMetadata) -> list[str]:
     """Give a fresh copy its owner, group, extended attributes and mode.
 
     Times are set apart and last (``apply_times``): reading and writing change them.
@@ -274,7 +274,7 @@ def _set_xattr(fd: int, name: str, value: bytes) -> list[str]:
     return []
 
 
-def apply_times(fd: int, metadata: Metadata) -> None:
+def apply_times(fd: int, metadata: InodeMetadata) -> None:
     """Set access and modification time, to the nanosecond.
 
     Raises:

@@ -19,7 +19,7 @@ _MOST_NAMES = 2048  # so that descriptors, one for each directory on the way, do
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
-class Entry(StrEnum):
+class ServedKind(StrEnum):
     """The kind of entry at a path."""
 
     FILE = "file"  #: a regular file
@@ -42,7 +42,7 @@ class Served:
         target: target of the last link that was followed, or that leads out of the root.
     """
 
-    entry: Entry
+    entry: ServedKind
     path: bytes
     rest: bytes = b""
     links: tuple[bytes, ...] = ()
@@ -64,7 +64,7 @@ class _Walk:
         for fd in self._fds:
             os.close(fd)
 
-    def _found(self, entry: Entry) -> Served:
+    def _found(self, entry: ServedKind) -> Served:
         rest = b"/".join(reversed(self._rest))
         return Served(entry, b"/".join(self._names), rest, tuple(self._links), self._target)
 
@@ -73,7 +73,7 @@ class _Walk:
             name = self._rest.pop()
             if name == b"..":
                 if not self._names:
-                    return self._found(Entry.OUTSIDE)
+                    return self._found(ServedKind.OUTSIDE)
                 self._names.pop()
                 os.close(self._fds.pop())
                 continue
@@ -85,21 +85,21 @@ class _Walk:
                     raise
                 self._rest.append(name)
                 is_absent = error.errno in _ABSENT and len(self._rest) <= self._after_link
-                return self._found(Entry.ABSENT if is_absent else Entry.BARRED)
+                return self._found(ServedKind.ABSENT if is_absent else ServedKind.BARRED)
             self._fds.append(fd)
             self._names.append(name)
             mode = os.fstat(fd).st_mode
             if stat.S_ISLNK(mode):
                 self._target = os.readlink(b"", dir_fd=fd)
                 if len(self._links) >= _MOST_LINKS:
-                    return self._found(Entry.BARRED)
+                    return self._found(ServedKind.BARRED)
                 if not self._follow(self._target):
-                    return self._found(Entry.OUTSIDE)
+                    return self._found(ServedKind.OUTSIDE)
             elif not stat.S_ISDIR(mode):
-                return self._found(Entry.FILE if stat.S_ISREG(mode) else Entry.OTHER)
+                return self._found(ServedKind.FILE if stat.S_ISREG(mode) else ServedKind.OTHER)
             if len(self._names) > _MOST_NAMES:
-                return self._found(Entry.BARRED)
-        return self._found(Entry.DIRECTORY)
+                return self._found(ServedKind.BARRED)
+        return self._found(ServedKind.DIRECTORY)
 
     def _follow(self, target: bytes) -> bool:
         """Go on with the target of a link; return False if the target is outside of the root."""

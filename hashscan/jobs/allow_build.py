@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hashscan.archives.budget import ArchiveError
-from hashscan.archives.members import LeftOut, kind_of, read_members
+from hashscan.archives.members import LeftOutMember, kind_of_archive, read_members
 from hashscan.durable import new_file, rename, temporary_name
 from hashscan.errors import StateError, UsageError
 from hashscan.fs.beneath import CrossesMountError, open_directory, open_root
@@ -150,7 +150,7 @@ class _Building:
             return
         with _opened(path) as descriptor:
             head = os.pread(descriptor, _HEAD, 0)
-            if kind_of(head):
+            if kind_of_archive(head):
                 with open(os.dup(descriptor), "rb") as file:
                     self._take_archive(path, file)
                 return
@@ -235,7 +235,7 @@ class _Building:
         try:
             for one in read_members(file):
                 origin = f"{archive}: {os.fsdecode(one.name)}"
-                if isinstance(one, LeftOut):
+                if isinstance(one, LeftOutMember):
                     if one.why != "directory":
                         self._left_out(one.why, origin)
                 else:

@@ -14,7 +14,7 @@ from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import newest, read
 from hashscan.catalog.status_overview import overview
 from hashscan.errors import StateError
-from hashscan.quarantine.brake_limits import Limits
+from hashscan.quarantine.brake_limits import BrakeLimits
 from hashscan.quarantine.brakes import Brakes, used_inodes
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def open_brakes(settings: Settings, state: State, quarantine: Quarantine, by: By
     return Brakes(
         quarantine,
         state.holds,
-        Limits.of(settings.brakes),
+        BrakeLimits.of(settings.brakes),
         events=HoldLog(settings, state, by),
         files_of=VolumeFiles(state.catalog),
     )

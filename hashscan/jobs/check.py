@@ -25,7 +25,7 @@ _PASSED_OVER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """What ``check`` found out about a file or a digest.
 
     Attributes:
@@ -64,7 +64,7 @@ class Checker:
         if self._confirmer is not None:
             self._confirmer.close()
 
-    def file(self, path: str) -> Checked | NotHashed:
+    def file(self, path: str) -> CheckResult | NotHashed:
         """Check a file."""
         directory, name = os.path.split(os.path.realpath(path))
         try:
@@ -80,7 +80,7 @@ class Checker:
             return replace(found, message=message)
         return found
 
-    def digest(self, digest: Digest) -> Checked:
+    def digest(self, digest: Digest) -> CheckResult:
         """Check a digest.
 
         Raises:
@@ -95,7 +95,7 @@ class Checker:
         digests = FileDigests(**{digest.algorithm: bytes.fromhex(digest.hex)})
         return self._check(digest.hex.encode(), digests)
 
-    def _check(self, subject: bytes, digests: FileDigests) -> Checked:
+    def _check(self, subject: bytes, digests: FileDigests) -> CheckResult:
         by_name = digests.as_dict()
         found = hits(self._known.filters, digests)
         message = ""
@@ -107,7 +107,7 @@ class Checker:
                 continue
             if answer.known:
                 allowed, message = self._allowed(digests)
-                return Checked(
+                return CheckResult(
                     subject,
                     by_name,
                     "known",
@@ -118,7 +118,7 @@ class Checker:
                     message=message,
                 )
         verdict: Literal["unknown", "pending"] = "pending" if message else "unknown"
-        return Checked(subject, by_name, verdict, bool(found), message=message)
+        return CheckResult(subject, by_name, verdict, bool(found), message=message)
 
     def _allowed(self, digests: FileDigests) -> tuple[str | None, str]:
         """The file of the allow-list that holds one of them; or why nobody can say."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hashscan.audit import events
 from hashscan.jobs.brakes import facts_of
 from hashscan.model import FileDigests, hits
-from hashscan.quarantine.hold_types import Kind
+from hashscan.quarantine.hold_types import HoldKind
 from hashscan.quarantine.holds import Holds, waiting_holds
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _is_corrected(
 ) -> bool:
     if hold.has_one_content and not withdrawn.isdisjoint(holds.digests(hold.number)):
         return True
-    if hold.kind is Kind.LIST and not holds.own_digests(hold.number):
+    if hold.kind is HoldKind.LIST and not holds.own_digests(hold.number):
         return False  # of a list with too many digests to note, others are held, too
     has_digests = False
     for one in _contents(holds, hold):

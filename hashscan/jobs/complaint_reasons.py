@@ -40,7 +40,7 @@ class Reason(StrEnum):
     AUDIT = "audit"  #: the audit log cannot be read, or its newest line is missing or changed
 
 
-class Fault(NamedTuple):
+class ReasonFault(NamedTuple):
     """A fault that ``status`` found, and its message for the sysadmin."""
 
     reason: Reason

@@ -19,7 +19,7 @@ from cronsim import CronSim, CronSimError
 from hashscan.errors import UnsafePathError
 from hashscan.files import DAEMON_STATUS
 from hashscan.fs.named import resolve
-from hashscan.jobs.complaint_reasons import Fault, Reason
+from hashscan.jobs.complaint_reasons import Reason, ReasonFault
 from hashscan.state import holder_of
 from hashscan.text import counted, human_age, local_time, shown
 from hashscan.watch.mounts import MountTable, mounts_now
@@ -54,7 +54,7 @@ _NEVER = (
 _START = "start the daemon (systemctl start hashscan), or find out why 'hashscan scan' is not run"
 
 
-class Seen(NamedTuple):
+class VolumeFacts(NamedTuple):
     """The facts that ``status`` has read so far.
 
     Attributes:
@@ -94,7 +94,7 @@ def daemon_of(state: State) -> dict[str, Any] | None:
     return None if daemon is None or daemon.get("pid") != running else daemon
 
 
-def troubles(seen: Seen) -> list[Fault]:
+def troubles(seen: VolumeFacts) -> list[ReasonFault]:
     """Faults that stop all work, or the work on one volume."""
     daemon = seen.daemon
     found = [*_unreadable_daemon_file(seen), *no_room(seen.settings)]
@@ -105,35 +105,35 @@ def troubles(seen: Seen) -> list[Fault]:
     return found
 
 
-def gaps(seen: Seen) -> tuple[Fault, ...]:
+def gaps(seen: VolumeFacts) -> tuple[ReasonFault, ...]:
     """Volumes that are not watched, or were not scanned for too long."""
     daemon, catalog = seen.daemon, seen.catalog
     if daemon is not None and seen.alive:
         found = [*_uncovered(daemon), *_not_scanned(daemon, catalog), *_nothing_looks(seen)]
         if seen.settings.volumes and daemon.get("settings") not in {None, mark_of(seen.settings)}:
-            found.insert(0, Fault(Reason.CONFIGURATION, _OTHER_SETTINGS))
+            found.insert(0, ReasonFault(Reason.CONFIGURATION, _OTHER_SETTINGS))
     elif daemon is not None:
         found = list(_stopped(seen.settings.state, daemon))
     elif catalog is None or catalog.scan is None:
         known = seen.running is not None or seen.unread
         never = _NEVER.format(shown(seen.settings.state))
-        found = [] if known else [Fault(Reason.SCAN_LATE, never)]
+        found = [] if known else [ReasonFault(Reason.SCAN_LATE, never)]
     else:
         found = [*_died(seen), *_late_by_hand(seen)]
     return (*found, *_unread(catalog))
 
 
-def _unreadable_daemon_file(seen: Seen) -> Iterator[Fault]:
+def _unreadable_daemon_file(seen: VolumeFacts) -> Iterator[ReasonFault]:
     path = os.path.join(seen.settings.state, DAEMON_STATUS)
     if seen.daemon is None and os.path.lexists(path):
-        yield Fault(
+        yield ReasonFault(
             Reason.STATE,
             f"{shown(path)} cannot be read, so nothing is known about the daemon: check its owner "
             "and mode, or restart the daemon, which writes the file again",
         )
 
 
-def no_room(settings: Settings) -> Iterator[Fault]:
+def no_room(settings: Settings) -> Iterator[ReasonFault]:
     """Complain if the state or the quarantine is on a full or read-only file system."""
     places = {settings.state: "the state"}
     if settings.quarantine.action == "quarantine":
@@ -145,16 +145,16 @@ def no_room(settings: Settings) -> Iterator[Fault]:
             continue  # the first scan makes it, or another check reports why it is not there
         if room.f_flag & os.ST_RDONLY:
             message = f"{name} {shown(path)} is on a read-only file system: mount it writable"
-            yield Fault(Reason.STORAGE, message)
+            yield ReasonFault(Reason.STORAGE, message)
         elif room.f_bavail * room.f_frsize < _LEAST_ROOM or (room.f_files and not room.f_favail):
-            yield Fault(
+            yield ReasonFault(
                 Reason.STORAGE,
                 f"{name} {shown(path)} is on a full file system: free some space there, or no "
                 "match can be moved or recorded",
             )
 
 
-def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[Fault]:
+def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[ReasonFault]:
     if not alive and daemon.get("stopped"):
         return []
     if not alive:
@@ -162,32 +162,32 @@ def _daemon_trouble(daemon: dict[str, Any], *, alive: bool) -> list[Fault]:
             f"the daemon (process {daemon.get('pid')}) has died; see its log (journalctl -u "
             "hashscan), and start it again"
         )
-        return [Fault(Reason.DAEMON, died)]
+        return [ReasonFault(Reason.DAEMON, died)]
     found = []
     silent = time.time() - float(daemon.get("time") or 0)
     if silent > _SILENT:
         message = (
             f"the daemon has said nothing for {human_age(silent)}; see its log, and restart it"
         )
-        found.append(Fault(Reason.DAEMON, message))
+        found.append(ReasonFault(Reason.DAEMON, message))
     elif silent < -_AHEAD:
         message = (
             f"the daemon's status file is from {human_age(-silent)} in the future: set the clock "
             "right (timedatectl), then restart the daemon"
         )
-        found.append(Fault(Reason.CLOCK, message))
+        found.append(ReasonFault(Reason.CLOCK, message))
     if daemon.get("reload_refused"):
         message = f"the last reload was refused: {daemon['reload_refused']}"
-        found.append(Fault(Reason.CONFIGURATION, message))
+        found.append(ReasonFault(Reason.CONFIGURATION, message))
     found += [
-        Fault(Reason.VOLUME_MISSING, f"{shown(one['path'])}: not scanned: {one['away']}")
+        ReasonFault(Reason.VOLUME_MISSING, f"{shown(one['path'])}: not scanned: {one['away']}")
         for one in daemon.get("volumes", ())
         if one.get("away")
     ]
     return found
 
 
-def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[Fault, ...]:
+def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[ReasonFault, ...]:
     """Complain about a daemon that was stopped: somebody may have forgotten to start it again."""
     if not daemon.get("stopped"):
         return ()
@@ -197,11 +197,11 @@ def _stopped(directory: str, daemon: dict[str, Any]) -> tuple[Fault, ...]:
         f"the daemon was stopped {since} ago, and nothing is watched or scanned by schedule until "
         f"it starts again (systemctl start hashscan); if it shall not run any more, remove {path}"
     )
-    return (Fault(Reason.DAEMON_STOPPED, told),)
+    return (ReasonFault(Reason.DAEMON_STOPPED, told),)
 
 
-def _uncovered(daemon: dict[str, Any]) -> list[Fault]:
-    found: list[Fault] = []
+def _uncovered(daemon: dict[str, Any]) -> list[ReasonFault]:
+    found: list[ReasonFault] = []
     output = daemon.get("output")
     if output:
         message = (
@@ -210,7 +210,7 @@ def _uncovered(daemon: dict[str, Any]) -> list[Fault]:
             " hashscan), and 'hashscan quarantine list' names the moved files; restart the daemon"
             " with a reader"
         )
-        found.append(Fault(Reason.OUTPUT, message))
+        found.append(ReasonFault(Reason.OUTPUT, message))
     for one in daemon.get("volumes", ()):
         if one.get("away"):
             continue  # reported as a volume that is not there
@@ -231,16 +231,16 @@ def _uncovered(daemon: dict[str, Any]) -> list[Fault]:
             )
         else:
             continue
-        found.append(Fault(Reason.NOT_WATCHED, message))
+        found.append(ReasonFault(Reason.NOT_WATCHED, message))
     return found
 
 
-def _nothing_looks(seen: Seen) -> list[Fault]:
+def _nothing_looks(seen: VolumeFacts) -> list[ReasonFault]:
     """Volumes that are neither watched nor scanned by schedule."""
     if seen.settings.scan.schedule is not None:
         return []
     return [
-        Fault(
+        ReasonFault(
             Reason.NOT_WATCHED,
             f"{shown(one.path)}: it is neither watched (watch: off) nor scanned by schedule "
             "(scan.schedule: none), so nothing is found there after the daemon's start: set one of "
@@ -251,7 +251,7 @@ def _nothing_looks(seen: Seen) -> list[Fault]:
     ]
 
 
-def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[Fault]:
+def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[ReasonFault]:
     """Complain about volumes without a whole scan: by the schedule, or since the daemon's start."""
     every = daemon.get("scan_every")
     most = _BY_HAND if every is None else _SCANS_MISSED * float(every) + _SCAN_LATE
@@ -275,7 +275,7 @@ def _not_scanned(daemon: dict[str, Any], catalog: Overview | None) -> list[Fault
             message = (
                 f"{shown(one['path'])}: no whole scan for {human_age(late)}, {why}; see the log"
             )
-            found.append(Fault(Reason.SCAN_LATE, message))
+            found.append(ReasonFault(Reason.SCAN_LATE, message))
     return found
 
 
@@ -305,7 +305,7 @@ def resolved_roots(settings: Settings) -> list[bytes]:
     return [root for root, _ in _roots(settings, _mounts())]
 
 
-def _not_there(seen: Seen) -> list[Fault]:
+def _not_there(seen: VolumeFacts) -> list[ReasonFault]:
     """Complain about volumes that are not there; a volume on a file server is not touched."""
     mounts = _mounts()
     found = []
@@ -318,11 +318,11 @@ def _not_there(seen: Seen) -> list[Fault]:
             )
         else:
             continue
-        found.append(Fault(Reason.VOLUME_MISSING, message))
+        found.append(ReasonFault(Reason.VOLUME_MISSING, message))
     return found
 
 
-def _died(seen: Seen) -> list[Fault]:
+def _died(seen: VolumeFacts) -> list[ReasonFault]:
     """Complain if the last scan was killed: nobody may have noticed."""
     scan = seen.catalog.scan if seen.catalog else None
     if scan is None or scan.ended is not None or seen.running is not None:
@@ -332,10 +332,10 @@ def _died(seen: Seen) -> list[Fault]:
         "end, or an error ended it: see its messages and the kernel's log (out of memory?), and "
         "run 'hashscan scan' again: it goes on where that scan was"
     )
-    return [Fault(Reason.SCAN_KILLED, message)]
+    return [ReasonFault(Reason.SCAN_KILLED, message)]
 
 
-def _late_by_hand(seen: Seen) -> list[Fault]:
+def _late_by_hand(seen: VolumeFacts) -> list[ReasonFault]:
     """Complain about volumes without a whole scan for too long, if no daemon runs."""
     catalog = seen.catalog
     assert catalog is not None
@@ -350,20 +350,20 @@ def _late_by_hand(seen: Seen) -> list[Fault]:
         if scan is None:
             if seen.running is None:
                 message = f"{where}no whole scan yet; run 'hashscan scan' again"
-                found.append(Fault(Reason.SCAN_LATE, message))
+                found.append(ReasonFault(Reason.SCAN_LATE, message))
             continue
         late = now - (scan.ended or scan.started)
         if late > most:
             message = (
                 f"{where}no whole scan for {human_age(late)}, and no daemon runs: {_START} any more"
             )
-            found.append(Fault(Reason.SCAN_LATE, message))
+            found.append(ReasonFault(Reason.SCAN_LATE, message))
         elif late < -_AHEAD:
             message = (
                 f"{where}the last whole scan ended {human_age(-late)} in the future: set the clock "
                 "right (timedatectl)"
             )
-            found.append(Fault(Reason.CLOCK, message))
+            found.append(ReasonFault(Reason.CLOCK, message))
     return found
 
 
@@ -379,13 +379,13 @@ def _interval(settings: Settings) -> float | None:
     return second.timestamp() - first.timestamp()
 
 
-def _unread(catalog: Overview | None) -> Iterator[Fault]:
+def _unread(catalog: Overview | None) -> Iterator[ReasonFault]:
     """Complain about so many unreadable files that hashscan may lack rights, or a disk may fail."""
     if catalog is None or catalog.whole is None or not catalog.problems:
         return
     files = catalog.whole.files or 0
     if catalog.problems * 2 > files or (catalog.problems > 100 and catalog.problems * 10 > files):
-        yield Fault(
+        yield ReasonFault(
             Reason.UNREADABLE,
             f"{catalog.problems:,} of {files:,} files or directories could not be read: run "
             "hashscan as root, and see the kernel's log for errors of the disk",

@@ -75,14 +75,14 @@ def dismiss(settings: Settings, state: State, holds: Holds, number: int, why: st
 
 def _entries(
     holds: Holds, hold: Hold, digests: list[Digest], who: str, why: str
-) -> list[dismissed_digests.Entry]:
+) -> list[dismissed_digests.DismissedContent]:
     """One entry for each content of a hold, and for each digest that no file of it has."""
     contents = dict.fromkeys(one.digests.each() for one in holds.files(hold.number))
     rest = set(digests).difference(*contents)
     groups = [*contents, *((one,) for one in sorted(rest))]
     if hold.has_one_content:
         groups = [tuple(digests)]
-    return [dismissed_digests.Entry(one, hold.id, who, rfc3339(), why) for one in groups]
+    return [dismissed_digests.DismissedContent(one, hold.id, who, rfc3339(), why) for one in groups]
 
 
 def _unwritten(state: State, error: OSError) -> MachineError:

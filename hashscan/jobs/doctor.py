@@ -28,7 +28,7 @@ from hashscan.jobs.notices.mailbox import authority_of_mails, maildir_fault
 from hashscan.jobs.receiver_check import check_receivers
 from hashscan.jobs.status import filters_of, quarantine_counts
 from hashscan.jobs.volume_probe import look_at_all
-from hashscan.known.filters.open_filter import kind_of as kind_of_file
+from hashscan.known.filters.open_filter import kind_of_filter as kind_of_file
 from hashscan.known.lists.staging import staging
 from hashscan.machine import with_cause
 from hashscan.model import Digest

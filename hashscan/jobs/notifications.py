@@ -12,7 +12,7 @@ from hashscan.audit.recorder import Recorder
 from hashscan.errors import LockedError
 from hashscan.files import NOTIFICATIONS, NOTIFICATIONS_LOCK
 from hashscan.jobs.coverage_gaps import daemon_of
-from hashscan.notify.dispatch import Dispatcher, Log, attempt, recipients_of
+from hashscan.notify.dispatch import Dispatcher, DispatchLog, attempt, recipients_of
 from hashscan.notify.message import for_test
 from hashscan.notify.open_notifier import open_notifier
 from hashscan.notify.outbox import Outbox
@@ -54,7 +54,11 @@ def send_now(
         with Lock(lock_of(state)), Outbox(state.directory) as outbox:
             outbox.begin_at(newest(state.directory))
             dispatcher = Dispatcher(
-                settings.notify, outbox, Log(state.directory), socket.gethostname(), alone=True
+                settings.notify,
+                outbox,
+                DispatchLog(state.directory),
+                socket.gethostname(),
+                alone=True,
             )
             if not dispatcher.finish(seconds):
                 notice(

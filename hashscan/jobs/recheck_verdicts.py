@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from hashscan.known.filters.open_filter import FilterFile
     from hashscan.model import Answer, Confirmer, Digest
     from hashscan.quarantine.recheck_answers import Answered
-    from hashscan.quarantine.withdrawn_digests import Group
+    from hashscan.quarantine.withdrawn_digests import WithdrawnGroup
     from hashscan.state import State
     from hashscan.timeline import Timeline
 
@@ -60,7 +60,7 @@ _AT_A_TIME = 16
 
 
 @dataclass(slots=True)
-class Round:
+class RecheckRound:
     """The result of one round.
 
     Attributes:
@@ -99,7 +99,7 @@ def ask_again(
     recorder: Recorder,
     *,
     pause: Callable[[float], None] = time.sleep,
-) -> Round:
+) -> RecheckRound:
     """Ask for the digests in ``directory`` whose time has come, and mark what is withdrawn.
 
     An error is never an answer. The test twin of a service is not asked: it says nothing about
@@ -116,7 +116,7 @@ def ask_again(
     Raises:
         QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
     """
-    found = Round()
+    found = RecheckRound()
     if known.test:
         return found
     withdrawn: list[Digest] = []
@@ -140,7 +140,7 @@ def ask_again(
 
 def accept(
     directory: str, state: State, recorder: Recorder, digests: Collection[str] = ()
-) -> Round:
+) -> RecheckRound:
     """Withdraw what a brake holds, by an administrator's word.
 
     Args:
@@ -152,7 +152,7 @@ def accept(
     Raises:
         QuarantineError, LockedError, StateError: the quarantine or the answers cannot be used.
     """
-    found = Round()
+    found = RecheckRound()
     store = _opened(directory)
     if store is None:
         return found
@@ -197,7 +197,7 @@ class _Asking:
         service: str,
         filters: Sequence[FilterFile],
         recorder: Recorder,
-        found: Round,
+        found: RecheckRound,
     ) -> None:
         self._store = store
         self._asked = asked
@@ -247,7 +247,7 @@ class _Asking:
             if self._ask_for(wanted[:_MOST], confirmer, known.name, slow):
                 self._ask_for(self._controls(), confirmer, known.name, slow)
 
-    def _controls(self) -> list[Group]:
+    def _controls(self) -> list[WithdrawnGroup]:
         """Subjects to ask for because digests are about to be withdrawn, and none was known."""
         answers = self._answers.values()
         is_proven = any(one.known and one.asked.age(self._timeline) <= WINDOW for one in answers)
@@ -258,7 +258,7 @@ class _Asking:
 
     def _ask_for(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[WithdrawnGroup],
         confirmer: Confirmer,
         filters: str,
         pause: Callable[[float], None],
@@ -293,7 +293,9 @@ class _Asking:
         self._asked.put(self._service, self._fresh)
         self._fresh = []
 
-    def _is_known(self, group: Group, confirmer: Confirmer, pause: Callable[[float], None]) -> bool:
+    def _is_known(
+        self, group: WithdrawnGroup, confirmer: Confirmer, pause: Callable[[float], None]
+    ) -> bool:
         for digest in group.questions:
             answer = self._verdicts.get(digest)
             if answer is None:
@@ -404,7 +406,7 @@ def _no_pause(_seconds: float) -> None:
     """For lists on this machine."""
 
 
-def _facts(group: Group, service: str) -> dict[str, Any]:
+def _facts(group: WithdrawnGroup, service: str) -> dict[str, Any]:
     algorithm, text = group.subject.digest
     return {
         "digest": {algorithm: text},

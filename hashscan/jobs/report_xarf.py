@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.notices.notice import Item, ItemFile, Notice
-    from hashscan.notices.reader import Reader
+    from hashscan.notices.reader import NoticeReader
     from hashscan.quarantine.records import Record
 
 
-class Wanted(NamedTuple):
+class WantedReports(NamedTuple):
     """What to report: notices by id, or everything in a period, without its end ``until``.
 
     An item is in the period if it got its state then, a match if it was found then.
@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
-def abuses(settings: Settings, wanted: Wanted) -> Iterator[Abuse | NotReported]:
+def abuses(settings: Settings, wanted: WantedReports) -> Iterator[Abuse | NotReported]:
     """What to report, and records that cannot be read.
 
     Raises:
@@ -56,7 +56,7 @@ def abuses(settings: Settings, wanted: Wanted) -> Iterator[Abuse | NotReported]:
 
 
 class _Found:
-    def __init__(self, settings: Settings, wanted: Wanted, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, wanted: WantedReports, stack: ExitStack) -> None:
         self._wanted = wanted
         self._state = State(settings.state, make=False)
         self._sites = Sites(settings.sites)
@@ -85,7 +85,7 @@ class _Found:
             yield from self._of_records()
             yield from self._of_catalog()
 
-    def _notices(self, reader: Reader) -> list[Notice]:
+    def _notices(self, reader: NoticeReader) -> list[Notice]:
         if self._wanted.notices:
             return [reader.notice(reader.resolve(one)) for one in self._wanted.notices]
         return list(reader.notices())

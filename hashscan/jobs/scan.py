@@ -58,7 +58,7 @@ class ReportOnly:
         return held or Acted("reported", message=self._message)
 
 
-class Checked:
+class CheckedNames:
     """An actor that acts only after a check has passed."""
 
     def __init__(self, check: Callable[[], None], actor: Actor) -> None:
@@ -221,7 +221,7 @@ def run_scan(
             if allow is not None:
                 actor = Allowing(allow, actor)
             if before_act is not None:
-                actor = Checked(before_act, actor)
+                actor = CheckedNames(before_act, actor)
             options = scan_options(
                 settings,
                 main,

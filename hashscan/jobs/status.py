@@ -17,8 +17,8 @@ from hashscan.audit.quick_check import fault_of
 from hashscan.catalog.status_overview import Overview, overview
 from hashscan.config.loader import load_or_default
 from hashscan.errors import ConfigError, HashscanError, QuarantineError, StateError, UsageError
-from hashscan.jobs.complaint_reasons import Fault, Reason
-from hashscan.jobs.coverage_gaps import Seen, gaps, read_daemon_file, troubles
+from hashscan.jobs.complaint_reasons import Reason, ReasonFault
+from hashscan.jobs.coverage_gaps import VolumeFacts, gaps, read_daemon_file, troubles
 from hashscan.jobs.notices.deadlines import Deadlines, deadlines_of
 from hashscan.jobs.sync import from_repository, source_of
 from hashscan.known.sync.synced_filters import open_kept
@@ -107,10 +107,10 @@ class Status:
     filters: tuple[FilterStatus, ...]
     catalog: Overview | None
     quarantine: dict[str, int]
-    trouble: tuple[Fault, ...]
+    trouble: tuple[ReasonFault, ...]
     daemon: dict[str, Any] | None = None
     alive: bool = False
-    uncovered: tuple[Fault, ...] = ()
+    uncovered: tuple[ReasonFault, ...] = ()
     reports_only: str = ""
     moves_named: bool = False
     retention: float | None = None
@@ -238,7 +238,7 @@ def status_of(settings: Settings) -> Status:
     Raises:
         HashscanError: a limit of this process, e.g. of open files, prevents the reading.
     """
-    trouble: list[Fault] = []
+    trouble: list[ReasonFault] = []
     unread = False
     catalog: Overview | None = None
     running: int | None = None
@@ -270,7 +270,7 @@ def status_of(settings: Settings) -> Status:
         except StateError as error:
             trouble.append(_trouble_of(error))
         if what := fault_of(state.directory):
-            trouble.append(Fault(Reason.AUDIT, what))
+            trouble.append(ReasonFault(Reason.AUDIT, what))
     holds: tuple[Hold, ...] = ()
     with suppress(UsageError):
         try:
@@ -286,7 +286,7 @@ def status_of(settings: Settings) -> Status:
     doubtful = counts.pop(_DOUBTFUL, 0)
     if counts["damaged"]:
         trouble.append(
-            Fault(
+            ReasonFault(
                 Reason.QUARANTINE,
                 f"{counts['damaged']:,} records of the quarantine are damaged: 'hashscan "
                 "quarantine verify' names them",
@@ -294,12 +294,12 @@ def status_of(settings: Settings) -> Status:
         )
     daemon = read_daemon_file(settings.state)
     alive = daemon is not None and running is not None and daemon.get("pid") == running
-    seen = Seen(settings, catalog, running, daemon, alive=alive, unread=unread)
+    seen = VolumeFacts(settings, catalog, running, daemon, alive=alive, unread=unread)
     trouble += troubles(seen)
     uncovered = gaps(seen)
     if doubtful and retention is not None:
         message = f"quarantine: {why_doubtful(doubtful, retention)}"
-        uncovered = (*uncovered, Fault(Reason.QUARANTINE, message))
+        uncovered = (*uncovered, ReasonFault(Reason.QUARANTINE, message))
     uncovered = (*uncovered, *_withdrawn(settings, counts))
     return Status(
         settings.state,
@@ -324,13 +324,13 @@ def status_of(settings: Settings) -> Status:
     )
 
 
-def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[Fault]:
+def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[ReasonFault]:
     """Withdrawn files that wait for a restore, and withdrawals that wait for a word."""
     waiting = counts[WITHDRAWN]
     if waiting:
         auto = settings.quarantine.restore_withdrawn == "auto"
         what = "the daemon puts them back" if auto else "they are innocent by now, so put them back"
-        yield Fault(
+        yield ReasonFault(
             Reason.WITHDRAWN,
             f"{counted(waiting, 'file')} in quarantine whose digest the service withdrew; {what}: "
             "'hashscan quarantine restore --withdrawn'",
@@ -341,7 +341,7 @@ def _withdrawn(settings: Settings, counts: Counter[str]) -> Iterator[Fault]:
         yield _trouble_of(error)
         return
     if held:
-        yield Fault(
+        yield ReasonFault(
             Reason.WITHDRAWN,
             f"{counted(held, 'digest')} in quarantine turned unknown, and nothing is withdrawn: "
             f"{why} If all is right: 'hashscan quarantine withdrawn --accept'",
@@ -359,10 +359,10 @@ def _refusals(settings: Settings) -> tuple[str, ...]:
     return ()
 
 
-def _trouble_of(error: HashscanError, reason: Reason = Reason.STATE) -> Fault:
+def _trouble_of(error: HashscanError, reason: Reason = Reason.STATE) -> ReasonFault:
     if is_limited(error):
         raise error
-    return Fault(reason, with_cause(error))
+    return ReasonFault(reason, with_cause(error))
 
 
 def _below(root: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hashscan.audit import events
 from hashscan.config import values
 from hashscan.errors import ConfigError, Finding, HashscanError, StateError
-from hashscan.known.sync.repository_settings import Source
+from hashscan.known.sync.repository_settings import RepositorySource
 from hashscan.known.sync.synced_filters import open_kept
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def from_repository(settings: Settings) -> bool:
     return settings.filter is not None and values.is_url(settings.filter.source)
 
 
-def source_of(settings: Settings, *, password: str | None = None) -> Source:
+def source_of(settings: Settings, *, password: str | None = None) -> RepositorySource:
     """The configured repository.
 
     ``password`` is needed where something is fetched, not where what was fetched is opened.
@@ -49,7 +49,7 @@ def source_of(settings: Settings, *, password: str | None = None) -> Source:
         )
         raise ConfigError("there is nothing to sync", [finding])
     assert section.root is not None  # the settings' own check
-    return Source(
+    return RepositorySource(
         url=section.source,
         root=section.root,
         categories=section.categories,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.errors import ConfigError, DigestListError, UsageError
 from hashscan.known.confirmers.local_list import check_local, open_local
-from hashscan.known.filters.open_filter import kind_of, open_filter
+from hashscan.known.filters.open_filter import kind_of_filter, open_filter
 from hashscan.known.lists.categories import EVERY, VICS
 from hashscan.known.lists.entries import FatalListError
 from hashscan.known.lists.reader import open_list
@@ -156,7 +156,7 @@ def open_allow_list(
     parts: list[_Exact | _Filter] = []
     try:
         for path in paths:
-            if kind_of(os.path.realpath(path)) == "other":
+            if kind_of_filter(os.path.realpath(path)) == "other":
                 parts.append(_exact(path, cache_directory, on_notice, on_progress))
             else:
                 one = open_filter(path, algorithms=algorithms)
@@ -184,7 +184,7 @@ def check_allow_list(
         StateError: no room for the digests.
     """
     for path in paths:
-        if kind_of(os.path.realpath(path)) == "other":
+        if kind_of_filter(os.path.realpath(path)) == "other":
             with _as_config_error():
                 check_local([path], cache_directory, only_categories=EVERY)
         else:

@@ -14,8 +14,7 @@ from hashscan.jobs.complaint_reasons import Reason
 from hashscan.metrics.names import METRICS, PREFIX
 from hashscan.metrics.processes import Usage
 from hashscan.model import Problem, Skipped
-from hashscan.quarantine.records import WITHDRAWN
-from hashscan.quarantine.records import State as RecordState
+from hashscan.quarantine.records import WITHDRAWN, RecordState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

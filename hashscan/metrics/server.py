@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from hashscan.hosts import is_address, is_loopback
-from hashscan.service.connections import Bounds, Client, Connections
+from hashscan.service.connections import Client, ConnectionBounds, Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,7 +201,7 @@ def _header(line: bytes) -> tuple[bytes, bytes]:
 
 async def serve(listener: socket.socket, metrics: Metrics, token: str | None) -> asyncio.Server:
     """Serve ``metrics`` on a bound socket; ``token``: what a client must send, if any."""
-    connections = Connections(Bounds(MOST + WITH_TOKEN, MOST, MOST))
+    connections = Connections(ConnectionBounds(MOST + WITH_TOKEN, MOST, MOST))
     server = await asyncio.get_running_loop().create_server(
         lambda: _Conversation(metrics, connections, token), sock=listener, backlog=_ACCEPTED
     )

@@ -230,21 +230,21 @@ def _new_connection(to: HTTPConnection, deadline: Deadline) -> socket.socket:
 def _pools(bounds: Bounds, deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
     """Pools by scheme whose answers are within the bounds: urllib3 takes classes, not values."""
 
-    class Answer(_Answer):
+    class BoundedAnswer(_Answer):
         pass
 
-    Answer.bounds = bounds
-    Answer.deadline = deadline
+    BoundedAnswer.bounds = bounds
+    BoundedAnswer.deadline = deadline
 
     class Connection(HTTPConnection):
-        response_class = Answer
+        response_class = BoundedAnswer
         debuglevel = 0  # a global debug level would print the credentials
 
         def _new_conn(self) -> socket.socket:
             return _new_connection(self, deadline)
 
     class TLSConnection(HTTPSConnection):
-        response_class = Answer
+        response_class = BoundedAnswer
         debuglevel = 0
 
         def _new_conn(self) -> socket.socket:
@@ -254,13 +254,13 @@ def _pools(bounds: Bounds, deadline: Deadline) -> dict[str, type[HTTPConnectionP
             super()._tunnel()
             self.sock.settimeout(deadline.left())  # for the TLS handshake as a whole
 
-    class Pool(HTTPConnectionPool):
+    class RequestPool(HTTPConnectionPool):
         ConnectionCls = Connection
 
     class TLSPool(HTTPSConnectionPool):
         ConnectionCls = TLSConnection
 
-    return {"http": Pool, "https": TLSPool}
+    return {"http": RequestPool, "https": TLSPool}
 
 
 class _Adapter(HTTPAdapter):

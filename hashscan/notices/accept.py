@@ -14,11 +14,11 @@ from hashscan.notices.senders import why_unproven
 if TYPE_CHECKING:
     from hashscan.notices.notice import Channel
     from hashscan.notices.senders import Senders
-    from hashscan.notices.store import Added, Store
+    from hashscan.notices.store import AddedNotice, NoticeStore
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class InputFacts:
     """Facts that an administrator gives; they replace those in the text of the notice.
 
     Attributes:
@@ -47,15 +47,15 @@ def key_of(content: bytes) -> bytes:
 
 
 def accept(
-    store: Store,
+    store: NoticeStore,
     content: bytes,
     *,
     channel: Channel,
     format: str | None = None,  # noqa: A002 - as ``intake.read`` names it
-    facts: Facts = Facts(),
+    facts: InputFacts = InputFacts(),
     again: bool = False,
     senders: Senders | None = None,
-) -> Added:
+) -> AddedNotice:
     """Read an input and store its notice, unless a notice of the same bytes is stored.
 
     Args:

@@ -27,7 +27,7 @@ from hashscan.notices.formats import (
     xarf_json,
     xarf_mail,
 )
-from hashscan.notices.formats.source import NotThisFormatError, Source, bounded, distinct
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError, bounded, distinct
 from hashscan.notices.kept_text import cut, cut_json
 from hashscan.text import counted, shown
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 #: The largest input, in bytes.
 MOST_BYTES = mail.MOST_BYTES
 
-_READERS: dict[str, Callable[[Source], ParsedNotice]] = {
+_READERS: dict[str, Callable[[NoticeInput], ParsedNotice]] = {
     xarf_json.NAME_4: xarf_json.read_4,
     xarf_json.NAME_3: xarf_json.read_3,
     xarf_mail.NAME: xarf_mail.read,
@@ -102,7 +102,7 @@ def read(content: bytes, *, format: str | None = None) -> Understood:  # noqa: A
     return Understood(_understood(sources, format), kept)
 
 
-def _understood(sources: list[Source], wanted: str | None) -> ParsedNotice:
+def _understood(sources: list[NoticeInput], wanted: str | None) -> ParsedNotice:
     """The notice of an input, from its sources: the outer mail, then attached mails.
 
     Raises:
@@ -132,7 +132,7 @@ def _understood(sources: list[Source], wanted: str | None) -> ParsedNotice:
     raise NoticeError(f"the notice is {what}; {fix}. Tried:", list(tried.values()))
 
 
-def _first(source: Source, wanted: str | None) -> ParsedNotice:
+def _first(source: NoticeInput, wanted: str | None) -> ParsedNotice:
     """The notice that the first fitting reader makes of a source.
 
     Raises:
@@ -184,13 +184,13 @@ def _merged(found: list[ParsedNotice], silent: int) -> ParsedNotice:
     )
 
 
-def _variants(source: Source) -> Iterator[Source]:
+def _variants(source: NoticeInput) -> Iterator[NoticeInput]:
     yield source
     if any(one.alternative for one in source.texts):
         yield replace(source, by_html=True)
 
 
-def _sources(content: bytes) -> tuple[list[Source], bytes]:
+def _sources(content: bytes) -> tuple[list[NoticeInput], bytes]:
     """The sources of an input, the outermost first, and the evidence that is kept.
 
     Raises:
@@ -200,7 +200,8 @@ def _sources(content: bytes) -> tuple[list[Source], bytes]:
     if mail.is_mail(content):
         parsed = mail.parse(content)
         return [
-            Source(tuple(one.texts), one.headers, parsed.dropped) for one in _with_inner(parsed)
+            NoticeInput(tuple(one.texts), one.headers, parsed.dropped)
+            for one in _with_inner(parsed)
         ], parsed.kept
     if is_binary(content):
         raise NoticeError(
@@ -218,10 +219,10 @@ def _sources(content: bytes) -> tuple[list[Source], bytes]:
         kind = "text/html"
     shorter = cut_json(text) if kind == "application/json" else cut(text)
     kept = content if shorter == text else shorter.encode("utf-8", "replace")
-    return [Source((mail.Text(kind, "", text, raw=raw),))], kept
+    return [NoticeInput((mail.Text(kind, "", text, raw=raw),))], kept
 
 
-def _with_inner(parsed: mail.Mail) -> Iterator[mail.Mail]:
+def _with_inner(parsed: mail.SplitMail) -> Iterator[mail.SplitMail]:
     yield parsed
     for one in parsed.inner:
         yield from _with_inner(one)

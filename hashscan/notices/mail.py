@@ -178,7 +178,7 @@ class Text:
 
 
 @dataclass(slots=True)
-class Mail:
+class SplitMail:
     """A mail.
 
     Attributes:
@@ -190,7 +190,7 @@ class Mail:
 
     headers: Headers
     texts: list[Text] = field(default_factory=list)
-    inner: list[Mail] = field(default_factory=list)
+    inner: list[SplitMail] = field(default_factory=list)
     dropped: int = 0
     kept: bytes = b""
 
@@ -238,7 +238,7 @@ def is_mail(content: bytes) -> bool:
     return bool(seen & _ONLY_MAIL) or known > 1
 
 
-def parse(content: bytes) -> Mail:
+def parse(content: bytes) -> SplitMail:
     """Read a mail.
 
     Raises:
@@ -264,10 +264,10 @@ class _Parser:
         self._parts = 0
         self._bounds = TextBounds()
 
-    def mail(self, content: bytes, depth: int) -> Mail:
+    def mail(self, content: bytes, depth: int) -> SplitMail:
         start = len(content) - len(content.lstrip(b"\r\n"))
         headers, body = _head(content, start, len(content))
-        mail = Mail(headers)
+        mail = SplitMail(headers)
         kept = [_without_pictures(content[start:body])]
         self._part(mail, content, body, len(content), headers, depth, kept)
         mail.kept = b"".join(kept)
@@ -275,7 +275,7 @@ class _Parser:
 
     def _part(
         self,
-        mail: Mail,
+        mail: SplitMail,
         content: bytes,
         start: int,
         end: int,
@@ -336,7 +336,7 @@ class _Parser:
 
     def _multipart(
         self,
-        mail: Mail,
+        mail: SplitMail,
         content: bytes,
         spans: list[tuple[int, int]],
         headers: Headers,

@@ -26,7 +26,7 @@ from hashscan.fs.beneath import closing, open_directory, open_file
 from hashscan.fs.named import opened_named
 from hashscan.fs.reading import is_same_stamp
 from hashscan.fs.rename import put
-from hashscan.notices.accept import Facts, accept, key_of
+from hashscan.notices.accept import InputFacts, accept, key_of
 from hashscan.notices.intake import MOST_BYTES
 from hashscan.notices.notice import Channel, Mail
 from hashscan.notices.senders import NOBODY
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hashscan.notices.senders import Senders
-    from hashscan.notices.store import Store
+    from hashscan.notices.store import NoticeStore
 
 #: Most names that are listed in each directory.
 MOST_NAMES = 100_000
@@ -61,7 +61,7 @@ class RefusedMail(NamedTuple):
 
 
 @dataclass(slots=True)
-class Round:
+class MaildirRound:
     """The result of one round through the Maildir.
 
     Attributes:
@@ -104,12 +104,12 @@ class _RefusedError(Exception):
 
 def take_mails(
     path: str,
-    store: Store,
+    store: NoticeStore,
     *,
     senders: Senders = NOBODY,
     before_each: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
-) -> Round:
+) -> MaildirRound:
     """Take the notices of a Maildir, in one round.
 
     ``senders``: the senders whose mails may move files. ``before_each`` is called before each mail
@@ -118,7 +118,7 @@ def take_mails(
     Raises:
         StateError: the store cannot be used.
     """
-    done = Round()
+    done = MaildirRound()
     try:
         with _opened(path) as directories:
             _Taking(path, directories, store, done, senders, before_each).run(clock)
@@ -171,8 +171,8 @@ class _Taking:
         self,
         path: str,
         directories: dict[bytes, int],
-        store: Store,
-        done: Round,
+        store: NoticeStore,
+        done: MaildirRound,
         senders: Senders,
         before_each: Callable[[], None],
     ) -> None:
@@ -255,7 +255,7 @@ class _Taking:
                 self._store,
                 content,
                 channel=Channel.MAILDIR,
-                facts=Facts(received=min(arrived, time.time())),
+                facts=InputFacts(received=min(arrived, time.time())),
                 senders=self._senders,
             )
         except FileNotFoundError:

@@ -121,7 +121,7 @@ def text_of(document: str) -> str:
     return "\n".join(line.strip(" ") for line in lines)
 
 
-class Cell(NamedTuple):
+class HtmlCell(NamedTuple):
     """A cell of a table: its text, and the URL of the first link in it, or ""."""
 
     text: str
@@ -129,18 +129,18 @@ class Cell(NamedTuple):
 
 
 @dataclass(slots=True)
-class Table:
+class HtmlTable:
     """A table: the words of its ``class`` and its rows."""
 
     classes: frozenset[str]
-    rows: list[list[Cell]] = field(default_factory=list)
+    rows: list[list[HtmlCell]] = field(default_factory=list)
 
 
 class _Open:
     """A table that is not closed yet."""
 
     def __init__(self, classes: frozenset[str]) -> None:
-        self.table = Table(classes)
+        self.table = HtmlTable(classes)
         self._texts: list[str] | None = None
         self._link = ""
 
@@ -158,7 +158,7 @@ class _Open:
     def end_cell(self) -> None:
         if self._texts is not None:
             text = _SPACE.sub(" ", "".join(self._texts)).strip()
-            self.table.rows[-1].append(Cell(text, self._link))
+            self.table.rows[-1].append(HtmlCell(text, self._link))
         self._texts, self._link = None, ""
 
     def text(self, text: str) -> None:
@@ -169,9 +169,9 @@ class _Open:
         self._link = self._link or address
 
 
-def tables(document: str) -> list[Table]:
+def tables(document: str) -> list[HtmlTable]:
     """The tables of a document; a nested table follows the table around it."""
-    found: list[Table] = []
+    found: list[HtmlTable] = []
     opened: list[_Open] = []
     for token in tokens(document):
         if isinstance(token, str):

@@ -287,7 +287,7 @@ class EventKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class NoticeEvent:
     """A step in the history. No event is ever changed or removed.
 
     Attributes:

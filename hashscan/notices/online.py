@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.errors import UnsafePathError
 from hashscan.fs.beneath import closing
 from hashscan.fs.named import open_named
-from hashscan.fs.served import Entry
+from hashscan.fs.served import ServedKind
 from hashscan.notices.notice import ItemState, Role
 from hashscan.notices.sites.disk import Disk
 from hashscan.notices.sites.location import LocationKind, UndecidedError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hashscan.notices.notice import Item
-    from hashscan.notices.reader import Reader
+    from hashscan.notices.reader import NoticeReader
     from hashscan.notices.sites.sites import Sites
 
 #: Most items of a URL that are checked, the latest first, and most files of them.
@@ -77,7 +77,9 @@ _KINDS = {
 }
 
 
-def check(url: str, reader: Reader | None, sites: Sites, *, trust_sites: bool = False) -> Checked:
+def check(
+    url: str, reader: NoticeReader | None, sites: Sites, *, trust_sites: bool = False
+) -> Checked:
     """The answer about a URL.
 
     Args:
@@ -121,7 +123,7 @@ class _Place(NamedTuple):
     seen_away: bool
 
 
-def _places(items: list[Item], reader: Reader) -> Iterator[_Place]:
+def _places(items: list[Item], reader: NoticeReader) -> Iterator[_Place]:
     """The places of the named files of items."""
     number = 0
     for item in items:
@@ -141,7 +143,7 @@ def _is_there(root: bytes, path: bytes) -> bool | None:
         return None
     with Disk() as disk:
         try:
-            return disk.find(root, path).entry is not Entry.ABSENT
+            return disk.find(root, path).entry is not ServedKind.ABSENT
         except UndecidedError:
             return None
 

@@ -14,13 +14,13 @@ from hashscan.model import Digest
 from hashscan.notices.notice import (
     BACK,
     Channel,
-    Event,
     EventKind,
     Item,
     ItemFile,
     ItemKind,
     ItemState,
     Notice,
+    NoticeEvent,
     ParsedItem,
     Role,
     begin,
@@ -98,7 +98,7 @@ class Outcome(NamedTuple):
         return begin(self.sent, self.received)
 
 
-class Reader(Closable):
+class NoticeReader(Closable):
     """A connection to the file of notices."""
 
     def __init__(self, path: str, connection: sqlite3.Connection | None = None) -> None:
@@ -348,7 +348,7 @@ class Reader(Closable):
                 for row in rows
             ]
 
-    def history(self, notice: str) -> list[Event]:
+    def history(self, notice: str) -> list[NoticeEvent]:
         """The events of a notice, oldest first.
 
         Raises:
@@ -358,19 +358,19 @@ class Reader(Closable):
             self._require(notice)
             return list(self._events("WHERE notice = ?", (notice,)))
 
-    def events(self, since: float, until: float) -> Iterator[Event]:
+    def events(self, since: float, until: float) -> Iterator[NoticeEvent]:
         """The events of all notices with times from ``since`` to before ``until``."""
         with self._translated():
             yield from self._events("WHERE time >= ? AND time < ?", (since, until))
 
-    def _events(self, where: str, values: tuple[object, ...]) -> Iterator[Event]:
+    def _events(self, where: str, values: tuple[object, ...]) -> Iterator[NoticeEvent]:
         rows = self._connection.execute(
             f"SELECT number, notice, item, time, kind, detail FROM event {where}"  # noqa: S608
             " ORDER BY number",
             values,
         )
         for number, notice, item, moment, kind, detail in rows:
-            yield Event(number, notice, item, moment, EventKind(kind), json.loads(detail))
+            yield NoticeEvent(number, notice, item, moment, EventKind(kind), json.loads(detail))
 
     def time_given(self, notice: str) -> float:
         """Seconds from the time from which the norm counts to the notice's first deadline.
@@ -451,14 +451,14 @@ def _no_notice(identifier: str) -> UsageError:
     )
 
 
-def open_existing(path: str) -> Reader | None:
+def open_existing(path: str) -> NoticeReader | None:
     """Open the file of notices without changing it; ``None``: no notice was ever stored.
 
     Raises:
         StateError: it cannot be read.
     """
     connection = FORMAT.connect_to_read(path)
-    return None if connection is None else Reader(path, connection)
+    return None if connection is None else NoticeReader(path, connection)
 
 
 def _text(value: str | bytes) -> str:

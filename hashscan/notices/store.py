@@ -1,7 +1,7 @@
 """Notices, their items and their history in one SQLite file, beside the catalog.
 
 Several processes use it at the same time: the daemon, commands, the HTTP intake. Each call of a
-``Store`` that changes something is one transaction, on the disk when the call returns.
+``NoticeStore`` that changes something is one transaction, on the disk when the call returns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hashscan.notices.reader import (
     same_as,
     storable,
 )
-from hashscan.notices.writer import Writer
+from hashscan.notices.writer import NoticeWriter
 from hashscan.text import rfc3339, shown
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 _REOPENED = frozenset({ItemState.REMOVED, ItemState.GONE, ItemState.REFUSED})
 
 
-class Added(NamedTuple):
-    """The result of ``Store.add``. ``new``: false if the input was stored before."""
+class AddedNotice(NamedTuple):
+    """The result of ``NoticeStore.add``. ``new``: false if the input was stored before."""
 
     id: str
     new: bool
 
 
-class Store(Writer):
+class NoticeStore(NoticeWriter):
     """Changes the file of notices."""
 
     # Changes
@@ -64,7 +64,7 @@ class Store(Writer):
         received: float | None = None,
         deadline: float | None = None,
         unproven: str = "",
-    ) -> Added:
+    ) -> AddedNotice:
         """Store a notice, unless a notice with this ``key`` is stored.
 
         If an earlier notice has the same item, the new item is a repeat: the earlier item is
@@ -95,7 +95,7 @@ class Store(Writer):
         with self._change():
             row = self._connection.execute("SELECT id FROM notice WHERE key = ?", (key,)).fetchone()
             if row is not None:
-                return Added(row[0], new=False)
+                return AddedNotice(row[0], new=False)
             identifier = self._new_id(received)
             earlier = None
             detail: dict[str, object] = {"items": len(parsed.items), "deadline": deadline}
@@ -144,7 +144,7 @@ class Store(Writer):
             self._connection.execute(
                 "INSERT INTO input VALUES (?, ?)", (identifier, zlib.compress(content))
             )
-        return Added(identifier, new=True)
+        return AddedNotice(identifier, new=True)
 
     def _add_item(
         self,

@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hashscan.audit import events
-from hashscan.audit.log import Entry
+from hashscan.audit.log import EventEntry
 from hashscan.notices.notice import EventKind
-from hashscan.notices.reader import Reader
+from hashscan.notices.reader import NoticeReader
 from hashscan.notices.schema import FORMAT
 from hashscan.text import one_line
 
@@ -36,7 +36,7 @@ _SYNCED = frozenset({EventKind.APPROVED, EventKind.CLOSED, EventKind.REOPENED})
 _LONGEST_REASON = 1000
 
 
-class Writer(Reader):
+class NoticeWriter(NoticeReader):
     """A connection that changes the file of notices."""
 
     def __init__(self, path: str, recorder: Recorder | None = None) -> None:
@@ -47,7 +47,7 @@ class Writer(Reader):
         """
         super().__init__(path)
         self._recorder = recorder
-        self._lines: list[Entry] = []
+        self._lines: list[EventEntry] = []
         self._is_urgent = False
 
     @contextlib.contextmanager
@@ -109,5 +109,5 @@ class Writer(Reader):
 
     def _line(self, event: str, *, urgent: bool, **facts: Any) -> None:
         if self._recorder is not None:
-            self._lines.append(Entry(event, self._recorder.who, facts))
+            self._lines.append(EventEntry(event, self._recorder.who, facts))
             self._is_urgent = self._is_urgent or urgent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.notifier import NotSentError, SendFault
 from hashscan.notify.wording import subject, text
 from hashscan.program import run_program
 from hashscan.text import human_age, one_line, said_by, shown
@@ -46,7 +46,7 @@ class CommandNotifier:
             )
         except OSError as error:
             raise NotSentError(
-                Fault.SETUP,
+                SendFault.SETUP,
                 f"{name} cannot be started: {said_by(error)}",
                 "check that the file is there and executable, and its first line (#!)",
             ) from error
@@ -57,12 +57,12 @@ class CommandNotifier:
                 else f"did not end within {human_age(self._seconds)} and was killed"
             )
             raise NotSentError(
-                Fault.LATER, f"{name} {how}", "make it faster, or raise `timeout`", unsure=True
+                SendFault.LATER, f"{name} {how}", "make it faster, or raise `timeout`", unsure=True
             )
         if ran.code:
             said = one_line(ran.output.decode("utf-8", "replace"))[:_SHOWN]
             raise NotSentError(
-                Fault.LATER,
+                SendFault.LATER,
                 f"{name} ended with code {ran.code}" + (f": {said}" if said else ""),
                 "run it by hand with the JSON of docs/notifications.md",
                 unsure=ran.code

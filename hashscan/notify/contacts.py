@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from hashscan.config.values import is_mail_address
 from hashscan.errors import UsageError
-from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.notifier import NotSentError, SendFault
 from hashscan.program import run_program
 from hashscan.text import counted, human_age, local_time, said_by, shown
 
@@ -59,11 +59,11 @@ class Contacts:
             found = self._from_command(name)
         if not found:
             raise NotSentError(
-                Fault.NOBODY, f"owner {shown(name)} has no address", "add it to the contacts"
+                SendFault.NOBODY, f"owner {shown(name)} has no address", "add it to the contacts"
             )
         if not is_mail_address(found):
             raise NotSentError(
-                Fault.NOBODY,
+                SendFault.NOBODY,
                 f"the address of owner {shown(name)} is not one plain mail address",
                 "correct it in the contacts",
             )
@@ -78,7 +78,9 @@ class Contacts:
                         return address.strip()
         except OSError as error:
             raise NotSentError(
-                Fault.SETUP, f"{shown(path)}: {said_by(error)}", "put the file of contacts there"
+                SendFault.SETUP,
+                f"{shown(path)}: {said_by(error)}",
+                "put the file of contacts there",
             ) from error
         return ""
 
@@ -92,7 +94,7 @@ class Contacts:
             ran = run_program([*words, name], _COMMAND_SECONDS, _MOST_OUTPUT)
         except OSError as error:
             raise NotSentError(
-                Fault.SETUP, f"{program} cannot be started: {said_by(error)}", "run it by hand"
+                SendFault.SETUP, f"{program} cannot be started: {said_by(error)}", "run it by hand"
             ) from error
         if not ran.in_time or ran.code or ran.too_long:
             how = (
@@ -102,7 +104,7 @@ class Contacts:
                 if ran.too_long
                 else f"ended with code {ran.code}"
             )
-            raise NotSentError(Fault.LATER, f"{program} {how}", "run it by hand to see why")
+            raise NotSentError(SendFault.LATER, f"{program} {how}", "run it by hand to see why")
         return ran.output.decode("utf-8", "replace").strip()
 
     def text(self, message: Message) -> str:
@@ -116,7 +118,7 @@ class Contacts:
             try:
                 template = read_template(self._settings.template)
             except UsageError as error:
-                raise NotSentError(Fault.SETUP, str(error)) from error
+                raise NotSentError(SendFault.SETUP, str(error)) from error
         values = {
             "files": counted(sum(message.counts.values()), "file"),
             "owner": shown(name_of(message.recipient)),

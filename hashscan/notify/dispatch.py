@@ -20,7 +20,7 @@ from hashscan.audit.reader import newest, read
 from hashscan.errors import HashscanError
 from hashscan.fs.accounts import Accounts
 from hashscan.notify.events import for_receiver, owner_of
-from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.notifier import NotSentError, SendFault
 from hashscan.notify.open_notifier import open_notifier
 from hashscan.notify.outbox import LONGEST, Queued, Route
 from hashscan.text import counted, human_age
@@ -55,7 +55,7 @@ class Source(Protocol):
         """The lines after a number."""
 
 
-class Log:
+class DispatchLog:
     """The audit log of a state directory."""
 
     def __init__(self, directory: str) -> None:
@@ -79,7 +79,7 @@ class Log:
         return read(self._directory, after)
 
 
-class Result(NamedTuple):
+class SendResult(NamedTuple):
     """The result of sending a message; ``error``: ``None`` if it was accepted."""
 
     receiver: str
@@ -102,7 +102,7 @@ class Lane:
         self,
         settings: ReceiverSettings,
         notifier: Notifier,
-        results: queue.SimpleQueue[Result],
+        results: queue.SimpleQueue[SendResult],
     ) -> None:
         """Nothing is started before ``give``."""
         self.settings = settings
@@ -129,7 +129,7 @@ class Lane:
         while True:
             queued = self._orders.get()
             self._results.put(
-                Result(self.settings.name, queued, attempt(self._notifier, queued.message))
+                SendResult(self.settings.name, queued, attempt(self._notifier, queued.message))
             )
 
 
@@ -140,11 +140,11 @@ def attempt(notifier: Notifier, message: object) -> NotSentError | None:
     except NotSentError as error:
         return error
     except HashscanError as error:  # a secret cannot be read
-        return NotSentError(Fault.SETUP, str(error))
+        return NotSentError(SendFault.SETUP, str(error))
     except Exception as error:  # noqa: BLE001 - one receiver must not end the others
         # Without its text, which may quote a secret.
         return NotSentError(
-            Fault.LATER,
+            SendFault.LATER,
             f"internal error: {type(error).__name__} in {_place_of(error)}",
             "please report it",
             unsure=True,
@@ -187,7 +187,7 @@ class Dispatcher:
         self._host = host
         self._clock = clock
         self._alone = self._ends = alone
-        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[SendResult] = queue.SimpleQueue()
         self._lanes = {one.name: Lane(one, notifiers(one), self._results) for one in receivers}
         self._failing: set[str] = set()
         self._accounts = Accounts()
@@ -323,7 +323,7 @@ class Dispatcher:
             except queue.Empty:
                 return
 
-    def _took(self, result: Result) -> None:
+    def _took(self, result: SendResult) -> None:
         receiver, queued, error = result
         self._lanes[receiver].is_busy = False
         now = self._clock()
@@ -332,10 +332,10 @@ class Dispatcher:
             if receiver in self._failing:
                 self._failing.discard(receiver)
                 self._say("info", receiver, "accepts messages again")
-        elif error.fault is Fault.NOBODY:
+        elif error.fault is SendFault.NOBODY:
             self._outbox.give_up(queued.number, str(error), now)
             self._say("error", receiver, f"a message is dropped: {error}")
-        elif error.fault is Fault.REFUSED:
+        elif error.fault is SendFault.REFUSED:
             wait = pause(error, queued.tries)
             lost = self._outbox.refused(queued.number, str(error), now + wait, now)
             self.lines += [Line("error", receiver, text) for text in lost]
@@ -361,9 +361,9 @@ def recipients_of(settings: ReceiverSettings) -> tuple[str, ...]:
 
 def pause(error: NotSentError, tries: int) -> float:
     """Seconds until a message is sent again, with jitter; not less than the receiver asks for."""
-    first = _FIRST if error.fault is Fault.LATER else _FIRST_SETUP
+    first = _FIRST if error.fault is SendFault.LATER else _FIRST_SETUP
     last = _LAST
-    if error.fault is Fault.REFUSED:
+    if error.fault is SendFault.REFUSED:
         first, last = _FIRST_REFUSED, _LAST_REFUSED
     wait = min(last, first * 2.0 ** min(tries, 20)) * random.uniform(0.8, 1.2)
     if error.wait is not None:

@@ -20,7 +20,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from hashscan.notify.contacts import Contacts
-from hashscan.notify.notifier import Fault, NotSentError, secret_of
+from hashscan.notify.notifier import NotSentError, SendFault, secret_of
 from hashscan.notify.smtp import BoundedSMTP
 from hashscan.notify.wording import subject, text
 from hashscan.program import run_program
@@ -126,25 +126,25 @@ class MailNotifier:
             )
         except OSError as error:
             raise NotSentError(
-                Fault.SETUP,
+                SendFault.SETUP,
                 f"{name} cannot be started: {said_by(error)}",
                 "install a mail server, or write `server` and `username` of another one",
             ) from error
         if not ran.in_time:
             raise NotSentError(
-                Fault.LATER,
+                SendFault.LATER,
                 f"{name} did not end within {human_age(settings.timeout)} and was killed",
                 "check the queue and the log of the mail server",
                 unsure=True,
             )
         if ran.code:
-            fault = Fault.LATER if ran.code == _TEMPORARY or ran.code < 0 else Fault.SETUP
+            fault = SendFault.LATER if ran.code == _TEMPORARY or ran.code < 0 else SendFault.SETUP
             raise NotSentError(
                 fault,
                 f"{name} ended with code {ran.code}",
                 "check the log of the mail server",
                 # sendmail(8): EX_TEMPFAIL may mean that the mail waits in its queue.
-                unsure=fault is Fault.LATER,
+                unsure=fault is SendFault.LATER,
             )
 
     # SMTP
@@ -154,13 +154,13 @@ class MailNotifier:
         password = secret_of(settings, "password_file") if settings.username else None
         if settings.username and password is None:
             raise NotSentError(
-                Fault.SETUP, "username has no password", "write `password_file: …` beside it"
+                SendFault.SETUP, "username has no password", "write `password_file: …` beside it"
             )
         try:
             context = ssl.create_default_context(cafile=settings.ca_bundle)
         except (OSError, ssl.SSLError) as error:
             raise NotSentError(
-                Fault.SETUP,
+                SendFault.SETUP,
                 f"the certificates of {shown(settings.ca_bundle or '')} cannot be read:"
                 f" {said_by(error)}",
                 "name a PEM file in ca_bundle",
@@ -205,13 +205,13 @@ def _explained(
     unsure = session.payload_sent
     if isinstance(error, UnicodeError):
         return NotSentError(
-            Fault.SETUP,
+            SendFault.SETUP,
             "the user name or the password is not ASCII, which this mail server's login needs",
             "choose another password",
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         return NotSentError(
-            Fault.SETUP,
+            SendFault.SETUP,
             f"the TLS certificate of {where} does not verify ({error.verify_message})",
             "write the name that is in its certificate into `server`; for a private authority name"
             " its certificate in ca_bundle; check this machine's clock",
@@ -219,7 +219,7 @@ def _explained(
     if isinstance(error, ssl.SSLError):
         other = "starttls" if settings.encryption == "tls" else "tls"
         return NotSentError(
-            Fault.SETUP,
+            SendFault.SETUP,
             f"TLS with {where} failed",
             f"check `port` and `encryption` (perhaps it is {other})",
             unsure=unsure,
@@ -227,7 +227,7 @@ def _explained(
     # smtplib turns errors of a read into a broken connection.
     if session.left < 0:
         return NotSentError(
-            Fault.LATER,
+            SendFault.LATER,
             f"{where} sends answers without end",
             "check that `server` and `port` name a mail server",
             unsure=unsure,
@@ -235,12 +235,12 @@ def _explained(
     if isinstance(error, smtplib.SMTPNotSupportedError):
         if step == "tls":
             return NotSentError(
-                Fault.SETUP,
+                SendFault.SETUP,
                 f"{where} does not offer STARTTLS",
                 "write `encryption: tls` if it begins with TLS (port 465), or use another port",
             )
         return NotSentError(
-            Fault.SETUP,
+            SendFault.SETUP,
             f"{where} does not offer authentication"
             if step == "login"
             else f"{where} does not take this mail",
@@ -249,13 +249,13 @@ def _explained(
     code = _code(error)
     if step == "login" and code is not None and code >= 500:
         return NotSentError(
-            Fault.SETUP,
+            SendFault.SETUP,
             f"{where} refuses the user name or the password (code {code})",
             "check `username` and the password in password_file",
         )
     if code in _AUTH_CODES:
         return NotSentError(
-            Fault.SETUP,
+            SendFault.SETUP,
             f"{where} asks for authentication (code {code})",
             "write `username` and `password_file`, or check them",
         )
@@ -264,44 +264,44 @@ def _explained(
         if isinstance(error, smtplib.SMTPSenderRefused):
             what = "the sender"
         return NotSentError(
-            Fault.REFUSED,
+            SendFault.REFUSED,
             f"{where} refuses {what} for good (code {code})",
             "check `to` and `sender`, and the log of the mail server",
         )
     if code is not None and code >= 400:
         return NotSentError(
-            Fault.LATER if code < 500 else Fault.SETUP,
+            SendFault.LATER if code < 500 else SendFault.SETUP,
             f"{where} does not accept mails now (code {code})",
             "nothing, if it greylists; else see the log of the mail server",
         )
     if isinstance(error, TimeoutError) or session.is_late:
         return NotSentError(
-            Fault.LATER,
+            SendFault.LATER,
             f"{where} did not answer in time ({human_age(settings.timeout)})",
             "check the network and the firewall",
             unsure=unsure,
         )
     if isinstance(error, smtplib.SMTPServerDisconnected | smtplib.SMTPResponseException):
         return NotSentError(
-            Fault.LATER,
+            SendFault.LATER,
             f"{where} broke the connection off",
             "check that `server`, `port` and `encryption` fit the mail server",
             unsure=unsure,
         )
     if isinstance(error, socket.gaierror):
         return NotSentError(
-            Fault.LATER,
+            SendFault.LATER,
             f"the name {shown(settings.server or '')} cannot be resolved",
             "check `server` and this machine's DNS",
         )
     if isinstance(error, ConnectionRefusedError):
         return NotSentError(
-            Fault.LATER,
+            SendFault.LATER,
             f"{where}: connection refused, nothing listens there",
             "check `server`, `port`, the firewall, and that the mail server runs",
         )
     return NotSentError(
-        Fault.LATER, f"{where}: {said_by(error)}", "check the network", unsure=unsure
+        SendFault.LATER, f"{where}: {said_by(error)}", "check the network", unsure=unsure
     )
 
 

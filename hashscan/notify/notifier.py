@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hashscan.notify.message import Message
 
 
-class Fault(Enum):
+class SendFault(Enum):
     """What to do after a message was not sent."""
 
     #: Send it again later: the receiver is down, busy or greylists.
@@ -40,7 +40,7 @@ class NotSentError(Exception):
 
     def __init__(
         self,
-        fault: Fault,
+        fault: SendFault,
         what: str,
         fix: str = "",
         *,

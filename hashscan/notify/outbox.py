@@ -36,7 +36,7 @@ MOST_REFUSED = 50
 _MOST_BYTES = 64 << 10
 
 
-class Waiting(NamedTuple):
+class WaitingMessage(NamedTuple):
     """Events for one recipient that are in no message yet.
 
     Attributes:
@@ -177,7 +177,7 @@ class Outbox(Closable):
 
     # Messages
 
-    def waiting(self, receiver: str) -> list[Waiting]:
+    def waiting(self, receiver: str) -> list[WaitingMessage]:
         """The recipients with events for whom no message is on its way, the longest wait first.
 
         A message that was refused is not on its way.
@@ -189,7 +189,9 @@ class Outbox(Closable):
                 " AND NOT refused) GROUP BY recipient ORDER BY 2",
                 (receiver,),
             )
-            return [Waiting(to, first, frozenset(kinds.split(","))) for to, first, kinds in rows]
+            return [
+                WaitingMessage(to, first, frozenset(kinds.split(","))) for to, first, kinds in rows
+            ]
 
     def made_at(self, receiver: str) -> dict[str, dict[str, float]]:
         """The time of the last message with each kind of event, by recipient."""

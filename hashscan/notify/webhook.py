@@ -33,7 +33,7 @@ from hashscan.net.explain import (
     retry_after,
 )
 from hashscan.notify.command import json_of
-from hashscan.notify.notifier import Fault, NotSentError, secret_of
+from hashscan.notify.notifier import NotSentError, SendFault, secret_of
 from hashscan.notify.wording import text
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class WebhookNotifier:
             headers["X-Hashscan-Signature"] = signature(secret, stamp, body)
         if (token := secret_of(settings, "token_file")) is not None:
             if not token.isascii():
-                raise NotSentError(Fault.SETUP, "the token is not ASCII", "correct token_file")
+                raise NotSentError(SendFault.SETUP, "the token is not ASCII", "correct token_file")
             headers["Authorization"] = f"Bearer {token}"
         with BoundedSession() as session:
             # Else requests would add the credentials of a .netrc file.
@@ -110,7 +110,7 @@ class WebhookNotifier:
                 certificate = is_certificate_error(error)
                 what, _, fix = explain(error, settings.timeout, _NAMES).partition("; ")
                 raise NotSentError(
-                    Fault.SETUP if certificate else Fault.LATER,
+                    SendFault.SETUP if certificate else SendFault.LATER,
                     f"the receiver: {what}",
                     fix,
                     unsure=not certificate and not is_unsent(error),
@@ -130,7 +130,7 @@ class WebhookNotifier:
             except PydanticCustomError as error:
                 what = (error.context or {}).get("what", "is not a URL")
                 raise NotSentError(
-                    Fault.SETUP, f"the URL in url_file {what}", "correct the file"
+                    SendFault.SETUP, f"the URL in url_file {what}", "correct the file"
                 ) from None
         if settings.format == "json":
             return "POST", url, json_of(message)
@@ -180,23 +180,23 @@ def _judge(response: requests.Response) -> None:
     if 300 <= status < 400:
         host = redirect_host(response.headers.get("Location"))
         raise NotSentError(
-            Fault.SETUP,
+            SendFault.SETUP,
             f"the receiver redirects to {host} (status {status}), which hashscan does not follow",
             "write the URL that it redirects to",
         )
     what = f"the receiver answers with status {status}"
     if status in _REFUSED:
         raise NotSentError(
-            Fault.REFUSED, f"{what}: it refuses this message", "check `format`, and its log"
+            SendFault.REFUSED, f"{what}: it refuses this message", "check `format`, and its log"
         )
     if status in _LATER or status >= 500:
         wait = retry_after(response.headers.get("Retry-After"))
         raise NotSentError(
-            Fault.LATER,
+            SendFault.LATER,
             what,
             "see the log of the receiver",
             # A proxy may have lost the answer only, or a fault came after the message was taken.
             unsure=status >= 500 and status not in _NOT_TAKEN,
             wait=wait,
         )
-    raise NotSentError(Fault.SETUP, what, _FIXES.get(status, "check the URL"))
+    raise NotSentError(SendFault.SETUP, what, _FIXES.get(status, "check the URL"))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hashscan.reporter import Progress
 
 
-class BuildProgress(Protocol):
+class BuildBar(Protocol):
     """How far a build is: ``done`` of ``total`` (where that is known) in a ``stage``."""
 
     @property
@@ -130,7 +130,7 @@ class _Bar:
 
 
 @contextmanager
-def build_bar(stream: IO[str]) -> Iterator[Callable[[BuildProgress], None] | None]:
+def build_bar(stream: IO[str]) -> Iterator[Callable[[BuildBar], None] | None]:
     """A bar for each stage of a build, on a terminal; ``None`` elsewhere."""
     if not _can_redraw(stream):
         yield None
@@ -156,7 +156,7 @@ def build_bar(stream: IO[str]) -> Iterator[Callable[[BuildProgress], None] | Non
     with bar:
         tasks: dict[str, TaskID] = {}
 
-        def show(progress: BuildProgress) -> None:
+        def show(progress: BuildBar) -> None:
             task = tasks.get(progress.stage)
             if task is None:
                 task = tasks[progress.stage] = bar.add_task(progress.stage, total=progress.total)

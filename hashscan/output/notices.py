@@ -13,7 +13,7 @@ from hashscan.text import counted, local_time, rfc3339, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from hashscan.notices.notice import Event, Item, ItemFile, Notice
+    from hashscan.notices.notice import Item, ItemFile, Notice, NoticeEvent
 
 #: Characters of a sender, and of a reference, in a list.
 _WIDTH = 30
@@ -46,7 +46,7 @@ def notice_json(
     return line("notice", **_head(notice), items=shown_items, **_rest(notice, now, soon), **more)
 
 
-def event_json(event: Event) -> dict[str, object]:
+def event_json(event: NoticeEvent) -> dict[str, object]:
     """A step of the history."""
     return {
         "time": rfc3339(event.time),
@@ -220,13 +220,13 @@ def item_lines(index: int, item: Item, files: Sequence[ItemFile]) -> Iterator[st
         yield f"        file {path}: {'; '.join(done)}"
 
 
-def event_line(event: Event, indexes: Mapping[int, int]) -> str:
+def event_line(event: NoticeEvent, indexes: Mapping[int, int]) -> str:
     """A step of the history. ``indexes``: of the items in their notice, by their numbers."""
     what = "" if event.item is None else f"item {indexes.get(event.item, 0)}: "
     return f"  {local_time(event.time)}  {what}{_step(event)}"
 
 
-def _step(event: Event) -> str:
+def _step(event: NoticeEvent) -> str:
     detail = {name: shown(str(value)) for name, value in event.detail.items() if value}
     reason = f": {detail['reason']}" if "reason" in detail else ""
     deadline = event.detail.get("deadline")

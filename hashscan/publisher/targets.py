@@ -34,7 +34,7 @@ from hashscan.publisher.repository import Repository, explained
 from hashscan.text import shown
 
 if TYPE_CHECKING:
-    from hashscan.known.filters.metadata import Metadata
+    from hashscan.known.filters.metadata import FilterMetadata
     from hashscan.known.sync.layout import AnyPatch, PartName, Whole
 
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class Version:
     """A version of a part: what it is, where its unpacked file lies, and where it is published."""
 
-    metadata: Metadata | TierMetadata
+    metadata: FilterMetadata | TierMetadata
     path: str
     packed: str = ""
 
@@ -183,7 +183,9 @@ def _make_patches(
     return made
 
 
-def _target(base: str, created: str, content: bytes, metadata: Metadata | TierMetadata) -> AnyPatch:
+def _target(
+    base: str, created: str, content: bytes, metadata: FilterMetadata | TierMetadata
+) -> AnyPatch:
     length = len(content)
     if isinstance(metadata, TierMetadata):
         return TierPatchTarget(base=base, base_created=created, length=length, metadata=metadata)

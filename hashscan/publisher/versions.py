@@ -15,7 +15,7 @@ from hashscan.errors import FilterError, UsageError
 from hashscan.fs.beneath import closing
 from hashscan.known.filters.build import TiersMade, write_filter, write_tiers
 from hashscan.known.filters.filter_file import load
-from hashscan.known.filters.metadata import Metadata, TierMetadata, is_category
+from hashscan.known.filters.metadata import FilterMetadata, TierMetadata, is_category
 from hashscan.known.filters.tiers import tier_path
 from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE
 from hashscan.known.lists.staging import staging
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from hashscan.known.filters.filter_file import BloomFile
     from hashscan.known.lists.reader import ListReport
-    from hashscan.known.lists.staging import BuildProgress, Staging
+    from hashscan.known.lists.staging import BuildProgress, ListStaging
     from hashscan.model import Algorithm
     from hashscan.publisher.repository import Repository
 
@@ -86,7 +86,7 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class AddedVersion:
     """What ``add`` published.
 
     Attributes:
@@ -106,7 +106,7 @@ class Added:
     """
 
     published: Published
-    metadata: Metadata
+    metadata: FilterMetadata
     before: int | None
     changed: bool
     anew: bool
@@ -139,7 +139,7 @@ def add(
     on_progress: Callable[[BuildProgress], None] | None = None,
     clock_is_right: bool = False,
     now: datetime | None = None,
-) -> Added:
+) -> AddedVersion:
     """Publish the next version of a category's filter.
 
     Args:
@@ -234,7 +234,7 @@ def add(
         repository.write()
         repository.tidy(note_published(repository, keys).certainly_before(KEEP))
         targets = repository.targets.signed.targets
-        return Added(
+        return AddedVersion(
             published=published(repository, signing, {"targets", "snapshot", "timestamp"}),
             metadata=metadata,
             before=current.metadata.digests if current else None,
@@ -260,7 +260,7 @@ def add(
 class _Current:
     """The version that is published now, unpacked and checked."""
 
-    metadata: Metadata
+    metadata: FilterMetadata
     path: str
     loaded: BloomFile
 
@@ -287,7 +287,7 @@ def _current_tiers(repository: Repository, category: str, work: str) -> dict[Tie
 
 
 def _tier_capacities(
-    area: Staging, old: Mapping[TierName, Version], head_room: float
+    area: ListStaging, old: Mapping[TierName, Version], head_room: float
 ) -> dict[TierName, int]:
     """Keys that each tier gets room for: as before where they fit, so that patches do."""
     found = {}
@@ -316,14 +316,14 @@ def _replace_tier(
     return True
 
 
-def _is_same(one: Metadata | TierMetadata, other: Metadata | TierMetadata) -> bool:
+def _is_same(one: FilterMetadata | TierMetadata, other: FilterMetadata | TierMetadata) -> bool:
     """Whether two tiers are the same bits for the same filter."""
     assert isinstance(one, TierMetadata)  # by their path, which is compared
     assert isinstance(other, TierMetadata)
     return (one.sha256, one.filter) == (other.sha256, other.filter)
 
 
-def _check_change(current: _Current | None, area: Staging, digests: int, allowed: bool) -> None:
+def _check_change(current: _Current | None, area: ListStaging, digests: int, allowed: bool) -> None:
     """A list of another category, or half a list, must not reach every agent by one command."""
     if current is None or allowed or max(digests, current.metadata.digests) < SMALL:
         return
@@ -343,7 +343,7 @@ def _check_change(current: _Current | None, area: Staging, digests: int, allowed
 
 
 def _build(
-    area: Staging,
+    area: ListStaging,
     work: str,
     category: str,
     current: _Current | None,
@@ -352,7 +352,7 @@ def _build(
     head_room: float,
     jobs: int | None,
     on_progress: Callable[[BuildProgress], None] | None,
-) -> tuple[Metadata, dict[Algorithm, int], str]:
+) -> tuple[FilterMetadata, dict[Algorithm, int], str]:
     before = current.metadata if current else None
     capacity = math.ceil(digests * (1 + head_room)) + CANARIES
     if (

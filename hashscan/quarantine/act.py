@@ -19,7 +19,7 @@ from hashscan.quarantine.conclude import conclude
 from hashscan.quarantine.explain import explained_move
 from hashscan.quarantine.failed_moves import Attempts
 from hashscan.quarantine.file_place import Spot, failed, look, opened, private_for
-from hashscan.quarantine.records import Place, Record, State, intent, new_id
+from hashscan.quarantine.records import Place, Record, RecordState, intent, new_id
 from hashscan.quarantine.recover import Recovered, recover
 from hashscan.quarantine.store import CONTENT, LOCK_TIMEOUT, Store
 from hashscan.text import shown
@@ -142,7 +142,7 @@ class Quarantine:
             known = record.digests.as_dict() if record.digests else {}
             common = hexes.keys() & known.keys()
             if (
-                record.state is State.RESTORED
+                record.state is RecordState.RESTORED
                 and not record.withdrawn
                 and common
                 and all(hexes[name] == known[name] for name in common)
@@ -183,7 +183,7 @@ class Quarantine:
                 continue
             known = record.digests.as_dict() if record.digests else {}
             if (
-                record.state is State.QUARANTINED
+                record.state is RecordState.QUARANTINED
                 and content is not None
                 and record.origin.volume == candidate.volume
                 and record.found_identity.inode == candidate.identity.inode
@@ -402,7 +402,7 @@ def _precheck(origin: Opened, match: Confirmed, *, opens: bool) -> None:
 
 
 def _told(record: Record) -> Acted:
-    if record.state is State.QUARANTINED:
+    if record.state is RecordState.QUARANTINED:
         path = shown(record.origin.full_path)
         message = f"{path}: {record.note}" if record.note else ""
         if record.open_for_writing:
@@ -415,7 +415,7 @@ def _told(record: Record) -> Acted:
             "quarantined", record.id, message=message, remaining_links=record.remaining_links
         )
     path = shown(record.origin.full_path)
-    if record.state is State.DISPLACED:
+    if record.state is RecordState.DISPLACED:
         return Acted("reported", record.id, f"{path}: {record.note}", problem="displaced")
     return Acted(
         "reported", message=f"{path}: put back: {record.note}; scan again", problem="changed"

@@ -10,7 +10,7 @@ from hashscan.config.values import human_percent
 from hashscan.model import ALGORITHMS, FileDigests
 from hashscan.quarantine.brake_limits import HOUR, Scope, too_many_owners, tripped
 from hashscan.quarantine.hold_reader import HoldReader
-from hashscan.quarantine.hold_types import BY_DIGEST, FORMAT, HoldState, Kind, facts_of
+from hashscan.quarantine.hold_types import BY_DIGEST, FORMAT, HoldKind, HoldState, facts_of
 from hashscan.text import counted, human_age, shown
 from hashscan.timeline import instant
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashscan.model import Candidate, Confirmed, Digest
-    from hashscan.quarantine.brake_limits import Limits
+    from hashscan.quarantine.brake_limits import BrakeLimits
     from hashscan.quarantine.hold_types import Hold
     from hashscan.timeline import Instant
 
@@ -46,7 +46,7 @@ class Admission(HoldReader):
     def admit(
         self,
         match: Confirmed,
-        limits: Limits,
+        limits: BrakeLimits,
         volume_files: Callable[[], int | None] = lambda: None,
     ) -> Hold | None:
         """Count a file that is about to move; or hold it, and return its hold without counts.
@@ -110,7 +110,7 @@ class Admission(HoldReader):
             is not None
         )
 
-    def _count(self, candidate: Candidate, limits: Limits) -> None:
+    def _count(self, candidate: Candidate, limits: BrakeLimits) -> None:
         now = self._tick()
         self._connection.execute(
             "DELETE FROM moved WHERE at < ?", (now - max(limits.window, HOUR),)
@@ -162,7 +162,7 @@ class Admission(HoldReader):
         return None if found is None else int(found[0])
 
     def _trip(
-        self, match: Confirmed, limits: Limits, volume_files: Callable[[], int | None]
+        self, match: Confirmed, limits: BrakeLimits, volume_files: Callable[[], int | None]
     ) -> int | None:
         """Open a hold if a brake trips at this file; return its number."""
         candidate, now = match.candidate, self._tick()
@@ -177,7 +177,7 @@ class Admission(HoldReader):
                     f"files with the same digest moved from {counted(len(counts), 'owner')} within"
                     f" {window} (brakes.owners)"
                 )
-                return self._open(Kind.DIGEST, reason, digests=candidate.digests)
+                return self._open(HoldKind.DIGEST, reason, digests=candidate.digests)
             scope = None if is_counted else tripped(counts, candidate.uid, limits.files)
             if scope is not None:
                 number = counts[candidate.uid] if scope is Scope.OWNER else counts.total()
@@ -187,32 +187,32 @@ class Admission(HoldReader):
                     " (brakes.files)"
                 )
                 uid = candidate.uid if scope is Scope.OWNER else None
-                return self._open(Kind.COPIES, reason, uid=uid, digests=candidate.digests)
+                return self._open(HoldKind.COPIES, reason, uid=uid, digests=candidate.digests)
         return self._trip_by_number(candidate, limits, now, volume_files)
 
     def _trip_by_number(
         self,
         candidate: Candidate,
-        limits: Limits,
+        limits: BrakeLimits,
         now: float,
         volume_files: Callable[[], int | None],
     ) -> int | None:
         """Open a hold if too many files move, whatever their digests."""
         counts = self._counts("at > ?", now - HOUR)
         scope = tripped(counts, candidate.uid, limits.per_hour)
-        if scope is not None and not self._is_released(Kind.RATE, candidate, now - HOUR):
+        if scope is not None and not self._is_released(HoldKind.RATE, candidate, now - HOUR):
             uid = candidate.uid if scope is Scope.OWNER else None
             number = counts[candidate.uid] if scope is Scope.OWNER else counts.total()
             whose = f" of user {uid}" if uid is not None else ""
             reason = f"{counted(number, 'file')}{whose} moved within an hour (brakes.per_hour)"
-            return self._open(Kind.RATE, reason, uid=uid)
+            return self._open(HoldKind.RATE, reason, uid=uid)
         since = now - limits.window
         counts = self._counts("at > ? AND volume = ?", since, candidate.volume)
         # The number of files of a volume is read only if it can matter.
         if limits.share is None or counts.total() < limits.share_from:
             return None
         scope = tripped(counts, candidate.uid, limits.of_volume(volume_files()))
-        if scope is None or self._is_released(Kind.SHARE, candidate, since):
+        if scope is None or self._is_released(HoldKind.SHARE, candidate, since):
             return None
         uid = candidate.uid if scope is Scope.OWNER else None
         number = counts[candidate.uid] if scope is Scope.OWNER else counts.total()
@@ -222,7 +222,7 @@ class Admission(HoldReader):
             f" {human_age(limits.window)}, as many as brakes.share"
             f" ({human_percent(limits.share)}) lets move"
         )
-        return self._open(Kind.SHARE, reason, uid=uid, volume=candidate.volume)
+        return self._open(HoldKind.SHARE, reason, uid=uid, volume=candidate.volume)
 
     def _by_owner(self, candidate: Candidate, since: float) -> tuple[Counter[int], bool]:
         """By owner, how many files with a digest of the candidate moved; and whether it did.
@@ -268,7 +268,7 @@ class Admission(HoldReader):
             for one in digests.each()
         )
 
-    def _is_released(self, kind: Kind, candidate: Candidate, since: float) -> bool:
+    def _is_released(self, kind: HoldKind, candidate: Candidate, since: float) -> bool:
         return (
             self._connection.execute(
                 "SELECT 1 FROM hold WHERE kind = ? AND state = 'released' AND decided_at > ?"
@@ -280,7 +280,7 @@ class Admission(HoldReader):
 
     def _open(
         self,
-        kind: Kind,
+        kind: HoldKind,
         reason: str,
         *,
         uid: int | None = None,
@@ -316,7 +316,7 @@ class Admission(HoldReader):
         (kind,) = self._connection.execute(
             "SELECT kind FROM hold WHERE number = ?", (number,)
         ).fetchone()
-        if kind in {Kind.DIGEST, Kind.COPIES}:
+        if kind in {HoldKind.DIGEST, HoldKind.COPIES}:
             self._put_digests(number, candidate.digests.each())
 
     def _is_listed(self, candidate: Candidate) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.brakes import BrakesSettings
 
-#: Seconds in which ``Limits.per_hour`` files can move.
+#: Seconds in which ``BrakeLimits.per_hour`` files can move.
 HOUR = 3600.0
 _SHARES = 10
 
@@ -29,7 +29,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BrakeLimits:
     """The settings of the section ``brakes``; ``None``: no limit. ``window`` in seconds."""
 
     owners: int | None = None

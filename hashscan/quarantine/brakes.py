@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hashscan.model import Confirmed
     from hashscan.quarantine.act import Quarantine
-    from hashscan.quarantine.brake_limits import Limits
+    from hashscan.quarantine.brake_limits import BrakeLimits
     from hashscan.quarantine.hold_types import Hold, HoldEvents
 
 
@@ -28,7 +28,7 @@ class Brakes:
         self,
         quarantine: Quarantine,
         path: str,
-        limits: Limits,
+        limits: BrakeLimits,
         *,
         events: HoldEvents,
         files_of: Callable[[bytes], int | None] = lambda _volume: None,

@@ -16,8 +16,8 @@ from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import closing, open_file
 from hashscan.fs.copy import copy_content, digests_of
 from hashscan.fs.rename import put
-from hashscan.quarantine.file_place import Seen, Spot, failed, look, sync_directory
-from hashscan.quarantine.records import State
+from hashscan.quarantine.file_place import FileAtPlace, Spot, failed, look, sync_directory
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.store import CONTENT, PART
 from hashscan.text import shown
 
@@ -58,7 +58,7 @@ def conclude(store: Store, record: Record, spot: Spot, origin: Opened | None) ->
     except (OSError, QuarantineError) as error:
         failure = error if isinstance(error, QuarantineError) else _failed(record, error)
         undone = put_back(store, record, spot, origin, str(failure))
-        if undone.state is State.DISPLACED:
+        if undone.state is RecordState.DISPLACED:
             raise QuarantineError(f"{failure}; {undone.note}", reason=failure.reason) from error
         raise failure from error
     # From here on the copy is the one that counts: no way back, recovery would go on as well.
@@ -69,7 +69,7 @@ def _failed(record: Record, error: OSError) -> QuarantineError:
     return failed(error, record.origin, _DOING)
 
 
-def _with_evidence(store: Store, record: Record, seen: Seen) -> Record:
+def _with_evidence(store: Store, record: Record, seen: FileAtPlace) -> Record:
     assert seen.metadata is not None
     links = seen.metadata.links
     own = 1
@@ -92,7 +92,7 @@ def _keep_moved(store: Store, record: Record, spot: Spot, origin: Opened | None)
     os.fsync(spot.directory)
     if origin is not None:
         sync_directory(origin.parent)
-    record = record.became(State.QUARANTINED)
+    record = record.became(RecordState.QUARANTINED)
     store.save(record)
     return record
 
@@ -108,7 +108,7 @@ def _copy_in(store: Store, record: Record, spot: Spot) -> Record:
         os.fsync(entry)
     left_out = record.metadata.left_out
     note = f"{left_out} were not kept, and a restore cannot bring them back" if left_out else ""
-    record = record.became(State.COPIED, note=note)
+    record = record.became(RecordState.COPIED, note=note)
     store.save(record)
     return record
 
@@ -145,7 +145,7 @@ def _link_copy(store: Store, record: Record, entry: int) -> bool:
             other = store.load(record_id)
             if (
                 other.id != record.id
-                and other.state is State.QUARANTINED
+                and other.state is RecordState.QUARANTINED
                 and other.is_copy
                 and other.digests == record.digests
                 and _linked(store, record, other.id, entry)
@@ -184,7 +184,7 @@ def finish_copied(store: Store, record: Record, spot: Spot | None, origin: Opene
             sync_directory(origin.parent)
     except OSError as error:
         raise failed(error, record.origin, "is copied, but its staged file stays") from error
-    record = record.became(State.QUARANTINED, staging=None)
+    record = record.became(RecordState.QUARANTINED, staging=None)
     store.save(record)
     return record
 
@@ -214,10 +214,10 @@ def put_back(store: Store, record: Record, spot: Spot, origin: Opened | None, no
             reason = error.strerror or str(error)
     if spot.status() is None:
         spot.leave()
-        record = record.became(State.UNDONE, staging=None, note=note)
+        record = record.became(RecordState.UNDONE, staging=None, note=note)
     else:
         record = record.became(
-            State.DISPLACED,
+            RecordState.DISPLACED,
             note=f"{note}; it could not be put back ({reason}) and is kept as {record.id}: "
             f"`hashscan quarantine restore {record.id}`, or --to another directory",
         )

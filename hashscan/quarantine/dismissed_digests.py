@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm
 
 
-class Entry(NamedTuple):
+class DismissedContent(NamedTuple):
     """A content that is allowed.
 
     Attributes:
@@ -67,7 +67,7 @@ class Dismissed:
         """Read the file at the first question."""
         self.path = path
         self._stamp: tuple[int, ...] | None = None
-        self._entries: dict[Digest, Entry] = {}
+        self._entries: dict[Digest, DismissedContent] = {}
         #: The sets of algorithms that the entries have.
         self._algorithms: set[frozenset[Algorithm]] = set()
 
@@ -88,7 +88,7 @@ class Dismissed:
         entry = self._find(digests)
         return "" if entry is None else entry.origin
 
-    def _find(self, digests: FileDigests) -> Entry | None:
+    def _find(self, digests: FileDigests) -> DismissedContent | None:
         self._refresh()
         for one in digests.each() if self._entries else ():
             entry = self._entries.get(one)
@@ -117,7 +117,7 @@ class Dismissed:
         self._stamp = stamp
 
 
-def entries_of(path: str) -> list[Entry]:
+def entries_of(path: str) -> list[DismissedContent]:
     """The entries of the file; none if there is no file.
 
     Raises:
@@ -143,7 +143,7 @@ def entries_of(path: str) -> list[Entry]:
     return found
 
 
-def _entry(found: Any) -> Entry:
+def _entry(found: Any) -> DismissedContent:
     digests = []
     for name in ALGORITHMS:
         text = found["digests"].get(name)
@@ -155,10 +155,10 @@ def _entry(found: Any) -> Entry:
     if not digests or not all(isinstance(one, str) for one in texts):
         raise ValueError("no digest, or a fact that is no text")
     hold, who, time, reason = texts
-    return Entry(tuple(digests), hold, who, time, reason)
+    return DismissedContent(tuple(digests), hold, who, time, reason)
 
 
-def add(path: str, new: Iterable[Entry]) -> None:
+def add(path: str, new: Iterable[DismissedContent]) -> None:
     """Add entries; those of the same hold that are there already are replaced.
 
     Raises:
@@ -195,5 +195,5 @@ def _locked(path: str) -> Iterator[None]:
         yield
 
 
-def _write(path: str, entries: Iterable[Entry]) -> None:
+def _write(path: str, entries: Iterable[DismissedContent]) -> None:
     replace_file(path, "".join(f"{one.as_json()}\n" for one in entries).encode())

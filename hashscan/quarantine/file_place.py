@@ -19,12 +19,12 @@ from hashscan.fs.beneath import (
     open_root,
 )
 from hashscan.fs.copy import digests_of
-from hashscan.fs.metadata import Metadata, read_metadata
+from hashscan.fs.metadata import InodeMetadata, read_metadata
 from hashscan.fs.private import Privates, open_private, open_top, remove_empty, remove_if_empty
 from hashscan.fs.racy import has_writer
 from hashscan.model import FileDigests, Identity, join
 from hashscan.quarantine.explain import explained
-from hashscan.quarantine.records import Place, Record, Staging
+from hashscan.quarantine.records import Place, Record, StagingPlace
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FileAtPlace:
     """What lies at a spot. All but ``identity`` is ``None`` if it is not a regular file.
 
     ``digests`` is ``None`` too where the size already told that it is another file.
     """
 
     identity: Identity
-    metadata: Metadata | None = None
+    metadata: InodeMetadata | None = None
     digests: FileDigests | None = None
     open_for_writing: bool | None = None
 
@@ -160,7 +160,7 @@ def opened_if_there(place: Place) -> Iterator[Opened | None]:
         yield Opened(place, root, Spot(parent, name))
 
 
-def look(spot: Spot, size: int) -> Seen:
+def look(spot: Spot, size: int) -> FileAtPlace:
     """Metadata and digests of what lies at a spot; digests only if it has ``size`` bytes.
 
     Raises:
@@ -168,16 +168,16 @@ def look(spot: Spot, size: int) -> Seen:
     """
     status = os.stat(spot.name, dir_fd=spot.directory, follow_symlinks=False)
     if not is_regular(status):  # never opened: opening a device can do things
-        return Seen(Identity(status.st_dev, status.st_ino))
+        return FileAtPlace(Identity(status.st_dev, status.st_ino))
     with closing(open_file(spot.directory, spot.name)) as fd:
         identity = identity_of(fd)
         if not is_regular(os.fstat(fd)):
-            return Seen(identity)
+            return FileAtPlace(identity)
         metadata = read_metadata(fd)
         if metadata.size != size:
-            return Seen(identity, metadata)
+            return FileAtPlace(identity, metadata)
         writer = has_writer(fd)
-        return Seen(identity, metadata, digests_of(fd, size), writer)
+        return FileAtPlace(identity, metadata, digests_of(fd, size), writer)
 
 
 def sync_directory(directory: int) -> None:
@@ -194,7 +194,7 @@ def sync_directory(directory: int) -> None:
 
 
 @contextmanager
-def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, Staging]]:
+def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, StagingPlace]]:
     """A record's spot in a private directory on the same mount as an opened place.
 
     The directory is removed afterwards if it is empty.
@@ -212,7 +212,7 @@ def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, Staging]]
         private, name = open_private(top, join(place.volume, path), use)
         stack.enter_context(closing(private))
         stack.callback(remove_if_empty, top, private, name)
-        staging = Staging(
+        staging = StagingPlace(
             replace(place, path=path),
             top_inode=identity_of(top).inode,
             private_inode=identity_of(private).inode,
@@ -221,7 +221,7 @@ def private_for(there: Opened, record: Record) -> Iterator[tuple[Spot, Staging]]
 
 
 @contextmanager
-def private_of(staging: Staging, record: Record, privates: Privates) -> Iterator[Spot | None]:
+def private_of(staging: StagingPlace, record: Record, privates: Privates) -> Iterator[Spot | None]:
     """A record's spot in the private directory that it names; ``None`` if that is gone.
 
     The directory is removed afterwards if it is empty. All calls of one job share ``privates``,

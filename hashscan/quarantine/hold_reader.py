@@ -17,8 +17,8 @@ from hashscan.quarantine.hold_types import (
     HOLD_COLUMNS,
     HeldFile,
     Hold,
+    HoldKind,
     HoldState,
-    Kind,
 )
 from hashscan.timeline import Timeline, instant
 
@@ -175,4 +175,4 @@ class HoldReader(Closable):
 
 def _hold(row: tuple[Any, ...]) -> Hold:
     number, kind, state, *facts = row
-    return Hold(f"H{number}", Kind(kind), HoldState(state), *facts)
+    return Hold(f"H{number}", HoldKind(kind), HoldState(state), *facts)

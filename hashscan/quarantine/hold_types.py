@@ -100,7 +100,7 @@ MOST_DIGESTS = 200_000
 _FACTS = ("category", "service", "detected", "found_by", "named")
 
 
-class Kind(StrEnum):
+class HoldKind(StrEnum):
     """The brake that holds files."""
 
     DIGEST = "digest"  #: one digest in files of too many owners
@@ -120,7 +120,7 @@ class HoldState(StrEnum):
 
 
 #: Brakes that count by digest, or by the list that has the digest.
-BY_DIGEST = (Kind.DIGEST, Kind.COPIES, Kind.LIST)
+BY_DIGEST = (HoldKind.DIGEST, HoldKind.COPIES, HoldKind.LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Hold:
     """
 
     id: str
-    kind: Kind
+    kind: HoldKind
     state: HoldState
     reason: str
     uid: int | None
@@ -158,7 +158,7 @@ class Hold:
     @property
     def has_one_content(self) -> bool:
         """Whether all files of the hold have the same content."""
-        return self.kind in {Kind.DIGEST, Kind.COPIES}
+        return self.kind in {HoldKind.DIGEST, HoldKind.COPIES}
 
     @property
     def number(self) -> int:

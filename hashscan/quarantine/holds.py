@@ -18,7 +18,7 @@ from hashscan.errors import UsageError
 from hashscan.model import Digest, FileDigests
 from hashscan.quarantine.admission import Admission
 from hashscan.quarantine.hold_reader import HoldReader
-from hashscan.quarantine.hold_types import FORMAT, MOST_DIGESTS, HoldState, Kind
+from hashscan.quarantine.hold_types import FORMAT, MOST_DIGESTS, HoldKind, HoldState
 from hashscan.text import counted
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Holds(Admission):
             )
             everything = len(digests) > MOST_DIGESTS
             number = self._open(
-                Kind.LIST,
+                HoldKind.LIST,
                 reason,
                 volume=b"" if everything else None,
                 category=category,
@@ -123,7 +123,7 @@ class Holds(Admission):
             hold = self.get(number)
             if hold.has_one_content:
                 return number
-            new = self._open(Kind.DIGEST, hold.reason, uid=hold.uid)
+            new = self._open(HoldKind.DIGEST, hold.reason, uid=hold.uid)
             digests = {digest}
             for row in self._connection.execute(
                 f"SELECT md5, sha1, sha256 FROM held WHERE hold = ? AND {column} = ?",  # noqa: S608

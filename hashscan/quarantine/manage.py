@@ -20,7 +20,7 @@ from hashscan.fs.private import open_existing
 from hashscan.model import PRIVATE_DIRECTORY
 from hashscan.quarantine.explain import explained
 from hashscan.quarantine.file_place import Spot, look, private_of, sync_directory
-from hashscan.quarantine.records import Record, State
+from hashscan.quarantine.records import Record, RecordState
 from hashscan.quarantine.store import CONTENT
 from hashscan.quarantine.summary import briefs, loaded
 from hashscan.text import human_age, shown
@@ -108,7 +108,7 @@ def _is_linked(record: Record) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class StoreFinding:
     """What is wrong with one entry of the store.
 
     Attributes:
@@ -122,14 +122,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class StoreVerified:
     """Result of ``verify``: how many contents were hashed again, and what is wrong."""
 
     checked: int
-    findings: list[Finding]
+    findings: list[StoreFinding]
 
 
-def verify(store: Store, volumes: Iterable[bytes] = ()) -> Verified:
+def verify(store: Store, volumes: Iterable[bytes] = ()) -> StoreVerified:
     """Hash all contents again and compare them with their records.
 
     Hashing runs without the store's lock, so that no scan waits for it; the caller must not
@@ -144,7 +144,7 @@ def verify(store: Store, volumes: Iterable[bytes] = ()) -> Verified:
     """
     checked = 0
     findings = [
-        Finding(
+        StoreFinding(
             name,
             "unknown",
             f"{shown(store.where(name))}: nothing that hashscan made; see what it is",
@@ -155,7 +155,7 @@ def verify(store: Store, volumes: Iterable[bytes] = ()) -> Verified:
     for listed in records(store):
         record = listed.record
         if record is None:
-            findings.append(Finding(listed.record_id, "damaged", listed.trouble))
+            findings.append(StoreFinding(listed.record_id, "damaged", listed.trouble))
             continue
         if record.staging is not None:
             on_volumes.add(os.fsencode(record.id))
@@ -171,16 +171,16 @@ def verify(store: Store, volumes: Iterable[bytes] = ()) -> Verified:
             findings.append(finding)
     for volume in volumes:
         findings += _leftovers(volume, on_volumes)
-    return Verified(checked, findings)
+    return StoreVerified(checked, findings)
 
 
-def _verify(store: Store, record: Record) -> tuple[Finding | None, bool]:
+def _verify(store: Store, record: Record) -> tuple[StoreFinding | None, bool]:
     where = shown(store.where(record.id))
-    if record.state in {State.RESTORED, State.PURGED, State.UNDONE}:
+    if record.state in {RecordState.RESTORED, RecordState.PURGED, RecordState.UNDONE}:
         return None, False
-    if record.state not in {State.QUARANTINED, State.DISPLACED}:
+    if record.state not in {RecordState.QUARANTINED, RecordState.DISPLACED}:
         text = f"{where}: still {record.state}; the next command that can reach all places ends it"
-        return Finding(record.id, "unfinished", text), False
+        return StoreFinding(record.id, "unfinished", text), False
     try:
         with ExitStack() as stack:
             spot = Spot(stack.enter_context(store.entry(record.id)), CONTENT)
@@ -188,21 +188,21 @@ def _verify(store: Store, record: Record) -> tuple[Finding | None, bool]:
                 private = private_of(record.staging, record, store.privates)
                 spot = stack.enter_context(private) or spot
             if spot.status() is None:
-                return Finding(record.id, "missing", f"{where}: the content is missing"), False
+                return StoreFinding(record.id, "missing", f"{where}: the content is missing"), False
             if record.digests is None or record.metadata is None:
                 return None, False  # displaced: another file, whose digests are nobody's business
             seen = look(spot, record.metadata.size)
     except (OSError, QuarantineError) as error:
-        return Finding(record.id, "unreadable", f"{where}: {error}"), False
+        return StoreFinding(record.id, "unreadable", f"{where}: {error}"), False
     if seen.digests != record.digests:
         text = f"{where}: the content is not what was quarantined"
         if record.open_for_writing:
             text += "; a process had the file open for writing then"
-        return Finding(record.id, "altered", text), True
+        return StoreFinding(record.id, "altered", text), True
     return None, True
 
 
-def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[Finding]:
+def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[StoreFinding]:
     """What lies in the private directory at a volume's root and belongs to no record."""
     with suppress(OSError), closing(open_root(volume)) as root:
         private = open_existing(root)
@@ -213,7 +213,7 @@ def _leftovers(volume: bytes, known: set[bytes]) -> Iterator[Finding]:
                 if name not in known:
                     path = shown(volume + b"/" + PRIVATE_DIRECTORY + b"/" + name)
                     text = f"{path}: belongs to no record of this quarantine; see what it is"
-                    yield Finding(shown(name), "leftover", text)
+                    yield StoreFinding(shown(name), "leftover", text)
 
 
 def export(store: Store, record_id: str, output: bytes) -> bool:
@@ -231,7 +231,7 @@ def export(store: Store, record_id: str, output: bytes) -> bool:
         UnsafePathError: a customer's link is on the way to ``output``.
     """
     record = store.load(record_id)
-    if record.state is not State.QUARANTINED or record.metadata is None:
+    if record.state is not RecordState.QUARANTINED or record.metadata is None:
         raise QuarantineError(
             f"{record_id}: not exported: it is {record.state}; only quarantined files are",
             reason="not-quarantined",
@@ -300,7 +300,7 @@ def passed(record: Brief, seconds: float, timeline: Timeline) -> Literal["old", 
 
     A withdrawn file does not age: it is an innocent customer's, and waits for its restore.
     """
-    if record.state is not State.QUARANTINED or record.withdrawn:
+    if record.state is not RecordState.QUARANTINED or record.withdrawn:
         return None
     acted = datetime.fromisoformat(record.acted).timestamp()
     if timeline.age(acted, record.span) >= seconds:
@@ -334,27 +334,29 @@ def purge(store: Store, record_id: str, *, lift: bool = False, because: str = ""
             and never deleted.
     """
     record = store.load(record_id)
-    if record.state is State.DISPLACED:
+    if record.state is RecordState.DISPLACED:
         raise QuarantineError(
             f"{record_id}: not purged: this is not the file that was looked for but another one "
             "of the customer's; restore it, with --to if its name is taken",
             reason="displaced",
         )
-    if record.state is not State.QUARANTINED and not (lift and record.state is State.RESTORED):
+    if record.state is not RecordState.QUARANTINED and not (
+        lift and record.state is RecordState.RESTORED
+    ):
         raise QuarantineError(
             f"{record_id}: not purged: it is {record.state}", reason="not-quarantined"
         )
     path = os.fsdecode(record.origin.full_path)
     store.announce(events.PURGING, quarantine_id=record_id, path=path, because=because)
     try:
-        store.save(record := record.became(State.PURGING))
+        store.save(record := record.became(RecordState.PURGING))
         try:
             with store.entry(record_id) as entry:
                 Spot(entry, CONTENT).remove()
                 sync_directory(entry)
         except OSError as error:
             raise explained(error, store.where(record_id), "could not be purged") from error
-        store.save(record := record.became(State.PURGED))
+        store.save(record := record.became(RecordState.PURGED))
     except QuarantineError as error:
         store.conclude(events.NOT_PURGED, quarantine_id=record_id, path=path, message=str(error))
         raise

@@ -22,7 +22,7 @@ from hashscan import __version__
 from hashscan.authority import Authority
 from hashscan.errors import QuarantineError
 from hashscan.fs.beneath import components
-from hashscan.fs.metadata import Metadata, whole
+from hashscan.fs.metadata import InodeMetadata, whole
 from hashscan.model import ALGORITHMS, Digest, FileDigests, Identity, join
 from hashscan.text import rfc3339, shown
 
@@ -35,7 +35,7 @@ FORMAT = 1
 ID_PATTERN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 
 
-class State(StrEnum):
+class RecordState(StrEnum):
     """Where a record stands. The first four are on their way: recovery ends them."""
 
     INTENT = "intent"  #: about to be moved aside, or moved aside and not yet judged
@@ -50,8 +50,12 @@ class State(StrEnum):
 
 
 #: The file is not in its place, and nobody restored it.
-AWAY = frozenset({State.COPIED, State.QUARANTINED, State.PURGING, State.PURGED})
-UNFINISHED = frozenset({State.INTENT, State.COPIED, State.RESTORING, State.PURGING})
+AWAY = frozenset(
+    {RecordState.COPIED, RecordState.QUARANTINED, RecordState.PURGING, RecordState.PURGED}
+)
+UNFINISHED = frozenset(
+    {RecordState.INTENT, RecordState.COPIED, RecordState.RESTORING, RecordState.PURGING}
+)
 #: Steps of a record's history that are no states: the file stays where it is.
 WITHDRAWN, KNOWN_AGAIN = "withdrawn", "known-again"
 
@@ -80,7 +84,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Staging:
+class StagingPlace:
     """The private directory on a volume through which a file passes.
 
     Device numbers change when a machine starts anew, inode numbers do not: so only those count.
@@ -101,7 +105,7 @@ class RecordFacts:
 
     __slots__ = ()
 
-    state: State
+    state: RecordState
     withdrawn: str
     algorithm: str
     digest: str
@@ -110,7 +114,7 @@ class RecordFacts:
     @property
     def word(self) -> str:
         """The state for people: ``withdrawn`` if the content is in the store and may go back."""
-        is_withdrawn = self.state is State.QUARANTINED and bool(self.withdrawn)
+        is_withdrawn = self.state is RecordState.QUARANTINED and bool(self.withdrawn)
         return WITHDRAWN if is_withdrawn else self.state.value
 
     @property
@@ -151,7 +155,7 @@ class Record(RecordFacts):
     """
 
     id: str
-    state: State
+    state: RecordState
     origin: Place
     parent_inode: int
     found_identity: Identity
@@ -168,14 +172,14 @@ class Record(RecordFacts):
     host: str
     agent_version: str
     identity: Identity | None = None
-    metadata: Metadata | None = None
+    metadata: InodeMetadata | None = None
     digests: FileDigests | None = None
     remaining_links: int = 0
     open_for_writing: bool | None = None
-    staging: Staging | None = None
+    staging: StagingPlace | None = None
     target: Place | None = None
     target_identity: Identity | None = None
-    resume: State | None = None
+    resume: RecordState | None = None
     note: str = ""
     history: tuple[tuple[str, str], ...] = field(default=())
     span: str = ""
@@ -190,8 +194,8 @@ class Record(RecordFacts):
         Other records of the same inode may have it as their content too, by hard links.
         """
         return any(
-            state == State.COPIED.value for state, _ in self.history
-        ) and State.DISPLACED not in {self.state, self.resume}
+            state == RecordState.COPIED.value for state, _ in self.history
+        ) and RecordState.DISPLACED not in {self.state, self.resume}
 
     @property
     def verdict(self) -> str:
@@ -199,7 +203,7 @@ class Record(RecordFacts):
         by_notice = self.authority is not None and self.authority.kind == "notice"
         return "noticed" if by_notice else "known"
 
-    def became(self, state: State, **changes: Any) -> Record:
+    def became(self, state: RecordState, **changes: Any) -> Record:
         """The record in its next state, with the time of the change in its history."""
         history = (*self.history, (state.value, rfc3339()))
         return replace(self, state=state, history=history, **changes)
@@ -316,7 +320,7 @@ def intent(
     now = rfc3339()
     return Record(
         id=record_id,
-        state=State.INTENT,
+        state=RecordState.INTENT,
         origin=origin,
         parent_inode=parent_inode,
         found_identity=candidate.identity,
@@ -335,7 +339,7 @@ def intent(
         acted=now,
         host=socket.gethostname(),
         agent_version=__version__,
-        history=((State.INTENT.value, now),),
+        history=((RecordState.INTENT.value, now),),
         span=span,
         authority=match.authority,
         found_by=match.found_by,
@@ -361,7 +365,7 @@ def _parsed(data: dict[str, Any]) -> Record:
     scanned = data["scanned"]
     record = Record(
         id=_text(data["id"]),
-        state=State(data["state"]),
+        state=RecordState(data["state"]),
         origin=_to_place(data["origin"]),
         parent_inode=_inode(scanned["parent_inode"]),
         found_identity=_to_identity(scanned["identity"]),
@@ -378,7 +382,7 @@ def _parsed(data: dict[str, Any]) -> Record:
         host=_text(data["host"]),
         agent_version=_text(data["agent_version"]),
         identity=_optional(data["identity"], _to_identity),
-        metadata=_optional(data["metadata"], Metadata.from_dict),
+        metadata=_optional(data["metadata"], InodeMetadata.from_dict),
         digests=_optional(data["digests"], _to_digests),
         remaining_links=whole(data["remaining_links"]),
         open_for_writing=None
@@ -387,7 +391,7 @@ def _parsed(data: dict[str, Any]) -> Record:
         staging=_optional(data["staging"], _to_staging),
         target=_optional(data["target"], _to_place),
         target_identity=_optional(data["target_identity"], _to_identity),
-        resume=_optional(data["resume"], State),
+        resume=_optional(data["resume"], RecordState),
         note=_text(data["note"]),
         history=tuple((_text(step["state"]), _text(step["time"])) for step in data["history"]),
         span=_text(data.get("span", "")),
@@ -412,13 +416,14 @@ def _check(record: Record) -> None:
     if not record.origin.path or (record.target is not None and not record.target.path):
         raise ValueError("no path")
     seen = record.metadata is not None and record.digests is not None
-    state = record.resume if record.state is State.RESTORING else record.state
-    if state in {State.COPIED, State.QUARANTINED, State.PURGING} and not seen:
+    state = record.resume if record.state is RecordState.RESTORING else record.state
+    if state in {RecordState.COPIED, RecordState.QUARANTINED, RecordState.PURGING} and not seen:
         raise ValueError(f"{state}, and no digests of the content")
-    if record.state is State.COPIED and record.staging is None:
+    if record.state is RecordState.COPIED and record.staging is None:
         raise ValueError("copied, and not from where")
-    if record.state is State.RESTORING and (
-        record.target is None or record.resume not in {State.QUARANTINED, State.DISPLACED}
+    if record.state is RecordState.RESTORING and (
+        record.target is None
+        or record.resume not in {RecordState.QUARANTINED, RecordState.DISPLACED}
     ):
         raise ValueError("on its way back, and not from where or not whither")
 
@@ -459,8 +464,8 @@ def _to_place(data: dict[str, Any]) -> Place:
     return place
 
 
-def _to_staging(data: dict[str, Any]) -> Staging:
-    return Staging(
+def _to_staging(data: dict[str, Any]) -> StagingPlace:
+    return StagingPlace(
         _to_place(data["place"]), _inode(data["top_inode"]), _inode(data["private_inode"])
     )
 

@@ -29,7 +29,7 @@ from hashscan.quarantine.file_place import (
     sync_directory,
     tidy_private,
 )
-from hashscan.quarantine.records import UNFINISHED, Place, Record, State
+from hashscan.quarantine.records import UNFINISHED, Place, Record, RecordState
 from hashscan.quarantine.store import CONTENT, PART
 from hashscan.quarantine.summary import settled
 from hashscan.text import shown
@@ -123,7 +123,7 @@ def _recover(store: Store, absent: Collection[bytes]) -> Iterator[Recovered]:
             yield Recovered(record_id, resolved=False, message=str(failed(error, place, _DOING)))
 
 
-def _state_of(store: Store, record_id: str) -> State | None:
+def _state_of(store: Store, record_id: str) -> RecordState | None:
     try:
         return store.load(record_id).state
     except QuarantineError:
@@ -132,11 +132,11 @@ def _state_of(store: Store, record_id: str) -> State | None:
 
 def _end(store: Store, record: Record) -> str:
     """End one job; returns what became of it."""
-    if record.state is State.INTENT:
+    if record.state is RecordState.INTENT:
         ended = _end_intent(store, record)
-    elif record.state is State.COPIED:
+    elif record.state is RecordState.COPIED:
         ended = _end_copied(store, record)
-    elif record.state is State.PURGING:
+    elif record.state is RecordState.PURGING:
         ended = _end_purging(store, record)
     else:
         ended = _end_restoring(store, record)
@@ -192,7 +192,7 @@ def _end_copied(store: Store, record: Record) -> Record | None:
         origin = _origin(stack, record)
         if whole or staged is None or staged.status() is None:
             return finish_copied(store, record, staged, origin)
-        record = record.became(State.INTENT)
+        record = record.became(RecordState.INTENT)
         store.save(record)
         return conclude(store, record, staged, origin)
 
@@ -201,7 +201,7 @@ def _end_purging(store: Store, record: Record) -> Record:
     with store.entry(record.id) as entry:
         Spot(entry, CONTENT).remove()
         sync_directory(entry)
-    record = record.became(State.PURGED)
+    record = record.became(RecordState.PURGED)
     store.save(record)
     return record
 
@@ -211,7 +211,7 @@ def _end_restoring(store: Store, record: Record) -> Record:
     with ExitStack() as stack:
         entry = stack.enter_context(store.entry(record.id))
         content = Spot(entry, CONTENT)
-        displaced_on_volume = record.resume is State.DISPLACED and record.staging is not None
+        displaced_on_volume = record.resume is RecordState.DISPLACED and record.staging is not None
         if content.status() is None and not displaced_on_volume:
             return finish_restored(store, record, None)
         staged = None
@@ -235,7 +235,7 @@ def _end_restoring(store: Store, record: Record) -> Record:
         keep = record.staging if displaced_on_volume else None
     tidy_private(record.target, record)
     record = record.became(
-        record.resume or State.QUARANTINED, staging=keep, target=None, target_identity=None
+        record.resume or RecordState.QUARANTINED, staging=keep, target=None, target_identity=None
     )
     store.save(record)
     return record
@@ -283,6 +283,6 @@ def finish_restored(store: Store, record: Record, content: Spot | None) -> Recor
         content.remove()
         sync_directory(content.directory)
     store.remember_restored(record.target.full_path, record.id)
-    record = record.became(State.RESTORED, staging=None)
+    record = record.became(RecordState.RESTORED, staging=None)
     store.save(record)
     return record

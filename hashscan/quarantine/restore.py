@@ -26,7 +26,7 @@ from hashscan.quarantine.file_place import (
     private_of,
     sync_directory,
 )
-from hashscan.quarantine.records import Place, Record, State
+from hashscan.quarantine.records import Place, Record, RecordState
 from hashscan.quarantine.recover import finish_restored, seal
 from hashscan.quarantine.restore_target import open_target
 from hashscan.quarantine.store import CONTENT
@@ -78,7 +78,7 @@ def restore(
             the kernel says.
     """
     record = store.load(record_id)
-    if record.state not in {State.QUARANTINED, State.DISPLACED}:
+    if record.state not in {RecordState.QUARANTINED, RecordState.DISPLACED}:
         raise QuarantineError(
             f"{record_id}: not restored: it is {record.state}, there is no content to restore",
             reason="not-quarantined",
@@ -99,7 +99,7 @@ def _put_back(
 ) -> Restored:
     with ExitStack() as stack:
         content = _content(stack, store, record)
-        if record.state is State.QUARANTINED and not force:
+        if record.state is RecordState.QUARANTINED and not force:
             _check_content(record, content)
         target = open_target(stack, record, made, to=to, mkdir=mkdir)
         place = target.place
@@ -111,7 +111,7 @@ def _put_back(
             to=os.fsdecode(place.full_path),
         )
         record = record.became(
-            State.RESTORING, resume=record.state, target=place, target_identity=None
+            RecordState.RESTORING, resume=record.state, target=place, target_identity=None
         )
         try:
             store.save(record)
@@ -142,7 +142,7 @@ def _failure(error: OSError | QuarantineError, record: Record, place: Place) -> 
 def _content(stack: ExitStack, store: Store, record: Record) -> Spot:
     entry = stack.enter_context(store.entry(record.id))
     spot = Spot(entry, CONTENT)
-    if record.state is State.DISPLACED and record.staging is not None:
+    if record.state is RecordState.DISPLACED and record.staging is not None:
         spot = stack.enter_context(private_of(record.staging, record, store.privates)) or spot
     if spot.status() is None:
         raise QuarantineError(
@@ -189,10 +189,10 @@ def _give_up(store: Store, record: Record, content: Spot) -> None:
     store.index.reset()
     with suppress(OSError, QuarantineError):
         if content.status() is not None:
-            displaced = record.resume is State.DISPLACED
+            displaced = record.resume is RecordState.DISPLACED
             store.save(
                 record.became(
-                    record.resume or State.QUARANTINED,
+                    record.resume or RecordState.QUARANTINED,
                     target=None,
                     staging=record.staging if displaced else None,
                 )
@@ -207,7 +207,7 @@ def _restore(store: Store, record: Record, content: Spot, target: Opened) -> Res
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        if record.resume is State.DISPLACED:
+        if record.resume is RecordState.DISPLACED:
             raise QuarantineError(
                 f"{record.id}: not restored: this was not the file that was looked for, and it "
                 "goes back by renaming only; name a directory on its own file system",
@@ -288,7 +288,7 @@ def _link_sibling(store: Store, record: Record, copy: Spot) -> bool:
         with suppress(OSError, QuarantineError):
             other = store.load(record_id)
             if (
-                other.state is State.RESTORED
+                other.state is RecordState.RESTORED
                 and other.identity == record.identity
                 and other.digests == record.digests
                 and other.target is not None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hashscan.fs.named import resolve
 from hashscan.model import category_name
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.summary import briefs
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Selection:
 
 
 def _is_there(record: Brief) -> bool:
-    return record.state in {State.QUARANTINED, State.DISPLACED}
+    return record.state in {RecordState.QUARANTINED, RecordState.DISPLACED}
 
 
 def _by_digest(wanted: frozenset[str]) -> Callable[[Brief], bool]:

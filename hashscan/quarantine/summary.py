@@ -18,7 +18,7 @@ from zlib import crc32
 from hashscan.errors import QuarantineError
 from hashscan.machine import is_limited
 from hashscan.model import FileDigests, Identity
-from hashscan.quarantine.records import UNFINISHED, RecordFacts, State
+from hashscan.quarantine.records import UNFINISHED, RecordFacts, RecordState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -69,7 +69,7 @@ class _Fields(NamedTuple):
     """
 
     id: str
-    state: State
+    state: RecordState
     withdrawn: str
     acted: str
     span: str
@@ -250,7 +250,7 @@ def _facts(line: list[Any]) -> Brief | None:
     """The facts of a line; ``None``: another version of hashscan wrote it."""
     record_id, _, values = line
     try:
-        values[_STATE] = State(values[_STATE])
+        values[_STATE] = RecordState(values[_STATE])
         values[_PATH] = os.fsencode(values[_PATH])
         digests, identity = values[_DIGESTS], values[_IDENTITY]
         values[_DIGESTS] = digests and FileDigests(*(one and bytes.fromhex(one) for one in digests))

@@ -24,7 +24,7 @@ from hashscan.quarantine.recheck_answers import (
     Subject,
     When,
 )
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.summary import briefs
 from hashscan.text import counted, rfc3339
 
@@ -54,7 +54,7 @@ _SPREAD = 0.1
 
 
 @dataclass(slots=True)
-class Group:
+class WithdrawnGroup:
     """The files in quarantine with one subject.
 
     Attributes:
@@ -85,7 +85,7 @@ class Contents:
         unread: number of damaged records.
     """
 
-    groups: dict[Subject, Group] = field(default_factory=dict)
+    groups: dict[Subject, WithdrawnGroup] = field(default_factory=dict)
     others: int = 0
     unread: int = 0
 
@@ -96,7 +96,7 @@ def subject_of(record: Record | Brief, service: str) -> Subject | None:
     A file that moved because of a notice is there by the notice's authority, not by a list's.
     """
     if (
-        record.state is not State.QUARANTINED
+        record.state is not RecordState.QUARANTINED
         or record.digests is None
         or record.digests.sha256 is None
         or record.verdict != "known"
@@ -112,7 +112,7 @@ def collect(store: Store, service: str, filters: Sequence[Filter], timeline: Tim
     Raises:
         QuarantineError: the store cannot be listed.
     """
-    groups: dict[Subject, Group] = {}
+    groups: dict[Subject, WithdrawnGroup] = {}
     others = unread = 0
     for _, record, _ in briefs(store):
         if record is None:
@@ -120,7 +120,7 @@ def collect(store: Store, service: str, filters: Sequence[Filter], timeline: Tim
             continue
         subject = subject_of(record, service)
         if subject is None:
-            others += record.state is State.QUARANTINED and record.verdict == "known"
+            others += record.state is RecordState.QUARANTINED and record.verdict == "known"
             continue
         age = _age(record, timeline)
         group = groups.get(subject)
@@ -128,7 +128,9 @@ def collect(store: Store, service: str, filters: Sequence[Filter], timeline: Tim
             assert record.digests is not None
             held = [hit.digest for hit in hits(filters, record.digests)]
             questions = tuple(dict.fromkeys([subject.digest, *held]))
-            groups[subject] = group = Group(subject, record.category, questions, not held, age)
+            groups[subject] = group = WithdrawnGroup(
+                subject, record.category, questions, not held, age
+            )
         group.files += 1
         group.marked += bool(record.withdrawn)
         group.age = min(group.age, age)
@@ -140,7 +142,7 @@ def _age(record: Brief, timeline: Timeline) -> float:
 
 
 def due(
-    group: Group, last: Answered | None, interval: float, filters: str, timeline: Timeline
+    group: WithdrawnGroup, last: Answered | None, interval: float, filters: str, timeline: Timeline
 ) -> bool:
     """Whether a subject is to be asked for now.
 
@@ -160,7 +162,7 @@ def due(
 
 def after(
     last: Answered | None,
-    group: Group,
+    group: WithdrawnGroup,
     *,
     known: bool,
     filters: str,

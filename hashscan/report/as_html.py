@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from hashscan import __version__
 from hashscan.report import plots
 from hashscan.report.as_text import period, unread
-from hashscan.report.tables import Cell, Kind, count, hours, share, tables
+from hashscan.report.tables import Cell, CellKind, count, hours, share, tables
 
 if TYPE_CHECKING:
     from hashscan.report.figures import Report
@@ -36,7 +36,7 @@ def as_html(report: Report) -> bytes:
         report=report,
         version=__version__,
         period=period(report),
-        made=Cell(Kind.TIME, report.made),
+        made=Cell(CellKind.TIME, report.made),
         unread=unread(report),
         headline=_headline(report),
         tables=tables(report),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.report.removal import nearest_rank
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 #: States of a record whose file was a match. ``UNDONE`` and ``DISPLACED`` are other files.
 _MATCHES = frozenset(
     {
-        State.COPIED,
-        State.QUARANTINED,
-        State.RESTORING,
-        State.RESTORED,
-        State.PURGING,
-        State.PURGED,
+        RecordState.COPIED,
+        RecordState.QUARANTINED,
+        RecordState.RESTORING,
+        RecordState.RESTORED,
+        RecordState.PURGING,
+        RecordState.PURGED,
     }
 )
 UNKNOWN = "unknown"
@@ -78,7 +78,7 @@ def _seconds(text: str) -> float | None:
         return None
 
 
-def _became(record: Record, state: State) -> float | None:
+def _became(record: Record, state: RecordState) -> float | None:
     """The time at which a record first had a state, in seconds since the epoch; else ``None``."""
     for step, when in record.history:
         if step == state.value:
@@ -120,7 +120,7 @@ def match_figures(
             continue
         if record.state not in _MATCHES:
             continue
-        for state in (State.RESTORED, State.PURGED):
+        for state in (RecordState.RESTORED, RecordState.PURGED):
             counts[state] += any(
                 step == state.value and in_period(_seconds(when)) for step, when in record.history
             )
@@ -136,7 +136,7 @@ def match_figures(
             record.category,
             record.origin.volume,
         )
-        isolated = _became(record, State.QUARANTINED)
+        isolated = _became(record, RecordState.QUARANTINED)
         if detected is not None and isolated is not None:
             waits.append(max(0.0, isolated - detected))
     for match in in_place:
@@ -154,8 +154,8 @@ def match_figures(
         by_detection=dict(by["detection"].most_common()),
         by_category=dict(by["category"].most_common()),
         by_volume=dict(by["volume"].most_common()),
-        restored=counts[State.RESTORED],
-        purged=counts[State.PURGED],
+        restored=counts[RecordState.RESTORED],
+        purged=counts[RecordState.PURGED],
         damaged=counts["damaged"],
         seconds_median=nearest_rank(ordered, 50),
         seconds_p90=nearest_rank(ordered, 90),

@@ -14,7 +14,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashscan.report.removal import CLASSES
-from hashscan.report.tables import Cell, Kind, scanned
+from hashscan.report.tables import Cell, CellKind, scanned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,7 +123,7 @@ def _months(report: Report) -> Plot | None:
     axes.bar(places, [100 * (one or 0) for one in shares], color=_BAR, width=0.7)
     # With more months the labels would overlap; the table has the figures.
     for place, one in zip(places, shares, strict=True) if len(names) <= _LABELS else ():
-        label = "n/a" if one is None else Cell(Kind.SHARE, one).human().replace(" %", "")
+        label = "n/a" if one is None else Cell(CellKind.SHARE, one).human().replace(" %", "")
         at = (place, 100 * (one or 0))
         axes.annotate(label, at, (0, 2), textcoords="offset points", ha="center", fontsize=10)
     axes.set_xticks(places, names, rotation=90 if len(names) > 6 else 0)
@@ -131,9 +131,8 @@ def _months(report: Report) -> Plot | None:
     axes.set_yticks(range(0, 101, 20))
     axes.set_xlim(-0.6, max(len(names), 3) - 0.4)
     axes.set_ylabel("% within 24 h")
-    said = _sentence(
-        f"{name} {Cell(Kind.SHARE, one).human()}" for name, one in zip(names, shares, strict=True)
-    )
+    cells = [Cell(CellKind.SHARE, one).human() for one in shares]
+    said = _sentence(f"{name} {cell}" for name, cell in zip(names, cells, strict=True))
     return _plot("months", "Share of items removed within 24 hours, by month", said, figure)
 
 

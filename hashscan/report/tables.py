@@ -26,7 +26,7 @@ NO_DATA = "no data"
 ANONYMOUS = "(anonymous)"
 
 
-class Kind(Enum):
+class CellKind(Enum):
     """How a value is printed."""
 
     TEXT = "text"
@@ -41,13 +41,13 @@ class Kind(Enum):
 class Cell(NamedTuple):
     """One value; ``None``: no data."""
 
-    kind: Kind
+    kind: CellKind
     value: str | float | None
 
     @property
     def is_number(self) -> bool:
         """Whether the cell is aligned to the right."""
-        return self.kind not in {Kind.TEXT, Kind.TIME}
+        return self.kind not in {CellKind.TEXT, CellKind.TIME}
 
     def human(self) -> str:
         """The value for people. A share is rounded neither up to 100 % nor down to 0 %."""
@@ -57,15 +57,15 @@ class Cell(NamedTuple):
         if isinstance(value, str):
             return shown(value)
         match self.kind:
-            case Kind.SHARE:
+            case CellKind.SHARE:
                 return _percent(value)
-            case Kind.HOURS:
+            case CellKind.HOURS:
                 return f"{value:,.1f} h"
-            case Kind.AGE:
+            case CellKind.AGE:
                 return f"{value:.1f} s" if value < 10 else human_age(value)
-            case Kind.SIZE:
+            case CellKind.SIZE:
                 return human_size(value)
-            case Kind.TIME:
+            case CellKind.TIME:
                 return rfc3339(value)[:16].replace("T", " ") + " UTC"
             case _:
                 return f"{value:,.0f}"
@@ -77,9 +77,13 @@ class Cell(NamedTuple):
             return ""
         if isinstance(value, str):
             return value
-        if self.kind is Kind.TIME:
+        if self.kind is CellKind.TIME:
             return rfc3339(value)
-        return f"{value:.6g}" if self.kind in {Kind.SHARE, Kind.HOURS, Kind.AGE} else f"{value:.0f}"
+        return (
+            f"{value:.6g}"
+            if self.kind in {CellKind.SHARE, CellKind.HOURS, CellKind.AGE}
+            else f"{value:.0f}"
+        )
 
 
 def _percent(share: float) -> str:
@@ -91,27 +95,27 @@ def _percent(share: float) -> str:
 
 def text(value: str) -> Cell:
     """A cell with a text."""
-    return Cell(Kind.TEXT, value)
+    return Cell(CellKind.TEXT, value)
 
 
 def count(value: float | None) -> Cell:
     """A cell with a number of things."""
-    return Cell(Kind.COUNT, value)
+    return Cell(CellKind.COUNT, value)
 
 
 def share(value: float | None) -> Cell:
     """A cell with a share, from 0 to 1."""
-    return Cell(Kind.SHARE, value)
+    return Cell(CellKind.SHARE, value)
 
 
 def hours(value: float | None) -> Cell:
     """A cell with hours."""
-    return Cell(Kind.HOURS, value)
+    return Cell(CellKind.HOURS, value)
 
 
 def age(value: float | None) -> Cell:
     """A cell with seconds."""
-    return Cell(Kind.AGE, value)
+    return Cell(CellKind.AGE, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +303,7 @@ def _open_items(found: NoticeFigures) -> Table:
             count(number),
             text(one.notice),
             text(one.value),
-            Cell(Kind.TIME, one.deadline),
+            Cell(CellKind.TIME, one.deadline),
             text("overdue" if one.overdue else "open"),
         )
         for number, one in enumerate(found.open_items, 1)
@@ -351,7 +355,7 @@ def _coverage(report: Report) -> Table:
         ("whole scans", count(scans.whole)),
         ("files, all scans", count(scans.files)),
         ("files hashed, all scans", count(scans.added.get("hashed"))),
-        ("bytes hashed, all scans", Cell(Kind.SIZE, scans.added.get("bytes_hashed"))),
+        ("bytes hashed, all scans", Cell(CellKind.SIZE, scans.added.get("bytes_hashed"))),
         ("problems, all scans", count(scans.added.get("problems"))),
     ]
     note = (
@@ -376,7 +380,7 @@ def _scanned(report: Report) -> Table:
 def _volumes(report: Report) -> Table:
     columns = (("volume", "Volume"), ("watched", "Watched"), ("whole_scan", "Last whole scan"))
     rows = tuple(
-        (text(one.name), text("yes" if one.watched else "no"), Cell(Kind.TIME, one.whole))
+        (text(one.name), text("yes" if one.watched else "no"), Cell(CellKind.TIME, one.whole))
         for one in report.volumes
     )
     return Table("volumes", "Volumes", columns, rows)
@@ -393,7 +397,7 @@ def _filters(report: Report) -> Table:
     rows = tuple(
         (
             text(one.name),
-            Cell(Kind.TEXT, one.version),
+            Cell(CellKind.TEXT, one.version),
             count(one.digests),
             age(one.age),
             text("yes" if one.usable else "no"),

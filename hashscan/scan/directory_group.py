@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.catalog.rows import QueuedDirectory
-from hashscan.scan.directory_queue import Waiting
+from hashscan.scan.directory_queue import WaitingDirectories
 from hashscan.scan.messages import Job, Tally, Task
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Group:
+class DirectoryGroup:
     """A directory being scanned, plus the parts of it handed to other workers.
 
     Attributes:
@@ -33,7 +33,7 @@ class Group:
         since: monotonic time at which its look was asked for; 0: it is no look.
     """
 
-    waiting: Waiting
+    waiting: WaitingDirectories
     tally: Tally = field(default_factory=Tally)
     open: int = 1
     failed: bool = False
@@ -67,9 +67,9 @@ class Group:
             return task._replace(inode=directory.inode)
         return task._replace(names=self.names, look=True, final=self.final, large=self.large)
 
-    def again(self) -> Group:
+    def again(self) -> DirectoryGroup:
         """Return a new group for the work of this group, which failed."""
-        return Group(
+        return DirectoryGroup(
             self.waiting,
             deaths=self.deaths,
             avoid=self.avoid if self.at is None else self.avoid | {self.at},
@@ -85,10 +85,10 @@ class Group:
         return (self.names is None and self.search is None) or self.large
 
 
-def group_of(search: Search) -> Group:
+def group_of(search: Search) -> DirectoryGroup:
     """The group that does a search."""
     directory = QueuedDirectory(search.directory, search.path, fresh=False)
-    return Group(Waiting(search.volume, directory, 0.0), search=search)
+    return DirectoryGroup(WaitingDirectories(search.volume, directory, 0.0), search=search)
 
 
 class Looked(NamedTuple):

@@ -19,7 +19,7 @@ _STEP = 50
 _owners = itertools.count()
 
 
-class Waiting(NamedTuple):
+class WaitingDirectories(NamedTuple):
     """A directory that waits to be listed.
 
     Attributes:
@@ -39,7 +39,7 @@ class Frontier:
         """Lay aside in ``catalog``, for as long as it is open, what is too much to hold."""
         self._catalog = catalog
         self._owner = next(_owners)
-        self._stack: list[Waiting] = []
+        self._stack: list[WaitingDirectories] = []
         self._bytes = 0
         self._spilled = 0
 
@@ -50,7 +50,7 @@ class Frontier:
         """Ids of the directories that are not laid aside in the catalog."""
         return (waiting.directory.number for waiting in self._stack)
 
-    def push(self, waiting: Waiting) -> None:
+    def push(self, waiting: WaitingDirectories) -> None:
         """Add a directory."""
         self._stack.append(waiting)
         self._bytes += len(waiting.directory.path)
@@ -74,7 +74,7 @@ class Frontier:
             self._spilled -= self._catalog.forget_spilled(self._owner, volume)
         self._bytes = sum(len(one.directory.path) for one in self._stack)
 
-    def pop(self) -> Waiting:
+    def pop(self) -> WaitingDirectories:
         """Take the directory that was added last.
 
         Raises:
@@ -95,5 +95,5 @@ class Frontier:
                 path = self._catalog.directory_path(number)
                 inode = self._catalog.place_of(number).inode
                 directory = QueuedDirectory(number, path, bool(fresh), inode)
-                self._stack.append(Waiting(volume, directory, weight))
+                self._stack.append(WaitingDirectories(volume, directory, weight))
                 self._bytes += len(path)

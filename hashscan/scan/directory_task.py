@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hashscan.fs.listing import Listed, Unchanged
     from hashscan.scan.file_hasher import FileHasher
     from hashscan.scan.messages import WorkerSettings
-    from hashscan.scan.outbox import Outbox
+    from hashscan.scan.outbox import FindingsOutbox
     from hashscan.scan.screening import Filters, Screen
     from hashscan.scan.unchanged_files import UnchangedFiles
     from hashscan.scan.volume_root import VolumeRoot
@@ -86,7 +86,7 @@ class Tools:
     filters: Filters
     screen: Screen
     hasher: FileHasher
-    outbox: Outbox
+    outbox: FindingsOutbox
 
 
 class DirectoryTask:

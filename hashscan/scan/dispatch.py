@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from hashscan.catalog.rows import FoundProblem, QueuedDirectory
 from hashscan.model import Problem, ProblemEvent, Skipped, join
-from hashscan.scan.directory_group import Group, Looked, group_of
-from hashscan.scan.directory_queue import Frontier, Waiting
+from hashscan.scan.directory_group import DirectoryGroup, Looked, group_of
+from hashscan.scan.directory_queue import Frontier, WaitingDirectories
 from hashscan.scan.findings import WHY_SKIPPED
 from hashscan.scan.incomplete_volumes import UnseenVolumes
 from hashscan.scan.large_files import LargeFiles
-from hashscan.scan.lost_directories import MOST, Entry, LostDirectories, Search, Settled
+from hashscan.scan.lost_directories import MOST, LostDirectories, LostEntry, Search, Settled
 from hashscan.scan.messages import PART_FILES, Alive, At, Findings, Job, Tally, Task
 from hashscan.text import shown
 
@@ -89,11 +89,11 @@ class Dispatch:
         self._on_looked = on_looked
         self._frontier = Frontier(catalog)
         self._lost = LostDirectories(catalog)
-        self._groups: dict[int, Group] = {}
+        self._groups: dict[int, DirectoryGroup] = {}
         self._next_group = 1
-        self._redo: list[Group] = []
+        self._redo: list[DirectoryGroup] = []
         self._given: list[Task] = []
-        self._looks: deque[Group] = deque()
+        self._looks: deque[DirectoryGroup] = deque()
         self._large = LargeFiles(jobs, on_too_many)
         self.tally = Tally()
         self.unseen = UnseenVolumes(volumes, reporter, self.tally)
@@ -151,7 +151,7 @@ class Dispatch:
 
     def push(self, volume: int, directory: QueuedDirectory, weight: float = 0.0) -> None:
         """Have a directory listed; the share ``weight`` of the whole is done with it."""
-        waiting = Waiting(volume, directory, weight)
+        waiting = WaitingDirectories(volume, directory, weight)
         self._frontier.push(waiting)
         self.unseen.begin(waiting)
 
@@ -190,8 +190,8 @@ class Dispatch:
         A file that is not whole yet is handed back, unless ``final``.
         """
         self._looks.append(
-            Group(
-                Waiting(volume, directory, 0.0),
+            DirectoryGroup(
+                WaitingDirectories(volume, directory, 0.0),
                 names=tuple((name, 0) for name in names),
                 final=final,
                 since=time.monotonic(),
@@ -240,7 +240,7 @@ class Dispatch:
         while self._frontier and len(tasks) < count:
             waiting = self._frontier.pop()
             if waiting.volume not in self.unseen.vanished:
-                tasks.append(self._task(self._group(Group(waiting))))
+                tasks.append(self._task(self._group(DirectoryGroup(waiting))))
         if not tasks and self._large:
             return [self._task(self._group(self._large.next()))]
         if not tasks and not any(group.is_bulk for group in self._groups.values()):
@@ -266,7 +266,7 @@ class Dispatch:
                 break
         return tasks
 
-    def _group(self, group: Group) -> int:
+    def _group(self, group: DirectoryGroup) -> int:
         number = self._next_group
         self._next_group += 1
         self._groups[number] = group
@@ -277,7 +277,7 @@ class Dispatch:
     def _task(self, number: int) -> Task:
         return self._groups[number].task(number)
 
-    def _task_again(self, failed: Group) -> Task:
+    def _task_again(self, failed: DirectoryGroup) -> Task:
         group = failed.again()
         return self._task(self._group(group))._replace(fresh=False, again=True, avoid=group.avoid)
 
@@ -375,7 +375,7 @@ class Dispatch:
                 ProblemEvent(join(volume, path), problem.reason, problem.message)
             )
 
-    def _push(self, group: Group, children: list[QueuedDirectory]) -> None:
+    def _push(self, group: DirectoryGroup, children: list[QueuedDirectory]) -> None:
         if not children or group.waiting.volume in self.unseen.vanished:
             return
         # A directory's share goes to its subdirectories as they are found; how many more there
@@ -383,10 +383,10 @@ class Dispatch:
         volume, directory, weight = group.waiting
         share = weight / 2
         for child in children:
-            self._frontier.push(Waiting(volume, child, share / len(children)))
-        group.waiting = Waiting(volume, directory, weight - share)
+            self._frontier.push(WaitingDirectories(volume, child, share / len(children)))
+        group.waiting = WaitingDirectories(volume, directory, weight - share)
 
-    def _follow(self, number: int, group: Group) -> None:
+    def _follow(self, number: int, group: DirectoryGroup) -> None:
         """Queue the hashing of lost files under their present names."""
         names, group.lost = tuple(group.lost), []
         task = self._task(number)._replace(names=names, look=False, job=Job.FOLLOW)
@@ -410,7 +410,7 @@ class Dispatch:
             self._tell_problems(self._volumes[volume].root, directory, [found])
             self.tally.problems += 1
 
-    def _part_done(self, number: int, group: Group) -> None:
+    def _part_done(self, number: int, group: DirectoryGroup) -> None:
         group.open -= 1
         if not group.open and group.lost and not group.failed:
             self._follow(number, group)
@@ -425,10 +425,10 @@ class Dispatch:
             return
         if group.unopened:
             volume, directory, _ = group.waiting
-            entries = [Entry(directory.number, name) for name in group.unopened]
+            entries = [LostEntry(directory.number, name) for name in group.unopened]
             self._settle(self._lost.add(volume, entries))
         if group.replaced and self._once:  # the daemon's watch reports a rename by itself
-            entry = Entry(group.waiting.directory.number, instead=group.replaced)
+            entry = LostEntry(group.waiting.directory.number, instead=group.replaced)
             self._settle(self._lost.add(group.waiting.volume, [entry]))
         if self._on_looked is not None and (group.names is not None or group.later):
             names = [name for name, _ in group.names or () if name not in group.elsewhere]
@@ -452,7 +452,7 @@ class Dispatch:
                     group.deaths += _MOST_DEATHS // 2  # each costs minutes
             self._part_done(task.group, group)
 
-    def _give_up_or_redo(self, group: Group) -> None:
+    def _give_up_or_redo(self, group: DirectoryGroup) -> None:
         if group.search is not None:
             if group.deaths:
                 self._settle(self._lost.failed(group.search, "the process that listed it died"))

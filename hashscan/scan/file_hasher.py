@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashscan.scan.copies import CopyTable
     from hashscan.scan.hard_links import LinkTable
     from hashscan.scan.messages import WorkerSettings
-    from hashscan.scan.outbox import Outbox
+    from hashscan.scan.outbox import FindingsOutbox
     from hashscan.scan.screening import Screen
     from hashscan.scan.throttle import Pace
 
@@ -39,7 +39,7 @@ class FileHasher:
         screen: Screen,
         reader: CacheNeutralReader,
         pace: Pace,
-        outbox: Outbox,
+        outbox: FindingsOutbox,
     ) -> None:
         """Read into the buffer of ``reader``; ``outbox`` shows life after each read."""
         self._settings = settings

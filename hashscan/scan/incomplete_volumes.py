@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.model import Problem, ProblemEvent
-from hashscan.scan.directory_group import Group
+from hashscan.scan.directory_group import DirectoryGroup
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from hashscan.fs.volume import Volume
     from hashscan.reporter import Reporter
-    from hashscan.scan.directory_queue import Waiting
+    from hashscan.scan.directory_queue import WaitingDirectories
     from hashscan.scan.messages import Tally
 
 _NOT_WHOLE = "not all of its files were scanned, what is known of them is kept"
@@ -34,7 +34,7 @@ class UnseenVolumes:
         self._volumes = volumes
         self._reporter = reporter
         self._unread: set[int] = set()
-        self._unchecked: list[Waiting] = []
+        self._unchecked: list[WaitingDirectories] = []
         self._tally = tally
         self.follow_mounts: Callable[[bytes], Callable[[], list[bytes]]] = lambda _root: list
         self._unmounted: dict[int, Callable[[], list[bytes]]] = {}
@@ -49,20 +49,20 @@ class UnseenVolumes:
         """Roots of the volumes that the scan does not see as a whole."""
         return frozenset(self._volumes[one].root for one in self._unread | self.vanished)
 
-    def begin(self, root: Waiting) -> None:
+    def begin(self, root: WaitingDirectories) -> None:
         """Note the root of a volume, which is checked once more at the end of the scan."""
         self._unchecked.append(root._replace(weight=0.0))
         volume = self._volumes[root.volume]
         if not volume.one_file_system:
             self._unmounted[root.volume] = self.follow_mounts(volume.root)
 
-    def next(self) -> Group | None:
+    def next(self) -> DirectoryGroup | None:
         """Return the next check of a volume; ``None``: all are done."""
         while self._unchecked:
             root = self._unchecked.pop()
             if root.volume not in self.vanished:
                 self._compare_mounts(root.volume)
-                return Group(root, check=True)
+                return DirectoryGroup(root, check=True)
         return None
 
     def _compare_mounts(self, volume: int) -> None:

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from hashscan.scan.directory_group import Group
-from hashscan.scan.directory_queue import Waiting
+from hashscan.scan.directory_group import DirectoryGroup
+from hashscan.scan.directory_queue import WaitingDirectories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,18 +25,18 @@ class LargeFiles:
         """For ``jobs`` processes; ``on_too_many``: see ``Dispatch``."""
         self._jobs = jobs
         self._on_too_many = on_too_many
-        self._waiting: dict[tuple[int, bytes], Group] = {}
+        self._waiting: dict[tuple[int, bytes], DirectoryGroup] = {}
         self._open: set[int] = set()
         self._at = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def groups(self) -> Iterable[Group]:
+    def groups(self) -> Iterable[DirectoryGroup]:
         """The groups of the waiting files."""
         return self._waiting.values()
 
-    def add(self, found: Group, name: bytes) -> None:
+    def add(self, found: DirectoryGroup, name: bytes) -> None:
         """Queue a large file that the group ``found`` handed back; it gets a group of its own."""
         volume, directory, _ = found.waiting
         if len(self._waiting) >= _MOST_LARGE:
@@ -52,7 +52,9 @@ class LargeFiles:
             self._at = time.monotonic()
         one = self._waiting.setdefault(
             (directory.number, name),
-            Group(Waiting(volume, directory, 0.0), names=((name, 0),), large=True),
+            DirectoryGroup(
+                WaitingDirectories(volume, directory, 0.0), names=((name, 0),), large=True
+            ),
         )
         one.final = one.final or found.final
 
@@ -62,7 +64,7 @@ class LargeFiles:
             key: one for key, one in self._waiting.items() if one.waiting.volume != volume
         }
 
-    def next(self) -> Group:
+    def next(self) -> DirectoryGroup:
         """Take the file that has waited longest."""
         self._at = time.monotonic()
         return self._waiting.pop(next(iter(self._waiting)))

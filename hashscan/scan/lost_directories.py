@@ -46,7 +46,7 @@ def fate_of(name: bytes, now: bytes | None) -> Fate:
     return Fate.HERE if now == name else Fate.ELSEWHERE
 
 
-class Entry(NamedTuple):
+class LostEntry(NamedTuple):
     """An entry without an outcome, because its directory is lost.
 
     Attributes:
@@ -70,7 +70,7 @@ class Settled(NamedTuple):
     """
 
     volume: int
-    entry: Entry
+    entry: LostEntry
     problem: str
 
 
@@ -91,7 +91,7 @@ class Search(NamedTuple):
     path: bytes
     inode: int
     names: tuple[tuple[bytes, int], ...]
-    lost: dict[int, list[Entry]]
+    lost: dict[int, list[LostEntry]]
 
 
 class LostDirectories:
@@ -101,7 +101,7 @@ class LostDirectories:
         """Names, inodes and parents of directories come from ``catalog``."""
         self._catalog = catalog
         #: By volume and holding directory: the entries, by ids of the directories that it lost.
-        self._held: dict[tuple[int, int], dict[int, list[Entry]]] = {}
+        self._held: dict[tuple[int, int], dict[int, list[LostEntry]]] = {}
         self._count = 0
         #: Ids of directories that were found at their place, though they could not be opened there
         #: before, or showed another inode: a mount has another one than the directory it hides.
@@ -123,11 +123,11 @@ class LostDirectories:
         for key in [key for key in self._held if key[0] == volume]:
             self._count -= sum(map(len, self._held.pop(key).values()))
 
-    def add(self, volume: int, entries: Sequence[Entry]) -> list[Settled]:
+    def add(self, volume: int, entries: Sequence[LostEntry]) -> list[Settled]:
         """Note the entries of one lost directory; return entries that get their outcome by it."""
         return self._add(volume, entries[0].directory, entries)
 
-    def _add(self, volume: int, lost: int, entries: Sequence[Entry]) -> list[Settled]:
+    def _add(self, volume: int, lost: int, entries: Sequence[LostEntry]) -> list[Settled]:
         parent = self._catalog.place_of(lost).parent
         if not parent:
             # The volume's root, which nothing holds, or a directory that the catalog forgot.

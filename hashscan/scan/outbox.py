@@ -18,7 +18,7 @@ _SEND_AFTER = 0.2
 _ALIVE_AFTER = 1.0
 
 
-class Outbox:
+class FindingsOutbox:
     """Collects findings and sends them.
 
     Attributes:

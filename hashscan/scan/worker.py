@@ -31,7 +31,7 @@ from hashscan.scan.hashing import NotHashed, outcome_of_error
 from hashscan.scan.lost_directories import fate_of
 from hashscan.scan.lost_files import LostFiles
 from hashscan.scan.messages import Alive, Failed, Findings, Job, Message, Task, WorkerSettings
-from hashscan.scan.outbox import Outbox, nothing
+from hashscan.scan.outbox import FindingsOutbox, nothing
 from hashscan.scan.screening import Filters, Screen
 from hashscan.scan.throttle import Pace
 from hashscan.scan.unchanged_files import UnchangedFiles
@@ -69,7 +69,7 @@ class Worker:
         Raises:
             HashscanError: the catalog cannot be used.
         """
-        self._outbox = outbox = Outbox(send, idle)
+        self._outbox = outbox = FindingsOutbox(send, idle)
         self._roots = [
             VolumeRoot(volume, number, settings.identities.get(volume.root))
             for volume, number in zip(settings.volumes, settings.roots, strict=True)

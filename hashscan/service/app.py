@@ -24,7 +24,7 @@ from hashscan.errors import HashscanError
 from hashscan.known.sync.layout import METADATA_DIRECTORY, TARGETS_DIRECTORY
 from hashscan.model import HEX_LENGTH, Algorithm, Digest
 from hashscan.service.answers import address_of, body_of, later
-from hashscan.service.audit import Row
+from hashscan.service.audit import ServiceRow
 from hashscan.service.limits import Limiter
 from hashscan.service.passwords import PasswordChecks, TooManyError
 from hashscan.service.users import PASSWORD_LIMIT, Credentials
@@ -106,7 +106,9 @@ class Desk:
             raise later(503, 60.0, "the list cannot be read") from None
         answer = "true" if known else "false"
         keyed = self.audit.keyed(algorithm, bytes.fromhex(digest.hex))
-        row = Row(time.time(), user, address_of(request), which == "test", algorithm, keyed, answer)
+        row = ServiceRow(
+            time.time(), user, address_of(request), which == "test", algorithm, keyed, answer
+        )
         if not self.audit.note(row):
             raise later(503, 10.0, "the audit cannot be written")
         return PlainTextResponse(answer)

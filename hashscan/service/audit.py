@@ -12,7 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.durable import new_file
-from hashscan.service.record import Record
+from hashscan.service.record import AuditRecord
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _KEY = "audit.key"
 
 
-class Row(NamedTuple):
+class ServiceRow(NamedTuple):
     """One question. ``answer``: ``true``, ``false``, or why there was none."""
 
     time: float
@@ -33,7 +33,7 @@ class Row(NamedTuple):
     answer: str
 
 
-class Audit(Record):
+class Audit(AuditRecord):
     """The audit of the reference service."""
 
     table = "question"

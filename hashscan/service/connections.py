@@ -22,7 +22,7 @@ _RESERVED = 128
 _IPV6_PREFIX = 64
 
 
-class Bounds(NamedTuple):
+class ConnectionBounds(NamedTuple):
     """How many connections there may be.
 
     Attributes:
@@ -35,14 +35,14 @@ class Bounds(NamedTuple):
     strangers: int = 512
     an_address: int = 64
 
-    def within(self, descriptors: int, *, one_address: bool) -> Bounds:
+    def within(self, descriptors: int, *, one_address: bool) -> ConnectionBounds:
         """The bounds for a process that may have ``descriptors`` open.
 
         ``one_address``: all clients come from the address of a proxy.
         """
         total = max(16, min(self.total, descriptors - _RESERVED))
         strangers = max(8, min(self.strangers, total // 4))
-        return Bounds(total, strangers, strangers if one_address else self.an_address)
+        return ConnectionBounds(total, strangers, strangers if one_address else self.an_address)
 
 
 class Client:
@@ -70,7 +70,7 @@ class Client:
 class Connections:
     """All connections, within the bounds."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: ConnectionBounds) -> None:
         """Start without connections."""
         self._bounds = bounds
         self._known: dict[Client, None] = {}

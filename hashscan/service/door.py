@@ -9,7 +9,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from hashscan.service.connections import Bounds, Client, Connections
+from hashscan.service.connections import Client, ConnectionBounds, Connections
 from hashscan.service.protocol import HEAD, LINGER, Protocol
 
 if TYPE_CHECKING:
@@ -36,12 +36,14 @@ class Door:
         *,
         one_address: bool,
     ) -> None:
-        """Prepare, without accepting clients; see ``Bounds.within`` for ``one_address``."""
+        """Prepare, without accepting clients. ``one_address``: see ``ConnectionBounds.within``."""
         self._protocol = protocol
         self._listener = listener
         self._config = config
         self._state = state
-        self._connections = Connections(Bounds().within(_descriptors(), one_address=one_address))
+        self._connections = Connections(
+            ConnectionBounds().within(_descriptors(), one_address=one_address)
+        )
         self._silent: dict[Client, socket.socket] = {}
         self._ready: dict[Client, socket.socket] = {}
         self._arriving: set[asyncio.Task[object]] = set()

@@ -28,7 +28,7 @@ _LATEST = 100_000
 _DAY = 86400.0
 
 
-class Record:
+class AuditRecord:
     """The audit of a running service. Subclasses name the table.
 
     Attributes:

@@ -27,7 +27,7 @@ PASSWORD_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Hashed:
+class HashedSecret:
     """A hashed password: scrypt's salt, result and parameters."""
 
     salt: bytes
@@ -37,7 +37,7 @@ class Hashed:
     p: int = _P
 
     @classmethod
-    def of(cls, password: str) -> Hashed:
+    def of(cls, password: str) -> HashedSecret:
         """Hash a password."""
         salt = secrets.token_bytes(16)
         return cls(salt, _scrypt(password, salt, _N, _R, _P))
@@ -56,17 +56,17 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
 
 
 @functools.cache
-def _nobody() -> Hashed:
+def _nobody() -> HashedSecret:
     """A password of no user."""
-    return Hashed.of(secrets.token_hex(16))
+    return HashedSecret.of(secrets.token_hex(16))
 
 
-def _load(one: Any) -> Hashed:
+def _load(one: Any) -> HashedSecret:
     salt, result = bytes.fromhex(one["salt"]), bytes.fromhex(one["scrypt"])
-    return Hashed(salt, result, int(one["n"]), int(one["r"]), int(one["p"]))
+    return HashedSecret(salt, result, int(one["n"]), int(one["r"]), int(one["p"]))
 
 
-def _dump(one: Hashed) -> dict[str, object]:
+def _dump(one: HashedSecret) -> dict[str, object]:
     return {
         "salt": one.salt.hex(),
         "scrypt": one.result.hex(),
@@ -91,7 +91,7 @@ def add_user(data: Data, name: str, password: str) -> None:
         raise UsageError(f"a password has 8 to {PASSWORD_LIMIT} bytes; choose another one")
     if any(ord(sign) < 32 or sign == "\x7f" for sign in password):
         raise UsageError("a password is one line of text; choose another one")
-    USERS.add(data, name, Hashed.of(password))
+    USERS.add(data, name, HashedSecret.of(password))
 
 
 class Credentials:
@@ -99,13 +99,13 @@ class Credentials:
 
     def __init__(self) -> None:
         """Nobody may ask yet: see ``take``."""
-        self._users: dict[str, Hashed] = {}
+        self._users: dict[str, HashedSecret] = {}
         # Compared if there is no such user, so that the time does not tell names.
         self._nobody = _nobody()
         self._key = secrets.token_bytes(32)
-        self._right: dict[bytes, Hashed] = {}
+        self._right: dict[bytes, HashedSecret] = {}
 
-    def take(self, users: dict[str, Hashed]) -> None:
+    def take(self, users: dict[str, HashedSecret]) -> None:
         """Take over the users as they now are."""
         self._users = users
 

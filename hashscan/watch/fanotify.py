@@ -68,7 +68,7 @@ _libc.fanotify_mark.argtypes = (
 )
 
 
-class Event(NamedTuple):
+class FanotifyEvent(NamedTuple):
     """One event.
 
     Attributes:
@@ -85,7 +85,7 @@ class Event(NamedTuple):
     name: bytes
 
 
-def parse(data: bytes) -> Iterator[Event]:
+def parse(data: bytes) -> Iterator[FanotifyEvent]:
     """The events in what was read; nothing that runs over its own length is believed.
 
     Raises:
@@ -102,7 +102,7 @@ def parse(data: bytes) -> Iterator[Event]:
         at += length
 
 
-def _event(mask: int, info: bytes) -> Event:
+def _event(mask: int, info: bytes) -> FanotifyEvent:
     at = 0
     of_entry = b""
     while at + _INFO.size <= len(info):
@@ -115,11 +115,11 @@ def _event(mask: int, info: bytes) -> Event:
                 raise ValueError("a file handle is cut off")
             handle = struct.pack("=Ii", size, handle_type) + info[start : start + size]
             name = info[start + size : at + length].split(b"\0", 1)[0]
-            return Event(mask, filesystem, handle, name)
+            return FanotifyEvent(mask, filesystem, handle, name)
         if kind == _INFO_FID:
             of_entry = filesystem
         at += length
-    return Event(mask, of_entry, b"", b"")
+    return FanotifyEvent(mask, of_entry, b"", b"")
 
 
 def _init() -> int:
@@ -366,7 +366,7 @@ class FanotifySource:
     def _all_lost(self, reason: str, message: str) -> list[Told]:
         return [Lost(number, b"", reason, message) for number in range(len(self._volumes))]
 
-    def _tell(self, event: Event, mounts: dict[int, int]) -> list[Told]:
+    def _tell(self, event: FanotifyEvent, mounts: dict[int, int]) -> list[Told]:
         if event.mask & Q_OVERFLOW:
             return self._all_lost("overflow", "the kernel's queue of changes was full")
         if event.mask & ONDIR and event.mask & (MOVED_FROM | MOVED_TO):
@@ -424,7 +424,7 @@ class FanotifySource:
                 os.close(fd)
         return -1
 
-    def _place(self, event: Event, mounts: dict[int, int]) -> _Place | None:
+    def _place(self, event: FanotifyEvent, mounts: dict[int, int]) -> _Place | None:
         """Where the event's directory is now; ``None``: outside the volumes.
 
         Raises:

@@ -16,12 +16,12 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashscan.archives.budget import ArchiveError, Limits
-from hashscan.archives.members import LeftOut, Member, kind_of, read_members
+from hashscan.archives.budget import ArchiveError, ArchiveLimits
+from hashscan.archives.members import LeftOutMember, Member, kind_of_archive, read_members
 
 FILES = {"a/one.png": b"one" * 1000, "two.css": b"2" * 512, "b/three": b"", "ü/vier": b"4" * 70_001}
 #: Small bounds, so that a hostile archive shows it soon.
-SMALL = Limits(members=1000, produced=4 << 20, seconds=20.0)
+SMALL = ArchiveLimits(members=1000, produced=4 << 20, seconds=20.0)
 
 
 def tar_of(files, form=tarfile.PAX_FORMAT):
@@ -69,7 +69,7 @@ PACKERS = {
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_tar(packer, form):
     packed = PACKERS[packer](tar_of(FILES, form))
-    assert kind_of(packed[:512]) == packer.split()[0]
+    assert kind_of_archive(packed[:512]) == packer.split()[0]
     found = read(packed)
     assert contents(found) == WANTED
     one = next(one for one in found if one.name == b"two.css")
@@ -101,7 +101,7 @@ def test_what_is_no_file_is_left_out():
         member.size = 3
         archive.addfile(member, io.BytesIO(b"abc"))
     found = read(out.getvalue())
-    assert [one.why for one in found if isinstance(one, LeftOut)] == [
+    assert [one.why for one in found if isinstance(one, LeftOutMember)] == [
         "link", "link", "device", "device", "directory", "fifo", "unknown-type",
     ]  # fmt: skip
     assert list(contents(found)) == [b"file"]
@@ -113,7 +113,7 @@ def test_what_is_no_file_is_left_out():
         archive.writestr(zipfile.ZipInfo("directory/"), "")
         archive.writestr("file", "abc")
     found = read(out.getvalue())
-    assert [one.why for one in found if isinstance(one, LeftOut)] == ["link", "directory"]
+    assert [one.why for one in found if isinstance(one, LeftOutMember)] == ["link", "directory"]
     assert list(contents(found)) == [b"file"]
 
 
@@ -169,7 +169,7 @@ def test_a_sparse_member_is_left_out_and_the_next_is_read():
     data += raw(b"sparse", size=b"00000000001") + b"x".ljust(512, b"\0")
     data += raw(b"file", size=b"00000000001") + b"y".ljust(512, b"\0")
     found = read(data + bytes(1024))
-    assert [one.why for one in found if isinstance(one, LeftOut)] == ["sparse"]
+    assert [one.why for one in found if isinstance(one, LeftOutMember)] == ["sparse"]
     assert list(contents(found)) == [b"file"]
 
 
@@ -191,7 +191,7 @@ def test_members_and_time_are_bounded():
     with pytest.raises(ArchiveError, match="more than 1,000 members"):
         read(zip_of({f"{number}": b"" for number in range(1001)}))
     with pytest.raises(ArchiveError, match="longer than"):
-        read(many, Limits(seconds=-1.0))
+        read(many, ArchiveLimits(seconds=-1.0))
 
 
 def test_members_that_overlap():
@@ -274,6 +274,6 @@ def test_damaged_archives_end_with_an_error_or_members(data):
             found = read(bytes(base))
         except ArchiveError:
             found = []
-    assert all(type(one) in {Member, LeftOut} for one in found)
+    assert all(type(one) in {Member, LeftOutMember} for one in found)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 300_000, f"{grown} KiB"

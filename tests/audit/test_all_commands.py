@@ -14,7 +14,7 @@ from hashscan.audit import events
 from hashscan.audit.reader import read
 from hashscan.cli import cli
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 
 #: They print, and change nothing.
 READ_ONLY = {
@@ -186,7 +186,7 @@ def test_the_commands_of_a_notice_that_came_by_mail(place):
             "notices:\n  sendmail: [/bin/true]\n"
             "  organisation: {name: A, contact: a@host.example, domain: host.example}\n"
         )
-    with Store(str(place / "state" / "notices.sqlite3")) as store:
+    with NoticeStore(str(place / "state" / "notices.sqlite3")) as store:
         parsed = ParsedNotice("list", (ParsedItem(ItemKind.URL, "http://site.example/a"),))
         added = store.add(
             parsed, channel=Channel.MAILDIR, key=b"k", content=b"From: a@b.example\n\nx\n",

@@ -16,15 +16,15 @@ WHO = Who(0, "root", "scan")
 #: The first line, an ordinary one, those that begin new files, and those that remove old files.
 SCRIPT = """
 import os, sys
-from hashscan.audit.log import AuditLog, Entry
+from hashscan.audit.log import AuditLog, EventEntry
 from hashscan.audit.actor import Who
 log = AuditLog(sys.argv[1], file_size=700, files=2)
 confirmed = open(sys.argv[2], "a", buffering=1)
 who = Who(0, "root", "scan")
 for number in range(6):
-    last = log.append_all([Entry("moved", who, {"n": number})], sync=number % 3 != 1)
+    last = log.append_all([EventEntry("moved", who, {"n": number})], sync=number % 3 != 1)
     print(last, file=confirmed)
-log.append_all([Entry("moved", who, {"n": number}) for number in range(3)])
+log.append_all([EventEntry("moved", who, {"n": number}) for number in range(3)])
 """
 CALLS = "open,mkdir,write,pwrite,fdatasync,fsync,unlink,ftruncate"
 
@@ -101,6 +101,6 @@ def test_a_kill_within_a_write_leaves_a_log_that_verifies(small, tmp_path, count
 
 
 def _entry(number):
-    from hashscan.audit.log import Entry
+    from hashscan.audit.log import EventEntry
 
-    return Entry(events.MATCH, WHO, {"n": number})
+    return EventEntry(events.MATCH, WHO, {"n": number})

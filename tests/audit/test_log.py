@@ -13,7 +13,7 @@ from hashscan.audit import events
 from hashscan.audit import head as head_module
 from hashscan.audit.actor import Who
 from hashscan.audit.line import GENESIS, parse
-from hashscan.audit.log import AuditLog, Entry
+from hashscan.audit.log import AuditLog, EventEntry
 from hashscan.audit.reader import newest, read
 from hashscan.audit.verify import verify
 from hashscan.errors import StateError
@@ -63,7 +63,7 @@ def test_many_lines_cost_one_fsync(small, monkeypatch):
     small.fill(1)
     synced = []
     monkeypatch.setattr(os, "fdatasync", synced.append)
-    entries = [Entry(events.MATCH, WHO, {"n": number}) for number in range(100)]
+    entries = [EventEntry(events.MATCH, WHO, {"n": number}) for number in range(100)]
     assert small.log().append_all(entries) == 101
     assert len(synced) == 1
     assert small.log().append_all(entries, sync=False) == 201

@@ -33,9 +33,9 @@ def test_only_events_after_a_position(small):
 
 def test_a_position_in_a_long_file_is_found_without_reading_all_of_it(small, monkeypatch):
     from hashscan.audit import reader
-    from hashscan.audit.log import Entry
+    from hashscan.audit.log import EventEntry
 
-    entries = [Entry(events.MATCH, _who(), {"path": "x" * 500}) for _ in range(3000)]
+    entries = [EventEntry(events.MATCH, _who(), {"path": "x" * 500}) for _ in range(3000)]
     small.log().append_all(entries)
     parsed = []
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from hashscan.audit import events
 from hashscan.audit.actor import Who
-from hashscan.audit.log import AuditLog, Entry
+from hashscan.audit.log import AuditLog, EventEntry
 from hashscan.audit.reader import read
 from hashscan.cli import cli
 from hashscan.errors import AuditLogError, UsageError
@@ -139,7 +139,7 @@ def test_verify_ends_with_3_and_says_file_line_and_what(state):
 
 def test_each_event_has_a_sentence_without_a_gap(tmp_path):
     log = AuditLog(str(tmp_path))
-    log.append_all([Entry(name, WHO, {}) for name in sorted(events.ALL)])
+    log.append_all([EventEntry(name, WHO, {}) for name in sorted(events.ALL)])
     for event in read(str(tmp_path)):
         text = sentence(event)
         assert text

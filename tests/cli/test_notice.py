@@ -19,7 +19,7 @@ from hashscan.notices.notice import (
     ParsedNotice,
     Role,
 )
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 
 HOUR = 3600.0
 EVIL = "a\x1b[2J\nb"
@@ -42,7 +42,7 @@ def run(tmp_path):
 @pytest.fixture
 def store(tmp_path):
     (tmp_path / "state").mkdir(mode=0o700)
-    with Store(str(tmp_path / "state" / "notices.sqlite3")) as one:
+    with NoticeStore(str(tmp_path / "state" / "notices.sqlite3")) as one:
         yield one
 
 

@@ -16,7 +16,7 @@ from hashscan.errors import NoticeError, StateError, UsageError
 from hashscan.notices import unread_inputs
 from hashscan.notices.intake import MOST_BYTES
 from hashscan.notices.notice import Channel
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 
 URLS = b"https://site.example/1\nhttps://site.example/2\n"
 NO_NOTICE = b"At noon?\n"
@@ -49,7 +49,7 @@ def urls(tmp_path):
 
 
 def stored(tmp_path):
-    with Store(str(tmp_path / "state" / "notices.sqlite3")) as store:
+    with NoticeStore(str(tmp_path / "state" / "notices.sqlite3")) as store:
         return list(store.notices())
 
 
@@ -61,7 +61,7 @@ def test_a_file_is_taken_once(run, urls, tmp_path):
         f"{one.id}: 2 items from anonymous, as {one.format}, due in 24 h ("
     )
     assert one.channel is Channel.COMMAND
-    with Store(str(tmp_path / "state" / "notices.sqlite3")) as store:
+    with NoticeStore(str(tmp_path / "state" / "notices.sqlite3")) as store:
         assert store.input(one.id) == URLS
     again = run(urls)
     assert again.exit_code == 0
@@ -225,7 +225,7 @@ def test_an_input_that_cannot_be_stored_is_kept(run, tmp_path, monkeypatch):
     def full(*_given, **_more):
         raise StateError("the file of notices cannot be used: full")
 
-    monkeypatch.setattr(Store, "add", full)
+    monkeypatch.setattr(NoticeStore, "add", full)
     message = str(run(given=URLS).exception)
     assert message.startswith("the file of notices cannot be used: full\nthe input is kept as ")
     (kept,) = (tmp_path / "state" / "notices-unread").iterdir()
@@ -236,16 +236,16 @@ SCRIPT = """
 import os, sys
 from click.testing import CliRunner
 from hashscan.cli.notice import command
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 class Options:
     verbosity, config_path = 0, sys.argv[1]
-real = Store.add
+real = NoticeStore.add
 def add(*given, **options):
     os.getppid()
     result = real(*given, **options)
     os.getppid()
     return result
-Store.add = add
+NoticeStore.add = add
 done = CliRunner().invoke(command, ["add", sys.argv[2]], obj=Options())
 sys.exit(done.exit_code)
 """

@@ -21,7 +21,7 @@ from hashscan.notices.notice import (
     ParsedNotice,
     Role,
 )
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store as Isolated
@@ -58,7 +58,7 @@ def run(tmp_path, configured):
 @pytest.fixture
 def store(tmp_path):
     (tmp_path / "state").mkdir(mode=0o700)
-    with Store(str(tmp_path / "state" / "notices.sqlite3")) as one:
+    with NoticeStore(str(tmp_path / "state" / "notices.sqlite3")) as one:
         yield one
 
 
@@ -148,7 +148,7 @@ def test_a_sent_answer_without_a_history(run, store, tmp_path, monkeypatch):
         raise StateError("the disk is full")
 
     notice = add(store)
-    monkeypatch.setattr(Store, "note_answer", full)
+    monkeypatch.setattr(NoticeStore, "note_answer", full)
     assert (
         "the decision was sent, but the history has no entry for it: the disk is full"
         in refused(run(notice, "--send"), StateError)

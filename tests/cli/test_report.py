@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from hashscan.cli import Options, cli
 from hashscan.errors import ExitCode, UsageError
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.state import State
 
 
@@ -94,7 +94,7 @@ def test_the_intake_log_is_a_csv_of_all_items(home):
     _, text = run(home, "--intake-log")
     head, *lines = csv.reader(text.splitlines())
     assert head == ["url", "channel", "sent", "received", "removed", "reference"]
-    with Store(str(home / "state" / "notices.sqlite3")) as store:
+    with NoticeStore(str(home / "state" / "notices.sqlite3")) as store:
         assert [one[0] for one in lines] == [one.value for one in store.outcomes(0, 1e12)]
     assert run(home, "--intake-log", "--format", "csv", "-o", str(home / "log"))[0] == 0
     assert (home / "log").read_bytes().decode().splitlines() == text.splitlines()

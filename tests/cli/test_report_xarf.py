@@ -21,7 +21,7 @@ from hashscan.notices.notice import (
     ParsedNotice,
     Role,
 )
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store as Isolated
@@ -73,7 +73,7 @@ def reports(result):
 
 @pytest.fixture
 def store(tmp_path, configured):
-    with Store(str(tmp_path / "state" / "notices.sqlite3")) as one:
+    with NoticeStore(str(tmp_path / "state" / "notices.sqlite3")) as one:
         yield one
 
 

@@ -95,7 +95,7 @@ def test_text_that_yaml_takes_for_something_else_belongs_in_quotes():
      (5 << 40, "5TiB")],
 )  # fmt: skip
 def test_sizes_as_people_write_them(count, shown):
-    assert values.human_size(count) == shown
+    assert values.shown_size(count) == shown
     assert values.size(shown) == count
 
 

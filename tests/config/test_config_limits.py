@@ -107,7 +107,7 @@ def test_what_a_reader_of_yaml_calls_a_value():
         (1.5, "a number"), ("a", "text"), ([], "a list"), ((), "a list"), ({}, "a section"),
         (object(), "something else"),
     ):  # fmt: skip
-        assert values.kind_of(value) == words
+        assert values.kind_of_value(value) == words
 
 
 def test_a_wrong_kind_is_named():

@@ -144,7 +144,7 @@ def test_durations_are_shown_as_they_are_read(milliseconds):
 
 @given(st.integers(1, values.LARGEST) | st.integers(1, 1 << 13).map(lambda n: n << 40))
 def test_sizes_are_shown_as_they_are_read(count):
-    assert values.size(values.human_size(count)) == count
+    assert values.size(values.shown_size(count)) == count
 
 
 @given(st.integers(1, 10000))

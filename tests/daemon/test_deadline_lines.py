@@ -10,7 +10,7 @@ from hashscan.audit.log import AuditLog
 from hashscan.audit.reader import read
 from hashscan.daemon.notice_deadlines import DeadlineLines
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.state import State
 from hashscan.text import rfc3339
 
@@ -35,7 +35,7 @@ class Desk:
 
     def add(self, deadline):
         parsed = ParsedNotice("list", (ParsedItem(ItemKind.URL, "http://x.example/"),))
-        with Store(self.state.notices) as store:
+        with NoticeStore(self.state.notices) as store:
             key = os.urandom(8)
             return store.add(
                 parsed, channel=Channel.COMMAND, key=key, received=NOW, deadline=deadline
@@ -101,9 +101,9 @@ def test_a_line_that_could_not_be_written_is_written_later(desk):
 def test_a_notice_that_is_open_again_gets_new_lines(desk):
     notice = desk.add(NOW + HOUR)
     assert len(desk.step(NOW)) == 1
-    with Store(desk.state.notices) as store:
+    with NoticeStore(desk.state.notices) as store:
         store.close_notice(notice, "done")
     assert desk.step(NOW) == []
-    with Store(desk.state.notices) as store:
+    with NoticeStore(desk.state.notices) as store:
         store.reopen_notice(notice, "not done")
     assert len(desk.step(NOW)) == 1

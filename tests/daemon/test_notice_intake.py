@@ -14,7 +14,7 @@ from hashscan.daemon.status_file import write_facts
 from hashscan.errors import HashscanError
 from hashscan.notices import maildir
 from hashscan.notices.notice import Channel, ItemKind, Mail, ParsedItem, ParsedNotice
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.state import State
 
 HOUR = 3600.0
@@ -74,7 +74,7 @@ def add(desk, received, *items):
     parsed = ParsedNotice(
         "list", tuple(ParsedItem(ItemKind.URL, one) for one in items or ("http://x.example/",))
     )
-    with Store(desk.state.notices) as store:
+    with NoticeStore(desk.state.notices) as store:
         return store.add(
             parsed, channel=Channel.COMMAND, key=os.urandom(8), received=received
         ).id  # fmt: skip
@@ -84,7 +84,7 @@ def test_mails_are_taken_and_reported(desk):
     desk.put("1.a")
     desk.put("2.b", b"At noon?\n")
     facts = desk.round()
-    with Store(desk.state.notices) as store:
+    with NoticeStore(desk.state.notices) as store:
         (one,) = store.notices()
     assert desk.lines(f"info: notice {one.id} stored from the Maildir")
     (line,) = desk.lines(f"warning: {desk.maildir}/new/2.b: not understood as a notice")
@@ -148,7 +148,7 @@ def test_a_mail_that_hangs_its_reader_is_given_up(desk, monkeypatch):
                 pass
 
     desk.put("1.bad")
-    with Store(desk.state.notices) as store:
+    with NoticeStore(desk.state.notices) as store:
         inode = os.stat(desk.maildir / "new" / "1.bad").st_ino
         store.put_mail(b"1.bad", Mail(inode, tries=2))
     monkeypatch.setattr(module, "_bound_time", hangs)
@@ -190,7 +190,7 @@ def test_due_soon_and_overdue_are_logged_at_most_once_an_hour(desk):
     desk.notices.use(desk.settings(maildir="none"))
     desk.notices.step()
     assert len(desk.lines("overdue")) == 7, "a clock that is set back does not silence it"
-    with Store(desk.state.notices) as store:
+    with NoticeStore(desk.state.notices) as store:
         for notice in (one, two):
             store.close_notice(notice, "done")
     desk.clock.now += 9 * HOUR

@@ -172,14 +172,14 @@ def test_one_process_does_many_rounds_and_reads_the_sites_once(tmp_path, monkeyp
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "out").symlink_to("/etc")
     table.write_text(f"x.example {tmp_path}/x\n")
-    real = plain.Table._read
+    real = plain.HostTable._read
 
     def counted(one):
         with open(reads, "a") as file:
             file.write(".")
         return real(one)
 
-    monkeypatch.setattr(plain.Table, "_read", counted)
+    monkeypatch.setattr(plain.HostTable, "_read", counted)
     monkeypatch.setattr("hashscan.notices.sites.read_files._RACY", -(10**18))
     sites = Settings.of(sites=[{"table": str(table)}]).sites
     parts.rounds.use(parts.machine.settings.model_copy(update={"sites": sites}))

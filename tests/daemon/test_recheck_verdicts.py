@@ -14,7 +14,7 @@ from hashscan.daemon.background_job import Failure
 from hashscan.daemon.log import Log
 from hashscan.daemon.recheck_verdicts import AskingAgain
 from hashscan.errors import HashscanError
-from hashscan.jobs.recheck_verdicts import Round
+from hashscan.jobs.recheck_verdicts import RecheckRound
 from hashscan.jobs.restore_withdrawn import PutBack
 from hashscan.model import Digest
 from hashscan.state import State
@@ -35,7 +35,7 @@ class Job:
 
     def take(self):
         name = self.job.func.__name__
-        return Job.results[name].pop(0) if Job.results[name] else Round()
+        return Job.results[name].pop(0) if Job.results[name] else RecheckRound()
 
     def close(self):
         pass
@@ -100,7 +100,9 @@ def test_nobody_is_asked_without_an_interval(tmp_path, clock):
 
 def test_what_could_not_be_marked_is_marked_a_minute_later(tmp_path, clock):
     one, now = made(tmp_path), duty()
-    Job.results["ask_again"] = [Round(withdrawn=1, files=2, unmarked="/q: no space; free some")]
+    Job.results["ask_again"] = [
+        RecheckRound(withdrawn=1, files=2, unmarked="/q: no space; free some")
+    ]
     one.step(now)
     take(one)
     said = one.out.getvalue()
@@ -112,7 +114,7 @@ def test_what_could_not_be_marked_is_marked_a_minute_later(tmp_path, clock):
 
 def test_what_is_left_is_asked_a_minute_later(tmp_path, clock):
     one, now = made(tmp_path), duty()
-    Job.results["ask_again"] = [Round(more=True, trouble="the service is down")]
+    Job.results["ask_again"] = [RecheckRound(more=True, trouble="the service is down")]
     one.step(now)
     take(one)
     assert "not all digests could be asked for again: the service is down" in one.out.getvalue()
@@ -123,7 +125,7 @@ def test_what_is_left_is_asked_a_minute_later(tmp_path, clock):
 
 def test_a_large_quarantine_is_read_less_often(tmp_path, clock):
     one, now = made(tmp_path), duty()
-    Job.results["ask_again"] = [Round(more=True, seconds=100.0)]
+    Job.results["ask_again"] = [RecheckRound(more=True, seconds=100.0)]
     one.step(now)
     take(one)
     for seconds, rounds in ((4999, 1), (2, 2)):
@@ -134,7 +136,9 @@ def test_a_large_quarantine_is_read_less_often(tmp_path, clock):
 
 def test_unknown_digests_are_forgotten_and_withdrawals_reported(tmp_path, clock):
     one, now = made(tmp_path), duty()
-    Job.results["ask_again"] = [Round(unknown=[DIGEST], withdrawn=1, files=2000, held=3, why="W?")]
+    Job.results["ask_again"] = [
+        RecheckRound(unknown=[DIGEST], withdrawn=1, files=2000, held=3, why="W?")
+    ]
     one.step(now)
     take(one)
     assert now.forgotten == [DIGEST]
@@ -250,7 +254,7 @@ def test_a_job_that_cannot_begin_is_logged_and_tried_a_minute_later(tmp_path, cl
 )  # fmt: skip
 def test_holds_that_a_round_closed_are_named(tmp_path, clock, closed, words):
     one = made(tmp_path)
-    Job.results["ask_again"] = [Round(closed=closed)]
+    Job.results["ask_again"] = [RecheckRound(closed=closed)]
     one.step(duty())
     take(one)
     told = one.out.getvalue()

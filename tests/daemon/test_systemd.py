@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from hashscan.daemon.systemd import Notifier
+from hashscan.daemon.systemd import ServiceManager
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def make():
     made = []
 
     def _make():
-        made.append(Notifier())
+        made.append(ServiceManager())
         return made[-1]
 
     yield _make

@@ -338,7 +338,7 @@ def test_a_served_path_that_cannot_be_entered(here, monkeypatch, number):
     break_os(monkeypatch, served, open=raising(number, os.open))
     if number == errno.ENAMETOOLONG:
         found = served.look_up(here, b"a", b"/here")
-        assert (found.entry, found.path, found.rest) == (served.Entry.BARRED, b"", b"a")
+        assert (found.entry, found.path, found.rest) == (served.ServedKind.BARRED, b"", b"a")
         return
     with pytest.raises(OSError) as caught:
         served.look_up(here, b"a", b"/here")
@@ -351,7 +351,7 @@ def test_a_served_path_may_not_take_all_descriptors(here, monkeypatch, depth):
     os.makedirs(f"/proc/self/fd/{here}/a/a/a/a")
     before = open_descriptors()
     found = served.look_up(here, b"/".join([b"a"] * depth), b"/here")
-    assert found.entry == (served.Entry.DIRECTORY if depth == 3 else served.Entry.BARRED)
+    assert found.entry == (served.ServedKind.DIRECTORY if depth == 3 else served.ServedKind.BARRED)
     assert open_descriptors() == before
 
 

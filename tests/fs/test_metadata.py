@@ -10,8 +10,8 @@ from isolating import needs_root
 from hashscan.fs.copy import copy_content, digests_of
 from hashscan.fs.flags import inode_flags
 from hashscan.fs.metadata import (
-    LeftOut,
-    Metadata,
+    InodeMetadata,
+    LeftOutAttributes,
     apply_ownership,
     apply_times,
     read_metadata,
@@ -43,7 +43,7 @@ def test_everything_is_carried_over(pair):
     metadata = read_metadata(one)
     assert (metadata.size, metadata.uid, metadata.gid, metadata.links) == (7, 1234, 5678, 1)
     assert (metadata.atime_ns, metadata.mtime_ns) == (1, 2_000_000_003)
-    assert Metadata.from_dict(json.loads(json.dumps(metadata.as_dict()))) == metadata
+    assert InodeMetadata.from_dict(json.loads(json.dumps(metadata.as_dict()))) == metadata
     assert apply_ownership(two, metadata) == []
     apply_times(two, metadata)
     copied = read_metadata(two)
@@ -69,13 +69,13 @@ def test_attributes_are_kept_within_bounds_and_the_rest_is_counted(pair, monkeyp
     monkeypatch.setattr("hashscan.fs.metadata._MAX_USER", 2000)
     metadata = read_metadata(one)
     assert len(metadata.xattrs) == 2
-    assert metadata.left_out == LeftOut(1, 900)
+    assert metadata.left_out == LeftOutAttributes(1, 900)
     data = metadata.as_dict()
-    assert Metadata.from_dict(json.loads(json.dumps(data))) == metadata
+    assert InodeMetadata.from_dict(json.loads(json.dumps(data))) == metadata
     (note,) = apply_ownership(two, metadata)
     assert "1 extended attributes (900 bytes)" in note
     del data["xattrs_left_out"]  # as old versions wrote it
-    assert Metadata.from_dict(data).left_out is None
+    assert InodeMetadata.from_dict(data).left_out is None
 
 
 def test_names_are_for_people_only(pair):

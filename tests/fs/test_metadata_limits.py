@@ -25,7 +25,7 @@ from hashscan.fs import flags, metadata
 def test_metadata_that_cannot_be_is_refused(file, field, value):
     data = {**metadata.read_metadata(file).as_dict(), field: value}
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
-        metadata.Metadata.from_dict(data)
+        metadata.InodeMetadata.from_dict(data)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_metadata_that_cannot_be_is_refused(file, field, value):
 )  # fmt: skip
 def test_metadata_at_its_limits_is_read_back(file, field, value):
     data = {**metadata.read_metadata(file).as_dict(), field: value}
-    found = metadata.Metadata.from_dict(data)
+    found = metadata.InodeMetadata.from_dict(data)
     assert getattr(found, field) == value
     assert found.as_dict() == data
 
@@ -54,9 +54,9 @@ def test_too_many_attributes_to_list_are_asked_for_by_name(file, monkeypatch):
     break_os(monkeypatch, metadata, listxattr=raising(errno.E2BIG), getxattr=getxattr)
     found = metadata.read_metadata(file)
     assert found.xattrs == values
-    assert found.left_out == metadata.LeftOut(None, 0)
+    assert found.left_out == metadata.LeftOutAttributes(None, 0)
     assert found.as_dict()["xattrs_left_out"] == {"names": None, "bytes": 0}
-    assert metadata.Metadata.from_dict(found.as_dict()) == found
+    assert metadata.InodeMetadata.from_dict(found.as_dict()) == found
     assert str(found.left_out) == "extended attributes, too many for the kernel to list,"
     (note,) = metadata.apply_ownership(file, replace(found, xattrs={}))
     assert note == (
@@ -97,7 +97,7 @@ def test_attributes_of_customers_and_of_others_have_room_of_their_own(
     )  # fmt: skip
     found = metadata.read_metadata(file)
     assert len(found.xattrs) == 1 + kept
-    assert found.left_out == (None if kept else metadata.LeftOut(1, size))
+    assert found.left_out == (None if kept else metadata.LeftOutAttributes(1, size))
 
 
 UNSET = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL}

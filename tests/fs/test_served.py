@@ -5,7 +5,7 @@ import os
 import pytest
 from faulty import open_descriptors
 
-from hashscan.fs.served import Entry, look_up
+from hashscan.fs.served import ServedKind, look_up
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def found(root, path):
 
 
 def test_plain_paths(root):
-    assert found(root, b"") == (Entry.DIRECTORY, b"", b"")
-    assert found(root, b"/a//./b/") == (Entry.DIRECTORY, b"a/b", b"")
-    assert found(root, b"a/file") == (Entry.FILE, b"a/file", b"")
-    assert found(root, b"a/file/x/y") == (Entry.FILE, b"a/file", b"x/y")
-    assert found(root, b"a/none/x") == (Entry.ABSENT, b"a", b"none/x")
-    assert found(root, b"n" * 300) == (Entry.BARRED, b"", b"n" * 300)
+    assert found(root, b"") == (ServedKind.DIRECTORY, b"", b"")
+    assert found(root, b"/a//./b/") == (ServedKind.DIRECTORY, b"a/b", b"")
+    assert found(root, b"a/file") == (ServedKind.FILE, b"a/file", b"")
+    assert found(root, b"a/file/x/y") == (ServedKind.FILE, b"a/file", b"x/y")
+    assert found(root, b"a/none/x") == (ServedKind.ABSENT, b"a", b"none/x")
+    assert found(root, b"n" * 300) == (ServedKind.BARRED, b"", b"n" * 300)
     os.mkfifo(root[0] / "fifo")
-    assert found(root, b"fifo") == (Entry.OTHER, b"fifo", b"")
+    assert found(root, b"fifo") == (ServedKind.OTHER, b"fifo", b"")
 
 
 def test_links_that_stay_below_the_root(root):
@@ -41,11 +41,11 @@ def test_links_that_stay_below_the_root(root):
     (place / "a" / "up").symlink_to("../a/b/..")
     (place / "full").symlink_to(f"{place}/a/file")
     (place / "itself").symlink_to(f"{place}")
-    assert found(root, b"one/file") == (Entry.FILE, b"a/file", b"")
-    assert found(root, b"a/up/up/up/file") == (Entry.FILE, b"a/file", b"")
-    assert found(root, b"full") == (Entry.FILE, b"a/file", b"")
-    assert found(root, b"a/b/../up/../full") == (Entry.FILE, b"a/file", b"")
-    assert found(root, b"itself/itself/a") == (Entry.DIRECTORY, b"a", b"")
+    assert found(root, b"one/file") == (ServedKind.FILE, b"a/file", b"")
+    assert found(root, b"a/up/up/up/file") == (ServedKind.FILE, b"a/file", b"")
+    assert found(root, b"full") == (ServedKind.FILE, b"a/file", b"")
+    assert found(root, b"a/b/../up/../full") == (ServedKind.FILE, b"a/file", b"")
+    assert found(root, b"itself/itself/a") == (ServedKind.DIRECTORY, b"a", b"")
     assert look_up(root[1], b"one/up/file", os.fsencode(place)).links == (b"one", b"a/up")
 
 
@@ -59,24 +59,24 @@ def test_links_that_leave_the_root(root, target):
     target = target.format(root=place)
     os.symlink(target, place / "link")
     served = look_up(root[1], b"link/outside", os.fsencode(place))
-    assert (served.entry, served.target) == (Entry.OUTSIDE, os.fsencode(target))
+    assert (served.entry, served.target) == (ServedKind.OUTSIDE, os.fsencode(target))
 
 
 def test_dots_leave_the_root(root):
-    assert found(root, b"a/../../outside")[0] is Entry.OUTSIDE
+    assert found(root, b"a/../../outside")[0] is ServedKind.OUTSIDE
 
 
 def test_a_link_to_nothing_is_barred(root):
     (root[0] / "dangling").symlink_to("a/none")
     (root[0] / "good").symlink_to("a")
-    assert found(root, b"dangling") == (Entry.BARRED, b"a", b"none")
-    assert found(root, b"dangling/x")[0] is Entry.BARRED
-    assert found(root, b"good/none/x") == (Entry.ABSENT, b"a", b"none/x")
+    assert found(root, b"dangling") == (ServedKind.BARRED, b"a", b"none")
+    assert found(root, b"dangling/x")[0] is ServedKind.BARRED
+    assert found(root, b"good/none/x") == (ServedKind.ABSENT, b"a", b"none/x")
 
 
 def test_a_loop_is_barred(root):
     (root[0] / "loop").symlink_to("loop")
-    assert found(root, b"loop/x")[0] is Entry.BARRED
+    assert found(root, b"loop/x")[0] is ServedKind.BARRED
 
 
 def test_a_nul_is_an_error(root):
@@ -89,7 +89,7 @@ def test_a_link_to_the_root_of_all(tmp_path):
     (tmp_path / "link").symlink_to("/etc")
     served = look_up(fd, os.fsencode(tmp_path) + b"/link", b"/")
     os.close(fd)
-    assert (served.entry, served.path) == (Entry.DIRECTORY, b"etc")
+    assert (served.entry, served.path) == (ServedKind.DIRECTORY, b"etc")
 
 
 def test_no_descriptor_is_left_open(root):
@@ -100,7 +100,7 @@ def test_no_descriptor_is_left_open(root):
     assert os.listdir("/proc/self/fd") == before
 
 
-@pytest.mark.parametrize(("count", "entry"), [(40, Entry.DIRECTORY), (41, Entry.BARRED)])
+@pytest.mark.parametrize(("count", "entry"), [(40, ServedKind.DIRECTORY), (41, ServedKind.BARRED)])
 def test_as_many_links_as_the_kernel_follows(root, count, entry):
     above = "a"
     for number in range(count):
@@ -113,5 +113,5 @@ def test_an_absolute_link_far_below_leaves_no_descriptor(root):
     (root[0] / "a" / "b" / "c").mkdir()
     os.symlink(root[0] / "a", root[0] / "a" / "b" / "c" / "link")
     before = open_descriptors()
-    assert found(root, b"a/b/c/link/b") == (Entry.DIRECTORY, b"a/b", b"")
+    assert found(root, b"a/b/c/link/b") == (ServedKind.DIRECTORY, b"a/b", b"")
     assert open_descriptors() == before

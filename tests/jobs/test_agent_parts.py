@@ -21,7 +21,7 @@ from hashscan.jobs import (
     withdrawn_digests,
 )
 from hashscan.jobs.notices import deadlines, mailbox, moved_files
-from hashscan.jobs.report_xarf import NotReported, Wanted
+from hashscan.jobs.report_xarf import NotReported, WantedReports
 from hashscan.known.confirmers import local_list
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import ItemKind, ItemState, Role
@@ -121,7 +121,11 @@ def found():
             raise one.record
         return one.record
 
-    one._wanted, one._reported, one._store = Wanted(0.0, 9.0), set(), SimpleNamespace(load=load)
+    one._wanted, one._reported, one._store = (
+        WantedReports(0.0, 9.0),
+        set(),
+        SimpleNamespace(load=load),
+    )
     one._url_of = lambda path, *, moved: f"url of {path.decode()} {moved}"
     return one
 
@@ -301,7 +305,7 @@ def sends(monkeypatch):
 
     for name, value in (
         ("Dispatcher", Dispatcher), ("Outbox", Outbox), ("Lock", lock), ("newest", lambda _path: 7),
-        ("daemon_of", lambda _state: one.daemon), ("Log", lambda _path: None),
+        ("daemon_of", lambda _state: one.daemon), ("DispatchLog", lambda _path: None),
     ):  # fmt: skip
         monkeypatch.setattr(notifications, name, value)
     one.said = []

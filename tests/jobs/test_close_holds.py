@@ -9,8 +9,8 @@ from brake_matches import digests_of, match
 from hashscan.errors import StateError
 from hashscan.jobs.close_holds import close_corrected
 from hashscan.jobs.recheck_verdicts import accept
-from hashscan.quarantine.brake_limits import Limits
-from hashscan.quarantine.hold_types import HoldState, Kind
+from hashscan.quarantine.brake_limits import BrakeLimits
+from hashscan.quarantine.hold_types import HoldKind, HoldState
 from hashscan.quarantine.holds import Holds, waiting_holds
 
 
@@ -29,7 +29,7 @@ def brake(path, content=b"known", owners=1):
     """A hold of a content after one owner's file moved."""
     with Holds(path) as holds:
         for uid in range(owners + 1):
-            hold = holds.admit(match(f"{uid}/f", uid, content), Limits(owners=owners))
+            hold = holds.admit(match(f"{uid}/f", uid, content), BrakeLimits(owners=owners))
         return hold
 
 
@@ -85,17 +85,17 @@ def test_a_hold_of_many_contents_closes_with_the_last_of_them(path, log):
 def test_files_count_whose_digest_is_no_part_of_the_rule(path, log):
     with Holds(path) as holds:
         for uid in (7, 7):
-            holds.admit(match(f"{uid}/f", uid), Limits(per_hour=1))
-            holds.admit(match(f"{uid}/g", uid, b"other"), Limits(per_hour=1))
-        assert holds.get(1).kind is Kind.RATE
+            holds.admit(match(f"{uid}/f", uid), BrakeLimits(per_hour=1))
+            holds.admit(match(f"{uid}/g", uid, b"other"), BrakeLimits(per_hour=1))
+        assert holds.get(1).kind is HoldKind.RATE
     assert close_corrected(path, [Filter([sha1(b"other")])], (), log) == []
     assert close_corrected(path, [Filter([sha1(b"known")])], (), log) == ["H1"]
 
 
 def test_a_hold_without_a_file_waits_for_a_decision(path, log):
     with Holds(path) as holds:
-        holds.admit(match("f", 7), Limits(per_hour=1))
-        holds.admit(match("g", 7, b"other"), Limits(per_hour=1))
+        holds.admit(match("f", 7), BrakeLimits(per_hour=1))
+        holds.admit(match("g", 7, b"other"), BrakeLimits(per_hour=1))
         (file,) = holds.files(1)
         holds.forget_file(file)
     assert close_corrected(path, [Filter([])], (), log) == []
@@ -134,7 +134,7 @@ def test_a_list_with_too_many_digests_holds_its_next_versions_too(path, monkeypa
         hit = found.hit
         holds.hold_list(hit.category, "6", 2, [digests_of(b"a"), digests_of(b"b")])
         assert hit.filter_version != "6"
-        assert holds.admit(found, Limits()).id == "H1"
+        assert holds.admit(found, BrakeLimits()).id == "H1"
 
 
 def test_a_list_with_too_many_digests_to_note_waits_for_a_decision(path, log, monkeypatch):
@@ -143,7 +143,7 @@ def test_a_list_with_too_many_digests_to_note_waits_for_a_decision(path, log, mo
     found = match("1/f", 1, b"a")
     with Holds(path) as holds:
         holds.hold_list(found.hit.category, "6", 2, [digests_of(b"a"), digests_of(b"b")])
-        holds.admit(found, Limits())
+        holds.admit(found, BrakeLimits())
         assert len(list(holds.files(1))) == 1
     assert close_corrected(path, [Filter([sha1(b"b")])], (), log) == []
     assert close_corrected(path, [Filter([])], [sha1(b"a")], log) == []
@@ -165,7 +165,7 @@ def hold(place):
     place.filtered.add(sha1(b"wordpress"))
     with Holds(place.state.holds) as holds:
         for uid in (1, 2):
-            one = holds.admit(match(f"{uid}/f", uid, b"wordpress"), Limits(owners=1))
+            one = holds.admit(match(f"{uid}/f", uid, b"wordpress"), BrakeLimits(owners=1))
     return one
 
 

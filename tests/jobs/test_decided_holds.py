@@ -16,7 +16,7 @@ from hashscan.jobs.release_holds import Released, move_released
 from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Acted, Digest, FileDigests
 from hashscan.quarantine.dismissed_digests import entries_of
-from hashscan.quarantine.hold_types import HeldFile, Hold, HoldState, Kind, facts_of
+from hashscan.quarantine.hold_types import HeldFile, Hold, HoldKind, HoldState, facts_of
 from hashscan.quarantine.holds import Holds
 from hashscan.scan.hashing import NotHashed
 from hashscan.state import State
@@ -85,7 +85,7 @@ def test_the_files_of_a_volume_are_counted_again_after_ten_minutes(counted):
 
 
 HOLD = Hold(
-    "H3", Kind.DIGEST, HoldState.HELD, "too many", None, b"/srv/\xff", None, None, 1.0, None,
+    "H3", HoldKind.DIGEST, HoldState.HELD, "too many", None, b"/srv/\xff", None, None, 1.0, None,
     "", "", 40, 7, False,
 )  # fmt: skip
 
@@ -190,7 +190,7 @@ def test_the_matches_of_a_version_with_too_many_new_candidates_are_held(check, s
     assert check.judging.closed == 1
     with Holds(state.holds) as holds:
         (hold,) = holds.holds()
-        assert (hold.kind, hold.category, hold.filter_version) == (Kind.LIST, "baseline", "2")
+        assert (hold.kind, hold.category, hold.filter_version) == (HoldKind.LIST, "baseline", "2")
         assert sorted(holds.digests(1)) == [Digest("sha1", f"{one:040x}") for one in range(4)]
     assert check(new(4)) == [], "it is held already"
 
@@ -369,13 +369,13 @@ def test_a_decision_that_cannot_be_written_is_none(decisions, state, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(decide_holds.dismissed, "add", full)
+        patch.setattr(decide_holds.dismissed_digests, "add", full)
         with pytest.raises(MachineError, match="cannot be written: No space left"):
             decisions.dismiss()
     assert decisions.holds.get(1).state is HoldState.HELD
     decisions.dismiss()
     with monkeypatch.context() as patch:
-        patch.setattr(decide_holds.dismissed, "remove", full)
+        patch.setattr(decide_holds.dismissed_digests, "remove", full)
         with pytest.raises(MachineError, match="cannot be written: No space left"):
             decisions.release()
     assert decisions.holds.get(1).state is HoldState.DISMISSED

@@ -7,7 +7,7 @@ import pytest
 from hashscan.config.settings import Settings
 from hashscan.errors import QuarantineError, UsageError
 from hashscan.jobs import report_xarf
-from hashscan.jobs.report_xarf import Wanted, abuses
+from hashscan.jobs.report_xarf import WantedReports, abuses
 from hashscan.notices.sites.location import UndecidedError
 
 
@@ -41,16 +41,16 @@ def settings(tmp_path):
 
 def test_a_site_that_cannot_be_decided_gives_no_url(sites, settings):
     sites[b"/v/b"] = UndecidedError("a macro is used")
-    first, second = abuses(settings, Wanted(0.0, 9.0))
+    first, second = abuses(settings, WantedReports(0.0, 9.0))
     assert (first.url, second.url) == ("http://a.example/", None)
     assert first.key == "match /v/a [('sha1', 'ab')]"
     assert (first.categories, first.when, first.removed) == (("c",), 5.0, False)
-    assert list(abuses(settings, Wanted(0.0, 5.0))) == []
+    assert list(abuses(settings, WantedReports(0.0, 5.0))) == []
 
 
 def test_a_notice_that_nobody_stored_is_an_error(settings):
     with pytest.raises(UsageError, match="no notice was ever stored"):
-        list(abuses(settings, Wanted(0.0, 9.0, ("N1",))))
+        list(abuses(settings, WantedReports(0.0, 9.0, ("N1",))))
 
 
 def test_a_quarantine_that_cannot_be_read_is_an_error(sites, settings, monkeypatch):
@@ -59,4 +59,4 @@ def test_a_quarantine_that_cannot_be_read_is_an_error(sites, settings, monkeypat
 
     monkeypatch.setattr(report_xarf.Store, "open", refused)
     with pytest.raises(QuarantineError, match="others can write"):
-        list(abuses(settings, Wanted(0.0, 9.0)))
+        list(abuses(settings, WantedReports(0.0, 9.0)))

@@ -148,7 +148,7 @@ def seen(**given):
         "settings": settings(volumes=[{"path": "/v"}]), "catalog": catalog(), "running": None,
         "daemon": None, "alive": False, **given,
     }  # fmt: skip
-    return coverage_gaps.Seen(**given)
+    return coverage_gaps.VolumeFacts(**given)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hashscan.config.settings import Settings
 from hashscan.errors import StateError
 from hashscan.jobs import status as module
-from hashscan.jobs.complaint_reasons import Fault, Reason
+from hashscan.jobs.complaint_reasons import Reason, ReasonFault
 from hashscan.jobs.status import status_of
 
 
@@ -38,12 +38,12 @@ def test_a_status_of_nothing_makes_nothing(settings, tmp_path):
 
 def test_a_fault_of_the_audit_log_is_a_trouble(settings, monkeypatch):
     monkeypatch.setattr(module, "fault_of", lambda _directory: "line 7 is missing")
-    assert Fault(Reason.AUDIT, "line 7 is missing") in status_of(settings).trouble
+    assert ReasonFault(Reason.AUDIT, "line 7 is missing") in status_of(settings).trouble
 
 
 def test_withdrawals_that_cannot_be_read_are_not_called_none(settings, monkeypatch):
     monkeypatch.setattr(module, "held_withdrawals", refuses(StateError("x: it is damaged")))
-    assert Fault(Reason.STATE, "x: it is damaged") in status_of(settings).uncovered
+    assert ReasonFault(Reason.STATE, "x: it is damaged") in status_of(settings).uncovered
 
 
 @pytest.mark.parametrize(

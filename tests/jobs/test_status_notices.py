@@ -18,7 +18,7 @@ from hashscan.jobs.doctor import _notices
 from hashscan.jobs.status import moves_named, reports_only, status_of
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import Channel, ItemKind, ItemState, ParsedItem, ParsedNotice
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.service.intake.serve import data_of
 from hashscan.service.intake.tokens import add_token
 
@@ -36,7 +36,7 @@ def place(tmp_path):
 
 def add(place, ago):
     item = ParsedItem(ItemKind.URL, "https://site.example/")
-    with Store(place.state.notices) as store:
+    with NoticeStore(place.state.notices) as store:
         return store.add(
             ParsedNotice("list", (item,)), channel=Channel.HTTP, key=os.urandom(8),
             received=time.time() - ago,
@@ -62,7 +62,7 @@ def test_open_notices_are_counted(place):
 def test_a_notice_that_waits_for_an_approval_is_a_warning(place):
     """Else the first that a monitoring check says is that it is due soon, perhaps at night."""
     item = ParsedItem(ItemKind.URL, "https://site.example/")
-    with Store(place.state.notices) as store:
+    with NoticeStore(place.state.notices) as store:
         one = store.add(
             ParsedNotice("list", (item,)), channel=Channel.MAILDIR, key=b"k", unproven="by mail"
         ).id
@@ -95,7 +95,7 @@ def test_due_soon_is_a_warning_and_overdue_is_critical(place):
     assert ran.returncode == 2
     assert ran.stdout.startswith("HASHSCAN CRITICAL - 1 notice is overdue, the first is " + two)
     assert place.run().returncode == 1
-    with Store(place.state.notices) as store:
+    with NoticeStore(place.state.notices) as store:
         for notice in (one, two):
             store.close_notice(notice, "done")
     assert place.complaints() == []

@@ -20,7 +20,7 @@ from hashscan.errors import (
 )
 from hashscan.known import allow
 from hashscan.known.allow import open_allow_list
-from hashscan.known.filters.writer import Writer
+from hashscan.known.filters.writer import FilterWriter
 from hashscan.known.lists.categories import EVERY, chosen
 from hashscan.model import ALGORITHMS, Digest, FileDigests
 
@@ -130,7 +130,7 @@ def test_a_reader_cannot_say_every_category():
 
 
 def own_filter(path, contents=GOOD, **options):
-    writer = Writer(capacity=1000, **options)
+    writer = FilterWriter(capacity=1000, **options)
     writer.add(sorted(digest("sha1", content) for content in contents))
     writer.write(str(path), category="good", algorithms=["sha1"])
     return path

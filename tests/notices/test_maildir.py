@@ -15,14 +15,14 @@ from hashscan.notices.accept import accept
 from hashscan.notices.maildir import MOST_TRIES, take_mails, why_unusable
 from hashscan.notices.notice import Channel
 from hashscan.notices.senders import Senders
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 
 NO_NOTICE = b"Subject: lunch\n\nAt noon?\n"
 
 
 @pytest.fixture
 def store(tmp_path):
-    with Store(str(tmp_path / "notices.sqlite3")) as one:
+    with NoticeStore(str(tmp_path / "notices.sqlite3")) as one:
         yield one
 
 
@@ -395,7 +395,7 @@ def test_a_mailbox_that_cannot_be_changed(box, store, monkeypatch):
 SCRIPT = """
 import os, sys
 from hashscan.notices import maildir
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 def around(owner, name):
     real = getattr(owner, name)
     def call(*given, **options):
@@ -406,8 +406,8 @@ def around(owner, name):
     setattr(owner, name, call)
 around(maildir, "put")
 for one in ("add", "put_mail", "forget_mails"):
-    around(Store, one)
-with Store(sys.argv[2]) as store:
+    around(NoticeStore, one)
+with NoticeStore(sys.argv[2]) as store:
     done = maildir.take_mails(sys.argv[1], store)
 assert not done.trouble, done.trouble
 """
@@ -425,7 +425,7 @@ def test_killed_at_any_instant(tmp_path):
             killed = dying.run(step, box.path, path).returncode
             kept = [*box.names("new"), *box.names("cur")]
             assert sorted(one.partition(":")[0] for one in kept) == ["1.a", "3.c"]
-            with Store(path) as store:
+            with NoticeStore(path) as store:
                 take(box, store)
                 assert [store.items(one.id)[0].parsed.value for one in notices(store)] == [
                     "https://site.example/1.a"

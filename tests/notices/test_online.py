@@ -20,7 +20,7 @@ from hashscan.notices.notice import (
 from hashscan.notices.online import REASONS, check
 from hashscan.notices.sites.location import Location, LocationKind
 from hashscan.notices.sites.sites import Sites
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 
 URL = "http://a.example/img/1.jpg"
 
@@ -37,7 +37,7 @@ class Machine:
         os.chmod(directory, 0o755)
         sites = [{"host": "*.example", "root": f"{directory}/www/{{host}}"}]
         self.sites = Sites(Settings.of(sites=sites).sites)
-        self.store = Store(str(directory / "notices.sqlite3"))
+        self.store = NoticeStore(str(directory / "notices.sqlite3"))
 
     def notice(self, url=URL, *states, files=True, away=1.0):
         """A notice of the URL whose item went through these states."""

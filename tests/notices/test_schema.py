@@ -11,7 +11,7 @@ from hashscan.notices.notice import (
     ItemState,
 )
 from hashscan.notices.reader import open_existing
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 
 
 def _layout(path):
@@ -26,8 +26,8 @@ def _layout(path):
 
 def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path):
     old, new = str(tmp_path / "old"), str(tmp_path / "new")
-    Store(new).close()
-    with Store(old) as store:
+    NoticeStore(new).close()
+    with NoticeStore(old) as store:
         late, due = (
             add(store, f"http://x.example/{n}", received=1000.0, deadline=5000.0) for n in "ab"
         )
@@ -49,7 +49,7 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path):
     file.close()
     with pytest.raises(StateError, match="older hashscan"):
         open_existing(old)
-    with Store(old) as store:
+    with NoticeStore(old) as store:
         found = {one.value[-1]: (one.deadline, one.late) for one in store.outcomes(0, 1e12)}
         assert found == {"a": (5000.0, True), "b": (5000.0, False)}
         assert store.time_given(due) == given

@@ -28,14 +28,14 @@ from hashscan.notices.notice import (
     may_become,
 )
 from hashscan.notices.reader import open_existing
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 
 HOUR = 3600.0
 
 
 @pytest.fixture
 def store(tmp_path):
-    with Store(str(tmp_path / "notices.sqlite3")) as one:
+    with NoticeStore(str(tmp_path / "notices.sqlite3")) as one:
         yield one
 
 
@@ -248,7 +248,7 @@ def test_open_and_overdue_notices_are_counted(store):
 @given(st.data())
 def test_random_steps_keep_notice_items_and_history_consistent(tmp_path_factory, data):
     """The present is what the history says, and a notice is open while an item is."""
-    with Store(str(tmp_path_factory.mktemp("s") / "n")) as store:
+    with NoticeStore(str(tmp_path_factory.mktemp("s") / "n")) as store:
         ids = []
         for moment in range(data.draw(st.integers(1, 25))):
             now = 1000.0 + moment
@@ -288,7 +288,7 @@ def test_processes_that_add_the_same_at_the_same_time(tmp_path):
     code = (
         "import sys; sys.path[:0] = [sys.argv[2], sys.argv[2] + '/../support']\n"
         "from test_store import *; sys.stdin.read();\n"
-        "with Store(sys.argv[1]) as store:\n"
+        "with NoticeStore(sys.argv[1]) as store:\n"
         "    for key in range(10):\n"
         "        add(store, f'http://x.example/{key}', key=b'%d' % key)"
     )
@@ -301,7 +301,7 @@ def test_processes_that_add_the_same_at_the_same_time(tmp_path):
     ]  # fmt: skip
     ended = [one.communicate(timeout=100) for one in started]
     assert [one.returncode for one in started] == [0] * 3, ended
-    with Store(path) as store:
+    with NoticeStore(path) as store:
         assert len(list(store.notices())) == 10
         assert all(len(store.items(one.id)) == 1 for one in store.notices())
 
@@ -312,7 +312,7 @@ def test_killed_at_any_instant(tmp_path):
     code = (
         "import sys; sys.path[:0] = [sys.argv[2], sys.argv[2] + '/../support']\n"
         "from test_store import *\n"
-        "with Store(sys.argv[1]) as store:\n"
+        "with NoticeStore(sys.argv[1]) as store:\n"
         "    number = 0\n"
         "    while number := number + 1:\n"
         "        urls = [f'http://x.example/{one}' for one in range(5)]\n"
@@ -328,7 +328,7 @@ def test_killed_at_any_instant(tmp_path):
         printed += process.communicate()[0].splitlines(keepends=True)
     whole = {line.decode().strip() for line in printed if line.endswith(b"\n")}
     assert len(whole) >= 12
-    with Store(path) as store:
+    with NoticeStore(path) as store:
         stored = {one.id: one for one in store.notices()}
         assert whole <= set(stored)
         assert len(stored) <= len(whole) + 3
@@ -352,7 +352,7 @@ def test_an_id_may_be_abbreviated(store, monkeypatch):
     with pytest.raises(UsageError, match="there is no notice x; 'hashscan notice list --all'"):
         store.resolve("x")
     ids = iter(["20261127-aaaa0001", "20261127-bbbb0001"])
-    monkeypatch.setattr(Store, "_new_id", lambda _store, _received: next(ids))
+    monkeypatch.setattr(NoticeStore, "_new_id", lambda _store, _received: next(ids))
     one, two = add(store, "http://x.example/1"), add(store, "http://x.example/2")
     for part, found in ((one, one), ("20261127-a", one), ("bbbb0001", two), ("bbb", two)):
         assert store.resolve(part) == found
@@ -368,7 +368,7 @@ def test_a_reader_makes_and_changes_nothing(tmp_path):
     path = str(tmp_path / "notices.sqlite3")
     assert open_existing(path) is None
     assert os.listdir(tmp_path) == []
-    with Store(path) as store:
+    with NoticeStore(path) as store:
         one = add(store, "http://x.example/1")
     with open_existing(path) as reader:
         assert [notice.id for notice in reader.notices()] == [one]
@@ -418,13 +418,13 @@ def test_outcomes_of_a_period_are_those_of_its_notices(store):
 
 def test_a_snapshot_does_not_show_what_others_change_meanwhile(store):
     one = add(store, "http://x.example/1")
-    with Store(store.path) as other, other.snapshot():
+    with NoticeStore(store.path) as other, other.snapshot():
         assert len(list(other.outcomes(0, 2000))) == 1
         add(store, "http://x.example/2")
         store.close_notice(one, "why")
         (same,) = other.outcomes(0, 2000)
         assert same.state is ItemState.RECEIVED
-    with Store(store.path) as other:
+    with NoticeStore(store.path) as other:
         assert len(list(other.outcomes(0, 2000))) == 2
 
 

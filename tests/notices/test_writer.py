@@ -14,7 +14,7 @@ from hashscan.notices.accept import accept
 from hashscan.notices.maildir import take_mails
 from hashscan.notices.notice import Channel
 from hashscan.notices.senders import Senders
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.output.history import sentence
 
 WHO = Who(0, "root", "command")
@@ -23,7 +23,7 @@ WHO = Who(0, "root", "command")
 @pytest.fixture
 def store(tmp_path):
     recorder = Recorder(AuditLog(str(tmp_path)), WHO)
-    with Store(str(tmp_path / "notices.sqlite3"), recorder) as store:
+    with NoticeStore(str(tmp_path / "notices.sqlite3"), recorder) as store:
         yield store
 
 

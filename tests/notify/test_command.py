@@ -10,7 +10,7 @@ from notifications import message
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.command import CommandNotifier
-from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.notifier import NotSentError, SendFault
 
 
 def notifier(tmp_path, text, **more):
@@ -62,7 +62,7 @@ def test_a_program_that_does_not_read(tmp_path):
 
 def test_what_it_says_is_in_the_error(tmp_path):
     error = failure(notifier(tmp_path, "printf 'no\\033[2J way' >&2; exit 3"))
-    assert error.fault is Fault.LATER
+    assert error.fault is SendFault.LATER
     assert "ended with code 3: no\\x1b[2J way" in error.what
 
 
@@ -104,7 +104,7 @@ def test_a_program_that_is_not_there(tmp_path):
     found = notifier(tmp_path, "exit 0")
     os.unlink(tmp_path / "program")
     error = failure(found)
-    assert error.fault is Fault.SETUP
+    assert error.fault is SendFault.SETUP
     assert "cannot be started" in error.what
 
 

@@ -10,7 +10,7 @@ from receivers import MailPlace
 from hashscan.config.notify import ReceiverSettings
 from hashscan.errors import UsageError
 from hashscan.notify.contacts import BUILT_IN, Contacts, read_template
-from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.notifier import NotSentError, SendFault
 
 
 def contacts(tmp_path, text):
@@ -105,7 +105,7 @@ def test_an_address_that_is_more_than_one(tmp_path, address):
     )
     with pytest.raises(NotSentError) as caught:
         Contacts(settings).address("4001")
-    assert caught.value.fault is Fault.NOBODY
+    assert caught.value.fault is SendFault.NOBODY
 
 
 def program(tmp_path, text):
@@ -127,7 +127,7 @@ def test_a_command_gets_the_name_and_prints_the_address(tmp_path):
 def test_a_command_that_fails_is_run_again(tmp_path, text):
     with pytest.raises(NotSentError) as caught:
         Contacts(program(tmp_path, text)).address("4001")
-    assert caught.value.fault is Fault.LATER
+    assert caught.value.fault is SendFault.LATER
 
 
 def test_templates(tmp_path):
@@ -147,7 +147,7 @@ def test_a_file_that_is_no_file_of_contacts_holds_up_nothing(tmp_path):
     for path in (fifo, endless, tmp_path):
         with pytest.raises(NotSentError) as caught:
             Contacts(_settings(contacts=str(path))).address("4001")
-        assert caught.value.fault is Fault.SETUP
+        assert caught.value.fault is SendFault.SETUP
         if path != tmp_path:
             with pytest.raises(UsageError):
                 read_template(str(path))
@@ -178,4 +178,4 @@ def test_a_command_for_contacts_that_never_ends(tmp_path, monkeypatch, does):
         Contacts(settings).address("4001")
     assert tracemalloc.get_traced_memory()[1] < 4 << 20
     tracemalloc.stop()
-    assert caught.value.fault is Fault.LATER
+    assert caught.value.fault is SendFault.LATER

@@ -8,7 +8,7 @@ from notifications import message
 from receivers import PLACES
 
 from hashscan.notify.message import Event, for_test
-from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.notifier import NotSentError, SendFault
 from hashscan.notify.open_notifier import open_notifier
 
 
@@ -43,7 +43,7 @@ def test_a_receiver_that_is_busy_is_asked_again(place):
     place.behave("later")
     with pytest.raises(NotSentError) as caught:
         open_notifier(place.settings).send(message())
-    assert caught.value.fault is Fault.LATER
+    assert caught.value.fault is SendFault.LATER
     assert not caught.value.unsure
     assert place.received == []
     place.behave("accept")
@@ -58,7 +58,7 @@ def test_a_receiver_that_hangs_costs_the_time_limit_and_no_more(place):
     with pytest.raises(NotSentError) as caught:
         open_notifier(settings).send(message())
     assert time.monotonic() - begun < 60
-    assert caught.value.fault is Fault.LATER
+    assert caught.value.fault is SendFault.LATER
     assert caught.value.fix
 
 
@@ -68,7 +68,7 @@ def test_a_receiver_that_refuses_for_good(place):
     place.behave("refuse")
     with pytest.raises(NotSentError) as caught:
         open_notifier(place.settings).send(message())
-    assert caught.value.fault is Fault.REFUSED
+    assert caught.value.fault is SendFault.REFUSED
 
 
 def test_hostile_texts_stay_within_their_line(place):

@@ -13,7 +13,7 @@ from receivers import MailPlace, RawServer
 
 from hashscan.config.notify import ReceiverSettings
 from hashscan.notify.mail import MailNotifier
-from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.notifier import NotSentError, SendFault
 from hashscan.notify.open_notifier import open_notifier
 
 
@@ -75,7 +75,7 @@ def test_starttls_and_a_password(authority, bundle, tmp_path):
 def test_a_password_that_is_refused_keeps_the_mail(authority, bundle, tmp_path):
     with place_with_login(authority, bundle, tmp_path, "wrong") as place:
         error = failure(place.settings)
-        assert error.fault is Fault.SETUP
+        assert error.fault is SendFault.SETUP
         assert "refuses the user name or the password (code 535)" in error.what
         assert "password_file" in error.fix
         assert "wrong" not in str(error)
@@ -86,7 +86,7 @@ def test_a_name_that_is_not_in_the_certificate(authority, bundle, tmp_path):
     more = {"encryption": "starttls", "ca_bundle": bundle}
     with MailPlace(tmp_path, server=server, **more) as place:
         error = failure(place.settings)
-        assert error.fault is Fault.SETUP
+        assert error.fault is SendFault.SETUP
         assert "does not verify" in error.what
         assert "`server`" in error.fix
         assert place.received == []
@@ -101,7 +101,7 @@ def test_an_unknown_authority(authority, tmp_path):
 def test_a_server_without_starttls_gets_nothing(tmp_path):
     with MailPlace(tmp_path, encryption="starttls") as place:
         error = failure(place.settings)
-        assert error.fault is Fault.SETUP
+        assert error.fault is SendFault.SETUP
         assert "does not offer STARTTLS" in error.what
         assert place.attempts == []
 
@@ -110,7 +110,7 @@ def test_nothing_listens(tmp_path):
     with MailPlace(tmp_path) as place:
         settings = place.settings
     error = failure(settings)
-    assert error.fault is Fault.LATER
+    assert error.fault is SendFault.LATER
     assert "connection refused" in error.what
 
 
@@ -136,7 +136,7 @@ def test_an_endless_answer_costs_no_memory(tmp_path):
 
     with RawServer(talk) as server:
         error = failure(mail_settings(server.port))
-        assert error.fault is Fault.LATER
+        assert error.fault is SendFault.LATER
         assert "without end" in error.what
 
 
@@ -172,7 +172,7 @@ def test_a_connection_that_breaks_after_the_data_leaves_it_open_whether_it_arriv
     ok = b"250 ok\r\n"
     with RawServer(script(ok, ok, ok, b"354 go on\r\n")) as server:
         error = failure(mail_settings(server.port))
-        assert error.fault is Fault.LATER
+        assert error.fault is SendFault.LATER
         assert error.unsure
     with RawServer(script(ok, ok)) as server:
         assert not failure(mail_settings(server.port)).unsure
@@ -204,9 +204,9 @@ def test_through_sendmail(tmp_path):
     }
     program.write_text("#!/bin/sh\nexit 75\n")
     error = failure(settings)
-    assert (error.fault, error.unsure) == (Fault.LATER, True), "it may be in sendmail's queue"
+    assert (error.fault, error.unsure) == (SendFault.LATER, True), "it may be in sendmail's queue"
     program.write_text("#!/bin/sh\nexit 67\n")
     error = failure(settings)
-    assert (error.fault, error.unsure) == (Fault.SETUP, False)
+    assert (error.fault, error.unsure) == (SendFault.SETUP, False)
     os.unlink(program)
     assert "cannot be started" in failure(settings).what

@@ -14,7 +14,7 @@ from notifications import message, secret
 from receivers import HookPlace
 
 from hashscan.notify.message import Event
-from hashscan.notify.notifier import Fault, NotSentError
+from hashscan.notify.notifier import NotSentError, SendFault
 from hashscan.notify.open_notifier import open_notifier
 
 
@@ -106,7 +106,7 @@ def test_a_url_that_is_a_secret(tmp_path):
         assert len(place.received) == 1
         settings = settings.model_copy(update={"url_file": secret(tmp_path, "ftp://hush/x")})
         error = failure(settings)
-        assert error.fault is Fault.SETUP
+        assert error.fault is SendFault.SETUP
         assert "hush" not in str(error)
 
 
@@ -117,7 +117,7 @@ def test_a_redirect_is_not_followed_and_gets_no_credentials(tmp_path):
     ):
         place.server.always(answer(307, Location=f"{other.server.url}/x?secret"))
         error = failure(place.settings)
-        assert error.fault is Fault.SETUP
+        assert error.fault is SendFault.SETUP
         assert "redirects to 127.0.0.1" in error.what
         assert "secret" not in str(error)
         assert other.server.requests == []
@@ -128,16 +128,16 @@ def test_a_redirect_is_not_followed_and_gets_no_credentials(tmp_path):
 @pytest.mark.parametrize(
     ("status", "fault"),
     [
-        (400, Fault.REFUSED),
-        (401, Fault.SETUP),
-        (403, Fault.SETUP),
-        (404, Fault.SETUP),
-        (410, Fault.SETUP),
-        (413, Fault.REFUSED),
-        (429, Fault.LATER),
-        (500, Fault.LATER),
-        (503, Fault.LATER),
-        (504, Fault.LATER),
+        (400, SendFault.REFUSED),
+        (401, SendFault.SETUP),
+        (403, SendFault.SETUP),
+        (404, SendFault.SETUP),
+        (410, SendFault.SETUP),
+        (413, SendFault.REFUSED),
+        (429, SendFault.LATER),
+        (500, SendFault.LATER),
+        (503, SendFault.LATER),
+        (504, SendFault.LATER),
     ],
 )
 def test_what_a_status_means(tmp_path, status, fault):
@@ -147,7 +147,7 @@ def test_what_a_status_means(tmp_path, status, fault):
         assert error.fault is fault
         assert str(status) in error.what
         assert error.unsure == (status in {500, 504}), "it may have taken the message"
-        assert error.wait == (120 if fault is Fault.LATER else None)
+        assert error.wait == (120 if fault is SendFault.LATER else None)
 
 
 def test_an_endless_answer_is_not_read(tmp_path):
@@ -177,7 +177,7 @@ def test_a_reset_leaves_it_open_whether_the_message_arrived(tmp_path):
         settings = place.settings
     error = failure(settings)
     assert not error.unsure
-    assert error.fault is Fault.LATER
+    assert error.fault is SendFault.LATER
 
 
 def test_a_certificate_that_does_not_verify(tmp_path):
@@ -186,7 +186,7 @@ def test_a_certificate_that_does_not_verify(tmp_path):
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with HookPlace(tmp_path, tls=context) as place:
         error = failure(place.settings)
-        assert error.fault is Fault.SETUP
+        assert error.fault is SendFault.SETUP
         assert "does not verify" in error.what
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         settings = place.settings.model_copy(update={"ca_bundle": str(tmp_path / "ca.pem")})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hashscan.notices.notice import Event, EventKind
+from hashscan.notices.notice import EventKind, NoticeEvent
 from hashscan.output.notices import event_line
 
 PATH = {"path": "/srv/a.jpg", "role": "named", "category": None, "action": ""}
@@ -59,5 +59,5 @@ PATH = {"path": "/srv/a.jpg", "role": "named", "category": None, "action": ""}
     ],
 )  # fmt: skip
 def test_a_step_is_a_sentence(kind, detail, words):
-    line = event_line(Event(1, "n", 7, 0.0, EventKind(kind), detail), {7: 2})
+    line = event_line(NoticeEvent(1, "n", 7, 0.0, EventKind(kind), detail), {7: 2})
     assert line.endswith(f"  item 2: {words}"), line

@@ -10,9 +10,9 @@ from brake_matches import Events, Moving, match
 from hashscan.fs import accounts as module
 from hashscan.fs.accounts import Accounts
 from hashscan.quarantine import admission
-from hashscan.quarantine.brake_limits import Limits
+from hashscan.quarantine.brake_limits import BrakeLimits
 from hashscan.quarantine.brakes import Brakes
-from hashscan.quarantine.hold_types import Kind
+from hashscan.quarantine.hold_types import HoldKind
 from hashscan.quarantine.holds import Holds
 
 USERS = {"first": 1000, "mallory": 1001, "alice": 1002, "lxd": 998, "root": 0}
@@ -66,7 +66,7 @@ def test_a_change_of_the_file_counts_from_the_next_question(subuid):
 
 
 def test_a_customer_with_a_range_has_only_his_own_files_held(memory, subuid):
-    limits = Limits(owners=5, files=20, per_hour=50)
+    limits = BrakeLimits(owners=5, files=20, per_hour=50)
     path, moving = str(memory / "holds.sqlite3"), Moving()
     with closing(
         Brakes(moving, path, limits, events=Events(), accounts=Accounts(str(subuid)))
@@ -81,7 +81,7 @@ def test_a_customer_with_a_range_has_only_his_own_files_held(memory, subuid):
     assert more == ["quarantined"] * 10
     with Holds(path) as holds:
         assert [(one.kind, one.uid) for one in holds.holds()] == [
-            (Kind.COPIES, 1001), (Kind.RATE, 1001)
+            (HoldKind.COPIES, 1001), (HoldKind.RATE, 1001)
         ]  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_copies_that_come_and_go_all_day_are_held_but_not_all_listed(memory, mon
     monkeypatch.setattr(admission, "_MOST_LISTED", 10)
     path, moving = str(memory / "holds.sqlite3"), Moving()
     for turn in range(2):  # another process counts what is listed already
-        with closing(Brakes(moving, path, Limits(files=5), events=Events())) as brakes:
+        with closing(Brakes(moving, path, BrakeLimits(files=5), events=Events())) as brakes:
             done = [brakes.act(match(f"m/{turn}/{n}", 1001)).action for n in range(30)]
             other = brakes.act(match(f"o/{turn}", 1002)).action
         assert done == ["quarantined"] * (5 - 5 * turn) + ["held"] * (25 + 5 * turn)
@@ -97,5 +97,5 @@ def test_copies_that_come_and_go_all_day_are_held_but_not_all_listed(memory, mon
     with Holds(path) as holds:
         assert [(one.files, one.uid) for one in holds.holds()] == [(10, 1001)]
         holds.release(1, who="root")
-    with closing(Brakes(moving, path, Limits(files=5), events=Events())) as brakes:
+    with closing(Brakes(moving, path, BrakeLimits(files=5), events=Events())) as brakes:
         assert brakes.act(match("m/1/29", 1001)).action == "quarantined"

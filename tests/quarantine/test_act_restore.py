@@ -11,7 +11,7 @@ import pytest
 from isolating import all_records, confirmed, needs_root, recovered, snapshot
 
 from hashscan.errors import QuarantineError
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.restore import restore
 
 
@@ -83,7 +83,7 @@ def test_round_trip_keeps_content_and_metadata(volume, quarantine, store_path, n
         assert restored.path == full
         assert restored.notes == ()
         assert snapshot(full) == before
-        assert store.load(record.id).state is State.RESTORED
+        assert store.load(record.id).state is RecordState.RESTORED
         assert not os.path.lexists(volume / ".hashscan")
 
 
@@ -253,7 +253,7 @@ def test_content_that_cannot_be_read_is_not_restored(volume, quarantine, store_p
         with pytest.raises(QuarantineError, match="Input/output error"):
             restore(store, acted.quarantine_id)
         (record,) = all_records(store)
-    assert record.state is State.QUARANTINED
+    assert record.state is RecordState.QUARANTINED
     assert not (volume / "f").exists()
 
 

@@ -11,7 +11,7 @@ from isolating import adversary, all_records, confirmed, exchange, needs_root, r
 from hashscan.errors import QuarantineError, UnsafePathError
 from hashscan.quarantine import act
 from hashscan.quarantine.manage import purge
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
@@ -72,7 +72,7 @@ def test_directory_flips_to_a_link_out_of_the_volume(tmp_path, volume, quarantin
                         raise
                     seen["not restored"] += 1
             assert os.listdir(real) == ["f"]
-            store.save(store.load(acted.quarantine_id).became(State.PURGED))
+            store.save(store.load(acted.quarantine_id).became(RecordState.PURGED))
         assert events() == b""
         assert flips() >= FLIPS
     assert min(seen.values()) >= 5, seen
@@ -151,13 +151,13 @@ def test_file_flips_to_an_innocent_one(volume, quarantine, store_path):
                 assert recover(store) == []
                 for record in all_records(store):
                     content = store_path / record.id / "content"
-                    if record.state is State.QUARANTINED:
+                    if record.state is RecordState.QUARANTINED:
                         assert content.read_bytes() == KNOWN
                         restored(store, record, volume)
-                    elif record.state is State.UNDONE:
+                    elif record.state is RecordState.UNDONE:
                         assert not content.exists()
                     else:
-                        assert record.state is State.PURGED, record
+                        assert record.state is RecordState.PURGED, record
             # f and g, one of each, whatever happened
             assert acted.action in {"quarantined", "reported"}
         assert flips() >= FLIPS
@@ -207,12 +207,12 @@ def test_innocent_goes_back_without_overwriting(
     monkeypatch.undo()
     with Store.open(os.fsencode(store_path)) as store, store.lock():
         assert recover(store) == []
-        assert store.load(acted.quarantine_id).state is State.DISPLACED
+        assert store.load(acted.quarantine_id).state is RecordState.DISPLACED
         with pytest.raises(QuarantineError, match="not purged"):
             purge(store, acted.quarantine_id)
         with pytest.raises(QuarantineError, match="nothing is overwritten"):
             restore(store, acted.quarantine_id)
-        assert store.load(acted.quarantine_id).state is State.DISPLACED
+        assert store.load(acted.quarantine_id).state is RecordState.DISPLACED
         (volume / "else").mkdir()
         restore(store, acted.quarantine_id, to=os.fsencode(volume / "else"))
     assert is_made(swapped, volume / "else" / "f")
@@ -299,5 +299,5 @@ def test_name_taken_in_the_instant_before_a_restore(volume, quarantine, store_pa
         assert numbers <= {errno.EEXIST, errno.EXDEV}
         assert errno.EEXIST in numbers
         assert (volume / "f").read_bytes() == b"newer"
-        assert store.load(acted.quarantine_id).state is State.QUARANTINED
+        assert store.load(acted.quarantine_id).state is RecordState.QUARANTINED
     assert os.listdir(volume) == ["f"]

@@ -15,7 +15,7 @@ from isolating import (
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.manage import purge, verify
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
 
@@ -97,7 +97,7 @@ def test_a_record_that_could_not_be_read_again_is_refused(
     assert snapshot(path) == before
     with recovered(store_path) as store:
         states = [one.state for one in all_records(store)]
-    assert states == ([] if limit == 100 else [State.UNDONE])
+    assert states == ([] if limit == 100 else [RecordState.UNDONE])
 
 
 def linked(volume, names):
@@ -171,7 +171,7 @@ def test_killed_while_it_links(apart, monkeypatch, when):
     def check(prepared):
         base, store_path, content, _ = prepared
         with recovered(store_path) as store, store.lock():
-            kept = [one for one in all_records(store) if one.state is State.QUARANTINED]
+            kept = [one for one in all_records(store) if one.state is RecordState.QUARANTINED]
             assert len(kept) + (base / "b").exists() == 2
             for one in kept:
                 assert {path.name for path in (store_path / one.id).iterdir()} == {

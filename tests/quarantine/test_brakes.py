@@ -16,8 +16,8 @@ from hashscan.errors import UsageError
 from hashscan.model import (
     Digest,
 )
-from hashscan.quarantine.brake_limits import HOUR, Limits, Scope, tripped
-from hashscan.quarantine.hold_types import HoldState, Kind, number_of
+from hashscan.quarantine.brake_limits import HOUR, BrakeLimits, Scope, tripped
+from hashscan.quarantine.hold_types import HoldKind, HoldState, number_of
 from hashscan.quarantine.holds import Holds
 
 DAY = 86400.0
@@ -47,28 +47,28 @@ def test_no_digest_moves_from_more_owners_than_the_limit(files, owners):
     with in_memory() as memory, Holds(str(memory / "holds.sqlite3"), Clock()) as holds:
         for number, (uid, name, content) in enumerate(files):
             one = match(f"{uid}/{name}/{content}", uid, bytes([content]), inode=number)
-            if moves(holds, Limits(owners=owners), one):
+            if moves(holds, BrakeLimits(owners=owners), one):
                 moved.setdefault(content, set()).add(uid)
     assert all(len(uids) <= owners for uids in moved.values())
 
 
 def test_the_files_of_one_owner_too_many_are_held_and_all_that_follow(holds):
-    limits = Limits(owners=5)
+    limits = BrakeLimits(owners=5)
     assert moved_of(holds, limits, [match(f"{uid}/f", uid) for uid in range(20)]) == 5
     assert not moves(holds, limits, match("0/g", 0))  # an owner whose file moved before
     assert moves(holds, limits, match("9/other", 9, b"other"))
     (hold,) = holds.holds()
-    assert (hold.id, hold.kind, hold.files, hold.owners) == ("H1", Kind.DIGEST, 16, 16)
+    assert (hold.id, hold.kind, hold.files, hold.owners) == ("H1", HoldKind.DIGEST, 16, 16)
 
 
 def test_names_of_one_inode_are_one_file(holds):
-    limits = Limits(files=10)
+    limits = BrakeLimits(files=10)
     names = [match(f"f{number}", inode=7) for number in range(30)]
     assert moved_of(holds, limits, names) == 30
 
 
 def test_two_lists_with_different_algorithms_count_together(holds):
-    limits = Limits(owners=2)
+    limits = BrakeLimits(owners=2)
     one = match("0/f", 0, algorithms=("sha1",))
     assert holds.admit(one, limits) is None
     holds.moved(one.candidate, digests_of(b"known"))  # as the quarantine hashes it
@@ -82,7 +82,7 @@ def test_two_lists_with_different_algorithms_count_together(holds):
 
 
 def test_one_owners_copies_hold_nobody_elses_files(holds):
-    limits = Limits(owners=5, files=20)
+    limits = BrakeLimits(owners=5, files=20)
     own = [match(f"0/{number}", 0) for number in range(500)]
     assert moved_of(holds, limits, own) == 20
     assert [one.uid for one in holds.holds()] == [0]
@@ -90,29 +90,31 @@ def test_one_owners_copies_hold_nobody_elses_files(holds):
 
 
 def test_a_machine_with_one_owner_for_all_sites_has_the_limit_of_files(holds):
-    limits = Limits(owners=5, files=100)
+    limits = BrakeLimits(owners=5, files=100)
     assert moved_of(holds, limits, [match(f"site{n}/logo", 33) for n in range(500)]) == 100
 
 
 def test_files_of_many_owners_reach_the_limit_of_files_together(holds):
-    assert moved_of(holds, Limits(files=10), [match(f"{uid}/f", uid) for uid in range(30)]) == 10
-    assert [(one.kind, one.uid) for one in holds.holds()] == [(Kind.COPIES, None)]
+    assert (
+        moved_of(holds, BrakeLimits(files=10), [match(f"{uid}/f", uid) for uid in range(30)]) == 10
+    )
+    assert [(one.kind, one.uid) for one in holds.holds()] == [(HoldKind.COPIES, None)]
 
 
 # The other brakes
 
 
 def test_a_flood_of_one_owner_is_held_and_others_go_on(holds):
-    limits = Limits(per_hour=50)
+    limits = BrakeLimits(per_hour=50)
     flood = [match(f"0/{n}", 0, str(n).encode()) for n in range(200)]
     assert moved_of(holds, limits, flood) == 50  # the first ones
-    assert [(one.kind, one.uid) for one in holds.holds()] == [(Kind.RATE, 0)]
+    assert [(one.kind, one.uid) for one in holds.holds()] == [(HoldKind.RATE, 0)]
     others = [match(f"{uid}/f", uid, str(uid).encode()) for uid in range(1000, 1020)]
     assert moved_of(holds, limits, others) == 20
 
 
 def test_files_of_many_owners_in_an_hour_are_held_until_somebody_decides(holds, clock):
-    limits = Limits(per_hour=10)
+    limits = BrakeLimits(per_hour=10)
     files = [match(f"{uid}/f", uid, str(uid).encode()) for uid in range(30)]
     assert moved_of(holds, limits, files) == 10
     clock.passes(2 * HOUR)
@@ -126,7 +128,7 @@ def test_files_of_many_owners_in_an_hour_are_held_until_somebody_decides(holds, 
 
 
 def test_a_share_of_a_volume_is_held_and_other_volumes_go_on(holds):
-    limits = Limits(share=0.02, share_from=5)
+    limits = BrakeLimits(share=0.02, share_from=5)
     files = [match(f"{uid}/f", uid, str(uid).encode()) for uid in range(60)]
     assert moved_of(holds, limits, files, files=1000) == 20
     other = match("0/f", 0, b"x", volume=b"/mnt")
@@ -135,10 +137,10 @@ def test_a_share_of_a_volume_is_held_and_other_volumes_go_on(holds):
 
 
 def test_a_small_volume_is_not_held_for_a_few_files(holds):
-    limits = Limits(share=0.01, share_from=5)
+    limits = BrakeLimits(share=0.01, share_from=5)
     files = [match(f"{uid}/f", uid, str(uid).encode()) for uid in range(10)]
     assert moved_of(holds, limits, files, files=10) == 5
-    assert moved_of(holds, Limits(share=0.01, share_from=1), files[:3], files=None) == 0
+    assert moved_of(holds, BrakeLimits(share=0.01, share_from=1), files[:3], files=None) == 0
 
 
 @given(
@@ -165,7 +167,7 @@ def test_a_limit_is_of_all_owners_if_each_has_few_files():
 
 
 def test_matches_of_a_new_version_are_held_by_their_digests(holds):
-    limits = Limits()
+    limits = BrakeLimits()
     new = [digests_of(b"a"), digests_of(b"b")]
     hold = holds.hold_list("baseline", "2", 2, new)
     assert holds.hold_list("baseline", "2", 2, new) is None
@@ -180,17 +182,17 @@ def test_matches_of_a_new_version_are_held_by_their_digests(holds):
 def test_all_matches_of_a_version_with_too_many_digests_are_held(holds, monkeypatch):
     monkeypatch.setattr("hashscan.quarantine.holds.MOST_DIGESTS", 1)
     holds.hold_list("baseline", "2", 2, [digests_of(b"a"), digests_of(b"b")])
-    assert not moves(holds, Limits(), match("0/c", 0, b"c", version="2"))
-    assert not moves(holds, Limits(), match("0/d", 0, b"d", version="3")), "it has them, too"
+    assert not moves(holds, BrakeLimits(), match("0/c", 0, b"c", version="2"))
+    assert not moves(holds, BrakeLimits(), match("0/d", 0, b"d", version="3")), "it has them, too"
     other = match("0/e", 0, b"e").hit._replace(category="other")
-    assert moves(holds, Limits(), replace(match("0/e", 0, b"e"), hit=other))
+    assert moves(holds, BrakeLimits(), replace(match("0/e", 0, b"e"), hit=other))
 
 
 # Decisions
 
 
 def test_a_release_is_for_the_digest_and_the_window(holds, clock):
-    limits = Limits(owners=3, window=7 * DAY)
+    limits = BrakeLimits(owners=3, window=7 * DAY)
     files = [match(f"{uid}/f", uid) for uid in range(8)]
     assert moved_of(holds, limits, files) == 3
     released = holds.release(1, who="root", why="meant")
@@ -205,7 +207,7 @@ def test_a_release_is_for_the_digest_and_the_window(holds, clock):
 
 
 def test_a_file_of_a_released_hold_moves_long_after(holds, clock):
-    limits = Limits(owners=1, window=DAY)
+    limits = BrakeLimits(owners=1, window=DAY)
     files = [match(f"{uid}/f", uid) for uid in range(4)]
     moved_of(holds, limits, files)
     holds.release(1, who="root")
@@ -214,7 +216,7 @@ def test_a_file_of_a_released_hold_moves_long_after(holds, clock):
 
 
 def test_released_files_count_for_nothing(holds):
-    limits = Limits(owners=3, per_hour=10, share=0.01, share_from=10)
+    limits = BrakeLimits(owners=3, per_hour=10, share=0.01, share_from=10)
     files = [match(f"{uid}/f", uid) for uid in range(40)]
     assert moved_of(holds, limits, files, files=1000) == 3
     holds.release(1, who="root")
@@ -225,7 +227,7 @@ def test_released_files_count_for_nothing(holds):
 
 
 def test_one_digest_of_a_hold_is_released_by_itself(holds):
-    limits = Limits(per_hour=10)
+    limits = BrakeLimits(per_hour=10)
     files = [match(f"{uid}/f", uid, b"ab"[uid % 2 :][:1]) for uid in range(30)]
     moved_of(holds, limits, files)
     sha256 = digests_of(b"b").each()[2]
@@ -244,7 +246,7 @@ def test_a_decision_about_no_hold_is_refused(holds):
             number_of(identifier)
     with pytest.raises(UsageError, match="there is no hold H7"):
         holds.release(number_of("H7"), who="root")
-    moved_of(holds, Limits(owners=1), [match(f"{uid}/f", uid) for uid in range(3)])
+    moved_of(holds, BrakeLimits(owners=1), [match(f"{uid}/f", uid) for uid in range(3)])
     holds.dismiss(1, who="root", why="stock")
     with pytest.raises(UsageError, match="dismissed already"):
         holds.dismiss(1, who="root", why="again")
@@ -254,7 +256,7 @@ def test_a_decision_about_no_hold_is_refused(holds):
 
 
 def test_a_named_file_moves_whatever_its_digest_did_and_its_copies_do_not(holds):
-    limits = Limits(owners=2)
+    limits = BrakeLimits(owners=2)
     moved_of(holds, limits, [match(f"{uid}/f", uid) for uid in range(5)])
     assert moves(holds, limits, match("9/named", 9, named=True))
     assert moves(holds, limits, match("4/f", 4, named=True))  # it was held before
@@ -262,17 +264,17 @@ def test_a_named_file_moves_whatever_its_digest_did_and_its_copies_do_not(holds)
 
 
 def test_named_files_count_and_are_held_by_the_rate(holds):
-    limits = Limits(owners=2, per_hour=10)
+    limits = BrakeLimits(owners=2, per_hour=10)
     named = [match(f"{uid}/f", uid, named=True) for uid in range(30)]
     assert moved_of(holds, limits, named) == 10
-    assert holds.holds()[0].kind is Kind.RATE
+    assert holds.holds()[0].kind is HoldKind.RATE
 
 
 # Clocks, kills, processes
 
 
 def test_a_window_ends_by_time_that_has_passed(holds, clock):
-    limits = Limits(owners=2, window=DAY)
+    limits = BrakeLimits(owners=2, window=DAY)
     assert moved_of(holds, limits, [match(f"{uid}/f", uid) for uid in range(2)]) == 2
     clock.wall += 400 * DAY  # somebody sets the clock
     assert not moves(holds, limits, match("2/f", 2))
@@ -283,7 +285,7 @@ def test_a_window_ends_by_time_that_has_passed(holds, clock):
 
 
 def test_counts_survive_the_process(memory, clock):
-    path, limits = str(memory / "holds.sqlite3"), Limits(owners=2)
+    path, limits = str(memory / "holds.sqlite3"), BrakeLimits(owners=2)
     for uid in range(2):
         with Holds(path, clock) as holds:
             assert moves(holds, limits, match(f"{uid}/f", uid))
@@ -295,7 +297,7 @@ def test_counts_survive_the_process(memory, clock):
 
 
 def test_a_kill_between_count_and_move_counts_the_file_and_its_move_goes_on(memory, clock):
-    path, limits = str(memory / "holds.sqlite3"), Limits(owners=1)
+    path, limits = str(memory / "holds.sqlite3"), BrakeLimits(owners=1)
     with Holds(path, clock) as holds:
         assert holds.admit(match("0/f", 0), limits) is None  # killed here
     with Holds(path, clock) as holds:
@@ -304,7 +306,7 @@ def test_a_kill_between_count_and_move_counts_the_file_and_its_move_goes_on(memo
 
 
 def test_a_file_that_could_not_be_moved_does_not_count(holds):
-    limits = Limits(owners=1)
+    limits = BrakeLimits(owners=1)
     failed = match("0/f", 0)
     for _ in range(3):
         assert holds.admit(failed, limits) is None
@@ -317,9 +319,9 @@ import sys
 sys.path[:0] = [{support!r}]
 from brake_matches import match, moves
 from hashscan.quarantine.holds import Holds
-from hashscan.quarantine.brake_limits import Limits
+from hashscan.quarantine.brake_limits import BrakeLimits
 with Holds({path!r}) as holds:
-    print(sum(moves(holds, Limits(owners=5), match(f"{{uid}}/f", uid)) for uid in range({begin}, 40, 2)))
+    print(sum(moves(holds, BrakeLimits(owners=5), match(f"{{uid}}/f", uid)) for uid in range({begin}, 40, 2)))
 """
 
 
@@ -338,6 +340,6 @@ def test_two_processes_count_together(memory):
 
 
 def test_digests_are_found_in_any_algorithm(holds):
-    moved_of(holds, Limits(owners=1), [match(f"{uid}/f", uid) for uid in range(3)])
+    moved_of(holds, BrakeLimits(owners=1), [match(f"{uid}/f", uid) for uid in range(3)])
     assert set(holds.digests(1)) == set(digests_of(b"known").each())
     assert holds.with_digest(Digest("sha1", "0" * 40)) == []

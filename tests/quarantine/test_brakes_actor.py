@@ -9,7 +9,7 @@ import pytest
 from brake_matches import Events, Moving, digests_of, match
 
 from hashscan.errors import StateError
-from hashscan.quarantine.brake_limits import Limits
+from hashscan.quarantine.brake_limits import BrakeLimits
 from hashscan.quarantine.brakes import Brakes, summary_of, used_inodes
 from hashscan.quarantine.holds import Holds
 
@@ -27,7 +27,7 @@ def events():
 @pytest.fixture
 def braked(memory, moving, events):
     path = str(memory / "holds.sqlite3")
-    with closing(Brakes(moving, path, Limits(owners=2), events=events)) as one:
+    with closing(Brakes(moving, path, BrakeLimits(owners=2), events=events)) as one:
         yield one
 
 
@@ -61,7 +61,7 @@ def test_a_hold_is_told_of_once_whatever_ended_the_first_try(braked, events, fau
 def test_nothing_moves_that_cannot_be_counted(tmp_path, moving, events):
     path = tmp_path / "holds.sqlite3"
     path.write_bytes(b"no database at all")
-    with closing(Brakes(moving, str(path), Limits(), events=events)) as braked:
+    with closing(Brakes(moving, str(path), BrakeLimits(), events=events)) as braked:
         done = braked.act(match("0/f", 0))
     assert (done.action, done.problem, moving.moved) == ("reported", "no-brakes", [])
     assert "cannot be counted" in done.message
@@ -90,7 +90,7 @@ def test_the_share_is_of_the_files_of_the_volume(memory, moving, events):
     def files_of(volume):
         return 100 if volume == b"/srv" else None
 
-    limits = Limits(share=0.02, share_from=1)
+    limits = BrakeLimits(share=0.02, share_from=1)
     path = str(memory / "holds.sqlite3")
     with closing(Brakes(moving, path, limits, events=events, files_of=files_of)) as braked:
         done = [braked.act(match(f"{uid}/f", uid)).action for uid in range(3)]

@@ -10,7 +10,7 @@ from faulty import break_os, raising
 from isolating import confirmed
 
 from hashscan.quarantine import act, conclude
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.store import Store
 
 
@@ -68,5 +68,5 @@ def test_a_file_that_cannot_be_copied_is_back_before_the_record_says_so(
     monkeypatch.setattr(Store, "save", saving)
     monkeypatch.setattr(conclude, "copy_content", raising(errno.ENOSPC))
     (entry,) = copied("f")
-    assert saved[-1] == (State.UNDONE, ["f"], [b"record.json"])
+    assert saved[-1] == (RecordState.UNDONE, ["f"], [b"record.json"])
     assert os.listdir(entry) == ["record.json"]

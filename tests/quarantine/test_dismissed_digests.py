@@ -12,11 +12,19 @@ import pytest
 from hashscan.errors import ServiceError
 from hashscan.model import Digest, FileDigests
 from hashscan.quarantine import dismissed_digests as module
-from hashscan.quarantine.dismissed_digests import Dismissed, Entry, add, entries_of, remove
+from hashscan.quarantine.dismissed_digests import (
+    Dismissed,
+    DismissedContent,
+    add,
+    entries_of,
+    remove,
+)
 
 SHA1 = hashlib.sha1(b"stock").digest()
 MD5 = hashlib.md5(b"stock").digest()
-ENTRY = Entry((Digest("sha1", SHA1.hex()),), "H1", "root", "2026-01-01T00:00:00Z", "a stock image")
+ENTRY = DismissedContent(
+    (Digest("sha1", SHA1.hex()),), "H1", "root", "2026-01-01T00:00:00Z", "a stock image"
+)
 
 
 @pytest.fixture

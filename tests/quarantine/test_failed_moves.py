@@ -14,7 +14,7 @@ from hashscan.errors import StateError
 from hashscan.quarantine import act, failed_moves
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.failed_moves import Attempts
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store
 
@@ -174,7 +174,7 @@ def test_an_act_does_not_hide_that_the_earlier_one_has_no_line(volume, tmp_path,
 def test_a_file_that_is_kept_as_displaced_has_a_line(quiet, monkeypatch):
     moved = quiet.quarantine._move
     monkeypatch.setattr(
-        quiet.quarantine, "_move", lambda *given: moved(*given).became(State.DISPLACED)
+        quiet.quarantine, "_move", lambda *given: moved(*given).became(RecordState.DISPLACED)
     )
     assert quiet.quarantine.act(quiet.match).problem == "displaced"
     assert [one.event for one in read(quiet.state)][-1] == "not-moved"

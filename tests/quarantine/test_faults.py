@@ -24,7 +24,7 @@ from hashscan.fs.flags import inode_flags
 from hashscan.quarantine import act, conclude
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.manage import verify
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
@@ -114,11 +114,11 @@ def test_unmounted_volume_waits_for_the_next_start(tmp_path):
             assert not note.resolved
             assert "mount the volume" in note.message
             (record,) = all_records(store)
-            assert record.state is State.INTENT
+            assert record.state is RecordState.INTENT
         assert libc.umount2(os.fsencode(volume), 2) == 0
         with recovered(tmp_path / "store") as store:
             (record,) = all_records(store)
-            assert record.state is State.QUARANTINED
+            assert record.state is RecordState.QUARANTINED
             restore(store, record.id)
         assert snapshot(volume / "f") == before
 
@@ -160,7 +160,7 @@ def test_no_space_in_the_store(tmp_path, size):
         assert not (volume / ".hashscan").exists()
         with Store.open(os.fsencode(tmp_path / "s")) as store, store.lock():
             recover(store)
-            assert {record.state for record in all_records(store)} <= {State.UNDONE}
+            assert {record.state for record in all_records(store)} <= {RecordState.UNDONE}
             assert not list(Path(tmp_path / "s").rglob("content*"))
 
     in_mount_namespace(run)
@@ -183,7 +183,7 @@ def test_no_space_on_the_volume_to_restore_to(tmp_path):
                 restore(store, acted.quarantine_id)
             assert caught.value.reason == "no-space"
             assert sorted(os.listdir(volume)) == ["filler"]
-            assert store.load(acted.quarantine_id).state is State.QUARANTINED
+            assert store.load(acted.quarantine_id).state is RecordState.QUARANTINED
             (volume / "filler").unlink()
             restore(store, acted.quarantine_id)
         assert snapshot(volume / "f") == before
@@ -268,7 +268,7 @@ def test_reading_the_moved_file_fails(volume, quarantine, store_path, monkeypatc
     monkeypatch.undo()
     untouched(volume / "f", before, acted, reason)
     with recovered(store_path) as store:
-        assert [one.state for one in all_records(store)] == [State.UNDONE]
+        assert [one.state for one in all_records(store)] == [RecordState.UNDONE]
 
 
 def test_every_store_write_may_fail_once(volume, store_path, quarantine, monkeypatch):
@@ -298,13 +298,13 @@ def test_every_store_write_may_fail_once(volume, store_path, quarantine, monkeyp
             acted = quarantine.act(match)
         outcomes.add(acted.action)
         with recovered(store_path) as store:
-            kept = [one for one in all_records(store) if one.state is State.QUARANTINED]
+            kept = [one for one in all_records(store) if one.state is RecordState.QUARANTINED]
             assert len(kept) + path.exists() == 1, (number, acted)
             if acted.action == "reported":
                 assert acted.problem == "no-space", (number, acted)
             for record in kept:
                 restore(store, record.id)
-                store.save(record.became(State.PURGED))  # or the next turn would be held
+                store.save(record.became(RecordState.PURGED))  # or the next turn would be held
             assert snapshot(path) == before
         if count < number:
             break
@@ -359,7 +359,7 @@ def test_private_directory_renamed_by_its_neighbour_is_found_again(
     (volume / ".hashscan").mkdir(mode=0o700)
     with recovered(memory / "store") as store:
         (record,) = all_records(store)
-        assert record.state is State.QUARANTINED
+        assert record.state is RecordState.QUARANTINED
 
 
 def test_leftovers_and_foreign_things_are_reported_and_never_deleted(
@@ -462,6 +462,6 @@ def test_interrupt_in_the_middle_is_not_swallowed_and_ends_at_the_next_start(
     monkeypatch.undo()
     with recovered(store_path) as store:
         (record,) = all_records(store)
-        assert record.state is State.QUARANTINED
+        assert record.state is RecordState.QUARANTINED
         restore(store, record.id)
     assert snapshot(volume / "f") == before

@@ -14,7 +14,7 @@ from hashscan.model import Identity
 from hashscan.quarantine import restore as restoring
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.file_place import Spot
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import seal
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
@@ -112,7 +112,7 @@ def test_append_only_comes_last_and_also_after_a_kill(file, volume, memory, monk
 
         returned = fork(job)[0] == "returned"
         with recovered(place) as store:
-            if store.load(record_id).state is State.QUARANTINED:
+            if store.load(record_id).state is RecordState.QUARANTINED:
                 restore(store, record_id)
         assert flags_of(file) & (APPEND | NO_DUMP) == APPEND | NO_DUMP, step
         flags_of(file, lambda now: now & ~APPEND)

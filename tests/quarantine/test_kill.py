@@ -25,10 +25,13 @@ from isolating import (
 from hashscan.quarantine import act
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.manage import purge, records
-from hashscan.quarantine.records import UNFINISHED, State
+from hashscan.quarantine.records import UNFINISHED, RecordState
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
 
+_TOP = os.path.dirname(
+    os.path.dirname(os.path.dirname(__file__))
+)  # test files are imported from here
 CONTENT = os.urandom(5000)
 INNOCENT = os.urandom(5000)
 
@@ -83,13 +86,15 @@ def act_job(prepared):
         assert acted.action == "quarantined", acted
 
 
-def exactly_one_place(prepared, *, states=(State.QUARANTINED,)):
+def exactly_one_place(prepared, *, states=(RecordState.QUARANTINED,)):
     path = prepared.volume / "d" / "f"
     with recovered(prepared.store) as store:
         assert not os.path.lexists(prepared.volume / ".hashscan")
         found = all_records(store)
         assert not [one for one in found if one.state in UNFINISHED]
-        kept = [one for one in found if one.state in {State.QUARANTINED, State.DISPLACED}]
+        kept = [
+            one for one in found if one.state in {RecordState.QUARANTINED, RecordState.DISPLACED}
+        ]
         assert len(kept) + path.exists() == 1, (kept, path.exists())
         contents = [
             prepared.store / one.id / name
@@ -126,7 +131,7 @@ def test_killed_while_it_puts_another_file_back(places, when):
 
     def check(prepared):
         with recovered(prepared.store) as store:
-            assert {one.state for one in all_records(store)} <= {State.UNDONE}
+            assert {one.state for one in all_records(store)} <= {RecordState.UNDONE}
             assert snapshot(prepared.volume / "d" / "f") == prepared.before
             assert not (prepared.volume / ".hashscan").exists()
 
@@ -165,8 +170,8 @@ def test_killed_while_it_purges(places, when):
         with recovered(prepared.store) as store:
             (record,) = all_records(store)
             content = prepared.store / record.id / "content"
-            assert content.exists() == (record.state is State.QUARANTINED)
-            assert record.state in {State.QUARANTINED, State.PURGED}
+            assert content.exists() == (record.state is RecordState.QUARANTINED)
+            assert record.state in {RecordState.QUARANTINED, RecordState.PURGED}
 
     kill_everywhere(lambda number: quarantined(places, number), job, check, when)
 
@@ -213,7 +218,7 @@ def test_every_call_passes_the_injection(places, job, tmp_path):
     script = tmp_path / "job.py"
     script.write_text(
         "import pickle, sys, os\n"
-        "import isolating, test_kill\n"
+        f"import isolating, {job.__module__} as test_kill\n"
         "from hashscan.fs import rename\n"
         "count = 0\n"
         "def wrapped(call):\n"
@@ -241,7 +246,7 @@ def test_every_call_passes_the_injection(places, job, tmp_path):
     )
     env = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([*sys.path]),
+        "PYTHONPATH": os.pathsep.join([_TOP, *sys.path]),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [strace, "-f", "-qq", "-e", f"trace=?{calls.replace(',', ',?')}", "-o", str(trace)]

@@ -12,7 +12,7 @@ from hashscan.fs import listing, private
 from hashscan.fs.listing import Follower
 from hashscan.quarantine import act
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store
 
@@ -157,7 +157,7 @@ def test_recovery_lists_next_to_nothing(volume, apart, listed, monkeypatch, when
     stopped(volume, apart, monkeypatch, when=when)
     with recovered(apart) as store:
         states = Counter(record.state for record in all_records(store))
-    assert states == ({State.QUARANTINED: MATCHES} if when == "conclude" else {})
+    assert states == ({RecordState.QUARANTINED: MATCHES} if when == "conclude" else {})
     # Once in all, to be sure that private directories which were removed are nowhere else.
     assert listed(volume) == (FOREIGN + MATCHES + taken if when == "_take" else 0)
     assert len(list(volume.glob("f*"))) == (0 if when == "conclude" else MATCHES)
@@ -172,7 +172,7 @@ def test_recovery_lists_once_what_a_customer_renamed(volume, apart, listed, monk
         with store.lock(5):
             notes = recover(store)
         assert all(note.resolved for note in notes), notes
-        assert {record.state for record in all_records(store)} == {State.QUARANTINED}
+        assert {record.state for record in all_records(store)} == {RecordState.QUARANTINED}
     assert listed(volume) == FOREIGN + 1
 
 
@@ -199,7 +199,9 @@ def test_recovery_misses_no_rename_within_a_tick_of_the_kernels_clock(volume, ap
         monkeypatch.setattr(os, "scandir", meanwhile)
         notes = recover(store)
         assert (len(notes), all(note.resolved for note in notes)) == (MATCHES, True)
-        assert Counter(one.state for one in all_records(store)) == {State.QUARANTINED: MATCHES}
+        assert Counter(one.state for one in all_records(store)) == {
+            RecordState.QUARANTINED: MATCHES
+        }
 
 
 def test_recovery_believes_no_time_that_the_owner_sets(volume, apart, monkeypatch):
@@ -217,7 +219,9 @@ def test_recovery_believes_no_time_that_the_owner_sets(volume, apart, monkeypatc
     with Store.open(os.fsencode(apart)) as store, store.lock(5):
         monkeypatch.setattr(os, "scandir", meanwhile)
         assert all(note.resolved for note in recover(store))
-        assert Counter(one.state for one in all_records(store)) == {State.QUARANTINED: MATCHES}
+        assert Counter(one.state for one in all_records(store)) == {
+            RecordState.QUARANTINED: MATCHES
+        }
 
 
 @pytest.mark.parametrize("missed", [False, True])
@@ -245,4 +249,4 @@ def test_recovery_does_not_give_up_what_is_renamed_all_the_time(volume, apart, m
         assert turn <= 10, "one customer's directory is given up for all of its records"
         with store.lock(5):
             assert all(note.resolved for note in recover(store))
-        assert {record.state for record in all_records(store)} == {State.QUARANTINED}
+        assert {record.state for record in all_records(store)} == {RecordState.QUARANTINED}

@@ -19,8 +19,8 @@ from hashscan.quarantine.recheck_answers import (
     When,
     held_withdrawals,
 )
-from hashscan.quarantine.records import State
-from hashscan.quarantine.withdrawn_digests import Group, brake, due, sentenced
+from hashscan.quarantine.records import RecordState
+from hashscan.quarantine.withdrawn_digests import WithdrawnGroup, brake, due, sentenced
 
 DAY = 86400.0
 
@@ -159,7 +159,7 @@ def test_restored_withdrawals_count_among_all_digests():
 
 
 def test_files_that_the_service_has_no_say_about_are_counted(monkeypatch):
-    def brief(state=State.QUARANTINED, verdict="known", service="s"):
+    def brief(state=RecordState.QUARANTINED, verdict="known", service="s"):
         return SimpleNamespace(
             state=state, verdict=verdict, service=service, withdrawn="", category="baseline",
             acted="1970-01-01T00:00:07Z", span="a", digests=FileDigests(sha256=b"2" * 32),
@@ -171,7 +171,7 @@ def test_files_that_the_service_has_no_say_about_are_counted(monkeypatch):
         brief(service="other"),
         brief(service="other"),
         brief(service="other", verdict="notice"),
-        brief(service="other", state=State.RESTORED),
+        brief(service="other", state=RecordState.RESTORED),
         None,
     ]
     monkeypatch.setattr(
@@ -208,11 +208,13 @@ def test_a_brake_holds_what_is_ripe_and_not_what_is_accepted():
     ],
 )
 def test_when_a_digest_is_asked_for_again(last, age, dropped, is_due):
-    group = Group(subject(0), "baseline", (), dropped, age)
+    group = WithdrawnGroup(subject(0), "baseline", (), dropped, age)
     assert due(group, last, 10 * DAY, "f", Ages()) is is_due
 
 
 def test_questions_about_different_digests_are_spread_over_a_tenth_of_the_interval():
     late = Subject(Digest("sha1", "0" * 40), "f" * 64)
-    assert due(Group(late, "baseline", (), False, 9 * DAY), None, 10 * DAY, "f", Ages())
-    assert not due(Group(late, "baseline", (), False, 9 * DAY - 1), None, 10 * DAY, "f", Ages())
+    assert due(WithdrawnGroup(late, "baseline", (), False, 9 * DAY), None, 10 * DAY, "f", Ages())
+    assert not due(
+        WithdrawnGroup(late, "baseline", (), False, 9 * DAY - 1), None, 10 * DAY, "f", Ages()
+    )

@@ -13,7 +13,7 @@ from hashscan.fs.beneath import closing, open_root
 from hashscan.model import FileDigests, Identity
 from hashscan.quarantine import file_place, manage, restore, restore_target
 from hashscan.quarantine.file_place import Opened, Spot
-from hashscan.quarantine.records import Place, Staging, State
+from hashscan.quarantine.records import Place, RecordState, StagingPlace
 
 # restore
 
@@ -56,7 +56,7 @@ def test_a_restore_that_fails_leaves_the_file_in_quarantine(
     assert fails.count == 1, "no copy is made"
     assert caught.value.reason == ("taken" if number == errno.EEXIST else "io-error")
     record = store.load(moved)
-    assert (record.state, record.target) == (State.QUARANTINED, None)
+    assert (record.state, record.target) == (RecordState.QUARANTINED, None)
     with store.lock():
         monkeypatch.undo()
         restore.restore(store, moved)
@@ -73,7 +73,7 @@ def test_another_file_that_comes_in_between_is_not_overwritten(store, moved, vol
         restore.restore(store, moved)
     assert caught.value.reason == "taken"
     assert (volume / "f").read_bytes() == b"other"
-    assert store.load(moved).state is State.QUARANTINED
+    assert store.load(moved).state is RecordState.QUARANTINED
 
 
 def test_where_content_is_after_a_failed_restore_is_looked_up_again(store, moved, monkeypatch):
@@ -93,11 +93,11 @@ def test_an_error_of_a_step_is_not_translated_twice(store, moved, monkeypatch):
     with store.lock(), pytest.raises(QuarantineError) as caught:
         restore.restore(store, moved)
     assert caught.value is error
-    assert store.load(moved).state is State.QUARANTINED
+    assert store.load(moved).state is RecordState.QUARANTINED
 
 
 def test_a_displaced_file_goes_back_by_renaming_only(store, moved, monkeypatch):
-    record = replace(store.load(moved), resume=State.DISPLACED)
+    record = replace(store.load(moved), resume=RecordState.DISPLACED)
     monkeypatch.setattr(restore, "put", raising(errno.EXDEV))
     spot = Spot(0, b"x")
     to = Opened(record.origin, 0, spot)
@@ -107,10 +107,10 @@ def test_a_displaced_file_goes_back_by_renaming_only(store, moved, monkeypatch):
     assert "goes back by renaming only" in str(caught.value)
 
 
-@pytest.mark.parametrize("state", [State.QUARANTINED, State.DISPLACED])
+@pytest.mark.parametrize("state", [RecordState.QUARANTINED, RecordState.DISPLACED])
 def test_a_restore_that_fails_leaves_the_state_before(store, moved, monkeypatch, state):
     record = store.load(moved)
-    staging = Staging(record.origin, top_inode=1, private_inode=1)
+    staging = StagingPlace(record.origin, top_inode=1, private_inode=1)
     with store.lock():
         store.save(replace(record, state=state, staging=staging))
         monkeypatch.setattr(restore, "put", raising(errno.EIO))
@@ -118,7 +118,7 @@ def test_a_restore_that_fails_leaves_the_state_before(store, moved, monkeypatch,
             restore.restore(store, moved)
     record = store.load(moved)
     assert (record.state, record.target) == (state, None)
-    assert record.staging == (staging if state is State.DISPLACED else None)
+    assert record.staging == (staging if state is RecordState.DISPLACED else None)
 
 
 @pytest.mark.parametrize("change", [None, "identity", "size", "content", "hands"])
@@ -233,13 +233,13 @@ def test_a_file_may_have_had_other_names(store, moved, found, moved_with, linked
     assert manage._is_linked(replace(record, links=found, metadata=None)) is (found > 1)
 
 
-@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("state", list(RecordState))
 def test_what_each_state_is_verified_for(store, moved, monkeypatch, state):
     record = replace(store.load(moved), state=state)
     finding, hashed = manage._verify(store, record)
-    if state in {State.RESTORED, State.PURGED, State.UNDONE}:
+    if state in {RecordState.RESTORED, RecordState.PURGED, RecordState.UNDONE}:
         assert (finding, hashed) == (None, False)
-    elif state in {State.QUARANTINED, State.DISPLACED}:
+    elif state in {RecordState.QUARANTINED, RecordState.DISPLACED}:
         assert (finding, hashed) == (None, True)
         os.unlink(os.fsdecode(store.where(moved)) + "/content")
         finding, hashed = manage._verify(store, record)
@@ -302,7 +302,7 @@ def test_content_that_cannot_be_exported_or_purged(store, moved, tmp_path, monke
         monkeypatch.setattr(manage, "sync_directory", raising(errno.EIO))
         with store.lock(), pytest.raises(QuarantineError) as caught:
             manage.purge(store, moved)
-        assert store.load(moved).state is State.PURGING
+        assert store.load(moved).state is RecordState.PURGING
     assert caught.value.reason == "io-error"
     assert moved in str(caught.value)
 

@@ -6,7 +6,7 @@ import pytest
 from isolating import confirmed, fork, kill_at, recovered, snapshot
 
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
@@ -41,7 +41,7 @@ def test_another_directory_has_the_place_of_the_target(volume, memory, monkeypat
         root.rename(place / "aside")
         root.mkdir()
         with Store.open(os.fsencode(store_path)) as store, store.lock():
-            restoring = store.load(record_id).state is State.RESTORING
+            restoring = store.load(record_id).state is RecordState.RESTORING
             notes = recover(store)
             if restoring and (store_path / record_id / "content").exists():
                 (note,) = notes
@@ -54,7 +54,7 @@ def test_another_directory_has_the_place_of_the_target(volume, memory, monkeypat
         root.rmdir()
         (place / "aside").rename(root)
         with recovered(store_path) as store:
-            in_store = store.load(record_id).state is State.QUARANTINED
+            in_store = store.load(record_id).state is RecordState.QUARANTINED
         assert (root / "f").exists() != in_store, step
         assert (store_path / record_id / "content").exists() == in_store
         assert not (root / ".hashscan").exists()

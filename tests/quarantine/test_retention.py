@@ -15,7 +15,7 @@ from hashscan.quarantine import retention
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine import withdrawn_digests as withdrawn_module
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.retention import Purged, purge_older
@@ -51,7 +51,7 @@ def test_each_record_is_read_a_few_times_however_many_there_are(
     assert calls["lock"] >= COUNT, "a match waits for one removal at most"
     monkeypatch.undo()
     with Store.open(os.fsencode(store_path)) as store:
-        assert {record.state for record in all_records(store)} == {State.PURGED}
+        assert {record.state for record in all_records(store)} == {RecordState.PURGED}
 
 
 def test_what_is_restored_meanwhile_stays_restored(volume, quarantine, store_path, monkeypatch):

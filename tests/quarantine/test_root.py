@@ -9,7 +9,7 @@ from isolating import adversary, confirmed, exchange, fork, recovered
 from hashscan.errors import QuarantineError
 from hashscan.quarantine import restore as module
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.records import Record, State
+from hashscan.quarantine.records import Record, RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
@@ -70,7 +70,7 @@ def test_restore_into_another_root_is_refused(
         assert not (volume / "d" / "f").exists()
         back()
         assert tree(outside) == before
-        assert store.load(acted.quarantine_id).state is State.QUARANTINED
+        assert store.load(acted.quarantine_id).state is RecordState.QUARANTINED
         restore(store, acted.quarantine_id)
     assert (volume / "d" / "f").read_bytes() == b"known content"
 
@@ -137,14 +137,14 @@ def test_killed_restore_is_ended_below_the_same_root_only(volume, outside, store
 
     assert fork(killed) == ("killed", 9)
     with Store.open(os.fsencode(store_path)) as store:
-        assert store.load(acted.quarantine_id).state is State.RESTORING
+        assert store.load(acted.quarantine_id).state is RecordState.RESTORING
     back = swap(volume, outside, "directory")
     with Store.open(os.fsencode(store_path)) as store, store.lock():
         (one,) = recover(store)
         assert (one.resolved, "not touched" in one.message) == (False, True)
     back()
     with recovered(store_path) as store:
-        assert store.load(acted.quarantine_id).state is State.QUARANTINED
+        assert store.load(acted.quarantine_id).state is RecordState.QUARANTINED
         restore(store, acted.quarantine_id)
     assert (volume / "d" / "f").read_bytes() == b"known content"
 

@@ -18,7 +18,7 @@ from hashscan.quarantine import act, conclude, file_place, recover
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.file_place import Spot
-from hashscan.quarantine.records import Staging, State, new_id
+from hashscan.quarantine.records import RecordState, StagingPlace, new_id
 
 # act
 
@@ -150,7 +150,7 @@ def test_a_move_that_fails_after_the_rename_keeps_its_record(
     assert (found.action, found.problem) == ("reported", "io-error")
     assert not (volume / "f").exists()
     (record_id,) = store.ids()
-    assert store.load(record_id).state is State.INTENT
+    assert store.load(record_id).state is RecordState.INTENT
     ((event, facts),) = lines
     assert (event, facts["reason"]) == ("not-moved", "unfinished")
     assert facts["message"].endswith("; the next command or start finishes or undoes the move")
@@ -158,7 +158,7 @@ def test_a_move_that_fails_after_the_rename_keeps_its_record(
     with store.lock():
         (one,) = recover.recover(store)
     assert one.resolved
-    assert store.load(record_id).state is State.QUARANTINED
+    assert store.load(record_id).state is RecordState.QUARANTINED
 
 
 @pytest.mark.parametrize(("gone", "tries"), [(0, 1), (2, 3), (3, 3)])
@@ -191,14 +191,14 @@ def test_a_private_directory_that_another_agent_removes_is_made_again(
 
 def test_a_staged_file_that_cannot_be_removed_stays_on_record(store, moved):
     record = store.load(moved)
-    staging = Staging(record.origin, top_inode=1, private_inode=1)
-    record = replace(record, state=State.COPIED, staging=staging)
+    staging = StagingPlace(record.origin, top_inode=1, private_inode=1)
+    record = replace(record, state=RecordState.COPIED, staging=staging)
     store.save(record)
     staged = SimpleNamespace(remove=raising(errno.EIO))
     with pytest.raises(QuarantineError, match="is copied, but its staged file stays") as caught:
         conclude.finish_copied(store, record, staged, None)
     assert caught.value.reason == "io-error"
-    assert store.load(moved).state is State.COPIED
+    assert store.load(moved).state is RecordState.COPIED
 
 
 @pytest.mark.parametrize("gone", ["volume", "directory", "other"])
@@ -211,7 +211,7 @@ def test_a_private_directory_whose_volume_is_not_there_is_unreachable(store, mov
         there = replace(there, volume=there.volume + b".none")
     elif gone == "directory":
         (volume / "d").rmdir()
-    staging = Staging(there, top_inode=inode + (gone == "other"), private_inode=1)
+    staging = StagingPlace(there, top_inode=inode + (gone == "other"), private_inode=1)
     with (
         pytest.raises(QuarantineError) as caught,
         file_place.private_of(staging, record, store.privates),
@@ -314,7 +314,7 @@ def test_a_copy_that_is_not_what_was_read_is_put_back(own_quarantine, store, vol
     assert "it changed while it was copied" in found.message
     assert (volume / "f").read_bytes() == b"known"
     (left,) = store.ids()
-    assert store.load(left).state is State.UNDONE
+    assert store.load(left).state is RecordState.UNDONE
 
 
 def test_what_can_neither_be_kept_nor_put_back_says_both(
@@ -329,7 +329,7 @@ def test_what_can_neither_be_kept_nor_put_back_says_both(
     assert "could not be quarantined" in found.message
     assert "another file has its name by now" in found.message
     (left,) = store.ids()
-    assert store.load(left).state is State.DISPLACED
+    assert store.load(left).state is RecordState.DISPLACED
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_why_a_file_is_displaced(own_quarantine, store, volume, monkeypatch, num
 
 
 def test_a_state_that_cannot_be_read_is_unknown(store, moved):
-    assert recover._state_of(store, moved) is State.QUARANTINED
+    assert recover._state_of(store, moved) is RecordState.QUARANTINED
     assert recover._state_of(store, "none") is None
 
 
@@ -404,7 +404,7 @@ def test_a_copied_file_of_a_killed_run_is_finished_or_copied_again(
         own_quarantine.act(match)
     monkeypatch.undo()
     (left,) = store.ids()
-    assert store.load(left).state is State.COPIED
+    assert store.load(left).state is RecordState.COPIED
     content = os.fsdecode(store.where(left)) + "/content"
     if copy == "damaged":
         with open(content, "r+b") as file:
@@ -425,7 +425,7 @@ def test_a_copied_file_of_a_killed_run_is_finished_or_copied_again(
     )
     facts = {"quarantine_id": left, "message": found.message}
     assert told == ["timeline", ((recover.events.RECOVERED,), facts)]
-    assert store.load(left).state is State.QUARANTINED
+    assert store.load(left).state is RecordState.QUARANTINED
     assert Path(content).read_bytes() == b"known"
     assert os.listdir(volume) == []
 
@@ -442,7 +442,7 @@ def test_a_copy_without_its_staged_file_is_never_deleted(
         own_quarantine.act(match)
     monkeypatch.undo()
     (left,) = store.ids()
-    assert store.load(left).state is State.INTENT
+    assert store.load(left).state is RecordState.INTENT
     part = conclude.PART.decode() if name != "content" else name
     with open(f"{os.fsdecode(store.where(left))}/{part}", "wb") as file:
         file.write(b"known")
@@ -452,7 +452,7 @@ def test_a_copy_without_its_staged_file_is_never_deleted(
     assert not found.resolved
     assert "its staged file is not in .hashscan" in found.message
     assert os.path.exists(f"{os.fsdecode(store.where(left))}/{part}")
-    assert store.load(left).state is State.INTENT
+    assert store.load(left).state is RecordState.INTENT
 
 
 # store
@@ -460,7 +460,7 @@ def test_a_copy_without_its_staged_file_is_never_deleted(
 
 @pytest.mark.parametrize("step", ["save", "sync"])
 def test_a_record_that_cannot_be_made_leaves_nothing(store, moved, volume, monkeypatch, step):
-    record = replace(store.load(moved), id=new_id(), state=State.INTENT)
+    record = replace(store.load(moved), id=new_id(), state=RecordState.INTENT)
     with monkeypatch.context() as patch:
         if step == "save":
             patch.setattr(store, "save", raising(errno.ENOSPC))

@@ -26,7 +26,7 @@ from hashscan.quarantine.manage import (
     resolve,
     verify,
 )
-from hashscan.quarantine.records import ID_PATTERN, Record, State, new_id
+from hashscan.quarantine.records import ID_PATTERN, Record, RecordState, new_id
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
@@ -145,11 +145,11 @@ def test_a_record_has_the_confirmed_digest_first_and_each_once(one):
 def test_the_content_of_a_file_that_was_copied_is_a_copy(one):
     store, record_id, _directory = one
     record = store.load(record_id)
-    copied = record.became(State.COPIED).became(State.QUARANTINED)
+    copied = record.became(RecordState.COPIED).became(RecordState.QUARANTINED)
     assert (record.is_copy, copied.is_copy) == (False, True)
-    assert not replace(copied, state=State.DISPLACED).is_copy
-    assert not replace(copied, state=State.RESTORING, resume=State.DISPLACED).is_copy
-    assert replace(copied, state=State.RESTORING, resume=State.QUARANTINED).is_copy
+    assert not replace(copied, state=RecordState.DISPLACED).is_copy
+    assert not replace(copied, state=RecordState.RESTORING, resume=RecordState.DISPLACED).is_copy
+    assert replace(copied, state=RecordState.RESTORING, resume=RecordState.QUARANTINED).is_copy
 
 
 def test_a_record_says_how_its_file_was_found(tmp_path, volume):
@@ -266,13 +266,13 @@ def test_purge_counts_from_the_quarantine_and_keeps_the_record(one):
     assert aged(store, 3600) == Aged()
     assert aged(store, 0) == Aged((record_id,))
     with store.lock():
-        assert purge(store, record_id).state is State.PURGED
+        assert purge(store, record_id).state is RecordState.PURGED
         assert not (directory / "content").exists()
         with pytest.raises(QuarantineError, match="it is purged"):
             purge(store, record_id)
         with pytest.raises(QuarantineError, match="there is no content"):
             restore(store, record_id)
-    assert [record.state for record in all_records(store)] == [State.PURGED]
+    assert [record.state for record in all_records(store)] == [RecordState.PURGED]
     assert aged(store, 0) == Aged()
 
 
@@ -376,19 +376,19 @@ def test_leftovers_of_a_killed_write_are_removed(one, tmp_path):
     ("changes", "what"),
     [
         ({"digests": None}, "quarantined, and no digests of the content"),
-        ({"state": State.COPIED, "digests": None}, "copied, and no digests of the content"),
-        ({"state": State.PURGING, "digests": None}, "purging, and no digests of the content"),
+        ({"state": RecordState.COPIED, "digests": None}, "copied, and no digests of the content"),
+        ({"state": RecordState.PURGING, "digests": None}, "purging, and no digests of the content"),
         ({"metadata": None}, "quarantined, and no digests of the content"),
-        ({"state": State.COPIED, "staging": None}, "copied, and not from where"),
-        ({"state": State.RESTORING, "resume": State.QUARANTINED}, "not whither"),
+        ({"state": RecordState.COPIED, "staging": None}, "copied, and not from where"),
+        ({"state": RecordState.RESTORING, "resume": RecordState.QUARANTINED}, "not whither"),
         (
-            {"state": State.RESTORING, "resume": State.INTENT, "target": True},
+            {"state": RecordState.RESTORING, "resume": RecordState.INTENT, "target": True},
             "on its way back, and not from where",
         ),
         (
             {
-                "state": State.RESTORING,
-                "resume": State.QUARANTINED,
+                "state": RecordState.RESTORING,
+                "resume": RecordState.QUARANTINED,
                 "target": True,
                 "digests": None,
             },
@@ -413,10 +413,10 @@ def test_what_lacks_nothing_that_its_state_needs_is_a_record(one):
     store, record_id, _ = one
     good = store.load(record_id)
     for changes in (
-        {"state": State.INTENT, "digests": None, "metadata": None},
-        {"state": State.DISPLACED, "digests": None, "metadata": None},
-        {"state": State.RESTORING, "resume": State.QUARANTINED, "target": good.origin},
-        {"state": State.RESTORING, "resume": State.DISPLACED, "target": good.origin,
+        {"state": RecordState.INTENT, "digests": None, "metadata": None},
+        {"state": RecordState.DISPLACED, "digests": None, "metadata": None},
+        {"state": RecordState.RESTORING, "resume": RecordState.QUARANTINED, "target": good.origin},
+        {"state": RecordState.RESTORING, "resume": RecordState.DISPLACED, "target": good.origin,
          "digests": None},
     ):  # fmt: skip
         record = replace(good, **changes)
@@ -450,6 +450,6 @@ def test_the_content_of_another_file_that_waits_for_its_way_back_is_not_verified
     store, record_id, _ = one
     good = store.load(record_id)
     assert verify(store).checked == 1
-    store.save(replace(good, state=State.DISPLACED, digests=None))
+    store.save(replace(good, state=RecordState.DISPLACED, digests=None))
     found = verify(store)
     assert (found.checked, found.findings) == (0, [])

@@ -16,7 +16,7 @@ from hashscan.model import Identity
 from hashscan.quarantine import explain, records, restore_selection, retention, store_index
 from hashscan.quarantine import store as store_module
 from hashscan.quarantine.act import Quarantine
-from hashscan.quarantine.records import Record, State
+from hashscan.quarantine.records import Record, RecordState
 from hashscan.quarantine.store import Store
 from hashscan.quarantine.summary import Briefed
 
@@ -309,7 +309,7 @@ def test_the_index_leaves_out_damaged_records_and_forgets_removed_ones():
 
 def _listed(number, **changes):
     values = {
-        "state": State.QUARANTINED, "acted": f"2026-01-0{number}T00:00:00+00:00",
+        "state": RecordState.QUARANTINED, "acted": f"2026-01-0{number}T00:00:00+00:00",
         "path": f"/srv/www/a{number}/f.jpg".encode(),
         "owner": None, "uid": 5, "withdrawn": "", "each_digest": (), **changes,
     }  # fmt: skip
@@ -323,11 +323,11 @@ def chosen(monkeypatch, listed, **given):
 
 
 def test_only_what_is_there_is_selected_and_unreadable_records_are_reported(monkeypatch):
-    listed = [_listed(1), _listed(2, state=State.DISPLACED), Briefed("3", None, "damaged")]
+    listed = [_listed(1), _listed(2, state=RecordState.DISPLACED), Briefed("3", None, "damaged")]
     listed += [
         _listed(number, state=state)
         for number, state in enumerate(
-            set(State) - {State.QUARANTINED, State.DISPLACED}, start=4
+            set(RecordState) - {RecordState.QUARANTINED, RecordState.DISPLACED}, start=4
         )
     ]  # fmt: skip
     assert chosen(monkeypatch, listed) == (["1", "2"], ["damaged"])

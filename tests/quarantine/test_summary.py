@@ -10,7 +10,7 @@ from isolating import confirmed
 from hashscan.model import FileDigests
 from hashscan.quarantine import summary as module
 from hashscan.quarantine.manage import records
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.restore import restore
 from hashscan.quarantine.store import Store
@@ -83,7 +83,7 @@ def test_a_record_that_changed_is_read_again(store, filled, loaded):
     restore(store, filled[2])
     assert [one.word for one in facts(store)] == ["quarantined", "withdrawn", "restored"]
     loaded.clear()
-    assert facts(store)[2].state is State.RESTORED
+    assert facts(store)[2].state is RecordState.RESTORED
     assert loaded == []
 
 
@@ -109,13 +109,13 @@ def test_what_a_kill_left_beside_a_settled_record_is_removed(store, filled, load
 
 
 def test_an_unfinished_record_is_never_kept(store, filled, loaded):
-    store.save(store.load(filled[0]).became(State.PURGING))
+    store.save(store.load(filled[0]).became(RecordState.PURGING))
     facts(store)
     loaded.clear()
-    assert facts(store)[0].state is State.PURGING
+    assert facts(store)[0].state is RecordState.PURGING
     assert loaded == [filled[0]]
     recover(store)
-    assert facts(store)[0].state is State.PURGED
+    assert facts(store)[0].state is RecordState.PURGED
 
 
 def test_a_record_that_may_still_change_within_a_tick_is_not_kept(

@@ -15,7 +15,7 @@ from sample_report import outcome
 
 from hashscan.notices.notice import ItemState
 from hashscan.notices.reader import open_existing
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.output import notices as output
 from hashscan.report.notices import MOST_SENDERS, notice_figures, reason_kind
 from hashscan.report.removal import CLASSES, RemovalTally
@@ -56,7 +56,7 @@ def test_figures_equal_an_independent_count(tmp_path_factory, seed, size, cut):
     begin, end = sorted(
         histories.BEGIN + float(int(part * (made - histories.BEGIN))) for part in cut
     )
-    with Store(path) as store:
+    with NoticeStore(path) as store:
         mine = notice_figures(
             store.outcomes(begin, end), made, open_before=store.open_before(begin, made)
         )

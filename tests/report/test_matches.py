@@ -11,7 +11,7 @@ from hashscan.authority import Authority
 from hashscan.catalog.period import InPlace
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.manage import Listed, purge, records
-from hashscan.quarantine.records import State
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.restore import restore
 from hashscan.report.matches import match_figures
 
@@ -64,7 +64,7 @@ def test_other_files_and_damaged_records_are_no_matches(tmp_path, volume):
         (one,) = records(quarantine._store)
     others = [
         Listed("x", replace(one.record, state=state))
-        for state in (State.UNDONE, State.DISPLACED, State.INTENT)
+        for state in (RecordState.UNDONE, RecordState.DISPLACED, RecordState.INTENT)
     ]
     odd = Listed("y", replace(one.record, detected="yesterday", found_by=""))
     listed = [*others, odd, Listed("z", None, "damaged")]

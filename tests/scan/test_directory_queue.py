@@ -7,7 +7,7 @@ import pytest
 
 from hashscan.catalog.store import Catalog
 from hashscan.scan import directory_queue as module
-from hashscan.scan.directory_queue import Frontier, Waiting
+from hashscan.scan.directory_queue import Frontier, WaitingDirectories
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_what_waits_is_bounded_and_each_directory_comes_back_once(
     directories = catalog.queue_directories(scan, root.number, b"", names)
     frontier, popped, rng = Frontier(catalog), [], random.Random(5)
     for number, directory in enumerate(directories, 1):
-        frontier.push(Waiting(0, directory, 1.0))
+        frontier.push(WaitingDirectories(0, directory, 1.0))
         if rng.random() < 0.3:
             popped.append(frontier.pop())
         held = sum(len(directory.path) for directory in directories if directory.number in set(
@@ -51,5 +51,5 @@ def test_the_last_directory_is_the_first_to_be_listed(catalog):
     one, other = catalog.queue_directories(scan, 0, b"", [(b"/v", 0), (os.fsencode("/w"), 0)])
     frontier = Frontier(catalog)
     for directory in (one, other):
-        frontier.push(Waiting(0, directory, 1.0))
+        frontier.push(WaitingDirectories(0, directory, 1.0))
     assert [frontier.pop().directory, frontier.pop().directory] == [other, one]

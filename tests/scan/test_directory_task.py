@@ -14,7 +14,7 @@ from hashscan.fs.listing import ListedError, ListedOther
 from hashscan.model import Skipped
 from hashscan.scan import changed_entries, directory_task
 from hashscan.scan.messages import Task
-from hashscan.scan.outbox import Outbox
+from hashscan.scan.outbox import FindingsOutbox
 
 KIB = 1 << 10
 
@@ -217,7 +217,7 @@ def bare_part(excluded=False):
 def test_a_large_directory_is_hashed_in_parts(place, monkeypatch, fresh, idle):
     """Each file is hashed here or by an idle process, never by both."""
     monkeypatch.setattr(directory_task, "PART_FILES", 4)
-    monkeypatch.setattr(Outbox, "may_hand_over", lambda _self: idle)
+    monkeypatch.setattr(FindingsOutbox, "may_hand_over", lambda _self: idle)
     names = {b"%02d" % number for number in range(10)}
     for name in names:
         (place.path / name.decode()).write_bytes(name)

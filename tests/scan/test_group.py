@@ -3,16 +3,16 @@
 import pytest
 
 from hashscan.catalog.rows import QueuedDirectory
-from hashscan.scan.directory_group import Group, group_of
-from hashscan.scan.directory_queue import Waiting
+from hashscan.scan.directory_group import DirectoryGroup, group_of
+from hashscan.scan.directory_queue import WaitingDirectories
 from hashscan.scan.lost_directories import Search
 
-WAITING = Waiting(0, QueuedDirectory(1, b"d", fresh=False), 0.5)
+WAITING = WaitingDirectories(0, QueuedDirectory(1, b"d", fresh=False), 0.5)
 NAMES = ((b"f", 7),)
 
 
 def test_the_file_over_which_a_worker_died_is_avoided_from_then_on():
-    group = Group(WAITING, deaths=2, avoid=frozenset({b"a"}), names=NAMES, final=True)
+    group = DirectoryGroup(WAITING, deaths=2, avoid=frozenset({b"a"}), names=NAMES, final=True)
     again = group.again()
     assert (again.deaths, again.avoid, again.names, again.final) == (2, {b"a"}, NAMES, True)
     group.at = b"f"
@@ -22,9 +22,9 @@ def test_the_file_over_which_a_worker_died_is_avoided_from_then_on():
 @pytest.mark.parametrize(
     ("group", "is_bulk"),
     [
-        (Group(WAITING), True),
-        (Group(WAITING, names=NAMES), False),
-        (Group(WAITING, names=NAMES, large=True), True),
+        (DirectoryGroup(WAITING), True),
+        (DirectoryGroup(WAITING, names=NAMES), False),
+        (DirectoryGroup(WAITING, names=NAMES, large=True), True),
         (group_of(Search(0, 1, b"d", 0, ((b"f", 7, 0),), {})), False),
     ],
 )

@@ -5,7 +5,7 @@ from handing_out import Told
 
 from hashscan.catalog.rows import QueuedDirectory
 from hashscan.fs.volume import Volume
-from hashscan.scan.directory_queue import Waiting
+from hashscan.scan.directory_queue import WaitingDirectories
 from hashscan.scan.incomplete_volumes import UnseenVolumes
 from hashscan.scan.messages import Tally
 
@@ -24,7 +24,7 @@ def begun(told, lost):
     unseen.follow_mounts = lambda root: (asked.append(root), lambda: lost)[1]
     for number in range(2):
         directory = QueuedDirectory(number + 1, b"", fresh=True)
-        unseen.begin(Waiting(number, directory, 0.5))
+        unseen.begin(WaitingDirectories(number, directory, 0.5))
     assert asked == [b"/v"], "other file systems are entered there only"
     return unseen
 

@@ -7,7 +7,7 @@ from faulty import Faulty
 
 from hashscan.scan import outbox as module
 from hashscan.scan.messages import PART_FILES, Alive, At, Findings
-from hashscan.scan.outbox import Outbox
+from hashscan.scan.outbox import FindingsOutbox
 
 
 class Sending:
@@ -16,7 +16,7 @@ class Sending:
     def __init__(self, monkeypatch):
         self.sent, self.now = [], 100.0
         monkeypatch.setattr(module, "time", Faulty(time, monotonic=lambda: self.now))
-        self.box = Outbox(self.sent.append, bytearray(1))
+        self.box = FindingsOutbox(self.sent.append, bytearray(1))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_findings_are_sent_when_they_are_many_or_old(sending):
 @pytest.mark.parametrize("idle", [0, 1, 3])
 def test_a_part_is_handed_to_one_process_that_has_nothing_to_do(idle):
     shared = bytearray([idle])
-    box = Outbox(list, shared)
+    box = FindingsOutbox(list, shared)
     assert box.may_hand_over() is bool(idle)
     assert shared[0] == 0
     assert box.may_hand_over() is False
@@ -72,7 +72,7 @@ def test_a_part_is_handed_to_one_process_that_has_nothing_to_do(idle):
 
 def test_a_name_is_announced_before_anything_else():
     sent = []
-    box = Outbox(sent.append, bytearray(1))
+    box = FindingsOutbox(sent.append, bytearray(1))
     box.put(Findings(1))
     box.announce(7, b"name")
     assert sent == [At(7, b"name")]

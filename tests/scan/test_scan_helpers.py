@@ -20,9 +20,9 @@ from hashscan.scan.io_pressure import Pressure, mount_of_cgroup2, own_group
 from hashscan.scan.lost_directories import (
     RENAMED,
     REPLACED,
-    Entry,
     Fate,
     LostDirectories,
+    LostEntry,
     Search,
     Settled,
 )
@@ -315,7 +315,7 @@ def waiting():
 
 def test_lost_directories_are_searched_together_in_the_one_that_held_them(waiting):
     assert (len(waiting), waiting.next()) == (0, None)
-    one, two = Entry(5), Entry(6)
+    one, two = LostEntry(5), LostEntry(6)
     assert waiting.add(0, [one]) == []
     assert waiting.add(0, [two, two]) == []
     assert len(waiting) == 3
@@ -333,14 +333,14 @@ def test_lost_directories_are_searched_together_in_the_one_that_held_them(waitin
 
 
 def test_what_nothing_holds_is_told_at_once(waiting):
-    entry, other = Entry(1), Entry(1, instead=9)
+    entry, other = LostEntry(1), LostEntry(1, instead=9)
     assert waiting.add(0, [entry, other]) == [Settled(0, entry, RENAMED)]
     assert len(waiting) == 0
 
 
 def test_a_forgotten_volume_has_no_searches(waiting):
-    waiting.add(0, [Entry(5)])
-    waiting.add(1, [Entry(6), Entry(6)])
+    waiting.add(0, [LostEntry(5)])
+    waiting.add(1, [LostEntry(6), LostEntry(6)])
     assert len(waiting) == 3
     waiting.forget_volume(1)
     assert len(waiting) == 1
@@ -349,7 +349,7 @@ def test_a_forgotten_volume_has_no_searches(waiting):
 
 
 def test_a_search_whose_directory_is_lost_too_goes_on_above_it(waiting):
-    entry = Entry(5)
+    entry = LostEntry(5)
     waiting.add(0, [entry])
     search = waiting.next()
     assert waiting.found(search, None) == []
@@ -370,7 +370,7 @@ def test_a_search_whose_directory_is_lost_too_goes_on_above_it(waiting):
     ],
 )
 def test_a_directory_with_another_in_its_place(waiting, fates, problem):
-    entry = Entry(5, instead=77)
+    entry = LostEntry(5, instead=77)
     search = Search(0, 2, b"b", 12, ((b"e", 15), (b"e", 77)), {5: [entry]})
     expected = [] if problem is None else [Settled(0, entry, problem)]
     assert waiting.found(search, fates) == expected
@@ -378,7 +378,7 @@ def test_a_directory_with_another_in_its_place(waiting, fates, problem):
 
 
 def test_a_search_that_failed_says_why_for_each(waiting):
-    entries = [Entry(5), Entry(5)]
+    entries = [LostEntry(5), LostEntry(5)]
     search = Search(3, 2, b"b", 12, (), {5: entries})
     found = waiting.failed(search, "Input/output error")
     assert [one.entry for one in found] == entries

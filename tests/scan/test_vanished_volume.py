@@ -17,7 +17,7 @@ from hashscan.jobs.volume_presence import follow_mounts
 from hashscan.model import Identity
 from hashscan.scan import directory_queue as frontier_module
 from hashscan.scan import engine
-from hashscan.scan.directory_queue import Frontier, Waiting
+from hashscan.scan.directory_queue import Frontier, WaitingDirectories
 from hashscan.scan.lost_directories import LostDirectories
 from hashscan.scan.volume_root import VolumeRoot
 from hashscan.scan.worker import Worker
@@ -409,7 +409,7 @@ def test_work_of_a_lost_volume_that_waits_on_disk_is_forgotten(tmp_path, monkeyp
     catalog = Catalog(str(tmp_path / "catalog"))
     frontier = Frontier(catalog)
     for number in range(20):
-        frontier.push(Waiting(number % 2, QueuedDirectory(number, b"d", False), 0.0))
+        frontier.push(WaitingDirectories(number % 2, QueuedDirectory(number, b"d", False), 0.0))
     frontier.forget_volume(0)
     assert len(frontier) == 10
     monkeypatch.setattr(catalog, "directory_path", lambda _number: b"d")
@@ -423,7 +423,7 @@ def test_what_waits_on_disk_comes_back_when_all_else_was_of_a_lost_volume(tmp_pa
     catalog = Catalog(str(tmp_path / "catalog"))
     frontier = Frontier(catalog)
     for number, volume in enumerate([1, 1, 0, 0, 0]):
-        frontier.push(Waiting(volume, QueuedDirectory(number, b"d", False), 0.0))
+        frontier.push(WaitingDirectories(volume, QueuedDirectory(number, b"d", False), 0.0))
     frontier.forget_volume(0)
     monkeypatch.setattr(catalog, "directory_path", lambda _number: b"d")
     assert {frontier.pop().directory.number for _ in range(2)} == {0, 1}

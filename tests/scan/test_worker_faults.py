@@ -13,7 +13,7 @@ from hashscan.fs.volume import Volume
 from hashscan.scan import worker as module
 from hashscan.scan.lost_directories import Fate
 from hashscan.scan.messages import Alive, Findings, Job, Task
-from hashscan.scan.outbox import Outbox
+from hashscan.scan.outbox import FindingsOutbox
 from hashscan.scan.volume_root import VanishedError, VolumeRoot
 from hashscan.scan.worker import Worker
 
@@ -49,7 +49,7 @@ def test_a_volume_is_opened_once_until_there_is_nothing_to_do(worker):
 @pytest.mark.parametrize(("volume", "sent"), [(0, 0), (1, 1)])
 def test_findings_of_other_volumes_are_sent_before_a_volume_may_hang(worker, volume, sent):
     sendings = []
-    worker._outbox = Outbox(sendings.append, bytearray(1))
+    worker._outbox = FindingsOutbox(sendings.append, bytearray(1))
     worker._volume = 0
     found = Findings(1)
     worker._outbox.put(found)

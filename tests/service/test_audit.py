@@ -13,7 +13,7 @@ import requests
 from publishing import random_digests
 
 from hashscan.model import Digest
-from hashscan.service.audit import Audit, Row
+from hashscan.service.audit import Audit, ServiceRow
 
 PASSWORD = "a pässword: of some length"
 
@@ -66,7 +66,7 @@ def test_every_question_is_on_record_and_no_digest_leaks(prepared):
 def test_old_rows_are_removed(prepared):
     audit = Audit(prepared.data, days=1.0)
     for age in (0, 2 * 86400):
-        audit.note(Row(time.time() - age, "me", "::1", False, "sha1", b"x", "true"))
+        audit.note(ServiceRow(time.time() - age, "me", "::1", False, "sha1", b"x", "true"))
     audit.commit()
     count = audit._connection.execute("SELECT count(*) FROM question").fetchone()
     audit.close()
@@ -84,7 +84,7 @@ def test_a_clock_far_ahead_removes_no_row(prepared, monkeypatch):
 
         monkeypatch.setattr(audit_module, "instant", shifted)
         one = Audit(prepared.data, days=30.0)
-        one.note(Row(shifted().wall, "me", "::1", False, "sha1", b"x", "true"))
+        one.note(ServiceRow(shifted().wall, "me", "::1", False, "sha1", b"x", "true"))
         one.commit()
         count = one._connection.execute("SELECT count(*) FROM question").fetchone()[0]
         one.close()
@@ -106,9 +106,9 @@ def test_what_cannot_be_put_on_record_is_not_answered(prepared):
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from hashscan.service.data import Data\n"
-        "from hashscan.service.audit import Audit, Row\n"
+        "from hashscan.service.audit import Audit, ServiceRow\n"
         "audit = Audit(Data(sys.argv[1]))\n"
-        "row = Row(1.0, 'me', '::1', False, 'sha1', b'x' * 32, 'true')\n"
+        "row = ServiceRow(1.0, 'me', '::1', False, 'sha1', b'x' * 32, 'true')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
         "assert all(audit.note(row) for _ in range(1000))\n"
         "audit.commit()\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hashscan.service.connections import Bounds, Client, Connections, network_of
+from hashscan.service.connections import Client, ConnectionBounds, Connections, network_of
 
 
 class Taken:
@@ -17,7 +17,7 @@ class Taken:
 
 
 def test_who_holds_most_is_pushed_out_and_who_asks_last_of_all():
-    connections = Connections(Bounds(total=100, strangers=6, an_address=4))
+    connections = Connections(ConnectionBounds(total=100, strangers=6, an_address=4))
     taken = Taken(connections)
     greedy = [taken.add("192.0.2.1") for _ in range(4)]
     greedy[0].asking = True
@@ -40,7 +40,7 @@ def test_who_holds_most_is_pushed_out_and_who_asks_last_of_all():
 
 
 def test_places_of_known_clients_that_are_idle_are_given_to_others():
-    connections = Connections(Bounds(total=3, strangers=3, an_address=3))
+    connections = Connections(ConnectionBounds(total=3, strangers=3, an_address=3))
     taken = Taken(connections)
     clients = [taken.add(f"192.0.2.{n}") for n in range(3)]
     for number, client in enumerate(clients):
@@ -54,7 +54,7 @@ def test_places_of_known_clients_that_are_idle_are_given_to_others():
 
 
 def test_a_descriptor_is_found_for_a_new_client():
-    connections = Connections(Bounds())
+    connections = Connections(ConnectionBounds())
     assert not connections.close_one()
     taken = Taken(connections)
     first = taken.add("192.0.2.1")
@@ -87,4 +87,4 @@ def test_the_network_of_an_address(address, network):
     ],
 )
 def test_bounds_within_the_descriptors(descriptors, one_address, bounds):
-    assert Bounds().within(descriptors, one_address=one_address) == bounds
+    assert ConnectionBounds().within(descriptors, one_address=one_address) == bounds

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from hashscan.service.passwords import PasswordChecks, TooManyError
-from hashscan.service.users import Credentials, Hashed
+from hashscan.service.users import Credentials, HashedSecret
 
 
 class SlowCredentials(Credentials):
@@ -95,11 +95,11 @@ def test_one_address_has_few_checks_that_wait():
 
 
 def test_users_are_known_again_after_a_restart(prepared):
-    from hashscan.service.audit import Audit, Row
+    from hashscan.service.audit import Audit, ServiceRow
 
     audit = Audit(prepared.data)
     for name in ("b", "a", "b"):
-        audit.note(Row(time.time(), name, "192.0.2.1", False, "sha1", b"x", "true"))
+        audit.note(ServiceRow(time.time(), name, "192.0.2.1", False, "sha1", b"x", "true"))
     audit.commit()
     assert audit.users() == [("a", "192.0.2.1"), ("b", "192.0.2.1")]
     audit.close()
@@ -110,7 +110,7 @@ def test_a_check_that_is_cancelled_gives_its_place_back():
 
     async def story():
         checks, credentials = PasswordChecks(), SlowCredentials()
-        credentials.take({"a": Hashed.of("right password")})
+        credentials.take({"a": HashedSecret.of("right password")})
         tasks = [
             asyncio.create_task(checks.right(credentials, "a", "right", f"192.0.2.{n}"))
             for n in range(6)

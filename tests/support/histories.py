@@ -3,7 +3,7 @@
 import random
 
 from hashscan.notices.notice import Channel, ItemKind, ItemState, ParsedItem, ParsedNotice
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -65,7 +65,7 @@ def change(store, chance, now):
 
 def make(path, seed, **given):
     """Make a notices' file; return the time after its last event."""
-    with Store(path) as store:
+    with NoticeStore(path) as store:
         # A test needs no file that survives a power cut.
         store._connection.execute("PRAGMA synchronous = OFF")
         return write(store, random.Random(seed), **given)
@@ -73,7 +73,7 @@ def make(path, seed, **given):
 
 def make_many(path, items, *, at_once=100):
     """Make a notices' file with many items, all of them removed twice."""
-    with Store(path) as store:
+    with NoticeStore(path) as store:
         store._connection.execute("PRAGMA synchronous = OFF")
         for begin in range(0, items, at_once):
             numbers = range(begin, begin + at_once)

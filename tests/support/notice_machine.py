@@ -13,7 +13,7 @@ from hashscan.jobs.scan import run_scan
 from hashscan.jobs.volume_presence import look_at
 from hashscan.model import Digest
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.output.jsonl import JsonReporter
 from hashscan.quarantine.manage import records
 from hashscan.quarantine.store import Store as QuarantineStore
@@ -46,7 +46,7 @@ class Machine:
         self.memory = Memory()
         self.now = BEGIN
         self._opened = (None, None)
-        self.store = Store(self.state.notices)
+        self.store = NoticeStore(self.state.notices)
 
     def use(self, **notices):
         """Other settings for notices, as after a reload."""

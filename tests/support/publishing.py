@@ -12,7 +12,7 @@ from tuf.api.metadata import Metadata
 
 from hashscan.known.filters.filter_file import load
 from hashscan.known.sync.client import sync
-from hashscan.known.sync.repository_settings import Source
+from hashscan.known.sync.repository_settings import RepositorySource
 from hashscan.known.sync.synced_filters import open_kept
 from hashscan.publisher import publish, versions
 from hashscan.publisher.keys import load_keys
@@ -127,7 +127,7 @@ class Agent:
     def __init__(self, directory, url, root, categories=("baseline",)):
         self.state = str(directory)
         os.makedirs(self.state, exist_ok=True)
-        self.source = Source(url=url, root=root, categories=categories, timeout=5.0)
+        self.source = RepositorySource(url=url, root=root, categories=categories, timeout=5.0)
         self.notices = []
 
     def with_(self, **changes):

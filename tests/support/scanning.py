@@ -11,7 +11,7 @@ from hashscan.catalog.store import Catalog
 from hashscan.errors import ServiceUnavailableError
 from hashscan.fs.volume import Volume
 from hashscan.known.filters.filter_file import load
-from hashscan.known.filters.writer import Writer
+from hashscan.known.filters.writer import FilterWriter
 from hashscan.model import Acted, Answer, filterset_of
 from hashscan.scan.asker import Asker
 from hashscan.scan.engine import Engine
@@ -89,7 +89,7 @@ class Reports:
 
 
 def make_filter(path, digests, algorithms=("sha1",)):
-    writer = Writer(capacity=max(1000, 2 * len(digests)))
+    writer = FilterWriter(capacity=max(1000, 2 * len(digests)))
     writer.add(sorted(digests | {sha1(b"a digest that no file of the tests has")}))
     writer.write(str(path), category="baseline", algorithms=algorithms)
     return str(path)

@@ -17,7 +17,7 @@ from hashscan.model import Acted, Confirmed, Digest, FilterHit, MatchEvent, hits
 from hashscan.quarantine.act import Quarantine
 from hashscan.quarantine.dismissed_digests import Dismissed
 from hashscan.quarantine.manage import records
-from hashscan.quarantine.records import State as RecordState
+from hashscan.quarantine.records import RecordState
 from hashscan.quarantine.recover import recover
 from hashscan.quarantine.store import Store as QuarantineStore
 from hashscan.text import rfc3339, shown

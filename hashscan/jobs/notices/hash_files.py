@@ -43,7 +43,7 @@ _OWN = (
 MOST_LISTED = 1000
 
 
-class Spot(NamedTuple):
+class NamedSpot(NamedTuple):
     """The place of a file: a volume's root, and the path below it."""
 
     volume: bytes
@@ -55,7 +55,7 @@ class Spot(NamedTuple):
         return join(self.volume, self.path)
 
 
-class Presence(StrEnum):
+class NamedFilePresence(StrEnum):
     """Whether a file is in its place."""
 
     THERE = "there"
@@ -73,7 +73,7 @@ class Peeked(NamedTuple):
         why: why the presence is unknown.
     """
 
-    presence: Presence
+    presence: NamedFilePresence
     status: os.stat_result | None = None
     anchor: str = ""
     why: str = ""
@@ -109,7 +109,7 @@ class NoticeFiles:
         self.volumes = tuple(seen.root for seen in found)
         self._roots = Roots(self.volumes)
 
-    def spot(self, full: bytes, root: bytes | None = None) -> Spot | None:
+    def spot(self, full: bytes, root: bytes | None = None) -> NamedSpot | None:
         """The place of an absolute path: below the volume that holds it, else below ``root``.
 
         ``None``: the path is below neither, or is no path of a file.
@@ -123,14 +123,14 @@ class NoticeFiles:
             return None
         path = full[len(volume.rstrip(b"/")) + 1 :].rstrip(b"/")
         try:
-            return Spot(volume, path) if components(path) else None
+            return NamedSpot(volume, path) if components(path) else None
         except ValueError:
             return None
 
     @staticmethod
-    def spot_of(file: ItemFile) -> Spot:
+    def spot_of(file: ItemFile) -> NamedSpot:
         """The place of a stored file."""
-        return Spot(file.volume, file.path)
+        return NamedSpot(file.volume, file.path)
 
     def unreachable(self, volume: bytes) -> str:
         """Why the files of a volume cannot be checked now; "": they can."""
@@ -144,21 +144,21 @@ class NoticeFiles:
             return f"{shown(volume)}: its file system is not mounted"
         return ""
 
-    def peek(self, spot: Spot, anchor: str = "", *, directory: bool = False) -> Peeked:
+    def peek(self, spot: NamedSpot, anchor: str = "", *, directory: bool = False) -> Peeked:
         """Check whether a regular file, or with ``directory`` also a directory, is in its place.
 
         ``anchor``: that of the stored file; "": the file was never seen.
         """
         why = self.unreachable(spot.volume)
         if why:
-            return Peeked(Presence.UNKNOWN, why=why)
+            return Peeked(NamedFilePresence.UNKNOWN, why=why)
         try:
             with closing(open_root(spot.volume)) as root:
                 return self._peek(root, spot, anchor, directory=directory)
         except (OSError, ValueError) as error:
-            return Peeked(Presence.UNKNOWN, why=f"{shown(spot.full)}: {said_by(error)}")
+            return Peeked(NamedFilePresence.UNKNOWN, why=f"{shown(spot.full)}: {said_by(error)}")
 
-    def _peek(self, root: int, spot: Spot, anchor: str, *, directory: bool) -> Peeked:
+    def _peek(self, root: int, spot: NamedSpot, anchor: str, *, directory: bool) -> Peeked:
         *above, name = components(spot.path)
         status = None
         fd = os.dup(root)
@@ -179,16 +179,16 @@ class NoticeFiles:
             os.close(fd)
         mode = 0 if status is None else status.st_mode
         if stat.S_ISREG(mode) or (directory and stat.S_ISDIR(mode)):
-            return Peeked(Presence.THERE, status, here)
+            return Peeked(NamedFilePresence.THERE, status, here)
         if anchor not in {"", here}:
             return Peeked(
-                Presence.UNKNOWN,
+                NamedFilePresence.UNKNOWN,
                 why=f"{shown(spot.full)} is not there, and another directory or file system is in"
                 f" the place of the one in which it was seen: check whether {shown(spot.volume)}"
                 " and all file systems below it are mounted; if the file is removed, run"
                 " 'hashscan notice close ID --reason TEXT'",
             )
-        return Peeked(Presence.AWAY)
+        return Peeked(NamedFilePresence.AWAY)
 
     def _mounted(self, fd: int) -> str:
         """The directory of a file system that is mounted where ``fd`` is; "" without /proc."""
@@ -200,7 +200,7 @@ class NoticeFiles:
             return ""
         return shown(self._mounts.get(number, b""))
 
-    def hash(self, spot: Spot) -> Candidate | NotHashed:
+    def hash(self, spot: NamedSpot) -> Candidate | NotHashed:
         """Hash a file with all algorithms; the candidate has no hits yet."""
         why = self.unreachable(spot.volume)
         if why:
@@ -247,20 +247,20 @@ class NoticeFiles:
         finally:
             os.close(fd)
 
-    def files_in(self, spot: Spot) -> list[Spot]:
+    def files_in(self, spot: NamedSpot) -> list[NamedSpot]:
         """The regular files of a directory, without subdirectories; the first ``MOST_LISTED``.
 
         Raises:
             OSError: it cannot be listed.
         """
-        found: list[Spot] = []
+        found: list[NamedSpot] = []
         with (
             closing(open_root(spot.volume)) as root,
             closing(open_directory(root, spot.path, cross_mounts=True)) as directory,
         ):
             for entry in listing(directory):
                 if isinstance(entry, ListedFile):
-                    found.append(Spot(spot.volume, spot.path + b"/" + entry.name))
+                    found.append(NamedSpot(spot.volume, spot.path + b"/" + entry.name))
                 if len(found) >= MOST_LISTED:
                     break
         return found

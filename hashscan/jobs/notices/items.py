@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.errors import HashscanError
 from hashscan.fs.named import user_shown
-from hashscan.jobs.notices.hash_files import Presence, Spot, stamps_of
+from hashscan.jobs.notices.hash_files import NamedFilePresence, NamedSpot, stamps_of
 from hashscan.jobs.notices.round_result import LONGEST_RETRY, Done, is_waiting
 from hashscan.model import EMPTY_DIGESTS
 from hashscan.notices.notice import ItemFile, ItemState, Role
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from hashscan.jobs.known_set import KnownSet
     from hashscan.jobs.notices.act import NoticeActs, Verdict
     from hashscan.jobs.notices.hash_files import NoticeFiles
-    from hashscan.jobs.notices.locate_files import Places, Wanted
+    from hashscan.jobs.notices.locate_files import LocatedFiles, WantedFile
     from hashscan.jobs.notices.returned_files import Returns
     from hashscan.jobs.notices.round_result import Memory, Round
     from hashscan.model import Candidate, Digest
     from hashscan.notices.notice import Item, Notice
-    from hashscan.notices.store import Store
+    from hashscan.notices.store import NoticeStore
 
 #: Seconds after which a round begins with no further item.
 MOST_SECONDS = 20.0
@@ -59,10 +59,10 @@ class OpenItems:
 
     def __init__(
         self,
-        store: Store,
+        store: NoticeStore,
         files: NoticeFiles,
         acts: NoticeActs,
-        places: Places,
+        places: LocatedFiles,
         finder: Finder | None,
         result: Round,
         clock: Callable[[], float],
@@ -96,7 +96,7 @@ class OpenItems:
     def run(self, items: Iterable[Item], begins: Callable[[int], None]) -> None:
         """Work on open items. ``begins`` is called before each."""
         until = time.monotonic() + MOST_SECONDS
-        begun: list[tuple[Item, Wanted]] = []
+        begun: list[tuple[Item, WantedFile]] = []
         for item in items:
             if time.monotonic() > until:
                 self._memory.after, self._result.more = item.number - 1, True
@@ -134,7 +134,7 @@ class OpenItems:
 
     # The first half: until the named files are judged
 
-    def _begin(self, item: Item) -> Wanted | None:
+    def _begin(self, item: Item) -> WantedFile | None:
         """Find and judge the named files; ``None``: the item is unchanged since the last round."""
         files = self._store.files(item.number)
         named = [one for one in files if one.role is Role.NAMED]
@@ -155,7 +155,9 @@ class OpenItems:
 
     def _is_there(self, file: ItemFile) -> bool:
         spot = self._files.spot_of(file)
-        return self._files.peek(spot, directory=not file.digests).presence is Presence.THERE
+        return (
+            self._files.peek(spot, directory=not file.digests).presence is NamedFilePresence.THERE
+        )
 
     def _is_unchanged(self, item: Item, named: list[ItemFile]) -> bool:
         """Whether the named files of a located item are unchanged since the last round."""
@@ -175,10 +177,10 @@ class OpenItems:
     def _judge(
         self,
         item: Item,
-        spots: Iterable[Spot],
+        spots: Iterable[NamedSpot],
         role: Role,
         files: list[ItemFile],
-        wanted: Wanted | None,
+        wanted: WantedFile | None,
         content: Collection[Digest] = (),
     ) -> set[Digest]:
         """Hash files of an item, and check their digests; return the digests.
@@ -233,16 +235,18 @@ class OpenItems:
             except (HashscanError, OSError) as error:
                 self._wait(move.item, said_by(error))
 
-    def _put(self, file: ItemFile, spot: Spot) -> ItemFile:
+    def _put(self, file: ItemFile, spot: NamedSpot) -> ItemFile:
         """Store a file that is in its place."""
         peeked = self._files.peek(spot, directory=not file.digests)
         file = replace(file, anchor=peeked.anchor or file.anchor)
         self._store.put_file(file, now=self._clock())
         return file
 
-    def _not_hashed(self, file: ItemFile, spot: Spot, hashed: NotHashed, *, is_new: bool) -> None:
+    def _not_hashed(
+        self, file: ItemFile, spot: NamedSpot, hashed: NotHashed, *, is_new: bool
+    ) -> None:
         presence = self._files.peek(spot, file.anchor, directory=not file.digests).presence
-        if presence is Presence.AWAY or (is_new and file.role is not Role.NAMED):
+        if presence is NamedFilePresence.AWAY or (is_new and file.role is not Role.NAMED):
             return
         self._failed.add(file.item)
         message = f"{shown(spot.full)}: not hashed: {hashed.message or hashed.reason}"
@@ -259,7 +263,7 @@ class OpenItems:
         self, item: Item, file: ItemFile, candidate: Candidate, verdict: Verdict, is_named: bool
     ) -> None:
         spot = self._files.spot_of(file)
-        if self._files.peek(spot, file.anchor).presence is Presence.AWAY:
+        if self._files.peek(spot, file.anchor).presence is NamedFilePresence.AWAY:
             return  # another item, or the watch, has moved it; ``_settle`` finds that out
         if self._store.item(item.number).state is not ItemState.LOCATED:
             return  # an administrator closed the notice meanwhile
@@ -292,7 +296,7 @@ class OpenItems:
             self._failed.add(item.number)
         away = None
         is_moved = acted.action == "quarantined" and file.role is not Role.NAMED
-        if is_moved and self._files.peek(spot, file.anchor).presence is Presence.AWAY:
+        if is_moved and self._files.peek(spot, file.anchor).presence is NamedFilePresence.AWAY:
             away = self._clock()
         is_changed = self._store.put_file(
             replace(
@@ -355,12 +359,14 @@ class OpenItems:
 
     # The second half: copies, and the end
 
-    def _end(self, item: Item, wanted: Wanted, found: list[FoundFile]) -> None:
+    def _end(self, item: Item, wanted: WantedFile, found: list[FoundFile]) -> None:
         files = self._store.files(item.number)
         taken = {self._files.spot_of(one) for one in files if one.role is not Role.COPY}
         named = [one for one in files if one.role is Role.NAMED]
-        copies = [spot for spot in (Spot(*one[:2]) for one in found) if spot not in taken]
-        copies = [one for one in copies if self._files.peek(one).presence is not Presence.AWAY]
+        copies = [spot for spot in (NamedSpot(*one[:2]) for one in found) if spot not in taken]
+        copies = [
+            one for one in copies if self._files.peek(one).presence is not NamedFilePresence.AWAY
+        ]
         is_first = item.state is ItemState.RECEIVED and not any(one.away is None for one in named)
         role, last = self._memory.copies.pop(
             item.number, (Role.NAMED if is_first else Role.COPY, None)
@@ -380,7 +386,7 @@ class OpenItems:
             self._move_all()
         self._settle(item, wanted)
 
-    def _settle(self, item: Item, wanted: Wanted) -> None:
+    def _settle(self, item: Item, wanted: WantedFile) -> None:
         """Settle an item if none of its named files is in its place."""
         item = self._store.item(item.number)
         named = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
@@ -400,11 +406,11 @@ class OpenItems:
             spot = self._files.spot_of(file)
             one = self._files.peek(spot, file.anchor, directory=not file.digests)
             peeked.append(one)
-            if one.presence is Presence.AWAY and file.away is None:
+            if one.presence is NamedFilePresence.AWAY and file.away is None:
                 self._store.put_file(self._away(item, file, now), now=now)
-            elif one.presence is Presence.UNKNOWN:
+            elif one.presence is NamedFilePresence.UNKNOWN:
                 self._wait(item, one.why)
-        if named and all(one.presence is Presence.AWAY for one in peeked):
+        if named and all(one.presence is NamedFilePresence.AWAY for one in peeked):
             again = self._places.find(item, parts=False)
             # E.g. a link out of the document root has the name. An index file that is away leaves
             # the directory of the site.
@@ -412,7 +418,9 @@ class OpenItems:
                 self._wait(item, again.why)
                 self._keep(item, stamps_of(peeked))
                 return
-            if not any(self._files.peek(one).presence is Presence.THERE for one in again.spots):
+            if not any(
+                self._files.peek(one).presence is NamedFilePresence.THERE for one in again.spots
+            ):
                 self._settled(item, ItemState.REMOVED, self._how(item))
                 return
             # Another file is in the place now.
@@ -425,12 +433,12 @@ class OpenItems:
             self._store.note_item(item.number, why, now=now)
         self._keep(item, stamps_of(peeked))
 
-    def _settle_away(self, item: Item, wanted: Wanted, named: Iterable[ItemFile]) -> None:
+    def _settle_away(self, item: Item, wanted: WantedFile, named: Iterable[ItemFile]) -> None:
         """Settle a received item without files, unless a place cannot be checked."""
         for file in named:
             spot = self._files.spot_of(file)
             one = self._files.peek(spot, file.anchor, directory=not file.digests)
-            if one.presence is Presence.UNKNOWN:
+            if one.presence is NamedFilePresence.UNKNOWN:
                 self._wait(item, one.why)
                 return
         state, reason, removed = self._places.why_away(item, wanted)

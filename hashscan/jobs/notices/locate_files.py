@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashscan.catalog.status_overview import overview
-from hashscan.jobs.notices.hash_files import MOST_LISTED, Presence
+from hashscan.jobs.notices.hash_files import MOST_LISTED, NamedFilePresence
 from hashscan.model import ALGORITHMS
 from hashscan.notices.notice import ItemKind, ItemState
 from hashscan.notices.pages import is_page, parts_of
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from hashscan.catalog.status_overview import LastScan
     from hashscan.jobs.known_set import KnownSet
     from hashscan.jobs.notices.act import NoticeActs
-    from hashscan.jobs.notices.hash_files import NoticeFiles, Spot
+    from hashscan.jobs.notices.hash_files import NamedSpot, NoticeFiles
     from hashscan.notices.notice import Item
     from hashscan.notices.sites.location import Location
     from hashscan.notices.sites.sites import Sites
-    from hashscan.notices.store import Store
+    from hashscan.notices.store import NoticeStore
     from hashscan.state import State
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedFile:
     """Files that an item names, or why there are none.
 
     Attributes:
@@ -45,17 +45,17 @@ class Wanted:
         maybe: places at which the file would be, or was.
     """
 
-    spots: tuple[Spot, ...] = ()
-    parts: tuple[Spot, ...] = ()
-    directory: Spot | None = None
+    spots: tuple[NamedSpot, ...] = ()
+    parts: tuple[NamedSpot, ...] = ()
+    directory: NamedSpot | None = None
     kind: str = ""
     why: str = ""
     waits: bool = False
     whole_site: bool = False
-    maybe: tuple[Spot, ...] = ()
+    maybe: tuple[NamedSpot, ...] = ()
 
 
-class Places:
+class LocatedFiles:
     """Finds files by URL and path. Files by digest are found in the catalog, elsewhere."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Places:
         state: State,
         files: NoticeFiles,
         acts: NoticeActs,
-        store: Store,
+        store: NoticeStore,
         finder: Finder | None,
         known: KnownSet | None,
         sites: Sites,
@@ -78,7 +78,7 @@ class Places:
         self._sites = sites
         self._scans: dict[bytes, LastScan] | None = None
 
-    def find(self, item: Item, *, parts: bool = True) -> Wanted:
+    def find(self, item: Item, *, parts: bool = True) -> WantedFile:
         """The files that an item names. ``parts``: also the files that a page shows.
 
         Raises:
@@ -91,30 +91,30 @@ class Places:
             return self._by_path(os.path.normpath(os.fsencode(value)))
         return self._by_digest(item)
 
-    def _by_url(self, url: str, *, parts: bool) -> Wanted:
+    def _by_url(self, url: str, *, parts: bool) -> WantedFile:
         location = self._sites.locate(url)
         if location.kind is LocationKind.UNDECIDED:
-            return Wanted(why=location.reason, waits=True)
+            return WantedFile(why=location.reason, waits=True)
         root = location.root or None
         if location.kind in {LocationKind.FILE, LocationKind.DIRECTORY}:
             spot = self._files.spot(location.full, root)
             if spot is None:  # the document root
                 why = f"{shown(location.full)}: the notice names the whole site; decide what to"
-                return Wanted(why=f"{why} remove", waits=True, whole_site=True)
+                return WantedFile(why=f"{why} remove", waits=True, whole_site=True)
             if location.kind is LocationKind.DIRECTORY:
                 return self._directory(spot)
-            return Wanted((spot,), self._parts(url, location) if parts else ())
+            return WantedFile((spot,), self._parts(url, location) if parts else ())
         maybe = self._would_be(url, location)
         for spot in maybe:
             why = self._files.unreachable(spot.volume)
             if why:
-                return Wanted(why=why, waits=True)
+                return WantedFile(why=why, waits=True)
         why = location.reason
         if location.kind is LocationKind.SCRIPT:
             why += "; find what it shows, and remove that by hand"
-        return Wanted(kind=location.kind.value, why=why, maybe=maybe)
+        return WantedFile(kind=location.kind.value, why=why, maybe=maybe)
 
-    def _parts(self, url: str, location: Location) -> tuple[Spot, ...]:
+    def _parts(self, url: str, location: Location) -> tuple[NamedSpot, ...]:
         if not is_page(location):
             return ()
         found = (
@@ -123,7 +123,7 @@ class Places:
         )
         return tuple(one for one in found if one is not None)
 
-    def _would_be(self, url: str, location: Location) -> tuple[Spot, ...]:
+    def _would_be(self, url: str, location: Location) -> tuple[NamedSpot, ...]:
         """The place of a URL's file if the site is a plain directory."""
         if not location.root:
             return ()
@@ -136,12 +136,12 @@ class Places:
         spot = self._files.spot(full, location.root)
         return () if spot is None else (spot,)
 
-    def _directory(self, spot: Spot) -> Wanted:
+    def _directory(self, spot: NamedSpot) -> WantedFile:
         inside = tuple(self._files.files_in(spot))
         number = counted(len(inside), "file")
         if len(inside) >= MOST_LISTED:
             number = f"at least {number}"
-        return Wanted(
+        return WantedFile(
             (spot,),
             inside,
             spot,
@@ -150,20 +150,20 @@ class Places:
             " ('hashscan notice close ID --reason TEXT')",
         )
 
-    def _by_path(self, full: bytes) -> Wanted:
+    def _by_path(self, full: bytes) -> WantedFile:
         spot = self._files.spot(full)
         if spot is None:
-            return Wanted(kind="no-volume", why=f"no configured volume holds {shown(full)}")
+            return WantedFile(kind="no-volume", why=f"no configured volume holds {shown(full)}")
         peeked = self._files.peek(spot)
-        if peeked.presence is Presence.THERE:
-            return Wanted((spot,))
-        if peeked.presence is Presence.UNKNOWN:
-            return Wanted(why=peeked.why, waits=True)
-        if self._files.peek(spot, directory=True).presence is Presence.THERE:
+        if peeked.presence is NamedFilePresence.THERE:
+            return WantedFile((spot,))
+        if peeked.presence is NamedFilePresence.UNKNOWN:
+            return WantedFile(why=peeked.why, waits=True)
+        if self._files.peek(spot, directory=True).presence is NamedFilePresence.THERE:
             return self._directory(spot)
-        return Wanted(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
+        return WantedFile(kind="no-file", why=f"there is no file {shown(full)}", maybe=(spot,))
 
-    def _by_digest(self, item: Item) -> Wanted:
+    def _by_digest(self, item: Item) -> WantedFile:
         """The reason why no file has the digest of an item, if the catalog has none."""
         if self._scans is None:
             found = None if self._finder is None else overview(self._state.catalog)
@@ -172,7 +172,7 @@ class Places:
         for volume in self._files.volumes:
             if volume not in by_volume:
                 why = f"{shown(volume)} was never wholly scanned, so the catalog cannot say whether"
-                return Wanted(why=f"{why} it has the digest; run 'hashscan scan'", waits=True)
+                return WantedFile(why=f"{why} it has the digest; run 'hashscan scan'", waits=True)
         computed: Collection[str] = ALGORITHMS
         if self._known is not None:
             computed = self._known.algorithms
@@ -184,7 +184,7 @@ class Places:
                 " can be found by this digest; to find it, write the digest to FILE and run"
                 " 'hashscan scan --known FILE'"
             )
-            return Wanted(kind="not-computed", why=why)
+            return WantedFile(kind="not-computed", why=why)
         ended = [one.ended for one in by_volume.values() if one.ended is not None]
         last = (
             f"the last whole scan ended {local_time(min(ended))}" if ended else "nothing is scanned"
@@ -193,9 +193,9 @@ class Places:
         if self._known is not None and any(one.tiers.names for one in self._known.filters):
             tiers = "; it has no digests of files that were ruled out by size or first block"
         why = f"no file in the catalog has the digest; {last}{tiers}"
-        return Wanted(kind="no-file", why=why)
+        return WantedFile(kind="no-file", why=why)
 
-    def why_away(self, item: Item, wanted: Wanted) -> tuple[ItemState, str, float | None]:
+    def why_away(self, item: Item, wanted: WantedFile) -> tuple[ItemState, str, float | None]:
         """The state of a received item without files, the reason, and the time of the removal.
 
         If an item was removed, and is received again although its file is not back, it is removed
@@ -211,14 +211,16 @@ class Places:
             return ItemState.REMOVED, why, item.removed
         return *self._gone(item, wanted), None
 
-    def _gone(self, item: Item, wanted: Wanted) -> tuple[ItemState, str]:
+    def _gone(self, item: Item, wanted: WantedFile) -> tuple[ItemState, str]:
         before = self._store.removed_before(item.number)
         if before is not None and before.removed is not None:
             return ItemState.GONE, f"removed before, {local_time(before.removed)} ({before.notice})"
         named = self._store.files(item.number)
         spots = [*wanted.maybe, *(self._files.spot_of(one) for one in named)]
         # E.g. a script that answers under the URL is a file that the catalog has.
-        spots = [one for one in spots if self._files.peek(one).presence is not Presence.THERE]
+        spots = [
+            one for one in spots if self._files.peek(one).presence is not NamedFilePresence.THERE
+        ]
         for spot in spots:
             record = self._acts.moved(spot.full, item.notice)
             if record is not None:

@@ -25,13 +25,13 @@ from hashscan.jobs.known_set import open_known_set
 from hashscan.jobs.notices.act import NoticeActs
 from hashscan.jobs.notices.hash_files import NoticeFiles
 from hashscan.jobs.notices.items import OpenItems
-from hashscan.jobs.notices.locate_files import Places
+from hashscan.jobs.notices.locate_files import LocatedFiles
 from hashscan.jobs.notices.returned_files import Returns
 from hashscan.jobs.notices.round_result import LEFT_OUT, Memory, Round, is_waiting
 from hashscan.jobs.volume_probe import look_at_all
 from hashscan.notices.notice import ItemState
 from hashscan.notices.sites.sites import Sites
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.state import Lock
 from hashscan.text import shown
 
@@ -88,7 +88,7 @@ def run_round(
     with ExitStack() as stack:
         _take_turn(state, stack)
         recorder = Recorder.of(settings, "notice", state)
-        store = stack.enter_context(Store(state.notices, recorder))
+        store = stack.enter_context(NoticeStore(state.notices, recorder))
         whole = not memory.after
         items = store.open_items(memory.after, MOST_OPEN)
         settled = {
@@ -130,7 +130,7 @@ def run_round(
         )
         sites = sites or Sites(settings.sites)
         sites.renew()
-        places = Places(state, files, acts, store, finder, known, sites)
+        places = LocatedFiles(state, files, acts, store, finder, known, sites)
         returns = Returns(store, files, places, result, clock)
         work = OpenItems(store, files, acts, places, finder, result, clock, known, returns)
         if not memory.recovered:

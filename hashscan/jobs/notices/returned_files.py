@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hashscan.errors import HashscanError
-from hashscan.jobs.notices.hash_files import Presence, Spot
+from hashscan.jobs.notices.hash_files import NamedFilePresence, NamedSpot
 from hashscan.notices.notice import BACK, ItemKind, Role
 from hashscan.scan.hashing import NotHashed
 from hashscan.text import local_time, said_by, shown
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.find_files import FoundFile
     from hashscan.jobs.notices.hash_files import NoticeFiles
-    from hashscan.jobs.notices.locate_files import Places
+    from hashscan.jobs.notices.locate_files import LocatedFiles
     from hashscan.jobs.notices.round_result import Round
     from hashscan.model import Digest
     from hashscan.notices.notice import Item
-    from hashscan.notices.store import Store
+    from hashscan.notices.store import NoticeStore
 
 #: Seconds after which no further item of a state is checked.
 _SECONDS = 3.0
@@ -31,9 +31,9 @@ class Returns:
 
     def __init__(
         self,
-        store: Store,
+        store: NoticeStore,
         files: NoticeFiles,
-        places: Places,
+        places: LocatedFiles,
         of_round: Round,
         clock: Callable[[], float],
     ) -> None:
@@ -66,14 +66,14 @@ class Returns:
                 self._reopen(item, f"a file is back at {shown(where.full)}")
         return None
 
-    def _returned(self, item: Item) -> Spot | None:
+    def _returned(self, item: Item) -> NamedSpot | None:
         files = [one for one in self._store.files(item.number) if one.role is Role.NAMED]
-        spots: list[Spot] = []
+        spots: list[NamedSpot] = []
         if item.parsed.kind is not ItemKind.DIGEST:
             spots += self._places.find(item, parts=False).spots
         for file in files:
             spot = self._files.spot_of(file)
-            if spot in spots or self._files.peek(spot).presence is not Presence.THERE:
+            if spot in spots or self._files.peek(spot).presence is not NamedFilePresence.THERE:
                 continue
             hashed = self._files.hash(spot)
             if not isinstance(hashed, NotHashed) and not set(file.digests).isdisjoint(
@@ -83,7 +83,7 @@ class Returns:
         # Without its index file, a URL leads to the directory.
         was_directory = any(not one.digests for one in files)
         for spot in spots:
-            if self._files.peek(spot, directory=was_directory).presence is Presence.THERE:
+            if self._files.peek(spot, directory=was_directory).presence is NamedFilePresence.THERE:
                 return spot
         return None
 
@@ -103,11 +103,11 @@ class Returns:
         """
         there = {self._files.spot_of(one) for one in self._store.files(number) if one.away is None}
         for row in found:
-            spot = Spot(row.volume, row.path)
+            spot = NamedSpot(row.volume, row.path)
             if spot in there:
                 continue
             # The catalog may still have the row of the removed file.
-            if self._files.peek(spot).presence is not Presence.THERE:
+            if self._files.peek(spot).presence is not NamedFilePresence.THERE:
                 continue
             hashed = self._files.hash(spot)
             if isinstance(hashed, NotHashed):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from hashscan.jobs.notices.hash_files import Spot
+    from hashscan.jobs.notices.hash_files import NamedSpot
     from hashscan.model import MatchEvent
     from hashscan.notices.notice import ItemState, Role
 
@@ -62,7 +62,7 @@ class Memory:
     searched: float = 0.0
     recovered: bool = False
     left_out: dict[int, float] = field(default_factory=dict)
-    copies: dict[int, tuple[Role, Spot]] = field(default_factory=dict)
+    copies: dict[int, tuple[Role, NamedSpot]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

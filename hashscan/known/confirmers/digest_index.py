@@ -23,7 +23,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hashscan.known.lists.staging import Staged, Staging
+    from hashscan.known.lists.staging import ListStaging, Staged
     from hashscan.model import Filter
 
 _APPLICATION_ID = 0x48534B53  # "HSKS"
@@ -133,7 +133,7 @@ class LocalConfirmer:
 
 
 def write_index(
-    area: Staging, staged: Staged, directory: str, key: str, more: Iterable[str] = ()
+    area: ListStaging, staged: Staged, directory: str, key: str, more: Iterable[str] = ()
 ) -> None:
     """Write the index of a filled staging area into ``directory``, without its seal.
 

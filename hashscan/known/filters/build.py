@@ -17,8 +17,8 @@ from hashscan.fs.named import opened_above, resolve
 from hashscan.known.filters.bit_file import metadata_path
 from hashscan.known.filters.metadata import is_category
 from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
-from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE, Writer
-from hashscan.known.lists.staging import BuildProgress, Staged, Staging, staging
+from hashscan.known.filters.writer import CANARIES, DEFAULT_ERROR_RATE, FilterWriter
+from hashscan.known.lists.staging import BuildProgress, ListStaging, Staged, staging
 from hashscan.leftovers import hold, remove_leftovers
 from hashscan.model import DEFAULT_CATEGORY, TIER_NAMES, Algorithm, TierName
 from hashscan.text import said_by, shown
@@ -26,7 +26,7 @@ from hashscan.text import said_by, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from hashscan.known.filters.metadata import Metadata, TierMetadata
+    from hashscan.known.filters.metadata import FilterMetadata, TierMetadata
     from hashscan.known.lists.reader import ListReport
 
 
@@ -103,7 +103,7 @@ class BuildReport:
     """
 
     path: str
-    metadata: Metadata
+    metadata: FilterMetadata
     digests: dict[Algorithm, int]
     duplicates: int
     categories: dict[str, int]
@@ -174,19 +174,19 @@ def build(
 
 
 def write_filter(
-    area: Staging,
+    area: ListStaging,
     output: str,
     *,
     category: str,
     error_rate: float = DEFAULT_ERROR_RATE,
     capacity: int | None = None,
-    previous: Metadata | None = None,
+    previous: FilterMetadata | None = None,
     jobs: int | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
-) -> tuple[Metadata, dict[Algorithm, int]]:
+) -> tuple[FilterMetadata, dict[Algorithm, int]]:
     """Write the filter of a filled staging area; its metadata, and the digests by algorithm.
 
-    ``previous``: of the version before, see ``Writer.write``. ``jobs``: see ``build``.
+    ``previous``: of the version before, see ``FilterWriter.write``. ``jobs``: see ``build``.
 
     Raises:
         UsageError: the capacity is too small.
@@ -200,16 +200,16 @@ def write_filter(
             f"--capacity {capacity} is too small: the lists hold {digests} digests, and {CANARIES} "
             f"more are added to test the filter; give at least {needed}"
         )
-    writer = Writer(capacity=capacity or needed, error_rate=error_rate)
+    writer = FilterWriter(capacity=capacity or needed, error_rate=error_rate)
     jobs = jobs or len(os.sched_getaffinity(0))
     writer.add_raw(area.raw_digests(digests, on_progress), jobs=jobs)
     return writer.write(output, category=category, algorithms=counts, previous=previous), counts
 
 
 def write_tiers(
-    area: Staging,
+    area: ListStaging,
     output: str,
-    metadata: Metadata,
+    metadata: FilterMetadata,
     *,
     wanted: bool = True,
     capacities: Mapping[TierName, int] | None = None,
@@ -224,7 +224,7 @@ def write_tiers(
         metadata: of the filter.
         wanted: false: none.
         capacities: keys that each has room for; default: those that there are.
-        previous: of the version before, see ``Writer.write``.
+        previous: of the version before, see ``FilterWriter.write``.
         jobs: see ``build``.
 
     Raises:
@@ -239,7 +239,7 @@ def write_tiers(
                 lacking[name] = area.tier_lacking(name)
             continue
         capacity = (capacities or {}).get(name, count + CANARIES)
-        writer = Writer(capacity=max(capacity, count + CANARIES), error_rate=TIER_ERROR_RATE)
+        writer = FilterWriter(capacity=max(capacity, count + CANARIES), error_rate=TIER_ERROR_RATE)
         writer.add_raw(area.tier_keys(name), jobs=jobs or len(os.sched_getaffinity(0)))
         made[name] = writer.write_tier(
             output, tier=name, sha256=metadata.sha256, previous=(previous or {}).get(name)
@@ -403,10 +403,10 @@ def check_output(output: str, *, force: bool) -> None:
 
 def _report(
     output: str,
-    metadata: Metadata,
+    metadata: FilterMetadata,
     counts: dict[Algorithm, int],
     staged: Staged,
-    area: Staging,
+    area: ListStaging,
     tiers: TiersMade,
     seconds: float,
 ) -> BuildReport:

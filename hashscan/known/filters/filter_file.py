@@ -16,7 +16,7 @@ from hashscan.known.filters.bit_file import (
     read_bits,
     read_metadata,
 )
-from hashscan.known.filters.metadata import Metadata
+from hashscan.known.filters.metadata import FilterMetadata
 from hashscan.known.filters.tiers import load_tiers
 from hashscan.text import shown
 
@@ -42,7 +42,9 @@ class BloomFile(Bits):
 
     __slots__ = ("algorithms", "category", "metadata", "tiers", "tiers_unused")
 
-    def __init__(self, path: str, metadata: Metadata, bits: bitarray, tiers: FoundTiers) -> None:
+    def __init__(
+        self, path: str, metadata: FilterMetadata, bits: bitarray, tiers: FoundTiers
+    ) -> None:
         """Only for ``load``: ``bits`` are believed."""
         super().__init__(path, metadata, bits)
         self.category: str = metadata.category
@@ -67,7 +69,7 @@ def load(path: str, *, max_age: float | None = None) -> BloomFile:
         FilterError: missing, damaged, foreign, expired: the message says which file, what and the
             mend.
     """
-    metadata = read_metadata(path, Metadata)
+    metadata = read_metadata(path, FilterMetadata)
     _check_age(metadata, shown(metadata_path(path)), max_age)
     bits = read_bits(path, metadata)
     one = BloomFile(path, metadata, bits, load_tiers(path, metadata))
@@ -75,7 +77,7 @@ def load(path: str, *, max_age: float | None = None) -> BloomFile:
     return one
 
 
-def _check_age(metadata: Metadata, where: str, max_age: float | None) -> None:
+def _check_age(metadata: FilterMetadata, where: str, max_age: float | None) -> None:
     age = time.time() - metadata.created_seconds
     if age < -_DAY:
         raise FilterError(

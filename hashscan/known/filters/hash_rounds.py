@@ -47,7 +47,7 @@ class Hash(Protocol):
         ...
 
 
-class Round(NamedTuple):
+class HashRound(NamedTuple):
     """What one salt gives.
 
     Attributes:
@@ -86,7 +86,7 @@ def _quickest(name: str) -> Callable[[bytes], Hash]:
     return xxhash.xxh128 if name == "XXH3_128" else partial(hashlib.new, name)
 
 
-def rounds_of(slices: int, bits_per_slice: int) -> tuple[Round, ...]:
+def rounds_of(slices: int, bits_per_slice: int) -> tuple[HashRound, ...]:
     """The rounds of a filter with ``slices`` slices of ``bits_per_slice`` bits each."""
     if bits_per_slice >= 1 << 31:
         code, size = "Q", 8
@@ -105,5 +105,5 @@ def rounds_of(slices: int, bits_per_slice: int) -> tuple[Round, ...]:
         salt = make(struct.pack("I", number)).digest()
         first = number * each
         offsets = tuple(one * bits_per_slice for one in range(first, min(first + each, slices)))
-        rounds.append(Round(salt, quick, few, make(salt), numbers.unpack, offsets))
+        rounds.append(HashRound(salt, quick, few, make(salt), numbers.unpack, offsets))
     return tuple(rounds)

@@ -94,7 +94,7 @@ _SHARED = ("digests", "capacity", "error_rate", "created", "length", "sha256")
 _CANARIES = ("canaries_present", "canaries_absent")
 
 
-class Metadata(FileMetadata):
+class FilterMetadata(FileMetadata):
     """What a filter file is.
 
     Attributes:
@@ -161,7 +161,7 @@ def parse(content: bytes, where: str, kind: type[M]) -> M:
     Args:
         content: the file's bytes, at most ``METADATA_LIMIT``.
         where: the metadata file's path as it is shown.
-        kind: ``Metadata`` or ``TierMetadata``.
+        kind: ``FilterMetadata`` or ``TierMetadata``.
 
     Raises:
         FilterError: it is no metadata, of another format, or not what was written.

@@ -38,12 +38,12 @@ def open_filter(
     Raises:
         FilterError: it is none, or cannot be used.
     """
-    if kind_of(path) == "dcso":
+    if kind_of_filter(path) == "dcso":
         return load_dcso(path, category=category, algorithms=algorithms, max_age=max_age)
     return load(path, max_age=max_age)
 
 
-def kind_of(path: str) -> Literal["hashscan", "dcso", "other"]:
+def kind_of_filter(path: str) -> Literal["hashscan", "dcso", "other"]:
     """What the first bytes of a file look like; ``other`` may be a digest list.
 
     Raises:

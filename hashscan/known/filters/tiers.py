@@ -42,7 +42,7 @@ from hashscan.model import TIER_NAMES, TierName, Tiers
 if TYPE_CHECKING:
     from bitarray import bitarray
 
-    from hashscan.known.filters.metadata import Metadata
+    from hashscan.known.filters.metadata import FilterMetadata
 
 #: A hit by chance costs opening a file, or reading one: 11.5 bits a key.
 TIER_ERROR_RATE = 1 / 256
@@ -88,7 +88,7 @@ def tier_path(path: str, name: TierName) -> str:
     return f"{path}.{name}"
 
 
-def load_tiers(path: str, metadata: Metadata) -> FoundTiers:
+def load_tiers(path: str, metadata: FilterMetadata) -> FoundTiers:
     """The tiers beside the filter file ``path``, which ``metadata`` describes."""
     found: dict[TierName, TierFile | None] = {}  # a tier that is left out is ``None``
     unused = []
@@ -100,7 +100,7 @@ def load_tiers(path: str, metadata: Metadata) -> FoundTiers:
     return FoundTiers(Tiers(**found), tuple(unused))
 
 
-def load_tier(path: str, name: TierName, filter_metadata: Metadata) -> TierFile | None:
+def load_tier(path: str, name: TierName, filter_metadata: FilterMetadata) -> TierFile | None:
     """One tier of the filter file ``path``; ``None`` where there is none.
 
     Raises:

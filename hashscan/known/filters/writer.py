@@ -23,7 +23,7 @@ from hashscan.known.filters.metadata import (
     FILTER_LIMIT,
     FORMAT,
     FileMetadata,
-    Metadata,
+    FilterMetadata,
     TierMetadata,
     dump,
     in_order,
@@ -42,7 +42,7 @@ CANARIES = 16
 _TIER_KEY = 16  # bytes, see model.size_key
 
 
-class Writer:
+class FilterWriter:
     """Fills a new filter and writes it with its metadata."""
 
     def __init__(self, *, capacity: int, error_rate: float = DEFAULT_ERROR_RATE) -> None:
@@ -86,8 +86,8 @@ class Writer:
         *,
         category: str,
         algorithms: Iterable[Algorithm],
-        previous: Metadata | None = None,
-    ) -> Metadata:
+        previous: FilterMetadata | None = None,
+    ) -> FilterMetadata:
         """Write the filter file ``path`` and its metadata; see ``_write``.
 
         ``previous`` is the metadata of the version before.
@@ -98,8 +98,8 @@ class Writer:
         names = in_order(algorithms)
         lengths = [HEX_LENGTH[name] // 2 for name in names]
 
-        def described(fields: dict[str, Any]) -> Metadata:
-            return Metadata(category=category, algorithms=names, **fields)
+        def described(fields: dict[str, Any]) -> FilterMetadata:
+            return FilterMetadata(category=category, algorithms=names, **fields)
 
         return self._write(path, lengths, previous, described)
 
@@ -146,7 +146,7 @@ class Writer:
         present, absent = self._canaries(lengths, previous)
         created = rfc3339()
         header = header_of(
-            Metadata.model_construct(
+            FilterMetadata.model_construct(
                 digests=self._digests,
                 capacity=self._capacity,
                 error_rate=self._error_rate,

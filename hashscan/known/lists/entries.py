@@ -30,7 +30,7 @@ HEAD_NAME = "xxh3-4096"
 HEX = re.compile(r"[0-9A-Fa-f]+")
 
 
-class Entry(NamedTuple):
+class ListEntry(NamedTuple):
     """One digest of a list.
 
     Attributes:
@@ -207,7 +207,7 @@ def row(
     category: str,
     head: str = "",
     label: str = "",
-) -> list[Entry]:
+) -> list[ListEntry]:
     """The entries of one row, or none where it is refused or left out.
 
     Args:
@@ -254,7 +254,8 @@ def row(
     if not found:
         report.without_digest += 1
     return [
-        Entry(algorithm_, digest, name, size_number, line, head_key) for algorithm_, digest in found
+        ListEntry(algorithm_, digest, name, size_number, line, head_key)
+        for algorithm_, digest in found
     ]
 
 

@@ -30,8 +30,8 @@ from hashscan.known.lists.columns import Columns, columns, is_of_a_file, plain_n
 from hashscan.known.lists.entries import (
     HEX,
     LINE_LIMIT,
-    Entry,
     FatalListError,
+    ListEntry,
     ListReport,
     TextSource,
     row,
@@ -66,7 +66,7 @@ _SEVERAL_FIX = (
 )
 
 
-def entries(source: TextSource) -> Iterator[Entry]:
+def entries(source: TextSource) -> Iterator[ListEntry]:
     """Yield a list's entries; what is wrong is counted in the source's report.
 
     Raises:
@@ -134,7 +134,7 @@ def _has_row_behind(text: str) -> bool:
     return end is not None and _ANY_DIGEST.search(text, end.end()) is not None
 
 
-def _plain(line: str) -> Entry | None:
+def _plain(line: str) -> ListEntry | None:
     """The digest of a line that is one digest, or one line of a sum file."""
     found = _DIGEST.match(line)
     if found:
@@ -153,7 +153,7 @@ def _plain(line: str) -> Entry | None:
             return None
         if _hides_digests(tagged[2], digest, " *"):
             return None
-    return Entry(ALGORITHM_BY_LENGTH[len(digest)], digest.lower(), None, None, 0)
+    return ListEntry(ALGORITHM_BY_LENGTH[len(digest)], digest.lower(), None, None, 0)
 
 
 def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
@@ -183,7 +183,7 @@ def _hides_digests(name: str, digest: str, marked: str | None) -> bool:
 
 def _mixed(
     number: int, line: str, lines: Iterator[tuple[int, str]], report: ListReport
-) -> Iterator[Entry]:
+) -> Iterator[ListEntry]:
     """Plain digests, sum files and hashdeep, in any order."""
     deep: Columns | None = None
     match = _DIGEST.match
@@ -193,7 +193,7 @@ def _mixed(
         # The hot path.
         if found and not _DOUBTFUL(line, found.end(1)):
             digest = found[1]
-            yield Entry(by_length[len(digest)], digest.lower(), None, None, number)
+            yield ListEntry(by_length[len(digest)], digest.lower(), None, None, number)
         elif _is_comment(line):
             _passed_over(number, line, report)
         elif line.startswith("%%%%"):
@@ -223,7 +223,7 @@ def _hashdeep_header(
     return named
 
 
-def _other(line: str, deep: Columns | None, report: ListReport, number: int) -> list[Entry]:
+def _other(line: str, deep: Columns | None, report: ListReport, number: int) -> list[ListEntry]:
     """A line of hashdeep, of a sum file, or an invalid one."""
     text = line.strip().lstrip("\ufeff")
     hidden = False
@@ -257,7 +257,7 @@ def _other(line: str, deep: Columns | None, report: ListReport, number: int) -> 
     return []
 
 
-def _row(cells: list[str], named: Columns, report: ListReport, number: int) -> list[Entry]:
+def _row(cells: list[str], named: Columns, report: ListReport, number: int) -> list[ListEntry]:
     def cell(index: int | None) -> str:
         return cells[index] if index is not None and index < len(cells) else ""
 
@@ -287,7 +287,7 @@ def _csv(
     named: Columns,
     delimiter: str,
     header_line: int,
-) -> Iterator[Entry]:
+) -> Iterator[ListEntry]:
     last = header_line
 
     def texts() -> Iterator[str]:

@@ -19,8 +19,8 @@ from hashscan.known.lists import line_formats, vics
 from hashscan.known.lists.categories import EVERY, chosen, counted, is_number, is_taken
 from hashscan.known.lists.entries import (
     NAME_THEM,
-    Entry,
     FatalListError,
+    ListEntry,
     ListReport,
     TextSource,
 )
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     # Only for annotations: the C classes have no place in the types of the io module.
     from _typeshed import WriteableBuffer
 
-__all__ = ["STDIN", "Entry", "ListReport", "Lists", "open_list"]
+__all__ = ["STDIN", "ListEntry", "ListReport", "Lists", "open_list"]
 
 #: The name that stands for standard input.
 STDIN = "-"
@@ -83,7 +83,7 @@ class Lists:
         self._on_bytes = on_bytes
         self.reports: list[ListReport] = []
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ListEntry]:
         """Yield every digest of every list, duplicates included.
 
         Left out are the digests of empty content, and categories that do not count as known.
@@ -131,7 +131,7 @@ class Lists:
                 shown_findings,
             )
 
-    def _entries(self, path: str, report: ListReport) -> Iterator[Entry]:
+    def _entries(self, path: str, report: ListReport) -> Iterator[ListEntry]:
         with open_list(path) as descriptor:
             before = os.fstat(descriptor)
             source = _source(descriptor, before, report, self._on_bytes)
@@ -168,7 +168,7 @@ class Lists:
                 )
             _check_numbers(report)
 
-    def _takes(self, entry: Entry, report: ListReport) -> bool:
+    def _takes(self, entry: ListEntry, report: ListReport) -> bool:
         """Whether an entry's category counts as known; counts it."""
         category = entry.category or ""
         taken = is_taken(category, self._only)

@@ -19,7 +19,7 @@ from hashscan.model import HEX_LENGTH, Algorithm, TierName, size_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from hashscan.known.lists.reader import Entry, ListReport
+    from hashscan.known.lists.reader import ListEntry, ListReport
 
 # How often progress is told: digests, and bytes.
 _BATCH = 50_000
@@ -64,7 +64,7 @@ _TIER_TABLES: dict[TierName, tuple[str, str]] = {
 }
 
 
-class Staging:
+class ListStaging:
     """The sorted, distinct digests of some lists, for as long as they are needed."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -186,7 +186,7 @@ class Staging:
 
 
 @contextmanager
-def staging(purpose: str) -> Iterator[Staging]:
+def staging(purpose: str) -> Iterator[ListStaging]:
     """A staging area of which nothing remains, not even after a kill.
 
     It lies where SQLite keeps its temporary files: ``SQLITE_TMPDIR``, ``TMPDIR`` or ``/var/tmp``,
@@ -203,7 +203,7 @@ def staging(purpose: str) -> Iterator[Staging]:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{CACHE_KIB}"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("BEGIN")  # one transaction for all; nothing is ever committed
-        yield Staging(connection)
+        yield ListStaging(connection)
     except sqlite3.DatabaseError as error:
         raise StateError(
             f"{purpose} cannot be made: {error}; SQLite's temporary files need about 100 bytes a "
@@ -224,7 +224,7 @@ def _total(lists: Sequence[str]) -> int | None:
 def _rows(
     source: Lists, numbers: dict[str, int]
 ) -> Iterator[tuple[bytes, int | None, int | None, bytes | None]]:
-    entry: Entry
+    entry: ListEntry
     unhex = bytes.fromhex
     for entry in source:
         category = entry.category

@@ -39,8 +39,8 @@ from hashscan.known.lists.columns import (
 )
 from hashscan.known.lists.entries import (
     HEAD_NAME,
-    Entry,
     FatalListError,
+    ListEntry,
     TextSource,
     is_digest,
     row,
@@ -82,7 +82,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def entries(source: TextSource) -> Iterator[Entry]:
+def entries(source: TextSource) -> Iterator[ListEntry]:
     """Yield a document's entries; what is wrong is counted in the source's report.
 
     Raises:
@@ -174,7 +174,7 @@ class _Reader:
             self._at = end
             return True, value
 
-    def walk(self, depth: int) -> Iterator[Entry]:
+    def walk(self, depth: int) -> Iterator[ListEntry]:
         """The entries of the object or array that begins here."""
         if depth > _DEPTH:
             raise self.error("is nested too deeply")
@@ -183,7 +183,7 @@ class _Reader:
         else:
             yield from self._array(depth)
 
-    def _array(self, depth: int) -> Iterator[Entry]:
+    def _array(self, depth: int) -> Iterator[ListEntry]:
         self._take("[")
         if self.peek() == "]":
             self._at += 1
@@ -197,7 +197,7 @@ class _Reader:
             if self._take(",", "]") == "]":
                 return
 
-    def _object(self, depth: int) -> Iterator[Entry]:
+    def _object(self, depth: int) -> Iterator[ListEntry]:
         """An object key by key: an envelope, or one too long to be decoded as a whole."""
         fields: dict[str, Any] = {}
         contained = twice = False
@@ -256,7 +256,7 @@ class _Reader:
             )
         self._note_unread(beside)
 
-    def _decoded(self, value: Any, depth: int) -> Iterator[Entry]:
+    def _decoded(self, value: Any, depth: int) -> Iterator[ListEntry]:
         """The entries of a decoded element."""
         if depth > _DEPTH:
             raise self.error("is nested too deeply")
@@ -283,7 +283,7 @@ class _Reader:
         else:
             yield from self._medium(fields)
 
-    def _medium(self, fields: dict[str, Any]) -> list[Entry]:
+    def _medium(self, fields: dict[str, Any]) -> list[ListEntry]:
         self._record += 1
         cells: list[tuple[Algorithm | None, str]] = []
         heads: list[str] = []

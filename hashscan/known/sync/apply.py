@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile
     from tuf.ngclient import Updater
 
-    from hashscan.known.filters.metadata import Metadata, TierMetadata
+    from hashscan.known.filters.metadata import FilterMetadata, TierMetadata
     from hashscan.known.sync.fetcher import Fetcher
     from hashscan.known.sync.layout import PartName, Whole
 
 
-class Wanted(NamedTuple):
+class WantedPart(NamedTuple):
     """A part as the repository has it."""
 
     target: TargetFile
@@ -49,7 +49,7 @@ class Kept(NamedTuple):
     """A part that is in use: where its file lies, and what it is."""
 
     path: str
-    metadata: Metadata | TierMetadata
+    metadata: FilterMetadata | TierMetadata
 
 
 class Maker:
@@ -68,7 +68,7 @@ class Maker:
         self,
         category: str,
         part: PartName,
-        wanted: Wanted,
+        wanted: WantedPart,
         base: Kept | None,
         path: str,
     ) -> Literal["patch", "whole"] | None:
@@ -101,7 +101,7 @@ class Maker:
         self,
         category: str,
         part: PartName,
-        wanted: Wanted,
+        wanted: WantedPart,
         base: Kept,
         path: str,
     ) -> bool:
@@ -132,7 +132,7 @@ class Maker:
                 os.unlink(packed)
         return True
 
-    def _whole(self, wanted: Wanted, path: str) -> None:
+    def _whole(self, wanted: WantedPart, path: str) -> None:
         """Fetch a file whole.
 
         Raises:

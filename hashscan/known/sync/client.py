@@ -31,7 +31,7 @@ from hashscan.known.filters.bit_file import metadata_path
 from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.metadata import TierMetadata, dump
 from hashscan.known.filters.tiers import TierFile, tier_path
-from hashscan.known.sync.apply import Kept, Maker, Wanted
+from hashscan.known.sync.apply import Kept, Maker, WantedPart
 from hashscan.known.sync.fetcher import DiskError, Fetcher
 from hashscan.known.sync.layout import (
     FilterTarget,
@@ -39,7 +39,14 @@ from hashscan.known.sync.layout import (
     read_custom,
     whole_target,
 )
-from hashscan.known.sync.synced_filters import FILTER, Entry, Place, Pointer, load_entry, names_in
+from hashscan.known.sync.synced_filters import (
+    FILTER,
+    KeptPlace,
+    KeptVersion,
+    Pointer,
+    load_entry,
+    names_in,
+)
 from hashscan.known.sync.trust import (
     categories_in,
     refresh,
@@ -57,7 +64,7 @@ if TYPE_CHECKING:
     from tuf.ngclient import Updater
 
     from hashscan.known.filters.filter_file import BloomFile
-    from hashscan.known.sync.repository_settings import Source
+    from hashscan.known.sync.repository_settings import RepositorySource
     from hashscan.model import Tier
 
 _UNFINISHED = ".unfinished-"
@@ -122,7 +129,7 @@ class SyncReport:
 
 
 def sync(
-    source: Source,
+    source: RepositorySource,
     cache_directory: str,
     *,
     on_notice: Callable[[str], None] | None = None,
@@ -139,7 +146,7 @@ def sync(
         LockedError: another process syncs from the same repository into the same state.
         StateError: the disk is full or not writable; the filters in use stay.
     """
-    place = Place(source, cache_directory)
+    place = KeptPlace(source, cache_directory)
     try:
         for name in ("trust", "partial", "filters"):
             make_directories(os.path.join(place.directory, name))
@@ -151,7 +158,7 @@ def sync(
         raise _disk(place, error.error) from error
 
 
-def _disk(place: Place, error: OSError) -> StateError:
+def _disk(place: KeptPlace, error: OSError) -> StateError:
     return StateError(
         f"{shown(error.filename or place.directory)}: the filters cannot be synced: "
         f"{error.strerror}; those in use stay. Make room or mend the permissions there, then run "
@@ -160,7 +167,9 @@ def _disk(place: Place, error: OSError) -> StateError:
 
 
 class _Sync:
-    def __init__(self, source: Source, place: Place, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, source: RepositorySource, place: KeptPlace, notice: Callable[[str], None]
+    ) -> None:
         self._source = source
         self._place = place
         self._notice = notice
@@ -262,7 +271,7 @@ class _Sync:
         self._point(category, entry.model_copy(update={"verified": time.time()}))
         return self._report(category, "current", kept)
 
-    def _wanted(self, updater: Updater, category: str) -> Wanted:
+    def _wanted(self, updater: Updater, category: str) -> WantedPart:
         """What the repository has as a category's filter.
 
         Raises:
@@ -279,13 +288,13 @@ class _Sync:
             )
         found = read_custom(target)
         assert isinstance(found, FilterTarget)  # by its path, which read_custom compares
-        return Wanted(target, found)
+        return WantedPart(target, found)
 
     def _wanted_tiers(
-        self, updater: Updater, category: str, wanted: Wanted
-    ) -> dict[TierName, Wanted]:
+        self, updater: Updater, category: str, wanted: WantedPart
+    ) -> dict[TierName, WantedPart]:
         """The tiers of that filter; one that is not sane is told and left out."""
-        found: dict[TierName, Wanted] = {}
+        found: dict[TierName, WantedPart] = {}
         for name in TIER_NAMES:
             with translated(self._source.url, f"category {category}"):
                 target = updater.get_targetinfo(whole_target(category, name))
@@ -299,7 +308,7 @@ class _Sync:
                         f"the repository's {shown(target.path)} is of another filter; tell the "
                         "publisher"
                     )
-                found[name] = Wanted(target, custom)
+                found[name] = WantedPart(target, custom)
             except FilterError as error:
                 self._leave_out(category, error)
         return found
@@ -308,7 +317,7 @@ class _Sync:
         self,
         maker: Maker,
         category: str,
-        wanted: Wanted,
+        wanted: WantedPart,
         kept: BloomFile | None,
         path: str,
     ) -> None:
@@ -384,7 +393,7 @@ class _Sync:
         sync_directory(os.path.dirname(parent))
         before = self._pointer.categories.get(category)
         previous = before.directory if before and before.directory != directory else ""
-        entry = Entry(
+        entry = KeptVersion(
             sha256=metadata.sha256,
             version=metadata.version,
             directory=directory,
@@ -395,14 +404,14 @@ class _Sync:
         self._prune(category, entry)
         return load_entry(self._place, category, entry)
 
-    def _prune(self, category: str, entry: Entry) -> None:
+    def _prune(self, category: str, entry: KeptVersion) -> None:
         """Remove all versions but the one in use and the one before it."""
         parent = self._place.category(category)
         for name in names_in(parent):
             if name not in {entry.directory, entry.previous}:
                 self._remove(os.path.join(parent, name))
 
-    def _point(self, category: str, entry: Entry) -> None:
+    def _point(self, category: str, entry: KeptVersion) -> None:
         categories = {**self._pointer.categories, category: entry}
         self._pointer = Pointer(categories=categories, seen=self._pointer.seen)
         self._place.write(self._pointer)
@@ -429,7 +438,7 @@ def _description(one: BloomFile) -> list[bytes]:
     return [dump(one.metadata), *map(dump, tiers)]
 
 
-def _descriptions(*parts: Wanted) -> list[bytes]:
+def _descriptions(*parts: WantedPart) -> list[bytes]:
     """The same of what the repository has."""
     return [dump(one.custom.metadata) for one in parts]
 

@@ -37,7 +37,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from hashscan.known.sync.repository_settings import Source
+    from hashscan.known.sync.repository_settings import RepositorySource
 
 #: Bytes a second, on average, below which a download is given up.
 SLOWEST = 1024.0
@@ -59,7 +59,7 @@ class Fetcher(FetcherInterface):
         resumed: whether the last file was continued from an earlier run.
     """
 
-    def __init__(self, source: Source, partial: str) -> None:
+    def __init__(self, source: RepositorySource, partial: str) -> None:
         """``partial``: a directory for downloads that broke off."""
         self.fetched = 0
         self.resumed = False

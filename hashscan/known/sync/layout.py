@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hashscan.errors import FilterError
-from hashscan.known.filters.metadata import FILTER_LIMIT, Metadata, TierMetadata
+from hashscan.known.filters.metadata import FILTER_LIMIT, FilterMetadata, TierMetadata
 from hashscan.model import TierName
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class FilterTarget(_Target):
     """A whole filter; unpacked it has ``metadata.length`` bytes and ``metadata.sha256``."""
 
     kind: Literal["filter"] = "filter"
-    metadata: Metadata
+    metadata: FilterMetadata
 
 
 class PatchTarget(_Target):
@@ -66,7 +66,7 @@ class PatchTarget(_Target):
     base: _Sha256
     base_created: Annotated[str, Field(max_length=32)]
     length: Annotated[int, Field(ge=1, le=FILTER_LIMIT)]
-    metadata: Metadata
+    metadata: FilterMetadata
 
 
 class TierTarget(_Target):

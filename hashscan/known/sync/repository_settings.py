@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RepositorySource:
     """A repository, and the way to it.
 
     Attributes:

@@ -25,7 +25,7 @@ from hashscan.known.filters.filter_file import BloomFile, load
 from hashscan.text import human_age, rfc3339, shown
 
 if TYPE_CHECKING:
-    from hashscan.known.sync.repository_settings import Source
+    from hashscan.known.sync.repository_settings import RepositorySource
 
 FILTER = "filter.bloom"
 _POINTER = "current.json"
@@ -34,7 +34,7 @@ _ROOT_LIMIT = 512_000  # bytes, as python-tuf's
 _DAY = 86400.0
 
 
-class Entry(BaseModel):
+class KeptVersion(BaseModel):
     """The version of a category that is in use.
 
     Attributes:
@@ -67,7 +67,7 @@ class Pointer(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
-    categories: dict[str, Entry] = {}
+    categories: dict[str, KeptVersion] = {}
     seen: dict[str, int] = {}
 
 
@@ -78,7 +78,7 @@ class KeptFilter:
     Attributes:
         category: of the configuration.
         loaded: after all its checks.
-        verified: seconds since the epoch, see ``Entry``.
+        verified: seconds since the epoch, see ``KeptVersion``.
     """
 
     category: str
@@ -86,14 +86,14 @@ class KeptFilter:
     verified: float
 
 
-class Place:
+class KeptPlace:
     """One repository's directory below ``STATE/filters``.
 
     Attributes:
         directory: its path; it may be missing.
     """
 
-    def __init__(self, source: Source, cache_directory: str) -> None:
+    def __init__(self, source: RepositorySource, cache_directory: str) -> None:
         """Find the place of ``source``.
 
         Raises:
@@ -148,7 +148,9 @@ def read_root(path: str) -> bytes:
         ) from error
 
 
-def open_kept(source: Source, cache_directory: str, *, max_age: float | None) -> list[KeptFilter]:
+def open_kept(
+    source: RepositorySource, cache_directory: str, *, max_age: float | None
+) -> list[KeptFilter]:
     """The filters in use of all categories of ``source``.
 
     Args:
@@ -159,7 +161,7 @@ def open_kept(source: Source, cache_directory: str, *, max_age: float | None) ->
     Raises:
         FilterError: one is missing, damaged, or was not verified for longer than ``max_age``.
     """
-    place = Place(source, cache_directory)
+    place = KeptPlace(source, cache_directory)
     pointer = place.read()
     found = []
     for category in source.categories:
@@ -174,7 +176,7 @@ def open_kept(source: Source, cache_directory: str, *, max_age: float | None) ->
     return found
 
 
-def load_entry(place: Place, category: str, entry: Entry) -> BloomFile:
+def load_entry(place: KeptPlace, category: str, entry: KeptVersion) -> BloomFile:
     """Load the version that ``entry`` names.
 
     Raises:
@@ -194,7 +196,9 @@ def load_entry(place: Place, category: str, entry: Entry) -> BloomFile:
     return one
 
 
-def _check_age(category: str, source: Source, entry: Entry, max_age: float | None) -> None:
+def _check_age(
+    category: str, source: RepositorySource, entry: KeptVersion, max_age: float | None
+) -> None:
     age = time.time() - entry.verified
     if age < -_DAY:
         raise FilterError(

@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile
 
     from hashscan.known.sync.fetcher import Fetcher
-    from hashscan.known.sync.repository_settings import Source
-    from hashscan.known.sync.synced_filters import Place
+    from hashscan.known.sync.repository_settings import RepositorySource
+    from hashscan.known.sync.synced_filters import KeptPlace
 
 _ROLES = ("timestamp", "snapshot", "targets")
 _CONFIG = UpdaterConfig(targets_max_length=16 << 20)
 
 
-def trust_of(place: Place) -> str:
+def trust_of(place: KeptPlace) -> str:
     """Where python-tuf keeps the metadata that it verified."""
     return os.path.join(place.directory, "trust")
 
 
-def check_root(source: Source) -> None:
+def check_root(source: RepositorySource) -> None:
     """Check that the pinned root is one that ``refresh`` can begin with.
 
     Raises:
@@ -55,7 +55,7 @@ def check_root(source: Source) -> None:
 
 
 def refresh(
-    source: Source, place: Place, fetcher: Fetcher, pointer: Pointer
+    source: RepositorySource, place: KeptPlace, fetcher: Fetcher, pointer: Pointer
 ) -> tuple[Updater, Pointer]:
     """Fetch and verify the newest metadata.
 
@@ -82,7 +82,7 @@ def refresh(
     return updater, _check_seen(source, place, pointer)
 
 
-def _check_seen(source: Source, place: Place, pointer: Pointer) -> Pointer:
+def _check_seen(source: RepositorySource, place: KeptPlace, pointer: Pointer) -> Pointer:
     """Refuse a rollback that python-tuf cannot see because its own record was lost."""
     trust = trust_of(place)
     found = {"root": max(_root_versions(trust), default=0)}
@@ -112,18 +112,18 @@ def _root_versions(trust: str) -> list[int]:
     return [int(name.partition(".")[0]) for name in names if name.endswith(".root.json")]
 
 
-def _targets(place: Place) -> dict[str, TargetFile]:
+def _targets(place: KeptPlace) -> dict[str, TargetFile]:
     path = os.path.join(trust_of(place), "targets.json")
     return Metadata[Targets].from_file(path).signed.targets
 
 
-def categories_in(place: Place) -> list[str]:
+def categories_in(place: KeptPlace) -> list[str]:
     """The categories that the verified metadata names."""
     found = (path.rpartition("/") for path in _targets(place))
     return sorted(category for category, _, name in found if name == "filter.zst")
 
 
-def wanted(place: Place) -> set[str]:
+def wanted(place: KeptPlace) -> set[str]:
     """The hashes of all targets that the verified metadata names."""
     return {value for one in _targets(place).values() for value in one.hashes.values()}
 

@@ -18,7 +18,7 @@ from hashscan.notices import mail
 
 if TYPE_CHECKING:
     from hashscan.config.notices import OrganisationSettings
-    from hashscan.notices.answers.templates import Answer
+    from hashscan.notices.answers.templates import AnswerText
 
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
 #: Most ids in ``References``: the first and the last ones (RFC 5537, section 3.4.4).
@@ -71,7 +71,7 @@ def thread_of(content: bytes) -> Thread:
 
 
 def message_of(
-    answer: Answer,
+    answer: AnswerText,
     organisation: OrganisationSettings,
     recipient: str,
     *,

@@ -31,7 +31,7 @@ LONGEST_SUBJECT = 200
 _SUBJECT = "Subject:"
 
 
-class Source(NamedTuple):
+class TemplateSource(NamedTuple):
     """The text of a template. ``path``: the administrator's file; ``None``: it is built in."""
 
     name: str
@@ -39,14 +39,14 @@ class Source(NamedTuple):
     path: str | None = None
 
 
-class Answer(NamedTuple):
+class AnswerText(NamedTuple):
     """A rendered answer. ``body`` ends with a newline."""
 
     subject: str
     body: str
 
 
-def source_of(directory: str | None, language: str, kind: str) -> Source:
+def source_of(directory: str | None, language: str, kind: str) -> TemplateSource:
     """The template of an answer: the file in ``directory`` if it exists, else the built-in one.
 
     Raises:
@@ -56,9 +56,11 @@ def source_of(directory: str | None, language: str, kind: str) -> Source:
         path = os.path.join(directory, language, f"{kind}.txt")
         text = _read(path)
         if text is not None:
-            return Source(shown(path), text, path)
+            return TemplateSource(shown(path), text, path)
     built_in = files("hashscan.notices.answers") / "texts" / language / f"{kind}.txt"
-    return Source(f"the built-in {language}/{kind}.txt", built_in.read_text(encoding="utf-8"))
+    return TemplateSource(
+        f"the built-in {language}/{kind}.txt", built_in.read_text(encoding="utf-8")
+    )
 
 
 def _read(path: str) -> str | None:
@@ -83,7 +85,7 @@ def _read(path: str) -> str | None:
         ) from error
 
 
-def render(source: Source, facts: dict[str, Any]) -> Answer:
+def render(source: TemplateSource, facts: dict[str, Any]) -> AnswerText:
     """The answer that a template makes from ``facts`` (see ``facts.facts_of``).
 
     Raises:
@@ -117,13 +119,13 @@ def render(source: Source, facts: dict[str, Any]) -> Answer:
     return _split(source, "".join(parts))
 
 
-def _line(source: Source, trace: TracebackType | None) -> int | None:
+def _line(source: TemplateSource, trace: TracebackType | None) -> int | None:
     """The line of the template in which an error arose."""
     lines = [one.lineno for one in traceback.extract_tb(trace) if one.filename == source.name]
     return lines[-1] if lines else None
 
 
-def _refused(source: Source, line: int | None, why: str) -> UsageError:
+def _refused(source: TemplateSource, line: int | None, why: str) -> UsageError:
     where = source.name if line is None else f"{source.name}, line {line}"
     return UsageError(
         f"the template cannot be used: {where}: {one_line(why)[:300]}; correct it, or remove the "
@@ -131,10 +133,10 @@ def _refused(source: Source, line: int | None, why: str) -> UsageError:
     )
 
 
-def _split(source: Source, text: str) -> Answer:
+def _split(source: TemplateSource, text: str) -> AnswerText:
     head, _, body = text.lstrip("\r\n").partition("\n")
     subject = " ".join(head.removeprefix(_SUBJECT).split())
     if not head.startswith(_SUBJECT) or not subject or not subject.isprintable():
         raise _refused(source, 1, f"it must begin with a line '{_SUBJECT} ...'")
     lines = [line.rstrip() for line in body.strip().splitlines()]
-    return Answer(subject[:LONGEST_SUBJECT], "\n".join(lines) + "\n")
+    return AnswerText(subject[:LONGEST_SUBJECT], "\n".join(lines) + "\n")

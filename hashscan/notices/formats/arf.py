@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hashscan.notices import values
-from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError, item_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAME = "arf"
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of an ARF mail.
 
     Raises:

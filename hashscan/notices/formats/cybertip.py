@@ -11,18 +11,18 @@ import re
 from typing import TYPE_CHECKING
 
 from hashscan.notices.formats import keyed
-from hashscan.notices.formats.keyed import Role
-from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.formats.keyed import KeyRole
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError
 
 if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
 
 NAME = "cybertip"
 _SUBJECT = re.compile(r"\[Report #(\d{1,20})\]", re.IGNORECASE)
-_ROLES = {**keyed.USUAL, "path": Role.PATH, "image path": Role.PATH, "image url": Role.URL}
+_ROLES = {**keyed.USUAL, "path": KeyRole.PATH, "image path": KeyRole.PATH, "image url": KeyRole.URL}
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of C3P.
 
     Raises:
@@ -36,5 +36,5 @@ def read(source: Source) -> ParsedNotice:
         NAME,
         found.items(),
         reference=subject[1] if subject else found.references(),
-        password=found.first(Role.PASSWORD),
+        password=found.first(KeyRole.PASSWORD),
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.notices.formats import keyed
-from hashscan.notices.formats.keyed import Role
-from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.formats.keyed import KeyRole
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError
 
 if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 NAME = "fsm"
 _ROLES = {
     **keyed.USUAL,
-    "date/time assessed": Role.TIME,
-    "date assessed": Role.TIME,
-    "time assessed": Role.TIME,
-    "hotline unique report number": Role.REFERENCE,
+    "date/time assessed": KeyRole.TIME,
+    "date assessed": KeyRole.TIME,
+    "time assessed": KeyRole.TIME,
+    "hotline unique report number": KeyRole.REFERENCE,
 }
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of FSM.
 
     Raises:

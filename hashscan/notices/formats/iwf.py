@@ -10,22 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.notices.formats import keyed
-from hashscan.notices.formats.keyed import Role
-from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.formats.keyed import KeyRole
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError
 
 if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
 
 NAME = "iwf"
 _OWN = {
-    "url remarks": Role.NOTE,
-    "iwf serial number": Role.REFERENCE,
-    "reason code": Role.CLASS,
+    "url remarks": KeyRole.NOTE,
+    "iwf serial number": KeyRole.REFERENCE,
+    "reason code": KeyRole.CLASS,
 }
-_ROLES = {**keyed.USUAL, **_OWN, "time assessed": Role.TIME}
+_ROLES = {**keyed.USUAL, **_OWN, "time assessed": KeyRole.TIME}
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of the IWF.
 
     Raises:
@@ -38,5 +38,5 @@ def read(source: Source) -> ParsedNotice:
         NAME,
         found.items(),
         reference=found.references(),
-        password=found.first(Role.PASSWORD),
+        password=found.first(KeyRole.PASSWORD),
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashscan.notices.formats import keyed
-from hashscan.notices.formats.keyed import Role
-from hashscan.notices.formats.source import NotThisFormatError, Source, few
+from hashscan.notices.formats.keyed import KeyRole
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError, few
 
 if TYPE_CHECKING:
     from hashscan.notices.notice import ParsedNotice
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 NAME = "key-value"
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of lines ``Key: value``.
 
     Raises:
         NotThisFormatError: no key is one of a URL or a digest, or URLs would be missed.
     """
-    keys = (key for key, role in keyed.USUAL.items() if role in (Role.URL, Role.DIGEST))
+    keys = (key for key, role in keyed.USUAL.items() if role in (KeyRole.URL, KeyRole.DIGEST))
     found = keyed.read(source, keyed.USUAL) if keyed.has_key(source, *keys) else keyed.Found()
     items = few(found.items())
     if not items:
@@ -34,7 +34,7 @@ def read(source: Source) -> ParsedNotice:
     return source.notice(
         NAME,
         items,
-        sender=found.first(Role.SENDER),
+        sender=found.first(KeyRole.SENDER),
         reference=found.references(),
-        password=found.first(Role.PASSWORD),
+        password=found.first(KeyRole.PASSWORD),
     )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashscan.notices import values
-from hashscan.notices.formats.source import LONGEST_LINE, Source, check_number, item_of
+from hashscan.notices.formats.source import LONGEST_LINE, NoticeInput, check_number, item_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ _KEY = re.compile(r"[A-Za-z][\w /()#.-]{0,59}")
 _QUOTED = re.compile(r"(?:>\s?)+|[-*\u2022]\s+|\d{1,6}[.)]\s+")
 
 
-class Role(StrEnum):
+class KeyRole(StrEnum):
     """The meaning of a key's value."""
 
     URL = "url"
@@ -42,33 +42,33 @@ class Role(StrEnum):
 
 
 #: Keys with the same meaning for every sender, in lower case.
-USUAL: dict[str, Role] = {
-    "url": Role.URL,
-    "urls": Role.URL,
-    "url(s)": Role.URL,
-    "reported url": Role.URL,
-    "also urls": Role.MORE_URLS,
-    "page": Role.PAGE,
-    "referring page": Role.PAGE,
-    "referrer": Role.PAGE,
-    "ip": Role.IP,
-    "ip address": Role.IP,
-    "md5": Role.DIGEST,
-    "sha1": Role.DIGEST,
-    "sha-1": Role.DIGEST,
-    "sha256": Role.DIGEST,
-    "sha-256": Role.DIGEST,
-    "password": Role.PASSWORD,
-    "reference": Role.REFERENCE,
-    "report id": Role.REFERENCE,
-    "ticket": Role.REFERENCE,
-    "classification": Role.CLASS,
-    "category": Role.CLASS,
-    "date": Role.TIME,
-    "time": Role.TIME,
-    "first seen": Role.TIME,
-    "note": Role.NOTE,
-    "remarks": Role.NOTE,
+USUAL: dict[str, KeyRole] = {
+    "url": KeyRole.URL,
+    "urls": KeyRole.URL,
+    "url(s)": KeyRole.URL,
+    "reported url": KeyRole.URL,
+    "also urls": KeyRole.MORE_URLS,
+    "page": KeyRole.PAGE,
+    "referring page": KeyRole.PAGE,
+    "referrer": KeyRole.PAGE,
+    "ip": KeyRole.IP,
+    "ip address": KeyRole.IP,
+    "md5": KeyRole.DIGEST,
+    "sha1": KeyRole.DIGEST,
+    "sha-1": KeyRole.DIGEST,
+    "sha256": KeyRole.DIGEST,
+    "sha-256": KeyRole.DIGEST,
+    "password": KeyRole.PASSWORD,
+    "reference": KeyRole.REFERENCE,
+    "report id": KeyRole.REFERENCE,
+    "ticket": KeyRole.REFERENCE,
+    "classification": KeyRole.CLASS,
+    "category": KeyRole.CLASS,
+    "date": KeyRole.TIME,
+    "time": KeyRole.TIME,
+    "first seen": KeyRole.TIME,
+    "note": KeyRole.NOTE,
+    "remarks": KeyRole.NOTE,
 }
 
 
@@ -100,10 +100,10 @@ def pairs(text: str) -> Iterator[Pair]:
 
 
 @dataclass(slots=True)
-class Record:
+class KeyedRecord:
     """One report: its values by role, all of its URLs, and its digests by algorithm."""
 
-    values: dict[Role, str] = field(default_factory=dict)
+    values: dict[KeyRole, str] = field(default_factory=dict)
     urls: list[str] = field(default_factory=list)
     digests: dict[str, Digest] = field(default_factory=dict)
 
@@ -117,17 +117,17 @@ class Found:
         missed: number of lines with a URL that is no item.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: list[KeyedRecord] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     missed: int = 0
 
-    def first(self, role: Role) -> str:
+    def first(self, role: KeyRole) -> str:
         """The first value of a role, or ""."""
         return next((one.values[role] for one in self.records if role in one.values), "")
 
     def references(self) -> str:
         """The first ten references, separated by commas."""
-        several = (one.values.get(Role.REFERENCE, "") for one in self.records)
+        several = (one.values.get(KeyRole.REFERENCE, "") for one in self.records)
         return ", ".join(list(dict.fromkeys(filter(None, several)))[:10])
 
     def items(self) -> Iterator[ParsedItem]:
@@ -135,11 +135,11 @@ class Found:
         for record in self.records:
             known = record.values
             common = {
-                "ip": values.ip(known.get(Role.IP, "")),
-                "referrer": values.url(known.get(Role.PAGE, "")),
-                "first_seen": values.moment(known.get(Role.TIME, "")),
-                "classification": values.words(known.get(Role.CLASS, "")) or None,
-                "note": values.words(known.get(Role.NOTE, "")) or None,
+                "ip": values.ip(known.get(KeyRole.IP, "")),
+                "referrer": values.url(known.get(KeyRole.PAGE, "")),
+                "first_seen": values.moment(known.get(KeyRole.TIME, "")),
+                "classification": values.words(known.get(KeyRole.CLASS, "")) or None,
+                "note": values.words(known.get(KeyRole.NOTE, "")) or None,
             }
             digests = tuple(record.digests.values())
             several: list[str | None] = [*record.urls] or [None]
@@ -150,7 +150,7 @@ class Found:
                     yield replace(item, **common)  # type: ignore[arg-type]
 
 
-def has_key(source: Source, *keys: str) -> bool:
+def has_key(source: NoticeInput, *keys: str) -> bool:
     """Whether a line of a source begins with one of ``keys`` and a colon."""
     several = "|".join(map(re.escape, keys))
     begin = re.compile(
@@ -159,7 +159,7 @@ def has_key(source: Source, *keys: str) -> bool:
     return any(begin.search(text) for text in source.readable())
 
 
-def read(source: Source, roles: Mapping[str, Role], *, lone_urls: bool = False) -> Found:
+def read(source: NoticeInput, roles: Mapping[str, KeyRole], *, lone_urls: bool = False) -> Found:
     """The records of a source. ``lone_urls``: a URL that is alone on a line is one, too."""
     found = Found()
     for text in source.readable():
@@ -168,12 +168,12 @@ def read(source: Source, roles: Mapping[str, Role], *, lone_urls: bool = False) 
 
 
 class _Reader:
-    def __init__(self, found: Found, roles: Mapping[str, Role], *, lone_urls: bool) -> None:
+    def __init__(self, found: Found, roles: Mapping[str, KeyRole], *, lone_urls: bool) -> None:
         self._found = found
         self._roles = roles
         self._lone_urls = lone_urls
-        self._record = Record()
-        self._block: Role | None = None  # the role of URLs on the next lines
+        self._record = KeyedRecord()
+        self._block: KeyRole | None = None  # the role of URLs on the next lines
 
     def take(self, text: str) -> None:
         found = self._found
@@ -183,7 +183,7 @@ class _Reader:
             if role is not None:
                 found.keys.add(pair.key)
                 self._block = role if not pair.value else None
-                if self._block is Role.URL and self._record.urls:
+                if self._block is KeyRole.URL and self._record.urls:
                     self._next()
                 if pair.value:
                     self._take(role, pair.key, pair.value)
@@ -194,7 +194,7 @@ class _Reader:
         """Take a line without a key; return whether it is part of a record."""
         url = values.url(pair.value) if not pair.key else None
         if self._block is not None and not pair.key:
-            if url is None and self._block not in (Role.URL, Role.MORE_URLS):
+            if url is None and self._block not in (KeyRole.URL, KeyRole.MORE_URLS):
                 self._take(self._block, "", pair.value)
                 self._block = None
                 return True
@@ -203,14 +203,14 @@ class _Reader:
                 return True
         self._block = None
         if url is not None and self._lone_urls:
-            self._take(Role.URL, "", url)
+            self._take(KeyRole.URL, "", url)
             return True
         return False
 
-    def _take(self, role: Role, key: str, value: str) -> None:
-        if role is Role.DIGEST:
+    def _take(self, role: KeyRole, key: str, value: str) -> None:
+        if role is KeyRole.DIGEST:
             self._digest(key, value)
-        elif role in (Role.URL, Role.MORE_URLS, Role.PATH):
+        elif role in (KeyRole.URL, KeyRole.MORE_URLS, KeyRole.PATH):
             self._url(role, value)
         else:
             if role in self._record.values:
@@ -226,18 +226,18 @@ class _Reader:
             self._next()
         self._record.digests[digest.algorithm] = digest
 
-    def _url(self, role: Role, value: str) -> None:
+    def _url(self, role: KeyRole, value: str) -> None:
         bare, _, behind = value.partition(" (")
         whole = values.url(bare if behind.endswith(")") else value, guess=True)
         # Otherwise the line has several URLs, or a remark after the URL.
         urls = [whole] if whole else list(values.urls_in(value))
         record = self._record
-        if role is Role.PATH:
+        if role is KeyRole.PATH:
             self._path(value, urls)
         elif not urls:
             if values.has_url(value):
                 self._found.missed += 1
-        elif role is Role.URL and record.urls and self._block is None:
+        elif role is KeyRole.URL and record.urls and self._block is None:
             self._next()
             self._record.urls += urls
         else:
@@ -245,7 +245,7 @@ class _Reader:
 
     def _path(self, value: str, urls: list[str]) -> None:
         """Take the URL of the content, or its path on the host of the URL before it."""
-        if Role.PATH in self._record.values:
+        if KeyRole.PATH in self._record.values:
             host = self._record.urls[:1]
             self._next()
             self._record.urls += [] if urls else host
@@ -259,9 +259,9 @@ class _Reader:
             record.urls[:0] = urls
         else:
             self._found.missed += 1
-        record.values[Role.PATH] = value
+        record.values[KeyRole.PATH] = value
 
     def _next(self) -> None:
         check_number(len(self._found.records))
-        self._record = Record()
+        self._record = KeyedRecord()
         self._found.records.append(self._record)

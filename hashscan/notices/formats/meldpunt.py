@@ -12,16 +12,16 @@ from hashscan.notices import values
 from hashscan.notices.formats import columns
 from hashscan.notices.formats.columns import Column
 from hashscan.notices.formats.scart_csv import reference
-from hashscan.notices.formats.source import NotThisFormatError, Source, few
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError, few
 
 if TYPE_CHECKING:
-    from hashscan.notices.markup import Cell
+    from hashscan.notices.markup import HtmlCell
     from hashscan.notices.notice import ParsedItem, ParsedNotice
 
 NAME = "meldpunt"
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of Meldpunt Kinderporno.
 
     Raises:
@@ -36,7 +36,7 @@ def read(source: Source) -> ParsedNotice:
     return source.notice(NAME, items, reference=reference(source))
 
 
-def _item(row: list[Cell]) -> ParsedItem | None:
+def _item(row: list[HtmlCell]) -> ParsedItem | None:
     """The item of a row; ``None``: it has no URL or no IP address, so it is layout or text."""
     if not 2 <= len(row) <= 20:
         return None

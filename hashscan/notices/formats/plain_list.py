@@ -17,8 +17,8 @@ from hashscan.notices import values
 from hashscan.notices.decoding import text_of
 from hashscan.notices.formats.source import (
     LONGEST_LINE,
+    NoticeInput,
     NotThisFormatError,
-    Source,
     few,
     item_of,
 )
@@ -37,7 +37,7 @@ _BULLET = re.compile(r"\s*(?:[-*\u2022\u00b7>]\s+|\d{1,6}[.)]\s+|>+\s*)")
 _SUM = re.compile(r"\\?([0-9A-Fa-f]{32,64}) [ *](\S.*)")
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a list.
 
     Raises:
@@ -65,7 +65,7 @@ class _Reader:
         self.empty = 0  # digests of empty content
         self.long = 0
 
-    def items(self, source: Source) -> Iterator[ParsedItem]:
+    def items(self, source: NoticeInput) -> Iterator[ParsedItem]:
         for text in _texts(source):
             for number, line in enumerate(text.split("\n"), 1):
                 if line == "-- ":
@@ -104,7 +104,7 @@ class _Reader:
             yield f"{counted(self.long, 'line is', 'lines are')} too long to be read"
 
 
-def _texts(source: Source) -> Iterator[str]:
+def _texts(source: NoticeInput) -> Iterator[str]:
     """The texts of a source. In a file that is no mail, bytes that are not UTF-8 are kept."""
     if source.headers is None and len(source.texts) == 1 and "html" not in source.texts[0].kind:
         raw = source.texts[0].raw

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hashscan.notices import values
 from hashscan.notices.formats import columns
 from hashscan.notices.formats.columns import Column
-from hashscan.notices.formats.source import LONGEST_LINE, NotThisFormatError, Source, few
+from hashscan.notices.formats.source import LONGEST_LINE, NoticeInput, NotThisFormatError, few
 from hashscan.text import counted
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _CHECKS = {
 }
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail or file with SCART's CSV.
 
     Raises:
@@ -49,7 +49,7 @@ def read(source: Source) -> ParsedNotice:
     )
 
 
-def reference(source: Source) -> str | None:
+def reference(source: NoticeInput) -> str | None:
     """SCART's number of a notice, from the subject or the file name; ``None``: there is none."""
     if (found := _REFERENCE.search(source.subject)) is not None:
         return found[1]

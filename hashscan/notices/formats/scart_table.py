@@ -11,20 +11,20 @@ from hashscan.notices import values
 from hashscan.notices.formats import columns
 from hashscan.notices.formats.columns import Column
 from hashscan.notices.formats.scart_csv import reference
-from hashscan.notices.formats.source import NotThisFormatError, Source, few
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError, few
 from hashscan.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hashscan.notices.markup import Cell, Table
+    from hashscan.notices.markup import HtmlCell, HtmlTable
     from hashscan.notices.notice import ParsedItem, ParsedNotice
 
 NAME = "scart-html"
 _USUAL = (Column.URL, Column.IP, Column.FIRST, Column.LAST, Column.NOTE)
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail or file with SCART's table.
 
     Raises:
@@ -44,7 +44,7 @@ class _Reader:
         self.found = False
         self._bad = 0
 
-    def items(self, table: Table) -> Iterator[ParsedItem]:
+    def items(self, table: HtmlTable) -> Iterator[ParsedItem]:
         named: Sequence[Column] | None = _USUAL if "urls" in table.classes else None
         for row in table.rows:
             heads = columns.headings([cell.text for cell in row])
@@ -63,7 +63,7 @@ class _Reader:
             yield f"{counted(self._bad, 'row')} of the table without a URL"
 
 
-def _texts(named: Sequence[Column], row: list[Cell]) -> Iterator[str]:
+def _texts(named: Sequence[Column], row: list[HtmlCell]) -> Iterator[str]:
     """The texts of a row; for the column of the URL, the link if the text is no URL."""
     for index, cell in enumerate(row):
         is_url = index < len(named) and named[index] is Column.URL

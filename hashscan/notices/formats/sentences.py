@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashscan.notices import values
 from hashscan.notices.formats.source import (
     LONGEST_LINE,
+    NoticeInput,
     NotThisFormatError,
-    Source,
     item_of,
 )
 
@@ -40,7 +40,7 @@ JUGENDSCHUTZ = _Sender("jugendschutz", "a report on the following URL")
 PHAROS = _Sender("pharos", "these contents are visible at the following addresses")
 
 
-def read_ncmec(source: Source) -> ParsedNotice:
+def read_ncmec(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of NCMEC (United States).
 
     Raises:
@@ -49,7 +49,7 @@ def read_ncmec(source: Source) -> ParsedNotice:
     return _read(source, NCMEC)
 
 
-def read_jugendschutz(source: Source) -> ParsedNotice:
+def read_jugendschutz(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of jugendschutz.net (Germany).
 
     Raises:
@@ -58,7 +58,7 @@ def read_jugendschutz(source: Source) -> ParsedNotice:
     return _read(source, JUGENDSCHUTZ)
 
 
-def read_pharos(source: Source) -> ParsedNotice:
+def read_pharos(source: NoticeInput) -> ParsedNotice:
     """The notice of a mail of PHAROS (France).
 
     Raises:
@@ -67,7 +67,7 @@ def read_pharos(source: Source) -> ParsedNotice:
     return _read(source, PHAROS)
 
 
-def _read(source: Source, sender: _Sender) -> ParsedNotice:
+def _read(source: NoticeInput, sender: _Sender) -> ParsedNotice:
     sentence = re.compile(r"\s+".join(map(re.escape, sender.sentence.split())), re.IGNORECASE)
     subject = bool(sender.subject) and sender.subject in source.subject.lower()
     items: list[ParsedItem] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hashscan.notices.markup import Table, tables, text_of
+from hashscan.notices.markup import HtmlTable, tables, text_of
 from hashscan.notices.notice import MOST_ITEMS, ItemKind, ParsedItem, ParsedNotice
 from hashscan.notices.values import (
     LONGEST_WORDS,
@@ -40,7 +40,7 @@ class NotThisFormatError(Exception):
 
 
 @dataclass(frozen=True)
-class Source:
+class NoticeInput:
     """An input, decoded.
 
     Attributes:
@@ -99,12 +99,12 @@ class Source:
             else:
                 yield one.text
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[HtmlTable]:
         """The tables in the texts that are HTML."""
         return self._tables
 
     @cached_property
-    def _tables(self) -> list[Table]:
+    def _tables(self) -> list[HtmlTable]:
         return [table for one in self.texts if "html" in one.kind for table in tables(one.text)]
 
     def notice(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashscan.model import ALGORITHMS
 from hashscan.notices import bounded_json, values
-from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError, item_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Reports:
     def refuse(self, kind: str, wanted: str) -> None:
         self.refused.append(f"is about {shown(values.words(kind, 60))!r}, not {wanted}")
 
-    def notice(self, name: str, source: Source) -> ParsedNotice:
+    def notice(self, name: str, source: NoticeInput) -> ParsedNotice:
         if not self.items and self.refused:
             raise NotThisFormatError(self.refused[0])
         return source.notice(
@@ -56,7 +56,7 @@ class _Reports:
         )  # fmt: skip
 
 
-def read_4(source: Source) -> ParsedNotice:
+def read_4(source: NoticeInput) -> ParsedNotice:
     """The notice of a XARF 4 report about child sexual abuse material.
 
     Raises:
@@ -67,7 +67,7 @@ def read_4(source: Source) -> ParsedNotice:
     )
 
 
-def read_3(source: Source) -> ParsedNotice:
+def read_3(source: NoticeInput) -> ParsedNotice:
     """The notice of a XARF 3 report about child abuse.
 
     Raises:
@@ -78,7 +78,7 @@ def read_3(source: Source) -> ParsedNotice:
 
 
 def _read(
-    source: Source,
+    source: NoticeInput,
     name: str,
     mark: str,
     missing: str,
@@ -161,7 +161,7 @@ def _take_3(document: dict[str, Any], found: _Reports, forced: bool) -> bool:
     return True
 
 
-def _documents(source: Source, mark: str) -> Iterator[dict[str, Any]]:
+def _documents(source: NoticeInput, mark: str) -> Iterator[dict[str, Any]]:
     """The JSON objects of a source that have the name ``mark``.
 
     Raises:

@@ -1,6 +1,6 @@
 """XARF 0.2: a mail with ``X-XARF: PLAIN`` and a YAML document ``report.txt``.
 
-Fields: ``Reported-From``, ``Category``, ``Report-Type``, ``Report-ID``, ``Date``, ``Source``,
+Fields: ``Reported-From``, ``Category``, ``Report-Type``, ``Report-ID``, ``Date``, ``NoticeInput``,
 ``Source-Type`` (``uri`` or ``ip-address``). Not verified: the name of the type for child abuse; a
 type, category or schema with ``child`` in its name counts.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hashscan.config.parsing import parse
 from hashscan.config.yaml_lines import TextError
 from hashscan.notices import values
-from hashscan.notices.formats.source import NotThisFormatError, Source, item_of
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError, item_of
 from hashscan.text import shown
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _LONGEST = 16 * 1024
 _MOST = 20 * _LONGEST
 
 
-def read(source: Source) -> ParsedNotice:
+def read(source: NoticeInput) -> ParsedNotice:
     """The notice of a XARF 0.2 mail; it may have several reports.
 
     Raises:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from hashscan.notices.sites.address import ANY_IPV4, is_own_ip
 from hashscan.notices.sites.answer import is_elsewhere, is_same
-from hashscan.notices.sites.apache_conf import Directive, Reader
-from hashscan.notices.sites.apache_request import Request
+from hashscan.notices.sites.apache_conf import ApacheDirective, ApacheReader
+from hashscan.notices.sites.apache_request import ApacheRequest
 from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.read_files import ReadFiles
 from hashscan.notices.sites.reverse import Base
@@ -40,7 +40,7 @@ class Host:
         names: host names in lower-case ASCII, in which ``*`` and ``?`` are globs.
     """
 
-    own: tuple[Directive, ...]
+    own: tuple[ApacheDirective, ...]
     where: str
     names: list[str] = field(default_factory=list)
 
@@ -53,7 +53,7 @@ class Host:
                 self.names += [ascii_host(name) for name in one.args]
 
 
-class Group:
+class AddressGroup:
     """The virtual hosts of one address, indexed by their names.
 
     Attributes:
@@ -92,12 +92,12 @@ class Apache:
         self.name = name
         self._path = path
         self._read_files = ReadFiles()
-        self._reader = Reader(os.path.dirname(path), self._read_files)
+        self._reader = ApacheReader(os.path.dirname(path), self._read_files)
         self._why = ""
-        self._main: tuple[Directive, ...] | None = None
+        self._main: tuple[ApacheDirective, ...] | None = None
         self._places: list[tuple[str, int | None, Host]] = []
-        self._groups: dict[int, dict[str, Group]] = {}
-        self._every: Group | None = None
+        self._groups: dict[int, dict[str, AddressGroup]] = {}
+        self._every: AddressGroup | None = None
 
     def content(self) -> str:
         """The number of virtual hosts.
@@ -109,7 +109,7 @@ class Apache:
         number = len({id(host) for _, _, host in self._places})
         return counted(number, "virtual host")
 
-    def _read(self) -> tuple[Directive, ...]:
+    def _read(self) -> tuple[ApacheDirective, ...]:
         if self._why:
             raise UndecidedError(self._why)
         if self._main is None:
@@ -125,7 +125,7 @@ class Apache:
                     every.append(host)
                     for place in dict.fromkeys(map(_place, one.args)):
                         self._places.append((*place, host))
-            self._every = Group(every) if every else None
+            self._every = AddressGroup(every) if every else None
             self._main = tuple(one for one in main if one.name != "virtualhost")
         return self._main
 
@@ -174,7 +174,9 @@ class Apache:
             return answers[0]
         if not groups:
             server = Host(main, "the main server")
-            if Group([server]).find(address.host) or (address.is_ip and is_own_ip(address.host)):
+            if AddressGroup([server]).find(address.host) or (
+                address.is_ip and is_own_ip(address.host)
+            ):
                 return self._ask(Host((), "the main server"), address, disk)
             return None
         return self._default([group.first for group in groups], address, disk)
@@ -182,9 +184,9 @@ class Apache:
     def _ask(self, host: Host, address: Address, disk: Disk) -> Location | Answer:
         assert self._main is not None
         disk.step(f"{self.name}: {host.where} takes {shown(address.authority)}")
-        return Request(self._main, host.own, self._reader, address, disk).answer()
+        return ApacheRequest(self._main, host.own, self._reader, address, disk).answer()
 
-    def _at(self, address: Address, disk: Disk) -> list[Group]:
+    def _at(self, address: Address, disk: Disk) -> list[AddressGroup]:
         """The groups of virtual hosts at whose addresses the request may arrive."""
         if address.port not in self._groups:
             self._groups[address.port] = self._of_port(address.port)
@@ -200,12 +202,12 @@ class Apache:
             return [group] if group else []
         return list(at_port.values())
 
-    def _of_port(self, wanted: int) -> dict[str, Group]:
+    def _of_port(self, wanted: int) -> dict[str, AddressGroup]:
         by_address: dict[str, list[Host]] = {}
         for place, port, host in self._places:
             if port in {None, wanted}:
                 by_address.setdefault(place, []).append(host)
-        return {place: Group(hosts) for place, hosts in by_address.items()}
+        return {place: AddressGroup(hosts) for place, hosts in by_address.items()}
 
     def _default(self, hosts: list[Host], address: Address, disk: Disk) -> Location | Answer | None:
         """The answer of a first virtual host, if the host name is certainly this machine's."""

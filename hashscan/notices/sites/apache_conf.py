@@ -34,7 +34,7 @@ _VERSION = (2, 4, 99)
 
 
 @dataclass(frozen=True, slots=True)
-class Directive:
+class ApacheDirective:
     """One directive, or one section with a ``block``; its name is in lower case.
 
     Attributes:
@@ -44,7 +44,7 @@ class Directive:
     name: str
     args: tuple[str, ...]
     where: str
-    block: tuple[Directive, ...] | None = None
+    block: tuple[ApacheDirective, ...] | None = None
     raw: str = ""
 
 
@@ -92,7 +92,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-class Reader:
+class ApacheReader:
     """Parses files into directives; its ``state`` grows with each line."""
 
     def __init__(self, server_root: str, read_files: ReadFiles) -> None:
@@ -104,7 +104,7 @@ class Reader:
         self.state = _State(server_root)
         self._read_files = read_files
 
-    def main(self, path: str) -> tuple[Directive, ...]:
+    def main(self, path: str) -> tuple[ApacheDirective, ...]:
         """The directives of a main configuration, with those of included files in their places.
 
         Raises:
@@ -112,7 +112,7 @@ class Reader:
         """
         return tuple(self._file(path, 0))
 
-    def htaccess(self, name: str, content: bytes) -> tuple[Directive, ...]:
+    def htaccess(self, name: str, content: bytes) -> tuple[ApacheDirective, ...]:
         """The directives of a customer's file.
 
         Raises:
@@ -120,7 +120,7 @@ class Reader:
         """
         return tuple(self._block(_Lines(name, content), "", 0, None))
 
-    def _file(self, path: str, depth: int) -> Iterator[Directive]:
+    def _file(self, path: str, depth: int) -> Iterator[ApacheDirective]:
         self.state.files += 1
         if depth > _DEEPEST or self.state.files > _MOST_FILES:
             raise UndecidedError(f"{shown(path)} includes itself, or too many files")
@@ -128,7 +128,7 @@ class Reader:
 
     def _block(
         self, lines: _Lines, until: str, depth: int, path: str | None
-    ) -> Iterator[Directive]:
+    ) -> Iterator[ApacheDirective]:
         """The directives up to the end of the section ``until``."""
         if depth > _DEEPEST:
             raise UndecidedError(f"{shown(lines.name)}: too many nested sections")
@@ -148,11 +148,11 @@ class Reader:
                     else:
                         self._skip(lines, name, where)
                     continue
-                yield Directive(name, _words(rest), where, tuple(inner), rest)
+                yield ApacheDirective(name, _words(rest), where, tuple(inner), rest)
                 continue
             parts = text.split(None, 1)
             name, rest = parts[0].lower(), self._replaced(parts[1] if len(parts) > 1 else "")
-            one = Directive(name, _words(rest), where, None, rest)
+            one = ApacheDirective(name, _words(rest), where, None, rest)
             if path is not None and name in {"include", "includeoptional"}:
                 for included in self._included(one):
                     yield from self._file(included, depth + 1)
@@ -179,7 +179,7 @@ class Reader:
         defined = self.state.defined
         return _VARIABLE.sub(lambda found: defined.get(found[1], found[0]), text)
 
-    def _note(self, one: Directive) -> None:
+    def _note(self, one: ApacheDirective) -> None:
         if one.name == "define" and one.args:
             self.state.defined[one.args[0]] = one.args[1] if len(one.args) > 1 else ""
         elif one.name == "undefine" and one.args:
@@ -215,7 +215,7 @@ class Reader:
     def _full(self, path: str) -> str:
         return os.path.join(self.state.root, path)
 
-    def _included(self, one: Directive) -> list[str]:
+    def _included(self, one: ApacheDirective) -> list[str]:
         if not one.args:
             raise UndecidedError(f"{one.where}: Include names no file")
         path = self._full(one.args[0])

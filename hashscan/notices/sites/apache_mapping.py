@@ -16,7 +16,7 @@ from hashscan.text import shown
 
 if TYPE_CHECKING:
     from hashscan.notices.sites.address import Address
-    from hashscan.notices.sites.apache_conf import Directive, Reader
+    from hashscan.notices.sites.apache_conf import ApacheDirective, ApacheReader
     from hashscan.notices.sites.disk import Disk
 
 _VHOST = re.compile(r"%(?:(%)|(p)|(-?)([0-9]+)(\+?))")
@@ -27,8 +27,8 @@ class Mapping:
 
     def __init__(
         self,
-        levels: tuple[tuple[Directive, ...], tuple[Directive, ...]],
-        reader: Reader,
+        levels: tuple[tuple[ApacheDirective, ...], tuple[ApacheDirective, ...]],
+        reader: ApacheReader,
         address: Address,
         disk: Disk,
     ) -> None:
@@ -38,7 +38,7 @@ class Mapping:
         self._address = address
         self._disk = disk
 
-    def server(self, *names: str) -> list[Directive]:
+    def server(self, *names: str) -> list[ApacheDirective]:
         """Directives of the virtual host, then of the main server, each in their order."""
         main, own = self._levels
         return [one for level in (own, main) for one in level if one.name in names]

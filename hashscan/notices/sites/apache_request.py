@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from hashscan.fs.served import Entry
+from hashscan.fs.served import ServedKind
 from hashscan.notices.sites.address import (
     decoded,
     follow,
@@ -23,7 +23,7 @@ from hashscan.notices.sites.address import (
 from hashscan.notices.sites.answer import Passed, Phases, Redirected
 from hashscan.notices.sites.apache_mapping import Mapping, rest_of
 from hashscan.notices.sites.apache_rewrite import Rewriter, Rules, rules_of
-from hashscan.notices.sites.apache_scope import Scope, location_fits
+from hashscan.notices.sites.apache_scope import ApacheScope, location_fits
 from hashscan.notices.sites.location import UndecidedError
 from hashscan.notices.sites.patterns import apache_search as search
 from hashscan.notices.sites.patterns import filled
@@ -32,7 +32,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from hashscan.fs.served import Served
     from hashscan.notices.sites.address import Address
-    from hashscan.notices.sites.apache_conf import Directive, Reader
+    from hashscan.notices.sites.apache_conf import ApacheDirective, ApacheReader
     from hashscan.notices.sites.apache_rewrite import Rewritten
     from hashscan.notices.sites.disk import Disk
 
@@ -41,14 +41,14 @@ _REDIRECTS = frozenset({"redirect", "redirectpermanent", "redirecttemp", "redire
 _PROGRAMS = frozenset({"jkmount", "wsgiscriptalias", "wsgiscriptaliasmatch", "scriptaliasmatch"})
 
 
-class Request(Phases):
+class ApacheRequest(Phases):
     """One request to one virtual host."""
 
     def __init__(
         self,
-        main: tuple[Directive, ...],
-        own: tuple[Directive, ...],
-        reader: Reader,
+        main: tuple[ApacheDirective, ...],
+        own: tuple[ApacheDirective, ...],
+        reader: ApacheReader,
         address: Address,
         disk: Disk,
     ) -> None:
@@ -141,7 +141,7 @@ class Request(Phases):
                 if location_fits(section, os.fsdecode(self._uri)):
                     self._pass(one.args[0], rest_of(self._uri, section.args[0]) or b"", one)
 
-    def _pass(self, target: str, rest: bytes, one: Directive) -> NoReturn:
+    def _pass(self, target: str, rest: bytes, one: ApacheDirective) -> NoReturn:
         otherwise = self._disk.script(f"another server: {shown(target)} ({one.name}, {one.where})")
         try:
             behind = parse(target)
@@ -194,7 +194,7 @@ class Request(Phases):
             self._disk.step(f"the rule at {result.where} redirects")
             self._redirect(result.redirect)
 
-    def _redirects(self, found: list[Directive], place: str = "") -> None:
+    def _redirects(self, found: list[ApacheDirective], place: str = "") -> None:
         for one in found:
             words = list(one.args)
             status = {"redirectpermanent": "301"}.get(one.name, "302")
@@ -232,34 +232,34 @@ class Request(Phases):
                 raise UndecidedError(f"a rule tests {shown(path)}, outside of the document root")
             return False
         served = self._disk.find(root, path[len(root) :])
-        is_file = served.entry is Entry.FILE and not served.rest
+        is_file = served.entry is ServedKind.FILE and not served.rest
         if kind == "l":
             return bool(served.links)
         if kind == "s" and is_file:
             return self._disk.read(root, path[len(root) :], 0) != b""
         if kind == "e":
-            return is_file or served.entry in {Entry.DIRECTORY, Entry.OTHER}
-        return is_file if kind in {"f", "s"} else served.entry is Entry.DIRECTORY
+            return is_file or served.entry in {ServedKind.DIRECTORY, ServedKind.OTHER}
+        return is_file if kind in {"f", "s"} else served.entry is ServedKind.DIRECTORY
 
     # The file
 
     def _turn(self, root: bytes, path: bytes, rewriter: Rewriter, *, is_cgi: bool) -> None:
         """End with an answer, or return after an internal redirect to another path."""
         served = self._disk.find(root, path)
-        if served.entry in {Entry.BARRED, Entry.OTHER}:
+        if served.entry in {ServedKind.BARRED, ServedKind.OTHER}:
             self._refuse(f"Apache refuses {shown(path)}: a link to nothing, or no file", root)
-        is_directory = served.entry is Entry.DIRECTORY
+        is_directory = served.entry is ServedKind.DIRECTORY
         ends_in_slash = path.endswith(b"/")
         rest = served.rest
-        if served.entry is Entry.FILE and ends_in_slash:
+        if served.entry is ServedKind.FILE and ends_in_slash:
             rest = rest or b"/"
         file_path = path
         count = len([name for name in served.rest.split(b"/") if name])
-        if served.entry is Entry.ABSENT:
+        if served.entry is ServedKind.ABSENT:
             count -= 1
         if count > 0:
             file_path = b"/".join([name for name in path.split(b"/") if name][:-count])
-        scope = Scope(
+        scope = ApacheScope(
             self._levels, self._reader, self._disk, root, file_path, self._uri,
             is_directory=is_directory,
         )  # fmt: skip
@@ -276,7 +276,7 @@ class Request(Phases):
         if is_directory:
             self._directory(scope, root, path, served)
             return
-        if served.entry is Entry.FILE:
+        if served.entry is ServedKind.FILE:
             self._file(scope, root, served, rest, is_cgi=is_cgi)
         if self._fallback(scope):
             return
@@ -291,7 +291,7 @@ class Request(Phases):
         self._refuse(f"there is no file {shown(path)} below {shown(root)}", root)
 
     def _file(
-        self, scope: Scope, root: bytes, served: Served, rest: bytes, *, is_cgi: bool
+        self, scope: ApacheScope, root: bytes, served: Served, rest: bytes, *, is_cgi: bool
     ) -> NoReturn:
         name = os.fsdecode(served.path.rpartition(b"/")[2])
         handler, where = scope.handler(name)
@@ -304,7 +304,7 @@ class Request(Phases):
             self._refuse(f"{shown(served.path)} is a file, and the URL continues after it", root)
         self._end(self._disk.file(root, served))
 
-    def _directory(self, scope: Scope, root: bytes, path: bytes, served: Served) -> None:
+    def _directory(self, scope: ApacheScope, root: bytes, path: bytes, served: Served) -> None:
         if not self._uri.endswith(b"/"):
             if scope.is_on("directoryslash", default=True):
                 self._redirect(self._uri + b"/", path=True)
@@ -324,7 +324,7 @@ class Request(Phases):
             return
         self._end(self._disk.directory(root, served))
 
-    def _fallback(self, scope: Scope) -> bool:
+    def _fallback(self, scope: ApacheScope) -> bool:
         one = scope.last("fallbackresource")
         if one is None or not one.args or one.args[0].lower() == "disabled":
             return False
@@ -338,13 +338,13 @@ class Request(Phases):
         return True
 
     def _rewrite_directory(
-        self, scope: Scope, root: bytes, path: bytes, rewriter: Rewriter, file_path: bytes
+        self, scope: ApacheScope, root: bytes, path: bytes, rewriter: Rewriter, file_path: bytes
     ) -> bool:
         """Apply the rules of the innermost directory that has any; True after a new path."""
         if not self._rewrites:
             return False
         engine = False
-        chosen: tuple[tuple[Directive, ...], str] | None = None
+        chosen: tuple[tuple[ApacheDirective, ...], str] | None = None
         base = None
         for block, place in list(zip(scope.blocks, scope.places, strict=True))[2:]:
             names = {one.name for one in block if one.name.startswith("rewrite")}

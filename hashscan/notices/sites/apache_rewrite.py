@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashscan.notices.sites.address import Address
-    from hashscan.notices.sites.apache_conf import Directive
+    from hashscan.notices.sites.apache_conf import ApacheDirective
 
 _PART = re.compile(r"\$([0-9])|%([0-9])|%\{([A-Za-z_]+(?::[^}]*)?)\}|\\(.)", re.DOTALL)
 #: Headers that a hotline's plain request does not have, or has in no certain form.
@@ -58,13 +58,13 @@ class Rules:
         base: the path of the site that stands for the directory.
     """
 
-    directives: list[Directive]
+    directives: list[ApacheDirective]
     directory: str = ""
     base: str = "/"
-    conditions: list[Directive] = field(default_factory=list)
+    conditions: list[ApacheDirective] = field(default_factory=list)
 
 
-def rules_of(block: Iterable[Directive]) -> list[Directive]:
+def rules_of(block: Iterable[ApacheDirective]) -> list[ApacheDirective]:
     """The rules and conditions of a block."""
     return [one for one in block if one.name in {"rewriterule", "rewritecond"}]
 
@@ -100,7 +100,7 @@ class Rewriter:
         """
         path = inside if rules.directory else uri
         result: Rewritten | None = None
-        conditions: list[Directive] = []
+        conditions: list[ApacheDirective] = []
         skip = 0
         chained = True  # whether the rule before it in a chain applied
         in_chain = False
@@ -144,7 +144,12 @@ class Rewriter:
         return result
 
     def _applies(
-        self, one: Directive, conditions: list[Directive], path: bytes, uri: bytes, filename: bytes
+        self,
+        one: ApacheDirective,
+        conditions: list[ApacheDirective],
+        path: bytes,
+        uri: bytes,
+        filename: bytes,
     ) -> tuple[bool | None, dict[str, bytes]]:
         if len(one.args) < 2:
             raise UndecidedError(f"the rule at {one.where} is not understood")
@@ -175,7 +180,7 @@ class Rewriter:
 
     def _holds(
         self,
-        one: Directive,
+        one: ApacheDirective,
         flags: dict[str, str],
         captured: dict[str, bytes],
         uri: bytes,
@@ -258,7 +263,7 @@ class Rewriter:
 
     def _outcome(
         self,
-        one: Directive,
+        one: ApacheDirective,
         flags: dict[str, str],
         captured: dict[str, bytes],
         rules: Rules,

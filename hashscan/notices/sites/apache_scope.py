@@ -19,7 +19,7 @@ from hashscan.text import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hashscan.notices.sites.apache_conf import Directive, Reader
+    from hashscan.notices.sites.apache_conf import ApacheDirective, ApacheReader
     from hashscan.notices.sites.disk import Disk
 
 _HTACCESS_BYTES = 256 << 10
@@ -34,7 +34,7 @@ _RELEVANT = frozenset(
 )  # fmt: skip
 
 
-def flat(block: Iterable[Directive]) -> Iterator[Directive]:
+def flat(block: Iterable[ApacheDirective]) -> Iterator[ApacheDirective]:
     """The directives of a block, with those of its ``Limit`` sections that apply to GET."""
     for one in block:
         methods = {word.upper() for word in one.args}
@@ -63,7 +63,7 @@ def _is_below(pattern: str, place: str) -> int | None:
     return len(wanted)
 
 
-def location_fits(section: Directive, uri: str) -> bool:
+def location_fits(section: ApacheDirective, uri: str) -> bool:
     """Whether a ``Location`` or ``LocationMatch`` section applies to a path of the site."""
     if not section.args:
         return False
@@ -78,13 +78,13 @@ def location_fits(section: Directive, uri: str) -> bool:
     return uri == name or uri.startswith(name if name.endswith("/") else name + "/")
 
 
-class Scope:
+class ApacheScope:
     """The blocks of directives that apply to one file, in the order of their merging."""
 
     def __init__(
         self,
-        levels: tuple[tuple[Directive, ...], ...],
-        reader: Reader,
+        levels: tuple[tuple[ApacheDirective, ...], ...],
+        reader: ApacheReader,
         disk: Disk,
         root: bytes,
         path: bytes,
@@ -103,7 +103,7 @@ class Scope:
             uri: the path of the site.
             is_directory: whether the path is a directory.
         """
-        self.blocks: list[tuple[Directive, ...]] = [tuple(flat(level)) for level in levels]
+        self.blocks: list[tuple[ApacheDirective, ...]] = [tuple(flat(level)) for level in levels]
         #: The directory of each block, with a slash at its end; "" for other sections.
         self.places: list[str] = [""] * len(levels)
         self._reader = reader
@@ -119,13 +119,13 @@ class Scope:
         for block in self.blocks:
             self._refuse_conditions(block)
 
-    def _sections(self, *names: str) -> Iterator[Directive]:
+    def _sections(self, *names: str) -> Iterator[ApacheDirective]:
         for block in self.blocks[:2]:
             for one in block:
                 if one.name in names and one.block is not None and one.args:
                     yield one
 
-    def _add(self, block: Iterable[Directive], place: str = "") -> None:
+    def _add(self, block: Iterable[ApacheDirective], place: str = "") -> None:
         self.blocks.append(tuple(flat(block)))
         self.places.append(place)
 
@@ -156,7 +156,7 @@ class Scope:
                 self._add(one.block, directory.rstrip("/") + "/")
 
     @staticmethod
-    def _override(blocks: Iterable[tuple[Directive, ...]], allows: bool = False) -> bool:
+    def _override(blocks: Iterable[tuple[ApacheDirective, ...]], allows: bool = False) -> bool:
         """Whether ``.htaccess`` files are read: not without ``AllowOverride``, since 2.3.9."""
         for block in blocks:
             for one in block:
@@ -197,7 +197,7 @@ class Scope:
                 assert one.block is not None
                 self._add(one.block)
 
-    def _refuse_conditions(self, block: tuple[Directive, ...]) -> None:
+    def _refuse_conditions(self, block: tuple[ApacheDirective, ...]) -> None:
         for one in block:
             if one.name in {"if", "elseif", "else"} and one.block is not None:
                 for inner in flat(one.block):
@@ -206,7 +206,7 @@ class Scope:
 
     # Settings
 
-    def last(self, name: str) -> Directive | None:
+    def last(self, name: str) -> ApacheDirective | None:
         """The directive that is merged last."""
         for block in reversed(self.blocks):
             for one in reversed(block):
@@ -255,7 +255,7 @@ class Scope:
                 return names
         return ["index.html"]
 
-    def denied(self) -> Directive | None:
+    def denied(self) -> ApacheDirective | None:
         """The directive that refuses everybody; ``None``: some may read the file."""
         for block in reversed(self.blocks):
             rules = [
@@ -284,7 +284,7 @@ class Scope:
         handlers: dict[str, tuple[str, str]] = {}
         types: dict[str, tuple[str, str]] = {}
         forced = ("", "")
-        set_handler: Directive | None = None
+        set_handler: ApacheDirective | None = None
         for block in self.blocks:
             for one in block:
                 if one.name == "sethandler" and one.args:
@@ -326,5 +326,5 @@ def _unless_default(handler: str, where: str) -> tuple[str, str]:
     return ("", "") if handler.lower() in {"default-handler", "none"} else (handler, where)
 
 
-def _of_all(one: Directive) -> bool:
+def _of_all(one: ApacheDirective) -> bool:
     return [word.lower() for word in one.args] == ["from", "all"]

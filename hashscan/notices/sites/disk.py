@@ -11,7 +11,7 @@ from hashscan.closable import Closable
 from hashscan.errors import UnsafePathError
 from hashscan.fs import beneath
 from hashscan.fs.named import Named, open_named
-from hashscan.fs.served import Entry, Served, look_up
+from hashscan.fs.served import Served, ServedKind, look_up
 from hashscan.notices.sites.location import Location, LocationKind, UndecidedError
 from hashscan.text import said_by, shown
 
@@ -76,12 +76,12 @@ class Disk(Closable):
         """
         named = self.root(root)
         if named is None:
-            return Served(Entry.ABSENT, b"", path)
+            return Served(ServedKind.ABSENT, b"", path)
         try:
             served = look_up(named.fd, path, named.path)
         except (OSError, ValueError) as error:
             raise UndecidedError(f"{shown(root)}/{shown(path)}: {said_by(error)}") from None
-        if served.entry is Entry.OUTSIDE:
+        if served.entry is ServedKind.OUTSIDE:
             if not served.links:
                 raise UndecidedError(f"{shown(path)} leads out of {shown(root)}")
             link = shown(named.path.rstrip(b"/") + b"/" + served.links[-1])
@@ -98,7 +98,7 @@ class Disk(Closable):
             UndecidedError: as ``find``.
         """
         served = self.find(root, path)
-        return served.entry is Entry.FILE and not served.rest and not path.endswith(b"/")
+        return served.entry is ServedKind.FILE and not served.rest and not path.endswith(b"/")
 
     def is_directory(self, root: bytes, path: bytes) -> bool:
         """Whether a directory is at ``path``.
@@ -106,7 +106,7 @@ class Disk(Closable):
         Raises:
             UndecidedError: as ``find``.
         """
-        return self.root(root) is not None and self.find(root, path).entry is Entry.DIRECTORY
+        return self.root(root) is not None and self.find(root, path).entry is ServedKind.DIRECTORY
 
     def read(self, root: bytes, path: bytes, most: int) -> bytes | None:
         """The content of a small file, up to ``most`` + 1 bytes; ``None`` if there is none.
@@ -116,7 +116,7 @@ class Disk(Closable):
         """
         served = self.find(root, path)
         named = self.root(root)
-        if served.entry is not Entry.FILE or named is None:
+        if served.entry is not ServedKind.FILE or named is None:
             return None
         try:
             parent, name = beneath.open_parent(named.fd, served.path, cross_mounts=True)
@@ -163,7 +163,7 @@ class Disk(Closable):
 
     def script(self, script: str, root: bytes = b"", served: Served | None = None) -> Location:
         """The answer: the output of a script or of another server."""
-        if served is not None and served.entry is not Entry.FILE:
+        if served is not None and served.entry is not ServedKind.FILE:
             served = None
         return self._located(
             LocationKind.SCRIPT, root, served, f"a script answers: {script}", script

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hashscan.notices.sites.address import is_own_ip
 from hashscan.notices.sites.answer import is_elsewhere, is_same
 from hashscan.notices.sites.location import Location, UndecidedError
-from hashscan.notices.sites.nginx_conf import Configuration, Group, Server, setting
-from hashscan.notices.sites.nginx_request import Request
+from hashscan.notices.sites.nginx_conf import Configuration, ListenGroup, NginxServer, setting
+from hashscan.notices.sites.nginx_request import NginxRequest
 from hashscan.notices.sites.read_files import ReadFiles
 from hashscan.notices.sites.reverse import Base
 from hashscan.text import counted, shown
@@ -36,7 +36,7 @@ class Nginx:
         self._configuration: Configuration | None = None
         self._read_files = ReadFiles()
         self._why = ""
-        self._sockets: dict[tuple[str, int], Group] = {}
+        self._sockets: dict[tuple[str, int], ListenGroup] = {}
 
     def _read(self) -> Configuration:
         if self._why:
@@ -87,7 +87,7 @@ class Nginx:
         """
         self._read()
         groups = self._groups(address, disk)
-        chosen: dict[int, tuple[Server, dict[str, bytes]]] = {}
+        chosen: dict[int, tuple[NginxServer, dict[str, bytes]]] = {}
         for group in groups:
             found = group.find(address.host)
             if found is not None:
@@ -105,13 +105,13 @@ class Nginx:
         return answers[0]
 
     def _ask(
-        self, server: Server, captures: dict[str, bytes], address: Address, disk: Disk
+        self, server: NginxServer, captures: dict[str, bytes], address: Address, disk: Disk
     ) -> Location | Answer:
         assert self._configuration is not None
         disk.step(f"{self.name}: the server at {server.where} takes {shown(address.authority)}")
-        return Request(self._configuration, server, address, disk, captures).answer()
+        return NginxRequest(self._configuration, server, address, disk, captures).answer()
 
-    def _groups(self, address: Address, disk: Disk) -> list[Group]:
+    def _groups(self, address: Address, disk: Disk) -> list[ListenGroup]:
         """The sockets at which the request may arrive."""
         at_port = {place: one for place, one in self._sockets.items() if place[1] == address.port}
         if not at_port and any(one.find(address.host) for one in self._sockets.values()):
@@ -126,7 +126,7 @@ class Nginx:
         return list(at_port.values())
 
     def _default(
-        self, groups: list[Group], address: Address, disk: Disk
+        self, groups: list[ListenGroup], address: Address, disk: Disk
     ) -> Location | Answer | None:
         """The answer of a default server, if the host name is certainly this machine's."""
         defaults = {id(group.default): group.default for group in groups}
@@ -145,14 +145,14 @@ class Nginx:
         return None
 
 
-def _sockets(servers: list[Server]) -> dict[tuple[str, int], Group]:
+def _sockets(servers: list[NginxServer]) -> dict[tuple[str, int], ListenGroup]:
     """The servers of each address and port."""
-    sockets: dict[tuple[str, int], list[tuple[bool, Server]]] = {}
+    sockets: dict[tuple[str, int], list[tuple[bool, NginxServer]]] = {}
     for server in servers:
         for listen in server.listens:
             of_socket = sockets.setdefault((listen.address, listen.port), [])
             of_socket.append((not listen.default, server))
     return {
-        place: Group([server for _, server in sorted(found, key=lambda one: one[0])])
+        place: ListenGroup([server for _, server in sorted(found, key=lambda one: one[0])])
         for place, found in sockets.items()
     }

@@ -34,20 +34,20 @@ _MEANT = {"t": "\t", "r": "\r", "n": "\n"}
 
 
 @dataclass(frozen=True, slots=True)
-class Directive:
+class NginxDirective:
     """One directive; ``block`` is ``None`` if it has no braces."""
 
     name: str
     args: tuple[str, ...]
     where: str
-    block: tuple[Directive, ...] | None = None
+    block: tuple[NginxDirective, ...] | None = None
 
 
 #: The directives of nested blocks, the outermost first, as settings are inherited.
-Levels = tuple[tuple[Directive, ...], ...]
+Levels = tuple[tuple[NginxDirective, ...], ...]
 
 
-def setting(levels: Levels, name: str) -> list[Directive]:
+def setting(levels: Levels, name: str) -> list[NginxDirective]:
     """The directives ``name`` of the innermost level that has any."""
     for level in reversed(levels):
         found = [one for one in level if one.name == name]
@@ -56,7 +56,7 @@ def setting(levels: Levels, name: str) -> list[Directive]:
     return []
 
 
-def own(level: tuple[Directive, ...], name: str) -> Directive | None:
+def own(level: tuple[NginxDirective, ...], name: str) -> NginxDirective | None:
     """The last directive ``name`` of one level."""
     return next((one for one in reversed(level) if one.name == name), None)
 
@@ -71,7 +71,7 @@ class Listen:
 
 
 @dataclass(slots=True)
-class Server:
+class NginxServer:
     """A ``server`` block.
 
     Attributes:
@@ -105,7 +105,7 @@ class Configuration:
         self._read_files, self._directory = read_files, os.path.dirname(path)
         self._left = _MOST_DIRECTIVES
         main = tuple(self._directives(path, self._parsed(path), 0))
-        self.servers: list[Server] = []
+        self.servers: list[NginxServer] = []
         self.upstreams: dict[str, str] = {}
         for http in main:
             if http.name != "http" or http.block is None:
@@ -144,7 +144,7 @@ class Configuration:
 
     def _directives(
         self, file: str, parsed: list[dict[str, Any]], depth: int
-    ) -> Iterator[Directive]:
+    ) -> Iterator[NginxDirective]:
         """The directives of a block, those of included files in place of ``include``."""
         if depth > _DEEPEST:
             raise UndecidedError(f"{shown(file)} includes itself, or blocks are too deep")
@@ -163,7 +163,7 @@ class Configuration:
                 block = tuple(self._directives(file, one["block"], depth + 1))
             args = tuple(_ESCAPE.sub(_unescaped, word) for word in one["args"])
             where = f"{shown(file)}:{one['line']}"
-            yield Directive(one["directive"], args, where, block)
+            yield NginxDirective(one["directive"], args, where, block)
 
     def _included(self, given: str) -> list[str]:
         """The files that ``include`` names."""
@@ -183,8 +183,8 @@ def _unescaped(found: re.Match[str]) -> str:
     return _MEANT.get(found[1], found[1])
 
 
-def _server(levels: Levels, directive: Directive) -> Server:
-    server = Server(levels, directive.where)
+def _server(levels: Levels, directive: NginxDirective) -> NginxServer:
+    server = NginxServer(levels, directive.where)
     for one in levels[-1]:
         if one.name == "listen" and one.args:
             listen = _listen(one.args)
@@ -211,7 +211,7 @@ def _listen(args: tuple[str, ...]) -> Listen | None:
     return Listen(address, port, not {"default_server", "default"}.isdisjoint(args[1:]))
 
 
-def _add_name(server: Server, name: str) -> None:
+def _add_name(server: NginxServer, name: str) -> None:
     if name.startswith("~"):
         server.patterns.append(name[1:])
     elif name == "$hostname":
@@ -227,20 +227,20 @@ def _add_name(server: Server, name: str) -> None:
         server.exact.add(ascii_host(name))
 
 
-class Group:
+class ListenGroup:
     """The servers of one socket, indexed by their names.
 
     Attributes:
         default: the server for host names that fit no name.
     """
 
-    def __init__(self, servers: list[Server]) -> None:
+    def __init__(self, servers: list[NginxServer]) -> None:
         """``servers``: the default server, then the others in the order of the configuration."""
         self.default = servers[0]
-        self._exact: dict[str, Server] = {}
-        self._leading: dict[str, Server] = {}
-        self._trailing: dict[str, Server] = {}
-        self._patterns: list[tuple[str, Server]] = []
+        self._exact: dict[str, NginxServer] = {}
+        self._leading: dict[str, NginxServer] = {}
+        self._trailing: dict[str, NginxServer] = {}
+        self._patterns: list[tuple[str, NginxServer]] = []
         for server in servers:
             for name in server.exact:
                 self._exact.setdefault(name, server)
@@ -250,7 +250,7 @@ class Group:
                 self._trailing.setdefault(name, server)
             self._patterns += [(pattern, server) for pattern in server.patterns]
 
-    def find(self, host: str) -> tuple[Server, dict[str, bytes]] | None:
+    def find(self, host: str) -> tuple[NginxServer, dict[str, bytes]] | None:
         """The server whose name fits, and its expression's captures; ``None``: no name fits.
 
         An exact name goes before the longest ``*.name``, the longest ``name.*``, and the first

@@ -13,18 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from hashscan.fs.served import Entry
+from hashscan.fs.served import ServedKind
 from hashscan.notices.sites.address import decoded, follow, parse, sent_path, without_dots
 from hashscan.notices.sites.answer import Passed, Phases, Redirected
 from hashscan.notices.sites.location import UndecidedError
-from hashscan.notices.sites.nginx_conf import Directive, Levels, own, setting
+from hashscan.notices.sites.nginx_conf import Levels, NginxDirective, own, setting
 from hashscan.notices.sites.nginx_rewrite import Rewriting
 from hashscan.text import shown
 
 if TYPE_CHECKING:
     from hashscan.notices.sites.address import Address
     from hashscan.notices.sites.disk import Disk
-    from hashscan.notices.sites.nginx_conf import Configuration, Server
+    from hashscan.notices.sites.nginx_conf import Configuration, NginxServer
 
 _MOST_TURNS = 10  # as nginx: ten internal redirects
 _PASSES = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass")
@@ -52,13 +52,13 @@ class Chosen:
     is_regex: bool = False
 
 
-class Request(Phases):
+class NginxRequest(Phases):
     """One request to one server."""
 
     def __init__(
         self,
         configuration: Configuration,
-        server: Server,
+        server: NginxServer,
         address: Address,
         disk: Disk,
         captures: dict[str, bytes],
@@ -152,10 +152,12 @@ class Request(Phases):
             return Chosen(levels, None, self._server.where)
         return found[0]
 
-    def _search(self, levels: Levels, block: tuple[Directive, ...]) -> tuple[Chosen, bool] | None:
+    def _search(
+        self, levels: Levels, block: tuple[NginxDirective, ...]
+    ) -> tuple[Chosen, bool] | None:
         """The location that fits, and whether no expression may replace it."""
-        best: tuple[int, Directive, bool] | None = None
-        expressions: list[tuple[Directive, str, bool]] = []
+        best: tuple[int, NginxDirective, bool] | None = None
+        expressions: list[tuple[NginxDirective, str, bool]] = []
         for one in block:
             if one.name != "location" or one.block is None or not one.args:
                 continue
@@ -193,7 +195,7 @@ class Request(Phases):
         return result
 
     @staticmethod
-    def _taken(levels: Levels, one: Directive, name: str) -> Chosen:
+    def _taken(levels: Levels, one: NginxDirective, name: str) -> Chosen:
         assert one.block is not None
         return Chosen((*levels, one.block), name, one.where)
 
@@ -230,9 +232,9 @@ class Request(Phases):
             self._index(chosen, root, path)
             return
         served = self._disk.find(root, path)
-        if served.entry is Entry.DIRECTORY:
+        if served.entry is ServedKind.DIRECTORY:
             self._redirect(sent_path(self._uri + b"/"))
-        if served.entry is Entry.FILE and not served.rest:
+        if served.entry is ServedKind.FILE and not served.rest:
             self._end(self._disk.file(root, served))
         self._missing(chosen, root, path)
 
@@ -280,7 +282,7 @@ class Request(Phases):
         return root.rstrip(b"/") or b"/", uri
 
     @staticmethod
-    def _absolute(path: bytes, directive: Directive) -> None:
+    def _absolute(path: bytes, directive: NginxDirective) -> None:
         if not path.startswith(b"/") or "\ufffd" in directive.args[0]:
             raise UndecidedError(f"{directive.name} at {directive.where} is no full path in UTF-8")
 
@@ -295,15 +297,15 @@ class Request(Phases):
         if not place.startswith(b"/"):
             raise UndecidedError("a condition tests a file, and the root is no full path")
         entry = self._disk.find(place, uri)
-        is_file = entry.entry is Entry.FILE and not entry.rest and not uri.endswith(b"/")
+        is_file = entry.entry is ServedKind.FILE and not entry.rest and not uri.endswith(b"/")
         if kind == "e":
-            return is_file or entry.entry in {Entry.DIRECTORY, Entry.OTHER}
-        return is_file if kind == "f" else entry.entry is Entry.DIRECTORY
+            return is_file or entry.entry in {ServedKind.DIRECTORY, ServedKind.OTHER}
+        return is_file if kind == "f" else entry.entry is ServedKind.DIRECTORY
 
     def _index(self, chosen: Chosen, root: bytes, path: bytes) -> None:
         """Go on with the index file of a directory, or end."""
         served = self._disk.find(root, path)
-        if served.entry is not Entry.DIRECTORY:
+        if served.entry is not ServedKind.DIRECTORY:
             self._missing(chosen, root, path)
         indexes = setting(chosen.levels, "index")
         names = [name for one in indexes for name in one.args] or ["index.html"]
@@ -319,7 +321,7 @@ class Request(Phases):
                 return
         self._end(self._disk.directory(root, served))
 
-    def _try(self, tries: Directive, chosen: Chosen) -> bool:
+    def _try(self, tries: NginxDirective, chosen: Chosen) -> bool:
         """Run ``try_files``; True after an internal redirect."""
         for text in tries.args[:-1]:
             uri = self._expand(text, tries.where)
@@ -341,14 +343,14 @@ class Request(Phases):
         self._uri = self._expand(last.partition("?")[0], tries.where)
         return True
 
-    def _pass(self, one: Directive, chosen: Chosen) -> NoReturn:
+    def _pass(self, one: NginxDirective, chosen: Chosen) -> NoReturn:
         """End with a script, or with the server that gets the request."""
         target = " ".join(one.args)
         if one.name != "proxy_pass":
             root, path = self._place(chosen, self._uri)
             served = self._disk.find(root, path)
             name = shown(root.rstrip(b"/") + b"/" + path.lstrip(b"/"))
-            if served.entry is Entry.FILE:
+            if served.entry is ServedKind.FILE:
                 name = shown(root.rstrip(b"/") + b"/" + served.path)
             script = f"{name} by {one.name} {shown(target)} at {one.where}"
             self._end(self._disk.script(script, root, served))

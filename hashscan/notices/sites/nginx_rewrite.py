@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashscan.notices.sites.address import Address
-    from hashscan.notices.sites.nginx_conf import Directive
+    from hashscan.notices.sites.nginx_conf import NginxDirective
 
 _VARIABLE = re.compile(r"\$(?:\{([a-zA-Z0-9_]+)\}|([0-9]|[a-zA-Z_][a-zA-Z0-9_]*))")
 _REDIRECT = ("http://", "https://", "$scheme")
@@ -30,7 +30,7 @@ _HARMLESS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RewriteResult:
     """The result of the directives of one level.
 
     Attributes:
@@ -120,7 +120,7 @@ class Rewriting:
             end = found.end()
         return expanded + os.fsencode(text[end:])
 
-    def run(self, level: tuple[Directive, ...], uri: bytes) -> Result:
+    def run(self, level: tuple[NginxDirective, ...], uri: bytes) -> RewriteResult:
         """Run the directives of one level in their order.
 
         Raises:
@@ -148,37 +148,37 @@ class Rewriting:
                     return inner
                 if inner is not None:
                     uri, again = inner.uri, again or inner.again
-        return Result(uri, again)
+        return RewriteResult(uri, again)
 
-    def _set(self, one: Directive, uri: bytes) -> None:
+    def _set(self, one: NginxDirective, uri: bytes) -> None:
         name = one.args[0].lstrip("$")
         try:
             self._values[name] = self.expand(one.args[1], uri, one.where)
         except UndecidedError:
             self._values[name] = None
 
-    def _return(self, one: Directive, uri: bytes) -> Result:
+    def _return(self, one: NginxDirective, uri: bytes) -> RewriteResult:
         first = one.args[0] if one.args else "404"
         if not re.fullmatch("[0-9]{3}", first):
-            return Result(uri, redirect=self.expand(first, uri, one.where))
+            return RewriteResult(uri, redirect=self.expand(first, uri, one.where))
         text = b""
         if len(one.args) > 1 and first.startswith("3"):
             text = self.expand(one.args[1], uri, one.where)
-        return Result(uri, status=int(first), text=text, where=one.where)
+        return RewriteResult(uri, status=int(first), text=text, where=one.where)
 
-    def _rewrite(self, one: Directive, uri: bytes) -> tuple[Result | None, bool]:
+    def _rewrite(self, one: NginxDirective, uri: bytes) -> tuple[RewriteResult | None, bool]:
         """The result of a rewrite, and whether it is the last one; ``None``: it does not fit."""
         pattern, replacement = one.args[:2]
         flag = one.args[2] if len(one.args) > 2 else ""
         if not self.match(pattern, uri):
             return None, False
         if replacement.startswith(_REDIRECT) or flag in {"redirect", "permanent"}:
-            return Result(uri, redirect=self.expand(replacement, uri, one.where)), True
+            return RewriteResult(uri, redirect=self.expand(replacement, uri, one.where)), True
         path = self.expand(replacement.partition("?")[0], uri, one.where)
         again = flag != "break"
-        return Result(path, again, where="stop" if flag else ""), bool(flag)
+        return RewriteResult(path, again, where="stop" if flag else ""), bool(flag)
 
-    def _if(self, one: Directive, uri: bytes) -> Result | None:
+    def _if(self, one: NginxDirective, uri: bytes) -> RewriteResult | None:
         assert one.block is not None
         decided = self._condition(one, uri)
         if decided is False:
@@ -196,10 +196,10 @@ class Rewriting:
                 raise UndecidedError(f"{shown(each.name)} within the condition at {one.where}")
         result = self.run(one.block, uri)
         if any(each.name == "break" for each in one.block) and result.status is None:
-            return Result(result.uri, result.again, redirect=result.redirect, where="stop")
+            return RewriteResult(result.uri, result.again, redirect=result.redirect, where="stop")
         return result
 
-    def _condition(self, one: Directive, uri: bytes) -> bool | None:
+    def _condition(self, one: NginxDirective, uri: bytes) -> bool | None:
         """Whether a condition holds; ``None``: only nginx knows."""
         words = one.args
         if not words:
@@ -224,5 +224,5 @@ class Rewriting:
         return None
 
 
-def _refuses(one: Directive) -> bool:
+def _refuses(one: NginxDirective) -> bool:
     return bool(one.args) and re.fullmatch("[45][0-9]{2}", one.args[0]) is not None

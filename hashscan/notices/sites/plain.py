@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hashscan.fs.served import Entry
+from hashscan.fs.served import ServedKind
 from hashscan.notices.sites.address import decoded, without_dots
 from hashscan.notices.sites.disk import is_script
 from hashscan.notices.sites.location import UndecidedError
@@ -57,7 +57,7 @@ def locate(
     if prefix != "/":
         path = path[len(os.fsencode(prefix)) :] or b"/"
     served = disk.find(root, path)
-    if served.entry is Entry.DIRECTORY:
+    if served.entry is ServedKind.DIRECTORY:
         for name in index:
             inside = served.path + b"/" + os.fsencode(name)
             if disk.is_file(root, inside):
@@ -67,14 +67,14 @@ def locate(
                     return disk.script(shown(found.path), root, found)
                 return disk.file(root, found)
         return disk.directory(root, served)
-    if served.entry is Entry.FILE:
+    if served.entry is ServedKind.FILE:
         if is_script(served.path):
             return disk.script(shown(served.path), root, served)
         if not served.rest and not path.endswith(b"/"):
             return disk.file(root, served)
     if b"." not in path.rstrip(b"/").rpartition(b"/")[2]:
         front = disk.find(root, _FRONT)
-        if front.entry is Entry.FILE:
+        if front.entry is ServedKind.FILE:
             disk.step(f"there is no file {shown(path)}; many sites hand such a path to index.php")
             return disk.script(shown(front.path), root, front)
     return disk.no_file(f"there is no file {shown(path)} below {shown(root)}", root)
@@ -126,7 +126,7 @@ class ByHand:
         return locate(address, disk, place, self._settings.index, prefix)
 
 
-class Table:
+class HostTable:
     """An entry with ``userdatadomains`` or ``table``: a root for each host.
 
     ``userdatadomains`` is cPanel's ``domain: user==owner==type==main domain==root==...``; a table

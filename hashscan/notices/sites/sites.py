@@ -11,7 +11,7 @@ from hashscan.notices.sites.apache import Apache
 from hashscan.notices.sites.disk import Disk
 from hashscan.notices.sites.location import Location, UndecidedError
 from hashscan.notices.sites.nginx import Nginx
-from hashscan.notices.sites.plain import ByHand, Command, Table
+from hashscan.notices.sites.plain import ByHand, Command, HostTable
 from hashscan.notices.sites.reverse import urls_of
 from hashscan.text import shown
 
@@ -39,7 +39,7 @@ def _source(number: int, settings: SiteSettings) -> Source:
         return Nginx(what, value)
     if source == "apache":
         return Apache(what, value)
-    return Command(what, settings) if source == "command" else Table(what, settings)
+    return Command(what, settings) if source == "command" else HostTable(what, settings)
 
 
 def _within(found: Location) -> bytes:

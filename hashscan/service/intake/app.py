@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from hashscan.service.answers import address_of, body_of, later
 from hashscan.service.intake.form import MOST_BYTES, ReportRefusedError, fields, read
-from hashscan.service.intake.record import Row
+from hashscan.service.intake.record import IntakeRow
 from hashscan.service.limits import Limiter
 from hashscan.service.passwords import TooManyError
 from hashscan.service.protocol import Protocol
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hashscan.service.intake.box import Box
     from hashscan.service.intake.links import Links
     from hashscan.service.intake.record import Requests
-    from hashscan.service.intake.tokens import Senders
+    from hashscan.service.intake.tokens import TokenSenders
 
 REPORTS = "/api/v1/reports"
 _TOO_LONG = f"the report has more than {MOST_BYTES >> 20} MiB; split it"
@@ -58,7 +58,7 @@ class JsonProtocol(Protocol):
 class Intake:
     """Takes reports; state that all requests share."""
 
-    def __init__(self, senders: Senders, record: Requests, box: Box, *, rate: float) -> None:
+    def __init__(self, senders: TokenSenders, record: Requests, box: Box, *, rate: float) -> None:
         """``rate``: requests a second with one token."""
         self.senders = senders
         self.record = record
@@ -125,7 +125,7 @@ class Intake:
     def note(self, request: Request, sender: str, outcome: str) -> None:
         """Add a request to the audit: its path, without query and token."""
         path = f"{request.method} {request.scope['path']}"
-        self.record.note(Row(time.time(), sender, address_of(request), path, outcome))
+        self.record.note(IntakeRow(time.time(), sender, address_of(request), path, outcome))
 
     @contextlib.contextmanager
     def _place(self, sender: str) -> Iterator[None]:

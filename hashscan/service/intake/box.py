@@ -13,7 +13,7 @@ from hashscan.errors import HashscanError
 from hashscan.notices import unread_inputs
 from hashscan.notices.kept_text import cut
 from hashscan.notices.notice import Channel
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.service.answers import later
 from hashscan.text import one_line
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashscan.audit.recorder import Recorder
-    from hashscan.service.intake.form import Report
+    from hashscan.service.intake.form import SentReport
     from hashscan.state import State
 
 #: Seconds until the answer that a report is not stored yet; SCART's add-ons stop waiting after 20.
@@ -63,7 +63,7 @@ class Box:
         self._answered: OrderedDict[bytes, int] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, "notices")
         try:
-            self._store = self._thread.submit(Store, state.notices, recorder).result()
+            self._store = self._thread.submit(NoticeStore, state.notices, recorder).result()
         except BaseException:
             self._thread.shutdown()
             raise
@@ -73,7 +73,7 @@ class Box:
         self._thread.submit(self._store.close)
         self._thread.shutdown()
 
-    async def add(self, report: Report, key: bytes) -> Taken:
+    async def add(self, report: SentReport, key: bytes) -> Taken:
         """Store a report durably; ``key``: the SHA-256 of its sender and its bytes.
 
         If a report is stored but not answered (the process was killed, or the disk is slow), the
@@ -125,7 +125,7 @@ class Box:
             self._say(f"a report was not stored: {trouble}")
         self._trouble = trouble
 
-    def _add(self, report: Report, key: bytes) -> Taken:
+    def _add(self, report: SentReport, key: bytes) -> Taken:
         now = int(time.time() // _RESENT)
         keys = [hashlib.sha256(key + b"@%d" % period).digest() for period in (now, now - 1)]
         identifier = next(filter(None, map(self._store.id_of, keys)), None)

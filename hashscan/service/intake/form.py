@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from hashscan.notices import values
 from hashscan.notices.decoding import text_of
-from hashscan.notices.formats.source import NotThisFormatError, Source
+from hashscan.notices.formats.source import NoticeInput, NotThisFormatError
 from hashscan.notices.kept_text import cut
 from hashscan.notices.notice import ItemKind, ParsedItem
 from hashscan.text import counted, shown
@@ -47,7 +47,7 @@ class ReportRefusedError(HTTPException):
         self.errors = dict(errors)
 
 
-class Report(NamedTuple):
+class SentReport(NamedTuple):
     """A report that was read.
 
     Attributes:
@@ -108,7 +108,7 @@ def pairs(raw: bytes, charset: str | None = None) -> list[tuple[str, str]]:
     return [(name, text_of(value.encode("latin-1"), charset)) for name, value in found]
 
 
-def read(found: Mapping[str, str], sender: str) -> Report:
+def read(found: Mapping[str, str], sender: str) -> SentReport:
     """The report in the fields of a form. ``sender``: the name of the token, for the default.
 
     Raises:
@@ -156,7 +156,7 @@ def read(found: Mapping[str, str], sender: str) -> Report:
     if found.get("ip") and address is None:
         remarks.append(f"the field ip is no address: {shown(values.words(found['ip'], 60))}")
     try:
-        notice = Source(()).notice(
+        notice = NoticeInput(()).notice(
             NAME,
             items,
             sender=values.words(found.get("sender", "")) or sender,
@@ -167,7 +167,7 @@ def read(found: Mapping[str, str], sender: str) -> Report:
         raise ReportRefusedError(422, f"the report {error}", {}) from None
     known = {name: found[name] for name in ("ip", "urls", *_SINGLE[1:]) if name in found}
     content = urlencode({name: cut(value) for name, value in known.items()}).encode()
-    return Report(notice, content, _received(found.get("received", "")))
+    return SentReport(notice, content, _received(found.get("received", "")))
 
 
 def _received(text: str) -> float | None:

@@ -49,7 +49,7 @@ _STRANGERS_RATE, _STRANGERS_BURST = 10.0, 200.0
 _STATUS = {Presence.ONLINE: 200, Presence.OFFLINE: 200, Presence.UNKNOWN: 202}
 
 
-class Admission(Protocol):
+class LinkAdmission(Protocol):
     """Admits senders, and records their requests: see ``app.Intake``."""
 
     def sender(self, request: Request) -> str:
@@ -109,7 +109,7 @@ class Links:
         """End the threads, without waiting for checks that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def answer(self, intake: Admission, request: Request) -> Response:
+    async def answer(self, intake: LinkAdmission, request: Request) -> Response:
         """The answer to a ``GET`` request of the link checker."""
         try:
             sender = self._sender(intake, request)
@@ -137,7 +137,7 @@ class Links:
         except HashscanError:
             return Checked(Presence.UNKNOWN, "undecided")
 
-    def _sender(self, intake: Admission, request: Request) -> str | None:
+    def _sender(self, intake: LinkAdmission, request: Request) -> str | None:
         """The sender; ``None``: the client has no token, and needs none.
 
         Raises:

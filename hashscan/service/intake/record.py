@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hashscan.service.record import Record
+from hashscan.service.record import AuditRecord
 
 
-class Row(NamedTuple):
+class IntakeRow(NamedTuple):
     """One request with a right token.
 
     Attributes:
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     outcome: str
 
 
-class Requests(Record):
+class Requests(AuditRecord):
     """The table of requests. Requests with wrong tokens have no bound, so they are only counted."""
 
     table = "request"

@@ -17,7 +17,7 @@ from hashscan.service.intake.box import Box
 from hashscan.service.intake.links import LinkOptions, Links
 from hashscan.service.intake.record import Requests
 from hashscan.service.intake.running import Serving
-from hashscan.service.intake.tokens import TOKENS, Senders
+from hashscan.service.intake.tokens import TOKENS, TokenSenders
 from hashscan.service.server import Listening, run
 from hashscan.text import counted
 
@@ -89,7 +89,7 @@ def serve(
         stack.callback(record.close)
         box = Box(state, say, recorder)
         stack.callback(box.close)
-        intake = Intake(Senders(), record, box, rate=options.rate)
+        intake = Intake(TokenSenders(), record, box, rate=options.rate)
         keeper = _Keeper(data, intake, say)
         keeper.check()
         links = Links(state, sites, options.links, say)

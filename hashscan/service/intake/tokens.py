@@ -66,7 +66,7 @@ def _hashed(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-class Senders:
+class TokenSenders:
     """Finds the sender of a token.
 
     Attributes:

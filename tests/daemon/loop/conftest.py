@@ -33,7 +33,7 @@ def make(tmp_path, out, monkeypatch):
     for name in ("root.json", "known.txt"):
         (tmp_path / name).write_text(f"{'0' * 40}\n")
     (tmp_path / "volume").mkdir()
-    monkeypatch.setattr(module, "Notifier", Notifier)
+    monkeypatch.setattr(module, "ServiceManager", Notifier)
 
     def made(filter_=f"filter: {{source: 'http://127.0.0.1:9/', root: {tmp_path}/root.json}}\n"):
         config = tmp_path / "config.yaml"

@@ -7,7 +7,7 @@ import pytest
 from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE, Deadlines, deadlines_of
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.state import State
 
 HOUR = 3600.0
@@ -21,7 +21,7 @@ def state(tmp_path):
 
 def add(state, received, sender=None):
     item = ParsedItem(ItemKind.URL, f"https://site.example/{received}")
-    with Store(state.notices) as store:
+    with NoticeStore(state.notices) as store:
         return store.add(
             ParsedNotice("list", (item,), sender), channel=Channel.HTTP, key=os.urandom(8),
             received=received,
@@ -59,7 +59,7 @@ def test_a_notice_becomes_due_soon_and_overdue(state):
     assert "overdue for 30 min" in message
     assert soon.startswith(f"1 notice is due within 4 h, the first is {two} of anonymous")
     assert (found.due_soon, found.overdue) == (1, 1)
-    with Store(state.notices) as store:
+    with NoticeStore(state.notices) as store:
         store.close_notice(one, "done")
     found = at(state, 30)
     assert (found.open, found.overdue, len(found.messages)) == (1, 1, 1)

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.jobs.notices import items as module
-from hashscan.jobs.notices.hash_files import Peeked, Presence, Spot
+from hashscan.jobs.notices.hash_files import NamedFilePresence, NamedSpot, Peeked
 from hashscan.jobs.notices.items import MOST_SECONDS, OpenItems
-from hashscan.jobs.notices.locate_files import Wanted
+from hashscan.jobs.notices.locate_files import WantedFile
 from hashscan.jobs.notices.round_result import Memory
 from hashscan.model import Digest, Problem
 from hashscan.notices.notice import ItemFile, ItemState, Role
@@ -56,7 +56,9 @@ class Desk:
 
     def _peek(self, spot, *, directory):
         assert directory is (spot == "/directory")
-        return SimpleNamespace(presence=Presence.THERE if spot in self.there else Presence.AWAY)
+        return SimpleNamespace(
+            presence=NamedFilePresence.THERE if spot in self.there else NamedFilePresence.AWAY
+        )
 
     def _judge(self, _item, spots, role, _files, _wanted):
         self.judged.append((role, list(spots)))
@@ -156,7 +158,7 @@ class Shelf:
 
     def __init__(self, *files, state=ItemState.LOCATED):
         self.files, self.put, self.notes, self.settled = list(files), [], [], []
-        self.presence, self.records, self.wanted = {}, {}, Wanted()
+        self.presence, self.records, self.wanted = {}, {}, WantedFile()
         self.item = Item(state)
         self.item.parsed.value = "http://x.example/a"
         desk = Desk()
@@ -172,21 +174,21 @@ class Shelf:
             advance=lambda _n, to, **facts: self.settled.append((to, facts["reason"])) or True,
         )
         one._files = SimpleNamespace(
-            spot_of=lambda file: Spot(file.volume, file.path), peek=self._peek
+            spot_of=lambda file: NamedSpot(file.volume, file.path), peek=self._peek
         )
         one._places = SimpleNamespace(find=lambda _item, parts: self.wanted)
         one._acts = SimpleNamespace(moved=lambda full, _notice: self.records.get(full))
 
     def _peek(self, spot, _anchor="", *, directory=False):
-        return Peeked(self.presence.get(spot.path, Presence.AWAY), why=f"{directory}")
+        return Peeked(self.presence.get(spot.path, NamedFilePresence.AWAY), why=f"{directory}")
 
 
 @pytest.mark.parametrize(
     ("role", "is_new", "presence", "is_stored"),
     [
-        (Role.NAMED, True, Presence.THERE, True), (Role.NAMED, True, Presence.AWAY, False),
-        (Role.PART, True, Presence.THERE, False), (Role.PART, False, Presence.THERE, True),
-        (Role.COPY, True, Presence.UNKNOWN, False), (Role.COPY, False, Presence.UNKNOWN, True),
+        (Role.NAMED, True, NamedFilePresence.THERE, True), (Role.NAMED, True, NamedFilePresence.AWAY, False),
+        (Role.PART, True, NamedFilePresence.THERE, False), (Role.PART, False, NamedFilePresence.THERE, True),
+        (Role.COPY, True, NamedFilePresence.UNKNOWN, False), (Role.COPY, False, NamedFilePresence.UNKNOWN, True),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_hashed_is_stored_with_the_reason(role, is_new, presence, is_stored):
@@ -194,7 +196,12 @@ def test_a_file_that_cannot_be_hashed_is_stored_with_the_reason(role, is_new, pr
     shelf.presence[b"a"] = presence
     shelf.one._files.hash = lambda _spot: NotHashed(Problem.DENIED, "no rights")
     OpenItems._judge(
-        shelf.one, shelf.item, [Spot(b"/v", b"a")], role, [] if is_new else [stored(role)], None
+        shelf.one,
+        shelf.item,
+        [NamedSpot(b"/v", b"a")],
+        role,
+        [] if is_new else [stored(role)],
+        None,
     )
     assert [one.message for one in shelf.put] == ["/v/a: not hashed: no rights"] * is_stored
     assert (7 in shelf.one._failed) is is_stored
@@ -202,20 +209,22 @@ def test_a_file_that_cannot_be_hashed_is_stored_with_the_reason(role, is_new, pr
 
 def test_copies_are_judged_apart_from_named_files_and_parts():
     shelf = Shelf(stored(Role.NAMED), stored(Role.COPY, b"b"), stored(Role.PART, b"c"))
-    shelf.presence = dict.fromkeys((b"a", b"b", b"c", b"d"), Presence.THERE)
+    shelf.presence = dict.fromkeys((b"a", b"b", b"c", b"d"), NamedFilePresence.THERE)
     judged = []
     shelf.one._judge = lambda _item, spots, role, *_given, **_named: judged.append((role, spots))
     shelf.one._settle = lambda *_given: None
     rows = [(b"/v", name) for name in (b"a", b"b", b"c", b"d", b"gone")]
-    shelf.one._end(shelf.item, Wanted(), rows)
-    assert judged == [(Role.COPY, [Spot(b"/v", b"b"), Spot(b"/v", b"d")])]
+    shelf.one._end(shelf.item, WantedFile(), rows)
+    assert judged == [(Role.COPY, [NamedSpot(b"/v", b"b"), NamedSpot(b"/v", b"d")])]
     judged.clear()
     shelf = Shelf(state=ItemState.RECEIVED)
-    shelf.presence[b"a"] = Presence.THERE
+    shelf.presence[b"a"] = NamedFilePresence.THERE
     shelf.one._judge = lambda _item, spots, role, *_given, **_named: judged.append((role, spots))
     shelf.one._settle = lambda *_given: None
-    shelf.one._end(shelf.item, Wanted(), [(b"/v", b"a")])
-    assert judged == [(Role.NAMED, [Spot(b"/v", b"a")])], "found by the digest of the notice alone"
+    shelf.one._end(shelf.item, WantedFile(), [(b"/v", b"a")])
+    assert judged == [(Role.NAMED, [NamedSpot(b"/v", b"a")])], (
+        "found by the digest of the notice alone"
+    )
 
 
 def test_a_file_that_is_away_has_its_record_or_was_removed_by_somebody():
@@ -232,39 +241,39 @@ def test_a_file_that_is_away_has_its_record_or_was_removed_by_somebody():
 
 def test_an_item_whose_files_are_away_is_removed_or_waits():
     shelf = Shelf(stored(Role.NAMED), stored(Role.COPY, b"b"))
-    shelf.wanted = Wanted(why="a link is in its place", waits=True)
-    shelf.one._settle(shelf.item, Wanted())
+    shelf.wanted = WantedFile(why="a link is in its place", waits=True)
+    shelf.one._settle(shelf.item, WantedFile())
     assert (shelf.notes, shelf.settled) == (["a link is in its place"], [])
     assert 7 in shelf.result.memory.done, "the next round need not check it again"
     assert [one.away for one in shelf.put] == [NOW], "the copy is none of the named files"
-    shelf.wanted = Wanted(why="it is the whole site", waits=True, whole_site=True)
-    shelf.one._settle(shelf.item, Wanted())
+    shelf.wanted = WantedFile(why="it is the whole site", waits=True, whole_site=True)
+    shelf.one._settle(shelf.item, WantedFile())
     assert [state for state, _ in shelf.settled] == [ItemState.REMOVED]
     assert 7 not in shelf.result.memory.done
     assert not shelf.result.more
-    shelf.wanted = Wanted((Spot(b"/v", b"d"),))
-    shelf.presence[b"d"] = Presence.THERE
-    shelf.one._settle(shelf.item, Wanted())
+    shelf.wanted = WantedFile((NamedSpot(b"/v", b"d"),))
+    shelf.presence[b"d"] = NamedFilePresence.THERE
+    shelf.one._settle(shelf.item, WantedFile())
     assert len(shelf.settled) == 1, "another file is in the place"
     assert shelf.result.more
 
 
 def test_an_item_without_files_yet_waits_or_is_settled():
     shelf = Shelf(stored(Role.NAMED, message="it cannot be read"), state=ItemState.RECEIVED)
-    shelf.one._settle(shelf.item, Wanted(why="its volume does not answer", waits=True))
-    place = (Spot(b"/v", b"a"),)
-    shelf.one._settle(shelf.item, Wanted(place))
+    shelf.one._settle(shelf.item, WantedFile(why="its volume does not answer", waits=True))
+    place = (NamedSpot(b"/v", b"a"),)
+    shelf.one._settle(shelf.item, WantedFile(place))
     shelf.files = [stored(Role.NAMED, message="it cannot be read", away=5.0)]
-    shelf.one._settle(shelf.item, Wanted(place))
+    shelf.one._settle(shelf.item, WantedFile(place))
     assert shelf.notes == [
         "its volume does not answer", "it cannot be read", "/v/a vanished while it was hashed",
     ]  # fmt: skip
-    shelf.presence[b"a"] = Presence.UNKNOWN
-    shelf.one._settle(shelf.item, Wanted())
+    shelf.presence[b"a"] = NamedFilePresence.UNKNOWN
+    shelf.one._settle(shelf.item, WantedFile())
     assert shelf.notes[3:] == ["False"], "its place cannot be checked"
     shelf.presence.clear()
     shelf.one._places.why_away = lambda *_given: (ItemState.GONE, "it was here", 5.0)
-    shelf.one._settle(shelf.item, Wanted())
+    shelf.one._settle(shelf.item, WantedFile())
     assert shelf.settled == [(ItemState.GONE, "it was here")]
 
 

@@ -12,8 +12,14 @@ from hashscan.errors import StateError
 from hashscan.jobs.notices import hash_files as files_module
 from hashscan.jobs.notices import locate_files as module
 from hashscan.jobs.notices import returned_files as returns_module
-from hashscan.jobs.notices.hash_files import MOST_LISTED, NoticeFiles, Peeked, Presence, Spot
-from hashscan.jobs.notices.locate_files import Places, Wanted
+from hashscan.jobs.notices.hash_files import (
+    MOST_LISTED,
+    NamedFilePresence,
+    NamedSpot,
+    NoticeFiles,
+    Peeked,
+)
+from hashscan.jobs.notices.locate_files import LocatedFiles, WantedFile
 from hashscan.jobs.notices.returned_files import Returns
 from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Digest, FileDigests, Problem
@@ -22,7 +28,7 @@ from hashscan.notices.sites.location import Location, LocationKind
 from hashscan.scan.hashing import NotHashed
 
 MD5, SHA1 = Digest("md5", "ab" * 16), Digest("sha1", "cd" * 20)
-IN = Spot(b"/v", b"www/a")
+IN = NamedSpot(b"/v", b"www/a")
 
 
 def item(kind, value, digests=()):
@@ -40,16 +46,16 @@ class Files:
         volume = b"/v" if full.startswith(b"/v/") else root
         if volume is None or not full.startswith(volume + b"/"):
             return None
-        return Spot(volume, full[len(volume) + 1 :])
+        return NamedSpot(volume, full[len(volume) + 1 :])
 
     def unreachable(self, _volume):
         return self.silent
 
     def peek(self, spot, _anchor="", *, directory=False):
         if self.silent:
-            return Peeked(Presence.UNKNOWN, why=self.silent)
+            return Peeked(NamedFilePresence.UNKNOWN, why=self.silent)
         is_there = spot in self.there or (directory and spot in self.directories)
-        return Peeked(Presence.THERE if is_there else Presence.AWAY)
+        return Peeked(NamedFilePresence.THERE if is_there else NamedFilePresence.AWAY)
 
     def files_in(self, spot):
         return self.directories[spot]
@@ -62,7 +68,7 @@ def files():
 
 @pytest.fixture
 def places(files):
-    one = object.__new__(Places)
+    one = object.__new__(LocatedFiles)
     one._files, one._finder, one._known, one._scans = files, None, None, {}
     one.location = None
     one._sites = SimpleNamespace(locate=lambda _url: one.location)
@@ -79,17 +85,17 @@ def url(places, kind, path=b"", root=b"/v/www"):
 
 def test_a_url_whose_site_cannot_be_decided_waits(places):
     found = url(places, LocationKind.UNDECIDED)
-    assert found == Wanted(why="because", waits=True)
+    assert found == WantedFile(why="because", waits=True)
 
 
 def test_a_file_of_a_site(places):
-    assert url(places, LocationKind.FILE, b"a") == Wanted((IN,))
+    assert url(places, LocationKind.FILE, b"a") == WantedFile((IN,))
     found = url(places, LocationKind.FILE, b"a", root=b"/home")
-    assert found.spots == (Spot(b"/home", b"a"),), "below no volume"
+    assert found.spots == (NamedSpot(b"/home", b"a"),), "below no volume"
 
 
 def test_a_directory_of_a_site(places, files):
-    files.directories[IN] = [Spot(b"/v", b"www/a/1"), Spot(b"/v", b"www/a/2")]
+    files.directories[IN] = [NamedSpot(b"/v", b"www/a/1"), NamedSpot(b"/v", b"www/a/2")]
     found = url(places, LocationKind.DIRECTORY, b"a")
     assert (found.spots, found.directory, found.waits) == ((IN,), IN, False)
     assert found.parts == tuple(files.directories[IN])
@@ -110,7 +116,7 @@ def test_a_url_without_a_file_names_the_place_where_it_would_be(places, files):
     assert found.why == "because; find what it shows, and remove that by hand"
     files.silent = "/v: it does not answer"
     found = url(places, LocationKind.NO_FILE)
-    assert found == Wanted(why="/v: it does not answer", waits=True)
+    assert found == WantedFile(why="/v: it does not answer", waits=True)
     assert url(places, LocationKind.NO_SITE, root=b"").maybe == (), "nobody knows the site"
 
 
@@ -129,9 +135,9 @@ def test_a_path(places, files):
     files.directories[IN] = []
     assert find("/v/www/a").directory == IN
     files.there.add(IN)
-    assert find("/v/www/a") == Wanted((IN,))
+    assert find("/v/www/a") == WantedFile((IN,))
     files.silent = "/v: it does not answer"
-    assert find("/v/www/a") == Wanted(why="/v: it does not answer", waits=True)
+    assert find("/v/www/a") == WantedFile(why="/v: it does not answer", waits=True)
 
 
 # Digests
@@ -206,8 +212,8 @@ def test_a_path_that_is_none_of_a_file(real, path):
 
 
 def test_a_file_whose_place_cannot_be_checked_is_not_called_removed(real, monkeypatch):
-    spot = Spot(real.root, b"a")
-    assert real.peek(spot).presence is Presence.AWAY
+    spot = NamedSpot(real.root, b"a")
+    assert real.peek(spot).presence is NamedFilePresence.AWAY
 
     def fails(number):
         def stat(*_given, **_named):
@@ -218,11 +224,11 @@ def test_a_file_whose_place_cannot_be_checked_is_not_called_removed(real, monkey
     with monkeypatch.context() as patch:
         patch.setattr(files_module.os, "stat", fails(errno.EIO))
         found = real.peek(spot)
-        assert found.presence is Presence.UNKNOWN
+        assert found.presence is NamedFilePresence.UNKNOWN
         assert found.why == f"{os.fsdecode(spot.full)}: Input/output error"
         patch.setattr(files_module.os, "stat", fails(errno.ENOTDIR))
-        assert real.peek(spot).presence is Presence.AWAY
-    assert real.peek(spot, "elsewhere").presence is Presence.UNKNOWN
+        assert real.peek(spot).presence is NamedFilePresence.AWAY
+    assert real.peek(spot, "elsewhere").presence is NamedFilePresence.UNKNOWN
 
 
 def test_only_the_first_files_of_a_directory_are_listed(real, tmp_path, monkeypatch):
@@ -234,8 +240,8 @@ def test_only_the_first_files_of_a_directory_are_listed(real, tmp_path, monkeypa
     (tmp_path / "v" / "sub").mkdir()
     for number in range(7):
         (tmp_path / "v" / "sub" / f"{number}").touch()
-    assert real.files_in(Spot(real.root, b"below")) == [Spot(real.root, b"below/x")]
-    assert len(real.files_in(Spot(real.root, b"sub"))) == 6
+    assert real.files_in(NamedSpot(real.root, b"below")) == [NamedSpot(real.root, b"below/x")]
+    assert len(real.files_in(NamedSpot(real.root, b"sub"))) == 6
 
 
 @pytest.mark.root
@@ -248,12 +254,15 @@ def test_a_mount_below_the_root_of_a_volume_is_like_a_directory(real, tmp_path):
         mount("tmpfs", below, "tmpfs")
         (below / "sub").mkdir()
         (below / "sub" / "x").touch()
-        assert real.files_in(Spot(real.root, b"below")) == []
-        assert real.files_in(Spot(real.root, b"below/sub")) == [Spot(real.root, b"below/sub/x")]
+        assert real.files_in(NamedSpot(real.root, b"below")) == []
+        assert real.files_in(NamedSpot(real.root, b"below/sub")) == [
+            NamedSpot(real.root, b"below/sub/x")
+        ]
         (below / ".hashscan").mkdir(0o700)
         (below / ".hashscan" / "y").touch()
         assert (
-            "belongs to hashscan itself" in real.hash(Spot(real.root, b"below/.hashscan/y")).message
+            "belongs to hashscan itself"
+            in real.hash(NamedSpot(real.root, b"below/.hashscan/y")).message
         )
 
     in_mount_namespace(run)
@@ -273,7 +282,9 @@ def returns(files):
         item=lambda number: SimpleNamespace(**{**vars(DIGEST), "number": number}),
         came_back=lambda _number, reason, now: one.reasons.append((reason, now)) or True,
     )
-    one._places = SimpleNamespace(find=lambda _item, parts: Wanted() if parts is False else None)
+    one._places = SimpleNamespace(
+        find=lambda _item, parts: WantedFile() if parts is False else None
+    )
     files.spot_of = lambda file: file.spot
     files.hash = lambda spot: one.content.get(spot, NotHashed(Problem.DENIED))
     return one

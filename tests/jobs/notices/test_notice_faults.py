@@ -14,7 +14,7 @@ from isolating import in_mount_namespace, mount, needs_root
 import hashscan.quarantine.act
 from hashscan.errors import QuarantineError
 from hashscan.jobs.notices.act import NoticeActs
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.quarantine.store import Store as QuarantineStore
 
 URL = "https://x.example/a/1.jpg"
@@ -34,7 +34,7 @@ def machine(tmp_path):
 # Kills
 
 _POINTS = (
-    (Store, "put_file"), (Store, "advance"), (hashscan.quarantine.act, "take"),
+    (NoticeStore, "put_file"), (NoticeStore, "advance"), (hashscan.quarantine.act, "take"),
     (QuarantineStore, "create"), (QuarantineStore, "save"), (NoticeActs, "moved"),
 )  # fmt: skip
 
@@ -77,12 +77,12 @@ def test_killed_at_any_instant(tmp_path, by_list):
         machine.close()
 
         def run(machine=machine, number=number):
-            machine.store = Store(machine.state.notices)
+            machine.store = NoticeStore(machine.state.notices)
             die_at(number)
             machine.rounds()
 
         kind, value = isolating.fork(run)
-        machine.store = Store(machine.state.notices)
+        machine.store = NoticeStore(machine.state.notices)
         machine.rounds()
         assert machine.states(identifier) == ["removed"], number
         assert machine.store.notice(identifier).closed is not None
@@ -405,7 +405,7 @@ def test_a_file_on_another_file_system_below_the_volume(machine):
         (machine.site / "a").mkdir()
         mount("tmpfs", machine.site / "a", "tmpfs")
         machine.file("a/1.jpg")
-        machine.store = Store(machine.state.notices)
+        machine.store = NoticeStore(machine.state.notices)
         identifier = machine.notice(URL)
         machine.round()
         assert machine.states(identifier) == ["removed"]
@@ -448,7 +448,7 @@ def test_notices_that_cannot_be_written_leave_the_file(machine, monkeypatch):
     def full(*_given, **_more):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Store, "put_file", full)
+    monkeypatch.setattr(NoticeStore, "put_file", full)
     machine.round()
     assert (machine.site / "a/1.jpg").exists()
     found, _ = machine.one(identifier)

@@ -11,8 +11,8 @@ from hashscan.config.settings import Settings
 from hashscan.errors import CredentialsError, ExitCode, ServiceError
 from hashscan.jobs import status_complaints, volume_presence
 from hashscan.jobs.notices.act import NoticeActs, Verdict
-from hashscan.jobs.notices.hash_files import NoticeFiles, Presence, Spot
-from hashscan.jobs.notices.locate_files import Places
+from hashscan.jobs.notices.hash_files import NamedFilePresence, NamedSpot, NoticeFiles
+from hashscan.jobs.notices.locate_files import LocatedFiles
 from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Answer, Digest, FileDigests, FilterHit, Identity
 from hashscan.notices.notice import ItemState
@@ -205,10 +205,10 @@ def test_a_match_that_could_not_be_moved_is_named_once(why, words):
     ],
 )
 def test_an_item_without_a_file_is_gone_if_a_file_was_here(named, record, found, state, words):
-    maybe, other = Spot(b"/v", b"maybe"), Spot(b"/v", b"named")
-    places = object.__new__(Places)
+    maybe, other = NamedSpot(b"/v", b"maybe"), NamedSpot(b"/v", b"named")
+    places = object.__new__(LocatedFiles)
     places._store = SimpleNamespace(removed_before=lambda _item: None, files=lambda _item: named)
-    peeked = SimpleNamespace(presence=Presence.UNKNOWN)
+    peeked = SimpleNamespace(presence=NamedFilePresence.UNKNOWN)
     places._files = SimpleNamespace(spot_of=lambda _file: other, peek=lambda _spot: peeked)
     moved = SimpleNamespace(acted="then", id="id7") if record else None
     places._acts = SimpleNamespace(
@@ -220,6 +220,6 @@ def test_an_item_without_a_file_is_gone_if_a_file_was_here(named, record, found,
     gone, why = places._gone(item, wanted)
     assert gone is state
     assert why.startswith(words)
-    peeked.presence = Presence.THERE
+    peeked.presence = NamedFilePresence.THERE
     gone, _ = places._gone(item, wanted)
     assert gone is (ItemState.GONE if named else ItemState.NOT_HERE)

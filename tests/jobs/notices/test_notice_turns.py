@@ -14,7 +14,7 @@ from hashscan.jobs.notices import one_round
 from hashscan.jobs.notices.one_round import run_now
 from hashscan.jobs.notices.round_result import Memory, Round
 from hashscan.quarantine.file_place import opened, private_for
-from hashscan.quarantine.records import State as QuarantineState
+from hashscan.quarantine.records import RecordState as QuarantineState
 from hashscan.quarantine.store import Store as Quarantine
 from hashscan.state import Lock, State
 

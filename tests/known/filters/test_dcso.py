@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hashscan.errors import ExitCode, FilterError
 from hashscan.known.filters import dcso as module
 from hashscan.known.filters.dcso import DcsoFile, Header, load_dcso
-from hashscan.known.filters.open_filter import kind_of, open_filter
-from hashscan.known.filters.writer import Writer
+from hashscan.known.filters.open_filter import kind_of_filter, open_filter
+from hashscan.known.filters.writer import FilterWriter
 from hashscan.model import EMPTY_DIGESTS, FileDigests, Filter, Tiers, hits
 
 DIGESTS = [hashlib.sha1(b"file %d" % n).hexdigest() for n in range(2000)]
@@ -369,18 +369,18 @@ def test_each_kind_is_recognised(tmp_path):
         (tmp_path / name).write_bytes(content)
         return str(tmp_path / name)
 
-    writer = Writer(capacity=100)
+    writer = FilterWriter(capacity=100)
     writer.add(DIGESTS[:50])
     own = str(tmp_path / "own")
     writer.write(own, category="baseline", algorithms=["sha1"])
-    assert kind_of(own) == "hashscan"
-    assert kind_of(write("dcso", WHOLE)) == "dcso"
-    assert kind_of(write("gz", gzip.compress(WHOLE))) == "dcso"
-    assert kind_of(write("poppy2", struct.pack("<QQd", 2 | 1 << 8, 1000, 0.01))) == "dcso"
+    assert kind_of_filter(own) == "hashscan"
+    assert kind_of_filter(write("dcso", WHOLE)) == "dcso"
+    assert kind_of_filter(write("gz", gzip.compress(WHOLE))) == "dcso"
+    assert kind_of_filter(write("poppy2", struct.pack("<QQd", 2 | 1 << 8, 1000, 0.01))) == "dcso"
     lists = [b"", b"a", "\n".join(DIGESTS).encode(), DIGESTS[0].encode("utf-16")]
     lists += [DIGESTS[0].encode("utf-16-le"), b'{"value": []}', b"%%%% HASHDEEP-1.0\n"]
     for content in lists:
-        assert kind_of(write("list", content)) == "other"
+        assert kind_of_filter(write("list", content)) == "other"
     assert isinstance(open_filter(str(tmp_path / "dcso")), DcsoFile)
     found = open_filter(str(tmp_path / "gz"), category="x", algorithms=["sha1"])
     assert (found.category, found.algorithms) == ("x", {"sha1"})

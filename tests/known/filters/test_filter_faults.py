@@ -25,11 +25,11 @@ from hashscan.known.filters import (
 )
 from hashscan.known.filters import dcso as dcso_module
 from hashscan.known.filters.filter_file import load
-from hashscan.known.filters.writer import Writer
+from hashscan.known.filters.writer import FilterWriter
 
 
 def make(path, digests=("ab" * 20,), *, capacity=400):
-    writer = Writer(capacity=capacity)
+    writer = FilterWriter(capacity=capacity)
     writer.add(digests)
     return writer.write(str(path), category="baseline", algorithms=["sha1"])
 
@@ -84,18 +84,18 @@ def test_metadata_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
 def test_metadata_is_in_utc_and_in_order(tmp_path, field, value, fine):
     found = make(tmp_path / "f.filter").model_dump()
     if fine:
-        assert metadata.Metadata.model_validate({**found, field: value})
+        assert metadata.FilterMetadata.model_validate({**found, field: value})
     else:
         with pytest.raises(ValidationError):
-            metadata.Metadata.model_validate({**found, field: value})
+            metadata.FilterMetadata.model_validate({**found, field: value})
 
 
 def test_the_kind_of_a_file_that_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "f").write_bytes(b"md5\n")
-    assert open_filter.kind_of(str(tmp_path / "f")) == "other"
+    assert open_filter.kind_of_filter(str(tmp_path / "f")) == "other"
     break_os(monkeypatch, open_filter, pread=raising(errno.EIO))
     with pytest.raises(FilterError, match="cannot be read: Input/output error; see the path"):
-        open_filter.kind_of(str(tmp_path / "f"))
+        open_filter.kind_of_filter(str(tmp_path / "f"))
 
 
 def test_the_content_of_a_file_that_changes_while_it_is_read(tmp_path):

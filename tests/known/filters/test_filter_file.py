@@ -23,8 +23,8 @@ from hashscan.errors import ExitCode, FilterError, StateError
 from hashscan.known.filters import bit_file, filter_file
 from hashscan.known.filters.bit_file import file_length, geometry
 from hashscan.known.filters.filter_file import load
-from hashscan.known.filters.metadata import Metadata, dump, is_category
-from hashscan.known.filters.writer import Writer
+from hashscan.known.filters.metadata import FilterMetadata, dump, is_category
+from hashscan.known.filters.writer import FilterWriter
 
 if TYPE_CHECKING:
     from hashscan.model import Filter
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 DIGESTS = [os.urandom(20).hex() for _ in range(500)]
 
 
-def write(path, digests=DIGESTS, **options) -> Metadata:
-    writer = Writer(capacity=options.pop("capacity", len(digests) + 16), **options)
+def write(path, digests=DIGESTS, **options) -> FilterMetadata:
+    writer = FilterWriter(capacity=options.pop("capacity", len(digests) + 16), **options)
     writer.add(digests)
     return writer.write(str(path), category="baseline", algorithms=["sha1"])
 
@@ -61,7 +61,9 @@ def forge(path, data: bytes | None = None, **changes) -> None:
     body = path.read_bytes()
     fields = json.loads((path.parent / (path.name + ".json")).read_bytes())
     fields |= {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()} | changes
-    (path.parent / (path.name + ".json")).write_bytes(dump(Metadata.model_construct(**fields)))
+    (path.parent / (path.name + ".json")).write_bytes(
+        dump(FilterMetadata.model_construct(**fields))
+    )
 
 
 def test_what_was_put_in_hits_and_nothing_else(pair):
@@ -93,7 +95,7 @@ def test_geometry_is_pybloom_live_s(capacity, error_rate):
 
 
 def test_canaries_look_like_the_digests_of_its_algorithms_in_turn(tmp_path):
-    writer = Writer(capacity=400)
+    writer = FilterWriter(capacity=400)
     writer.add(DIGESTS[:1])
     made = writer.write(str(tmp_path / "f"), category="baseline", algorithms=["sha256", "md5"])
     for canaries in (made.canaries_present, made.canaries_absent):
@@ -106,7 +108,7 @@ def test_canaries_of_the_version_before_are_used_again_unless_they_became_known(
     path = tmp_path / "f"
     first = write(path, capacity=600)
     known = first.canaries_absent[0]
-    writer = Writer(capacity=600)
+    writer = FilterWriter(capacity=600)
     writer.add([*DIGESTS, known])
     second = writer.write(str(path), category="baseline", algorithms=["sha1"], previous=first)
     assert second.canaries_present == first.canaries_present
@@ -257,12 +259,12 @@ def test_a_filter_of_10_to_the_15_bits_is_refused_in_bounded_memory(pair):
     large.write_bytes(pair.read_bytes())
     os.truncate(large, 3 * 1024**3)
     fields |= {"length": 3 * 1024**3}
-    large.with_name("large.json").write_bytes(dump(Metadata.model_construct(**fields)))
+    large.with_name("large.json").write_bytes(dump(FilterMetadata.model_construct(**fields)))
     giant = pair.with_name("giant")
     giant.write_bytes(pair.read_bytes())
     os.truncate(giant, 1 << 42)
     fields |= {"length": 1 << 42}
-    giant.with_name("giant.json").write_bytes(dump(Metadata.model_construct(**fields)))
+    giant.with_name("giant.json").write_bytes(dump(FilterMetadata.model_construct(**fields)))
     script = (
         "import sys\n"
         "from hashscan.errors import FilterError\n"
@@ -336,7 +338,7 @@ def test_a_kill_between_the_two_renames_leaves_what_is_refused(pair, monkeypatch
 
 def test_a_filter_beyond_the_bound_is_not_even_begun():
     with pytest.raises(StateError, match="make one for each part"):
-        Writer(capacity=10**12)
+        FilterWriter(capacity=10**12)
 
 
 def test_nothing_remains_where_the_disk_is_full(tmp_path):
@@ -344,10 +346,10 @@ def test_nothing_remains_where_the_disk_is_full(tmp_path):
     script = (
         "import os, resource, signal, sys\n"
         "from hashscan.errors import StateError\n"
-        "from hashscan.known.filters.writer import Writer\n"
+        "from hashscan.known.filters.writer import FilterWriter\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "writer = Writer(capacity=100_000)\n"
+        "writer = FilterWriter(capacity=100_000)\n"
         "writer.add(os.urandom(20).hex() for _ in range(100))\n"
         "try: writer.write(sys.argv[1], category='baseline', algorithms=['sha1'])\n"
         "except StateError as error: print(error)\n"
@@ -395,7 +397,7 @@ def test_whatever_becomes_of_the_file_what_was_checked_is_used(tmp_path, how):
 
 def test_many_at_a_time_are_what_each_is(tmp_path):
     digests = [os.urandom(20) for _ in range(3000)]
-    writer = Writer(capacity=2000)
+    writer = FilterWriter(capacity=2000)
     writer.add([digest.hex() for digest in digests[::2]])
     writer.write(str(tmp_path / "filter"), category="baseline", algorithms=("sha1",))
     one = load(str(tmp_path / "filter"))

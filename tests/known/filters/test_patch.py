@@ -16,11 +16,11 @@ from hashscan.errors import FilterError
 from hashscan.known.filters import packing, patch
 from hashscan.known.filters.filter_file import load
 from hashscan.known.filters.metadata import dump
-from hashscan.known.filters.writer import Writer
+from hashscan.known.filters.writer import FilterWriter
 
 
 def make(path, digests, *, capacity=400, previous=None):
-    writer = Writer(capacity=capacity)
+    writer = FilterWriter(capacity=capacity)
     writer.add(digests)
     return writer.write(str(path), category="baseline", algorithms=["sha1"], previous=previous)
 

@@ -16,7 +16,7 @@ from hashscan.errors import DigestListError, FilterError, StateError, UsageError
 from hashscan.known.filters.bit_file import metadata_path
 from hashscan.known.filters.build import build
 from hashscan.known.filters.filter_file import load
-from hashscan.known.filters.metadata import Metadata, TierMetadata, dump, parse
+from hashscan.known.filters.metadata import FilterMetadata, TierMetadata, dump, parse
 from hashscan.known.filters.tiers import TIER_ERROR_RATE, tier_path
 from hashscan.model import HEAD_LENGTH, filterset_of, head_key, size_key
 from hashscan.scan.screening import Screen
@@ -293,7 +293,7 @@ def test_a_tier_is_no_filter(pair):
 
 
 def test_metadata_of_one_kind_is_not_read_as_the_other(pair):
-    for path, kind in ((pair, TierMetadata), (tier_path(pair, "sizes"), Metadata)):
+    for path, kind in ((pair, TierMetadata), (tier_path(pair, "sizes"), FilterMetadata)):
         with pytest.raises(FilterError):
             parse(Path(metadata_path(path)).read_bytes(), "x", kind)
     one = load(pair)

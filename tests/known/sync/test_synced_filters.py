@@ -15,7 +15,7 @@ from publishing import Agent, FileServer, random_digests
 
 from hashscan.errors import ExitCode, FilterError, LockedError, StateError
 from hashscan.known.sync.repository_settings import sync_offset
-from hashscan.known.sync.synced_filters import Place
+from hashscan.known.sync.synced_filters import KeptPlace
 from hashscan.known.sync.trust import wanted
 from hashscan.state import Lock
 
@@ -102,7 +102,7 @@ def test_a_damaged_filter_is_not_used_and_fetched_again(agent, publisher):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b"\xff" * 99])
 def test_a_damaged_pointer_is_no_filter_and_mended(content, agent, publisher):
     agent.sync()
-    place = Place(agent.source, agent.state)
+    place = KeptPlace(agent.source, agent.state)
     Path(place.directory, "current.json").write_bytes(content)
     with pytest.raises(FilterError, match=r"never fetched.*hashscan sync"):
         agent.filter()
@@ -148,7 +148,7 @@ def test_one_category_that_fails_does_not_hold_up_the_other(tmp_path, publisher,
 
 
 def aged(agent, seconds):
-    place = Place(agent.source, agent.state)
+    place = KeptPlace(agent.source, agent.state)
     path = Path(place.directory, "current.json")
     content = json.loads(path.read_text())
     for entry in content["categories"].values():
@@ -236,7 +236,7 @@ def test_a_download_that_broke_off_goes_on(agent, publisher, server):
     assert server.sent[path]["Range"].startswith("bytes=")
     assert report.fetched < 0.5 * len(publisher.published[0])
     assert agent.bytes == publisher.published
-    assert os.listdir(os.path.join(Place(agent.source, agent.state).directory, "partial")) == []
+    assert os.listdir(os.path.join(KeptPlace(agent.source, agent.state).directory, "partial")) == []
 
 
 def test_what_broke_off_does_not_pile_up(agent, publisher, server):
@@ -246,13 +246,13 @@ def test_what_broke_off_does_not_pile_up(agent, publisher, server):
         publisher.add(random_digests(5_000))
         server.fault("filter.zst", truncate(0.7))
         assert agent.sync().categories[0].state == "unreachable"
-        partial = os.path.join(Place(agent.source, agent.state).directory, "partial")
+        partial = os.path.join(KeptPlace(agent.source, agent.state).directory, "partial")
         assert len(os.listdir(partial)) == 1
 
 
 def test_a_part_of_a_download_is_kept_until_all_is_up_to_date(agent):
     agent.sync()
-    place = Place(agent.source, agent.state)
+    place = KeptPlace(agent.source, agent.state)
     partial = Path(place.directory, "partial")
     (named, *_) = wanted(place)
     for name in (named, "0" * 64):
@@ -321,7 +321,7 @@ def test_a_wrong_part_is_thrown_away(agent, publisher, server):
     publisher.add(random_digests(20_000))
     server.fault("filter.zst", truncate(0.7), times=1)
     agent.sync()
-    partial = Path(Place(agent.source, agent.state).directory, "partial")
+    partial = Path(KeptPlace(agent.source, agent.state).directory, "partial")
     (part,) = partial.iterdir()
     content = bytearray(part.read_bytes())
     content[5] ^= 1
@@ -335,8 +335,8 @@ def test_a_wrong_part_is_thrown_away(agent, publisher, server):
 SYNC = """
 import sys
 from hashscan.known.sync.client import sync
-from hashscan.known.sync.repository_settings import Source
-sys.exit(sync(Source(sys.argv[1], sys.argv[2], ("baseline",)), sys.argv[3]).exit_code)
+from hashscan.known.sync.repository_settings import RepositorySource
+sys.exit(sync(RepositorySource(sys.argv[1], sys.argv[2], ("baseline",)), sys.argv[3]).exit_code)
 """
 LONG = bool(os.environ.get("HASHSCAN_LONG"))
 #: A process that is killed at fsync leaves the files that it leaves at the next of the other calls.
@@ -353,7 +353,7 @@ def test_killed_at_any_instant_the_filter_is_the_old_or_the_new_one(agent, publi
             assert agent.bytes in (before, publisher.published), instant
             assert agent.sync().exit_code == ExitCode.NOTHING_FOUND, instant
             assert agent.bytes == publisher.published, instant
-            place = Place(agent.source, agent.state).directory
+            place = KeptPlace(agent.source, agent.state).directory
             assert not [name for name in os.listdir(place) if name.startswith(".")], instant
             assert len(os.listdir(os.path.join(place, "filters", "baseline"))) <= 2, instant
             assert not [n for n in os.listdir(os.path.join(place, "trust")) if n.startswith("tmp")]
@@ -370,10 +370,10 @@ def test_a_full_disk_leaves_the_filter_in_use(agent, publisher):
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from hashscan.errors import HashscanError\n"
         "from hashscan.known.sync.client import sync\n"
-        "from hashscan.known.sync.repository_settings import Source\n"
+        "from hashscan.known.sync.repository_settings import RepositorySource\n"
         "for limit in sys.stdin:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))\n"
-        "    try: sync(Source(sys.argv[1], sys.argv[2], ('baseline',)), sys.argv[3])\n"
+        "    try: sync(RepositorySource(sys.argv[1], sys.argv[2], ('baseline',)), sys.argv[3])\n"
         "    except HashscanError as error: print(type(error).__name__, error, flush=True)\n"
         "    else: print('no error', flush=True)\n"
     )
@@ -402,7 +402,7 @@ def test_a_directory_that_cannot_be_made(tmp_path, agent):
 
 def test_one_sync_at_a_time(agent):
     agent.sync()
-    directory = Place(agent.source, agent.state).directory
+    directory = KeptPlace(agent.source, agent.state).directory
     script = (
         "import sys, time; from hashscan.state import Lock\n"
         "with Lock(sys.argv[1]): print('held', flush=True); time.sleep(60)\n"

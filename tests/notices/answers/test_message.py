@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hashscan.config.notices import OrganisationSettings
 from hashscan.config.values import is_mail_address
 from hashscan.notices.answers.message import Thread, as_eml, message_of, thread_of
-from hashscan.notices.answers.templates import Answer
+from hashscan.notices.answers.templates import AnswerText
 
 HOST = OrganisationSettings(
     name='Höst "B,V"', contact="abuse@host.example", domain="host.example"
@@ -25,7 +25,12 @@ HEADERS = {
 
 def sent(subject="Decision", body="text\n", thread=NO_THREAD):
     message = message_of(
-        Answer(subject, body), HOST, "ntd@hotline.example", language="nl", now=0.0, thread=thread
+        AnswerText(subject, body),
+        HOST,
+        "ntd@hotline.example",
+        language="nl",
+        now=0.0,
+        thread=thread,
     )
     raw = as_eml(message)
     assert raw.isascii()
@@ -111,7 +116,7 @@ def test_any_text_is_read_back(subject, body):
 def test_an_accepted_address_is_one_recipient(address, more, place):
     recipient = address[:place] + more + address[place:]
     if is_mail_address(recipient):
-        message = message_of(Answer("s", "x\n"), HOST, recipient, language="en", now=0.0)
+        message = message_of(AnswerText("s", "x\n"), HOST, recipient, language="en", now=0.0)
         found = email.message_from_bytes(as_eml(message), policy=email.policy.default)
         assert [one.addr_spec for one in found["To"].addresses] == [recipient]
         assert set(found.keys()) == HEADERS

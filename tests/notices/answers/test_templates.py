@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hashscan.config.notices import ANSWERS, LANGUAGES, OrganisationSettings
 from hashscan.errors import UsageError
 from hashscan.notices.answers.facts import Moved, facts_of
-from hashscan.notices.answers.templates import Source, render, source_of
+from hashscan.notices.answers.templates import TemplateSource, render, source_of
 from hashscan.notices.notice import Channel, Item, ItemKind, ItemState, Notice, ParsedItem
 
 HOST = OrganisationSettings(name="Host BV", contact="abuse@host.example", domain="host.example")
@@ -113,7 +113,9 @@ def test_a_statement_names_neither_the_sender_nor_other_customers_whatever_its_t
     urls = [ParsedItem(ItemKind.URL, f"http://{name}.example/") for name in "abc"]
     items = [Item(number, "n", one, ItemState.REMOVED, 7200.0) for number, one in enumerate(urls)]
     files = [moved(item=1), moved(b"/srv/www/copy", item=2, is_named=False)]
-    everything = Source("t", "Subject: x\n\n{{ notice }}\n{{ items }}\n{{ files }}\n{{ states }}")
+    everything = TemplateSource(
+        "t", "Subject: x\n\n{{ notice }}\n{{ items }}\n{{ files }}\n{{ states }}"
+    )
     text = render(everything, facts_of(found, items, HOST, 10800.0, files)).body
     assert "http://b.example/" in text
     for words in ("otline", "R-1", "http://a.example", "http://c.example"):
@@ -188,7 +190,7 @@ def test_a_directory_replaces_single_templates(tmp_path):
 )
 def test_an_error_of_a_template_has_its_line(text, line, words):
     with pytest.raises(UsageError) as caught:
-        render(Source("/t/en/receipt.txt", text), facts_of(notice(), [], HOST, 0.0))
+        render(TemplateSource("/t/en/receipt.txt", text), facts_of(notice(), [], HOST, 0.0))
     assert f"/t/en/receipt.txt, line {line}: " in str(caught.value)
     assert words in str(caught.value)
 
@@ -197,7 +199,7 @@ def test_an_endless_template_is_stopped(monkeypatch):
     monkeypatch.setattr("hashscan.notices.answers.templates.LARGEST_ANSWER", 1000)
     text = "Subject: x\n\n{% for a in range(99) %}{% for b in range(99) %}{{ b }}{% endfor %}{% endfor %}"
     with pytest.raises(UsageError, match="writes more than 64 MiB"):
-        render(Source("t", text), facts_of(notice(), [], HOST, 0.0))
+        render(TemplateSource("t", text), facts_of(notice(), [], HOST, 0.0))
 
 
 def test_files_that_are_no_templates(tmp_path):

@@ -48,7 +48,7 @@ def reads(monkeypatch):
     monkeypatch.setattr("hashscan.notices.sites.read_files._RACY", -(10**18))
     found = []
     for owner, name in (
-        (nginx, "Configuration"), (apache.Reader, "main"), (plain.Table, "_read"),
+        (nginx, "Configuration"), (apache.ApacheReader, "main"), (plain.HostTable, "_read"),
     ):  # fmt: skip
         real = getattr(owner, name)
 
@@ -133,7 +133,7 @@ def test_a_broken_configuration_is_read_once_for_many_questions(tmp_path, reads)
 
 
 def test_a_customers_file_changes_nothing_for_the_next_question():
-    reader = apache.Reader("/etc/apache2", ReadFiles())
+    reader = apache.ApacheReader("/etc/apache2", ReadFiles())
     before = copy.deepcopy(reader.state)
     reader.htaccess(".htaccess", b"Define A b\nServerRoot /x\nLoadModule m_module mod_m.so\n")
     assert reader.state == before

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashscan.notices.notice import Channel
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.service.intake.form import ReportRefusedError, fields, read
 from hashscan.text import shown
 
@@ -53,7 +53,7 @@ def refused(body, kind):
 def test_any_form(tmp_path_factory):
     directory = tmp_path_factory.mktemp("fuzz")
     taken = []
-    with Store(str(directory / "notices.sqlite3")) as store:
+    with NoticeStore(str(directory / "notices.sqlite3")) as store:
         store._connection.execute("PRAGMA synchronous = OFF")
 
         @settings(

@@ -11,7 +11,7 @@ import requests
 from hashscan.config.settings import Settings
 from hashscan.notices.notice import ItemFile, Role
 from hashscan.notices.online import REASONS
-from hashscan.notices.store import Store
+from hashscan.notices.store import NoticeStore
 from hashscan.service.intake.links import LinkOptions
 
 PATH = "/api/v1/online"
@@ -31,7 +31,7 @@ def serve_links(tmp_path, run_in):
 
     def notice(one):
         identifier = one.post({"urls": f"{HERE}\n{AWAY}"}).json()["data"]["id"]
-        with Store(one.state.notices) as store:
+        with NoticeStore(one.state.notices) as store:
             for item, name in zip(store.items(identifier), (b"here", b"away"), strict=True):
                 store.put_file(ItemFile(item.number, Role.NAMED, os.fsencode(root), name, away=1.0))
         return one

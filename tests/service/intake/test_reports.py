@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from hashscan.notices.notice import Channel, ItemState
-from hashscan.notices.reader import Reader
-from hashscan.notices.store import Store
+from hashscan.notices.reader import NoticeReader
+from hashscan.notices.store import NoticeStore
 from hashscan.service.intake import form
 from hashscan.service.intake.box import Box
 
@@ -35,7 +35,7 @@ def test_a_report_is_a_notice(intake, scart_reads):
 
 def test_it_is_on_the_disk_before_the_answer(intake, scart_reads, monkeypatch):
     order = []
-    add = Store.add
+    add = NoticeStore.add
 
     def noted(self, *args, **options):
         found = add(self, *args, **options)
@@ -43,13 +43,13 @@ def test_it_is_on_the_disk_before_the_answer(intake, scart_reads, monkeypatch):
         order.append((found.id, level))
         return found
 
-    monkeypatch.setattr(Store, "add", noted)
+    monkeypatch.setattr(NoticeStore, "add", noted)
     assert order == [(scart_reads(intake.post(ONE)), 2)]  # FULL
 
 
 def test_the_same_report_again_is_a_repeat(intake, scart_reads):
     first = scart_reads(intake.post({"ip": "", "urls": "http://again.example/x"}))
-    with Store(intake.state.notices) as store:  # another process meanwhile
+    with NoticeStore(intake.state.notices) as store:  # another process meanwhile
         (item,) = store.items(first)
         store.advance(item.number, ItemState.REMOVED)
     second = intake.post({"ip": "", "urls": "https://AGAIN.example/x#y"})
@@ -82,14 +82,14 @@ def test_a_report_without_an_answer_is_not_counted_twice(run_in, tmp_path, monke
 
 def test_a_report_that_was_too_slow_is_not_counted_twice(intake, scart_reads, monkeypatch):
     form = {"ip": "", "urls": "http://slow.example/x"}
-    add = Store.add
+    add = NoticeStore.add
 
     def slow(*args, **options):
         time.sleep(0.3)
         return add(*args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "add", slow)
+        patch.setattr(NoticeStore, "add", slow)
         patch.setattr("hashscan.service.intake.box._PATIENCE", 0.1)
         assert intake.post(form).status_code == 503
     again = scart_reads(intake.post(form))
@@ -273,7 +273,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(error, intake, scart_reads, m
     def failing(*_, **__):
         raise StateError("/secret/path: full") if isinstance(error, OSError) else error
 
-    monkeypatch.setattr(Store, "add", failing)
+    monkeypatch.setattr(NoticeStore, "add", failing)
     answer = intake.post(ONE)
     assert scart_reads(answer) is None
     assert answer.status_code in {503, 500}
@@ -287,13 +287,13 @@ def test_a_slow_disk_does_not_hold_the_sender(intake, scart_reads, monkeypatch):
     import threading
 
     go = threading.Event()
-    add = Store.add
+    add = NoticeStore.add
 
     def slow(*args, **options):
         go.wait(20)
         return add(*args, **options)
 
-    monkeypatch.setattr(Store, "add", slow)
+    monkeypatch.setattr(NoticeStore, "add", slow)
     monkeypatch.setattr("hashscan.service.intake.box._PATIENCE", 0.1)
     # A report without an answer is recognised when it is sent again: no other test may send it.
     answer = intake.post({"ip": "", "urls": "http://slow-disk.example/x"})
@@ -327,14 +327,14 @@ def test_reports_that_wait_for_the_disk_are_bounded(intake, monkeypatch):
     import threading
 
     began, go = threading.Event(), threading.Event()
-    add = Store.add
+    add = NoticeStore.add
 
     def slow(*args, **options):
         began.set()
         go.wait(20)
         return add(*args, **options)
 
-    monkeypatch.setattr(Store, "add", slow)
+    monkeypatch.setattr(NoticeStore, "add", slow)
     monkeypatch.setattr("hashscan.service.intake.box._WAITING", 1)
     first = []
     thread = threading.Thread(target=lambda: first.append(intake.post(ONE).status_code))
@@ -364,5 +364,5 @@ def test_the_state_directory_is_still_the_agents_own(intake):
     from hashscan.state import State
 
     State(intake.state.directory)
-    with Reader(intake.state.notices) as reader:
+    with NoticeReader(intake.state.notices) as reader:
         assert reader.counts(time.time(), 3600.0).open

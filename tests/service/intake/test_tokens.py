@@ -13,7 +13,7 @@ from raw_http import ask_raw
 
 from hashscan.errors import StateError, UsageError
 from hashscan.service.intake.serve import data_of
-from hashscan.service.intake.tokens import TOKENS, Senders, Token, _hashed, add_token
+from hashscan.service.intake.tokens import TOKENS, Token, TokenSenders, _hashed, add_token
 from hashscan.service.limits import Limiter
 from hashscan.service.passwords import TooManyError
 
@@ -80,7 +80,7 @@ def test_a_damaged_file_of_tokens_is_reported_and_the_old_ones_count(tmp_path, r
 
 def test_wrong_tokens_of_an_address_are_limited():
     now = [0.0]
-    senders = Senders(Limiter(1 / 20, 5, clock=lambda: now[0]))
+    senders = TokenSenders(Limiter(1 / 20, 5, clock=lambda: now[0]))
     senders.take({"a": Token(_hashed("right"), 0.0), "b": Token(_hashed("other"), 0.0)})
     assert [senders.name_of("x" * 300, "192.0.2.1") for _ in range(5)] == [None] * 5
     with pytest.raises(TooManyError):
