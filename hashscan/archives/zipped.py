@@ -112,7 +112,8 @@ def _check_overlaps(infos: list[zipfile.ZipInfo]) -> None:
 
 def _why_not(info: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if info.is_dir() or kind == stat.S_IFDIR:
+    # not is_dir(): in Python 3.11 it raises IndexError for a member without a name
+    if info.filename.endswith("/") or kind == stat.S_IFDIR:
         return "directory"
     if kind == stat.S_IFLNK:
         return "link"

@@ -117,6 +117,17 @@ def test_what_is_no_file_is_left_out():
     assert list(contents(found)) == [b"file"]
 
 
+def test_a_member_without_a_name_counts():
+    data = zip_of({"a": b"content"})
+    at = data.index(b"PK\1\2")
+    entry = bytearray(data[at : data.index(b"PK\5\6")])
+    entry[28:30] = b"\0\0"
+    del entry[46:47]
+    data = data[:26] + b"\0\0" + data[28:30] + data[31:at]
+    end = b"PK\5\6\0\0\0\0\1\0\1\0" + struct.pack("<LLH", len(entry), len(data), 0)
+    assert list(contents(read(data + entry + end))) == [b""]
+
+
 def test_an_encrypted_member_is_left_out():
     data = bytearray(zip_of({"a": b"x" * 99}))
     data[data.index(b"PK\1\2") + 8] |= 1
