@@ -53,7 +53,7 @@ def pytest_configure(config):
 
 _HERE = Path(__file__).parent
 #: Rooms in which a descriptor that stays open would end a daemon after days.
-_CLOSING = ("agent", "catalog", "config", "daemon", "fs", "quarantine", "scan")
+_CLOSING = ("catalog", "config", "daemon", "fs", "jobs", "quarantine", "scan")
 #: Modules whose longest test takes half a minute, beside the other workers' tests. They begin first:
 #: otherwise the other workers wait for them at the end.
 _LONGEST = (

@@ -27,7 +27,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOMS = ("scan", "quarantine", "known", "daemon", "fs", "catalog", "config", "agent", "report")
+ROOMS = (
+    "scan",
+    "quarantine",
+    "known",
+    "daemon",
+    "fs",
+    "catalog",
+    "config",
+    "jobs",
+    "publisher",
+    "report",
+)
 KINDS = ("comparison", "negation", "constant", "return value", "deleted statement", "except clause")
 #: Tests that may see a change of any room.
 WHOLE = ("tests/cli", "tests/e2e")
