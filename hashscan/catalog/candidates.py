@@ -251,19 +251,6 @@ class CandidateQueue(CatalogWriter):
         condition = f"{UNMOVED} AND id > ? ORDER BY id LIMIT ?"
         return self._candidates(condition, (after, limit))
 
-    def unmoved_now(self) -> tuple[int, bytes, str] | None:
-        """How many matches could not be moved, and path and reason of one; ``None``: none."""
-        with translated(self.path):
-            count, number = self._connection.execute(
-                f"SELECT count(*), max(id) FROM candidate WHERE {UNMOVED}"  # noqa: S608
-            ).fetchone()
-            if not count:
-                return None
-            path, why = self._connection.execute(
-                "SELECT full_path, error FROM candidate WHERE id = ?", (number,)
-            ).fetchone()
-        return int(count), path, why
-
     def is_of_watch(self, scan: int) -> bool:
         """Whether a scan number is one of the watch's (``begin_watch``)."""
         with translated(self.path):
@@ -413,7 +400,7 @@ class CandidateQueue(CatalogWriter):
     def waiting(self) -> tuple[int, float | None, str | None]:
         """How many candidates wait, since when the oldest does, and why, if that is known.
 
-        Matches that could not be moved are not among them: see ``unmoved_now``.
+        Matches that could not be moved are not among them: see ``unmoved``.
         """
         with translated(self.path):
             count, oldest = self._connection.execute(

@@ -466,7 +466,6 @@ PercentOrNone = Annotated[
 ]
 Jobs = Annotated[int | Literal["auto"], PlainValidator(jobs)]
 Text = Annotated[str, PlainValidator(text)]
-Url = Annotated[str, PlainValidator(url)]
 Category = Annotated[str, PlainValidator(category)]
 ListCategory = Annotated[str, PlainValidator(list_category)]
 Source = Annotated[str, PlainValidator(source)]

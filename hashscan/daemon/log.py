@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from hashscan.model import MatchEvent, PendingEvent, ProblemEvent, Summary
     from hashscan.reporter import Progress
 
-Level = Literal["error", "warning", "info", "debug"]
-_ORDER: dict[Level, int] = {"error": 3, "warning": 4, "info": 6, "debug": 7}
+Level = Literal["error", "warning", "info"]
+_ORDER: dict[Level, int] = {"error": 3, "warning": 4, "info": 6}
 #: So many lines of a kind in so many seconds.
 MOST_LINES = 20
 WINDOW = 600.0
@@ -108,10 +108,10 @@ class Log:
         verbosity: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``verbosity`` -1: warnings and what was found; 0: what is done; 1: everything."""
+        """``verbosity`` -1: warnings and what was found; 0 and more: everything."""
         self._err = err
         self._as_json = as_json
-        self._most = {-1: 4, 0: 6}.get(verbosity, 7)
+        self._most = _ORDER["warning" if verbosity < 0 else "info"]
         self._journal = not as_json and reaches_the_journal(err)
         self._guard = FloodGuard(clock)
         self._results = JsonReporter(out, err)
@@ -151,10 +151,6 @@ class Log:
     def info(self, message: str) -> None:
         """What is done."""
         self.write("info", message)
-
-    def debug(self, message: str) -> None:
-        """What only a search for a fault needs."""
-        self.write("debug", message)
 
     def limited(self, kind: str, level: Level, message: str) -> None:
         """One of a kind of facts of which there may be a million."""

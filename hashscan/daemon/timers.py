@@ -10,22 +10,12 @@ import os
 import random
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from cronsim import CronSim, CronSimError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-
-class Timer(Protocol):
-    """Something that comes again."""
-
-    next: float | None
-
-    def due(self) -> bool:
-        """Whether its time has come; then the next one is reckoned from now."""
-        ...
 
 
 class Cron:

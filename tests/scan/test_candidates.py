@@ -8,6 +8,7 @@ import time
 import pytest
 from scanning import Down, Knows, Scanner, fill, one_by_one, settle, sha1
 
+from hashscan.catalog.status_overview import overview
 from hashscan.errors import ServiceRefusedError
 from hashscan.model import Answer
 from hashscan.scan.file_hasher import FileHasher
@@ -202,7 +203,8 @@ def test_matches_of_a_volume_that_is_away_stay_in_the_queue_and_are_not_touched(
     confirmation.act_on_links(lambda: False)
     assert confirmation.unmoved
     confirmation.move_unmoved()
-    count, path, why = catalog.unmoved_now()
+    catalog.commit()
+    count, path, why = overview(catalog.path).unmoved
     assert (count, path) == (1, os.fsencode(volume / "f"))
     assert "does not answer" in why
     away.clear()

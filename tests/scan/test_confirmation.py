@@ -368,7 +368,8 @@ def test_a_match_that_cannot_be_put_on_record_stays_in_the_queue(lasting, is_las
     lasting.meet()
     assert lasting.told.matches == []
     assert lasting.confirmation.unmoved is True
-    assert lasting.catalog.unmoved_now()[2] == "audit.jsonl: No space left on device"
+    lasting.catalog.commit()
+    assert overview(lasting.catalog.path).unmoved[2] == "audit.jsonl: No space left on device"
     lasting.confirmation._record = lambda _event: None
     assert lasting.confirmation.move_unmoved() is None
     assert lasting.told.paths == [b"x"]

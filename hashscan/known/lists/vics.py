@@ -66,7 +66,6 @@ _DIGEST_LIKE = re.compile(rf"[0-9A-Fa-f]{{{_SHORTEST}}}").search
 #: Values with digests that are kept of an object that is not decoded as a whole.
 _MOST_FIELDS = 100
 _CONTAINERS = ("value", "media")
-_NUMBER = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
 _BLANK = re.compile(r"[ \t\r\n\ufeff]*")
 
 
