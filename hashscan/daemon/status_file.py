@@ -7,7 +7,7 @@ import json
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hashscan.daemon.counters import Counters
 from hashscan.files import DAEMON_STATUS, temporary
@@ -17,17 +17,75 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hashscan.catalog.store import Catalog
-    from hashscan.daemon.session import Duty
+    from hashscan.daemon.changed_files import Looking
+    from hashscan.daemon.rejudge import Judging
+    from hashscan.daemon.retry import Verdicts
+    from hashscan.daemon.session_scan import Walk
+    from hashscan.daemon.watch_coverage import Coverages
+    from hashscan.jobs.known_set import KnownSet
+    from hashscan.model import Summary
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Facts:
-    """Of the work with one configuration."""
+class Work(Protocol):
+    """The parts of a session that the status file and the counters read, and never change."""
 
-    def __init__(self, duty: Duty, catalog: Catalog) -> None:
-        """Nothing was told yet."""
-        self._duty = duty
+    @property
+    def began(self) -> float:
+        """Start of the session, in seconds since the epoch."""
+
+    @property
+    def known(self) -> KnownSet:
+        """The known set in use."""
+
+    @property
+    def coverage(self) -> Coverages:
+        """What of each volume is watched."""
+
+    @property
+    def looking(self) -> Looking:
+        """The worker processes for changed files."""
+
+    @property
+    def judging(self) -> Judging:
+        """The check of hashed files against newer filters."""
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The clock of the next question and the next move."""
+
+    @property
+    def walk(self) -> Walk | None:
+        """The scan that runs; ``None``: no scan runs."""
+
+    @property
+    def found(self) -> Summary:
+        """Matches and candidates of this session."""
+
+    @property
+    def ended(self) -> Counters:
+        """Counts of the scans that have ended."""
+
+    @property
+    def scans(self) -> int:
+        """Number of scans that ended without an interruption."""
+
+    @property
+    def events(self) -> int:
+        """Number of changes that the watch reported."""
+
+    @property
+    def lost(self) -> int:
+        """How often changes were lost; each time a scan was requested."""
+
+
+class Facts:
+    """Builds the session's part of the status file, and says when that part has changed."""
+
+    def __init__(self, work: Work, catalog: Catalog) -> None:
+        """Nothing was reported yet."""
+        self._work = work
         self._catalog = catalog
         self._measured = (time.monotonic(), 0)
         self._news: tuple[object, ...] = ()
@@ -42,38 +100,38 @@ class Facts:
         return self._counts_now() != self._counts
 
     def _news_now(self) -> tuple[object, ...]:
-        return (self._duty.scans, self._duty.walk is None, self._duty.coverage.said)
+        return (self._work.scans, self._work.walk is None, self._work.coverage.said)
 
     def _counts_now(self) -> tuple[int, ...]:
         # Not the events: those of a state directory inside of a volume would never end.
         return (
-            self._duty.lost,
-            self._duty.looking.tally.hashed,
-            self._duty.found.matches,
-            self._duty.found.quarantined,
+            self._work.lost,
+            self._work.looking.tally.hashed,
+            self._work.found.matches,
+            self._work.found.quarantined,
         )
 
     def collect(self) -> dict[str, Any]:
         """For the file that ``status`` reads."""
         self._news, self._counts = self._news_now(), self._counts_now()
         pending, oldest, why = self._catalog.waiting()
-        walk = self._duty.walk
-        tally = self._duty.looking.tally
+        walk = self._work.walk
+        tally = self._work.looking.tally
         return {
-            "volumes": self._duty.coverage.facts(),
-            "events": self._duty.events,
-            "lost": self._duty.lost,
-            "backlog": self._duty.looking.backlog,
-            "waits_for": round(self._duty.looking.waits_for, 1),
+            "volumes": self._work.coverage.facts(),
+            "events": self._work.events,
+            "lost": self._work.lost,
+            "backlog": self._work.looking.backlog,
+            "waits_for": round(self._work.looking.waits_for, 1),
             "hashed": tally.hashed,
             "rate": self._rate(tally.hashed),
             "bytes_hashed": tally.bytes_hashed,
             "problems": tally.problems,
-            "matches": self._duty.found.matches,
-            "quarantined": self._duty.found.quarantined,
-            "held": self._duty.found.held,
-            "allowed": self._duty.found.allowed,
-            "counting_since": self._duty.began,
+            "matches": self._work.found.matches,
+            "quarantined": self._work.found.quarantined,
+            "held": self._work.found.held,
+            "allowed": self._work.found.allowed,
+            "counting_since": self._work.began,
             "filters": [
                 {
                     "category": one.category,
@@ -81,9 +139,9 @@ class Facts:
                     "digests": one.metadata.digests,
                     "path": one.path,
                 }
-                for one in self._duty.known.filters
+                for one in self._work.known.filters
             ],
-            "rejudged": self._duty.judging.files,
+            "rejudged": self._work.judging.files,
             "scan": None
             if walk is None
             else {
@@ -96,9 +154,9 @@ class Facts:
                 "candidates": pending,
                 "oldest": oldest,
                 "why": why,
-                "next_try": self._duty.verdicts.next_try,
+                "next_try": self._work.verdicts.next_try,
             },
-            "next_move": self._duty.verdicts.next_move,
+            "next_move": self._work.verdicts.next_move,
         }
 
     def _rate(self, hashed: int) -> float:
@@ -109,20 +167,20 @@ class Facts:
         return round((hashed - before) / max(0.1, now - at), 1)
 
 
-def counted_by(duty: Duty | None, before: Counters) -> Counters:
+def counted_by(work: Work | None, before: Counters) -> Counters:
     """What was counted so far: ``before``, and in the work with the present configuration."""
     counted = Counters()
     counted.add(before)
-    if duty is None:
+    if work is None:
         return counted
-    counted.add(duty.ended)
-    if duty.walk is not None:
-        counted.tally.add(duty.walk.tally)
-    found = duty.found
+    counted.add(work.ended)
+    if work.walk is not None:
+        counted.tally.add(work.walk.tally)
+    found = work.found
     changes = Counters(
-        duty.looking.tally,
-        duty.events,
-        duty.lost,
+        work.looking.tally,
+        work.events,
+        work.lost,
         candidates=found.candidates,
         false_positives=found.false_positives,
     )
@@ -130,15 +188,15 @@ def counted_by(duty: Duty | None, before: Counters) -> Counters:
     return counted
 
 
-def status_line(duty: Duty) -> str:
+def status_line(work: Work) -> str:
     """What ``systemctl status`` shows of the work."""
-    walk = duty.walk
-    parts = [f"{duty.looking.backlog:,} changes wait"]
+    walk = work.walk
+    parts = [f"{work.looking.backlog:,} changes wait"]
     if walk is not None:
         parts.append(f"scan ({walk.kind}) {walk.fraction:.0%}, {walk.files:,} files")
-    parts.append(f"{duty.found.matches:,} matches")
-    if duty.verdicts.in_trouble:
-        refused = duty.verdicts.is_refused
+    parts.append(f"{work.found.matches:,} matches")
+    if work.verdicts.in_trouble:
+        refused = work.verdicts.is_refused
         parts.append(f"the service {'refuses the password' if refused else 'does not answer'}")
     return "; ".join(parts)
 
