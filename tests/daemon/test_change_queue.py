@@ -2,13 +2,12 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hashscan.daemon import change_queue as changes
 from hashscan.daemon.change_queue import (
-    AGAIN_MOST,
-    BOUND,
     LONGEST_QUIET,
     QUIET,
     Changes,
@@ -62,61 +61,68 @@ def test_a_directory_that_never_rests_is_looked_at_all_the_same():
     assert all(b - a <= LONGEST_QUIET + 0.21 for a, b in zip([0.0, *looked], looked, strict=False))
 
 
+def looks(queue, until, size):
+    """The times at which ``HERE``/x is due until it is due as it is, and that time (or None).
+
+    ``size``: of the file, by the time in seconds. It is never whole.
+    """
+    found = []
+    for quarter in range(1, 4 * until + 1):
+        now = quarter / 4
+        for due in queue.take(now, 100):
+            if due.final:
+                return found, now
+            found.append(now)
+            assert queue.not_whole(HERE, b"x", size(now), now)
+    return found, None
+
+
+# The literal times are the promise: 60 seconds, and one more for each 10 MiB.
+
+
 def test_a_file_that_is_not_whole_comes_back_and_is_hashed_at_a_bound():
     waiting = Changes()
-    waiting.add(HERE, b"x", 0.0)
-    (due,) = waiting.take(1.0, 100)
-    now, looks = 1.0, 0
-    while not due.final:
-        assert waiting.not_whole(HERE, b"x", 1000, now)
-        found = []
-        while not found:
-            now += 0.25
-            found = waiting.take(now, 100)
-        (due,) = found
-        looks += 1
-    assert BOUND <= now <= BOUND + 12
-    assert looks < 25
+    assert waiting.not_whole(HERE, b"x", 1000, 0.0)
+    before, final = looks(waiting, 120, lambda _now: 1000)
+    assert final is not None
+    assert 60 <= final <= 66
+    assert 10 <= len(before) < 25
     waiting.rested(HERE, [b"x"])
     assert len(waiting) == 0
 
 
-def test_the_bound_grows_with_the_size():
+@pytest.mark.parametrize(
+    ("mib", "seconds"), [(0, 60), (10, 61), (600, 120), (10 << 20, 60 + (1 << 20))]
+)
+def test_the_bound_grows_by_a_second_for_each_10_mib(mib, seconds):
     waiting = Changes()
-    waiting.not_whole(HERE, b"x", 10 << 40, 0.0)
-    now = 0.0
-    while now < 3600:
-        now += 5
-        assert not any(due.final for due in waiting.take(now, 100))
-        waiting.not_whole(HERE, b"x", 10 << 40, now)
+    assert waiting.not_whole(HERE, b"x", mib << 20, 0.0)
+    assert waiting.take(0.25, 100) == []
+    for now, final in ((seconds - 0.5, False), (seconds, True)):
+        waiting.add(HERE, b"x", now - 5)
+        assert waiting.take(now, 100)[0] == Due(HERE, [b"x"], final=final)
 
 
-def test_what_grows_faster_than_its_bound_is_hashed_all_the_same():
-    changes, key, now, final = Changes(), Key(0, b"d"), 0.0, None
-    changes.add(key, b"f", now)
-    while now < 10 * BOUND and final is None:
-        now += 0.25
-        for due in changes.take(now, 100):
-            if due.final:
-                final = now
-            else:
-                changes.not_whole(key, b"f", int(20 * (1 << 20) * now), now)
-    assert final is not None
-    assert final <= BOUND + 2 * AGAIN_MOST
+def test_a_file_that_grows_by_20_mib_a_second_is_hashed_as_it_is():
+    waiting = Changes()
+    assert waiting.not_whole(HERE, b"x", 0, 0.0)
+    _, final = looks(waiting, 120, lambda now: int(20 * (1 << 20) * now))
+    assert final is not None, "its size at first sets the bound"
+    assert 60 <= final <= 66
 
 
 def test_changes_while_it_is_not_whole_do_not_put_the_bound_off():
     waiting = Changes()
     waiting.not_whole(HERE, b"x", 10, 0.0)
     now, final = 0.0, []
-    while now < BOUND + 15:
+    while now < 75:
         now += 0.5
         waiting.add(HERE, b"x", now)
         for due in waiting.take(now, 100):
             final += [now] * due.final
             waiting.not_whole(HERE, b"x", 10, now)
     assert final
-    assert BOUND <= final[0] <= BOUND + 6
+    assert 60 <= final[0] <= 66
 
 
 def test_both_are_bounded(monkeypatch):
