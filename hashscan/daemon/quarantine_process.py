@@ -39,7 +39,7 @@ class ActingProcess:
         *,
         tick: Callable[[bool], None],
         before_fork: Callable[[], None],
-        is_silent: Callable[[bytes], bool] = lambda _volume: False,
+        is_silent: Callable[[bytes], bool],
         still: float = _STILL,
     ) -> None:
         """Start the process.

@@ -66,8 +66,8 @@ class Watches:
         *,
         before_fork: Callable[[], None],
         on_again: Callable[[int], None],
-        on_silent: Callable[[int], None] = lambda _number: None,
-        is_silent: Callable[[int], bool] = lambda _number: False,
+        on_silent: Callable[[int], None],
+        is_silent: Callable[[int], bool],
         silent_after: float = SILENT,
     ) -> None:
         """Start them.

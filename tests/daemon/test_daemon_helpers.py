@@ -484,6 +484,7 @@ def test_a_watching_process_that_a_limit_forbids_is_started_again_later(
         return watches_module.Watches(
             [Volume(b"/srv"), Volume(b"/off")], ["inotify", "off"], coverage, log,
             before_fork=lambda: None, on_again=again.append,
+            on_silent=lambda _number: None, is_silent=lambda _number: False,
         )  # fmt: skip
 
     if number == errno.EIO:

@@ -17,6 +17,10 @@ from hashscan.model import Acted
 MATCH = SimpleNamespace(candidate=SimpleNamespace(volume=b"/v", full_path=b"/v/x"))
 
 
+def never(_volume):
+    return False
+
+
 def background(job):
     """Start ``job`` in one of the processes; returns the object that has started it."""
     return Background(job)
@@ -34,7 +38,9 @@ def acting(job):
             job()
             return Acted("quarantined")
 
-    one = ActingProcess(Acts(), tick=lambda _goes_on: None, before_fork=lambda: None)
+    one = ActingProcess(
+        Acts(), tick=lambda _goes_on: None, before_fork=lambda: None, is_silent=never
+    )
     one._child.connection.send(MATCH)
     return one
 
@@ -191,7 +197,9 @@ def test_the_catalog_is_committed_before_each_fork_and_the_match_is_acted_on_in_
                 os._exit(3)
             return Acted("quarantined", str(os.getpid()))
 
-    one = ActingProcess(Acts(), tick=lambda _goes_on: None, before_fork=lambda: forks.append(1))
+    one = ActingProcess(
+        Acts(), tick=lambda _goes_on: None, before_fork=lambda: forks.append(1), is_silent=never
+    )
     assert forks == [1]
     first = one.act(MATCH)
     assert first.quarantine_id == str(one._child.pid) != str(os.getpid())
@@ -214,7 +222,7 @@ def test_whether_an_action_goes_on_is_reported_several_times_a_second():
             return Acted("quarantined")
 
     ticks = []
-    one = ActingProcess(Works(), tick=ticks.append, before_fork=lambda: None)
+    one = ActingProcess(Works(), tick=ticks.append, before_fork=lambda: None, is_silent=never)
     one.act(MATCH)
     assert 2 <= len(ticks) <= 4
     assert ticks[0] is True

@@ -40,7 +40,9 @@ def acting():
     made = []
 
     def make(actor, **options):
-        options = {"tick": lambda _goes_on: None, "before_fork": lambda: None, **options}
+        usual = {"tick": lambda _goes_on: None, "before_fork": lambda: None}
+        usual["is_silent"] = lambda _volume: False
+        options = {**usual, **options}
         made.append(ActingProcess(actor, **options))
         return made[-1]
 

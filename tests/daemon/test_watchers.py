@@ -41,6 +41,8 @@ def made(tmp_path, monkeypatch):
         log,
         before_fork=lambda: None,
         on_again=again.append,
+        on_silent=lambda _number: None,
+        is_silent=lambda _number: False,
         silent_after=10.0,
     )
     yield watches, coverage, again, err

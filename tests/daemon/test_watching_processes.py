@@ -57,6 +57,7 @@ class Watched:
             awaits_no_more=lambda numbers: self.given_up.append(list(numbers)),
         )
         modes = options.pop("modes", ["auto"] * len(roots))
+        options = {"is_silent": lambda _number: False, **options}
         self.watches = Watches(
             [Volume(one) for one in roots], modes, coverage, Log(self.lines, self.lines),
             before_fork=self.forked, on_again=self.again.append, on_silent=self.silent.append,
