@@ -1,7 +1,7 @@
 """The process that asks the central service, so that a slow one never holds up the scan.
 
-A process of its own rather than a thread of the engine: the engine forks worker processes, and a
-fork must not copy a lock that a thread holds.
+It is a process rather than a thread of the engine: the engine forks worker processes, and a fork
+must not copy a lock that a thread holds.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class NoAnswer(NamedTuple):
     """A question without a verdict.
 
     Attributes:
-        message: why.
-        fault: of the service or the network; ``None``: this machine is at fault.
+        message: why there is no verdict.
+        fault: the fault of the service or the network; ``None``: this machine is at fault.
         is_last: the service refuses the credentials, so nothing more is asked.
     """
 
@@ -40,17 +40,17 @@ class NoAnswer(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What came of one question."""
+    """The answer to one question, or why there is none."""
 
     digest: Digest
     answer: Answer | NoAnswer
 
 
 class Asker:
-    """Asks in the background; at most ``PARALLEL`` questions at a time go out."""
+    """Asks the service in the background, at most ``PARALLEL`` questions at a time."""
 
     def __init__(self, make: Callable[[], Confirmer]) -> None:
-        """Start the process; ``make`` makes the confirmer in it."""
+        """Start the process, which calls ``make`` to make its confirmer."""
         self._make = make
         self._asked: set[Digest] = set()
         self._start()
@@ -60,13 +60,17 @@ class Asker:
         self.connection = self._child.connection
 
     def ask(self, digest: Digest) -> None:
-        """Put a question; its reply comes by ``connection``."""
+        """Send a question; its reply arrives on ``connection``."""
         self._asked.add(digest)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(digest)
 
     def replies(self) -> list[Reply]:
-        """The replies that are there. Where the process has died: no answers, and a new process."""
+        """Return the replies that have arrived.
+
+        If the process has died, each open question gets a reply without an answer, and a new
+        process starts.
+        """
         found: list[Reply] = []
         try:
             while self.connection.poll():
@@ -84,7 +88,7 @@ class Asker:
         return found
 
     def restart(self, make: Callable[[], Confirmer] | None = None) -> list[Reply]:
-        """Begin anew, with a confirmer that is made anew, or by ``make``.
+        """Restart the process with a new confirmer, which ``make`` makes if it is given.
 
         Returns:
             a reply without an answer to each question that was under way.

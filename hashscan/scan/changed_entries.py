@@ -12,15 +12,16 @@ from hashscan.fs.racy import has_writer
 from hashscan.model import Skipped
 from hashscan.scan.directory_task import DirectoryTask
 
-#: Nanoseconds without a change after which a reported file is taken for whole.
+#: Nanoseconds without a change after which a reported file counts as whole.
 REST = 200_000_000
 
 
 def is_at_rest(directory: int, entry: ListedFile) -> bool:
-    """Whether a file is whole, as far as one can tell: not changed just now, and without a writer.
+    """Return whether a file seems whole: it did not change just now, and no process writes to it.
 
-    One under a lease of another process is not: the lease is being broken. Where it cannot be
-    opened for another reason, the hashing tells why; so it is at rest here.
+    A file under a lease of another process is not whole: the lease is being broken. A file that
+    cannot be opened for another reason counts as whole here, because the hashing reports the
+    reason.
     """
     age = time.time_ns() - entry.status.st_ctime_ns
     if 0 <= age < REST:
@@ -33,12 +34,12 @@ def is_at_rest(directory: int, entry: ListedFile) -> bool:
 
 
 class ChangedEntries(DirectoryTask):
-    """A task that checks only the entries that it names, whatever they are by now."""
+    """A task that checks only the entries that it names, of whatever kind they are now."""
 
     def _is_below_not_entered(self) -> bool:
-        """Whether a scan would not enter the directory, or one above it.
+        """Return whether a scan would not enter the directory or a directory above it.
 
-        A scan asks on its way down; the watch reports changes anywhere.
+        A scan checks each directory on its way down; the watch reports changes anywhere.
         """
         if self._why_not_entered(b"", self._root.fd, os.fstat(self._root.fd)) is not None:
             return True
@@ -55,7 +56,7 @@ class ChangedEntries(DirectoryTask):
         """Hash files that are whole, and hand the others back.
 
         Raises:
-            OSError: of the directory itself.
+            OSError: the directory itself cannot be read.
         """
         self._known = None
         if not self._is_below_not_entered():
@@ -73,14 +74,14 @@ class ChangedEntries(DirectoryTask):
             self._meet(entry)
         elif self._task.final:
             if not (self._is_excluded(name) or is_at_rest(self._fd, entry)):
-                # Nobody may report what is written into it from now on.
+                # No event may follow for what is written into it from now on.
                 self._findings.later.append((name, entry.status.st_size))
             self._meet(entry)
         elif self._is_excluded(name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
         elif self._is_ruled_out(entry) and not is_at_rest(self._fd, entry):
-            # It tells of no later size, so it is kept in sight, however large, and whatever a scan
-            # that came by has noted of it.
+            # Its size now does not rule out its final size. So it is checked again, however large
+            # it is, even if a scan has stored a row for it meanwhile.
             self._findings.unrested.append((name, entry.status.st_size))
         elif not self._is_settled(entry):
             if self._is_apart(entry) or is_at_rest(self._fd, entry):

@@ -1,7 +1,7 @@
-"""From candidate to verdict to action: the queue in the catalog, worked off beside the walk.
+"""Works off the catalog's queue of candidates during the walk: verdict, then action.
 
-A candidate is asked for by its strongest hit first, and is a false positive only when every hit
-was answered ``unknown``. One question goes out for each distinct digest.
+The digest of a candidate's strongest hit is asked first. A candidate is a false positive only if
+the service answered ``unknown`` to every hit. Each distinct digest is asked once.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ if TYPE_CHECKING:
     from hashscan.reporter import Reporter
     from hashscan.scan.asker import Asker, Reply
 
-#: The service is asked by SHA-1 first: it knows MD5 and SHA-1 for certain (design 4.3).
+#: The service is asked for SHA-1 first: it certainly supports MD5 and SHA-1 (design 4.3).
 _PREFERENCE = {"sha1": 0, "sha256": 1, "md5": 2}
 _IN_FLIGHT = 256
-#: Why a match was not moved where there is nothing left to move: it is another file by now, or
-#: none, and whoever changed it is told of.
+#: Problems of a match that leave nothing to move: its file was replaced or removed, and the watch
+#: reports that change.
 _GONE = frozenset({"changed", "vanished", "swapped", "displaced"})
-#: Matches that could not be moved which are tried again at a time.
+#: Number of unmoved matches that one retry tries to move.
 _RETRIED = 32
-#: Matches that were gone, of which is remembered that it was told.
+#: Number of matches with a missing file that are remembered, so that each is reported only once.
 _MOST_AWAY = 4096
-#: Matches that are taken from the queue at a time.
+#: Number of matches that are taken from the queue at a time.
 _AT_A_TIME = 64
 
 
 class _Open(NamedTuple):
-    """A candidate that was taken up, and which of its digests got no verdict this time."""
+    """A candidate whose digests are being asked, plus its digests without a verdict this time."""
 
     queued: QueuedCandidate
     refused: dict[Digest, NoAnswer]
@@ -60,13 +60,14 @@ class Confirmation:
     """Asks, remembers, acts. The engine calls it between its other work.
 
     Attributes:
-        more: there may be candidates in the queue that were not taken up.
-        summaries: where what becomes of candidates is counted, by the scan that met them last.
-        links_wait: there may be matches whose inodes have several names.
-        refused: why nothing more is asked: the service refused the credentials.
-        answered: how many verdicts were given, and ``failed`` how many questions had none.
-        last_failure: of these questions the last.
-        unmoved: a lasting one has matches in the queue that could not be moved.
+        more: the queue may hold candidates that were not asked yet.
+        summaries: the summaries that count candidates, by the number of the last scan that found
+            the candidate.
+        links_wait: the queue may hold matches whose inodes have several names.
+        refused: the service's refusal of the credentials; nothing more is asked then.
+        answered: number of verdicts; ``failed``: number of questions without a verdict.
+        last_failure: the reply to the last question without a verdict.
+        unmoved: with ``lasting``, the queue holds matches that could not be moved.
     """
 
     def __init__(
@@ -89,15 +90,15 @@ class Confirmation:
     ) -> None:
         """Work off ``catalog``'s queue for scan number ``scan``.
 
-        ``service`` is the confirmer's name, verdicts of a ``remote`` one are remembered for as
-        long as ``filterset`` holds, and ``devices_of`` gives the numbers that the catalog's rows
-        have for a candidate's device. A ``lasting`` one serves several scans, which count their
-        candidates themselves; what belongs to none of ``summaries`` is counted in ``summary``.
-        ``on_stale`` gets directory id and names of a match's inode that the catalog has with
-        another stamp: it was written by one of its names, and only that one was looked at.
-        Matches in a volume of which ``is_away`` says so stay in the queue: whoever touches a file
-        of a dead file server waits for ever. ``record`` puts a match on record; what it raises
-        leaves the match in the queue.
+        ``service`` is the confirmer's name. Verdicts of a ``remote`` confirmer are remembered as
+        long as ``filterset`` is in use. ``devices_of`` returns the numbers that the catalog's rows
+        have for a candidate's device. A ``lasting`` confirmation serves several scans, which count
+        their candidates themselves; a candidate of a scan without an entry in ``summaries`` counts
+        in ``summary``. ``on_stale`` gets the directory id and the names of a match's inode whose
+        rows have another stamp: the inode was written by one name, and only that name was checked.
+        Matches in a volume for which ``is_away`` returns true remain in the queue: a process that
+        touches a file of a dead file server waits for ever. ``record`` puts a match on record; if
+        it raises, the match remains in the queue.
         """
         self._record = record
         self._catalog = catalog
@@ -123,9 +124,9 @@ class Confirmation:
         self.failed = 0
         self.last_failure: NoAnswer | None = None
         self.unmoved = False
-        #: Matches that could not be moved, by their ids: the scan that counted them last, and why.
+        #: By the id of an unmoved match: the last scan that counted it, and its problem.
         self._unmoved: dict[int, tuple[int, str]] = {}
-        #: Matches that were gone when they were to be moved: the scan that met them, path, and why.
+        #: Matches whose file was gone before its move: the scan that found it, path, and problem.
         self._away: set[tuple[int, bytes, str | None]] = set()
         self.summaries: dict[int, Summary] = {scan: summary}
         self.more = True
@@ -133,16 +134,16 @@ class Confirmation:
 
     @property
     def busy(self) -> bool:
-        """Whether questions are under way."""
+        """Return whether questions are under way."""
         return bool(self._open)
 
     @property
     def has_room(self) -> bool:
-        """Whether more questions may be put now."""
+        """Return whether more questions may be asked now."""
         return len(self._open) < _IN_FLIGHT
 
     def begin(self, roots: Iterable[bytes]) -> None:
-        """Take up candidates of earlier scans that a walk of ``roots`` will not meet."""
+        """Queue the candidates of earlier scans that a walk of ``roots`` will not reach."""
         self._catalog.reconsider(self._scan, self._service)
         walked = Roots(roots)
         elsewhere = [
@@ -155,9 +156,9 @@ class Confirmation:
         self._catalog.take_for_met(self._scan, elsewhere)
 
     def ask_more(self, *, walking: bool = False) -> int:
-        """Put questions for queued candidates; returns how many candidates were taken up.
+        """Ask for queued candidates; return the number of candidates.
 
-        While ``walking``, candidates of earlier scans wait: the walk may meet them once more.
+        While ``walking``, candidates of earlier scans wait: the walk may find them again.
         """
         room = _IN_FLIGHT - len(self._open)
         if room <= 0 or not (self.more or not walking):
@@ -167,19 +168,19 @@ class Confirmation:
         if not queued:
             return 0
         self._catalog.mark_asked(self._scan, [one.number for one in queued])
-        # A candidate is in the catalog for good before its digest leaves this machine.
+        # Commit the candidates before their digests leave this machine.
         self._catalog.commit()
         for one in queued:
             if not self._lasting:
                 self._summary.candidates += one.seen != self._scan
-            # One that was met again while it is asked for goes on when its answer comes.
+            # A candidate that was found again during its question continues with the answer.
             if one.number not in self._open:
                 self._open[one.number] = _Open(one, {})
                 self._advance(self._open[one.number])
         return len(queued)
 
     def take(self, replies: list[Reply]) -> None:
-        """Take replies of the service."""
+        """Process replies of the service."""
         for digest, answer in replies:
             waiting = [
                 self._open[number]
@@ -202,7 +203,7 @@ class Confirmation:
     def _remember(self, digest: Digest, answer: Answer) -> None:
         if len(self._answers) >= 4096:
             self._answers.clear()
-        if not (self._lasting and self._remote):  # what the catalog remembers grows old there
+        if not (self._lasting and self._remote):  # verdicts in the catalog expire there
             self._answers[digest] = answer
         if self._remote:
             self._catalog.put_verdict(self._service, digest, answer, self._filterset)
@@ -214,7 +215,7 @@ class Confirmation:
         return found
 
     def _advance(self, one: _Open) -> None:
-        """Bring a candidate as far as the answers so far allow."""
+        """Judge a candidate by the answers so far, or ask for its next digest."""
         queued = one.queued
         refused: NoAnswer | None = None
         order = sorted(
@@ -253,9 +254,9 @@ class Confirmation:
             self._catalog.drop_candidate(queued.number, file_too=False)
 
     def _current(self, queued: QueuedCandidate) -> QueuedCandidate | None:
-        """The candidate as the queue has it now; ``None`` where another file took its place.
+        """Return the queue's current candidate; ``None`` if another file took its place.
 
-        That one is asked for by itself: no verdict of the one before may be taken for its own.
+        The other file needs its own question: a verdict about the earlier file is not valid for it.
         """
         now = self._catalog.candidate(queued.number)
         if now is None or now.candidate != queued.candidate:
@@ -272,11 +273,12 @@ class Confirmation:
         if queued.candidate.links == 1:
             self.act(replace_known(queued, category, number))
             return
-        # An inode with more names waits until the walk has found them all: see ``act_on_links``.
+        # An inode with several names waits until the walk has found all names: see
+        # ``act_on_links``.
         self.links_wait = True
 
     def act(self, queued: QueuedCandidate, *, names_left: int = 0) -> None:
-        """Act on a match and tell of it; ``names_left`` of its inode's names come after it."""
+        """Act on a match and report it; ``names_left``: queued other names of its inode."""
         assert queued.known is not None
         category, number = queued.known
         if self._is_away(queued.candidate.volume):
@@ -304,7 +306,7 @@ class Confirmation:
         elif gone:
             is_news = self._is_first_away(queued, acted)
         if is_news:
-            # Before the queue forgets it: after a kill the next scan acts on it again.
+            # Record it before the queue forgets it: after a kill the next scan acts on it again.
             try:
                 self._record(MatchEvent(match, acted))
             except StateError as error:
@@ -315,14 +317,14 @@ class Confirmation:
                 self._catalog.commit()
                 return
         if self._lasting and problem is not None:
-            # It must not stay where it is until the next scan only because a disk was full.
+            # A full disk, for example, must not leave the file at its place until the next scan.
             self._catalog.mark_unmoved(queued.number, acted.message)
             self.unmoved = True
             self._unmoved[queued.number] = (queued.seen, problem)
         else:
             self._unmoved.pop(queued.number, None)
-            # What is not what the catalog says is hashed anew; or, put back by its owner or by us,
-            # it would be taken for that once more.
+            # Forget the row of a moved or changed file. If its owner or the agent puts the file
+            # back, the row must not count as its content: the file is hashed again.
             file_too = acted.action == "quarantined" or acted.problem == "changed"
             self._catalog.drop_candidate(
                 queued.number,
@@ -338,7 +340,10 @@ class Confirmation:
             self._reporter.match(MatchEvent(match, acted))
 
     def _is_first_away(self, queued: QueuedCandidate, acted: Acted) -> bool:
-        """Whether a match that is gone is so for the first time: its owner may play with it."""
+        """Return whether a match is reported as gone for the first time.
+
+        Its owner may remove and restore the file many times.
+        """
         now = (queued.seen, queued.candidate.full_path, acted.problem)
         if now in self._away:
             return False
@@ -348,10 +353,10 @@ class Confirmation:
         return True
 
     def move_unmoved(self, after: int = 0) -> int | None:
-        """Try once more to move some matches that could not be moved, from an id on.
+        """Try again to move some unmoved matches with ids above ``after``.
 
         Returns:
-            the id after which the next ones follow; ``None`` where these were all.
+            the last tried id, from which the next call continues; ``None`` if all were tried.
         """
         some = self._catalog.unmoved(after, _RETRIED)
         for queued in some:
@@ -366,9 +371,9 @@ class Confirmation:
         summary.restored += acted.action == "held" and not (acted.problem or acted.hold)
 
     def act_on_links(self, stopped: Callable[[], bool]) -> None:
-        """Act on what is left: inodes with several names, and what a killed scan left undone.
+        """Act on the remaining matches: inodes with several names, and matches of a killed scan.
 
-        What is not acted on when ``stopped`` says so stays in the queue for the next call or scan.
+        If ``stopped`` returns true, the rest remains in the queue for the next call or scan.
         """
         self._add_other_names()
         after = Counter(self._catalog.identities_to_act(self._service))
@@ -381,12 +386,13 @@ class Confirmation:
         self._named.clear()
 
     def drop_gone(self, roots: Iterable[bytes], scan: int | None = None) -> None:
-        """After a walk of ``roots``: forget candidates there that it did not meet any more.
+        """Forget candidates below ``roots`` that the finished walk did not find any more.
 
-        ``scan`` is the number of that walk; default: this one's.
+        ``scan`` is the number of that walk; default: this scan's number.
 
-        What was removed or renamed is not there, and what changed was judged again. One that is
-        there as it was (its directory could not be listed this time) stays.
+        A removed or renamed file is not at its path any more, and a changed file was judged again.
+        A candidate whose unchanged file is still there (its directory could not be listed this
+        time) is kept.
         """
         walked = Roots(roots)
         scan = self._scan if scan is None else scan
@@ -397,7 +403,7 @@ class Confirmation:
                 self._catalog.drop_candidate(queued.number, file_too=False)
 
     def _add_other_names(self) -> None:
-        """Queue names of matched inodes that this scan did not meet, from the catalog."""
+        """Queue names of matched inodes that only the catalog has, not this scan."""
         names = set(self._catalog.places_to_act(self._service))
         for queued in self._catalog.linked_to_act(self._service):
             candidate = queued.candidate
@@ -423,12 +429,12 @@ class Confirmation:
                 self._summary_of(queued).candidates += 1
 
     def judge_by(self, filterset: int) -> None:
-        """Go on with another set of filters: remembered verdicts hold for one set only."""
+        """Continue with another set of filters: remembered verdicts are valid for one set only."""
         self._filterset = filterset
         self._answers.clear()
 
     def forget(self, digests: Iterable[Digest]) -> None:
-        """Forget the verdicts about ``digests``, and ask again for their candidates."""
+        """Forget the verdicts on ``digests``, and ask again for their candidates."""
         digests = list(digests)
         for digest in digests:
             self._answers.pop(digest, None)
@@ -437,11 +443,14 @@ class Confirmation:
         self.more = True
 
     def ask_again(self) -> bool:
-        """Ask once more for what got no answer, unless the credentials were refused."""
+        """Ask again the questions without an answer; return whether there are any.
+
+        If the service refused the credentials, nothing is asked.
+        """
         return self.refused is None and self._catalog.ask_again(self._scan) > 0
 
     def tell_pending(self) -> None:
-        """Tell what still waits for a verdict, and count it."""
+        """Report and count the candidates that still wait for a verdict."""
         for queued, error in self._catalog.pending():
             message = error
             if queued.service != self._service:
@@ -451,7 +460,7 @@ class Confirmation:
 
 
 def _is_there(candidate: Candidate) -> bool:
-    """Whether the file is where it was, as it was; also where that cannot be told."""
+    """Return whether the unchanged file is still at its path, or whether that cannot be checked."""
     try:
         with closing(open_root(candidate.volume)) as root:
             parent, name = open_parent(root, candidate.path, cross_mounts=True)
@@ -465,5 +474,5 @@ def _is_there(candidate: Candidate) -> bool:
 
 
 def replace_known(queued: QueuedCandidate, category: str, hit: int) -> QueuedCandidate:
-    """``queued`` with its verdict."""
+    """Return ``queued`` with its verdict."""
     return queued._replace(known=(category, hit))

@@ -1,19 +1,18 @@
-"""Recognise content that was hashed before in this scan, so that copies do not pay for MD5 again.
+"""Recognise content that was hashed before in this scan, so that copies cost no second MD5.
 
-A hosting server holds the same files a thousand times. MD5 costs three times what BLAKE3 does, so
-where a known set asks for it, the BLAKE3 of a content is looked up in a table in memory that the
-worker processes share: it gives the digests that another file of the same content was found to
-have.
+A hosting server holds the same files a thousand times. MD5 costs three times as much as BLAKE3. So
+if a known set needs MD5, the worker processes share a table in memory: it maps the BLAKE3 digest of
+a content to its other digests, which were computed for another file of the same content.
 
-Why that is safe: BLAKE3 is collision resistant (github.com/BLAKE3-team/BLAKE3-specs): nobody can
-make two contents with one BLAKE3 digest, so what an entry says of a content is true of every file
-that has its digest, whoever owns either. MD5 and SHA-1 would not do: somebody who made a harmless
-and a harmful file with the same SHA-1 could let the first speak for the second. A name, a size or a
-time says nothing; the size is used only to leave BLAKE3 out where no file of that size was met
-before, or too few copies lately, so that a volume without copies hardly pays for it. Entries are
-only what worker processes of this scan computed themselves, and each has a checksum under a key of
-this table: of one that two processes wrote at the same moment, or that was half written when its
-process was killed, nothing is believed.
+Why that is safe: BLAKE3 is collision resistant (github.com/BLAKE3-team/BLAKE3-specs). Nobody can
+make two contents with the same BLAKE3 digest, so an entry is true for every file with its digest,
+whoever owns the files. MD5 and SHA-1 are not safe as keys: an attacker could make a harmless and a
+harmful file with the same SHA-1, and the digests of the first would count for the second. A name, a
+size or a time proves nothing. The size only decides whether BLAKE3 is computed: it is left out if
+no earlier file had that size, or if few of the latest files were copies. So a volume without copies
+is hardly slower. Entries hold only digests that worker processes of this scan computed themselves.
+Each entry has a checksum under a key of this table. The checksum rejects an entry that two
+processes wrote at the same moment, and an entry that a killed process wrote by half.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
 
     from hashscan.model import Algorithm
 
-    #: Raw MD5, SHA-1 and SHA-256, where they were asked for.
+    #: Raw MD5, SHA-1 and SHA-256; ``None`` for an algorithm that is not needed.
     RawDigests = tuple[bytes | None, bytes | None, bytes | None]
 
-#: Entries; a content that finds its place taken by one that was found again waits for its turn.
+#: Number of entries. An entry that was found again survives the next content that needs its place.
 PLACES = 1 << 17
 _KEY, _MD5, _SHA1, _SHA256, _CHECK = 32, 16, 20, 32, 8
 _ENTRY = _KEY + _MD5 + _SHA1 + _SHA256 + _CHECK
@@ -48,26 +47,26 @@ class _Blake3(Protocol):
 
 
 def _blake3() -> Callable[[memoryview], _Blake3] | None:
-    """The hash; ``None`` where there is no package of it for this machine."""
+    """Return the BLAKE3 constructor; ``None`` if the package is not installed on this machine."""
     try:
-        from blake3 import blake3  # noqa: PLC0415 - not loaded where it is not used
+        from blake3 import blake3  # noqa: PLC0415 - loaded only if it is used
     except ImportError:
         return None
     return blake3
 
 
 class CopyTable:
-    """Shared by fork: make it before the worker processes start.
+    """A table of digests that a fork shares: make it before the worker processes start.
 
     Attributes:
-        seen: a byte for each size below ``BUFFER_SIZE``, set where a file of it was met.
-        key_of: BLAKE3 of a content; its ``digest()`` is the key.
+        seen: a byte for each size below ``BUFFER_SIZE``, set if a file of that size was hashed.
+        key_of: returns the BLAKE3 state of a content; its ``digest()`` is the key.
     """
 
     def __init__(
         self, algorithms: frozenset[Algorithm], key_of: Callable[[memoryview], _Blake3]
     ) -> None:
-        """An empty table of digests by ``algorithms``: 15 MiB at the most, as it fills."""
+        """Make an empty table for the digests by ``algorithms``; it grows to 15 MiB at most."""
         self.key_of = key_of
         self.seen = mmap.mmap(-1, BUFFER_SIZE)
         self._entries = mmap.mmap(-1, PLACES * _ENTRY)
@@ -78,7 +77,7 @@ class CopyTable:
         self._sha256 = "sha256" in algorithms
 
     def get(self, key: bytes) -> RawDigests | None:
-        """The digests of the content with this BLAKE3 digest, if they are here."""
+        """Return the digests of the content with this BLAKE3 digest; ``None``: not in the table."""
         place = int.from_bytes(key[:4], "little") % PLACES
         start = place * _ENTRY
         entry = self._entries[start : start + _ENTRY]
@@ -92,10 +91,10 @@ class CopyTable:
         )
 
     def put(self, key: bytes, digests: RawDigests) -> None:
-        """Keep the digests of a content."""
+        """Store the digests of a content."""
         place = int.from_bytes(key[:4], "little") % PLACES
         if self._used[place]:
-            self._used[place] = 0  # it may stay once more
+            self._used[place] = 0  # the next attempt may replace it
             return
         md5, sha1, sha256 = digests
         entry = b"".join((key, md5 or bytes(_MD5), sha1 or bytes(_SHA1), sha256 or bytes(_SHA256)))
@@ -103,13 +102,13 @@ class CopyTable:
         self._entries[start : start + _ENTRY] = entry + xxh3_64_digest(entry, self._seed)
 
     def close(self) -> None:
-        """Release the memory; the other processes' views of it stay."""
+        """Release this process's view of the memory; other processes keep theirs."""
         self.seen.close()
         self._entries.close()
         self._used.close()
 
 
 def copy_table(algorithms: frozenset[Algorithm]) -> CopyTable | None:
-    """A table where it saves something: MD5 is asked for, and BLAKE3 can be had."""
+    """Return a table if it saves time: MD5 is needed and BLAKE3 is installed; else ``None``."""
     key_of = _blake3() if "md5" in algorithms else None
     return None if key_of is None else CopyTable(algorithms, key_of)

@@ -1,4 +1,4 @@
-"""A directory being scanned, and its results before they count."""
+"""A directory being scanned, and its results, which count only when the whole directory is done."""
 
 from __future__ import annotations
 
@@ -18,19 +18,26 @@ class DirectoryGroup:
     """A directory being scanned, plus the parts of it handed to other workers.
 
     Attributes:
-        names: only these of its entries are handled; ``None``: all are.
+        waiting: the directory.
+        tally: outcomes so far.
+        open: number of unfinished parts.
+        failed: a process died over a part.
+        deaths: number of processes that died over the directory.
+        at: name that a process was about to touch.
+        avoid: names over which processes died.
+        names: the only entries to handle, with their inodes; ``None``: all entries.
         final: files among them are hashed even if they are not whole yet.
-        large: they are large files.
+        large: ``names`` are large files.
         unrested: names and sizes of files among them that are not whole yet.
-        later: names and sizes of files among them to check once more.
-        elsewhere: large files among them, which have groups of their own.
-        forgotten: it is not done again if it fails.
+        later: names and sizes of files among them to check again.
+        elsewhere: names of large files among them, which have their own groups.
+        forgotten: the group is not repeated if it fails.
         lost: names and inodes of files that were gone when they were opened.
         unopened: entries without an outcome, because the directory was gone.
         replaced: see ``Findings``.
-        search: lost directories to find in it; then nothing else is done.
+        search: lost directories to find in the directory; then the group does nothing else.
         check: only check whether the volume is still there.
-        since: monotonic time at which its look was asked for; 0: it is no look.
+        since: monotonic time at which the watch requested the check of ``names``; 0: no such check.
     """
 
     waiting: WaitingDirectories
@@ -81,12 +88,12 @@ class DirectoryGroup:
 
     @property
     def is_bulk(self) -> bool:
-        """Whether it may take long: a whole directory, or a large file."""
+        """Return whether the group may take long: a whole directory, or a large file."""
         return (self.names is None and self.search is None) or self.large
 
 
 def group_of(search: Search) -> DirectoryGroup:
-    """The group that does a search."""
+    """Return the group that does a search."""
     directory = QueuedDirectory(search.directory, search.path, fresh=False)
     return DirectoryGroup(WaitingDirectories(search.volume, directory, 0.0), search=search)
 
@@ -96,9 +103,9 @@ class Looked(NamedTuple):
 
     Attributes:
         directory: path below the volume's root.
-        names: of the checked entries.
+        names: names of the checked entries.
         unrested: names and sizes of files among them that are not whole yet.
-        later: names and sizes of files to check once more even if they do not change.
+        later: names and sizes of files to check again even if they do not change.
     """
 
     volume: int

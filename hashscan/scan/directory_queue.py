@@ -1,4 +1,4 @@
-"""The directories that are still to be listed: a stack of bounded size, the rest of it on disk."""
+"""The directories that wait to be listed: a bounded stack in memory, the rest in the catalog."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WaitingDirectories(NamedTuple):
 
     Attributes:
         volume: index of the volume.
-        weight: the share of the whole scan that it is taken for.
+        weight: the share of the whole scan that it counts as.
     """
 
     volume: int
@@ -33,10 +33,13 @@ class WaitingDirectories(NamedTuple):
 
 
 class Frontier:
-    """Last in, first out, so that it grows with the depth of a tree rather than its width."""
+    """A stack of directories: last in, first out, so that depth, not width, decides its size."""
 
     def __init__(self, catalog: Catalog) -> None:
-        """Lay aside in ``catalog``, for as long as it is open, what is too much to hold."""
+        """Make an empty stack that spills directories to ``catalog`` if memory holds too many.
+
+        The spilled directories exist only as long as ``catalog`` is open.
+        """
         self._catalog = catalog
         self._owner = next(_owners)
         self._stack: list[WaitingDirectories] = []
@@ -47,7 +50,7 @@ class Frontier:
         return len(self._stack) + self._spilled
 
     def held(self) -> Iterator[int]:
-        """Ids of the directories that are not laid aside in the catalog."""
+        """Return the ids of the directories in memory, which are not spilled to the catalog."""
         return (waiting.directory.number for waiting in self._stack)
 
     def push(self, waiting: WaitingDirectories) -> None:
@@ -78,7 +81,7 @@ class Frontier:
         """Take the directory that was added last.
 
         Raises:
-            IndexError: there is none.
+            IndexError: no directory waits.
         """
         if not self._stack and self._spilled:
             self._bring_back()
@@ -87,7 +90,7 @@ class Frontier:
         return waiting
 
     def _bring_back(self) -> None:
-        # Ids are kept; their paths, which may be long, come from the tree of the catalog.
+        # Only ids are spilled. Paths may be long, so they come from the catalog's tree.
         while self._spilled and len(self._stack) < _BACK and self._bytes < _MOST_BYTES // 2:
             back = self._catalog.unspill(self._owner, min(self._spilled, _STEP))
             self._spilled -= len(back)

@@ -1,6 +1,6 @@
 """One task of a worker process: list a directory, or hash some of its files, and report each entry.
 
-A task gets its tools from the worker and does not know it; ``findings`` says what is reported.
+A task gets its tools from the worker and has no reference to it. ``findings`` makes the reports.
 """
 
 from __future__ import annotations
@@ -54,30 +54,32 @@ if TYPE_CHECKING:
     from hashscan.scan.unchanged_files import UnchangedFiles
     from hashscan.scan.volume_root import VolumeRoot
 
-#: A part of a directory: PART_FILES files, or so many bytes, to hash at a time.
+#: Bytes after which a part of a directory is full; PART_FILES files fill it, too.
 PART_BYTES = 64 << 20
-#: So many names are sent at a time.
+#: Number of names that are sent at a time.
 PART_NAMES = 4096
-#: Levels of directories below the volume that are entered. Each directory is opened from the root,
-#: so a chain costs its length squared: at this depth about a millisecond a directory.
+#: Number of levels of directories that are entered below the volume's root. Each directory is
+#: opened from the root, so a chain costs its length squared: at this depth about a millisecond a
+#: directory.
 MAX_LEVELS = 4096
 _SWAPPED = "it was a file and is something else now; it is looked at in the next scan"
 _OTHER_KINDS = {Skipped.SYMLINK, Skipped.FIFO, Skipped.SOCKET, Skipped.DEVICE}
-#: Where a row has its head.
+#: Index of the head in a row.
 _HEAD = FileRow._fields.index("head")
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a task works with.
+    """The tools of a task.
 
     Attributes:
-        catalog: to look files up.
+        settings: the settings of the scan.
+        catalog: finds the rows of files.
         unchanged: decides which files need not be hashed.
         filters: judge digests.
         screen: rules files out by their size.
         hasher: hashes files, at the pace of this kind of task.
-        outbox: takes the findings.
+        outbox: sends the findings.
     """
 
     settings: WorkerSettings
@@ -90,10 +92,10 @@ class Tools:
 
 
 class DirectoryTask:
-    """A task under way, and what it found and did not send yet."""
+    """A task under way, plus its findings that are not sent yet."""
 
     def __init__(self, tools: Tools, task: Task, root: VolumeRoot, fd: int) -> None:
-        """``fd``: of the directory, below ``root``."""
+        """Prepare a task for the directory below ``root`` that is open at descriptor ``fd``."""
         self._tools = tools
         self._task = task
         self._root = root
@@ -106,7 +108,7 @@ class DirectoryTask:
         self._looked_bytes = 0
         self._known: dict[bytes, FileRow | None] | None = {}
         self._lost: list[tuple[bytes, int]] = []
-        # Of ordinary files that were hashed and not judged yet.
+        # Rows and owners of ordinary files that were hashed and not judged yet.
         self._rows: list[RawRow] = []
         self._owners: list[int] = []
 
@@ -114,7 +116,7 @@ class DirectoryTask:
         """Do the task, and send the findings.
 
         Raises:
-            OSError: of the directory itself, e.g. of a file server that has lost it.
+            OSError: the directory itself cannot be read, e.g. a file server has lost it.
         """
         if self._task.names is None:
             self._list()
@@ -129,13 +131,13 @@ class DirectoryTask:
         self._send(done=True)
 
     def send_findings(self) -> None:
-        """Send what was found so far."""
+        """Send the findings so far."""
         self._send()
 
     # Listing
 
     def _list(self) -> None:
-        """List the directory; hash what changed, or give parts of it away."""
+        """List the directory; hash changed files, or hand parts of them to idle processes."""
         status = os.fstat(self._fd)
         if self._task.inode not in {0, status.st_ino} and status.st_dev == self._root.device:
             self._findings.replaced = status.st_ino
@@ -149,7 +151,7 @@ class DirectoryTask:
             self._known = self._tools.catalog.directory(self._task.directory)
         # Only a directory that the catalog knows can have lost files.
         met: set[bytes] | None = set() if self._known else None
-        # What has to be opened anyway needs no look before.
+        # A new file is opened anyway, so it needs no stat before.
         fresh = self._task.fresh and not self._task.again
         names_only = fresh and not self._tools.screen.sizes
         entries = listing(
@@ -196,15 +198,15 @@ class DirectoryTask:
             return Skipped.HASHSCAN
         if identity in self._root.others:
             return Skipped.OTHER_VOLUME
-        # Nobody else can make a directory that belongs to the agent with this mode, so a customer
-        # cannot hide anything below one of this name.
+        # Only the agent can make a directory with its own owner and this mode. So a customer cannot
+        # hide files below a directory with such a name.
         is_private = status.st_uid == os.geteuid() and not status.st_mode & 0o077
         if is_private and (name.startswith(PRIVATE_DIRECTORY) or is_quarantine(fd)):
             return Skipped.HASHSCAN
         return None
 
     def _gone(self, met: set[bytes] | None) -> Iterator[bytes]:
-        """Names that the catalog has and that are no files here any more."""
+        """Yield the names that the catalog has and that are not files in the directory any more."""
         if met is not None and self._known is not None:
             yield from self._known.keys() - met
         elif self._known is None:
@@ -243,9 +245,9 @@ class DirectoryTask:
         return self._root.has_excludes and self._root.excludes(self._prefix + name)
 
     def _is_apart(self, entry: ListedFile) -> bool:
-        """Whether a file has to be handed back for its size, or that of those before it.
+        """Return whether a file must be handed back: it, or the files before it, are too large.
 
-        One of holes is not even read, so its size is none.
+        A file that is mostly holes is not read, so its size does not count.
         """
         bound = self._tools.settings.large_apart
         if bound is None or self._task.large:
@@ -287,7 +289,7 @@ class DirectoryTask:
             self._findings.directories.append((entry.name, entry.inode))
 
     def _is_settled(self, entry: ListedFile) -> bool:
-        """Whether the catalog tells what the file holds; then it is counted."""
+        """Return whether the file's row in the catalog is still valid; then the file is counted."""
         if self._known is None:
             row = self._tools.catalog.named(self._task.directory, entry.name)
         else:
@@ -298,7 +300,7 @@ class DirectoryTask:
         )
 
     def _meet_new(self, entry: ListedName) -> None:
-        """A file in a directory of which the catalog holds nothing."""
+        """Gather a file of a directory that the catalog does not know."""
         if self._is_excluded(entry.name):
             self._findings.tally.skip({Skipped.EXCLUDED.value: 1})
             return
@@ -308,7 +310,7 @@ class DirectoryTask:
             self._send()
 
     def _finish_new(self) -> None:
-        """Hash the files that are new, or give them to a process that has nothing to do."""
+        """Hash the gathered new files, or hand them to an idle process."""
         names, self._new = self._new, []
         if len(names) >= PART_FILES and self._tools.outbox.may_hand_over():
             self._give(names)
@@ -316,7 +318,7 @@ class DirectoryTask:
             self._hash_all(names)
 
     def _hash_all(self, names: Sequence[tuple[bytes, int]], *, may_hand_over: bool = True) -> None:
-        """Hash files; after many bytes see whether another process has nothing to do."""
+        """Hash files; after every ``PART_BYTES``, hand the rest to an idle process, if any."""
         count = start = 0
         while start < len(names):
             start, read = self._tools.hasher.fast.run(
@@ -339,7 +341,7 @@ class DirectoryTask:
                     return
 
     def _hash_special(self, name: bytes, inode: int) -> int:
-        """Hash a file that has something special about it; returns the number of bytes read."""
+        """Hash a file that the fast path refused; return the number of bytes read."""
         result = self._tools.hasher.hash_single(self._fd, name)
         if isinstance(result, Linked):
             device = self._root.device_of(result.status)
@@ -348,13 +350,13 @@ class DirectoryTask:
         return result.bytes_read if isinstance(result, Hashed) else 0
 
     def _give(self, names: Sequence[tuple[bytes, int]]) -> None:
-        """Give files to a process that has nothing to do."""
+        """Hand files to an idle process."""
         self._findings.give = tuple(names)
         self._send()
         self._tools.outbox.flush()
 
     def _end_part(self) -> None:
-        """Hash the gathered files, or give them to a process that has nothing to do."""
+        """Hash the gathered files, or hand them to an idle process."""
         if not (self._task.again or self._task.look) and self._tools.outbox.may_hand_over():
             names = [(entry.name, entry.status.st_ino) for entry in self._todo]
             self._todo = []
@@ -408,7 +410,7 @@ class DirectoryTask:
     def _settle_ordinary(self) -> None:
         """Judge and count the files that the fast path hashed."""
         rows, owners = self._rows.copy(), self._owners.copy()
-        self._rows.clear()  # the fast path may be at work, and goes on with these lists
+        self._rows.clear()  # the fast path may be running, and continues to append to these lists
         self._owners.clear()
         for number in self._tools.filters.among(rows):
             row = rows[number]
@@ -428,9 +430,9 @@ class DirectoryTask:
             self._findings.tally.skip({Skipped.UNKNOWN_HEAD.value: len(rows) - len(hashed)})
 
     def _rule_out(self, entry: ListedFile) -> None:
-        """Note a file of a size that no known file has; it is not even opened."""
+        """Report a file as skipped because no known file has its size; it is not opened."""
         device = self._root.device_of(entry.status)
-        # It is not racy: whatever changes its size changes its stamp.
+        # The row is not racy: any change of the size changes the stamp.
         row = row_of(entry.name, device, entry.status, self._tools.settings, head=b"")
         self._findings.rows.append(row)
         self._findings.tally.skip({Skipped.UNKNOWN_SIZE.value: 1})
@@ -440,7 +442,7 @@ class DirectoryTask:
     def _take(
         self, name: bytes, inode: int, result: Hashed | NotHashed, *, was_file: bool = True
     ) -> None:
-        """Note the outcome of a file that was opened."""
+        """Report the outcome of a file that was opened."""
         if isinstance(result, NotHashed):
             if result.reason is Skipped.VANISHED:
                 self._lost.append((name, inode))  # it may have another name by now

@@ -1,8 +1,7 @@
-"""Which directory goes to which worker process, and what becomes of what they find.
+"""Hands out directories to worker processes, and stores the findings in the catalog.
 
-A scan hands out every directory of its volumes once; the daemon's watch hands out those in which
-something changed. Both store findings in the catalog, and nothing is counted before the whole of a
-directory is done.
+A scan hands out every directory of its volumes once. The daemon's watch hands out the directories
+with changes. The findings of a directory count only when the whole directory is done.
 """
 
 from __future__ import annotations
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
 
 #: Directories handed out at a time, at most.
 _BATCH = 64
-#: Lost files of one directory for which it is listed although others are still to be hashed.
+#: Number of lost files of one directory after which it is listed again, although other files of it
+#: are not hashed yet.
 _MOST_LOST = 50_000
-#: After so many deaths over one directory it is given up, and said so.
+#: Number of deaths over one directory after which it is reported as a problem and given up.
 _MOST_DEATHS = 8
 
 
@@ -48,10 +48,10 @@ class Dispatch:
 
     Attributes:
         tally: outcomes of finished directories.
-        early: outcomes in directories that are not finished.
+        early: outcomes in unfinished directories.
         fraction: finished part of the work, an estimate from 0 to 1.
         provisional: bytes read of files without an outcome, by worker.
-        unseen: volumes of which the scan does not see every file.
+        unseen: volumes with files that the scan does not see.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Dispatch:
         on_looked: Callable[[Looked], None] | None = None,
         on_too_many: Callable[[int], None] = lambda _volume: None,
     ) -> None:
-        """Store what is found as that of scan number ``scan``, judged by filter set ``judged``.
+        """Store findings under scan number ``scan``, judged by filter set ``judged``.
 
-        ``on_candidate`` is called for each that was queued. With ``once`` a directory is listed
-        once in this scan, however often it is met. ``on_looked`` gets what a ``look`` came to.
-        ``on_too_many`` gets a volume of which so many large files wait that they are forgotten: it
-        has to be scanned.
+        ``on_candidate`` is called for each queued candidate. With ``once`` a directory is listed
+        once in this scan, however often it is found. ``on_looked`` gets the result of each
+        ``look``. ``on_too_many`` gets the index of a volume with so many waiting large files that
+        they are dropped: the volume must be scanned.
         """
         self._catalog = catalog
         self._reporter = reporter
@@ -83,8 +83,8 @@ class Dispatch:
         self._jobs = jobs
         self._on_candidate = on_candidate
         self._once = once
-        # For changes, one process is kept free of bulk work: a user who moves whole trees in, or
-        # keeps changing large files, must not hold up the small files of others.
+        # The watch keeps one process free of bulk work. So a user who moves whole trees into a
+        # volume, or keeps changing large files, does not delay the small files of others.
         self._most_in_bulk = jobs if once else max(1, jobs - 1)
         self._on_looked = on_looked
         self._frontier = Frontier(catalog)
@@ -102,7 +102,7 @@ class Dispatch:
         self.provisional: dict[WorkerHandle, int] = {}
 
     def __bool__(self) -> bool:
-        """Whether anything is left to do."""
+        """Return whether anything is left to do."""
         return bool(
             self._groups
             or self._frontier
@@ -115,7 +115,7 @@ class Dispatch:
         )
 
     def __len__(self) -> int:
-        """Directories that wait or are under way."""
+        """Return the number of directories that wait or are under way."""
         return (
             len(self._groups)
             + len(self._frontier)
@@ -127,21 +127,21 @@ class Dispatch:
 
     @property
     def ahead(self) -> int:
-        """Looks that wait."""
+        """Return the number of waiting checks of changed entries."""
         return len(self._looks)
 
     @property
     def waits_since(self) -> float | None:
-        """Monotonic time at which the oldest look that waits came; ``None``: none waits."""
+        """Return the monotonic time of the oldest waiting check; ``None``: no check waits."""
         return self._looks[0].since if self._looks else None
 
     @property
     def under_way(self) -> bool:
-        """Whether a worker process has something of it, or is to get the rest of something."""
+        """Return whether a directory is begun and not finished."""
         return bool(self._groups)
 
     def held(self) -> set[int]:
-        """Ids of the directories that wait or are under way, but for those laid aside on disk."""
+        """Return the ids of directories that wait or are under way, except the spilled ones."""
         groups = [*self._groups.values(), *self._redo, *self._looks, *self._large.groups()]
         numbers = {group.waiting.directory.number for group in groups}
         for group in groups:
@@ -150,13 +150,13 @@ class Dispatch:
         return numbers.union(self._frontier.held(), self._lost.ids())
 
     def push(self, volume: int, directory: QueuedDirectory, weight: float = 0.0) -> None:
-        """Have a directory listed; the share ``weight`` of the whole is done with it."""
+        """Queue a directory for listing; it counts as the share ``weight`` of the whole work."""
         waiting = WaitingDirectories(volume, directory, weight)
         self._frontier.push(waiting)
         self.unseen.begin(waiting)
 
     def forget_volume(self, volume: int) -> None:
-        """Do nothing more about a volume; what is under way is not done again."""
+        """Drop a volume's waiting directories; do not repeat the ones under way if they fail."""
         self._looks = deque(one for one in self._looks if one.waiting.volume != volume)
         self._frontier.forget_volume(volume)
         self._lost.forget_volume(volume)
@@ -164,17 +164,17 @@ class Dispatch:
         self._leave(volume)
 
     def _leave(self, volume: int) -> None:
-        """Do not repeat running or failed groups of a volume."""
+        """Forget the failed groups of a volume, and do not repeat its running groups."""
         self._redo = [one for one in self._redo if one.waiting.volume != volume]
         for group in self._groups.values():
             group.forgotten |= group.waiting.volume == volume
 
     def give_up(self, volume: int, why: str) -> None:
-        """Report a volume that vanished for the reason ``why``, and do nothing more about it."""
+        """Report that a volume vanished for the reason ``why``, and drop its directories."""
         self._take_unseen(volume, Findings(0, vanished=why))
 
     def start_over(self, judged: int) -> None:
-        """The worker processes are gone: what they had is done again, by filter set ``judged``."""
+        """Repeat the work of worker processes that have ended, by filter set ``judged``."""
         self._judged = judged
         self._given.clear()
         for number in list(self._groups):
@@ -185,9 +185,9 @@ class Dispatch:
     def look(
         self, volume: int, directory: QueuedDirectory, names: Sequence[bytes], *, final: bool
     ) -> None:
-        """Have some entries of a directory looked at, before whatever else waits.
+        """Queue a check of some entries of a directory, before all other waiting work.
 
-        A file that is not whole yet is handed back, unless ``final``.
+        A file that is not whole yet is handed back, unless ``final`` is set.
         """
         self._looks.append(
             DirectoryGroup(
@@ -201,7 +201,7 @@ class Dispatch:
     # Handing out
 
     def hand_out(self, pool: Pool, *, urgent: bool = False) -> None:
-        """Give idle processes something to do; with ``urgent`` only the rest of what is begun."""
+        """Give tasks to idle processes; with ``urgent`` only the rest of begun directories."""
         idle = pool.idle()
         in_bulk = sum(any(map(_is_bulk, worker.tasks)) for worker in pool.workers)
         while idle:
@@ -210,14 +210,14 @@ class Dispatch:
                 break
             in_bulk += _is_bulk(tasks[0])
             pool.give(idle.pop(), tasks)
-        # What would be given away has to be taken by somebody.
+        # Advertise idle workers only if one of them may take bulk work.
         pool.tell_idle(len(idle) if in_bulk < self._most_in_bulk else 0)
 
     def _next_tasks(self, *, urgent: bool, bulk: bool) -> list[Task]:
         if self._given and bulk:
             return [self._given.pop()]
         if self._redo and (bulk or not self._redo[-1].is_bulk):
-            # Alone, so that the next death tells which directory it is.
+            # Hand it out alone: then the next death shows that this directory is the cause.
             return [self._task_again(self._redo.pop())]
         if urgent:
             return []
@@ -233,7 +233,7 @@ class Dispatch:
             ]
         if not bulk:
             return []
-        # A scan has nothing else to do; a change must not wait for a batch.
+        # A scan has no other work. In the watch, a change must not wait for a batch.
         most = _BATCH if self._once else 1
         count = max(1, min(most, len(self._frontier) // (2 * self._jobs)))
         tasks: list[Task] = []
@@ -284,7 +284,7 @@ class Dispatch:
     # Taking in
 
     def heard(self, worker: WorkerHandle, message: Message) -> None:
-        """Take what a process said."""
+        """Process a message from a worker process."""
         if isinstance(message, Alive):
             self.provisional[worker] = self.provisional.get(worker, 0) + message.bytes_read
         elif isinstance(message, At):
@@ -359,7 +359,7 @@ class Dispatch:
             return
         self.unseen.take(volume, findings.vanished, unread=findings.unread)
         if findings.vanished:
-            # Thousands may vanish at a time: a waiting directory is dropped when its turn comes.
+            # Thousands of volumes may vanish together: drop a waiting directory at its turn.
             self._leave(volume)
 
     def _tell_problems(
@@ -378,8 +378,8 @@ class Dispatch:
     def _push(self, group: DirectoryGroup, children: list[QueuedDirectory]) -> None:
         if not children or group.waiting.volume in self.unseen.vanished:
             return
-        # A directory's share goes to its subdirectories as they are found; how many more there
-        # will be is not known, so each batch gets half of what is left.
+        # A directory's share is divided among its subdirectories as they are found. The number of
+        # further subdirectories is unknown, so each batch gets half of the remaining share.
         volume, directory, weight = group.waiting
         share = weight / 2
         for child in children:
@@ -438,7 +438,7 @@ class Dispatch:
         self.fraction += group.waiting.weight
 
     def died(self, worker: WorkerHandle) -> None:
-        """A worker process died: what it had is done again, once what was given away is done."""
+        """Repeat the tasks of a dead worker process, after other workers finish their parts."""
         self.provisional.pop(worker, None)
         tasks, worker.tasks = worker.tasks, []
         for task in tasks:

@@ -1,7 +1,7 @@
 """The engine: one process that hands out directories, writes the catalog, and acts.
 
-Its loop waits for what the worker processes and the asking process say, stores it, and hands out
-more. It walks and hashes nothing itself, and never waits for the network.
+Its loop waits for messages from the worker processes and the asking process, stores them, and hands
+out more directories. The engine itself walks and hashes nothing, and never waits for the network.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from hashscan.scan.asker import Asker, NoAnswer
     from hashscan.scan.options import Presence, ScanOptions
 
-#: Seconds between commits, and between looks at the progress.
+#: Seconds between commits, and between reports of the progress.
 _COMMIT_AFTER = 1.0
 _PROGRESS_AFTER = 0.1
-#: Seconds without a sign of life of a worker process after which its volume is checked, and seconds
-#: between two searches for such processes.
+#: Seconds without a sign of life from a worker process after which its volume is checked, and
+#: seconds between two searches for silent processes.
 _SILENT, _LOOK_AFTER = 30.0, 5.0
 _NO_ANSWER = "its file system does not answer any more (a dead file server?)"
 
@@ -57,7 +57,7 @@ class Engine:
     ) -> None:
         """Prepare a scan; ``run`` does it. ``missing`` volumes count as problems.
 
-        ``record``: puts a match on record, see ``Confirmation``.
+        ``record`` puts a match on record; see ``Confirmation``.
 
         Raises:
             UsageError: a volume cannot be opened.
@@ -69,7 +69,7 @@ class Engine:
         self._summary = Summary()
         self._missing = missing
         roots = [volume.root for volume in options.volumes]
-        # A volume that was found before is not checked again: it may have vanished since.
+        # Keep the identity of a volume that was found before: the volume may have vanished since.
         given = options.identities
         found = {root: given[root] if root in given else identity_of_root(root) for root in roots}
         self._options = replace(options, identities=found)
@@ -87,7 +87,7 @@ class Engine:
             root: catalog.queue_directories(self._scan, 0, b"", [(root, 0)])[0] for root in roots
         }
         catalog.commit()
-        #: By device: the number that rows of files on it have, in volumes whose roots are on it.
+        #: By device: the numbers that rows have for it in the volumes whose roots are on it.
         self._numbers_on: dict[int, list[int]] = {}
         for root, queued in self._roots.items():
             self._numbers_on.setdefault(found[root].device, []).append(-queued.number)
@@ -132,7 +132,7 @@ class Engine:
     # The run
 
     def run(self) -> Summary:
-        """Scan. An interrupt (SIGINT, SIGTERM) ends it early; what was done is committed.
+        """Scan. An interrupt (SIGINT, SIGTERM) ends it early; the finished work is committed.
 
         Raises:
             StateError: the catalog cannot be written any more.
@@ -194,12 +194,12 @@ class Engine:
 
     @property
     def unanswered(self) -> NoAnswer | None:
-        """Why candidates are without a verdict after the scan; ``None``: the service answered."""
+        """Return why candidates have no verdict after the scan; ``None``: all have a verdict."""
         return self._confirmation.last_failure if self._summary.pending else None
 
     @property
     def is_answered(self) -> bool:
-        """Whether the service gave a verdict."""
+        """Return whether the service gave a verdict."""
         return self._confirmation.answered > 0
 
     @contextmanager
@@ -215,7 +215,7 @@ class Engine:
                 signal.signal(name, handler)
 
     def _walk(self, pool: Pool) -> None:
-        """Hand out and take in until every directory is done."""
+        """Hand out directories and store findings until every directory is done."""
         self._walking = True
         self._confirmation.begin([volume.root for volume in self._options.volumes])
         presence = self._options.presence
@@ -240,7 +240,7 @@ class Engine:
     def _look_for_silent(
         self, pool: Pool, presence: Presence, ready: Collection[Connection]
     ) -> None:
-        """Give up volumes at which a worker hangs, and which do not answer another process."""
+        """Give up volumes on which a worker hangs and which do not answer another process."""
         before = len(self._silent)
         for number in presence.take(ready):
             root = self._options.volumes[number].root
@@ -260,7 +260,7 @@ class Engine:
                 presence.ask(number)
 
     def _drain(self) -> None:
-        """Wait for the answers to what was asked; the client bounds how long that takes."""
+        """Wait for the answers to the questions; the client's time limits bound the wait."""
         while not self._stop and (self._confirmation.ask_more() or self._confirmation.busy):
             if self._asker.connection.poll(0.1):
                 self._confirmation.take(self._asker.replies())
@@ -295,7 +295,7 @@ class Engine:
     def _fill(self, summary: Summary) -> None:
         tally = self._work.tally
         if self._stop:
-            # Directories that were not done as a whole: what was hashed there is kept and counts.
+            # Files that were hashed in unfinished directories are kept and count.
             tally.add(self._work.early)
         tally.fill(summary)
         summary.problems += self._missing

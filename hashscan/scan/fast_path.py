@@ -1,10 +1,10 @@
-"""Hashing many ordinary files of a directory in one loop, without a call in between.
+"""Hashes many ordinary files of a directory in one loop.
 
-What is out of the ordinary in any way (a link, a hole, a size beyond the buffer, a change while it
-was read, an error of any kind) is left to ``hashing.Hasher``, which begins with it anew and tells
-what it is. So whatever this loop does not take is as safe as before, and what it takes, the same
-calls have seen in the same order: opened without following a link, its status before and after the
-one read that gave all of it, and a look at who may still write to it.
+A file that is special in any way (a link, a hole, a size beyond the buffer, a change while it was
+read, an error of any kind) is left to ``hashing.Hasher``, which starts again with it and reports
+its outcome. So this loop makes the same system calls as ``Hasher``, in the same order: it opens the
+file without following a link, stats it, reads all of it in one read, stats it again, and checks
+whether a process may still write to it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from hashscan.scan.copies import CopyTable, RawDigests
     from hashscan.scan.hashing import Hasher
 
-#: Files after which a sign of life is due, where nothing has to be paced.
+#: Number of files after which a sign of life is due, if nothing has to be paced.
 EACH = 16
-#: So many look-ups of contents with fewer copies among them than is worth it, and the next files,
-#: so many, are hashed as if there were none.
+#: After each ``_ASKED`` look-ups: if fewer than ``_WORTH_IT`` found a copy, the next ``_PAUSE``
+#: files are hashed without a look-up.
 _ASKED, _WORTH_IT, _PAUSE = 128, 16, 512
 
 
 class FastPath:
-    """Hashes ordinary files, until one is not."""
+    """Hashes ordinary files, and stops at the first special file."""
 
     def __init__(
         self,
@@ -51,11 +51,12 @@ class FastPath:
     ) -> None:
         """Hash as ``hasher`` does.
 
-        Rows are those of scan number ``scan``, judged by ``judged``; ``copies`` knows content.
-        ``on_bytes`` is called with the bytes read, after ``each`` files or a megabyte.
+        Rows get the scan number ``scan`` and the filter set ``judged``. ``copies`` holds digests
+        of content that was hashed before. ``on_bytes`` is called with the number of bytes read,
+        after ``each`` files or a megabyte.
         """
         self._hasher = hasher
-        # Once for all directories: what it has learned of copies must not end with one.
+        # One function for all directories: it must not forget the copies at a directory's end.
         compute = digester(hasher.algorithms)
         self._digests_of = compute if copies is None else _recognising(compute, copies)
         self._judged = judged
@@ -79,17 +80,18 @@ class FastPath:
         Args:
             directory: its descriptor.
             names: names and inodes.
-            start: number of the first of them.
+            start: index of the first file to hash.
             root: device number of the volume's root, and the number that rows have for it; see
                 ``FileRow.device``.
-            most_bytes: stop after so many bytes.
-            rows: gets the rows of files that were hashed, not judged yet, and of files that their
-                first block ruled out. ``on_bytes`` may take them away.
+            most_bytes: number of bytes after which the loop stops.
+            rows: gets the rows of files that were hashed and not judged yet, and of files that
+                their first block ruled out. ``on_bytes`` may remove rows from it.
             owners: gets the files' user ids, in the same order.
 
         Returns:
-            the number of the file at which it stopped (one for ``Hasher``, the next one if
-            ``most_bytes`` were read, or ``len(names)``), and how many bytes were read.
+            the index of the next file, and the number of bytes read. The next file is a special
+            file for ``Hasher``, or the first file after ``most_bytes`` were read; the index is
+            ``len(names)`` if all files are done.
         """
         root_device, root_number = root
         hasher = self._hasher
@@ -226,7 +228,7 @@ def _recognising(
         else:
             found_before += 1
         if asked == _ASKED:
-            # Many files share a size where there are many, and are no copies all the same.
+            # In a large tree many files share a size without being copies.
             paused = 0 if found_before >= _WORTH_IT else _PAUSE
             asked = found_before = 0
         return found

@@ -1,4 +1,4 @@
-"""Hash a worker's files at the scan's pace: fast, carefully, or by another name of the inode."""
+"""Hashes a worker's files at the scan's pace: fast, carefully, or by another name of the inode."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FileHasher:
 
     Attributes:
         fast: hashes ordinary files, many in one loop.
-        listed: steps aside where the disks are busy; called once for some entries of a directory.
+        listed: steps aside if the disks are busy; called once for some entries of a directory.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FileHasher:
         pace: Pace,
         outbox: FindingsOutbox,
     ) -> None:
-        """Read into the buffer of ``reader``; ``outbox`` shows life after each read."""
+        """Read into the buffer of ``reader``; ``outbox`` sends signs of life between reads."""
         self._settings = settings
         self._catalog = catalog
         self._links = links

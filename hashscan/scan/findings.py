@@ -1,4 +1,4 @@
-"""What a worker reports of one entry: its row, its candidate, or why it was not hashed."""
+"""Reports one entry: its row, its candidate, or the reason why it was not hashed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _NONE = FileDigests()
 #: Problems that may pass without a further change of the file.
 _PASSING = {Problem.CHANGED, Problem.BUSY, Problem.IO_ERROR, Problem.STALE}
 
-#: Problems of the storage, or of this machine: if a directory has one, the scan does not see its
-#: files.
+#: Problems of the storage, or of this machine: if a directory has such a problem, the scan does not
+#: see its files.
 STORAGE_PROBLEMS = {Problem.IO_ERROR, Problem.STALE, Problem.OTHER}
 
 #: Reasons in the file itself that may surprise its owner: reported with the path and these words.
@@ -81,7 +81,7 @@ def candidate_of(
     digests: FileDigests,
     found: tuple[FilterHit, ...],
 ) -> FoundCandidate:
-    """Return the candidate that a file with the hits ``found`` is."""
+    """Return the candidate of a file with the hits ``found``."""
     return FoundCandidate(
         name,
         Identity(status.st_dev, status.st_ino),

@@ -1,9 +1,10 @@
-"""Hash each hard-linked inode once, although several processes meet its names.
+"""Hash each hard-linked inode once, although several processes find its names.
 
-A table in memory that the processes share, of the latest inodes with more than one name. A process
-that meets such a name locks the inode's place (a record lock, which the kernel takes back when its
-holder dies), looks, and only if the inode is not there hashes it. What the table has forgotten is
-in the catalog; so forgetting costs a look-up, and a crash between the two a second read.
+The processes share a table in memory with the latest inodes that have several names. A process that
+finds such a name locks the inode's place in the table. The lock is a record lock, which the kernel
+releases if its holder dies. The process hashes the inode only if it is not in the table. An inode
+that the table has forgotten is in the catalog: it costs a look-up there. After a crash before the
+catalog has the inode, it is read a second time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _WHICH = struct.calcsize("<QQqqq")
 
 
 class LinkTable:
-    """Shared by fork: make it before the worker processes start."""
+    """A table of inodes that a fork shares: make it before the worker processes start."""
 
     def __init__(self) -> None:
         """Reserve the table; memory is used as it fills, at most about 4 MiB."""
@@ -39,18 +40,19 @@ class LinkTable:
         self._table = mmap.mmap(self._fd, _PLACES * _PLACE.size)
 
     def close(self) -> None:
-        """Release the table; the other processes' views of it stay."""
+        """Release this process's view of the table; other processes keep theirs."""
         self._table.close()
         os.close(self._fd)
 
     @contextmanager
     def claim(self, identity: Identity, on_wait: Callable[[], None]) -> Iterator[LinkPlace]:
-        """Hold an inode's place; another process that wants it waits until the block ends.
+        """Hold an inode's place; another process that needs it waits until the block ends.
 
-        ``on_wait`` is called time and again while this one waits.
+        ``on_wait`` is called again and again while this process waits.
 
         Raises:
-            TimeoutError: it was held for very long (its holder may hang on a dead file server).
+            TimeoutError: another process held the place for ``LONGEST_WAIT`` seconds (it may hang
+                on a dead file server).
         """
         place = hash(identity) % _PLACES
         end = time.monotonic() + LONGEST_WAIT
@@ -73,13 +75,16 @@ class LinkPlace:
     """One inode's place in the table, while it is held."""
 
     def __init__(self, table: mmap.mmap, offset: int, identity: Identity) -> None:
-        """For ``LinkTable``."""
+        """Make a view of a place; only ``LinkTable`` calls this."""
         self._table = table
         self._offset = offset
         self._identity = identity
 
     def get(self, stamp: Stamp) -> tuple[FileDigests, bool] | None:
-        """Digests that another name of this inode was found to have under this stamp, and racy."""
+        """Return the inode's digests under this stamp, and whether they are racy.
+
+        ``None``: the table does not have them.
+        """
         device, inode, size, mtime, ctime, which, *raw = _PLACE.unpack_from(
             self._table, self._offset
         )
@@ -93,10 +98,10 @@ class LinkPlace:
         return digests, bool(which & _RACY)
 
     def put(self, stamp: Stamp, digests: FileDigests, *, racy: bool) -> None:
-        """Keep what was found."""
+        """Store the digests of the inode under this stamp."""
         which = _RACY if racy else 0
         which += sum(1 << bit for bit, digest in enumerate(digests) if digest is not None)
-        # What makes the place valid comes last: this process may be killed in between.
+        # The byte that makes the place valid is written last: this process may be killed before.
         _PLACE.pack_into(
             self._table,
             self._offset,

@@ -1,7 +1,7 @@
-"""Hashing one file: all digests in one read, and the same content under the same stamp or none.
+"""Hashes one file: all digests in one read, and only if its stamp did not change meanwhile.
 
-A file that changes while it is read is read again, and after a few times given up as a problem;
-what grows without end, or is a hole without end, is bounded here.
+A file that changes while it is read is read again. After a few attempts it is reported as a
+problem. A file that grows without end, or is an endless hole, is bounded here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 ATTEMPTS = 3
-#: Bytes after which a long read looks whether the file still has its stamp.
+#: Number of bytes after which a long read checks whether the file still has its stamp.
 _LOOK_AGAIN = 64 << 20
 
 
@@ -42,11 +42,11 @@ class Hashed(NamedTuple):
     """A file that was read whole, unchanged from its first byte to its last.
 
     Attributes:
-        status: as it was after the read.
-        bytes_read: its size, read once.
+        status: the file's status after the read.
+        bytes_read: number of bytes read.
         racy: a later change may not show in the stamp.
-        head: of a file that its first block ruled out, so that it has no digests: that block's
-            key; see ``catalog.rows.FileRow``.
+        head: the key of the first block, if it ruled the file out; the file then has no digests.
+            See ``catalog.rows.FileRow``.
     """
 
     status: os.stat_result
@@ -60,7 +60,7 @@ class NotHashed(NamedTuple):
     """A file that was not hashed, with its reason.
 
     Attributes:
-        message: for the reader; empty for an outcome ``skipped``.
+        message: explanation for the sysadmin; empty for an outcome ``skipped``.
     """
 
     reason: Skipped | Problem
@@ -122,7 +122,7 @@ _WHAT_TO_DO = {
 
 
 def outcome_of_error(error: OSError) -> NotHashed:
-    """What an error of the file system means for the file, or directory, that it concerns."""
+    """Return the outcome of a file or directory after an error of the file system."""
     if error.errno == errno.ENOENT:
         return NotHashed(Skipped.VANISHED)
     reason = _PROBLEM_BY_ERRNO.get(error.errno or 0, Problem.OTHER)
@@ -143,9 +143,9 @@ class Hasher:
     """Hashes files with the algorithms that the filters need.
 
     Attributes:
-        algorithms: computed for every file, in one pass.
-        max_file_size: in bytes; larger ones are skipped.
-        reader: with the one buffer.
+        algorithms: algorithms of the digests, which are computed in one pass.
+        max_file_size: in bytes; larger files are skipped.
+        reader: reads files into its one buffer.
         screen: rules files out by their first block.
     """
 
@@ -158,7 +158,7 @@ class Hasher:
         reader: CacheNeutralReader | None = None,
         screen: Screen | None = None,
     ) -> None:
-        """``on_bytes`` is called after each read with its length: to pace, and to show life."""
+        """Prepare; ``on_bytes`` gets the length of each read: to pace, and to show life."""
         self.algorithms = tuple(name for name in ALGORITHMS if name in algorithms)
         self._makers = [
             partial(getattr(hashlib, name), usedforsecurity=False) for name in self.algorithms
@@ -176,7 +176,7 @@ class Hasher:
         return result
 
     def hash_single(self, directory: int, name: bytes) -> Hashed | NotHashed | Linked:
-        """The same, unless the file's inode has other names: that is told instead."""
+        """Hash the file ``name``; return ``Linked`` instead if its inode has other names."""
         return self._hash(directory, name, links=False)
 
     def _hash(self, directory: int, name: bytes, *, links: bool) -> Hashed | NotHashed | Linked:
@@ -237,9 +237,9 @@ class Hasher:
         return Hashed(after, digests, after.st_size, racy)
 
     def _hash_parts(self, fd: int, before: os.stat_result, count: int) -> FileDigests | None:
-        """Hash a file of which the buffer has the first ``count`` bytes.
+        """Hash a file; the buffer already holds its first ``count`` bytes.
 
-        ``None``: it has another size by now, or another stamp.
+        ``None``: the file's size or stamp has changed.
         """
         states = [maker() for maker in self._makers]
         size, offset, look = before.st_size, 0, _LOOK_AGAIN
@@ -269,7 +269,7 @@ class Hasher:
 
 
 def has_all(digests: FileDigests, algorithms: Collection[Algorithm]) -> bool:
-    """Whether digests are there for all ``algorithms``."""
+    """Return whether ``digests`` has a digest for each of ``algorithms``."""
     return all(
         digest is not None or name not in algorithms
         for name, digest in zip(ALGORITHMS, digests, strict=True)
@@ -279,7 +279,8 @@ def has_all(digests: FileDigests, algorithms: Collection[Algorithm]) -> bool:
 def hash_below(hasher: Hasher, root: bytes, path: bytes) -> Hashed | NotHashed:
     """Hash the file at a path below a root.
 
-    Mounts below the root may be entered, whatever the volume's setting: nothing is moved here.
+    Mounts below the root are entered even if the volume's setting forbids it: nothing is moved
+    here.
     """
     try:
         with closing(open_root(root)) as top:

@@ -1,4 +1,4 @@
-"""Volumes of which a scan does not see every file: they vanish, or their storage fails."""
+"""Volumes that a scan does not see as a whole: they vanish, or their storage fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DISK = "see the problems of its directories and the kernel's log, then scan it 
 
 
 class UnseenVolumes:
-    """Reports each volume of which the scan does not see every file, once.
+    """Reports each volume that the scan does not see as a whole, once.
 
     Attributes:
         vanished: indices of volumes that vanished.
@@ -30,7 +30,7 @@ class UnseenVolumes:
     """
 
     def __init__(self, volumes: Sequence[Volume], reporter: Reporter, tally: Tally) -> None:
-        """Start with all volumes there; problems count in ``tally``."""
+        """Start with all volumes present; problems count in ``tally``."""
         self._volumes = volumes
         self._reporter = reporter
         self._unread: set[int] = set()
@@ -41,16 +41,16 @@ class UnseenVolumes:
         self.vanished: set[int] = set()
 
     def __len__(self) -> int:
-        """Number of volumes that are still to be checked."""
+        """Return the number of volumes that are not checked yet."""
         return len(self._unchecked)
 
     @property
     def roots(self) -> frozenset[bytes]:
-        """Roots of the volumes that the scan does not see as a whole."""
+        """Return the roots of the volumes that the scan does not see as a whole."""
         return frozenset(self._volumes[one].root for one in self._unread | self.vanished)
 
     def begin(self, root: WaitingDirectories) -> None:
-        """Note the root of a volume, which is checked once more at the end of the scan."""
+        """Note the root of a volume, which is checked again at the end of the scan."""
         self._unchecked.append(root._replace(weight=0.0))
         volume = self._volumes[root.volume]
         if not volume.one_file_system:
@@ -78,7 +78,7 @@ class UnseenVolumes:
         self._tally.problems += 1
 
     def take(self, volume: int, vanished: str, *, unread: bool) -> None:
-        """Report a volume that vanished, or of which the storage failed."""
+        """Report a volume that vanished, or whose storage failed."""
         root = self._volumes[volume].root
         if vanished and volume not in self.vanished:
             self.vanished.add(volume)

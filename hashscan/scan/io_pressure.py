@@ -1,10 +1,10 @@
-"""How long others wait for the disks: pressure stall information, without hashscan's own waiting.
+"""Measures how long other processes wait for the disks, from pressure stall information.
 
-/proc/pressure/io counts the scan's own reads too: alone on a slow disk it would step aside for
-itself for ever. So, on cgroup v2, the groups of others are asked: at each level from the root to
-hashscan's own group, those beside it. Where there are none to ask (a container whose root is
-hashscan's own group, or no cgroup v2), the pressure of all that this machine or container does is
-taken. Source: the kernel's Documentation/accounting/psi.rst.
+/proc/pressure/io also counts the scan's own reads: a scan that is alone on a slow disk would step
+aside for itself for ever. So, on cgroup v2, the pressure of other groups is read: at each level
+from the root to hashscan's own group, the groups beside it. If there are no other groups (a
+container whose root is hashscan's own group, or no cgroup v2), the pressure of the whole machine or
+container is read. Source: the kernel's Documentation/accounting/psi.rst.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 WHOLE_MACHINE = "/proc/pressure/io"
 _SOME = re.compile(rb"some avg10=([0-9]{1,3}(?:\.[0-9]{1,4})?)(?:\s|$)")
-#: Groups that are asked at a time, and seconds after which they are listed anew.
+#: Number of groups that are read at most, and seconds after which they are listed again.
 _MOST = 400
 _LIST_AFTER = 30.0
 
 
 def parse(text: bytes) -> float | None:
-    """The share, from 0 to 1, of the last ten seconds; ``None`` where the text does not tell."""
+    """Return the share, from 0 to 1, of the last ten seconds; ``None`` if the text has none."""
     found = _SOME.match(text)
     return None if found is None else min(1.0, float(found.group(1)) / 100)
 
 
 def mount_of_cgroup2(mountinfo: str = "/proc/self/mountinfo") -> str | None:
-    """Where cgroup v2 is mounted; ``None``: nowhere."""
+    """Return the mount point of cgroup v2; ``None``: it is not mounted."""
     try:
         with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
@@ -44,7 +44,7 @@ def mount_of_cgroup2(mountinfo: str = "/proc/self/mountinfo") -> str | None:
 
 
 def own_group(cgroup: str = "/proc/self/cgroup") -> str:
-    """This process's group in cgroup v2, from the root that it sees; ``/`` where unknown."""
+    """Return this process's cgroup v2 path, from the root that it sees; ``/`` if unknown."""
     try:
         with open(cgroup, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
@@ -56,7 +56,7 @@ def own_group(cgroup: str = "/proc/self/cgroup") -> str:
 
 
 class Pressure:
-    """Asks the groups of others."""
+    """Reads the pressure of other processes' groups."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Pressure:
         whole: str = WHOLE_MACHINE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``mount`` of cgroup v2 and own ``group``; found where not given."""
+        """Prepare; ``mount`` of cgroup v2 and own ``group`` are found if they are not given."""
         self._mount = mount_of_cgroup2() if mount is None else mount
         self._group = own_group() if group is None else group
         self._whole = whole
@@ -75,14 +75,14 @@ class Pressure:
         self._listed: float | None = None
 
     def others(self) -> float:
-        """The largest share of the last ten seconds in which a group of others waited for I/O."""
+        """Return the largest share of the last ten seconds that another group waited for I/O."""
         now = self._clock()
         if self._listed is None or now - self._listed >= _LIST_AFTER:
             self._files, self._listed = self._find(), now
         return max((share for share in map(_read, self._files) if share is not None), default=0.0)
 
     def describe(self) -> str:
-        """What is asked, in words."""
+        """Return in words which files are read."""
         files = self._find()
         if files == [self._whole]:
             return f"{self._whole}, which counts hashscan's own waiting too"

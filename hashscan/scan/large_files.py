@@ -1,4 +1,4 @@
-"""Large files that changed: they wait apart, so that they hold up no small ones."""
+"""Large files that changed: they wait in a queue of their own, so that small files do not wait."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hashscan.scan.directory_queue import WaitingDirectories
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: Seconds after which a single process takes a large file although small ones wait.
+#: Seconds after which a single process takes a large file although small files wait.
 _LARGE_WAITS = 30.0
-#: Large files that may wait at a time.
+#: Number of large files that may wait at a time.
 _MOST_LARGE = 20_000
 
 
 class LargeFiles:
-    """The large files that wait, each once for all its changes."""
+    """A queue of large files; a file waits once, however often it changes."""
 
     def __init__(self, jobs: int, on_too_many: Callable[[int], None]) -> None:
-        """For ``jobs`` processes; ``on_too_many``: see ``Dispatch``."""
+        """Make an empty queue for ``jobs`` processes; ``on_too_many``: see ``Dispatch``."""
         self._jobs = jobs
         self._on_too_many = on_too_many
         self._waiting: dict[tuple[int, bytes], DirectoryGroup] = {}
@@ -33,11 +33,11 @@ class LargeFiles:
         return len(self._waiting)
 
     def groups(self) -> Iterable[DirectoryGroup]:
-        """The groups of the waiting files."""
+        """Return the groups of the waiting files."""
         return self._waiting.values()
 
     def add(self, found: DirectoryGroup, name: bytes) -> None:
-        """Queue a large file that the group ``found`` handed back; it gets a group of its own."""
+        """Queue a large file that the group ``found`` handed back; it gets its own group."""
         volume, directory, _ = found.waiting
         if len(self._waiting) >= _MOST_LARGE:
             # A user who fills the queue must not cause scans of other users' volumes.
@@ -65,7 +65,7 @@ class LargeFiles:
         }
 
     def next(self) -> DirectoryGroup:
-        """Take the file that has waited longest."""
+        """Return the file that has waited longest, and remove it from the queue."""
         self._at = time.monotonic()
         return self._waiting.pop(next(iter(self._waiting)))
 
@@ -79,9 +79,10 @@ class LargeFiles:
 
     @property
     def is_next(self) -> bool:
-        """Whether a large file goes before small ones: one of several processes may have one.
+        """Return whether a large file is the next task, before small files.
 
-        A single process takes a large file now and then.
+        Of several processes, one at a time hashes a large file. A single process takes a large file
+        every ``_LARGE_WAITS`` seconds.
         """
         if self._open or not self._waiting:
             return False

@@ -1,9 +1,9 @@
-"""Lost directories: gone when they were to be listed, because they were removed or renamed.
+"""Lost directories: gone when a worker was to list them, because they were removed or renamed.
 
-A removed directory does not concern a scan; a renamed one would be passed over in silence. To
-distinguish them, the directory above is listed: once for all that it lost, after its last
-subdirectory was tried. If that directory is gone as well, it is searched in the directory above it,
-and all that it lost shares its fate.
+A removed directory does not concern a scan. A renamed directory would be skipped in silence. To
+distinguish the two, the parent directory is listed: once for all its lost subdirectories, after its
+last subdirectory was tried. If the parent is gone as well, it is searched in its own parent, and
+its lost subdirectories share its fate.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from hashscan.catalog.store import Catalog
 
-#: Lost directories that wait; if there are more, a search begins while others are still listed.
+#: Number of lost directories that may wait. If more wait, a search begins before all directories
+#: are listed.
 MOST = 100_000
-#: Lost directories that one listing searches.
+#: Number of lost directories that one listing searches.
 _AT_ONCE = 50_000
 RENAMED = "it was renamed while it was scanned; it is entered in the next scan"
 REPLACED = (
@@ -40,7 +41,7 @@ class Fate(IntEnum):
 
 
 def fate_of(name: bytes, now: bytes | None) -> Fate:
-    """The fate of a directory whose inode now has the name ``now`` (``None``: none) there."""
+    """Return the fate of directory ``name``; ``now``: its inode's name there now, if any."""
     if now is None:
         return Fate.GONE
     return Fate.HERE if now == name else Fate.ELSEWHERE
@@ -52,8 +53,8 @@ class LostEntry(NamedTuple):
     Attributes:
         directory: id of that directory.
         name: of a file in it; empty: the directory itself, which counts as one entry.
-        instead: inode of the directory that was listed in its place: such an entry counts only if
-            the directory has another name now. 0: none was.
+        instead: inode of another directory that was listed in its place; 0: none was listed. With
+            ``instead``, the entry counts only if the lost directory has another name now.
     """
 
     directory: int
@@ -82,7 +83,8 @@ class Search(NamedTuple):
         directory: id of the directory that held them.
         path: its path below the volume's root.
         inode: the inode that it must have; 0: any.
-        names: of each lost directory its name, with its inode and that of the one in its place.
+        names: two pairs for each lost directory: its name with its inode, and its name with the
+            inode of the directory in its place.
         lost: by id of a lost directory, the entries that share its fate.
     """
 
@@ -95,24 +97,24 @@ class Search(NamedTuple):
 
 
 class LostDirectories:
-    """The lost directories that are still to be searched, by the directory that held them."""
+    """The lost directories that wait for a search, by the directory that held them."""
 
     def __init__(self, catalog: Catalog) -> None:
-        """Names, inodes and parents of directories come from ``catalog``."""
+        """Start empty; names, inodes and parents of directories come from ``catalog``."""
         self._catalog = catalog
-        #: By volume and holding directory: the entries, by ids of the directories that it lost.
+        #: By volume and parent directory: the entries, by id of their lost directory.
         self._held: dict[tuple[int, int], dict[int, list[LostEntry]]] = {}
         self._count = 0
-        #: Ids of directories that were found at their place, though they could not be opened there
-        #: before, or showed another inode: a mount has another one than the directory it hides.
+        #: Ids of directories that a search found at their place, although they could not be opened
+        #: there before or had another inode: a mount's inode differs from the hidden directory's.
         self._sure: set[int] = set()
 
     def __len__(self) -> int:
-        """Number of entries that wait for a search."""
+        """Return the number of entries that wait for a search."""
         return self._count
 
     def ids(self) -> Iterator[int]:
-        """Ids of the directories that wait: the catalog must keep them meanwhile."""
+        """Yield the ids of waiting directories, which the catalog must keep meanwhile."""
         for lost in self._held.values():
             for number, entries in lost.items():
                 yield number
@@ -124,13 +126,13 @@ class LostDirectories:
             self._count -= sum(map(len, self._held.pop(key).values()))
 
     def add(self, volume: int, entries: Sequence[LostEntry]) -> list[Settled]:
-        """Note the entries of one lost directory; return entries that get their outcome by it."""
+        """Queue the entries of one lost directory; return entries that now have an outcome."""
         return self._add(volume, entries[0].directory, entries)
 
     def _add(self, volume: int, lost: int, entries: Sequence[LostEntry]) -> list[Settled]:
         parent = self._catalog.place_of(lost).parent
         if not parent:
-            # The volume's root, which nothing holds, or a directory that the catalog forgot.
+            # It is the volume's root, which has no parent, or the catalog forgot the directory.
             return [Settled(volume, entry, RENAMED) for entry in entries if not entry.instead]
         held = self._held.setdefault((volume, parent), {})
         held.setdefault(lost, []).extend(entries)
@@ -138,7 +140,7 @@ class LostDirectories:
         return []
 
     def next(self) -> Search | None:
-        """The next search, which is one listing; ``None``: nothing waits."""
+        """Return the next search, which is one listing; ``None``: nothing waits."""
         if not self._held:
             return None
         key = volume, directory = next(iter(self._held))
@@ -159,9 +161,9 @@ class LostDirectories:
         return Search(volume, directory, path, inode, names, lost)
 
     def found(self, search: Search, fates: Sequence[int] | None) -> list[Settled]:
-        """Take the fates that a search found; ``None``: the directory itself was not at its place.
+        """Process the fates that a search found; return the entries that now have an outcome.
 
-        Returns the entries that get their outcome by it.
+        ``fates`` is ``None`` if the searched directory itself was not at its place.
         """
         volume, settled = search.volume, []
         if fates is None:
@@ -175,11 +177,12 @@ class LostDirectories:
         for (number, entries), fate, fate_of_other in pairs:
             for entry in entries:
                 if entry.instead:
-                    # Else it was removed, or its file system lists other inodes than it opens.
+                    # Otherwise it was removed, or its file system shows other inodes in a listing
+                    # than after opening.
                     if (fate, fate_of_other) == (Fate.ELSEWHERE, Fate.HERE):
                         settled.append(Settled(volume, entry, REPLACED))
                 elif fate == Fate.HERE and entry.directory != number:
-                    # The directories that it lost are searched in it.
+                    # Search its lost subdirectories in it.
                     self._sure.add(number)
                     settled += self._add(volume, entry.directory, [entry])
                 else:
@@ -187,7 +190,7 @@ class LostDirectories:
         return settled
 
     def put_back(self, search: Search) -> None:
-        """Queue a search again: its process has not begun it."""
+        """Queue a search again because its process did not begin it."""
         held = self._held.setdefault((search.volume, search.directory), {})
         for number, entries in search.lost.items():
             held.setdefault(number, []).extend(entries)

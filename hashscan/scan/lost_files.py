@@ -1,7 +1,7 @@
-"""One task of a worker process: hash files that were gone when they were opened.
+"""One task of a worker process: hash files that were gone when the worker opened them.
 
-The directory is listed once for all of them. A removed file has no name any more and is skipped. A
-file that is renamed faster than it can be opened is a problem, never silence.
+The directory is listed once for all these files. A removed file has no name any more and is
+skipped. A file that is renamed faster than it can be opened is reported as a problem.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hashscan.scan.hashing import NotHashed, outcome_of_error
 from hashscan.scan.messages import PART_FILES
 
 RENAMED = "it was renamed again and again while it was scanned; see who does that"
-#: How often a file that was renamed after it was listed is followed, before that is a problem.
+#: Number of renames that are followed before the file is reported as a problem.
 _FOLLOWED = 5
 
 

@@ -1,8 +1,8 @@
-"""What the engine and its worker processes say to each other.
+"""The messages between the engine and its worker processes.
 
-The unit is a directory. The process that lists a large one gives parts of it away to idle
-processes, through the engine; the directory and what was given away form a group, and only a group
-that is done as a whole is counted. So one whose process dies is simply done again.
+The unit of work is a directory. The process that lists a large directory hands parts of it to idle
+processes, through the engine. The directory and these parts form a group. A group counts only when
+the whole group is done. So a group whose process dies is simply repeated.
 """
 
 from __future__ import annotations
@@ -20,35 +20,37 @@ if TYPE_CHECKING:
     from hashscan.scan.throttle import Turns
 
 
-#: So many rows are sent at a time.
+#: Number of rows that are sent at a time.
 PART_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """All that a worker process needs to know; the same for each.
+    """The settings of the worker processes; each gets the same.
 
     Attributes:
+        volumes: the volumes that are scanned.
         roots: ids of the volumes' roots in the catalog.
         catalog: path of the catalog.
-        filters: after all their checks; a fork shares their memory.
-        algorithms: what is computed for each file.
+        filters: checked filters; a fork shares their memory.
+        algorithms: algorithms of the digests that are computed for each file.
         judged: number of the set of filters in the catalog.
         scan: number of this scan.
-        full: hash what did not change, too.
-        resumed: with ``full``, the interrupted scan that this one goes on with.
-        own: identities of directories that hold hashscan's state; never entered.
+        full: also hash unchanged files.
+        resumed: with ``full``, the number of the interrupted scan that this scan continues.
+        own: identities of directories that hold hashscan's state; they are never entered.
         max_file_size: in bytes; larger files are skipped.
         max_rate, max_files: bytes and files a second, of all processes that share ``turns``.
         pause_above_io_pressure: share of time; see ``throttle``.
         turns: see ``throttle``.
-        others: volumes that are not scanned now, and are not entered from outside either.
-        identities: of the volumes' roots when the scan began; a root that has another one now, or
-            cannot be opened any more, has vanished. A root without one may be any directory.
-        judged_until: the last scan before all that was in the catalog was judged by the set of
-            filters ``judged``, whatever a row says; 0: none.
-        step_aside: with the lowest priority.
-        large_apart: bytes; larger files are handed back, so that they can be looked at apart.
+        others: volumes that this scan does not scan; it does not enter them from outside either.
+        identities: identities of the volumes' roots when the scan began. A root whose identity has
+            changed, or that cannot be opened any more, has vanished. A root without an identity
+            here may be any directory.
+        judged_until: rows of scans up to this number were already checked against the filter set
+            ``judged``, even if they name another set; 0: no such rows.
+        step_aside: the worker processes run with the lowest priority.
+        large_apart: bytes; larger files are handed back, so that they are hashed separately.
     """
 
     volumes: tuple[Volume, ...]
@@ -76,9 +78,10 @@ class WorkerSettings:
 class Job(IntEnum):
     """The work in a task's directory.
 
-    ``SCAN``: list it and hash its files, or the files that the task names. ``FOLLOW``: hash files
-    that were gone when they were opened, under their present names. ``SEARCH``: find subdirectories
-    that were gone when they were to be listed. ``CHECK``: check whether the volume is still there.
+    ``SCAN``: list the directory and hash its files, or hash the files that the task names.
+    ``FOLLOW``: hash files that were gone when they were opened, under their present names.
+    ``SEARCH``: find subdirectories that were gone when they were to be listed. ``CHECK``: check
+    whether the volume is still there.
     """
 
     SCAN = 0
@@ -91,20 +94,20 @@ class Task(NamedTuple):
     """A directory to list and hash, or some of its files to hash.
 
     Attributes:
-        group: what this belongs to.
+        group: number of the group that the task belongs to.
         volume: index of the volume.
-        directory: id in the catalog.
-        path: below the volume's root.
-        fresh: the catalog knows nothing of it.
+        directory: id of the directory in the catalog.
+        path: path of the directory below the volume's root.
+        fresh: the catalog has no rows of the directory.
         names: the files to hash, with their inodes; ``None``: list the directory.
-        again: a process died over this before: files already stored by this scan are counted,
-            not hashed again, and each name is announced before it is touched.
+        again: a process died over the directory before. Files already stored by this scan are
+            counted and not hashed again, and each name is announced before it is opened.
         avoid: names over which processes died.
-        look: the names are those of entries that changed, whatever they are: files that the
-            catalog knows as they are count as unchanged, directories are told, and a file that is
-            not whole yet is handed back.
-        final: with ``look``: a file is hashed even where it is not whole yet.
-        large: the names are those of files that were handed back for their size.
+        look: ``names`` are changed entries of any kind. A file with a valid row in the catalog
+            counts as unchanged, a directory is reported, and a file that is not whole yet is handed
+            back.
+        final: with ``look``: hash a file even if it is not whole yet.
+        large: ``names`` are files that were handed back for their size.
         job: with ``FOLLOW`` the task names lost files, with ``SEARCH`` lost subdirectories.
         inode: the inode that the directory must have with ``SEARCH``, and should have if it is
             listed; 0: any.
@@ -127,7 +130,7 @@ class Task(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of outcomes."""
+    """The numbers of files with each outcome."""
 
     hashed: int = 0
     unchanged: int = 0
@@ -136,7 +139,7 @@ class Tally:
     bytes_hashed: int = 0
 
     def add(self, other: Tally) -> None:
-        """Add another's counts to this one's."""
+        """Add another tally's counts to this tally."""
         self.hashed += other.hashed
         self.unchanged += other.unchanged
         self.problems += other.problems
@@ -166,35 +169,38 @@ class Tally:
 
     @property
     def files(self) -> int:
-        """All outcomes."""
+        """Return the number of all outcomes."""
         return self.hashed + self.unchanged + self.problems + sum(self.skipped.values())
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a process found in a part of one directory.
+    """The results of a process for a part of one directory.
 
     Attributes:
+        group: number of the task's group.
+        rows: rows of files that were hashed or ruled out.
         rejudged: name and hit of files that were judged again by their kept digests.
         directories: names and inodes of subdirectories.
-        gone: names that the catalog has and the directory has not.
+        gone: names that are in the catalog but not in the directory any more.
         give: names and inodes of files that another process may hash.
-        skipped: name and reason of files whose skipping is told, not only counted.
-        unrested: names and sizes of files that somebody still writes to, or wrote to just now.
-        later: names and sizes of files that are to be looked at once more: they were hashed
-            although somebody has them open, or could not be read.
-        large: names of files that are larger than ``WorkerSettings.large_apart``, not looked at.
+        skipped: name and reason of skipped files that are reported, not only counted.
+        unrested: names and sizes of files that a process still writes to, or wrote to just now.
+        later: names and sizes of files to check again: they were hashed although a process has them
+            open for writing, or they could not be read.
+        large: names of files larger than ``WorkerSettings.large_apart``, which were not hashed.
         lost: names and inodes of files that were gone when they were opened.
-        unopened: entries without an outcome, because the directory was gone; an empty name is the
-            directory itself.
-        fates: of a ``SEARCH``: the fate of each name; ``None``: the directory itself was not at its
-            place.
-        why_unknown: of a ``SEARCH``: the error that left all fates unknown.
-        replaced: inode of the directory that was opened, if another one was listed with its name;
-            0: it is the one that was listed.
+        unopened: entries without an outcome, because the directory was gone; an empty name means
+            the directory itself.
+        fates: for a ``SEARCH``: the fate of each name; ``None``: the directory itself was not at
+            its place.
+        why_unknown: for a ``SEARCH``: the error that left all fates unknown.
+        replaced: inode of the opened directory, if the listing of its parent showed another inode
+            under its name; 0: both inodes are equal.
+        tally: counts of the outcomes.
         damaged: number of damaged rows of the catalog, which were ignored.
-        vanished: why the volume is not there any more; empty: it is there. If set, the task is not
-            done.
+        vanished: why the volume is not there any more; empty: it is there. If it is set, the task
+            was not done.
         unread: the storage failed, so a directory was not listed.
         done: the task is finished.
     """
@@ -224,20 +230,20 @@ class Findings:
 
 
 class At(NamedTuple):
-    """The name that a process is about to touch, in a task that is done again."""
+    """The name that a process opens next, in a task that is repeated after a death."""
 
     group: int
     name: bytes
 
 
 class Alive(NamedTuple):
-    """A sign of life during a long read, or of a pause: bytes since the last sign."""
+    """A sign of life during a long read or a pause, plus the bytes read since the last sign."""
 
     bytes_read: int
 
 
 class Failed(NamedTuple):
-    """A process cannot go on (e.g. the catalog cannot be read); why."""
+    """The reason why a process cannot continue, e.g. the catalog cannot be read."""
 
     kind: str
     message: str

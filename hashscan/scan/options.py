@@ -1,4 +1,4 @@
-"""What to scan and how, and what of it a worker process needs to know."""
+"""The options of a scan, and the settings that its worker processes get from them."""
 
 from __future__ import annotations
 
@@ -21,46 +21,52 @@ if TYPE_CHECKING:
 
 
 class Presence(Protocol):
-    """Finds out which of a scan's volumes answer, without waiting for them; by their indices."""
+    """Finds out which of a scan's volumes answer, without waiting for them.
+
+    A volume is named by its index.
+    """
 
     @property
     def connections(self) -> list[Connection]:
-        """Readable when ``take`` has something."""
+        """Return connections that become readable when ``take`` has a result."""
         ...
 
     def ask(self, number: int) -> None:
-        """Check a volume."""
+        """Start a check of a volume."""
         ...
 
     def take(self, ready: Collection[object]) -> list[int]:
-        """Volumes that were checked, or did not answer in time."""
+        """Return the volumes that were checked, or did not answer in time."""
         ...
 
     def hangs(self, number: int) -> bool:
-        """Whether a volume did not answer to its last check."""
+        """Return whether a volume did not answer its last check."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """What to scan and how.
+    """The volumes to scan, and the options of the scan.
 
     Attributes:
+        volumes: the volumes to scan.
         others: volumes that are scanned at other times; a scan of ``volumes`` does not enter them.
-        follow_mounts: returns for a root a function that lists the mounts lost below it.
-        presence: asked for a volume at which a worker process hangs.
-        identities: of the volumes' roots, by path, when they were found to be there.
-        jobs: worker processes.
-        filters: after all their checks.
-        filterset: what tells one set of filters from another: their versions.
-        algorithms: what the filters need.
-        full: hash what did not change, too.
+        follow_mounts: takes a root, and returns a function that lists the mounts that have
+            disappeared below it.
+        presence: checks a volume on which a worker process hangs.
+        identities: identities of the volumes' roots, by path, at the time when the caller found
+            them.
+        jobs: number of worker processes.
+        filters: checked filters.
+        filterset: the versions of the filters, which identify the set of filters.
+        algorithms: algorithms that the filters need.
+        full: also hash unchanged files.
         own: identities of directories that hold hashscan's state.
         service, remote: the confirmer's name, and whether its verdicts are remembered.
         max_rate, max_files: bytes and files a second, of all processes together.
         turns: shared with other scans for which the same bounds hold.
-        step_aside: with the lowest priority.
-        large_apart: bytes; changed files that are larger are looked at apart from the others.
+        step_aside: the worker processes run with the lowest priority.
+        large_apart: bytes; larger changed files are hashed separately from the others.
         stall_after: seconds without a sign of life after which a worker process is replaced.
     """
 
@@ -97,7 +103,7 @@ def worker_settings(
     judged_until: int = 0,
     resumed: int | None = None,
 ) -> WorkerSettings:
-    """For scan number ``scan``; ``roots`` are the volumes' roots in the catalog."""
+    """Return the worker settings of scan ``scan``; ``roots``: ids of the roots in the catalog."""
     return WorkerSettings(
         volumes=options.volumes,
         roots=tuple(roots),
@@ -126,7 +132,7 @@ def identity_of_root(root: bytes) -> Identity:
     """Return the device and inode of a volume's root.
 
     Raises:
-        UsageError: it cannot be opened.
+        UsageError: the root cannot be opened.
     """
     try:
         with closing(open_root(root)) as fd:

@@ -1,4 +1,4 @@
-"""What a worker process sends to the engine: findings, a few together, and signs of life."""
+"""Sends a worker process's findings, in batches, and its signs of life to the engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from hashscan.scan.messages import Findings, Message
 
-#: Seconds after which findings are sent although there are few.
+#: Seconds after which findings are sent even if there are few.
 _SEND_AFTER = 0.2
 _ALIVE_AFTER = 1.0
 
@@ -22,11 +22,11 @@ class FindingsOutbox:
     """Collects findings and sends them.
 
     Attributes:
-        gather: has the task under way put in what it found so far.
+        gather: makes the task under way put in its findings so far.
     """
 
     def __init__(self, send: Callable[[Message], None], idle: mmap.mmap) -> None:
-        """``send`` to the engine; ``idle``: a shared byte, how many processes have no task."""
+        """Send through ``send``; ``idle``: a shared byte with the number of idle processes."""
         self._send = send
         self._idle = idle
         self._unsent: list[Findings] = []
@@ -43,7 +43,7 @@ class FindingsOutbox:
             self.flush()
 
     def flush(self) -> None:
-        """Send what was put in and not yet sent."""
+        """Send the findings that were put in and not sent yet."""
         if self._unsent:
             self._send(self._unsent)
             self._unsent = []
@@ -59,16 +59,16 @@ class FindingsOutbox:
             self._send(Alive(self._bytes_since))
             self._bytes_since = 0
             self._last_alive = now
-            # What was found before a long read must not wait for its end.
+            # Findings from before a long read must not wait for its end.
             self.gather()
             self.flush()
 
     def announce(self, group: int, name: bytes) -> None:
-        """Say which name comes next, in a task over which a process died."""
+        """Report the next name of a task over which a process died."""
         self._send(At(group, name))
 
     def may_hand_over(self) -> bool:
-        """Whether a process has nothing to do; it is then taken for busy."""
+        """Return whether a process is idle; the processes then count as busy."""
         if self._idle[0]:
             self._idle[0] = 0
             return True
@@ -76,4 +76,4 @@ class FindingsOutbox:
 
 
 def nothing() -> None:
-    """No task is under way."""
+    """Do nothing: no task is under way."""

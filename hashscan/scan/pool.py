@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hashscan.scan.messages import Message, Task, WorkerSettings
 
-#: Seconds without any sign of life after which a process is taken for stuck (a dead file server).
+#: Seconds without a sign of life after which a process counts as stuck (a dead file server).
 STALL_AFTER = 300.0
 _MOST_FAILED_STARTS = 5  # in a row
 
@@ -29,13 +29,13 @@ class WorkerHandle:
     """A worker process as the engine sees it.
 
     Attributes:
-        tasks: what it was given and has not reported as done.
-        started: it has said something.
+        tasks: tasks that it got and has not reported as done.
+        started: it has sent a message.
         stalled: it was killed because it gave no sign of life.
     """
 
     def __init__(self, child: Child) -> None:
-        """For ``Pool``."""
+        """Make the handle of ``child``; only ``Pool`` calls this."""
         self.child = child
         self.connection = child.connection
         self.tasks: list[Task] = []
@@ -57,9 +57,9 @@ class Pool:
     ) -> None:
         """Start ``size`` processes.
 
-        ``before_fork`` ends what a fork must not copy: SQLite's locks belong to a process, so that
-        a new connection of the child to the same file would take the locks of its parent's
-        transaction for its own.
+        ``before_fork`` ends the catalog's transaction, which a fork must not copy. SQLite's locks
+        belong to a process: a new connection of the child to the same file would treat the locks of
+        its parent's transaction as its own.
 
         Raises:
             OSError: the kernel lets no more processes run.
@@ -93,15 +93,15 @@ class Pool:
         )
 
     def idle(self) -> list[WorkerHandle]:
-        """Processes that have nothing to do."""
+        """Return the processes that have no task."""
         return [worker for worker in self.workers if not worker.tasks]
 
     def tell_idle(self, count: int) -> None:
-        """Let busy processes know how many have nothing to do, so that they give work away."""
+        """Advertise the number of idle processes, so that busy processes hand over work."""
         self._idle[0] = min(count, 255)
 
     def silent(self, seconds: float) -> set[int]:
-        """Volumes at which processes work that have given no sign of life for so long."""
+        """Return volumes whose processes have given no sign of life for ``seconds``."""
         now = time.monotonic()
         return {
             task.volume
@@ -111,28 +111,29 @@ class Pool:
         }
 
     def give_up(self, volume: int) -> None:
-        """End the processes that work at a volume which does not answer."""
+        """End the processes that work on a volume that does not answer."""
         for worker in self.workers:
             if worker.tasks and worker.tasks[0].volume == volume:
                 worker.heard = time.monotonic() - self._stall_after
 
     def give(self, worker: WorkerHandle, tasks: list[Task]) -> None:
-        """Give tasks to a process that has none."""
+        """Give tasks to an idle process."""
         worker.tasks = tasks
         worker.heard = time.monotonic()
-        # A process that died is noticed by its connection, with its tasks.
+        # If the process has died, its closed connection shows it, and its tasks are repeated.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             worker.connection.send(tasks)
 
     def receive(
         self, others: list[Connection], timeout: float
     ) -> Iterator[tuple[WorkerHandle, Message | None] | Connection]:
-        """What was said within ``timeout`` seconds; ``None`` from a process that has died.
+        """Yield the messages that arrive within ``timeout`` seconds; ``None``: the process died.
 
-        A dead process's tasks are in its handle, which has left ``workers``; a new one is there.
+        The handle of a dead process still has its tasks. It is not in ``workers`` any more; a new
+        process has its place. Of ``others``, each readable connection is yielded.
 
         Raises:
-            HashscanError: a process cannot work at all, or they die one after the other.
+            HashscanError: a process cannot work at all, or several processes die as they start.
         """
         by_connection = {worker.connection: worker for worker in self.workers}
         for ready in wait([*by_connection, *others], timeout):
@@ -165,7 +166,7 @@ class Pool:
                 worker.heard = now - self._stall_after + 5
                 worker.child.kill()  # then its connection ends, and it is replaced
             else:
-                # It does not even die: it waits inside the kernel. Leave it behind.
+                # The killed process does not end: it waits inside the kernel. Leave it behind.
                 yield self._replace(worker), None
 
     def _replace(self, worker: WorkerHandle) -> WorkerHandle:
@@ -184,9 +185,9 @@ class Pool:
         return worker
 
     def close(self) -> None:
-        """End all processes. What they had not reported is not done."""
+        """End all processes. Their unreported work counts as not done."""
         for worker in self.workers:
-            worker.child.kill()  # all of them, before one is waited for
+            worker.child.kill()  # kill all processes before waiting for the first
         for worker in self.workers:
             worker.child.end()
         self._links.close()

@@ -1,10 +1,9 @@
-"""A new set of filters judges what the catalog holds, without a file being read.
+"""Judges the digests in the catalog by a new set of filters, without reading a file.
 
-Processes of their own go through the catalog's digests, each through a part of it. They report only
-what is judged otherwise than before: the files that are candidates now, and those that are none any
-more. The first are then looked at as if they had changed, which tells whether they are still what
-the catalog says. Files that were never hashed as these filters need it are told apart: there may be
-as many as there are files.
+Separate processes read the catalog's digests, each a part of them. They report only files whose
+judgement changed: new candidates, and files that are not candidates any more. A new candidate is
+then checked like a changed file, which shows whether the file still matches its row. Files without
+a digest that the new filters need are reported separately: all files may be among them.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
     from hashscan.model import Algorithm, Filter
 
 _STEP = 4096
-#: So many directories are looked through at a time for whether there is anything to tell.
+#: Number of directories that are judged at a time; their files are judged singly only on a hit.
 _DIRECTORIES = 256
-#: Processes at the most: the disk that the catalog lies on is one.
+#: Largest number of processes: they all read the catalog from the same disk.
 _MOST_PROCESSES = 4
-#: Places in a ``DigestsRow``.
+#: Indices in a ``DigestsRow``.
 _FIRST_DIGEST: Final = 2
 _HIT: Final = 5
 _JUDGED: Final = 6
@@ -44,13 +43,13 @@ class Judged(NamedTuple):
 
     Attributes:
         found: directory id and name of files that a filter holds now.
-        due: the same of files that must be read: their row is damaged, or lacks a digest that the
-            filters need and their tiers do not rule them out.
-        cleared: the same of files that a filter held before and none holds now.
+        due: directory id and name of files that must be read: their row is damaged, or it lacks a
+            digest that the filters need and the filters' tiers do not rule the file out.
+        cleared: directory id and name of files that a filter held before and no filter holds now.
         files: number of judged files.
         done: the process is finished.
         new: category and version of the filter, and the digests, of files that a filter holds now
-            and none held before.
+            and no filter held before.
     """
 
     found: list[tuple[int, bytes]]
@@ -65,8 +64,9 @@ class Judge:
     """A set of filters, for many files at a time.
 
     Attributes:
-        needed: algorithms whose digests it looks at.
-        filterset, until: what it leaves as it is: what this set has judged, and later scans.
+        needed: algorithms of the digests that it checks.
+        filterset: number of this set; rows that it has judged are left alone.
+        until: rows of scans after this number are left alone.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class Judge:
         filterset: int,
         until: int,
     ) -> None:
-        """``algorithms`` are those that any of ``filters`` needs."""
+        """Prepare; ``algorithms``: the algorithms that any of ``filters`` needs."""
         self.filterset = filterset
         self.until = until
         self.needed = [name for name in ALGORITHMS if name in algorithms]
-        #: Places of those digests in a ``DigestsRow``.
+        #: Indices of the needed digests in a ``DigestsRow``.
         self._places = [_FIRST_DIGEST + ALGORITHMS.index(name) for name in self.needed]
-        #: Which filter is asked for which of ``needed``.
+        #: Pairs of a filter and the index in ``needed`` of an algorithm that it uses.
         self._questions = [
             (one, number)
             for one in filters
@@ -93,9 +93,10 @@ class Judge:
         self._screen = Screen(filters)
 
     def are_clear(self, digests: Sequence[tuple[bytes | None, ...]]) -> bool:
-        """Whether no filter holds any of some files' digests (``needed``), and none is missing.
+        """Return whether no filter holds any of the digests, and no digest is missing.
 
-        It says nothing of which, and takes half the time of ``judge``.
+        ``digests`` has the ``needed`` digests of each file. This takes half the time of ``judge``,
+        but does not find out which file has a hit.
         """
         columns = list(zip(*digests, strict=True))
         if any(None in column for column in columns):
@@ -143,12 +144,12 @@ class Judge:
 
 
 class Rejudging:
-    """The processes, as the daemon sees them.
+    """The processes that judge, as the daemon sees them.
 
     Attributes:
         filterset: number of the set of filters.
-        until: rows of scans after this one are judged already.
-        files: how many were judged so far.
+        until: rows of scans after this number are judged already.
+        files: number of files judged so far.
     """
 
     def __init__(
@@ -161,10 +162,10 @@ class Rejudging:
         until: int,
         processes: int = 1,
     ) -> None:
-        """Start them, on the catalog file ``catalog``.
+        """Start the processes on the catalog file ``catalog``.
 
         Raises:
-            StateError: it cannot be read.
+            StateError: the catalog cannot be read.
         """
         self.filterset = filterset
         self.until = until
@@ -172,7 +173,7 @@ class Rejudging:
         judge = Judge(filters, algorithms, filterset=filterset, until=until)
         reader = CatalogReader(catalog)
         newest = reader.last_directory()
-        reader.close()  # a fork must not copy an open one
+        reader.close()  # a fork must not copy an open reader
         count = max(1, min(processes, _MOST_PROCESSES, newest))
         bounds = [newest * number // count for number in range(count + 1)]
         self._children: list[Child] = []
@@ -185,11 +186,11 @@ class Rejudging:
 
     @property
     def connections(self) -> list[Connection]:
-        """Readable when ``take`` has something; none: all are through."""
+        """Return connections that become readable when ``take`` has a result; empty: all done."""
         return [child.connection for child in self._children]
 
     def take(self, connection: Connection) -> Judged | None:
-        """The next part of one of them; ``None`` where the process has died."""
+        """Return the next result of the process at ``connection``; ``None``: it has died."""
         try:
             judged: Judged = connection.recv()
         except (EOFError, OSError):
@@ -229,7 +230,7 @@ def _main(
 
 
 def _count_clear(reader: CatalogReader, judge: Judge, after: int, up_to: int) -> int | None:
-    """How many files of some directories there are to judge; ``None``: a filter holds one."""
+    """Return the number of files to judge in some directories, if all are clear; else ``None``."""
     files = 0
     for digests in reader.plain_digests(
         after, up_to, judge.needed, judged=judge.filterset, until=judge.until, step=_STEP
@@ -243,7 +244,7 @@ def _count_clear(reader: CatalogReader, judge: Judge, after: int, up_to: int) ->
 def _judge_one_by_one(
     reader: CatalogReader, judge: Judge, after: int, up_to: int, connection: Connection
 ) -> None:
-    """Tell which files of some directories a filter holds, or held."""
+    """Send which files of some directories a filter holds, or held before."""
     at: tuple[int, bytes] = (after + 1, b"")
     while True:
         rows, damaged = reader.digests_after(*at, up_to, _STEP)

@@ -1,7 +1,8 @@
-"""What the filters know of a file: of its digests, and before that of its size and first block.
+"""Asks the filters about a file: first its size, then its first block, then its digests.
 
-A file need not be hashed if no known file has its size, or begins as it does. Only filters with a
-tier can say so, and all of them must; ``known.filters.tiers`` says why that misses nothing.
+A file need not be hashed if no known file has its size or its first block. Only filters with tiers
+can rule a file out, and all filters must do so. ``known.filters.tiers`` explains why this misses no
+known file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from hashscan.catalog.rows import RawRow
     from hashscan.model import FileDigests, Filter, FilterHit
 
-#: Sizes whose answer is remembered; files of one size come in crowds.
+#: Number of sizes whose answer is remembered: many files often have the same size.
 _REMEMBERED = 1 << 16
 #: Index of a row's first digest.
 _FIRST_DIGEST = 6
@@ -26,12 +27,12 @@ class Screen:
     """The tiers of a set of filters.
 
     Attributes:
-        sizes: a size can rule a file out.
-        heads: the first block can, where the size does not.
+        sizes: a file's size can rule the file out.
+        heads: a file's first block can rule the file out if its size does not.
     """
 
     def __init__(self, filters: Iterable[Filter]) -> None:
-        """Of all ``filters``; none: nothing is ruled out."""
+        """Use the tiers of all ``filters``; without filters, no file is ruled out."""
         self._tiers = [one.tiers for one in filters]
         self.sizes = bool(self._tiers) and all(one.sizes is not None for one in self._tiers)
         self.heads = any(one.heads is not None for one in self._tiers) and all(
@@ -40,10 +41,10 @@ class Screen:
         self._remembered: dict[int, bool] = {}
 
     def rules_out_size(self, size: int) -> bool:
-        """Whether no known file has this size, in bytes.
+        """Return whether no known file has this size, in bytes.
 
-        Nothing is no size to go by: some file systems say so of whatever they hold (FUSE, /proc),
-        and an empty file costs little.
+        Size 0 never rules a file out: some file systems report it for files with content (FUSE,
+        /proc), and an empty file costs little.
         """
         if not self.sizes or not size:
             return False
@@ -55,11 +56,11 @@ class Screen:
         return known
 
     def rules_out(self, size: int, head: bytes) -> bool:
-        """Whether no known file has this size and begins so.
+        """Return whether no known file has this size and this first block.
 
         Args:
             size: in bytes.
-            head: the key of the first block (``model.head_key``); empty: it is not known.
+            head: the key of the first block (``model.head_key``); empty: the block is not known.
         """
         key = size_key(size)
         return bool(self._tiers) and all(
@@ -73,7 +74,7 @@ class Filters:
     """The digests of a set of filters."""
 
     def __init__(self, filters: Sequence[Filter]) -> None:
-        """Of all ``filters``."""
+        """Use the digests of all ``filters``."""
         self._filters = filters
         self._questions = [
             (one, [number for number, name in enumerate(ALGORITHMS) if name in one.algorithms])
@@ -87,7 +88,7 @@ class Filters:
                 raw = digests[algorithm]
                 if raw is not None and raw.hex() in one:
                     return hits(self._filters, digests)
-        return ()  # as nearly always: nothing was made for it
+        return ()  # nearly always; so no object was built for it
 
     def among(self, rows: Sequence[RawRow]) -> set[int]:
         """Return the indices of rows with a digest that a filter holds."""
@@ -97,7 +98,7 @@ class Filters:
                 for algorithm in wanted:
                     digests = [row[_FIRST_DIGEST + algorithm] for row in rows]
                     numbers: Sequence[int] = range(len(rows))
-                    if None in digests:  # of files that their first block ruled out
+                    if None in digests:  # the first block ruled such files out
                         numbers = [number for number in numbers if digests[number] is not None]
                         digests = [digests[number] for number in numbers]
                     hit = one.among(cast("list[bytes]", digests))
@@ -106,5 +107,5 @@ class Filters:
 
 
 def reason_of(head: bytes) -> Skipped:
-    """Why a file was skipped whose row has this ``head``."""
+    """Return why a file was skipped, from the ``head`` of its row."""
     return Skipped.UNKNOWN_HEAD if head else Skipped.UNKNOWN_SIZE

@@ -1,4 +1,4 @@
-"""Stepping aside: bounds on bytes and files a second, and pauses while others wait for disks."""
+"""Slows a scan down: bounds bytes and files a second, and pauses while others wait for disks."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOOK_EVERY = 1.0  # seconds; the kernel renews the averages every two
-_LONGEST_PAUSE = 5.0  # seconds in a row; then a second of work is done whatever the pressure is
+_LONGEST_PAUSE = 5.0  # seconds in a row; then a second of work follows even under pressure
 
 
 class Turns:
-    """When the next byte and the next file may be read: one for all processes that share a bound.
+    """The times of the next byte and the next file, shared by all processes with the same bound.
 
-    Nobody holds a lock, which a killed process could not give back: where two take the same turn
-    in the same instant, a block more is read than the bound allows.
+    There is no lock, because a killed process could not release it. If two processes take the same
+    turn at the same moment, one block more is read than the bound allows.
     """
 
     def __init__(self) -> None:
-        """Processes that are forked later share it."""
+        """Make the times; processes that are forked later share them."""
         self.times = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
 
 
 class Pace:
-    """Slows one worker process down. Call it after each read, ``file`` for each file that is read.
+    """Slows one worker process down. Call it after each read, and ``file`` for each file read.
 
     Attributes:
-        bounds: whether there is anything to wait for; else neither need be called.
+        bounds: whether a bound is set; otherwise no call is needed.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``max_rate`` in bytes, ``max_files`` in files a second, ``pause_above`` a share of time.
+        """Set the bounds; ``None``: no bound.
 
-        ``None``: no bound. The bounds hold for all that share the same ``turns``.
-
-        ``alive`` is called once a second during pauses.
+        ``max_rate`` is in bytes a second, ``max_files`` in files a second, and ``pause_above`` is a
+        share of time. All processes with the same ``turns`` share the bounds. ``alive`` is called
+        once a second during pauses.
         """
         self.bounds = not (max_rate is None and pause_above is None and max_files is None)
         self._rate = max_rate
@@ -65,7 +65,7 @@ class Pace:
         self._look = clock() + _LOOK_EVERY
 
     def __call__(self, count: int) -> None:
-        """Account for ``count`` bytes, and wait as long as they ask for."""
+        """Account for ``count`` bytes, and wait until the bounds allow more."""
         now = self._clock()
         if self._rate is not None:
             turn = self._turns[0] = max(now, self._turns[0]) + count / self._rate
@@ -73,7 +73,7 @@ class Pace:
         self._step_aside(now)
 
     def file(self) -> None:
-        """Account for one file, however small, and wait as long as that asks for."""
+        """Account for one file of any size, and wait until the bounds allow it."""
         now = self._clock()
         if self._max_files is not None:
             turn = self._turns[1] = max(now, self._turns[1]) + 1 / self._max_files
@@ -81,7 +81,7 @@ class Pace:
         self._step_aside(now)
 
     def listed(self) -> None:
-        """Step aside while a directory is listed: that reads from the disk, too."""
+        """Step aside while a directory is listed: a listing reads from the disk, too."""
         self._step_aside(self._clock())
 
     def _step_aside(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""The skipping of unchanged files: which files need not be hashed, by their rows in the catalog."""
+"""Skips unchanged files: decides by a file's row in the catalog whether it must be hashed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class UnchangedFiles:
-    """Decides by rows and stamps, for one scan."""
+    """Decides by rows and stamps which files of one scan need not be hashed."""
 
     def __init__(
         self, settings: WorkerSettings, catalog: CatalogReader, filters: Filters, screen: Screen
     ) -> None:
-        """``filters`` judge kept digests; ``screen`` rules kept sizes and first blocks out."""
+        """Prepare; ``filters`` judge kept digests, ``screen`` judges kept sizes and heads."""
         self._settings = settings
         self._catalog = catalog
         self._filters = filters
@@ -56,13 +56,13 @@ class UnchangedFiles:
         *,
         again: bool,
     ) -> bool:
-        """Whether a file's row says what the file holds; then the file is counted.
+        """Return whether a file's row is still valid; then the file is counted.
 
         Args:
-            row: of the file's name.
-            status: of the file.
+            row: row of the file's name.
+            status: status of the file.
             device: the number of its device in rows.
-            findings: get the file's outcome.
+            findings: gets the file's outcome.
             again: see ``Task``.
         """
         if (
@@ -76,7 +76,7 @@ class UnchangedFiles:
         settings = self._settings
         tally = findings.tally
         if settings.full and row.head is not None:
-            return False  # every file is to be hashed
+            return False  # a full scan hashes every file
         if again and row.scan == settings.scan and row.judged == settings.judged:
             if row.head is None:
                 tally.hashed += 1
@@ -108,7 +108,7 @@ class UnchangedFiles:
 
 
 def count_unchanged(unchanged: Unchanged, tally: Tally) -> None:
-    """Count unchanged files: hashed ones, and those that are still ruled out."""
+    """Count unchanged files: files with digests, and files that are still ruled out."""
     _, hashed, by_size, by_head = unchanged.met
     tally.unchanged += hashed
     for reason, count in ((Skipped.UNKNOWN_SIZE, by_size), (Skipped.UNKNOWN_HEAD, by_head)):

@@ -1,4 +1,4 @@
-"""The root of a volume, as a worker process opens it."""
+"""Opens the root of a volume in a worker process, and notices if it vanishes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
 
 
 class VanishedError(OSError):
-    """The directory that was a volume's root when the scan began is not at its path any more."""
+    """Raised if the directory that was a volume's root at the scan's start is not at its path."""
 
 
 class VolumeRoot:
-    """A volume as a worker process knows it.
+    """The root of a volume in a worker process.
 
-    It is open only while there is something to do: an open directory would keep the volume's
-    file system from being unmounted.
+    It is open only while the process has tasks: an open directory prevents the volume's file system
+    from being unmounted.
     """
 
     def __init__(self, volume: Volume, number: int, identity: Identity | None = None) -> None:
-        """``number`` is the root's id in the catalog.
+        """Prepare the root with the catalog id ``number``, without opening it.
 
-        ``identity`` is the root's when the scan began; ``None``: any directory is the root.
+        ``identity`` is the root's identity when the scan began; ``None``: any directory is the
+        root.
         """
         self._volume = volume
         self._identity = identity
@@ -48,7 +49,7 @@ class VolumeRoot:
 
         Raises:
             VanishedError: the directory that was the root is not there any more.
-            OSError: it cannot be opened.
+            OSError: the root cannot be opened.
         """
         if self.fd < 0:
             self.fd = self._open()
@@ -81,7 +82,8 @@ class VolumeRoot:
     def find_others(self, roots: Roots) -> None:
         """Find the directories that are the roots of other volumes inside this one.
 
-        They are opened from this root, never by their paths: a dead file server may be there.
+        They are opened from this root, never by their absolute paths: a path may lead to a dead
+        file server.
         """
         found = set()
         for path in roots.inside(self._volume.root):
@@ -101,9 +103,9 @@ class VolumeRoot:
 
     @property
     def device(self) -> int:
-        """The root's device."""
+        """Return the root's device."""
         return self._device
 
     def device_of(self, status: os.stat_result) -> int:
-        """The number of a file's device in the catalog's rows; see ``FileRow``."""
+        """Return the number of a file's device in the catalog's rows; see ``FileRow``."""
         return -self._number if status.st_dev == self._device else status.st_dev

@@ -1,7 +1,7 @@
-"""What a worker process does: list a directory, hash what changed, ask the filters.
+"""The worker process: lists directories, hashes changed files, asks the filters.
 
-It reads the catalog and writes nothing. It opens a directory from the volume's root for each task,
-by descriptor, so that what a task says of a path need not be true any more.
+It reads the catalog and writes nothing. For each task it opens the directory by descriptor, from
+the volume's root. So a task is safe even if the path in it is not valid any more.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class Worker:
         """Open the catalog.
 
         Args:
-            settings: of the scan.
-            links: shared with the other processes.
-            copies: shared with the other processes.
-            idle: one shared byte: how many processes have nothing to do.
-            send: to the engine.
+            settings: settings of the scan.
+            links: table shared with the other processes.
+            copies: table shared with the other processes.
+            idle: one shared byte with the number of idle processes.
+            send: sends a message to the engine.
 
         Raises:
             HashscanError: the catalog cannot be used.
@@ -106,20 +106,20 @@ class Worker:
                 alive=outbox.show_life,
             )
         )
-        # A small file that changed is checked whatever the disks do, and however many there are.
+        # Changed small files are checked even if the disks are busy or the files are many.
         self._at_once = tools(
             Pace(settings.max_rate, None, turns=settings.turns, alive=outbox.show_life)
         )
 
     def flush(self) -> None:
-        """Send what was found and not yet sent."""
+        """Send the findings that are not sent yet."""
         self._outbox.flush()
 
     def do(self, task: Task) -> None:
         """Do a task's job, and send the findings."""
         root = self._roots[task.volume]
         if task.volume != self._volume:
-            # If this process hangs, the engine must know at which volume.
+            # If this process hangs, the engine must know on which volume.
             self._volume = task.volume
             self._outbox.flush()
         if task.job is Job.CHECK:
@@ -148,14 +148,14 @@ class Worker:
         try:
             work.run()
         except OSError as error:
-            # An error of the directory itself, e.g. of a file server that has lost it.
+            # The directory itself failed, e.g. a file server has lost it.
             work.fail(outcome_of_error(error))
         finally:
             self._outbox.gather = nothing
             os.close(fd)
 
     def rest(self) -> None:
-        """Close the volumes until there is something to do."""
+        """Close the volumes until the next task."""
         while self._opened:
             self._opened.pop().close()
 
@@ -178,7 +178,7 @@ class Worker:
         raise AssertionError
 
     def _unopened(self, task: Task, error: OSError) -> Findings:
-        """What a directory that cannot be opened comes to: one entry of its own."""
+        """Return the findings of a directory that cannot be opened: one entry, or one a name."""
         findings = Findings(task.group, done=True)
         names = [name for name, _ in task.names or ((b"", 0),)]
         if isinstance(error, CrossesMountError):
@@ -188,7 +188,7 @@ class Worker:
         else:
             outcome = outcome_of_error(error)
             if task.look and outcome.reason in {Skipped.VANISHED, Problem.CHANGED}:
-                # What the directory was renamed to is told of by itself.
+                # The watch reports the directory's new name by itself.
                 outcome = NotHashed(Skipped.VANISHED)
             elif outcome.reason is Skipped.VANISHED:
                 findings.unopened = tuple(names)
@@ -198,7 +198,7 @@ class Worker:
         return findings
 
     def _search(self, task: Task) -> Findings:
-        """The fates of subdirectories that were gone when they were to be listed."""
+        """Find the fates of subdirectories that were gone when they were to be listed."""
         findings = Findings(task.group, done=True)
         names = task.names or ()
         root = self._roots[task.volume]
@@ -229,11 +229,11 @@ def run(
     copies: CopyTable | None,
     idle: mmap.mmap,
 ) -> None:
-    """A worker process: do tasks until the engine closes the connection."""
+    """Run a worker process: do tasks until the engine closes the connection."""
     try:
         ignore_lease_breaks()
         worker = Worker(settings, links, copies, idle, connection.send)
-        connection.send(Alive(0))  # the engine tells a start that failed from a task that kills
+        connection.send(Alive(0))  # so the engine distinguishes a failed start from a fatal task
         while True:
             tasks: list[Task] = connection.recv()
             for task in tasks:
