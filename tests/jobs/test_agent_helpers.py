@@ -1,37 +1,24 @@
-"""Small parts of hashscan.jobs: what a configuration leads to, and the words for what is missing."""
+"""Where filters come from, and what status says of a configuration and of files that it cannot read."""
 
 import errno
 import os
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
-from faulty import raising
 
 from hashscan.config.settings import Settings
 from hashscan.errors import (
     ConfigError,
-    ExitCode,
     FilterError,
-    LockedError,
     QuarantineError,
     StateError,
     UsageError,
 )
-from hashscan.fs.volume import Volume
-from hashscan.jobs import coverage_gaps as gaps_module
 from hashscan.jobs import (
     known_set,
-    machine_limits,
-    scan,
-    startup_check,
     status,
-    sync,
-    volume_presence,
 )
-from hashscan.jobs import report as reporting
-from hashscan.jobs.notices import mailbox
-from hashscan.model import Identity, Summary
 from hashscan.quarantine.summary import Briefed
 
 URL = "https://filters.example/"
@@ -56,129 +43,6 @@ def repository(tmp_path):
     return settings_of(
         tmp_path, filter={"source": URL, "root": str(tmp_path / "r"), "categories": ["a", "b"]}
     )
-
-
-@pytest.mark.parametrize(
-    ("sections", "what", "fix"),
-    [
-        ({}, "no repository is named", "write its URL"),
-        (
-            {"filter": {"source": "/f.filter"}},
-            "is a file, not a repository",
-            "scans use it without sync",
-        ),
-        (
-            {"service": {"kind": "local", "known": ["/l"]}},
-            "no repository is named",
-            "scans make the filter from service.known, without sync",
-        ),
-    ],
-)
-def test_without_a_repository_there_is_nothing_to_sync(tmp_path, sections, what, fix):
-    settings = settings_of(tmp_path, **sections)
-    assert sync.from_repository(settings) is False
-    with pytest.raises(ConfigError) as caught:
-        sync.source_of(settings)
-    (finding,) = caught.value.findings
-    assert finding.what == what
-    assert finding.fix.startswith(fix)
-    assert finding.fix.endswith("write its URL, and the root key to trust as filter.root")
-    sync.check_root(settings)  # there is none to check
-    with pytest.raises(ConfigError):
-        sync.run_sync(settings, None)
-
-
-def test_the_configured_repository(repository, tmp_path, monkeypatch):
-    assert sync.from_repository(repository) is True
-    source = sync.source_of(repository, password="p")
-    assert (source.url, source.categories, source.password) == (URL, ("a", "b"), "p")
-    assert source.root == str(tmp_path / "r")
-    with pytest.raises(FilterError):
-        sync.check_root(repository)
-    kept = [SimpleNamespace(loaded=one) for one in ("one", "two")]
-    ages = []
-    monkeypatch.setattr(sync, "open_kept", lambda _s, _d, *, max_age: ages.append(max_age) or kept)
-    assert sync.open_filters(repository, SimpleNamespace(filters="d")) == ("one", "two")
-    assert ages == [repository.filter.max_age]
-
-
-# mailbox, limits
-
-
-def test_what_is_wrong_with_a_maildir(tmp_path, monkeypatch):
-    assert mailbox.maildir_fault(settings_of(tmp_path)) is None
-    path = str(tmp_path / "mail")
-    settings = settings_of(tmp_path, notices={"maildir": path})
-    for seen, trouble, found in (
-        (
-            "no such directory",
-            None,
-            "correct notices.maildir, or check its mount and its file server",
-        ),
-        (None, "there is no new/ in it", ""),
-        (None, None, None),
-    ):
-        monkeypatch.setattr(
-            mailbox, "look_at_all", lambda _p, seen=seen: (SimpleNamespace(error=seen),)
-        )
-        monkeypatch.setattr(mailbox, "why_unusable", lambda _p, trouble=trouble: trouble)
-        fault = mailbox.maildir_fault(settings)
-        if found is None:
-            assert fault is None
-        else:
-            assert fault == (f"{path}: {seen}" if seen else trouble, found)
-
-
-@pytest.mark.parametrize(
-    ("error", "is_limit"),
-    [
-        (OSError(errno.EMFILE, ""), True), (OSError(errno.ENFILE, ""), True),
-        (OSError(errno.EAGAIN, ""), True), (OSError(errno.ENOMEM, ""), True),
-        (MemoryError(), True), (OSError(errno.EIO, ""), False), (ValueError(), False),
-    ],
-)  # fmt: skip
-def test_limits_of_the_machine(error, is_limit):
-    assert machine_limits.is_limit(error) is is_limit
-
-
-# presence
-
-
-class Mounts:
-    """A catalog that knows which volumes were mounted."""
-
-    def __init__(self, *mounted):
-        self.mounted = set(mounted)
-        self.set_mounted, self.forget_mounted = self.mounted.add, self.mounted.discard
-        self.was_mounted = self.mounted.__contains__
-
-
-def test_an_empty_mount_point_is_not_an_empty_volume():
-    def seen(**given):
-        return SimpleNamespace(
-            **{"error": None, "mounted": False, "empty": False, "root": b"/v", **given}
-        )
-
-    catalog = Mounts()
-    assert (
-        volume_presence.why_not_there(seen(error="it does not answer"), catalog)
-        == "it does not answer"
-    )
-    assert volume_presence.why_not_there(seen(empty=True), catalog) is None
-    assert volume_presence.why_not_there(seen(mounted=True), catalog) is None
-    assert catalog.mounted == {b"/v"}
-    assert "is not mounted" in volume_presence.why_not_there(seen(empty=True), catalog)
-    assert catalog.mounted == {b"/v"}, "it is still expected"
-    assert volume_presence.why_not_there(seen(empty=True), catalog, meant=True) is None
-    assert catalog.mounted == set()
-    catalog.mounted.add(b"/v")
-    assert volume_presence.why_not_there(seen(), catalog) is None
-    assert catalog.mounted == set(), "it has files, so it is a plain directory now"
-
-
-def test_without_proc_nothing_is_known_of_mounts(monkeypatch):
-    monkeypatch.setattr(volume_presence, "mounts_now", raising(errno.ENOENT))
-    assert volume_presence.follow_mounts(b"/v")() == []
 
 
 # known_set
@@ -233,139 +97,6 @@ def test_the_files_of_a_known_set(tmp_path, repository):
     found = known_set.files_of(settings)
     assert found[:3] == ["/a", "/b", "/f.filter"]
     assert len(found) == 3 + len(known_set.TIER_NAMES)
-
-
-# usable
-
-
-@pytest.mark.parametrize("keep", [True, False])
-def test_filters_that_were_never_fetched(monkeypatch, repository, tmp_path, keep):
-    calls, error = [], [None]
-
-    def opens(*_a, **_k):
-        calls.append("known set")
-        if error[0]:
-            raise error[0]
-
-    allow = SimpleNamespace(close=lambda: calls.append("closed"))
-    monkeypatch.setattr(startup_check, "open_allow", lambda *_: allow)
-    monkeypatch.setattr(startup_check, "check_allow", lambda *_: calls.append("allow"))
-    monkeypatch.setattr(startup_check, "check_root", lambda *_: calls.append("root"))
-    monkeypatch.setattr(startup_check, "open_known_set", opens)
-    monkeypatch.setattr(startup_check, "check_known_set", opens)
-    service = {"kind": "local", "known": ["/a"]}
-    local = settings_of(tmp_path, service=service)
-    assert startup_check.not_fetched_yet(local, None, print, keep=keep) is None
-    assert calls == (["closed", "known set"] if keep else ["allow", "root", "known set"])
-    error[0] = FilterError("not there")
-    with pytest.raises(FilterError):
-        startup_check.not_fetched_yet(local, None, print, keep=keep)
-    both = repository.model_copy(update={"service": local.service})
-    assert startup_check.not_fetched_yet(both, None, print, keep=keep) is error[0]
-    error[0] = StateError("no room")
-    with pytest.raises(StateError):
-        startup_check.not_fetched_yet(both, None, print, keep=keep)
-
-
-# scanning
-
-
-def seen(root, number=None, error=None, *, refused=False, identity=None):
-    return SimpleNamespace(
-        root=root, number=number, error=error, refused=refused, identity=identity,
-        mounted=False, empty=False,
-    )  # fmt: skip
-
-
-def test_paths_on_the_command_line_must_be_directories(tmp_path):
-    there, gone = seen(b"/v"), seen(b"/none", errno.ENOENT, "gone")
-    scan._require_one({b"/v": there, b"/none": gone})
-    with pytest.raises(UsageError, match="/none: there is no such directory; see the path"):
-        scan._require_one({b"/none": gone})
-    (tmp_path / "f").touch()
-    path = os.fsencode(tmp_path / "f")
-    with pytest.raises(UsageError, match="is no directory; 'hashscan check' looks at a single"):
-        scan._require_one({path: seen(path, errno.ENOTDIR, "x"), b"/v": there})
-    with pytest.raises(UsageError, match="there is no such directory"):
-        scan._require_one({b"/v/f/x": seen(b"/v/f/x", errno.ENOTDIR, "x")})
-    with pytest.raises(UsageError, match="a link of a customer"):
-        scan._require_one(
-            {b"/v": there, b"/l": seen(b"/l", error="a link of a customer", refused=True)}
-        )
-    scan._require_one({b"/v": there, b"/denied": seen(b"/denied", errno.EACCES, "denied")})
-
-
-class Reports:
-    def __init__(self):
-        self.notices, self.problems = [], []
-        self.notice, self.problem = self.notices.append, self.problems.append
-
-
-@pytest.mark.parametrize("named", [True, False])
-def test_volumes_that_are_not_there_are_reported_and_the_others_scanned(named):
-    catalog = Mounts(b"/empty")
-    catalog.commit = lambda: None
-    volumes = tuple(map(Volume, (b"/v", b"/gone", b"/empty")))
-    empty = seen(b"/empty")
-    empty.empty = True
-    looks = {
-        b"/v": seen(b"/v", identity=Identity(1, 2)), b"/gone": seen(b"/gone", 2, "it is gone"),
-        b"/empty": empty,
-    }  # fmt: skip
-    places = SimpleNamespace(volumes=volumes, seen=looks)
-    told = Reports()
-    found, identities = scan._there(places, catalog, told, named=named)
-    assert found == [volumes[0], *([volumes[2]] if named else [])]
-    assert identities == {b"/v": Identity(1, 2)}
-    assert told.notices[0] == "/gone: not scanned: it is gone"
-    assert [one.path for one in told.problems] == [b"/gone", *([] if named else [b"/empty"])]
-    if not named:
-        assert told.notices[1].endswith(
-            ", or name its path on the command line if it is meant to be so"
-        )
-    places = SimpleNamespace(volumes=volumes[1:2], seen=looks)
-    with pytest.raises(UsageError, match="no volume is there to be scanned"):
-        scan._there(places, catalog, Reports(), named=named)
-
-
-@pytest.mark.parametrize(("holder", "beside"), [(77, True), (78, False), (None, False)])
-def test_beside_a_daemon_a_scan_has_a_catalog_of_its_own(monkeypatch, holder, beside):
-    other = SimpleNamespace(lock=nullcontext, directory="/s/beside")
-    state = SimpleNamespace(
-        lock=thrown(LockedError("held")), directory="/s", lock_file="/s/lock", beside=lambda: other
-    )
-    daemon = None if holder is None else {"pid": holder}
-    monkeypatch.setattr(gaps_module, "read_daemon_file", lambda _d: daemon)
-    monkeypatch.setattr(gaps_module, "holder_of", lambda _f: 77)
-    told = Reports()
-    with ExitStack() as stack:
-        if not beside:
-            with pytest.raises(LockedError):
-                scan._locked(state, stack, told)
-            return
-        assert scan._locked(state, stack, told) is other
-    (notice,) = told.notices
-    assert "the daemon (process 77) works with this state" in notice
-    assert "(/s/beside)" in notice
-
-
-@pytest.mark.parametrize(
-    ("counts", "code"),
-    [
-        ({}, ExitCode.NOTHING_FOUND),
-        ({"matches": 1}, ExitCode.MATCHES),
-        ({"matches": 1, "held": 1, "restored": 1}, ExitCode.NOTHING_FOUND),
-        ({"pending": 1, "problems": 1}, ExitCode.SERVICE),
-        ({"problems": 1}, ExitCode.UNREADABLE),
-        ({"matches": 1, "pending": 1, "problems": 1}, ExitCode.MATCHES),
-        ({"interrupted": True}, ExitCode.INTERRUPTED),
-    ],
-)
-def test_the_exit_code_of_a_scan(counts, code):
-    summary = Summary()
-    for name, value in counts.items():
-        setattr(summary, name, value)
-    assert scan.exit_code(summary) == code
 
 
 # status
@@ -452,11 +183,6 @@ def test_a_configuration_that_a_start_would_refuse(tmp_path):
 
 
 # reporting
-
-
-def test_without_notices_none_are_reported(tmp_path):
-    (tmp_path / "state").mkdir(mode=0o700)
-    assert list(reporting.intake_of(settings_of(tmp_path), 0.0, 1e12)) == []
 
 
 @pytest.mark.parametrize(

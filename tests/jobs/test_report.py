@@ -6,6 +6,8 @@ import notice_machine
 import pytest
 from left_state import DAY, Place
 
+from hashscan.config.settings import Settings
+from hashscan.jobs import report as reporting
 from hashscan.jobs.report import report_of
 
 
@@ -96,3 +98,12 @@ def test_a_match_that_a_notice_moved_since_the_last_scan_is_counted_once(tmp_pat
     assert (found.matches, found.quarantined, found.in_place) == (1, 1, 0)
     assert found.by_detection == {"notice": 1}
     machine.close()
+
+
+def settings_of(tmp_path, **sections):
+    return Settings.of(state=str(tmp_path / "state"), **sections)
+
+
+def test_without_notices_none_are_reported(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    assert list(reporting.intake_of(settings_of(tmp_path), 0.0, 1e12)) == []

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from hashscan.errors import ExitCode
+from hashscan.jobs import status_complaints
 from hashscan.jobs import status_complaints as module
 from hashscan.jobs.complaint_reasons import Reason
 from hashscan.notify.receiver_state import ReceiverState
@@ -85,3 +86,22 @@ def test_syncs_fail_for_an_hour_or_bring_what_is_refused(sync, is_told):
     assert [(one.code, one.reason) for one in told] == [(ExitCode.SERVICE, Reason.SYNC)] * is_told
     if is_told:
         assert told[0].message.endswith(": no route")
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("no room", "2 matches could not be moved, e.g. /v/a: no room"),
+        ("/v/a: no room", "2 matches could not be moved, e.g. /v/a: no room"),
+    ],
+)
+def test_a_match_that_could_not_be_moved_is_named_once(why, words):
+    found = SimpleNamespace(unmoved=(2, b"/v/a", why), reported=0, holds=())
+    (one,) = status_complaints._matches(found)
+    assert (one.message, one.code) == (words, ExitCode.MATCHES)
+    found = SimpleNamespace(unmoved=None, reported=1, holds=(), reports_only="service.test is true")
+    (one,) = status_complaints._matches(found)
+    assert one.message == "1 match not moved, because service.test is true"
+    assert (
+        list(status_complaints._matches(SimpleNamespace(unmoved=None, reported=0, holds=()))) == []
+    )

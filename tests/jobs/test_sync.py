@@ -2,6 +2,7 @@
 
 import io
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,14 @@ from hashscan.config.settings import Settings
 from hashscan.daemon import reload
 from hashscan.daemon.log import Log
 from hashscan.daemon.reload import Reloading
-from hashscan.errors import FilterError, LockedError
+from hashscan.errors import (
+    ConfigError,
+    FilterError,
+    LockedError,
+)
+from hashscan.jobs import (
+    sync,
+)
 from hashscan.jobs import sync as syncing
 from hashscan.known.sync.client import CategoryReport, SyncReport
 from hashscan.output.history import sentence
@@ -77,3 +85,54 @@ def test_the_sync_of_a_reload_is_the_daemons(monkeypatch, repository):
     monkeypatch.setattr(reload, "Background", lambda job: job())
     Reloading(None, Log(io.StringIO(), io.StringIO()), None).begin(repository, repository)
     assert by == [{"by": "daemon"}]
+
+
+URL = "https://filters.example/"
+
+
+def settings_of(tmp_path, **sections):
+    return Settings.of(state=str(tmp_path / "state"), **sections)
+
+
+@pytest.mark.parametrize(
+    ("sections", "what", "fix"),
+    [
+        ({}, "no repository is named", "write its URL"),
+        (
+            {"filter": {"source": "/f.filter"}},
+            "is a file, not a repository",
+            "scans use it without sync",
+        ),
+        (
+            {"service": {"kind": "local", "known": ["/l"]}},
+            "no repository is named",
+            "scans make the filter from service.known, without sync",
+        ),
+    ],
+)
+def test_without_a_repository_there_is_nothing_to_sync(tmp_path, sections, what, fix):
+    settings = settings_of(tmp_path, **sections)
+    assert sync.from_repository(settings) is False
+    with pytest.raises(ConfigError) as caught:
+        sync.source_of(settings)
+    (finding,) = caught.value.findings
+    assert finding.what == what
+    assert finding.fix.startswith(fix)
+    assert finding.fix.endswith("write its URL, and the root key to trust as filter.root")
+    sync.check_root(settings)  # there is none to check
+    with pytest.raises(ConfigError):
+        sync.run_sync(settings, None)
+
+
+def test_the_configured_repository(repository, tmp_path, monkeypatch):
+    assert sync.from_repository(repository) is True
+    source = sync.source_of(repository, password="p")
+    assert (source.url, source.categories, source.password) == (URL, ("a", "b"), "p")
+    assert source.root == str(tmp_path / "r")
+    with pytest.raises(FilterError):
+        sync.check_root(repository)
+    kept = [SimpleNamespace(loaded=one) for one in ("one", "two")]
+    ages = []
+    monkeypatch.setattr(sync, "open_kept", lambda _s, _d, *, max_age: ages.append(max_age) or kept)
+    assert sync.open_filters(repository, SimpleNamespace(filters="d")) == ("one", "two")
+    assert ages == [repository.filter.max_age]

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from hashscan.jobs.notices import deadlines
 from hashscan.jobs.notices.deadlines import DUE_SOON, OVERDUE, Deadlines, deadlines_of
 from hashscan.notices import unread_inputs
 from hashscan.notices.notice import Channel, ItemKind, ParsedItem, ParsedNotice
@@ -69,3 +70,12 @@ def test_a_clock_that_was_wrong(state):
     add(state, AT + 3 * HOUR)
     assert at(state, 2.5).ahead == 0
     assert at(state, 1).ahead == 1
+
+
+def test_an_input_that_nobody_understood_is_no_notice(tmp_path):
+    state = State(str(tmp_path / "state"))
+    assert deadlines.deadlines_of(state, 60.0, 5.0) is None
+    unread_inputs.keep(state.directory, b"what is this?")
+    found = deadlines.deadlines_of(state, 60.0, 5.0)
+    assert (found.unread, found.open, found.items, found.due_soon, found.overdue) == (1, 0, 0, 0, 0)
+    assert (found.next_deadline, found.messages, found.ahead) == (None, (), 0)

@@ -1,4 +1,4 @@
-"""hashscan.jobs.coverage_gaps and complaints: from when on something is a complaint, to the second."""
+"""hashscan.jobs.coverage_gaps and status_complaints: the second from which on something is a complaint."""
 
 import errno
 import os
@@ -10,7 +10,10 @@ from faulty import break_os, raising
 from hashscan.catalog.status_overview import LastScan
 from hashscan.config.settings import Settings
 from hashscan.errors import ExitCode
-from hashscan.jobs import coverage_gaps, status_complaints
+from hashscan.jobs import (
+    coverage_gaps,
+    status_complaints,
+)
 from hashscan.jobs.complaint_reasons import Reason
 
 NOW = 1_800_000_000.0
@@ -294,3 +297,29 @@ def test_rounds_of_a_daemon_that_runs(alive):
     found = list(status_complaints._round_trouble(status(daemon=daemon, alive=alive)))
     assert [one.message for one in found] == ["notices: odd"] * alive
     assert list(status_complaints._round_trouble(status(daemon=None, alive=alive))) == []
+
+
+def test_without_proc_no_volume_is_on_a_file_server(monkeypatch):
+    def refuses():
+        raise OSError(2, "No such file")
+
+    monkeypatch.setattr(coverage_gaps, "mounts_now", refuses)
+    assert coverage_gaps._mounts().reach(b"/srv").server == b""
+
+
+def test_the_path_of_a_volume_on_a_file_server_is_not_resolved(monkeypatch, tmp_path):
+    (tmp_path / "link").symlink_to("/")
+    mounts = SimpleNamespace(
+        reach=lambda path: SimpleNamespace(server=b"nfs" if path.endswith(b"far") else b"")
+    )
+    monkeypatch.setattr(coverage_gaps, "resolve", lambda path: f"/resolved{path}")
+    settings = Settings.of(volumes=[{"path": "/srv/far"}, {"path": "/srv/near"}])
+    assert list(coverage_gaps._roots(settings, mounts)) == [
+        (b"/srv/far", True), (b"/resolved/srv/near", False),
+    ]  # fmt: skip
+
+    def unsafe(_path):
+        raise coverage_gaps.UnsafePathError("a customer's link", "x")
+
+    monkeypatch.setattr(coverage_gaps, "resolve", unsafe)
+    assert list(coverage_gaps._roots(settings, mounts))[1] == (b"/srv/near", False)
