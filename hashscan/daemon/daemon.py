@@ -23,7 +23,7 @@ from hashscan.daemon.notice_rounds import NoticeRounds
 from hashscan.daemon.notification_process import Telling
 from hashscan.daemon.reload import Reloading
 from hashscan.daemon.retention import Housekeeping
-from hashscan.daemon.session import Duty
+from hashscan.daemon.session import Session
 from hashscan.daemon.status_file import counted_by, status_line, write_facts
 from hashscan.daemon.sync_report import NOT_SYNCED, faults_of, synced
 from hashscan.daemon.systemd import ServiceManager
@@ -92,7 +92,7 @@ class Daemon:
         self._notifier = ServiceManager()
         self._stop = self._is_ready = self._in_turn = False
         self._reload = False
-        self._duty: Duty | None = None
+        self._session: Session | None = None
         self._trouble = self._reload_refused = ""
         self._limit = False
         self._started = time.time()
@@ -179,7 +179,7 @@ class Daemon:
         self._exporting.close()
         if self._sync is not None:
             self._sync.close()
-        self._close_duty()
+        self._close_session()
         self._log.tick(everything=True)
         self._log.record.stopped()
         self._telling.close()
@@ -197,9 +197,9 @@ class Daemon:
             jobs.append(self._sync.connection)
         jobs += [*self._exporting.connections, *self._telling.connections]
         listen = [*jobs, self._wake]
-        if self._duty is not None:
+        if self._session is not None:
             try:
-                ready = self._duty.turn(listen)
+                ready = self._session.turn(listen)
             except StateError as error:
                 # A full disk: what was committed is kept, and it is tried again.
                 ready = []
@@ -244,8 +244,8 @@ class Daemon:
                 self._in_turn = False
 
     def _by_the_clock(self) -> None:
-        if self._scan.due() and self._duty is not None:
-            self._duty.want_all("schedule")
+        if self._scan.due() and self._session is not None:
+            self._session.want_all("schedule")
         if self._refresh.due():
             if from_repository(self._settings):
                 self._begin_sync()
@@ -253,14 +253,14 @@ class Daemon:
                 self._refresh_known()
         if self._lists.changed() and self._sync is None:
             self._refresh_known()
-        if self._duty is None and self._again.due():
+        if self._session is None and self._again.due():
             self._refresh_known()
-        if self._duty is not None and time.time() > self._good_until and self._expiry.due():
+        if self._session is not None and time.time() > self._good_until and self._expiry.due():
             self._refresh_known()
         self._exporting.step()
-        self._housekeeping.step(self._duty)
+        self._housekeeping.step(self._session)
         self._notices.step()
-        self._notice_rounds.step(self._duty, self._trouble)
+        self._notice_rounds.step(self._session, self._trouble)
         self._telling.step()
 
     # Filters
@@ -299,7 +299,7 @@ class Daemon:
                 known = open_known_set(self._settings, self._state, (), notice)
         except (FilterError, ConfigError, UsageError, StateError) as error:
             expired = isinstance(error, FilterExpiredError) or time.time() > self._good_until
-            if self._duty is None or expired:
+            if self._session is None or expired:
                 self._without(with_cause(error), limit=is_limited(error))
             else:
                 why = f"the filters in use stay, for: {error}"
@@ -313,10 +313,10 @@ class Daemon:
         if self._synced["refused"]:
             self._synced |= {"message": "", "failing_since": None, "refused": False}
         self._good_until = self._good_for()
-        duty = self._duty
+        session = self._session
         try:
-            if duty is None:
-                self._duty = Duty(
+            if session is None:
+                self._session = Session(
                     self._settings,
                     self._state,
                     known,
@@ -326,10 +326,10 @@ class Daemon:
                 )
                 self._trouble = ""
                 self._log.record.well("scanning")
-            elif duty.newest.name != known.name:
+            elif session.newest.name != known.name:
                 self._log.info("another set of filters is used: " + known.name)
                 self._log.record.filters(known.name)
-                duty.swap(known)
+                session.swap(known)
         except (
             FilterError,
             ConfigError,
@@ -355,16 +355,16 @@ class Daemon:
             self._log.record.problem("scanning", why, why)
         self._trouble, self._limit = why, limit
         self._facts_at = 0.0
-        self._close_duty()
+        self._close_session()
 
-    def _close_duty(self) -> None:
-        if self._duty is not None:
-            duty, self._duty = self._duty, None
+    def _close_session(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
             try:
-                duty.close()
+                session.close()
             except StateError as error:
                 self._log.limited("close", "error", str(error))
-            self._counted = counted_by(duty, self._counted)
+            self._counted = counted_by(session, self._counted)
 
     # Reload
 
@@ -391,7 +391,7 @@ class Daemon:
         self._log.record.reload(settings, self._state)
         self._reload_refused = ""
         self._facts_at = 0.0
-        self._close_duty()
+        self._close_session()
         if self._sync is not None:
             self._sync.close()
             self._sync = None
@@ -420,9 +420,9 @@ class Daemon:
         if interval is not None and now >= self._ping_at and self._goes_on(now):
             self._ping_at = now + interval
             self._notifier.watchdog()
-        duty = self._duty
-        changed = duty is not None and (
-            duty.facts.has_news() or (now >= self._facts_soon and duty.facts.has_counted())
+        session = self._session
+        changed = session is not None and (
+            session.facts.has_news() or (now >= self._facts_soon and session.facts.has_counted())
         )
         if now < self._facts_at and not changed:
             return
@@ -447,19 +447,19 @@ class Daemon:
 
     def _goes_on(self, now: float) -> bool:
         """Whether work that is there gets done: what the watchdog of systemd wants to know."""
-        duty = self._duty
+        session = self._session
         since, turns = self._progress
         if self._in_turn:
             return now - since < _STUCK_AFTER
-        if duty is None or duty.turns != turns or not duty.looking.busy:
-            self._progress = (now, -1 if duty is None else duty.turns)
+        if session is None or session.turns != turns or not session.looking.busy:
+            self._progress = (now, -1 if session is None else session.turns)
             return True
         return now - since < _STUCK_AFTER
 
     def _status_line(self) -> str:
-        if self._duty is None:
+        if self._session is None:
             return f"nothing is scanned: {self._trouble}"
-        return status_line(self._duty)
+        return status_line(self._session)
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {
@@ -482,10 +482,10 @@ class Daemon:
             "deadlines_logged": self._notices.logged(),
             "notice_rounds": self._notice_rounds.facts(),
         }
-        if self._duty is not None:
+        if self._session is not None:
             with suppress(StateError):
-                facts |= self._duty.facts.collect()
-        counted = counted_by(self._duty, self._counted)
+                facts |= self._session.facts.collect()
+        counted = counted_by(self._session, self._counted)
         return {**facts, "counters": {**counted.facts(), **self._log.counts()}}
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
-    from hashscan.daemon.session import Duty
+    from hashscan.daemon.session import Session
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
@@ -87,8 +87,11 @@ class NoticeRounds:
         """The connection that is readable when ``take`` has a result."""
         return [] if self._job is None or not self._is_working else [self._job.connection]
 
-    def step(self, duty: Duty | None, why_unknown: str) -> None:
-        """Start a round if it is time. ``why_unknown``: why no list can be asked, without duty."""
+    def step(self, session: Session | None, why_unknown: str) -> None:
+        """Start a round if it is time.
+
+        ``why_unknown``: why no list can be asked without a session.
+        """
         now = self._clock()
         if self._is_working:
             self._watch(now)
@@ -96,7 +99,7 @@ class NoticeRounds:
         if now < self._next_check:
             return
         self._next_check = now + _CHECK
-        known = None if duty is None else duty.known
+        known = None if session is None else session.known
         if self._job is not None and known is not self._known:
             self.close()
         mark = self._stored()
@@ -106,15 +109,15 @@ class NoticeRounds:
         self._mark = mark
         self._worked: object = None
         self._since = now
-        absent = frozenset[bytes]() if duty is None else duty.absent
+        absent = frozenset[bytes]() if session is None else session.absent
         order = _Order(self._memory, why_unknown, absent)
         if self._job is not None:
             self._is_working = self._job.give(order)
             if self._is_working:
                 return
             self.close()  # somebody killed it
-        if duty is not None:
-            duty.commit()  # a fork must not have a transaction of this process
+        if session is not None:
+            session.commit()  # a fork must not have a transaction of this process
         try:
             self._job, self._known = Repeated(self._rounds(known)), known
         except HashscanError as error:

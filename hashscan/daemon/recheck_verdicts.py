@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
-    from hashscan.daemon.session import Duty
+    from hashscan.daemon.session import Session
     from hashscan.jobs.known_set import KnownSet
     from hashscan.state import State
 
@@ -70,7 +70,7 @@ class AskingAgain:
         self._log = log
         self._round: Background[RecheckRound] | None = None
         self._turn: Background[PutBack] | None = None
-        self._duty: Duty | None = None
+        self._session: Session | None = None
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -90,13 +90,16 @@ class AskingAgain:
         """Connections that are readable when ``take`` has a result."""
         return [one.connection for one in (self._round, self._turn) if one is not None]
 
-    def step(self, duty: Duty | None) -> None:
-        """Start what is due. ``duty``: has the known set in use; ``None``: nobody can be asked."""
-        self._duty = duty
+    def step(self, session: Session | None) -> None:
+        """Start what is due.
+
+        ``session``: has the known set in use; ``None``: no list can be asked.
+        """
+        self._session = session
         now = time.monotonic()
         try:
-            if self._round is None and duty is not None:
-                self._begin_round(duty.known, now)
+            if self._round is None and session is not None:
+                self._begin_round(session.known, now)
             if self._turn is None and self._restores and now >= self._turn_at:
                 self._begin_turn(now)
         except HashscanError as error:
@@ -135,8 +138,8 @@ class AskingAgain:
         if isinstance(found, Failure):
             self._log.limited("asking again", "warning", f"quarantine: {found.message}")
             return
-        if found.unknown and self._duty is not None:
-            self._duty.verdicts.forget(found.unknown)
+        if found.unknown and self._session is not None:
+            self._session.verdicts.forget(found.unknown)
         now = time.monotonic()
         if found.more or found.unmarked:
             self._round_at = now + _SOON

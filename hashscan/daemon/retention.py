@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hashscan.config.settings import Settings
     from hashscan.daemon.log import Log
-    from hashscan.daemon.session import Duty
+    from hashscan.daemon.session import Session
     from hashscan.state import State
 
 #: Seconds between two removals.
@@ -56,9 +56,9 @@ class Housekeeping:
         own = [] if self._job is None else [self._job.connection]
         return [*own, *self._again.connections]
 
-    def step(self, duty: Duty | None) -> None:
-        """Start a removal and questions if their time has come; ``duty``: see ``AskingAgain``."""
-        self._again.step(duty)
+    def step(self, session: Session | None) -> None:
+        """Start a removal and questions if they are due; ``session``: see ``AskingAgain``."""
+        self._again.step(session)
         directory, age = self._directory, self._age
         if not self._due.due() or self._job is not None or age is None:
             return

@@ -57,7 +57,7 @@ _LOOK_AGAIN = 30.0
 _PATIENCE = 1.0
 
 
-class Duty:
+class Session:
     """Everything that goes on while the filters may be used."""
 
     def __init__(

@@ -8,7 +8,7 @@ from hashscan.model import Summary
 from hashscan.scan.messages import Tally
 
 
-def duty(*, walk=None, scans=()):
+def session(*, walk=None, scans=()):
     ended = Counters()
     for one in scans:
         ended.add_scan(one)
@@ -19,11 +19,13 @@ def duty(*, walk=None, scans=()):
 
 
 def test_a_scan_that_runs_counts_and_counts_once():
-    running = duty(walk=SimpleNamespace(tally=Tally(hashed=7, skipped={"fifo": 1}, bytes_hashed=9)))
+    running = session(
+        walk=SimpleNamespace(tally=Tally(hashed=7, skipped={"fifo": 1}, bytes_hashed=9))
+    )
     found = counted_by(running, Counters()).facts()
     assert found["files"] == {"hashed": 17, "unchanged": 0, "skipped": 1, "problem": 0}
     summary = Summary(hashed=7, skipped={"fifo": 1}, bytes_hashed=9, candidates=3)
-    ended = counted_by(duty(scans=[summary]), Counters()).facts()
+    ended = counted_by(session(scans=[summary]), Counters()).facts()
     assert ended["files"] == found["files"]
     assert (ended["scans"], found["scans"]) == (1, 0)
     assert (ended["candidates"], ended["false_positives"]) == (5, 1)
@@ -31,9 +33,9 @@ def test_a_scan_that_runs_counts_and_counts_once():
 
 
 def test_a_reload_loses_nothing():
-    before = counted_by(duty(scans=[Summary(hashed=1)]), Counters())
+    before = counted_by(session(scans=[Summary(hashed=1)]), Counters())
     assert counted_by(None, before) == before
-    after = counted_by(duty(), before)
+    after = counted_by(session(), before)
     assert (after.tally.hashed, after.events, after.losses, after.scans) == (21, 10, 2, 1)
     assert before.tally.hashed == 11, "it is not changed"
 

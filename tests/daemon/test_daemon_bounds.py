@@ -152,9 +152,9 @@ def rounds(monkeypatch):
     return one
 
 
-def step(rounds, later=0.0, duty=None):
+def step(rounds, later=0.0, session=None):
     rounds.time.now += later
-    rounds.step(duty, "no list")
+    rounds.step(session, "no list")
     return rounds.connections == ["connection"]
 
 
@@ -235,21 +235,21 @@ def test_a_round_that_computes_does_not_stand_still(rounds, monkeypatch):
 
 def test_a_process_ends_with_its_known_set_and_a_dead_one_is_replaced(rounds):
     commits = []
-    duty = SimpleNamespace(
+    session = SimpleNamespace(
         known="lists", absent=frozenset({b"/v"}), commit=lambda: commits.append(1)
     )
-    assert step(rounds, duty=duty)
+    assert step(rounds, session=session)
     assert rounds.jobs[0].orders[0].absent == {b"/v"}
     ends(rounds, more=True)
-    assert step(rounds, 1, duty=duty)
+    assert step(rounds, 1, session=session)
     assert (len(rounds.jobs), commits) == (1, [1])
     ends(rounds, more=True)
     rounds.jobs[0].lives = False
-    assert step(rounds, 1, duty=duty)
+    assert step(rounds, 1, session=session)
     assert (len(rounds.jobs), rounds.jobs[0].closed) == (2, 1)
     ends(rounds, more=True)
-    duty.known = "other lists"
-    assert step(rounds, 1, duty=duty)
+    session.known = "other lists"
+    assert step(rounds, 1, session=session)
     assert (len(rounds.jobs), rounds.jobs[1].closed) == (3, 1)
     rounds.use(SimpleNamespace(sites=()))
     assert (rounds.jobs[2].closed, rounds.connections) == (1, [])

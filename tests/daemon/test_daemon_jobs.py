@@ -46,7 +46,7 @@ def daemon(tmp_path, out, monkeypatch):
 
 
 class Session:
-    """The part of ``Duty`` that the daemon closes."""
+    """The part of ``Session`` that the daemon closes."""
 
     def __init__(self, error=None):
         self.closed, self.error = False, error
@@ -96,9 +96,9 @@ def test_filters_that_expire_are_opened_again_immediately_and_then_now_and_then(
     opened = []
     monkeypatch.setattr(daemon, "_refresh_known", lambda: opened.append(True))
     daemon._lists.changed = daemon._refresh.due = daemon._again.due = lambda: False
-    daemon._housekeeping.step = lambda _duty: None
+    daemon._housekeeping.step = lambda _session: None
     daemon._notice_rounds.step = lambda *_: None
-    daemon._duty, daemon._good_until = Session(), float("inf")
+    daemon._session, daemon._good_until = Session(), float("inf")
     daemon._by_the_clock()
     assert opened == []
     daemon._good_until = 0.0
@@ -121,22 +121,22 @@ def test_a_filter_that_cannot_be_used(daemon, out, monkeypatch, working, good_un
         raise FilterError("the filter is damaged")
 
     monkeypatch.setattr(daemon_module, "open_known_set", damaged)
-    session = daemon._duty = Session() if working else None
+    session = daemon._session = Session() if working else None
     daemon._good_until, daemon._facts_at = good_until, float("inf")
     daemon._refresh_known()
     assert words in out.getvalue()
     assert daemon._facts_at == 0.0
     stays = working and good_until > 0
-    assert daemon._duty is (session if stays else None)
+    assert daemon._session is (session if stays else None)
     assert daemon._trouble == ("" if stays else "the filter is damaged")
     assert daemon._synced["refused"] is stays
     assert session is None or session.closed is not stays
 
 
 def test_a_session_that_cannot_be_closed_is_reported(daemon, out):
-    daemon._duty = Session(StateError("the disk is full"))
-    daemon._close_duty()
-    assert daemon._duty is None
+    daemon._session = Session(StateError("the disk is full"))
+    daemon._close_session()
+    assert daemon._session is None
     assert "the disk is full" in out.getvalue()
 
 
@@ -153,15 +153,15 @@ def test_a_configuration_that_cannot_be_used_changes_nothing(daemon, out, monkey
         raise FilterError("no such list")
 
     before, session = daemon._settings, Session()
-    daemon._duty, daemon._facts_at = session, float("inf")
+    daemon._session, daemon._facts_at = session, float("inf")
     monkeypatch.setattr(daemon, "_status_line", lambda: "")
     monkeypatch.setattr(daemon, "_load", refused)
     monkeypatch.setattr(daemon._reloading, "take", refused)
     getattr(daemon, by)()
     assert "reload refused, the old configuration stays: no such list" in out.getvalue()
-    assert (daemon._settings, daemon._duty, session.closed) == (before, session, False)
+    assert (daemon._settings, daemon._session, session.closed) == (before, session, False)
     assert daemon._facts_at == 0.0
-    monkeypatch.setattr(daemon, "_duty", None)
+    monkeypatch.setattr(daemon, "_session", None)
     facts = daemon._facts()
     assert facts["reload_refused"] == "no such list"
     assert facts["stopped"] is False, "else nobody would notice that it was killed"

@@ -20,7 +20,7 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def duty(clock):
+def session(clock):
     tally = SimpleNamespace(hashed=0, bytes_hashed=70, problems=7)
     made = SimpleNamespace(category="baseline", version="3", path="/f", metadata=None)
     made.metadata = SimpleNamespace(digests=8)
@@ -34,35 +34,35 @@ def duty(clock):
 
 
 @pytest.fixture
-def facts(duty):
-    return Facts(duty, SimpleNamespace(waiting=lambda: (2, 77.0, "no route")))
+def facts(session):
+    return Facts(session, SimpleNamespace(waiting=lambda: (2, 77.0, "no route")))
 
 
 @pytest.mark.parametrize(
     ("change", "news", "counted"),
     [
-        (lambda duty: setattr(duty, "scans", 1), True, False),
-        (lambda duty: setattr(duty, "walk", SimpleNamespace()), True, False),
-        (lambda duty: setattr(duty.coverage, "said", 1), True, False),
-        (lambda duty: setattr(duty, "lost", 1), False, True),
-        (lambda duty: setattr(duty.looking.tally, "hashed", 1), False, True),
-        (lambda duty: setattr(duty.found, "matches", 1), False, True),
-        (lambda duty: setattr(duty.found, "quarantined", 1), False, True),
-        (lambda duty: setattr(duty, "events", 10), False, False),
+        (lambda session: setattr(session, "scans", 1), True, False),
+        (lambda session: setattr(session, "walk", SimpleNamespace()), True, False),
+        (lambda session: setattr(session.coverage, "said", 1), True, False),
+        (lambda session: setattr(session, "lost", 1), False, True),
+        (lambda session: setattr(session.looking.tally, "hashed", 1), False, True),
+        (lambda session: setattr(session.found, "matches", 1), False, True),
+        (lambda session: setattr(session.found, "quarantined", 1), False, True),
+        (lambda session: setattr(session, "events", 10), False, False),
     ],
 )
-def test_what_is_news_and_what_is_counted(facts, duty, change, news, counted):
+def test_what_is_news_and_what_is_counted(facts, session, change, news, counted):
     assert facts.has_news()
     assert facts.has_counted()
     facts.collect()
     assert (facts.has_news(), facts.has_counted()) == (False, False)
-    change(duty)
+    change(session)
     assert (facts.has_news(), facts.has_counted()) == (news, counted)
 
 
-def test_what_status_reads(facts, duty, clock):
+def test_what_status_reads(facts, session, clock):
     clock.now += 4
-    duty.looking.tally.hashed = 10
+    session.looking.tally.hashed = 10
     found = facts.collect()
     assert found["rate"] == 2.5, "files a second since the last time"
     names = ("volumes", "events", "lost", "backlog", "hashed", "bytes_hashed", "problems", "held",
@@ -76,8 +76,8 @@ def test_what_status_reads(facts, duty, clock):
     assert found["pending"] == {
         "candidates": 2, "oldest": 77.0, "why": "no route", "next_try": 1.5,
     }  # fmt: skip
-    duty.walk = SimpleNamespace(kind="start", started=6.0, files=11, fraction=0.12345)
-    duty.looking.tally.hashed = 13
+    session.walk = SimpleNamespace(kind="start", started=6.0, files=11, fraction=0.12345)
+    session.looking.tally.hashed = 13
     found = facts.collect()
     assert found["rate"] == 30.0, "no division by an instant"
     assert found["scan"] == {"kind": "start", "started": 6.0, "files": 11, "fraction": 0.123}

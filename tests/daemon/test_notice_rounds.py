@@ -203,8 +203,8 @@ def test_one_process_does_many_rounds_and_reads_the_sites_once(tmp_path, monkeyp
     assert parts.rounds.facts()["trouble"] == ""
     second = parts.rounds._job.process_id
     assert second != pid
-    duty = types.SimpleNamespace(known=object(), absent=frozenset(), commit=lambda: None)
+    session = types.SimpleNamespace(known=object(), absent=frozenset(), commit=lambda: None)
     parts.now += 2
-    parts.rounds.step(duty, "")
+    parts.rounds.step(session, "")
     assert not os.path.exists(f"/proc/{second}"), "it has another known set"
     parts.close()

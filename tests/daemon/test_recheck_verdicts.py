@@ -60,7 +60,7 @@ def made(tmp_path, **quarantine):
     return one
 
 
-def duty(name="filters 1"):
+def session(name="filters 1"):
     forgotten = []
     verdicts = SimpleNamespace(forget=forgotten.extend)
     return SimpleNamespace(known=SimpleNamespace(name=name), verdicts=verdicts, forgotten=forgotten)
@@ -75,7 +75,7 @@ def take(one):
 
 
 def test_a_round_an_hour_and_one_with_each_new_filter(tmp_path, clock):
-    one, now = made(tmp_path), duty()
+    one, now = made(tmp_path), session()
     one.step(None)
     assert names() == []
     for _ in range(3):
@@ -84,22 +84,22 @@ def test_a_round_an_hour_and_one_with_each_new_filter(tmp_path, clock):
     take(one)
     one.step(now)
     assert len(names()) == 1
-    one.step(duty("filters 2"))
+    one.step(session("filters 2"))
     assert len(names()) == 2
     take(one)
     clock.seconds += 3601
-    one.step(duty("filters 2"))
+    one.step(session("filters 2"))
     assert len(names()) == 3
 
 
 def test_nobody_is_asked_without_an_interval(tmp_path, clock):
     one = made(tmp_path, ask_again="none")
-    one.step(duty())
+    one.step(session())
     assert names() == []
 
 
 def test_what_could_not_be_marked_is_marked_a_minute_later(tmp_path, clock):
-    one, now = made(tmp_path), duty()
+    one, now = made(tmp_path), session()
     Job.results["ask_again"] = [
         RecheckRound(withdrawn=1, files=2, unmarked="/q: no space; free some")
     ]
@@ -113,7 +113,7 @@ def test_what_could_not_be_marked_is_marked_a_minute_later(tmp_path, clock):
 
 
 def test_what_is_left_is_asked_a_minute_later(tmp_path, clock):
-    one, now = made(tmp_path), duty()
+    one, now = made(tmp_path), session()
     Job.results["ask_again"] = [RecheckRound(more=True, trouble="the service is down")]
     one.step(now)
     take(one)
@@ -124,7 +124,7 @@ def test_what_is_left_is_asked_a_minute_later(tmp_path, clock):
 
 
 def test_a_large_quarantine_is_read_less_often(tmp_path, clock):
-    one, now = made(tmp_path), duty()
+    one, now = made(tmp_path), session()
     Job.results["ask_again"] = [RecheckRound(more=True, seconds=100.0)]
     one.step(now)
     take(one)
@@ -135,7 +135,7 @@ def test_a_large_quarantine_is_read_less_often(tmp_path, clock):
 
 
 def test_unknown_digests_are_forgotten_and_withdrawals_reported(tmp_path, clock):
-    one, now = made(tmp_path), duty()
+    one, now = made(tmp_path), session()
     Job.results["ask_again"] = [
         RecheckRound(unknown=[DIGEST], withdrawn=1, files=2000, held=3, why="W?")
     ]
@@ -152,7 +152,7 @@ def test_unknown_digests_are_forgotten_and_withdrawals_reported(tmp_path, clock)
 
 
 def test_files_are_restored_in_turns_if_so_configured(tmp_path, clock):
-    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    one, now = made(tmp_path, restore_withdrawn="auto"), session()
     failed = PutBack(done=500, failed={"1": "a: another file"}, reasons=Counter(taken=1), left=700)
     Job.results["put_back"] = [failed, PutBack(done=700)]
     one.step(now)
@@ -174,7 +174,7 @@ def test_files_are_restored_in_turns_if_so_configured(tmp_path, clock):
 
 
 def test_files_that_are_never_restored_are_tried_less_and_less_often(tmp_path, clock):
-    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    one, now = made(tmp_path, restore_withdrawn="auto"), session()
     hours = []
     for hour in range(24 * 4):
         Job.results["put_back"] = [PutBack(failed={"1": "taken"}, reasons=Counter(taken=1))]
@@ -194,7 +194,7 @@ def test_files_that_are_never_restored_are_tried_less_and_less_often(tmp_path, c
 
 
 def test_another_file_that_fails_does_not_wait_for_the_first_one(tmp_path, clock):
-    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    one, now = made(tmp_path, restore_withdrawn="auto"), session()
     Job.results["put_back"] = [
         PutBack(failed={"1": "taken"}, reasons=Counter(taken=1)),
         PutBack(failed={"1": "taken", "2": "taken"}, reasons=Counter(taken=2)),
@@ -208,7 +208,7 @@ def test_another_file_that_fails_does_not_wait_for_the_first_one(tmp_path, clock
 
 
 def test_a_failure_is_logged_and_the_next_round_comes(tmp_path, clock, monkeypatch):
-    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    one, now = made(tmp_path, restore_withdrawn="auto"), session()
     Job.results = {"ask_again": [Failure("x", "disk full")], "put_back": [Failure("x", "locked")]}
     one.step(now)
     take(one)
@@ -221,16 +221,16 @@ def test_a_failure_is_logged_and_the_next_round_comes(tmp_path, clock, monkeypat
 
 def test_a_reload_ends_jobs_and_begins_again(tmp_path, clock):
     one = made(tmp_path)
-    one.step(duty())
+    one.step(session())
     assert one.connections
     one.use(Settings.of(state=str(tmp_path / "state"), quarantine={"ask_again": "none"}))
     assert one.connections == []
-    one.step(duty())
+    one.step(session())
     assert len(names()) == 1
 
 
 def test_a_job_that_cannot_begin_is_logged_and_tried_a_minute_later(tmp_path, clock, monkeypatch):
-    one, now = made(tmp_path, restore_withdrawn="auto"), duty()
+    one, now = made(tmp_path, restore_withdrawn="auto"), session()
 
     def refuses(_job):
         raise HashscanError("no process can be started")
@@ -255,7 +255,7 @@ def test_a_job_that_cannot_begin_is_logged_and_tried_a_minute_later(tmp_path, cl
 def test_holds_that_a_round_closed_are_named(tmp_path, clock, closed, words):
     one = made(tmp_path)
     Job.results["ask_again"] = [RecheckRound(closed=closed)]
-    one.step(duty())
+    one.step(session())
     take(one)
     told = one.out.getvalue()
     assert words in told if words else told == ""

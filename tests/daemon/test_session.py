@@ -9,7 +9,7 @@ from hashscan.daemon import scan_queue as wants_module
 from hashscan.daemon import session as module
 from hashscan.daemon.counters import Counters
 from hashscan.daemon.scan_queue import Wants
-from hashscan.daemon.session import Duty
+from hashscan.daemon.session import Session
 from hashscan.jobs.volume_presence import Seen
 from hashscan.model import Identity, Summary
 from hashscan.scan.options import ScanOptions
@@ -27,8 +27,8 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def duty(clock):
-    one = object.__new__(Duty)
+def session(clock):
+    one = object.__new__(Session)
     one._settings = SimpleNamespace(scan=SimpleNamespace(unwatched=600.0))
     one._log, one._catalog = calls(), calls(judged_until=7, filterset=4)
     one._volumes, one._numbers = VOLUMES, {volume.root: n for n, volume in enumerate(VOLUMES)}
@@ -61,8 +61,8 @@ def duty(clock):
     return one
 
 
-def wanted(duty):
-    return {number: one.kind for number, one in duty._wants._wanted.items()}
+def wanted(session):
+    return {number: one.kind for number, one in session._wants._wanted.items()}
 
 
 # The length of a turn
@@ -89,53 +89,53 @@ def wanted(duty):
         ({"links_wait": True, "due": 0.4}, 0.4),
     ],
 )
-def test_how_long_a_turn_waits(duty, clock, given, wait):
+def test_how_long_a_turn_waits(session, clock, given, wait):
     if "due" in given:
-        duty.looking.changes.due = clock.now + given["due"]
+        session.looking.changes.due = clock.now + given["due"]
     if "walked" in given:
-        duty.walk = Walk(walked=given["walked"])
+        session.walk = Walk(walked=given["walked"])
     for name in ("under_way", "busy"):
-        setattr(duty.looking, name, given.get(name, False))
+        setattr(session.looking, name, given.get(name, False))
     for name in ("more", "has_room", "links_wait"):
-        setattr(duty._confirmation, name, given.get(name, name == "has_room"))
-    assert duty._until_next() == pytest.approx(wait)
+        setattr(session._confirmation, name, given.get(name, name == "has_room"))
+    assert session._until_next() == pytest.approx(wait)
 
 
-def test_a_turn_hears_everybody_and_waits_no_longer_than_it_may(duty):
-    duty.looking.ready, duty.looking.spoke = ["asker", "other"], 2
-    duty._heard = duty._seen = None  # nobody says anything
-    assert duty.turn(["other", "another"], longest=0.3) == ["other"]
-    ((listened, wait),) = duty.looking.listened
+def test_a_turn_hears_everybody_and_waits_no_longer_than_it_may(session):
+    session.looking.ready, session.looking.spoke = ["asker", "other"], 2
+    session._heard = session._seen = None  # nobody says anything
+    assert session.turn(["other", "another"], longest=0.3) == ["other"]
+    ((listened, wait),) = session.looking.listened
     assert listened == ["asker", "other", "another", "watch", "probes", "judging"]
     assert wait == 0.3
-    assert duty._confirmation.taken == [["reply"]]
-    assert duty.judging.taken == [["asker", "other"]]
-    assert duty.turns == 2
-    duty.looking.ready = []
-    duty.turn([])
-    assert duty.looking.listened[-1][1] == 1.0
-    assert len(duty._confirmation.taken) == 1, "the asker said nothing"
+    assert session._confirmation.taken == [["reply"]]
+    assert session.judging.taken == [["asker", "other"]]
+    assert session.turns == 2
+    session.looking.ready = []
+    session.turn([])
+    assert session.looking.listened[-1][1] == 1.0
+    assert len(session._confirmation.taken) == 1, "the asker said nothing"
 
 
 @pytest.mark.parametrize("busy", [True, False])
-def test_a_scan_gets_its_turn_and_is_heard(duty, busy):
-    duty.walk, duty.looking.busy = Walk(), busy
-    duty.turn([])
-    assert duty.walk.handed == [busy], "held back while something changes"
-    assert duty.looking.listened[0][0][-1] == "walk"
-    assert duty.turns == 4
-    duty.walk.walked = True
-    duty.turn([])
-    assert len(duty.walk.handed) == 1
-    assert duty.turns == 4
-    assert "walk" not in duty.looking.listened[1][0]
+def test_a_scan_gets_its_turn_and_is_heard(session, busy):
+    session.walk, session.looking.busy = Walk(), busy
+    session.turn([])
+    assert session.walk.handed == [busy], "held back while something changes"
+    assert session.looking.listened[0][0][-1] == "walk"
+    assert session.turns == 4
+    session.walk.walked = True
+    session.turn([])
+    assert len(session.walk.handed) == 1
+    assert session.turns == 4
+    assert "walk" not in session.looking.listened[1][0]
 
 
-def test_what_was_found_is_committed_after_a_moment(duty, clock):
+def test_what_was_found_is_committed_after_a_moment(session, clock):
     for later, commits in ((0.2, 0), (0.05, 1), (0.2, 1), (0.05, 2)):
         clock.now += later
-        duty.turn([])
-        assert len(duty._catalog.of("commit")) == commits
+        session.turn([])
+        assert len(session._catalog.of("commit")) == commits
 
 
 # Scans
@@ -154,257 +154,257 @@ def begun(monkeypatch):
     return found
 
 
-def test_a_scan_begins_once_all_its_volumes_were_checked(duty, clock, begun):
+def test_a_scan_begins_once_all_its_volumes_were_checked(session, clock, begun):
     for number in range(3):
-        duty._wants.want(number, "schedule")
-    duty.coverage.untold = {2}
-    duty._probes.answers[0] = Seen(b"/a", None, Identity(8, 9))
-    duty._begin_walk()
+        session._wants.want(number, "schedule")
+    session.coverage.untold = {2}
+    session._probes.answers[0] = Seen(b"/a", None, Identity(8, 9))
+    session._begin_walk()
     assert begun == []
-    assert duty._probes.asked == [1], "0 has answered, and of 2 the watch has said nothing yet"
-    assert duty._probes.since == [clock.now] * 2
-    duty.coverage.gone = {1}
-    duty._probes.answers[1] = Seen(b"/b", "gone")
-    duty._begin_walk()
+    assert session._probes.asked == [1], "0 has answered, and of 2 the watch has said nothing yet"
+    assert session._probes.since == [clock.now] * 2
+    session.coverage.gone = {1}
+    session._probes.answers[1] = Seen(b"/b", "gone")
+    session._begin_walk()
     ((options, how),) = begun
     assert options.volumes == (VOLUMES[0],)
     assert options.others == VOLUMES
     assert options.identities == {b"/a": Identity(8, 9)}
     assert (how["kind"], how["volumes"]) == ("schedule", [0])
     assert (how["judged"], how["judged_until"]) == (3, 7)
-    assert duty._log.of("info") == [("scan (schedule) of /a",)]
-    assert duty.looking.begun == 1
-    assert wanted(duty) == {2: "schedule"}
-    duty.coverage.untold = set()
-    duty._probes.answers[2] = Seen(b"/c", None)
-    duty._begin_walk()
+    assert session._log.of("info") == [("scan (schedule) of /a",)]
+    assert session.looking.begun == 1
+    assert wanted(session) == {2: "schedule"}
+    session.coverage.untold = set()
+    session._probes.answers[2] = Seen(b"/c", None)
+    session._begin_walk()
     assert len(begun) == 1, "one scan at a time"
-    duty.walk = None
-    duty._begin_walk()
+    session.walk = None
+    session._begin_walk()
     assert begun[1][0].identities == {}
     assert begun[1][1]["volumes"] == [2]
 
 
-def test_without_a_volume_that_is_there_no_scan_begins(duty, begun):
-    duty._wants.want(1, "start")
-    duty.coverage.gone = {1}
-    duty._probes.answers[1] = Seen(b"/b", "gone")
-    duty._begin_walk()
-    assert (begun, duty.walk, duty.looking.begun) == ([], None, 0)
-    assert wanted(duty) == {}
+def test_without_a_volume_that_is_there_no_scan_begins(session, begun):
+    session._wants.want(1, "start")
+    session.coverage.gone = {1}
+    session._probes.answers[1] = Seen(b"/b", "gone")
+    session._begin_walk()
+    assert (begun, session.walk, session.looking.begun) == ([], None, 0)
+    assert wanted(session) == {}
 
 
-def test_the_end_of_a_scan_is_counted_and_logged(duty, clock):
-    walk = duty.walk = Walk(kind="overflow", vanished=[2])
-    duty._try_to_end_walk()
-    assert duty.walk is walk
+def test_the_end_of_a_scan_is_counted_and_logged(session, clock):
+    walk = session.walk = Walk(kind="overflow", vanished=[2])
+    session._try_to_end_walk()
+    assert session.walk is walk
     walk.is_settled = True
-    duty._wants.want(0, "overflow")
-    duty._try_to_end_walk()
-    assert duty.walk is None
+    session._wants.want(0, "overflow")
+    session._try_to_end_walk()
+    assert session.walk is None
     assert walk.ends == [{"interrupted": False, "held": {5}}]
-    found = duty.found
+    found = session.found
     assert (found.matches, found.quarantined, found.held, found.allowed) == (5, 3, 2, 1)
-    assert (duty.scans, duty.looking.over) == (1, 1)
-    assert len(duty._log.of("summary")) == 1
-    assert wanted(duty) == {0: "overflow", 2: "mount"}
-    assert duty._wants.since(0) == clock.now + 40, "a rest of twice the scan's length"
+    assert (session.scans, session.looking.over) == (1, 1)
+    assert len(session._log.of("summary")) == 1
+    assert wanted(session) == {0: "overflow", 2: "mount"}
+    assert session._wants.since(0) == clock.now + 40, "a rest of twice the scan's length"
 
 
-def test_a_scan_that_ends_with_the_session_is_interrupted(duty):
-    duty._end_walk()
-    assert duty._log == []
-    walk = duty.walk = Walk()
-    duty._end_walk()
+def test_a_scan_that_ends_with_the_session_is_interrupted(session):
+    session._end_walk()
+    assert session._log == []
+    walk = session.walk = Walk()
+    session._end_walk()
     assert walk.ends == [{"interrupted": True}]
-    assert duty.walk is None
-    assert len(duty._log.of("summary")) == 1
+    assert session.walk is None
+    assert len(session._log.of("summary")) == 1
 
 
 # What the watch says
 
 
-def test_a_change_is_queued_unless_its_volume_is_away(duty):
-    duty._heard(Changed(0, b"d", b"n"))
-    duty._heard(Changed(1, b"d", b"n"))
-    assert duty.looking.heard == [(0, b"d", b"n")]
-    assert duty.events == 2
+def test_a_change_is_queued_unless_its_volume_is_away(session):
+    session._heard(Changed(0, b"d", b"n"))
+    session._heard(Changed(1, b"d", b"n"))
+    assert session.looking.heard == [(0, b"d", b"n")]
+    assert session.events == 2
 
 
-def test_when_too_much_waits_the_volume_of_which_most_waits_is_scanned(duty):
-    duty.looking.full = True
-    duty._heard(Changed(0, b"d", b"n"))
-    assert duty.looking.changes.forgotten == [2]
-    assert wanted(duty) == {2: "overflow"}
-    assert duty.looking.heard == [(0, b"d", b"n")] * 2, "now there is room"
-    assert duty.lost == 1
-    duty._heard(Changed(2, b"d", b"n"))
-    assert duty.looking.heard[2:] == [(2, b"d", b"n")], "its volume is scanned"
+def test_when_too_much_waits_the_volume_of_which_most_waits_is_scanned(session):
+    session.looking.full = True
+    session._heard(Changed(0, b"d", b"n"))
+    assert session.looking.changes.forgotten == [2]
+    assert wanted(session) == {2: "overflow"}
+    assert session.looking.heard == [(0, b"d", b"n")] * 2, "now there is room"
+    assert session.lost == 1
+    session._heard(Changed(2, b"d", b"n"))
+    assert session.looking.heard[2:] == [(2, b"d", b"n")], "its volume is scanned"
 
 
-def test_a_loss_during_the_scan_of_its_volume_asks_for_another_one_later(duty, clock):
-    walk = duty.walk = Walk()
-    duty._heard(Lost(0, b"", "overflow", "the queue is full"))
-    duty._heard(Lost(1, b"", "overflow", "the queue is full"))
-    assert duty.walk is walk
-    assert duty._wants.since(0) > clock.now
-    assert duty._wants.since(1) == clock.now
-    assert duty.events == 0
+def test_a_loss_during_the_scan_of_its_volume_asks_for_another_one_later(session, clock):
+    walk = session.walk = Walk()
+    session._heard(Lost(0, b"", "overflow", "the queue is full"))
+    session._heard(Lost(1, b"", "overflow", "the queue is full"))
+    assert session.walk is walk
+    assert session._wants.since(0) > clock.now
+    assert session._wants.since(1) == clock.now
+    assert session.events == 0
 
 
-def test_an_unmount_breaks_off_the_scan_of_its_volume_only(duty):
-    walk = duty.walk = Walk()
-    duty._heard(Lost(1, b"", "mount", "it was unmounted"))
-    assert duty.walk is walk
-    duty._heard(Lost(2, b"", "mount", "it was unmounted"))
-    assert duty.walk is None
+def test_an_unmount_breaks_off_the_scan_of_its_volume_only(session):
+    walk = session.walk = Walk()
+    session._heard(Lost(1, b"", "mount", "it was unmounted"))
+    assert session.walk is walk
+    session._heard(Lost(2, b"", "mount", "it was unmounted"))
+    assert session.walk is None
     assert walk.ends == [{"interrupted": True}]
-    assert wanted(duty) == {0: "start", 1: "mount", 2: "mount"}
+    assert wanted(session) == {0: "start", 1: "mount", 2: "mount"}
 
 
-def test_what_is_not_watched_is_scanned_now_and_then(duty, clock):
-    duty.coverage.partly = [1]
+def test_what_is_not_watched_is_scanned_now_and_then(session, clock):
+    session.coverage.partly = [1]
     clock.now += 599
-    duty._scan_unwatched()
-    assert wanted(duty) == {}
+    session._scan_unwatched()
+    assert wanted(session) == {}
     clock.now += 1
-    duty.walk = Walk()
-    duty._scan_unwatched()
-    assert wanted(duty) == {}, "after the scan that goes on"
-    duty.walk = None
-    duty._scan_unwatched()
-    assert wanted(duty) == {1: "unwatched"}
-    duty._wants.begun([1])
+    session.walk = Walk()
+    session._scan_unwatched()
+    assert wanted(session) == {}, "after the scan that goes on"
+    session.walk = None
+    session._scan_unwatched()
+    assert wanted(session) == {1: "unwatched"}
+    session._wants.begun([1])
     clock.now += 599
-    duty._scan_unwatched()
-    assert wanted(duty) == {}
+    session._scan_unwatched()
+    assert wanted(session) == {}
 
 
 # Volumes that are not there
 
 
-def test_volumes_that_are_away_or_silent_are_checked_every_half_minute(duty, clock):
-    duty._look_again = clock.now + 5
-    duty._look_for_volumes()
-    assert duty._probes.asked == []
+def test_volumes_that_are_away_or_silent_are_checked_every_half_minute(session, clock):
+    session._look_again = clock.now + 5
+    session._look_for_volumes()
+    assert session._probes.asked == []
     clock.now += 5
     seconds = []
-    duty.looking.pool.silent = lambda s: seconds.append(s) or {0}
-    duty.walk = Walk()
-    duty.walk.pool.silent = lambda s: seconds.append(s) or {1}  # the second of its volumes
-    duty._look_for_volumes()
-    assert sorted(duty._probes.asked) == [0, 1, 2]
+    session.looking.pool.silent = lambda s: seconds.append(s) or {0}
+    session.walk = Walk()
+    session.walk.pool.silent = lambda s: seconds.append(s) or {1}  # the second of its volumes
+    session._look_for_volumes()
+    assert sorted(session._probes.asked) == [0, 1, 2]
     assert seconds == [30.0, 30.0]
     clock.now += 29.9
-    duty._look_for_volumes()
-    assert len(duty._probes.asked) == 3
+    session._look_for_volumes()
+    assert len(session._probes.asked) == 3
     clock.now += 0.1
-    duty.walk = None
-    duty._look_for_volumes()
-    assert sorted(duty._probes.asked[3:]) == [0, 1]
+    session.walk = None
+    session._look_for_volumes()
+    assert sorted(session._probes.asked[3:]) == [0, 1]
 
 
-def test_a_volume_that_is_back_is_watched_and_scanned(duty):
-    duty._seen(1)
-    assert duty.coverage.away == {1}, "there is no answer yet"
-    duty._probes.last = {0: Seen(b"/a", None), 1: Seen(b"/b", None)}
-    duty._devices = {}
-    duty._seen(0)
-    assert duty._devices is None, "another file system may be mounted there"
-    assert wanted(duty) == {}
-    duty._seen(1)
-    assert wanted(duty) == {1: "mount"}
-    assert duty.watches.answered == [1]
-    assert duty.looking.given_up == []
+def test_a_volume_that_is_back_is_watched_and_scanned(session):
+    session._seen(1)
+    assert session.coverage.away == {1}, "there is no answer yet"
+    session._probes.last = {0: Seen(b"/a", None), 1: Seen(b"/b", None)}
+    session._devices = {}
+    session._seen(0)
+    assert session._devices is None, "another file system may be mounted there"
+    assert wanted(session) == {}
+    session._seen(1)
+    assert wanted(session) == {1: "mount"}
+    assert session.watches.answered == [1]
+    assert session.looking.given_up == []
 
 
-def test_what_is_done_in_a_volume_that_went_away_ends(duty):
-    duty._probes.last = {0: Seen(b"/a", "gone")}
-    duty.coverage.gone = {0}
-    walk = duty.walk = Walk()
-    duty._seen(0)
-    assert duty.looking.given_up == [0]
+def test_what_is_done_in_a_volume_that_went_away_ends(session):
+    session._probes.last = {0: Seen(b"/a", "gone")}
+    session.coverage.gone = {0}
+    walk = session.walk = Walk()
+    session._seen(0)
+    assert session.looking.given_up == [0]
     assert walk.ends == [{"interrupted": True}]
-    assert wanted(duty) == {2: "start"}
-    assert duty.absent == {b"/a", b"/b"}
-    assert [duty._is_away(root) for root in (b"/a", b"/c", b"/other")] == [True, False, False]
+    assert wanted(session) == {2: "start"}
+    assert session.absent == {b"/a", b"/b"}
+    assert [session._is_away(root) for root in (b"/a", b"/c", b"/other")] == [True, False, False]
 
 
-def test_only_a_volume_of_the_configuration_is_asked_whether_it_is_silent(duty):
-    assert [duty._is_silent(root) for root in (b"/a", b"/c", b"/other")] == [False, True, False]
-    assert duty.ticks == [False, False], "that is no progress"
+def test_only_a_volume_of_the_configuration_is_asked_whether_it_is_silent(session):
+    assert [session._is_silent(root) for root in (b"/a", b"/c", b"/other")] == [False, True, False]
+    assert session.ticks == [False, False], "that is no progress"
 
 
-def test_the_numbers_that_rows_may_have_for_a_device(duty):
-    duty._probes.last = {
+def test_the_numbers_that_rows_may_have_for_a_device(session):
+    session._probes.last = {
         0: Seen(b"/a", None, Identity(8, 1)),
         1: Seen(b"/b", "gone"),
         2: Seen(b"/c", None, Identity(8, 2)),
     }
     candidate = SimpleNamespace(identity=Identity(8, 77))
-    assert duty._devices_of(candidate) == [8, -11, -13]
-    assert duty._devices_of(SimpleNamespace(identity=Identity(9, 77))) == [9]
-    duty._probes.last.clear()
-    assert duty._devices_of(candidate) == [8, -11, -13], "until a volume is checked again"
-    duty._devices = None
-    assert duty._devices_of(candidate) == [8]
+    assert session._devices_of(candidate) == [8, -11, -13]
+    assert session._devices_of(SimpleNamespace(identity=Identity(9, 77))) == [9]
+    session._probes.last.clear()
+    assert session._devices_of(candidate) == [8, -11, -13], "until a volume is checked again"
+    session._devices = None
+    assert session._devices_of(candidate) == [8]
 
 
-def test_a_candidate_is_counted_and_asked_for(duty):
-    duty._on_candidate()
-    assert duty.found.candidates == 1
-    assert duty._confirmation.more is True
-    duty._look_at_rows(5, [b"n"])
-    assert duty.looking.rows == [(5, [b"n"])]
+def test_a_candidate_is_counted_and_asked_for(session):
+    session._on_candidate()
+    assert session.found.candidates == 1
+    assert session._confirmation.more is True
+    session._look_at_rows(5, [b"n"])
+    assert session.looking.rows == [(5, [b"n"])]
 
 
-def test_all_volumes_can_be_wanted(duty):
-    duty.want_all("schedule")
-    assert wanted(duty) == dict.fromkeys(range(3), "schedule")
+def test_all_volumes_can_be_wanted(session):
+    session.want_all("schedule")
+    assert wanted(session) == dict.fromkeys(range(3), "schedule")
 
 
 # Filters
 
 
-def test_newer_filters_are_used_when_their_check_has_ended(duty):
+def test_newer_filters_are_used_when_their_check_has_ended(session):
     old, new, used = SimpleNamespace(name="old"), SimpleNamespace(name="new"), []
-    duty.known = old
-    duty._use = used.append
-    duty._new_lists.begin = lambda known: setattr(duty._new_lists, "known", known) or True
-    duty._new_lists.connections = ["check"]
-    duty.swap(new)
-    assert (used, duty.known, duty.newest) == ([], old, new)
-    duty.turn([])
-    assert duty.looking.listened[0][0][-1] == "check"
-    duty._new_lists.known, duty._new_lists.take = None, lambda _ready: new
-    duty.turn([])
+    session.known = old
+    session._use = used.append
+    session._new_lists.begin = lambda known: setattr(session._new_lists, "known", known) or True
+    session._new_lists.connections = ["check"]
+    session.swap(new)
+    assert (used, session.known, session.newest) == ([], old, new)
+    session.turn([])
+    assert session.looking.listened[0][0][-1] == "check"
+    session._new_lists.known, session._new_lists.take = None, lambda _ready: new
+    session.turn([])
     assert used == [new]
-    assert duty.newest is old, "which the fake of _use left in use"
+    assert session.newest is old, "which the fake of _use left in use"
 
 
 @pytest.mark.parametrize("remote", [True, False])
 @pytest.mark.parametrize("walking", [True, False])
-def test_other_filters_are_used_by_everybody(duty, remote, walking):
+def test_other_filters_are_used_by_everybody(session, remote, walking):
     order = calls(restart=["open"])
-    duty._asker.restart = order.restart
-    duty._confirmation.judge_by = order.judge_by
-    duty.judging = SimpleNamespace(end=order.end, begin=order.begin)
-    duty.looking.swap = order.looking
-    duty.walk = SimpleNamespace(swap=order.walk) if walking else None
+    session._asker.restart = order.restart
+    session._confirmation.judge_by = order.judge_by
+    session.judging = SimpleNamespace(end=order.end, begin=order.begin)
+    session.looking.swap = order.looking
+    session.walk = SimpleNamespace(swap=order.walk) if walking else None
     known = SimpleNamespace(
         name="new", filters=("f",), algorithms=frozenset({"md5"}), service="s", remote=remote,
         make_confirmer="make",
     )  # fmt: skip
-    duty.swap(known)
-    assert duty.checked == [known], "the brakes see the lists first"
-    assert duty.known is known
+    session.swap(known)
+    assert session.checked == [known], "the brakes see the lists first"
+    assert session.known is known
     assert [name for name, *_ in order] == [
         "end", "judge_by", *([] if remote else ["restart"]), "looking",
         *(["walk"] if walking else []), "begin",
     ]  # fmt: skip
-    assert duty._confirmation.more is True
-    assert duty._confirmation.taken == ([] if remote else [["open"]])
-    assert duty._catalog == [
+    assert session._confirmation.more is True
+    assert session._confirmation.taken == ([] if remote else [["open"]])
+    assert session._catalog == [
         ("commit",), ("filterset", "new"), ("judged_until", 4), ("reconsider", 0, "s"),
     ]  # fmt: skip
     assert order.of("judge_by") == [(4,)]
@@ -417,8 +417,8 @@ def test_other_filters_are_used_by_everybody(duty, remote, walking):
     if walking:
         ((options, judged, until),) = order.of("walk")
         assert (options.filterset, judged, until, options.large_apart) == ("new", 4, 7, None)
-    duty._stack = SimpleNamespace(close=order.closed)
-    duty.close()
+    session._stack = SimpleNamespace(close=order.closed)
+    session.close()
     assert order.of("closed") == [()]
-    duty.commit()
-    assert duty._catalog.of("commit") == [(), ()]
+    session.commit()
+    assert session._catalog.of("commit") == [(), ()]

@@ -9,7 +9,7 @@ from hashscan.catalog.store import Catalog
 from hashscan.config.settings import Settings
 from hashscan.daemon import session as module
 from hashscan.daemon.log import Log
-from hashscan.daemon.session import Duty
+from hashscan.daemon.session import Session
 from hashscan.errors import QuarantineError
 from hashscan.fs.volume import Volume
 from hashscan.jobs.volume_presence import Seen
@@ -42,7 +42,7 @@ class Part:
 
 
 @pytest.fixture
-def session(tmp_path, monkeypatch):
+def starting(tmp_path, monkeypatch):
     """``begin()`` makes a session; ``made``: its parts by their names; ``ends``: in their order."""
     one = SimpleNamespace(made={}, ends=[], ticks=[], actors=[], fault=None, lines=io.StringIO())
     state = State(str(tmp_path / "state"))
@@ -80,26 +80,26 @@ def session(tmp_path, monkeypatch):
         service="s", remote=True, filters=("f",), name="set", algorithms=frozenset({"sha1"}),
         make_confirmer="make",
     )  # fmt: skip
-    one.begin = lambda **more: Duty(
+    one.begin = lambda **more: Session(
         settings, state, known, Log(one.lines, one.lines), tick=one.ticks.append, **more
     )
     one.state, one.known, one.settings = state, known, settings
     return one
 
 
-def test_what_the_parts_of_a_session_get(session):
-    duty = session.begin()
-    made = session.made
+def test_what_the_parts_of_a_session_get(starting):
+    session = starting.begin()
+    made = starting.made
     volumes = (Volume(b"/a", ("x",)), Volume(b"/real/b"), Volume(b"/c"))
-    assert session.ticks == [True], "a slow server is no reason for the watchdog"
+    assert starting.ticks == [True], "a slow server is no reason for the watchdog"
     assert made["Probes"].given == (["/a", "/b", "/c"],)
-    ((given, named),) = session.actors
+    ((given, named),) = starting.actors
     assert volumes in given
     assert named["patience"] == 1.0
     assert named["absent"] == [b"/real/b"], "those that do not answer are not touched"
-    assert made["ActingProcess"].named["is_silent"] == duty._is_silent
+    assert made["ActingProcess"].named["is_silent"] == session._is_silent
     assert made["Watches"].given[0] == volumes
-    assert made["Watches"].given[1] == [one.watch for one in session.settings.volumes]
+    assert made["Watches"].given[1] == [one.watch for one in starting.settings.volumes]
     assert made["Asker"].given == ("make",)
     confirmation = made["Confirmation"].named
     assert (confirmation["service"], confirmation["remote"], confirmation["lasting"]) == (
@@ -111,32 +111,32 @@ def test_what_the_parts_of_a_session_get(session):
     assert options.large_apart == 64 << 20
     assert len(options.own) == 2, "the state and the quarantine are never scanned"
     assert made["Judging"].named == {"jobs": 3}
-    assert duty.absent == {b"/real/b", b"/c"}
-    assert [duty._numbers[one.root] for one in volumes] == [0, 1, 2]
-    assert duty._catalog.service == ("s", True)
-    told = session.lines.getvalue()
+    assert session.absent == {b"/real/b", b"/c"}
+    assert [session._numbers[one.root] for one in volumes] == [0, 1, 2]
+    assert session._catalog.service == ("s", True)
+    told = starting.lines.getvalue()
     assert "/real/b: not scanned: its file system does not answer" in told
     assert "/c: not scanned: it cannot be opened: no" in told
-    assert {number: one.kind for number, one in duty._wants._wanted.items()} == dict.fromkeys(
+    assert {number: one.kind for number, one in session._wants._wanted.items()} == dict.fromkeys(
         range(3), "start"
     )
-    assert (duty.turns, duty.scans, duty.events, duty.lost) == (0, 0, 0, 0)
-    assert duty.walk is None
+    assert (session.turns, session.scans, session.events, session.lost) == (0, 0, 0, 0)
+    assert session.walk is None
     made["Watches"].named["on_again"](2)
     made["Judging"].given[4]()
-    duty.close()
-    other = session.begin(kind="reload")
+    session.close()
+    other = starting.begin(kind="reload")
     assert {one.kind for one in other._wants._wanted.values()} == {"reload"}
     other.close()
 
 
-def test_the_end_ends_the_parts_in_the_opposite_order(session):
-    duty = session.begin()
-    duty.close()
-    assert session.ends == [
+def test_the_end_ends_the_parts_in_the_opposite_order(starting):
+    session = starting.begin()
+    session.close()
+    assert starting.ends == [
         "Judging", "Looking", "Asker", "Watches", "ActingProcess", "allow", "Probes",
     ]  # fmt: skip
-    catalog = Catalog(session.state.catalog)
+    catalog = Catalog(starting.state.catalog)
     assert catalog.filterset("set") == 1, "what was written is committed"
     catalog.close()
 
@@ -150,16 +150,16 @@ def test_the_end_ends_the_parts_in_the_opposite_order(session):
         ("Probes", []),
     ],
 )
-def test_a_start_that_fails_leaves_nothing_behind(session, fault, ends):
-    session.fault = fault
+def test_a_start_that_fails_leaves_nothing_behind(starting, fault, ends):
+    starting.fault = fault
     with pytest.raises(QuarantineError):
-        session.begin()
-    assert session.ends == ends
-    Catalog(session.state.catalog).close()
+        starting.begin()
+    assert starting.ends == ends
+    Catalog(starting.state.catalog).close()
 
 
-def test_matches_of_all_scans_before_are_asked_for_again(session, monkeypatch):
+def test_matches_of_all_scans_before_are_asked_for_again(starting, monkeypatch):
     asked = []
     monkeypatch.setattr(Catalog, "reconsider", lambda _catalog, *given: asked.append(given))
-    session.begin().close()
+    starting.begin().close()
     assert asked == [(0, "s")]

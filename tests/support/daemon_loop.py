@@ -23,7 +23,7 @@ class Notifier:
 
 
 class Session:
-    """``Duty``, as far as the daemon sees it."""
+    """``Session``, as far as the daemon sees it."""
 
     def __init__(self, name="old"):
         self.known, self.checked = SimpleNamespace(name=name), None

@@ -1,4 +1,4 @@
-"""The parts of a session of the daemon (``Duty``), without their processes."""
+"""The parts of a session of the daemon (``Session``), without their processes."""
 
 from types import SimpleNamespace
 

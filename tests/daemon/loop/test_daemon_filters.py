@@ -106,7 +106,7 @@ def opens(daemon, monkeypatch):
         return Session("new")
 
     monkeypatch.setattr(module, "open_known_set", open_known_set)
-    monkeypatch.setattr(module, "Duty", begin)
+    monkeypatch.setattr(module, "Session", begin)
     monkeypatch.setattr(daemon, "_good_for", lambda: 77.0)
     return one
 
@@ -120,7 +120,7 @@ def test_a_session_begins_with_the_first_usable_filters(daemon, opens):
     assert named == {"tick": daemon._during_a_turn, "kind": "reload"}
     assert daemon._trouble == ""
     assert daemon._good_until == 77.0
-    daemon._duty = None
+    daemon._session = None
     daemon._refresh_known()
     assert opens.made[1][1]["kind"] == "start"
 
@@ -128,21 +128,21 @@ def test_a_session_begins_with_the_first_usable_filters(daemon, opens):
 def test_a_session_gets_other_filters_only(daemon, opens, out, monkeypatch):
     recorded = []
     monkeypatch.setattr(daemon._log.record, "filters", recorded.append)
-    duty = daemon._duty = Session("new")
+    session = daemon._session = Session("new")
     daemon._refresh_known()
-    assert (duty.swapped, recorded) == ([], [])
-    duty.known.name = "old"
+    assert (session.swapped, recorded) == ([], [])
+    session.known.name = "old"
     daemon._refresh_known()
-    assert (duty.swapped, recorded) == ([opens.known], ["new"])
+    assert (session.swapped, recorded) == ([opens.known], ["new"])
     assert "another set of filters is used: new" in out.getvalue()
-    duty.checked = opens.known  # it is used when the brakes have checked it
+    session.checked = opens.known  # it is used when the brakes have checked it
     daemon._refresh_known()
-    assert (duty.swapped, recorded) == ([opens.known], ["new"])
+    assert (session.swapped, recorded) == ([opens.known], ["new"])
     assert opens.made == []
 
 
 def test_filters_that_were_refused_and_are_good_again_are_no_trouble(daemon, opens):
-    daemon._duty = Session("new")
+    daemon._session = Session("new")
     daemon._synced |= {"message": "no route", "failing_since": 5.0}
     daemon._refresh_known()
     assert daemon._synced["message"] == "no route", "a sync that fails is another trouble"
@@ -156,9 +156,9 @@ def test_filters_that_were_refused_and_are_good_again_are_no_trouble(daemon, ope
 def test_filters_that_cannot_be_opened_end_no_daemon(daemon, opens, clock, kind):
     opens.known = fault(kind, "it is damaged")
     daemon._good_until = math.inf
-    duty = daemon._duty = Session()
+    session = daemon._session = Session()
     daemon._refresh_known()
-    assert daemon._duty is duty
+    assert daemon._session is session
     first = clock.time()
     assert daemon._synced["failing_since"] == first
     assert daemon._synced["message"] == "the filters in use stay, for: it is damaged"
@@ -167,7 +167,7 @@ def test_filters_that_cannot_be_opened_end_no_daemon(daemon, opens, clock, kind)
     assert daemon._synced["failing_since"] == first
     opens.known = FilterExpiredError("it is too old")
     daemon._refresh_known()
-    assert (daemon._duty, duty.closed) == (None, 1)
+    assert (daemon._session, session.closed) == (None, 1)
     assert daemon._trouble == "it is too old"
 
 
@@ -177,7 +177,7 @@ def test_filters_that_cannot_be_opened_end_no_daemon(daemon, opens, clock, kind)
 def test_a_session_that_cannot_begin_ends_no_daemon(daemon, opens, kind):
     opens.fault = fault(kind, "it is locked")
     daemon._refresh_known()
-    assert daemon._duty is None
+    assert daemon._session is None
     assert "it is locked" in daemon._trouble
     assert daemon._limit is False
     opens.fault = fault(kind, "it cannot be opened")
@@ -198,10 +198,15 @@ def test_until_when_filters_may_be_used(daemon, make, clock, monkeypatch):
 
 
 def test_why_nothing_is_scanned_is_logged_once(daemon, out):
-    duty = daemon._duty = Session()
+    session = daemon._session = Session()
     daemon._facts_at = math.inf
     daemon._without("the disk is full", limit=True)
-    assert (daemon._duty, duty.closed, daemon._facts_at, daemon._limit) == (None, 1, 0.0, True)
+    assert (daemon._session, session.closed, daemon._facts_at, daemon._limit) == (
+        None,
+        1,
+        0.0,
+        True,
+    )
     daemon._without("the disk is full")
     assert daemon._limit is False
     daemon._without("it is damaged")
@@ -234,9 +239,9 @@ def by_the_clock(daemon, monkeypatch, refreshed):
         refreshed.clear()
         daemon._by_the_clock()
         parts = [
-            ("housekeeping", daemon._duty),
+            ("housekeeping", daemon._session),
             ("notices",),
-            ("notice_rounds", daemon._duty, daemon._trouble),
+            ("notice_rounds", daemon._session, daemon._trouble),
             ("telling",),
         ]
         assert steps[-4:] == parts
@@ -252,10 +257,10 @@ def test_what_the_clock_brings(daemon, by_the_clock, monkeypatch):
     assert by_the_clock("expiry") == ([], 0)
     assert by_the_clock("refresh") == (["sync"], 0)
     assert by_the_clock("lists") == ([], 1)
-    duty = daemon._duty = Session()
+    session = daemon._session = Session()
     daemon._good_until = math.inf
     assert by_the_clock("scan", "again", "expiry") == ([], 0)
-    assert duty.wanted == ["schedule"]
+    assert session.wanted == ["schedule"]
     daemon._good_until = 0.0
     assert by_the_clock("expiry") == ([], 1)
     assert by_the_clock() == ([], 0)

@@ -30,7 +30,7 @@ def written(monkeypatch):
 
 
 def test_status_is_written_every_five_seconds_and_sooner_if_there_is_news(daemon, clock, written):
-    duty = daemon._duty = Session()
+    session = daemon._session = Session()
     daemon._tell()
     assert len(written) == 1
     for later, counted, news, count in (
@@ -41,7 +41,7 @@ def test_status_is_written_every_five_seconds_and_sooner_if_there_is_news(daemon
         (0.1, False, False, 4),
     ):
         clock.now += later
-        duty.facts.counted, duty.facts.news = counted, news
+        session.facts.counted, session.facts.news = counted, news
         daemon._tell()
         assert len(written) == count
     assert daemon._notifier.names() == ["status"] * 4
@@ -92,18 +92,18 @@ def test_work_that_stands_still_for_a_quarter_of_an_hour_is_no_progress(daemon, 
 
     assert now()
     assert now(10_000), "without a session there is nothing to do"
-    duty = daemon._duty = Session()
+    session = daemon._session = Session()
     assert now(10_000)
-    duty.looking.busy = True
+    session.looking.busy = True
     assert now(899)
     assert not now(1)
-    duty.turns += 1
+    session.turns += 1
     assert now()
     assert now(899.9)
     assert not now(0.1)
-    duty.looking.busy = False
+    session.looking.busy = False
     assert now()
-    duty.looking.busy = True
+    session.looking.busy = True
     daemon._in_turn = True  # a large match is moved
     assert now(899)
     assert not now(1)
@@ -135,16 +135,16 @@ def test_during_a_turn_the_end_is_heard_and_status_is_written(daemon, monkeypatc
 def test_one_line_on_what_the_daemon_does(daemon):
     daemon._trouble = "the filter is damaged"
     assert daemon._status_line() == "nothing is scanned: the filter is damaged"
-    duty = daemon._duty = Session()
-    duty.found.matches = 5678
+    session = daemon._session = Session()
+    session.found.matches = 5678
     assert daemon._status_line() == "1,234 changes wait; 5,678 matches"
-    duty.walk = SimpleNamespace(kind="start", fraction=0.25, files=9012)
-    duty.verdicts.in_trouble = True
+    session.walk = SimpleNamespace(kind="start", fraction=0.25, files=9012)
+    session.verdicts.in_trouble = True
     assert daemon._status_line() == (
         "1,234 changes wait; scan (start) 25%, 9,012 files; 5,678 matches; "
         "the service does not answer"
     )
-    duty.verdicts.is_refused = True
+    session.verdicts.is_refused = True
     assert daemon._status_line().endswith("; the service refuses the password")
 
 
@@ -157,13 +157,13 @@ def test_the_facts_for_status(daemon, clock):
         "next": daemon._refresh.next,
     }  # fmt: skip
     assert "events" not in facts
-    daemon._duty = Session()
+    daemon._session = Session()
     assert daemon._facts()["events"] == 5
     daemon._limit = True
     assert daemon._facts()["limit"] is False, "the limit is gone with its trouble"
     daemon._trouble = "too many open files"
     assert daemon._facts()["limit"] is True
-    daemon._duty.facts.collect = thrown(StateError("busy"))
+    daemon._session.facts.collect = thrown(StateError("busy"))
     assert daemon._facts()["pid"] == os.getpid()
 
 
@@ -193,7 +193,7 @@ def turning(daemon, monkeypatch):
     monkeypatch.setattr(daemon, "_take_sync", done.append)
     here, there = os.pipe2(os.O_NONBLOCK)
     daemon._wake = Wake(here)
-    daemon._duty = Session()
+    daemon._session = Session()
     yield done, there
     os.close(here)
     os.close(there)
@@ -206,7 +206,7 @@ def parts(ready):
 def test_a_turn_hears_every_job_and_then_does_what_the_clock_brings(daemon, turning):
     done, _ = turning
     daemon._turn()
-    assert daemon._duty.listened == [
+    assert daemon._session.listened == [
         [
             "housekeeping",
             "notices",
@@ -220,10 +220,10 @@ def test_a_turn_hears_every_job_and_then_does_what_the_clock_brings(daemon, turn
     assert done == [*parts([]), "_by_the_clock", "_tell"]
     done.clear()
     sync = daemon._sync = SimpleNamespace(connection="sync")
-    daemon._duty.ready = ["notices", "reloading", "sync"]
+    daemon._session.ready = ["notices", "reloading", "sync"]
     daemon._reload = True
     daemon._turn()
-    assert daemon._duty.listened[1][4] == "sync"
+    assert daemon._session.listened[1][4] == "sync"
     assert done == [
         sync, "_take_fetched", *parts(["notices", "reloading", "sync"]), "_load_anew",
         "_by_the_clock", "_tell",
@@ -252,18 +252,18 @@ def test_a_catalog_that_cannot_be_written_ends_the_session_not_the_daemon(
     daemon, turning, is_limit
 ):
     done, _ = turning
-    duty = daemon._duty
-    duty.fault = StateError("the catalog: no room")
+    session = daemon._session
+    session.fault = StateError("the catalog: no room")
     if is_limit:
-        duty.fault.__cause__ = OSError(errno.EMFILE, "Too many open files")
+        session.fault.__cause__ = OSError(errno.EMFILE, "Too many open files")
     daemon._turn()
-    assert (daemon._duty, duty.closed, daemon._limit) == (None, 1, is_limit)
+    assert (daemon._session, session.closed, daemon._limit) == (None, 1, is_limit)
     assert done == [*parts([]), "_by_the_clock", "_tell"]
 
 
 def test_without_a_session_a_turn_waits_for_the_jobs(daemon, turning, monkeypatch):
     done, _ = turning
-    daemon._duty = None
+    daemon._session = None
     waited = []
     monkeypatch.setattr(
         module,
@@ -334,11 +334,11 @@ def test_a_reload_is_taken_over_or_refused_or_waits_for_filters(
     for name in PARTS:
         monkeypatch.setattr(getattr(daemon, f"_{name}"), "use", used.append)
     monkeypatch.setattr(daemon._reloading, "take", lambda: new)
-    duty = daemon._duty = Session()
+    session = daemon._session = Session()
     daemon._facts_at = math.inf
     daemon._take_fetched()
     assert daemon._settings is new
-    assert (daemon._duty, duty.closed) == (None, 1)
+    assert (daemon._session, session.closed) == (None, 1)
     assert (daemon._sync, sync.closed) == (None, 1)
     assert used == [new] * len(PARTS)
     assert (daemon._reload_refused, daemon._facts_at) == ("", 0.0)
