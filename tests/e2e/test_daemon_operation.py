@@ -307,7 +307,9 @@ def test_a_scheduled_scan_comes_by_the_clock(tmp_path):
         tmp_path, watch="off", known=[KNOWN],
         extra="scan: {pause_above_io_pressure: none, schedule: '* * * * *'}",
     ) as daemon:  # fmt: skip
-        daemon.values = {"hashscan.daemon.daemon.Cron": partial(Cron, clock=surroundings.quick_minutes)}
+        daemon.values = {
+            "hashscan.daemon.daemon.Cron": partial(Cron, clock=surroundings.quick_minutes)
+        }
         daemon.start()
         path = daemon.volume / "x"
         path.write_bytes(KNOWN)
